@@ -1,0 +1,37 @@
+# CPU-only torch is pinned first: an open range would pull gigabytes of CUDA packages.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+SAAFE = .venv/bin/saafe
+
+.PHONY: train test test-slow lint install clean
+
+train: .venv/installed
+	$(SAAFE) train ultra-fast
+
+test: .venv/installed-dev
+	.venv/bin/pytest -n 2
+
+test-slow: .venv/installed-dev
+	.venv/bin/pytest -m slow
+
+lint: .venv/installed-dev
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/pyright
+
+install: .venv/installed
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+.venv/installed-dev: pyproject.toml .venv/installed
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dev,emulator]"
+	touch $@
+
+clean:
+	rm -rf .venv runs

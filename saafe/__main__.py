@@ -1,0 +1,5 @@
+"""`python -m saafe`, which torchrun needs."""
+
+from saafe.cli import main
+
+main()

@@ -1,0 +1,63 @@
+"""The command line: one library call a command. Layer 7.
+
+Commands live in the modules of this folder and are imported when they are used, so that
+`saafe --help` needs neither torch nor boto3.
+"""
+
+import importlib
+import sys
+
+import click
+
+from saafe import __version__
+from saafe.errors import InputError
+
+# command: (module, function, help line)
+COMMANDS = {
+    "train": ("saafe.cli.train", "train", "Train a detector and judge it."),
+    "evaluate": ("saafe.cli.judge", "evaluate", "Score a run on simulated and recorded streams."),
+    "simulate": ("saafe.cli.simulate", "simulate", "Write labelled, simulated recordings."),
+    "data": ("saafe.cli.data", "data", "Check recordings; convert published ones."),
+    "detect": ("saafe.cli.detect", "detect", "Print alarms found in a recording or a stream."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported only when they run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of a user's work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, function, _ = COMMANDS[cmd_name]
+        return getattr(importlib.import_module(module), function)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, row[2]) for name, row in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup)
+@click.version_option(__version__, prog_name="saafe")
+def saafe() -> None:
+    """Train, examine and run fire detectors for cheap indoor sensors.
+
+    Example: saafe train ultra-fast
+    """
+
+
+def main() -> None:
+    """Run the command line; an InputError becomes one line and exit code 1."""
+    try:
+        saafe()
+    except InputError as error:
+        click.echo(f"saafe: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:  # `saafe ... | head` closes the pipe early
+        sys.stderr.close()
+        sys.exit(0)

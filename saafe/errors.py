@@ -1,0 +1,9 @@
+"""The one exception that a user can cause. Layer 0."""
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used.
+
+    The message is one line: what was given, what is allowed, and what to do.
+    The command line prints it alone and exits 1.
+    """
