@@ -1,0 +1,438 @@
+"""Pure figures: exact bounds, window figures, calibration, ranking, bootstrap. Layer 1."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+PASS, FAIL, NOT_SHOWN = "pass", "fail", "not_shown"
+CALIBRATION_BINS = 10  # Chosen: steps of ten points of risk, because people read risk in those
+
+
+class Bounds(NamedTuple):
+    """A figure with its confidence limits."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+class ReliabilityRow(NamedTuple):
+    """One bin of a reliability table: what was predicted there, and what happened."""
+
+    low: float
+    high: float
+    n: int
+    weight: float
+    predicted: float
+    observed: float
+
+
+def proportion_bounds(
+    successes: int, trials: int, *, confidence: float = 0.95, sides: int = 2
+) -> Bounds:
+    """Bound a proportion exactly, from counts.
+
+    Args:
+        successes: how often it happened.
+        trials: how often it could have.
+        confidence: probability that a bound (one side) or both bounds (two sides) hold.
+        sides: 2 shares the error between the two limits; 1 gives each limit all of it, and
+            then only one of the two may be claimed.
+
+    Returns:
+        The proportion and its limits; without trials NaN, 0 and 1.
+
+    Source:
+        C. J. Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated
+        in the case of the binomial," Biometrika, vol. 26, no. 4, pp. 404-413, 1934.
+    """
+    assert 0 <= successes <= trials, f"{successes} of {trials} is not a proportion"
+    error = _error_per_side(confidence, sides)
+    lower, upper = 0.0, 1.0
+    if successes > 0:
+        lower = _beta_quantile(error, successes, trials - successes + 1)
+    if successes < trials:
+        upper = _beta_quantile(1.0 - error, successes + 1, trials - successes)
+    return Bounds(successes / trials if trials else math.nan, lower, upper)
+
+
+def rate_bounds(count: int, exposure: float, *, confidence: float = 0.95, sides: int = 2) -> Bounds:
+    """Bound the rate of a Poisson process exactly, per unit of exposure.
+
+    Args:
+        count: events seen.
+        exposure: how long was watched, or how many sessions; the rate is per unit of this.
+        confidence: probability that a bound (one side) or both bounds (two sides) hold.
+        sides: as in `proportion_bounds`.
+
+    Returns:
+        The rate and its limits; without exposure NaN, 0 and infinity.
+
+    Source:
+        F. Garwood, "Fiducial limits for the Poisson distribution," Biometrika, vol. 28,
+        no. 3/4, pp. 437-442, 1936.
+    """
+    assert count >= 0, f"a count cannot be {count}"
+    assert exposure >= 0.0, f"an exposure cannot be {exposure}"
+    if exposure == 0.0:
+        return Bounds(math.nan, 0.0, math.inf)
+    error = _error_per_side(confidence, sides)
+    lower = _gamma_quantile(error, count) if count else 0.0
+    upper = _gamma_quantile(1.0 - error, count + 1)
+    return Bounds(count / exposure, lower / exposure, upper / exposure)
+
+
+def weighted_rate_bounds(
+    counts: ArrayLike,
+    exposures: ArrayLike,
+    weights: ArrayLike,
+    *,
+    confidence: float = 0.95,
+    sides: int = 2,
+) -> Bounds:
+    """Bound a weighted sum of the rates of several strata, sum(weight * count / exposure).
+
+    Such a sum is not Poisson. The gamma bound is exact for one stratum and was conservative
+    in every case that its authors simulated; `bonferroni_rate_bounds` is the proven check.
+
+    Args:
+        counts: events seen in each stratum.
+        exposures: what each stratum was watched for.
+        weights: how much of each stratum's exposure one unit of the whole holds.
+        confidence: probability that a bound (one side) or both bounds (two sides) hold.
+        sides: as in `proportion_bounds`.
+
+    Returns:
+        The summed rate and its limits.
+
+    Source:
+        M. P. Fay and E. J. Feuer, "Confidence intervals for directly standardized rates: a
+        method based on the gamma distribution," Statistics in Medicine, vol. 16, no. 7,
+        pp. 791-801, 1997, equations for L and U with w_M, the largest weight.
+    """
+    count, exposure, weight = _strata(counts, exposures, weights)
+    if np.any(exposure[weight > 0] == 0.0):
+        return Bounds(math.nan, 0.0, math.inf)
+    error = _error_per_side(confidence, sides)
+    used = weight > 0
+    w = weight[used] / exposure[used]
+    x = count[used]
+    value, variance = float(w @ x), float(w**2 @ x)
+    largest = float(w.max())
+    lower = 0.0
+    if value > 0:
+        lower = _gamma_quantile(error, value**2 / variance) * variance / value
+    value_up, variance_up = value + largest, variance + largest**2
+    upper = _gamma_quantile(1.0 - error, value_up**2 / variance_up) * variance_up / value_up
+    return Bounds(value, lower, upper)
+
+
+def bonferroni_rate_bounds(
+    counts: ArrayLike,
+    exposures: ArrayLike,
+    weights: ArrayLike,
+    *,
+    confidence: float = 0.95,
+    sides: int = 2,
+) -> Bounds:
+    """Bound the same sum by bounding every stratum at its share of the error.
+
+    Valid whatever the weights, wider than `weighted_rate_bounds`. Arguments and result as
+    there.
+
+    Source:
+        Bonferroni's inequality over the exact bounds of `rate_bounds`.
+    """
+    count, exposure, weight = _strata(counts, exposures, weights)
+    used = np.flatnonzero(weight > 0)
+    share = 1.0 - (1.0 - confidence) / len(used)
+    bounds = [
+        rate_bounds(int(count[i]), float(exposure[i]), confidence=share, sides=sides) for i in used
+    ]
+    value, lower, upper = np.asarray(bounds).T @ weight[used]
+    return Bounds(float(value), float(lower), float(upper))
+
+
+def effective_exposure(exposures: ArrayLike, weights: ArrayLike) -> float:
+    """Exposure in which one Poisson process without an event would show the same upper bound.
+
+    The stratum that was watched least for its weight sets it: min(exposure / weight).
+    """
+    _, exposure, weight = _strata(np.zeros_like(np.asarray(weights)), exposures, weights)
+    used = weight > 0
+    return float(np.min(exposure[used] / weight[used]))
+
+
+def shown(value: float, bound: float, limit: float, *, at_most: bool = True) -> str:
+    """Say whether a figure is shown to keep its limit.
+
+    Args:
+        value: the figure as measured.
+        bound: its confidence limit on the bad side: the upper one where the figure must be at
+            most the limit, else the lower one. A figure without uncertainty gives itself.
+        limit: what the figure must keep.
+        at_most: the limit is the largest allowed; else the smallest.
+
+    Returns:
+        "fail" where the value itself breaks the limit, "pass" where even the bound keeps it,
+        else, and where there is no value (NaN), "not_shown": the exposure cannot carry the claim.
+    """
+    sign = 1.0 if at_most else -1.0
+    if sign * value > sign * limit:
+        return FAIL
+    return PASS if sign * bound <= sign * limit else NOT_SHOWN
+
+
+def gate_line(
+    name: str, bounds: Bounds, limit: float, *, n: int, at_most: bool = True
+) -> dict[str, str | float | int | None]:
+    """Build one line of the gate, ready for JSON; what is not a finite number becomes None."""
+    bound = bounds.upper if at_most else bounds.lower
+    return {
+        "name": name,
+        "value": finite_or_none(bounds.value),
+        "lower": finite_or_none(bounds.lower),
+        "upper": finite_or_none(bounds.upper),
+        "limit": limit,
+        "n": n,
+        "status": shown(bounds.value, bound, limit, at_most=at_most),
+    }
+
+
+def finite_or_none(value: float) -> float | None:
+    """Turn NaN and infinities, which JSON has no word for, into None."""
+    return float(value) if math.isfinite(value) else None
+
+
+def confusion(truth: ArrayLike, predicted: ArrayLike, classes: int) -> NDArray[np.int64]:
+    """Count windows by true class (row) and predicted class (column), `(classes, classes)`."""
+    t, p = np.asarray(truth, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
+    assert t.shape == p.shape, f"{t.shape} truths against {p.shape} predictions"
+    return np.bincount(t * classes + p, minlength=classes**2).reshape(classes, classes)
+
+
+def window_figures(matrix: NDArray[np.int64], fire: int) -> dict[str, Bounds]:
+    """Accuracy, detection rate and false-alarm rate of windows, each with exact bounds.
+
+    Args:
+        matrix: counts by true class (row) and predicted class (column), see `confusion`.
+        fire: index of the class that must be found.
+
+    Returns:
+        `accuracy` (right windows of all), `detection_rate` (fire windows called fire) and
+        `false_alarm_rate` (other windows called fire). Windows of one stream are not
+        independent, so these bounds are narrower than the truth.
+    """
+    fires, total = int(matrix[fire].sum()), int(matrix.sum())
+    found = int(matrix[fire, fire])
+    called = int(matrix[:, fire].sum())
+    return {
+        "accuracy": proportion_bounds(int(np.trace(matrix)), total),
+        "detection_rate": proportion_bounds(found, fires),
+        "false_alarm_rate": proportion_bounds(called - found, total - fires),
+    }
+
+
+def roc_auc(is_positive: ArrayLike, score: ArrayLike) -> float:
+    """Probability that a positive scores above a negative, ties counting half.
+
+    Source:
+        J. A. Hanley and B. J. McNeil, "The meaning and use of the area under a receiver
+        operating characteristic (ROC) curve," Radiology, vol. 143, no. 1, pp. 29-36, 1982.
+    """
+    positive, values = np.asarray(is_positive, dtype=bool), np.asarray(score, dtype=np.float64)
+    n_positive = int(positive.sum())
+    n_negative = positive.size - n_positive
+    if not n_positive or not n_negative:
+        return math.nan
+    _, place, ties = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(ties) - (ties - 1) / 2.0)[place]  # equal scores share their mean rank
+    rank_sum = ranks[positive].sum() - n_positive * (n_positive + 1) / 2.0
+    return float(rank_sum / (n_positive * n_negative))
+
+
+def reliability_table(
+    probability: ArrayLike,
+    truth: ArrayLike,
+    *,
+    bins: int = CALIBRATION_BINS,
+    weights: ArrayLike | None = None,
+) -> list[ReliabilityRow]:
+    """Compare predicted probabilities with what happened, in bins of equal width.
+
+    Args:
+        probability: predicted probability of fire, 0 to 1, `(n,)`.
+        truth: 1 where there was a fire, `(n,)`.
+        bins: number of bins of equal width over 0 to 1, closed on the left, the last on both.
+        weights: how much each prediction counts under a reference mix; all alike by default.
+
+    Returns:
+        The bins that hold predictions, lowest first.
+    """
+    p, y = np.asarray(probability, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    w = np.ones_like(p) if weights is None else np.asarray(weights, dtype=np.float64)
+    place = np.minimum((p * bins).astype(np.int64), bins - 1)
+    n = np.bincount(place, minlength=bins)
+    weight, predicted, observed = (
+        np.bincount(place, weights=column, minlength=bins) for column in (w, w * p, w * y)
+    )
+    return [
+        ReliabilityRow(
+            low=i / bins,
+            high=(i + 1) / bins,
+            n=int(n[i]),
+            weight=float(weight[i]),
+            predicted=float(predicted[i] / weight[i]),
+            observed=float(observed[i] / weight[i]),
+        )
+        for i in np.flatnonzero(weight > 0)
+    ]
+
+
+def calibration_error(table: Sequence[ReliabilityRow]) -> float:
+    """Expected calibration error: weighted mean distance of predicted from observed.
+
+    Source:
+        M. P. Naeini, G. F. Cooper and M. Hauskrecht, "Obtaining well calibrated probabilities
+        using Bayesian binning," AAAI, 2015 (ECE), on the bins of `reliability_table`.
+    """
+    total = sum(row.weight for row in table)
+    if not total:
+        return math.nan
+    return sum(row.weight * abs(row.predicted - row.observed) for row in table) / total
+
+
+def paired_bootstrap(
+    ours: ArrayLike,
+    theirs: ArrayLike,
+    groups: ArrayLike,
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Bounds:
+    """Bound the mean difference, ours minus theirs, drawing whole groups with replacement.
+
+    Args:
+        ours: one figure an item, `(n,)`.
+        theirs: the rival's figure of the same item, `(n,)`.
+        groups: what must stay together (fire, home, scenario), `(n,)`.
+        resamples: number of bootstrap draws.
+        seed: of the draws.
+
+    Returns:
+        The difference with its 95 % percentile limits; a win needs both on one side of zero.
+
+    Source:
+        B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap," 1993, ch. 13
+        (percentile interval), with groups as the unit that is drawn.
+    """
+    difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
+    _, place = np.unique(np.asarray(groups), return_inverse=True)
+    sums = np.bincount(place, weights=difference)
+    sizes = np.bincount(place)
+    generator = np.random.default_rng(seed)
+    # Drawing n groups with replacement is one multinomial row of how often each was drawn.
+    draws = generator.multinomial(sizes.size, np.full(sizes.size, 1.0 / sizes.size), resamples)
+    means = (draws @ sums) / (draws @ sizes)
+    lower, upper = np.quantile(means, [0.025, 0.975])
+    return Bounds(float(difference.mean()), float(lower), float(upper))
+
+
+def quantiles(values: ArrayLike, at: Mapping[str, float]) -> dict[str, float | None]:
+    """Name the asked quantiles of the finite values, None where there is no value."""
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    return {name: float(np.quantile(finite, q)) if finite.size else None for name, q in at.items()}
+
+
+def _error_per_side(confidence: float, sides: int) -> float:
+    assert 0.0 < confidence < 1.0, f"confidence {confidence} is not between 0 and 1"
+    assert sides in (1, 2), f"a bound has 1 or 2 sides, not {sides}"
+    return (1.0 - confidence) / sides
+
+
+def _strata(
+    counts: ArrayLike, exposures: ArrayLike, weights: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    count, exposure, weight = (
+        np.asarray(values, dtype=np.float64) for values in (counts, exposures, weights)
+    )
+    assert count.shape == exposure.shape == weight.shape, "one count, exposure, weight a stratum"
+    assert weight.min() >= 0 < weight.max(), "weights are positive"
+    return count, exposure, weight
+
+
+def _beta_quantile(probability: float, a: float, b: float) -> float:
+    return _bisect(lambda x: _beta_tail(x, a, b), probability, 0.0, 1.0)
+
+
+def _gamma_quantile(probability: float, shape: float) -> float:
+    high = shape + 1.0
+    while _gamma_tail(high, shape) < probability:
+        high *= 2.0
+    return _bisect(lambda x: _gamma_tail(x, shape), probability, 0.0, high)
+
+
+def _bisect(rising: Callable[[float], float], target: float, low: float, high: float) -> float:
+    """Solve rising(x) = target to the last bit of a float."""
+    while True:
+        middle = 0.5 * (low + high)
+        if middle in (low, high):
+            return middle
+        if rising(middle) < target:
+            low = middle
+        else:
+            high = middle
+
+
+def _beta_tail(x: float, a: float, b: float) -> float:
+    """Regularised incomplete beta function I_x(a, b), DLMF 8.17.22's continued fraction."""
+    if x <= 0.0 or x >= 1.0:
+        return 0.0 if x <= 0.0 else 1.0
+    if x > (a + 1.0) / (a + b + 2.0):  # the fraction converges fast on the other side only
+        return 1.0 - _beta_tail(1.0 - x, b, a)
+    front = a * math.log(x) + b * math.log1p(-x)
+    front += math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+
+    def coefficient(i: int) -> float:
+        m = i // 2
+        if i % 2:
+            return -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        return m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+
+    return math.exp(front) / (a * _fraction(coefficient, lambda i: 1.0))
+
+
+def _gamma_tail(x: float, shape: float) -> float:
+    """Regularised lower incomplete gamma function P(shape, x), DLMF 8.11.4 and 8.9.2."""
+    if x <= 0.0:
+        return 0.0
+    front = math.exp(shape * math.log(x) - x - math.lgamma(shape))
+    if x > shape + 1.0:
+        fraction = _fraction(lambda i: i * (shape - i), lambda i: x + 2 * i + 1.0 - shape)
+        return 1.0 - front / fraction
+    term = total = 1.0 / shape
+    k = shape
+    while term > total * 1e-17:
+        k += 1.0
+        term *= x / k
+        total += term
+    return front * total
+
+
+def _fraction(numerator: Callable[[int], float], denominator: Callable[[int], float]) -> float:
+    """Evaluate b0 + a1 / (b1 + a2 / (b2 + ...)) by the modified Lentz method, DLMF 3.10(iii)."""
+    tiny = 1e-300
+    value = denominator(0) or tiny
+    up, down = value, 0.0
+    for i in range(1, 200_000):
+        b, a = denominator(i), numerator(i)
+        down = 1.0 / (b + a * down or tiny)
+        up = b + a / up or tiny
+        value *= up * down
+        if abs(up * down - 1.0) < 1e-15:
+            return value
+    raise AssertionError("the continued fraction did not converge")

@@ -1,0 +1,198 @@
+"""metrics: published values, and scipy as an independent reference."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from saafe import metrics
+
+
+@pytest.mark.parametrize(("found", "fires"), [(299, 299), (996, 1000)])
+def test_recall_of_99_percent_is_shown_by_published_counts(found, fires):
+    # ../shared/FACTS.md: 299 fires with no miss, 1,000 with 4 (one-sided 95 %)
+    assert metrics.proportion_bounds(found, fires, sides=1).lower >= 0.99
+    one_worse = metrics.proportion_bounds(found - 1, fires, sides=1)
+    assert one_worse.lower < 0.99
+
+
+def test_298_fires_do_not_show_it():
+    assert metrics.proportion_bounds(298, 298, sides=1).lower < 0.99
+
+
+def test_clopper_pearson_of_10_in_100_as_tabled():
+    # Any table of exact binomial limits: 4.90 % to 17.62 %
+    bounds = metrics.proportion_bounds(10, 100)
+    assert bounds.value == 0.1
+    assert bounds.lower == pytest.approx(0.0490, abs=5e-5)
+    assert bounds.upper == pytest.approx(0.1762, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("k", "n"), [(0, 1), (1, 1), (0, 14), (3, 14), (14, 14), (17, 1000), (70_000, 1_500_000)]
+)
+@pytest.mark.parametrize("sides", [1, 2])
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.999])
+def test_clopper_pearson_equals_scipy(k, n, sides, confidence):
+    error = (1 - confidence) / sides
+    bounds = metrics.proportion_bounds(k, n, sides=sides, confidence=confidence)
+    lower = stats.beta.ppf(error, k, n - k + 1) if k else 0.0
+    upper = stats.beta.ppf(1 - error, k + 1, n - k) if k < n else 1.0
+    assert bounds.lower == pytest.approx(lower, rel=1e-7)
+    assert bounds.upper == pytest.approx(upper, rel=1e-7)
+
+
+def test_no_trials_bound_nothing():
+    bounds = metrics.proportion_bounds(0, 0)
+    assert math.isnan(bounds.value)
+    assert (bounds.lower, bounds.upper) == (0.0, 1.0)
+
+
+def test_detector_years_that_show_two_alarms_a_century():
+    # ../shared/FACTS.md: 150 device-years without event show <= 0.02 a year; 3.0 / 150
+    assert metrics.rate_bounds(0, 150, sides=1).upper <= 0.02
+    assert metrics.rate_bounds(0, 149, sides=1).upper > 0.02
+
+
+def test_poisson_limits_as_garwood_tabled():
+    # Garwood 1936: 95 % limits of a mean where 0, 1, 10 are seen
+    for seen, lower, upper in ((0, 0, 3.69), (1, 0.0253, 5.57), (10, 4.80, 18.39)):
+        bounds = metrics.rate_bounds(seen, 1.0)
+        assert bounds.lower == pytest.approx(lower, abs=5e-3)
+        assert bounds.upper == pytest.approx(upper, abs=5e-3)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 40, 999, 100_000])
+def test_poisson_equals_scipy(count):
+    bounds = metrics.rate_bounds(count, 7.5)
+    lower = stats.chi2.ppf(0.025, 2 * count) / 2 / 7.5 if count else 0.0
+    assert bounds.lower == pytest.approx(lower, rel=1e-8)
+    assert bounds.upper == pytest.approx(stats.chi2.ppf(0.975, 2 * count + 2) / 15, rel=1e-8)
+
+
+def test_no_exposure_bounds_no_rate():
+    assert metrics.rate_bounds(0, 0.0)[1:] == (0.0, math.inf)
+    assert metrics.weighted_rate_bounds([0, 0], [0.0, 1.0], [1, 1]).upper == math.inf
+
+
+def test_gamma_bound_of_one_stratum_is_the_poisson_bound():
+    gamma = metrics.weighted_rate_bounds([5], [2.0], [3.0])
+    poisson = metrics.rate_bounds(5, 2.0)
+    assert gamma == pytest.approx([3 * figure for figure in poisson])
+
+
+def test_gamma_bound_equals_its_chi_squared_form():
+    counts, exposures = np.array([4, 0, 11]), np.array([3.0, 1.5, 20.0])
+    weights = np.array([0.2, 0.5, 0.3])
+    w = weights / exposures
+    y, v, largest = w @ counts, w**2 @ counts, w.max()
+    lower = v / (2 * y) * stats.chi2.ppf(0.025, 2 * y**2 / v)
+    y_up, v_up = y + largest, v + largest**2
+    upper = v_up / (2 * y_up) * stats.chi2.ppf(0.975, 2 * y_up**2 / v_up)
+    bounds = metrics.weighted_rate_bounds(counts, exposures, weights)
+    assert bounds == pytest.approx((y, lower, upper))
+
+
+def test_gamma_bound_covers_and_lies_within_bonferroni():
+    generator = np.random.default_rng(1)
+    exposures, weights = np.array([5.0, 40.0, 1.0]), np.array([0.7, 0.2, 0.1])
+    rates = np.array([0.3, 0.1, 2.0])
+    counts = generator.poisson(rates * exposures, (400, 3))
+    uppers = [metrics.weighted_rate_bounds(c, exposures, weights, sides=1).upper for c in counts]
+    assert np.mean(np.array(uppers) >= rates @ weights) >= 0.95
+    wider = metrics.bonferroni_rate_bounds(counts[0], exposures, weights, sides=1)
+    assert wider.upper > uppers[0]
+    assert wider.value == pytest.approx(counts[0] @ (weights / exposures))
+
+
+def test_effective_exposure_gives_the_bound_of_no_event():
+    exposures, weights = [10.0, 300.0], [0.5, 0.5]
+    effective = metrics.effective_exposure(exposures, weights)
+    assert effective == 20.0
+    bounds = metrics.weighted_rate_bounds([0, 0], exposures, weights)
+    assert bounds.upper == pytest.approx(metrics.rate_bounds(0, effective).upper)
+
+
+@pytest.mark.parametrize(
+    ("value", "bound", "limit", "at_most", "status"),
+    [
+        (0.0, 0.02, 0.02, True, "pass"),
+        (0.0, 0.021, 0.02, True, "not_shown"),
+        (0.03, 0.04, 0.02, True, "fail"),
+        (1.0, 0.991, 0.99, False, "pass"),
+        (1.0, 0.98, 0.99, False, "not_shown"),
+        (0.98, 0.97, 0.99, False, "fail"),
+        (math.nan, math.inf, 0.02, True, "not_shown"),
+        (math.nan, math.nan, 0.02, False, "not_shown"),
+    ],
+)
+def test_shown(value, bound, limit, at_most, status):
+    assert metrics.shown(value, bound, limit, at_most=at_most) == status
+
+
+def test_gate_line_is_json_able():
+    line = metrics.gate_line("early_alarms", metrics.rate_bounds(0, 0.0), 1.0, n=0)
+    assert list(line) == ["name", "value", "lower", "upper", "limit", "n", "status"]
+    assert line["value"] is None
+    assert line["upper"] is None
+    assert line["status"] == "not_shown"
+    fires = metrics.gate_line(
+        "fires", metrics.proportion_bounds(299, 299, sides=1), 0.99, n=299, at_most=False
+    )
+    assert fires["status"] == "pass"
+
+
+def test_window_figures_by_hand():
+    matrix = metrics.confusion([0, 0, 1, 1, 2, 2, 2, 2], [0, 2, 1, 0, 2, 2, 2, 1], 3)
+    assert matrix.tolist() == [[1, 0, 1], [1, 1, 0], [0, 1, 3]]
+    figures = metrics.window_figures(matrix, fire=2)
+    assert figures["accuracy"].value == 5 / 8
+    assert figures["detection_rate"].value == 3 / 4
+    assert figures["false_alarm_rate"].value == 1 / 4
+
+
+def test_roc_auc_counts_pairs():
+    generator = np.random.default_rng(0)
+    positive = generator.random(200) < 0.3
+    score = np.round(generator.random(200) + 0.3 * positive, 1)  # rounding makes ties
+    pairs = score[positive][:, None] - score[~positive]
+    expected = np.mean((pairs > 0) + 0.5 * (pairs == 0))
+    assert metrics.roc_auc(positive, score) == pytest.approx(expected)
+    assert math.isnan(metrics.roc_auc([1, 1], [0.2, 0.3]))
+
+
+def test_calibration_by_hand():
+    table = metrics.reliability_table([0.05, 0.05, 0.9, 1.0], [0, 1, 1, 1])
+    assert [(row.low, row.n) for row in table] == [(0.0, 2), (0.9, 2)]
+    assert metrics.calibration_error(table) == pytest.approx((2 * 0.45 + 2 * 0.05) / 4)
+    assert math.isnan(metrics.calibration_error([]))
+
+
+def test_calibration_error_of_a_calibrated_forecast_is_small():
+    probability = np.random.default_rng(0).random(100_000)
+    truth = np.random.default_rng(1).random(100_000) < probability
+    assert metrics.calibration_error(metrics.reliability_table(probability, truth)) < 0.01
+
+
+def test_calibration_weights_are_repetitions():
+    weighted = metrics.reliability_table([0.2, 0.8], [0, 1], weights=[3, 1])
+    repeated = metrics.reliability_table([0.2, 0.2, 0.2, 0.8], [0, 0, 0, 1])
+    assert metrics.calibration_error(weighted) == metrics.calibration_error(repeated)
+
+
+def test_paired_bootstrap_draws_groups_not_items():
+    generator = np.random.default_rng(3)
+    groups = np.repeat(np.arange(30), 100)
+    shift = generator.normal(0.0, 1.0, 30)[groups]  # what all items of a group share
+    noise = generator.normal(0.0, 0.1, 3000)
+    grouped = metrics.paired_bootstrap(shift + noise, np.zeros(3000), groups)
+    alone = metrics.paired_bootstrap(shift + noise, np.zeros(3000), np.arange(3000))
+    assert grouped.upper - grouped.lower > 5 * (alone.upper - alone.lower)
+    assert grouped.lower < grouped.value < grouped.upper
+    assert grouped == metrics.paired_bootstrap(shift + noise, np.zeros(3000), groups)
+
+
+def test_quantiles_skip_what_is_missing():
+    assert metrics.quantiles([1, 2, 3, math.nan], {"median": 0.5}) == {"median": 2.0}
+    assert metrics.quantiles([], {"median": 0.5}) == {"median": None}
