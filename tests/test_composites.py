@@ -1,0 +1,138 @@
+"""composites: fires on homes, homes at ten seconds."""
+
+import numpy as np
+import pytest
+
+from saafe import composites
+from saafe.recordings import Recording
+from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
+
+
+def make_home(hours=48.0, name="home", gap=None):
+    times = np.arange(0.0, hours * 3600.0, 60.0)
+    if gap:
+        times = times[(times <= gap[0]) | (times >= gap[1])]
+    readings = np.full((len(times), 1, len(CHANNELS)), np.nan, dtype=np.float32)
+    day = np.sin(times / 86400.0 * 2 * np.pi)
+    readings[:, 0, TEMPERATURE] = np.round(22.0 + day, 1)
+    readings[:, 0, PM25] = 8.0 + day
+    readings[40, 0, PM25] = 190.0
+    readings[:, 0, CO2] = np.round(600 + 50 * day)
+    readings[:, 0, CO] = 0.0
+    readings[:, 0, HUMIDITY] = np.round(50 + 5 * day, 1)
+    recording = Recording(name, times, ("kitchen",), readings)
+    return composites.Home(recording, ((30 * 3600.0, 30.5 * 3600.0), (36 * 3600.0, 37 * 3600.0)))
+
+
+def make_fire(name="fire", length=120, period_s=5.0):
+    times = np.arange(length) * period_s
+    readings = np.full((length, 3, len(CHANNELS)), np.nan, dtype=np.float32)
+    growth = np.maximum(times - 60.0, 0.0)
+    for sensor, strength in enumerate((0.2, 1.0, 3.0)):
+        readings[:, sensor, TEMPERATURE] = 25.0 + strength * growth / 10.0
+        readings[:, sensor, PM25] = np.minimum(8.0 + strength * growth * 2.0, 1000.0)
+    readings[:, :2, CO2] = 450.0 + growth[:, None]
+    readings[:, :2, CO] = growth[:, None] / 10.0
+    readings[::7, 1, CO] = np.nan
+    return Recording(name, times, ("A", "B", "C"), readings)
+
+
+def test_the_sensor_with_all_channels_and_the_most_heat_lends_its_rise():
+    fire = make_fire()
+    assert composites.nearest_sensor(fire) == 1  # C is hotter but has no gases
+    rise = composites.fire_rise(fire)
+    assert rise[0].tolist() == [0.0] * len(CHANNELS)
+    assert rise[-1, TEMPERATURE] == pytest.approx((fire.times_s[-1] - 60.0) / 10.0)
+    assert np.isfinite(rise).all()
+    assert not rise[:, [HUMIDITY, SOUND]].any()
+
+
+def test_a_fall_in_the_first_minute_is_no_rise():
+    fire = make_fire()
+    fire.readings[:, 1, TEMPERATURE] = 20.0 + fire.times_s  # grows from the first second
+    rise = composites.fire_rise(fire)[:, TEMPERATURE]
+    assert rise[:6].tolist() == [0.0] * 6
+    assert rise[-1] == pytest.approx(fire.times_s[-1] - 30.0)
+
+
+def test_composites_are_the_home_before_and_the_sum_after():
+    fire, home = make_fire(), make_home()
+    made, left_out = composites.compose([fire], [home])
+    assert left_out == []
+    assert [composite.moment for composite in made] == ["quiet", "cooking"]
+    for composite in made:
+        recording, source = composite.recording, home.recording
+        rows = np.searchsorted(source.times_s, composite.start_s + recording.times_s)
+        plain = source.readings[rows]
+        before = recording.times_s < composite.fire_s
+        assert composite.fire_s == pytest.approx(3 * 3600.0, abs=60.0)
+        assert np.array_equal(recording.readings[before], plain[before], equal_nan=True)
+        after = recording.times_s >= composite.fire_s + 120.0
+        rise = recording.readings[after, 0] - plain[after, 0]
+        assert after.any()
+        assert (rise[:, [TEMPERATURE, CO2, CO]] > 0).all()
+        assert not rise[:, HUMIDITY].any()
+        assert recording.readings[:, 0, PM25].max() <= 190.0  # the home's own cap
+        since = recording.times_s[after] - composite.fire_s  # held: a row is the fire's last value
+        expected = np.floor(since / 5.0) * 5.0 - 60.0
+        assert rise[:, CO2] == pytest.approx(expected, abs=0.01)
+        assert (composite.period_s, recording.sensors) == (60.0, ("kitchen",))
+
+
+def test_moments_keep_clear_of_gaps_and_of_cooking():
+    home, fire = make_home(gap=(10 * 3600.0, 20 * 3600.0)), make_fire(length=700)
+    for seed in range(30):
+        made, _ = composites.compose([fire], [home], seed=seed)
+        quiet, cooking = made
+        for composite in made:
+            steps = np.diff(composite.recording.times_s)
+            assert steps.max() <= 300.0
+        begin, end = quiet.start_s, quiet.start_s + quiet.recording.times_s[-1]
+        assert all(end <= a or begin >= b + 1800.0 for a, b in home.sessions)
+        at = cooking.start_s + cooking.fire_s
+        assert any(a <= at <= b + 60.0 for a, b in home.sessions)
+
+
+def test_composites_are_deterministic_and_seeded():
+    fires, homes = [make_fire("one"), make_fire("two")], [make_home()]
+    first, _ = composites.compose(fires, homes, seed=4)
+    again, _ = composites.compose(fires, homes, seed=4)
+    other, _ = composites.compose(fires, homes, seed=5)
+    assert [c.start_s for c in first] == [c.start_s for c in again]
+    assert [c.start_s for c in first] != [c.start_s for c in other]
+    assert len({c.recording.name for c in first}) == 4
+
+
+def test_a_home_without_a_fitting_moment_is_named():
+    home = composites.Home(make_home(hours=8.0).recording, ())
+    made, left_out = composites.compose([make_fire()], [home])
+    assert [c.moment for c in made] == ["quiet"]
+    assert left_out == ["fire on home, cooking"]
+
+
+def test_dense_homes_look_like_other_sensors_in_the_same_home():
+    home = make_home(gap=(31 * 3600.0, 31.5 * 3600.0))
+    (dense,) = composites.dense_homes([home], days=0.5, sensors=6)
+    recording = dense.recording
+    assert recording.readings.shape == (12 * 360 + 1, 6, len(CHANNELS))
+    assert len(dense.sessions) == 2  # the half day with the most cooking
+    assert np.isnan(recording.readings[:, :, HUMIDITY]).all()
+    temperature = recording.readings[:, :, TEMPERATURE]
+    in_gap = np.isnan(temperature).all(axis=1)
+    assert in_gap.sum() * 10.0 == pytest.approx(1800.0, abs=20.0)
+    values = temperature[~in_gap]
+    assert values == pytest.approx(np.round(values, 1), abs=1e-4)  # the home's resolution
+    offsets = values - values.mean(axis=1, keepdims=True)
+    assert 0.02 < offsets.std() < 0.1
+    assert abs(np.corrcoef(offsets[:, 0], offsets[:, 1])[0, 1]) < 0.4  # noise is each one's own
+
+
+def test_dense_homes_of_more_days_than_there_are_give_all():
+    (dense,) = composites.dense_homes([make_home(hours=5.0)], days=9.0, sensors=1)
+    assert dense.recording.times_s[-1] == pytest.approx(5 * 3600.0 - 60.0)
+    assert dense.sessions == ()
+
+
+def test_cut_counts_from_its_first_row():
+    part = composites.cut(make_home().recording, 90.0, 240.0)
+    assert part.times_s.tolist() == [0.0, 60.0, 120.0]

@@ -1,0 +1,170 @@
+"""outcomes: counting alarms, finding fires, judging homes, margins."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from saafe import outcomes
+from saafe.recordings import Recording
+from saafe.sensors import CHANNELS
+
+
+def alarm(time, sensor="A", cause="model"):
+    return {"event": "alarm", "time_s": time, "sensor": sensor, "risk": 97.0, "cause": cause}
+
+
+def clear(time, sensor="A"):
+    return {"event": "clear", "time_s": time, "sensor": sensor, "risk": 3.0}
+
+
+def minutes(*values):
+    return tuple(60.0 * value for value in values)
+
+
+@pytest.mark.parametrize(
+    ("events", "counted"),
+    [
+        ([], ()),
+        ([alarm(60), clear(120)], minutes(1)),
+        # stays: again every 30 minutes, not at the moment that it clears
+        ([alarm(0), clear(5400)], minutes(0, 30, 60)),
+        ([alarm(0), clear(5401)], minutes(0, 30, 60, 90)),
+        # a second one within 30 minutes is the same incident
+        ([alarm(0), clear(60), alarm(600), clear(700)], minutes(0)),
+        # unless it still stands when they have passed
+        ([alarm(0), clear(60), alarm(600), clear(2000)], minutes(0, 30)),
+        ([alarm(0), clear(60), alarm(1800), clear(1900)], minutes(0, 30)),
+        # any sensor's alarm is the space's; overlapping ones are one
+        ([alarm(0, "A"), alarm(300, "B"), clear(600, "A"), clear(1500, "B")], minutes(0)),
+        ([alarm(0, "A"), alarm(300, "B"), clear(600, "A"), clear(1900, "B")], minutes(0, 30)),
+        # never cleared: to the end of the recording, two hours
+        ([alarm(3600)], minutes(60, 90)),
+        ([alarm(7200)], minutes(120)),
+        # other events and a second alarm line of one sensor are no new start
+        (
+            [
+                {"event": "warning", "time_s": 0, "sensor": "A"},
+                alarm(60),
+                alarm(90, cause="heat"),
+                clear(120),
+                {"event": "fault", "time_s": 3000, "sensor": "A"},
+            ],
+            minutes(1),
+        ),
+    ],
+)
+def test_count_alarms(events, counted):
+    assert outcomes.count_alarms(events, 7200.0).times_s == counted
+
+
+def test_hours_in_alarm_are_the_union():
+    events = [alarm(0, "A"), alarm(1800, "B"), clear(3600, "A"), clear(5400, "B")]
+    count = outcomes.count_alarms(events, 86400.0)
+    assert count.hours == 1.5
+    assert count.hours_per_day == 1.5
+    assert outcomes.count_alarms(events, 86400.0, watched_s=43200.0).hours_per_day == 3.0
+
+
+@pytest.mark.parametrize(
+    ("alarm_s", "signal_s", "limit_s", "recorded_s", "expected"),
+    [
+        (100.0, 60.0, 120.0, None, "in time"),
+        (120.0, 60.0, 120.0, None, "in time"),
+        (120.1, 60.0, 120.0, None, "late"),
+        (None, 60.0, 120.0, None, "missed"),
+        (50.0, 60.0, 120.0, None, "in time"),
+        (49.9, 60.0, 120.0, None, "early"),
+        (49.9, 60.0, 120.0, 59.0, "in time"),  # a commercial alarm saw it as soon
+        (48.9, 60.0, 120.0, 59.0, "early"),  # before both
+        (49.9, 60.0, 120.0, 90.0, "early"),
+        (49.9, None, 120.0, None, "early"),
+        (900.0, 60.0, None, None, "in time"),
+    ],
+)
+def test_found(alarm_s, signal_s, limit_s, recorded_s, expected):
+    found = outcomes.found(alarm_s, signal_s=signal_s, limit_s=limit_s, recorded_s=recorded_s)
+    assert found == expected
+
+
+def test_first_alarm_ignores_what_comes_after_the_scored_time():
+    assert outcomes.first_alarm([clear(1), alarm(50), alarm(60)])["time_s"] == 50
+    assert outcomes.first_alarm([alarm(50)], until_s=49) is None
+
+
+def quiet_home(days=2.0, period_s=60.0, gap=None):
+    times = np.arange(0.0, days * 86400.0 + 1.0, period_s)
+    if gap:
+        times = times[(times <= gap[0]) | (times >= gap[1])]
+    readings = np.full((len(times), 1, len(CHANNELS)), 20.0, dtype=np.float32)
+    return Recording("home", times, ("A",), readings)
+
+
+def test_a_home_counts_all_alarms_and_nuisances_apart():
+    sessions = [(3600.0, 5400.0), (40_000.0, 41_000.0)]
+    events = [alarm(3000), clear(3100), alarm(7100), clear(7190), alarm(60_000), clear(60_100)]
+    home = outcomes.score_home(events, quiet_home(), sessions)
+    assert (home["alarms"], home["nuisance_alarms"]) == (3, 1)
+    assert (home["sessions"], home["sessions_with_alarm"]) == (2, 1)
+    assert home["days"] == pytest.approx(2.0)
+    total = outcomes.sum_homes([home, home])
+    assert total["false_alarms_per_day"]["value"] == pytest.approx(6 / 4)
+    assert total["nuisance_per_100_sessions"]["value"] == 50.0
+    assert total["nuisance_per_100_sessions"]["upper"] > 150.0
+    assert total["hours_in_alarm_per_day"] == pytest.approx(2 * 290 / 3600 / 4)
+
+
+def test_a_gap_is_no_exposure():
+    home = quiet_home(gap=(3600.0, 3600.0 + 86400.0))
+    assert outcomes.exposure_s(home) == pytest.approx(86400.0 + 120.0)
+
+
+def test_no_home_has_no_rate():
+    assert math.isnan(outcomes.sum_homes([])["false_alarms_per_day"]["value"])
+
+
+def decisions(times, risk, sensors=None):
+    sensors = np.zeros(len(times), dtype=int) if sensors is None else np.asarray(sensors)
+    times, risk = np.asarray(times, dtype=float), np.asarray(risk, dtype=float)
+    return SimpleNamespace(events=[], times_s=times, sensors=sensors, risk=risk)
+
+
+def test_persisted_score_passes_a_threshold_where_an_alarm_rule_would():
+    generator = np.random.default_rng(0)
+    times = np.arange(0.0, 3000.0, 10.0)
+    risk = np.clip(np.cumsum(generator.normal(0, 8, len(times))) % 100, 1, 99)
+    at, score = outcomes.persisted_score(decisions(times, risk), 60.0)
+    for threshold in (20.0, 50.0, 80.0):
+        limit = outcomes.risk_logit(np.array([threshold]))[0]
+        run, fired = 0, []
+        for value in risk:  # seven decisions span sixty seconds
+            run = run + 1 if value >= threshold else 0
+            fired.append(run >= 7)
+        assert (score >= limit).tolist() == fired
+    assert at.tolist() == times.tolist()
+
+
+def test_persisted_score_keeps_sensors_apart():
+    times = np.repeat(np.arange(0.0, 100.0, 10.0), 2)
+    sensors = np.tile([0, 1], 10)
+    risk = np.where((times / 10 + sensors) % 2 == 0, 90.0, 1.0)  # never both, never one for long
+    _, score = outcomes.persisted_score(decisions(times, risk, sensors), 20.0)
+    assert score.max() < 0.0
+
+
+def test_hourly_scores_and_margin():
+    hours, scores = outcomes.hourly_scores(
+        np.array([0.0, 60.0, 3600.0, 7300.0]), np.array([1.0, 3.0, 2.0, -np.inf])
+    )
+    assert hours.tolist() == [0.0, 3600.0]
+    assert scores.tolist() == [3.0, 2.0]
+    assert outcomes.margin([7.0, 9.0], [1.0, 3.0], [1.0, 3.0]) == 4.0
+    scaled = outcomes.margin([70.0, 90.0], [10.0, 30.0], [10.0, 30.0])
+    assert scaled == 4.0  # free of the logit's scale
+    assert math.isnan(outcomes.margin([], [1.0], [1.0, 3.0]))
+    assert math.isnan(outcomes.margin([1.0], [1.0], [2.0, 2.0]))
+
+
+def test_saturated_risk_stays_finite():
+    assert np.isfinite(outcomes.risk_logit(np.array([0.0, 100.0]))).all()
