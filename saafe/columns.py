@@ -68,7 +68,7 @@ def to_text(table: Table, column: str) -> pl.Series:
         raise refusal(table.path, came, allowed="text", mend=mend, column=column) from None
 
 
-def _to_numbers(table: Table, column: str) -> np.ndarray:
+def to_numbers(table: Table, column: str) -> np.ndarray:
     """A column as float64 `(row,)`, NaN where empty."""
     series = table.frame[column]
     if series.dtype.is_numeric():
@@ -85,7 +85,7 @@ def _to_numbers(table: Table, column: str) -> np.ndarray:
 def read_times(table: Table, notes: list[str]) -> tuple[np.ndarray, datetime | None]:
     """Seconds of each row from the first row of the file, and when that row was."""
     if "time_s" in table.frame.columns:
-        times = _to_numbers(table, "time_s")
+        times = to_numbers(table, "time_s")
         wrong = np.flatnonzero(~np.isfinite(times))
         if len(wrong):
             mend = "give every row its time"
@@ -183,7 +183,7 @@ def read_numbers(table: Table) -> np.ndarray:
     readings = np.full((table.frame.height, len(CHANNELS)), np.nan)
     for index, column in enumerate(COLUMNS):
         if column in table.frame.columns:
-            readings[:, index] = _to_numbers(table, column)
+            readings[:, index] = to_numbers(table, column)
     return readings
 
 

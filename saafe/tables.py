@@ -65,16 +65,26 @@ def read_table(path: Path) -> Table:
         InputError: for what cannot be read as one table with a header.
     """
     data = read_bytes(path)
-    notes: list[str] = []
     if data[:4] == _PARQUET or path.suffix == ".parquet":
         return _read_parquet(path, data)
-    if data[:2] == _GZIP:
-        data = _unzip(path, data)
-        if path.suffix != ".gz":
-            notes.append("gzipped, though its name does not end in .gz")
-    elif path.suffix == ".gz":
-        notes.append("not gzipped, though its name ends in .gz")
-    return parse_csv(path, _decode(path, data), notes=tuple(notes))
+    is_zipped = data[:2] == _GZIP
+    notes = ()
+    if is_zipped != (path.suffix == ".gz"):
+        notes = (f"{'gzipped' if is_zipped else 'not gzipped'}, unlike its name",)
+    return parse_csv(path, _to_text(path, data), notes=notes)
+
+
+def read_text(path: Path) -> str:
+    """Read a text file, gzipped or not.
+
+    Raises:
+        InputError: where it cannot be read or is not UTF-8.
+    """
+    return _to_text(path, read_bytes(path))
+
+
+def _to_text(path: Path, data: bytes) -> str:
+    return _decode(path, _unzip(path, data) if data[:2] == _GZIP else data)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -1,0 +1,168 @@
+"""What a published recording is, and the steps that readers share. Layer 2."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from saafe.columns import to_numbers
+from saafe.recordings import Check, Recording, parse_recording
+from saafe.sensors import CHANNELS, COLUMNS
+from saafe.tables import Table, refusal
+
+BASELINE_S = 60.0  # a channel's level before a fire is the median of the first minute
+OUTDOOR_CO2_PPM = 450.0
+BACKGROUND_PM25_UG_M3 = 8.0
+PM25_CEILING_UG_M3 = 1000.0  # a low-cost sensor says no more
+OPTICAL_DENSITY_NOISE = 0.012  # [1/m]
+EXTINCTION_M2_G = 8.7
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published recording with what is known about it.
+
+    Attributes:
+        recording: the readings.
+        check: what was masked, repaired and missing.
+        kind: "flaming", "smouldering", "cooking oil", "gas burner", "pool fire" or "home".
+        references: known moments in seconds of the recording's clock; docs/recordings.md lists
+            the names.
+        stove: start and end of each uninterrupted use of the stove, in the same seconds.
+        notes: what was left out or assumed.
+    """
+
+    recording: Recording
+    check: Check
+    kind: str
+    references: dict[str, float] = field(default_factory=dict)
+    stove: tuple[tuple[float, float], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A publisher's set of recordings.
+
+    Attributes:
+        read: takes the folder with the raw files, yields one recording after another.
+        description: what was recorded.
+        licence: as the publisher states it.
+        citation: where it comes from.
+    """
+
+    read: Callable[[Path], Iterator[Published]]
+    description: str
+    licence: str
+    citation: str
+
+
+def find_files(folder: Path, pattern: str) -> list[Path]:
+    """Files whose name without `.gz` matches; of a file and its gzipped twin, the plain one.
+
+    Raises:
+        InputError: where there is none.
+    """
+    if not folder.is_dir():
+        mend = "unpack the publisher's files into one"
+        raise refusal(folder, "no such folder", allowed="a folder", mend=mend)
+    plain = {path.name: path for path in folder.glob(pattern)}
+    zipped = {path.name.removesuffix(".gz"): path for path in folder.glob(f"{pattern}.gz")}
+    files = zipped | plain
+    if not files:
+        mend = "name the folder that holds the publisher's raw files"
+        allowed = f"files named {pattern} or {pattern}.gz"
+        raise refusal(folder, "none of the files", allowed=allowed, mend=mend)
+    return [files[name] for name in sorted(files, key=_natural)]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts 2 before 10."""
+    digits = "".join(c if c.isdigit() else " " for c in name).split()
+    return [(int(number), name) for number in digits] or [(0, name)]
+
+
+def get_numbers(table: Table, *columns: str) -> dict[str, np.ndarray]:
+    """Columns as float64 `(row,)`, NaN where empty.
+
+    Raises:
+        InputError: where a column is absent or holds text.
+    """
+    for column in columns:
+        if column not in table.frame.columns:
+            mend = "use the file as the publisher wrote it"
+            raise refusal(
+                table.path, f"no column {column}", allowed=", ".join(columns), mend=mend, row=1
+            )
+    return {column: to_numbers(table, column) for column in columns}
+
+
+def to_recording(
+    path: Path, times_s: np.ndarray, sensors: dict[str, dict[int, np.ndarray]]
+) -> tuple[Recording, Check]:
+    """Lay sensors' channels out as a recording, checked as any other.
+
+    Args:
+        path: the raw file, for messages.
+        times_s: float64 `(time,)`.
+        sensors: name -> channel index -> float64 `(time,)`.
+    """
+    frames = []
+    for name, channels in sensors.items():
+        columns = {
+            COLUMNS[index]: np.round(values, CHANNELS[index].decimals) + 0.0
+            for index, values in channels.items()
+        }
+        frames.append(pl.DataFrame({"time_s": times_s, "sensor": [name] * len(times_s), **columns}))
+    frame = pl.concat(frames, how="diagonal")
+    row_numbers = np.tile(np.arange(2, len(times_s) + 2), len(sensors))
+    order = np.argsort(np.tile(np.arange(len(times_s)), len(sensors)), kind="stable")
+    table = Table(path, frame[order], row_numbers[order])
+    return parse_recording(table, repair=True)
+
+
+def above_baseline(times_s: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values minus their median over the first minute."""
+    first = values[times_s <= times_s[0] + BASELINE_S]
+    first = first[np.isfinite(first)]
+    return values - (np.median(first) if len(first) else 0.0)
+
+
+def optical_density_to_pm25(times_s: np.ndarray, density: np.ndarray) -> np.ndarray:
+    """PM2.5 [ug/m3] that a low-cost sensor would show in smoke of this optical density.
+
+    Args:
+        times_s: `(time,)`. [s]
+        density: decadic optical density, `(time,)`. [1/m]
+
+    Source:
+        G. W. Mulholland and C. Croarkin, "Specific extinction coefficient of flame generated
+        smoke," Fire and Materials, vol. 24, no. 5, pp. 227-230, 2000: 8.7 m2/g on natural
+        logarithms. The figure is quoted from memory and was not checked against the paper.
+
+    Valid:
+        Flaming, over-ventilated fires; for smouldering smoke the coefficient is about half, so
+        that PM2.5 is about twice what is returned.
+    """
+    density = above_baseline(times_s, density)
+    density = np.where(density < OPTICAL_DENSITY_NOISE, 0.0, density)  # keeps NaN
+    smoke = density * np.log(10.0) / EXTINCTION_M2_G * 1e6  # g/m3 -> ug/m3
+    return np.clip(smoke + BACKGROUND_PM25_UG_M3, 0.0, PM25_CEILING_UG_M3)
+
+
+def smoke_to_pm25(times_s: np.ndarray, smoke_mg_m3: np.ndarray) -> np.ndarray:
+    """PM2.5 [ug/m3] that a low-cost sensor would show at a mass concentration of smoke."""
+    smoke = np.maximum(above_baseline(times_s, smoke_mg_m3), 0.0) * 1000.0
+    return np.clip(smoke + BACKGROUND_PM25_UG_M3, 0.0, PM25_CEILING_UG_M3)
+
+
+def co2_above_outdoor(times_s: np.ndarray, co2_ppm: np.ndarray) -> np.ndarray:
+    """CO2 [ppm] with the analyser's offset replaced by a ventilated room's level."""
+    return above_baseline(times_s, co2_ppm) + OUTDOOR_CO2_PPM
+
+
+def co_above_zero(times_s: np.ndarray, co_ppm: np.ndarray) -> np.ndarray:
+    """CO [ppm] without the analyser's offset, never negative."""
+    return np.maximum(above_baseline(times_s, co_ppm), 0.0)
