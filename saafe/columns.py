@@ -4,6 +4,7 @@ Each function raises one `InputError` for the first cell it cannot use.
 """
 
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from saafe.sensors import CHANNELS, COLUMNS, LABELS, MAX_SENSORS, UNKNOWN
 from saafe.tables import Table, refusal, shown
 
 DEFAULT_SENSOR = "A"
+LONGEST_SPAN_S = 10 * 366 * 86400.0  # Chosen: ten years, because a typo in a time is longer
 _KNOWN = ("time_s", "time", "sensor", *COLUMNS, "label", "source")
 ISO_PATTERN = (
     r"^([1-9]\d{3}-\d{2}-\d{2})[T ]((?:[01]\d|2[0-3]):[0-5]\d)(:[0-5]\d)?(\.\d{1,9})?"
@@ -20,31 +22,26 @@ ISO_PATTERN = (
 ISO_ALLOWED = "ISO 8601 such as 2026-01-31T12:00:00+01:00"
 
 
-def refuse_columns(table: Table) -> None:
-    """Refuse a table without a time or a channel, or with one of its columns twice."""
-    names = table.frame.columns
+def refuse_columns(path: Path | str, names: list[str]) -> None:
+    """Refuse a header without a time or a channel, or with one of its columns twice."""
     allowed = f"time_s or time, and any of {', '.join(COLUMNS)}"
     came = f"columns {shown(', '.join(names))}"
+    mend = "rename the columns"
     if "time_s" not in names and "time" not in names:
-        raise refusal(
-            table.path, f"no time in {came}", allowed=allowed, mend="name the time column", row=1
-        )
+        raise refusal(path, f"no time in {came}", allowed=allowed, mend=mend, row=1)
     if not any(column in names for column in COLUMNS):
-        raise refusal(
-            table.path, f"no known channel in {came}", allowed=allowed, mend="rename them", row=1
-        )
-    for name in names:
-        if name.endswith(" #2") and name[:-3] in _KNOWN:
-            came, mend = "the column twice", "delete one of them"
-            raise refusal(
-                table.path, came, allowed="each column once", mend=mend, row=1, column=name[:-3]
-            )
+        raise refusal(path, f"no known channel in {came}", allowed=allowed, mend=mend, row=1)
+    for name in _KNOWN:
+        if f"{name} #2" in names:
+            mend = "delete one of them"
+            allowed = "each column once"
+            raise refusal(path, "came twice", allowed=allowed, mend=mend, row=1, column=name)
 
 
-def ignored_columns(frame: pl.DataFrame) -> list[str]:
+def ignored_columns(names: list[str]) -> list[str]:
     """Columns that are not read; `time` is one where there is a `time_s`."""
-    known = set(_KNOWN) - ({"time"} if "time_s" in frame.columns else set())
-    return [name for name in frame.columns if name not in known]
+    known = set(_KNOWN) - ({"time"} if "time_s" in names else set())
+    return [name for name in names if name not in known]
 
 
 def time_column(table: Table) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from saafe.columns import (
+    LONGEST_SPAN_S,
     ignored_columns,
     read_labels,
     read_numbers,
@@ -22,6 +23,7 @@ from saafe.columns import (
     time_column,
     to_text,
 )
+from saafe.rows import Problem, Row, read_rows
 from saafe.sensors import (
     CHANNELS,
     LABELS,
@@ -31,8 +33,21 @@ from saafe.sensors import (
 )
 from saafe.tables import Table, read_table, refusal, shown, write_table
 
+__all__ = [
+    "Check",
+    "Counts",
+    "Gap",
+    "Problem",
+    "Recording",
+    "Row",
+    "find_gaps",
+    "parse_recording",
+    "read_recording",
+    "read_rows",
+    "write_recording",
+]
+
 GAP_S = 90.0  # the grid holds a reading for this long, so a longer silence is felt
-LONGEST_SPAN_S = 10 * 366 * 86400.0  # Chosen: ten years, because a typo in a time is longer
 
 
 @dataclass(frozen=True)
@@ -152,7 +167,7 @@ def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording
 
 def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, Check]:
     """Turn a table into a recording, as `read_recording` does with a file."""
-    refuse_columns(table)
+    refuse_columns(table.path, table.frame.columns)
     notes = list(table.notes)
     times, start = read_times(table, notes)
     sensors, sensor = read_sensors(table)
@@ -189,7 +204,7 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
         period_s=period,
         channels=channels,
         gaps=find_gaps(recording),
-        ignored=tuple(ignored_columns(table.frame)),
+        ignored=tuple(ignored_columns(table.frame.columns)),
         repairs=tuple(repairs),
         notes=tuple(notes),
     )

@@ -1,6 +1,7 @@
 """NIST/NRC: pool fires in one large compartment. Layer 2."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +35,13 @@ def read(folder: Path) -> Iterator[Published]:
     for path in find_files(folder, "NIST_NRC_Test_*_file_1.csv"):
         table = read_table(path)
         times_s = get_numbers(table, "Time")["Time"]
-        notes = list(_NOTES)
+        notes: list[str] = list(_NOTES)
         sensors = _read_trees(table, notes)
         gas = _read_gas(table, times_s, notes)
         if gas:
             sensors["Gas"] = gas
         recording, check = to_recording(path, times_s, sensors)
+        recording = replace(recording, name=recording.name.removesuffix("_file_1"))
         references = {"t_ignition": -float(times_s[0])}  # the file's time 0
         yield Published(recording, check, "pool fire", references=references, notes=tuple(notes))
 

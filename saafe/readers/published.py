@@ -1,5 +1,6 @@
 """What a published recording is, and the steps that readers share. Layer 2."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,10 +79,9 @@ def find_files(folder: Path, pattern: str) -> list[Path]:
     return [files[name] for name in sorted(files, key=_natural)]
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def _natural(name: str) -> list[str]:
     """A key that sorts 2 before 10."""
-    digits = "".join(c if c.isdigit() else " " for c in name).split()
-    return [(int(number), name) for number in digits] or [(0, name)]
+    return [part.zfill(9) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def get_numbers(table: Table, *columns: str) -> dict[str, np.ndarray]:

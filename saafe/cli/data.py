@@ -1,0 +1,118 @@
+"""`saafe data`: check recordings, convert published ones. Layer 7."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from saafe.errors import InputError
+from saafe.readers import SOURCES, Published, read_published
+from saafe.recordings import read_recording, write_recording
+from saafe.tables import refusal, write_bytes
+
+
+@click.group()
+def data() -> None:
+    """Check recordings; convert published ones.
+
+    Example: saafe data check home.csv
+    """
+
+
+@data.command()
+@click.argument(
+    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option("--repair", is_flag=True, help="Sort by time and keep the first of duplicate rows.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the mended recording here.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def check(paths: tuple[Path, ...], repair: bool, out: Path | None, as_json: bool) -> None:
+    """Say what was read, masked and repaired in each recording.
+
+    Exits 1 where one of them cannot be used.
+
+    Example: saafe data check home.csv --repair --out mended.csv
+    """
+    if out and (len(paths) > 1 or not repair):
+        raise InputError("--out takes the mended recording: give one PATH and --repair with it")
+    checks, failed = [], []
+    for path in paths:
+        try:
+            recording, found = read_recording(path, repair=repair)
+            if out:
+                write_recording(recording, out)
+        except InputError as error:
+            if len(paths) == 1:
+                raise
+            click.echo(f"saafe: {error}", err=True)
+            failed.append({"path": str(path), "error": str(error)})
+            continue
+        checks.append(found.to_dict())
+        if not as_json:
+            click.echo("\n".join(found.lines()))
+    if as_json:
+        click.echo(json.dumps({"checks": checks, "failed": failed}))
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+@data.command()
+@click.argument("name")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "suffix",
+    type=click.Choice(["csv", "csv.gz", "parquet"]),
+    default="csv.gz",
+    show_default=True,
+    help="How to write the recordings.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print references.json instead of a list.")
+def convert(name: str, source: Path, out: Path, suffix: str, as_json: bool) -> None:
+    """Turn the publisher's raw files in folder SOURCE into recordings in folder OUT.
+
+    NAME is nist_home_smoke_alarms, uhoo_homes, nazir_lab_fire, fsri_hvac_gasburner or
+    nist_nrc_compartment. OUT also gets references.json: fire types, reference times, stove use.
+
+    Example: saafe data convert uhoo_homes raw/uhoo homes --format parquet
+    """
+    recordings = {}
+    for published in read_published(name, source):
+        _make_folder(out)
+        file = f"{published.recording.name}.{suffix}"
+        write_recording(published.recording, out / file)
+        recordings[file] = describe(published)
+        if not as_json:
+            click.echo("\n".join([f"{out / file}: {published.kind}", *published.check.lines()]))
+    about = SOURCES[name]
+    document = {
+        "name": name,
+        "description": about.description,
+        "licence": about.licence,
+        "citation": about.citation,
+        "recordings": recordings,
+    }
+    write_bytes(out / "references.json", (json.dumps(document, indent=1) + "\n").encode())
+    if as_json:
+        click.echo(json.dumps(document))
+
+
+def describe(published: Published) -> dict:
+    """What is known about a recording, as plain values."""
+    return {
+        "kind": published.kind,
+        "references": published.references,
+        "stove": published.stove,
+        "notes": published.notes,
+        "check": asdict(published.check),
+    }
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        mend = "name another folder"
+        raise refusal(path, str(error.strerror), allowed="a folder", mend=mend) from None
