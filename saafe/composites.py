@@ -65,7 +65,7 @@ def compose(
     """Put each fire on each home, once in a quiet hour and once while the stove is on.
 
     Args:
-        fires: recorded fires, already cut where their scoring ends.
+        fires: recorded fires, cut where their scoring ends; the first sensor of each is used.
         homes: recorded homes.
         seed: of the moments; each fire, home and moment draws for itself.
 
@@ -78,7 +78,7 @@ def compose(
         for j, home in enumerate(homes):
             for k, moment in enumerate(MOMENTS):
                 generator = np.random.default_rng([seed, i, j, k])
-                at_s = _draw_moment(home, float(fire.times_s[-1]), moment, generator)
+                at_s = _draw_moment(home, _length_s(fire, home.recording), moment, generator)
                 if at_s is None:
                     left_out.append(f"{fire.name} on {home.recording.name}, {moment}")
                 else:
@@ -87,7 +87,7 @@ def compose(
 
 
 def _compose_one(fire: Recording, home: Recording, moment: str, at_s: float) -> Composite:
-    part = cut(home, at_s - LEAD_S, at_s + float(fire.times_s[-1]))
+    part = cut(home, at_s - LEAD_S, at_s + _length_s(fire, home))
     start_s = float(home.times_s[np.searchsorted(home.times_s, at_s - LEAD_S)])
     fire_s = at_s - start_s
     readings = part.readings[:, :1].copy()
@@ -96,18 +96,26 @@ def _compose_one(fire: Recording, home: Recording, moment: str, at_s: float) -> 
     readings[:, 0, PM25] = np.minimum(readings[:, 0, PM25], cap)
     name = f"{fire.name} on {home.name}, {moment}"
     recording = replace(part, name=name, sensors=home.sensors[:1], readings=readings)
-    period_s = float(np.median(np.diff(part.times_s)))
-    return Composite(recording, fire.name, home.name, moment, fire_s, start_s, period_s)
+    return Composite(recording, fire.name, home.name, moment, fire_s, start_s, median_period(home))
+
+
+def _length_s(fire: Recording, home: Recording) -> float:
+    """Time that a fire takes on a home: the home shows its last reading one period longer."""
+    return float(fire.times_s[-1]) + median_period(home)
+
+
+def median_period(recording: Recording) -> float:
+    """Median time between rows [s]."""
+    return float(np.median(np.diff(recording.times_s)))
 
 
 def fire_rise(fire: Recording) -> NDArray[np.float32]:
-    """Rise of a fire's readings over the median of its first minute, `(time, channel)`.
+    """Rise of a fire's first sensor over the median of its first minute, `(time, channel)`.
 
-    From the one sensor that `nearest_sensor` picks. A fall is no rise: it is 0, because some
-    fires already grow in that minute, and so is a channel without readings. A missing reading
-    is the last one before it.
+    A fall is no rise: it is 0, because some fires already grow in that minute, and so is a
+    channel without readings. A missing reading is the last one before it.
     """
-    readings = fire.readings[:, nearest_sensor(fire)].astype(np.float64)
+    readings = fire.readings[:, 0].astype(np.float64)
     rise = np.zeros(readings.shape, dtype=np.float32)
     for channel in GASES:
         is_there = np.isfinite(readings[:, channel])
@@ -116,14 +124,6 @@ def fire_rise(fire: Recording) -> NDArray[np.float32]:
             over = values - np.median(values[times <= times[0] + BASE_S])
             rise[:, channel] = held(times, np.maximum(over, 0.0), fire.times_s)
     return rise
-
-
-def nearest_sensor(fire: Recording) -> int:
-    """Index of the sensor with the most channels, and among those the hottest."""
-    channels = np.isfinite(fire.readings[:, :, GASES]).any(axis=0).sum(axis=1)
-    temperature = fire.readings[:, :, TEMPERATURE]
-    hottest = np.max(np.where(np.isfinite(temperature), temperature, -np.inf), axis=0)
-    return int(np.lexsort((hottest, channels))[-1])
 
 
 def held(times_s: NDArray, values: NDArray, at_s: NDArray) -> NDArray:
@@ -150,11 +150,11 @@ def cut(recording: Recording, start_s: float, end_s: float) -> Recording:
 
 
 def _draw_moment(
-    home: Home, fire_s: float, moment: str, generator: np.random.Generator
+    home: Home, length_s: float, moment: str, generator: np.random.Generator
 ) -> float | None:
     """Draw a time of the home at which a fire of this length can begin, between two rows."""
     times = home.recording.times_s
-    start, end = times - LEAD_S, times + fire_s
+    start, end = times - LEAD_S, times + length_s
     is_free = (start >= times[0]) & (end <= times[-1])
     is_free &= ~_touches(_gaps(times), start, end)
     if moment == QUIET:
@@ -194,8 +194,8 @@ def dense_homes(
 
     Args:
         homes: recorded homes.
-        days: how much of each: the stretch of whole hours in which the stove is on most often,
-            the first of equals; all of a home that is shorter. [d]
+        days: how much of each: the stretch from a whole hour on with the most uses of the stove
+            in it, the first of equals; all of a home that is shorter. [d]
         sensors: how many sensors.
         period_s: time between readings. [s]
         seed: of the noise.
@@ -211,12 +211,12 @@ def dense_homes(
 
 
 def _busiest_start(home: Home, span_s: float) -> float:
-    """Start of the span in which the stove is turned on most often, on whole hours."""
+    """Start of the span that holds the most cooking with its fumes, on whole hours."""
     end = float(home.recording.times_s[-1])
     starts = np.arange(0.0, max(end - span_s, 0.0) + 1.0, 3600.0)
-    begun = np.array([session[0] for session in home.sessions])
-    counts = [int(np.sum((begun >= start) & (begun <= start + span_s))) for start in starts]
-    return float(starts[int(np.argmax(counts))])
+    first, last = np.array(home.sessions).reshape(-1, 2).T
+    is_inside = (first >= starts[:, None]) & (last + AFTER_COOKING_S <= starts[:, None] + span_s)
+    return float(starts[np.argmax(is_inside.sum(axis=1))])
 
 
 def _densify(

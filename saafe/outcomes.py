@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from saafe.metrics import rate_bounds
 from saafe.recordings import Recording
@@ -276,7 +276,7 @@ def hourly_scores(times: NDArray, scores: NDArray) -> tuple[NDArray, NDArray]:
     return hours[is_there] * 3600.0, highest[is_there]
 
 
-def margin(composites: Sequence[float], homes: Sequence[float], quiet: Sequence[float]) -> float:
+def margin(composites: ArrayLike, homes: ArrayLike, quiet: ArrayLike) -> float:
     """Distance of the weakest fire from the loudest home, in deviations of quiet homes.
 
     Args:
@@ -288,7 +288,8 @@ def margin(composites: Sequence[float], homes: Sequence[float], quiet: Sequence[
         (lowest composite - highest home) / standard deviation of quiet hours, which no scale of
         the logit changes; NaN where one of them is missing.
     """
-    spread = float(np.std(quiet)) if len(quiet) > 1 else math.nan
-    if not len(composites) or not len(homes) or not spread > 0.0:
+    fire, home, still = (np.asarray(scores, np.float64) for scores in (composites, homes, quiet))
+    spread = float(still.std()) if still.size > 1 else math.nan
+    if not fire.size or not home.size or not spread > 0.0:
         return math.nan
-    return (min(composites) - max(homes)) / spread
+    return float(fire.min() - home.max()) / spread

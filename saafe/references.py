@@ -5,6 +5,7 @@ No model comes in here: an alarm is measured against these times.
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from saafe.recordings import Recording
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
 
-FLAMING, SMOULDERING, OIL = "flaming", "smouldering", "oil"
+FLAMING, SMOULDERING, OIL = "flaming", "smouldering", "cooking oil"
 FLAMING_GRACE_S = 30.0  # after +20 K at the ceiling
 SMOULDERING_GRACE_S = 1800.0  # after OD 0.05/m, where neither OD 0.14/m nor +5 K is reached
 
@@ -43,11 +44,39 @@ def first_signal(recording: Recording) -> float | None:
     return _earliest(starts)
 
 
+def seeing_sensor(recording: Recording, limit_s: float | None) -> Recording:
+    """Return the one sensor of a fire that sees it first, as a recording of its own.
+
+    First among the sensors with temperature and PM2.5 that see it before its limit; where there
+    is none, among those with two channels or more; else the first sensor. A station that the
+    fire reaches only after its limit would measure where it hangs, not who listens to it.
+    """
+    alone = [only_sensor(recording, index) for index in range(len(recording.sensors))]
+    has = np.asarray(np.isfinite(recording.readings).any(axis=0))  # (sensor, channel)
+    signals = [first_signal(one) for one in alone]
+    seen = [math.inf if signal is None else signal for signal in signals]
+    smoke = np.flatnonzero(has[:, TEMPERATURE] & has[:, PM25])
+    smoke = [i for i in smoke if limit_s is None or seen[i] <= limit_s]
+    several = [i for i in np.flatnonzero(has.sum(axis=1) > 1) if seen[i] < math.inf]
+    return alone[min(smoke or several or [0], key=lambda i: seen[i])]
+
+
+def only_sensor(recording: Recording, index: int) -> Recording:
+    """One sensor of a recording, as a recording."""
+    labels = recording.labels
+    return replace(
+        recording,
+        sensors=recording.sensors[index : index + 1],
+        readings=recording.readings[:, index : index + 1],
+        labels=None if labels is None else labels[:, index : index + 1],
+    )
+
+
 def fire_limit(kind: str, references: Mapping[str, float | None]) -> float | None:
     """Return the latest time at which an alarm finds a fire in time [s].
 
     Args:
-        kind: "flaming", "smouldering" or "oil"; a pan of oil is measured against +20 K as a
+        kind: "flaming", "smouldering" or "cooking oil"; a pan is measured against +20 K as a
             flaming fire is, and reported apart.
         references: when the ceiling or a smoke meter first reached `t_dT5` (+5 K), `t_dT20`,
             `t_OD05` (0.05/m) and `t_OD14`; missing or None where it never did. [s]

@@ -26,20 +26,18 @@ def make_home(hours=48.0, name="home", gap=None):
 
 def make_fire(name="fire", length=120, period_s=5.0):
     times = np.arange(length) * period_s
-    readings = np.full((length, 3, len(CHANNELS)), np.nan, dtype=np.float32)
+    readings = np.full((length, 1, len(CHANNELS)), np.nan, dtype=np.float32)
     growth = np.maximum(times - 60.0, 0.0)
-    for sensor, strength in enumerate((0.2, 1.0, 3.0)):
-        readings[:, sensor, TEMPERATURE] = 25.0 + strength * growth / 10.0
-        readings[:, sensor, PM25] = np.minimum(8.0 + strength * growth * 2.0, 1000.0)
-    readings[:, :2, CO2] = 450.0 + growth[:, None]
-    readings[:, :2, CO] = growth[:, None] / 10.0
-    readings[::7, 1, CO] = np.nan
-    return Recording(name, times, ("A", "B", "C"), readings)
+    readings[:, 0, TEMPERATURE] = 25.0 + growth / 10.0
+    readings[:, 0, PM25] = np.minimum(8.0 + growth * 2.0, 1000.0)
+    readings[:, 0, CO2] = 450.0 + growth
+    readings[:, 0, CO] = growth / 10.0
+    readings[::7, 0, CO] = np.nan
+    return Recording(name, times, ("B",), readings)
 
 
-def test_the_sensor_with_all_channels_and_the_most_heat_lends_its_rise():
+def test_a_rise_is_over_the_first_minute_and_without_holes():
     fire = make_fire()
-    assert composites.nearest_sensor(fire) == 1  # C is hotter but has no gases
     rise = composites.fire_rise(fire)
     assert rise[0].tolist() == [0.0] * len(CHANNELS)
     assert rise[-1, TEMPERATURE] == pytest.approx((fire.times_s[-1] - 60.0) / 10.0)
@@ -49,7 +47,7 @@ def test_the_sensor_with_all_channels_and_the_most_heat_lends_its_rise():
 
 def test_a_fall_in_the_first_minute_is_no_rise():
     fire = make_fire()
-    fire.readings[:, 1, TEMPERATURE] = 20.0 + fire.times_s  # grows from the first second
+    fire.readings[:, 0, TEMPERATURE] = 20.0 + fire.times_s  # grows from the first second
     rise = composites.fire_rise(fire)[:, TEMPERATURE]
     assert rise[:6].tolist() == [0.0] * 6
     assert rise[-1] == pytest.approx(fire.times_s[-1] - 30.0)
@@ -74,7 +72,7 @@ def test_composites_are_the_home_before_and_the_sum_after():
         assert not rise[:, HUMIDITY].any()
         assert recording.readings[:, 0, PM25].max() <= 190.0  # the home's own cap
         since = recording.times_s[after] - composite.fire_s  # held: a row is the fire's last value
-        expected = np.floor(since / 5.0) * 5.0 - 60.0
+        expected = np.minimum(np.floor(since / 5.0) * 5.0, fire.times_s[-1]) - 60.0
         assert rise[:, CO2] == pytest.approx(expected, abs=0.01)
         assert (composite.period_s, recording.sensors) == (60.0, ("kitchen",))
 
@@ -116,6 +114,7 @@ def test_dense_homes_look_like_other_sensors_in_the_same_home():
     recording = dense.recording
     assert recording.readings.shape == (12 * 360 + 1, 6, len(CHANNELS))
     assert len(dense.sessions) == 2  # the half day with the most cooking
+    assert dense.sessions[-1][1] + 1800.0 <= recording.times_s[-1]  # and with its fumes
     assert np.isnan(recording.readings[:, :, HUMIDITY]).all()
     temperature = recording.readings[:, :, TEMPERATURE]
     in_gap = np.isnan(temperature).all(axis=1)

@@ -53,10 +53,24 @@ def test_first_signal_is_over_the_first_ten_seconds_and_skips_missing_readings()
     assert np.nanmax(values[:at]) < 22.2
 
 
+def test_the_seeing_sensor_has_smoke_and_sees_first_but_not_after_the_limit():
+    made = recording(5.0, {TEMPERATURE: np.full(60, 20.0), PM25: np.full(60, 8.0)}, sensors=4)
+    made.readings[10:, 0, TEMPERATURE] += 5.0  # A sees first, and has no PM2.5
+    made.readings[:, 0, PM25] = np.nan
+    made.readings[:, 0, CO] = 0.0
+    made.readings[30:, 2, PM25] += 500.0
+    made.readings[40:, 3, PM25] += 500.0
+    assert references.seeing_sensor(made, 240.0).sensors == ("C",)
+    assert references.seeing_sensor(made, None).sensors == ("C",)
+    assert references.seeing_sensor(made, 140.0).sensors == ("A",)  # C sees after the limit
+    made.readings[:] = np.nan
+    assert references.seeing_sensor(made, 140.0).readings.shape == (60, 1, len(CHANNELS))
+
+
 def test_limits_of_fires_by_kind():
     at = {"t_dT5": 22.0, "t_dT20": 74.0, "t_OD05": 52.0, "t_OD14": 72.0}
     assert references.fire_limit("flaming", at) == 104.0
-    assert references.fire_limit("oil", at) == 104.0
+    assert references.fire_limit("cooking oil", at) == 104.0
     assert references.fire_limit("smouldering", at) == 22.0
     assert references.fire_limit("smouldering", at | {"t_dT5": None}) == 72.0
     assert references.fire_limit("smouldering", {"t_OD05": 52.0}) == 1852.0

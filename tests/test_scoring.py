@@ -1,0 +1,251 @@
+"""scoring: a small real detector judged on raw folders as publishers write them."""
+
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from saafe import scoring
+from saafe.errors import InputError
+from saafe.references import first_signal
+from saafe.sensors import CO2, PM25, TEMPERATURE
+
+REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def detect_by(channel, limit):
+    """A detector in the public shape: one fixed limit, alarm and clear, risk by the distance."""
+
+    def detect(recording):
+        events, times, sensors, risk = [], [], [], []
+        for index, sensor in enumerate(recording.sensors):
+            values = np.nan_to_num(recording.readings[:, index, channel].astype(float))
+            is_on = values >= limit
+            edges = np.diff(is_on.astype(int), prepend=0)
+            for row in np.flatnonzero(edges):
+                word = "alarm" if edges[row] > 0 else "clear"
+                event = {"event": word, "time_s": float(recording.times_s[row]), "sensor": sensor}
+                events.append(event | {"risk": 99.0, "cause": "model"})
+            times.append(recording.times_s)
+            sensors.append(np.full(len(values), index))
+            risk.append(100.0 / (1.0 + np.exp(-np.clip((values - limit) / limit, -20, 20))))
+        events.sort(key=lambda event: event["time_s"])
+        return SimpleNamespace(
+            events=events,
+            times_s=np.concatenate(times),
+            sensors=np.concatenate(sensors),
+            risk=np.concatenate(risk),
+        )
+
+    return detect
+
+
+HEAT = detect_by(TEMPERATURE, 32.0)
+NEVER = detect_by(TEMPERATURE, 5000.0)
+QUICK = scoring.Plan(dense_days=0.5, dense_sensors=2)
+
+
+def write_house(folder):
+    """Three house fires: 20 s of calm, then a ramp; one pan; alarms recorded for the first."""
+    folder.mkdir()
+    header = "test,type,source,house,rows,dt_s,duration_s,maxCeilT,t_dT5,t_dT20,t_OD02,t_OD05"
+    lines = [f"{header},t_OD14,good_CO,good_CO2,good_OD"]
+    kinds = {
+        "SDC02": ("flaming", 5.0),
+        "SDC04": ("smoldering", 20.0),
+        "SDC12": ("cooking oil", 5.0),
+    }
+    for test, (kind, seconds_per_k) in kinds.items():
+        times = np.arange(1.0, 600.0, 2.0)  # the first row is not at 0
+        rise = np.clip(times - 21.0, 0.0, 400.0) / seconds_per_k
+        rise[times > 500.0] /= 2.0  # after the peak at 421 s
+        t5, t20 = 21 + 5 * seconds_per_k, 21 + 20 * seconds_per_k
+        od = np.clip(times - 41.0, 0, None) * 0.001
+        t20_text = f"{t20}" if rise.max() >= 20 else ""
+        lines.append(f"{test},{kind},x,h,300,2.0,600,60,{t5},{t20_text},61,91,181,A,A,A")
+        rows = ["TIME,TCA_1,TCB_1,SMA_1,GASA_1,GASA_3"]
+        for i, t in enumerate(times):
+            co_pct = 1e-4 * max(t - 41.0, 0.0) / 10.0
+            rows.append(f"{t},{25 + rise[i]:.2f},{25 + rise[i] / 4:.2f},{od[i]},{co_pct:.6f},0.05")
+        (folder / f"{test}.csv").write_text("\n".join(rows) + "\n")
+    (folder / "SCENARIOS_derived.csv").write_text("\n".join(lines) + "\n")
+    sounds = "\n".join(f"{t},{int(t >= 60)},{int(t >= 90)}" for t in range(300))
+    (folder / "Activation_Times_SDC02.csv").write_text(f"Time,Ion1A,Photo1A\n{sounds}\n")
+
+
+def write_home(folder):
+    """Two days; the stove is on for half an hour on the second, and for it the room is hot."""
+    folder.mkdir()
+    rows = []
+    for minute in range(2880):
+        is_on = 2000 <= minute < 2030
+        day, clock = divmod(minute, 1440)
+        stamp = f"2018-06-{day + 4:02d} {clock // 60:02d}:{clock % 60:02d}"
+        heat = 33.0 if 2010 <= minute < 2050 or 500 <= minute < 505 else 24.0
+        pm = 150.0 if minute == 100 else 6.0 + minute % 5
+        wave = minute % 7
+        rows.append(
+            f"{stamp},{heat + wave / 10:.1f},50,{pm},100,{500 + wave},0.0,990,1,1,None,{int(is_on)}"
+        )
+    (folder / "1.csv").write_text("\n".join(rows) + "\n")
+
+
+def write_lab(folder):
+    folder.mkdir()
+    rows = ["Time,Reading ID,Humidity,Temperature,MQ139,TVOC,eCO2,Detector,Status"]
+    for t in range(400):
+        early = "ON" if t == 18 else "OFF"  # a lone reading before any smoke, as in clothing_2
+        detector = "ON" if t >= 320 else early
+        status = 2 if t >= 300 else int(t >= 60)
+        eco2 = 400 if t < 100 else 400 + 5 * (t - 100)
+        clock = f"0:{t // 60:02d}:{t % 60:02d}"
+        rows.append(f"{clock},{t},40,21.{t % 3},90,0,{eco2},{detector},{status}")
+    (folder / "clothing_2.csv").write_text("\n".join(rows) + "\n")
+
+
+@pytest.fixture(scope="module")
+def real_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("real")
+    write_house(folder / scoring.HOUSE)
+    write_home(folder / scoring.HOMES)
+    write_lab(folder / scoring.LAB)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scored(real_dir):
+    return scoring.score_real(HEAT, real_dir, QUICK)
+
+
+def test_the_score_is_json(scored):
+    assert json.loads(json.dumps(scored, allow_nan=False)) == scored
+    assert set(scored["sources"].values()) == {"scored"}
+
+
+def test_house_fires_and_pans_stand_apart(scored):
+    flaming, smouldering = scored["house_fires"]["rows"]
+    assert (flaming["name"], smouldering["name"]) == ("SDC02", "SDC04")
+    assert [row["name"] for row in scored["oil_pans"]["rows"]] == ["SDC12"]
+    # 7 K at 5 s a kelvin after 20 s of the recording's clock
+    assert flaming["alarm_s"] == pytest.approx(20 + 35, abs=2)
+    assert flaming["limit_s"] == 120 + 30
+    assert flaming["signal_s"] == pytest.approx(30, abs=2)
+    assert flaming["recorded_s"] == 59.0
+    assert flaming["delay_s"] == flaming["alarm_s"] - 59.0
+    assert flaming["outcome"] == "in time"
+    assert flaming["end_s"] == pytest.approx(420, abs=2)
+    assert flaming["reference_alarms_s"]["heat"] == pytest.approx(20 + 160, abs=2)
+    # +5 K after 120 s comes before OD 0.14/m after 180 s, and before our 7 K
+    assert smouldering["limit_s"] == pytest.approx(120)
+    assert smouldering["outcome"] == "late"
+    assert scored["house_fires"]["in_time"] == 1
+    assert scored["house_fires"]["in_time_share"]["lower"] == pytest.approx(0.0126, abs=1e-4)
+
+
+def test_a_laboratory_fire_is_measured_against_the_detector_beside_it(real_dir):
+    lab = scoring.score_real(detect_by(CO2, 800.0), real_dir, QUICK)["lab_fires"]
+    (row,) = lab["rows"]
+    assert row["limit_s"] == 320.0  # the lone reading at 18 s is none
+    assert row["signal_s"] == 130.0
+    assert (row["alarm_s"], row["outcome"]) == (180.0, "in time")
+    assert row["delay_s"] == -140.0
+
+
+def test_homes_count_all_alarms_and_nuisances(scored):
+    homes = scored["homes"]
+    assert (homes["alarms"], homes["nuisance_alarms"], homes["sessions"]) == (3, 2, 1)
+    assert homes["rows"][0]["alarm_times_s"] == [500 * 60.0, 2010 * 60.0, 2040 * 60.0]
+    assert homes["days"] == pytest.approx(2.0, abs=0.01)
+    dense = scored["homes_at_10_s"]
+    assert (dense["days"], dense["sessions"]) == (pytest.approx(0.5, abs=0.01), 1)
+    assert dense["nuisance_alarms"] == 2
+
+
+def test_composites_follow_their_fire(scored):
+    part = scored["composites"]
+    assert part["n"] == 4
+    assert part["left_out"] == []
+    for row in part["rows"]:
+        fire = next(r for r in scored["house_fires"]["rows"] if r["name"] in row["name"])
+        assert row["limit_s"] - row["fire_s"] == pytest.approx(fire["limit_s"])
+        assert row["signal_s"] - row["fire_s"] == pytest.approx(fire["signal_s"])
+        assert row["kind"] == fire["kind"]
+    assert part["in_time_with_hold"] >= part["in_time"]
+    not_in_time = [row["name"] for row in part["rows"] if row["outcome"] != "in time"]
+    assert part["not_in_time"] == not_in_time
+
+
+def test_margin_says_which_composite_is_weakest(scored):
+    margin = scored["margin"]
+    scores = {row["name"]: row["score"] for row in scored["composites"]["rows"]}
+    assert margin["lowest_composite_name"] == min(scores, key=scores.__getitem__)
+    difference = margin["lowest_composite"] - margin["highest_home"]
+    assert margin["value"] == pytest.approx(difference / margin["quiet_deviation"])
+
+
+def test_a_detector_that_never_alarms_misses_everything_and_disturbs_nobody(real_dir):
+    result = scoring.score_real(NEVER, real_dir, scoring.Plan(dense_days=0.0))
+    assert result["house_fires"]["missed"] == 2
+    assert result["composites"]["missed"] == 4
+    assert result["homes"]["false_alarms_per_day"]["value"] == 0.0
+    assert result["homes"]["false_alarms_per_day"]["upper"] > 1.0  # two days show little
+    assert result["homes_at_10_s"] == "not scored: left out of this plan"
+
+
+def test_scoring_is_deterministic(real_dir, scored):
+    assert scoring.score_real(HEAT, real_dir, QUICK) == scored
+
+
+def test_an_absent_folder_is_said(real_dir, tmp_path):
+    (tmp_path / scoring.LAB).symlink_to(real_dir / scoring.LAB)
+    result = scoring.score_real(HEAT, tmp_path)
+    assert result["sources"][scoring.HOUSE] == "not scored: folder absent"
+    for part in ("house_fires", "oil_pans", "homes", "homes_at_10_s", "composites", "margin"):
+        assert result[part] == "not scored: folder absent"
+    assert result["lab_fires"]["n"] == 1
+    assert ("margin", "-", "not scored: folder absent") in scoring.table(result)
+
+
+@pytest.mark.parametrize("name", ["missing", "."])
+def test_no_folder_at_all_is_the_users_mistake(tmp_path, name):
+    with pytest.raises(InputError, match="nist_home_smoke_alarms"):
+        scoring.score_real(HEAT, tmp_path / name)
+
+
+def test_a_detector_that_fails_fails_the_score(real_dir):
+    def broken(recording):
+        raise RuntimeError("no such channel")
+
+    with pytest.raises(RuntimeError, match="no such channel"):
+        scoring.score_real(broken, real_dir)
+
+
+def test_the_table_is_for_people(scored):
+    rows = scoring.table(scored)
+    assert all(len(row) == 3 for row in rows)
+    assert ("house fires in time", "1 of 2", "1.26 to 98.7 %") in rows
+    assert ("house fires late", "1", "SDC04") in rows
+    assert any(row[0] == "homes: nuisance alarms" for row in rows)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not (REAL / scoring.HOUSE).is_dir(), reason=f"no recordings in {REAL}")
+def test_the_recordings_are_what_the_readme_says():
+    result = scoring.score_real(detect_by(PM25, 500.0), REAL, scoring.Plan(dense_days=0.1))
+    assert [result[part]["n"] for part in ("house_fires", "oil_pans", "lab_fires")] == [12, 2, 8]
+    for row in result["house_fires"]["rows"]:
+        assert row["signal_s"] < row["limit_s"] <= row["end_s"]
+    assert result["homes"]["sessions"] == 136
+    assert result["homes"]["days"] == pytest.approx(91.4, abs=0.5)
+    assert result["composites"]["n"] == 96
+    assert result["composites"]["left_out"] == []
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not (REAL / scoring.HOUSE).is_dir(), reason=f"no recordings in {REAL}")
+def test_recorded_fires_give_their_first_signal_within_the_scored_part():
+    for fire in scoring.read_published(scoring.HOUSE, REAL / scoring.HOUSE):
+        assert first_signal(scoring.scored_part(fire)) == first_signal(fire.recording)
