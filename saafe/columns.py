@@ -13,6 +13,7 @@ from saafe.sensors import CHANNELS, COLUMNS, LABELS, MAX_SENSORS, UNKNOWN
 from saafe.tables import Table, refusal, shown
 
 DEFAULT_SENSOR = "A"
+LARGEST_TIME_S = 1e12  # Chosen: milliseconds since 1970 are more, seconds never
 LONGEST_SPAN_S = 10 * 366 * 86400.0  # Chosen: ten years, because a typo in a time is longer
 _KNOWN = ("time_s", "time", "sensor", *COLUMNS, "label", "source")
 ISO_PATTERN = (
@@ -83,12 +84,11 @@ def read_times(table: Table, notes: list[str]) -> tuple[np.ndarray, datetime | N
     """Seconds of each row from the first row of the file, and when that row was."""
     if "time_s" in table.frame.columns:
         times = to_numbers(table, "time_s")
-        wrong = np.flatnonzero(~np.isfinite(times))
+        wrong = np.flatnonzero(~(np.abs(times) <= LARGEST_TIME_S))
         if len(wrong):
-            mend = "give every row its time"
+            mend = "give every row its time, and not in milliseconds"
             _refuse_cell(table, "time_s", int(wrong[0]), allowed="a number of seconds", mend=mend)
-        with np.errstate(over="ignore"):  # times near 1e308; refused as too long a span
-            return times - times[0], None
+        return times - times[0], None
     microseconds, start = _read_stamps(table)
     if start.tzinfo is None:
         notes.append("times have no offset: taken as local time without a change of clocks")

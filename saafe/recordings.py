@@ -4,6 +4,7 @@ What is structurally wrong gives one `InputError`; a reading outside its channel
 is masked and counted. docs/recordings.md describes the format.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -173,10 +174,10 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
     sensors, sensor = read_sensors(table)
     readings = read_numbers(table)
     labels = read_labels(table)
+    start = start and start + timedelta(seconds=float(times.min()))  # < 0 where it goes backwards
+    times = np.round(times - times.min(), 6)  # to 1 us, so that sums of large times come back
     kept, repairs = _order_rows(table, times, sensors=sensors, sensor=sensor, repair=repair)
     times, sensor = times[kept], sensor[kept]
-    start = start and start + timedelta(seconds=float(times[0]))
-    times = times - times[0]
     period = _median_period(table, times, sensors, sensor)
     if period is not None and period < SHORTEST_PERIOD_S:
         notes.append(f"median period {period:g} s is under {SHORTEST_PERIOD_S:g} s")
@@ -186,7 +187,7 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
     row_time = np.cumsum(is_new) - 1  # row -> index into the distinct times
     shape = (int(row_time[-1]) + 1, len(sensors))
     recording = Recording(
-        name=table.path.name.split(".")[0],
+        name=re.sub(r"\.(csv|csv\.gz|gz|parquet)$", "", table.path.name),
         times_s=times[is_new],
         sensors=sensors,
         readings=_spread(readings, (row_time, sensor), shape=shape, fill=np.float32(np.nan)),
@@ -252,8 +253,8 @@ def write_recording(recording: Recording, path: Path | str) -> None:
         words = np.array([*LABELS, None], dtype=object)  # the last one is UNKNOWN's
         columns["label"] = pl.Series(words[recording.labels[time, sensor]], dtype=pl.String)
     if recording.sources is not None:
-        sources = np.array(recording.sources, dtype=object)[time]
-        columns["source"] = pl.Series(sources, dtype=pl.String)
+        sources = [source or None for source in recording.sources]  # "" would be written as quotes
+        columns["source"] = pl.Series(sources, dtype=pl.String).gather(time)
     write_table(pl.DataFrame(columns), Path(path))
 
 
@@ -338,11 +339,8 @@ def _order_rows(
     if len(backwards):
         order = np.argsort(times, kind="stable")
         repairs.append(f"sorted by time ({_count(len(backwards), 'step')} backwards)")
-    # Rounded to 1 us so that differences of large times come back as they were written.
-    rounded = np.round(times[order] - times[order[0]], 6)
-    _refuse_span(table, rounded)
-    times[order] = rounded
-    key = np.cumsum(np.diff(rounded, prepend=0.0) > 0) * len(sensors) + sensor[order]
+    _refuse_span(table, times[order])
+    key = np.cumsum(np.diff(times[order], prepend=0.0) > 0) * len(sensors) + sensor[order]
     _, first = np.unique(key, return_index=True)
     if len(first) < len(key):
         is_first = np.zeros(len(key), dtype=bool)

@@ -12,7 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from saafe.columns import DEFAULT_SENSOR, ISO_PATTERN, LONGEST_SPAN_S, refuse_columns
+from saafe.columns import (
+    DEFAULT_SENSOR,
+    ISO_PATTERN,
+    LARGEST_TIME_S,
+    LONGEST_SPAN_S,
+    refuse_columns,
+)
 from saafe.sensors import CHANNELS, MAX_SENSORS
 from saafe.tables import parse_header, shown, split_line, unique_names
 
@@ -125,7 +131,7 @@ class _Stream:
         """Seconds from the first row; a ValueError says why there are none."""
         if "time_s" in row:
             seconds, has_offset = to_number(row["time_s"]), False
-            if seconds is None or not math.isfinite(seconds):
+            if seconds is None or not abs(seconds) <= LARGEST_TIME_S:
                 raise ValueError(f"came {shown(row['time_s'])}, no number of seconds")
         else:
             seconds, has_offset = to_stamp(row["time"])

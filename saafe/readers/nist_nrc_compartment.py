@@ -78,7 +78,7 @@ def _read_gas(table: Table, times_s: np.ndarray, notes: list[str]) -> dict[int, 
 def _read_or_missing(table: Table, column: str) -> np.ndarray | None:
     """A column, or None where it is missing: 999 in the first row and 0 or empty in the others."""
     values = get_numbers(table, column)[column]
-    if values[0] == MISSING or not np.any(values):
+    if values[0] == MISSING or not np.any(np.nan_to_num(values)):
         return None
     return np.where(values == MISSING, np.nan, values)
 

@@ -1,0 +1,601 @@
+"""Recordings: what is refused, masked, repaired; what is written comes back."""
+
+import gzip
+import json
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from saafe.errors import InputError
+from saafe.recordings import Recording, read_recording, read_rows, write_recording
+from saafe.rows import to_number, to_stamp
+from saafe.sensors import CHANNELS, CO2, HUMIDITY, PM25, TEMPERATURE
+
+HEADER = "time_s,sensor,temperature_c,pm25_ug_m3\n"
+GOOD = HEADER + "0,A,20.5,8\n10,A,20.6,9\n20,A,20.7,8\n"
+
+
+def write(folder: Path, content: str | bytes, name: str = "home.csv") -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def rows(*lines: str) -> str:
+    return HEADER + "\n".join(lines) + "\n"
+
+
+SIXTY_FIVE = rows(*(f"0,s{i},20,8" for i in range(65)))
+
+# id: (content, what the message must hold: row, column, came, allowed, mending)
+REFUSED = {
+    "empty file": ("", ["row 1", "an empty header", "column names", "give the file a header"]),
+    "no rows": (HEADER, ["row 2", "no rows", "at least one row", "add readings"]),
+    "blank rows only": (HEADER + "\n\n\n", ["row 2", "no rows", "at least one row"]),
+    "no time": ("sensor,temperature_c\nA,20\n", ["row 1", "no time", "time_s or time", "rename"]),
+    "no channel": ("time_s,temp\n0,20\n", ["row 1", "'time_s, temp'", "temperature_c", "rename"]),
+    "semicolons": (
+        GOOD.replace(",", ";"),
+        ["row 1", "separated by ';'", "commas", "save it with commas"],
+    ),
+    "tabs": (GOOD.replace(",", "\t"), ["row 1", "separated by '\\t'", "commas"]),
+    "column twice": (
+        "time_s,temperature_c,temperature_c\n0,1,2\n",
+        ["row 1", "column temperature_c", "came twice", "each column once", "delete one"],
+    ),
+    "text in a number": (
+        rows("0,A,20,8", "10,A,warm,8"),
+        ["row 3", "column temperature_c", "'warm'", "a number", "leave a missing reading empty"],
+    ),
+    "NA is text": (rows("0,A,20,NA"), ["row 2", "column pm25_ug_m3", "'NA'", "a number", "empty"]),
+    "decimal comma": (
+        rows("0,A,20,8", "10,A,20,5,8"),
+        ["row 3", "5 cells", "4 cells", "decimals with a point"],
+    ),
+    "quoted decimal comma": (
+        rows("0,A,20,8", '10,A,"20,5",8'),
+        ["row 3", "column temperature_c", "'20,5'", "a number", "decimals with a point"],
+    ),
+    "short row": (rows("0,A,20,8", "10,A"), ["row 3", "2 cells", "4 cells"]),
+    "short row after a blank line": (rows("0,A,20,8", "", "10,A"), ["row 4", "2 cells"]),
+    "open quote": (rows("0,A,20,8", '10,"A,20,8'), ["row 3", "quotes", "check the quotes"]),
+    "duplicate": (
+        rows("0,A,20,8", "10,A,20,8", "10,B,20,8", "10,A,21,8"),
+        ["row 5", "column time_s", "'10' of sensor 'A' came twice", "one row", "--repair"],
+    ),
+    "constant time": (
+        rows("5,A,20,8", "5,A,20,8"),
+        ["row 3", "column time_s", "twice", "--repair"],
+    ),
+    "backwards": (
+        rows("0,A,20,8", "20,A,20,8", "10,A,20,8"),
+        ["row 4", "column time_s", "from '20' to '10'", "time order", "--repair` sorts"],
+    ),
+    "no time in a row": (
+        rows("0,A,20,8", ",A,20,8"),
+        ["row 3", "column time_s", "empty", "a number of seconds", "give every row its time"],
+    ),
+    "nan as time": (rows("0,A,20,8", "nan,A,20,8"), ["row 3", "column time_s", "'nan'", "seconds"]),
+    "inf as time": (rows("0,A,20,8", "inf,A,20,8"), ["row 3", "column time_s", "'inf'", "seconds"]),
+    "milliseconds since 1970": (
+        rows("1700000000000,A,20,8"),
+        ["row 2", "column time_s", "'1700000000000'", "seconds", "milliseconds"],
+    ),
+    "a mistyped time": (
+        rows("0,A,20,8", "1,A,20,8", "2,A,20,8", "99999999999,A,20,8"),
+        ["column time_s", "1e+11 s", "ten years", "mistyped"],
+    ),
+    "all missing": (
+        rows("0,A,,", "10,A,,nan"),
+        ["temperature_c, pm25_ug_m3", "4 cells empty", "at least one reading", "check the units"],
+    ),
+    "all masked": (
+        rows("0,A,-99,-1", "10,A,-99,-1"),
+        ["temperature_c", "4 outside", "at least one reading", "check the units"],
+    ),
+    "slow": (
+        rows("0,A,20,8", "91,A,20,8", "182,A,20,8"),
+        ["column time_s", "sensor 'A'", "91 s", "at most 90 s", "record more often"],
+    ),
+    "one slow sensor": (
+        rows("0,A,20,8", "0,B,20,8", "10,A,20,8", "100,B,20,8", "200,B,20,8"),
+        ["column time_s", "sensor 'B'", "100 s", "at most 90 s"],
+    ),
+    "65 sensors": (
+        SIXTY_FIVE,
+        ["row 66", "column sensor", "65 sensors", "at most 64", "one recording a space"],
+    ),
+    "no sensor": (
+        rows("0,A,20,8", "10,,20,8"),
+        ["row 3", "column sensor", "empty", "a name", "name the sensor in every row"],
+    ),
+    "label": (
+        "time_s,temperature_c,label\n0,20,fire\n10,20,arson\n",
+        ["row 3", "column label", "'arson'", "normal, nuisance, fire", "rename the label"],
+    ),
+    "mixed offsets": (
+        "time,temperature_c\n2026-01-31T12:00:00+01:00,20\n2026-01-31T12:00:10,20\n",
+        [
+            "row 3",
+            "column time",
+            "'2026-01-31T12:00:10'",
+            "an offset on every time",
+            "add the offset",
+        ],
+    ),
+    "no ISO time": (
+        "time,temperature_c\n31.01.2026 12:00,20\n",
+        ["row 2", "column time", "'31.01.2026 12:00'", "ISO 8601", "write every time so"],
+    ),
+    "no such day": ("time,temperature_c\n2026-02-31T12:00:00Z,20\n", ["row 2", "column time"]),
+    "latin-1": (
+        rows("0,A,20,8", "10,Küche,20,8").encode("latin-1"),
+        ["row 3", "byte 0xfc is not UTF-8", "UTF-8", "iconv"],
+    ),
+    "utf-16": (GOOD.encode("utf-16"), ["row 1", "is not UTF-8", "iconv"]),
+    "truncated gzip": (gzip.compress(GOOD.encode())[:-9], ["truncated gzip", "complete", "copy"]),
+    "damaged gzip": (
+        gzip.compress(GOOD.encode())[:20] + b"x" * 60,
+        ["damaged gzip", "complete", "copy"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refusals_are_one_line_that_says_what_to_do(case: str, tmp_path: Path):
+    content, parts = REFUSED[case]
+    path = write(tmp_path, content)
+    with pytest.raises(InputError) as caught:
+        read_recording(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}")
+    assert "\n" not in message
+    assert "allowed: " in message
+    for part in parts:
+        assert part in message
+
+
+def test_missing_file_folder_and_parquet_in_name_only(tmp_path: Path):
+    with pytest.raises(InputError, match=r"no such file; allowed: a file.*check the path"):
+        read_recording(tmp_path / "none.csv")
+    with pytest.raises(InputError, match=r"a folder; allowed: a file.*one by one"):
+        read_recording(tmp_path)
+    with pytest.raises(InputError, match=r"not readable as Parquet.*write the file again"):
+        read_recording(write(tmp_path, GOOD, "home.parquet"))
+    with pytest.raises(InputError, match="not readable as Parquet"):
+        read_recording(write(tmp_path, b"PAR1 and nothing else", "home.csv"))
+
+
+def test_reads_a_plain_file(tmp_path: Path):
+    recording, check = read_recording(write(tmp_path, GOOD, "living.room.csv"))
+    assert recording.name == "living.room"
+    assert recording.times_s.tolist() == [0, 10, 20]
+    assert recording.times_s.dtype == np.float64
+    assert recording.readings.dtype == np.float32
+    assert recording.readings.shape == (3, 1, 6)
+    assert recording.readings[:, 0, PM25].tolist() == [8, 9, 8]
+    assert np.isnan(recording.readings[:, 0, CO2]).all()
+    assert (recording.labels, recording.sources, recording.start) == (None, None, None)
+    assert (check.rows, check.sensors, check.period_s, check.duration_s) == (3, ("A",), 10, 20)
+    assert set(check.channels) == {"temperature", "pm25"}
+
+
+LENIENT = {
+    "byte-order mark": b"\xef\xbb\xbf" + GOOD.encode(),
+    "CRLF": GOOD.replace("\n", "\r\n"),
+    "CR": GOOD.replace("\n", "\r"),
+    "no trailing newline": GOOD.rstrip(),
+    "trailing newlines": GOOD + "\n\n",
+    "blank line within": GOOD.replace("\n10", "\n\n10"),
+    "spaces around names and cells": GOOD.replace(",", " , "),
+    "quotes": re.sub(r"([A-Za-z_0-9.]+)", r'"\1"', GOOD),
+    "exponents and signs": GOOD.replace("20.5", "+2.05e1"),
+    "gzip named .csv": gzip.compress(GOOD.encode()),
+    "times that start elsewhere": GOOD.replace("\n0,", "\n-7,")
+    .replace("\n10", "\n3")
+    .replace("\n20,", "\n13,"),
+}
+
+
+@pytest.mark.parametrize("case", LENIENT)
+def test_reads_the_same_from_what_other_programs_write(case: str, tmp_path: Path):
+    recording, _ = read_recording(write(tmp_path, LENIENT[case]))
+    assert recording.times_s.tolist() == [0, 10, 20]
+    assert recording.sensors == ("A",)
+    np.testing.assert_array_equal(
+        recording.readings[:, 0, :2], np.float32([[20.5, 8], [20.6, 9], [20.7, 8]])
+    )
+
+
+def test_names_that_belie_the_content_are_noted(tmp_path: Path):
+    zipped = gzip.compress(GOOD.encode())
+    assert "gzipped, unlike its name" in read_recording(write(tmp_path, zipped))[1].notes
+    plain = write(tmp_path, GOOD, "home.csv.gz")
+    assert "not gzipped, unlike its name" in read_recording(plain)[1].notes
+
+
+def test_out_of_range_is_masked_and_counted(tmp_path: Path):
+    text = "time_s,pm25_ug_m3,co2_ppm\n0,-4,0\n10,inf,450\n20,12,\n30,nan,99\n"
+    recording, check = read_recording(write(tmp_path, text))
+    assert np.isfinite(recording.readings[0, 0]).sum() == 0
+    pm25, co2 = check.channels["pm25"], check.channels["co2"]
+    assert (pm25.present, pm25.masked, pm25.missing) == (1, 2, 1)
+    assert (co2.present, co2.masked, co2.missing) == (1, 2, 1)
+    assert pm25.first_masked == "first: -4 in row 2"
+    lines = "\n".join(check.lines())
+    assert "pm25: 1 present, 1 missing, 2 masked (outside 0 to 100000 ug/m3; first: -4" in lines
+
+
+def test_limits_themselves_are_kept(tmp_path: Path):
+    names = ",".join(channel.column for channel in CHANNELS)
+    low = ",".join(str(channel.lowest) for channel in CHANNELS)
+    high = ",".join(str(channel.highest) for channel in CHANNELS)
+    _, check = read_recording(write(tmp_path, f"time_s,{names}\n0,{low}\n10,{high}\n"))
+    assert all(counts.present == 2 for counts in check.channels.values())
+
+
+def test_gaps_are_reported_for_each_sensor(tmp_path: Path):
+    lines = [f"{t},A,20,8" for t in range(0, 60, 10)] + ["60,A,20,8", "60,B,20,8"]
+    lines += [f"{t},{s},20,8" for t in range(86_460, 86_500, 10) for s in "AB"]
+    _, check = read_recording(write(tmp_path, rows(*lines)))
+    assert [(gap.sensor, gap.start_s, gap.length_s) for gap in check.gaps] == [
+        ("A", 60, 86_400),
+        ("B", 60, 86_400),
+    ]
+    silent = [f"{t},A,20,8" for t in range(0, 200, 10)] + ["190,B,20,8"]
+    gap = read_recording(write(tmp_path, rows(*silent)))[1].gaps[0]
+    assert (gap.sensor, gap.start_s, gap.length_s) == ("B", 0, 190)
+
+
+def test_repair_sorts_keeps_the_first_and_says_so(tmp_path: Path):
+    text = rows("20,A,22,8", "0,A,20,8", "10,A,21,8", "10,A,99,8", "10,B,50,8", "0,A,98,-1")
+    path = write(tmp_path, text)
+    recording, check = read_recording(path, repair=True)
+    assert recording.times_s.tolist() == [0, 10, 20]
+    assert recording.readings[:, 0, TEMPERATURE].tolist() == [20, 21, 22]
+    assert recording.readings[1, 1, TEMPERATURE] == 50
+    assert check.repairs == (
+        "sorted by time (2 steps backwards)",
+        "kept the first of 2 duplicate rows",
+    )
+    assert check.rows == 4
+    assert check.channels["pm25"].masked == 0  # the row that held it was a duplicate
+    assert read_recording(write(tmp_path, GOOD), repair=True)[1].repairs == ()
+
+
+def test_repair_moves_the_start_to_the_earliest_row(tmp_path: Path):
+    text = "time,co2_ppm\n2026-01-31T12:00:10+01:00,500\n2026-01-31T11:00:00Z,400\n"
+    recording, _ = read_recording(write(tmp_path, text), repair=True)
+    assert recording.start == datetime(2026, 1, 31, 11, tzinfo=UTC)
+    assert recording.readings[:, 0, CO2].tolist() == [400, 500]
+
+
+def test_iso_times(tmp_path: Path):
+    text = "time,co2_ppm\n2026-01-31T23:59:50+01:00,500\n2026-01-31T23:00:00.5Z,400\n"
+    recording, check = read_recording(write(tmp_path, text))
+    assert recording.times_s.tolist() == [0, 10.5]
+    assert recording.start == datetime(2026, 1, 31, 23, 59, 50, tzinfo=timezone(timedelta(hours=1)))
+    assert recording.start.utcoffset() == timedelta(hours=1)
+    assert check.notes == ()
+    text = "time,co2_ppm\n2026-01-31 12:00,500\n2026-01-31 12:01,400\n"
+    recording, check = read_recording(write(tmp_path, text))
+    assert recording.start == datetime(2026, 1, 31, 12)
+    assert recording.times_s.tolist() == [0, 60]
+    assert "no offset" in check.notes[0]
+
+
+def test_labels_sources_and_other_columns(tmp_path: Path):
+    text = (
+        "time_s,time,sensor,co2_ppm,label,source,door\n"
+        "0,x,2,400,FIRE,chair,open\n0,x,1,400,,,open\n10,x,1,400,normal,toast,\n10,x,2,,,steam,\n"
+    )
+    recording, check = read_recording(write(tmp_path, text))
+    assert recording.sensors == ("2", "1")  # in the order they came
+    assert recording.labels is not None
+    assert recording.labels.tolist() == [[2, -1], [-1, 0]]
+    assert recording.labels.dtype == np.int8
+    assert recording.sources == ("chair", "toast")
+    assert check.ignored == ("time", "door")
+    assert check.notes == ("1 time with several sources; the first is kept",)
+
+
+def test_irregular_and_fast_rows(tmp_path: Path):
+    _, check = read_recording(write(tmp_path, rows("0,A,20,8", "0.5,A,20,8", "1,A,20,8")))
+    assert check.notes == ("median period 0.5 s is under 1 s",)
+    _, check = read_recording(write(tmp_path, rows("0,A,20,8")))
+    assert check.period_s is None
+    assert "one time" in check.lines()[0]
+
+
+def test_typed_parquet(tmp_path: Path):
+    stamps = [datetime(2026, 1, 31, 12, tzinfo=UTC) + timedelta(seconds=10 * i) for i in range(3)]
+    path = tmp_path / "typed.parquet"
+    frame = pl.DataFrame({"time": stamps, "sensor": [7, 7, 7], "co2_ppm": [400, None, 420]})
+    frame.write_parquet(path)
+    recording, check = read_recording(path)
+    assert recording.sensors == ("7",)
+    assert recording.start == stamps[0]
+    assert recording.times_s.tolist() == [0, 10, 20]
+    assert (check.channels["co2"].present, check.channels["co2"].missing) == (2, 1)
+    frame.with_columns(time=pl.col("time").dt.replace_time_zone(None)).write_parquet(path)
+    assert read_recording(path)[0].start == datetime(2026, 1, 31, 12)
+    assert "no offset" in read_recording(path)[1].notes[0]
+
+
+PARQUET_REFUSED = {
+    "no rows": ({"time_s": [], "co2_ppm": []}, "no rows"),
+    "bool": ({"time_s": [0], "co2_ppm": [True]}, "row 1, column co2_ppm: came 'True'"),
+    "list": ({"time_s": [0], "co2_ppm": [[1.0]]}, "column co2_ppm: type List"),
+    "null time": ({"time": [None, datetime(2026, 1, 1)], "co2_ppm": [1, 2]}, "row 1, column time"),
+    "far time": ({"time": pl.Series([2**62]).cast(pl.Datetime("us")), "co2_ppm": [1]}, "year"),
+    "null times": ({"time_s": [0, None], "co2_ppm": [1, 2]}, "row 2, column time_s"),
+    "text": ({"time_s": [0], "co2_ppm": ["high"]}, "row 1, column co2_ppm: came 'high'"),
+}
+
+
+@pytest.mark.parametrize("case", PARQUET_REFUSED)
+def test_parquet_refusals(case: str, tmp_path: Path):
+    columns, message = PARQUET_REFUSED[case]
+    path = tmp_path / "home.parquet"
+    pl.DataFrame(columns).write_parquet(path)
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_recording(path)
+
+
+def make_recording(start: datetime | None = None) -> Recording:
+    generator = np.random.default_rng(1)
+    readings = np.full((40, 3, 6), np.nan)
+    for index, channel in enumerate(CHANNELS):
+        values = generator.uniform(channel.lowest, channel.highest, (40, 3))
+        readings[:, :, index] = np.round(values, channel.decimals)
+    readings[:, :, HUMIDITY] = np.nan  # a channel that the space lacks
+    readings[5, 1] = np.nan
+    readings[7] = np.nan  # a time at which nothing was read
+    readings[:3, 2] = np.nan  # a sensor that starts late
+    return Recording(
+        name="space",
+        times_s=np.round(np.cumsum(np.append(0, generator.uniform(1, 20, 39))), 3),
+        sensors=("9", "kitchen, left", 'the "other"'),
+        readings=readings.astype(np.float32),
+        labels=generator.integers(-1, 3, (40, 3)).astype(np.int8),
+        sources=tuple(generator.choice(["", "toast", "a, b"], 40).tolist()),
+        start=start,
+    )
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])
+@pytest.mark.parametrize(
+    "start",
+    [
+        None,
+        datetime(2026, 3, 29, 0, 59, 59, 250_000),
+        datetime(2026, 1, 1, tzinfo=timezone(-timedelta(hours=3, minutes=30))),
+    ],
+)
+def test_round_trip_is_exact(suffix: str, start: datetime | None, tmp_path: Path):
+    recording = make_recording(start)
+    path = tmp_path / f"space.{suffix}"
+    write_recording(recording, path)
+    again, check = read_recording(path)
+    np.testing.assert_array_equal(again.times_s, recording.times_s)
+    np.testing.assert_array_equal(again.readings, recording.readings)
+    np.testing.assert_array_equal(again.labels, recording.labels)  # type: ignore[arg-type]
+    assert again.sources == recording.sources
+    assert again.sensors == recording.sensors
+    assert again.start == start
+    assert again.name == "space"
+    assert check.ignored == ()
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]  # nothing temporary is left
+
+
+def test_same_recording_same_bytes(tmp_path: Path):
+    for name in ("a.csv.gz", "b.csv.gz"):
+        write_recording(make_recording(), tmp_path / name)
+    assert (tmp_path / "a.csv.gz").read_bytes() == (tmp_path / "b.csv.gz").read_bytes()
+
+
+def test_write_refusals(tmp_path: Path):
+    with pytest.raises(InputError, match=r"home\.txt.*\.csv, \.csv\.gz or \.parquet"):
+        write_recording(make_recording(), tmp_path / "home.txt")
+    with pytest.raises(InputError, match="make the folder"):
+        write_recording(make_recording(), tmp_path / "none" / "home.csv")
+
+
+def test_check_is_json(tmp_path: Path):
+    _, check = read_recording(write(tmp_path, GOOD))
+    document = json.loads(json.dumps(check.to_dict()))
+    assert document["channels"]["pm25"]["present"] == 3
+    assert document["period_s"] == 10
+
+
+FUZZ = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def read_or_refuse(path: Path, *, repair: bool = False) -> Recording | None:
+    message = ""
+    try:
+        return read_recording(path, repair=repair)[0]
+    except InputError as error:
+        message = str(error)
+    assert "\n" not in message
+    assert "allowed: " in message
+    return None
+
+
+@FUZZ
+@given(data=st.binary(max_size=200), prefix=st.sampled_from([b"", HEADER.encode(), b"PAR1"]))
+def test_any_bytes_give_a_recording_or_an_input_error(data: bytes, prefix: bytes, tmp_path: Path):
+    path = write(tmp_path, prefix + data)
+    recording = read_or_refuse(path)
+    assert recording is None or np.isfinite(recording.readings).any()
+
+
+CELLS = st.sampled_from(
+    ["", "0", "1", "2", "-3", "1e300", "1e12", "nan", "inf", "450", "x", '"', '"1"', "A", "fire"]
+)
+TIMES = st.sampled_from(
+    [
+        "0",
+        "1",
+        "2",
+        "90",
+        "2026-01-31T12:00:00Z",
+        "2026-01-31 12:00",
+        "2026-02-31T12:00",
+        "9999-12-31T23:59:59-12",
+    ]
+)
+
+
+@FUZZ
+@given(
+    header=st.permutations(["time_s", "time", "sensor", "co2_ppm", "co_ppm", "label", "x"]),
+    width=st.integers(1, 7),
+    table=st.lists(st.tuples(TIMES, TIMES, CELLS, CELLS, CELLS, CELLS, CELLS), max_size=6),
+    repair=st.booleans(),
+)
+def test_any_table_gives_a_recording_or_an_input_error(
+    header: list[str], width: int, table: list, repair: bool, tmp_path: Path
+):
+    text = "\n".join([",".join(header[:width]), *(",".join(row[:width]) for row in table)])
+    path = write(tmp_path, text)
+    recording = read_or_refuse(path, repair=repair)
+    if recording is not None:
+        assert (np.diff(recording.times_s) > 0).all()
+        write_recording(recording, tmp_path / "again.csv")
+        again, _ = read_recording(tmp_path / "again.csv")
+        np.testing.assert_array_equal(again.readings, recording.readings)
+
+
+# --- streams
+
+
+def test_stream_equals_batch(tmp_path: Path):
+    write_recording(make_recording(datetime(2026, 1, 31, 12, tzinfo=UTC)), tmp_path / "a.csv")
+    batch, _ = read_recording(tmp_path / "a.csv")
+    readings = np.full(batch.readings.shape, np.nan, dtype=np.float32)
+    with (tmp_path / "a.csv").open() as lines:
+        for row in read_rows(lines):
+            assert row.problems == ()
+            time = np.searchsorted(batch.times_s, row.time_s)
+            assert batch.times_s[time] == row.time_s
+            readings[time, batch.sensors.index(row.sensor)] = row.readings
+    np.testing.assert_array_equal(readings, batch.readings)
+
+
+BAD_ROWS = {
+    "text": ("10,A,hot,9", [("temperature", "came 'hot', no number")]),
+    "out of range": ("10,A,20,-4", [("pm25", "-4 is outside 0 to 100000 ug/m3")]),
+    "infinite": ("10,A,inf,9", [("temperature", "inf is outside -40 to 1200 degC")]),
+    "both": (
+        "10,A,hot,-4",
+        [("temperature", "came 'hot', no number"), ("pm25", "-4 is outside 0 to 100000 ug/m3")],
+    ),
+    "backwards": ("-5,A,20,9", [("time", "goes backwards, from 0 s to -5 s")]),
+    "duplicate": ("0,A,20,9", [("time", "0 s came twice")]),
+    "text as time": ("noon,A,20,9", [("time", "came 'noon', no number of seconds")]),
+    "empty time": (",A,20,9", [("time", "came '', no number of seconds")]),
+    "far time": ("1e11,A,20,9", [("time", "1e+11 s is more than ten years from the first row")]),
+    "short": ("10,A", [("row", "2 cells where the header has 4")]),
+    "no sensor": ("10,,20,9", [("sensor", "came '', no name")]),
+    "open quote": ('10,"A,20,9', [("row", "2 cells where the header has 4")]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_a_bad_row_does_not_stop_the_stream(case: str):
+    line, problems = BAD_ROWS[case]
+    first, bad, last = read_rows([HEADER, "0,A,20,8\n", line, "\n", "20,A,21,8\n"])
+    assert [(problem.channel, problem.reason) for problem in bad.problems] == problems
+    assert all(problem.row == 3 for problem in bad.problems)
+    assert bad.time_s in (0, 10)
+    assert bad.sensor == ("" if problems[0][0] in ("sensor", "row") else "A")
+    assert first.problems == last.problems == ()
+    assert (last.time_s, last.sensor, last.readings[TEMPERATURE]) == (20, "A", 21)
+
+
+def test_stream_keeps_the_good_readings_of_a_bad_row():
+    row = next(read_rows([HEADER, "5,A,hot,9"]))
+    assert (row.time_s, row.readings[PM25]) == (0, 9)
+    assert np.isnan(row.readings[TEMPERATURE])
+
+
+def test_stream_of_too_many_sensors_goes_on():
+    found = list(read_rows([HEADER, *(f"0,s{i},20,8" for i in range(66)), "10,s0,21,8"]))
+    assert [row.sensor for row in found[64:]] == ["", "", "s0"]
+    assert "one more than 64" in found[64].problems[0].reason
+    assert found[-1].problems == ()
+
+
+def test_stream_of_iso_times():
+    lines = ["time,co2_ppm", "2026-01-31T12:00:00+01:00,400", "2026-01-31T11:00:10Z,410"]
+    assert [row.time_s for row in read_rows(lines)] == [0, 10]
+    row = list(read_rows([*lines, "2026-01-31T12:00:20,400"]))[-1]
+    assert row.problems[0].reason == "times with and without an offset are mixed"
+    row = list(read_rows([*lines, "2026-02-31T12:00:20Z,400"]))[-1]
+    assert row.problems[0].reason == "came '2026-02-31T12:00:20Z', no such day"
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [("", "an empty header"), ("time_s,x", "no known channel"), ("time_s;co2_ppm", "separated")],
+)
+def test_stream_header_must_be_right(header: str, message: str):
+    with pytest.raises(InputError, match=message):
+        next(read_rows([header, "0,1"]))
+
+
+@FUZZ
+@given(cell=st.one_of(CELLS, TIMES, st.text(max_size=8)))
+def test_cells_mean_the_same_in_files_and_streams(cell: str, tmp_path: Path):
+    cell = re.sub(r'[",\r\n\v\f\x1c-\x1e\x85\u2028\u2029]', "", cell).strip()
+    number = to_number(cell)
+    text = f"time_s,co2_ppm,co_ppm\n0,{cell},1\n"
+    try:
+        recording, _ = read_recording(write(tmp_path, text))
+    except InputError:
+        assert number is None
+    else:
+        (row,) = read_rows(text.splitlines())
+        assert number is not None
+        np.testing.assert_array_equal(recording.readings[0, 0], row.readings.astype(np.float32))
+
+
+@FUZZ
+@given(cell=TIMES | st.datetimes(datetime(1000, 1, 2), datetime(9998, 1, 1)).map(str))
+def test_times_mean_the_same_in_files_and_streams(cell: str, tmp_path: Path):
+    try:
+        recording, _ = read_recording(write(tmp_path, f"time,co2_ppm\n{cell},400\n"))
+    except InputError:
+        with pytest.raises(ValueError, match="came"):
+            to_stamp(cell)
+    else:
+        seconds, has_offset = to_stamp(cell)
+        assert recording.start is not None
+        assert has_offset == (recording.start.tzinfo is not None)
+        start = recording.start if has_offset else recording.start.replace(tzinfo=UTC)
+        assert start.timestamp() == seconds
+
+
+@pytest.mark.slow
+def test_a_month_of_six_sensors_reads_in_seconds(tmp_path: Path):
+    import time
+
+    times_s = np.arange(0, 30 * 86400, 10.0)
+    readings = np.full((len(times_s), 6, 6), 400, dtype=np.float32)
+    readings[:, :, HUMIDITY] = 40
+    readings[:, :, :2] = 20
+    path = tmp_path / "month.csv"
+    write_recording(Recording("month", times_s, tuple("ABCDEF"), readings), path)
+    start = time.perf_counter()
+    _, check = read_recording(path)
+    assert check.rows == 6 * len(times_s)
+    assert time.perf_counter() - start < 20  # 3 s on two quiet cores
