@@ -19,6 +19,13 @@ COMMANDS = {
     "simulate": ("saafe.cli.simulate", "simulate", "Write labelled, simulated recordings."),
     "data": ("saafe.cli.data", "data", "Check recordings; convert published ones."),
     "detect": ("saafe.cli.detect", "detect", "Print alarms found in a recording or a stream."),
+    "launch": ("saafe.cli.cloud", "launch_command", "Train here or on rented GPUs."),
+    "jobs": ("saafe.cli.cloud", "jobs_command", "List launched jobs."),
+    "watch": ("saafe.cli.cloud", "watch_command", "Follow a job, fetch its run, print the bill."),
+    "stop": ("saafe.cli.cloud", "stop_command", "Stop a job; keep what it has."),
+    "cost": ("saafe.cli.cloud", "cost_command", "Add up what jobs cost."),
+    "prices": ("saafe.cli.cloud", "prices_command", "List what instances cost."),
+    "emulator": ("saafe.cli.cloud", "emulator_command", "Serve a local AWS to rehearse on."),
 }
 
 

@@ -1,0 +1,348 @@
+"""`saafe launch`, `jobs`, `watch`, `stop`, `cost`, `prices` and `emulator`. Layer 7."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from saafe.cloud import endpoint
+from saafe.cloud.aws import AwsError, connect
+from saafe.cloud.estimate import bill_lines, estimate_lines, premium
+from saafe.cloud.ledger import ENDED, Ledger
+from saafe.cloud.offers import offers
+from saafe.cloud.prices import load_prices, refresh
+from saafe.cloud.request import Plan
+from saafe.cloud.sagemaker import Cloud, launch, status, stop, view
+from saafe.cloud.setup import describe_setup, set_up
+from saafe.cloud.verify import verify
+from saafe.cloud.watch import Pace, Screen, follow
+from saafe.errors import InputError
+
+CLOUD_ONLY = ("spot", "max_cost", "instances", "instance", "region", "detach", "setup")
+
+out_option = click.option(
+    "--out", default="runs", type=click.Path(path_type=Path), help="Folder of runs and ledger."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def say(line: str) -> None:
+    """A line for people: stdout is for results."""
+    click.echo(line, err=True)
+
+
+def open_cloud(on: str, out: Path, region: str | None) -> Cloud:
+    """The account that a command works on."""
+    aws = endpoint.find_or_start(out / ".emulator", region) if on == "emulator" else connect(region)
+    return Cloud(aws, Ledger(out), on, say)
+
+
+@click.command("launch")
+@click.argument("tier", required=False)
+@click.option("--on", type=click.Choice(["here", "sagemaker", "emulator"]), default="here")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change the recipe.")
+@click.option("--seed", type=int, help="Seed of data and weights.")
+@click.option("--name", help="Name of job and run; launching it again goes on with it.")
+@click.option("--spot", is_flag=True, help="Cheaper machines that may be taken away meanwhile.")
+@click.option("--max-cost", type=float, metavar="USD", help="Stop before it costs more.")
+@click.option("--instances", type=int, default=1, show_default=True, help="Machines.")
+@click.option("--instance", multiple=True, help="Type; several are tried in order.")
+@click.option("--region", help="AWS region; by default as configured.")
+@click.option("--detach", is_flag=True, help="Do not watch; `saafe watch` comes back.")
+@click.option("--setup", is_flag=True, help="Create role and bucket first, after showing them.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@out_option
+@json_option
+@click.pass_context
+def launch_command(context: click.Context, on: str, **options: Any) -> None:
+    """Train TIER here, on SageMaker, or on a rehearsal of it for $0.
+
+    Example: saafe launch ultra-fast --on emulator --yes
+    """
+    if on == "here":
+        _launch_here(context, options)
+        return
+    cloud = open_cloud(on, options["out"], options["region"])
+    if options["setup"]:
+        _set_up(cloud, options["yes"])
+        if options["tier"] is None:
+            say(f"now: saafe launch ultra-fast --on {on}")
+            return
+    if options["tier"] is None:
+        raise InputError("launch what? name a tier: saafe launch ultra-fast --on sagemaker")
+    threads = os.environ.get("OMP_NUM_THREADS", "") if on == "emulator" else ""
+    plan = Plan(
+        tier=options["tier"],
+        settings=options["settings"],
+        seed=options["seed"],
+        instance_types=options["instance"],
+        instances=options["instances"],
+        spot=options["spot"],
+        threads=int(threads) if threads.isdigit() else None,
+    )
+    entry = launch(
+        cloud,
+        plan,
+        name=options["name"],
+        max_cost_usd=options["max_cost"],
+        confirm=lambda expected: _confirm(expected, plan, is_sure=options["yes"]),
+    )
+    if options["detach"]:
+        say(f"{entry['job']} runs without this shell; `saafe watch {entry['job']}` comes back")
+        _print_json(view(entry), options["as_json"])
+        return
+    _watch(cloud, entry, options["as_json"])
+
+
+def _launch_here(context: click.Context, options: dict[str, Any]) -> None:
+    """The library call of `saafe train`."""
+    defaults = {"instances": 1}
+    given = [
+        name for name in CLOUD_ONLY if options[name] not in (defaults.get(name), False, (), None)
+    ]
+    if given:
+        option = given[0].replace("_", "-")
+        raise InputError(f"--{option} is for rented machines: add --on sagemaker or --on emulator")
+    from saafe.cli.train import train
+
+    words = [options["tier"]] if options["tier"] else []
+    words += [word for setting in options["settings"] for word in ("--set", setting)]
+    words += ["--out", str(options["out"])]
+    words += ["--seed", str(options["seed"])] if options["seed"] is not None else []
+    words += ["--name", options["name"]] if options["name"] else []
+    words += ["--json"] if options["as_json"] else []
+    with train.make_context("train", words, parent=context) as child:
+        train.invoke(child)
+
+
+def _set_up(cloud: Cloud, is_sure: bool) -> None:
+    say(describe_setup(cloud.aws))
+    if not is_sure:
+        _ask("create these?")
+    set_up(cloud.aws)
+    say("role and bucket are ready")
+
+
+def _confirm(expected: dict[str, Any], plan: Plan, *, is_sure: bool) -> bool:
+    for line in estimate_lines(expected, plan):
+        say(line)
+    return is_sure or _ask("launch it?")
+
+
+def _ask(question: str) -> bool:
+    """The user's yes.
+
+    Raises:
+        InputError: there is nobody to ask.
+    """
+    if not sys.stdin.isatty():
+        raise InputError("there is no terminal to ask at: add --yes")
+    if not click.confirm(question, err=True):
+        raise InputError("nothing was done")
+    return True
+
+
+def _watch(cloud: Cloud, entry: dict[str, Any], as_json: bool) -> None:
+    """Follow a job, verify what it left, and print the bill."""
+    pace = Pace(poll_s=0.3 if cloud.on == "emulator" else 5.0)
+    try:
+        entry = follow(cloud, entry, screen=Screen(), pace=pace)
+    except KeyboardInterrupt:
+        job, most = entry["job"], entry["estimate"]["most_usd"]
+        say(f"\ndetached: {job} runs on (at most ${most:.2f}); `saafe watch {job}` comes back,")
+        say(f"`saafe stop {job}` ends it")
+        sys.exit(130)
+    if entry.get("run"):
+        found = verify(cloud.ledger.runs / entry["run"])
+        entry = cloud.ledger.write({**entry, "verified": found})
+    entry = {**entry, "premium": premium(entry, cloud.prices, cloud.ledger.entries())}
+    for line in bill_lines(entry, cloud.ledger.runs):
+        say(line)
+    _print_json(view(entry), as_json)
+    if entry["status"] == "Failed":
+        raise InputError(
+            f"{entry['job']} failed: {entry['failure'] or 'SageMaker gives no reason'}"
+        )
+
+
+def _print_json(document: Any, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(document, indent=1))
+
+
+def _refreshed(
+    entry: dict[str, Any], clouds: dict[tuple[str, str], Cloud], out: Path
+) -> dict[str, Any]:
+    """The entry as AWS has it now; as it was last seen when AWS cannot be asked."""
+    if entry["status"] in ENDED:
+        return entry
+    key = (entry["on"], entry["region"])
+    try:
+        if key not in clouds:
+            clouds[key] = open_cloud(entry["on"], out, entry["region"])
+        return status(clouds[key], entry)
+    except (AwsError, InputError) as error:
+        say(f"{entry['job']} as last seen: {error}")
+        return entry
+
+
+@click.command("jobs")
+@out_option
+@json_option
+def jobs_command(out: Path, as_json: bool) -> None:
+    """List launched jobs with status, billed seconds and dollars.
+
+    Example: saafe jobs --json
+    """
+    clouds: dict[tuple[str, str], Cloud] = {}
+    rows = [view(_refreshed(entry, clouds, out)) for entry in Ledger(out).entries()]
+    if as_json:
+        _print_json(rows, True)
+        return
+    _print_table(rows, ["job", "on", "status", "instance", "billed_seconds", "cost_usd", "run"])
+
+
+@click.command("watch")
+@click.argument("job", required=False)
+@click.option("--latest", is_flag=True, help="The job launched last.")
+@out_option
+@json_option
+def watch_command(job: str | None, latest: bool, out: Path, as_json: bool) -> None:
+    """Follow a job to its end, fetch what it left, and print the bill.
+
+    Example: saafe watch --latest
+    """
+    entry = _entry(Ledger(out), job, latest)
+    _watch(open_cloud(entry["on"], out, entry["region"]), entry, as_json)
+
+
+@click.command("stop")
+@click.argument("job", required=False)
+@click.option("--latest", is_flag=True, help="The job launched last.")
+@click.option("--detach", is_flag=True, help="Do not wait for its artefact.")
+@out_option
+@json_option
+def stop_command(job: str | None, latest: bool, detach: bool, out: Path, as_json: bool) -> None:
+    """Stop a job; it saves what it has, which is then fetched.
+
+    Example: saafe stop --latest
+    """
+    entry = _entry(Ledger(out), job, latest)
+    cloud = open_cloud(entry["on"], out, entry["region"])
+    entry = stop(cloud, entry)
+    if detach or entry.get("settled"):
+        say(f"{entry['job']}: {entry['status']}")
+        _print_json(view(entry), as_json)
+        return
+    _watch(cloud, entry, as_json)
+
+
+def _entry(ledger: Ledger, job: str | None, latest: bool) -> dict[str, Any]:
+    if job is None and not latest:
+        raise InputError("which job? name it, or add --latest; `saafe jobs` lists them")
+    return ledger.find(job) if job is not None else ledger.latest()
+
+
+@click.command("cost")
+@out_option
+@json_option
+def cost_command(out: Path, as_json: bool) -> None:
+    """Add up what jobs were estimated to cost and what was billed.
+
+    Example: saafe cost
+    """
+    clouds: dict[tuple[str, str], Cloud] = {}
+    rows = [view(_refreshed(entry, clouds, out)) for entry in Ledger(out).entries()]
+    paid = sum(row["cost_usd"] or 0.0 for row in rows if not row["rehearsal"])
+    rehearsed = sum(row["cost_usd"] or 0.0 for row in rows if row["rehearsal"])
+    unknown = [row["job"] for row in rows if row["cost_usd"] is None]
+    totals = {"billed_usd": paid, "rehearsed_usd": rehearsed, "unknown": unknown}
+    if as_json:
+        _print_json({**totals, "jobs": rows}, True)
+        return
+    columns = ["job", "estimate_usd", "billed_seconds", "instances", "usd_per_hour", "cost_usd"]
+    _print_table(rows, columns)
+    click.echo(f"billed ${paid:.4f}; rehearsed for $0, would have cost ${rehearsed:.4f}")
+    if unknown:
+        click.echo(f"not billed yet, or not known: {', '.join(unknown)}")
+
+
+@click.command("prices")
+@click.argument("action", type=click.Choice(["show", "refresh"]), default="show")
+@click.option("--tier", default="ultra-fast", show_default=True, help="What to train.")
+@click.option("--region", default=None, help="AWS region; the shipped table is us-east-1's.")
+@out_option
+@json_option
+def prices_command(action: str, tier: str, region: str | None, out: Path, as_json: bool) -> None:
+    """List instance prices, and the cheapest and fastest for a tier; or refresh them.
+
+    Example: saafe prices --tier standard
+    """
+    if action == "refresh":
+        prices, changed = refresh(connect(region))
+        for name, (old, new) in sorted(changed.items()):
+            say(f"{name}: ${old:g} -> ${new:g} an hour")
+        say(f"{len(prices.instances)} prices of {prices.region} kept, {len(changed)} changed")
+    prices = load_prices(region or "us-east-1")
+    rows = offers(Plan(tier), prices, Ledger(out).entries())
+    if as_json:
+        kept = {"region": prices.region, "as_of": prices.as_of, "tier": tier}
+        fastest = min(rows, key=lambda row: row["expected_s"])
+        named = {"cheapest": rows[0]["instance"], "fastest": fastest["instance"]}
+        _print_json({**kept, **named, "instances": rows}, True)
+        return
+    _print_table(rows, ["instance", "gpus", "gpu", "usd_per_hour", "expected_s", "cost_usd"])
+    fastest = min(rows, key=lambda row: row["expected_s"])
+    click.echo(f"{prices.region}, {prices.as_of}: {prices.note}")
+    for word, row in (("cheapest", rows[0]), ("fastest", fastest)):
+        figures = f"${row['cost_usd']:.3f}, {row['expected_s']:.0f} s ({row['basis']})"
+        click.echo(f"{word} for {tier}: {row['instance']}, {figures}")
+
+
+@click.command("emulator")
+@click.option("--state", default="runs/.emulator", type=click.Path(path_type=Path))
+@click.option("--port", default=0, help="0 takes a free one.")
+@click.option("--idle", type=float, help="End after so many seconds without calls and jobs.")
+@click.option("--interrupt", default=0, help="Interrupt each spot job so many times.")
+@click.option("--hurry", default=1.0, help="Seconds of job time in a second here.")
+@click.option("--no-capacity", multiple=True, metavar="TYPE", help="Sold-out instance type.")
+def emulator_command(
+    state: Path,
+    port: int,
+    idle: float | None,
+    interrupt: int,
+    hurry: float,
+    no_capacity: tuple[str, ...],
+) -> None:
+    """Serve a local AWS endpoint that really runs training jobs, for `aws` and `saafe` alike.
+
+    Example: saafe emulator --port 5001
+    """
+    endpoint.require_installed()
+
+    def rehearse(emulator: Any) -> None:
+        emulator.world.interruptions, emulator.world.hurry = interrupt, hurry
+        emulator.world.no_capacity |= set(no_capacity)
+        say("the endpoint is up; in another shell:")
+        say(f"  export AWS_ENDPOINT_URL={emulator.url} AWS_DEFAULT_REGION=us-east-1")
+        say("  export AWS_ACCESS_KEY_ID=emulator AWS_SECRET_ACCESS_KEY=emulator")
+
+    endpoint.serve(state, port=port, idle_s=idle, rehearse=rehearse)
+
+
+def _print_table(rows: list[dict[str, Any]], columns: list[str]) -> None:
+    table = Table(*columns, box=None)
+    for row in rows:
+        table.add_row(*(_cell(name, row.get(name)) for name in columns))
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if name.endswith("_usd") else str(value)

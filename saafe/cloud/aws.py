@@ -1,0 +1,240 @@
+"""Calls to AWS: retried with backoff, redacted, and failing in one line. Layer 6."""
+
+import os
+import random
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+from saafe.errors import InputError
+
+# Codes after which the same call may succeed: AWS's general error list, per service spelling.
+RETRYABLE = frozenset(
+    [
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+        "SlowDown",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "InternalFailure",
+        "InternalError",
+        "InternalServerError",
+        "InternalServerException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+    ]
+)
+CREDENTIALS = frozenset(
+    [
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "IncompleteSignature",
+        "RequestExpired",
+        "InvalidToken",
+    ]
+)
+CLOCK = frozenset({"RequestTimeTooSkewed", "InvalidSignatureException"})
+NETWORK = "NetworkLost"
+# Seconds between tries, each shortened by chance so that many launchers do not return in step.
+WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+INSTALL = 'boto3 is not installed: pip install "saafe[aws]"'
+
+_SECRETS = (
+    (re.compile(r"(?<=:)\d{12}(?=:)"), "************"),  # the account in an ARN
+    (re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}\b"), "****"),  # key and principal ids
+    (re.compile(r"(?i)((?:secret|token|password|signature)\w*[\"']?\s*[:=]\s*)\S+"), r"\1****"),
+)
+
+
+class AwsError(InputError):
+    """AWS refused or did not answer; `code` is its own error code."""
+
+    def __init__(self, message: str, *, code: str, operation: str):
+        """Keep AWS's code beside the line that the user reads."""
+        super().__init__(message)
+        self.code, self.operation = code, operation
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same call may succeed later."""
+        return self.code in RETRYABLE or self.code == NETWORK
+
+
+def redact(text: str, account: str | None = None) -> str:
+    """The text without account ids, key ids and anything that follows `secret=` or its like."""
+    for pattern, mask in _SECRETS:
+        text = pattern.sub(mask, text)
+    return text.replace(account, "************") if account else text
+
+
+@dataclass
+class Aws:
+    """One region of one account: clients are made when first used.
+
+    Args:
+        region: AWS region name.
+        endpoint_url: another endpoint than AWS's; None leaves `AWS_ENDPOINT_URL` to boto3.
+        keys: explicit (access key, secret), for the emulator; None uses the user's own.
+        waits_s: pauses between tries of a failing call. [s]
+    """
+
+    region: str
+    endpoint_url: str | None = None
+    keys: tuple[str, str] | None = None
+    waits_s: tuple[float, ...] = WAITS_S
+    _clients: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def account(self) -> str:
+        """The caller's account id; never printed, never stored."""
+        return self.call("sts", "get_caller_identity")["Account"]
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether calls go to another endpoint than AWS's: a rehearsal, nobody is billed."""
+        return bool(self.endpoint_url or os.environ.get("AWS_ENDPOINT_URL"))
+
+    def client(self, service: str) -> Any:
+        """The boto3 client of a service, made once."""
+        if service not in self._clients:
+            self._clients[service] = self._make_client(service)
+        return self._clients[service]
+
+    def _make_client(self, service: str) -> Any:
+        key, secret = self.keys or (None, None)
+        session = boto3().Session(
+            aws_access_key_id=key, aws_secret_access_key=secret, region_name=self.region
+        )
+        path_style = {"addressing_style": "path"} if self.is_elsewhere else None
+        config = import_module("botocore.config").Config(
+            retries={"total_max_attempts": 1},  # `call` retries, and says so
+            connect_timeout=10,
+            read_timeout=60,
+            s3=path_style,
+        )
+        # The Price List API lives in a few regions only.
+        region = "us-east-1" if service == "pricing" else self.region
+        return session.client(
+            service, region_name=region, endpoint_url=self.endpoint_url, config=config
+        )
+
+    def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Call one operation, trying again while AWS is throttling, failing or out of reach.
+
+        Raises:
+            AwsError: one line for the user, with AWS's code.
+        """
+        return self.retry(
+            f"{service}:{operation}", lambda: getattr(self.client(service), operation)(**parameters)
+        )
+
+    def retry(self, operation: str, attempt: Callable[[], Any]) -> Any:
+        """What `attempt` returns, after as many tries as `waits_s` allows."""
+        for wait_s in (*self.waits_s, None):
+            try:
+                return attempt()
+            except Exception as error:
+                failure = self._translate(error, operation)
+                if failure is None:
+                    raise
+                if wait_s is None or not failure.is_passing:
+                    raise failure from error
+            time.sleep(wait_s * random.uniform(0.5, 1.0))
+        raise AssertionError("the last try returns or raises")
+
+    def _translate(self, error: Exception, operation: str) -> AwsError | None:
+        """The user's line for a botocore exception; None when it is not one."""
+        exceptions = import_module("botocore.exceptions")
+        if isinstance(error, exceptions.ClientError):
+            return self._client_error(error, operation)
+        if isinstance(error, exceptions.NoCredentialsError | exceptions.CredentialRetrievalError):
+            return AwsError(NO_CREDENTIALS, code="NoCredentials", operation=operation)
+        if isinstance(error, exceptions.ProfileNotFound | exceptions.PartialCredentialsError):
+            return AwsError(f"{error}: run aws configure", code="NoProfile", operation=operation)
+        if isinstance(error, exceptions.ParamValidationError):
+            line = " ".join(str(error).split())
+            return AwsError(redact(line), code="ValidationException", operation=operation)
+        network = exceptions.HTTPClientError | exceptions.IncompleteReadError
+        if isinstance(error, network | exceptions.ResponseStreamingError | ConnectionError):
+            tries = len(self.waits_s) + 1
+            line = (
+                f"no answer from AWS to {operation} in {tries} tries: check the network, and run"
+                " this again"
+            )
+            return AwsError(line, code=NETWORK, operation=operation)
+        return None
+
+    def _client_error(self, error: Any, operation: str) -> AwsError:
+        details = error.response.get("Error", {})
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        code = str(details.get("Code", status))
+        message = redact(" ".join(str(details.get("Message", "")).split()))
+        if status >= 500 and code not in RETRYABLE:
+            code = "InternalFailure"
+        if code in RETRYABLE:
+            tries = len(self.waits_s) + 1
+            line = f"AWS answered {code} to {operation} in {tries} tries: wait, and run this again"
+        elif code in CREDENTIALS:
+            line = (
+                f"AWS does not accept these credentials ({code}): renew them (aws sso login, or"
+                " aws configure), and run this again"
+            )
+        elif code in CLOCK:
+            line = (
+                f"AWS finds this machine's clock wrong ({code}): set it (timedatectl set-ntp"
+                " true), and run this again"
+            )
+        else:
+            line = f"AWS refused {operation}: {code}: {message}"
+        return AwsError(line, code=code, operation=operation)
+
+
+NO_CREDENTIALS = (
+    "no AWS credentials: run `aws configure` or `aws sso login`; or train on this machine for "
+    "nothing (--on here), or rehearse the launch for $0 (--on emulator)"
+)
+
+
+def boto3() -> Any:
+    """The boto3 module.
+
+    Raises:
+        InputError: it is not installed; the line names the pip command.
+    """
+    try:
+        return import_module("boto3")
+    except ImportError as error:
+        raise InputError(INSTALL) from error
+
+
+def connect(region: str | None = None) -> Aws:
+    """AWS as the user's own configuration says.
+
+    Raises:
+        InputError: no region or no credentials; the line says what to run.
+    """
+    module = boto3()
+    profile_not_found = import_module("botocore.exceptions").ProfileNotFound
+    try:
+        session = module.Session()
+        region = region or session.region_name or os.environ.get("AWS_REGION")
+        has_credentials = session.get_credentials() is not None
+    except profile_not_found as error:
+        raise InputError(f"{error}: run aws configure, or unset AWS_PROFILE") from error
+    if not has_credentials:
+        raise InputError(NO_CREDENTIALS)
+    if not region:
+        raise InputError("no AWS region: pass --region us-east-1, or run aws configure")
+    return Aws(region)

@@ -1,0 +1,441 @@
+"""One emulated training job: SageMaker's container contract, run as processes here. Layer 6.
+
+Statuses, their order, the folders under /opt/ml and the failure text follow botocore's
+documentation of DescribeTrainingJob; what is invented is marked Chosen.
+"""
+
+import io
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from saafe.cloud.setup import LOG_GROUP
+from saafe.cloud.validation import requested_counts, requested_types
+
+# Chosen: spot is billed as 30 % of the time, within what EC2's spot market showed.
+SPOT_BILLED = 0.3
+TICK_S = 0.05
+SYNC_EVERY_S = 0.5
+NO_CAPACITY = (
+    "CapacityError: Unable to provision requested ML compute capacity. Please retry using a"
+    " different ML instance type."
+)
+
+
+@dataclass
+class World:
+    """What surrounds the jobs: clients of the endpoint, and what the rehearsal should bring.
+
+    Args:
+        s3: client of the emulator's own endpoint.
+        logs: the same for CloudWatch Logs.
+        gpus: GPUs by instance type.
+        grace_s: from SIGTERM to SIGKILL. [s]
+        pace_s: how long each status without work of its own lasts. [s]
+        no_capacity: instance types that are sold out.
+        interruptions: how often each spot job is interrupted, after a checkpoint.
+        hurry: seconds of job time in a second here, for limits and bills.
+    """
+
+    s3: Any
+    logs: Any
+    gpus: dict[str, int]
+    grace_s: float = 120.0
+    pace_s: float = 0.2
+    no_capacity: set[str] = field(default_factory=set)
+    interruptions: int = 0
+    hurry: float = 1.0
+
+
+class EmulatedJob:
+    """A training job and the thread that lives it."""
+
+    def __init__(
+        self, description: dict[str, Any], folder: Path, world: World, save: Callable[[], None]
+    ):
+        """A job that is not started yet; `save` keeps its description."""
+        self.description, self.folder, self.world, self.save = description, folder, world, save
+        self.stop_asked = threading.Event()
+        self.restarts = 0
+        self.thread = threading.Thread(target=self._live, daemon=True)
+
+    @property
+    def name(self) -> str:
+        """TrainingJobName."""
+        return self.description["TrainingJobName"]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no status will follow."""
+        return self.description["TrainingJobStatus"] in {"Completed", "Failed", "Stopped"}
+
+    def set_status(self, primary: str, secondary: str, message: str) -> None:
+        """Enter a status, as SecondaryStatusTransitions tells it."""
+        now = time.time()
+        transitions = self.description["SecondaryStatusTransitions"]
+        if transitions:
+            transitions[-1]["EndTime"] = now
+        transitions.append({"Status": secondary, "StartTime": now, "StatusMessage": message})
+        self.description |= {
+            "TrainingJobStatus": primary,
+            "SecondaryStatus": secondary,
+            "LastModifiedTime": now,
+        }
+        self.save()
+
+    def _live(self) -> None:
+        try:
+            self._run()
+        except Exception as error:  # the emulator must outlive any one job
+            self._end("Failed", "Failed", f"InternalServerError: {type(error).__name__}: {error}")
+
+    def _run(self) -> None:
+        self._rest("Starting", "Starting the training job")
+        if not self._select_instance():
+            self._end("Failed", "Failed", NO_CAPACITY)
+            return
+        self.description["TrainingStartTime"] = time.time()
+        outcome, reason = self._downloaded()
+        while outcome == "go":
+            outcome, reason = self._train()
+            if outcome == "interrupted":
+                self._rest("Interrupted", "The spot instances were interrupted")
+                self._rest("Starting", "Starting the training job")
+                outcome, reason = self._downloaded()
+        if outcome == "failed":
+            self._end("Failed", "Failed", reason)
+            return
+        if self.description["TrainingJobStatus"] != "Stopping":
+            self._rest("Uploading", "Uploading generated training model")
+        self._upload_model()
+        primary, secondary = {
+            "done": ("Completed", "Completed"),
+            "stopped": ("Stopped", "Stopped"),
+            "too long": ("Stopped", "MaxRuntimeExceeded"),
+        }[outcome]
+        self._end(primary, secondary, "")
+
+    def _rest(self, secondary: str, message: str) -> None:
+        if not self.stop_asked.is_set():
+            self.set_status("InProgress", secondary, message)
+            self.stop_asked.wait(self.world.pace_s)
+
+    def _end(self, primary: str, secondary: str, reason: str) -> None:
+        now = time.time()
+        started = self.description.get("TrainingStartTime")
+        if started is not None:
+            seconds = max(1, math.ceil((now - started) * self.world.hurry))
+            share = SPOT_BILLED if self.description.get("EnableManagedSpotTraining") else 1.0
+            self.description["TrainingTimeInSeconds"] = seconds
+            self.description["BillableTimeInSeconds"] = max(1, math.ceil(seconds * share))
+            self.description["TrainingEndTime"] = now
+        if reason:
+            self.description["FailureReason"] = reason[:1024]
+        self.set_status(primary, secondary, reason[:1024])
+
+    def _select_instance(self) -> bool:
+        """Take the first type that is not sold out; says whether there is one."""
+        resources = self.description["ResourceConfig"]
+        pairs = zip(requested_types(resources), requested_counts(resources), strict=True)
+        for name, count in pairs:
+            if name not in self.world.no_capacity:
+                self.instance, self.count = name, count
+                if "InstancePreferences" in resources:
+                    resources |= {"SelectedInstanceType": name, "SelectedInstanceCount": count}
+                return True
+        return False
+
+    # The container's folders
+
+    def _downloaded(self) -> tuple[str, str]:
+        """Bring channels and checkpoints to every host; ("go", "") or how the job ends."""
+        if self.stop_asked.is_set():
+            return "stopped", ""
+        self.set_status("InProgress", "Downloading", "Downloading input data")
+        for index in range(self.count):
+            base = self._base(index)
+            shutil.rmtree(base, ignore_errors=True)
+            for part in ("model", "output", "checkpoints", "input/config", "input/data"):
+                (base / part).mkdir(parents=True)
+            self._write_config(base, index)
+            for channel in self.description.get("InputDataConfig", []):
+                uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
+                if not self._download(uri, base / "input" / "data" / channel["ChannelName"]):
+                    reason = f"ClientError: Data download failed:NoSuchKey: No data at {uri}"
+                    return "failed", reason
+            checkpoints = self.description.get("CheckpointConfig")
+            if checkpoints:
+                self._download(checkpoints["S3Uri"] + "/", base / "checkpoints")
+        return "go", ""
+
+    def _base(self, index: int) -> Path:
+        return self.folder / f"algo-{index + 1}" / "ml"
+
+    def _hosts(self) -> list[str]:
+        # The first host is where ranks meet, so its name must mean this machine here.
+        return ["localhost", *(f"localhost-{index + 1}" for index in range(1, self.count))]
+
+    def _write_config(self, base: Path, index: int) -> None:
+        hosts = self._hosts()
+        config = base / "input" / "config"
+        resources = {
+            "current_host": hosts[index],
+            "hosts": hosts,
+            "current_instance_type": self.instance,
+            "network_interface_name": "lo",
+        }
+        (config / "resourceconfig.json").write_text(json.dumps(resources))
+        parameters = self.description.get("HyperParameters", {})
+        (config / "hyperparameters.json").write_text(json.dumps(parameters))
+        channels = {
+            row["ChannelName"]: {
+                "TrainingInputMode": "File",
+                "S3DistributionType": "FullyReplicated",
+            }
+            for row in self.description.get("InputDataConfig", [])
+        }
+        (config / "inputdataconfig.json").write_text(json.dumps(channels))
+
+    def _download(self, uri: str, folder: Path) -> int:
+        """Copy an S3 prefix into a folder; returns how many objects came."""
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        pages = self.world.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=bucket, Prefix=prefix
+        )
+        count = 0
+        for page in pages:
+            for item in page.get("Contents", []):
+                name = item["Key"][len(prefix) :].lstrip("/") or Path(item["Key"]).name
+                target = folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                body = self.world.s3.get_object(Bucket=bucket, Key=item["Key"])["Body"]
+                target.write_bytes(body.read())
+                count += 1
+        return count
+
+    # The container itself
+
+    def _train(self) -> tuple[str, str]:
+        """Run the entry point on every host until it ends or must end."""
+        self.set_status("InProgress", "Training", "Training in progress")
+        lines: SimpleQueue[tuple[int, str]] = SimpleQueue()
+        started = time.time()
+        streams = [
+            f"{self.name}/algo-{index + 1}-{int(started * 1000)}" for index in range(self.count)
+        ]
+        for stream in streams:
+            self.world.logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=stream)
+        processes = [self._start(index) for index in range(self.count)]
+        readers = [
+            threading.Thread(target=_pump, args=(process, index, lines), daemon=True)
+            for index, process in enumerate(processes)
+        ]
+        for reader in readers:
+            reader.start()
+        synced: dict[Path, tuple[int, int]] = {}
+        outcome, told, last_sync = "", 0.0, 0.0
+        while any(process.poll() is None for process in processes):
+            time.sleep(TICK_S)
+            self._write_logs(lines, streams)
+            if time.time() - last_sync > SYNC_EVERY_S:
+                self._sync_checkpoints(synced)
+                last_sync = time.time()
+            if not outcome:
+                outcome = self._must_end(started, bool(synced))
+                if outcome:
+                    told = time.time()
+                    for process in processes:
+                        process.send_signal(signal.SIGTERM)
+            is_failed = not outcome and any(process.poll() for process in processes)
+            is_too_late = outcome and time.time() - told > self.world.grace_s
+            if is_failed or is_too_late:  # one host failed: SageMaker ends the others
+                for process in processes:
+                    kill_tree(process.pid)
+        for reader in readers:
+            reader.join(timeout=5)
+        self._write_logs(lines, streams)
+        self._sync_checkpoints(synced)
+        codes = [process.returncode for process in processes]
+        return self._judge(outcome, codes)
+
+    def _judge(self, outcome: str, codes: list[int]) -> tuple[str, str]:
+        if outcome:
+            return outcome, ""
+        failed = [index for index, code in enumerate(codes) if code]
+        if not failed:
+            return "done", ""
+        path = self._base(failed[0]) / "output" / "failure"
+        text = path.read_text(errors="replace")[:900] if path.exists() else ""
+        return "failed", f"AlgorithmError: {text}, exit code: {abs(codes[failed[0]])}"
+
+    def _must_end(self, started: float, has_checkpoint: bool) -> str:
+        """Why the container must end now; empty when it need not."""
+        stopping = self.description["StoppingCondition"]
+        limit_s = stopping.get("MaxRuntimeInSeconds", 86_400)
+        if self.stop_asked.is_set():
+            return "stopped"
+        if (time.time() - started) * self.world.hurry > limit_s:
+            return "too long"
+        is_spot = self.description.get("EnableManagedSpotTraining")
+        if is_spot and has_checkpoint and self.restarts < self.world.interruptions:
+            self.restarts += 1
+            return "interrupted"
+        return ""
+
+    def _start(self, index: int) -> subprocess.Popen[str]:
+        base = self._base(index)
+        algorithm = self.description["AlgorithmSpecification"]
+        words = [
+            *algorithm.get("ContainerEntrypoint", []),
+            *algorithm.get("ContainerArguments", []),
+        ]
+        command = [word.replace("/opt/ml", str(base)) for word in words]
+        return subprocess.Popen(
+            command,
+            cwd=base.parent,
+            env=self._environment(base, index),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # Ctrl-C at the launcher is not for the container
+        )
+
+    def _environment(self, base: Path, index: int) -> dict[str, str]:
+        """The container's variables; nothing of this shell's but where Python is."""
+        hosts = self._hosts()
+        ranks = min(self.world.gpus.get(self.instance, 0), max(1, cores() // self.count))
+        return {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
+            "HOME": str(base.parent),
+            "LANG": "C.UTF-8",
+            "PYTHONUNBUFFERED": "1",
+            "SAGEMAKER_BASE_DIR": str(base),
+            "TRAINING_JOB_NAME": self.name,
+            "TRAINING_JOB_ARN": self.description["TrainingJobArn"],
+            "SM_HOSTS": json.dumps(hosts),
+            "SM_CURRENT_HOST": hosts[index],
+            "SM_NUM_GPUS": str(ranks),
+            **self.description.get("Environment", {}),
+        }
+
+    # What leaves the container
+
+    def _write_logs(self, lines: SimpleQueue[tuple[int, str]], streams: list[str]) -> None:
+        batches: dict[str, list[dict[str, Any]]] = {}
+        while True:
+            try:
+                index, line = lines.get_nowait()
+            except Empty:
+                break
+            event = {"timestamp": int(time.time() * 1000), "message": line or " "}
+            batches.setdefault(streams[index], []).append(event)
+            self._match_metrics(line)
+        for stream, events in batches.items():
+            self.world.logs.put_log_events(
+                logGroupName=LOG_GROUP, logStreamName=stream, logEvents=events
+            )
+
+    def _match_metrics(self, line: str) -> None:
+        latest = {row["MetricName"]: row for row in self.description["FinalMetricDataList"]}
+        for metric in self.description["AlgorithmSpecification"].get("MetricDefinitions", []):
+            match = re.search(metric["Regex"], line)
+            try:
+                value = float(match.group(1)) if match else None
+            except (ValueError, IndexError):
+                value = None
+            if value is not None:
+                name = metric["Name"]
+                latest[name] = {"MetricName": name, "Value": value, "Timestamp": time.time()}
+        self.description["FinalMetricDataList"] = list(latest.values())
+
+    def _sync_checkpoints(self, synced: dict[Path, tuple[int, int]]) -> None:
+        """Copy changed files to S3; one that is being renamed meanwhile comes next time."""
+        config = self.description.get("CheckpointConfig")
+        if not config:
+            return
+        bucket, _, prefix = config["S3Uri"].removeprefix("s3://").partition("/")
+        for index in range(self.count):
+            folder = self._base(index) / "checkpoints"
+            for path in sorted(folder.rglob("*")):
+                try:
+                    stat = path.stat()
+                    mark = (stat.st_mtime_ns, stat.st_size)
+                    if not path.is_file() or synced.get(path) == mark:
+                        continue
+                    content = path.read_bytes()
+                except FileNotFoundError:
+                    continue
+                key = f"{prefix.rstrip('/')}/{path.relative_to(folder).as_posix()}"
+                self.world.s3.put_object(Bucket=bucket, Key=key, Body=content)
+                synced[path] = mark
+
+    def _upload_model(self) -> None:
+        """Tar every host's model folder to <output>/<job>/output/model.tar.gz."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+            for index in range(self.count):
+                model = self._base(index) / "model"
+                for path in sorted(model.iterdir()) if model.exists() else []:
+                    tar.add(path, arcname=path.name)
+        output = self.description["OutputDataConfig"]["S3OutputPath"].rstrip("/")
+        uri = f"{output}/{self.name}/output/model.tar.gz"
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        self.world.s3.put_object(Bucket=bucket, Key=key, Body=packed.getvalue())
+        self.description["ModelArtifacts"] = {"S3ModelArtifacts": uri}
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def kill_tree(pid: int) -> None:
+    """SIGKILL a process and all its descendants: torchrun's workers have sessions of their own."""
+    parents = _parents()
+    doomed = [pid]
+    for parent in doomed:
+        doomed += [child for child, its_parent in parents.items() if its_parent == parent]
+    for process in doomed:
+        try:
+            os.kill(process, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def _parents() -> dict[int, int]:
+    """Process: its parent, of everything that runs here."""
+    if not Path("/proc/self/stat").exists():
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True)
+        rows = [line.split() for line in listed.stdout.splitlines()]
+        return {int(child): int(parent) for child, parent in rows}
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:  # the command's name, in brackets, may hold anything
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            continue
+    return parents
+
+
+def _pump(process: subprocess.Popen[str], index: int, lines: SimpleQueue[tuple[int, str]]) -> None:
+    assert process.stdout is not None, "the pipe was asked for"
+    with process.stdout:
+        for line in process.stdout:
+            lines.put((index, line.rstrip("\n")))

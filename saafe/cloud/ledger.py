@@ -1,0 +1,95 @@
+"""The ledger of launched jobs: one JSON file a job, written before money can flow. Layer 6.
+
+No account id, bucket, role or key is kept: they follow from the credentials of the day.
+"""
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from saafe.errors import InputError
+
+ENDED = frozenset({"Completed", "Failed", "Stopped"})
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The jobs launched into one folder of runs."""
+
+    runs: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where the entries are."""
+        return self.runs / ".ledger"
+
+    def write(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Keep one job's entry: whole or not at all, also when the process is killed."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self._path(entry["job"])
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        with partial.open("w") as file:
+            json.dump(entry, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())  # the name must survive a power cut: it is the money's receipt
+        os.replace(partial, path)
+        return entry
+
+    def entries(self) -> list[dict[str, Any]]:
+        """All jobs, oldest first; unreadable files are skipped."""
+        found = [_read(path) for path in self.folder.glob("*.json")]
+        return sorted((entry for entry in found if entry), key=lambda entry: entry["created"])
+
+    def find(self, job: str) -> dict[str, Any]:
+        """One job by its name or the start of it.
+
+        Raises:
+            InputError: none or several fit.
+        """
+        entries = self.entries()
+        exact = [entry for entry in entries if entry["job"] == job]
+        fitting = exact or [entry for entry in entries if entry["job"].startswith(job)]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            names = ", ".join(entry["job"] for entry in fitting[-3:])
+            raise InputError(f"{job} fits several jobs ({names}): write more of the name")
+        raise InputError(f"no job {job} in {self.runs}: `saafe jobs --out DIR` lists what there is")
+
+    def latest(self) -> dict[str, Any]:
+        """The job launched last.
+
+        Raises:
+            InputError: nothing was launched.
+        """
+        entries = self.entries()
+        if not entries:
+            raise InputError(
+                f"no job was launched from {self.runs}: start one with"
+                " `saafe launch ultra-fast --on emulator`"
+            )
+        return entries[-1]
+
+    def unfinished(self, fingerprint: str) -> dict[str, Any] | None:
+        """The newest job of the same request that is not settled yet, if any."""
+        same = [entry for entry in self.entries() if entry["fingerprint"] == fingerprint]
+        return next((entry for entry in reversed(same) if not entry.get("settled")), None)
+
+    def _path(self, job: str) -> Path:
+        if not re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", job):
+            raise InputError(
+                f"job name {job!r}: SageMaker allows 1 to 63 letters, digits and inner hyphens"
+            )
+        return self.folder / f"{job}.json"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    is_entry = isinstance(entry, dict) and {"job", "created", "fingerprint"} <= entry.keys()
+    return entry if is_entry else None

@@ -1,0 +1,78 @@
+"""The code that travels: a deterministic archive of the package, named by its hash. Layer 6."""
+
+import gzip
+import hashlib
+import io
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import saafe
+from saafe.errors import InputError
+
+# What the training image lacks. torch is left out on purpose: the image's own build fits its
+# GPUs. A test keeps this list equal to pyproject's.
+REQUIREMENTS = (
+    "numpy>=1.26,<3",
+    "polars>=1.30,<3",
+    "safetensors>=0.4.3,<1",
+    "rich>=13.7,<16",
+    "click>=8.1,<9",
+    "matplotlib>=3.9,<4",
+)
+LARGEST_SOURCE_BYTES = 50_000_000
+
+
+@dataclass(frozen=True)
+class Package:
+    """What is put into the code channel of a job."""
+
+    archive: bytes
+    entry: bytes
+    sha256: str
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """File name in the channel: content."""
+        return {"source.tar.gz": self.archive, "container.py": self.entry}
+
+
+def pack(source: Path | None = None) -> Package:
+    """Pack the `saafe` package found in a folder, by default the one that is running.
+
+    Equal sources give equal bytes: entries are sorted and carry no time, owner or umask.
+    """
+    source = source or Path(saafe.__file__).parent.parent
+    paths = sorted(path for path in (source / "saafe").rglob("*") if _travels(path, source))
+    if not paths:
+        raise InputError(f"no package saafe in {source}: launch from a checkout or an install")
+    total = sum(path.stat().st_size for path in paths)
+    if total > LARGEST_SOURCE_BYTES:
+        raise InputError(
+            f"{source / 'saafe'} holds {total / 1e6:.0f} MB, code is at most"
+            f" {LARGEST_SOURCE_BYTES / 1e6:.0f} MB: move data out of the package"
+        )
+    contents = {path.relative_to(source).as_posix(): path.read_bytes() for path in paths}
+    contents["requirements.txt"] = ("\n".join(REQUIREMENTS) + "\n").encode()
+    archive = _archive(contents)
+    entry = (Path(__file__).parent / "container.py").read_bytes()
+    return Package(archive, entry, hashlib.sha256(archive + entry).hexdigest())
+
+
+def _travels(path: Path, source: Path) -> bool:
+    parts = path.relative_to(source).parts
+    is_hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
+    return path.is_file() and not path.is_symlink() and not is_hidden
+
+
+def _archive(contents: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with (
+        gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for name, content in sorted(contents.items()):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o644
+            tar.addfile(member, io.BytesIO(content))
+    return packed.getvalue()

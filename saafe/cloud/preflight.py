@@ -1,0 +1,117 @@
+"""Checks before anything is sent or paid; each failure says what to run. Layer 6."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from saafe.cloud.aws import Aws, AwsError
+from saafe.cloud.prices import Prices
+from saafe.cloud.request import ROLE, Place, Plan
+from saafe.cloud.setup import BLOCKED, place_of
+from saafe.errors import InputError
+
+SETUP = "run `saafe launch --on sagemaker --setup`"
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403", "UnauthorizedOperation"})
+
+
+def check(aws: Aws, plan: Plan, prices: Prices, note: Callable[[str], None]) -> tuple[Place, Plan]:
+    """Credentials, types, role, bucket and quota; returns the place and the plan that fits it.
+
+    Raises:
+        InputError: something is missing; the line says what to run.
+    """
+    for name in plan.types:
+        prices.instance(name)
+    place = place_of(aws)
+    check_role(aws)
+    check_bucket(aws, place)
+    return place, fit_quota(aws, plan, note)
+
+
+def check_role(aws: Aws) -> None:
+    """The role exists and SageMaker may take it."""
+    try:
+        role = aws.call("iam", "get_role", RoleName=ROLE)["Role"]
+    except AwsError as error:
+        if error.code in DENIED:
+            raise InputError(
+                f"these credentials may not read the role {ROLE}: allow iam:GetRole and"
+                " iam:PassRole on it (docs/cloud.md has the policy)"
+            ) from error
+        if error.code != "NoSuchEntity":
+            raise
+        raise InputError(f"no role {ROLE} in this account: {SETUP}") from error
+    if "sagemaker.amazonaws.com" not in str(role.get("AssumeRolePolicyDocument")):
+        raise InputError(f"SageMaker may not take the role {ROLE}: {SETUP}")
+
+
+def check_bucket(aws: Aws, place: Place) -> None:
+    """The bucket exists, is this account's, is private and encrypted."""
+    owned = {"Bucket": place.bucket, "ExpectedBucketOwner": aws.account}
+    try:
+        aws.call("s3", "head_bucket", **owned)
+    except AwsError as error:
+        if error.code in {"404", "NoSuchBucket"}:
+            raise InputError(f"no bucket {place.bucket}: {SETUP}") from error
+        if error.code in DENIED:
+            raise InputError(
+                f"bucket {place.bucket} belongs to another account, or is closed to these"
+                " credentials: nothing is sent to it; use another account or --region"
+            ) from error
+        raise
+    public = InputError(f"bucket {place.bucket} is open to the public, nothing is sent: {SETUP}")
+    try:
+        block = aws.call("s3", "get_public_access_block", **owned)
+        if block["PublicAccessBlockConfiguration"] != BLOCKED:
+            raise public
+        if aws.call("s3", "get_bucket_policy_status", **owned)["PolicyStatus"]["IsPublic"]:
+            raise public
+    except AwsError as error:
+        if error.code == "NoSuchPublicAccessBlockConfiguration":
+            raise public from error
+        if error.code != "NoSuchBucketPolicy":
+            raise
+
+
+def fit_quota(aws: Aws, plan: Plan, note: Callable[[str], None]) -> Plan:
+    """The plan without the instance types whose quota is too small.
+
+    Raises:
+        InputError: no type is left; the line says which quota to ask for.
+    """
+    use = "spot training job usage" if plan.spot else "training job usage"
+    try:
+        quotas = _quotas(aws)
+    except AwsError as error:
+        if error.code in DENIED:  # the check is a courtesy: SageMaker refuses by itself
+            note("quota not checked: these credentials may not read service quotas")
+            return plan
+        raise
+    enough = [name for name in plan.types if quotas.get(f"{name} for {use}", 0) >= plan.instances]
+    lacking = [name for name in plan.types if name not in enough]
+    if not enough:
+        raise InputError(
+            f"quota '{lacking[0]} for {use}' is {quotas.get(f'{lacking[0]} for {use}', 0):g},"
+            f" {plan.instances} needed: ask for more at Service Quotas > Amazon SageMaker, or pick"
+            " another --instance"
+        )
+    for name in lacking:
+        note(f"skipping {name}: its quota for {use} is under {plan.instances}")
+    return replace(plan, instance_types=tuple(enough)) if lacking else plan
+
+
+def _quotas(aws: Aws) -> dict[str, float]:
+    """Quota name: value, of SageMaker in this region; what is not listed is the default, 0."""
+    quotas: dict[str, float] = {}
+    token: dict[str, str] = {}
+    while True:
+        page = aws.call(
+            "service-quotas",
+            "list_service_quotas",
+            ServiceCode="sagemaker",
+            MaxResults=100,
+            **token,
+        )
+        quotas |= {quota["QuotaName"]: quota["Value"] for quota in page["Quotas"]}
+        if not page.get("NextToken"):
+            return quotas
+        token = {"NextToken": page["NextToken"]}

@@ -1,0 +1,294 @@
+"""Launch a training job on SageMaker exactly once, and know how it stands. Layer 6.
+
+The ledger entry is written before the job is created, and the job's name is unique to AWS: a
+launcher that dies at any point can be run again, and finds the one job it made.
+"""
+
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from saafe.cloud.aws import Aws, AwsError
+from saafe.cloud.estimate import bill, estimate
+from saafe.cloud.ledger import ENDED, Ledger
+from saafe.cloud.package import Package, pack
+from saafe.cloud.preflight import check
+from saafe.cloud.prices import Prices, load_prices
+from saafe.cloud.request import Place, Plan, build_request, plan_of
+from saafe.cloud.setup import place_of
+from saafe.errors import InputError
+
+LONGEST_NAME = 60  # later attempts add "-2" and so on to the 63 that SageMaker allows
+NOT_CREATED = "Planned"
+
+
+@dataclass
+class Cloud:
+    """Where jobs run and what is known about them: the account, its prices, our ledger."""
+
+    aws: Aws
+    ledger: Ledger
+    on: str = "sagemaker"
+    note: Callable[[str], None] = print
+    _prices: dict[str, Prices] = field(default_factory=dict, repr=False)
+
+    @property
+    def prices(self) -> Prices:
+        """Prices of the region."""
+        region = self.aws.region
+        if region not in self._prices:
+            self._prices[region] = load_prices(region)
+        return self._prices[region]
+
+
+def launch(
+    cloud: Cloud,
+    plan: Plan,
+    *,
+    name: str | None = None,
+    max_cost_usd: float | None = None,
+    confirm: Callable[[dict[str, Any]], bool] = lambda _: True,
+    source: Path | None = None,
+) -> dict[str, Any]:
+    """Make sure that one job of this request exists; returns its ledger entry.
+
+    Args:
+        cloud: account and ledger.
+        plan: what to train, on what.
+        name: name of the job; None makes one, or finds the unfinished job of the same request.
+        max_cost_usd: enforced through the job's longest run time. [USD]
+        confirm: shown the estimate before anything is sent; False ends it.
+        source: folder that holds the `saafe` package to run; None is the running one.
+
+    Raises:
+        InputError: anything that the user can mend, in one line.
+    """
+    package = pack(source)
+    where = f"{cloud.on} {cloud.aws.region}"
+    fingerprint = plan.fingerprint(package.sha256, where)
+    entry = _known(cloud, fingerprint, name)
+    if entry is not None:
+        cloud.note(f"{entry['job']} was launched before: going on with it, nothing is paid twice")
+        return entry if entry.get("settled") else ensure(cloud, entry, package)
+    job = name or _new_name(plan.tier)
+    if len(job) > LONGEST_NAME:
+        raise InputError(f"--name {job}: at most {LONGEST_NAME} characters")
+    _, fitted = check(cloud.aws, plan, cloud.prices, cloud.note)
+    expected = estimate(fitted, cloud.prices, cloud.ledger.entries(), max_cost_usd)
+    if not confirm(expected):
+        raise InputError("not launched, nothing was sent")
+    entry = {
+        "job": job,
+        "created": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "on": cloud.on,
+        "region": cloud.aws.region,
+        "rehearsal": cloud.on != "sagemaker" or cloud.aws.is_elsewhere,
+        "tier": plan.tier,
+        "plan": asdict(fitted),
+        "types": list(fitted.types),
+        "attempts": [job],
+        "fingerprint": fingerprint,
+        "code_sha256": package.sha256,
+        "limit_s": expected["limit_s"],
+        "max_cost_usd": max_cost_usd,
+        "estimate": expected,
+        "status": NOT_CREATED,
+        "settled": False,
+    }
+    return ensure(cloud, cloud.ledger.write(entry), package)
+
+
+def ensure(cloud: Cloud, entry: dict[str, Any], package: Package | None = None) -> dict[str, Any]:
+    """Create the entry's current attempt unless it exists; safe to run any number of times."""
+    place = place_of(cloud.aws)
+    job = describe(cloud.aws, entry["attempts"][-1])
+    if job is None:
+        if package is not None and package.sha256 == entry["code_sha256"]:
+            upload(cloud.aws, place, package)
+        _create(cloud, entry, place)
+    elif not _is_ours(job, entry):
+        raise _taken(cloud, entry)
+    if entry["status"] == NOT_CREATED:
+        entry = cloud.ledger.write({**entry, "status": "InProgress"})
+    return entry
+
+
+def upload(aws: Aws, place: Place, package: Package) -> None:
+    """Put the code where the job's channel reads it; the key is its hash, so once is enough."""
+    for name, content in package.files.items():
+        item = {"Bucket": place.bucket, "Key": f"saafe/code/{package.sha256}/{name}"}
+        owned = {**item, "ExpectedBucketOwner": aws.account}
+        try:
+            aws.call("s3", "head_object", **owned)
+        except AwsError as error:
+            if error.code not in {"404", "NoSuchKey"}:
+                raise
+            aws.call("s3", "put_object", **owned, Body=content, ServerSideEncryption="AES256")
+
+
+def describe(aws: Aws, job: str) -> dict[str, Any] | None:
+    """DescribeTrainingJob; None for a job that does not exist."""
+    try:
+        return aws.call("sagemaker", "describe_training_job", TrainingJobName=job)
+    except AwsError as error:
+        # The model says ResourceNotFound, the service says ValidationException.
+        if error.code == "ResourceNotFound" or "not found" in str(error).lower():
+            return None
+        raise
+
+
+def status(cloud: Cloud, entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry brought up to date with what SageMaker and its bill say; kept in the ledger."""
+    job = describe(cloud.aws, entry["attempts"][-1])
+    if job is None:
+        return entry
+    return record(cloud, entry, job)
+
+
+def record(cloud: Cloud, entry: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
+    """Keep a job's status and figures in the ledger, when they changed."""
+    fresh = {
+        **entry,
+        "status": job["TrainingJobStatus"],
+        "secondary": job.get("SecondaryStatus", ""),
+        "failure": one_line(job.get("FailureReason", "")),
+        **bill(job, entry, cloud.prices),
+    }
+    if fresh["status"] == "Failed":  # no artefact will come
+        fresh |= {"settled": not may_try_next(fresh), "run": None}
+    return fresh if fresh == entry else cloud.ledger.write(fresh)
+
+
+def may_try_next(entry: dict[str, Any]) -> bool:
+    """Whether a spot job failed for want of machines and another type is left to try."""
+    is_capacity = "CapacityError" in entry.get("failure", "")
+    return bool(entry["plan"]["spot"] and is_capacity and len(entry["types"]) > 1)
+
+
+def try_next(cloud: Cloud, entry: dict[str, Any]) -> dict[str, Any]:
+    """Start the next attempt, on the next instance type; its name is settled before it exists."""
+    count = len(entry["attempts"]) + 1
+    cloud.note(f"no capacity for {entry['types'][0]}, trying {entry['types'][1]}")
+    fresh = {
+        **entry,
+        "types": entry["types"][1:],
+        "attempts": [*entry["attempts"], f"{entry['job']}-{count}"],
+        "status": NOT_CREATED,
+        "failure": "",
+        "settled": False,
+    }
+    return ensure(cloud, cloud.ledger.write(fresh))
+
+
+def stop(cloud: Cloud, entry: dict[str, Any]) -> dict[str, Any]:
+    """Ask SageMaker to stop a job; it saves a checkpoint, and its artefact is uploaded."""
+    if entry["status"] in ENDED:
+        return entry
+    try:
+        job = entry["attempts"][-1]
+        cloud.aws.call("sagemaker", "stop_training_job", TrainingJobName=job)
+    except AwsError as error:
+        if error.code not in {"ValidationException", "ResourceNotFound"}:
+            raise
+    fresh = status(cloud, entry)
+    if fresh["status"] == NOT_CREATED:  # planned by a launcher that died: nothing runs
+        return cloud.ledger.write({**fresh, "status": "Stopped", "settled": True, "cost_usd": 0.0})
+    return fresh
+
+
+SHOWN = [
+    "job",
+    "tier",
+    "on",
+    "region",
+    "rehearsal",
+    "created",
+    "status",
+    "secondary",
+    "failure",
+    "instance",
+    "instances",
+    "usd_per_hour",
+    "billed_seconds",
+    "train_seconds",
+    "cost_usd",
+    "spot_saving",
+    "metrics",
+    "run",
+    "artifact_sha256",
+    "verified",
+    "premium",
+]
+
+
+def view(entry: dict[str, Any]) -> dict[str, Any]:
+    """What is shown of a ledger entry; figures not known yet are None."""
+    shown = {name: entry.get(name) for name in SHOWN}
+    return {**shown, "spot": entry["plan"]["spot"], "estimate_usd": entry["estimate"]["total_usd"]}
+
+
+def one_line(text: str) -> str:
+    """A service's text without line breaks."""
+    return " ".join(text.split())
+
+
+def _known(cloud: Cloud, fingerprint: str, name: str | None) -> dict[str, Any] | None:
+    """The entry that a launch should go on with, if there is one."""
+    if name is None:
+        return cloud.ledger.unfinished(fingerprint)
+    entry = next((entry for entry in cloud.ledger.entries() if entry["job"] == name), None)
+    if entry is not None:
+        if entry["fingerprint"] != fingerprint:
+            raise InputError(
+                f"{name} was launched with other settings, code or place: pick another --name, or"
+                f" `saafe watch {name}`"
+            )
+        return entry
+    job = describe(cloud.aws, name)
+    if job is not None and job.get("HyperParameters", {}).get("request") != fingerprint:
+        raise InputError(f"the name {name} is taken by another job: pick another --name")
+    return None
+
+
+def _create(cloud: Cloud, entry: dict[str, Any], place: Place) -> None:
+    """Create the current attempt, leaving out types whose quota turns out too small."""
+    names = list(entry["types"])
+    while True:
+        tried = names[:1] if plan_of(entry).spot else names
+        rows = [cloud.prices.instance(name) for name in tried]
+        request = build_request(entry, place, rows, entry["attempts"][-1])
+        try:
+            cloud.aws.call("sagemaker", "create_training_job", **request)
+            return
+        except AwsError as error:
+            if error.code == "ResourceInUse":  # an earlier try got through, or somebody else's
+                job = describe(cloud.aws, request["TrainingJobName"])
+                if job is None or not _is_ours(job, entry):
+                    raise _taken(cloud, entry) from error
+                return
+            if error.code != "ResourceLimitExceeded":
+                raise
+            named = re.search(r"ml\.[a-z0-9-]+\.[a-z0-9]+", str(error))
+            refused = named.group() if named and named.group() in tried else tried[0]
+            names.remove(refused)
+            if not names:
+                raise
+            cloud.note(f"quota for {refused} is used up, trying {names[0]}")
+
+
+def _is_ours(job: dict[str, Any], entry: dict[str, Any]) -> bool:
+    return job.get("HyperParameters", {}).get("request") == entry["fingerprint"]
+
+
+def _taken(cloud: Cloud, entry: dict[str, Any]) -> InputError:
+    cloud.ledger.write({**entry, "status": "Failed", "failure": "name taken", "settled": True})
+    return InputError(f"the name {entry['job']} is taken by another job: pick another --name")
+
+
+def _new_name(tier: str) -> str:
+    now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    return f"saafe-{re.sub('[^a-zA-Z0-9]+', '-', tier).strip('-')}-{now}-{secrets.token_hex(2)}"
