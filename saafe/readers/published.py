@@ -143,8 +143,8 @@ def optical_density_to_pm25(times_s: np.ndarray, density: np.ndarray) -> np.ndar
         logarithms. The figure is quoted from memory and was not checked against the paper.
 
     Valid:
-        Flaming, over-ventilated fires; for smouldering smoke the coefficient is about half, so
-        that PM2.5 is about twice what is returned.
+        Flaming, over-ventilated fires; for smouldering smoke the coefficient is about half (also
+        from memory), which the ceiling of 1,000 ug/m3 hides: 0.012/m alone is over 3,000 ug/m3.
     """
     density = above_baseline(times_s, density)
     density = np.where(density < OPTICAL_DENSITY_NOISE, 0.0, density)  # keeps NaN

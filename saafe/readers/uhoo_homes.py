@@ -1,15 +1,16 @@
 """Ordinary homes with a uHoo monitor and hand-labelled use of the stove. Layer 2."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from saafe.readers.published import Published, Source, find_files
+from saafe.readers.published import Published, Source, find_files, get_numbers
 from saafe.recordings import Recording, parse_recording
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE
-from saafe.tables import Table, parse_csv, read_text
+from saafe.tables import parse_csv, read_text
 
 _HEADER = "time,T,RH,PM2.5,TVOC,CO2,CO,pressure,O3,NO2,meal,stove"  # the files have none
 _COLUMNS = {TEMPERATURE: "T", HUMIDITY: "RH", PM25: "PM2.5", CO2: "CO2", CO: "CO"}
@@ -26,11 +27,16 @@ def read(folder: Path) -> Iterator[Published]:
 def _read_home(path: Path) -> Published:
     # All cells are text here, so the meal label "None" cannot become a missing value.
     table = parse_csv(path, f"{_HEADER}\n{read_text(path)}")
-    columns = {CHANNELS[index].column: table.frame[name] for index, name in _COLUMNS.items()}
+    table = replace(table, row_numbers=table.row_numbers - 1)  # the header is ours
+    numbers = get_numbers(table, *_COLUMNS.values())
+    columns = {
+        CHANNELS[index].column: np.round(numbers[name], CHANNELS[index].decimals)
+        for index, name in _COLUMNS.items()
+    }
     is_on = table.frame["stove"] == "1"
     source = pl.select(pl.when(is_on).then(pl.lit(STOVE)).otherwise(pl.lit(""))).to_series()
     frame = pl.DataFrame({"time": table.frame["time"], **columns, "source": source})
-    recording, check = parse_recording(Table(path, frame, table.row_numbers - 1), repair=True)
+    recording, check = parse_recording(replace(table, frame=frame), repair=True)
     return Published(recording, check, "home", stove=find_stove_runs(recording))
 
 

@@ -1,0 +1,142 @@
+"""`saafe data`: what it prints, writes and refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from saafe.cli import main, saafe
+from saafe.cli.data import check, convert, data
+from saafe.errors import InputError
+from saafe.recordings import read_recording
+
+GOOD = "time_s,pm25_ug_m3,door\n0,8,1\n10,-4,1\n20,9,1\n"
+MESSY = "time_s,pm25_ug_m3\n10,8\n0,9\n10,7\n"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(saafe, ["data", *map(str, arguments)])
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    path = tmp_path / "home.csv"
+    path.write_text(GOOD)
+    return path
+
+
+@pytest.fixture
+def messy(tmp_path: Path) -> Path:
+    path = tmp_path / "messy.csv"
+    path.write_text(MESSY)
+    return path
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    row = "2018-06-04 00:0{},24.3,69.6,7.8,127,476,0,997,8,0,None,{}\n"
+    (folder / "1.csv").write_text(row.format(0, 0) + row.format(1, 1))
+    return folder
+
+
+def test_check_says_what_was_read_masked_and_ignored(home: Path):
+    result = run("check", home)
+    assert result.exit_code == 0
+    assert result.output.splitlines() == [
+        f"{home}: 3 rows, 1 sensor (A), 20 s, median period 10 s",
+        "  pm25: 2 present, 0 missing, 1 masked (outside 0 to 100000 ug/m3; first: -4 in row 3)",
+        "  ignored columns: door",
+    ]
+
+
+def test_check_json_is_one_document(home: Path):
+    document = json.loads(run("check", home, "--json").stdout)
+    assert document["failed"] == []
+    assert document["checks"][0]["channels"]["pm25"]["masked"] == 1
+
+
+def test_check_repair_writes_the_mended_recording(messy: Path, tmp_path: Path):
+    out = tmp_path / "mended.parquet"
+    result = run("check", messy, "--repair", "--out", out)
+    assert "repaired: sorted by time (1 step backwards)" in result.output
+    assert "repaired: kept the first of 1 duplicate row" in result.output
+    assert read_recording(out)[0].readings[:, 0, 1].tolist() == [9, 8]
+
+
+def test_one_bad_recording_is_one_line_and_exit_1(
+    messy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("sys.argv", ["saafe", "data", "check", str(messy)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    printed = capsys.readouterr()
+    assert caught.value.code == 1
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert printed.err.startswith(f"saafe: {messy}, row 3, column time_s: time goes backwards")
+
+
+def test_a_bad_recording_does_not_hide_the_others(home: Path, messy: Path):
+    result = run("check", messy, home)
+    assert result.exit_code == 1
+    assert "backwards" in result.stderr
+    assert "3 rows" in result.stdout
+    document = json.loads(run("check", messy, home, "--json").stdout)
+    assert [len(document["checks"]), len(document["failed"])] == [1, 1]
+
+
+@pytest.mark.parametrize("options", [["--out", "x.csv"], ["--repair", "--out", "x.csv", "b.csv"]])
+def test_out_needs_repair_and_one_path(options: list[str], home: Path):
+    result = run("check", home, *options)
+    assert isinstance(result.exception, InputError)
+    assert "give one PATH and --repair" in str(result.exception)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])
+def test_convert_writes_recordings_and_references(suffix: str, raw: Path, tmp_path: Path):
+    out = tmp_path / "deep" / "homes"
+    result = run("convert", "uhoo_homes", raw, out, "--format", suffix)
+    assert result.exit_code == 0
+    assert f"{out / '1'}.{suffix}: home" in result.output
+    recording, found = read_recording(out / f"1.{suffix}")
+    assert recording.sources == ("", "stove")
+    assert found.ignored == ()
+    document = json.loads((out / "references.json").read_text())
+    assert document["name"] == "uhoo_homes"
+    assert document["licence"]
+    assert document["recordings"][f"1.{suffix}"]["stove"] == [[60, 120]]
+
+
+def test_convert_json_is_one_document(raw: Path, tmp_path: Path):
+    result = run("convert", "uhoo_homes", raw, tmp_path / "out", "--json")
+    assert json.loads(result.stdout) == json.loads((tmp_path / "out/references.json").read_text())
+
+
+def test_convert_refusals(raw: Path, tmp_path: Path):
+    assert "no reader named 'uhoo'" in str(run("convert", "uhoo", raw, tmp_path / "o").exception)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    result = run("convert", "uhoo_homes", empty, tmp_path / "o")
+    assert "none of the files" in str(result.exception)
+    file = tmp_path / "file"
+    file.write_text("")
+    result = run("convert", "uhoo_homes", raw, file / "o")
+    assert isinstance(result.exception, InputError)
+    assert not (tmp_path / "o").exists()
+
+
+def test_examples_of_the_help_texts_run(
+    home: Path, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    raw.rename(tmp_path / "moved")
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "moved").rename(tmp_path / "raw" / "uhoo")
+    for command in (data, check, convert):
+        example = (command.help or "").split("Example: saafe ")[1].split("\n")[0]
+        result = CliRunner().invoke(saafe, example.split())
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "mended.csv").exists()
