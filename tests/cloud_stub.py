@@ -1,9 +1,20 @@
-"""A stub of the package that cloud jobs run: plain Python, told what to do by `--set`."""
+"""A stub of the package that cloud jobs run, and what cloud tests share.
 
+The stub is plain Python and is told by a file what to do: jobs take a second instead of ten.
+"""
+
+import io
+import json
+import time
 from pathlib import Path
 
+from saafe.cloud.watch import Pace, Screen
+
+CPU = ("ml.m5.large",)
+FAST = Pace(poll_s=0.05, patience_s=5.0)
+
 STUB = """
-import argparse, hashlib, json, os, pathlib, signal, struct, sys, time
+import argparse, json, os, pathlib, random, signal, struct, sys, time
 
 parser = argparse.ArgumentParser()
 parser.add_argument("command")
@@ -14,7 +25,7 @@ parser.add_argument("--out", required=True)
 parser.add_argument("--name", required=True)
 parser.add_argument("--resume", action="store_true")
 options = parser.parse_args()
-told = dict(item.split("=", 1) for item in options.set)
+told = json.loads((pathlib.Path(__file__).parent / "told.json").read_text())
 epochs, pause = int(told.get("epochs", 3)), float(told.get("pause", 0.0))
 run = pathlib.Path(options.out) / options.name
 checkpoint = run / "checkpoint" / "state.json"
@@ -43,18 +54,44 @@ for epoch in range(first + 1, epochs + 1):
 if "fail" in told:
     print("Traceback: the loss is not a number", file=sys.stderr, flush=True)
     sys.exit(int(told["fail"]))
-header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
-weights = struct.pack("<Q", len(header)) + header + struct.pack("<f", float(options.seed))
+values = [random.random() for _ in range(10_000)]
+shape = {"dtype": "F32", "shape": [10_000], "data_offsets": [0, 40_000]}
+header = json.dumps({"w": shape}).encode()
+weights = struct.pack("<Q", len(header)) + header + struct.pack("<10000f", *values)
 (run / "model.safetensors").write_bytes(weights)
 (run / "exam.json").write_text(json.dumps({"gate": {"passed": True, "lines": []}}))
 print("done", flush=True)
 """
 
 
-def write_stub(folder: Path) -> Path:
-    """A folder that `launch(source=...)` packs instead of the real package."""
+def write_stub(folder: Path, **told: float) -> Path:
+    """A folder that `launch(source=...)` packs instead of the real package.
+
+    Args:
+        folder: where to write it.
+        told: `epochs`, `pause` after each [s], `fail` with an exit code.
+    """
     package = folder / "saafe"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
     (package / "__main__.py").write_text(STUB)
+    (package / "told.json").write_text(json.dumps({**told, "mark": time.time_ns()}))
     return folder
+
+
+def screen() -> Screen:
+    return Screen(io.StringIO())
+
+
+def describe(cloud, entry):
+    """The job as the endpoint has it."""
+    job = entry["attempts"][-1]
+    return cloud.aws.call("sagemaker", "describe_training_job", TrainingJobName=job)
+
+
+def until(condition, patience_s=10.0):
+    """Wait for a condition."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)

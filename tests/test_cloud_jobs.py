@@ -1,55 +1,20 @@
 """Launch, watch, stop, fetch and bill on the emulator, with a stub as the training."""
 
-import io
 import json
-import time
 
 import pytest
 
-from saafe.cloud.estimate import bill_lines
-from saafe.cloud.ledger import Ledger
-from saafe.cloud.request import Plan
-from saafe.cloud.sagemaker import Cloud, launch, status, stop, view
-from saafe.cloud.watch import Pace, Screen, follow
-
 pytest.importorskip("boto3")
 pytest.importorskip("moto")
-from cloud_stub import write_stub
 
-from saafe.cloud.emulator import Emulator
+from cloud_stub import CPU, FAST, describe, screen, until, write_stub
 
-CPU = ("ml.m5.large",)
-FAST = Pace(poll_s=0.05, patience_s=5.0)
+from saafe.cloud.estimate import bill_lines
+from saafe.cloud.request import Plan
+from saafe.cloud.sagemaker import launch, status, stop, view
+from saafe.cloud.watch import follow
 
-
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory):
-    emulator = Emulator(tmp_path_factory.mktemp("emulator")).start()
-    emulator.world.pace_s, emulator.world.grace_s = 0.02, 2.0
-    yield emulator
-    emulator.close()
-
-
-@pytest.fixture
-def stub(tmp_path):
-    return write_stub(tmp_path / "source")
-
-
-@pytest.fixture
-def cloud(emulator, tmp_path):
-    notes = []
-    cloud = Cloud(emulator.aws(waits_s=(0.01,) * 4), Ledger(tmp_path / "runs"), "emulator")
-    cloud.note = notes.append
-    cloud.notes, cloud.emulator = notes, emulator
-    yield cloud
-    emulator.faults.clear()
-    emulator.quotas.clear()
-    emulator.world.no_capacity.clear()
-    emulator.world.interruptions, emulator.world.hurry = 0, 1.0
-
-
-def screen():
-    return Screen(io.StringIO())
+pytest_plugins = ["cloud_fixtures"]
 
 
 def test_a_job_is_launched_watched_fetched_and_billed(cloud, stub):
@@ -71,7 +36,7 @@ def test_a_job_is_launched_watched_fetched_and_billed(cloud, stub):
 def test_statuses_come_in_the_documented_order(cloud, stub):
     entry = launch(cloud, Plan("ultra-fast", instance_types=CPU), source=stub)
     follow(cloud, entry, screen=screen(), pace=FAST)
-    job = cloud.aws.call("sagemaker", "describe_training_job", TrainingJobName=entry["job"])
+    job = describe(cloud, entry)
     order = [row["Status"] for row in job["SecondaryStatusTransitions"]]
     assert list(dict.fromkeys(order)) == [
         "Starting",
@@ -85,7 +50,7 @@ def test_statuses_come_in_the_documented_order(cloud, stub):
 
 
 def test_launching_the_same_again_goes_on_with_it(cloud, stub):
-    plan = Plan("ultra-fast", ("pause=0.2",), instance_types=CPU)
+    plan = Plan("ultra-fast", instance_types=CPU)
     first = launch(cloud, plan, source=stub)
     second = launch(cloud, plan, source=stub)
     assert first["job"] == second["job"]
@@ -93,20 +58,20 @@ def test_launching_the_same_again_goes_on_with_it(cloud, stub):
     assert launch(cloud, plan, source=stub)["job"] != first["job"]  # a finished one is not reused
 
 
-def test_a_stopped_job_keeps_its_checkpoint(cloud, stub):
-    plan = Plan("ultra-fast", ("epochs=50", "pause=0.2"), instance_types=CPU)
-    entry = launch(cloud, plan, source=stub)
-    _until(lambda: status(cloud, entry)["secondary"] == "Training")
-    _until(lambda: "FinalMetricDataList" in _describe(cloud, entry) and _metrics(cloud, entry))
+def test_a_stopped_job_keeps_its_checkpoint(cloud, slow_stub):
+    plan = Plan("ultra-fast", instance_types=CPU)
+    entry = launch(cloud, plan, source=slow_stub)
+    until(lambda: describe(cloud, entry)["FinalMetricDataList"])
+    assert status(cloud, entry)["secondary"] == "Training"
     entry = follow(cloud, stop(cloud, entry), screen=screen(), pace=FAST)
     assert entry["status"] == "Stopped"
     assert (cloud.ledger.runs / entry["run"] / "checkpoint" / "state.json").exists()
     assert entry["cost_usd"] > 0
 
 
-def test_a_failed_job_shows_its_log_and_reason(cloud, stub):
-    shown = screen()
-    entry = launch(cloud, Plan("ultra-fast", ("fail=3",), instance_types=CPU), source=stub)
+def test_a_failed_job_shows_its_log_and_reason(cloud, tmp_path):
+    shown, source = screen(), write_stub(tmp_path / "source", fail=3)
+    entry = launch(cloud, Plan("ultra-fast", instance_types=CPU), source=source)
     entry = follow(cloud, entry, screen=shown, pace=FAST)
     assert (entry["status"], entry["settled"], entry["run"]) == ("Failed", True, None)
     assert "AlgorithmError" in entry["failure"]
@@ -114,25 +79,10 @@ def test_a_failed_job_shows_its_log_and_reason(cloud, stub):
     assert "the loss is not a number" in shown.stream.getvalue()
 
 
-def test_the_limit_stops_a_job_and_keeps_what_it_has(cloud, stub):
+def test_the_limit_stops_a_job_and_keeps_what_it_has(cloud, slow_stub):
     cloud.emulator.world.hurry = 1000.0
-    plan = Plan("ultra-fast", ("epochs=50", "pause=0.2"), instance_types=CPU)
-    entry = launch(cloud, plan, source=stub, max_cost_usd=0.02)
+    plan = Plan("ultra-fast", instance_types=CPU)
+    entry = launch(cloud, plan, source=slow_stub, max_cost_usd=0.02)
     entry = follow(cloud, entry, screen=screen(), pace=FAST)
     assert (entry["status"], entry["secondary"]) == ("Stopped", "MaxRuntimeExceeded")
     assert (cloud.ledger.runs / entry["run"] / "checkpoint" / "state.json").exists()
-
-
-def _describe(cloud, entry):
-    return cloud.aws.call("sagemaker", "describe_training_job", TrainingJobName=entry["job"])
-
-
-def _metrics(cloud, entry):
-    return _describe(cloud, entry)["FinalMetricDataList"]
-
-
-def _until(condition, patience_s=10.0):
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)

@@ -165,9 +165,8 @@ def _watch(cloud: Cloud, entry: dict[str, Any], as_json: bool) -> None:
         say(line)
     _print_json(view(entry), as_json)
     if entry["status"] == "Failed":
-        raise InputError(
-            f"{entry['job']} failed: {entry['failure'] or 'SageMaker gives no reason'}"
-        )
+        reason = entry["failure"].strip() or "SageMaker gives no reason"
+        raise InputError(f"{entry['job']} failed: {reason.splitlines()[0]}")
 
 
 def _print_json(document: Any, as_json: bool) -> None:

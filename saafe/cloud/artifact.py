@@ -32,9 +32,8 @@ def fetch(aws: Aws, *, bucket: str, key: str, run: Path) -> str | None:
         partial.mkdir(parents=True)
         archive = partial / "model.tar.gz"
         digest = _download(aws, {"Bucket": bucket, "Key": key}, archive)
-        if digest is None:
+        if digest is None or unpack(archive, partial / "run") is None:
             return None
-        unpack(archive, partial / "run")
         _place(partial / "run", run)
         return digest
     except OSError as error:
@@ -76,8 +75,10 @@ def _download(aws: Aws, item: dict[str, str], path: Path) -> str | None:
     return aws.retry("s3:get_object", attempt)
 
 
-def unpack(archive: Path, folder: Path) -> dict[str, Any]:
+def unpack(archive: Path, folder: Path) -> dict[str, Any] | None:
     """Unpack an artefact and check every file against the manifest; returns the manifest.
+
+    None is for an empty archive: a job stopped before it had anything to leave.
 
     Raises:
         InputError: the archive is damaged, holds more than plain files, or disagrees with its
@@ -86,6 +87,8 @@ def unpack(archive: Path, folder: Path) -> dict[str, Any]:
     try:
         with tarfile.open(archive, "r:gz") as tar:
             members = tar.getmembers()
+            if not members:
+                return None
             _refuse_odd_members(members)
             tar.extractall(folder, members=members, filter="data")
     except (tarfile.TarError, EOFError, zlib.error, UnicodeError) as error:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from typing import Any
 
@@ -112,11 +112,11 @@ class Aws:
             self._clients[service] = self._make_client(service)
         return self._clients[service]
 
+    @cached_property
+    def _session(self) -> Any:
+        return _session_with(self.keys) if self.keys else boto3().Session()
+
     def _make_client(self, service: str) -> Any:
-        key, secret = self.keys or (None, None)
-        session = boto3().Session(
-            aws_access_key_id=key, aws_secret_access_key=secret, region_name=self.region
-        )
         path_style = {"addressing_style": "path"} if self.is_elsewhere else None
         config = import_module("botocore.config").Config(
             retries={"total_max_attempts": 1},  # `call` retries, and says so
@@ -126,7 +126,7 @@ class Aws:
         )
         # The Price List API lives in a few regions only.
         region = "us-east-1" if service == "pricing" else self.region
-        return session.client(
+        return self._session.client(
             service, region_name=region, endpoint_url=self.endpoint_url, config=config
         )
 
@@ -205,6 +205,12 @@ NO_CREDENTIALS = (
     "no AWS credentials: run `aws configure` or `aws sso login`; or train on this machine for "
     "nothing (--on here), or rehearse the launch for $0 (--on emulator)"
 )
+
+
+@cache
+def _session_with(keys: tuple[str, str]) -> Any:
+    """One session for the same explicit keys: loading service models takes a moment."""
+    return boto3().Session(aws_access_key_id=keys[0], aws_secret_access_key=keys[1])
 
 
 def boto3() -> Any:

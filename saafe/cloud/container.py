@@ -32,13 +32,15 @@ def main(arguments: list[str]) -> int:
     base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
     run = base / "checkpoints" / options.name
     tail: deque[str] = deque(maxlen=12)
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop)
     try:
         code = unpack(base)
         install(code, tail)
-        exit_code, is_stopped = train(options.train, base=base, run=run, code=code, tail=tail)
-        is_failed = exit_code != 0 and not is_stopped
+        exit_code = 0 if stop.told else train(options.train, base, run, tail, stop)
+        is_failed = exit_code != 0 and not stop.told
         if hosts(base)[1] == 0 and run.exists() and not is_failed:
-            hand_over(run, base / "model", is_finished=not is_stopped)
+            hand_over(run, base / "model", is_finished=not stop.told)
     except (OSError, tarfile.TarError, subprocess.CalledProcessError) as error:
         tail.append(f"{type(error).__name__}: {error}")
         print(tail[-1], file=sys.stderr, flush=True)
@@ -46,7 +48,8 @@ def main(arguments: list[str]) -> int:
     if is_failed:
         failure = base / "output" / "failure"
         failure.parent.mkdir(parents=True, exist_ok=True)
-        failure.write_text("\n".join(tail)[-LARGEST_REASON:])
+        lines = [line for line in tail if line.strip()]  # the last line says most: first
+        failure.write_text("\n".join([*lines[-1:], *lines[:-1]])[:LARGEST_REASON])
     return exit_code if is_failed else 0
 
 
@@ -122,37 +125,43 @@ def launcher(base: Path, name: str) -> list[str]:
     ]
 
 
-def train(
-    arguments: list[str], *, base: Path, run: Path, code: Path, tail: deque[str]
-) -> tuple[int, bool]:
-    """Run `saafe train` to its end or to SIGTERM; returns exit code and whether it was stopped."""
+class Stop:
+    """What SIGTERM sets off: the training, told by torchrun, saves a checkpoint and exits."""
+
+    told = False
+    child: "subprocess.Popen[str] | None" = None
+
+    def __call__(self, number: int, frame: object) -> None:
+        """Handle the signal."""
+        self.told = True
+        if self.child is not None:
+            self.child.terminate()
+
+
+def train(words: list[str], base: Path, run: Path, tail: "deque[str]", stop: Stop) -> int:
+    """Run `saafe train` to its end or to SIGTERM, on from its checkpoint; returns the exit code."""
     checkpoint = run / "checkpoint"
     has_checkpoint = checkpoint.is_dir() and any(checkpoint.iterdir())
     if run.exists() and not has_checkpoint:
         shutil.rmtree(run)  # interrupted before its first checkpoint
-    saafe = ["-m", "saafe", *(word for word in arguments if word != "--")]
+    saafe = ["-m", "saafe", *(word for word in words if word != "--")]
     place = ["--out", str(run.parent), "--name", run.name]
-    resume = ["--resume"] if has_checkpoint else []
     child = subprocess.Popen(
-        [*launcher(base, run.name), *saafe, *place, *resume],
-        env={**os.environ, "PYTHONPATH": str(code), "PYTHONUNBUFFERED": "1"},
+        [*launcher(base, run.name), *saafe, *place, *(["--resume"] if has_checkpoint else [])],
+        env={**os.environ, "PYTHONPATH": str(base / "code"), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
     )
-    stops: list[int] = []
-
-    def stop(number: int, frame: object) -> None:
-        stops.append(number)
-        child.terminate()  # saafe saves a checkpoint, then exits; torchrun tells its ranks
-
-    signal.signal(signal.SIGTERM, stop)
+    stop.child = child
+    if stop.told:  # between the last look and the start
+        child.terminate()
     assert child.stdout is not None, "the pipe was asked for"
     for line in child.stdout:
         tail.append(line.rstrip("\n"))
         print(line, end="", flush=True)
-    return child.wait(), bool(stops)
+    return child.wait()
 
 
 def hand_over(run: Path, model: Path, *, is_finished: bool) -> None:

@@ -103,7 +103,7 @@ class EmulatedJob:
             self._end("Failed", "Failed", f"InternalServerError: {type(error).__name__}: {error}")
 
     def _run(self) -> None:
-        self._rest("Starting", "Starting the training job")
+        self.stop_asked.wait(self.world.pace_s)  # Starting since its creation
         if not self._select_instance():
             self._end("Failed", "Failed", NO_CAPACITY)
             return
@@ -238,6 +238,9 @@ class EmulatedJob:
         ]
         for stream in streams:
             self.world.logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=stream)
+        synced: dict[Path, tuple[int, int]] = {}
+        self._changed_checkpoints(synced)  # what was restored is in S3 already
+        restored = dict(synced)
         processes = [self._start(index) for index in range(self.count)]
         readers = [
             threading.Thread(target=_pump, args=(process, index, lines), daemon=True)
@@ -245,7 +248,6 @@ class EmulatedJob:
         ]
         for reader in readers:
             reader.start()
-        synced: dict[Path, tuple[int, int]] = {}
         outcome, told, last_sync = "", 0.0, 0.0
         while any(process.poll() is None for process in processes):
             time.sleep(TICK_S)
@@ -254,7 +256,7 @@ class EmulatedJob:
                 self._sync_checkpoints(synced)
                 last_sync = time.time()
             if not outcome:
-                outcome = self._must_end(started, bool(synced))
+                outcome = self._must_end(started, synced != restored)
                 if outcome:
                     told = time.time()
                     for process in processes:
@@ -369,6 +371,13 @@ class EmulatedJob:
         if not config:
             return
         bucket, _, prefix = config["S3Uri"].removeprefix("s3://").partition("/")
+        for name, content in self._changed_checkpoints(synced):
+            key = f"{prefix.rstrip('/')}/{name}"
+            self.world.s3.put_object(Bucket=bucket, Key=key, Body=content)
+
+    def _changed_checkpoints(self, synced: dict[Path, tuple[int, int]]) -> list[tuple[str, bytes]]:
+        """Name and content of checkpoint files that changed; `synced` learns of them."""
+        changed = []
         for index in range(self.count):
             folder = self._base(index) / "checkpoints"
             for path in sorted(folder.rglob("*")):
@@ -380,9 +389,9 @@ class EmulatedJob:
                     content = path.read_bytes()
                 except FileNotFoundError:
                     continue
-                key = f"{prefix.rstrip('/')}/{path.relative_to(folder).as_posix()}"
-                self.world.s3.put_object(Bucket=bucket, Key=key, Body=content)
                 synced[path] = mark
+                changed.append((path.relative_to(folder).as_posix(), content))
+        return changed
 
     def _upload_model(self) -> None:
         """Tar every host's model folder to <output>/<job>/output/model.tar.gz."""

@@ -230,7 +230,9 @@ class Emulator:
         if fault.code == DROP:
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionAbortedError
-        raise Refusal(fault.code, f"{fault.code}, as rehearsed", fault.status)
+        is_slow = call.service == "s3" and fault.code == "ThrottlingException"
+        code, status = ("SlowDown", 503) if is_slow else (fault.code, fault.status)  # S3's word
+        raise Refusal(code, f"{code}, as rehearsed", status)
 
     def _check_owner(self, call: Call, environ: dict[str, Any]) -> None:
         """What moto leaves out: other accounts' buckets, and the expected owner."""

@@ -20,6 +20,8 @@ from saafe.errors import InputError
 INSTALL = 'the emulator is not installed: pip install "saafe[emulator]"'
 IDLE_S = 900.0
 START_PATIENCE_S = 30.0
+# Handles of detached emulators: one that is dropped warns that its process lives on.
+_started: list["subprocess.Popen[bytes]"] = []
 KEYS = ("emulator", "emulator")
 
 
@@ -124,6 +126,7 @@ def _start(state: Path) -> str:
             stderr=log,
             start_new_session=True,
         )
+    _started.append(process)
     deadline = time.monotonic() + START_PATIENCE_S
     while time.monotonic() < deadline:
         url = running(state)
@@ -137,3 +140,17 @@ def _start(state: Path) -> str:
             break
         time.sleep(0.1)
     raise InputError(f"the emulator did not start: {state / 'emulator.log'} says why")
+
+
+def end(state: Path) -> None:
+    """End the emulator that serves a folder, if one runs, and wait for it."""
+    if running(state) is None:
+        return
+    pid = json.loads((state / "endpoint.json").read_text())["pid"]
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + START_PATIENCE_S
+    while running(state) is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for process in _started:
+        if process.pid == pid:
+            process.wait(START_PATIENCE_S)

@@ -9,11 +9,14 @@ from typing import Any
 from saafe.cloud.prices import HOURS_A_MONTH, Instance, Prices
 from saafe.cloud.request import INSTANCES, VOLUME_GB, Plan
 from saafe.errors import InputError
+from saafe.recipes import changed, find_tier
 
 # Chosen: not measured, for want of a GPU account; the ledger's own jobs replace it.
 START_S = 240.0  # image download, pip, import of torch, quick exam, upload: all of it is billed
 GPU_STEPS_PER_S = 250.0  # small models are bound by kernel launches, whatever the GPU
-CPU_WINDOWS_PER_S = 275.0  # a vCPU, 128 wide, 4 layers (136 s for 150,000 on two cores)
+# A vCPU on 128 wide, 4 layers, 15 tokens (136 s for 150,000 windows on two cores, half a core a
+# vCPU); arithmetic grows with layers x width^2 x tokens.
+CPU_WINDOWS_PER_S = 275.0
 STOP_GRACE_S = 120  # SIGTERM to SIGKILL, billed
 LEAST_LIMIT_S = 300
 KEPT_GB, KEPT_MONTHS, PUTS, GETS = 0.05, 1.0, 300, 100  # a run, its checkpoints and code in S3
@@ -27,18 +30,21 @@ class Work:
     """How much a training computes at most; early stopping makes it less."""
 
     windows: int
-    epochs: int
     batch: int
+    size: float
 
     def seconds(self, row: Instance, instances: int) -> float:
         """Time of the fit alone on one instance type, in seconds, as assumed above."""
-        windows = self.windows * self.epochs
         if row.gpus:  # ranks share a global batch, so that more GPUs do not make fewer steps
-            return windows / self.batch / GPU_STEPS_PER_S
-        return windows / (CPU_WINDOWS_PER_S * row.vcpu * instances)
+            return self.windows / self.batch / GPU_STEPS_PER_S
+        return self.windows * self.size / (CPU_WINDOWS_PER_S * row.vcpu * instances)
 
 
-WORK = {"ultra-fast": Work(6_000, 25, 128), "standard": Work(20_000, 100, 32)}
+def work_of(plan: Plan) -> Work:
+    """The work that a plan's recipe asks for."""
+    recipe = changed(find_tier(plan.tier), plan.settings)
+    size = recipe.layers / 4 * (recipe.width / 128) ** 2 * (60 / recipe.patch) / 15
+    return Work(recipe.windows * recipe.epochs, recipe.batch, size)
 
 
 def expected_time(plan: Plan, row: Instance, entries: list[dict[str, Any]]) -> tuple[float, str]:
@@ -55,8 +61,29 @@ def expected_time(plan: Plan, row: Instance, entries: list[dict[str, Any]]) -> t
     ]
     if alike:
         return statistics.median(alike), f"median of {len(alike)} own jobs on {row.name}"
-    fit_s = WORK.get(plan.tier, WORK["standard"]).seconds(row, plan.instances)
+    work = work_of(plan)
+    speed = measured_speed(plan, row, entries)
+    if speed is not None:
+        fit_s = work.windows / speed
+        return (
+            START_S + fit_s,
+            f"{speed:.0f} windows/s measured on {row.name}, early stopping apart",
+        )
+    fit_s = work.seconds(row, plan.instances)
     return START_S + fit_s, f"assumed: {START_S:.0f} s to start and hand over, {fit_s:.0f} s of fit"
+
+
+def measured_speed(plan: Plan, row: Instance, entries: list[dict[str, Any]]) -> float | None:
+    """Windows a second that real jobs of the tier reached on an instance type."""
+    speeds = [
+        entry["metrics"]["samples_per_s"]
+        for entry in entries
+        if not entry["rehearsal"]
+        and entry.get("metrics", {}).get("samples_per_s")
+        and (entry["tier"], entry["instance"], entry["instances"])
+        == (plan.tier, row.name, plan.instances)
+    ]
+    return statistics.median(speeds) if speeds else None
 
 
 def estimate(
@@ -141,12 +168,17 @@ def bill(job: dict[str, Any], entry: dict[str, Any], prices: Prices) -> dict[str
 
 
 def premium(entry: dict[str, Any], prices: Prices, entries: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a job cost more than the standard tier, and the time that bought."""
+    """What a job cost more than the standard tier, and the time that bought.
+
+    A rehearsal's seconds are not those of a GPU, so that its estimate stands for them.
+    """
     plan = Plan("standard")
     row = prices.instance(INSTANCES["standard"][0])
     standard_s, basis = expected_time(plan, row, entries)
     standard_usd = standard_s / 3600 * row.usd_per_hour
     cost, taken = entry.get("cost_usd"), entry.get("train_seconds")
+    if entry["rehearsal"]:
+        cost, taken = entry["estimate"]["compute_usd"], entry["estimate"]["expected_s"]
     return {
         "standard_usd": round(standard_usd, 4),
         "standard_s": round(standard_s, 1),
@@ -205,11 +237,12 @@ def bill_lines(entry: dict[str, Any], runs: Path) -> list[str]:
         lines.append("paid    $0: this was a rehearsal")
     if entry.get("spot_saving"):
         lines.append(f"spot    saved {entry['spot_saving']:.0%} against on demand")
-    above = entry.get("premium")
-    if above and above["premium_usd"] is not None and entry["tier"] != "standard":
+    above, is_whole = entry.get("premium"), entry["status"] == "Completed"
+    if above and above["premium_usd"] is not None and entry["tier"] != "standard" and is_whole:
+        of_what = "estimated premium" if entry["rehearsal"] else "premium"
         lines.append(
-            f"premium ${above['premium_usd']:+.4f} and {above['saved_s']:.0f} s saved against the"
-            f" standard tier (${above['standard_usd']:.4f}; {above['basis']})"
+            f"{of_what} over the standard tier (${above['standard_usd']:.4f}, {above['basis']}):"
+            f" ${above['premium_usd']:+.4f} for {above['saved_s']:.0f} s saved"
         )
     found = entry.get("verified") or {}
     if found.get("loads"):

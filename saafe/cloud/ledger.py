@@ -28,14 +28,20 @@ class Ledger:
 
     def write(self, entry: dict[str, Any]) -> dict[str, Any]:
         """Keep one job's entry: whole or not at all, also when the process is killed."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(entry["job"])
         partial = path.with_suffix(f".{os.getpid()}.partial")
-        with partial.open("w") as file:
-            json.dump(entry, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())  # the name must survive a power cut: it is the money's receipt
-        os.replace(partial, path)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with partial.open("w") as file:
+                json.dump(entry, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())  # it must survive a power cut: it is the money's receipt
+            os.replace(partial, path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise InputError(
+                f"cannot write {path} ({error.strerror}): free some space, and run this again"
+            ) from error
         return entry
 
     def entries(self) -> list[dict[str, Any]]:

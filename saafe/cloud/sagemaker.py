@@ -21,6 +21,7 @@ from saafe.cloud.prices import Prices, load_prices
 from saafe.cloud.request import Place, Plan, build_request, plan_of
 from saafe.cloud.setup import place_of
 from saafe.errors import InputError
+from saafe.recipes import changed, find_tier
 
 LONGEST_NAME = 60  # later attempts add "-2" and so on to the 63 that SageMaker allows
 NOT_CREATED = "Planned"
@@ -67,6 +68,7 @@ def launch(
     Raises:
         InputError: anything that the user can mend, in one line.
     """
+    changed(find_tier(plan.tier), plan.settings)  # refuse a wrong recipe before it is paid for
     package = pack(source)
     where = f"{cloud.on} {cloud.aws.region}"
     fingerprint = plan.fingerprint(package.sha256, where)
@@ -155,7 +157,7 @@ def record(cloud: Cloud, entry: dict[str, Any], job: dict[str, Any]) -> dict[str
         **entry,
         "status": job["TrainingJobStatus"],
         "secondary": job.get("SecondaryStatus", ""),
-        "failure": one_line(job.get("FailureReason", "")),
+        "failure": job.get("FailureReason", ""),
         **bill(job, entry, cloud.prices),
     }
     if fresh["status"] == "Failed":  # no artefact will come
@@ -229,11 +231,6 @@ def view(entry: dict[str, Any]) -> dict[str, Any]:
     """What is shown of a ledger entry; figures not known yet are None."""
     shown = {name: entry.get(name) for name in SHOWN}
     return {**shown, "spot": entry["plan"]["spot"], "estimate_usd": entry["estimate"]["total_usd"]}
-
-
-def one_line(text: str) -> str:
-    """A service's text without line breaks."""
-    return " ".join(text.split())
 
 
 def _known(cloud: Cloud, fingerprint: str, name: str | None) -> dict[str, Any] | None:

@@ -1,0 +1,414 @@
+"""What goes wrong on the way to the cloud must lose nothing, and burn no money."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("boto3")
+pytest.importorskip("moto")
+
+from cloud_stub import CPU, FAST, describe, screen, until, write_stub
+
+from saafe.cloud.emulator import DROP
+from saafe.cloud.request import Plan, build_request
+from saafe.cloud.sagemaker import Cloud, launch, status, stop
+from saafe.cloud.setup import place_of, set_up
+from saafe.cloud.watch import Pace, follow, settle
+from saafe.errors import InputError
+
+pytest_plugins = ["cloud_fixtures"]
+
+PLAN = Plan("ultra-fast", instance_types=CPU)
+OPERATIONS = (
+    "sts.GetCallerIdentity",
+    "iam.GetRole",
+    "s3.HEAD",
+    "s3.PUT",
+    "s3.GET",
+    "service-quotas.ListServiceQuotas",
+    "sagemaker.CreateTrainingJob",
+    "sagemaker.DescribeTrainingJob",
+    "logs.DescribeLogStreams",
+    "logs.GetLogEvents",
+)
+LAUNCHER = """
+import sys
+from pathlib import Path
+from saafe.cloud.aws import Aws
+from saafe.cloud.ledger import Ledger
+from saafe.cloud.request import Plan
+from saafe.cloud.sagemaker import Cloud, launch
+from saafe.cloud.watch import Pace, Screen, follow
+
+url, runs, source, limit = sys.argv[1:]
+cloud = Cloud(Aws("us-east-1", url, ("emulator", "emulator")), Ledger(Path(runs)), "emulator")
+entry = launch(cloud, Plan("ultra-fast", instance_types=("ml.m5.large",)), source=Path(source))
+if int(limit):
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), -1))
+follow(cloud, entry, screen=Screen(), pace=Pace(0.05))
+"""
+
+
+def jobs_of(cloud, entry):
+    return [name for name in cloud.emulator.jobs if name.startswith(entry["job"])]
+
+
+def launcher(cloud, source, limit=0):
+    words = [cloud.emulator.url, str(cloud.ledger.runs), str(source), str(limit)]
+    return subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def test_every_call_may_be_throttled_fail_and_be_cut_once(cloud, stub):
+    for operation in OPERATIONS:
+        cloud.emulator.inject(operation, "ThrottlingException")
+        cloud.emulator.inject(operation, "InternalFailure", status=500)
+        cloud.emulator.inject(operation, DROP)
+    entry = follow(cloud, launch(cloud, PLAN, source=stub), screen=screen(), pace=FAST)
+    assert entry["status"] == "Completed"
+    assert jobs_of(cloud, entry) == [entry["job"]]
+    assert not cloud.emulator.faults
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    list(zip(OPERATIONS, [DROP, "ThrottlingException"] * 5, strict=True)),
+)
+def test_a_call_that_keeps_failing_gives_one_line(cloud, stub, operation, code):
+    cloud.emulator.inject(operation, code, times=1000)
+    with pytest.raises(InputError, match=r"run this again|the job runs on") as raised:
+        follow(
+            cloud, launch(cloud, PLAN, source=stub), screen=screen(), pace=Pace(0.01, patience_s=0)
+        )
+    assert "\n" not in str(raised.value)
+    cloud.emulator.faults.clear()
+    entry = follow(cloud, launch(cloud, PLAN, source=stub), screen=screen(), pace=FAST)
+    assert entry["status"] == "Completed"
+    assert len(cloud.ledger.entries()) == 1  # the second launch went on with the first
+
+
+@pytest.mark.parametrize(
+    ("when", "operation"),
+    [
+        ("before", "s3.PUT"),
+        ("before", "sagemaker.CreateTrainingJob"),
+        ("after", "sagemaker.CreateTrainingJob"),
+        ("after", "logs.GetLogEvents"),
+        ("before", "s3.GET"),
+    ],
+)
+def test_a_launcher_killed_and_run_again_makes_one_job(cloud, stub, when, operation):
+    kill_at(cloud, stub, when, operation)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_launcher_killed_at_any_call_makes_one_job(cloud, stub, when, operation):
+    kill_at(cloud, stub, when, operation)
+
+
+def kill_at(cloud, stub, when, operation):
+    """Kill the launcher around a call, run it again, and count the jobs."""
+    before = set(cloud.emulator.jobs)
+    holder, armed = [], threading.Event()
+
+    def listener(moment, name):
+        # s3.GET also reads bucket settings: the artefact comes after the job
+        is_late = operation != "s3.GET" or set(cloud.emulator.jobs) != before
+        if (moment, name) == (when, operation) and is_late and not armed.is_set():
+            armed.set()
+            holder[0].send_signal(signal.SIGKILL)
+            holder[0].wait()
+
+    cloud.emulator.listener = listener
+    try:
+        holder.append(launcher(cloud, stub))
+        _, first_words = holder[0].communicate(timeout=60)
+        assert armed.is_set(), first_words.decode()
+    finally:
+        cloud.emulator.listener = None
+    again = launcher(cloud, stub)
+    _, words = again.communicate(timeout=60)
+    assert again.returncode == 0, words.decode()
+    new = set(cloud.emulator.jobs) - before
+    entries = cloud.ledger.entries()
+    assert new == {entries[-1]["job"]}
+    assert (entries[-1]["status"], entries[-1]["settled"]) == ("Completed", True)
+    assert (cloud.ledger.runs / entries[-1]["run"] / "model.safetensors").exists()
+
+
+def test_a_network_lost_while_watching_is_borne(cloud, tmp_path):
+    source = write_stub(tmp_path / "source", epochs=10, pause=0.1)
+    entry = launch(cloud, PLAN, source=source)
+    cloud.emulator.inject("sagemaker.*", DROP, times=40)
+    shown = screen()
+    entry = follow(cloud, entry, screen=shown, pace=FAST)
+    assert entry["status"] == "Completed"
+    assert "network lost" in shown.stream.getvalue()
+
+
+def test_a_network_that_stays_away_ends_the_watch_but_not_the_job(cloud, slow_stub):
+    entry = launch(cloud, PLAN, source=slow_stub)
+    cloud.emulator.inject("*", DROP, times=10_000)
+    with pytest.raises(InputError, match=rf"the job runs on .*saafe watch {entry['job']}"):
+        follow(cloud, entry, screen=screen(), pace=Pace(0.02, patience_s=0.1))
+    cloud.emulator.faults.clear()
+    assert not status(cloud, entry)["settled"]
+    assert follow(cloud, stop(cloud, entry), screen=screen(), pace=FAST)["status"] == "Stopped"
+
+
+def test_expired_credentials_end_the_watch_but_not_the_job(cloud, tmp_path):
+    source = write_stub(tmp_path / "source", epochs=5, pause=0.1)
+    entry = launch(cloud, PLAN, source=source)
+    until(lambda: describe(cloud, entry)["SecondaryStatus"] == "Training")
+    cloud.emulator.inject("*", "ExpiredTokenException", times=1000)
+    with pytest.raises(InputError, match=r"aws sso login.*the job runs on \(at most \$"):
+        follow(cloud, entry, screen=screen(), pace=FAST)
+    cloud.emulator.faults.clear()
+    assert follow(cloud, entry, screen=screen(), pace=FAST)["status"] == "Completed"
+
+
+def test_a_wrong_clock_is_named(cloud, stub):
+    cloud.emulator.clock_offset_s = 3600.0
+    try:
+        with pytest.raises(InputError, match=r"clock wrong .*timedatectl"):
+            launch(cloud, PLAN, source=stub)
+    finally:
+        cloud.emulator.clock_offset_s = 0.0
+
+
+def test_dollars_so_far_do_not_follow_this_machines_clock(cloud, slow_stub, monkeypatch):
+    entry = launch(cloud, PLAN, source=slow_stub)
+    until(lambda: describe(cloud, entry)["SecondaryStatus"] == "Training")
+    from saafe.cloud import watch
+
+    job = describe(cloud, entry)
+    assert watch.billed_so_far(job) < 60
+    job["ResponseMetadata"]["HTTPHeaders"]["date"] = "Thu, 01 Jan 2099 00:00:00 GMT"
+    assert watch.billed_so_far(job) > 1e6  # AWS's date header is the clock
+    follow(cloud, stop(cloud, entry), screen=screen(), pace=FAST)
+
+
+def test_spot_interrupted_twice_goes_on_from_the_checkpoint(cloud, tmp_path):
+    cloud.emulator.world.interruptions = 2
+    source = write_stub(tmp_path / "source", epochs=6, pause=0.3)
+    shown = screen()
+    plan = Plan("ultra-fast", instance_types=CPU, spot=True)
+    entry = follow(cloud, launch(cloud, plan, source=source), screen=shown, pace=FAST)
+    words = shown.stream.getvalue()
+    transitions = [row["Status"] for row in describe(cloud, entry)["SecondaryStatusTransitions"]]
+    assert (entry["status"], transitions.count("Interrupted")) == ("Completed", 2)
+    assert words.count("resumed after epoch") == 2
+    assert words.count("epoch 1/6") == 1  # logs of all three streams, nothing trained twice
+    assert 0.5 < entry["spot_saving"] < 0.9
+
+
+def test_on_demand_takes_the_third_type_when_two_are_sold_out(cloud, stub):
+    types = ("ml.c5.xlarge", "ml.m5.xlarge", "ml.m5.large")
+    cloud.emulator.world.no_capacity |= set(types[:2])
+    plan = Plan("ultra-fast", instance_types=types)
+    entry = follow(cloud, launch(cloud, plan, source=stub), screen=screen(), pace=FAST)
+    assert (entry["status"], entry["instance"]) == ("Completed", types[2])
+    assert entry["usd_per_hour"] == 0.115
+    assert jobs_of(cloud, entry) == [entry["job"]]
+
+
+def test_spot_takes_the_third_type_when_two_are_sold_out(cloud, stub):
+    types = ("ml.c5.xlarge", "ml.m5.xlarge", "ml.m5.large")
+    cloud.emulator.world.no_capacity |= set(types[:2])
+    plan = Plan("ultra-fast", instance_types=types, spot=True)
+    entry = follow(cloud, launch(cloud, plan, source=stub), screen=screen(), pace=FAST)
+    assert (entry["status"], entry["instance"]) == ("Completed", types[2])
+    assert entry["attempts"] == [entry["job"], f"{entry['job']}-2", f"{entry['job']}-3"]
+
+
+def test_no_capacity_at_all_costs_nothing_and_says_so(cloud, stub):
+    cloud.emulator.world.no_capacity |= set(CPU)
+    entry = follow(cloud, launch(cloud, PLAN, source=stub), screen=screen(), pace=FAST)
+    assert (entry["status"], entry["cost_usd"]) == ("Failed", None)  # no billable time is given
+    assert "CapacityError" in entry["failure"]
+
+
+def test_types_without_quota_are_skipped(cloud, stub):
+    types = ("ml.c5.xlarge", "ml.m5.large")
+    cloud.emulator.quotas["ml.c5.xlarge for training job usage"] = 0
+    entry = launch(cloud, Plan("ultra-fast", instance_types=types), source=stub)
+    assert "skipping ml.c5.xlarge" in cloud.notes[0]
+    assert follow(cloud, entry, screen=screen(), pace=FAST)["instance"] == "ml.m5.large"
+
+
+def test_no_quota_says_what_to_ask_for(cloud, stub):
+    cloud.emulator.quotas["ml.m5.large for training job usage"] = 0
+    with pytest.raises(InputError, match=r"quota 'ml.m5.large for training job usage' is 0"):
+        launch(cloud, PLAN, source=stub)
+    assert not cloud.ledger.entries()
+
+
+def test_a_quota_used_up_meanwhile_falls_back(cloud, stub, slow_stub_elsewhere):
+    types = ("ml.c5.xlarge", "ml.m5.large")
+    for use in ("training job usage", "spot training job usage"):
+        cloud.emulator.quotas[f"ml.c5.xlarge for {use}"] = 1
+    first = launch(cloud, Plan("ultra-fast", instance_types=types[:1]), source=slow_stub_elsewhere)
+    entry = launch(cloud, Plan("ultra-fast", instance_types=types), source=stub)
+    assert follow(cloud, entry, screen=screen(), pace=FAST)["instance"] == "ml.m5.large"
+    follow(cloud, stop(cloud, first), screen=screen(), pace=FAST)
+
+
+@pytest.fixture
+def slow_stub_elsewhere(tmp_path):
+    return write_stub(tmp_path / "slow", epochs=100, pause=0.1)
+
+
+def test_a_full_disk_on_download_leaves_nothing_and_is_mended(cloud, stub):
+    process = launcher(cloud, stub, limit=10_000)
+    _, words = process.communicate(timeout=60)
+    entry = cloud.ledger.latest()
+    assert process.returncode != 0
+    assert "free some space" in words.decode()
+    left = [path.name for path in cloud.ledger.runs.iterdir()]
+    assert left == [".ledger"]
+    entry = follow(cloud, entry, screen=screen(), pace=FAST)
+    assert entry["settled"]
+    assert (cloud.ledger.runs / entry["run"] / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "damage", ["truncated", "changed", "path traversal", "link", "no manifest"]
+)
+def test_a_corrupt_artefact_is_refused(cloud, stub, damage):
+    entry = launch(cloud, PLAN, source=stub)
+    until(lambda: describe(cloud, entry)["TrainingJobStatus"] == "Completed")
+    job = describe(cloud, entry)
+    item = {
+        "Bucket": place_of(cloud.aws).bucket,
+        "Key": f"saafe/jobs/{entry['job']}/output/model.tar.gz",
+    }
+    content = cloud.aws.call("s3", "get_object", **item)["Body"].read()
+    cloud.aws.call("s3", "put_object", **item, Body=damaged(content, damage))
+    with pytest.raises(InputError, match="artefact is refused") as raised:
+        settle(cloud, status(cloud, entry), job)
+    assert "\n" not in str(raised.value)
+    assert [path.name for path in cloud.ledger.runs.iterdir()] == [".ledger"]
+    cloud.aws.call("s3", "put_object", **item, Body=content)
+    assert settle(cloud, status(cloud, entry), job)["settled"]
+
+
+def damaged(content, damage):
+    """The artefact's bytes, spoilt in one way."""
+    if damage == "truncated":
+        return content[:-30]
+    packed = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(content)) as old,
+        tarfile.open(fileobj=packed, mode="w:gz") as new,
+    ):
+        for member in old.getmembers():
+            body = old.extractfile(member).read()
+            if damage == "changed" and member.name == "recipe.json":
+                body = body.replace(b"ultra", b"ultrb")
+            if damage == "no manifest" and member.name == "manifest.json":
+                continue
+            new.addfile(member, io.BytesIO(body))
+        odd = tarfile.TarInfo("../escaped" if damage == "path traversal" else "link")
+        if damage == "link":
+            odd.type, odd.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        if damage in {"path traversal", "link"}:
+            new.addfile(odd, io.BytesIO(b""))
+    return packed.getvalue()
+
+
+def test_a_name_taken_by_another_job_is_refused(cloud, stub):
+    entry = launch(cloud, PLAN, source=stub)
+    taken = {**entry, "job": "taken", "attempts": ["taken"], "fingerprint": "another"}
+    row = cloud.prices.instance(CPU[0])
+    request = build_request(taken, place_of(cloud.aws), [row], "taken")
+    cloud.aws.call("sagemaker", "create_training_job", **request)
+    with pytest.raises(InputError, match="the name taken is taken by another job"):
+        launch(cloud, PLAN, source=stub, name="taken")
+    assert [row["job"] for row in cloud.ledger.entries()] == [entry["job"]]
+    follow(cloud, entry, screen=screen(), pace=FAST)
+
+
+def test_a_job_launched_elsewhere_under_the_same_name_is_adopted(cloud, stub, tmp_path):
+    first = launch(cloud, PLAN, source=stub, name="shared")
+    other = Cloud(cloud.aws, type(cloud.ledger)(tmp_path / "other"), "emulator", print)
+    second = launch(other, PLAN, source=stub, name="shared")
+    assert second["fingerprint"] == first["fingerprint"]
+    assert follow(other, second, screen=screen(), pace=FAST)["status"] == "Completed"
+    assert jobs_of(cloud, first) == ["shared"]
+
+
+def test_a_public_bucket_is_refused(cloud, stub):
+    bucket = place_of(cloud.aws).bucket
+    cloud.aws.call("s3", "delete_public_access_block", Bucket=bucket)
+    try:
+        with pytest.raises(InputError, match="open to the public"):
+            launch(cloud, PLAN, source=stub)
+    finally:
+        set_up(cloud.aws)
+    assert not cloud.ledger.entries()
+
+
+def test_another_accounts_bucket_is_refused(cloud, stub):
+    cloud.emulator.foreign_buckets.add(place_of(cloud.aws).bucket)
+    try:
+        with pytest.raises(InputError, match="belongs to another account"):
+            launch(cloud, PLAN, source=stub)
+    finally:
+        cloud.emulator.foreign_buckets.clear()
+    assert not cloud.ledger.entries()
+
+
+def test_no_account_id_or_secret_is_kept_or_shown(cloud, tmp_path):
+    account, shown = cloud.aws.account, screen()
+    source = write_stub(tmp_path / "source", fail=1)
+    for path in (source, write_stub(tmp_path / "good")):
+        follow(cloud, launch(cloud, PLAN, source=path), screen=shown, pace=FAST)
+    cloud.emulator.inject("iam.GetRole", "AccessDenied", status=403)
+    with pytest.raises(InputError) as raised:
+        launch(cloud, PLAN, source=source)
+    words = [shown.stream.getvalue(), str(raised.value), *cloud.notes]
+    kept = [path.read_bytes() for path in Path(cloud.ledger.runs).rglob("*") if path.is_file()]
+    assert len(kept) >= 5
+    assert not any(account.encode() in content for content in kept)
+    assert not any(account in text for text in words)
+
+
+def test_nothing_in_the_package_unpickles():
+    package = Path(__file__).parent.parent / "saafe" / "cloud"
+    text = "".join(path.read_text() for path in package.rglob("*.py"))
+    assert not any(word in text for word in ("pickle", "torch.load", "eval(", "exec("))
+
+
+def test_without_boto3_one_line_names_the_pip_command(tmp_path):
+    block = "import sys; sys.modules['boto3'] = None; from saafe.cli import main; main()"
+    words = [sys.executable, "-c", block, "launch", "ultra-fast", "--on", "sagemaker"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=_clean())
+    assert done.returncode == 1
+    assert done.stderr.strip() == 'saafe: boto3 is not installed: pip install "saafe[aws]"'
+
+
+def test_without_credentials_one_line_offers_here(tmp_path):
+    words = [sys.executable, "-m", "saafe", "launch", "ultra-fast", "--on", "sagemaker"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=_clean(tmp_path))
+    assert done.returncode == 1
+    assert "--on here" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def _clean(home=None):
+    """This environment without AWS's variables."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    kept |= {"AWS_EC2_METADATA_DISABLED": "true"}
+    kept["PYTHONPATH"] = str(Path(__file__).parent.parent)
+    return {**kept, "HOME": str(home)} if home else kept

@@ -1,0 +1,305 @@
+"""Requests, estimates, bills, packages: what needs no endpoint."""
+
+import json
+import re
+import tarfile
+import tomllib
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from cloud_stub import write_stub
+
+from saafe.cloud import container
+from saafe.cloud.aws import redact
+from saafe.cloud.estimate import (
+    STOP_GRACE_S,
+    bill,
+    budget_limit,
+    estimate,
+    estimate_lines,
+    expected_time,
+    premium,
+)
+from saafe.cloud.ledger import Ledger
+from saafe.cloud.offers import offers
+from saafe.cloud.package import REQUIREMENTS, pack
+from saafe.cloud.prices import load_prices
+from saafe.cloud.request import INSTANCES, METRICS, Place, Plan, build_request, image_uri
+from saafe.cloud.setup import role_policy
+from saafe.cloud.watch import clean, parse_metrics
+from saafe.errors import InputError
+from saafe.recipes import TIERS
+
+ROOT = Path(__file__).parent.parent
+LINE = "epoch 3/25 step 141/1175 loss 0.4312 accuracy 0.812 samples/s 1834 left 00:41"
+PLACE = Place("us-east-1", "saafe-0", "arn:aws:iam::123456789012:role/saafe-training")
+
+
+@pytest.fixture
+def prices(tmp_path):
+    return load_prices(folder=tmp_path)
+
+
+def entry_of(plan, prices, **more):
+    expected = estimate(plan, prices, [])
+    return {
+        "job": "j",
+        "created": "2026-01-01",
+        "fingerprint": "0",
+        "code_sha256": "0" * 64,
+        "tier": plan.tier,
+        "plan": dict(plan.__dict__),
+        "limit_s": expected["limit_s"],
+        "estimate": expected,
+        "rehearsal": False,
+        **more,
+    }
+
+
+# Requests
+
+
+@pytest.mark.parametrize("spot", [False, True])
+@pytest.mark.parametrize("tier", TIERS)
+def test_every_tier_makes_a_request_that_the_model_accepts(tier, spot, prices):
+    validation = pytest.importorskip("saafe.cloud.validation")
+    pytest.importorskip("botocore")
+    plan = Plan(tier, ("epochs=5",), seed=3, spot=spot)
+    rows = [prices.instance(name) for name in plan.types][: 1 if spot else None]
+    request = build_request(entry_of(plan, prices), PLACE, rows, "j-2")
+    validation.validate("sagemaker", "CreateTrainingJob", request)
+    validation.check_training_job(request, set(prices.instances))
+    words = request["AlgorithmSpecification"]["ContainerArguments"]
+    assert words == ["--name", "j", "--", "train", tier, "--seed", "3", "--set", "epochs=5"]
+
+
+def test_the_model_names_every_wrong_member():
+    pytest.importorskip("botocore")
+    from saafe.cloud.validation import Refusal, validate
+
+    with pytest.raises(Refusal, match=r"2 validation errors .*must not be null.*colour"):
+        validate("sagemaker", "StopTrainingJob", {"Colour": "red"})
+
+
+def test_the_image_is_the_regions_own_and_fits_the_instance():
+    gpu = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch:2.13-cu133-amzn2023-sagemaker"
+    assert image_uri("eu-west-1", has_gpu=True) == gpu
+    assert image_uri("eu-south-1", has_gpu=False).startswith("692866216735.dkr.ecr.eu-south-1")
+    with pytest.raises(InputError, match="cn-north-1"):
+        image_uri("cn-north-1", has_gpu=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ({"instances": 0}, "1 to 64"),
+        ({"settings": ("device=" + "x" * 300,)}, "256 characters"),
+        ({"instance_types": ("ml.m5.large",) * 6}, "at most 5"),
+    ],
+)
+def test_a_plan_that_sagemaker_would_refuse_is_refused(words, line):
+    with pytest.raises(InputError, match=line):
+        Plan("ultra-fast", **words)
+
+
+def test_gpu_and_cpu_types_do_not_mix(prices):
+    plan = Plan("ultra-fast", instance_types=("ml.g5.xlarge", "ml.m5.large"))
+    rows = [prices.instance(name) for name in plan.types]
+    with pytest.raises(InputError, match="different images"):
+        build_request(entry_of(plan, prices), PLACE, rows, "j")
+
+
+def test_one_set_of_expressions_reads_the_progress_line():
+    found = parse_metrics(LINE)
+    assert found == {"epoch": 3, "loss": 0.4312, "accuracy": 0.812, "samples_per_s": 1834}
+    assert all(re.compile(regex).groups == 1 for regex in METRICS.values())
+    assert parse_metrics("nothing of the kind") == {}
+
+
+def test_the_role_may_touch_its_bucket_only():
+    statements = role_policy(PLACE)["Statement"]
+    wide = [row for row in statements if "*" in row["Resource"] and "Condition" not in row]
+    assert [row["Action"] for row in wide] == [["ecr:GetAuthorizationToken"]]
+    actions = {action for row in statements for action in row["Action"]}
+    assert not any("*" in action or "Delete" in action for action in actions)
+
+
+# Prices, estimates, bills
+
+
+def test_retired_and_unknown_types_say_what_to_use(prices):
+    with pytest.raises(InputError, match=r"retired.*ml.g5.12xlarge"):
+        prices.instance("ml.p3.8xlarge")
+    with pytest.raises(InputError, match="saafe prices"):
+        prices.instance("ml.g99.xlarge")
+    with pytest.raises(InputError, match="refresh --region eu-west-1"):
+        load_prices("eu-west-1", Path("nowhere"))
+
+
+def test_the_table_is_dated_and_holds_the_tiers_types(prices):
+    assert prices.as_of == "2026-09-27"
+    assert prices.instance("ml.g5.12xlarge").usd_per_hour == 7.09
+    for names in INSTANCES.values():
+        assert all(prices.instance(name).gpus for name in names)
+
+
+def test_a_budget_is_a_run_time(prices):
+    dearest = prices.instance("ml.g5.12xlarge")
+    limit_s = budget_limit(8.0, 0.01, 2, dearest)
+    assert (limit_s + STOP_GRACE_S) * 2 * 7.09 / 3600 + 0.01 <= 8.0
+    assert (limit_s + 1 + STOP_GRACE_S) * 2 * 7.09 / 3600 + 0.01 > 8.0
+    with pytest.raises(InputError, match=r"allow \$1.67") as raised:
+        budget_limit(1.0, 0.01, 2, dearest)
+    enough = float(re.search(r"allow \$([\d.]+)", str(raised.value)).group(1))
+    assert budget_limit(enough, 0.01, 2, dearest) >= 300
+
+
+def test_the_budget_counts_the_dearest_fallback(prices):
+    plan = Plan("ultra-fast", instance_types=("ml.g4dn.xlarge", "ml.g5.12xlarge"))
+    assert estimate(plan, prices, [], 2.0)["limit_s"] == budget_limit(
+        2.0, estimate(plan, prices, [])["storage_usd"], 1, prices.instance("ml.g5.12xlarge")
+    )
+
+
+def test_an_estimate_names_its_basis_and_range(prices):
+    plan = Plan("ultra-fast", spot=True)
+    expected = estimate(plan, prices, [])
+    words = "\n".join(estimate_lines(expected, plan))
+    assert "assumed" in words
+    assert "spot" in words
+    assert expected["spot_usd"][1] == pytest.approx(expected["compute_usd"])
+    assert expected["volume_usd"] == 0  # g5 has local disks
+    cpu = Plan("ultra-fast", instance_types=("ml.m5.large",))
+    assert estimate(cpu, prices, [])["volume_usd"] > 0
+
+
+def test_own_jobs_replace_assumptions(prices):
+    plan = Plan("ultra-fast", instance_types=("ml.g5.xlarge",))
+    row = prices.instance("ml.g5.xlarge")
+    job = entry_of(plan, prices, status="Completed", instance="ml.g5.xlarge", instances=1)
+    job["plan"]["settings"] = []
+    runs = [{**job, "train_seconds": seconds} for seconds in (100, 120, 400)]
+    assert expected_time(plan, row, runs) == (120, "median of 3 own jobs on ml.g5.xlarge")
+    rehearsed = [{**run, "rehearsal": True} for run in runs]
+    assert "assumed" in expected_time(plan, row, rehearsed)[1]
+    fast = [{**job, "status": "Stopped", "metrics": {"samples_per_s": 15_000.0}}]
+    seconds, basis = expected_time(plan, row, fast)
+    assert "15000 windows/s measured" in basis
+    assert seconds == pytest.approx(240 + 10)
+
+
+BILLS = {
+    "on demand": ({"InstanceType": "ml.g5.xlarge", "InstanceCount": 2}, 900, 900, 0.704),
+    "spot": ({"InstanceType": "ml.g5.xlarge", "InstanceCount": 1}, 300, 900, 0.1173333),
+    "selected": (
+        {"SelectedInstanceType": "ml.g4dn.xlarge", "SelectedInstanceCount": 1},
+        3600,
+        3600,
+        0.7364,
+    ),
+    "not given": ({"InstanceType": "ml.g5.xlarge", "InstanceCount": 1}, None, None, None),
+}
+
+
+@pytest.mark.parametrize("case", BILLS)
+def test_a_bill_is_seconds_by_instances_by_rate(case, prices):
+    resources, billed, trained, usd = BILLS[case]
+    job = {"ResourceConfig": resources}
+    job |= {"BillableTimeInSeconds": billed, "TrainingTimeInSeconds": trained} if billed else {}
+    entry = entry_of(Plan("ultra-fast", spot=case == "spot"), prices)
+    figures = bill(job, entry, prices)
+    assert figures["cost_usd"] == (None if usd is None else pytest.approx(usd, rel=1e-4))
+    assert figures["spot_saving"] == (pytest.approx(2 / 3) if case == "spot" else None)
+
+
+def test_the_premium_is_over_the_standard_tier(prices):
+    entry = entry_of(Plan("ultra-fast"), prices, cost_usd=1.0, train_seconds=60)
+    above = premium(entry, prices, [])
+    assert above["premium_usd"] == pytest.approx(1.0 - above["standard_usd"], abs=1e-4)
+    assert above["saved_s"] == pytest.approx(above["standard_s"] - 60)
+
+
+def test_offers_are_sorted_by_cost(prices):
+    rows = offers(Plan("standard"), prices, [])
+    costs = [row["cost_usd"] for row in rows]
+    assert costs == sorted(costs)
+    assert len(rows) == len(prices.instances)
+
+
+# The package and the container
+
+
+def test_equal_sources_make_equal_archives(tmp_path):
+    first = write_stub(tmp_path / "a")
+    package = pack(first)
+    (first / "saafe" / "__pycache__").mkdir()
+    (first / "saafe" / "__pycache__" / "x.pyc").write_bytes(b"0")
+    (first / "saafe" / ".env").write_text("SECRET=1")
+    (first / "saafe" / "__main__.py").touch()
+    assert pack(first) == package
+    (first / "saafe" / "__main__.py").write_text("pass")
+    assert pack(first).sha256 != package.sha256
+    with tarfile.open(fileobj=BytesIO(package.archive)) as tar:
+        assert {member.mtime for member in tar.getmembers()} == {0}
+        assert "requirements.txt" in tar.getnames()
+
+
+def test_the_shipped_requirements_are_the_projects():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [line for line in project["dependencies"] if not line.startswith("torch")]
+    assert list(REQUIREMENTS) == wanted
+
+
+def test_the_container_entry_needs_the_standard_library_only():
+    text = (ROOT / "saafe" / "cloud" / "container.py").read_text()
+    modules = set(re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE))
+    import sys
+
+    assert modules <= set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "gpus", "expected"),
+    [
+        (["algo-1"], "0", []),
+        (["algo-1"], "1", []),
+        (["algo-1"], "4", ["--nproc-per-node=4", "--standalone"]),
+        (["algo-1", "algo-2"], "8", ["--nproc-per-node=8", "--nnodes=2", "--node-rank=1"]),
+    ],
+)
+def test_torchrun_takes_every_gpu_of_every_host(tmp_path, monkeypatch, hosts, gpus, expected):
+    config = tmp_path / "input" / "config"
+    config.mkdir(parents=True)
+    resources = {"hosts": hosts, "current_host": hosts[-1]}
+    (config / "resourceconfig.json").write_text(json.dumps(resources))
+    monkeypatch.setenv("SM_NUM_GPUS", gpus)
+    words = container.launcher(tmp_path, "job")
+    assert words[3 : 3 + len(expected)] == expected
+    assert (len(words) == 1) == (not expected)
+
+
+def test_logs_lose_control_sequences_ids_and_secrets():
+    line = "\x1b[31mred\x1b[0m arn:aws:iam::123456789012:role/x AKIAABCDEFGHIJKLMNOP token=abc"
+    assert clean(line) == "red arn:aws:iam::************:role/x **** token=****"
+    assert redact("loss 0.123456789012") == "loss 0.123456789012"
+    assert redact("of 123456789012", "123456789012") == "of ************"
+
+
+# The ledger
+
+
+def test_the_ledger_finds_jobs_by_the_start_of_their_name(tmp_path):
+    ledger = Ledger(tmp_path)
+    with pytest.raises(InputError, match="no job was launched"):
+        ledger.latest()
+    for index, job in enumerate(("saafe-a1", "saafe-a2", "saafe-b")):
+        ledger.write({"job": job, "created": f"2026-01-0{index + 1}", "fingerprint": "0"})
+    (ledger.folder / "broken.json").write_text("{")
+    assert ledger.latest()["job"] == ledger.find("saafe-b")["job"] == "saafe-b"
+    with pytest.raises(InputError, match="fits several"):
+        ledger.find("saafe-a")
+    with pytest.raises(InputError, match="no job nobody"):
+        ledger.find("nobody")
+    with pytest.raises(InputError, match="1 to 63"):
+        ledger.write({"job": "../x", "created": "", "fingerprint": ""})
