@@ -1,0 +1,164 @@
+"""Alarm logic: from risk and readings to events. Layer 1; numbers only.
+
+Two tiers of persistence keep single wrong readings from alarming and flaming fires fast. Fixed
+safety rules stand beside the model: it may precede them and never suppress them.
+"""
+
+import math
+from dataclasses import asdict, dataclass, replace
+
+HEAT_C = 57.0  # fixed-temperature heat detectors, UL 521 / EN 54-5 class A1's range
+RISE_K_PER_MIN = 8.3  # 15 F a minute, rate-of-rise heat detectors, UL 521
+# EN 50291-1: alarm within 60-90 min at 50 ppm, 10-40 min at 100 ppm, 3 min at 300 ppm
+HOLD_S = 90.0  # a reading stands for so long, as in `windows`
+CO_DOSES = ((300.0, 120.0), (100.0, 1500.0), (50.0, 4500.0))  # (ppm, seconds at or above)
+
+
+@dataclass(frozen=True)
+class AlarmSettings:
+    """Thresholds on the log-odds of fire, and times.
+
+    Attributes:
+        fast: alarm once the log-odds have stayed at or above it for `fast_s`.
+        slow: alarm once they have stayed at or above it for `slow_s`.
+        warn: a warning once they have stayed at or above it for `slow_s`.
+        leave: an alarm clears once they have stayed below it for `clear_s`.
+        fast_s, slow_s, clear_s: [s]
+    """
+
+    fast: float = 6.0
+    slow: float = 4.0
+    warn: float = 1.0
+    leave: float = 0.0
+    fast_s: float = 20.0
+    slow_s: float = 60.0
+    clear_s: float = 120.0
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain values, for a model's metadata."""
+        return asdict(self)
+
+    def moved(self, shift: float) -> "AlarmSettings":
+        """The same settings with every threshold shifted. [log-odds]"""
+        return replace(
+            self, fast=self.fast + shift, slow=self.slow + shift, warn=self.warn + shift,
+            leave=self.leave + shift,
+        )  # fmt: skip
+
+
+def log_odds(risk: float) -> float:
+    """Log-odds of a risk in percent, finite at both ends."""
+    share = min(max(risk / 100.0, 1e-15), 1.0 - 1e-15)
+    return math.log(share / (1.0 - share))
+
+
+class Held:
+    """How long a condition has held without a break, judged at decisions only."""
+
+    def __init__(self) -> None:
+        """Start with the condition false."""
+        self.since: float | None = None
+
+    def step(self, time_s: float, claim: bool) -> float:
+        """Seconds since the first decision of the unbroken run; -1 while false."""
+        if not claim:
+            self.since = None
+            return -1.0
+        if self.since is None:
+            self.since = time_s
+        return time_s - self.since
+
+
+class SafetyRules:
+    """The fixed rules of one sensor: heat, rate of rise, carbon-monoxide dose.
+
+    Each needs two readings, so that one wrong reading cannot fire it.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self.hot = Held()
+        self.doses = [Held() for _ in CO_DOSES]
+        self.past: list[tuple[float, float]] = []  # (time, temperature) of the last minute
+        self.rise_from: float | None = None
+
+    def step(self, time_s: float, temperature_c: float, co_ppm: float) -> str | None:
+        """The rule that fires on these readings (NaN where missing), or None."""
+        cause = None
+        if not math.isnan(co_ppm):
+            for (level, seconds), held in zip(CO_DOSES, self.doses, strict=True):
+                if held.step(time_s, co_ppm >= level) >= seconds:
+                    cause = "co_dose"
+        if not math.isnan(temperature_c):
+            if self._rising(time_s, temperature_c):
+                cause = "rate_of_rise"
+            if self.hot.step(time_s, temperature_c >= HEAT_C) > 0.0:
+                cause = "heat"
+        return cause
+
+    def _rising(self, time_s: float, temperature_c: float) -> bool:
+        """Whether the rise of 8.3 K in the last minute is confirmed by a second reading."""
+        self.past = [(t, v) for t, v in self.past if t >= time_s - 60.0]
+        confirmed = self.rise_from is not None and (
+            temperature_c - self.rise_from >= RISE_K_PER_MIN
+        )
+        coolest = min((v for _, v in self.past), default=temperature_c)
+        rising = temperature_c - coolest >= RISE_K_PER_MIN
+        self.past.append((time_s, temperature_c))
+        if confirmed:
+            return True
+        self.rise_from = coolest if rising else None
+        return False
+
+
+class SensorAlarm:
+    """Alarm state of one sensor."""
+
+    def __init__(self, settings: AlarmSettings) -> None:
+        """Start calm."""
+        self.settings = settings
+        self.fast, self.slow, self.warn, self.calm = Held(), Held(), Held(), Held()
+        self.alarmed = False
+        self.warned = False
+        self.last_s = -math.inf
+
+    def overdue(self, until_s: float) -> float | None:
+        """When a reading held since the last decision completes the fast tier before a time.
+
+        Between readings the last one is held, for at most 90 s, as it is in the windows: at a
+        period of a minute a fire need not wait for a second reading.
+        """
+        if self.alarmed or self.fast.since is None:
+            return None
+        at = self.fast.since + self.settings.fast_s
+        return at if self.last_s < at < min(until_s, self.last_s + HOLD_S) else None
+
+    def step(self, time_s: float, odds: float, rule: str | None) -> tuple[str, str] | None:
+        """Take one decision.
+
+        Args:
+            time_s: on the stream's clock.
+            odds: log-odds of fire.
+            rule: safety rule that fires now, or None.
+
+        Returns:
+            ("alarm", cause), ("clear", "model"), ("warning", "model") or None.
+        """
+        s = self.settings
+        self.last_s = time_s
+        persisted = self.fast.step(time_s, odds >= s.fast) >= s.fast_s
+        persisted |= self.slow.step(time_s, odds >= s.slow) >= s.slow_s
+        raised = self.warn.step(time_s, odds >= s.warn) >= s.slow_s
+        calm = self.calm.step(time_s, odds < s.leave and rule is None)
+        if not self.alarmed and (persisted or rule is not None):
+            self.alarmed = self.warned = True
+            return "alarm", "model" if persisted else str(rule)
+        if self.alarmed and calm >= s.clear_s:
+            self.alarmed = self.warned = False
+            return "clear", "model"
+        if not self.warned and raised:
+            self.warned = True
+            return "warning", "model"
+        if not self.alarmed and calm >= s.clear_s:
+            self.warned = False
+        return None

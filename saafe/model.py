@@ -1,0 +1,126 @@
+"""The transformer that turns windows of raw readings into risk. Layer 3.
+
+Legend: B batch, T steps (60), S sensors, C channels (6), P steps in a token, N tokens, D width.
+Each sensor is scored alone. Normalisation lives here, so that an exported file takes raw
+readings and cannot disagree with training.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from saafe.recipes import Recipe
+from saafe.sensors import CHANNELS, CO, CO2, FIRE, HUMIDITY, LABELS, PM25, SOUND, TEMPERATURE
+from saafe.windows import STEPS
+
+FEATURES = 3 * len(CHANNELS)  # level, departure from the window's lower quartile, mask
+
+
+def features(windows: Tensor) -> Tensor:
+    """Levels, departures and masks of raw windows.
+
+    Args:
+        windows: NaN where missing. (B, T, C)
+
+    Returns:
+        (B, T, 3 C), zero where missing.
+    """
+    known = ~torch.isnan(windows)
+    level = levels(torch.where(known, windows, 20.0))
+    base = lower_quartile(level, known)
+    departure = level - base
+    # a fire moves temperature by 1 to 500 K: keep both ends in view
+    heat = departure[..., TEMPERATURE : TEMPERATURE + 1] * 5.0
+    departure = torch.cat([torch.asinh(heat), departure[..., TEMPERATURE + 1 :]], dim=-1)
+    mask = known.to(windows.dtype)
+    return torch.cat([level * mask, departure * mask, mask], dim=-1)
+
+
+def levels(readings: Tensor) -> Tensor:
+    """Channels on scales of order one: linear for temperature, logarithmic for gases. (..., C)"""
+    out = [torch.empty(0)] * len(CHANNELS)
+    out[TEMPERATURE] = (readings[..., TEMPERATURE] - 22.0) / 5.0
+    out[PM25] = torch.log1p(readings[..., PM25].clamp(min=0.0) / 10.0) - 1.0
+    out[CO2] = 2.0 * torch.log(readings[..., CO2].clamp(min=100.0) / 600.0)
+    out[SOUND] = (readings[..., SOUND] - 45.0) / 15.0
+    out[CO] = torch.log1p(readings[..., CO].clamp(min=0.0) / 3.0)
+    out[HUMIDITY] = (readings[..., HUMIDITY] - 50.0) / 20.0
+    return torch.stack(out, dim=-1)
+
+
+def lower_quartile(values: Tensor, known: Tensor) -> Tensor:
+    """The lower quartile over the known steps, by rank; 0 where none is known. (B, 1, C)"""
+    ordered = torch.where(known, values, 1e4).sort(dim=1).values
+    count = known.sum(dim=1, keepdim=True)
+    rank = ((count - 1) // 4).clamp(min=0)
+    quartile = ordered.gather(1, rank)
+    return torch.where(count > 0, quartile, 0.0)
+
+
+class Block(nn.Module):
+    """One pre-norm transformer layer."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        """Make the layer."""
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.project = nn.Linear(width, width)
+        self.widen = nn.Linear(width, 4 * width)
+        self.narrow = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend, then transform. (B, N, D) to (B, N, D)"""
+        B, N, D = x.shape
+        qkv = self.qkv(self.norm_attention(x)).view(B, N, 3, self.heads, D // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        attended = F.scaled_dot_product_attention(q, k, v)
+        attended = self.project(attended.transpose(1, 2).reshape(B, N, D))
+        x = x + F.dropout(attended, self.dropout, self.training)
+        hidden = self.narrow(F.gelu(self.widen(self.norm_mlp(x))))
+        return x + F.dropout(hidden, self.dropout, self.training)
+
+
+class FireTransformer(nn.Module):
+    """A small encoder over tokens of several steps each, one sensor at a time."""
+
+    risk_scale: Tensor
+    risk_shift: Tensor
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Make the model of a recipe, with fresh weights from the global generator."""
+        super().__init__()
+        self.patch = recipe.patch
+        tokens = STEPS // recipe.patch
+        self.embed = nn.Linear(FEATURES * recipe.patch, recipe.width)
+        self.position = nn.Parameter(0.02 * torch.randn(tokens, recipe.width))
+        self.blocks = nn.ModuleList(
+            Block(recipe.width, recipe.heads, recipe.dropout) for _ in range(recipe.layers)
+        )
+        self.norm = nn.LayerNorm(recipe.width)
+        self.head = nn.Linear(recipe.width, len(LABELS))
+        self.register_buffer("risk_scale", torch.ones(()))
+        self.register_buffer("risk_shift", torch.zeros(()))
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Class logits of each window's worst sensor.
+
+        Args:
+            windows: raw readings, NaN where missing. (B, T, S, C)
+
+        Returns:
+            Logits of normal, nuisance and fire. (B, S, class)
+        """
+        B, T, S, C = windows.shape
+        alone = windows.transpose(1, 2).reshape(B * S, T, C)
+        x = features(alone).view(B * S, T // self.patch, self.patch * FEATURES)
+        x = self.embed(x) + self.position
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x.mean(dim=1))).view(B, S, len(LABELS))
+
+    def risk_logit(self, logits: Tensor) -> Tensor:
+        """Calibrated log-odds of fire. (..., class) to (...)"""
+        others = torch.logsumexp(logits[..., :FIRE], dim=-1)
+        return self.risk_scale * (logits[..., FIRE] - others) + self.risk_shift

@@ -1,0 +1,186 @@
+"""Tiers: named training recipes. Layer 1; imports without torch."""
+
+import difflib
+from dataclasses import asdict, dataclass, fields, replace
+
+from saafe.errors import InputError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how a detector is trained.
+
+    Attributes:
+        tier: name of the recipe that this one starts from.
+        width: of the transformer.
+        layers: of the transformer.
+        heads: of its attention.
+        patch: window steps in one token; 60 steps in all.
+        dropout: share of activations dropped while training.
+        windows: training windows an epoch.
+        fresh: new windows every epoch, else one fixed set.
+        epochs: at most.
+        batch: windows an optimizer step.
+        accumulate: parts that a batch is computed in.
+        learning_rate: peak of the one-cycle schedule.
+        warmup: share of the steps until the peak.
+        beta1, beta2: of AdamW.
+        weight_decay: of AdamW.
+        label_smoothing: of the cross entropy.
+        patience: epochs without a better held-out loss before stopping early.
+        precision: "auto", "fp32", "bf16" or "fp16"; auto is bf16 on GPUs that have it, else fp16
+            with loss scaling there, and fp32 on CPUs, where bf16 brought nothing.
+        device: "auto", "cpu", "cuda" or "mps".
+        streams: simulated scenarios behind an epoch's windows.
+        held_out: scenarios of the validation set.
+        seed: of everything random.
+    """
+
+    tier: str
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    patch: int = 10
+    dropout: float = 0.0
+    windows: int = 6_000
+    fresh: bool = True
+    epochs: int = 25
+    batch: int = 128
+    accumulate: int = 1
+    learning_rate: float = 1e-3
+    warmup: float = 0.2
+    beta1: float = 0.9
+    beta2: float = 0.95
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.0
+    patience: int = 6
+    precision: str = "auto"
+    device: str = "auto"
+    streams: int = 256
+    held_out: int = 512
+    seed: int = 0
+
+
+TIERS = {
+    "ultra-fast": Recipe("ultra-fast"),
+    "standard": Recipe(
+        "standard",
+        width=256,
+        layers=6,
+        heads=8,
+        windows=20_000,
+        epochs=100,
+        batch=32,
+        learning_rate=3e-4,
+        dropout=0.1,
+        patience=10,
+        streams=768,
+        held_out=1024,
+    ),
+}
+TIERS["local"] = replace(TIERS["standard"], tier="local")
+
+_CHOICES = {
+    "precision": ("auto", "fp32", "bf16", "fp16"),
+    "device": ("auto", "cpu", "cuda", "mps"),
+}
+# lowest and highest value that makes sense
+_LIMITS = {
+    "width": (8, 4096), "layers": (1, 48), "heads": (1, 64), "patch": (1, 60),
+    "dropout": (0.0, 0.9), "windows": (64, 10**9), "epochs": (1, 10_000), "batch": (1, 10**6),
+    "accumulate": (1, 1024), "learning_rate": (1e-7, 1.0), "warmup": (0.0, 0.9),
+    "beta1": (0.0, 0.9999), "beta2": (0.0, 0.99999), "weight_decay": (0.0, 10.0),
+    "label_smoothing": (0.0, 0.5), "patience": (1, 10_000), "streams": (8, 10**7),
+    "held_out": (32, 10**6), "seed": (0, 2**31 - 1),
+}  # fmt: skip
+
+
+def find_tier(name: str) -> Recipe:
+    """The recipe of a tier.
+
+    Raises:
+        InputError: no tier has this name.
+    """
+    if name not in TIERS:
+        near = difflib.get_close_matches(name, TIERS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"tier {name!r} is unknown; choose from {', '.join(TIERS)}{hint}")
+    return TIERS[name]
+
+
+def changed(recipe: Recipe, changes: tuple[str, ...]) -> Recipe:
+    """The recipe with `field=value` changes, checked.
+
+    Raises:
+        InputError: a change has no such field, type or range.
+    """
+    types = {f.name: f.type for f in fields(Recipe)}
+    values: dict[str, object] = {}
+    for change in changes:
+        name, separator, text = change.partition("=")
+        if not separator or name not in types or name == "tier":
+            names = [n for n in types if n != "tier"]
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"fields: {', '.join(names)}"
+            raise InputError(f"--set {change}: expected field=value; {hint}")
+        values[name] = _parse(name, types[name], text)
+    return check(replace(recipe, **values))  # type: ignore[arg-type]
+
+
+def _parse(name: str, kind: object, text: str) -> object:
+    """Read one value of a field."""
+    kind = getattr(kind, "__name__", kind)
+    try:
+        if kind == "bool":
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        return {"int": int, "float": float, "str": str}[str(kind)](text)
+    except (KeyError, ValueError):
+        raise InputError(f"--set {name}={text}: expected {kind}, got {text!r}") from None
+
+
+def check(recipe: Recipe) -> Recipe:
+    """The recipe itself, if its values make sense together.
+
+    Raises:
+        InputError: a value is out of range or does not fit another.
+    """
+    for name, (low, high) in _LIMITS.items():
+        value = getattr(recipe, name)
+        if not low <= value <= high:  # NaN fails too
+            raise InputError(f"{name} = {value}: allowed is {low} to {high}")
+    for name, choices in _CHOICES.items():
+        if getattr(recipe, name) not in choices:
+            raise InputError(
+                f"{name} = {getattr(recipe, name)!r}: choose from {', '.join(choices)}"
+            )
+    if recipe.width % recipe.heads:
+        raise InputError(f"width = {recipe.width} must be a multiple of heads = {recipe.heads}")
+    if 60 % recipe.patch:
+        raise InputError(f"patch = {recipe.patch} must divide the window's 60 steps")
+    if recipe.batch % recipe.accumulate:
+        raise InputError(
+            f"batch = {recipe.batch} must be a multiple of accumulate = {recipe.accumulate}"
+        )
+    if recipe.windows < recipe.batch:
+        raise InputError(f"windows = {recipe.windows} must be at least batch = {recipe.batch}")
+    return recipe
+
+
+def to_dict(recipe: Recipe) -> dict[str, object]:
+    """The recipe as plain values, for recipe.json."""
+    return asdict(recipe)
+
+
+def from_dict(values: dict[str, object]) -> Recipe:
+    """The recipe that `to_dict` wrote.
+
+    Raises:
+        InputError: fields are missing or unknown.
+    """
+    known = {f.name for f in fields(Recipe)}
+    if unknown := sorted(set(values) - known):
+        raise InputError(f"recipe has unknown fields: {', '.join(unknown)}")
+    try:
+        return check(Recipe(**values))  # type: ignore[arg-type]
+    except TypeError as error:
+        raise InputError(f"recipe cannot be read: {error}") from None

@@ -1,0 +1,87 @@
+"""From readings to what the model sees: a grid of 10 s bins, and windows of means. Layer 2.
+
+Indexing and means only; logarithms, quantiles and masks belong to the model. `cut` is numpy,
+for the detector, which runs without torch; `simulation.gather` is its twin on tensors.
+"""
+
+import numpy as np
+
+BIN_S = 10.0
+HOLD_S = 90.0  # an empty bin shows the last reading for so long
+# (how many, bins in each), oldest first: 20 means of 5 min, 20 of 1 min, 20 of 10 s
+SEGMENTS = ((20, 30), (20, 6), (20, 1))
+STEPS = sum(count for count, _ in SEGMENTS)  # 60
+SPAN = sum(count * width for count, width in SEGMENTS)  # 740 bins, 7,400 s
+
+
+def bin_of(times_s: np.ndarray) -> np.ndarray:
+    """Index of the bin that holds each time; bin k covers (10 (k-1), 10 k] s. int64 (time,)"""
+    return np.ceil(np.asarray(times_s, dtype=np.float64) / BIN_S - 1e-9).astype(np.int64)
+
+
+def to_grid(times_s: np.ndarray, readings: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Put one sensor's readings on the 10 s grid.
+
+    Args:
+        times_s: strictly increasing. [s] (time,)
+        readings: NaN where missing. (time, channel)
+
+    Returns:
+        grid: float32 (bin, channel): the mean of a bin's readings, else the last reading held
+            for at most 90 s, else NaN.
+        fresh: bool (bin,): whether the bin has a reading of its own.
+        first: index of the first bin.
+    """
+    bins = bin_of(times_s)
+    first = int(bins[0])
+    index = bins - first
+    count = int(index[-1]) + 1
+    valid = ~np.isnan(readings)
+    sums = np.zeros((count, readings.shape[1]))
+    counts = np.zeros_like(sums)
+    np.add.at(sums, index, np.where(valid, readings, 0.0))
+    np.add.at(counts, index, valid)
+    with np.errstate(invalid="ignore"):
+        grid = (sums / counts).astype(np.float32)  # 0/0 is NaN: nothing was read
+    fresh = counts.any(axis=1)
+    return hold(grid), fresh, first
+
+
+def hold(grid: np.ndarray) -> np.ndarray:
+    """Fill each empty bin with the channel's last reading, for at most 90 s. (bin, channel)"""
+    limit = int(HOLD_S / BIN_S)
+    rows = np.arange(len(grid))[:, None]
+    last = np.maximum.accumulate(np.where(np.isnan(grid), -1, rows), axis=0)
+    held = np.take_along_axis(grid, np.maximum(last, 0), axis=0)
+    return np.where((last >= 0) & (rows - last <= limit), held, np.float32(np.nan))
+
+
+def cut(grid: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Windows that end with given bins.
+
+    Args:
+        grid: (bin, channel)
+        ends: index of each window's newest bin. int64 (window,)
+
+    Returns:
+        float32 (window, 60, 1, channel); NaN where nothing was known, also before the start.
+    """
+    padded = np.concatenate([np.full((SPAN, grid.shape[1]), np.nan, np.float32), grid])
+    index = np.asarray(ends)[:, None] + 1 + np.arange(SPAN)
+    return means(padded[index])[:, :, None, :]
+
+
+def means(history: np.ndarray) -> np.ndarray:
+    """Average a history of 740 bins into the 60 steps of a window. (..., 60, channel)"""
+    parts, at = [], 0
+    for count, width in SEGMENTS:
+        part = history[..., at : at + count * width, :]
+        at += count * width
+        part = part.reshape(*part.shape[:-2], count, width, part.shape[-1])
+        valid = ~np.isnan(part)
+        number = valid.sum(axis=-2, dtype=np.float32)
+        total = np.where(valid, part, np.float32(0.0)).sum(axis=-2, dtype=np.float32)
+        parts.append(
+            np.where(number > 0, total / np.maximum(number, np.float32(1.0)), np.float32(np.nan))
+        )
+    return np.concatenate(parts, axis=-2)
