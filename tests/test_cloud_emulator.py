@@ -235,6 +235,7 @@ def test_the_aws_command_lists_running_jobs(cloud, slow_stub):
     follow(cloud, stop(cloud, entry), screen=screen(), pace=FAST)
 
 
+@pytest.mark.slow
 def test_a_folder_is_served_by_one_process_and_found_again(tmp_path):
     state = tmp_path / "state"
     try:

@@ -26,8 +26,10 @@ def fetch(aws: Aws, *, bucket: str, key: str, run: Path) -> str | None:
     Raises:
         InputError: it is corrupt, dangerous or too large, or the disk is full; nothing is left.
     """
-    partial = run.parent / f".{run.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)  # of a launcher that was killed
+    for left in run.parent.glob(f".{run.name}.*.partial"):
+        if not _is_alive(int(left.name.split(".")[-2])):  # of a launcher that was killed
+            shutil.rmtree(left, ignore_errors=True)
+    partial = run.parent / f".{run.name}.{os.getpid()}.partial"
     try:
         partial.mkdir(parents=True)
         archive = partial / "model.tar.gz"
@@ -129,12 +131,25 @@ def _refuse_odd_members(members: list[tarfile.TarInfo]) -> None:
 
 def _place(unpacked: Path, run: Path) -> None:
     """Move the run into place; one that was fetched before, and is the same, stays."""
-    if not run.exists():
+    try:
         os.replace(unpacked, run)
         return
+    except OSError:
+        if not run.exists():
+            raise
     ours, theirs = run / "manifest.json", unpacked / "manifest.json"
     if not (ours.exists() and ours.read_bytes() == theirs.read_bytes()):
         raise InputError(f"{run} exists and is another run: move it away, and watch the job again")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _corrupt(reason: str) -> InputError:

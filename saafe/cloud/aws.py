@@ -43,6 +43,7 @@ CREDENTIALS = frozenset(
         "IncompleteSignature",
         "RequestExpired",
         "InvalidToken",
+        "400",  # an S3 HEAD with expired credentials says so, and no more
     ]
 )
 CLOCK = frozenset({"RequestTimeTooSkewed", "InvalidSignatureException"})
@@ -186,7 +187,7 @@ class Aws:
         if code in RETRYABLE:
             tries = len(self.waits_s) + 1
             line = f"AWS answered {code} to {operation} in {tries} tries: wait, and run this again"
-        elif code in CREDENTIALS:
+        elif code in CREDENTIALS or (code in CLOCK and "does not match" in message):
             line = (
                 f"AWS does not accept these credentials ({code}): renew them (aws sso login, or"
                 " aws configure), and run this again"

@@ -69,7 +69,10 @@ def install(code: Path, tail: deque[str]) -> None:
         print(f"installing {' '.join(missing)}", flush=True)
         quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
         command = [sys.executable, "-m", "pip", "install", *quiet, *missing]
-        done = subprocess.run(command, text=True, stderr=subprocess.PIPE, check=False)
+        environment = {**os.environ, "PIP_BREAK_SYSTEM_PACKAGES": "1"}  # the container is ours
+        done = subprocess.run(
+            command, env=environment, text=True, stderr=subprocess.PIPE, check=False
+        )
         if done.returncode:
             tail.extend(done.stderr.splitlines()[-5:])
             print(done.stderr, file=sys.stderr, flush=True)
@@ -138,6 +141,15 @@ class Stop:
             self.child.terminate()
 
 
+def variables(base: Path) -> dict[str, str]:
+    """Environment of the training: where the code is, and over which interface ranks meet."""
+    path = base / "input" / "config" / "resourceconfig.json"
+    interface = json.loads(path.read_text()).get("network_interface_name", "")
+    names = ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME") if interface else ()
+    found = {"PYTHONPATH": str(base / "code"), "PYTHONUNBUFFERED": "1"}
+    return {**found, **{name: str(interface) for name in names}}
+
+
 def train(words: list[str], base: Path, run: Path, tail: "deque[str]", stop: Stop) -> int:
     """Run `saafe train` to its end or to SIGTERM, on from its checkpoint; returns the exit code."""
     checkpoint = run / "checkpoint"
@@ -148,7 +160,7 @@ def train(words: list[str], base: Path, run: Path, tail: "deque[str]", stop: Sto
     place = ["--out", str(run.parent), "--name", run.name]
     child = subprocess.Popen(
         [*launcher(base, run.name), *saafe, *place, *(["--resume"] if has_checkpoint else [])],
-        env={**os.environ, "PYTHONPATH": str(base / "code"), "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, **variables(base)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

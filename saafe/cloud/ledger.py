@@ -6,9 +6,16 @@ No account id, bucket, role or key is kept: they follow from the credentials of 
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows: two launchers at the same instant are the user's affair
+    fcntl = None
 
 from saafe.errors import InputError
 
@@ -43,6 +50,15 @@ class Ledger:
                 f"cannot write {path} ({error.strerror}): free some space, and run this again"
             ) from error
         return entry
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the ledger for this process; the system lets go when it dies."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as file:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def entries(self) -> list[dict[str, Any]]:
         """All jobs, oldest first; unreadable files are skipped."""

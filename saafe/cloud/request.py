@@ -17,7 +17,7 @@ INSTANCES = {
     "standard": ("ml.g5.2xlarge", "ml.g6.2xlarge", "ml.g4dn.2xlarge"),
 }
 MOST_INSTANCE_TYPES = 5
-VOLUME_GB = 30  # types without local disks: the image's layers and the run fit thrice
+VOLUME_GB = 30  # image, code and run fit; types with local disks ignore it, and do not charge
 WAIT_FOR_SPOT_S = 3600
 
 IMAGE_TAG = {
@@ -162,7 +162,7 @@ def build_request(
         "CheckpointConfig": {"S3Uri": place.uri("checkpoints", base)},
         "ResourceConfig": _resources(plan, rows),
         "StoppingCondition": stopping,
-        "EnableManagedSpotTraining": plan.spot,
+        **({"EnableManagedSpotTraining": True} if plan.spot else {}),
         "EnableNetworkIsolation": False,  # pip must reach the package index
         "HyperParameters": {"tier": plan.tier, "launch": base, "request": entry["fingerprint"]},
         "Environment": environment,
@@ -178,9 +178,7 @@ def plan_of(entry: dict[str, Any]) -> Plan:
 
 
 def _resources(plan: Plan, rows: list[Instance]) -> dict[str, Any]:
-    resources: dict[str, Any] = {}
-    if any(not row.local_nvme for row in rows):  # types with local disks ignore it
-        resources["VolumeSizeInGB"] = VOLUME_GB
+    resources: dict[str, Any] = {"VolumeSizeInGB": VOLUME_GB}
     if len(rows) > 1:
         preferences = [{"InstanceType": row.name, "InstanceCount": plan.instances} for row in rows]
         return {**resources, "InstancePreferences": preferences}

@@ -4,8 +4,10 @@ The ledger entry is written before the job is created, and the job's name is uni
 launcher that dies at any point can be run again, and finds the one job it made.
 """
 
+import hashlib
 import re
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -83,11 +85,12 @@ def launch(
     expected = estimate(fitted, cloud.prices, cloud.ledger.entries(), max_cost_usd)
     if not confirm(expected):
         raise InputError("not launched, nothing was sent")
-    entry = {
+    planned = {
         "job": job,
         "created": datetime.now(UTC).isoformat(timespec="microseconds"),
         "on": cloud.on,
         "region": cloud.aws.region,
+        "account_mark": account_mark(cloud.aws),
         "rehearsal": cloud.on != "sagemaker" or cloud.aws.is_elsewhere,
         "tier": plan.tier,
         "plan": asdict(fitted),
@@ -101,11 +104,32 @@ def launch(
         "status": NOT_CREATED,
         "settled": False,
     }
-    return ensure(cloud, cloud.ledger.write(entry), package)
+    with cloud.ledger.locked():  # of two launchers at once, the second finds the first's entry
+        entry = _known(cloud, fingerprint, name) or cloud.ledger.write(planned)
+    return ensure(cloud, entry, package)
+
+
+def account_mark(aws: Aws) -> str:
+    """Enough of the account's hash to notice another account, too little to find it out."""
+    return hashlib.sha256(f"saafe {aws.account}".encode()).hexdigest()[:6]
+
+
+def require_account(cloud: Cloud, entry: dict[str, Any]) -> None:
+    """Refuse to look for a job in another account: it would be launched and paid again.
+
+    Raises:
+        InputError: the credentials are of another account.
+    """
+    if entry["account_mark"] != account_mark(cloud.aws):
+        raise InputError(
+            f"{entry['job']} was launched from another account than these credentials are of:"
+            " choose that one (AWS_PROFILE), and run this again"
+        )
 
 
 def ensure(cloud: Cloud, entry: dict[str, Any], package: Package | None = None) -> dict[str, Any]:
     """Create the entry's current attempt unless it exists; safe to run any number of times."""
+    require_account(cloud, entry)
     place = place_of(cloud.aws)
     job = describe(cloud.aws, entry["attempts"][-1])
     if job is None:
@@ -259,7 +283,7 @@ def _create(cloud: Cloud, entry: dict[str, Any], place: Place) -> None:
         rows = [cloud.prices.instance(name) for name in tried]
         request = build_request(entry, place, rows, entry["attempts"][-1])
         try:
-            cloud.aws.call("sagemaker", "create_training_job", **request)
+            _create_once(cloud, request)
             return
         except AwsError as error:
             if error.code == "ResourceInUse":  # an earlier try got through, or somebody else's
@@ -275,6 +299,18 @@ def _create(cloud: Cloud, entry: dict[str, Any], place: Place) -> None:
             if not names:
                 raise
             cloud.note(f"quota for {refused} is used up, trying {names[0]}")
+
+
+def _create_once(cloud: Cloud, request: dict[str, Any]) -> None:
+    """CreateTrainingJob, again while a role that was just made has not reached SageMaker."""
+    for wait_s in (*cloud.aws.waits_s, None):
+        try:
+            cloud.aws.call("sagemaker", "create_training_job", **request)
+            return
+        except AwsError as error:
+            if wait_s is None or "assume" not in str(error):
+                raise
+        time.sleep(wait_s)
 
 
 def _is_ours(job: dict[str, Any], entry: dict[str, Any]) -> bool:

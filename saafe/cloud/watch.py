@@ -15,11 +15,13 @@ from saafe.cloud.estimate import STOP_GRACE_S
 from saafe.cloud.ledger import ENDED
 from saafe.cloud.request import METRICS, TIME_LEFT
 from saafe.cloud.sagemaker import (
+    NOT_CREATED,
     Cloud,
     describe,
     ensure,
     may_try_next,
     record,
+    require_account,
     stop,
     try_next,
 )
@@ -182,9 +184,9 @@ def follow(
 
 def settle(cloud: Cloud, entry: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
     """Fetch an ended job's artefact into its run folder and close its entry."""
-    if entry.get("settled"):
-        return entry
     place, run = place_of(cloud.aws), cloud.ledger.runs / entry["job"]
+    if entry.get("settled") and (entry.get("run") is None or run.exists()):
+        return entry
     uri = job.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")
     key = uri.removeprefix(f"s3://{place.bucket}/")
     if uri and key == uri:
@@ -231,8 +233,9 @@ def keep_metrics(cloud: Cloud, entry: dict[str, Any], metrics: dict[str, float])
 
 def _look(cloud: Cloud, entry: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The job as it stands; one that was planned but never created is created now."""
+    require_account(cloud, entry)
     job = describe(cloud.aws, entry["attempts"][-1])
-    if job is None:
+    if job is None and entry["status"] == NOT_CREATED:  # its launcher died before
         entry = ensure(cloud, entry)
         job = describe(cloud.aws, entry["attempts"][-1])
     if job is None:
