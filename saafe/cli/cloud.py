@@ -283,11 +283,14 @@ def prices_command(action: str, tier: str, region: str | None, out: Path, as_jso
     Example: saafe prices --tier standard
     """
     if action == "refresh":
-        prices, changed = refresh(connect(region))
+        aws = connect(region)
+        prices, changed = refresh(aws)
         for name, (old, new) in sorted(changed.items()):
             say(f"{name}: ${old:g} -> ${new:g} an hour")
-        say(f"{len(prices.instances)} prices of {prices.region} kept, {len(changed)} changed")
-    prices = load_prices(region or "us-east-1")
+        kept = "looked at, not kept (a rehearsal)" if aws.is_elsewhere else "kept"
+        say(f"{len(prices.instances)} prices of {prices.region} {kept}, {len(changed)} changed")
+    else:
+        prices = load_prices(region or "us-east-1")
     rows = offers(Plan(tier), prices, Ledger(out).entries())
     if as_json:
         kept = {"region": prices.region, "as_of": prices.as_of, "tier": tier}

@@ -85,7 +85,10 @@ def load_prices(region: str = SHIPPED_REGION, folder: Path | None = None) -> Pri
 
 
 def refresh(aws: Aws, folder: Path | None = None) -> tuple[Prices, dict[str, tuple[float, float]]]:
-    """Ask the Price List API, keep the table, and return it with what changed (old, new)."""
+    """Ask the Price List API, keep the table, and return it with what changed (old, new).
+
+    A rehearsal's prices are no prices: from another endpoint they are kept in a named folder only.
+    """
     table = {**_shipped(), "region": aws.region}
     table["as_of"] = datetime.now(UTC).date().isoformat()
     table["note"] = "AWS Price List API, pricing.get_products"
@@ -93,12 +96,8 @@ def refresh(aws: Aws, folder: Path | None = None) -> tuple[Prices, dict[str, tup
     table["instances"] = {row["name"]: _row(row, known) for row in _training_rows(aws)}
     if not table["instances"]:
         raise InputError(f"the Price List API knows no training prices in {aws.region}: check it")
-    folder = folder or prices_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"prices_{aws.region}.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(table, indent=1))
-    os.replace(partial, path)
+    if folder is not None or not aws.is_elsewhere:
+        _keep(table, folder or prices_folder())
     prices = _parse(table)
     pairs = {
         name: (known[name]["usd_per_hour"], row.usd_per_hour)
@@ -106,6 +105,14 @@ def refresh(aws: Aws, folder: Path | None = None) -> tuple[Prices, dict[str, tup
         if name in known
     }
     return prices, {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _keep(table: dict[str, Any], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"prices_{table['region']}.json"
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(table, indent=1))
+    os.replace(partial, path)
 
 
 def _training_rows(aws: Aws) -> Iterator[dict[str, Any]]:

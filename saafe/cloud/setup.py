@@ -56,10 +56,7 @@ def role_policy(place: Place) -> dict[str, Any]:
     return _policy(
         _allow(["s3:GetObject"], f"{bucket}/saafe/*"),
         _allow(["s3:PutObject"], f"{bucket}/saafe/jobs/*", f"{bucket}/saafe/checkpoints/*"),
-        {
-            **_allow(["s3:ListBucket"], bucket),
-            "Condition": {"StringLike": {"s3:prefix": ["saafe/*"]}},
-        },
+        _allow(["s3:ListBucket"], bucket),
         _allow(
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams"], f"{logs}*"
         ),

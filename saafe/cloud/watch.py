@@ -45,23 +45,25 @@ class Screen:
     """Progress for people: one live line on a terminal, plain lines elsewhere."""
 
     stream: TextIO = field(default_factory=lambda: sys.stderr)
+    every_s: float = 30.0
     _shown: str = ""
+    _phase: str = ""
+    _printed: float = 0.0
 
     def note(self, line: str) -> None:
         """Print a line above the live one."""
         self._clear()
         print(line, file=self.stream, flush=True)
 
-    def live(self, line: str) -> None:
-        """Replace the live line; where there is no terminal, print it when it changes."""
-        if line == self._shown:
-            return
+    def live(self, line: str, phase: str = "") -> None:
+        """Replace the live line; where there is no terminal, print it now and then."""
         if self.stream.isatty():
             self._clear()
             print(f"\r{line}", end="", file=self.stream, flush=True)
-        else:
+            self._shown = line
+        elif phase != self._phase or time.monotonic() - self._printed > self.every_s:
             print(line, file=self.stream, flush=True)
-        self._shown = line
+            self._phase, self._printed = phase, time.monotonic()
 
     def _clear(self) -> None:
         if self._shown and self.stream.isatty():
@@ -166,7 +168,7 @@ def follow(
             _bear(error, entry, screen, silent_s=time.monotonic() - heard, pace=pace)
             time.sleep(pace.poll_s)
             continue
-        screen.live(status_line(entry, job, metrics))
+        screen.live(status_line(entry, job, metrics), phase=entry["secondary"])
         entry = keep_metrics(cloud, entry, metrics)
         if may_try_next(entry):
             entry = try_next(cloud, entry)
