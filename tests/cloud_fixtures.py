@@ -1,4 +1,4 @@
-"""Fixtures of the cloud tests: one emulator a module, and clients that do not wait long."""
+"""Fixtures of the cloud tests: one emulator a process, and clients that do not wait long."""
 
 import pytest
 from cloud_stub import write_stub
@@ -8,7 +8,7 @@ from saafe.cloud.ledger import Ledger
 from saafe.cloud.sagemaker import Cloud
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def emulator(tmp_path_factory):
     emulator = Emulator(tmp_path_factory.mktemp("emulator")).start()
     emulator.world.pace_s, emulator.world.grace_s = 0.02, 2.0

@@ -301,5 +301,5 @@ def test_the_ledger_finds_jobs_by_the_start_of_their_name(tmp_path):
         ledger.find("saafe-a")
     with pytest.raises(InputError, match="no job nobody"):
         ledger.find("nobody")
-    with pytest.raises(InputError, match="1 to 63"):
+    with pytest.raises(InputError, match="1 to 60"):
         ledger.write({"job": "../x", "created": "", "fingerprint": ""})

@@ -149,7 +149,7 @@ def _ask(question: str) -> bool:
 
 def _watch(cloud: Cloud, entry: dict[str, Any], as_json: bool) -> None:
     """Follow a job, verify what it left, and print the bill."""
-    pace = Pace(poll_s=0.3 if cloud.on == "emulator" else 5.0)
+    pace = Pace(poll_s=0.3 if cloud.aws.is_elsewhere else 5.0)
     try:
         entry = follow(cloud, entry, screen=Screen(), pace=pace)
     except KeyboardInterrupt:

@@ -101,11 +101,18 @@ class Ledger:
         return next((entry for entry in reversed(same) if not entry.get("settled")), None)
 
     def _path(self, job: str) -> Path:
-        if not re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", job):
-            raise InputError(
-                f"job name {job!r}: SageMaker allows 1 to 63 letters, digits and inner hyphens"
-            )
-        return self.folder / f"{job}.json"
+        return self.folder / f"{check_name(job)}.json"
+
+
+def check_name(job: str) -> str:
+    """The name itself, if a job may have it.
+
+    Raises:
+        InputError: SageMaker does not take it, or it leaves no room for later attempts.
+    """
+    if not re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,59}", job):
+        raise InputError(f"job name {job!r}: allowed are 1 to 60 letters, digits, inner hyphens")
+    return job
 
 
 def _read(path: Path) -> dict[str, Any] | None:

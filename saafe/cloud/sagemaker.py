@@ -16,7 +16,7 @@ from typing import Any
 
 from saafe.cloud.aws import Aws, AwsError
 from saafe.cloud.estimate import bill, estimate
-from saafe.cloud.ledger import ENDED, Ledger
+from saafe.cloud.ledger import ENDED, Ledger, check_name
 from saafe.cloud.package import Package, pack
 from saafe.cloud.preflight import check
 from saafe.cloud.prices import Prices, load_prices
@@ -25,7 +25,6 @@ from saafe.cloud.setup import place_of
 from saafe.errors import InputError
 from saafe.recipes import changed, find_tier
 
-LONGEST_NAME = 60  # later attempts add "-2" and so on to the 63 that SageMaker allows
 NOT_CREATED = "Planned"
 
 
@@ -79,8 +78,6 @@ def launch(
         cloud.note(f"{entry['job']} was launched before: going on with it, nothing is paid twice")
         return entry if entry.get("settled") else ensure(cloud, entry, package)
     job = name or _new_name(plan.tier)
-    if len(job) > LONGEST_NAME:
-        raise InputError(f"--name {job}: at most {LONGEST_NAME} characters")
     _, fitted = check(cloud.aws, plan, cloud.prices, cloud.note)
     expected = estimate(fitted, cloud.prices, cloud.ledger.entries(), max_cost_usd)
     if not confirm(expected):
@@ -261,6 +258,7 @@ def _known(cloud: Cloud, fingerprint: str, name: str | None) -> dict[str, Any] |
     """The entry that a launch should go on with, if there is one."""
     if name is None:
         return cloud.ledger.unfinished(fingerprint)
+    check_name(name)
     entry = next((entry for entry in cloud.ledger.entries() if entry["job"] == name), None)
     if entry is not None:
         if entry["fingerprint"] != fingerprint:

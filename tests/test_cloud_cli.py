@@ -1,0 +1,248 @@
+"""The commands as a user types them, against the emulator, with a stub as the training."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("boto3")
+pytest.importorskip("moto")
+
+from cloud_stub import until
+
+from saafe.cli import saafe
+from saafe.cloud import endpoint
+from saafe.errors import InputError
+
+pytest_plugins = ["cloud_fixtures"]
+
+ROOT = Path(__file__).parent.parent
+TRAIN = """
+import json, os, signal, sys, time
+from pathlib import Path
+import click
+import numpy
+from safetensors.numpy import save_file
+
+@click.command("train")
+@click.argument("tier")
+@click.option("--set", "settings", multiple=True)
+@click.option("--seed", type=int, default=0)
+@click.option("--out", type=Path, default="runs")
+@click.option("--name", default="here")
+@click.option("--resume", is_flag=True)
+@click.option("--json", "as_json", is_flag=True)
+def train(tier, settings, seed, out, name, resume, as_json):
+    run, checkpoint = out / name, out / name / "checkpoint" / "state"
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    epochs = int(dict(text.split("=") for text in settings).get("epochs", 3))
+    for epoch in range(1, epochs + 1):
+        checkpoint.write_text(str(epoch))
+        line = f"epoch {epoch}/{epochs} step {epoch}/{epochs} loss {1 / epoch:.4f} accuracy 0.9"
+        print(f"{line} samples/s 1000 left 00:01", file=sys.stderr, flush=True)
+        time.sleep(0.1)
+    save_file({"w": numpy.full(3, seed, dtype="float32")}, run / "model.safetensors")
+    (run / "exam.json").write_text(json.dumps({"gate": {"passed": True, "lines": []}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """The package with a quick training in the place of the real one."""
+    folder = tmp_path_factory.mktemp("package")
+    skipped = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "saafe", folder / "saafe", ignore=skipped)
+    (folder / "saafe" / "cli" / "train.py").write_text(TRAIN)
+    return folder
+
+
+@pytest.fixture
+def shell(package, cloud, tmp_path):
+    """Starts `saafe ...` in an empty folder, with the emulator as AWS."""
+
+    def start(*words):
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+        variables = {"PYTHONPATH": str(package), **aws_variables(cloud, tmp_path)}
+        return subprocess.Popen(
+            [sys.executable, "-m", "saafe", *words],
+            cwd=tmp_path,
+            env=kept | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+def aws_variables(cloud, home):
+    """What makes the emulator this user's AWS."""
+    return {
+        "HOME": str(home),
+        "AWS_ENDPOINT_URL": cloud.emulator.url,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "emulator",
+        "AWS_SECRET_ACCESS_KEY": "emulator",
+    }
+
+
+def run(shell, *words, code=0):
+    """What a command prints on stdout and on stderr."""
+    process = shell(*words)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == code, err
+    return out, err
+
+
+CPU = ("--instance", "ml.m5.large", "--on", "sagemaker", "--yes")
+
+
+def test_launch_jobs_watch_and_cost(shell, tmp_path):
+    out, err = run(shell, "launch", "ultra-fast", "--seed", "5", *CPU, "--json")
+    told = json.loads(out)
+    assert told["status"] == "Completed"
+    assert told["verified"] == {"loads": True, "parameters": 3, "gate_passed": True}
+    for word in ("most", "total", "billed", "rehearsal", "premium", "hashes match"):
+        assert word in err
+    job = json.loads(run(shell, "jobs", "--json")[0])[0]
+    dollars = job["billed_seconds"] * job["instances"] * job["usd_per_hour"] / 3600
+    assert (job["status"], job["cost_usd"]) == ("Completed", pytest.approx(dollars))
+    assert (tmp_path / "runs" / job["run"] / "model.safetensors").exists()
+    assert "Completed" in run(shell, "watch", "--latest")[1]
+    assert job["job"] in run(shell, "jobs")[0]
+    cost = json.loads(run(shell, "cost", "--json")[0])
+    assert (cost["billed_usd"], cost["rehearsed_usd"]) == (0, pytest.approx(dollars))
+    assert "Completed" in run(shell, "stop", "--latest")[1]
+
+
+def test_ctrl_c_detaches_and_watch_comes_back(shell, cloud, tmp_path):
+    process = shell("launch", "ultra-fast", "--set", "epochs=40", *CPU)
+    line = ""
+    while "epoch 2/40" not in line:
+        line = process.stderr.readline()
+        assert line, "the launcher ended"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    job = re.search(r"saafe watch (\S+?)`", err).group(1)
+    assert not cloud.emulator.jobs[job].has_ended
+    out, _ = run(shell, "stop", job, "--json")
+    assert json.loads(out)["status"] == "Stopped"
+    assert (tmp_path / "runs" / job / "checkpoint" / "state").exists()
+
+
+@pytest.mark.slow
+def test_detach_and_the_same_launch_again(shell, cloud):
+    words = ("launch", "ultra-fast", "--set", "epochs=15", *CPU)
+    first = json.loads(run(shell, *words, "--detach", "--json")[0])
+    again, err = run(shell, *words, "--json")
+    assert json.loads(again)["job"] == first["job"]
+    assert "nothing is paid twice" in err
+
+
+REFUSED = [
+    (("watch", "--latest"), "no job was launched"),
+    (("watch",), "which job"),
+    (("stop", "nobody"), "no job nobody"),
+    (("launch", "ultra-fast", "--spot"), "--spot is for rented machines"),
+    (("launch", "--on", "sagemaker", "--yes"), "name a tier"),
+    (("launch", "ultrafast", "--on", "sagemaker", "--yes"), "did you mean ultra-fast"),
+    (("launch", "ultra-fast", "--on", "sagemaker", "--set", "width=1", "--yes"), "width"),
+    (("launch", "ultra-fast", "--on", "sagemaker"), "add --yes"),
+    (("launch", "ultra-fast", *CPU, "--max-cost", "0.001"), "five minutes are the least"),
+    (("launch", "ultra-fast", *CPU, "--instance", "ml.p3.2xlarge"), "retired"),
+    (("launch", "ultra-fast", *CPU, "--name", "a.b"), "1 to 60"),
+    (("launch", "ultra-fast", *CPU, "--region", "eu-west-1"), "refresh --region eu-west-1"),
+    (("prices", "--tier", "none"), "choose from"),
+]
+
+
+@pytest.mark.parametrize(("words", "line"), REFUSED, ids=[" ".join(row[0]) for row in REFUSED])
+def test_what_cannot_be_done_is_one_line(cloud, tmp_path, monkeypatch, words, line):
+    monkeypatch.chdir(tmp_path)
+    for name, value in aws_variables(cloud, tmp_path).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError) as raised:
+        saafe.main(list(words), standalone_mode=False)
+    assert line in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_setup_shows_the_policy_first(shell):
+    _, err = run(shell, "launch", "--on", "sagemaker", "--setup", "--yes")
+    assert err.index("sts:AssumeRole") < err.index("s3:PutObject") < err.index("ready")
+    assert "123456789012" not in err
+
+
+def test_prices_are_dated_and_rehearsed_ones_not_kept(shell, tmp_path):
+    told = json.loads(run(shell, "prices", "--tier", "standard", "--json")[0])
+    assert told["as_of"] == "2026-09-27"
+    assert told["cheapest"] in {row["instance"] for row in told["instances"]}
+    assert "not kept" in run(shell, "prices", "refresh")[1]
+    assert not (tmp_path / ".cache").exists()
+
+
+def test_launch_here_is_the_training_itself(shell, tmp_path):
+    _, err = run(shell, "launch", "ultra-fast", "--set", "epochs=2", "--name", "x", "--seed", "1")
+    assert "epoch 2/2" in err
+    assert (tmp_path / "runs" / "x" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    ["launch_fast_training.sh", pytest.param("aws_fast_training.py", marks=pytest.mark.slow)],
+)
+def test_the_original_commands_launch_and_monitor(package, cloud, tmp_path, wrapper):
+    program = tmp_path / "bin" / "saafe"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m saafe "$@"\n')
+    program.chmod(0o755)
+    variables = {
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(package),
+        **aws_variables(cloud, tmp_path),
+    }
+    shutil.copy(ROOT / wrapper, tmp_path)
+    shutil.copy(ROOT / "monitor_training.sh", tmp_path)
+    first = [sys.executable] if wrapper.endswith(".py") else []
+    launched = [*first, f"./{wrapper}", "--instance", "ml.m5.large", "--yes", "--detach"]
+    for words in (launched, ["./monitor_training.sh"]):
+        done = subprocess.run(words, cwd=tmp_path, env=variables, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert "hashes match" in done.stderr
+
+
+@pytest.mark.slow
+def test_on_emulator_starts_one_and_every_command_finds_it(package, tmp_path):
+    variables = {**os.environ, "PYTHONPATH": str(package), "HOME": str(tmp_path)}
+
+    def command(*words):
+        done = subprocess.run(
+            [sys.executable, "-m", "saafe", *words],
+            cwd=tmp_path,
+            env=variables,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    state = tmp_path / "runs" / ".emulator"
+    try:
+        command("launch", "ultra-fast", "--on", "emulator", "--yes")  # two ranks, through torchrun
+        job = json.loads(command("jobs", "--json"))[0]
+        assert (job["status"], job["instance"]) == ("Completed", "ml.g5.12xlarge")
+        until(lambda: endpoint.running(state))
+        command("launch", "standard", "--on", "emulator", "--yes", "--detach")
+        command("stop", "--latest")
+        assert json.loads(command("jobs", "--json"))[1]["status"] in {"Stopped", "Completed"}
+        assert "rehearsed for $0" in command("cost")
+    finally:
+        endpoint.end(state)
