@@ -93,6 +93,21 @@ def aws_variables(cloud, home):
     }
 
 
+@pytest.fixture
+def here(cloud, tmp_path, monkeypatch, capsys):
+    """Runs a command in this process, as the shell would; returns stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in aws_variables(cloud, tmp_path).items():
+        monkeypatch.setenv(name, value)
+
+    def command(*words):
+        capsys.readouterr()
+        saafe.main(list(words), standalone_mode=False)
+        return capsys.readouterr()
+
+    return command
+
+
 def run(shell, *words, code=0):
     """What a command prints on stdout and on stderr."""
     process = shell(*words)
@@ -104,22 +119,22 @@ def run(shell, *words, code=0):
 CPU = ("--instance", "ml.m5.large", "--on", "sagemaker", "--yes")
 
 
-def test_launch_jobs_watch_and_cost(shell, tmp_path):
+def test_launch_jobs_watch_and_cost(shell, here, tmp_path):
     out, err = run(shell, "launch", "ultra-fast", "--seed", "5", *CPU, "--json")
     told = json.loads(out)
     assert told["status"] == "Completed"
     assert told["verified"] == {"loads": True, "parameters": 3, "gate_passed": True}
     for word in ("most", "total", "billed", "rehearsal", "premium", "hashes match"):
         assert word in err
-    job = json.loads(run(shell, "jobs", "--json")[0])[0]
+    job = json.loads(here("jobs", "--json")[0])[0]
     dollars = job["billed_seconds"] * job["instances"] * job["usd_per_hour"] / 3600
     assert (job["status"], job["cost_usd"]) == ("Completed", pytest.approx(dollars))
     assert (tmp_path / "runs" / job["run"] / "model.safetensors").exists()
-    assert "Completed" in run(shell, "watch", "--latest")[1]
-    assert job["job"] in run(shell, "jobs")[0]
-    cost = json.loads(run(shell, "cost", "--json")[0])
+    assert "Completed" in here("watch", "--latest")[1]
+    assert job["job"] in here("jobs")[0]
+    cost = json.loads(here("cost", "--json")[0])
     assert (cost["billed_usd"], cost["rehearsed_usd"]) == (0, pytest.approx(dollars))
-    assert "Completed" in run(shell, "stop", "--latest")[1]
+    assert "Completed" in here("stop", "--latest")[1]
 
 
 def test_ctrl_c_detaches_and_watch_comes_back(shell, cloud, tmp_path):
@@ -165,27 +180,34 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("words", "line"), REFUSED, ids=[" ".join(row[0]) for row in REFUSED])
-def test_what_cannot_be_done_is_one_line(cloud, tmp_path, monkeypatch, words, line):
-    monkeypatch.chdir(tmp_path)
-    for name, value in aws_variables(cloud, tmp_path).items():
-        monkeypatch.setenv(name, value)
+def test_what_cannot_be_done_is_one_line(here, words, line):
     with pytest.raises(InputError) as raised:
-        saafe.main(list(words), standalone_mode=False)
+        here(*words)
     assert line in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_setup_shows_the_policy_first(shell):
-    _, err = run(shell, "launch", "--on", "sagemaker", "--setup", "--yes")
+@pytest.mark.parametrize(
+    ("url", "line"), [("http://127.0.0.1:9", "no answer from AWS"), ("nowhere", "Invalid endpoint")]
+)
+def test_an_endpoint_that_is_none_is_one_line(here, monkeypatch, url, line):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    monkeypatch.setattr("saafe.cloud.aws.WAITS_S", ())
+    with pytest.raises(InputError, match=line):
+        here("launch", "ultra-fast", *CPU)
+
+
+def test_setup_shows_the_policy_first(here):
+    _, err = here("launch", "--on", "sagemaker", "--setup", "--yes")
     assert err.index("sts:AssumeRole") < err.index("s3:PutObject") < err.index("ready")
     assert "123456789012" not in err
 
 
-def test_prices_are_dated_and_rehearsed_ones_not_kept(shell, tmp_path):
-    told = json.loads(run(shell, "prices", "--tier", "standard", "--json")[0])
+def test_prices_are_dated_and_rehearsed_ones_not_kept(here, tmp_path):
+    told = json.loads(here("prices", "--tier", "standard", "--json")[0])
     assert told["as_of"] == "2026-09-27"
     assert told["cheapest"] in {row["instance"] for row in told["instances"]}
-    assert "not kept" in run(shell, "prices", "refresh")[1]
+    assert "not kept" in here("prices", "refresh")[1]
     assert not (tmp_path / ".cache").exists()
 
 

@@ -151,7 +151,7 @@ class Answers:
         return self.emulator.jobs[name]
 
     def _account(self) -> str:
-        return self.emulator._internal.account
+        return self.emulator.internal.account
 
     def _require_resources(self, request: dict[str, Any]) -> None:
         for member in ("ResourceConfig", "StoppingCondition"):
@@ -159,7 +159,7 @@ class Answers:
                 raise Refusal("ValidationException", f"{member} must be specified.")
 
     def _check_role(self, arn: str) -> None:
-        client = self.emulator._internal.client("iam")
+        client = self.emulator.internal.client("iam")
         try:
             role = client.get_role(RoleName=arn.rpartition("/")[2])["Role"]
         except client.exceptions.NoSuchEntityException:

@@ -73,6 +73,11 @@ class AwsError(InputError):
         return self.code in RETRYABLE or self.code == NETWORK
 
 
+def one_line(text: object) -> str:
+    """A text without line breaks."""
+    return " ".join(str(text).split())
+
+
 def redact(text: str, account: str | None = None) -> str:
     """The text without account ids, key ids and anything that follows `secret=` or its like."""
     for pattern, mask in _SECRETS:
@@ -94,7 +99,7 @@ class Aws:
     region: str
     endpoint_url: str | None = None
     keys: tuple[str, str] | None = None
-    waits_s: tuple[float, ...] = WAITS_S
+    waits_s: tuple[float, ...] = field(default_factory=lambda: WAITS_S)
     _clients: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -165,23 +170,31 @@ class Aws:
         if isinstance(error, exceptions.ProfileNotFound | exceptions.PartialCredentialsError):
             return AwsError(f"{error}: run aws configure", code="NoProfile", operation=operation)
         if isinstance(error, exceptions.ParamValidationError):
-            line = " ".join(str(error).split())
-            return AwsError(redact(line), code="ValidationException", operation=operation)
-        network = exceptions.HTTPClientError | exceptions.IncompleteReadError
-        if isinstance(error, network | exceptions.ResponseStreamingError | ConnectionError):
+            return AwsError(
+                redact(one_line(error)), code="ValidationException", operation=operation
+            )
+        network = exceptions.HTTPClientError | exceptions.ConnectionError | ConnectionError
+        broken = exceptions.IncompleteReadError | exceptions.ResponseStreamingError
+        if isinstance(error, network | broken):
             tries = len(self.waits_s) + 1
             line = (
                 f"no answer from AWS to {operation} in {tries} tries: check the network, and run"
                 " this again"
             )
             return AwsError(line, code=NETWORK, operation=operation)
+        if isinstance(error, exceptions.BotoCoreError) or "Invalid endpoint" in str(error):
+            # expired single sign-on, a broken configuration file, an address that is none
+            line = (
+                f"{redact(one_line(error))}: check aws configure, aws sso login and AWS_* variables"
+            )
+            return AwsError(line, code=type(error).__name__, operation=operation)
         return None
 
     def _client_error(self, error: Any, operation: str) -> AwsError:
         details = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         code = str(details.get("Code", status))
-        message = redact(" ".join(str(details.get("Message", "")).split()))
+        message = redact(one_line(details.get("Message", "")))
         if status >= 500 and code not in RETRYABLE:
             code = "InternalFailure"
         if code in RETRYABLE:

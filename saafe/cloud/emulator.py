@@ -111,7 +111,7 @@ class Emulator:
         self.port = self._server.server_port
         self._server.daemon_threads = True
         internal = Aws(SHIPPED_REGION, self.url, (INTERNAL_KEY, INTERNAL_KEY))
-        self._internal = internal
+        self.internal = internal
         self.world = World(
             s3=internal.client("s3"),
             logs=internal.client("logs"),
@@ -133,10 +133,10 @@ class Emulator:
         self.state.mkdir(parents=True, exist_ok=True)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         import_module("moto.backends").get_backend("s3")  # its first import is slow
-        self._internal.call("logs", "create_log_group", logGroupName=LOG_GROUP)
+        self.internal.call("logs", "create_log_group", logGroupName=LOG_GROUP)
         self._load_objects()
         self._load_jobs()
-        set_up(self._internal)
+        set_up(self.internal)
         return self
 
     def close(self) -> None:
@@ -240,7 +240,7 @@ class Emulator:
             return
         bucket = environ["PATH_INFO"].strip("/").partition("/")[0]
         expected = environ.get("HTTP_X_AMZ_EXPECTED_BUCKET_OWNER")
-        is_other = expected is not None and expected != self._internal.account
+        is_other = expected is not None and expected != self.internal.account
         if bucket in self.foreign_buckets or is_other:
             raise Refusal("AccessDenied", "Access Denied", 403)
 
