@@ -1,6 +1,8 @@
 """Launch, watch, stop, fetch and bill on the emulator, with a stub as the training."""
 
+import io
 import json
+import re
 
 import pytest
 
@@ -12,9 +14,11 @@ from cloud_stub import CPU, FAST, describe, screen, until, write_stub
 from saafe.cloud.estimate import bill_lines
 from saafe.cloud.request import Plan
 from saafe.cloud.sagemaker import launch, status, stop, view
-from saafe.cloud.watch import follow
+from saafe.cloud.watch import Screen, follow
 
 pytest_plugins = ["cloud_fixtures"]
+
+PLAN = Plan("ultra-fast", instance_types=CPU)
 
 
 def test_a_job_is_launched_watched_fetched_and_billed(cloud, stub):
@@ -86,3 +90,28 @@ def test_the_limit_stops_a_job_and_keeps_what_it_has(cloud, slow_stub):
     entry = follow(cloud, entry, screen=screen(), pace=FAST)
     assert (entry["status"], entry["secondary"]) == ("Stopped", "MaxRuntimeExceeded")
     assert (cloud.ledger.runs / entry["run"] / "checkpoint" / "state.json").exists()
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_sees_one_live_line_with_time_left(cloud, stub):
+    shown = Screen(Terminal())
+    follow(cloud, launch(cloud, PLAN, source=stub), screen=shown, pace=FAST)
+    words = shown.stream.getvalue()
+    assert "  done\n" in words  # lines that are no progress stand above
+    assert "  epoch 1/3" not in words
+    assert re.search(r"\$0\.00\d\d  epoch \d  loss [\d.]+  accuracy 0.9  left 00:0\d", words)
+
+
+def test_a_running_job_shows_metrics_and_dollars_so_far(cloud, slow_stub):
+    entry = launch(cloud, PLAN, source=slow_stub)
+    until(lambda: describe(cloud, entry)["FinalMetricDataList"])
+    seen = view(status(cloud, entry))
+    assert seen["metrics"]["loss"] <= 1
+    assert seen["so_far_usd"] >= 0
+    follow(cloud, stop(cloud, entry), screen=screen(), pace=FAST)

@@ -203,7 +203,8 @@ def jobs_command(out: Path, as_json: bool) -> None:
     if as_json:
         _print_json(rows, True)
         return
-    _print_table(rows, ["job", "on", "status", "instance", "billed_seconds", "cost_usd", "run"])
+    columns = ["job", "on", "status", "instance", "loss", "accuracy", "billed_seconds", "cost_usd"]
+    _print_table([{**row, **(row["metrics"] or {})} for row in rows], [*columns, "run"])
 
 
 @click.command("watch")

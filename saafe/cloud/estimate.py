@@ -3,6 +3,8 @@
 import math
 import statistics
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +167,21 @@ def bill(job: dict[str, Any], entry: dict[str, Any], prices: Prices) -> dict[str
         if billed and trained and entry["plan"]["spot"]
         else None,
     }
+
+
+def so_far_usd(entry: dict[str, Any], job: dict[str, Any]) -> float:
+    """What a running job has cost so far at its on-demand rate; spot makes it less."""
+    return billed_so_far(job) * entry["instances"] * entry["usd_per_hour"] / 3600
+
+
+def billed_so_far(job: dict[str, Any]) -> float:
+    """Seconds that the job has run, by AWS's own clock: this machine's may be wrong."""
+    start = job.get("TrainingStartTime")
+    if start is None:
+        return 0.0
+    stamp = job.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    now = parsedate_to_datetime(stamp) if stamp else datetime.now(UTC)
+    return max(0.0, ((job.get("TrainingEndTime") or now) - start).total_seconds())
 
 
 def premium(entry: dict[str, Any], prices: Prices, entries: list[dict[str, Any]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from saafe.cloud.aws import Aws, AwsError
-from saafe.cloud.estimate import bill, estimate
+from saafe.cloud.estimate import bill, estimate, so_far_usd
 from saafe.cloud.ledger import ENDED, Ledger, check_name
 from saafe.cloud.package import Package, pack
 from saafe.cloud.preflight import check
@@ -169,7 +169,9 @@ def status(cloud: Cloud, entry: dict[str, Any]) -> dict[str, Any]:
     job = describe(cloud.aws, entry["attempts"][-1])
     if job is None:
         return entry
-    return record(cloud, entry, job)
+    fresh = record(cloud, entry, job)
+    seen = {row["MetricName"]: row["Value"] for row in job.get("FinalMetricDataList") or []}
+    return {**fresh, "metrics": seen or fresh.get("metrics"), "so_far_usd": so_far_usd(fresh, job)}
 
 
 def record(cloud: Cloud, entry: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
@@ -223,29 +225,11 @@ def stop(cloud: Cloud, entry: dict[str, Any]) -> dict[str, Any]:
     return fresh
 
 
-SHOWN = [
-    "job",
-    "tier",
-    "on",
-    "region",
-    "rehearsal",
-    "created",
-    "status",
-    "secondary",
-    "failure",
-    "instance",
-    "instances",
-    "usd_per_hour",
-    "billed_seconds",
-    "train_seconds",
-    "cost_usd",
-    "spot_saving",
-    "metrics",
-    "run",
-    "artifact_sha256",
-    "verified",
-    "premium",
-]
+SHOWN = (
+    *("job", "tier", "on", "region", "rehearsal", "created", "status", "secondary", "failure"),
+    *("instance", "instances", "usd_per_hour", "billed_seconds", "train_seconds", "cost_usd"),
+    *("so_far_usd", "spot_saving", "metrics", "run", "artifact_sha256", "verified", "premium"),
+)
 
 
 def view(entry: dict[str, Any]) -> dict[str, Any]:

@@ -5,13 +5,11 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, TextIO
 
 from saafe.cloud.artifact import fetch
 from saafe.cloud.aws import NETWORK, Aws, AwsError, redact
-from saafe.cloud.estimate import STOP_GRACE_S
+from saafe.cloud.estimate import STOP_GRACE_S, so_far_usd
 from saafe.cloud.ledger import ENDED
 from saafe.cloud.request import METRICS, TIME_LEFT
 from saafe.cloud.sagemaker import (
@@ -50,6 +48,11 @@ class Screen:
     _phase: str = ""
     _printed: float = 0.0
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether lines can be drawn over."""
+        return self.stream.isatty()
+
     def note(self, line: str) -> None:
         """Print a line above the live one."""
         self._clear()
@@ -57,7 +60,7 @@ class Screen:
 
     def live(self, line: str, phase: str = "") -> None:
         """Replace the live line; where there is no terminal, print it now and then."""
-        if self.stream.isatty():
+        if self.is_terminal:
             self._clear()
             print(f"\r{line}", end="", file=self.stream, flush=True)
             self._shown = line
@@ -66,7 +69,7 @@ class Screen:
             self._phase, self._printed = phase, time.monotonic()
 
     def _clear(self) -> None:
-        if self._shown and self.stream.isatty():
+        if self._shown and self.is_terminal:
             print("\r\x1b[2K", end="", file=self.stream)
             self._shown = ""
 
@@ -128,6 +131,21 @@ def clean(line: str) -> str:
     return redact(_CONTROL.sub("", line)).rstrip()
 
 
+@dataclass
+class Progress:
+    """The latest figures that a job printed."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    left: str = ""
+
+    def read(self, line: str) -> bool:
+        """Take what a line tells; says whether it is a progress line."""
+        found, left = parse_metrics(line), TIME_LEFT.search(line)
+        self.metrics |= found
+        self.left = left.group(1) if left else self.left
+        return {"epoch", "loss"} <= found.keys()
+
+
 def parse_metrics(line: str) -> dict[str, float]:
     """Figures of a progress line by the expressions that SageMaker is given; else empty."""
     found = {name: re.search(regex, line) for name, regex in METRICS.items()}
@@ -156,20 +174,21 @@ def follow(
     pace = pace or Pace()
     reader, tail = LogReader(cloud.aws), deque[str](maxlen=TAIL_LINES)
     heard = time.monotonic()
-    metrics: dict[str, float] = {}
+    progress = Progress()
     while True:
         try:
             entry, job = _look(cloud, entry)
             for line in reader.read(entry["attempts"][-1]):
                 tail.append(line)
-                metrics |= _show_line(screen, line)
+                if not (progress.read(line) and screen.is_terminal):
+                    screen.note(f"  {line}")
             heard = time.monotonic()
         except AwsError as error:
             _bear(error, entry, screen, silent_s=time.monotonic() - heard, pace=pace)
             time.sleep(pace.poll_s)
             continue
-        screen.live(status_line(entry, job, metrics), phase=entry["secondary"])
-        entry = keep_metrics(cloud, entry, metrics)
+        screen.live(status_line(entry, job, progress), phase=entry["secondary"])
+        entry = keep_metrics(cloud, entry, progress.metrics)
         if may_try_next(entry):
             entry = try_next(cloud, entry)
         elif entry["status"] in ENDED:
@@ -179,7 +198,7 @@ def follow(
             entry = stop(cloud, entry)
         time.sleep(pace.poll_s)
     if entry["status"] == "Failed":
-        for line in [] if screen.stream.isatty() is False else tail:
+        for line in tail if screen.is_terminal else ():  # elsewhere it stands above already
             screen.note(f"  {line}")
     return settle(cloud, entry, job)
 
@@ -198,32 +217,20 @@ def settle(cloud: Cloud, entry: dict[str, Any], job: dict[str, Any]) -> dict[str
     return cloud.ledger.write({**entry, **found, "settled": True})
 
 
-def status_line(entry: dict[str, Any], job: dict[str, Any], metrics: dict[str, float]) -> str:
-    """Status, instance, dollars so far and metrics in one line."""
-    seconds = billed_so_far(job)
-    rate = entry["instances"] * entry["usd_per_hour"] / 3600
-    bound = "up to " if entry["plan"]["spot"] and entry.get("cost_usd") is None else ""
-    cost = entry["cost_usd"] if entry.get("cost_usd") is not None else seconds * rate
-    figures = [
-        f"{name} {metrics[name]:g}" for name in ("epoch", "loss", "accuracy") if name in metrics
-    ]
+def status_line(entry: dict[str, Any], job: dict[str, Any], progress: Progress) -> str:
+    """Status, instance, dollars so far and figures in one line."""
+    cost, metrics = entry.get("cost_usd"), progress.metrics
+    bound = "up to " if entry["plan"]["spot"] and cost is None else ""
+    dollars = so_far_usd(entry, job) if cost is None else cost
+    names = [name for name in ("epoch", "loss", "accuracy") if name in metrics]
     parts = [
         f"{entry['job']} {entry['secondary'] or entry['status']}",
         f"{entry['instances']} x {entry['instance']}",
-        f"{bound}${cost:.4f}",
-        *figures,
+        f"{bound}${dollars:.4f}",
+        *(f"{name} {metrics[name]:g}" for name in names),
+        *([f"left {progress.left}"] if progress.left and entry["status"] not in ENDED else []),
     ]
     return "  ".join(parts)
-
-
-def billed_so_far(job: dict[str, Any]) -> float:
-    """Seconds that the job has run, by AWS's own clock: this machine's may be wrong."""
-    start = job.get("TrainingStartTime")
-    if start is None:
-        return 0.0
-    stamp = job.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    now = parsedate_to_datetime(stamp) if stamp else datetime.now(UTC)
-    return max(0.0, ((job.get("TrainingEndTime") or now) - start).total_seconds())
 
 
 def keep_metrics(cloud: Cloud, entry: dict[str, Any], metrics: dict[str, float]) -> dict[str, Any]:
@@ -245,16 +252,6 @@ def _look(cloud: Cloud, entry: dict[str, Any]) -> tuple[dict[str, Any], dict[str
     return record(cloud, entry, job), job
 
 
-def _show_line(screen: Screen, line: str) -> dict[str, float]:
-    metrics = parse_metrics(line)
-    if screen.stream.isatty() and {"epoch", "loss"} <= metrics.keys():
-        left = TIME_LEFT.search(line)
-        screen.live(f"{line.strip()}" if left else line)
-    else:
-        screen.note(f"  {line}")
-    return metrics
-
-
 def _bear(
     error: AwsError, entry: dict[str, Any], screen: Screen, *, silent_s: float, pace: Pace
 ) -> None:
@@ -272,5 +269,5 @@ def _is_over_budget(entry: dict[str, Any], job: dict[str, Any]) -> bool:
     budget = entry.get("max_cost_usd")
     if budget is None or entry["status"] == "Stopping":
         return False
-    rate = entry["instances"] * entry["usd_per_hour"] / 3600
-    return (billed_so_far(job) + STOP_GRACE_S) * rate > budget
+    grace = STOP_GRACE_S * entry["instances"] * entry["usd_per_hour"] / 3600
+    return so_far_usd(entry, job) + grace > budget
