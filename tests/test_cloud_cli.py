@@ -268,3 +268,14 @@ def test_on_emulator_starts_one_and_every_command_finds_it(package, tmp_path):
         assert "rehearsed for $0" in command("cost")
     finally:
         endpoint.end(state)
+
+
+@pytest.mark.parametrize("name", ["launch", "jobs", "watch", "stop", "cost", "prices", "emulator"])
+def test_every_command_and_option_is_documented(name):
+    text = (ROOT / "docs" / "cloud.md").read_text()
+    command = saafe.get_command(None, name)
+    assert f"saafe {name}" in text
+    assert f"Example: saafe {name}" in command.help
+    options = [option for parameter in command.params for option in parameter.opts]
+    missing = [option for option in options if option.startswith("--") and option not in text]
+    assert not missing

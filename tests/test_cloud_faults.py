@@ -463,12 +463,20 @@ def test_nothing_in_the_package_unpickles():
     assert not any(word in text for word in ("pickle", "torch.load", "eval(", "exec("))
 
 
-def test_without_boto3_one_line_names_the_pip_command(tmp_path):
-    block = "import sys; sys.modules['boto3'] = None; from saafe.cli import main; main()"
-    words = [sys.executable, "-c", block, "launch", "ultra-fast", "--on", "sagemaker"]
+@pytest.mark.parametrize(
+    ("module", "on", "line"),
+    [
+        ("boto3", "sagemaker", 'boto3 is not installed: pip install "saafe[aws]"'),
+        ("boto3", "emulator", 'boto3 is not installed: pip install "saafe[emulator]"'),
+        ("moto", "emulator", 'the emulator is not installed: pip install "saafe[emulator]"'),
+    ],
+)
+def test_without_the_extra_one_line_names_the_pip_command(tmp_path, module, on, line):
+    block = f"import sys; sys.modules['{module}'] = None; from saafe.cli import main; main()"
+    words = [sys.executable, "-c", block, "launch", "ultra-fast", "--on", on]
     done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=_clean())
     assert done.returncode == 1
-    assert done.stderr.strip() == 'saafe: boto3 is not installed: pip install "saafe[aws]"'
+    assert done.stderr.strip() == f"saafe: {line}"
 
 
 def test_without_credentials_one_line_offers_here(tmp_path):
