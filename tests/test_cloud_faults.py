@@ -398,6 +398,30 @@ def test_credentials_of_another_account_launch_nothing(cloud, slow_stub):
     follow(cloud, stop(cloud, cloud.ledger.write(entry)), screen=screen(), pace=FAST)
 
 
+def test_another_budget_holds_for_a_job_that_was_never_created(cloud, stub):
+    cloud.emulator.inject("s3.PUT", "AccessDenied", status=403, times=2)
+    with pytest.raises(InputError, match="AccessDenied"):
+        launch(cloud, PLAN, source=stub)
+    first = cloud.ledger.latest()
+    with pytest.raises(InputError, match="never created"):
+        follow(cloud, first, screen=screen(), pace=FAST)
+    cloud.emulator.faults.clear()
+    second = launch(cloud, PLAN, source=stub, max_cost_usd=0.02)
+    assert (second["job"], second["max_cost_usd"]) == (first["job"], 0.02)
+    assert second["limit_s"] < first["limit_s"]
+    with pytest.raises(InputError, match=r"with \$0.02 as --max-cost"):
+        launch(cloud, PLAN, source=stub)
+    assert follow(cloud, second, screen=screen(), pace=FAST)["status"] == "Completed"
+
+
+def test_a_job_that_was_never_created_can_be_settled(cloud, stub):
+    cloud.emulator.inject("s3.PUT", "AccessDenied", status=403)
+    with pytest.raises(InputError, match="AccessDenied"):
+        launch(cloud, PLAN, source=stub)
+    entry = stop(cloud, cloud.ledger.latest())
+    assert (entry["status"], entry["settled"], entry["cost_usd"]) == ("Stopped", True, 0)
+
+
 def test_a_role_that_was_just_made_is_waited_for(cloud, stub):
     role = {"RoleName": "saafe-training"}
     trust = {"RoleName": "saafe-training", "PolicyDocument": '{"Statement": []}'}

@@ -71,13 +71,13 @@ def launch(
     """
     changed(find_tier(plan.tier), plan.settings)  # refuse a wrong recipe before it is paid for
     package = pack(source)
-    where = f"{cloud.on} {cloud.aws.region}"
+    where = f"{cloud.on} {cloud.aws.region} {account_mark(cloud.aws)} {cloud.aws.is_elsewhere}"
     fingerprint = plan.fingerprint(package.sha256, where)
     entry = _known(cloud, fingerprint, name)
-    if entry is not None:
+    if entry is not None and not _may_plan_anew(cloud, entry, max_cost_usd):
         cloud.note(f"{entry['job']} was launched before: going on with it, nothing is paid twice")
         return entry if entry.get("settled") else ensure(cloud, entry, package)
-    job = name or _new_name(plan.tier)
+    job = entry["job"] if entry is not None else name or _new_name(plan.tier)
     _, fitted = check(cloud.aws, plan, cloud.prices, cloud.note)
     expected = estimate(fitted, cloud.prices, cloud.ledger.entries(), max_cost_usd)
     if not confirm(expected):
@@ -102,7 +102,9 @@ def launch(
         "settled": False,
     }
     with cloud.ledger.locked():  # of two launchers at once, the second finds the first's entry
-        entry = _known(cloud, fingerprint, name) or cloud.ledger.write(planned)
+        earlier = entry
+        entry = _known(cloud, fingerprint, name)
+        entry = entry if entry != earlier and entry is not None else cloud.ledger.write(planned)
     return ensure(cloud, entry, package)
 
 
@@ -159,7 +161,8 @@ def describe(aws: Aws, job: str) -> dict[str, Any] | None:
         return aws.call("sagemaker", "describe_training_job", TrainingJobName=job)
     except AwsError as error:
         # The model says ResourceNotFound, the service says ValidationException.
-        if error.code == "ResourceNotFound" or "not found" in str(error).lower():
+        is_missing = error.code == "ValidationException" and "not found" in str(error).lower()
+        if error.code == "ResourceNotFound" or is_missing:
             return None
         raise
 
@@ -255,6 +258,23 @@ def _known(cloud: Cloud, fingerprint: str, name: str | None) -> dict[str, Any] |
     if job is not None and job.get("HyperParameters", {}).get("request") != fingerprint:
         raise InputError(f"the name {name} is taken by another job: pick another --name")
     return None
+
+
+def _may_plan_anew(cloud: Cloud, entry: dict[str, Any], max_cost_usd: float | None) -> bool:
+    """Whether a planned job with another budget was never created, so that the new one holds.
+
+    Raises:
+        InputError: it was created, and its budget cannot be changed any more.
+    """
+    if entry["max_cost_usd"] == max_cost_usd or entry.get("settled"):
+        return False
+    if entry["status"] == NOT_CREATED and describe(cloud.aws, entry["attempts"][-1]) is None:
+        return True
+    budget = entry["max_cost_usd"]
+    raise InputError(
+        f"{entry['job']} runs already, {'without' if budget is None else f'with ${budget:g} as'}"
+        f" --max-cost: `saafe watch {entry['job']}`, or stop it first"
+    )
 
 
 def _create(cloud: Cloud, entry: dict[str, Any], place: Place) -> None:

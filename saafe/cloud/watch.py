@@ -241,10 +241,15 @@ def keep_metrics(cloud: Cloud, entry: dict[str, Any], metrics: dict[str, float])
 
 
 def _look(cloud: Cloud, entry: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The job as it stands; one that was planned but never created is created now."""
+    """The job as it stands; a further attempt whose launcher died before it is created now."""
     require_account(cloud, entry)
     job = describe(cloud.aws, entry["attempts"][-1])
-    if job is None and entry["status"] == NOT_CREATED:  # its launcher died before
+    if job is None and entry["status"] == NOT_CREATED:
+        if len(entry["attempts"]) == 1:  # its code may not be in S3 either
+            raise InputError(
+                f"{entry['job']} was planned and never created, nothing was paid: launch it again,"
+                f" or `saafe stop {entry['job']}`"
+            )
         entry = ensure(cloud, entry)
         job = describe(cloud.aws, entry["attempts"][-1])
     if job is None:
@@ -267,7 +272,7 @@ def _bear(
 def _is_over_budget(entry: dict[str, Any], job: dict[str, Any]) -> bool:
     """Whether the run time, stop grace included, has used the budget, past SageMaker's limit."""
     budget = entry.get("max_cost_usd")
-    if budget is None or entry["status"] == "Stopping":
+    if budget is None or entry["status"] == "Stopping" or entry["plan"]["spot"]:
         return False
     grace = STOP_GRACE_S * entry["instances"] * entry["usd_per_hour"] / 3600
     return so_far_usd(entry, job) + grace > budget
