@@ -145,9 +145,12 @@ def variables(base: Path) -> dict[str, str]:
     """Environment of the training: where the code is, and over which interface ranks meet."""
     path = base / "input" / "config" / "resourceconfig.json"
     interface = json.loads(path.read_text()).get("network_interface_name", "")
-    names = ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME") if interface else ()
     found = {"PYTHONPATH": str(base / "code"), "PYTHONUNBUFFERED": "1"}
-    return {**found, **{name: str(interface) for name in names}}
+    if devices() > 1:  # torchrun's own default, without its warning
+        found["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
+    if interface:
+        found |= {"NCCL_SOCKET_IFNAME": interface, "GLOO_SOCKET_IFNAME": interface}
+    return found
 
 
 def train(words: list[str], base: Path, run: Path, tail: "deque[str]", stop: Stop) -> int:

@@ -1,5 +1,6 @@
 """Checks before anything is sent or paid; each failure says what to run. Layer 6."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -86,13 +87,13 @@ def fit_quota(aws: Aws, plan: Plan, note: Callable[[str], None]) -> Plan:
             note("quota not checked: these credentials may not read service quotas")
             return plan
         raise
-    enough = [name for name in plan.types if quotas.get(f"{name} for {use}", 0) >= plan.instances]
+    limits = {name: quotas.get(f"{name} for {use}", math.inf) for name in plan.types}
+    enough = [name for name in plan.types if limits[name] >= plan.instances]
     lacking = [name for name in plan.types if name not in enough]
     if not enough:
         raise InputError(
-            f"quota '{lacking[0]} for {use}' is {quotas.get(f'{lacking[0]} for {use}', 0):g},"
-            f" {plan.instances} needed: ask for more at Service Quotas > Amazon SageMaker, or pick"
-            " another --instance"
+            f"quota '{lacking[0]} for {use}' is {limits[lacking[0]]:g}, {plan.instances} needed:"
+            " ask for more at Service Quotas > Amazon SageMaker, or pick another --instance"
         )
     for name in lacking:
         note(f"skipping {name}: its quota for {use} is under {plan.instances}")
@@ -100,7 +101,10 @@ def fit_quota(aws: Aws, plan: Plan, note: Callable[[str], None]) -> Plan:
 
 
 def _quotas(aws: Aws) -> dict[str, float]:
-    """Quota name: value, of SageMaker in this region; what is not listed is the default, 0."""
+    """Quota name: value, of SageMaker in this region.
+
+    Quotas that have AWS's default may not be listed: CreateTrainingJob will tell.
+    """
     quotas: dict[str, float] = {}
     token: dict[str, str] = {}
     while True:
