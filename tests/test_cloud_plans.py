@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cloud_stub import write_stub
+from safetensors.torch import load_file, save_file
 
 from saafe.cloud import container
 from saafe.cloud.aws import redact
@@ -27,9 +28,11 @@ from saafe.cloud.package import REQUIREMENTS, pack
 from saafe.cloud.prices import load_prices
 from saafe.cloud.request import INSTANCES, METRICS, Place, Plan, build_request, image_uri
 from saafe.cloud.setup import role_policy
+from saafe.cloud.verify import verify
 from saafe.cloud.watch import clean, parse_metrics
 from saafe.errors import InputError
-from saafe.recipes import TIERS
+from saafe.model import FireTransformer
+from saafe.recipes import TIERS, changed, find_tier, to_dict
 
 ROOT = Path(__file__).parent.parent
 LINE = "epoch 3/25 step 141/1175 loss 0.4312 accuracy 0.812 samples/s 1834 left 00:41"
@@ -303,3 +306,50 @@ def test_the_ledger_finds_jobs_by_the_start_of_their_name(tmp_path):
         ledger.find("nobody")
     with pytest.raises(InputError, match="1 to 60"):
         ledger.write({"job": "../x", "created": "", "fingerprint": ""})
+
+
+# A fetched run
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run folder with the weights that a small recipe starts from."""
+    recipe = changed(find_tier("ultra-fast"), ("width=16", "layers=1"))
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "recipe.json").write_text(json.dumps(to_dict(recipe)))
+    save_file(FireTransformer(recipe).state_dict(), folder / "model.safetensors")
+    return folder
+
+
+def test_a_run_that_loads_and_scores_is_verified(run):
+    found = verify(run)
+    assert found["loads"]
+    assert found["gate_passed"] is None
+    (run / "exam.json").write_text(json.dumps({"gate": {"passed": False, "lines": []}}))
+    assert verify(run)["gate_passed"] is False
+
+
+def test_a_run_without_weights_says_how_to_go_on(run):
+    (run / "model.safetensors").unlink()
+    found = verify(run)
+    assert not found["loads"]
+    assert f"--name {run.name} --resume" in found["reason"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "other recipe", "no recipe", "not a number"])
+def test_a_run_that_is_no_detector_is_refused(run, damage):
+    weights, recipe = run / "model.safetensors", run / "recipe.json"
+    if damage == "truncated":
+        weights.write_bytes(weights.read_bytes()[:-8])
+    if damage == "other recipe":
+        recipe.write_text(recipe.read_text().replace('"layers": 1', '"layers": 2'))
+    if damage == "no recipe":
+        recipe.unlink()
+    if damage == "not a number":
+        values = load_file(weights)
+        values["head.weight"] = values["head.weight"] * float("nan")
+        save_file(values, weights)
+    with pytest.raises(InputError, match=r"does not load|that is no detector") as raised:
+        verify(run)
+    assert "\n" not in str(raised.value)
