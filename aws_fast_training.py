@@ -1,16 +1,16 @@
 """The ultra-fast tier on rented GPUs: `saafe launch ultra-fast --on sagemaker`."""
 
+import importlib
 import os
 import sys
 from pathlib import Path
 
-python = Path(__file__).parent / ".venv" / "bin" / "python"
+venv = Path(__file__).resolve().parent / ".venv"
+if (venv / "bin" / "python").exists() and Path(sys.prefix) != venv:
+    os.execv(venv / "bin" / "python", ["python", __file__, *sys.argv[1:]])
 try:
-    from saafe.cli import main
-except ModuleNotFoundError:
-    if not python.exists() or Path(sys.prefix) == python.parent.parent:
-        sys.exit("saafe is not installed: run make install")
-    os.execv(python, [str(python), __file__, *sys.argv[1:]])
-
+    importlib.import_module("saafe.cli.cloud")
+except ModuleNotFoundError as error:
+    sys.exit(f"{error.name} is not installed: run make install")
 sys.argv[1:] = ["launch", "ultra-fast", "--on", "sagemaker", *sys.argv[1:]]
-main()
+importlib.import_module("saafe.cli").main()
