@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 HEAT_C = 57.0  # fixed-temperature heat detectors, UL 521 / EN 54-5 class A1's range
 RISE_K_PER_MIN = 8.3  # 15 F a minute, rate-of-rise heat detectors, UL 521
+CONFIRM_S = 20.0
 # EN 50291-1: alarm within 60-90 min at 50 ppm, 10-40 min at 100 ppm, 3 min at 300 ppm
 HOLD_S = 90.0  # a reading stands for so long, as in `windows`
 CO_DOSES = ((300.0, 120.0), (100.0, 1500.0), (50.0, 4500.0))  # (ppm, seconds at or above)
@@ -72,43 +73,51 @@ class Held:
 class SafetyRules:
     """The fixed rules of one sensor: heat, rate of rise, carbon-monoxide dose.
 
-    Each needs two readings, so that one wrong reading cannot fire it.
+    Heat and rise must stand for `CONFIRM_S`, so that one wrong reading cannot fire them; between
+    readings the last one stands, as everywhere.
     """
 
     def __init__(self) -> None:
         """Start with nothing seen."""
-        self.hot = Held()
+        self.hot, self.rising = Held(), Held()
         self.doses = [Held() for _ in CO_DOSES]
         self.past: list[tuple[float, float]] = []  # (time, temperature) of the last minute
         self.rise_from: float | None = None
+        self.last_s = -math.inf
 
     def step(self, time_s: float, temperature_c: float, co_ppm: float) -> str | None:
         """The rule that fires on these readings (NaN where missing), or None."""
+        self.last_s = time_s
         cause = None
         if not math.isnan(co_ppm):
             for (level, seconds), held in zip(CO_DOSES, self.doses, strict=True):
                 if held.step(time_s, co_ppm >= level) >= seconds:
                     cause = "co_dose"
         if not math.isnan(temperature_c):
-            if self._rising(time_s, temperature_c):
+            if self.rising.step(time_s, self._rises(time_s, temperature_c)) >= CONFIRM_S:
                 cause = "rate_of_rise"
-            if self.hot.step(time_s, temperature_c >= HEAT_C) > 0.0:
+            if self.hot.step(time_s, temperature_c >= HEAT_C) >= CONFIRM_S:
                 cause = "heat"
         return cause
 
-    def _rising(self, time_s: float, temperature_c: float) -> bool:
-        """Whether the rise of 8.3 K in the last minute is confirmed by a second reading."""
+    def overdue(self, until_s: float) -> tuple[float, str] | None:
+        """The rule that a held reading completes before a time, and when."""
+        for held, cause in ((self.hot, "heat"), (self.rising, "rate_of_rise")):
+            if held.since is not None:
+                at = held.since + CONFIRM_S
+                if self.last_s < at < min(until_s, self.last_s + HOLD_S):
+                    return at, cause
+        return None
+
+    def _rises(self, time_s: float, temperature_c: float) -> bool:
+        """Whether the temperature has risen 8.3 K in a minute, and has not come back since."""
         self.past = [(t, v) for t, v in self.past if t >= time_s - 60.0]
-        confirmed = self.rise_from is not None and (
-            temperature_c - self.rise_from >= RISE_K_PER_MIN
-        )
         coolest = min((v for _, v in self.past), default=temperature_c)
-        rising = temperature_c - coolest >= RISE_K_PER_MIN
         self.past.append((time_s, temperature_c))
-        if confirmed:
-            return True
-        self.rise_from = coolest if rising else None
-        return False
+        if self.rising.since is None:
+            self.rise_from = coolest
+        assert self.rise_from is not None, "a rise begins somewhere"
+        return temperature_c - self.rise_from >= RISE_K_PER_MIN
 
 
 class SensorAlarm:

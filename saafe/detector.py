@@ -163,6 +163,13 @@ class Detector:
         events += self.space.read(time_s, sensor, ~np.isnan(readings))
         return events
 
+    def fault(self, time_s: float, sensor: str, channel: str, reason: str) -> dict:
+        """The event of a reading that could not be used; the channel's next one restores it."""
+        watch = self.space.channels.get(sensor)
+        if watch is not None and channel in CHANNEL_NAMES:
+            watch.faulty[CHANNEL_NAMES.index(channel)] = reason
+        return fault_event("fault", time_s, sensor, channel, reason)
+
     def finish(self) -> list[dict]:
         """Close the open bins and return the last events."""
         return self._close_until(None) + self.space.complete(math.inf)
@@ -225,9 +232,7 @@ class Space:
             return []
         return [risk_event("clear", time_s, sensor, 0.0, "model")]
 
-    def decide(
-        self, time_s: float, sensor: str, risk: float, latest: np.ndarray
-    ) -> list[dict]:
+    def decide(self, time_s: float, sensor: str, risk: float, latest: np.ndarray) -> list[dict]:
         """Take one sensor's decision.
 
         Args:
@@ -249,25 +254,26 @@ class Space:
         if step is None or others:
             return events
         kind, cause = step
-        if kind == "warning" and any(
-            a.warned for name, a in self.alarms.items() if name != sensor
-        ):
+        if kind == "warning" and any(a.warned for name, a in self.alarms.items() if name != sensor):
             return events
         return [*events, risk_event(kind, time_s, sensor, risk, cause)]
 
     def complete(self, until_s: float) -> list[dict]:
         """Alarms that held readings complete before a time."""
-        due = [
-            (at, sensor)
-            for sensor, alarm in self.alarms.items()
-            if (at := alarm.overdue(until_s)) is not None
-        ]
+        due = []
+        for sensor, alarm in self.alarms.items():
+            if alarm.alarmed:
+                continue
+            at, rule = alarm.overdue(until_s), self.rules[sensor].overdue(until_s)
+            ready = [(at, "model")] if at is not None else []
+            if ready or rule is not None:
+                due.append((*min(ready + ([rule] if rule else [])), sensor))
         events = []
-        for at, sensor in sorted(due):
+        for at, cause, sensor in sorted(due):
             others = any(a.alarmed for a in self.alarms.values())
             self.alarms[sensor].alarmed = self.alarms[sensor].warned = True
             if not others:
-                events.append(risk_event("alarm", at, sensor, self.risks[sensor], "model"))
+                events.append(risk_event("alarm", at, sensor, self.risks[sensor], cause))
         return events
 
 
@@ -315,10 +321,7 @@ def detect(recording: Recording, score: Score, settings: AlarmSettings) -> Detec
         grid, fresh, first = windows.to_grid(times, readings[rows])
         ends = np.flatnonzero(fresh)
         risk = np.concatenate(
-            [
-                score(windows.cut(grid, ends[at : at + BATCH]))
-                for at in range(0, len(ends), BATCH)
-            ]
+            [score(windows.cut(grid, ends[at : at + BATCH])) for at in range(0, len(ends), BATCH)]
         )
         decisions.append((ends + first, np.full(len(ends), index), risk, grid[ends]))
         spoken.append((times, np.full(len(rows), index), ~np.isnan(readings[rows])))

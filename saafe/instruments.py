@@ -36,7 +36,8 @@ class Instruments:
         voc_as_co: cross-sensitivity of the CO cell. [ppm per mg/m3] (n, sensor)
         kappa: hygroscopic growth that the particle sensor does not dry off. (n, sensor)
         drift: linear drift over a day. (n, sensor, channel)
-        spike_chance: of a lone wrong reading, a step. (n, sensor)
+        spike_chance: of a lone wrong reading of particles, a step. (n, sensor)
+        co_spike_chance: the same of carbon monoxide. (n, sensor)
         gap_chance: that a sensor falls silent once, for minutes to an hour. (n, sensor)
     """
 
@@ -58,6 +59,7 @@ class Instruments:
     kappa: Tensor
     drift: Tensor
     spike_chance: Tensor
+    co_spike_chance: Tensor
     gap_chance: Tensor
 
 
@@ -94,7 +96,7 @@ _RANGES = {
 }
 # how often a sensor has the channel at all: cheap combinations differ
 _DEAF = {TEMPERATURE: 0.08, PM25: 0.05, CO2: 0.25, SOUND: 0.4, CO: 0.3, HUMIDITY: 0.35}
-_PRESENT = {TEMPERATURE: 0.95, PM25: 0.85, CO2: 0.75, SOUND: 0.3, CO: 0.65, HUMIDITY: 0.6}
+_PRESENT = {TEMPERATURE: 0.97, PM25: 0.94, CO2: 0.8, SOUND: 0.3, CO: 0.65, HUMIDITY: 0.6}
 
 
 def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instruments:
@@ -175,11 +177,12 @@ def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instru
         deaf=deaf,
         hold_steps=period.long(),
         hold_phase=(dice.uniform(0.0, 1.0) * period).long(),
-        voc_as_co2=torch.where(dice.chance(0.12), dice.log_uniform(20.0, 1_000.0), 0.0),
-        voc_as_co=torch.where(dice.chance(0.4), dice.log_uniform(0.01, 2.0), 0.0),
-        kappa=torch.where(dice.chance(0.5), dice.uniform(0.0, 0.35), 0.0),
+        voc_as_co2=torch.where(dice.chance(0.12), dice.log_uniform(50.0, 5_000.0), 0.0),
+        voc_as_co=torch.where(dice.chance(0.3), dice.log_uniform(0.002, 0.1), 0.0),
+        kappa=torch.where(dice.chance(0.5), dice.uniform(0.0, 0.25), 0.0),
         drift=drift,
         spike_chance=torch.where(dice.chance(0.15), dice.log_uniform(1e-4, 5e-3), 0.0),
+        co_spike_chance=torch.where(poor, dice.log_uniform(1e-3, 0.1), 0.0),
         gap_chance=torch.where(dice.chance(0.1), 1.0, 0.0),
     )
 
@@ -240,6 +243,9 @@ def report(clean: Tensor, instruments: Instruments, generator: torch.Generator) 
     height = torch.rand(n, sensors, 1, generator=generator, device=device)
     top = instruments.highest.clamp(max=200.0)[..., PM25 : PM25 + 1]
     out[..., PM25 : PM25 + 1].add_(spiking.unsqueeze(-1) * height * top)
+    spiking = torch.rand(steps, n, sensors, generator=generator, device=device)
+    spiking = spiking < instruments.co_spike_chance
+    out[..., CO : CO + 1].add_(spiking.unsqueeze(-1) * height * 250.0)
     out = torch.where((out < instruments.blind_below), instruments.lowest, out)
     out.div_(instruments.resolution).round_().mul_(instruments.resolution)
     out = torch.minimum(torch.maximum(out, instruments.lowest), instruments.highest)

@@ -243,13 +243,13 @@ def hygroscopic_growth(humidity: Tensor, *, kappa: Tensor) -> Tensor:
         kappa: hygroscopicity; 0.1 organics, 0.3 average outdoor, 0.6 ammonium sulphate. [-]
 
     Returns:
-        Wet over dry volume, 1 + kappa a / (1 - a), a capped at 0.95. [-]
+        Wet over dry volume, 1 + kappa a / (1 - a), a capped at 0.9. [-]
 
     Source:
         M. D. Petters and S. M. Kreidenweis, "A single parameter representation of hygroscopic
         growth," Atmos. Chem. Phys., vol. 7, pp. 1961-1971, 2007, equation 2.
     """
-    activity = (humidity / 100.0).clamp(0.0, 0.95)
+    activity = (humidity / 100.0).clamp(0.0, 0.9)
     return 1.0 + kappa * activity / (1.0 - activity)
 
 

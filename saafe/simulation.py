@@ -8,11 +8,14 @@ Every scenario with an event is run again without it: labels say what the event 
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from saafe import instruments as instrument
 from saafe import physics, sources
+from saafe.errors import InputError
+from saafe.recordings import Recording
 from saafe.sensors import (
     CHANNELS,
     CO,
@@ -35,7 +38,7 @@ CHUNK = 256  # scenarios simulated together; more brings memory, not speed
 ZONES = 3
 OUTDOOR_CO2 = 0.77  # [g/m3], 421 ppm
 # an event is visible where a channel departs by this much from the run without it
-VISIBLE = {TEMPERATURE: 1.5, PM25: 40.0, CO2: 150.0, CO: 4.0}
+VISIBLE = {TEMPERATURE: 2.5, PM25: 80.0, CO2: 400.0, CO: 10.0}
 # a hot layer carries smoke out under its own buoyancy; combustion fails under some 13 % oxygen
 OXYGEN_LIMIT, OXYGEN_SPAN = 105.0, 60.0  # deficit at which flames weaken, and die. [g/m3]
 
@@ -49,14 +52,15 @@ class Mix:
         fires: names that may be drawn; empty means all.
         nuisances: names that may be drawn; empty means all.
         nuisance_counts: probability of 0, 1 and 2 nuisances.
-        weighted: draw sources by their training weights, else evenly.
+        balance: 1 draws nuisances as often as dwellings see them and 0 all alike; training takes
+            the middle, so that the rare ones are learnt too.
     """
 
     fire_share: float = 0.45
     fires: tuple[str, ...] = ()
     nuisances: tuple[str, ...] = ()
     nuisance_counts: tuple[float, float, float] = (0.3, 0.45, 0.25)
-    weighted: bool = True
+    balance: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ class Streams:
         truth: true air at the sensors, before the instruments: the channels of
             `sensors.CHANNELS`. (n, time, sensor, channel)
         hold_steps: reporting period in steps. int64 (n, sensor)
+        hold_phase: first reporting step. int64 (n, sensor)
     """
 
     readings: Tensor
@@ -107,6 +112,7 @@ class Streams:
     state: Tensor
     truth: Tensor
     hold_steps: Tensor
+    hold_phase: Tensor
 
 
 @dataclass
@@ -126,7 +132,8 @@ class Building:
     indoor_c: Tensor  # (n,)
     sensor_zone: Tensor  # int64 (n, sensor)
     under_ceiling: Tensor  # bool (n, sensor)
-    distance: Tensor  # (n, sensor) [m] from a source in the same room
+    fire_distance: Tensor  # (n, sensor) [m] from a fire in the same room
+    distance: Tensor  # (n, sensor) [m] from a nuisance: alarms are kept away from stoves
     air_speed: Tensor  # (n, sensor) [m/s]
     background_db: Tensor  # (n,)
     sun_share: Tensor = field(default_factory=lambda: torch.ones(1))  # (n, sensor)
@@ -163,7 +170,7 @@ def draw_building(n: int, sensors: int, rooms: Rooms, generator: torch.Generator
     surface = 6.0 * volume ** (2 / 3)
     loss = zone.uniform(0.004, 0.012) * surface / (1.206 * volume)
     return Building(
-        volume=volume * zone.uniform(0.4, 1.0),  # the part that smoke mixes through
+        volume=volume * zone.uniform(0.6, 1.0),  # the part that smoke mixes through
         height=height,
         zones=zones,
         fresh=zone.log_uniform(*rooms.air_changes) * volume / 3600.0,
@@ -176,7 +183,8 @@ def draw_building(n: int, sensors: int, rooms: Rooms, generator: torch.Generator
         indoor_c=indoor,
         sensor_zone=(place.uniform(0.0, 1.0) * zones.unsqueeze(1)).long(),
         under_ceiling=place.chance(rooms.ceiling_share),
-        distance=place.uniform(1.0, 6.0),
+        fire_distance=place.uniform(0.5, 6.0),
+        distance=place.uniform(1.5, 7.0),
         air_speed=place.log_uniform(0.05, 0.3),
         background_db=one.uniform(26.0, 48.0)[:, 0],
         sun_share=place.uniform(0.0, 1.0) ** 3,
@@ -218,15 +226,15 @@ def life(time: Tensor, generator: torch.Generator) -> Tensor:
     return rates
 
 
-def pick(candidates: tuple[Source, ...], names: tuple[str, ...], weighted: bool) -> Tensor:
-    """Drawing weights over a registry; sources not named get none. (source,)"""
-    known = {source.name for source in candidates}
-    unknown = [name for name in names if name not in known]
-    assert not unknown, f"no such source: {unknown}"
+def odds(registry: tuple[Source, ...], names: tuple[str, ...], balance: float) -> Tensor:
+    """Drawing weights over a registry; where names are given, the others get none. (source,)"""
+    unknown = set(names) - {source.name for source in registry}
+    assert not unknown, f"no such source: {sorted(unknown)}"
     return torch.tensor(
         [
-            (source.weight if weighted else 1.0) * (not names or source.name in names)
-            for source in candidates
+            (source.per_year**balance if source.per_year else source.weight)
+            * (not names or source.name in names)
+            for source in registry
         ]
     )
 
@@ -257,74 +265,95 @@ def emit_all(
     return rates, state
 
 
-def carry(building: Building, zone_rates: Tensor, fire_rates: Tensor, steps_s: list[float]):
-    """Move heat, smoke and gases through the zones.
+@dataclass
+class Supply:
+    """What every zone receives, step by step, of r rows of which the first m burn."""
+
+    rates: Tensor  # what all sources but fires emit (time, r, zone, CARRIED)
+    fire: Tensor  # what fires emit, with air to burn in (time, m, zone, CARRIED)
+    vent: Tensor  # open windows [m3/s] (time, r, zone)
+    outdoor_pm: Tensor  # smoke outdoors [mg/m3] (time, r)
+    sound: Tensor  # [pW] (time, r, zone)
+    radiant: Tensor  # [K] (time, r, zone)
+
+
+def carry(building: Building, supply: Supply, steps_s: list[float]) -> Tensor:
+    """Move heat, smoke and gases through the zones, one implicit Euler step after another.
 
     Args:
-        building: rooms, of n rows.
-        zone_rates: emissions in each zone but those of fires. (time, n, zone, quantity)
-        fire_rates: of fires, for the first m rows. (time, m, zone, quantity)
+        building: rooms, of r rows.
+        supply: what the zones receive; its `rates` and `fire` are overwritten.
         steps_s: length of each step. [s]
 
     Returns:
         What the air holds above the outdoor baseline's units: K, mg/m3 or g/m3.
-        (time, n, zone, CARRIED)
+        (time, r, zone, CARRIED)
     """
-    burning = fire_rates.shape[1]
-    state = building.outdoor.unsqueeze(1).expand(-1, ZONES, -1).clone()  # (n, zone, CARRIED)
-    out = state.new_empty(len(steps_s), *state.shape)
-    volume = building.volume.unsqueeze(-1)  # (n, zone, 1)
+    burning = supply.fire.shape[1]
+    volume = building.volume.unsqueeze(-1)  # (r, zone, 1)
+    fresh = building.fresh.unsqueeze(-1)
     losses = building.deposition.unsqueeze(1).repeat(1, ZONES, 1)
     losses[..., sources.HEAT] += building.wall_loss
-    losses = losses * volume  # (n, zone, CARRIED) [m3/s]
-    held_water = losses.new_zeros(CARRIED)
-    held_water[sources.WATER] = 1.0  # walls hold moisture near the outdoor level: a return flow
-    returned = losses * held_water * building.outdoor.unsqueeze(1)
-    to_state = torch.ones(CARRIED, device=state.device)
-    to_state[sources.HEAT] = 0.7 / (physics.AIR_DENSITY * physics.AIR_HEAT_CAPACITY)
-    fresh = building.fresh.unsqueeze(-1)
+    losses = losses * volume  # (r, zone, CARRIED) [m3/s]
+    # all that does not depend on the state is prepared for every step at once
+    to_kelvin = 0.7 / (physics.AIR_DENSITY * physics.AIR_HEAT_CAPACITY)  # the rest is radiated
+    incoming, fire = supply.rates, supply.fire
+    incoming[..., sources.HEAT] *= to_kelvin
+    fire[..., sources.HEAT] *= to_kelvin
+    steady = fresh * building.outdoor.unsqueeze(1)
+    # walls hold moisture near the outdoor level: what they take they give back
+    steady[..., sources.WATER] += (
+        losses[..., sources.WATER] * building.outdoor[:, None, sources.WATER]
+    )
+    incoming += steady
+    vented = bool(supply.vent.any())
+    if vented:
+        vent = supply.vent.unsqueeze(-1)
+        incoming += vent * building.outdoor.unsqueeze(1)
+        incoming[..., sources.HEAT] += supply.vent * building.outdoor_excess_c.unsqueeze(1)
+    outdoor_air = building.fresh + supply.vent
+    incoming[..., sources.PM] += outdoor_air * supply.outdoor_pm.unsqueeze(-1)
     drive = 0.61 / 3.0 * building.door * (physics.GRAVITY * 2.0 / 293.0) ** 0.5
-    outdoor_heat = building.outdoor_excess_c.view(-1, 1)
+    state = building.outdoor.unsqueeze(1).repeat(1, ZONES, 1)  # (r, zone, CARRIED)
+    out = state.new_empty(len(steps_s), *state.shape)
+    leaving = fresh + losses
     for k, step in enumerate(steps_s):
-        rates = zone_rates[k]
         if burning:
-            deficit = state[:burning, :, sources.OXYGEN : sources.OXYGEN + 1]
+            deficit = state[:burning, :, sources.OXYGEN]
             air = (1.0 - (deficit - OXYGEN_LIMIT) / OXYGEN_SPAN).clamp(0.02, 1.0)
-            rates = torch.cat([rates[:burning] + air * fire_rates[k], rates[burning:]])
-        vent = rates[..., sources.VENT : sources.VENT + 1]
+            incoming[k, :burning] += air.unsqueeze(-1) * fire[k]
         heat = state[..., sources.HEAT]
-        swap = (heat[:, :-1] - heat[:, 1:]).abs().sqrt() * drive + building.fan  # (n, 2)
-        incoming = (fresh + vent) * building.outdoor.unsqueeze(1) + returned
-        incoming[..., sources.HEAT] = vent[..., 0] * outdoor_heat
-        incoming[..., sources.PM] += (fresh + vent)[..., 0] * (
-            rates[..., sources.OUTDOOR_PM].amax(dim=1, keepdim=True) * 1e-3
-        )
-        right = (volume / step) * state + rates[..., :CARRIED] * to_state + incoming
-        diagonal = volume / step + fresh + vent + losses
-        state = solve_chain(diagonal, swap, right)
-        out[k] = state
+        swap = (heat[:, :-1] - heat[:, 1:]).abs().sqrt() * drive + building.fan  # (r, 2)
+        share = volume / step
+        right = torch.addcmul(incoming[k], share, state)
+        diagonal = share + leaving
+        if vented:
+            diagonal = diagonal + vent[k]
+        state = solve_chain(diagonal, swap, right, out[k])
     return out
 
 
-def solve_chain(diagonal: Tensor, swap: Tensor, right: Tensor) -> Tensor:
+def solve_chain(diagonal: Tensor, swap: Tensor, right: Tensor, out: Tensor) -> Tensor:
     """Solve the tridiagonal system of three zones that swap air with their neighbours.
 
     Args:
-        diagonal: without the swaps. (n, zone, k)
-        swap: air between zones 0-1 and 1-2, each way. [m3/s] (n, 2)
-        right: right-hand sides. (n, zone, k)
+        diagonal: without the swaps. (r, zone, k)
+        swap: air between zones 0-1 and 1-2, each way. [m3/s] (r, 2)
+        right: right-hand sides. (r, zone, k)
+        out: where the solution is written. (r, zone, k)
 
     Returns:
-        The solution. (n, zone, k)
+        `out`.
     """
     a, b = swap[:, :1], swap[:, 1:]
-    first = diagonal[:, 0] + a
-    last = diagonal[:, 2] + b
-    middle = diagonal[:, 1] + a + b - a * a / first - b * b / last
-    centre = (right[:, 1] + a * right[:, 0] / first + b * right[:, 2] / last) / middle
-    return torch.stack(
-        [(right[:, 0] + a * centre) / first, centre, (right[:, 2] + b * centre) / last], dim=1
-    )
+    from_first = a / (diagonal[:, 0] + a)
+    from_last = b / (diagonal[:, 2] + b)
+    middle = diagonal[:, 1] + a * (1.0 - from_first) + b * (1.0 - from_last)
+    known = right[:, 1] + from_first * right[:, 0] + from_last * right[:, 2]
+    centre = torch.div(known, middle, out=out[:, 1])
+    torch.div(right[:, 0] + a * centre, diagonal[:, 0] + a, out=out[:, 0])
+    torch.div(right[:, 2] + b * centre, diagonal[:, 2] + b, out=out[:, 2])
+    return out
 
 
 def near_excess(rates: Tensor, zone: Tensor, building: Building) -> Tensor:
@@ -457,7 +486,7 @@ def draw_events(
     n, device = len(zones), clock.device
 
     def choose(registry: tuple[Source, ...], names: tuple[str, ...]) -> Tensor:
-        weights = pick(registry, names, mix.weighted).to(device)
+        weights = odds(registry, names, mix.balance).to(device)
         return torch.multinomial(weights, n, replacement=True, generator=generator)
 
     fires = round(mix.fire_share * n)
@@ -492,10 +521,41 @@ def draw_events(
     )
 
 
-def in_zones(rates: Tensor, zone: Tensor) -> Tensor:
-    """Put emissions into their zone. (time, n, zone, quantity)"""
-    hot = torch.nn.functional.one_hot(zone, ZONES).to(rates.dtype)  # (n, zone)
-    return rates.unsqueeze(2) * hot.unsqueeze(-1)
+def gather_supply(people: Tensor, events: Events, rows: Tensor, n: int, fires: int) -> Supply:
+    """What the zones of every row receive.
+
+    Args:
+        people: emissions of life, in the first zone. (time, n, quantity)
+        events: the events.
+        rows: scenario of each row: all of them, the fires' twins, the nuisances' twins. (r,)
+        n, fires: how many scenarios, and how many of the first have a fire.
+    """
+    steps, count = people.shape[0], len(rows)
+    everyone = torch.arange(count, device=rows.device)
+    upset = everyone[: n + fires]  # rows with their nuisances
+    shape = (steps, count, ZONES)
+    supply = Supply(
+        rates=people.new_zeros(*shape, CARRIED),
+        fire=people.new_zeros(steps, fires, ZONES, CARRIED),
+        vent=people.new_zeros(shape),
+        outdoor_pm=people.new_zeros(steps, count),
+        sound=people.new_zeros(shape),
+        radiant=people.new_zeros(shape),
+    )
+    supply.rates[:, :, 0] = people[:, rows, :CARRIED]
+    supply.sound[:, :, 0] = people[:, rows, sources.SOUND]
+    for slot in (1, 2):
+        zone, rates = events.zone[rows[upset], slot], events.rates[slot][:, rows[upset]]
+        supply.rates[:, upset, zone] += rates[..., :CARRIED]
+        supply.vent[:, upset, zone] += rates[..., sources.VENT]
+        supply.sound[:, upset, zone] += rates[..., sources.SOUND]
+        supply.radiant[:, upset, zone] += rates[..., sources.RADIANT]
+        supply.outdoor_pm[:, upset] += 1e-3 * rates[..., sources.OUTDOOR_PM]
+    if fires:
+        zone, rates = events.zone[:fires, 0], events.rates[0][:, :fires]
+        supply.fire[:, everyone[:fires], zone] = rates[..., :CARRIED]
+        supply.sound[:, everyone[:fires], zone] += rates[..., sources.SOUND]
+    return supply
 
 
 def simulate_chunk(
@@ -515,7 +575,6 @@ def simulate_chunk(
     building = draw_building(n, sensors, rooms, generator)
     events = draw_events(clock, hours, mix, building.zones, generator)
     people = life(clock.expand(-1, n), generator)
-    home = torch.zeros(n, dtype=torch.long, device=device)
     devices = instrument.draw_instruments(n, sensors, generator)
 
     # rows: every scenario in full, then without its fire, then without any event
@@ -523,27 +582,28 @@ def simulate_chunk(
     upset = (events.nuisance >= 0).any(dim=1).nonzero()[:, 0]
     everyone = torch.arange(n, device=device)
     rows = torch.cat([everyone, everyone[:fires], upset])
-    with_nuisance = torch.ones(len(rows), device=device)
-    with_nuisance[n + fires :] = 0.0
-    zone_rates = in_zones(people, home)
-    nuisance_zones = sum(in_zones(events.rates[s], events.zone[:, s]) for s in (1, 2))
-    row_rates = zone_rates[:, rows] + nuisance_zones[:, rows] * with_nuisance.view(1, -1, 1, 1)
-    fire_zones = in_zones(events.rates[0][:, :fires], events.zone[:fires, 0])
     spread = take(building, rows)
-    air = carry(spread, row_rates, fire_zones, steps_s)[early:]
+    supply = gather_supply(people, events, rows, n, fires)
+    sound, radiant = supply.sound[early:], supply.radiant[early:]
+    air = carry(spread, supply, steps_s)[early:]
 
     at_sensor = spread.sensor_zone.view(1, len(rows), sensors, 1)
     seen = air.gather(2, at_sensor.expand(steps, -1, -1, CARRIED))
+    full = seen[:, :n]
     for s in (1, 2):
         excess = near_excess(events.rates[s][early:], events.zone[:, s], building)
-        seen += excess[:, rows] * with_nuisance.view(1, -1, 1, 1)
+        full += excess
+        if fires:  # the twins without a fire have the nuisances still
+            seen[:, n : n + fires] += excess[:, :fires]
     if fires:
         burning = take(building, everyone[:fires])
+        burning.distance = burning.fire_distance
         fire_rates = events.rates[0][early:, :fires]
         seen[:, :fires] += near_excess(fire_rates, events.zone[:fires, 0], burning)
-    sound = sensed_sound(row_rates, fire_zones, spread)[early:]
-    sunny = row_rates[early:, ..., sources.RADIANT].amax(dim=2, keepdim=True) * spread.sun_share
-    truth = channels_of(seen, spread, sound, sunny)
+    where = spread.sensor_zone.unsqueeze(0).expand(steps, -1, -1)
+    heard = (sound + 1e-3 * sound.sum(dim=2, keepdim=True)).gather(2, where)  # walls: 30 dB
+    sunny = radiant.amax(dim=2, keepdim=True) * spread.sun_share
+    truth = channels_of(seen, spread, heard, sunny)
     weather = smooth_noise((steps, n), max(2, int(hours)), generator)
     truth[..., TEMPERATURE] += (0.7 * weather)[:, rows].unsqueeze(-1)
     full_truth = truth[:, :n].clone()
@@ -562,6 +622,7 @@ def simulate_chunk(
         state=events.state[0][early:].T.contiguous(),
         truth=full_truth.transpose(0, 1),
         hold_steps=devices.hold_steps,
+        hold_phase=devices.hold_phase,
     )
 
 
@@ -570,17 +631,7 @@ def take(parameters, rows: Tensor):
     return type(parameters)(**{name: value[rows] for name, value in vars(parameters).items()})
 
 
-def sensed_sound(row_rates: Tensor, fire_rates: Tensor, building: Building) -> Tensor:
-    """Acoustic power heard in each sensor's room; walls take 30 dB. [pW] (time, n, sensor)"""
-    power = row_rates[..., sources.SOUND].clone()  # (time, n, zone)
-    power[:, : fire_rates.shape[1]] += fire_rates[..., sources.SOUND]
-    heard = power + 1e-3 * power.sum(dim=2, keepdim=True)
-    return heard.gather(2, building.sensor_zone.unsqueeze(0).expand(len(heard), -1, -1))
-
-
-def observe(
-    truth: Tensor, air: Tensor, rows: Tensor, devices: instrument.Instruments
-) -> Tensor:
+def observe(truth: Tensor, air: Tensor, rows: Tensor, devices: instrument.Instruments) -> Tensor:
     """What clean instruments show of the truth, which is overwritten.
 
     Args:
@@ -667,9 +718,7 @@ def label(
     return torch.where(hidden & (labels == NORMAL), UNKNOWN, labels).to(torch.int8)
 
 
-def gather(
-    readings: Tensor, stream: Tensor, end: Tensor, sensor: Tensor, start: Tensor
-) -> Tensor:
+def gather(readings: Tensor, stream: Tensor, end: Tensor, sensor: Tensor, start: Tensor) -> Tensor:
     """Windows of simulated streams, which lie on the grid already; the twin of `windows.cut`.
 
     Args:
@@ -693,3 +742,73 @@ def gather(
         total = torch.where(valid, part, 0.0).sum(dim=2)
         parts.append(torch.where(number > 0, total / number.clamp(min=1.0), torch.nan))
     return torch.cat(parts, dim=1).unsqueeze(2)
+
+
+def to_recordings(streams: Streams, *, first: int = 0) -> list[Recording]:
+    """The streams as recordings: rows only when a sensor reports, labels and sources beside.
+
+    Args:
+        streams: simulated scenarios.
+        first: number of the first, for the names.
+
+    Returns:
+        One recording a scenario, at the sensors' own periods.
+    """
+    readings = streams.readings.cpu().numpy().copy()
+    labels = streams.labels.cpu().numpy()
+    n, steps, sensors, _ = readings.shape
+    step = np.arange(steps)[None, :, None]
+    period, phase = (t.cpu().numpy()[:, None, :] for t in (streams.hold_steps, streams.hold_phase))
+    silent = (step - phase) % period != 0  # (n, time, sensor)
+    readings[silent] = np.nan
+    times_s = STEP_S * np.arange(steps)
+    names = tuple(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[k] if sensors <= 26 else f"S{k}" for k in range(sensors)
+    )
+    fires, nuisances = streams.fire.tolist(), streams.nuisance.tolist()
+    out = []
+    for k in range(n):
+        events = [sources.NUISANCES[i].name for i in nuisances[k] if i >= 0]
+        burning = (streams.state[k] == FIRE).cpu().numpy()
+        fire = sources.FIRES[fires[k]].name if fires[k] >= 0 else ""
+        other = "+".join(events)
+        nuisance = (labels[k] == NUISANCE).any(axis=1)
+        source = tuple(
+            fire if b else (other if v else "") for b, v in zip(burning, nuisance, strict=True)
+        )
+        name = f"simulated-{first + k:05d}"
+        out.append(Recording(name, times_s, names, readings[k], labels[k], source, None))
+    return out
+
+
+def describe(streams: Streams, k: int) -> dict:
+    """What was drawn for one scenario: its sources and when the fire began."""
+    fire = int(streams.fire[k])
+    ignition = float(streams.ignition_s[k])
+    return {
+        "fire": sources.FIRES[fire].name if fire >= 0 else None,
+        "ignition_s": round(ignition, 1) if fire >= 0 else None,
+        "nuisances": [sources.NUISANCES[i].name for i in streams.nuisance[k].tolist() if i >= 0],
+    }
+
+
+def mix_of(names: tuple[str, ...]) -> Mix:
+    """The mix that draws only some sources; the default one for no names.
+
+    Raises:
+        InputError: a name is unknown.
+    """
+    if not names:
+        return Mix()
+    if unknown := sorted(set(names) - set(sources.SOURCES)):
+        raise InputError(
+            f"--source {unknown[0]}: unknown; choose from {', '.join(sources.SOURCES)}"
+        )
+    fires = tuple(name for name in names if sources.SOURCES[name].kind == "fire")
+    nuisances = tuple(name for name in names if sources.SOURCES[name].kind == "nuisance")
+    return Mix(
+        fire_share=(0.5 if nuisances else 1.0) if fires else 0.0,
+        fires=fires,
+        nuisances=nuisances,
+        nuisance_counts=(0.0, 1.0, 0.0) if nuisances else (1.0, 0.0, 0.0),
+    )

@@ -9,7 +9,7 @@ be read as priors, not as measurements.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -63,6 +63,10 @@ class Draw:
         """Uniform in the logarithm on [low, high). (1, n)"""
         return self.uniform(math.log(low), math.log(high)).exp()
 
+    def log_middling(self, low: float, high: float) -> Tensor:
+        """Triangular in the logarithm on [low, high): the middle is common, the ends rare. (1, n)"""
+        return (self.log_uniform(low, high) * self.log_uniform(low, high)).sqrt()
+
     def chance(self, probability: float) -> Tensor:
         """True with a probability. (1, n)"""
         return self.uniform(0.0, 1.0) < probability
@@ -75,9 +79,7 @@ class Draw:
             period_s: between independent knots.
         """
         knots = max(2, int(self.time.shape[0] * 10.0 / period_s))
-        values = torch.randn(
-            1, self.n, knots, generator=self.generator, device=self.time.device
-        )
+        values = torch.randn(1, self.n, knots, generator=self.generator, device=self.time.device)
         smooth = torch.nn.functional.interpolate(
             values, size=self.time.shape[0], mode="linear", align_corners=True
         )
@@ -117,7 +119,7 @@ class Source:
         kind: "fire" or "nuisance".
         emit: draws parameters and returns the emissions.
         per_year: how often a dwelling sees it; a stated assumption of the exam, 0 for fires.
-        weight: how often training draws it, relative to its kind.
+        weight: how often training draws a fire, relative to the others.
         table: rates of a `steady` source.
         kitchen: whether it happens where people cook.
     """
@@ -133,7 +135,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Rates:
-    """Log-uniform ranges of a source that runs steadily for a while.
+    """Ranges of a source that runs steadily for a while, triangular in the logarithm.
 
     Attributes:
         duration_s, rise_s, fall_s: length, time to full rate, time to fade. [s]
@@ -141,7 +143,6 @@ class Rates:
         sound: sound power level. [dB]
         together: 0 draws each rate alone, 1 scales all by one common strength.
         flicker: spread of the logarithm over minutes.
-        pulses: how many times it is repeated within the duration (bouts of spraying, puffs).
     """
 
     duration_s: Range
@@ -183,7 +184,7 @@ def steady(draw: Draw, source: Source) -> Emission:
             power = 10.0 ** (draw.uniform(*limits) / 10.0)
             rates[..., SOUND] = power * acting(draw, duration)
         else:
-            rates[..., index] = draw.log_uniform(*limits) * shape
+            rates[..., index] = draw.log_middling(*limits) * shape
     state = torch.where(acting(draw, duration + fall), NUISANCE, NORMAL).to(torch.int8)
     return Emission(rates, state)
 
@@ -308,7 +309,7 @@ class Fire:
     growth_s: Range = (75.0, 600.0)
     peak_kw: Range = (50.0, 2500.0)
     smoulder_s: Range = (300.0, 7200.0)
-    smoulder_g_s: Range = (0.03, 1.0)
+    smoulder_g_s: Range = (0.006, 0.6)
     flaming_chance: float = 0.0
 
 
@@ -381,108 +382,102 @@ def overheating_oil(draw: Draw, _source: Source) -> Emission:
 
 
 def bursts(draw: Draw, source: Source) -> Emission:
-    """Emit in one to six short bouts within the duration (spray cans, cigarettes, shovelling)."""
-    emission = steady(draw, source)
-    count = draw.uniform(1.0, 7.0).floor()
+    """Emit in one to six bouts, one after another (spray cans, cigarettes, kettles)."""
     table = source.table
     assert table is not None, f"{source.name} has no table of rates"
-    spacing = draw.log_uniform(60.0, 900.0)
-    total = emission.rates
-    for k in range(1, 6):
-        later = Draw(draw.time - k * spacing, draw.generator)
-        again = steady(later, source)
-        on = count > k
-        total = total + again.rates * on.unsqueeze(-1)
-        emission = replace(
-            emission, state=torch.maximum(emission.state, again.state * on.to(torch.int8))
-        )
-    return Emission(total, emission.state)
+    count = draw.uniform(1.0, 7.0).floor()
+    spacing = table.duration_s[1] + draw.log_uniform(30.0, 900.0)  # bouts do not overlap
+    bout = (draw.time / spacing).floor().clamp(min=0.0)
+    within = Draw(draw.time - bout * spacing, draw.generator)
+    emission = steady(within, source)
+    on = bout < count
+    return Emission(emission.rates * on.unsqueeze(-1), emission.state * on.to(torch.int8))
 
 
 HOUR = 3600.0
 
 NUISANCES = (
-    Source("frying", "nuisance", steady, 300, 2.0, kitchen=True, table=Rates(
-        (180, 2400), heat=(0.8, 3), pm=(0.004, 0.8), co2=(0.01, 0.25), co=(0.005, 0.8),
-        water=(0.03, 0.6), voc=(0.05, 5), droplets=(0.002, 0.5), sound=(55, 72), flicker=0.5)),
-    Source("boiling", "nuisance", steady, 300, 1.0, kitchen=True, table=Rates(
-        (300, 3600), heat=(0.5, 2.5), pm=(0.0005, 0.02), co2=(0.005, 0.25), co=(0.002, 0.5),
-        water=(0.1, 1.2), droplets=(0.005, 1), sound=(50, 68))),
-    Source("toast", "nuisance", bursts, 200, 1.0, kitchen=True, table=Rates(
-        (90, 240), heat=(0.7, 1.2), pm=(0.003, 0.2), co=(0.01, 2), voc=(0.02, 2),
+    Source("frying", "nuisance", steady, 300, kitchen=True, table=Rates(
+        (180, 1800), heat=(0.3, 1.5), pm=(0.001, 0.1), co2=(0.01, 0.25), co=(0.005, 0.8),
+        water=(0.03, 0.6), voc=(0.05, 5), droplets=(0.002, 0.5), sound=(55, 72), flicker=0.9)),
+    Source("boiling", "nuisance", steady, 300, kitchen=True, table=Rates(
+        (300, 3600), heat=(0.3, 1.5), pm=(0.0003, 0.01), co2=(0.005, 0.25), co=(0.002, 0.5),
+        water=(0.1, 1.2), droplets=(0.001, 0.1), sound=(50, 68))),
+    Source("toast", "nuisance", bursts, 200, kitchen=True, table=Rates(
+        (90, 240), heat=(0.3, 0.9), pm=(0.001, 0.05), co=(0.01, 2), voc=(0.02, 2),
         co2=(0.001, 0.01), sound=(45, 60))),
-    Source("burnt_toast", "nuisance", steady, 5, 1.5, kitchen=True, table=Rates(
-        (60, 480), heat=(0.7, 1.5), pm=(0.1, 4), co=(0.1, 5), voc=(0.2, 10),
+    Source("burnt_toast", "nuisance", steady, 5, kitchen=True, table=Rates(
+        (60, 480), heat=(0.3, 1), pm=(0.02, 0.8), co=(0.1, 5), voc=(0.2, 10),
         co2=(0.005, 0.1), sound=(45, 75), flicker=0.4)),
-    Source("oven", "nuisance", steady, 150, 1.0, kitchen=True, table=Rates(
-        (1200, 7200), rise_s=(300, 1200), heat=(0.8, 3), pm=(0.001, 0.25), co2=(0.005, 0.2),
+    Source("oven", "nuisance", steady, 150, kitchen=True, table=Rates(
+        (1200, 7200), rise_s=(300, 1200), heat=(0.3, 1.5), pm=(0.0003, 0.02), co2=(0.005, 0.2),
         co=(0.005, 1), water=(0.02, 0.4), voc=(0.02, 2), sound=(45, 62))),
-    Source("gas_hob", "nuisance", steady, 200, 1.5, kitchen=True, table=Rates(
-        (240, 5400), heat=(0.8, 5), pm=(0.0003, 0.02), co2=(0.06, 0.4), co=(0.01, 1.5),
+    Source("gas_hob", "nuisance", steady, 200, kitchen=True, table=Rates(
+        (240, 5400), heat=(0.4, 2.5), pm=(0.0003, 0.02), co2=(0.06, 0.4), co=(0.01, 1.5),
         water=(0.05, 0.6), sound=(48, 62))),
-    Source("broiling", "nuisance", steady, 20, 1.5, kitchen=True, table=Rates(
-        (420, 1800), rise_s=(120, 900), heat=(1, 4), pm=(0.03, 2), co=(0.03, 2),
-        co2=(0.01, 0.25), water=(0.05, 0.5), voc=(0.2, 10), droplets=(0.01, 1), sound=(55, 72),
-        flicker=0.4)),
-    Source("shower", "nuisance", steady, 500, 1.5, table=Rates(
-        (180, 1800), rise_s=(20, 200), fall_s=(30, 400), heat=(0.1, 2.5), water=(0.2, 2.2),
-        droplets=(0.03, 8), voc=(0.01, 0.5), sound=(60, 76))),
-    Source("kettle", "nuisance", bursts, 800, 0.7, kitchen=True, table=Rates(
-        (60, 300), fall_s=(10, 60), heat=(0.5, 2.5), water=(0.1, 1.2), droplets=(0.05, 5),
+    Source("broiling", "nuisance", steady, 20, kitchen=True, table=Rates(
+        (420, 1800), rise_s=(120, 900), heat=(0.4, 2), pm=(0.005, 0.2), co=(0.03, 2),
+        co2=(0.01, 0.25), water=(0.05, 0.5), voc=(0.2, 10), droplets=(0.005, 0.3), sound=(55, 72),
+        flicker=0.8)),
+    Source("shower", "nuisance", steady, 500, table=Rates(
+        (180, 1800), rise_s=(20, 200), fall_s=(30, 400), heat=(0.1, 1), water=(0.2, 2.2),
+        droplets=(0.01, 2), voc=(0.01, 0.5), sound=(60, 76))),
+    Source("kettle", "nuisance", bursts, 800, kitchen=True, table=Rates(
+        (60, 300), fall_s=(10, 60), heat=(0.2, 1), water=(0.1, 1.2), droplets=(0.01, 1),
         sound=(55, 72))),
-    Source("humidifier", "nuisance", steady, 100, 1.0, table=Rates(
-        (1800, 6 * HOUR), water=(0.02, 0.15), droplets=(0.03, 6), pm=(0.0005, 0.1),
+    Source("humidifier", "nuisance", steady, 100, table=Rates(
+        (1800, 6 * HOUR), water=(0.02, 0.15), droplets=(0.005, 0.2), pm=(0.0002, 0.004),
         sound=(35, 50))),
-    Source("candle", "nuisance", steady, 80, 1.0, table=Rates(
-        (600, 4 * HOUR), heat=(0.03, 1), pm=(0.0001, 0.015), co2=(0.002, 0.08),
+    Source("candle", "nuisance", steady, 80, table=Rates(
+        (600, 4 * HOUR), heat=(0.03, 1), pm=(0.0001, 0.006), co2=(0.002, 0.08),
         co=(0.001, 0.2), water=(0.002, 0.04))),
-    Source("incense", "nuisance", steady, 20, 1.0, table=Rates(
-        (600, 5400), heat=(0.003, 0.05), pm=(0.003, 0.12), co=(0.01, 1.5), co2=(0.001, 0.006),
+    Source("incense", "nuisance", steady, 20, table=Rates(
+        (600, 5400), heat=(0.003, 0.05), pm=(0.001, 0.02), co=(0.01, 1.5), co2=(0.001, 0.006),
         voc=(0.01, 0.5))),
-    Source("cigarette", "nuisance", bursts, 100, 1.0, table=Rates(
-        (200, 700), heat=(0.003, 0.03), pm=(0.008, 0.08), co=(0.03, 0.6), co2=(0.001, 0.004),
+    Source("cigarette", "nuisance", bursts, 100, table=Rates(
+        (200, 700), heat=(0.003, 0.03), pm=(0.005, 0.05), co=(0.03, 0.6), co2=(0.001, 0.004),
         voc=(0.02, 1))),
-    Source("aerosol", "nuisance", bursts, 300, 1.5, table=Rates(
-        (10, 60), rise_s=(1, 9), fall_s=(1, 10), pm=(0.03, 4), voc=(20, 1500),
-        droplets=(0.3, 40), sound=(65, 80))),
-    Source("vacuuming", "nuisance", steady, 60, 0.7, table=Rates(
-        (180, 3000), heat=(0.5, 1.5), pm=(0.0005, 0.03), sound=(70, 88))),
-    Source("building_dust", "nuisance", steady, 3, 1.0, table=Rates(
-        (120, 3 * HOUR), pm=(0.005, 0.8), sound=(65, 100), flicker=0.8)),
-    Source("hair_dryer", "nuisance", steady, 150, 0.7, table=Rates(
-        (90, 1200), heat=(0.6, 2.2), pm=(0.0005, 0.02), voc=(0.02, 3), sound=(74, 88))),
-    Source("fireplace", "nuisance", bursts, 30, 1.0, table=Rates(
-        (60, 2400), heat=(0.2, 3), pm=(0.01, 1), co=(0.02, 2), co2=(0.02, 0.8),
+    Source("aerosol", "nuisance", bursts, 300, table=Rates(
+        (10, 60), rise_s=(1, 9), fall_s=(1, 10), pm=(0.01, 1), voc=(5, 200),
+        droplets=(0.05, 5), sound=(65, 80))),
+    Source("vacuuming", "nuisance", steady, 60, table=Rates(
+        (180, 3000), heat=(0.3, 1), pm=(0.0003, 0.015), sound=(70, 88))),
+    Source("building_dust", "nuisance", steady, 3, table=Rates(
+        (120, 3 * HOUR), pm=(0.0005, 0.04), sound=(65, 100), flicker=0.8)),
+    Source("hair_dryer", "nuisance", steady, 150, table=Rates(
+        (90, 1200), heat=(0.4, 1.4), pm=(0.0005, 0.02), voc=(0.02, 3), sound=(74, 88))),
+    Source("fireplace", "nuisance", bursts, 30, table=Rates(
+        (60, 2400), heat=(0.1, 1.5), pm=(0.002, 0.08), co=(0.01, 1), co2=(0.02, 0.8),
         water=(0.01, 0.4), voc=(0.05, 5), sound=(45, 62))),
-    Source("heater", "nuisance", steady, 150, 1.0, table=Rates(
-        (600, 4 * HOUR), rise_s=(20, 900), heat=(0.5, 4), pm=(0.0002, 0.03), voc=(0.01, 0.5),
+    Source("heater", "nuisance", steady, 150, table=Rates(
+        (600, 4 * HOUR), rise_s=(20, 900), heat=(0.3, 2), pm=(0.0001, 0.004), voc=(0.01, 0.5),
         sound=(38, 60))),
-    Source("unvented_heater", "nuisance", steady, 20, 1.0, table=Rates(
-        (1200, 6 * HOUR), heat=(0.7, 4), pm=(0.0005, 0.03), co=(0.01, 0.4), co2=(0.06, 0.6),
+    Source("unvented_heater", "nuisance", steady, 20, table=Rates(
+        (1200, 6 * HOUR), heat=(0.4, 2), pm=(0.0002, 0.004), co=(0.01, 0.4), co2=(0.06, 0.6),
         water=(0.03, 0.5), sound=(38, 55))),
-    Source("sun", "nuisance", steady, 200, 1.0, table=Rates(
-        (600, 3 * HOUR), rise_s=(120, 1800), fall_s=(120, 1800), radiant=(1, 20),
+    Source("sun", "nuisance", steady, 200, table=Rates(
+        (600, 3 * HOUR), rise_s=(120, 1800), fall_s=(120, 1800), radiant=(0.5, 15),
         flicker=0.2)),
-    Source("open_window", "nuisance", steady, 300, 1.0, table=Rates(
+    Source("open_window", "nuisance", steady, 300, table=Rates(
         (180, 2 * HOUR), rise_s=(5, 30), fall_s=(5, 30), vent=(0.02, 0.6), sound=(45, 68),
         flicker=0.4)),
-    Source("outdoor_smoke", "nuisance", steady, 6, 1.0, table=Rates(
-        (1800, 8 * HOUR), rise_s=(300, 3600), fall_s=(300, 3600), outdoor_pm=(40, 800),
+    Source("outdoor_smoke", "nuisance", steady, 6, table=Rates(
+        (1800, 8 * HOUR), rise_s=(300, 3600), fall_s=(300, 3600), outdoor_pm=(30, 500),
         vent=(0.002, 0.2), flicker=0.3)),
-    Source("crowd", "nuisance", steady, 6, 1.0, table=Rates(
-        (1800, 6 * HOUR), rise_s=(300, 3600), fall_s=(300, 3600), heat=(0.3, 4),
-        co2=(0.03, 0.45), water=(0.03, 0.6), pm=(0.0005, 0.04), co=(0.001, 0.2),
+    Source("crowd", "nuisance", steady, 6, table=Rates(
+        (1800, 6 * HOUR), rise_s=(300, 3600), fall_s=(300, 3600), heat=(0.2, 2),
+        co2=(0.03, 0.45), water=(0.03, 0.6), pm=(0.0002, 0.006), co=(0.001, 0.2),
         voc=(0.05, 3), sound=(68, 95))),
-    Source("music", "nuisance", steady, 60, 0.3, table=Rates(
+    Source("music", "nuisance", steady, 60, table=Rates(
         (600, 5 * HOUR), sound=(75, 105))),
-    Source("plateau", "nuisance", steady, 30, 3.0, table=Rates(
+    Source("plateau", "nuisance", steady, 30, table=Rates(
         (2400, 8 * HOUR), rise_s=(60, 5400), fall_s=(300, 5400), heat=(0.03, 0.6),
-        pm=(0.001, 0.15), co2=(0.01, 0.4), co=(0.001, 1.0), water=(0.01, 0.2), voc=(0.01, 2),
+        pm=(0.0002, 0.006), co2=(0.01, 0.4), co=(0.001, 1.0), water=(0.01, 0.2), voc=(0.01, 2),
         sound=(40, 75), flicker=0.4)),
-    Source("solvent", "nuisance", bursts, 60, 0.7, table=Rates(
-        (60, 1800), voc=(1, 200), pm=(0.0005, 0.01), droplets=(0.01, 2), sound=(40, 60))),
-    Source("exhaust", "nuisance", steady, 5, 0.7, table=Rates(
-        (60, 1800), pm=(0.003, 0.2), co=(0.05, 3), co2=(0.03, 0.6), heat=(0.05, 3),
+    Source("solvent", "nuisance", bursts, 60, table=Rates(
+        (60, 1800), voc=(0.5, 50), pm=(0.0005, 0.01), droplets=(0.001, 0.1), sound=(40, 60))),
+    Source("exhaust", "nuisance", steady, 5, table=Rates(
+        (60, 1800), pm=(0.001, 0.05), co=(0.05, 3), co2=(0.03, 0.6), heat=(0.03, 1),
         voc=(0.1, 10), sound=(60, 85))),
 )  # fmt: skip
 
@@ -495,9 +490,9 @@ FIRES = (
         fuel=FOAM, ember=SMOULDERING_COTTON, smoulder_s=(900, 7200), growth_s=(75, 400),
         flaming_chance=0.4)), weight=1.5),
     Source("smouldering_wood", "fire", ignite(Fire(
-        ember=SMOULDERING_WOOD, smoulder_s=(200, 2400), smoulder_g_s=(0.03, 0.6)))),
+        ember=SMOULDERING_WOOD, smoulder_s=(200, 2400), smoulder_g_s=(0.006, 0.4)))),
     Source("smouldering_cotton", "fire", ignite(Fire(
-        ember=SMOULDERING_COTTON, smoulder_s=(100, 1800), smoulder_g_s=(0.03, 0.8)))),
+        ember=SMOULDERING_COTTON, smoulder_s=(100, 1800), smoulder_g_s=(0.006, 0.5)))),
     Source("cable", "fire", ignite(Fire(
         fuel=PLASTIC, ember=SMOULDERING_CABLE, smoulder_s=(120, 3600),
         smoulder_g_s=(0.005, 0.3), peak_kw=(10, 400), flaming_chance=0.4))),

@@ -1,0 +1,30 @@
+"""Tables on a terminal. Layer 7."""
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_gate(gate: dict) -> None:
+    """The gate, a line a figure."""
+    table = Table(title=f"{gate['level']} gate: {'PASS' if gate['passed'] else 'FAIL'}")
+    for column in ("figure", "value", "95 % bounds", "limit", "n", ""):
+        table.add_column(column, justify="left" if column in ("figure", "") else "right")
+    for line in gate["lines"]:
+        bounds = (
+            "" if line["lower"] == line["upper"] else f"{line['lower']:.4g}-{line['upper']:.4g}"
+        )
+        value = "-" if line["value"] is None else f"{line['value']:.4g}"
+        table.add_row(
+            line["name"], value, bounds, f"{line['limit']:g}", str(line["n"]), line["status"]
+        )
+    Console().print(table)
+
+
+def print_rows(title: str, columns: list[str], rows: list[tuple]) -> None:
+    """A plain table; the first column to the left, the others to the right."""
+    table = Table(title=title)
+    for k, column in enumerate(columns):
+        table.add_column(column, justify="left" if k == 0 else "right")
+    for row in rows:
+        table.add_row(*("-" if cell is None else str(cell) for cell in row))
+    Console().print(table)

@@ -1,0 +1,116 @@
+"""`saafe train`. Layer 7."""
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from saafe import recipes
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, such as 01:07."""
+    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"
+
+
+class Reporter:
+    """Shows how training goes: a bar on a terminal, a line an epoch elsewhere, all on stderr."""
+
+    def __init__(self) -> None:
+        """Look whether somebody watches."""
+        self.console = Console(stderr=True)
+        self.bar: Progress | None = None
+
+    def __call__(self, at) -> None:
+        """Show one epoch's Progress."""
+        text = (
+            f"epoch {at.epoch}/{at.epochs} step {at.step}/{at.steps} loss {at.loss:.4f} "
+            f"accuracy {at.accuracy:.3f} samples/s {at.samples_per_s:.0f} left {clock(at.left_s)}"
+        )
+        if not self.console.is_terminal:
+            click.echo(text, err=True)
+            return
+        if self.bar is None:
+            self.bar = Progress(BarColumn(), TextColumn("{task.description}"), console=self.console)
+            self.bar.start()
+            self.task = self.bar.add_task("", total=at.epochs)
+        self.bar.update(self.task, completed=at.epoch, description=text)
+
+    def close(self) -> None:
+        """End the bar."""
+        if self.bar is not None:
+            self.bar.stop()
+
+
+def raise_interrupt(_signal, _frame) -> None:
+    """Treat SIGTERM as Ctrl-C: the last epoch's checkpoint stands."""
+    raise KeyboardInterrupt
+
+
+@click.command()
+@click.argument("tier", default="ultra-fast")
+@click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change the recipe.")
+@click.option("--out", default="runs", show_default=True, help="Folder for the run's folder.")
+@click.option("--name", default=None, help="Name of the run's folder.")
+@click.option("--seed", default=0, show_default=True, help="Of everything random.")
+@click.option("--resume", is_flag=True, help="Go on from the run's checkpoint.")
+@click.option("--strict", is_flag=True, help="Exit 3 if the quick gate fails.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def train(
+    tier: str, changes: tuple[str, ...], out: str, name: str | None, seed: int, resume: bool,
+    strict: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Train TIER (ultra-fast, standard or local) on this machine, then judge it.
+
+    Example: saafe train ultra-fast --set epochs=2 --seed 1
+    """
+    recipe = recipes.changed(recipes.find_tier(tier), (*changes, f"seed={seed}"))
+    reporter = Reporter()
+    signal.signal(signal.SIGTERM, raise_interrupt)
+    from saafe import training_run  # imports torch, which takes seconds
+
+    began = time.perf_counter()
+    folder = training_run.open_folder(recipe, Path(out), name, resume=resume)
+    click.echo(f"run folder: {folder}", err=True)
+    try:
+        result = training_run.run(recipe, folder, tell=reporter, resume=resume)
+    except KeyboardInterrupt:
+        reporter.close()
+        extra = "".join(f" --set {change}" for change in changes)
+        click.echo(
+            f"stopped; continue with: saafe train {tier}{extra} --seed {seed} --out {out} "
+            f"--name {folder.name} --resume",
+            err=True,
+        )
+        sys.exit(130)
+    finally:
+        reporter.close()
+    if result is None:  # another rank leads
+        return
+    result["total_s"] = round(time.perf_counter() - began, 2)
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        show(result)
+    if strict and not result["gate"]["passed"]:
+        sys.exit(3)
+
+
+def show(result: dict) -> None:
+    """Print where everything is and how the quick gate went."""
+    from saafe.cli.tables import print_gate
+
+    click.echo(
+        f"trained in {result['train_s']:.1f} s on {result['device']}: {result['parameters']:,} "
+        f"parameters, stopped after epoch {result['epochs']}"
+    )
+    print_gate(result["gate"])
+    if not result["gate"]["passed"]:
+        click.echo("The quick gate FAILS: see the lines above before you rely on this detector.")
+    click.echo(f"run folder: {result['run']}")
+    click.echo(f"next: saafe detect {result['run']} RECORDING.csv")
