@@ -27,7 +27,7 @@ TRAIN = """
 import json, os, signal, sys, time
 from pathlib import Path
 import click
-from saafe.recipes import changed, find_tier, to_dict
+from saafe.recipes import changed, find_tier
 
 @click.command("train")
 @click.argument("tier")
@@ -48,12 +48,12 @@ def train(tier, settings, seed, out, name, resume, as_json):
         print(f"{line} samples/s 1000 left 00:01", file=sys.stderr, flush=True)
         time.sleep(0.1)
     import torch
-    from safetensors.torch import save_file
+    from saafe.alarms import AlarmSettings
     from saafe.model import FireTransformer
+    from saafe.runs import save_model
     recipe = changed(find_tier(tier), (*settings, f"seed={seed}"))
     torch.manual_seed(seed)
-    save_file(FireTransformer(recipe).state_dict(), run / "model.safetensors")
-    (run / "recipe.json").write_text(json.dumps(to_dict(recipe)))
+    save_model(run, recipe, FireTransformer(recipe), AlarmSettings())
     (run / "exam.json").write_text(json.dumps({"gate": {"passed": True, "lines": []}}))
 """
 

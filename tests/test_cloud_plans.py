@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from cloud_stub import write_stub
-from safetensors.torch import load_file, save_file
 
+from saafe.alarms import AlarmSettings
 from saafe.cloud import container
 from saafe.cloud.aws import redact
 from saafe.cloud.estimate import (
     STOP_GRACE_S,
     bill,
+    bill_lines,
     budget_limit,
     estimate,
     estimate_lines,
@@ -32,7 +33,8 @@ from saafe.cloud.verify import verify
 from saafe.cloud.watch import clean, parse_metrics
 from saafe.errors import InputError
 from saafe.model import FireTransformer
-from saafe.recipes import TIERS, changed, find_tier, to_dict
+from saafe.recipes import TIERS, changed, find_tier
+from saafe.runs import load_run, new_folder, save_model
 
 ROOT = Path(__file__).parent.parent
 LINE = "epoch 3/25 step 141/1175 loss 0.4312 accuracy 0.812 samples/s 1834 left 00:41"
@@ -315,10 +317,8 @@ def test_the_ledger_finds_jobs_by_the_start_of_their_name(tmp_path):
 def run(tmp_path):
     """A run folder with the weights that a small recipe starts from."""
     recipe = changed(find_tier("ultra-fast"), ("width=16", "layers=1"))
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "recipe.json").write_text(json.dumps(to_dict(recipe)))
-    save_file(FireTransformer(recipe).state_dict(), folder / "model.safetensors")
+    folder = new_folder(tmp_path, "run")
+    save_model(folder, recipe, FireTransformer(recipe), AlarmSettings())
     return folder
 
 
@@ -330,26 +330,25 @@ def test_a_run_that_loads_and_scores_is_verified(run):
     assert verify(run)["gate_passed"] is False
 
 
-def test_a_run_without_weights_says_how_to_go_on(run):
+def test_a_run_without_weights_says_how_to_go_on(run, prices):
     (run / "model.safetensors").unlink()
     found = verify(run)
     assert not found["loads"]
-    assert f"--name {run.name} --resume" in found["reason"]
+    plan = Plan("ultra-fast", ("epochs=9",), seed=4)
+    entry = entry_of(plan, prices, status="Stopped", run="run", verified=found)
+    words = "train ultra-fast --seed 4 --set epochs=9 --out runs --name run --resume"
+    assert words in "\n".join(bill_lines(entry, Path("runs")))
 
 
-@pytest.mark.parametrize("damage", ["truncated", "other recipe", "no recipe", "not a number"])
+@pytest.mark.parametrize("damage", ["truncated", "not a number"])
 def test_a_run_that_is_no_detector_is_refused(run, damage):
-    weights, recipe = run / "model.safetensors", run / "recipe.json"
+    weights = run / "model.safetensors"
     if damage == "truncated":
         weights.write_bytes(weights.read_bytes()[:-8])
-    if damage == "other recipe":
-        recipe.write_text(recipe.read_text().replace('"layers": 1', '"layers": 2'))
-    if damage == "no recipe":
-        recipe.unlink()
-    if damage == "not a number":
-        values = load_file(weights)
-        values["head.weight"] = values["head.weight"] * float("nan")
-        save_file(values, weights)
-    with pytest.raises(InputError, match=r"does not load|that is no detector") as raised:
+    else:
+        loaded = load_run(run)
+        loaded.model.head.weight.data *= float("nan")
+        save_model(run, loaded.recipe, loaded.model, loaded.settings)
+    with pytest.raises(InputError, match=r"is damaged|that is no detector") as raised:
         verify(run)
     assert "\n" not in str(raised.value)

@@ -1,6 +1,7 @@
 """What a job should take and cost before it runs, and what it cost after. Layer 6."""
 
 import math
+import shlex
 import statistics
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from saafe.cloud.prices import HOURS_A_MONTH, Instance, Prices
-from saafe.cloud.request import INSTANCES, VOLUME_GB, Plan
+from saafe.cloud.request import INSTANCES, VOLUME_GB, Plan, plan_of
 from saafe.errors import InputError
 from saafe.recipes import changed, find_tier
 
@@ -266,6 +267,8 @@ def bill_lines(entry: dict[str, Any], runs: Path) -> list[str]:
         gate = {True: "gate passed", False: "gate FAILED", None: "not judged"}[found["gate_passed"]]
         lines.append(f"checked hashes match, {found['parameters']} parameters load, {gate}")
     elif found:
-        lines.append(f"checked hashes match; {found['reason']}")
+        words = ["saafe", *plan_of(entry).arguments(entry["run"])[3:], "--out", str(runs)]
+        again = shlex.join([*words, "--name", entry["run"], "--resume"])
+        lines.append(f"checked hashes match; unfinished, go on here with: {again}")
     lines.append(f"run     {runs / entry['run']}" if entry.get("run") else "run     none was left")
     return lines
