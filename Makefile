@@ -17,7 +17,7 @@ test-slow: .venv/installed-dev
 lint: .venv/installed-dev
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
-	.venv/bin/pyright
+	.venv/bin/pyright --pythonpath .venv/bin/python
 
 install: .venv/installed
 

@@ -6,6 +6,7 @@ Tensors lie in the file, plain values in its metadata as JSON; nothing is ever u
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -83,7 +84,7 @@ def _strip(value: object, name: str, tensors: dict[str, Tensor]) -> object:
     return {"value": value}
 
 
-def _restore(tree: dict, tensors: dict[str, Tensor]):
+def _restore(tree: dict, tensors: dict[str, Tensor]) -> Any:
     """The value that `_strip` took apart."""
     if "tensor" in tree:
         return tensors[tree["tensor"]]

@@ -32,7 +32,7 @@ class Instruments:
             its cell is spent. bool (n, sensor, channel)
         hold_steps: a new reading comes every so many 10 s steps. int64 (n, sensor)
         hold_phase: int64 (n, sensor)
-        voc_as_co2: ppm of CO2 that a metal-oxide "eCO2" cell reports a mg/m3 of vapours. (n, sensor)
+        voc_as_co2: what a metal-oxide "eCO2" cell reports. [ppm per mg/m3] (n, sensor)
         voc_as_co: cross-sensitivity of the CO cell. [ppm per mg/m3] (n, sensor)
         kappa: hygroscopic growth that the particle sensor does not dry off. (n, sensor)
         drift: linear drift over a day. (n, sensor, channel)

@@ -82,11 +82,29 @@ class Block(nn.Module):
         return x + F.dropout(hidden, self.dropout, self.training)
 
 
-class FireTransformer(nn.Module):
-    """A small encoder over tokens of several steps each, one sensor at a time."""
+class RiskModel(nn.Module):
+    """What every model here shares: class logits, and a calibrated risk made of them.
+
+    A model's `forward` turns raw windows (B, T, S, C) into logits (B, S, class).
+    """
 
     risk_scale: Tensor
     risk_shift: Tensor
+
+    def __init__(self) -> None:
+        """Start uncalibrated."""
+        super().__init__()
+        self.register_buffer("risk_scale", torch.ones(()))
+        self.register_buffer("risk_shift", torch.zeros(()))
+
+    def risk_logit(self, logits: Tensor) -> Tensor:
+        """Calibrated log-odds of fire. (..., class) to (...)"""
+        others = torch.logsumexp(logits[..., :FIRE], dim=-1)
+        return self.risk_scale * (logits[..., FIRE] - others) + self.risk_shift
+
+
+class FireTransformer(RiskModel):
+    """A small encoder over tokens of several steps each, one sensor at a time."""
 
     def __init__(self, recipe: Recipe) -> None:
         """Make the model of a recipe, with fresh weights from the global generator."""
@@ -100,8 +118,6 @@ class FireTransformer(nn.Module):
         )
         self.norm = nn.LayerNorm(recipe.width)
         self.head = nn.Linear(recipe.width, len(LABELS))
-        self.register_buffer("risk_scale", torch.ones(()))
-        self.register_buffer("risk_shift", torch.zeros(()))
 
     def forward(self, windows: Tensor) -> Tensor:
         """Class logits of each window's worst sensor.
@@ -119,8 +135,3 @@ class FireTransformer(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.head(self.norm(x.mean(dim=1))).view(B, S, len(LABELS))
-
-    def risk_logit(self, logits: Tensor) -> Tensor:
-        """Calibrated log-odds of fire. (..., class) to (...)"""
-        others = torch.logsumexp(logits[..., :FIRE], dim=-1)
-        return self.risk_scale * (logits[..., FIRE] - others) + self.risk_shift

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from saafe import __version__, recipes
 from saafe.alarms import AlarmSettings
 from saafe.errors import InputError
-from saafe.model import FireTransformer
+from saafe.model import FireTransformer, RiskModel
 from saafe.recipes import Recipe
 
 FORMAT = "saafe-1"
@@ -53,9 +53,9 @@ class Run:
         return score_with(self.model)(windows)
 
 
-def score_with(model: FireTransformer) -> Callable[[np.ndarray], np.ndarray]:
+def score_with(model: RiskModel) -> Callable[[np.ndarray], np.ndarray]:
     """A scoring callable for `detector`: windows (batch, 60, 1, 6) to risk percent (batch,)."""
-    device = next(model.parameters()).device
+    device = model.risk_scale.device
 
     def score(windows: np.ndarray) -> np.ndarray:
         with torch.inference_mode():

@@ -37,8 +37,10 @@ PREROLL_S, PREROLL_STEP_S = 3 * 3600.0, 60.0  # so that a stream can begin amid 
 CHUNK = 256  # scenarios simulated together; more brings memory, not speed
 ZONES = 3
 OUTDOOR_CO2 = 0.77  # [g/m3], 421 ppm
-# an event is visible where a channel departs by this much from the run without it
-VISIBLE = {TEMPERATURE: 2.5, PM25: 80.0, CO2: 400.0, CO: 10.0}
+# an event is visible where a channel departs by this much from the run without it; a fire must
+# show more than a nuisance, or the first wisps teach that frying is a fire
+FIRE_VISIBLE = {TEMPERATURE: 5.0, PM25: 100.0, CO2: 600.0, CO: 15.0}
+NUISANCE_VISIBLE = {TEMPERATURE: 1.5, PM25: 40.0, CO2: 150.0, CO: 4.0}
 # a hot layer carries smoke out under its own buoyancy; combustion fails under some 13 % oxygen
 OXYGEN_LIMIT, OXYGEN_SPAN = 105.0, 60.0  # deficit at which flames weaken, and die. [g/m3]
 
@@ -528,7 +530,8 @@ def gather_supply(people: Tensor, events: Events, rows: Tensor, n: int, fires: i
         people: emissions of life, in the first zone. (time, n, quantity)
         events: the events.
         rows: scenario of each row: all of them, the fires' twins, the nuisances' twins. (r,)
-        n, fires: how many scenarios, and how many of the first have a fire.
+        n: how many scenarios.
+        fires: how many of the first have a fire.
     """
     steps, count = people.shape[0], len(rows)
     everyone = torch.arange(count, device=rows.device)
@@ -656,10 +659,12 @@ def observe(truth: Tensor, air: Tensor, rows: Tensor, devices: instrument.Instru
     return instrument.respond(instrument.lagged(truth, each.lag_s), each, baseline=baseline)
 
 
-def visible(changed: Tensor, unchanged: Tensor, present: Tensor) -> Tensor:
+def visible(
+    changed: Tensor, unchanged: Tensor, present: Tensor, thresholds: dict[int, float]
+) -> Tensor:
     """Whether an event moved any channel that the sensor has. bool (time, n, sensor)"""
     seen = torch.zeros(changed.shape[:-1], dtype=torch.bool, device=changed.device)
-    for channel, threshold in VISIBLE.items():
+    for channel, threshold in thresholds.items():
         moved = (changed[..., channel] - unchanged[..., channel]).abs() > threshold
         seen |= moved & present[..., channel]
     return seen
@@ -696,8 +701,9 @@ def label(
     """Label every step of every sensor by what is true and visible there.
 
     Args:
-        full, calm, bare: clean readings with everything, without the fire, without events.
-            (time, n, sensor, channel)
+        full: clean readings with everything. (time, n, sensor, channel)
+        calm: the same without the fire.
+        bare: the same without any event.
         events: the events.
         early: steps of pre-roll to skip.
         devices: which channels are present.
@@ -705,8 +711,8 @@ def label(
     Returns:
         int8 (time, n, sensor)
     """
-    nuisance_seen = visible(calm, bare, devices.present)
-    fire_seen = visible(full, calm, devices.present)
+    nuisance_seen = visible(calm, bare, devices.present, NUISANCE_VISIBLE)
+    fire_seen = visible(full, calm, devices.present, FIRE_VISIBLE)
     acting = (events.state[1][early:] == NUISANCE) | (events.state[2][early:] == NUISANCE)
     labels = torch.where(acting, UNKNOWN, NORMAL).unsqueeze(-1).expand(nuisance_seen.shape)
     labels = torch.where(nuisance_seen, NUISANCE, labels)
@@ -723,7 +729,9 @@ def gather(readings: Tensor, stream: Tensor, end: Tensor, sensor: Tensor, start:
 
     Args:
         readings: (n, time, sensor, channel)
-        stream, end, sensor: index of each window's scenario, newest bin and sensor. (window,)
+        stream: index of each window's scenario. (window,)
+        end: its newest bin. (window,)
+        sensor: its sensor. (window,)
         start: first bin that the window may know; what came before is NaN. (window,)
 
     Returns:

@@ -64,7 +64,7 @@ class Draw:
         return self.uniform(math.log(low), math.log(high)).exp()
 
     def log_middling(self, low: float, high: float) -> Tensor:
-        """Triangular in the logarithm on [low, high): the middle is common, the ends rare. (1, n)"""
+        """Triangular in the logarithm on [low, high): the ends are rare. (1, n)"""
         return (self.log_uniform(low, high) * self.log_uniform(low, high)).sqrt()
 
     def chance(self, probability: float) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from saafe import simulation
 from saafe.alarms import AlarmSettings
 from saafe.distributed import World, joined, mean_gradients, share, total
-from saafe.model import FireTransformer
+from saafe.model import FireTransformer, RiskModel
 from saafe.recipes import Recipe
 from saafe.sensors import FIRE, LABELS, NORMAL, NUISANCE
 from saafe.simulation import Mix, Streams
@@ -109,9 +109,9 @@ def pick_windows(
     everywhere = torch.bincount(pattern.flatten(), minlength=patterns).float()
     out_labels, out_places = [], []
     left = count
-    for kind, share in (shares or CLASS_SHARES).items():
+    for kind, portion in (shares or CLASS_SHARES).items():
         places = (labels == kind).nonzero()
-        number = left if kind == FIRE else round(share * count)
+        number = left if kind == FIRE else round(portion * count)
         left -= number
         which = pattern[places[:, 0], places[:, 2]]
         here = torch.bincount(which, minlength=patterns).float()
@@ -157,17 +157,17 @@ def epoch_windows(recipe: Recipe, epoch: int, device: torch.device, world: World
     the same set, so that it does not depend on how many ranks there are.
     """
     parts = max(1, round(recipe.streams / PART_STREAMS))
-    parts = math.ceil(parts / world.size) * world.size
     count = math.ceil(recipe.windows / parts)
     mine = []
-    for part in range(world.rank, parts, world.size):
+    # every rank makes as many parts; what goes beyond `parts` is dropped again
+    for part in range(world.rank, math.ceil(parts / world.size) * world.size, world.size):
         number = parts * (epoch if recipe.fresh else 0) + part
         generator = seeded(recipe.seed, TRAIN, number, device)
         streams = simulation.simulate(PART_STREAMS, generator=generator, hours=TRAIN_HOURS)
         mine.append(sample_windows(streams, count, generator))
-    windows = torch.cat(share([part.windows for part in mine], world))
-    labels = torch.cat(share([part.labels for part in mine], world))
-    group = torch.cat(share([part.group for part in mine], world))
+    windows = torch.cat(share([part.windows for part in mine], world)[:parts])
+    labels = torch.cat(share([part.labels for part in mine], world)[:parts])
+    group = torch.cat(share([part.group for part in mine], world)[:parts])
     # a batch mixes the parts
     order = torch.randperm(
         len(labels), generator=seeded(recipe.seed, SHUFFLE, epoch, device), device=device
@@ -302,7 +302,7 @@ def train_epoch(fit: Fit, recipe: Recipe, data: WindowSet, world: World) -> Tens
     return total(torch.stack(losses), world) / world.size
 
 
-def logits_of(model: FireTransformer, windows: Tensor) -> Tensor:
+def logits_of(model: RiskModel, windows: Tensor) -> Tensor:
     """Class logits of many windows, without gradients. (window, class)"""
     model.eval()
     with torch.inference_mode():
@@ -399,7 +399,7 @@ def load_state(fit: Fit, state: dict) -> None:
     torch.set_rng_state(state["random"])
 
 
-def calibrate(model: FireTransformer, held_out: WindowSet) -> None:
+def calibrate(model: RiskModel, held_out: WindowSet) -> None:
     """Make risk a probability under the reference mix: Platt scaling on held-out scenarios.
 
     Source:
@@ -423,14 +423,14 @@ def calibrate(model: FireTransformer, held_out: WindowSet) -> None:
             scale * odds + shift, is_fire, weight=weight, reduction="sum"
         )
         loss.backward()
-        return float(loss)
+        return loss.item()
 
     solver.step(closure)
     model.risk_scale.copy_(scale.detach().clamp(min=0.05))
     model.risk_shift.copy_(shift.detach())
 
 
-def set_thresholds(model: FireTransformer, recipe: Recipe) -> AlarmSettings:
+def set_thresholds(model: RiskModel, recipe: Recipe) -> AlarmSettings:
     """Alarm thresholds from simulated streams alone.
 
     At most 1 % of three-hour streams with one or two nuisances each, drawn as often as dwellings
@@ -461,7 +461,7 @@ def set_thresholds(model: FireTransformer, recipe: Recipe) -> AlarmSettings:
 
 
 def loudest(
-    model: FireTransformer, count: int, mix: Mix, generator: torch.Generator
+    model: RiskModel, count: int, mix: Mix, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Highest log-odds of each simulated stream, held for an instant and for a minute. (n,)
 
@@ -474,7 +474,7 @@ def loudest(
     return odds.amax(dim=1), held
 
 
-def score_ends(model: FireTransformer, streams: Streams, ends: Tensor) -> Tensor:
+def score_ends(model: RiskModel, streams: Streams, ends: Tensor) -> Tensor:
     """Log-odds of windows that end at given steps, of every stream's first sensor. (n, end)"""
     n = len(streams.readings)
     stream = torch.arange(n, device=ends.device).repeat_interleave(len(ends))

@@ -43,7 +43,7 @@ def to_grid(times_s: np.ndarray, readings: np.ndarray) -> tuple[np.ndarray, np.n
     np.add.at(counts, index, valid)
     with np.errstate(invalid="ignore"):
         grid = (sums / counts).astype(np.float32)  # 0/0 is NaN: nothing was read
-    fresh = counts.any(axis=1)
+    fresh = counts.sum(axis=1) > 0
     return hold(grid), fresh, first
 
 

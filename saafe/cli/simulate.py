@@ -15,8 +15,14 @@ from saafe.errors import InputError
 @click.option("--sensors", default=2, show_default=True, help="Sensors in each space.")
 @click.option("--source", "names", multiple=True, help="Draw only these sources.")
 @click.option("--seed", default=0, show_default=True, help="Of everything random.")
-@click.option("--format", "suffix", type=click.Choice(["csv", "csv.gz", "parquet"]), default="csv.gz",
-              show_default=True, help="Of the recordings.")  # fmt: skip
+@click.option(
+    "--format",
+    "suffix",
+    type=click.Choice(["csv", "csv.gz", "parquet"]),
+    default="csv.gz",
+    show_default=True,
+    help="Of the recordings.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def simulate(
     scenarios: int, out: str, hours: float, sensors: int, names: tuple[str, ...], seed: int,
