@@ -1,0 +1,123 @@
+"""Laws against published numbers and closed forms, worked by hand."""
+
+import math
+
+import pytest
+import torch
+
+from saafe import physics
+
+
+def number(value: float) -> torch.Tensor:
+    return torch.tensor(value, dtype=torch.float64)
+
+
+def near(value: torch.Tensor, expected: float, share: float = 1e-3) -> None:
+    assert value.item() == pytest.approx(expected, rel=share)
+
+
+@pytest.mark.parametrize("growth", [75.0, 150.0, 300.0, 600.0])
+def test_t_squared_reaches_1055_kw_at_its_growth_time(growth: float) -> None:
+    heat = physics.t_squared_heat_release(
+        torch.tensor([-5.0, 0.0, growth / 2.0, growth]), growth_time=number(growth)
+    )
+    assert heat.tolist() == pytest.approx([0.0, 0.0, 1055.0 / 4.0, 1055.0])
+
+
+def test_ceiling_jet_rise() -> None:
+    # 1 MW under 5 m: 16.9 * 100 / 14.62 on the axis; 5.38 * 400^(2/3) / 5 at 2.5 m
+    heat, height = number(1000.0), number(5.0)
+    near(physics.ceiling_jet_rise(heat, height=height, radius=number(0.5)), 115.6)
+    near(physics.ceiling_jet_rise(heat, height=height, radius=number(2.5)), 58.41)
+    assert physics.ceiling_jet_rise(number(-1.0), height=height, radius=height) == 0.0
+
+
+def test_ceiling_jet_laws_cross_at_018_heights() -> None:
+    heat, height = number(2000.0), number(8.0)
+    inside, edge, outside = (
+        physics.ceiling_jet_rise(heat, height=height, radius=number(share * 8.0)).item()
+        for share in (0.1, 0.179, 0.19)
+    )
+    assert inside == edge  # still the law on the axis
+    assert outside < 0.98 * edge
+
+
+def test_ceiling_jet_speed() -> None:
+    # 0.96 * 200^(1/3) on the axis; 0.195 * 10 * 5^0.5 / 2.5^(5/6) at 2.5 m
+    heat, height = number(1000.0), number(5.0)
+    near(physics.ceiling_jet_speed(heat, height=height, radius=number(0.5)), 5.614)
+    near(physics.ceiling_jet_speed(heat, height=height, radius=number(2.5)), 2.032)
+
+
+def test_heskestad_plume() -> None:
+    # 0.071 * 8.879 * 14.62 + 1.26
+    near(physics.plume_mass_flow(number(700.0), height=number(5.0)), 10.477)
+
+
+def test_smoke_layer() -> None:
+    # 60 s * 10 / 5^(4/3) / 4 = 17.54; 1.11 - 0.28 ln 17.54 = 0.3079
+    room = {"heat_release": number(1000.0), "height": number(5.0), "floor_area": number(100.0)}
+    near(physics.smoke_layer_height(number(60.0), **room), 5.0 * 0.3079)
+    assert physics.smoke_layer_height(number(0.0), **room) == 5.0
+    near(physics.smoke_layer_height(number(1e5), **room), 1.0)  # 0.2 H, where the law ends
+
+
+def test_door_exchange() -> None:
+    # (0.61 / 3) * 2 m2 * sqrt(9.81 * 2 * 10 / 298)
+    door = {"height": number(2.0), "temperature": number(298.0)}
+    both = [
+        physics.door_exchange_flow(number(2.0), temperature_difference=number(k), **door)
+        for k in (10.0, -10.0)
+    ]
+    near(both[0], 0.3300)
+    assert both[0] == both[1]
+
+
+def test_dilution() -> None:
+    room = {"emission": number(1.0), "volume": number(50.0), "flow": number(0.05)}
+    start = number(0.0)
+    near(
+        physics.diluted_concentration(number(1000.0), initial=start, **room), 20 * (1 - 1 / math.e)
+    )
+    near(physics.diluted_concentration(number(1e6), initial=start, **room), 20.0)
+    near(physics.diluted_concentration(number(0.0), initial=number(3.0), **room), 3.0)
+
+
+def test_optical_density() -> None:
+    near(physics.optical_density(number(0.037)), 0.14, 0.01)  # UL 217's 0.14 /m
+
+
+def test_magnus() -> None:
+    near(physics.saturation_vapour_density(number(20.0)), 17.3, 0.005)
+    near(physics.saturation_vapour_density(number(0.0)), 4.85, 0.005)
+    near(physics.saturation_vapour_density(number(30.0)), 30.4, 0.005)
+    hot = physics.saturation_vapour_density(torch.tensor([100.0, 900.0]))
+    assert hot[0] == hot[1]
+
+
+def test_hygroscopic_growth() -> None:
+    near(physics.hygroscopic_growth(number(80.0), kappa=number(0.3)), 2.2)
+    near(physics.hygroscopic_growth(number(0.0), kappa=number(0.6)), 1.0)
+    near(physics.hygroscopic_growth(number(100.0), kappa=number(0.1)), 1.9)  # capped at 90 %
+
+
+@pytest.mark.parametrize(
+    ("density", "mass", "ppm"), [(1e-3, 28.01, 0.859), (0.77, 44.01, 421.0), (1.83, 44.01, 1000.0)]
+)
+def test_ppm(density: float, mass: float, ppm: float) -> None:
+    near(physics.ppm_from_density(number(density), molar_mass=mass), ppm, 2e-3)
+
+
+def test_sound_in_a_room() -> None:
+    # 80 dB at 1 m in a room of 15 m2: 10 lg(0.0796 + 0.2667) = -4.61 dB
+    level = physics.room_sound_level(
+        number(80.0), distance=number(1.0), absorption_area=number(15.0)
+    )
+    near(level, 75.39)
+
+
+def test_fractional_effective_dose() -> None:
+    near(physics.fractional_effective_dose_rate(number(35_000.0), co2=number(400.0)), 1.0)
+    near(
+        physics.fractional_effective_dose_rate(number(3_500.0), co2=number(50_000.0)), 0.1 * math.e
+    )

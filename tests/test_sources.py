@@ -1,0 +1,80 @@
+"""Every row of the registry keeps the same promises."""
+
+import pytest
+import torch
+
+from saafe import sources
+from saafe.sensors import FIRE, NORMAL, NUISANCE, UNKNOWN
+from saafe.sources import HEAT, OXYGEN, PM, QUANTITIES, SOURCES, Draw, Emission, Source
+
+N = 24
+HOURS = 10
+
+
+def emit(source: Source, seed: int = 0) -> tuple[torch.Tensor, Emission]:
+    """Emissions of N draws, from half an hour before the start, every 10 s."""
+    time = torch.arange(-1800.0, HOURS * 3600.0, 10.0).unsqueeze(1).expand(-1, N)
+    return time, source.emit(Draw(time, torch.Generator().manual_seed(seed)), source)
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=list(SOURCES))
+def test_source(source: Source) -> None:
+    time, emission = emit(source)
+    rates, state = emission.rates, emission.state
+    assert rates.shape == (*time.shape, len(QUANTITIES))
+    assert state.shape == time.shape
+    assert state.dtype == torch.int8
+    assert torch.isfinite(rates).all()
+    assert (rates >= 0.0).all()
+    before = time < 0.0
+    assert (rates[before] == 0.0).all()
+    assert (state[before] == NORMAL).all()
+    assert (rates.amax(dim=(0, 2)) > 0.0).all(), "a draw emits nothing at all"
+
+    reached = set(state.unique().tolist())
+    if source.name == "overheating_oil":
+        assert reached == {NORMAL, NUISANCE, UNKNOWN, FIRE}
+    elif source.kind == "fire":
+        assert reached <= {NORMAL, UNKNOWN, FIRE}
+        assert (state == FIRE).any(dim=0).all(), "a draw never burns"
+        assert (rates[..., OXYGEN].amax(dim=0) > 0.0).all()
+        assert (rates[..., PM].amax(dim=0) > 0.0).all()
+    else:
+        assert reached == {NORMAL, NUISANCE}
+        assert (state == NUISANCE).any(dim=0).all(), "a draw never acts"
+        assert (rates[..., OXYGEN] == 0.0).all()
+    # nothing is given off while the source is said to rest
+    resting = (state == NORMAL) & (time >= 0.0)
+    assert (rates[resting] <= 1e-6 * rates.amax(dim=(0, 1))).all()
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=list(SOURCES))
+def test_source_depends_on_the_seed_alone(source: Source) -> None:
+    first, again, other = (emit(source, seed)[1].rates for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_names_and_kinds() -> None:
+    assert len(SOURCES) == len(sources.FIRES) + len(sources.NUISANCES), "a name is used twice"
+    assert {s.kind for s in sources.FIRES} == {"fire"}
+    assert {s.kind for s in sources.NUISANCES} == {"nuisance"}
+    assert all(s.weight > 0.0 for s in sources.FIRES)
+    assert all(s.per_year > 0.0 for s in sources.NUISANCES)
+
+
+def test_oil_passes_its_states_in_the_order_of_temperature() -> None:
+    _, emission = emit(SOURCES["overheating_oil"])
+    rank = torch.full((4,), -1)
+    rank[torch.tensor([NORMAL, NUISANCE, UNKNOWN, FIRE]) % 4] = torch.arange(4)
+    burning = (emission.state == FIRE).any(dim=0)
+    assert 0.5 < burning.float().mean() < 1.0  # some are turned off in time
+    course = rank[emission.state[:, burning].long() % 4]
+    assert (course.diff(dim=0) >= 0).all()
+    assert (emission.state[:, ~burning] <= NUISANCE).all()
+    # it smokes before it burns, and flames give far more heat than the hob
+    lit = emission.rates[..., HEAT] > 5.0
+    smoked = (emission.rates[..., PM] > 0.1) & ~lit
+    assert smoked.any(dim=0)[burning].all()
+    assert lit.any(dim=0)[burning].all()
+    assert not lit.any(dim=0)[~burning].any()
