@@ -120,7 +120,7 @@ class FireTransformer(RiskModel):
         self.head = nn.Linear(recipe.width, len(LABELS))
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Class logits of each window's worst sensor.
+        """Class logits of each sensor of each window.
 
         Args:
             windows: raw readings, NaN where missing. (B, T, S, C)
