@@ -122,7 +122,9 @@ def judge_streams(one: Judged, rooms: Rooms, seed: int, purpose: int, count: int
     found = {}
     for part, (name, mix) in enumerate(kinds.items(), start=1):
         generator = seeded(seed, purpose, part, torch.device("cpu"))
-        streams = simulation.simulate(count, generator=generator, hours=HOURS, mix=mix, rooms=rooms)
+        streams = simulation.simulate(
+            count, generator=generator, hours=HOURS, sensors=1, mix=mix, rooms=rooms
+        )
         recordings = simulation.to_recordings(streams)
         detections = [detect(r, one.score, one.settings) for r in recordings]
         found[name] = (streams, recordings, detections)

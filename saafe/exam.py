@@ -9,7 +9,7 @@ from saafe.runs import Run
 
 FILE = "exam.json"
 VERSION = "quick-1"
-QUICK_STREAMS = 48
+QUICK_STREAMS = 32
 
 
 @dataclass(frozen=True)

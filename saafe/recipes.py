@@ -15,7 +15,7 @@ class Recipe:
         width: of the transformer.
         layers: of the transformer.
         heads: of its attention.
-        patch: window steps in one token; 60 steps in all.
+        patch: window steps in one token; 20 makes one token of each time scale.
         dropout: share of activations dropped while training.
         windows: training windows an epoch.
         fresh: new windows every epoch, else one fixed set.
@@ -27,6 +27,8 @@ class Recipe:
         beta1, beta2: of AdamW.
         weight_decay: of AdamW.
         label_smoothing: of the cross entropy.
+        averaging: share of the running mean of the weights kept at every step; the mean is what
+            is validated and saved.
         patience: epochs without a better held-out loss before stopping early.
         precision: "auto", "fp32", "bf16" or "fp16"; auto is bf16 on GPUs that have it, else fp16
             with loss scaling there, and fp32 on CPUs, where bf16 brought nothing.
@@ -40,7 +42,7 @@ class Recipe:
     width: int = 128
     layers: int = 4
     heads: int = 4
-    patch: int = 10
+    patch: int = 20
     dropout: float = 0.0
     windows: int = 6_000
     fresh: bool = True
@@ -53,10 +55,11 @@ class Recipe:
     beta2: float = 0.95
     weight_decay: float = 0.05
     label_smoothing: float = 0.0
-    patience: int = 6
+    averaging: float = 0.99
+    patience: int = 5
     precision: str = "auto"
     device: str = "auto"
-    streams: int = 256
+    streams: int = 384
     held_out: int = 512
     seed: int = 0
 
@@ -78,6 +81,7 @@ TIERS = {
         held_out=1024,
     ),
 }
+TIERS["tiny"] = replace(TIERS["ultra-fast"], tier="tiny", width=64, layers=2, patch=10)
 TIERS["local"] = replace(TIERS["standard"], tier="local")
 
 _CHOICES = {
@@ -90,7 +94,8 @@ _LIMITS = {
     "dropout": (0.0, 0.9), "windows": (64, 10**9), "epochs": (1, 10_000), "batch": (1, 10**6),
     "accumulate": (1, 1024), "learning_rate": (1e-7, 1.0), "warmup": (0.0, 0.9),
     "beta1": (0.0, 0.9999), "beta2": (0.0, 0.99999), "weight_decay": (0.0, 10.0),
-    "label_smoothing": (0.0, 0.5), "patience": (1, 10_000), "streams": (8, 10**7),
+    "label_smoothing": (0.0, 0.5), "averaging": (0.0, 0.99999),
+    "patience": (1, 10_000), "streams": (8, 10**7),
     "held_out": (32, 10**6), "seed": (0, 2**31 - 1),
 }  # fmt: skip
 

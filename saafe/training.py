@@ -1,5 +1,6 @@
 """One visible training loop, and what it needs: windows, calibration, thresholds. Layer 4."""
 
+import copy
 import math
 import os
 import time
@@ -24,7 +25,7 @@ from saafe.windows import SPAN
 TRAIN, HELD_OUT, QUIET, DENSE, SHUFFLE, JUDGE, SHIFTED = range(7)
 PART_STREAMS = 128  # scenarios simulated at once
 TRAIN_HOURS = 2.25  # length of a training stream: a window and a little more
-THRESHOLD_STREAMS = 512
+DENSE_STREAMS, QUIET_STREAMS = 768, 128  # that set the thresholds
 CLASS_SHARES = {NORMAL: 0.35, NUISANCE: 0.35, FIRE: 0.30}  # of the training windows
 SHORT_SHARE = 0.4  # of windows know less than their full history, whatever their class
 SHORTEST_BINS, HALF_SPAN = 2, SPAN // 2
@@ -187,6 +188,7 @@ class Fit:
     """What a fit consists of while it runs; a checkpoint holds all of it."""
 
     model: FireTransformer
+    averaged: FireTransformer  # running mean of the weights
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     scaler: torch.amp.GradScaler
@@ -237,7 +239,7 @@ def start_fit(recipe: Recipe, device: torch.device) -> Fit:
         optimizer, recipe.learning_rate, total_steps=max(2, steps), pct_start=recipe.warmup
     )
     scaler = torch.amp.GradScaler(device.type, enabled=precision(recipe, device) == "fp16")
-    return Fit(model, optimizer, schedule, scaler)
+    return Fit(model, copy.deepcopy(model), optimizer, schedule, scaler)
 
 
 def precision(recipe: Recipe, device: torch.device) -> str:
@@ -288,6 +290,9 @@ def train_step(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> Tens
     fit.scaler.update()
     fit.schedule.step()
     fit.optimizer.zero_grad(set_to_none=True)
+    with torch.no_grad():
+        means, weights = list(fit.averaged.parameters()), list(fit.model.parameters())
+        torch._foreach_lerp_(means, weights, 1.0 - recipe.averaging)
     return loss
 
 
@@ -339,7 +344,7 @@ def train(
         while fit.epoch < recipe.epochs and fit.stale < recipe.patience:
             data = epoch_windows(recipe, fit.epoch, device, world)
             losses = train_epoch(fit, recipe, data, world)
-            logits = logits_of(fit.model, held_out.windows)
+            logits = logits_of(fit.averaged, held_out.windows)
             note_epoch(fit, F.cross_entropy(logits, held_out.labels).item())
             spent = time.perf_counter() - began
             done = fit.epoch - first
@@ -359,9 +364,9 @@ def train(
                     )
                 )
         if fit.best is not None:
-            fit.model.load_state_dict(fit.best)
-        calibrate(fit.model, held_out)
-        return fit.model.eval(), set_thresholds(fit.model, recipe)
+            fit.averaged.load_state_dict(fit.best)
+        calibrate(fit.averaged, held_out)
+        return fit.averaged.eval(), set_thresholds(fit.averaged, recipe)
 
 
 def note_epoch(fit: Fit, loss: float) -> None:
@@ -370,13 +375,14 @@ def note_epoch(fit: Fit, loss: float) -> None:
     fit.stale += 1
     if loss < fit.best_loss:
         fit.best_loss, fit.stale = loss, 0
-        fit.best = {name: t.detach().clone() for name, t in fit.model.state_dict().items()}
+        fit.best = {name: t.detach().clone() for name, t in fit.averaged.state_dict().items()}
 
 
 def state_of(fit: Fit) -> dict:
     """Everything a fit needs to go on, as tensors and plain values."""
     return {
         "model": fit.model.state_dict(),
+        "averaged": fit.averaged.state_dict(),
         "best": fit.best or {},
         "optimizer": fit.optimizer.state_dict(),
         "schedule": fit.schedule.state_dict(),
@@ -391,6 +397,7 @@ def state_of(fit: Fit) -> dict:
 def load_state(fit: Fit, state: dict) -> None:
     """Take up a fit where `state_of` left it."""
     fit.model.load_state_dict(state["model"])
+    fit.averaged.load_state_dict(state["averaged"])
     fit.optimizer.load_state_dict(state["optimizer"])
     fit.schedule.load_state_dict(state["schedule"])
     fit.scaler.load_state_dict(state["scaler"])
@@ -434,7 +441,7 @@ def set_thresholds(model: RiskModel, recipe: Recipe) -> AlarmSettings:
     """Alarm thresholds from simulated streams alone.
 
     At most 1 % of three-hour streams with one or two nuisances each, drawn as often as dwellings
-    see them, and none of as many quiet ones may alarm.
+    see them, and none of the quiet ones may alarm.
 
     Returns:
         The settings; every threshold in log-odds.
@@ -444,8 +451,11 @@ def set_thresholds(model: RiskModel, recipe: Recipe) -> AlarmSettings:
     quiet = Mix(fire_share=0.0, nuisance_counts=(1.0, 0.0, 0.0))
     fast, slow = zip(
         *(
-            loudest(model, THRESHOLD_STREAMS, mix, seeded(recipe.seed, purpose, 0, device))
-            for purpose, mix in ((DENSE, dense), (QUIET, quiet))
+            loudest(model, count, mix, seeded(recipe.seed, purpose, 0, device))
+            for purpose, count, mix in (
+                (DENSE, DENSE_STREAMS, dense),
+                (QUIET, QUIET_STREAMS, quiet),
+            )
         ),
         strict=True,
     )
@@ -465,7 +475,7 @@ def loudest(
 ) -> tuple[Tensor, Tensor]:
     """Highest log-odds of each simulated stream, held for an instant and for a minute. (n,)
 
-    Streams are scored every minute, and around the loudest moments every ten seconds.
+    Streams are scored every minute.
     """
     streams = simulation.simulate(count, generator=generator, sensors=1, mix=mix)
     ends = torch.arange(5, streams.readings.shape[1], 6, device=streams.readings.device)
