@@ -10,7 +10,7 @@ from saafe.model import FireTransformer
 from saafe.recipes import Recipe, changed, find_tier
 from saafe.sensors import FIRE
 
-TINY = changed(find_tier("ultra-fast"), ("width=16", "layers=2", "heads=2"))
+TINY = changed(find_tier("ultra-fast"), ("width=16", "layers=2", "heads=2", "patch=10"))
 MIDDLE = torch.tensor([22.0, 10.0, 600.0, 45.0, 2.0, 50.0])
 
 
