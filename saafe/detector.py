@@ -48,6 +48,7 @@ class Channels:
         self.last_s = np.full(len(CHANNEL_NAMES), np.nan)
         self.faulty: dict[int, str] = {}
         self.silent = False
+        self.back_s = -math.inf  # end of the last silence
 
     def lapse(self, time_s: float) -> list[tuple[float, str, str]]:
         """Faults that have become true by a time: (since, channel, reason)."""
@@ -61,7 +62,7 @@ class Channels:
             for channel in np.flatnonzero(time_s - self.last_s > SILENT_S):
                 if channel not in self.faulty:
                     self.faulty[int(channel)] = "missing"
-                    since = float(self.last_s[channel]) + SILENT_S
+                    since = max(float(self.last_s[channel]) + SILENT_S, self.back_s)
                     out.append((since, CHANNEL_NAMES[channel], "missing"))
         return out
 
@@ -70,6 +71,7 @@ class Channels:
         out = []
         if self.silent and present.any():
             self.silent = False
+            self.back_s = time_s
             out.append(("all", "silent"))
         for channel in [c for c in self.faulty if present[c]]:
             out.append((CHANNEL_NAMES[channel], self.faulty.pop(channel)))
@@ -205,6 +207,7 @@ class Space:
         self.rules: dict[str, SafetyRules] = {}
         self.channels: dict[str, Channels] = {}
         self.risks: dict[str, float] = {}
+        self.settled_s = -math.inf
 
     def read(self, time_s: float, sensor: str, present: np.ndarray) -> list[dict]:
         """Note that a sensor has spoken; faults and restorations that follow."""
@@ -215,8 +218,11 @@ class Space:
         return events
 
     def settle(self, time_s: float) -> list[dict]:
-        """Faults of sensors that have been silent by now."""
-        events = []
+        """What has become true by now: alarms of held readings, faults of silent sensors."""
+        if time_s == self.settled_s:
+            return []
+        events = self.complete(time_s)
+        self.settled_s = time_s
         for sensor, watch in self.channels.items():
             for since, channel, reason in watch.lapse(time_s):
                 events.append(fault_event("fault", since, sensor, channel, reason))
@@ -246,8 +252,8 @@ class Space:
         """
         alarm = self.alarms.setdefault(sensor, SensorAlarm(self.settings))
         rules = self.rules.setdefault(sensor, SafetyRules())
+        events = self.settle(time_s)  # before this reading replaces the held one
         rule = rules.step(time_s, float(latest[TEMPERATURE]), float(latest[CO]))
-        events = self.complete(time_s)
         others = any(a.alarmed for name, a in self.alarms.items() if name != sensor)
         self.risks[sensor] = risk
         step = alarm.step(time_s, log_odds(risk), rule)
@@ -266,12 +272,16 @@ class Space:
                 continue
             at, rule = alarm.overdue(until_s), self.rules[sensor].overdue(until_s)
             ready = [(at, "model")] if at is not None else []
-            if ready or rule is not None:
-                due.append((*min(ready + ([rule] if rule else [])), sensor))
+            ready += [rule] if rule is not None else []
+            # what came due earlier has been said, and may have been cleared since
+            ready = [one for one in ready if one[0] >= self.settled_s]
+            if ready:
+                due.append((*min(ready), sensor))
         events = []
         for at, cause, sensor in sorted(due):
             others = any(a.alarmed for a in self.alarms.values())
             self.alarms[sensor].alarmed = self.alarms[sensor].warned = True
+            self.alarms[sensor].calm.since = None  # to clear, calm must hold from now on
             if not others:
                 events.append(risk_event("alarm", at, sensor, self.risks[sensor], cause))
         return events
@@ -311,7 +321,15 @@ def detect(recording: Recording, score: Score, settings: AlarmSettings) -> Detec
         The events that `Detector` gives on the same rows, and the risk behind them.
     """
     decisions = []  # (bin, sensor index, risk, latest readings)
-    spoken = []  # (time, sensor index, present)
+    # (time, sensor index, present); rows without readings tell that time goes on, of no sensor
+    silent = np.flatnonzero(np.isnan(recording.readings).all(axis=(1, 2)))
+    spoken = [
+        (
+            recording.times_s[silent],
+            np.full(len(silent), -1),
+            np.zeros((len(silent), len(CHANNEL_NAMES)), bool),
+        )
+    ]
     for index, _ in enumerate(recording.sensors):
         readings = recording.readings[:, index]
         rows = np.flatnonzero(~np.isnan(readings).all(axis=1))
@@ -351,7 +369,10 @@ def _replay(recording: Recording, settings: AlarmSettings, spoken, decided) -> l
                 bins[at] * windows.BIN_S, names[sensors[at]], float(risk[at]), latest[at]
             )
             at += 1
-        events += space.read(float(times[row]), names[who[row]], present[row])
+        if who[row] < 0:
+            events += space.settle(float(times[row]))
+        else:
+            events += space.read(float(times[row]), names[who[row]], present[row])
     for k in range(at, len(bins)):
         events += space.decide(
             bins[k] * windows.BIN_S, names[sensors[k]], float(risk[k]), latest[k]

@@ -1,0 +1,162 @@
+"""Persistence in two tiers, clearing, and the fixed rules beside the model."""
+
+import math
+
+import pytest
+
+from saafe.alarms import CONFIRM_S, AlarmSettings, SafetyRules, SensorAlarm, log_odds
+
+SETTINGS = AlarmSettings(
+    fast=6.0, slow=4.0, warn=1.0, leave=0.0, fast_s=20.0, slow_s=60.0, clear_s=120.0
+)
+HIGH, MIDDLE, RAISED, LOW = 7.0, 5.0, 2.0, -3.0
+
+
+def said(odds: list[float], period_s: float = 10.0, rule: str | None = None) -> list[tuple]:
+    """What one sensor says of decisions at a period: (time, what, cause)."""
+    alarm = SensorAlarm(SETTINGS)
+    out = []
+    for k, value in enumerate(odds):
+        step = alarm.step(k * period_s, value, rule)
+        if step is not None:
+            out.append((k * period_s, *step))
+    return out
+
+
+def test_fast_tier() -> None:
+    assert said([LOW, HIGH, HIGH, HIGH, HIGH]) == [(30.0, "alarm", "model")]
+
+
+def test_slow_tier() -> None:
+    assert said([LOW] + [MIDDLE] * 6) == []
+    assert said([LOW] + [MIDDLE] * 9) == [(70.0, "alarm", "model")]
+
+
+@pytest.mark.parametrize("odds", [[HIGH], [HIGH, HIGH], [HIGH, MIDDLE, HIGH], [MIDDLE] * 6])
+def test_what_does_not_last_does_not_alarm(odds: list[float]) -> None:
+    assert said([LOW, *odds, LOW, LOW, *odds, LOW]) == []
+
+
+def test_thresholds_are_inclusive() -> None:
+    assert said([6.0, 6.0, 6.0])[0][0] == 20.0
+    assert said([4.0] * 7)[0][0] == 60.0
+    assert said([math.nextafter(4.0, 0.0)] * 7) == [(60.0, "warning", "model")]
+
+
+def test_warning_opens_once() -> None:
+    assert said([RAISED] * 30) == [(60.0, "warning", "model")]
+    # it opens again after it has been calm
+    again = said([RAISED] * 8 + [LOW] * 14 + [RAISED] * 8)
+    assert [event[:2] for event in again] == [(60.0, "warning"), (280.0, "warning")]
+
+
+def test_alarm_is_said_once_cleared_and_armed_again() -> None:
+    odds = [HIGH] * 30 + [LOW] * 13 + [LOW] * 5 + [HIGH] * 3
+    assert [event[:2] for event in said(odds)] == [
+        (20.0, "alarm"), (420.0, "clear"), (500.0, "alarm"),
+    ]  # fmt: skip
+
+
+def test_alarm_does_not_clear_between_the_thresholds_nor_on_a_dip() -> None:
+    assert len(said([HIGH] * 3 + [RAISED] * 60)) == 1
+    assert len(said([HIGH] * 3 + ([LOW] * 12 + [RAISED]) * 5)) == 1
+
+
+def test_a_held_reading_completes_the_fast_tier() -> None:
+    alarm = SensorAlarm(SETTINGS)
+    assert alarm.step(0.0, HIGH, None) is None
+    assert alarm.overdue(20.0) is None  # a decision at 20 s may yet deny it
+    assert alarm.overdue(60.0) == 20.0
+    assert alarm.step(60.0, LOW, None) is None
+    assert alarm.overdue(1e9) is None
+
+
+def test_nothing_is_held_for_more_than_90_s() -> None:
+    slow = SensorAlarm(AlarmSettings(fast_s=100.0))
+    slow.step(0.0, HIGH, None)
+    assert slow.overdue(math.inf) is None
+
+
+def test_rule_alarms_whatever_the_risk() -> None:
+    assert said([LOW] * 40, rule="heat") == [(0.0, "alarm", "heat")]  # and never clears
+
+
+def test_moved_shifts_every_threshold() -> None:
+    moved = SETTINGS.moved(2.5)
+    assert (moved.fast, moved.slow, moved.warn, moved.leave) == (8.5, 6.5, 3.5, 2.5)
+    assert (moved.fast_s, moved.slow_s, moved.clear_s) == (20.0, 60.0, 120.0)
+    assert AlarmSettings(**SETTINGS.to_dict()) == SETTINGS
+
+
+@pytest.mark.parametrize(("risk", "odds"), [(50.0, 0.0), (90.0, math.log(9)), (0.0, -34.5)])
+def test_log_odds(risk: float, odds: float) -> None:
+    assert log_odds(risk) == pytest.approx(odds, abs=0.1)
+    assert log_odds(100.0 - risk) == pytest.approx(-odds, abs=0.1)
+
+
+# --- the fixed rules --------------------------------------------------------------------------
+
+
+def fired(
+    temperature: list[float] | None = None, co: list[float] | None = None, period_s: float = 10.0
+) -> tuple[float, str] | None:
+    """When and which rule fires first, nan where a channel is missing."""
+    rules = SafetyRules()
+    count = len(temperature or co or [])
+    for k in range(count):
+        cause = rules.step(
+            k * period_s, temperature[k] if temperature else math.nan, co[k] if co else math.nan
+        )
+        if cause is not None:
+            return k * period_s, cause
+    return None
+
+
+def slope(kelvin_per_min: float, minutes: int = 3) -> list[float]:
+    return [20.0] * 12 + [20.0 + kelvin_per_min * k / 6.0 for k in range(6 * minutes)]
+
+
+def test_heat() -> None:
+    warm = [20.0 + k * 0.5 for k in range(73)]  # 3 K a minute to 56 degC
+    assert fired(warm + [56.9] * 60) is None
+    time_s, cause = fired([*warm, 57.0, 57.0, 57.0]) or (0.0, "")
+    assert (time_s, cause) == (730.0 + CONFIRM_S, "heat")
+    assert fired([*warm, 60.0, 56.0, 60.0, 56.0]) is None  # must stand
+
+
+@pytest.mark.parametrize("kelvin", [3.0, 8.0])
+def test_slow_warming_is_no_rate_of_rise(kelvin: float) -> None:
+    assert fired(slope(kelvin)) is None
+
+
+def test_rate_of_rise() -> None:
+    time_s, cause = fired(slope(9.0)) or (0.0, "")
+    assert cause == "rate_of_rise"
+    assert 120.0 + 60.0 <= time_s <= 120.0 + 90.0
+    assert fired([20.0] * 12 + [30.0] + [20.0] * 12) is None  # one wrong reading
+    assert fired([20.0] * 12 + [30.0] * 3) == (120.0 + CONFIRM_S, "rate_of_rise")  # a step stands
+
+
+@pytest.mark.parametrize(
+    ("ppm", "seconds"), [(49.0, None), (50.0, 4500.0), (100.0, 1500.0), (300.0, 120.0)]
+)
+def test_co_dose(ppm: float, seconds: float | None) -> None:
+    expected = None if seconds is None else (seconds, "co_dose")
+    assert fired(co=[ppm] * 600) == expected
+
+
+def test_co_dose_starts_anew_after_clean_air() -> None:
+    assert fired(co=([300.0] * 12 + [0.0]) * 5) is None
+
+
+def test_missing_channels_fire_nothing() -> None:
+    assert fired([math.nan] * 60, [math.nan] * 60) is None
+    # carbon monoxide that is read now and then is held in between
+    assert fired(co=[300.0, math.nan, math.nan] * 20) == (120.0, "co_dose")
+
+
+def test_a_held_reading_completes_heat() -> None:
+    rules = SafetyRules()
+    assert rules.step(0.0, 80.0, math.nan) is None
+    assert rules.overdue(CONFIRM_S) is None
+    assert rules.overdue(60.0) == (CONFIRM_S, "heat")

@@ -1,0 +1,247 @@
+"""Events of whole recordings; a stream gives the same as a recording in bulk."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from saafe.alarms import CONFIRM_S, AlarmSettings
+from saafe.detector import Detector, detect
+from saafe.recordings import Recording
+from saafe.sensors import CO, PM25, TEMPERATURE
+
+SETTINGS = AlarmSettings(
+    fast=2.0, slow=0.0, warn=-1.0, leave=-2.0, fast_s=20.0, slow_s=60.0, clear_s=120.0
+)
+HIGH, MIDDLE, RAISED, LOW = 95.0, 60.0, 35.0, 1.0  # particles, which `score` takes for risk
+
+
+def score(windows: np.ndarray) -> np.ndarray:
+    """Risk is the newest reading of particles; nothing known, no risk."""
+    return np.nan_to_num(windows[:, -1, 0, PM25].astype(np.float64)).clip(0.0, 100.0)
+
+
+def recording(period_s: float = 10.0, **sensors: list[float]) -> Recording:
+    """A recording of particles at a period, one list a sensor; None is missing."""
+    rows = max(map(len, sensors.values()))
+    readings = np.full((rows, len(sensors), 6), np.nan, np.float32)
+    for k, values in enumerate(sensors.values()):
+        readings[: len(values), k, PM25] = np.array(values, dtype=np.float32)
+    return Recording("test", period_s * np.arange(rows), tuple(sensors), readings)
+
+
+def streamed(read: Recording, score=score, alarms: AlarmSettings = SETTINGS) -> list[dict]:
+    """Events of the recording's rows, fed one by one."""
+    detector = Detector(score, alarms)
+    events = []
+    for time_s, row in zip(read.times_s, read.readings, strict=True):
+        for sensor, readings in zip(read.sensors, row, strict=True):
+            events += detector.update(float(time_s), sensor, readings)
+    return events + detector.finish()
+
+
+def events_of(read: Recording) -> list[dict]:
+    """The events, which must be the same both ways, in order, and plain JSON."""
+    events = detect(read, score, SETTINGS).events
+    assert events == streamed(read)
+    assert [e["time_s"] for e in events] == sorted(e["time_s"] for e in events)
+    assert json.loads(json.dumps(events)) == events
+    return events
+
+
+def brief(read: Recording) -> list[tuple]:
+    return [(e["event"], e["time_s"], e["sensor"]) for e in events_of(read)]
+
+
+def test_alarm_and_clear() -> None:
+    read = recording(A=[LOW] * 10 + [HIGH] * 20 + [LOW] * 20)
+    assert events_of(read) == [
+        {"event": "alarm", "time_s": 120.0, "sensor": "A", "risk": 95.0, "cause": "model"},
+        {"event": "clear", "time_s": 420.0, "sensor": "A", "risk": 1.0, "cause": "model"},
+    ]
+
+
+def test_slow_tier_and_warning() -> None:
+    assert brief(recording(A=[LOW] * 10 + [MIDDLE] * 20)) == [("alarm", 160.0, "A")]
+    assert brief(recording(A=[LOW] * 10 + [RAISED] * 20)) == [("warning", 160.0, "A")]
+
+
+def test_a_lone_high_reading_does_not_alarm() -> None:
+    assert brief(recording(A=[LOW] * 10 + [HIGH] + [LOW] * 10)) == []
+    assert brief(recording(A=[LOW] * 10 + [HIGH, HIGH] + [LOW] * 10)) == []
+
+
+def test_a_held_reading_alarms_at_a_period_of_a_minute() -> None:
+    read = recording(60.0, A=[LOW] * 5 + [HIGH] + [LOW] * 5)
+    assert brief(read) == [("alarm", 320.0, "A"), ("clear", 480.0, "A")]
+
+
+def test_a_held_reading_alarms_at_the_end() -> None:
+    assert brief(recording(60.0, A=[LOW] * 5 + [HIGH])) == [("alarm", 320.0, "A")]
+
+
+def test_alarms_again_after_clearing() -> None:
+    once = [HIGH] * 5 + [LOW] * 20
+    kinds = [event[0] for event in brief(recording(A=[LOW] * 5 + once * 3))]
+    assert kinds == ["alarm", "clear"] * 3
+
+
+def test_several_sensors_are_one_incident() -> None:
+    read = recording(
+        A=[LOW] * 10 + [HIGH] * 20 + [LOW] * 40,
+        B=[LOW] * 15 + [HIGH] * 30 + [LOW] * 25,
+        C=[LOW] * 70,
+    )
+    assert brief(read) == [("alarm", 120.0, "A"), ("clear", 570.0, "B")]
+
+
+def test_silence_is_a_fault_and_ends_the_alarm() -> None:
+    read = recording(A=[LOW] * 5 + [HIGH] * 5 + [np.nan] * 40 + [LOW] * 5, B=[LOW] * 55)
+    assert events_of(read)[1:] == [
+        {"event": "fault", "time_s": 270.0, "sensor": "A", "channel": "all", "reason": "silent"},
+        {"event": "clear", "time_s": 270.0, "sensor": "A", "risk": 0.0, "cause": "model"},
+        {"event": "restored", "time_s": 500.0, "sensor": "A", "channel": "all", "reason": "silent"},
+    ]
+
+
+def test_a_lone_sensor_that_stays_silent_is_a_fault() -> None:
+    read = recording(A=[LOW] * 5 + [np.nan] * 30)
+    assert brief(read) == [("fault", 220.0, "A")]
+
+
+def test_a_missing_channel_is_a_fault() -> None:
+    read = recording(A=[LOW] * 60)
+    read.readings[:30, 0, CO] = 1.0
+    read.readings[50:, 0, CO] = 1.0
+    assert events_of(read) == [
+        {"event": "fault", "time_s": 470.0, "sensor": "A", "channel": "co", "reason": "missing"},
+        {"event": "restored", "time_s": 500.0, "sensor": "A", "channel": "co", "reason": "missing"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("channel", "values", "cause", "time_s"),
+    [
+        (TEMPERATURE, [20.0] * 10 + [60.0] * 10, "heat", 100.0 + CONFIRM_S),
+        (TEMPERATURE, [20.0] * 10 + [30.0] * 10, "rate_of_rise", 100.0 + CONFIRM_S),
+        (CO, [0.0] * 10 + [400.0] * 20, "co_dose", 220.0),
+    ],
+)
+def test_rules_fire_at_no_risk(
+    channel: int, values: list[float], cause: str, time_s: float
+) -> None:
+    read = recording(A=[0.0] * len(values))
+    read.readings[:, 0, channel] = values
+    assert events_of(read)[0] == {
+        "event": "alarm", "time_s": time_s, "sensor": "A", "risk": 0.0, "cause": cause,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("others", [(), ("B",)])
+def test_held_heat_fires_alike_with_and_without_neighbours(others: tuple[str, ...]) -> None:
+    read = recording(60.0, A=[0.0] * 8, **{name: [0.0] * 8 for name in others})
+    read.readings[:, 0, TEMPERATURE] = [20.0] * 4 + [70.0, 20.0, 20.0, 20.0]
+    assert brief(read) == [("alarm", 240.0 + CONFIRM_S, "A"), ("clear", 420.0, "A")]
+
+
+def test_nothing_to_read() -> None:
+    read = recording(A=[np.nan] * 5)
+    assert brief(read) == []
+    assert len(detect(read, score, SETTINGS).risk) == 0
+
+
+def test_decisions_stand_beside_the_events() -> None:
+    found = detect(recording(30.0, A=[1.0, 2.0, 3.0], B=[4.0, np.nan, 6.0]), score, SETTINGS)
+    assert found.times_s.tolist() == [0.0, 0.0, 30.0, 60.0, 60.0]
+    assert found.sensors.tolist() == [0, 1, 0, 0, 1]
+    assert found.risk.tolist() == [1.0, 4.0, 2.0, 3.0, 6.0]
+
+
+def test_reset_forgets() -> None:
+    read = recording(A=[LOW] * 5 + [HIGH] * 5)
+    detector = Detector(score, SETTINGS)
+    said = []
+    for _ in range(2):
+        detector.reset()
+        events = []
+        for time_s, row in zip(read.times_s, read.readings[:, 0], strict=True):
+            events += detector.update(float(time_s), "A", row)
+        said.append(events + detector.finish())
+    assert said[0] == said[1] != []
+
+
+def test_stream_and_recording_score_the_same_windows() -> None:
+    random = np.random.default_rng(0)
+    times = np.unique(random.uniform(0.0, 12_000.0, 600).round(1))
+    times = times[(times < 3000.0) | (times > 4000.0)]
+    times -= times[0]
+    readings = random.normal(50.0, 20.0, (len(times), 2, 6)).astype(np.float32)
+    readings[random.random(readings.shape) < 0.4] = np.nan
+    seen: list[np.ndarray] = []
+
+    def keep(windows: np.ndarray) -> np.ndarray:
+        assert windows.dtype == np.float32
+        assert windows.shape[1:] == (60, 1, 6)
+        seen.extend(windows.copy())
+        return np.zeros(len(windows))
+
+    read = Recording("r", times, ("A", "B"), readings)
+    found = detect(read, keep, SETTINGS)
+    bulk = np.stack(seen)
+    seen.clear()
+    streamed(read, keep)
+    by_time = np.stack(seen)
+    # in bulk, sensor after sensor; on a stream, by time
+    assert len(by_time) == len(bulk) == len(found.risk)
+    a = np.concatenate([by_time[found.sensors == 0], by_time[found.sensors == 1]])
+    np.testing.assert_array_equal(a, bulk)
+
+
+@st.composite
+def recordings(draw: st.DrawFn) -> Recording:
+    """Irregular times, gaps, several sensors, missing channels, and fires of every kind."""
+    steps = draw(
+        st.lists(st.sampled_from([0.5, 1.0, 7.3, 10.0, 10.0, 30.0, 60.0, 85.0, 200.0, 8000.0]),
+                 min_size=1, max_size=60)
+    )  # fmt: skip
+    times = np.concatenate([[0.0], np.cumsum(steps)])
+    names = draw(st.sampled_from([("A",), ("B", "A"), ("A", "B", "C")]))
+    levels = {
+        TEMPERATURE: st.sampled_from([20.0, 20.0, 30.0, 70.0, np.nan]),
+        PM25: st.sampled_from([LOW, LOW, RAISED, MIDDLE, HIGH, HIGH, np.nan]),
+        CO: st.sampled_from([0.0, 60.0, 400.0, np.nan]),
+    }
+    readings = np.full((len(times), len(names), 6), np.nan, np.float32)
+    for sensor in range(len(names)):
+        for channel, level in levels.items():
+            # runs of one value, so that something lasts
+            at = 0
+            while at < len(times):
+                length = draw(st.integers(1, 15))
+                readings[at : at + length, sensor, channel] = draw(level)
+                at += length
+    return Recording("random", times, names, readings)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(recordings())
+def test_stream_equals_recording(read: Recording) -> None:
+    events = events_of(read)
+    for event in events:
+        keys = {
+            "alarm": {"risk", "cause"}, "clear": {"risk", "cause"}, "warning": {"risk", "cause"},
+            "fault": {"channel", "reason"}, "restored": {"channel", "reason"},
+        }[event["event"]]  # fmt: skip
+        assert set(event) == {"event", "time_s", "sensor"} | keys
+        assert event["sensor"] in read.sensors
+    # one alarm an incident: no second one before a clear
+    incident = [e["event"] for e in events if e["event"] in ("alarm", "clear")]
+    assert incident == (["alarm", "clear"] * len(incident))[: len(incident)]
+    faults: dict[tuple, int] = {}
+    for event in events:
+        if event["event"] in ("fault", "restored"):
+            key = event["sensor"], event["channel"]
+            faults[key] = faults.get(key, 0) + (1 if event["event"] == "fault" else -1)
+            assert faults[key] in (0, 1)
