@@ -1,3 +1,4 @@
+# One thread a test process: two processes of two threads on two cores spin in each other's way.
 # CPU-only torch is pinned first: an open range would pull gigabytes of CUDA packages.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
@@ -9,10 +10,10 @@ train: .venv/installed
 	$(SAAFE) train ultra-fast
 
 test: .venv/installed-dev
-	.venv/bin/pytest -n 2
+	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2
 
 test-slow: .venv/installed-dev
-	.venv/bin/pytest -m slow
+	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 -m "slow and not gpu"
 
 lint: .venv/installed-dev
 	.venv/bin/ruff format --check .

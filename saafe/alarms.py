@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 HEAT_C = 57.0  # fixed-temperature heat detectors, UL 521 / EN 54-5 class A1's range
 RISE_K_PER_MIN = 8.3  # 15 F a minute, rate-of-rise heat detectors, UL 521
-CONFIRM_S = 20.0
+CONFIRM_S = 10.0
 # EN 50291-1: alarm within 60-90 min at 50 ppm, 10-40 min at 100 ppm, 3 min at 300 ppm
 HOLD_S = 90.0  # a reading stands for so long, as in `windows`
 CO_DOSES = ((300.0, 120.0), (100.0, 1500.0), (50.0, 4500.0))  # (ppm, seconds at or above)
@@ -31,7 +31,7 @@ class AlarmSettings:
     slow: float = 4.0
     warn: float = 1.0
     leave: float = 0.0
-    fast_s: float = 20.0
+    fast_s: float = 10.0
     slow_s: float = 60.0
     clear_s: float = 120.0
 

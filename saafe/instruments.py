@@ -96,7 +96,7 @@ _RANGES = {
 }
 # how often a sensor has the channel at all: cheap combinations differ
 _DEAF = {TEMPERATURE: 0.08, PM25: 0.05, CO2: 0.25, SOUND: 0.4, CO: 0.3, HUMIDITY: 0.35}
-_PRESENT = {TEMPERATURE: 0.97, PM25: 0.94, CO2: 0.8, SOUND: 0.3, CO: 0.65, HUMIDITY: 0.6}
+_PRESENT = {TEMPERATURE: 0.97, PM25: 0.9, CO2: 0.8, SOUND: 0.3, CO: 0.65, HUMIDITY: 0.6}
 
 
 def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instruments:
@@ -177,7 +177,7 @@ def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instru
         deaf=deaf,
         hold_steps=period.long(),
         hold_phase=(dice.uniform(0.0, 1.0) * period).long(),
-        voc_as_co2=torch.where(dice.chance(0.12), dice.log_uniform(50.0, 5_000.0), 0.0),
+        voc_as_co2=torch.where(dice.chance(0.18), dice.log_uniform(50.0, 5_000.0), 0.0),
         voc_as_co=torch.where(dice.chance(0.3), dice.log_uniform(0.002, 0.1), 0.0),
         kappa=torch.where(dice.chance(0.5), dice.uniform(0.0, 0.25), 0.0),
         drift=drift,

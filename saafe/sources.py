@@ -482,17 +482,17 @@ NUISANCES = (
 )  # fmt: skip
 
 FIRES = (
-    Source("smouldering_foam", "fire", ignite(Fire(ember=SMOULDERING_FOAM)), weight=1.5),
+    Source("smouldering_foam", "fire", ignite(Fire(ember=SMOULDERING_FOAM)), weight=2.5),
     Source("smouldering_sofa", "fire", ignite(Fire(
         fuel=FOAM, ember=SMOULDERING_FOAM, growth_s=(75, 400), flaming_chance=0.6)),
-        weight=1.5),
+        weight=2.5),
     Source("smouldering_mattress", "fire", ignite(Fire(
         fuel=FOAM, ember=SMOULDERING_COTTON, smoulder_s=(900, 7200), growth_s=(75, 400),
-        flaming_chance=0.4)), weight=1.5),
+        flaming_chance=0.4)), weight=2.5),
     Source("smouldering_wood", "fire", ignite(Fire(
-        ember=SMOULDERING_WOOD, smoulder_s=(200, 2400), smoulder_g_s=(0.006, 0.4)))),
+        ember=SMOULDERING_WOOD, smoulder_s=(200, 2400), smoulder_g_s=(0.006, 0.4))), weight=2.0),
     Source("smouldering_cotton", "fire", ignite(Fire(
-        ember=SMOULDERING_COTTON, smoulder_s=(100, 1800), smoulder_g_s=(0.006, 0.5)))),
+        ember=SMOULDERING_COTTON, smoulder_s=(100, 1800), smoulder_g_s=(0.006, 0.5))), weight=2.0),
     Source("cable", "fire", ignite(Fire(
         fuel=PLASTIC, ember=SMOULDERING_CABLE, smoulder_s=(120, 3600),
         smoulder_g_s=(0.005, 0.3), peak_kw=(10, 400), flaming_chance=0.4))),

@@ -26,6 +26,7 @@ TRAIN, HELD_OUT, QUIET, DENSE, SHUFFLE, JUDGE, SHIFTED = range(7)
 PART_STREAMS = 128  # scenarios simulated at once
 TRAIN_HOURS = 2.25  # length of a training stream: a window and a little more
 DENSE_STREAMS, QUIET_STREAMS = 768, 128  # that set the thresholds
+DENSE_SHARE = 0.01  # of the dense streams may alarm
 CLASS_SHARES = {NORMAL: 0.35, NUISANCE: 0.35, FIRE: 0.30}  # of the training windows
 SHORT_SHARE = 0.4  # of windows know less than their full history, whatever their class
 SHORTEST_BINS, HALF_SPAN = 2, SPAN // 2
@@ -459,15 +460,37 @@ def set_thresholds(model: RiskModel, recipe: Recipe) -> AlarmSettings:
         ),
         strict=True,
     )
-    # two tiers share the 1 % between them
-    enter_fast = max(torch.quantile(fast[0], 0.995).item(), fast[1].max().item())
-    enter_slow = max(torch.quantile(slow[0], 0.995).item(), slow[1].max().item())
+    enter_fast, enter_slow = share_alarms(fast[0], slow[0], DENSE_SHARE)
+    enter_slow = max(enter_slow, slow[1].max().item())
+    enter_fast = max(enter_fast, enter_slow, fast[1].max().item())
     return AlarmSettings(
-        fast=max(enter_fast, enter_slow),
+        fast=enter_fast,
         slow=enter_slow,
         warn=enter_slow - 1.5,
         leave=enter_slow - 2.0,
     )
+
+
+def share_alarms(fast: Tensor, slow: Tensor, most: float) -> tuple[float, float]:
+    """The lowest pair of thresholds, of one quantile, that few enough streams reach.
+
+    Args:
+        fast: loudest instant of each stream. (n,)
+        slow: loudest minute of each stream. (n,)
+        most: share of the streams that may reach either threshold.
+
+    Returns:
+        Thresholds just above what the first stream too many reaches.
+    """
+    n = len(fast)
+    high, low = fast.sort(descending=True).values, slow.sort(descending=True).values
+    best = (high[0].item(), low[0].item())
+    for k in range(1, n):
+        reached = ((fast > high[k]) | (slow > low[k])).sum().item()
+        if reached > most * n:
+            break
+        best = (high[k].item(), low[k].item())
+    return best[0] + 1e-3, best[1] + 1e-3
 
 
 def loudest(
