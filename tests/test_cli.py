@@ -1,0 +1,267 @@
+"""The commands: help with an example, one line for what is wrong, and the whole way once."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import click
+import pytest
+import torch
+from click.testing import CliRunner
+
+from saafe import recipes, runs
+from saafe.alarms import AlarmSettings
+from saafe.cli import COMMANDS, main, saafe
+from saafe.model import FireTransformer
+from saafe.recipes import changed, find_tier
+from saafe.recordings import read_recording
+
+TINY = (
+    "width=16", "layers=1", "heads=2", "windows=128", "batch=64", "epochs=1", "streams=128",
+    "held_out=32", "device=cpu",
+)  # fmt: skip
+
+
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *arguments: object
+) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `saafe ARGUMENTS`, as the entry point gives them."""
+    monkeypatch.setattr(sys, "argv", ["saafe", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0), *capsys.readouterr()
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("simulated")
+    arguments = "--scenarios 3 --hours 0.5 --sensors 2 --format csv --source curtain --seed 1"
+    done = CliRunner().invoke(saafe, ["simulate", "--out", str(folder), *arguments.split()])
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose weights nobody trained: enough to load and to score."""
+    folder = tmp_path_factory.mktemp("run")
+    recipe = changed(find_tier("ultra-fast"), TINY)
+    torch.manual_seed(0)
+    runs.save_model(folder, recipe, FireTransformer(recipe), AlarmSettings())
+    return folder
+
+
+# --- help -------------------------------------------------------------------------------------
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = []
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        found.append((*path, name))
+        if isinstance(command, click.Group):
+            found += commands(command, (*path, name))
+    return found
+
+
+@pytest.mark.parametrize("path", [(), *commands(saafe)], ids=" ".join)
+def test_help_has_an_example(path: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(saafe, [*path, "--help"])
+    assert done.exit_code == 0, done.output
+    assert "Example: " in done.output
+    command = done.output.split("Example: ", 1)[1]
+    assert command.startswith("saafe "), "an example is a command"
+    assert command.split()[1 : 1 + len(path)] == list(path) or not path
+
+
+def test_help_lists_every_command() -> None:
+    listed = CliRunner().invoke(saafe, ["--help"]).output
+    assert all(name in listed and row[2].split()[0] in listed for name, row in COMMANDS.items())
+
+
+def test_no_such_command() -> None:
+    done = CliRunner().invoke(saafe, ["trian"])
+    assert done.exit_code == 2
+    assert "No such command" in done.output
+
+
+# --- simulate and detect ----------------------------------------------------------------------
+
+
+def test_simulate(simulated: Path) -> None:
+    described = json.loads((simulated / "scenarios.json").read_text())
+    assert [row["file"] for row in described] == [f"simulated-0000{k}.csv" for k in range(3)]
+    assert all(row["fire"] == "curtain" and not row["nuisances"] for row in described)
+    for row in described:
+        recording, check = read_recording(simulated / row["file"])
+        assert recording.sensors == ("A", "B")
+        assert recording.labels is not None
+        assert recording.sources is not None
+        assert set(recording.sources) <= {"", "curtain"}
+        assert json.dumps(check.to_dict())
+
+
+def test_simulate_again_writes_the_same(simulated: Path, tmp_path: Path) -> None:
+    arguments = "--scenarios 3 --hours 0.5 --sensors 2 --format csv --source curtain --seed 1"
+    done = CliRunner().invoke(
+        saafe, ["simulate", "--json", "--out", str(tmp_path), *arguments.split()]
+    )
+    described = json.loads(done.stdout)
+    for row in described:
+        assert (tmp_path / row["file"]).read_bytes() == (simulated / row["file"]).read_bytes()
+
+
+def hot(path: Path) -> Path:
+    """A recording in which a fixed rule must fire, whatever the model thinks."""
+    rows = [f"{10 * k},A,{20 if k < 30 else 80},5" for k in range(60)]
+    path.write_text("\n".join(["time_s,sensor,temperature_c,pm25_ug_m3", *rows]) + "\n")
+    return path
+
+
+def events_in(text: str) -> list[dict]:
+    events = [json.loads(line) for line in text.splitlines()]
+    assert all(e["event"] in ("alarm", "clear", "warning", "fault", "restored") for e in events)
+    return events
+
+
+def test_detect_a_file_and_a_stream(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    file = hot(tmp_path / "hot.csv")
+    code, out, _ = call(monkeypatch, capsys, "detect", run_folder, file)
+    assert code == 0
+    events = events_in(out)
+    assert any(e["event"] == "alarm" and 300 <= e["time_s"] <= 330 for e in events)
+    for arguments in ((run_folder, "-"), (run_folder,)):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(file.read_text()))
+        code, streamed, _ = call(monkeypatch, capsys, "detect", *arguments)
+        assert code == 0
+        assert events_in(streamed) == events
+
+
+def test_detect_simulated_recordings(
+    run_folder: Path,
+    simulated: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    for file in sorted(simulated.glob("*.csv")):
+        code, out, _ = call(monkeypatch, capsys, "detect", run_folder, file)
+        assert code == 0
+        events = events_in(out)
+        monkeypatch.setattr(sys, "stdin", io.StringIO(file.read_text()))
+        code, streamed, _ = call(monkeypatch, capsys, "detect", run_folder, "-")
+        assert code == 0
+        assert events_in(streamed) == events
+
+
+def test_bad_cells_of_a_stream_are_faults(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    text = "time_s,sensor,temperature_c\n0,A,20\n10,A,hot\n20,A,21\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    code, out, _ = call(monkeypatch, capsys, "detect", run_folder, "-")
+    assert code == 0
+    events = events_in(out)
+    assert [(e["event"], e["time_s"], e["channel"]) for e in events] == [
+        ("fault", 10.0, "temperature"), ("restored", 20.0, "temperature"),
+    ]  # fmt: skip
+
+
+# --- what is wrong ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("train", "ultrafast"), "did you mean ultra-fast?"),
+        (("train", "--set", "widht=3"), "did you mean width?"),
+        (("train", "--set", "width=0"), "allowed is 8 to 4096"),
+        (("train", "--seed", "-1"), "seed = -1"),
+        (("train", "--resume", "--out", "nowhere"), "no run to resume"),
+        (("train", "--resume", "--out", ".", "--name", "none"), "no such run"),
+        (("simulate", "--out", "x", "--scenarios", "0"), "--scenarios 0: allowed is 1"),
+        (("simulate", "--out", "x", "--hours", "nan"), "--hours nan: allowed"),
+        (("simulate", "--out", "x", "--sensors", "65"), "allowed is 1 to 64"),
+        (("simulate", "--out", "x", "--source", "dragon"), "--source dragon: unknown"),
+        (("detect", "nowhere", "a.csv"), "no such run folder"),
+        (("detect", ".", "a.csv"), "give a run folder"),
+        (("evaluate", "nowhere"), "no such run folder"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(monkeypatch, capsys, *arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("saafe: ")
+    assert err.count("\n") == 1
+    assert said in err
+    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "no such file"),
+        ("", "empty header"),
+        ("time_s,door\n0,1\n", "channel"),
+        ("time_s,temperature_c\n10,20\n0,20\n", "--repair"),
+    ],
+)
+def test_bad_recordings_are_one_line(
+    content: str | None, said: str, run_folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,
+) -> None:  # fmt: skip
+    file = tmp_path / "bad.csv"
+    if content is not None:
+        file.write_text(content)
+    code, out, err = call(monkeypatch, capsys, "detect", run_folder, file)
+    assert (code, out) == (1, "")
+    assert err.count("\n") == 1
+    assert said in err
+
+
+def test_a_folder_that_exists_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "mine").mkdir()
+    code, _, err = call(monkeypatch, capsys, "train", "--out", tmp_path, "--name", "mine")
+    assert code == 1
+    assert "exists" in err
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+# --- the whole way ----------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_train_then_detect(
+    simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    changes = [part for change in TINY for part in ("--set", change)]
+    monkeypatch.setattr(
+        sys, "argv", ["saafe", "train", *changes, "--out", str(tmp_path), "--name", "r", "--json"]
+    )
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    assert not ended.value.code
+    assert "epoch 1/1 step 2/2 loss" in err
+    result = json.loads(out)
+    folder = tmp_path / "r"
+    assert result["run"] == str(folder)
+    assert {line["name"] for line in result["gate"]["lines"]} == {
+        "accuracy", "detection_rate", "false_alarm_rate_windows", "model_bytes", "latency_p99_ms",
+    }  # fmt: skip
+    assert result["model_sha256"] == runs.sha256(folder / runs.MODEL)
+    assert recipes.from_dict(json.loads((folder / runs.RECIPE).read_text())).width == 16
+    assert len((folder / runs.METRICS).read_text().splitlines()) == 1
+    for name in (runs.ENVIRONMENT, "exam.json"):
+        assert json.loads((folder / name).read_text())
+    code, out, _ = call(monkeypatch, capsys, "detect", folder, simulated / "simulated-00000.csv")
+    assert code == 0
+    events_in(out)

@@ -1,0 +1,126 @@
+"""Tiers and their changes; what is wrong is said in one line."""
+
+import dataclasses
+import json
+
+import pytest
+
+from saafe.errors import InputError
+from saafe.recipes import TIERS, Recipe, changed, check, find_tier, from_dict, to_dict
+
+FAST = find_tier("ultra-fast")
+
+
+@pytest.mark.parametrize("name", TIERS)
+def test_tiers_are_valid_and_survive_json(name: str) -> None:
+    recipe = find_tier(name)
+    assert recipe.tier == name
+    assert check(recipe) is recipe
+    assert from_dict(json.loads(json.dumps(to_dict(recipe)))) == recipe
+
+
+def test_tiers_of_the_document() -> None:
+    assert {"ultra-fast", "standard", "local"} <= set(TIERS)
+    assert (FAST.width, FAST.layers, FAST.windows) == (128, 4, 6_000)
+    standard = find_tier("standard")
+    assert (standard.width, standard.layers, standard.windows) == (256, 6, 20_000)
+    assert dataclasses.replace(standard, tier="local") == find_tier("local")
+    assert all((r.beta1, r.beta2) == (0.9, 0.95) for r in TIERS.values())
+
+
+def test_a_recipe_is_frozen_plain_values() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        FAST.width = 3  # type: ignore[misc]
+    assert {type(value) for value in to_dict(FAST).values()} <= {str, int, float, bool}
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "value"),
+    [
+        ("width=64", "width", 64),
+        ("learning_rate=1e-4", "learning_rate", 1e-4),
+        ("dropout=0", "dropout", 0.0),
+        ("fresh=false", "fresh", False),
+        ("fresh=1", "fresh", True),
+        ("device=cpu", "device", "cpu"),
+    ],
+)
+def test_set(change: str, field: str, value: object) -> None:
+    recipe = changed(FAST, (change,))
+    assert getattr(recipe, field) == value
+    assert type(getattr(recipe, field)) is type(getattr(FAST, field))
+    assert dataclasses.replace(recipe, **{field: getattr(FAST, field)}) == FAST
+
+
+def test_the_last_change_counts() -> None:
+    assert changed(FAST, ("seed=1", "seed=2")).seed == 2
+    assert changed(FAST, ()) == FAST
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (("width",), "expected field=value"),
+        (("",), "expected field=value"),
+        (("=3",), "expected field=value"),
+        (("widht=64",), "did you mean width?"),
+        (("tier=standard",), "expected field=value"),
+        (("zzz=1",), "fields: "),
+        (("width=wide",), "expected int, got 'wide'"),
+        (("width=64.5",), "expected int, got '64.5'"),
+        (("width=",), "expected int, got ''"),
+        (("learning_rate=fast",), "expected float"),
+        (("fresh=maybe",), "expected bool, got 'maybe'"),
+        (("width=0",), "width = 0: allowed is 8 to 4096"),
+        (("epochs=0",), "epochs = 0: allowed is 1"),
+        (("learning_rate=nan",), "learning_rate = nan: allowed"),
+        (("learning_rate=inf",), "learning_rate = inf: allowed"),
+        (("learning_rate=-1",), "allowed is 1e-07"),
+        (("dropout=1",), "allowed is 0.0 to 0.9"),
+        (("seed=-1",), "seed = -1: allowed"),
+        (("device=tpu",), "choose from auto, cpu, cuda, mps"),
+        (("precision=int8",), "choose from auto, fp32, bf16, fp16"),
+        (("width=100", "heads=8"), "must be a multiple of heads = 8"),
+        (("patch=7",), "must divide the window's 60 steps"),
+        (("batch=100", "accumulate=3"), "must be a multiple of accumulate = 3"),
+        (("windows=64", "batch=128"), "must be at least batch = 128"),
+    ],
+)
+def test_bad_changes(changes: tuple[str, ...], said: str) -> None:
+    with pytest.raises(InputError) as error:
+        changed(FAST, changes)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_every_number_has_limits() -> None:
+    for field in dataclasses.fields(Recipe):
+        if field.type in ("int", "float", int, float):
+            with pytest.raises(InputError, match=field.name):
+                check(dataclasses.replace(FAST, **{field.name: -1e18}))
+            with pytest.raises(InputError, match=field.name):
+                check(dataclasses.replace(FAST, **{field.name: 1e18}))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"tier": "ultra-fast", "depth": 3}, "unknown fields: depth"),
+        ({}, "cannot be read"),
+        ({"tier": "ultra-fast", "width": 4}, "width = 4"),
+        ({"tier": "ultra-fast", "width": "128"}, "cannot be read"),
+        ({"tier": "ultra-fast", "width": None}, "cannot be read"),
+    ],
+)
+def test_recipes_that_cannot_be_read(values: dict, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("ultrafast", "did you mean ultra-fast?"), ("", "choose from"), ("x", "'x'")]
+)
+def test_unknown_tiers(name: str, said: str) -> None:
+    with pytest.raises(InputError, match="unknown") as error:
+        find_tier(name)
+    assert said in str(error.value)
