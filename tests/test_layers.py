@@ -88,7 +88,8 @@ readings[:, 0, 1] = np.where(times >= 600.0, 500.0, 5.0)
 def score(windows):
     return np.where(windows[:, -1, 0, 1] > 100.0, 99.99, 0.01).astype(np.float64)
 
-for event in detect(Recording("r", times, ("A",), readings), score, AlarmSettings(fast_s=20.0)).events:
+recording = Recording("r", times, ("A",), readings)
+for event in detect(recording, score, AlarmSettings(fast_s=20.0)).events:
     print(event["event"], event["time_s"], event["sensor"])
 """
 
