@@ -24,7 +24,11 @@ class AlarmSettings:
         slow: alarm once they have stayed at or above it for `slow_s`.
         warn: a warning once they have stayed at or above it for `slow_s`.
         leave: an alarm clears once they have stayed below it for `clear_s`.
-        fast_s, slow_s, clear_s: [s]
+        fast_s: persistence of the fast tier. [s]
+        slow_s: persistence of the slow tier and of warnings. [s]
+        clear_s: calm before an alarm clears. [s]
+        warm_s: a sensor's first seconds, in which the fast tier waits for a baseline: there is
+            nothing yet that a first high reading could be high against. [s]
     """
 
     fast: float = 6.0
@@ -34,6 +38,7 @@ class AlarmSettings:
     fast_s: float = 10.0
     slow_s: float = 60.0
     clear_s: float = 120.0
+    warm_s: float = 60.0
 
     def to_dict(self) -> dict[str, float]:
         """Plain values, for a model's metadata."""
@@ -130,6 +135,7 @@ class SensorAlarm:
         self.alarmed = False
         self.warned = False
         self.last_s = -math.inf
+        self.first_s: float | None = None
 
     def overdue(self, until_s: float) -> float | None:
         """When a reading held since the last decision completes the fast tier before a time.
@@ -155,7 +161,9 @@ class SensorAlarm:
         """
         s = self.settings
         self.last_s = time_s
-        persisted = self.fast.step(time_s, odds >= s.fast) >= s.fast_s
+        self.first_s = time_s if self.first_s is None else self.first_s
+        is_warm = time_s - self.first_s >= s.warm_s
+        persisted = self.fast.step(time_s, odds >= s.fast and is_warm) >= s.fast_s
         persisted |= self.slow.step(time_s, odds >= s.slow) >= s.slow_s
         raised = self.warn.step(time_s, odds >= s.warn) >= s.slow_s
         calm = self.calm.step(time_s, odds < s.leave and rule is None)

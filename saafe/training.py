@@ -237,8 +237,9 @@ def start_fit(recipe: Recipe, device: torch.device) -> Fit:
     )  # fmt: skip
     steps = recipe.epochs * (recipe.windows // recipe.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=max(2, steps), pct_start=recipe.warmup
-    )
+        optimizer, recipe.learning_rate, total_steps=max(2, steps), pct_start=recipe.warmup,
+        cycle_momentum=False,  # else it would replace beta1
+    )  # fmt: skip
     scaler = torch.amp.GradScaler(device.type, enabled=precision(recipe, device) == "fp16")
     return Fit(model, copy.deepcopy(model), optimizer, schedule, scaler)
 
@@ -293,7 +294,9 @@ def train_step(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> Tens
     fit.optimizer.zero_grad(set_to_none=True)
     with torch.no_grad():
         means, weights = list(fit.averaged.parameters()), list(fit.model.parameters())
-        torch._foreach_lerp_(means, weights, 1.0 - recipe.averaging)
+        step = fit.schedule.last_epoch
+        kept = min(recipe.averaging, (1 + step) / (10 + step))  # early means are short
+        torch._foreach_lerp_(means, weights, 1.0 - kept)
     return loss
 
 

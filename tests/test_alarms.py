@@ -7,7 +7,7 @@ import pytest
 from saafe.alarms import CONFIRM_S, AlarmSettings, SafetyRules, SensorAlarm, log_odds
 
 SETTINGS = AlarmSettings(
-    fast=6.0, slow=4.0, warn=1.0, leave=0.0, fast_s=20.0, slow_s=60.0, clear_s=120.0
+    warm_s=0.0, fast=6.0, slow=4.0, warn=1.0, leave=0.0, fast_s=20.0, slow_s=60.0, clear_s=120.0
 )
 HIGH, MIDDLE, RAISED, LOW = 7.0, 5.0, 2.0, -3.0
 
@@ -72,7 +72,7 @@ def test_a_held_reading_completes_the_fast_tier() -> None:
 
 
 def test_nothing_is_held_for_more_than_90_s() -> None:
-    slow = SensorAlarm(AlarmSettings(fast_s=100.0))
+    slow = SensorAlarm(AlarmSettings(warm_s=0.0, fast_s=100.0))
     slow.step(0.0, HIGH, None)
     assert slow.overdue(math.inf) is None
 
@@ -160,3 +160,14 @@ def test_a_held_reading_completes_heat() -> None:
     assert rules.step(0.0, 80.0, math.nan) is None
     assert rules.overdue(CONFIRM_S) is None
     assert rules.overdue(60.0) == (CONFIRM_S, "heat")
+
+
+def test_the_fast_tier_waits_for_a_baseline_and_the_rules_do_not():
+    alarm = SensorAlarm(AlarmSettings(fast_s=10.0, warm_s=60.0))
+    said = [alarm.step(10.0 * k, HIGH, None) for k in range(8)]
+    assert said[:6] == [None] * 6  # high from the first reading on
+    assert said[6] == ("alarm", "model")  # the slow tier, at 60 s
+    early = SensorAlarm(AlarmSettings(fast_s=10.0, warm_s=60.0, slow_s=600.0))
+    said = [early.step(10.0 * k, HIGH, None) for k in range(8)]
+    assert said == [None] * 7 + [("alarm", "model")]
+    assert SensorAlarm(AlarmSettings(warm_s=60.0)).step(0.0, -9.0, "heat") == ("alarm", "heat")

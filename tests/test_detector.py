@@ -13,7 +13,7 @@ from saafe.recordings import Recording
 from saafe.sensors import CO, PM25, TEMPERATURE
 
 SETTINGS = AlarmSettings(
-    fast=2.0, slow=0.0, warn=-1.0, leave=-2.0, fast_s=20.0, slow_s=60.0, clear_s=120.0
+    warm_s=0.0, fast=2.0, slow=0.0, warn=-1.0, leave=-2.0, fast_s=20.0, slow_s=60.0, clear_s=120.0
 )
 HIGH, MIDDLE, RAISED, LOW = 95.0, 60.0, 35.0, 1.0  # particles, which `score` takes for risk
 

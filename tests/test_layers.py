@@ -89,7 +89,7 @@ def score(windows):
     return np.where(windows[:, -1, 0, 1] > 100.0, 99.99, 0.01).astype(np.float64)
 
 recording = Recording("r", times, ("A",), readings)
-for event in detect(recording, score, AlarmSettings(fast_s=20.0)).events:
+for event in detect(recording, score, AlarmSettings(warm_s=0.0, fast_s=20.0)).events:
     print(event["event"], event["time_s"], event["sensor"])
 """
 
