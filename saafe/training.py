@@ -293,10 +293,10 @@ def train_step(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> Tens
     fit.schedule.step()
     fit.optimizer.zero_grad(set_to_none=True)
     with torch.no_grad():
-        means, weights = list(fit.averaged.parameters()), list(fit.model.parameters())
         step = fit.schedule.last_epoch
         kept = min(recipe.averaging, (1 + step) / (10 + step))  # early means are short
-        torch._foreach_lerp_(means, weights, 1.0 - kept)
+        for mean, weight in zip(fit.averaged.parameters(), fit.model.parameters(), strict=True):
+            mean.lerp_(weight, 1.0 - kept)
     return loss
 
 
