@@ -141,9 +141,9 @@ def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instru
     weak = dice.chance(0.15)  # worn or badly placed particle sensors
     gain[..., PM25] = torch.where(weak, dice.log_uniform(0.03, 0.3), gain[..., PM25])
     blind = torch.zeros_like(lag)
-    blind[..., PM25] = torch.where(dice.chance(0.2), dice.log_uniform(5.0, 5_000.0), 0.0)
+    blind[..., PM25] = torch.where(dice.chance(0.12), dice.log_uniform(5.0, 5_000.0), 0.0)
     blind[..., CO] = torch.where(dice.chance(0.4), dice.uniform(1.0, 30.0), 0.0)
-    poor = dice.chance(0.15)  # laboratory analysers at the foot of their range
+    poor = dice.chance(0.06)  # laboratory analysers at the foot of their range
     noise[..., CO] = torch.where(poor, dice.log_uniform(3.0, 70.0), noise[..., CO])
     noise[..., CO2] = torch.where(poor, dice.log_uniform(25.0, 150.0), noise[..., CO2])
     coarse = dice.chance(0.05)

@@ -413,7 +413,7 @@ NUISANCES = (
         (1200, 7200), rise_s=(300, 1200), heat=(0.3, 1.5), pm=(0.0003, 0.02), co2=(0.005, 0.2),
         co=(0.005, 1), water=(0.02, 0.4), voc=(0.02, 2), sound=(45, 62))),
     Source("gas_hob", "nuisance", steady, 200, kitchen=True, table=Rates(
-        (240, 5400), heat=(0.4, 2.5), pm=(0.0003, 0.02), co2=(0.06, 0.4), co=(0.01, 1.5),
+        (240, 5400), heat=(0.4, 2.5), pm=(0.0003, 0.02), co2=(0.04, 0.25), co=(0.005, 0.6),
         water=(0.05, 0.6), sound=(48, 62))),
     Source("broiling", "nuisance", steady, 20, kitchen=True, table=Rates(
         (420, 1800), rise_s=(120, 900), heat=(0.4, 2), pm=(0.005, 0.2), co=(0.03, 2),

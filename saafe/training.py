@@ -521,4 +521,6 @@ def score_ends(model: RiskModel, streams: Streams, ends: Tensor) -> Tensor:
         start = torch.zeros_like(end[here])
         windows = simulation.gather(streams.readings, stream[here], end[here], sensor[here], start)
         parts.append(model.risk_logit(logits_of(model, windows)))
-    return torch.cat(parts).view(n, len(ends))
+    # the detector decides on readings only, never in a silence
+    silent = torch.isnan(streams.readings[:, ends, 0]).all(dim=-1)
+    return torch.cat(parts).view(n, len(ends)).masked_fill(silent, -math.inf)
