@@ -110,10 +110,14 @@ def pick_windows(
     patterns = 2 ** present.shape[-1]
     everywhere = torch.bincount(pattern.flatten(), minlength=patterns).float()
     out_labels, out_places = [], []
-    left = count
-    for kind, portion in (shares or CLASS_SHARES).items():
-        places = (labels == kind).nonzero()
-        number = left if kind == FIRE else round(portion * count)
+    found = {kind: (labels == kind).nonzero() for kind in shares or CLASS_SHARES}
+    # a handful of scenarios may lack a class: the others take its share
+    wanted = {k: p for k, p in (shares or CLASS_SHARES).items() if len(found[k])}
+    assert wanted, "no scenario shows anything: simulate more"
+    left, whole = count, sum(wanted.values())
+    for kind, portion in wanted.items():
+        places = found[kind]
+        number = left if kind == list(wanted)[-1] else round(portion / whole * count)
         left -= number
         which = pattern[places[:, 0], places[:, 2]]
         here = torch.bincount(which, minlength=patterns).float()
