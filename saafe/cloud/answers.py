@@ -76,8 +76,7 @@ class Answers:
         }
         folder = self.emulator.state / "jobs" / name
         folder.mkdir(parents=True, exist_ok=True)
-        job = EmulatedJob(description, folder, self.emulator.world, lambda: None)
-        job.save = lambda: self.emulator.save_job(job)
+        job = EmulatedJob(description, folder, self.emulator.world, self.emulator.save_job)
         job.set_status("InProgress", "Starting", "Starting the training job")
         self.emulator.jobs[name] = job
         job.thread.start()
@@ -103,14 +102,12 @@ class Answers:
     def stop(self, request: dict[str, Any], region: str) -> dict[str, Any]:
         """StopTrainingJob: refused for a job that has ended."""
         job = self._find(request["TrainingJobName"])
-        if job.has_ended:
+        if not job.ask_to_stop():
             state = job.description["TrainingJobStatus"]
             raise Refusal(
                 "ValidationException",
                 f"The request was rejected because the training job is in status {state}.",
             )
-        job.set_status("Stopping", "Stopping", "Stopping the training job")
-        job.stop_asked.set()
         return {}
 
     def list_quotas(self, request: dict[str, Any], region: str) -> dict[str, Any]:

@@ -61,15 +61,25 @@ class World:
     hurry: float = 1.0
 
 
+def has_ended(description: dict[str, Any]) -> bool:
+    """Whether a described job will enter no further status."""
+    return description["TrainingJobStatus"] in {"Completed", "Failed", "Stopped"}
+
+
 class EmulatedJob:
     """A training job and the thread that lives it."""
 
     def __init__(
-        self, description: dict[str, Any], folder: Path, world: World, save: Callable[[], None]
+        self,
+        description: dict[str, Any],
+        folder: Path,
+        world: World,
+        save: Callable[[Path, dict[str, Any]], None],
     ):
-        """A job that is not started yet; `save` keeps its description."""
+        """A job that is not started yet; `save` keeps a description in the job's folder."""
         self.description, self.folder, self.world, self.save = description, folder, world, save
         self.stop_asked = threading.Event()
+        self.turn = threading.RLock()
         self.restarts = 0
         self.thread = threading.Thread(target=self._live, daemon=True)
 
@@ -81,21 +91,33 @@ class EmulatedJob:
     @property
     def has_ended(self) -> bool:
         """Whether no status will follow."""
-        return self.description["TrainingJobStatus"] in {"Completed", "Failed", "Stopped"}
+        return has_ended(self.description)
 
     def set_status(self, primary: str, secondary: str, message: str) -> None:
-        """Enter a status, as SecondaryStatusTransitions tells it."""
-        now = time.time()
-        transitions = self.description["SecondaryStatusTransitions"]
-        if transitions:
-            transitions[-1]["EndTime"] = now
-        transitions.append({"Status": secondary, "StartTime": now, "StatusMessage": message})
-        self.description |= {
-            "TrainingJobStatus": primary,
-            "SecondaryStatus": secondary,
-            "LastModifiedTime": now,
-        }
-        self.save()
+        """Enter a status, as SecondaryStatusTransitions tells it; kept before it is told."""
+        with self.turn:
+            now = time.time()
+            transitions = [dict(row) for row in self.description["SecondaryStatusTransitions"]]
+            if transitions:
+                transitions[-1]["EndTime"] = now
+            transitions.append({"Status": secondary, "StartTime": now, "StatusMessage": message})
+            entered = {
+                "TrainingJobStatus": primary,
+                "SecondaryStatus": secondary,
+                "SecondaryStatusTransitions": transitions,
+                "LastModifiedTime": now,
+            }
+            self.save(self.folder, self.description | entered)
+            self.description |= entered
+
+    def ask_to_stop(self) -> bool:
+        """Stop as soon as the container lets it; False for a job that has ended."""
+        with self.turn:
+            if self.has_ended:
+                return False
+            self.set_status("Stopping", "Stopping", "Stopping the training job")
+            self.stop_asked.set()
+            return True
 
     def _live(self) -> None:
         try:
@@ -129,9 +151,16 @@ class EmulatedJob:
         }[outcome]
         self._end(primary, secondary, "")
 
-    def _rest(self, secondary: str, message: str) -> None:
-        if not self.stop_asked.is_set():
+    def _proceed(self, secondary: str, message: str) -> bool:
+        """Enter a status in progress; False where a stop was asked, which no status undoes."""
+        with self.turn:
+            if self.stop_asked.is_set():
+                return False
             self.set_status("InProgress", secondary, message)
+            return True
+
+    def _rest(self, secondary: str, message: str) -> None:
+        if self._proceed(secondary, message):
             self.stop_asked.wait(self.world.pace_s)
 
     def _end(self, primary: str, secondary: str, reason: str) -> None:
@@ -163,9 +192,8 @@ class EmulatedJob:
 
     def _downloaded(self) -> tuple[str, str]:
         """Bring channels and checkpoints to every host; ("go", "") or how the job ends."""
-        if self.stop_asked.is_set():
+        if not self._proceed("Downloading", "Downloading input data"):
             return "stopped", ""
-        self.set_status("InProgress", "Downloading", "Downloading input data")
         for index in range(self.count):
             base = self._base(index)
             shutil.rmtree(base, ignore_errors=True)
@@ -231,7 +259,8 @@ class EmulatedJob:
 
     def _train(self) -> tuple[str, str]:
         """Run the entry point on every host until it ends or must end."""
-        self.set_status("InProgress", "Training", "Training in progress")
+        if not self._proceed("Training", "Training in progress"):
+            return "stopped", ""
         lines: SimpleQueue[tuple[int, str]] = SimpleQueue()
         started = time.time()
         streams = [

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs
 
 from saafe.cloud.answers import Answers
 from saafe.cloud.aws import Aws
-from saafe.cloud.emulated_job import EmulatedJob, World
+from saafe.cloud.emulated_job import EmulatedJob, World, has_ended
 from saafe.cloud.endpoint import INSTALL, KEYS
 from saafe.cloud.prices import SHIPPED_REGION, load_prices
 from saafe.cloud.setup import LOG_GROUP, set_up
@@ -269,19 +269,18 @@ class Emulator:
 
     # What outlives the process
 
-    def save_job(self, job: EmulatedJob) -> None:
-        """Keep a job's description, and the objects once it has ended."""
-        partial = job.folder / "description.partial"
-        partial.write_text(json.dumps(job.description))
-        os.replace(partial, job.folder / "description.json")
-        if job.has_ended:
+    def save_job(self, folder: Path, description: dict[str, Any]) -> None:
+        """Keep a job's description; once it has ended, the objects before it."""
+        if has_ended(description):
             self.save_objects()
+        partial = folder / "description.partial"
+        partial.write_text(json.dumps(description))
+        os.replace(partial, folder / "description.json")
 
     def _load_jobs(self) -> None:
         for path in sorted((self.state / "jobs").glob("*/description.json")):
             description = json.loads(path.read_text())
-            job = EmulatedJob(description, path.parent, self.world, lambda: None)
-            job.save = lambda job=job: self.save_job(job)
+            job = EmulatedJob(description, path.parent, self.world, self.save_job)
             if not job.has_ended:
                 description |= {"FailureReason": "InternalServerError: the emulator was ended"}
                 job.set_status("Failed", "Failed", description["FailureReason"])
