@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from saafe import instruments, physics, simulation, sources, windows
+from saafe import emissions, instruments, physics, simulation, windows
+from saafe.air import Supply, carry
+from saafe.buildings import ZONES, Building, Rooms, draw_building
+from saafe.emissions import CARRIED, HEAT, OXYGEN
+from saafe.events import Mix, draw_events
+from saafe.life import life
 from saafe.sensors import CO, CO2, FIRE, HUMIDITY, NORMAL, NUISANCE, PM25, UNKNOWN
-from saafe.simulation import Building, Mix, Rooms, Streams, Supply
-from saafe.sources import CARRIED, HEAT, OXYGEN
+from saafe.simulation import gather_supply, take
+from saafe.streams import Streams
 
 N = 48
 
@@ -26,7 +31,7 @@ def streams() -> Streams:
 
 def still_air(n: int) -> Building:
     """Buildings that keep what they are given: no fresh air, no losses, clean outdoors."""
-    building = simulation.draw_building(n, 1, Rooms(), seeded(1))
+    building = draw_building(n, 1, Rooms(), seeded(1))
     return replace(
         building,
         fresh=torch.zeros_like(building.fresh),
@@ -38,10 +43,10 @@ def still_air(n: int) -> Building:
 
 def supply_of(rates: torch.Tensor, fires: int = 0) -> Supply:
     steps, n = rates.shape[:2]
-    none = rates.new_zeros(steps, n, simulation.ZONES)
+    none = rates.new_zeros(steps, n, ZONES)
     return Supply(
         rates=rates.clone(),
-        fire=rates.new_zeros(steps, fires, simulation.ZONES, CARRIED),
+        fire=rates.new_zeros(steps, fires, ZONES, CARRIED),
         vent=none.clone(),
         outdoor_pm=rates.new_zeros(steps, n),
         sound=none.clone(),
@@ -55,9 +60,9 @@ def supply_of(rates: torch.Tensor, fires: int = 0) -> Supply:
 def test_mass_is_conserved() -> None:
     n, steps = 16, 360
     building = still_air(n)
-    rates = torch.rand(steps, n, simulation.ZONES, CARRIED, generator=seeded(2))
-    air = simulation.carry(building, supply_of(rates), [10.0] * steps)
-    held = (air * building.volume.view(1, n, simulation.ZONES, 1)).sum(dim=2)
+    rates = torch.rand(steps, n, ZONES, CARRIED, generator=seeded(2))
+    air = carry(building, supply_of(rates), [10.0] * steps)
+    held = (air * building.volume.view(1, n, ZONES, 1)).sum(dim=2)
     emitted = (10.0 * rates).sum(dim=2).cumsum(dim=0)
     emitted[..., HEAT] *= 0.7 / (physics.AIR_DENSITY * physics.AIR_HEAT_CAPACITY)
     torch.testing.assert_close(held, emitted, rtol=1e-4, atol=1e-4)
@@ -66,12 +71,12 @@ def test_mass_is_conserved() -> None:
 def test_mass_of_a_fire_is_conserved_while_it_has_air() -> None:
     n, steps = 8, 60
     building = still_air(n)
-    supply = supply_of(torch.zeros(steps, n, simulation.ZONES, CARRIED), fires=5)
+    supply = supply_of(torch.zeros(steps, n, ZONES, CARRIED), fires=5)
     supply.fire[:, :, 0] = torch.rand(steps, 5, CARRIED, generator=seeded(3))
     supply.fire[..., OXYGEN] = 0.0  # it never runs short
     emitted = (10.0 * supply.fire).sum(dim=(0, 2))
     emitted[:, HEAT] *= 0.7 / (physics.AIR_DENSITY * physics.AIR_HEAT_CAPACITY)
-    air = simulation.carry(building, supply, [10.0] * steps)
+    air = carry(building, supply, [10.0] * steps)
     held = (air[-1] * building.volume.unsqueeze(-1)).sum(dim=1)
     torch.testing.assert_close(held[:5], emitted, rtol=1e-4, atol=1e-4)
     assert (held[5:] == 0.0).all()
@@ -79,24 +84,24 @@ def test_mass_of_a_fire_is_conserved_while_it_has_air() -> None:
 
 def test_fire_starves_without_oxygen() -> None:
     building = still_air(2)
-    supply = supply_of(torch.zeros(720, 2, simulation.ZONES, CARRIED), fires=2)
+    supply = supply_of(torch.zeros(720, 2, ZONES, CARRIED), fires=2)
     supply.fire[:, :, 0, OXYGEN] = 1e3  # g/s
-    deficit = simulation.carry(building, supply, [10.0] * 720)[..., OXYGEN]
+    deficit = carry(building, supply, [10.0] * 720)[..., OXYGEN]
     total = (deficit * building.volume).sum(dim=2)
     assert (total[-1] < 0.2 * 1e3 * 10.0 * 720).all()
     assert (total.diff(dim=0) > 0.0).all()
 
 
 def test_one_zone_follows_the_closed_form() -> None:
-    n, steps, emission, quantity = 12, 720, 0.2, sources.CO2
+    n, steps, emission, quantity = 12, 720, 0.2, emissions.CO2
     building = still_air(n)
     building.door.zero_()
     building.fan.zero_()
     building.fresh = building.volume * torch.linspace(0.1, 8.0, n).unsqueeze(1) / 3600.0
     building.outdoor[:, quantity] = 0.77
-    rates = torch.zeros(steps, n, simulation.ZONES, CARRIED)
+    rates = torch.zeros(steps, n, ZONES, CARRIED)
     rates[:, :, 0, quantity] = emission
-    air = simulation.carry(building, supply_of(rates), [10.0] * steps)[:, :, 0, quantity]
+    air = carry(building, supply_of(rates), [10.0] * steps)[:, :, 0, quantity]
     expected = 0.77 + physics.diluted_concentration(
         10.0 * torch.arange(1, steps + 1).unsqueeze(1),
         emission=torch.tensor(emission),
@@ -108,7 +113,7 @@ def test_one_zone_follows_the_closed_form() -> None:
 
 
 def loop_carry(building: Building, supply: Supply, steps_s: list[float], r: int) -> np.ndarray:
-    """`simulation.carry` for one row, one number at a time, from the same laws. (time, zone, k)"""
+    """`air.carry` for one row, one number at a time, from the same laws. (time, zone, k)"""
     volume, fresh, wall = (
         [float(x) for x in part[r]]
         for part in (building.volume, building.fresh, building.wall_loss)
@@ -143,9 +148,9 @@ def loop_carry(building: Building, supply: Supply, steps_s: list[float], r: int)
                 if q == HEAT:
                     given *= 0.7 / (1.2 * 1.005)
                     given += vent[k][z] * excess
-                if q == sources.PM:
+                if q == emissions.PM:
                     given += open_air * smoke[k]
-                if q == sources.WATER:
+                if q == emissions.WATER:
                     given += lost * outdoor[q]  # walls give back what they take
                 matrix[z, z] = volume[z] / step + open_air + lost
                 right[z] = volume[z] / step * state[z][q] + given + open_air * outdoor[q]
@@ -165,19 +170,19 @@ def loop_carry(building: Building, supply: Supply, steps_s: list[float], r: int)
 def test_batched_air_agrees_with_a_scalar_loop() -> None:
     n, hours = 20, 1.0
     random = seeded(4)
-    building = simulation.draw_building(n, 1, Rooms(), random)
+    building = draw_building(n, 1, Rooms(), random)
     steps_s = [60.0] * 30 + [10.0] * 120
     clock = torch.tensor([-1800.0, *steps_s[:-1]]).cumsum(0).unsqueeze(1)
     mix = Mix(fire_share=0.5, nuisance_counts=(0.1, 0.4, 0.5))
-    events = simulation.draw_events(clock, hours, mix, building.zones, random)
-    people = simulation.life(clock.expand(-1, n), random)
+    events = draw_events(clock, hours, mix, building.zones, random)
+    people = life(clock.expand(-1, n), random)
     rows = torch.cat([torch.arange(n), torch.arange(n // 2)])
-    spread = simulation.take(building, rows)
-    supply = simulation.gather_supply(people, events, rows, n, n // 2)
+    spread = take(building, rows)
+    supply = gather_supply(people, events, rows, n, n // 2)
     supply.vent[:, :4, 0] += 0.1  # some windows are open whatever was drawn
     supply.outdoor_pm[:, :4] += 0.2
     expected = [loop_carry(spread, supply, steps_s, r) for r in range(n)]
-    got = simulation.carry(spread, supply, steps_s)
+    got = carry(spread, supply, steps_s)
     for r in range(n):
         mine, theirs = got[:, r].double().numpy(), expected[r]
         largest = np.abs(theirs).max(axis=(0, 1))

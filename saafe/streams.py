@@ -1,0 +1,117 @@
+"""Simulated recordings: what they hold, their windows, and their files. Layer 3."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saafe import sources
+from saafe.instruments import STEP_S
+from saafe.recordings import Recording
+from saafe.sensors import FIRE, NUISANCE
+from saafe.windows import SEGMENTS, SPAN
+
+
+@dataclass
+class Streams:
+    """Simulated recordings of `n` spaces, every 10 s.
+
+    Attributes:
+        readings: NaN where missing. (n, time, sensor, channel)
+        labels: int8, one of NORMAL, NUISANCE, FIRE, UNKNOWN. (n, time, sensor)
+        fire: index into `sources.FIRES`, -1 for none. int64 (n,)
+        nuisance: index into `sources.NUISANCES`, -1 for none. int64 (n, 2)
+        ignition_s: start of the fire on the stream's clock, inf for none. (n,)
+        state: int8 truth of the fire source. (n, time)
+        truth: true air at the sensors, before the instruments: the channels of
+            `sensors.CHANNELS`. (n, time, sensor, channel)
+        hold_steps: reporting period in steps. int64 (n, sensor)
+        hold_phase: first reporting step. int64 (n, sensor)
+    """
+
+    readings: Tensor
+    labels: Tensor
+    fire: Tensor
+    nuisance: Tensor
+    ignition_s: Tensor
+    state: Tensor
+    truth: Tensor
+    hold_steps: Tensor
+    hold_phase: Tensor
+
+
+def gather(readings: Tensor, stream: Tensor, end: Tensor, sensor: Tensor, start: Tensor) -> Tensor:
+    """Windows of simulated streams, which lie on the grid already; the twin of `windows.cut`.
+
+    Args:
+        readings: (n, time, sensor, channel)
+        stream: index of each window's scenario. (window,)
+        end: its newest bin. (window,)
+        sensor: its sensor. (window,)
+        start: first bin that the window may know; what came before is NaN. (window,)
+
+    Returns:
+        (window, 60, 1, channel)
+    """
+    index = end.unsqueeze(1) - (SPAN - 1) + torch.arange(SPAN, device=end.device)
+    history = readings[stream.unsqueeze(1), index.clamp(min=0), sensor.unsqueeze(1)]
+    unknown = (index < start.unsqueeze(1).clamp(min=0)).unsqueeze(-1)
+    history = history.masked_fill(unknown, torch.nan)
+    parts, at = [], 0
+    for count, width in SEGMENTS:
+        part = history[:, at : at + count * width].unflatten(1, (count, width))
+        at += count * width
+        valid = ~torch.isnan(part)
+        number = valid.sum(dim=2).to(part.dtype)
+        total = torch.where(valid, part, 0.0).sum(dim=2)
+        parts.append(torch.where(number > 0, total / number.clamp(min=1.0), torch.nan))
+    return torch.cat(parts, dim=1).unsqueeze(2)
+
+
+def to_recordings(streams: Streams, *, first: int = 0) -> list[Recording]:
+    """The streams as recordings: rows only when a sensor reports, labels and sources beside.
+
+    Args:
+        streams: simulated scenarios.
+        first: number of the first, for the names.
+
+    Returns:
+        One recording a scenario, at the sensors' own periods.
+    """
+    readings = streams.readings.cpu().numpy().copy()
+    labels = streams.labels.cpu().numpy()
+    n, steps, sensors, _ = readings.shape
+    step = np.arange(steps)[None, :, None]
+    period, phase = (t.cpu().numpy()[:, None, :] for t in (streams.hold_steps, streams.hold_phase))
+    silent = (step - phase) % period != 0  # (n, time, sensor)
+    readings[silent] = np.nan
+    times_s = STEP_S * np.arange(steps)
+    names = tuple(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[k] if sensors <= 26 else f"S{k}" for k in range(sensors)
+    )
+    fires, nuisances = streams.fire.tolist(), streams.nuisance.tolist()
+    out = []
+    for k in range(n):
+        events = [sources.NUISANCES[i].name for i in nuisances[k] if i >= 0]
+        burning = (streams.state[k] == FIRE).cpu().numpy()
+        fire = sources.FIRES[fires[k]].name if fires[k] >= 0 else ""
+        other = "+".join(events)
+        nuisance = (labels[k] == NUISANCE).any(axis=1)
+        source = tuple(
+            fire if b else (other if v else "") for b, v in zip(burning, nuisance, strict=True)
+        )
+        name = f"simulated-{first + k:05d}"
+        out.append(Recording(name, times_s, names, readings[k], labels[k], source, None))
+    return out
+
+
+def describe(streams: Streams, k: int) -> dict:
+    """What was drawn for one scenario: its sources and when the fire began."""
+    fire = int(streams.fire[k])
+    ignition = float(streams.ignition_s[k])
+    return {
+        "fire": sources.FIRES[fire].name if fire >= 0 else None,
+        "ignition_s": round(ignition, 1) if fire >= 0 else None,
+        "nuisances": [sources.NUISANCES[i].name for i in streams.nuisance[k].tolist() if i >= 0],
+    }
