@@ -1,5 +1,6 @@
 """One process or many: ranks under torchrun. Layer 4."""
 
+import math
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +44,15 @@ def joined(device: torch.device):
         yield World(distributed.get_rank(), size)
     finally:
         distributed.destroy_process_group()
+
+
+def part_numbers(parts: int, world: World) -> range:
+    """The parts of a shared piece of work that this rank makes.
+
+    Every rank makes as many; `share` brings them together, in order, and what goes beyond `parts`
+    is to be dropped.
+    """
+    return range(world.rank, math.ceil(parts / world.size) * world.size, world.size)
 
 
 def share(parts: list[Tensor], world: World) -> list[Tensor]:

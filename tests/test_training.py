@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from saafe import recipes, runs, simulation, training
+from saafe import recipes, runs, sampling, simulation, thresholds, training
 from saafe.alarms import AlarmSettings
 from saafe.checkpoints import FILE, load_checkpoint, save_checkpoint
 from saafe.distributed import World
 from saafe.errors import InputError
-from saafe.model import FireTransformer, features, levels
+from saafe.model import FireTransformer, RiskModel, features, levels
 from saafe.recipes import changed, find_tier
 from saafe.sensors import FIRE, LABELS, NORMAL, NUISANCE
 from saafe.training import Fit, WindowSet
@@ -44,7 +44,7 @@ def one_thread():
 @pytest.fixture(scope="module")
 def drawn(one_thread: None) -> WindowSet:
     random = torch.Generator().manual_seed(0)
-    streams = simulation.simulate(256, generator=random, hours=training.TRAIN_HOURS)
+    streams = simulation.simulate(256, generator=random, hours=sampling.TRAIN_HOURS)
     return training.sample_windows(streams, 6000, random)
 
 
@@ -58,8 +58,8 @@ def fitted(one_thread: None, tmp_path_factory: pytest.TempPathFactory):
         save_checkpoint(folder / str(fit.epoch), training.state_of(fit), plain)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "DENSE_STREAMS", 16)  # enough to repeat, not to rely on
-        patch.setattr(training, "QUIET_STREAMS", 8)
+        patch.setattr(thresholds, "REFERENCE_STREAMS", 16)  # enough to repeat, not to rely on
+        patch.setattr(thresholds, "DENSE_PARTS", 1)
         told = []
         model, settings = training.train(TINY, keep=keep, tell=told.append)
         yield folder, model, settings, told
@@ -123,13 +123,13 @@ def test_windows_are_short_alike_in_every_class(drawn: WindowSet) -> None:
     short = torch.isnan(drawn.windows[:, 0, 0]).all(dim=1)
     for kind in (NORMAL, NUISANCE, FIRE):
         here = short[drawn.labels == kind]
-        assert len(here) == pytest.approx(6000 * training.CLASS_SHARES[kind], abs=3)
+        assert len(here) == pytest.approx(6000 * sampling.CLASS_SHARES[kind], abs=3)
         assert here.float().mean().item() == pytest.approx(0.4, abs=0.06)
 
 
 def test_windows_come_from_labelled_moments() -> None:
     random = torch.Generator().manual_seed(1)
-    streams = simulation.simulate(48, generator=random, hours=training.TRAIN_HOURS)
+    streams = simulation.simulate(48, generator=random, hours=sampling.TRAIN_HOURS)
     drawn = training.sample_windows(streams, 300, random)
     assert drawn.windows.shape == (300, 60, 1, 6)
     newest = drawn.windows[:, -1, 0]
@@ -143,7 +143,7 @@ def test_windows_come_from_labelled_moments() -> None:
 
 def test_shares_can_be_set() -> None:
     random = torch.Generator().manual_seed(2)
-    streams = simulation.simulate(48, generator=random, hours=training.TRAIN_HOURS)
+    streams = simulation.simulate(48, generator=random, hours=sampling.TRAIN_HOURS)
     drawn = training.sample_windows(streams, 200, random, shares=training.REFERENCE_MIX)
     assert torch.bincount(drawn.labels).tolist() == pytest.approx([100, 60, 40], abs=2)
 
@@ -265,7 +265,7 @@ def test_resumed_fit_is_the_same(fitted) -> None:
 
 
 def test_calibration_brings_odds_to_the_reference_mix() -> None:
-    class Told(training.RiskModel):
+    class Told(RiskModel):
         """Gives the odds that stand in its windows, far too sure of itself."""
 
         def forward(self, windows: torch.Tensor) -> torch.Tensor:
