@@ -99,3 +99,8 @@ def total(value: Tensor, world: World) -> Tensor:
 def leads() -> bool:
     """Whether this process writes the run's files: rank 0, or the only one."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def restarted() -> bool:
+    """Whether torchrun has started this job again after a rank died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0

@@ -4,7 +4,7 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -114,12 +114,22 @@ def start_fit(recipe: Recipe, device: torch.device) -> Fit:
     model = FireTransformer(recipe).to(device)
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
+    optimizer, schedule = start_optimizer(recipe, decayed, others)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision(recipe, device) == "fp16")
+    return Fit(model, copy.deepcopy(model), optimizer, schedule, scaler)
+
+
+def start_optimizer(
+    recipe: Recipe, decayed: Sequence[Tensor], others: Sequence[Tensor]
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW on parameters with and without weight decay, and its one-cycle schedule."""
+    device = others[0].device
     on_gpu = device.type == "cuda"
     # a CUDA graph reads the learning rate from the device at every replay
     rate = torch.tensor(recipe.learning_rate, device=device) if on_gpu else recipe.learning_rate
     optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": recipe.weight_decay},
-         {"params": others, "weight_decay": 0.0}],
+        [{"params": list(decayed), "weight_decay": recipe.weight_decay},
+         {"params": list(others), "weight_decay": 0.0}],
         lr=rate, betas=(recipe.beta1, recipe.beta2), fused=True, capturable=on_gpu,
     )  # fmt: skip
     steps = recipe.epochs * (recipe.windows // recipe.batch)
@@ -127,8 +137,7 @@ def start_fit(recipe: Recipe, device: torch.device) -> Fit:
         optimizer, recipe.learning_rate, total_steps=max(2, steps), pct_start=recipe.warmup,
         cycle_momentum=False,  # else it would replace beta1
     )  # fmt: skip
-    scaler = torch.amp.GradScaler(device.type, enabled=precision(recipe, device) == "fp16")
-    return Fit(model, copy.deepcopy(model), optimizer, schedule, scaler)
+    return optimizer, schedule
 
 
 def precision(recipe: Recipe, device: torch.device) -> str:
