@@ -20,7 +20,8 @@ from saafe.workers import Workers
 TRAIN, HELD_OUT, QUIET, DENSE, SHUFFLE, JUDGE, SHIFTED = range(7)
 PART_STREAMS = 128  # scenarios simulated at once
 TRAIN_HOURS = 2.25  # length of a training stream: a window and a little more
-AHEAD = 2  # epochs that other threads make while one is trained on
+BLOCK = 24_000  # windows made and shuffled at once; the named tiers' epochs are one block
+AHEAD = 2  # blocks that other threads make while one is trained on
 CLASS_SHARES = {NORMAL: 0.35, NUISANCE: 0.35, FIRE: 0.30}  # of the training windows
 SHORT_SHARE = 0.4  # of windows know less than their full history, whatever their class
 SHORTEST_BINS, HALF_SPAN = 2, SPAN // 2
@@ -158,7 +159,7 @@ def freshness(is_kind: Tensor, places: Tensor, earliest: int) -> Tensor:
     return 1.0 / (10.0 + age.float()).sqrt()
 
 
-def parts_of(streams: int) -> int:
+def parts_of(streams: float) -> int:
     """How many parts a number of scenarios is simulated in."""
     return max(1, round(streams / PART_STREAMS))
 
@@ -181,45 +182,72 @@ def join_parts(parts: list[WindowSet], wanted: int, world: World) -> WindowSet:
     )
 
 
+def blocks_of(recipe: Recipe) -> int:
+    """How many blocks an epoch is made and shuffled in: memory holds no more than a few."""
+    return math.ceil(recipe.windows / max(BLOCK, 8 * recipe.batch))
+
+
+def steps_of(recipe: Recipe) -> int:
+    """Optimizer steps an epoch; what fills no batch at the end of a block is left out."""
+    blocks = blocks_of(recipe)
+    return blocks * (recipe.windows // blocks // recipe.batch)
+
+
 def epoch_windows(recipe: Recipe, epoch: int, device: torch.device, world: World) -> WindowSet:
     """The training windows of an epoch: new ones, or the one fixed set.
 
     Ranks share the making of its parts, and all get the same set, so that it does not depend on
     how many ranks there are.
     """
-    return epoch_later(recipe, epoch, device, world, Workers(0))()
+    blocks = blocks_of(recipe)
+    made = [
+        block_later(recipe, blocks * epoch + k, device, world, Workers(0))() for k in range(blocks)
+    ]
+    return join_parts(made, blocks, World())
 
 
-def epoch_later(
-    recipe: Recipe, epoch: int, device: torch.device, world: World, workers: Workers
+def block_later(
+    recipe: Recipe, block: int, device: torch.device, world: World, workers: Workers
 ) -> Callable[[], WindowSet]:
-    """Have an epoch's windows made; the result waits for them, or makes them."""
-    parts = parts_of(recipe.streams)
-    first, count = parts * epoch if recipe.fresh else 0, math.ceil(recipe.windows / parts)
+    """Have a block of windows made; the result waits for them, or makes them.
+
+    Args:
+        recipe: of the fit.
+        block: counted from the first epoch on.
+        device: where to simulate.
+        world: the ranks.
+        workers: threads that may begin at once.
+    """
+    blocks = blocks_of(recipe)
+    wanted, parts = recipe.windows // blocks, parts_of(recipe.streams / blocks)
+    first = parts * (block if recipe.fresh else block % blocks)
     mine = [
-        workers.later(make_part, recipe.seed, TRAIN, first + part, count, device)
+        workers.later(
+            make_part, recipe.seed, TRAIN, first + part, math.ceil(wanted / parts), device
+        )
         for part in part_numbers(parts, world)
     ]
 
     def collect() -> WindowSet:
         whole = join_parts([part() for part in mine], parts, world)
         # a batch mixes the parts
-        shuffle = seeded(recipe.seed, SHUFFLE, epoch, device)
+        shuffle = seeded(recipe.seed, SHUFFLE, block, device)
         order = torch.randperm(len(whole.labels), generator=shuffle, device=device)
-        return whole.rows(order[: recipe.windows])
+        return whole.rows(order[:wanted])
 
     return collect
 
 
-def epochs_ahead(
-    recipe: Recipe, first: int, device: torch.device, world: World, workers: Workers
+def blocks_ahead(
+    recipe: Recipe, epoch: int, device: torch.device, world: World, workers: Workers
 ) -> Iterator[WindowSet]:
-    """The windows of every epoch from `first` on, while the next ones are being made."""
+    """The blocks of every epoch from `epoch` on, while the next ones are being made."""
     coming: deque[Callable[[], WindowSet]] = deque()
-    for epoch in range(first, recipe.epochs):
-        last = min(epoch + AHEAD, recipe.epochs - 1) if workers else epoch
-        for wanted in range(epoch + len(coming), last + 1):
-            coming.append(epoch_later(recipe, wanted, device, world, workers))
+    end = recipe.epochs * blocks_of(recipe)
+    for block in range(epoch * blocks_of(recipe), end):
+        last = min(block + AHEAD, end - 1) if workers else block
+        for wanted in range(block + len(coming), last + 1):
+            coming.append(block_later(recipe, wanted, device, world, workers))
         yield coming.popleft()()
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from saafe.distributed import World
 from saafe.model import FireTransformer
@@ -39,7 +40,7 @@ class SeedFits:
 def fit_seeds(recipe: Recipe, seeds: list[int], device: torch.device) -> SeedFits:
     """Train one recipe with several seeds at once.
 
-    Dropout differs in its draws from a single fit's; all else is as in `training.train_epoch`,
+    Dropout differs in its draws from a single fit's; all else is as in `training.train_on`,
     but for the running mean of the weights and loss scaling, which are left out.
 
     Args:
@@ -56,7 +57,8 @@ def fit_seeds(recipe: Recipe, seeds: list[int], device: torch.device) -> SeedFit
     optimizer, schedule = start_optimizer(recipe, decayed, others)
 
     def loss_of(weights: dict, buffers: dict, windows: Tensor, labels: Tensor) -> Tensor:
-        with autocast(recipe, device):
+        # the plain formula: fused kernels of attention have no batching rule on CPUs
+        with autocast(recipe, device), sdpa_kernel(SDPBackend.MATH):
             logits = functional_call(skeleton, (weights, buffers), (windows,))[:, 0]
         return F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
 

@@ -26,11 +26,13 @@ from saafe.sampling import (
     SHIFTED,
     TRAIN,
     WindowSet,
+    blocks_ahead,
+    blocks_of,
     epoch_windows,
-    epochs_ahead,
     held_out_windows,
     sample_windows,
     seeded,
+    steps_of,
 )
 from saafe.thresholds import (
     calibrate,
@@ -132,7 +134,7 @@ def start_optimizer(
          {"params": list(others), "weight_decay": 0.0}],
         lr=rate, betas=(recipe.beta1, recipe.beta2), fused=True, capturable=on_gpu,
     )  # fmt: skip
-    steps = recipe.epochs * (recipe.windows // recipe.batch)
+    steps = recipe.epochs * steps_of(recipe)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, total_steps=max(2, steps), pct_start=recipe.warmup,
         cycle_momentum=False,  # else it would replace beta1
@@ -208,8 +210,8 @@ def average_weights(fit: Fit, recipe: Recipe) -> None:
         mean.lerp_(weight, 1.0 - kept)
 
 
-def train_epoch(fit: Fit, recipe: Recipe, data: WindowSet, world: World) -> Tensor:
-    """One pass over an epoch's windows; returns the mean loss of every step. (step,)"""
+def train_on(fit: Fit, recipe: Recipe, data: WindowSet, world: World) -> Tensor:
+    """One pass over windows in batches; returns the mean loss of every step. (step,)"""
     fit.model.train()
     if fit.graphed is None:
         fit.graphed = Graphed(lambda batch: update_weights(fit, recipe, batch, world))
@@ -217,7 +219,7 @@ def train_epoch(fit: Fit, recipe: Recipe, data: WindowSet, world: World) -> Tens
     alone = world.size == 1 and not fit.scaler.is_enabled()
     step = fit.graphed if alone and data.labels.is_cuda else fit.graphed.body
     losses = []
-    for k in range(recipe.windows // recipe.batch):
+    for k in range(len(data.labels) // recipe.batch):
         batch = data.rows(slice(k * recipe.batch, (k + 1) * recipe.batch))
         losses.append(step(batch))
         fit.schedule.step()
@@ -252,10 +254,11 @@ def train(
         held_out = held_out_windows(recipe, source, workers).to(device)
         watched = held_out.rows(slice(None, None, WATCHED))
         reference = reference_streams(recipe, source, world, workers)
-        epochs = epochs_ahead(recipe, fit.epoch, source, world, workers)
+        feed = blocks_ahead(recipe, fit.epoch, source, world, workers)
         began, first = time.perf_counter(), fit.epoch
         while fit.epoch < recipe.epochs and fit.stale < recipe.patience:
-            losses = train_epoch(fit, recipe, next(epochs).to(device), world)
+            blocks = (next(feed).to(device) for _ in range(blocks_of(recipe)))
+            losses = torch.cat([train_on(fit, recipe, block, world) for block in blocks])
             logits = logits_of(fit.averaged, watched.windows)
             note_epoch(fit, F.cross_entropy(logits, watched.labels).item())
             if world.leads:
@@ -285,7 +288,7 @@ def progress_of(
         right: which watched windows were told rightly. bool (window,)
         epoch_s: mean time of an epoch. [s]
     """
-    steps = recipe.windows // recipe.batch
+    steps = steps_of(recipe)
     return Progress(
         epoch=fit.epoch,
         epochs=recipe.epochs,
