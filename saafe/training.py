@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from saafe.alarms import AlarmSettings
 from saafe.distributed import World, joined, mean_gradients, total
@@ -126,13 +127,13 @@ def start_optimizer(
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """AdamW on parameters with and without weight decay, and its one-cycle schedule."""
     device = others[0].device
-    on_gpu = device.type == "cuda"
+    is_gpu = device.type == "cuda"
     # a CUDA graph reads the learning rate from the device at every replay
-    rate = torch.tensor(recipe.learning_rate, device=device) if on_gpu else recipe.learning_rate
+    rate = torch.tensor(recipe.learning_rate, device=device) if is_gpu else recipe.learning_rate
     optimizer = torch.optim.AdamW(
         [{"params": list(decayed), "weight_decay": recipe.weight_decay},
          {"params": list(others), "weight_decay": 0.0}],
-        lr=rate, betas=(recipe.beta1, recipe.beta2), fused=True, capturable=on_gpu,
+        lr=rate, betas=(recipe.beta1, recipe.beta2), fused=True, capturable=is_gpu,
     )  # fmt: skip
     steps = recipe.epochs * steps_of(recipe)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -201,13 +202,12 @@ def update_weights(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> 
     return loss
 
 
-@torch.no_grad()
 def average_weights(fit: Fit, recipe: Recipe) -> None:
     """Move the running mean towards the weights."""
     step = fit.schedule.last_epoch
     kept = min(recipe.averaging, (1 + step) / (10 + step))  # early means are short
-    for mean, weight in zip(fit.averaged.parameters(), fit.model.parameters(), strict=True):
-        mean.lerp_(weight, 1.0 - kept)
+    average = get_ema_multi_avg_fn(kept)  # all weights in one launch
+    average(list(fit.averaged.parameters()), list(fit.model.parameters()), step)
 
 
 def train_on(fit: Fit, recipe: Recipe, data: WindowSet, world: World) -> Tensor:
@@ -312,6 +312,11 @@ def note_epoch(fit: Fit, loss: float) -> None:
         fit.best = {name: t.detach().clone() for name, t in fit.averaged.state_dict().items()}
 
 
+def on_gpu(fit: Fit) -> bool:
+    """Whether a fit runs on a CUDA device."""
+    return next(fit.model.parameters()).is_cuda
+
+
 def state_of(fit: Fit) -> dict:
     """Everything a fit needs to go on, as tensors and plain values."""
     return {
@@ -322,6 +327,7 @@ def state_of(fit: Fit) -> dict:
         "schedule": fit.schedule.state_dict(),
         "scaler": fit.scaler.state_dict(),
         "random": torch.get_rng_state(),
+        "random_gpu": torch.cuda.get_rng_state() if on_gpu(fit) else torch.empty(0),
         "epoch": fit.epoch,
         "best_loss": fit.best_loss,
         "stale": fit.stale,
@@ -338,3 +344,7 @@ def load_state(fit: Fit, state: dict) -> None:
     fit.best = state["best"] or None
     fit.epoch, fit.best_loss, fit.stale = state["epoch"], state["best_loss"], state["stale"]
     torch.set_rng_state(state["random"])
+    if on_gpu(fit):
+        torch.cuda.set_rng_state(state["random_gpu"])
+        for group in fit.optimizer.param_groups:
+            group["lr"] = group["lr"].cuda()  # where a CUDA graph reads it
