@@ -76,10 +76,8 @@ def train_part(tier: str, fraction: float, out: Path) -> Path:
         The run folder.
 
     Raises:
-        InputError: the fraction is out of range, or the training failed.
+        InputError: the training failed.
     """
-    if not 0.0 < fraction <= 1.0:
-        raise InputError(f"--fraction {fraction:g}: allowed is above 0 and up to 1")
     recipe = part_of(find_tier(tier), fraction)
     name = runs.run_name(recipe)
     command = [
@@ -394,6 +392,12 @@ def write(result: dict[str, Any], folder: Path) -> list[Path]:
     return files
 
 
-def check_tiers(names: tuple[str, ...]) -> tuple[Recipe, ...]:
-    """The recipes of tiers, checked before anything is trained."""
+def check_wanted(names: tuple[str, ...], fraction: float) -> tuple[Recipe, ...]:
+    """The recipes of tiers, checked before anything is trained.
+
+    Raises:
+        InputError: a tier is unknown, or the fraction is out of range.
+    """
+    if not 0.0 < fraction <= 1.0:  # NaN fails too
+        raise InputError(f"--fraction {fraction:g}: allowed is above 0 and up to 1")
     return tuple(recipes.find_tier(name) for name in names)

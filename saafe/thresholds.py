@@ -14,7 +14,7 @@ from saafe.model import RiskModel
 from saafe.recipes import Recipe
 from saafe.sampling import DENSE, QUIET, REFERENCE_MIX, WindowSet, seeded
 from saafe.sensors import FIRE, LABELS
-from saafe.simulation import Mix
+from saafe.simulation import Mix, Streams
 from saafe.workers import Workers
 
 REFERENCE_STREAMS = 128  # in each of the parts that set the thresholds
@@ -70,20 +70,18 @@ def calibrate(model: RiskModel, held_out: WindowSet) -> None:
 
 def reference_streams(
     recipe: Recipe, device: torch.device, world: World, workers: Workers
-) -> list[Callable[[], Tensor]]:
+) -> list[Callable[[], Streams]]:
     """Have the streams simulated that set the thresholds: this rank's parts.
 
     Returns:
-        A function a part, which gives readings (n, time, 1, channel); dense streams
-        first, quiet ones last.
+        A function a part, which gives streams of one sensor; dense ones first, quiet ones last.
     """
     kinds = [(DENSE, DENSE_MIX, part) for part in range(DENSE_PARTS)]
     kinds += [(QUIET, QUIET_MIX, part) for part in range(QUIET_PARTS)]
 
-    def simulated(purpose: int, mix: Mix, part: int) -> Tensor:
+    def simulated(purpose: int, mix: Mix, part: int) -> Streams:
         generator = seeded(recipe.seed, purpose, part, device)
-        streams = simulation.simulate(REFERENCE_STREAMS, generator=generator, sensors=1, mix=mix)
-        return streams.readings
+        return simulation.simulate(REFERENCE_STREAMS, generator=generator, sensors=1, mix=mix)
 
     return [
         workers.later(simulated, *kinds[min(part, len(kinds) - 1)])
@@ -100,7 +98,7 @@ def set_thresholds(model: RiskModel, recipe: Recipe) -> AlarmSettings:
 
 
 def thresholds_on(
-    model: RiskModel, streams: list[Callable[[], Tensor]], world: World, workers: Workers
+    model: RiskModel, streams: list[Callable[[], Streams]], world: World, workers: Workers
 ) -> AlarmSettings:
     """Alarm thresholds from `reference_streams`.
 
@@ -147,41 +145,43 @@ def share_alarms(fast: Tensor, slow: Tensor, most: float) -> tuple[float, float]
     return best[0] + 1e-3, best[1] + 1e-3
 
 
-def loudest(model: RiskModel, readings: Tensor) -> Tensor:
+def loudest(model: RiskModel, streams: Streams) -> Tensor:
     """Highest log-odds of each stream, held for an instant and for a minute.
 
     Every stream is scored every `STRIDE` minutes, and those that come out loudest every minute:
-    only they decide where the loudest hundredth begins.
+    only they decide where the loudest hundredth begins. What is scored is what the detector would
+    decide on: the latest reading.
 
     Args:
         model: calibrated.
-        readings: of one sensor. (n, time, 1, channel)
+        streams: of one sensor.
 
     Returns:
         The two; the minute of streams without a second look is -inf. (n, 2)
     """
-    n, time = readings.shape[:2]
-    ends = torch.arange(5, time, 6, device=readings.device)
-    odds = torch.full((n, len(ends)), -math.inf, device=readings.device)
-    odds[:, ::STRIDE] = score_ends(model, readings, ends[::STRIDE])
+    n, time = streams.readings.shape[:2]
+    minutes = torch.arange(5, time, 6, device=streams.readings.device)
+    since = (minutes - streams.hold_phase) % streams.hold_steps  # (n, minute)
+    ends = (minutes - since).clamp(min=0)
+    odds = torch.full(ends.shape, -math.inf, device=ends.device)
+    odds[:, ::STRIDE] = score_ends(model, streams.readings, ends[:, ::STRIDE])
     loud = odds.amax(dim=1).topk(math.ceil(LOUD_SHARE * n)).indices
-    odds[loud] = score_ends(model, readings[loud], ends)
+    odds[loud] = score_ends(model, streams.readings[loud], ends[loud])
     held = torch.minimum(odds[:, 1:], odds[:, :-1])
     return torch.stack([odds.amax(dim=1), held.amax(dim=1)], dim=1)
 
 
 def score_ends(model: RiskModel, readings: Tensor, ends: Tensor) -> Tensor:
-    """Log-odds of windows that end at given steps of every stream. (n, end)
+    """Log-odds of windows that end at given steps of each stream. (n, end)
 
     Args:
         model: calibrated.
         readings: of one sensor. (n, time, 1, channel)
-        ends: steps. int64 (end,)
+        ends: steps. int64 (n, end)
     """
-    n = len(readings)
-    stream = torch.arange(n, device=ends.device).repeat_interleave(len(ends))
-    end, first = ends.repeat(n), torch.zeros_like(stream)
-    windows = simulation.gather(readings, stream, end, first, first)
-    odds = model.risk_logit(logits_of(model, windows)).view(n, len(ends))
+    stream = torch.arange(len(readings), device=ends.device).unsqueeze(1).expand_as(ends)
+    first = torch.zeros(ends.numel(), dtype=torch.int64, device=ends.device)
+    windows = simulation.gather(readings, stream.flatten(), ends.flatten(), first, first)
+    odds = model.risk_logit(logits_of(model, windows)).view(ends.shape)
     # the detector decides on readings only, never in a silence
-    return odds.masked_fill(torch.isnan(readings[:, ends, 0]).all(dim=-1), -math.inf)
+    return odds.masked_fill(torch.isnan(readings[stream, ends, 0]).all(dim=-1), -math.inf)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from saafe import compare, exam, runs
 from saafe.alarms import AlarmSettings
+from saafe.cli import saafe
 from saafe.compare import Cell
 from saafe.errors import InputError
 from saafe.model import FireTransformer
@@ -71,9 +73,9 @@ def test_parts_of_a_recipe() -> None:
 
 
 @pytest.mark.parametrize("fraction", [0.0, -1.0, 1.1, float("nan")])
-def test_bad_fractions(tmp_path: Path, fraction: float) -> None:
+def test_bad_fractions(fraction: float) -> None:
     with pytest.raises(InputError, match="--fraction"):
-        compare.train_part("standard", fraction, tmp_path)
+        compare.check_wanted(("standard",), fraction)
 
 
 def test_a_resumed_run_has_no_cold_start(tmp_path: Path) -> None:
@@ -144,3 +146,50 @@ def test_every_cell_says_how_it_is_known(tmp_path: Path) -> None:
     assert "<local>" not in page
     widths = {line.count("|") for line in markdown.splitlines() if line.startswith("|")}
     assert widths == {7}
+
+
+def test_the_command_reads_runs(tmp_path: Path) -> None:
+    folder = finished(tmp_path, replace(SMALL, tier="ultra-fast"))
+    out = tmp_path / "out"
+    done = CliRunner().invoke(saafe, ["compare", str(folder), "--out", str(out), "--json"])
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result == json.loads((out / "comparison.json").read_text())
+    cells = result["columns"]["run"]
+    assert cells["train_s"]["value"] == 30.0
+    assert cells["cost_cloud_usd"]["how"] == "estimate"
+    assert "ml." in cells["cost_cloud_usd"]["note"]
+    done = CliRunner().invoke(saafe, ["compare", str(folder), "--out", str(out)])
+    assert "speed premium" not in done.output
+    assert "it takes both the ultra-fast and the standard tier" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--tiers", "ultrafast"), "did you mean ultra-fast?"),
+        (("--tiers", "local", "--fraction", "2"), "--fraction 2"),
+        (("nowhere",), "no such run folder"),
+    ],
+)
+def test_bad_input_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(saafe, ["compare", *arguments])
+    assert isinstance(done.exception, InputError)
+    assert said in str(done.exception)
+    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+
+
+@pytest.mark.slow
+def test_a_tier_is_trained_and_compared(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = CliRunner().invoke(
+        saafe, ["compare", "--tiers", "tiny", "--fraction", "0.01", "--out", str(out), "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    cells = json.loads(done.stdout)["columns"]["tiny"]
+    assert cells["train_s"]["how"] == "estimate"
+    assert cells["samples_per_s"]["how"] == "measured"
+    assert cells["accuracy"]["value"] is None

@@ -343,9 +343,11 @@ def test_the_second_look_finds_the_loudest(fitted) -> None:
     random = torch.Generator().manual_seed(3)
     mix = thresholds.DENSE_MIX
     streams = simulation.simulate(48, generator=random, sensors=1, mix=mix)
-    ends = torch.arange(5, streams.readings.shape[1], 6)
+    minutes = torch.arange(5, streams.readings.shape[1], 6)
+    since = (minutes - streams.hold_phase) % streams.hold_steps
+    ends = (minutes - since).clamp(min=0)
     odds = thresholds.score_ends(fitted[1], streams.readings, ends)
-    fast, slow = thresholds.loudest(fitted[1], streams.readings).unbind(1)
+    fast, slow = thresholds.loudest(fitted[1], streams).unbind(1)
     most = odds.amax(dim=1).topk(3)
     torch.testing.assert_close(fast[most.indices], most.values, rtol=0, atol=1e-5)
     held = torch.minimum(odds[:, 1:], odds[:, :-1]).amax(dim=1).topk(3)
@@ -356,7 +358,7 @@ def test_the_second_look_finds_the_loudest(fitted) -> None:
 def test_scores_are_those_of_the_windows(fitted) -> None:
     random = torch.Generator().manual_seed(4)
     streams = simulation.simulate(8, generator=random, sensors=1)
-    odds = thresholds.score_ends(fitted[1], streams.readings, torch.tensor([800, 1000]))
+    odds = thresholds.score_ends(fitted[1], streams.readings, torch.tensor([[800, 1000]] * 8))
     at = torch.tensor([3])
     window = simulation.gather(streams.readings, at, torch.tensor([1000]), at * 0, at * 0)
     alone = fitted[1].risk_logit(training.logits_of(fitted[1], window)).item()

@@ -26,7 +26,7 @@ def compare(
     from saafe.cli.tables import print_rows
 
     named = tuple(tiers.split(",")) if tiers else (() if paths else comparison.TIERS)
-    wanted = comparison.check_tiers(named)
+    wanted = comparison.check_wanted(named, fraction)
     folders: dict = {Path(path).name: (Path(path), None) for path in paths}
     for recipe in wanted:
         click.echo(f"training {recipe.tier}", err=True)
