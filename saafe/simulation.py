@@ -724,6 +724,13 @@ def label(
     return torch.where(hidden & (labels == NORMAL), UNKNOWN, labels).to(torch.int8)
 
 
+def reporting(streams: Streams) -> Tensor:
+    """Whether a sensor reports at a step: only then does a detector decide. bool (n, time, sensor)"""
+    steps = torch.arange(streams.readings.shape[1], device=streams.readings.device).view(1, -1, 1)
+    period, phase = streams.hold_steps.unsqueeze(1), streams.hold_phase.unsqueeze(1)
+    return (steps - phase) % period == 0
+
+
 def gather(readings: Tensor, stream: Tensor, end: Tensor, sensor: Tensor, start: Tensor) -> Tensor:
     """Windows of simulated streams, which lie on the grid already; the twin of `windows.cut`.
 

@@ -103,7 +103,7 @@ def pick_windows(
     shares: dict[int, float] | None,
 ) -> tuple[Tensor, Tensor]:
     """Labels (count,) and (stream, end, sensor) (count, 3) of windows that end late enough."""
-    labels = streams.labels[:, earliest:]  # (n, time, sensor)
+    labels = streams.labels.where(simulation.reporting(streams), -1)[:, earliest:]
     present = ~torch.isnan(streams.readings).all(dim=1)  # (n, sensor, channel)
     bits = 2 ** torch.arange(present.shape[-1], device=labels.device)
     pattern = (present * bits).sum(dim=-1)  # (n, sensor)
@@ -122,6 +122,7 @@ def pick_windows(
         which = pattern[places[:, 0], places[:, 2]]
         here = torch.bincount(which, minlength=patterns).float()
         weight = (everywhere / here.clamp(min=1.0))[which]
+        weight = weight * streams.hold_steps[places[:, 0], places[:, 2]]  # all sensors alike
         if kind != NORMAL and shares is None:
             weight = weight * freshness(streams.labels == kind, places, earliest)
         # multinomial takes at most 2^24 categories; cumulative search takes any number
@@ -505,20 +506,22 @@ def loudest(
 ) -> tuple[Tensor, Tensor]:
     """Highest log-odds of each simulated stream, held for an instant and for a minute. (n,)
 
-    Streams are scored every minute.
+    Streams are scored every minute, where the detector would: at the latest reading.
     """
     streams = simulation.simulate(count, generator=generator, sensors=1, mix=mix)
-    ends = torch.arange(5, streams.readings.shape[1], 6, device=streams.readings.device)
-    odds = score_ends(model, streams, ends)
+    minutes = torch.arange(5, streams.readings.shape[1], 6, device=streams.readings.device)
+    phase = streams.hold_phase  # (n, 1)
+    since = (minutes - phase) % streams.hold_steps
+    odds = score_ends(model, streams, (minutes - since).clamp(min=0))
     held = torch.minimum(odds[:, 1:], odds[:, :-1]).amax(dim=1)
     return odds.amax(dim=1), held
 
 
 def score_ends(model: RiskModel, streams: Streams, ends: Tensor) -> Tensor:
-    """Log-odds of windows that end at given steps, of every stream's first sensor. (n, end)"""
-    n = len(streams.readings)
-    stream = torch.arange(n, device=ends.device).repeat_interleave(len(ends))
-    end, sensor = ends.repeat(n), torch.zeros_like(stream)
+    """Log-odds of windows that end at given steps (n, end) of the first sensors. (n, end)"""
+    n, count = ends.shape
+    stream = torch.arange(n, device=ends.device).repeat_interleave(count)
+    end, sensor = ends.flatten(), torch.zeros_like(stream)
     parts = []
     for at in range(0, len(stream), 4096):
         here = slice(at, at + 4096)
@@ -526,5 +529,5 @@ def score_ends(model: RiskModel, streams: Streams, ends: Tensor) -> Tensor:
         windows = simulation.gather(streams.readings, stream[here], end[here], sensor[here], start)
         parts.append(model.risk_logit(logits_of(model, windows)))
     # the detector decides on readings only, never in a silence
-    silent = torch.isnan(streams.readings[:, ends, 0]).all(dim=-1)
-    return torch.cat(parts).view(n, len(ends)).masked_fill(silent, -math.inf)
+    silent = torch.isnan(streams.readings[stream, end, 0]).all(dim=-1).view(n, count)
+    return torch.cat(parts).view(n, count).masked_fill(silent, -math.inf)
