@@ -71,7 +71,7 @@ def draw_building(n: int, sensors: int, rooms: Rooms, generator: torch.Generator
     door = Dice(n, ZONES - 1, generator)
     one = Dice(n, 1, generator)
     place = Dice(n, sensors, generator)
-    volume = zone.log_uniform(*rooms.volume_m3)
+    volume = zone.log_middling(*rooms.volume_m3)
     height = zone.uniform(*rooms.height_m)
     zones = (1 + (one.uniform(0.0, 1.0) > 0.3).int() + (one.uniform(0.0, 1.0) > 0.5).int())[:, 0]
     zones = zones.long()
@@ -121,7 +121,7 @@ def draw_building(n: int, sensors: int, rooms: Rooms, generator: torch.Generator
         sensor_zone=(place.uniform(0.0, 1.0) * zones.unsqueeze(1)).long(),
         under_ceiling=place.chance(rooms.ceiling_share),
         fire_distance=place.uniform(0.5, 6.0),
-        distance=place.uniform(1.5, 7.0),
+        distance=place.uniform(2.0, 8.0),
         air_speed=place.log_uniform(0.05, 0.3),
         background_db=one.uniform(26.0, 48.0)[:, 0],
         sun_share=place.uniform(0.0, 1.0) ** 3,

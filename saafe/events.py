@@ -30,7 +30,7 @@ class Mix:
     fires: tuple[str, ...] = ()
     nuisances: tuple[str, ...] = ()
     nuisance_counts: tuple[float, float, float] = (0.3, 0.45, 0.25)
-    balance: float = 0.5
+    balance: float = 0.75
     fault_share: float = 0.02
 
 

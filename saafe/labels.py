@@ -9,7 +9,7 @@ from saafe.sensors import CO, CO2, FIRE, NORMAL, NUISANCE, PM25, TEMPERATURE, UN
 
 # an event is visible where a channel departs by this much from the run without it; a fire must
 # show more than a nuisance, or the first wisps teach that frying is a fire
-FIRE_VISIBLE = {TEMPERATURE: 5.0, PM25: 100.0, CO2: 600.0, CO: 15.0}
+FIRE_VISIBLE = {TEMPERATURE: 3.0, PM25: 100.0, CO2: 600.0, CO: 15.0}
 NUISANCE_VISIBLE = {TEMPERATURE: 1.5, PM25: 40.0, CO2: 150.0, CO: 4.0}
 
 

@@ -52,8 +52,8 @@ def life(hour: Tensor, generator: torch.Generator) -> Tensor:
     rates[..., emissions.WATER] = 0.015 * breath
     rates[..., emissions.HEAT] = 0.08 * breath
     stir = torch.exp(0.7 * smooth_noise((steps, n), 4 * knots, generator))
-    habit = torch.exp(home.uniform(-12.0, -8.0))
-    rates[..., emissions.PM] = habit * presence * stir * awake  # 6e-6 to 3e-4 mg/s each
+    habit = torch.exp(home.uniform(-13.2, -9.2))
+    rates[..., emissions.PM] = habit * presence * stir * awake  # 2e-6 to 1e-4 mg/s each
     rates[..., emissions.VOC] = 0.02 * presence
     talking = smooth_noise((steps, n), 8 * knots, generator)
     speech = 10.0 ** (5.5 + 0.8 * talking).clamp(max=8.0)

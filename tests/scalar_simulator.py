@@ -12,7 +12,7 @@ from saafe.simulation import World
 HEAT, PM, CO2, CO, WATER, VOC, DROPLETS, OXYGEN, RADIANT, VENT, OUTDOOR_PM, SOUND = range(12)
 CARRIED, ZONES = 8, 3
 T, P, C2, S, CM, H = range(6)  # channels
-FIRE_VISIBLE = ((T, 5.0), (P, 100.0), (C2, 600.0), (CM, 15.0))
+FIRE_VISIBLE = ((T, 3.0), (P, 100.0), (C2, 600.0), (CM, 15.0))
 NUISANCE_VISIBLE = ((T, 1.5), (P, 40.0), (C2, 150.0), (CM, 4.0))
 
 
