@@ -107,11 +107,12 @@ def pick_windows(
     shares: dict[int, float] | None,
 ) -> tuple[Tensor, Tensor]:
     """Labels (count,) and (stream, end, sensor) (count, 3) of windows that end late enough."""
-    labels = streams.labels.where(simulation.reporting(streams), -1)[:, earliest:]
+    labels = streams.labels.where(streams.reported, -1)[:, earliest:]
     present = ~torch.isnan(streams.readings).all(dim=1)  # (n, sensor, channel)
     bits = 2 ** torch.arange(present.shape[-1], device=labels.device)
     pattern = (present * bits).sum(dim=-1)  # (n, sensor)
     patterns = 2 ** present.shape[-1]
+    often = streams.reported.float().mean(dim=1)  # (n, sensor)
     everywhere = torch.bincount(pattern.flatten(), minlength=patterns).float()
     out_labels, out_places = [], []
     found = {kind: (labels == kind).nonzero() for kind in shares or CLASS_SHARES}
@@ -126,7 +127,7 @@ def pick_windows(
         which = pattern[places[:, 0], places[:, 2]]
         here = torch.bincount(which, minlength=patterns).float()
         weight = (everywhere / here.clamp(min=1.0))[which]
-        weight = weight * streams.hold_steps[places[:, 0], places[:, 2]]  # all sensors alike
+        weight = weight / often[places[:, 0], places[:, 2]]  # all sensors alike
         if kind != NORMAL and shares is None:
             weight = weight * freshness(streams.labels == kind, places, earliest)
         # multinomial takes at most 2^24 categories; cumulative search takes any number

@@ -159,10 +159,11 @@ def loudest(model: RiskModel, streams: Streams) -> Tensor:
     Returns:
         The two; the minute of streams without a second look is -inf. (n, 2)
     """
-    n, time = streams.readings.shape[:2]
-    minutes = torch.arange(5, time, 6, device=streams.readings.device)
-    since = (minutes - streams.hold_phase) % streams.hold_steps  # (n, minute)
-    ends = (minutes - since).clamp(min=0)
+    reported = streams.reported[:, :, 0]
+    n, time = reported.shape
+    index = torch.arange(time, device=reported.device)
+    latest = torch.where(reported, index, 0).cummax(dim=1).values
+    ends = latest[:, 5::6]  # (n, minute)
     odds = torch.full(ends.shape, -math.inf, device=ends.device)
     odds[:, ::STRIDE] = score_ends(model, streams.readings, ends[:, ::STRIDE])
     loud = odds.amax(dim=1).topk(math.ceil(LOUD_SHARE * n)).indices

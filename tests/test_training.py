@@ -343,9 +343,8 @@ def test_the_second_look_finds_the_loudest(fitted) -> None:
     random = torch.Generator().manual_seed(3)
     mix = thresholds.DENSE_MIX
     streams = simulation.simulate(48, generator=random, sensors=1, mix=mix)
-    minutes = torch.arange(5, streams.readings.shape[1], 6)
-    since = (minutes - streams.hold_phase) % streams.hold_steps
-    ends = (minutes - since).clamp(min=0)
+    index = torch.arange(streams.readings.shape[1])
+    ends = torch.where(streams.reported[:, :, 0], index, 0).cummax(dim=1).values[:, 5::6]
     odds = thresholds.score_ends(fitted[1], streams.readings, ends)
     fast, slow = thresholds.loudest(fitted[1], streams).unbind(1)
     most = odds.amax(dim=1).topk(3)
