@@ -16,6 +16,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -42,36 +44,56 @@ def finish(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def rate_of_batch(plan: Plan, device: str, n: int, seed: int) -> float:
-    """Scenarios a second, `n` at a time."""
-    generator = generator_on(device, seed)
-    begin = time.perf_counter()
-    simulate_chunk(n, plan, generator)
+@dataclass
+class Rate:
+    """Scenarios a second of the clock, and a second of a core's work."""
+
+    per_second: float
+    per_core_second: float
+
+
+def timed(work: Callable[[], None], scenarios: int, device: str) -> Rate:
+    """Rate of work that simulates so many scenarios."""
+    begin, core = time.perf_counter(), time.process_time()
+    work()
     finish(device)
-    return n / (time.perf_counter() - begin)
+    return Rate(scenarios / (time.perf_counter() - begin), scenarios / (time.process_time() - core))
 
 
-def rate_one_at_a_time(plan: Plan, device: str, seed: int) -> float:
-    """Scenarios a second by the same code, a batch of one each."""
+def run_batch(plan: Plan, device: str, seed: int) -> Rate:
+    """The batch, 256 at a time."""
     generator = generator_on(device, seed)
-    begin = time.perf_counter()
-    for _ in range(SINGLE):
-        simulate_chunk(1, plan, generator)
-    finish(device)
-    return SINGLE / (time.perf_counter() - begin)
+    return timed(lambda: void(simulate_chunk(CHUNK, plan, generator)), CHUNK, device)
 
 
-def rate_of_loop(plan: Plan, seed: int) -> float:
-    """Labelled scenarios a second by the scalar loop, its twins included."""
+def run_one_at_a_time(plan: Plan, device: str, seed: int) -> Rate:
+    """The same code, a batch of one each."""
+    generator = generator_on(device, seed)
+
+    def work() -> None:
+        for _ in range(SINGLE):
+            simulate_chunk(1, plan, generator)
+
+    return timed(work, SINGLE, device)
+
+
+def run_loop(plan: Plan, seed: int) -> Rate:
+    """The scalar loop, labels' twins included, on scenarios drawn as the batch draws them."""
     world = draw_world(CHUNK, plan, generator_on("cpu", seed))
-    # as many with a fire and with nuisances as the batch has, on average
     chosen = torch.randperm(CHUNK, generator=generator_on("cpu", seed))[:LOOPED].tolist()
-    begin = time.perf_counter()
-    for i in chosen:
-        fire = bool(world.events.fire[i] >= 0)
-        nuisance = bool((world.events.nuisance[i] >= 0).any())
-        scalar_simulator.play(scalar_simulator.scenario_of(world, i), fire=fire, nuisance=nuisance)
-    return LOOPED / (time.perf_counter() - begin)
+
+    def work() -> None:
+        for i in chosen:
+            fire = bool(world.events.fire[i] >= 0)
+            nuisance = bool((world.events.nuisance[i] >= 0).any())
+            one = scalar_simulator.scenario_of(world, i)
+            scalar_simulator.play(one, fire=fire, nuisance=nuisance)
+
+    return timed(work, LOOPED, "cpu")
+
+
+def void(_: object) -> None:
+    """Drop a result."""
 
 
 def peak_mb(n: int, hours: float, answers: multiprocessing.SimpleQueue) -> None:
@@ -95,21 +117,30 @@ def peak_of(n: int, hours: float) -> float:
     return answers.get()
 
 
-def measure(device: str, runs: int) -> dict[str, list[float]]:
+def measure(device: str, runs: int) -> dict[str, list[Rate]]:
     """Rates of all sides, run by run, one after another so that each sees the same machine."""
     labelled, plain = Plan(HOURS, SENSORS), Plan(HOURS, SENSORS, labelled=False)
-    n = CHUNK
     for plan in (labelled, plain):
-        rate_of_batch(plan, device, n, 0)  # untimed
-    rates: dict[str, list[float]] = {name: [] for name in (BATCH, UNLABELLED, ONE, LOOP)}
+        run_batch(plan, device, 0)  # untimed
+    rates: dict[str, list[Rate]] = {name: [] for name in (BATCH, UNLABELLED, ONE, LOOP)}
     for k in range(1, runs + 1):
-        rates[BATCH].append(rate_of_batch(labelled, device, n, k))
-        rates[UNLABELLED].append(rate_of_batch(plain, device, n, k))
-        rates[ONE].append(rate_one_at_a_time(labelled, device, k))
-        rates[LOOP].append(rate_of_loop(labelled, k))
+        rates[BATCH].append(run_batch(labelled, device, k))
+        rates[UNLABELLED].append(run_batch(plain, device, k))
+        rates[ONE].append(run_one_at_a_time(labelled, device, k))
+        rates[LOOP].append(run_loop(labelled, k))
         print(f"\rrun {k} of {runs}", end="", file=sys.stderr)
     print(file=sys.stderr)
     return rates
+
+
+def show(rates: dict[str, list[Rate]]) -> None:
+    """Print the table."""
+    print(f"{'scenarios':16}{'a second':>10}{'least':>10}{'most':>10}{'a core-second':>16}")
+    for name, found in rates.items():
+        wall = [rate.per_second for rate in found]
+        core = statistics.median(rate.per_core_second for rate in found)
+        print(f"{name:16}{statistics.median(wall):10.2f}{min(wall):10.2f}", end="")
+        print(f"{max(wall):10.2f}{core:16.2f}")
 
 
 def main() -> None:
@@ -120,10 +151,11 @@ def main() -> None:
     parser.add_argument("--memory-hours", type=float, default=HOURS)
     chosen = parser.parse_args()
     rates = measure(chosen.device, chosen.runs)
-    middle = {name: statistics.median(values) for name, values in rates.items()}
-    print(f"{'scenarios a second':24}{'median':>10}{'least':>10}{'most':>10}")
-    for name, values in rates.items():
-        print(f"{name:24}{middle[name]:10.2f}{min(values):10.2f}{max(values):10.2f}")
+    show(rates)
+    middle = {name: statistics.median(r.per_second for r in found) for name, found in rates.items()}
+    core = {
+        name: statistics.median(r.per_core_second for r in found) for name, found in rates.items()
+    }
     few, many = (peak_of(n, chosen.memory_hours) for n in (FEW, chosen.memory_scenarios))
     print(f"\npeak memory: {few:.0f} MB for {FEW}, {many:.0f} MB for {chosen.memory_scenarios}")
     figures = {
@@ -144,6 +176,7 @@ def main() -> None:
         "commit": commit.stdout.strip(),
         "device": f"{on or platform.machine()}, {torch.get_num_threads()} threads",
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "per_core_second": {name: round(value, 2) for name, value in core.items()},
         "memory": {
             "scenarios": chosen.memory_scenarios,
             "hours": chosen.memory_hours,
