@@ -73,10 +73,13 @@ def room_temperature(clock: Tensor, n: int, generator: torch.Generator) -> Tenso
         generator: source of randomness.
     """
     hours = float(clock[-1] - clock[0]) / 3600.0
-    slow = 0.7 * smooth_noise((len(clock), n), max(2, int(hours)), generator)
     home = Dice(1, n, generator)
-    # Chosen: half of the homes are heated or cooled in cycles of 8 to 60 min, within 0.05 to 0.8 K
-    swing = home.chance(0.5) * home.log_uniform(0.05, 0.8)
+    # Chosen: recorded homes move by 0.2 K in a quiet hour, half of them less (docs/simulator.md)
+    slow = home.log_uniform(0.05, 0.7) * smooth_noise(
+        (len(clock), n), max(2, int(hours)), generator
+    )
+    # Chosen: half of the homes are heated or cooled in cycles of 8 to 60 min, by 0.02 to 0.4 K
+    swing = home.chance(0.5) * home.log_uniform(0.02, 0.4)
     turns = clock / home.log_uniform(480.0, 3600.0) + home.uniform(0.0, 1.0)
     return slow + swing * (2.0 * (2.0 * (turns % 1.0) - 1.0).abs() - 1.0)
 

@@ -9,6 +9,7 @@ from saafe.emissions import Rates, Source, bursts, steady
 from saafe.fires import (
     ALCOHOL,
     BATTERY,
+    DECALIN,
     FOAM,
     HEPTANE,
     PAPER,
@@ -145,6 +146,8 @@ FIRES = (
     Source("battery", "fire", ignite(Fire(
         fuel=BATTERY, ember=SMOULDERING_CABLE, smoulder_s=(30, 600), smoulder_g_s=(0.02, 2.0),
         growth_s=(30, 150), peak_kw=(10, 500), flaming_chance=0.8))),
+    Source("decalin", "fire", ignite(Fire(
+        fuel=DECALIN, growth_s=(60, 250), peak_kw=(10, 200))), weight=0.5),
     Source("overheating_oil", "fire", overheating_oil, kitchen=True),
 )  # fmt: skip
 

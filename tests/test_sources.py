@@ -1,10 +1,14 @@
 """Every row of the registry keeps the same promises."""
 
+import re
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
-from saafe import sources
-from saafe.emissions import HEAT, OXYGEN, PM, QUANTITIES, Draw, Emission, Source
+from saafe import life, sources
+from saafe.emissions import CO2, HEAT, OXYGEN, PM, QUANTITIES, SOUND, Draw, Emission, Source
 from saafe.sensors import FIRE, NORMAL, NUISANCE, UNKNOWN
 from saafe.sources import SOURCES
 
@@ -79,3 +83,32 @@ def test_oil_passes_its_states_in_the_order_of_temperature() -> None:
     assert smoked.any(dim=0)[burning].all()
     assert lit.any(dim=0)[burning].all()
     assert not lit.any(dim=0)[~burning].any()
+
+
+def test_the_documented_source_keeps_the_promises() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "simulator.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    made: dict[str, Any] = {"__name__": "example"}
+    exec(compile(example, "docs/simulator.md", "exec"), made)
+    test_source(made["row"])
+    test_source_depends_on_the_seed_alone(made["row"])
+    assert made["row"].name not in SOURCES
+
+
+def test_people_sleep_and_work() -> None:
+    hour = torch.linspace(0.0, 24.0, 8640).unsqueeze(1).expand(-1, 256)
+    rates = life.life(hour, torch.Generator().manual_seed(0))
+    night, noon, evening = (
+        rates[(hour[:, 0] > a) & (hour[:, 0] < b)]
+        for a, b in ((1.0, 5.0), (11.0, 14.0), (18.5, 21))
+    )
+    assert (night[..., SOUND] == 0.0).all()
+    assert 0.6 < night[..., CO2].mean() / evening[..., CO2].mean() < 0.8  # all asleep
+    assert 0.4 < noon[..., CO2].mean() / evening[..., CO2].mean() < 0.8  # some at work
+
+
+def test_rooms_move_as_little_as_recorded_ones() -> None:
+    clock = 10.0 * torch.arange(1080).unsqueeze(1)
+    moved = life.room_temperature(clock, 512, torch.Generator().manual_seed(0))
+    hourly = (moved[:360].amax(dim=0) - moved[:360].amin(dim=0)).median()
+    assert 0.1 < hourly < 0.6  # recorded: 0.2 K

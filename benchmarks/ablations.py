@@ -1,0 +1,215 @@
+"""What each part of the simulator buys: small models trained without it, scored on recordings.
+
+    python benchmarks/ablations.py --real DIR [--tier tiny] [--seeds 3] [--only zones]
+
+Only what is trained on changes; thresholds are set, and everything is scored, with the whole
+simulator. DIR holds the publishers' raw recordings (docs/recordings.md).
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from saafe import faults, recipes, scoring, simulation, training
+from saafe import instruments as instrument
+from saafe.buildings import Building
+from saafe.detector import detect
+from saafe.events import Mix
+from saafe.instruments import Instruments
+from saafe.labels import Twins
+from saafe.runs import score_with
+from saafe.sensors import CO2, FIRE, NORMAL, NUISANCE, UNKNOWN
+
+ROOT = Path(__file__).parents[1]
+FIGURES = ("in_time", "with_hold", "clear", "margin", "house_in_time", "home_alarms")
+
+
+# the originals, which replacements draw from
+DRAW_INSTRUMENTS, DRAW_BUILDING = instrument.draw_instruments, simulation.draw_building
+DRAW_FAULTS = faults.draw_faults
+
+
+def without_nuisances() -> Any:
+    """The training's mix with fires and quiet life alone."""
+    return replace(Mix(), nuisance_counts=(1.0, 0.0, 0.0))
+
+
+def clean_instruments(n: int, sensors: int, generator: torch.Generator) -> Instruments:
+    """Every sensor alike: all channels, quick, exact, a reading every 10 s, nothing lost."""
+    drawn = DRAW_INSTRUMENTS(n, sensors, generator)
+    nothing = ("offset", "relative_noise", "blind_below", "drift", "voc_as_co2", "voc_as_co")
+    nothing += ("kappa", "self_heat", "late_chance", "lost_chance", "spike_chance")
+    nothing += ("co_spike_chance", "gap_chance", "hold_phase")
+    plain = {name: torch.zeros_like(getattr(drawn, name)) for name in nothing}
+    resolution = torch.full_like(drawn.lag_s, 0.1)
+    highest = torch.full_like(drawn.lag_s, 5e4)
+    lowest = torch.zeros_like(drawn.lag_s)
+    lowest[..., 0], lowest[..., CO2] = -40.0, 400.0
+    return replace(
+        drawn,
+        lag_s=torch.full_like(drawn.lag_s, 10.0),
+        gain=torch.ones_like(drawn.gain),
+        noise=torch.full_like(drawn.noise, 0.1),
+        resolution=resolution,
+        lowest=lowest,
+        highest=highest,
+        present=torch.ones_like(drawn.present),
+        deaf=torch.zeros_like(drawn.deaf),
+        hold_steps=torch.ones_like(drawn.hold_steps),
+        **plain,
+    )
+
+
+def whole_sensors(devices: Instruments, _share: float, steps: int, random: Any) -> faults.Faults:
+    """No sensor is broken."""
+    return DRAW_FAULTS(devices, 0.0, steps, random)
+
+
+def one_zone(*arguments: Any) -> Building:
+    """Buildings of a single room, with everything in it."""
+    building = DRAW_BUILDING(*arguments)
+    nothing = {
+        name: torch.zeros_like(getattr(building, name))
+        for name in ("door", "fan", "recirculation", "sensor_zone")
+    }
+    return replace(building, zones=torch.ones_like(building.zones), **nothing)
+
+
+def label_by_truth(_twins: Twins, states: Tensor, working: Tensor) -> Tensor:
+    """Labels that ask what is true, not whether it shows."""
+    nuisance = (states[1:] == NUISANCE).any(dim=0) | (states[0] == NUISANCE)
+    labels = torch.where(nuisance, NUISANCE, NORMAL)
+    labels = torch.where(states[0] == UNKNOWN, UNKNOWN, labels)
+    labels = torch.where(states[0] == FIRE, FIRE, labels).to(torch.int8)
+    return labels.unsqueeze(-1).repeat(1, 1, working.shape[2])
+
+
+# part -> what is put in another's place: module, name, replacement
+PARTS: dict[str, list[tuple[Any, str, Callable]]] = {
+    "nothing": [],
+    "nuisances": [(simulation, "Mix", without_nuisances)],
+    "sensor variety": [
+        (instrument, "draw_instruments", clean_instruments),
+        (faults, "draw_faults", whole_sensors),
+    ],
+    "faults": [(faults, "draw_faults", whole_sensors)],
+    "zones": [(simulation, "draw_building", one_zone)],
+    "visibility labels": [(simulation, "label", label_by_truth)],
+}
+
+
+@contextmanager
+def trained_without(part: str) -> Iterator[None]:
+    """Leave a part out of the streams that are trained on: those of no stated mix or rooms."""
+    whole = simulation.simulate
+
+    def simulate(n: int, **options: Any) -> simulation.Streams:
+        if "mix" in options or "rooms" in options:
+            return whole(n, **options)
+        before = [(module, name, getattr(module, name)) for module, name, _ in PARTS[part]]
+        for module, name, other in PARTS[part]:
+            setattr(module, name, other)
+        try:
+            return whole(n, **options)
+        finally:
+            for module, name, original in before:
+                setattr(module, name, original)
+
+    simulation.simulate = simulate
+    try:
+        yield
+    finally:
+        simulation.simulate = whole
+
+
+def figures_of(recipe: recipes.Recipe, part: str, real: Path) -> dict[str, float]:
+    """Train once without a part, and score on the recordings."""
+    with trained_without(part):
+        model, settings = training.train(recipe, tell=lambda _: None)
+    score = score_with(model)
+    scored = scoring.score_real(
+        lambda recording: detect(recording, score, settings), real, scoring.Plan(dense_days=0.0)
+    )
+    return {
+        "in_time": scored["composites"]["in_time"],
+        "with_hold": scored["composites"]["in_time_with_hold"],
+        "clear": scored["margin"]["clear_of_homes"],
+        "margin": scored["margin"]["value"],
+        "house_in_time": scored["house_fires"]["in_time"],
+        "home_alarms": scored["homes"]["alarms"],
+    }
+
+
+def measure(
+    recipe: recipes.Recipe, parts: list[str], seeds: int, real: Path
+) -> dict[str, dict[str, list[float]]]:
+    """Figures of every part left out, seed by seed."""
+    found: dict[str, dict[str, list[float]]] = {p: {f: [] for f in FIGURES} for p in parts}
+    begin, done, all_of_them = time.monotonic(), 0, seeds * len(parts)
+    for seed in range(seeds):
+        for part in parts:
+            figures = figures_of(replace(recipe, seed=seed), part, real)
+            for name, value in figures.items():
+                found[part][name].append(value)
+            done += 1
+            left = (time.monotonic() - begin) / done * (all_of_them - done)
+            note = (
+                f"{done} of {all_of_them}, {left / 60.0:.0f} min left: without {part}, seed {seed}"
+            )
+            print(note, {k: round(v, 2) for k, v in figures.items()}, file=sys.stderr)
+    return found
+
+
+def show(found: dict[str, dict[str, list[float]]]) -> None:
+    """Print medians and extremes."""
+    print(f"{'trained without':20}" + "".join(f"{name:>24}" for name in FIGURES))
+    for part, figures in found.items():
+        cells = []
+        for values in figures.values():
+            middle = statistics.median(values)
+            cells.append(f"{middle:.2f} ({min(values):.2f}..{max(values):.2f})")
+        print(f"{part:20}" + "".join(f"{cell:>24}" for cell in cells))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--real", type=Path, required=True)
+    parser.add_argument("--tier", default="tiny", choices=sorted(recipes.TIERS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", action="append", choices=list(PARTS), default=[])
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)  # with more, streams are made in threads, which would share the swap
+    recipe = recipes.changed(recipes.find_tier(chosen.tier), tuple(chosen.set))
+    parts = ["nothing", *(p for p in chosen.only or PARTS if p != "nothing")]
+    found = measure(recipe, parts, chosen.seeds, chosen.real)
+    show(found)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    )
+    result = {
+        "benchmark": "ablations",
+        "figures": found,
+        "runs": chosen.seeds,
+        "commit": commit.stdout.strip(),
+        "device": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "recipe": recipes.to_dict(recipe),
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""How fast the simulator is, against a loop over the same laws and against itself one at a time.
+
+    python benchmarks/simulate.py [--device cuda] [--runs 5] [--memory-scenarios 100000]
+
+Every rate is of two hours, four sensors and six channels every 10 s, three hours of pre-roll
+before them. The loop is `tests/scalar_simulator.py`, which agrees with the batch to 1e-4; it is
+timed without drawing and without noise, the batch with both.
+"""
+
+import argparse
+import json
+import multiprocessing
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from saafe.simulation import CHUNK, Plan, draw_world, simulate_chunk, simulate_chunks
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+import scalar_simulator  # noqa: E402
+
+HOURS, SENSORS = 2.0, 4
+SINGLE, LOOPED = 4, 2  # scenarios timed one at a time, and in the loop, in each run
+FEW = 1_000
+BATCH, UNLABELLED, ONE, LOOP = "labelled", "without labels", "one at a time", "scalar loop"
+
+
+def generator_on(device: str, seed: int) -> torch.Generator:
+    return torch.Generator(device).manual_seed(seed)
+
+
+def finish(device: str) -> None:
+    """Wait for what a GPU was told to do."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+@dataclass
+class Rate:
+    """Scenarios a second of the clock, and a second of a core's work."""
+
+    per_second: float
+    per_core_second: float
+
+
+def timed(work: Callable[[], None], scenarios: int, device: str) -> Rate:
+    """Rate of work that simulates so many scenarios."""
+    begin, core = time.perf_counter(), time.process_time()
+    work()
+    finish(device)
+    return Rate(scenarios / (time.perf_counter() - begin), scenarios / (time.process_time() - core))
+
+
+def run_batch(plan: Plan, device: str, seed: int) -> Rate:
+    """The batch, 256 at a time."""
+    generator = generator_on(device, seed)
+    return timed(lambda: void(simulate_chunk(CHUNK, plan, generator)), CHUNK, device)
+
+
+def run_one_at_a_time(plan: Plan, device: str, seed: int) -> Rate:
+    """The same code, a batch of one each."""
+    generator = generator_on(device, seed)
+
+    def work() -> None:
+        for _ in range(SINGLE):
+            simulate_chunk(1, plan, generator)
+
+    return timed(work, SINGLE, device)
+
+
+def run_loop(plan: Plan, seed: int) -> Rate:
+    """The scalar loop, labels' twins included, on scenarios drawn as the batch draws them."""
+    world = draw_world(CHUNK, plan, generator_on("cpu", seed))
+    chosen = torch.randperm(CHUNK, generator=generator_on("cpu", seed))[:LOOPED].tolist()
+
+    def work() -> None:
+        for i in chosen:
+            fire = bool(world.events.fire[i] >= 0)
+            nuisance = bool((world.events.nuisance[i] >= 0).any())
+            one = scalar_simulator.scenario_of(world, i)
+            scalar_simulator.play(one, fire=fire, nuisance=nuisance)
+
+    return timed(work, LOOPED, "cpu")
+
+
+def void(_: object) -> None:
+    """Drop a result."""
+
+
+def peak_mb(n: int, hours: float, answers: multiprocessing.SimpleQueue) -> None:
+    """Put the peak memory of a process that simulates `n` scenarios and drops them. [MB]"""
+    plan = Plan(hours, SENSORS)
+    done = 0
+    for streams in simulate_chunks(n, plan, generator_on("cpu", 0)):
+        done += len(streams.fire)
+        if n > FEW and done % (40 * CHUNK) == 0:
+            print(f"\rmemory: {done} of {n}", end="", file=sys.stderr)
+    answers.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0)
+
+
+def peak_of(n: int, hours: float) -> float:
+    """Peak memory of simulating `n` scenarios in a process of their own. [MB]"""
+    context = multiprocessing.get_context("spawn")
+    answers = context.SimpleQueue()
+    process = context.Process(target=peak_mb, args=(n, hours, answers))
+    process.start()
+    process.join()
+    return answers.get()
+
+
+def measure(device: str, runs: int) -> dict[str, list[Rate]]:
+    """Rates of all sides, run by run, one after another so that each sees the same machine."""
+    labelled, plain = Plan(HOURS, SENSORS), Plan(HOURS, SENSORS, labelled=False)
+    for plan in (labelled, plain):
+        run_batch(plan, device, 0)  # untimed
+    rates: dict[str, list[Rate]] = {name: [] for name in (BATCH, UNLABELLED, ONE, LOOP)}
+    for k in range(1, runs + 1):
+        rates[BATCH].append(run_batch(labelled, device, k))
+        rates[UNLABELLED].append(run_batch(plain, device, k))
+        rates[ONE].append(run_one_at_a_time(labelled, device, k))
+        rates[LOOP].append(run_loop(labelled, k))
+        print(f"\rrun {k} of {runs}", end="", file=sys.stderr)
+    print(file=sys.stderr)
+    return rates
+
+
+def show(rates: dict[str, list[Rate]]) -> None:
+    """Print the table."""
+    print(f"{'scenarios':16}{'a second':>10}{'least':>10}{'most':>10}{'a core-second':>16}")
+    for name, found in rates.items():
+        wall = [rate.per_second for rate in found]
+        core = statistics.median(rate.per_core_second for rate in found)
+        print(f"{name:16}{statistics.median(wall):10.2f}{min(wall):10.2f}", end="")
+        print(f"{max(wall):10.2f}{core:16.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--memory-scenarios", type=int, default=100_000)
+    parser.add_argument("--memory-hours", type=float, default=HOURS)
+    chosen = parser.parse_args()
+    rates = measure(chosen.device, chosen.runs)
+    show(rates)
+    middle = {name: statistics.median(r.per_second for r in found) for name, found in rates.items()}
+    core = {
+        name: statistics.median(r.per_core_second for r in found) for name, found in rates.items()
+    }
+    few, many = (peak_of(n, chosen.memory_hours) for n in (FEW, chosen.memory_scenarios))
+    print(f"\npeak memory: {few:.0f} MB for {FEW}, {many:.0f} MB for {chosen.memory_scenarios}")
+    figures = {
+        "speedup_over_loop": middle[BATCH] / middle[LOOP],
+        "speedup_over_batch1": middle[BATCH] / middle[ONE],
+        "scenarios_per_s": middle[UNLABELLED],
+        "labelled_scenarios_per_s": middle[BATCH],
+        "peak_mb_ratio": many / few,
+    }
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    )
+    on = torch.cuda.get_device_name() if chosen.device != "cpu" else platform.processor()
+    result = {
+        "benchmark": "simulate",
+        "figures": {name: round(value, 3) for name, value in figures.items()},
+        "runs": chosen.runs,
+        "commit": commit.stdout.strip(),
+        "device": f"{on or platform.machine()}, {torch.get_num_threads()} threads",
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "per_core_second": {name: round(value, 2) for name, value in core.items()},
+        "memory": {
+            "scenarios": chosen.memory_scenarios,
+            "hours": chosen.memory_hours,
+            "few_mb": round(few),
+            "many_mb": round(many),
+        },
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
