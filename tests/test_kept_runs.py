@@ -30,7 +30,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from saafe import recipes, sampling, thresholds, training_run
-from saafe.distributed import restarted
+from saafe.distributed import attempt
 from saafe.errors import InputError
 sampling.PART_STREAMS = thresholds.REFERENCE_STREAMS = 16
 thresholds.DENSE_PARTS = 1
@@ -42,7 +42,7 @@ def die_once():
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGKILL)
 
-if os.environ.get("KILL_RANK") == os.environ.get("RANK", "0") and not restarted():
+if os.environ.get("KILL_RANK") == os.environ.get("RANK", "0") and attempt() == 0:
     threading.Thread(target=die_once, daemon=True).start()
 print("ready", flush=True)
 try:
