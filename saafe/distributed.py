@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, distributed
+from torch.distributed.rendezvous import rendezvous
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ def joined(device: torch.device):
         return
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    store, rank, size = next(distributed.rendezvous("env://"))
+    store, rank, size = next(rendezvous("env://"))
     # torchrun keeps its store over restarts: a rank must not read where a dead one listened
-    store = distributed.PrefixStore(f"attempt-{attempt()}", store)
+    store = distributed.PrefixStore(f"attempt-{attempt()}", store)  # pyright: ignore
     backend = "nccl" if device.type == "cuda" else "gloo"
     distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
     try:
