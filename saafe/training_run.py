@@ -99,6 +99,7 @@ def train_in(
         save_checkpoint(folder / runs.CHECKPOINT, training.state_of(fit), plain)
 
     if leads():
+        sweep(folder)
         keep_epochs(folder / runs.METRICS, state["epoch"] if state else 0)
     began = time.perf_counter()
     model, settings = training.train(recipe, tell=note, keep=keep, resumed=state)
@@ -149,6 +150,13 @@ def keep_epochs(file: Path, epochs: int) -> None:
     if file.exists():
         lines = file.read_text().splitlines(keepends=True)[:epochs]
         runs.write_atomically(file, "".join(lines).encode())
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left half written: hidden files that end in a process number."""
+    for path in folder.glob(".*"):
+        if path.suffix[1:].isdigit():
+            path.unlink()
 
 
 def process_age_s() -> float | None:

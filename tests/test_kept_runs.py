@@ -252,3 +252,11 @@ def test_metrics_are_cut_to_the_checkpoint(tmp_path: Path) -> None:
     file.write_text("1\n2\n3\n")
     training_run.keep_epochs(file, 2)
     assert file.read_text() == "1\n2\n"
+
+
+def test_what_a_killed_writer_left_is_swept(begun: Path) -> None:
+    for name in (".model.safetensors.4711", ".recipe.json.12", ".keep", "notes.12"):
+        (begun / name).write_text("half")
+    training_run.sweep(begun)
+    left = {path.name for path in begun.iterdir()}
+    assert left == {".keep", "notes.12", "checkpoint", runs.RECIPE, runs.ENVIRONMENT}
