@@ -428,6 +428,20 @@ def saved(fitted, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_equal_models_are_equal_files() -> None:
+    from safetensors.torch import load, save
+
+    tensors = {"a": torch.arange(3.0), "b": torch.zeros(2, 2), "ü": torch.ones(())}
+    keys = ["format", "recipe", "alarms", "x"]
+    files = [
+        runs.in_order(save(tensors, {key: f'{{"{key}": 1}}' for key in order}))
+        for order in (keys, keys[::-1], sorted(keys))
+    ]
+    assert len(set(files)) == 1
+    for name, tensor in load(files[0]).items():
+        assert torch.equal(tensor, tensors[name])
+
+
 LOAD = """
 import sys
 import numpy as np, torch
