@@ -110,13 +110,16 @@ _DEAF = {TEMPERATURE: 0.08, PM25: 0.05, CO2: 0.25, SOUND: 0.4, CO: 0.3, HUMIDITY
 _PRESENT = {TEMPERATURE: 0.97, PM25: 0.9, CO2: 0.8, SOUND: 0.3, CO: 0.65, HUMIDITY: 0.6}
 
 
-def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instruments:
+def draw_instruments(
+    n: int, sensors: int, generator: torch.Generator, *, analyser_share: float = 0.0
+) -> Instruments:
     """Draw `n` spaces of `sensors` instruments each.
 
     Args:
         n: spaces.
         sensors: instruments in each.
         generator: source of randomness; its device is where the tensors live.
+        analyser_share: share of them that are gas analysers at the foot of their range.
 
     Returns:
         The parameters.
@@ -154,7 +157,7 @@ def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instru
     blind = torch.zeros_like(lag)
     blind[..., PM25] = torch.where(dice.chance(0.12), dice.log_uniform(5.0, 5_000.0), 0.0)
     blind[..., CO] = torch.where(dice.chance(0.4), dice.uniform(1.0, 30.0), 0.0)
-    poor = dice.chance(0.04)  # laboratory analysers at the foot of their range
+    poor = dice.chance(analyser_share)
     noise[..., CO] = torch.where(poor, dice.log_uniform(3.0, 70.0), noise[..., CO])
     noise[..., CO2] = torch.where(poor, dice.log_uniform(25.0, 150.0), noise[..., CO2])
     coarse = dice.chance(0.05)
@@ -204,7 +207,7 @@ def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instru
         late_chance=torch.where(dice.chance(0.3), dice.log_uniform(0.003, 0.2), 0.0),
         lost_chance=torch.where(dice.chance(0.3), dice.log_uniform(0.001, 0.05), 0.0),
         spike_chance=torch.where(dice.chance(0.15), dice.log_uniform(1e-4, 5e-3), 0.0),
-        co_spike_chance=torch.where(poor, dice.log_uniform(1e-3, 0.1), 0.0),
+        co_spike_chance=torch.where(poor, dice.log_uniform(1e-3, 0.3), 0.0),
         gap_chance=torch.where(dice.chance(0.1), 1.0, 0.0),
     )
 
