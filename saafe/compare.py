@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from saafe import exam, recipes, runs
 from saafe.errors import InputError
 from saafe.exam import limits_of
@@ -390,6 +392,11 @@ def write(result: dict[str, Any], folder: Path) -> list[Path]:
     for file, text in zip(files, texts.values(), strict=True):
         runs.write_atomically(file, text.encode())
     return files
+
+
+def usual_fraction() -> float:
+    """How much of the long tiers is trained if nobody says: all on a GPU, an epoch on a CPU."""
+    return 1.0 if torch.cuda.is_available() else 0.01
 
 
 def check_wanted(names: tuple[str, ...], fraction: float) -> tuple[Recipe, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, distributed
+from torch.distributed.rendezvous import rendezvous
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,13 @@ def joined(device: torch.device):
         return
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    store, rank, size = next(rendezvous("env://"))
+    # torchrun keeps its store over restarts: a rank must not read where a dead one listened
+    store = distributed.PrefixStore(f"attempt-{attempt()}", store)  # pyright: ignore
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
     try:
-        yield World(distributed.get_rank(), size)
+        yield World(rank, size)
     finally:
         distributed.destroy_process_group()
 
@@ -101,6 +106,6 @@ def leads() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def restarted() -> bool:
-    """Whether torchrun has started this job again after a rank died."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+def attempt() -> int:
+    """How often torchrun has started this node's ranks again after one died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))

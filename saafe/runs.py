@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from saafe import __version__, recipes
 from saafe.alarms import AlarmSettings
@@ -167,20 +167,28 @@ def save_model(
 ) -> Path:
     """Write model.safetensors, with the recipe and the alarm settings in its metadata."""
     path = folder / MODEL
-    temporary = folder / f".{MODEL}.{os.getpid()}"
     metadata = {
         "format": FORMAT,
         "recipe": json.dumps(recipes.to_dict(recipe)),
         "alarms": json.dumps(settings.to_dict()),
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-    try:
-        save_file(tensors, temporary, metadata)
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error}); free some space") from None
+    write_atomically(path, in_order(save(tensors, metadata)))
     return path
+
+
+def in_order(data: bytes) -> bytes:
+    """A safetensors file with its metadata sorted, so that equal models are equal files.
+
+    safetensors writes metadata in an order of its own in every process. The file begins with the
+    length of its JSON header, eight bytes, little endian; spaces may pad the header.
+    """
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def load_run(path: Path | str) -> Run:

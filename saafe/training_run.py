@@ -11,7 +11,7 @@ import torch
 
 from saafe import exam, recipes, runs, training
 from saafe.checkpoints import load_checkpoint, save_checkpoint
-from saafe.distributed import leads, restarted
+from saafe.distributed import attempt, leads
 from saafe.errors import InputError
 from saafe.recipes import Recipe
 from saafe.training import Fit, Progress
@@ -25,7 +25,7 @@ def open_folder(recipe: Recipe, out: Path, name: str | None, *, resume: bool) ->
     Raises:
         InputError: a new one exists already, or there is none to resume, or it is another's.
     """
-    begun = restarted() and (name is None or (out / name).exists())
+    begun = attempt() > 0 and (name is None or (out / name).exists())
     if not resume and not begun:
         folder = out / (name or runs.run_name(recipe))
         return runs.new_folder(out, folder.name, recipe) if leads() else folder
@@ -86,7 +86,7 @@ def train_in(
         InputError: the checkpoint is damaged or another's, or the disk is full.
     """
     plain = recipes.to_dict(recipe)
-    resume = resume or restarted()
+    resume = resume or attempt() > 0
     state = load_checkpoint(folder / runs.CHECKPOINT, plain) if resume else None
     last: list[Progress] = []
 
@@ -99,6 +99,7 @@ def train_in(
         save_checkpoint(folder / runs.CHECKPOINT, training.state_of(fit), plain)
 
     if leads():
+        sweep(folder)
         keep_epochs(folder / runs.METRICS, state["epoch"] if state else 0)
     began = time.perf_counter()
     model, settings = training.train(recipe, tell=note, keep=keep, resumed=state)
@@ -149,6 +150,13 @@ def keep_epochs(file: Path, epochs: int) -> None:
     if file.exists():
         lines = file.read_text().splitlines(keepends=True)[:epochs]
         runs.write_atomically(file, "".join(lines).encode())
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left half written: hidden files that end in a process number."""
+    for path in folder.glob(".*"):
+        if path.suffix[1:].isdigit():
+            path.unlink()
 
 
 def process_age_s() -> float | None:

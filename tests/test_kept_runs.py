@@ -30,7 +30,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from saafe import recipes, sampling, thresholds, training_run
-from saafe.distributed import restarted
+from saafe.distributed import attempt
 from saafe.errors import InputError
 sampling.PART_STREAMS = thresholds.REFERENCE_STREAMS = 16
 thresholds.DENSE_PARTS = 1
@@ -42,7 +42,7 @@ def die_once():
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGKILL)
 
-if os.environ.get("KILL_RANK") == os.environ.get("RANK", "0") and not restarted():
+if os.environ.get("KILL_RANK") == os.environ.get("RANK", "0") and attempt() == 0:
     threading.Thread(target=die_once, daemon=True).start()
 print("ready", flush=True)
 try:
@@ -252,3 +252,11 @@ def test_metrics_are_cut_to_the_checkpoint(tmp_path: Path) -> None:
     file.write_text("1\n2\n3\n")
     training_run.keep_epochs(file, 2)
     assert file.read_text() == "1\n2\n"
+
+
+def test_what_a_killed_writer_left_is_swept(begun: Path) -> None:
+    for name in (".model.safetensors.4711", ".recipe.json.12", ".keep", "notes.12"):
+        (begun / name).write_text("half")
+    training_run.sweep(begun)
+    left = {path.name for path in begun.iterdir()}
+    assert left == {".keep", "notes.12", "checkpoint", runs.RECIPE, runs.ENVIRONMENT}

@@ -9,12 +9,12 @@ import click
 @click.command()
 @click.argument("paths", nargs=-1, metavar="[RUN...]")
 @click.option("--tiers", help="Tiers to train now, such as ultra-fast,standard.")
-@click.option("--fraction", default=1.0, show_default=True,
-              help="Share of a tier's epochs to time; the rest is an estimate.")  # fmt: skip
+@click.option("--fraction", type=float, help="Share of a tier's epochs to time, the rest being an "
+              "estimate; by default all on a GPU and 0.01 on a CPU.")  # fmt: skip
 @click.option("--out", default="comparison", show_default=True, help="Folder for the results.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 def compare(
-    paths: tuple[str, ...], tiers: str | None, fraction: float, out: str, as_json: bool
+    paths: tuple[str, ...], tiers: str | None, fraction: float | None, out: str, as_json: bool
 ) -> None:
     """Compare the tiers, or finished RUNs: time, cost, size and what they reach.
 
@@ -26,6 +26,7 @@ def compare(
     from saafe.cli.tables import print_rows
 
     named = tuple(tiers.split(",")) if tiers else (() if paths else comparison.TIERS)
+    fraction = comparison.usual_fraction() if fraction is None else fraction
     wanted = comparison.check_wanted(named, fraction)
     folders: dict = {Path(path).name: (Path(path), None) for path in paths}
     for recipe in wanted:
