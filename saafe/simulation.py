@@ -137,6 +137,7 @@ def simulate_chunk(
         truth=full_truth.transpose(0, 1),
         hold_steps=devices.hold_steps,
         hold_phase=devices.hold_phase,
+        beside_fire=(building.sensor_zone == events.zone[:, :1]) & (events.fire >= 0).unsqueeze(1),
     )
 
 

@@ -28,6 +28,7 @@ class Streams:
             `sensors.CHANNELS`. (n, time, sensor, channel)
         hold_steps: reporting period in steps. int64 (n, sensor)
         hold_phase: first reporting step. int64 (n, sensor)
+        beside_fire: whether the sensor stands in the fire's room. bool (n, sensor)
     """
 
     readings: Tensor
@@ -39,6 +40,7 @@ class Streams:
     truth: Tensor
     hold_steps: Tensor
     hold_phase: Tensor
+    beside_fire: Tensor
 
 
 def gather(readings: Tensor, stream: Tensor, end: Tensor, sensor: Tensor, start: Tensor) -> Tensor:
