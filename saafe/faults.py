@@ -18,7 +18,7 @@ STUCK_S, STUCK_HOLDS = 3600.0, 10.0  # Chosen: an hour, and ten times the longes
 USUAL_RUNS = 20  # Chosen: changes of the reading before its usual hold counts as known
 SATURATED_S = 12 * 3600.0  # Chosen: longer than any simulated nuisance lasts (8 h)
 SPIKES, SPIKES_S = 10, 3600.0  # Chosen: lone spikes within an hour; spray cans make six
-DRIFT_DAYS, DAY_S = 3, 86_400.0
+DRIFT_DAYS, DAY_S = 3, 86_400.0  # of clean air; a channel spikes until a day without
 # clean air is where these rest for hours: a channel that rests is not stuck
 REST_FROM = {PM25: 0.0, CO2: 300.0, CO: 0.0}
 # a lone spike stands over both neighbours by a rise and a share of them
@@ -84,7 +84,7 @@ class Holds:
 
 
 class Spikes:
-    """Lone readings far above both their neighbours, in the last hour."""
+    """Lone readings far above both their neighbours."""
 
     rise, share = by_channel(SPIKE_RISE, math.inf), by_channel(SPIKE_SHARE, 0.0)
 
@@ -92,24 +92,24 @@ class Spikes:
         """Start with nothing seen."""
         self.before = np.full(CHANNELS, np.nan)
         self.last = np.full(CHANNELS, np.nan)
-        self.times = [deque() for _ in range(CHANNELS)]
+        self.times = [deque(maxlen=SPIKES) for _ in range(CHANNELS)]
         self.spiking = np.zeros(CHANNELS, bool)
 
     def read(self, time_s: float, readings: np.ndarray) -> np.ndarray:
-        """Whether each channel spikes: from the tenth in an hour to an hour without. bool (6,)"""
+        """Whether each channel spikes: from the tenth in an hour to a day without. bool (6,)"""
         beside = np.maximum(self.before, readings)  # NaN where either is missing: no spike
-        present = ~np.isnan(readings)
         lone = self.last - beside > self.rise + self.share * np.abs(beside)
+        present = ~np.isnan(readings)
         self.before = np.where(present, self.last, self.before)
         self.last = np.where(present, readings, self.last)
-        if lone.any() or self.spiking.any():
-            for channel in np.flatnonzero(lone | self.spiking):
-                times = self.times[channel]
-                if lone[channel]:
-                    times.append(time_s)
-                while times and times[0] < time_s - SPIKES_S:
-                    times.popleft()
-                self.spiking[channel] = len(times) >= (1 if self.spiking[channel] else SPIKES)
+        for channel in np.flatnonzero(lone | self.spiking):
+            times = self.times[channel]
+            if lone[channel]:
+                times.append(time_s)
+            if len(times) == SPIKES and times[0] >= time_s - SPIKES_S:
+                self.spiking[channel] = True
+            elif times[-1] < time_s - DAY_S:
+                self.spiking[channel] = False
         return self.spiking
 
 

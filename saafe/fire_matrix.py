@@ -59,7 +59,7 @@ class FireTrial:
     @property
     def present(self) -> NDArray[np.bool_]:
         """Which channels the sensor has. (6,)"""
-        return np.isfinite(self.recording.readings[:, 0]).any(axis=0)
+        return np.asarray(np.isfinite(self.recording.readings[:, 0]).any(axis=0))
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def draw_fires(
     """
     drawn = Drawn(name, [])
     for batch in range(BATCHES):
-        streams = sitting.simulate(FIRES, part + batch, mix=mix, rooms=rooms)
+        streams = sitting.simulate((FIRES, part + batch), mix=mix, rooms=rooms)
         for k, stream in enumerate(simulation.to_recordings(streams)):
             recording = replace(stream, name=f"{part + batch}-{k}")
             if len(drawn.trials) == wanted:
@@ -224,7 +224,7 @@ def examine_fires(sitting: Sitting) -> tuple[list[dict], list[FireResult]]:
             keep_case(sitting, result, detection)
         rows.append(counts_row(drawn) | results_row(found))
         results += found
-        sitting.tell(f"fires, {name}")
+        sitting.tell(f"fires, {name}", (number + 1) / len(kinds))
     return [*rows, all_row(rows[:-1], results)], results
 
 

@@ -16,7 +16,7 @@ from saafe.sensors import NORMAL
 from saafe.simulation import Mix, Rooms, Streams
 from saafe.sitting import NUISANCES, QUIET, Case, Sitting
 
-EACH, EACH_COOKING = 32, 80  # events of each kind
+EACH, EACH_COOKING = 48, 128  # events of each kind
 QUIET_STREAMS = 256
 BATCHES = 8
 LEAD_S, AFTER_S = 60.0, 1800.0  # decisions before an event and after it
@@ -57,13 +57,13 @@ def nuisance_trial(streams: Streams, k: int, recording: Recording) -> NuisanceTr
 
 
 def draw_nuisances(
-    sitting: Sitting, name: str, wanted: int, *, part: int, rooms: Rooms | None = None
+    sitting: Sitting, names: tuple[str, ...], wanted: int, *, part: int, rooms: Rooms | None = None
 ) -> list[NuisanceTrial]:
-    """Simulate one nuisance until enough of them start within their streams."""
-    mix = Mix(fire_share=0.0, nuisances=(name,), nuisance_counts=(0.0, 1.0, 0.0))
+    """Simulate nuisances, as often as dwellings see them, until enough start in their streams."""
+    mix = Mix(0.0, nuisances=names, nuisance_counts=(0.0, 1.0, 0.0), balance=1.0)
     trials: list[NuisanceTrial] = []
     for batch in range(BATCHES):
-        streams = sitting.simulate(NUISANCES, part + batch, mix=mix, rooms=rooms)
+        streams = sitting.simulate((NUISANCES, part + batch), mix=mix, rooms=rooms)
         for k, recording in enumerate(simulation.to_recordings(streams)):
             named = replace(recording, name=f"{part + batch}-{k}")
             trial = nuisance_trial(streams, k, named)
@@ -97,7 +97,7 @@ def examine_nuisances(sitting: Sitting) -> list[dict]:
     rows = []
     for number, source in enumerate(sources.NUISANCES):
         wanted = EACH_COOKING if is_cooking(source.name) else EACH
-        trials = draw_nuisances(sitting, source.name, wanted, part=100 * number)
+        trials = draw_nuisances(sitting, (source.name,), wanted, part=100 * number)
         alarms = [try_nuisance(sitting, source.name, trial) for trial in trials]
         count = sum(len(times) for times in alarms)
         bounds = metrics.rate_bounds(count, len(trials) / 100.0)
@@ -114,7 +114,7 @@ def examine_nuisances(sitting: Sitting) -> list[dict]:
                 "upper": metrics.finite_or_none(bounds.upper),
             }
         )
-        sitting.tell(f"nuisances, {source.name}")
+        sitting.tell(f"nuisances, {source.name}", (number + 1) / len(sources.NUISANCES))
     return rows
 
 
@@ -129,7 +129,7 @@ def examine_quiet(sitting: Sitting) -> dict:
     alarms, watched_s = 0, 0.0
     for batch, first in enumerate(range(0, QUIET_STREAMS, simulation.CHUNK)):
         count = min(simulation.CHUNK, QUIET_STREAMS - first)
-        streams = sitting.simulate(QUIET, batch, mix=mix, count=count)
+        streams = sitting.simulate((QUIET, batch), mix=mix, count=count)
         for k, stream in enumerate(simulation.to_recordings(streams)):
             recording = replace(stream, name=f"{batch}-{k}")
             detection = sitting.detect(recording)

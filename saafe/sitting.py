@@ -70,15 +70,15 @@ class Sitting:
 
     Attributes:
         windows: scored so far.
-        expected: windows that the whole examination will score, for the time left.
     """
 
     def __init__(
-        self, one: Judged, seed: int, *, tell: Callable[[str], None], expected: int = 1
+        self, one: Judged, seed: int, *, tell: Callable[[str], None] = lambda _: None
     ) -> None:
         """Begin."""
-        self.one, self.seed, self.expected = one, seed, expected
+        self.one, self.seed = one, seed
         self.windows = 0
+        self._done, self._share = 0.0, 1.0  # of the work: stages that are over, the one that is on
         self._tell, self._began = tell, time.perf_counter()
         self._worst: dict[bool, list] = {True: [], False: []}  # of alarms that are false, of fires
         self._number = itertools.count()
@@ -97,13 +97,28 @@ class Sitting:
         return detect(recording, self.score, self.one.settings, since_s=since_s)
 
     def simulate(
-        self, stage: int, part: int, *, mix: Mix, rooms: Rooms | None = None, count: int = BATCH
+        self,
+        part: tuple[int, int],
+        *,
+        mix: Mix,
+        rooms: Rooms | None = None,
+        count: int = BATCH,
+        hours: float = HOURS,
     ) -> Streams:
-        """Streams of one sensor, of seeds that nothing else uses; `part` is under 10,000."""
-        assert 0 <= part < 10_000, f"part {part} would share a seed"
-        generator = seeded(self.seed, EXAM, stage * 10_000 + part, torch.device("cpu"))
+        """Streams of one sensor, of seeds that nothing else uses.
+
+        Args:
+            part: the stage, and a number under 10,000 within it.
+            mix: which sources.
+            rooms: where.
+            count: how many.
+            hours: length of each.
+        """
+        stage, number = part
+        assert 0 <= number < 10_000, f"part {number} would share a seed"
+        generator = seeded(self.seed, EXAM, stage * 10_000 + number, torch.device("cpu"))
         return simulation.simulate(
-            count, generator=generator, hours=HOURS, sensors=1, mix=mix, rooms=rooms
+            count, generator=generator, hours=hours, sensors=1, mix=mix, rooms=rooms
         )
 
     def keep(self, case: Case, badness: float) -> None:
@@ -122,9 +137,16 @@ class Sitting:
         """Time spent so far. [s]"""
         return time.perf_counter() - self._began
 
-    def tell(self, text: str) -> None:
-        """Say what has been done, and about how long the rest will take."""
-        left = self.seconds / max(self.windows, 1) * max(self.expected - self.windows, 0)
+    def begin(self, share: float) -> None:
+        """Begin a stage that is about so much of all the work."""
+        self._done, self._share = self._done + self._share, share
+        if self._done >= 1.0:  # the first stage: nothing is done yet
+            self._done = 0.0
+
+    def tell(self, text: str, part: float = 1.0) -> None:
+        """Say what has been done, of the stage `part`, and about how long the rest will take."""
+        done = min(self._done + part * self._share, 1.0)
+        left = self.seconds * (1.0 - done) / done
         self._tell(
             f"{text}: {self.windows:,} windows in {clock(self.seconds)}, about {clock(left)} left"
         )
