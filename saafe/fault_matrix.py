@@ -42,20 +42,27 @@ def examine_points(sitting: Sitting, results: Sequence[FireResult]) -> list[dict
             ]
             rows.append({"fault": fault, "channel": name} | points(chosen, after))
         sitting.tell(f"faults, {fault}", number / (len(faulting.FAULTS) + 1))
-    whole = mixed[:ROW_FIRES]
-    gaps = [try_fire(sitting, gap_trial(result.trial))[0] for result in whole]
-    rows.append({"fault": "clock gap of 20 min", "channel": "all"} | points(whole, gaps))
+    rows += disturbed_rows(sitting, mixed[:ROW_FIRES])
+    sitting.tell("faults, disturbed rows")
+    return rows
+
+
+def disturbed_rows(sitting: Sitting, results: Sequence[FireResult]) -> list[dict]:
+    """Points that a gap in the clock, rows that come twice and late rows cost."""
+    gaps = [try_fire(sitting, gap_trial(result.trial))[0] for result in results]
+    rows = [{"fault": "clock gap of 20 min", "channel": "all"} | points(results, gaps)]
+    texts = [faulting.rows_of(recent(result.trial)) for result in results]
+    sound = [stream_fire(sitting, r.trial, lines) for r, lines in zip(results, texts, strict=True)]
     for name, disturb in (
         ("rows twice", faulting.with_rows_twice),
         ("late rows", faulting.with_late_rows),
     ):
-        random = np.random.default_rng([sitting.seed, FAULTS, len(rows)])
+        random = np.random.default_rng([sitting.seed, FAULTS, len(texts), len(name)])
         after = [
-            stream_fire(sitting, r.trial, disturb(faulting.rows_of(recent(r.trial)), random))
-            for r in whole
+            stream_fire(sitting, r.trial, disturb(lines, random))
+            for r, lines in zip(results, texts, strict=True)
         ]
-        rows.append({"fault": name, "channel": "all"} | points(whole, after))
-    sitting.tell("faults, disturbed rows")
+        rows.append({"fault": name, "channel": "all"} | points(sound, after))
     return rows
 
 

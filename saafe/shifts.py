@@ -14,7 +14,7 @@ from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE
 from saafe.simulation import Mix, Rooms
 from saafe.sitting import Sitting
 
-FIRE_TRIALS, NUISANCE_TRIALS = 48, 48
+FIRE_TRIALS, NUISANCE_TRIALS = 40, 32
 FIRST_PART, PARTS = 5000, 10  # seeds apart from the matrices'
 SHOWER = "shower"
 PERIOD_S = 90.0

@@ -88,9 +88,16 @@ class Sitting:
         self.windows += len(windows)
         return self.one.score(windows)
 
+    def classify(self, windows: np.ndarray) -> np.ndarray:
+        """Classes of windows, counted as well. (batch, 60, 1, 6) to (batch,)"""
+        assert self.one.classify is not None, f"{self.one.name} only scores"
+        self.windows += len(windows)
+        return self.one.classify(windows)
+
     def judged(self) -> Judged:
         """The examinee, with its windows counted here."""
-        return Judged(self.one.name, self.score, self.one.settings, self.one.classify)
+        classify = None if self.one.classify is None else self.classify
+        return Judged(self.one.name, self.score, self.one.settings, classify)
 
     def detect(self, recording: Recording, *, since_s: float = -math.inf) -> Detection:
         """Run a recording through the detector; no decision is taken before `since_s`."""
