@@ -109,7 +109,7 @@ class Sitting:
         *,
         mix: Mix,
         rooms: Rooms | None = None,
-        count: int = BATCH,
+        count: int | None = None,
         hours: float = HOURS,
     ) -> Streams:
         """Streams of one sensor, of seeds that nothing else uses.
@@ -118,14 +118,14 @@ class Sitting:
             part: the stage, and a number under 10,000 within it.
             mix: which sources.
             rooms: where.
-            count: how many.
+            count: how many; 128 by default.
             hours: length of each.
         """
         stage, number = part
         assert 0 <= number < 10_000, f"part {number} would share a seed"
         generator = seeded(self.seed, EXAM, stage * 10_000 + number, torch.device("cpu"))
         return simulation.simulate(
-            count, generator=generator, hours=hours, sensors=1, mix=mix, rooms=rooms
+            count or BATCH, generator=generator, hours=hours, sensors=1, mix=mix, rooms=rooms
         )
 
     def keep(self, case: Case, badness: float) -> None:
