@@ -1,6 +1,7 @@
 """The fire matrix: limits, outcomes and references on streams whose answers are known."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,10 +80,10 @@ def test_every_smoulder_is_a_fire() -> None:
     assert EACH >= 30
 
 
-def trial(temperature: np.ndarray, **changed: object) -> FireTrial:
+def trial(temperature: np.ndarray, **changed: Any) -> FireTrial:
     readings = np.full((len(TIMES), 1, 6), np.nan, np.float32)
     readings[:, 0, TEMPERATURE] = temperature
-    values: dict = {
+    values: dict[str, Any] = {
         "name": "made up", "recording": Recording("r", TIMES, ("A",), readings),
         "burning_s": 3600.0, "visible_s": 3700.0, "signal_s": 3650.0, "limit_s": 4200.0,
         "references_s": dict.fromkeys(fire_matrix.REFERENCES), "beside_fire": True,
@@ -114,7 +115,7 @@ def test_the_floor_alarms_where_the_model_does_not() -> None:
         result, _ = try_fire(sitting(score), made)
         assert result.floor_s == 3710.0
         assert result.alarm_s is not None
-        assert result.alarm_s <= result.floor_s
+        assert result.alarm_s <= 3710.0
         assert results_row([result])["floor_suppressed"] == 0
 
 
