@@ -12,7 +12,7 @@ import numpy as np
 
 from saafe import windows
 from saafe.alarms import AlarmSettings, SafetyRules, SensorAlarm, log_odds
-from saafe.faults import ChannelWatch
+from saafe.channels import ChannelWatch
 from saafe.recordings import Recording
 from saafe.sensors import CHANNEL_NAMES, CO, TEMPERATURE
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from saafe import faulting, faults, metrics, outcomes, simulation
+from saafe import channels, faulting, metrics, outcomes, simulation
 from saafe.alarms import AlarmSettings
 from saafe.detector import Space
 from saafe.recordings import Recording
@@ -43,11 +43,13 @@ def examine_watch(sitting: Sitting) -> dict:
     bounds = metrics.rate_bounds(sum(said.values()), months)
     rows = []
     for number, fault in enumerate(faulting.FAULTS, start=1):
-        rows += [silence_row(sitting, sound, fault, channel) for channel in range(faults.CHANNELS)]
+        rows += [
+            silence_row(sitting, sound, fault, channel) for channel in range(channels.CHANNELS)
+        ]
         sitting.tell(f"silence, {fault}", 0.4 + 0.6 * number / len(faulting.FAULTS))
     false = {"detector_months": months, "per_month": metrics.finite_or_none(bounds.value),
              "lower": bounds.lower, "upper": bounds.upper, "by_reason": said}  # fmt: skip
-    return {"false_faults": false, "silence": rows, "knowable": faults.KNOWABLE}
+    return {"false_faults": false, "silence": rows, "knowable": channels.KNOWABLE}
 
 
 def watched(recording: Recording) -> Iterator[tuple[float, dict]]:
@@ -76,7 +78,7 @@ def false_faults(recording: Recording) -> list[str]:
 
 def is_silent(recording: Recording, event: dict) -> bool:
     """Whether a channel, or all of them, said nothing in the three minutes before an event."""
-    rows = recording.times_s > event["time_s"] - faults.SILENT_S + STEP_S
+    rows = recording.times_s > event["time_s"] - channels.SILENT_S + STEP_S
     rows &= recording.times_s < event["time_s"]
     part = recording.readings[rows, 0]
     if event["channel"] != "all":
@@ -90,7 +92,7 @@ def silence_row(sitting: Sitting, sound: Sequence[Recording], fault: str, channe
     whole = [r for r in sound if np.isfinite(r.readings[:, 0, channel]).mean() > 0.1]
     knowable, said, silences = 0, 0, []
     for recording in whole[:FAULTY]:
-        at_s = faults.DAY_S * random.uniform(0.9, 1.0)
+        at_s = channels.DAY_S * random.uniform(0.9, 1.0)
         faulty = faulting.with_fault(recording, fault, channel, at_s=at_s, random=random)
         known_s = knowable_time(faulty, channel, at_s)
         if known_s is None:
@@ -120,9 +122,9 @@ def first_told(recording: Recording, channel: int, at_s: float) -> float | None:
 
 
 def knowable_time(recording: Recording, channel: int, at_s: float) -> float | None:
-    """When a fault can first be known by `faults.KNOWABLE`, from the whole series at once.
+    """When a fault can first be known by `channels.KNOWABLE`, from the whole series at once.
 
-    Written apart from `faults`, which sees a row at a time, so that each checks the other.
+    Written apart from `channels`, which sees a row at a time, so that each checks the other.
 
     Args:
         recording: of one sensor, with the fault.
@@ -147,13 +149,13 @@ def knowable_time(recording: Recording, channel: int, at_s: float) -> float | No
 
 def silent_time(times_s: NDArray, rows_s: NDArray) -> float | None:
     """180 s after the channel's last reading, if the sensor still speaks then."""
-    at_s = float(times_s[-1]) + faults.SILENT_S
+    at_s = float(times_s[-1]) + channels.SILENT_S
     return at_s if rows_s[-1] > at_s else None
 
 
 def held_times(times_s: NDArray, values: NDArray, channel: int) -> list[float]:
     """When each run of equal readings becomes unusually long: stuck, or saturated."""
-    gap = np.diff(times_s) > faults.SILENT_S
+    gap = np.diff(times_s) > channels.SILENT_S
     starts = np.concatenate([[0], np.flatnonzero(gap | (np.diff(values) != 0.0)) + 1])
     is_whole = np.concatenate([~gap[starts[1:] - 1], [False]])  # ended by another reading
     until = np.concatenate([times_s[starts[1:]], [times_s[-1]]])
@@ -162,11 +164,11 @@ def held_times(times_s: NDArray, values: NDArray, channel: int) -> list[float]:
     lowest, highest = (op.accumulate(values) for op in (np.minimum, np.maximum))
     out = []
     for start, end_s, span, whole in zip(starts, until, spans, is_whole, strict=True):
-        value, usual = values[start], faults.STUCK_HOLDS * longest
-        if runs >= faults.USUAL_RUNS:
+        value, usual = values[start], channels.STUCK_HOLDS * longest
+        if runs >= channels.USUAL_RUNS:
             is_top = value == highest[start]
-            rests = value == lowest[start] and value >= faults.REST_FROM.get(channel, math.inf)
-            least = faults.SATURATED_S if is_top else faults.STUCK_S
+            rests = value == lowest[start] and value >= channels.REST_FROM.get(channel, math.inf)
+            least = channels.SATURATED_S if is_top else channels.STUCK_S
             at_s = float(times_s[start]) + max(least, usual)
             if at_s < end_s and (is_top or not rests):
                 out.append(at_s)
@@ -177,32 +179,32 @@ def held_times(times_s: NDArray, values: NDArray, channel: int) -> list[float]:
 
 def spiking_time(times_s: NDArray, values: NDArray, channel: int) -> float | None:
     """When the tenth lone spike within an hour is over."""
-    rise = faults.SPIKE_RISE.get(channel)
+    rise = channels.SPIKE_RISE.get(channel)
     if rise is None or len(values) < 3:
         return None
     beside = np.maximum(values[:-2], values[2:])
-    share = faults.SPIKE_SHARE.get(channel, 0.0)
+    share = channels.SPIKE_SHARE.get(channel, 0.0)
     at = times_s[2:][values[1:-1] - beside > rise + share * np.abs(beside)]
-    if len(at) < faults.SPIKES:
+    if len(at) < channels.SPIKES:
         return None
-    tenth, first = at[faults.SPIKES - 1 :], at[: len(at) - faults.SPIKES + 1]
-    near = np.flatnonzero(tenth - first <= faults.SPIKES_S)
+    tenth, first = at[channels.SPIKES - 1 :], at[: len(at) - channels.SPIKES + 1]
+    near = np.flatnonzero(tenth - first <= channels.SPIKES_S)
     return float(tenth[near[0]]) if near.size else None
 
 
 def drift_time(times_s: NDArray, values: NDArray, channel: int) -> float | None:
     """When the third day in a row is over whose lowest reading stands too high."""
-    rise = faults.DRIFT_RISE.get(channel)
+    rise = channels.DRIFT_RISE.get(channel)
     if rise is None:
         return None
-    day = (times_s // faults.DAY_S).astype(np.int64)
+    day = (times_s // channels.DAY_S).astype(np.int64)
     floors = [float(values[day == k].min()) for k in range(day[-1]) if (day == k).any()]
     if len(floors) < int(day[-1]):
         return None  # a day without readings: nothing is claimed
     high = np.array(floors) > np.minimum.accumulate(floors) + rise
-    for k in range(faults.DRIFT_DAYS, len(high) + 1):
-        if high[k - faults.DRIFT_DAYS : k].all():
-            return k * faults.DAY_S
+    for k in range(channels.DRIFT_DAYS, len(high) + 1):
+        if high[k - channels.DRIFT_DAYS : k].all():
+            return k * channels.DAY_S
     return None
 
 

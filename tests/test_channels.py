@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from saafe import fault_watch, faults
-from saafe.faults import ChannelWatch
+from saafe import channels, fault_watch
+from saafe.channels import ChannelWatch
 from saafe.recordings import Recording
 from saafe.sensors import CHANNEL_NAMES, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
 
@@ -17,7 +17,7 @@ def ordinary(hours: float, *, period_s: float = 60.0, seed: int = 0) -> tuple[np
     """Times and readings of a sound sensor: every channel moves a few steps about its middle."""
     random = np.random.default_rng(seed)
     times = np.arange(0.0, hours * HOUR, period_s)
-    middle, step = (faults.by_channel(values, 0.0) for values in (SOUND_VALUES, STEP))
+    middle, step = (channels.by_channel(values, 0.0) for values in (SOUND_VALUES, STEP))
     return times, middle + step * random.integers(0, 5, (len(times), 6))
 
 
@@ -109,12 +109,12 @@ def test_one_fault_at_a_time() -> None:
 
 
 def test_knowable_reasons_are_the_ones_said() -> None:
-    assert set(faults.KNOWABLE) == {"silent", "missing", "stuck", "saturated", "spiking", "drift"}
+    assert set(channels.KNOWABLE) == {"silent", "missing", "stuck", "saturated", "spiking", "drift"}
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_row_by_row_agrees_with_the_whole_series(seed: int) -> None:
-    """`faults` and `fault_watch.knowable_time` are written apart; neither sees the other."""
+    """`channels` and `fault_watch.knowable_time` are written apart; neither sees the other."""
     random = np.random.default_rng(seed)
     times, readings = ordinary(30.0, seed=seed)
     for channel in range(6):
