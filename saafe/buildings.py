@@ -1,6 +1,6 @@
 """Rooms, air flows, weather and places of sensors, drawn for a batch of scenarios. Layer 3."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -50,6 +50,9 @@ class Building:
     wall_loss: Tensor  # (n, zone) [1/s]
     deposition: Tensor  # (n, CARRIED) [1/s]
     outdoor: Tensor  # (n, CARRIED)
+    indoor_water: Tensor  # (n,) vapour that plants, washing and walls keep up. [g/m3]
+    recirculation: Tensor  # (n, zone) [m3/s] drawn in by forced-air heating, returned mixed
+    filter: Tensor  # (n, CARRIED) share that the duct's filter lets through
     outdoor_excess_c: Tensor  # (n,) outdoor minus indoor temperature
     indoor_c: Tensor  # (n,)
     sensor_zone: Tensor  # int64 (n, sensor)
@@ -58,7 +61,7 @@ class Building:
     distance: Tensor  # (n, sensor) [m] from a nuisance: alarms are kept away from stoves
     air_speed: Tensor  # (n, sensor) [m/s]
     background_db: Tensor  # (n,)
-    sun_share: Tensor = field(default_factory=lambda: torch.ones(1))  # (n, sensor)
+    sun_share: Tensor  # (n, sensor)
 
 
 def draw_building(n: int, sensors: int, rooms: Rooms, generator: torch.Generator) -> Building:
@@ -68,7 +71,7 @@ def draw_building(n: int, sensors: int, rooms: Rooms, generator: torch.Generator
     door = Dice(n, ZONES - 1, generator)
     one = Dice(n, 1, generator)
     place = Dice(n, sensors, generator)
-    volume = zone.log_uniform(*rooms.volume_m3)
+    volume = zone.log_middling(*rooms.volume_m3)
     height = zone.uniform(*rooms.height_m)
     zones = (1 + (one.uniform(0.0, 1.0) > 0.3).int() + (one.uniform(0.0, 1.0) > 0.5).int())[:, 0]
     zones = zones.long()
@@ -83,7 +86,16 @@ def draw_building(n: int, sensors: int, rooms: Rooms, generator: torch.Generator
     outdoor[:, emissions.CO2] = OUTDOOR_CO2 * one.uniform(0.97, 1.08)[:, 0]
     humid = one.uniform(0.2, 0.85)[:, 0]
     indoor_water = humid * physics.saturation_vapour_density(indoor)
-    outdoor[:, emissions.WATER] = indoor_water.clamp(max=20.0)
+    # winter air is dry: an open window then dries the room
+    outdoor_humid = one.uniform(0.4, 0.95)[:, 0]
+    outdoor[:, emissions.WATER] = outdoor_humid * physics.saturation_vapour_density(outdoor_c)
+    # Chosen: homes hold up to 8 g/m3 more than the air outdoors, as the dampest dwellings do
+    indoor_water = torch.minimum(indoor_water, outdoor[:, emissions.WATER] + 8.0)
+    used = torch.arange(ZONES, device=device) < zones.unsqueeze(1)
+    forced = (one.chance(0.35) & (zones > 1).unsqueeze(1)) * one.log_uniform(1.0, 6.0) / 3600.0
+    filtered = torch.ones(n, CARRIED, device=device)
+    filtered[:, emissions.PM] = one.uniform(0.3, 1.0)[:, 0]
+    filtered[:, emissions.DROPLETS] = filtered[:, emissions.PM]
     deposition = torch.zeros(n, CARRIED, device=device)
     deposition[:, emissions.PM] = one.log_uniform(0.05, 3.0)[:, 0] / 3600.0  # with air cleaners
     deposition[:, emissions.DROPLETS] = one.log_uniform(0.003, 0.05)[:, 0]
@@ -101,12 +113,15 @@ def draw_building(n: int, sensors: int, rooms: Rooms, generator: torch.Generator
         wall_loss=loss,
         deposition=deposition,
         outdoor=outdoor,
+        indoor_water=indoor_water,
+        recirculation=forced * volume * used,
+        filter=filtered,
         outdoor_excess_c=outdoor_c - indoor,
         indoor_c=indoor,
         sensor_zone=(place.uniform(0.0, 1.0) * zones.unsqueeze(1)).long(),
         under_ceiling=place.chance(rooms.ceiling_share),
         fire_distance=place.uniform(0.5, 6.0),
-        distance=place.uniform(1.5, 7.0),
+        distance=place.uniform(2.0, 8.0),
         air_speed=place.log_uniform(0.05, 0.3),
         background_db=one.uniform(26.0, 48.0)[:, 0],
         sun_share=place.uniform(0.0, 1.0) ** 3,

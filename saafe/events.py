@@ -23,13 +23,15 @@ class Mix:
         nuisance_counts: probability of 0, 1 and 2 nuisances.
         balance: 1 draws nuisances as often as dwellings see them and 0 all alike; training takes
             the middle, so that the rare ones are learnt too.
+        fault_share: share of sensors of which one channel breaks (`faults.FAULTS`).
     """
 
     fire_share: float = 0.45
     fires: tuple[str, ...] = ()
     nuisances: tuple[str, ...] = ()
     nuisance_counts: tuple[float, float, float] = (0.3, 0.45, 0.25)
-    balance: float = 0.5
+    balance: float = 0.75
+    fault_share: float = 0.02
 
 
 def mix_of(names: tuple[str, ...]) -> Mix:

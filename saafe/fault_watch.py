@@ -30,7 +30,7 @@ def examine_watch(sitting: Sitting) -> dict:
         `false_faults` with its bounds and rows by reason, and `silence` with a row for each
         fault and channel.
     """
-    mix = Mix(fire_share=0.0, nuisance_counts=(0.0, 0.5, 0.5), balance=1.0)
+    mix = Mix(0.0, nuisance_counts=(0.0, 0.5, 0.5), balance=1.0, fault_share=0.0)
     streams = sitting.simulate((LASTING, 0), mix=mix, count=DETECTORS, hours=24.0 * DAYS + 1.0)
     sound = simulation.to_recordings(streams)
     del streams

@@ -211,9 +211,12 @@ def examine_fires(sitting: Sitting) -> tuple[list[dict], list[FireResult]]:
         A row a kind and one for all but the last, in which oil overheats while something fries;
         and every result.
     """
-    kinds = [(source.name, Mix(1.0, (source.name,), (), (0.7, 0.3, 0.0))) for source in
-             sources.FIRES]  # fmt: skip
-    kinds.append((OIL_WHILE_FRYING, Mix(1.0, (OIL,), ("frying",), (0.0, 1.0, 0.0))))
+    kinds = [
+        (source.name, Mix(1.0, (source.name,), (), (0.7, 0.3, 0.0), fault_share=0.0))
+        for source in sources.FIRES
+    ]
+    frying = Mix(1.0, (OIL,), ("frying",), (0.0, 1.0, 0.0), fault_share=0.0)
+    kinds.append((OIL_WHILE_FRYING, frying))
     rows, results = [], []
     for number, (name, mix) in enumerate(kinds):
         drawn = draw_fires(sitting, name, EACH, part=100 * number, mix=mix)

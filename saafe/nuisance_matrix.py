@@ -60,7 +60,7 @@ def draw_nuisances(
     sitting: Sitting, names: tuple[str, ...], wanted: int, *, part: int, rooms: Rooms | None = None
 ) -> list[NuisanceTrial]:
     """Simulate nuisances, as often as dwellings see them, until enough start in their streams."""
-    mix = Mix(0.0, nuisances=names, nuisance_counts=(0.0, 1.0, 0.0), balance=1.0)
+    mix = Mix(0.0, (), names, (0.0, 1.0, 0.0), balance=1.0, fault_share=0.0)
     trials: list[NuisanceTrial] = []
     for batch in range(BATCHES):
         streams = sitting.simulate((NUISANCES, part + batch), mix=mix, rooms=rooms)
@@ -125,7 +125,7 @@ def is_cooking(name: str) -> bool:
 
 def examine_quiet(sitting: Sitting) -> dict:
     """False alarms in rooms where people live and nothing else happens."""
-    mix = Mix(fire_share=0.0, nuisance_counts=(1.0, 0.0, 0.0))
+    mix = Mix(0.0, nuisance_counts=(1.0, 0.0, 0.0), fault_share=0.0)
     alarms, watched_s = 0, 0.0
     for batch, first in enumerate(range(0, QUIET_STREAMS, simulation.CHUNK)):
         count = min(simulation.CHUNK, QUIET_STREAMS - first)

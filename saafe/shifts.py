@@ -113,7 +113,7 @@ def examine_shifts(sitting: Sitting) -> list[dict]:
     with the first row.
     """
     kinds = tuple(s.name for s in sources.NUISANCES if is_cooking(s.name) or s.name == SHOWER)
-    mix = Mix(1.0, nuisance_counts=(1.0, 0.0, 0.0))
+    mix = Mix(1.0, nuisance_counts=(1.0, 0.0, 0.0), fault_share=0.0)
     drawn: dict[Rooms | None, tuple[list[FireTrial], list[NuisanceTrial]]] = {}
     rows = []
     for number, shift in enumerate(SHIFTS):

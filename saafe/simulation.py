@@ -1,38 +1,83 @@
 """Batched scenarios of fires, nuisances and life on any torch device. Layer 3.
 
 A scenario is a chain of one to three zones (`buildings`) in which people live (`life`) and things
-happen (`events`, `sources`); the `air` carries what they give off to `instruments`. Every
-scenario with an event is run again without it: `labels` say what the event changed.
+happen (`events`, `sources`); the `air` carries what they give off to `instruments`, some with
+`faults`. Every scenario with an event is run again without it: `labels` say what it changed.
 """
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from saafe import emissions, physics
+from saafe import emissions, faults, physics
 from saafe import instruments as instrument
 from saafe.air import Supply, carry, channels_of, near_excess
-from saafe.buildings import ZONES, Rooms, draw_building
+from saafe.buildings import ZONES, Building, Rooms, draw_building
 from saafe.emissions import CARRIED
 from saafe.events import PREROLL_S, PREROLL_STEP_S, Events, Mix, draw_events, mix_of
-from saafe.instruments import STEP_S
-from saafe.labels import label, separate
-from saafe.life import life, smooth_noise
-from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE
+from saafe.faults import Faults
+from saafe.instruments import STEP_S, Instruments
+from saafe.labels import Twins, label
+from saafe.life import life, outdoor_particles, room_temperature, time_of_day
+from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE, UNKNOWN
 from saafe.streams import Streams, describe, gather, to_recordings
 
 __all__ = [
     "CHUNK",
     "Mix",
+    "Plan",
     "Rooms",
     "Streams",
     "describe",
     "gather",
     "mix_of",
     "simulate",
+    "simulate_chunks",
     "to_recordings",
 ]
 
 CHUNK = 256  # scenarios simulated together; more brings memory, not speed
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to simulate.
+
+    Attributes:
+        hours: length of the streams.
+        sensors: instruments in each space.
+        mix: which sources to draw.
+        rooms: ranges of the buildings.
+        labelled: whether the twins run that labels need. Without them every label is UNKNOWN and
+            no channel is deaf to events.
+    """
+
+    hours: float = 3.0
+    sensors: int = 2
+    mix: Mix = field(default_factory=Mix)
+    rooms: Rooms = field(default_factory=Rooms)
+    labelled: bool = True
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Runs of a chunk: every scenario in full, then without its fire, then without any event.
+
+    Attributes:
+        scenario: of each row. int64 (r,)
+        n: scenarios.
+        burning: how many of the first scenarios have a fire.
+        fires: how many of them are run again without it.
+        upset: scenarios run again without any event. int64 (m,)
+    """
+
+    scenario: Tensor
+    n: int
+    burning: int
+    fires: int
+    upset: Tensor
 
 
 def simulate(
@@ -57,14 +102,8 @@ def simulate(
     Returns:
         The streams, on the generator's device.
     """
-    mix, rooms = mix or Mix(), rooms or Rooms()
-    parts = [
-        simulate_chunk(
-            min(CHUNK, n - at), generator=generator, hours=hours, sensors=sensors, mix=mix,
-            rooms=rooms,
-        )
-        for at in range(0, n, CHUNK)
-    ]  # fmt: skip
+    plan = Plan(hours, sensors, mix or Mix(), rooms or Rooms())
+    parts = list(simulate_chunks(n, plan, generator))
     if len(parts) == 1:
         return parts[0]
     return Streams(
@@ -72,111 +111,213 @@ def simulate(
     )
 
 
-def simulate_chunk(
-    n: int, *, generator: torch.Generator, hours: float, sensors: int, mix: Mix, rooms: Rooms
-) -> Streams:
-    """Simulate one chunk; see `simulate`."""
-    device = generator.device
-    steps = round(hours * 3600.0 / STEP_S)
-    early = round(PREROLL_S / PREROLL_STEP_S)
-    clock = torch.cat(
-        [
-            -PREROLL_S + PREROLL_STEP_S * torch.arange(early, device=device),
-            STEP_S * torch.arange(steps, device=device),
-        ]
-    ).unsqueeze(1)
-    steps_s = [PREROLL_STEP_S] * early + [STEP_S] * steps
-    building = draw_building(n, sensors, rooms, generator)
-    events = draw_events(clock, hours, mix, building.zones, generator)
-    people = life(clock.expand(-1, n), generator)
-    devices = instrument.draw_instruments(n, sensors, generator)
+def simulate_chunks(n: int, plan: Plan, generator: torch.Generator) -> Iterator[Streams]:
+    """Simulate `n` spaces, at most 256 at a time, so that memory does not grow with `n`."""
+    for at in range(0, n, CHUNK):
+        yield simulate_chunk(min(CHUNK, n - at), plan, generator)
 
-    # rows: every scenario in full, then without its fire, then without any event
-    fires = int((events.fire >= 0).sum())
-    upset = (events.nuisance >= 0).any(dim=1).nonzero()[:, 0]
-    everyone = torch.arange(n, device=device)
-    rows = torch.cat([everyone, everyone[:fires], upset])
-    spread = take(building, rows)
-    supply = gather_supply(people, events, rows, n, fires)
-    sound, radiant = supply.sound[early:], supply.radiant[early:]
-    air = carry(spread, supply, steps_s)[early:]
 
-    at_sensor = spread.sensor_zone.view(1, len(rows), sensors, 1)
-    seen = air.gather(2, at_sensor.expand(steps, -1, -1, CARRIED))
-    full = seen[:, :n]
-    for s in (1, 2):
-        excess = near_excess(events.rates[s][early:], events.zone[:, s], building)
-        full += excess
-        if fires:  # the twins without a fire have the nuisances still
-            seen[:, n : n + fires] += excess[:, :fires]
-    if fires:
-        burning = take(building, everyone[:fires])
-        burning.distance = burning.fire_distance
-        fire_rates = events.rates[0][early:, :fires]
-        seen[:, :fires] += near_excess(fire_rates, events.zone[:fires, 0], burning)
-    where = spread.sensor_zone.unsqueeze(0).expand(steps, -1, -1)
-    heard = (sound + 1e-3 * sound.sum(dim=2, keepdim=True)).gather(2, where)  # walls: 30 dB
-    sunny = radiant.amax(dim=2, keepdim=True) * spread.sun_share
-    truth = channels_of(seen, spread, heard, sunny)
-    weather = smooth_noise((steps, n), max(2, int(hours)), generator)
-    truth[..., TEMPERATURE] += (0.7 * weather)[:, rows].unsqueeze(-1)
-    full_truth = truth[:, :n].clone()
-    clean = observe(truth, seen, rows, devices)
-    full, calm, bare = separate(clean, n, fires, upset)
-    full = torch.where(devices.deaf, bare, full)
-    calm = torch.where(devices.deaf, bare, calm)
-    labels = label(full, calm, bare, events, early, devices)
-    readings = instrument.report(full, devices, generator)
+@dataclass(frozen=True)
+class World:
+    """Everything that was drawn for a chunk but the noise of its readings.
+
+    Attributes:
+        steps: of the stream; before them lies the pre-roll.
+        steps_s: length of each step, pre-roll included. [s]
+        building: rooms and places.
+        events: fires and nuisances, with what they emit.
+        people: what life emits. (time, n, quantity)
+        outdoor_pm: departure of the outdoor air's particles. [mg/m3] (time, n)
+        weather: departure of the usual temperature. [K] (step, n)
+        devices: instruments.
+        broken: their faults.
+    """
+
+    steps: int
+    steps_s: list[float]
+    building: Building
+    events: Events
+    people: Tensor
+    outdoor_pm: Tensor
+    weather: Tensor
+    devices: Instruments
+    broken: Faults
+
+
+def simulate_chunk(n: int, plan: Plan, generator: torch.Generator) -> Streams:
+    """Simulate one chunk; see `Plan`."""
+    world = draw_world(n, plan, generator)
+    truth, twins = play(world, rows_of(world.events, plan.labelled))
+    devices, broken, steps = world.devices, world.broken, world.steps
+    states = torch.stack([state[-steps:] for state in world.events.state])
+    labels = torch.full_like(twins.full[..., 0], UNKNOWN, dtype=torch.int8)
+    if plan.labelled:
+        labels = label(twins, states, devices.present & faults.working(broken, steps))
+    readings = instrument.noisy(twins.full, devices, generator)
+    readings = faults.broken_readings(readings, broken, devices, generator)
+    reported = instrument.reports(steps, devices, generator)
+    readings = instrument.held(readings, reported).masked_fill_(~devices.present, torch.nan)
     return Streams(
         readings=readings.transpose(0, 1).contiguous(),
         labels=labels.transpose(0, 1).contiguous(),
-        fire=events.fire,
-        nuisance=events.nuisance,
-        ignition_s=events.ignition_s,
-        state=events.state[0][early:].T.contiguous(),
-        truth=full_truth.transpose(0, 1),
-        hold_steps=devices.hold_steps,
-        hold_phase=devices.hold_phase,
-        beside_fire=(building.sensor_zone == events.zone[:, :1]) & (events.fire >= 0).unsqueeze(1),
+        fire=world.events.fire,
+        nuisance=world.events.nuisance,
+        ignition_s=world.events.ignition_s,
+        state=states[0].T.contiguous(),
+        truth=truth.transpose(0, 1),
+        reported=reported.transpose(0, 1).contiguous(),
+        fault=broken.kind,
+        fault_channel=broken.channel,
+        fault_s=torch.where(broken.kind == faults.NONE, torch.inf, STEP_S * broken.onset),
+        beside_fire=beside_fire(world),
     )
 
 
-def gather_supply(people: Tensor, events: Events, rows: Tensor, n: int, fires: int) -> Supply:
+def beside_fire(world: World) -> Tensor:
+    """Whether each sensor stands in the room of its scenario's fire. bool (n, sensor)"""
+    here = world.building.sensor_zone == world.events.zone[:, :1]
+    return here & (world.events.fire >= 0).unsqueeze(1)
+
+
+def draw_world(n: int, plan: Plan, generator: torch.Generator) -> World:
+    """Draw buildings, events, people, weather and instruments for `n` scenarios."""
+    clock, steps_s = time_axis(plan.hours, generator.device)
+    steps = len(clock) - round(PREROLL_S / PREROLL_STEP_S)
+    building = draw_building(n, plan.sensors, plan.rooms, generator)
+    devices = instrument.draw_instruments(n, plan.sensors, generator)
+    usual_pm = building.outdoor[:, emissions.PM]
+    return World(
+        steps=steps,
+        steps_s=steps_s,
+        building=building,
+        events=draw_events(clock, plan.hours, plan.mix, building.zones, generator),
+        people=life(time_of_day(clock, n, generator), generator),
+        outdoor_pm=outdoor_particles(usual_pm, len(clock), generator),
+        weather=room_temperature(clock[-steps:], n, generator),
+        devices=devices,
+        broken=faults.draw_faults(devices, plan.mix.fault_share, steps, generator),
+    )
+
+
+def play(world: World, rows: Rows) -> tuple[Tensor, Twins]:
+    """Let a world run; nothing is random here.
+
+    Args:
+        world: what was drawn.
+        rows: the runs.
+
+    Returns:
+        truth: true air at the sensors with everything. (time, n, sensor, channel)
+        twins: what clean instruments show of it, with and without the events.
+    """
+    spread = take(world.building, rows.scenario)
+    supply = gather_supply(world.people, world.events, rows)
+    supply.outdoor_pm += world.outdoor_pm[:, rows.scenario]
+    air = carry(spread, supply, world.steps_s)[-world.steps :]
+    air = at_sensors(air, world.building, world.events, rows)
+    truth = channels_of(air, spread, *heard(supply, spread, world.steps))
+    truth[..., TEMPERATURE] += world.weather[:, rows.scenario].unsqueeze(-1)
+    full_truth = truth[:, : rows.n].clone()
+    lag_s = faults.slowed(world.devices.lag_s, world.broken)
+    devices = take(replace(world.devices, lag_s=lag_s), rows.scenario)
+    return full_truth, separate(observe(truth, air, devices), rows, world.devices.deaf)
+
+
+def time_axis(hours: float, device: torch.device) -> tuple[Tensor, list[float]]:
+    """Stream time, negative in the pre-roll [s] (time, 1), and the length of each step [s]."""
+    steps, early = round(hours * 3600.0 / STEP_S), round(PREROLL_S / PREROLL_STEP_S)
+    before = -PREROLL_S + PREROLL_STEP_S * torch.arange(early, device=device)
+    clock = torch.cat([before, STEP_S * torch.arange(steps, device=device)]).unsqueeze(1)
+    return clock, [PREROLL_STEP_S] * early + [STEP_S] * steps
+
+
+def rows_of(events: Events, labelled: bool) -> Rows:
+    """The runs that a chunk needs: with twins for labels, or each scenario once."""
+    n, device = len(events.fire), events.fire.device
+    burning = int((events.fire >= 0).sum())
+    everyone = torch.arange(n, device=device)
+    if not labelled:
+        return Rows(everyone, n, burning, 0, everyone[:0])
+    upset = (events.nuisance >= 0).any(dim=1).nonzero()[:, 0]
+    return Rows(torch.cat([everyone, everyone[:burning], upset]), n, burning, burning, upset)
+
+
+def gather_supply(people: Tensor, events: Events, rows: Rows) -> Supply:
     """What the zones of every row receive.
 
     Args:
         people: emissions of life, in the first zone. (time, n, quantity)
         events: the events.
-        rows: scenario of each row: all of them, the fires' twins, the nuisances' twins. (r,)
-        n: how many scenarios.
-        fires: how many of the first have a fire.
+        rows: the runs.
     """
-    steps, count = people.shape[0], len(rows)
-    everyone = torch.arange(count, device=rows.device)
-    upset = everyone[: n + fires]  # rows with their nuisances
-    shape = (steps, count, ZONES)
+    steps, count = people.shape[0], len(rows.scenario)
+    shape = (steps, ZONES, count)
     supply = Supply(
-        rates=people.new_zeros(*shape, CARRIED),
-        fire=people.new_zeros(steps, fires, ZONES, CARRIED),
+        rates=people.new_zeros(steps, ZONES, CARRIED, count),
+        fire=people.new_zeros(steps, ZONES, CARRIED, rows.burning),
         vent=people.new_zeros(shape),
         outdoor_pm=people.new_zeros(steps, count),
         sound=people.new_zeros(shape),
         radiant=people.new_zeros(shape),
     )
-    supply.rates[:, :, 0] = people[:, rows, :CARRIED]
-    supply.sound[:, :, 0] = people[:, rows, emissions.SOUND]
+    life_rates = people.transpose(1, 2)[..., rows.scenario]  # (time, quantity, r)
+    supply.rates[:, 0] = life_rates[:, :CARRIED]
+    supply.sound[:, 0] = life_rates[:, emissions.SOUND]
+    upset = slice(0, rows.n + rows.fires)  # rows with their nuisances
     for slot in (1, 2):
-        zone, rates = events.zone[rows[upset], slot], events.rates[slot][:, rows[upset]]
-        supply.rates[:, upset, zone] += rates[..., :CARRIED]
-        supply.vent[:, upset, zone] += rates[..., emissions.VENT]
-        supply.sound[:, upset, zone] += rates[..., emissions.SOUND]
-        supply.radiant[:, upset, zone] += rates[..., emissions.RADIANT]
-        supply.outdoor_pm[:, upset] += 1e-3 * rates[..., emissions.OUTDOOR_PM]
-    if fires:
-        zone, rates = events.zone[:fires, 0], events.rates[0][:, :fires]
-        supply.fire[:, everyone[:fires], zone] = rates[..., :CARRIED]
-        supply.sound[:, everyone[:fires], zone] += rates[..., emissions.SOUND]
+        rates = events.rates[slot].transpose(1, 2)[..., rows.scenario[upset]]
+        for zone in range(ZONES):
+            there = (events.zone[rows.scenario[upset], slot] == zone).float()
+            supply.rates[:, zone, :, upset].addcmul_(rates[:, :CARRIED], there)
+            supply.vent[:, zone, upset].addcmul_(rates[:, emissions.VENT], there)
+            supply.sound[:, zone, upset].addcmul_(rates[:, emissions.SOUND], there)
+            supply.radiant[:, zone, upset].addcmul_(rates[:, emissions.RADIANT], there)
+        supply.outdoor_pm[:, upset] += 1e-3 * rates[:, emissions.OUTDOOR_PM]
+    rates = events.rates[0][:, : rows.burning].transpose(1, 2)
+    for zone in range(ZONES):
+        there = (events.zone[: rows.burning, 0] == zone).float()
+        supply.fire[:, zone] = rates[:, :CARRIED] * there
+        supply.sound[:, zone, : rows.burning].addcmul_(rates[:, emissions.SOUND], there)
     return supply
+
+
+def at_sensors(air: Tensor, building: Building, events: Events, rows: Rows) -> Tensor:
+    """What the air holds at every sensor of every row, sources near by included.
+
+    Args:
+        air: in the zones. (time, zone, CARRIED, r)
+        building: of the scenarios.
+        events: the events; their last steps are those of `air`.
+        rows: the runs.
+
+    Returns:
+        (time, r, sensor, CARRIED)
+    """
+    steps, n = len(air), rows.n
+    where = building.sensor_zone[rows.scenario].view(1, len(rows.scenario), -1, 1)
+    seen = air.permute(0, 3, 1, 2).gather(2, where.expand(steps, -1, -1, CARRIED))
+    for slot in (1, 2):
+        here = (events.nuisance[:, slot - 1] >= 0).nonzero()[:, 0]
+        rates = events.rates[slot][-steps:, here]
+        excess = near_excess(rates, events.zone[here, slot], take(building, here))
+        seen[:, here] += excess
+        twins = here < rows.fires  # the twins without a fire have the nuisances still
+        seen[:, n + here[twins]] += excess[:, twins]
+    here = torch.arange(rows.burning, device=air.device)
+    burning = take(building, here)
+    burning.distance = burning.fire_distance
+    rates = events.rates[0][-steps:, here]
+    seen[:, : rows.burning] += near_excess(rates, events.zone[here, 0], burning)
+    return seen
+
+
+def heard(supply: Supply, building: Building, steps: int) -> tuple[Tensor, Tensor]:
+    """Acoustic power [pW] and warming by the sun [K] at every sensor. Two of (time, r, sensor)"""
+    sound = supply.sound[-steps:].transpose(1, 2)
+    radiant = supply.radiant[-steps:].amax(dim=1).unsqueeze(-1)
+    where = building.sensor_zone.unsqueeze(0).expand(steps, -1, -1)
+    power = (sound + 1e-3 * sound.sum(dim=2, keepdim=True)).gather(2, where)  # walls: 30 dB
+    return power, radiant * building.sun_share
 
 
 def take(parameters, rows: Tensor):
@@ -184,19 +325,17 @@ def take(parameters, rows: Tensor):
     return type(parameters)(**{name: value[rows] for name, value in vars(parameters).items()})
 
 
-def observe(truth: Tensor, air: Tensor, rows: Tensor, devices: instrument.Instruments) -> Tensor:
+def observe(truth: Tensor, air: Tensor, each: Instruments) -> Tensor:
     """What clean instruments show of the truth, which is overwritten.
 
     Args:
         truth: (time, row, sensor, channel)
         air: for the cross-sensitivities. (time, row, sensor, CARRIED)
-        rows: scenario of each row. int64 (row,)
-        devices: of the scenarios.
+        each: instruments of each row.
 
     Returns:
         (time, row, sensor, channel)
     """
-    each = take(devices, rows)
     voc = air[..., emissions.VOC]
     truth[..., CO] += each.voc_as_co * voc
     estimated = each.voc_as_co2 > 0.0  # metal-oxide cells never see the CO2 itself
@@ -204,6 +343,27 @@ def observe(truth: Tensor, air: Tensor, rows: Tensor, devices: instrument.Instru
     truth[..., CO2] = torch.where(estimated, guess, truth[..., CO2])
     swollen = physics.hygroscopic_growth(truth[..., HUMIDITY], kappa=each.kappa)
     truth[..., PM25] *= swollen
+    # a sensor warmed by its own electronics sees the same vapour in warmer air
+    drier = physics.saturation_vapour_density(truth[..., TEMPERATURE])
+    truth[..., TEMPERATURE] += each.self_heat
+    drier /= physics.saturation_vapour_density(truth[..., TEMPERATURE])
+    truth[..., HUMIDITY] *= drier
     baseline = truth.new_zeros(len(CHANNELS))
     baseline[TEMPERATURE], baseline[CO2], baseline[HUMIDITY] = 20.0, 420.0, 50.0
     return instrument.respond(instrument.lagged(truth, each.lag_s), each, baseline=baseline)
+
+
+def separate(clean: Tensor, rows: Rows, deaf: Tensor) -> Twins:
+    """Clean readings of every scenario in full, without its fire, and without any event.
+
+    Args:
+        clean: of all rows. (time, row, sensor, channel)
+        rows: the runs.
+        deaf: channels that show life but no event. bool (n, sensor, channel)
+    """
+    full = clean[:, : rows.n]
+    calm = full.clone()
+    calm[:, : rows.fires] = clean[:, rows.n : rows.n + rows.fires]
+    bare = calm.clone()
+    bare[:, rows.upset] = clean[:, rows.n + rows.fires :]
+    return Twins(torch.where(deaf, bare, full), torch.where(deaf, bare, calm), bare)

@@ -1,5 +1,6 @@
 """Simulated recordings: what they hold, their windows, and their files. Layer 3."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,9 +8,11 @@ import torch
 from torch import Tensor
 
 from saafe import sources
+from saafe.faults import FAULTS, NONE
 from saafe.instruments import STEP_S
+from saafe.limits import LIMITS, times_reached
 from saafe.recordings import Recording
-from saafe.sensors import FIRE, NUISANCE
+from saafe.sensors import CHANNEL_NAMES, FIRE, NUISANCE
 from saafe.windows import SEGMENTS, SPAN
 
 
@@ -26,8 +29,11 @@ class Streams:
         state: int8 truth of the fire source. (n, time)
         truth: true air at the sensors, before the instruments: the channels of
             `sensors.CHANNELS`. (n, time, sensor, channel)
-        hold_steps: reporting period in steps. int64 (n, sensor)
-        hold_phase: first reporting step. int64 (n, sensor)
+        reported: whether a sensor reports at a step; between reports `readings` holds the last
+            one. bool (n, time, sensor)
+        fault: what is broken, index into `faults.FAULTS`. int64 (n, sensor)
+        fault_channel: where. int64 (n, sensor)
+        fault_s: from when, inf for no fault. (n, sensor)
         beside_fire: whether the sensor stands in the fire's room. bool (n, sensor)
     """
 
@@ -38,8 +44,10 @@ class Streams:
     ignition_s: Tensor
     state: Tensor
     truth: Tensor
-    hold_steps: Tensor
-    hold_phase: Tensor
+    reported: Tensor
+    fault: Tensor
+    fault_channel: Tensor
+    fault_s: Tensor
     beside_fire: Tensor
 
 
@@ -84,10 +92,7 @@ def to_recordings(streams: Streams, *, first: int = 0) -> list[Recording]:
     readings = streams.readings.cpu().numpy().copy()
     labels = streams.labels.cpu().numpy()
     n, steps, sensors, _ = readings.shape
-    step = np.arange(steps)[None, :, None]
-    period, phase = (t.cpu().numpy()[:, None, :] for t in (streams.hold_steps, streams.hold_phase))
-    silent = (step - phase) % period != 0  # (n, time, sensor)
-    readings[silent] = np.nan
+    readings[~streams.reported.cpu().numpy()] = np.nan
     times_s = STEP_S * np.arange(steps)
     names = tuple(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[k] if sensors <= 26 else f"S{k}" for k in range(sensors)
@@ -109,11 +114,30 @@ def to_recordings(streams: Streams, *, first: int = 0) -> list[Recording]:
 
 
 def describe(streams: Streams, k: int) -> dict:
-    """What was drawn for one scenario: its sources and when the fire began."""
+    """What was drawn for one scenario: its sources, limits that the air passed, and faults.
+
+    Returns:
+        fire, ignition_s, nuisances; `limits_s`, when the first sensor's place passes each of
+        `limits.LIMITS` that any passes; `faults`, one entry a broken sensor.
+    """
     fire = int(streams.fire[k])
     ignition = float(streams.ignition_s[k])
+    first = times_reached(streams.truth[k : k + 1])[0].amin(dim=0).tolist()
+    passed = {limit.name: t for limit, t in zip(LIMITS, first, strict=True) if t < math.inf}
+    kinds = streams.fault[k].tolist()
     return {
         "fire": sources.FIRES[fire].name if fire >= 0 else None,
         "ignition_s": round(ignition, 1) if fire >= 0 else None,
         "nuisances": [sources.NUISANCES[i].name for i in streams.nuisance[k].tolist() if i >= 0],
+        "limits_s": passed,
+        "faults": [
+            {
+                "sensor": place,
+                "fault": FAULTS[kind],
+                "channel": CHANNEL_NAMES[int(streams.fault_channel[k, place])],
+                "time_s": float(streams.fault_s[k, place]),
+            }
+            for place, kind in enumerate(kinds)
+            if kind != NONE
+        ],
     }

@@ -13,26 +13,8 @@ from saafe import physics
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
 
 DOSE = 0.3  # of a fractional effective dose: the most susceptible people, ISO 13571
-HEAT_FROM_C = 60.0  # Chosen: below it people last for hours, and the law would add up summers
 SHORTEST_VIEW_M = 5.0  # Chosen: small rooms; OD 0.26/m. Larger ones ask for 10 m
 SIGN_CONSTANT = 3.0  # of a reflecting sign: visibility x natural extinction coefficient
-
-
-def heat_dose_rate(temperature_c: NDArray) -> NDArray[np.float64]:
-    """Rate at which convected heat incapacitates lightly clothed people.
-
-    Args:
-        temperature_c: of the air. [degC]
-
-    Returns:
-        Dose a minute, T^3.4 / 5e7; 0 under 60 degC. [1/min]
-
-    Source:
-        ISO 13571:2012, time to incapacitation by convected heat, unclothed or lightly clothed:
-        t = 5e7 T^-3.4 min. From memory, not checked against the standard.
-    """
-    hot = np.maximum(np.asarray(temperature_c, np.float64), 0.0)
-    return np.where(hot >= HEAT_FROM_C, hot**3.4 / 5e7, 0.0)
 
 
 def visibility_m(smoke_g_m3: NDArray) -> NDArray[np.float64]:
@@ -72,7 +54,7 @@ def untenable_times(
     burning = times_s >= ignition_s
     co, co2 = (torch.as_tensor(air[:, channel].astype(np.float64)) for channel in (CO, CO2))
     gas = physics.fractional_effective_dose_rate(co, co2=co2).numpy()
-    heat = heat_dose_rate(air[:, TEMPERATURE])
+    heat = physics.heat_dose_rate(torch.as_tensor(air[:, TEMPERATURE].astype(np.float64))).numpy()
     view = visibility_m(1e-6 * air[:, PM25].astype(np.float64))
     reached = {
         "gas": np.cumsum(np.where(burning, gas, 0.0)) * step_min >= DOSE,
