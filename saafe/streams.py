@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from saafe import sources
 from saafe.faults import FAULTS, NONE
@@ -13,7 +14,7 @@ from saafe.instruments import STEP_S
 from saafe.limits import LIMITS, times_reached
 from saafe.recordings import Recording
 from saafe.sensors import CHANNEL_NAMES, FIRE, NUISANCE
-from saafe.windows import SEGMENTS, SPAN
+from saafe.windows import SEGMENTS
 
 
 @dataclass
@@ -64,19 +65,30 @@ def gather(readings: Tensor, stream: Tensor, end: Tensor, sensor: Tensor, start:
     Returns:
         (window, 60, 1, channel)
     """
-    index = end.unsqueeze(1) - (SPAN - 1) + torch.arange(SPAN, device=end.device)
-    history = readings[stream.unsqueeze(1), index.clamp(min=0), sensor.unsqueeze(1)]
-    unknown = (index < start.unsqueeze(1).clamp(min=0)).unsqueeze(-1)
-    history = history.masked_fill(unknown, torch.nan)
-    parts, at = [], 0
-    for count, width in SEGMENTS:
-        part = history[:, at : at + count * width].unflatten(1, (count, width))
-        at += count * width
-        valid = ~torch.isnan(part)
-        number = valid.sum(dim=2).to(part.dtype)
-        total = torch.where(valid, part, 0.0).sum(dim=2)
-        parts.append(torch.where(number > 0, total / number.clamp(min=1.0), torch.nan))
-    return torch.cat(parts, dim=1).unsqueeze(2)
+    *wide, (newest, _) = SEGMENTS  # the newest bins stand alone
+    before = torch.tensor(
+        [newest + sum(c * w for c, w in wide[k + 1 :]) + width * j
+         for k, (count, width) in enumerate(wide) for j in range(count, 0, -1)] + [newest],
+        device=end.device,
+    )  # fmt: skip
+    first, stream, sensor = (
+        start.clamp(min=0).unsqueeze(1),
+        stream.unsqueeze(1),
+        sensor.unsqueeze(1),
+    )
+    # a mean is the difference of two running sums
+    edges = (end.unsqueeze(1) + 1 - before).maximum(first)  # (window, edge)
+    blank = torch.isnan(readings)
+    running = readings.masked_fill(blank, 0.0).double().cumsum(dim=1)
+    counted = (~blank).cumsum(dim=1, dtype=torch.int32)
+    ahead = (0, 0, 0, 0, 1, 0)
+    total = F.pad(running, ahead)[stream, edges, sensor].diff(dim=1)
+    number = F.pad(counted, ahead)[stream, edges, sensor].diff(dim=1)
+    means = torch.where(number > 0, total / number, torch.nan).to(readings.dtype)
+    index = end.unsqueeze(1) + 1 - newest + torch.arange(newest, device=end.device)
+    latest = readings[stream, index.clamp(min=0), sensor]
+    latest = latest.masked_fill((index < first).unsqueeze(-1), torch.nan)
+    return torch.cat([means, latest], dim=1).unsqueeze(2)
 
 
 def to_recordings(streams: Streams, *, first: int = 0) -> list[Recording]:

@@ -15,6 +15,7 @@ from saafe.errors import InputError
 # command: (module, function, help line)
 COMMANDS = {
     "train": ("saafe.cli.train", "train", "Train a detector and judge it."),
+    "compare": ("saafe.cli.compare", "compare", "Compare tiers: time, cost, size, figures."),
     "evaluate": ("saafe.cli.judge", "evaluate", "Score a run on simulated and recorded streams."),
     "exam": ("saafe.cli.exam", "exam", "Examine a run in full; write its gate and report."),
     "simulate": ("saafe.cli.simulate", "simulate", "Write labelled, simulated recordings."),
