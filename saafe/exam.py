@@ -208,20 +208,15 @@ def rival_rows(sitting: Sitting, run: Run, plan: Plan) -> list[dict]:
 
 
 def real_part(sitting: Sitting, plan: Plan) -> dict[str, Any]:
-    """Recorded fires, homes and composites, and the faults said of the homes."""
+    """Recorded fires, homes and composites, and the false faults said of the homes."""
     if plan.real is None:
         return {}
     sitting.begin(0.15)
     out = judge_real(sitting.judged(), plan.real, dense_days=DENSE_DAYS, tell=plan.tell)
     homes = plan.real / scoring.HOMES
     if homes.is_dir():
-        said: dict[str, int] = {}
-        for item in readers.read_published(scoring.HOMES, homes):
-            for _, event in fault_watch.watched(item.recording):
-                if event["event"] == "fault":
-                    key = f"{event['channel']} {event['reason']}"
-                    said[key] = said.get(key, 0) + 1
-        out["faults_said_in_homes"] = said
+        lived_in = [item.recording for item in readers.read_published(scoring.HOMES, homes)]
+        out["false_faults_in_homes"] = fault_watch.sum_false_faults(lived_in)
     sitting.tell("recordings")
     return out
 

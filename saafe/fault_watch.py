@@ -34,22 +34,32 @@ def examine_watch(sitting: Sitting) -> dict:
     streams = sitting.simulate((LASTING, 0), mix=mix, count=DETECTORS, hours=24.0 * DAYS + 1.0)
     sound = simulation.to_recordings(streams)
     del streams
-    said: dict[str, int] = {}
-    for recording in sound:
-        for reason in false_faults(recording):
-            said[reason] = said.get(reason, 0) + 1
-    months = sum(outcomes.exposure_s(recording) for recording in sound) / MONTH_S
+    false = sum_false_faults(sound)
     sitting.tell("false faults", 0.4)
-    bounds = metrics.rate_bounds(sum(said.values()), months)
     rows = []
     for number, fault in enumerate(faulting.FAULTS, start=1):
         rows += [
             silence_row(sitting, sound, fault, channel) for channel in range(channels.CHANNELS)
         ]
         sitting.tell(f"silence, {fault}", 0.4 + 0.6 * number / len(faulting.FAULTS))
-    false = {"detector_months": months, "per_month": metrics.finite_or_none(bounds.value),
-             "lower": bounds.lower, "upper": bounds.upper, "by_reason": said}  # fmt: skip
     return {"false_faults": false, "silence": rows, "knowable": channels.KNOWABLE}
+
+
+def sum_false_faults(recordings: Sequence[Recording]) -> dict:
+    """False faults a detector-month in sound recordings of one sensor, with Poisson bounds."""
+    said: dict[str, int] = {}
+    for recording in recordings:
+        for reason in false_faults(recording):
+            said[reason] = said.get(reason, 0) + 1
+    months = sum(outcomes.exposure_s(recording) for recording in recordings) / MONTH_S
+    bounds = metrics.rate_bounds(sum(said.values()), months)
+    return {
+        "detector_months": months,
+        "per_month": metrics.finite_or_none(bounds.value),
+        "lower": bounds.lower,
+        "upper": metrics.finite_or_none(bounds.upper),
+        "by_reason": said,
+    }
 
 
 def watched(recording: Recording) -> Iterator[tuple[float, dict]]:

@@ -1,6 +1,7 @@
 """The examination as a whole, on a model that nobody trained, with a handful of streams."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from saafe import exam, runs, sitting
+from saafe import exam, fault_watch, readers, runs, sitting
 from saafe.alarms import AlarmSettings
 from saafe.cli import saafe
 from saafe.detector import Detection
 from saafe.errors import InputError
 from saafe.evaluation import Judged
+from saafe.gate import real_lines
 from saafe.model import FireTransformer
 from saafe.recipes import changed, find_tier
 from saafe.recordings import Recording
@@ -21,6 +23,7 @@ from saafe.runs import Run, load_run
 from saafe.sitting import Case, Sitting
 from saafe.training import seeded
 
+REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
 FEW = {
     "saafe.sitting.BATCH": 8, "saafe.fire_matrix.EACH": 1, "saafe.fire_matrix.BATCHES": 2,
     "saafe.nuisance_matrix.EACH": 1, "saafe.nuisance_matrix.EACH_COOKING": 1,
@@ -85,6 +88,28 @@ def test_rivals_that_this_version_lacks(run: Run) -> None:
 def test_a_folder_without_recordings_is_refused_first(run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none of the folders"):
         exam.full(run, exam.Plan(real=tmp_path / "nowhere"))
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason="the recordings are not here")
+def test_recorded_homes_have_no_false_fault_but_silences() -> None:
+    (home,) = [item.recording for item in readers.read_published("uhoo_homes", REAL / "uhoo_homes")
+               if item.recording.name == "1"]  # fmt: skip
+    found = fault_watch.sum_false_faults([home])
+    assert found["by_reason"] == {}
+    assert found["detector_months"] > 0.5
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason="the recordings are not here")
+def test_lines_of_recordings_that_are_only_partly_there(tmp_path: Path) -> None:
+    (tmp_path / "nazir_lab_fire").symlink_to(REAL / "nazir_lab_fire")
+    here = begun()
+    part = exam.real_part(here, exam.Plan(real=tmp_path))
+    assert part["lab_fires"]["n"] == 8
+    assert here.windows > 0
+    lines = real_lines(part)
+    assert {line["status"] for line in lines} == {"not_shown"}
 
 
 def test_quick_never_replaces_a_full_exam(run: Run) -> None:
