@@ -12,11 +12,11 @@ import numpy as np
 
 from saafe import windows
 from saafe.alarms import AlarmSettings, SafetyRules, SensorAlarm, log_odds
+from saafe.channels import ChannelWatch
 from saafe.recordings import Recording
 from saafe.sensors import CHANNEL_NAMES, CO, TEMPERATURE
 
 Score = Callable[[np.ndarray], np.ndarray]  # windows (batch, 60, 1, 6) -> risk % (batch,)
-SILENT_S = 180.0  # a sensor or channel without readings for so long is a fault
 BATCH = 4096  # windows scored at once
 
 
@@ -35,48 +35,6 @@ class Detection:
     times_s: np.ndarray
     sensors: np.ndarray
     risk: np.ndarray
-
-
-class Channels:
-    """Notices the channels of one sensor that fall silent or come back.
-
-    A channel is expected once it has been read; it is missing after 180 s without a reading.
-    """
-
-    def __init__(self) -> None:
-        """Expect nothing yet."""
-        self.last_s = np.full(len(CHANNEL_NAMES), np.nan)
-        self.faulty: dict[int, str] = {}
-        self.silent = False
-        self.back_s = -math.inf  # end of the last silence
-
-    def lapse(self, time_s: float) -> list[tuple[float, str, str]]:
-        """Faults that have become true by a time: (since, channel, reason)."""
-        if not (time_s - np.fmin.reduce(self.last_s) > SILENT_S):
-            return []
-        out = []
-        if not self.silent and time_s - np.fmax.reduce(self.last_s) > SILENT_S:
-            self.silent = True
-            out.append((float(np.fmax.reduce(self.last_s)) + SILENT_S, "all", "silent"))
-        if not self.silent:
-            for channel in np.flatnonzero(time_s - self.last_s > SILENT_S):
-                if channel not in self.faulty:
-                    self.faulty[int(channel)] = "missing"
-                    since = max(float(self.last_s[channel]) + SILENT_S, self.back_s)
-                    out.append((since, CHANNEL_NAMES[channel], "missing"))
-        return out
-
-    def read(self, time_s: float, present: np.ndarray) -> list[tuple[str, str]]:
-        """Channels restored by a reading: (channel, what had been wrong)."""
-        out = []
-        if self.silent and present.any():
-            self.silent = False
-            self.back_s = time_s
-            out.append(("all", "silent"))
-        for channel in [c for c in self.faulty if present[c]]:
-            out.append((CHANNEL_NAMES[channel], self.faulty.pop(channel)))
-        self.last_s[present] = time_s
-        return out
 
 
 class SensorStream:
@@ -162,7 +120,7 @@ class Detector:
         if stream.bin is None:
             stream.bin = current
         stream.add(readings)
-        events += self.space.read(time_s, sensor, ~np.isnan(readings))
+        events += self.space.read(time_s, sensor, readings)
         return events
 
     def fault(self, time_s: float, sensor: str, channel: str, reason: str) -> dict:
@@ -205,16 +163,16 @@ class Space:
         self.settings = settings
         self.alarms: dict[str, SensorAlarm] = {}
         self.rules: dict[str, SafetyRules] = {}
-        self.channels: dict[str, Channels] = {}
+        self.channels: dict[str, ChannelWatch] = {}
         self.risks: dict[str, float] = {}
         self.settled_s = -math.inf
 
-    def read(self, time_s: float, sensor: str, present: np.ndarray) -> list[dict]:
+    def read(self, time_s: float, sensor: str, readings: np.ndarray) -> list[dict]:
         """Note that a sensor has spoken; faults and restorations that follow."""
         events = self.settle(time_s)
-        watch = self.channels.setdefault(sensor, Channels())
-        for channel, reason in watch.read(time_s, present):
-            events.append(fault_event("restored", time_s, sensor, channel, reason))
+        watch = self.channels.setdefault(sensor, ChannelWatch())
+        for kind, channel, reason in watch.read(time_s, readings):
+            events.append(fault_event(kind, time_s, sensor, channel, reason))
         return events
 
     def settle(self, time_s: float) -> list[dict]:
@@ -309,25 +267,28 @@ def fault_event(kind: str, time_s: float, sensor: str, channel: str, reason: str
     }
 
 
-def detect(recording: Recording, score: Score, settings: AlarmSettings) -> Detection:
+def detect(
+    recording: Recording, score: Score, settings: AlarmSettings, *, since_s: float = -math.inf
+) -> Detection:
     """Run a recording through the detector, scoring its windows in bulk.
 
     Args:
         recording: readings of one space.
         score: the model.
         settings: the alarm settings.
+        since_s: no decision is taken before; windows know what came before all the same. [s]
 
     Returns:
         The events that `Detector` gives on the same rows, and the risk behind them.
     """
     decisions = []  # (bin, sensor index, risk, latest readings)
-    # (time, sensor index, present); rows without readings tell that time goes on, of no sensor
+    # (time, sensor index, readings); rows without readings tell that time goes on, of no sensor
     silent = np.flatnonzero(np.isnan(recording.readings).all(axis=(1, 2)))
     spoken = [
         (
             recording.times_s[silent],
             np.full(len(silent), -1),
-            np.zeros((len(silent), len(CHANNEL_NAMES)), bool),
+            np.full((len(silent), len(CHANNEL_NAMES)), np.nan),
         )
     ]
     for index, _ in enumerate(recording.sensors):
@@ -337,12 +298,13 @@ def detect(recording: Recording, score: Score, settings: AlarmSettings) -> Detec
             continue
         times = recording.times_s[rows]
         grid, fresh, first = windows.to_grid(times, readings[rows])
-        ends = np.flatnonzero(fresh)
+        ends = np.flatnonzero(fresh & ((np.arange(len(fresh)) + first) * windows.BIN_S >= since_s))
         risk = np.concatenate(
-            [score(windows.cut(grid, ends[at : at + BATCH])) for at in range(0, len(ends), BATCH)]
+            [np.empty(0)]
+            + [score(windows.cut(grid, ends[at : at + BATCH])) for at in range(0, len(ends), BATCH)]
         )
         decisions.append((ends + first, np.full(len(ends), index), risk, grid[ends]))
-        spoken.append((times, np.full(len(rows), index), ~np.isnan(readings[rows])))
+        spoken.append((times, np.full(len(rows), index), readings[rows]))
     if not decisions:
         return Detection([], np.empty(0), np.empty(0, np.int64), np.empty(0))
     bins, sensors, risk, latest = (np.concatenate(part) for part in zip(*decisions, strict=True))
@@ -356,7 +318,7 @@ def detect(recording: Recording, score: Score, settings: AlarmSettings) -> Detec
 def _replay(recording: Recording, settings: AlarmSettings, spoken, decided) -> list[dict]:
     """Let the space take readings and decisions in the order of time."""
     bins, sensors, risk, latest = decided
-    times, who, present = (np.concatenate(part) for part in zip(*spoken, strict=True))
+    times, who, readings = (np.concatenate(part) for part in zip(*spoken, strict=True))
     order = np.lexsort((who, times))
     names = recording.sensors
     space = Space(settings)
@@ -372,7 +334,7 @@ def _replay(recording: Recording, settings: AlarmSettings, spoken, decided) -> l
         if who[row] < 0:
             events += space.settle(float(times[row]))
         else:
-            events += space.read(float(times[row]), names[who[row]], present[row])
+            events += space.read(float(times[row]), names[who[row]], readings[row])
     for k in range(at, len(bins)):
         events += space.decide(
             bins[k] * windows.BIN_S, names[sensors[k]], float(risk[k]), latest[k]

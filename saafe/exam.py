@@ -1,38 +1,65 @@
-"""The examination of a run; so far its quick level. Layer 5."""
+"""The examination of a run: quick, or in full. Layer 5.
 
+The quick level is what `saafe train` ends with. The full one lets continuous streams through the
+detector that users run; its seeds are apart from every training's.
+"""
+
+import importlib
+import importlib.util
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from saafe import metrics, runs
-from saafe.evaluation import judge_simulated, judged_run, latency_ms
-from saafe.metrics import Bounds
+from saafe import fault_watch, metrics, readers, recipes, runs, scoring
+from saafe.errors import InputError
+from saafe.evaluation import (
+    SHIFTED_ROOMS,
+    TRAINING_ROOMS,
+    Judged,
+    judge_real,
+    judge_simulated,
+    judge_windows,
+    judged_run,
+    latency_ms,
+)
+from saafe.fault_matrix import examine_points
+from saafe.fire_matrix import examine_fires
+from saafe.gate import Limits, full_lines, quick_lines, real_lines
+from saafe.nuisance_matrix import examine_nuisances, examine_quiet, year
 from saafe.runs import Run
+from saafe.shifts import examine_shifts
+from saafe.sitting import Case, Sitting
+from saafe.training import JUDGE, SHIFTED
 
 FILE = "exam.json"
 VERSION = "quick-1"
+FULL_VERSION = "full-1"
 QUICK_STREAMS = 32
+MOST_WINDOWS = 1_500_000  # that a full exam may score
+DENSE_DAYS = 0.5  # of each recorded home at 10 s on six sensors, to stay under that
+ULTRA_FAST = Limits(0.94, 0.94, 0.002, 15_000_000, 30.0)
+STANDARD = Limits(0.95, 0.95, 0.001, 29_000_000, 50.0)
+
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a tier promises, from the document that saafe started from.
+class Plan:
+    """What a full exam does beside the simulated streams.
 
     Attributes:
-        accuracy: of windows in three classes, at least.
-        detection_rate: of fire windows, at least.
-        false_alarm_rate: of other windows, at most.
-        model_bytes: at most.
-        latency_ms: 99th percentile of one window on one thread, at most.
+        seed: of the exam; training's seeds are apart whatever it is.
+        real: folder of published recordings to score, or None.
+        rivals: whether simpler detectors are trained and compared.
+        tell: takes a line of progress.
     """
 
-    accuracy: float
-    detection_rate: float
-    false_alarm_rate: float
-    model_bytes: int
-    latency_ms: float
-
-
-ULTRA_FAST = Limits(0.94, 0.94, 0.002, 15_000_000, 30.0)
-STANDARD = Limits(0.95, 0.95, 0.001, 29_000_000, 50.0)
+    seed: int = 0
+    real: Path | None = None
+    rivals: bool = False
+    tell: Tell = lambda line: None
 
 
 def limits_of(tier: str) -> Limits:
@@ -50,35 +77,189 @@ def quick(run: Run) -> dict:
         What exam.json holds: version, gate, figures.
     """
     figures = judge_simulated(judged_run(run), seed=run.recipe.seed, streams=QUICK_STREAMS)
-    size = (run.folder / runs.MODEL).stat().st_size
-    latency = latency_ms(run)
+    size, latency = cost_of(run)
     lines = quick_lines(figures["same rooms"]["windows"], size, latency, limits_of(run.recipe.tier))
-    passed = all(line["status"] == "pass" for line in lines)
     return {
         "version": VERSION,
-        "gate": {"level": "quick", "passed": passed, "lines": lines},
+        "gate": gate_of("quick", lines),
         "figures": {**figures, "model_bytes": size, "latency_p99_ms": round(latency, 3)},
     }
 
 
-def quick_lines(windows: dict, size: int, latency: float, limits: Limits) -> list[dict]:
-    """The gate's five lines of the quick level, window figures with Clopper-Pearson bounds."""
-    n = windows["n"]
-    fires = sum(windows["confusion"][2])
+def cost_of(run: Run) -> tuple[int, float]:
+    """Size of the model's file [B] and the 99th percentile of a window's time [ms]."""
+    return (run.folder / runs.MODEL).stat().st_size, latency_ms(run)
 
-    def share(name: str, value: float, count: int, limit: float, *, at_most: bool) -> dict:
-        bounds = metrics.proportion_bounds(round(value * count), count)
-        return metrics.gate_line(name, bounds, limit, n=count, at_most=at_most)
 
-    def measured(name: str, value: float, limit: float) -> dict:
-        return metrics.gate_line(name, Bounds(value, value, value), limit, n=1, at_most=True)
+def gate_of(level: str, lines: list[dict]) -> dict:
+    """The gate: passed only where every line passes."""
+    passed = all(line["status"] == metrics.PASS for line in lines)
+    return {"level": level, "passed": passed, "lines": lines}
 
-    return [
-        share("accuracy", windows["accuracy"], n, limits.accuracy, at_most=False),
-        share("detection_rate", windows["detection_rate"], fires, limits.detection_rate,
-              at_most=False),
-        share("false_alarm_rate_windows", windows["false_alarm_rate"], n - fires,
-              limits.false_alarm_rate, at_most=True),
-        measured("model_bytes", size, limits.model_bytes),
-        measured("latency_p99_ms", latency, limits.latency_ms),
-    ]  # fmt: skip
+
+def full(run: Run, plan: Plan) -> tuple[dict[str, Any], list[Case]]:
+    """Examine a run in full.
+
+    Args:
+        run: a loaded run folder.
+        plan: the seed, and what is done beside the simulated streams.
+
+    Returns:
+        What exam.json holds, the gate first; and the worst cases with their readings.
+
+    Raises:
+        InputError: the folder of recordings holds none, or a rival's package is missing.
+    """
+    if plan.rivals:
+        require("comparison")
+    sitting = Sitting(judged_run(run), plan.seed, tell=plan.tell)
+    share = 0.85 if plan.real else 1.0
+    real = real_part(sitting, plan)  # what a user's folder can break comes first
+    parts = simulated_parts(sitting, run, share)
+    size, latency = cost_of(run)
+    limits = limits_of(run.recipe.tier)
+    lines = quick_lines(parts["windows"], size, latency, limits) + full_lines(parts)
+    if real:
+        lines += real_lines(real)
+    result = {
+        "version": FULL_VERSION,
+        "level": "full",
+        "seed": plan.seed,
+        "gate": gate_of("full", lines),
+        "windows_scored": sitting.windows,
+        "windows_limit": MOST_WINDOWS,
+        "seconds": round(sitting.seconds, 1),
+        "provenance": provenance(run),
+        **parts,
+        "model_bytes": size,
+        "latency_p99_ms": round(latency, 3),
+        "recordings": {key: part for key, part in real.items() if key != "composites"},
+        "composites": real.get("composites", {}),
+        "rivals": rival_rows(sitting, run, plan) if plan.rivals else [],
+    }
+    cases = sitting.cases()
+    return scoring.plain(result | {"cases": [case.named() for case in cases]}), cases
+
+
+def simulated_parts(sitting: Sitting, run: Run, share: float) -> dict[str, Any]:
+    """Every part on simulated streams; `share` of the whole exam's time is theirs."""
+    sitting.begin(0.22 * share)
+    fires, results = examine_fires(sitting)
+    sitting.begin(0.26 * share)
+    nuisances = examine_nuisances(sitting)
+    sitting.begin(0.06 * share)
+    quiet = examine_quiet(sitting)
+    sitting.begin(0.18 * share)
+    points = examine_points(sitting, results)
+    sitting.begin(0.14 * share)
+    watch = fault_watch.examine_watch(sitting)
+    sitting.begin(0.1 * share)
+    shift = examine_shifts(sitting)
+    sitting.begin(0.04 * share)
+    one, seed = sitting.judged(), run.recipe.seed
+    windows = judge_windows(one, TRAINING_ROOMS, seed, JUDGE)
+    calibration = found("calibration", one, seed) or calibration_of(one, windows, seed)
+    ramps = found("ramps", one, seed) or {}
+    sitting.tell("windows, calibration, ramps")
+    return {
+        "fires": fires,
+        "nuisances": nuisances,
+        "life": year(quiet, nuisances),
+        "faults": points,
+        "fault_watch": watch,
+        "shift": shift,
+        "windows": windows,
+        "calibration": calibration,
+        "ramps": ramps,
+    }
+
+
+def calibration_of(one: Judged, windows: dict, seed: int) -> dict[str, dict]:
+    """Calibration errors of single windows, in training's rooms and in others."""
+    shifted = judge_windows(one, SHIFTED_ROOMS, seed, SHIFTED)
+    return {
+        name: {"ece": part["calibration_error"], "windows": part["n"]}
+        for name, part in (("in_distribution", windows), ("out_of_distribution", shifted))
+    }
+
+
+def found(module: str, one: Judged, seed: int) -> dict | None:
+    """What a module's `examine` finds; None where this version has no such module."""
+    name = f"saafe.{module}"
+    if importlib.util.find_spec(name) is None:
+        return None
+    return importlib.import_module(name).examine(one, seed)
+
+
+def require(module: str) -> None:
+    """Refuse what this version cannot do.
+
+    Raises:
+        InputError: it has no such module.
+    """
+    if importlib.util.find_spec(f"saafe.{module}") is None:
+        raise InputError(f"--rivals: this version has no saafe.{module}; leave --rivals out")
+
+
+def rival_rows(sitting: Sitting, run: Run, plan: Plan) -> list[dict]:
+    """Rivals beside the run; extra, so that their windows do not count as the exam's."""
+    comparison = importlib.import_module("saafe.comparison")
+    return comparison.examine(sitting.one, run.recipe, tell=plan.tell)
+
+
+def real_part(sitting: Sitting, plan: Plan) -> dict[str, Any]:
+    """Recorded fires, homes and composites, and the false faults said of the homes."""
+    if plan.real is None:
+        return {}
+    sitting.begin(0.15)
+    out = judge_real(sitting.judged(), plan.real, dense_days=DENSE_DAYS, tell=plan.tell)
+    homes = plan.real / scoring.HOMES
+    if homes.is_dir():
+        lived_in = [item.recording for item in readers.read_published(scoring.HOMES, homes)]
+        out["false_faults_in_homes"] = fault_watch.sum_false_faults(lived_in)
+    sitting.tell("recordings")
+    return out
+
+
+def provenance(run: Run) -> dict[str, Any]:
+    """What was examined, and with what."""
+    names = ("commit", "saafe", "python", "torch", "numpy", "system", "device", "cores", "threads")
+    now = runs.environment()
+    return {
+        "examined": now["started"],
+        "recipe": recipes.to_dict(run.recipe),
+        "model_sha256": runs.sha256(run.folder / runs.MODEL),
+        "alarms": run.settings.to_dict(),
+        **{name: now[name] for name in names},
+    }
+
+
+def write(run: Run, result: dict[str, Any], cases: Sequence[Case]) -> list[Path]:
+    """Write exam.json and, where this version has one, the report; each whole or not at all.
+
+    A quick result never replaces a full one of the same model.
+
+    Returns:
+        What was written.
+    """
+    path = run.folder / FILE
+    if result["gate"]["level"] == "quick" and is_full(path, run):
+        return []
+    runs.write_json(path, result)
+    written = [path]
+    if cases and importlib.util.find_spec("saafe.report"):
+        report = importlib.import_module("saafe.report")
+        written.append(report.write(run.folder, result, [case.drawn() for case in cases]))
+    return written
+
+
+def is_full(path: Path, run: Run) -> bool:
+    """Whether a file is the full exam of this very model."""
+    if not path.is_file():
+        return False
+    try:
+        old = json.loads(path.read_text())
+        level, sha = old["gate"]["level"], old["provenance"]["model_sha256"]
+    except (ValueError, KeyError, TypeError):  # a quick exam, or no exam at all
+        return False
+    return level == "full" and sha == runs.sha256(run.folder / runs.MODEL)

@@ -105,7 +105,7 @@ def score_real(detect: Detect, real_dir: Path | str, plan: Plan | None = None) -
         result["composites"] = _score_composites(detect, fires, homes, scores, plan)
         result["margin"] = _margins(result["composites"]["rows"], scores)
     result["homes_at_10_s"] = _score_dense(detect, homes, plan) if homes else ABSENT
-    return _plain(result)
+    return plain(result)
 
 
 def score_fire(detect: Detect, fire: Published) -> Row:
@@ -361,14 +361,14 @@ def _minus(time: float | None, other: float | None) -> float | None:
     return None if time is None or other is None else time - other
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Leave only what JSON can hold: no numpy, None for NaN and infinities."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, Bounds):
-        return _plain(value._asdict())
+        return plain(value._asdict())
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -169,7 +169,14 @@ def simulate_chunk(n: int, plan: Plan, generator: torch.Generator) -> Streams:
         fault=broken.kind,
         fault_channel=broken.channel,
         fault_s=torch.where(broken.kind == faults.NONE, torch.inf, STEP_S * broken.onset),
+        beside_fire=beside_fire(world),
     )
+
+
+def beside_fire(world: World) -> Tensor:
+    """Whether each sensor stands in the room of its scenario's fire. bool (n, sensor)"""
+    here = world.building.sensor_zone == world.events.zone[:, :1]
+    return here & (world.events.fire >= 0).unsqueeze(1)
 
 
 def draw_world(n: int, plan: Plan, generator: torch.Generator) -> World:

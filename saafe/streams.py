@@ -35,6 +35,7 @@ class Streams:
         fault: what is broken, index into `faults.FAULTS`. int64 (n, sensor)
         fault_channel: where. int64 (n, sensor)
         fault_s: from when, inf for no fault. (n, sensor)
+        beside_fire: whether the sensor stands in the fire's room. bool (n, sensor)
     """
 
     readings: Tensor
@@ -48,6 +49,7 @@ class Streams:
     fault: Tensor
     fault_channel: Tensor
     fault_s: Tensor
+    beside_fire: Tensor
 
 
 def gather(readings: Tensor, stream: Tensor, end: Tensor, sensor: Tensor, start: Tensor) -> Tensor:

@@ -67,8 +67,32 @@ def cut(grid: np.ndarray, ends: np.ndarray) -> np.ndarray:
         float32 (window, 60, 1, channel); NaN where nothing was known, also before the start.
     """
     padded = np.concatenate([np.full((SPAN, grid.shape[1]), np.nan, np.float32), grid])
-    index = np.asarray(ends)[:, None] + 1 + np.arange(SPAN)
-    return means(padded[index])[:, :, None, :]
+    newest = np.asarray(ends)[:, None] + SPAN
+    parts, left = [], SPAN
+    for count, width in SEGMENTS:
+        # neighbouring windows share their bins: each mean is taken once, then looked up
+        last = newest - left + width * np.arange(1, count + 1)
+        parts.append(rolling_means(padded, width)[last])
+        left -= count * width
+    return np.concatenate(parts, axis=1)[:, :, None, :]
+
+
+def rolling_means(grid: np.ndarray, width: int) -> np.ndarray:
+    """Mean of the `width` bins that end with each, of its known values. (bin, channel)
+
+    Adds the bins in the order of `means`, so that both agree to the last bit; rows before the
+    first whole one are NaN.
+    """
+    valid = ~np.isnan(grid)
+    known = np.where(valid, grid, np.float32(0.0))
+    rows = len(grid) - width + 1
+    total, number = known[:rows].copy(), valid[:rows].astype(np.float32)
+    for k in range(1, width):
+        total += known[k : k + rows]
+        number += valid[k : k + rows]
+    out = np.full(grid.shape, np.nan, np.float32)
+    np.divide(total, number, out=out[width - 1 :], where=number > 0)
+    return out
 
 
 def means(history: np.ndarray) -> np.ndarray:

@@ -121,6 +121,29 @@ def test_a_missing_channel_is_a_fault() -> None:
     ]
 
 
+def test_a_stuck_channel_is_a_fault() -> None:
+    read = recording(60.0, A=[LOW] * 240)
+    usual = np.arange(240) % 4
+    read.readings[:, 0, TEMPERATURE] = np.where(np.arange(240) < 100, 20.0 + 0.5 * usual, 20.5)
+    read.readings[200:, 0, TEMPERATURE] = 21.0
+    # it stands from row 100 on: an hour later it is known
+    assert events_of(read) == [
+        {"event": "fault", "time_s": 9600.0, "sensor": "A", "channel": "temperature",
+         "reason": "stuck"},
+        {"event": "restored", "time_s": 12000.0, "sensor": "A", "channel": "temperature",
+         "reason": "stuck"},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("since_s", [0.0, 150.0, 1e9])
+def test_no_decision_before_a_time(since_s: float) -> None:
+    read = recording(A=[HIGH] * 60)
+    found = detect(read, score, SETTINGS, since_s=since_s)
+    assert found.times_s.tolist() == [t for t in read.times_s.tolist() if t >= since_s]
+    alarms = [event["time_s"] for event in found.events if event["event"] == "alarm"]
+    assert alarms == ([since_s + 20.0] if since_s < 1e9 else [])
+
+
 @pytest.mark.parametrize(
     ("channel", "values", "cause", "time_s"),
     [

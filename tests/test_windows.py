@@ -122,3 +122,15 @@ def test_windows_of_several_ends() -> None:
     together = windows.cut(grid, ends)
     for k, end in enumerate(ends):
         assert_array_equal(together[k], windows.cut(grid[: end + 1], ends[k : k + 1])[0])
+
+
+def test_cut_equals_means_of_each_history_to_the_last_bit() -> None:
+    random = np.random.default_rng(0)
+    grid = random.normal(50.0, 20.0, (1500, 6)).astype(np.float32)
+    grid[random.random(grid.shape) < 0.3] = NAN
+    grid[200:900] = NAN
+    grid[:, 3] = NAN
+    ends = np.sort(random.choice(1500, 300, replace=False))
+    padded = np.concatenate([np.full((windows.SPAN, 6), NAN, np.float32), grid])
+    histories = padded[ends[:, None] + 1 + np.arange(windows.SPAN)]
+    assert_array_equal(windows.cut(grid, ends)[:, :, 0], windows.means(histories))

@@ -17,6 +17,7 @@ COMMANDS = {
     "train": ("saafe.cli.train", "train", "Train a detector and judge it."),
     "compare": ("saafe.cli.compare", "compare", "Compare tiers: time, cost, size, figures."),
     "evaluate": ("saafe.cli.judge", "evaluate", "Score a run on simulated and recorded streams."),
+    "exam": ("saafe.cli.exam", "exam", "Examine a run in full; write its gate and report."),
     "simulate": ("saafe.cli.simulate", "simulate", "Write labelled, simulated recordings."),
     "data": ("saafe.cli.data", "data", "Check recordings; convert published ones."),
     "detect": ("saafe.cli.detect", "detect", "Print alarms found in a recording or a stream."),

@@ -10,14 +10,20 @@ def print_gate(gate: dict) -> None:
     for column in ("figure", "value", "95 % bounds", "limit", "n", ""):
         table.add_column(column, justify="left" if column in ("figure", "") else "right")
     for line in gate["lines"]:
-        bounds = (
-            "" if line["lower"] == line["upper"] else f"{line['lower']:.4g}-{line['upper']:.4g}"
-        )
-        value = "-" if line["value"] is None else f"{line['value']:.4g}"
+        low, high = (figure(line[key]) for key in ("lower", "upper"))
+        bounds = "" if line["lower"] == line["upper"] else f"{low} to {high}"
+        value = figure(line["value"])
         table.add_row(
             line["name"], value, bounds, f"{line['limit']:g}", str(line["n"]), line["status"]
         )
     Console().print(table)
+
+
+def figure(value: object) -> str:
+    """A cell: four digits of a number, a dash for nothing."""
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def print_rows(title: str, columns: list[str], rows: list[tuple]) -> None:

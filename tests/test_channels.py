@@ -1,0 +1,141 @@
+"""Faults that a channel shows by itself: said when they can be known, and not of sound ones."""
+
+import numpy as np
+import pytest
+
+from saafe import channels, fault_watch
+from saafe.channels import ChannelWatch
+from saafe.recordings import Recording
+from saafe.sensors import CHANNEL_NAMES, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
+
+HOUR, DAY = 3600.0, 86_400.0
+SOUND_VALUES = {TEMPERATURE: 21.0, PM25: 8.0, CO2: 600.0, SOUND: 40.0, CO: 1.0, HUMIDITY: 45.0}
+STEP = {TEMPERATURE: 0.1, PM25: 1.0, CO2: 5.0, SOUND: 1.0, CO: 0.5, HUMIDITY: 0.5}
+
+
+def ordinary(hours: float, *, period_s: float = 60.0, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """Times and readings of a sound sensor: every channel moves a few steps about its middle."""
+    random = np.random.default_rng(seed)
+    times = np.arange(0.0, hours * HOUR, period_s)
+    middle, step = (channels.by_channel(values, 0.0) for values in (SOUND_VALUES, STEP))
+    return times, middle + step * random.integers(0, 5, (len(times), 6))
+
+
+def said(times: np.ndarray, readings: np.ndarray) -> list[tuple]:
+    watch = ChannelWatch()
+    out = []
+    for time_s, row in zip(times, readings, strict=True):
+        out += [(since, "fault", *rest) for since, *rest in watch.lapse(float(time_s))]
+        out += [(float(time_s), *event) for event in watch.read(float(time_s), row)]
+    return out
+
+
+def test_a_sound_sensor_has_no_fault() -> None:
+    assert said(*ordinary(5 * 24.0)) == []
+
+
+def test_stuck_is_said_after_an_hour_and_ends_with_the_first_other_reading() -> None:
+    times, readings = ordinary(6.0)
+    stuck = (times > 2 * HOUR) & (times <= 4 * HOUR)
+    readings[times == 2 * HOUR, TEMPERATURE] = 21.2
+    readings[stuck, TEMPERATURE] = 21.2
+    readings[np.argmax(times > 4 * HOUR), TEMPERATURE] = 21.3
+    held_since = float(times[max(np.flatnonzero(readings[:121, TEMPERATURE] != 21.2)) + 1])
+    assert said(times, readings) == [
+        (held_since + HOUR, "fault", "temperature", "stuck"),
+        (4 * HOUR + 60.0, "restored", "temperature", "stuck"),
+    ]
+
+
+def test_stuck_waits_for_ten_times_the_usual_hold() -> None:
+    times, readings = ordinary(24.0)
+    readings[:, CO2] = 600.0 + 10.0 * (np.arange(len(times)) // 20 % 3)  # holds for 20 min
+    hold = times > 20 * HOUR
+    readings[hold, CO2] = 610.0
+    start = float(times[max(np.flatnonzero(readings[:, CO2] != 610.0)) + 1])
+    assert said(times, readings) == [(start + 200 * 60.0, "fault", "co2", "stuck")]
+
+
+@pytest.mark.parametrize("channel", [PM25, CO2, CO])
+def test_clean_air_is_not_stuck(channel: int) -> None:
+    times, readings = ordinary(24.0)
+    readings[times > 6 * HOUR, channel] = readings[:, channel].min()
+    assert said(times, readings) == []
+
+
+def test_a_dead_thermometer_is_stuck() -> None:
+    times, readings = ordinary(6.0)
+    readings[times >= 2 * HOUR, TEMPERATURE] = -40.0
+    assert said(times, readings) == [(3 * HOUR, "fault", "temperature", "stuck")]
+
+
+def test_saturated_is_said_after_half_a_day() -> None:
+    times, readings = ordinary(20.0)
+    readings[times >= 2 * HOUR, PM25] = 1000.0
+    assert said(times, readings) == [(14 * HOUR, "fault", "pm25", "saturated")]
+
+
+def test_spiking_is_said_at_the_tenth_spike_and_ends_after_a_day_without() -> None:
+    times, readings = ordinary(48.0)
+    at = np.arange(100, 100 + 10 * 3, 3)
+    readings[at, CO2] += 2000.0
+    assert said(times, readings) == [
+        (float(times[at[9] + 1]), "fault", "co2", "spiking"),
+        (float(times[at[9] + 1]) + DAY + 60.0, "restored", "co2", "spiking"),
+    ]
+    assert said(times[: at[9] + 1], readings[: at[9] + 1]) == []
+
+
+def test_smoke_is_no_spike() -> None:
+    times, readings = ordinary(2.0)
+    readings[60:, PM25] += 900.0
+    readings[60:, CO] += 300.0
+    assert said(times, readings) == []
+
+
+def test_drift_is_said_after_three_high_days() -> None:
+    times, readings = ordinary(6 * 24.0)
+    readings[times >= DAY, CO] += 12.0
+    assert said(times, readings) == [(4 * DAY, "fault", "co", "drift")]
+    readings[:, CO] -= 3.0 * (times >= DAY)  # 9 ppm more is weather
+    assert said(times, readings) == []
+
+
+def test_one_fault_at_a_time() -> None:
+    times, readings = ordinary(8.0)
+    readings[times >= 2 * HOUR, HUMIDITY] = 46.0
+    readings[times >= 5 * HOUR, HUMIDITY] = np.nan
+    assert [event[1:] for event in said(times, readings)] == [("fault", "humidity", "stuck")]
+
+
+def test_knowable_reasons_are_the_ones_said() -> None:
+    assert set(channels.KNOWABLE) == {"silent", "missing", "stuck", "saturated", "spiking", "drift"}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_row_by_row_agrees_with_the_whole_series(seed: int) -> None:
+    """`channels` and `fault_watch.knowable_time` are written apart; neither sees the other."""
+    random = np.random.default_rng(seed)
+    times, readings = ordinary(30.0, seed=seed)
+    for channel in range(6):
+        start = random.uniform(3.0, 12.0) * HOUR
+        on = times >= start
+        how = random.integers(4)
+        if how == 0:
+            readings[on, channel] = readings[np.argmax(on), channel]
+        elif how == 1:
+            readings[on, channel] = np.nan
+        elif how == 2:
+            readings[on & (random.random(len(times)) < 0.3), channel] += 4000.0
+        else:
+            readings[on, channel] = 5000.0
+    recording = Recording("r", times, ("A",), readings[:, None])
+    told: dict[str, float] = {}
+    for time_s, event in fault_watch.watched(recording):
+        if event["event"] == "fault":
+            told.setdefault(event["channel"], time_s)
+    for channel, name in enumerate(CHANNEL_NAMES):
+        known = fault_watch.knowable_time(recording, channel, 0.0)
+        assert (known is None) == (name not in told), name
+        if known is not None:
+            assert 0.0 <= told[name] - known <= 60.0, name

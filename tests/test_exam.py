@@ -1,0 +1,200 @@
+"""The examination as a whole, on a model that nobody trained, with a handful of streams."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from saafe import exam, fault_watch, readers, runs, sitting
+from saafe.alarms import AlarmSettings
+from saafe.cli import saafe
+from saafe.detector import Detection
+from saafe.errors import InputError
+from saafe.evaluation import Judged
+from saafe.gate import real_lines
+from saafe.model import FireTransformer
+from saafe.recipes import changed, find_tier
+from saafe.recordings import Recording
+from saafe.runs import Run, load_run
+from saafe.sitting import Case, Sitting
+from saafe.training import seeded
+
+REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
+FEW = {
+    "saafe.sitting.BATCH": 8, "saafe.fire_matrix.EACH": 1, "saafe.fire_matrix.BATCHES": 2,
+    "saafe.nuisance_matrix.EACH": 1, "saafe.nuisance_matrix.EACH_COOKING": 1,
+    "saafe.nuisance_matrix.BATCHES": 1, "saafe.nuisance_matrix.QUIET_STREAMS": 2,
+    "saafe.fault_matrix.LOST": 1, "saafe.fault_matrix.OTHER": 1, "saafe.fault_matrix.ROW_FIRES": 1,
+    "saafe.fault_watch.DAYS": 1, "saafe.fault_watch.DETECTORS": 1,
+    "saafe.fault_watch.FAULTY": 1, "saafe.shifts.FIRE_TRIALS": 1,
+    "saafe.shifts.NUISANCE_TRIALS": 1,
+}  # fmt: skip
+TOP = ["version", "level", "seed", "gate", "windows_scored", "seconds", "provenance", "fires",
+       "nuisances", "life", "faults", "shift", "calibration", "ramps", "recordings", "composites",
+       "rivals", "cases"]  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    recipe = changed(
+        find_tier("ultra-fast"), ("width=16", "layers=1", "heads=2", "device=cpu", "seed=3")
+    )
+    torch.manual_seed(0)
+    runs.save_model(tmp_path, recipe, FireTransformer(recipe), AlarmSettings(fast=9.0, slow=8.0))
+    return load_run(tmp_path)
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in FEW.items():
+        monkeypatch.setattr(name, value)
+
+
+@pytest.mark.slow
+def test_full_exam_by_the_command_line(few: None, run: Run) -> None:
+    done = CliRunner().invoke(saafe, ["exam", str(run.folder), "--json", "--seed", "5"])
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result == json.loads((run.folder / exam.FILE).read_text())
+    assert set(TOP) <= set(result)
+    assert result["gate"]["level"] == "full"
+    assert result["gate"]["passed"] is False
+    assert len(result["gate"]["lines"]) == 13
+    assert 0 < result["windows_scored"] <= exam.MOST_WINDOWS
+    assert result["seed"] == 5
+    assert result["provenance"]["model_sha256"] == runs.sha256(run.folder / runs.MODEL)
+    assert len(result["fires"]) == 18  # 16 kinds, oil while frying, all
+    assert sum(row["n"] for row in result["fires"][:16]) == result["fires"][-1]["n"]
+    assert all(row["floor_suppressed"] == 0 for row in result["fires"])
+    assert len(result["faults"]) == 7 * 6 + 3
+    assert {row["fault"] for row in result["fault_watch"]["silence"]} >= {"stuck", "missing"}
+    assert " left" in done.stderr
+    again, _ = exam.full(run, exam.Plan(seed=5))
+    for name in ("fires", "nuisances", "life", "faults", "shift", "windows"):
+        assert json.loads(json.dumps(again[name])) == result[name], name
+
+
+def test_rivals_that_this_version_lacks(run: Run) -> None:
+    if exam.importlib.util.find_spec("saafe.comparison"):
+        pytest.skip("this version compares rivals")
+    with pytest.raises(InputError, match="--rivals"):
+        exam.full(run, exam.Plan(rivals=True))
+
+
+def test_a_folder_without_recordings_is_refused_first(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="none of the folders"):
+        exam.full(run, exam.Plan(real=tmp_path / "nowhere"))
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason="the recordings are not here")
+def test_recorded_homes_have_no_false_fault_but_silences() -> None:
+    (home,) = [item.recording for item in readers.read_published("uhoo_homes", REAL / "uhoo_homes")
+               if item.recording.name == "1"]  # fmt: skip
+    found = fault_watch.sum_false_faults([home])
+    assert found["by_reason"] == {}
+    assert found["detector_months"] > 0.5
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason="the recordings are not here")
+def test_lines_of_recordings_that_are_only_partly_there(tmp_path: Path) -> None:
+    (tmp_path / "nazir_lab_fire").symlink_to(REAL / "nazir_lab_fire")
+    here = begun()
+    part = exam.real_part(here, exam.Plan(real=tmp_path))
+    assert part["lab_fires"]["n"] == 8
+    assert here.windows > 0
+    lines = real_lines(part)
+    assert {line["status"] for line in lines} == {"not_shown"}
+
+
+def test_quick_never_replaces_a_full_exam(run: Run) -> None:
+    path = run.folder / exam.FILE
+    quick = {"gate": {"level": "quick", "passed": True, "lines": []}}
+    assert exam.write(run, quick, []) == [path]
+    sha = runs.sha256(run.folder / runs.MODEL)
+    full = {"gate": {"level": "full"}, "provenance": {"model_sha256": sha}}
+    assert exam.write(run, full, [])[0] == path
+    assert exam.write(run, quick, []) == []
+    assert json.loads(path.read_text()) == full
+    other = {"gate": {"level": "full"}, "provenance": {"model_sha256": "of another model"}}
+    runs.write_json(path, other)
+    assert exam.write(run, quick, []) == [path]
+    path.write_text("{")
+    assert exam.write(run, quick, []) == [path]
+
+
+# --- the sitting ------------------------------------------------------------------------------
+
+
+def silent(windows: np.ndarray) -> np.ndarray:
+    return np.zeros(len(windows))
+
+
+def begun(tell=lambda _: None) -> Sitting:
+    return Sitting(Judged("nobody", silent, AlarmSettings()), 0, tell=tell)
+
+
+def case(kind: str, name: str) -> Case:
+    times = np.array([0.0, 10.0, 20.0])
+    readings = np.arange(18, dtype=np.float32).reshape(3, 1, 6)
+    decided = Detection([], times[1:], np.zeros(2, np.int64), np.array([1.0, 2.0]))
+    return Case(kind, name, Recording("r", times, ("A",), readings), decided, 10.0)
+
+
+def test_the_ten_worst_of_each_sort_are_kept() -> None:
+    here = begun()
+    for k in range(30):
+        here.keep(case("miss" if k % 2 else "late", f"fire {k}"), float(k))
+        here.keep(case("false alarm", f"alarm {k}"), float(-k))
+    kept = [c.title for c in here.cases()]
+    assert kept == [f"fire {k}" for k in range(29, 19, -1)] + [f"alarm {k}" for k in range(10)]
+
+
+def test_a_case_is_drawn_at_its_decisions() -> None:
+    drawn = case("miss", "x").drawn()
+    np.testing.assert_array_equal(drawn["times_s"], [10.0, 20.0])
+    assert drawn["readings"].shape == (2, 6)
+    assert drawn["readings"][0, 0] == 6.0
+    assert set(case("miss", "x").named()) < set(drawn)
+
+
+def test_every_window_is_counted() -> None:
+    here = begun()
+    here.score(np.zeros((7, 60, 1, 6), np.float32))
+    here.judged().score(np.zeros((5, 60, 1, 6), np.float32))
+    assert here.windows == 12
+    assert here.judged().classify is None
+
+
+def test_seeds_of_the_exam_are_nobody_elses() -> None:
+    cpu = torch.device("cpu")
+    mine = {
+        seeded(seed, sitting.EXAM, stage * 10_000 + part, cpu).initial_seed()
+        for seed in range(4)
+        for stage in range(6)
+        for part in (0, 1, 9_999)
+    }
+    others = {
+        seeded(seed, purpose, part, cpu).initial_seed()
+        for seed in range(5)
+        for purpose in range(sitting.EXAM)
+        for part in (0, 1, 9_999, 19_999)
+    }
+    assert len(mine) == 4 * 6 * 3
+    assert not mine & others
+
+
+def test_time_left_falls_to_nothing() -> None:
+    told: list[str] = []
+    here = begun(told.append)
+    for share in (0.5, 0.3, 0.2):
+        here.begin(share)
+        here.tell("half", 0.5)
+        here.tell("whole")
+    assert told[-1].endswith("about 00:00 left")
+    assert all(" windows in " in line for line in told)

@@ -1,0 +1,192 @@
+"""The fire matrix: limits, outcomes and references on streams whose answers are known."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from saafe import fire_matrix, metrics, outcomes, simulation, sources
+from saafe.alarms import AlarmSettings
+from saafe.evaluation import Judged
+from saafe.fire_matrix import (
+    EACH,
+    FireResult,
+    FireTrial,
+    air_limit,
+    delays,
+    draw_fires,
+    margins,
+    results_row,
+    try_fire,
+)
+from saafe.recordings import Recording
+from saafe.sensors import CO, FIRE, PM25, TEMPERATURE
+from saafe.simulation import Mix
+from saafe.sitting import FIRES, Sitting
+
+TIMES = np.arange(0.0, 7200.0, 10.0)
+SETTINGS = AlarmSettings(fast=3.0, slow=2.0, warn=1.0, leave=0.0)
+
+
+def hot(windows: np.ndarray) -> np.ndarray:
+    """Risk from the newest temperature alone: nearly 100 % from 26 degC on."""
+    return np.where(windows[:, -1, 0, TEMPERATURE] >= 26.0, 99.9, 0.1).astype(np.float64)
+
+
+def blind(windows: np.ndarray) -> np.ndarray:
+    return np.full(len(windows), 0.1)
+
+
+def sitting(score=hot) -> Sitting:
+    return Sitting(Judged("a thermometer", score, SETTINGS), 0)
+
+
+def air(**rises: float) -> np.ndarray:
+    """True air that rises in a line from 3,600 s on, by so much an hour. (time, channel)"""
+    out = np.zeros((len(TIMES), 6))
+    out[:, TEMPERATURE], out[:, PM25] = 20.0, 10.0
+    names = {"temperature": TEMPERATURE, "pm25": PM25, "co": CO}
+    for name, rise in rises.items():
+        out[:, names[name]] += rise * np.maximum(TIMES - 3600.0, 0.0) / 3600.0
+    return out
+
+
+OD05 = 1e6 * 0.05 * math.log(10.0) / 8.7  # ug/m3
+
+
+@pytest.mark.parametrize(
+    ("fire", "rises", "limit"),
+    [
+        ("flaming_wood", {"temperature": 40.0}, 3600.0 + 1800.0 + 30.0),
+        ("flaming_wood", {"temperature": 10.0}, None),
+        ("flaming_wood", {"pm25": 1e6}, None),
+        ("smouldering_wood", {"temperature": 10.0}, 3600.0 + 1800.0),
+        ("smouldering_wood", {"pm25": 10 * OD05}, 3600.0 + 1010.0),  # OD 0.14
+        ("smouldering_wood", {"pm25": 2 * OD05}, 3600.0 + 1800.0 + 1800.0),
+        ("smouldering_wood", {"pm25": 0.5 * OD05}, None),
+    ],
+)
+def test_limits_of_the_scoring_rules(fire: str, rises: dict, limit: float | None) -> None:
+    at = air_limit(fire, TIMES, air(**rises), 361)
+    assert (at is None) == (limit is None)
+    assert limit is None or at == pytest.approx(limit, abs=10.0)
+
+
+def test_every_smoulder_is_a_fire() -> None:
+    names = {source.name for source in sources.FIRES}
+    assert set(fire_matrix.SMOULDERING) | {fire_matrix.OIL} <= names
+    assert EACH * len(names) >= 1000
+    assert EACH >= 30
+
+
+def trial(temperature: np.ndarray, **changed: Any) -> FireTrial:
+    readings = np.full((len(TIMES), 1, 6), np.nan, np.float32)
+    readings[:, 0, TEMPERATURE] = temperature
+    values: dict[str, Any] = {
+        "name": "made up", "recording": Recording("r", TIMES, ("A",), readings),
+        "burning_s": 3600.0, "visible_s": 3700.0, "signal_s": 3650.0, "limit_s": 4200.0,
+        "references_s": dict.fromkeys(fire_matrix.REFERENCES), "beside_fire": True,
+        "untenable_s": dict.fromkeys(fire_matrix.CONDITIONS),
+    }  # fmt: skip
+    return FireTrial(**(values | changed))
+
+
+@pytest.mark.parametrize(
+    ("warm_from_s", "outcome"),
+    [
+        (2000.0, outcomes.EARLY),
+        (3700.0, outcomes.IN_TIME),
+        (4300.0, outcomes.LATE),
+        (1e9, outcomes.MISSED),
+    ],
+)
+def test_outcomes(warm_from_s: float, outcome: str) -> None:
+    made = trial(np.where(warm_from_s <= TIMES, 27.0, 20.0))
+    result, detection = try_fire(sitting(), made)
+    assert result.outcome == outcome
+    assert (detection.times_s >= made.burning_s - fire_matrix.LEAD_S).all()
+    assert result.floor_s is None
+
+
+def test_the_floor_alarms_where_the_model_does_not() -> None:
+    made = trial(np.where(TIMES >= 3700.0, 70.0, 20.0))
+    for score in (hot, blind):
+        result, _ = try_fire(sitting(score), made)
+        assert result.floor_s == 3710.0
+        assert result.alarm_s is not None
+        assert result.alarm_s <= 3710.0
+        assert results_row([result])["floor_suppressed"] == 0
+
+
+def test_a_suppressed_floor_is_counted() -> None:
+    made = trial(np.full(len(TIMES), 20.0))
+    row = results_row([FireResult(made, outcomes.MISSED, None, 4000.0),
+                       FireResult(made, outcomes.LATE, 4100.0, 4000.0),
+                       FireResult(made, outcomes.IN_TIME, 4000.0, 4000.0)])  # fmt: skip
+    assert row["floor_suppressed"] == 2
+
+
+def test_row_of_results() -> None:
+    reached = dict.fromkeys(fire_matrix.REFERENCES) | {"photo": 4000.0}
+    untenable = {"gas": None, "heat": 4500.0, "visibility": 4400.0}
+    made = trial(np.full(len(TIMES), 20.0), references_s=reached, untenable_s=untenable)
+    results = [FireResult(made, outcomes.IN_TIME, 3900.0 + 100.0 * k, None) for k in range(3)]
+    results.append(FireResult(made, outcomes.MISSED, None, None))
+    row = results_row(results)
+    bounds = metrics.proportion_bounds(3, 4)
+    assert (row["n"], row["in_time"], row["missed"], row["early"], row["late"]) == (4, 3, 1, 0, 0)
+    assert (row["in_time_lower"], row["in_time_upper"]) == (bounds.lower, bounds.upper)
+    assert (row["photo_n"], row["heat_n"]) == (4, 0)
+    assert row["after_photo_median_s"] == 100.0  # the higher of the middle two, a miss is infinite
+    assert row["after_photo_p90_s"] is None
+    assert row["with_pm25_after_photo_median_s"] is None  # it has no particle sensor
+    assert (row["fire_room_untenable_n"], row["other_rooms_untenable_n"]) == (4, 0)
+    assert row["fire_room_margin_median_s"] == 300.0
+    assert row["fire_room_margin_p10_s"] is None
+
+
+def test_margin_counts_alarms_that_came_too_late() -> None:
+    made = trial(np.full(len(TIMES), 20.0), untenable_s={"gas": 4000.0}, beside_fire=False)
+    row = margins([FireResult(made, outcomes.LATE, 4100.0, None),
+                   FireResult(made, outcomes.IN_TIME, 3900.0, None)])  # fmt: skip
+    assert row["other_rooms_alarm_too_late"] == 1
+    assert row["fire_room_untenable_n"] == 0
+
+
+def test_delays_of_misses_are_infinite() -> None:
+    assert delays("x", [1.0, math.inf, math.inf]) == {"x_median_s": None, "x_p90_s": None}
+    assert delays("x", []) == {"x_median_s": None, "x_p90_s": None}
+    assert delays("x", [1.0, 2.0, 9.0])["x_median_s"] == 2.0
+
+
+@pytest.fixture(scope="module")
+def drawn() -> fire_matrix.Drawn:
+    mix = Mix(1.0, ("flaming_wood", "smouldering_foam"), (), (1.0, 0.0, 0.0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("saafe.sitting.BATCH", 12)
+        return draw_fires(sitting(), "two fires", 6, part=0, mix=mix)
+
+
+def test_drawn_fires_count_only_where_limit_and_sight_do(drawn: fire_matrix.Drawn) -> None:
+    assert len(drawn.trials) == 6
+    assert drawn.simulated == 6 + drawn.unreached + drawn.unseen
+    for one in drawn.trials:
+        assert one.burning_s <= one.visible_s <= one.limit_s <= one.recording.times_s[-1]
+        assert one.burning_s <= one.signal_s <= one.visible_s
+        assert one.recording.times_s[-1] <= one.limit_s + fire_matrix.AFTER_S
+        assert one.present.any()
+        later = [t for t in one.references_s.values() if t is not None]
+        assert all(t >= one.burning_s - 10.0 for t in later)
+
+
+def test_drawing_again_draws_the_same(drawn: fire_matrix.Drawn) -> None:
+    mix = Mix(1.0, ("flaming_wood", "smouldering_foam"), (), (1.0, 0.0, 0.0))
+    again = sitting().simulate((FIRES, 0), mix=mix, count=12)
+    first = drawn.trials[0]
+    k = int(first.recording.name.split("-")[1])
+    whole = simulation.to_recordings(again)[k]
+    rows = len(first.recording.times_s)
+    np.testing.assert_array_equal(first.recording.readings, whole.readings[:rows])
+    assert whole.labels is not None
+    assert (whole.labels == FIRE).any()

@@ -1,0 +1,156 @@
+"""The gate's lines: their names, what they hold to, and when they pass."""
+
+import json
+
+import pytest
+
+from saafe import gate, metrics
+from saafe.gate import Limits, full_lines, quick_lines, real_lines
+
+LIMITS = Limits(0.94, 0.94, 0.002, 15_000_000, 30.0)
+ORIGINAL = ["accuracy", "detection_rate", "false_alarm_rate_windows", "model_bytes",
+            "latency_p99_ms"]  # fmt: skip
+OURS = ["fires_in_time_lower95", "early_alarms", "quiet_false_alarms_per_year",
+        "nuisance_per_100_cookings", "false_faults_per_month", "fault_silence_s",
+        "lost_channel_points", "calibration_error"]  # fmt: skip
+REAL = ["real_fires_in_time", "real_early", "real_false_alarms_per_year", "real_nuisance_per_100",
+        "real_composites_in_time"]  # fmt: skip
+WINDOWS = {"n": 1000, "confusion": [[480, 20, 0], [30, 269, 1], [2, 3, 195]], "accuracy": 0.944,
+           "detection_rate": 0.97, "false_alarm_rate": 0.001}  # fmt: skip
+
+
+def parts(**changed: object) -> dict:
+    """What `exam.simulated_parts` gives, of a detector that does everything right."""
+    quiet = {"alarms_per_year": 0.0, "lower": 0.0, "upper": 0.01, "streams": 9}
+    lost = {"fault": "missing", "channel": "pm25", "n": 500, "points_lost": 0.0, "lower": -1.0,
+            "upper": 0.7}  # fmt: skip
+    whole: dict = {
+        "fires": [{"fire": "bin", "n": 3, "in_time": 0, "early": 3},
+                  {"fire": "all", "n": 1056, "in_time": 1055, "early": 0}],
+        "life": {"quiet": quiet},
+        "nuisances": [{"nuisance": "frying", "kitchen": True, "per_year": 300, "events": 1000,
+                       "alarms": 0}],
+        "fault_watch": {
+            "false_faults": {"per_month": 0.0, "lower": 0.0, "upper": 0.7, "detector_months": 5.3},
+            "silence": [{"knowable": 2, "longest_silence_s": 50.0},
+                        {"knowable": 0, "longest_silence_s": None}],
+        },
+        "faults": [lost],
+        "calibration": {"in_distribution": {"ece": 0.008, "ece_upper": 0.009, "windows": 8192},
+                        "out_of_distribution": {"ece": 0.01, "windows": 8192}},
+    }  # fmt: skip
+    return whole | changed
+
+
+def status(lines: list[dict]) -> dict[str, str]:
+    assert json.loads(json.dumps(lines)) == lines
+    for line in lines:
+        assert set(line) == {"name", "value", "lower", "upper", "limit", "n", "status"}
+    return {line["name"]: line["status"] for line in lines}
+
+
+def test_names_are_the_required_ones() -> None:
+    assert list(status(quick_lines(WINDOWS, 3, 2.0, LIMITS))) == ORIGINAL
+    assert list(status(full_lines(parts()))) == OURS
+    real = {"house_fires": "absent", "homes": "absent", "composites": "absent"}
+    assert list(status(real_lines(real))) == REAL
+
+
+def test_a_good_detector_passes() -> None:
+    assert set(status(full_lines(parts())).values()) == {metrics.PASS}
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "expected"),
+    [
+        ("fires_in_time_lower95",
+         {"fires": [{"fire": "all", "n": 1056, "in_time": 1040, "early": 0}]}, "fail"),
+        ("fires_in_time_lower95",
+         {"fires": [{"fire": "all", "n": 1056, "in_time": 1046, "early": 0}]}, "not_shown"),
+        ("fires_in_time_lower95",
+         {"fires": [{"fire": "all", "n": 299, "in_time": 299, "early": 0}]}, "pass"),
+        ("fires_in_time_lower95",
+         {"fires": [{"fire": "all", "n": 298, "in_time": 298, "early": 0}]}, "not_shown"),
+        ("early_alarms", {"fires": [{"fire": "all", "n": 9, "in_time": 8, "early": 1}]}, "fail"),
+        ("quiet_false_alarms_per_year",
+         {"life": {"quiet": {"alarms_per_year": 0.0, "lower": 0.0, "upper": 40.0, "streams": 9}}},
+         "not_shown"),
+        ("fault_silence_s",
+         {"fault_watch": parts()["fault_watch"]
+          | {"silence": [{"knowable": 1, "longest_silence_s": 61.0}]}}, "fail"),
+        ("fault_silence_s", {"fault_watch": parts()["fault_watch"] | {"silence": []}},
+         "not_shown"),
+        ("lost_channel_points", {"faults": []}, "not_shown"),
+        ("lost_channel_points",
+         {"faults": [{"fault": "missing", "channel": "sound", "n": 9, "points_lost": 50.0,
+                      "lower": 0.0, "upper": 90.0}]}, "not_shown"),
+        ("lost_channel_points",
+         {"faults": [*parts()["faults"],
+                     {"fault": "missing", "channel": "co", "n": 500, "points_lost": 1.2,
+                      "lower": 0.0, "upper": 3.0}]}, "fail"),
+        ("calibration_error",
+         {"calibration": {"in_distribution": {"ece": 0.009, "windows": 9},
+                          "out_of_distribution": {"ece": 0.031, "windows": 9}}}, "fail"),
+        ("calibration_error",
+         {"calibration": {"in_distribution": {"ece": 0.009, "ece_upper": 0.012, "windows": 9},
+                          "out_of_distribution": {"ece": 0.02, "windows": 9}}}, "not_shown"),
+    ],
+)  # fmt: skip
+def test_what_breaks_a_line(name: str, changed: dict, expected: str) -> None:
+    found = status(full_lines(parts(**changed)))
+    assert found[name] == expected
+    # nothing else moves, but for the fires, of which two lines speak
+    others = {k: v for k, v in found.items() if k != name and "fires" not in changed}
+    assert set(others.values()) <= {metrics.PASS}
+
+
+def real(**changed: object) -> dict:
+    def home(value: float) -> dict:
+        return {"value": value, "lower": 0.0, "upper": 15.0}
+
+    homes = {"days": 91.4, "sessions": 136, "false_alarms_per_year": home(0.0),
+             "nuisance_per_100_sessions": home(0.7)}  # fmt: skip
+    whole: dict = {
+        "house_fires": {"n": 12, "in_time": 12, "early": 0},
+        "homes": homes,
+        "composites": {"n": 96, "in_time": 92, "early": 0},
+    }
+    return whole | changed
+
+
+def test_recordings_are_held_to_as_counts() -> None:
+    lines = real_lines(real())
+    assert set(status(lines).values()) == {metrics.PASS}
+    assert lines[0]["lower"] < 0.75  # the bound is told all the same
+    assert [line["n"] for line in lines] == [12, 108, 91, 136, 96]
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("real_fires_in_time", {"house_fires": {"n": 12, "in_time": 11, "early": 0}}),
+        ("real_early", {"composites": {"n": 96, "in_time": 95, "early": 1}}),
+        ("real_composites_in_time", {"composites": {"n": 96, "in_time": 91, "early": 0}}),
+    ],
+)
+def test_what_breaks_a_line_of_recordings(name: str, changed: dict) -> None:
+    found = status(real_lines(real(**changed)))
+    assert found.pop(name) == metrics.FAIL
+    assert set(found.values()) == {metrics.PASS}
+
+
+def test_absent_recordings_do_not_pass() -> None:
+    found = status(real_lines(real(homes="not scored", composites="not scored")))
+    assert found == dict.fromkeys(REAL, "not_shown") | {"real_fires_in_time": "pass"}
+
+
+def test_the_limits_are_the_issues() -> None:
+    assert gate.CALIBRATION_LIMITS == {"in_distribution": 0.01, "out_of_distribution": 0.03}
+    limits = {line["name"]: line["limit"] for line in full_lines(parts()) + real_lines(real())}
+    assert limits == {
+        "fires_in_time_lower95": 0.99, "early_alarms": 0, "quiet_false_alarms_per_year": 0.02,
+        "nuisance_per_100_cookings": 1.0, "false_faults_per_month": 1.0, "fault_silence_s": 60.0,
+        "lost_channel_points": 1.0, "calibration_error": 0.01, "real_fires_in_time": 1.0,
+        "real_early": 0.0, "real_false_alarms_per_year": 4.0, "real_nuisance_per_100": 1.0,
+        "real_composites_in_time": 0.95,
+    }  # fmt: skip

@@ -1,0 +1,100 @@
+"""Nuisance alarms and the strata of a year."""
+
+import numpy as np
+import pytest
+
+from saafe import metrics, nuisance_matrix, sources
+from saafe.alarms import AlarmSettings
+from saafe.evaluation import Judged
+from saafe.nuisance_matrix import (
+    NuisanceTrial,
+    draw_nuisances,
+    per_100_cookings,
+    try_nuisance,
+    year,
+)
+from saafe.recordings import Recording
+from saafe.sensors import NORMAL, TEMPERATURE
+from saafe.sitting import Sitting
+
+SETTINGS = AlarmSettings(fast=3.0, slow=2.0, warn=1.0, leave=0.0)
+
+
+def hot(windows: np.ndarray) -> np.ndarray:
+    return np.where(windows[:, -1, 0, TEMPERATURE] >= 26.0, 99.9, 0.1).astype(np.float64)
+
+
+def sitting() -> Sitting:
+    return Sitting(Judged("a thermometer", hot, SETTINGS), 0)
+
+
+def test_alarms_of_one_event_are_counted_every_half_hour() -> None:
+    times = np.arange(0.0, 9000.0, 10.0)
+    readings = np.full((len(times), 1, 6), np.nan, np.float32)
+    readings[:, 0, TEMPERATURE] = np.where((times >= 3000.0) & (times < 7500.0), 27.0, 20.0)
+    trial = NuisanceTrial(Recording("r", times, ("A",), readings), 2900.0, 7200.0)
+    here = sitting()
+    assert try_nuisance(here, "oven", trial) == (3010.0, 4810.0, 6610.0)
+    (case,) = here.cases()
+    assert (case.kind, case.alarm_s) == ("false alarm", 3010.0)
+    assert here.windows == np.count_nonzero(times >= 2900.0 - nuisance_matrix.LEAD_S)
+
+
+def test_drawn_events_start_within_their_streams() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("saafe.sitting.BATCH", 12)
+        trials = draw_nuisances(sitting(), ("frying",), 5, part=0)
+    assert len(trials) == 5
+    for trial in trials:
+        assert trial.recording.labels is not None
+        before = trial.recording.labels[trial.recording.times_s < trial.start_s]
+        assert len(before)
+        assert (before == NORMAL).all()
+        assert trial.start_s <= trial.end_s <= trial.recording.times_s[-1]
+        assert trial.recording.times_s[-1] <= trial.end_s + nuisance_matrix.AFTER_S
+
+
+ROWS = [
+    {"nuisance": "frying", "kitchen": True, "per_year": 300, "events": 100, "alarms": 2},
+    {"nuisance": "kettle", "kitchen": True, "per_year": 800, "events": 50, "alarms": 0},
+    {"nuisance": "shower", "kitchen": False, "per_year": 500, "events": 40, "alarms": 1},
+]
+STILL = {"alarms": 0, "detector_years": 0.1}
+
+
+def test_a_year_is_a_weighted_sum() -> None:
+    life = year(STILL, ROWS)
+    kitchen, other = life["kitchen"], life["other"]
+    assert kitchen["alarms_per_year"] == pytest.approx(300 * 2 / 100)
+    assert other["alarms_per_year"] == pytest.approx(500 * 1 / 40)
+    bounds = metrics.weighted_rate_bounds([0, 2, 0], [0.1, 100, 50], [1, 300, 800])
+    assert (kitchen["lower"], kitchen["upper"]) == (bounds.lower, bounds.upper)
+    assert kitchen["upper"] <= kitchen["bonferroni_upper"]
+    assert kitchen["effective_exposure_years"] == pytest.approx(min(0.1, 100 / 300, 50 / 800))
+    assert (kitchen["status"], other["status"]) == ("fail", "fail")
+    assert sum(s["alarms_per_year"] for s in life["strata"]) == pytest.approx(6.0 + 12.5)
+    assert [s["room"] for s in life["strata"]] == ["both", "kitchen", "kitchen", "other"]
+
+
+def test_no_alarm_is_not_yet_shown() -> None:
+    silent = [row | {"alarms": 0} for row in ROWS]
+    life = year(STILL, silent)
+    assert life["kitchen"]["alarms_per_year"] == 0.0
+    assert life["kitchen"]["status"] == life["other"]["status"] == "not_shown"
+    many = [row | {"events": 10_000} for row in silent]
+    assert year(STILL | {"detector_years": 1000.0}, many)["kitchen"]["status"] == "pass"
+
+
+def test_cookings_are_weighted_by_how_often_they_happen() -> None:
+    rows = [*ROWS, {"nuisance": "toast", "kitchen": True, "per_year": 200, "events": 10,
+                    "alarms": 1}]  # fmt: skip
+    bounds, n = per_100_cookings(rows)
+    assert n == 110  # a kettle is no cooking session
+    assert bounds.value == pytest.approx(100 * (0.6 * 2 / 100 + 0.4 * 1 / 10))
+    assert bounds.lower < bounds.value < bounds.upper
+
+
+def test_every_kind_is_watched_often_enough() -> None:
+    assert min(nuisance_matrix.EACH, nuisance_matrix.EACH_COOKING) >= 30
+    assert any(nuisance_matrix.is_cooking(source.name) for source in sources.NUISANCES)
+    assert all(source.per_year > 0 for source in sources.NUISANCES)

@@ -1,0 +1,57 @@
+"""Untenable air against closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+
+from saafe import tenability
+from saafe.sensors import CO, CO2, PM25, TEMPERATURE
+from saafe.tenability import untenable_times
+
+CLEAN = {TEMPERATURE: 20.0, PM25: 10.0, CO2: 600.0, CO: 0.0}
+
+
+def air(**changed: float) -> tuple[np.ndarray, np.ndarray]:
+    """An hour of constant air, every 10 s."""
+    times = np.arange(0.0, 3600.0, 10.0)
+    readings = np.zeros((len(times), 6))
+    for channel, value in CLEAN.items():
+        readings[:, channel] = value
+    names = {"temperature": TEMPERATURE, "pm25": PM25, "co2": CO2, "co": CO}
+    for name, value in changed.items():
+        readings[:, names[name]] = value
+    return times, readings
+
+
+def test_clean_air_is_tenable() -> None:
+    assert untenable_times(*air(), ignition_s=0.0) == {"gas": None, "heat": None,
+                                                       "visibility": None}  # fmt: skip
+
+
+def test_carbon_monoxide_dose() -> None:
+    # 3,500 ppm is a tenth of 35,000 ppm min a minute: 0.3 within three minutes
+    assert untenable_times(*air(co=3500.0), ignition_s=0.0)["gas"] == 170.0
+    later = untenable_times(*air(co=3500.0), ignition_s=600.0)["gas"]
+    assert later == 770.0
+
+
+def test_carbon_dioxide_hastens_it() -> None:
+    # 5 % CO2 multiplies by e
+    at = untenable_times(*air(co=3500.0, co2=50_000.0), ignition_s=0.0)["gas"]
+    assert at == pytest.approx(180.0 / math.e - 10.0, abs=10.0)
+
+
+def test_heat_dose() -> None:
+    minutes = 0.3 * 5e7 * 100.0**-3.4
+    at = untenable_times(*air(temperature=100.0), ignition_s=0.0)["heat"]
+    assert at == pytest.approx(60.0 * minutes, abs=10.0)
+    assert untenable_times(*air(temperature=59.0), ignition_s=0.0)["heat"] is None
+
+
+def test_visibility() -> None:
+    # 3 / (8.7 m2/g x C) = 5 m
+    edge = 1e6 * 3.0 / (8.7 * 5.0)
+    assert tenability.visibility_m(np.array([1e-6 * edge]))[0] == pytest.approx(5.0)
+    assert untenable_times(*air(pm25=1.01 * edge), ignition_s=50.0)["visibility"] == 50.0
+    assert untenable_times(*air(pm25=0.99 * edge), ignition_s=0.0)["visibility"] is None
