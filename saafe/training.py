@@ -454,7 +454,7 @@ def set_thresholds(model: RiskModel, recipe: Recipe) -> AlarmSettings:
     Returns:
         The settings; every threshold in log-odds.
     """
-    device = next(model.parameters()).device
+    device = model.risk_scale.device
     dense = Mix(fire_share=0.0, nuisance_counts=(0.0, 0.5, 0.5), balance=1.0)
     quiet = Mix(fire_share=0.0, nuisance_counts=(1.0, 0.0, 0.0))
     fast, slow = zip(
