@@ -337,13 +337,14 @@ def examine(
     """
     rivals.check_installed(list(names))
     tell("drawing the training windows")
-    taught = rivals.lesson(recipe)
+    taught = rivals.lesson(recipe, most=max(rivals.RIVALS[name].most for name in names))
     trained = [_told(name, taught, tell) for name in names]
     contestants = [ours, *(judged(one) for one in trained)]
     rows = compare_at_equal_detection(
         ours, contestants[1:], seed=recipe.seed, groups=groups, tell=tell
     )
-    costs = [{"windows": len(taught.taught.labels)}, *(_costs(one) for one in trained)]
+    own = {"windows": recipe.windows * (recipe.epochs if recipe.fresh else 1)}
+    costs = [own, *(_costs(one) for one in trained)]
     return [
         row | cost | _window_figures(one, recipe.seed)
         for row, cost, one in zip(rows, costs, contestants, strict=True)

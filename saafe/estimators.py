@@ -127,7 +127,8 @@ def fit_boosting(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> Risk
 
     fitted = HistGradientBoostingClassifier(
         max_iter=200, learning_rate=0.08, l2_regularization=1.0, random_state=recipe.seed,
-        early_stopping=False,  # its own split would tear scenarios apart
+        # its own split would tear scenarios apart
+        early_stopping=False,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
     fitted.fit(summaries(taught.windows).numpy(), taught.labels.numpy())
     return Estimator(lambda windows: log_shares(fitted, summaries(windows).numpy()))

@@ -131,7 +131,8 @@ def fit_quant(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> RiskMod
 
     transforms = Transforms([QUANTTransformer()])
     forest = ExtraTreesClassifier(
-        n_estimators=FOREST_TREES, max_features=0.1, criterion="entropy", random_state=recipe.seed
-    )
+        n_estimators=FOREST_TREES, criterion="entropy", random_state=recipe.seed,
+        max_features=0.1,  # pyright: ignore[reportArgumentType]
+    )  # fmt: skip
     forest.fit(transforms.fit(cases(taught.windows)).numpy(), taught.labels.numpy())
     return Estimator(lambda windows: log_shares(forest, transforms(cases(windows)).numpy()))
