@@ -48,9 +48,7 @@ def draw(
     """Probability, truth and scenario of windows drawn under the reference mix. (window,)"""
     generator = seeded(*seeds, PART, torch.device("cpu"))
     streams = simulation.simulate(scenarios, generator=generator, hours=TRAIN_HOURS, rooms=rooms)
-    drawn = sample_windows(
-        streams, WINDOWS_EACH * scenarios, generator, shares=REFERENCE_MIX
-    )
+    drawn = sample_windows(streams, WINDOWS_EACH * scenarios, generator, shares=REFERENCE_MIX)
     parts = [one.score(part.numpy()) for part in drawn.windows.split(BATCH)]
     return np.concatenate(parts) / 100.0, (drawn.labels == FIRE).numpy(), drawn.group.numpy()
 
