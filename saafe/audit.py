@@ -289,7 +289,7 @@ def to_numbers(cells: pl.Series) -> np.ndarray | None:
 
 def lines(found: dict[str, Any]) -> list[str]:
     """An audit for people."""
-    random, grouped = found["random"], found["grouped"]
+    random, grouped, commonest = found["random"], found["grouped"], found["commonest_class"]
     out = [f"{found['rows']} rows in {found['groups']} groups"]
     if found["clocks"]:
         out.append(f"left out, for they only count: {', '.join(map(repr, found['clocks']))}")
@@ -301,7 +301,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     out += [
         f"repeated elsewhere: {found['repeated_share']:.2%} of runs of {BLOCK_ROWS} rows",
         f"random split: {random['value']:.2%} right of {random['n']} rows",
-        f"groups held out: {grouped['value']:.2%} (commonest class: {found['commonest_class']:.2%})",
+        f"groups held out: {grouped['value']:.2%} (commonest class: {commonest:.2%})",
     ]
     return out + [
         f"  group {row['group']}: {row['accuracy']:.2%} of {row['rows']} rows"
