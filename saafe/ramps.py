@@ -83,7 +83,7 @@ def examine(one: Judged, seed: int, *, pairs: int = PAIRS) -> dict[str, Any]:
 def draw_places(streams: Streams, pairs: int, random: np.random.Generator) -> np.ndarray:
     """Stream and newest bin of random windows whose sensor speaks just then. int64 (pair, 2)"""
     readings = streams.readings[:, :, 0].numpy()
-    lively = (~np.isnan(readings[..., list(AMPLITUDES)])).any(axis=2)
+    lively = np.asarray((~np.isnan(readings[..., list(AMPLITUDES)])).any(axis=2))
     lively[:, :KNOWN_BINS] = False
     found = np.argwhere(lively)
     return found[random.choice(len(found), size=pairs)]
