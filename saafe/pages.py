@@ -14,7 +14,10 @@ WORDS = {
     "ece": "expected calibration error", "roc": "ROC", "auc": "AUC", "p90": "90 %",
     "p99": "99 %", "pm25": "PM2.5", "co2": "CO2", "co": "CO", "lower95": "lower 95 %",
 }  # fmt: skip
-SHARES = ("share", "rate", "ece", "calibration_error", "predicted", "observed")
+SHARES = (
+    "share", "detection_rate", "false_alarm_rate", "ece", "calibration_error", "predicted",
+    "observed", "goal",
+)  # fmt: skip
 
 CSS = """
 :root { color-scheme: light; }
@@ -30,10 +33,11 @@ h1 { font-size: 1.7rem; margin: 0 0 .2rem; } h2 { margin: 2.6rem 0 .6rem; font-s
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .84rem;
   margin: .5rem 0 1rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #e4e8ec;
-  vertical-align: top; white-space: nowrap; } th { white-space: normal; background: #f4f6f8; font-weight: 600; }
+  vertical-align: top; white-space: nowrap; }
+th { white-space: normal; background: #f4f6f8; font-weight: 600; }
 th:first-child, td:first-child { text-align: left; } td.text { text-align: left;
   white-space: normal; min-width: 14rem; }
-td.status { font-weight: 600; }
+td.status { font-weight: 600; } .pairs td { text-align: left; }
 img { max-width: 100%; height: auto; display: block; margin: .4rem 0 1rem; }
 figure { margin: 1.2rem 0; } figcaption { font-weight: 600; font-size: .9rem; }
 nav a { margin-right: .9rem; white-space: nowrap; } summary { cursor: pointer; }
@@ -134,7 +138,7 @@ def render(value: object, *, level: int = 3) -> str:
         rows = "".join(
             f"<tr><td>{escape(header(str(k)))}</td>{cell(str(k), v)}</tr>" for k, v in pairs.items()
         )
-        out = f'<div class="wide"><table>{rows}</table></div>'
+        out = f'<div class="wide"><table class="pairs">{rows}</table></div>'
     for key, part in value.items():
         if is_part(part):
             size = min(level, 6)
