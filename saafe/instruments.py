@@ -147,7 +147,7 @@ def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instru
     blind = torch.zeros_like(lag)
     blind[..., PM25] = torch.where(dice.chance(0.12), dice.log_uniform(5.0, 5_000.0), 0.0)
     blind[..., CO] = torch.where(dice.chance(0.4), dice.uniform(1.0, 30.0), 0.0)
-    poor = dice.chance(0.06)  # laboratory analysers at the foot of their range
+    poor = dice.chance(0.04)  # laboratory analysers at the foot of their range
     noise[..., CO] = torch.where(poor, dice.log_uniform(3.0, 70.0), noise[..., CO])
     noise[..., CO2] = torch.where(poor, dice.log_uniform(25.0, 150.0), noise[..., CO2])
     coarse = dice.chance(0.05)
@@ -186,7 +186,7 @@ def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instru
         kappa=torch.where(dice.chance(0.5), dice.uniform(0.0, 0.25), 0.0),
         drift=drift,
         spike_chance=torch.where(dice.chance(0.15), dice.log_uniform(1e-4, 5e-3), 0.0),
-        co_spike_chance=torch.where(poor, dice.log_uniform(1e-3, 0.3), 0.0),
+        co_spike_chance=torch.where(poor, dice.log_uniform(1e-3, 0.1), 0.0),
         gap_chance=torch.where(dice.chance(0.1), 1.0, 0.0),
     )
 

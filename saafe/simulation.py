@@ -39,7 +39,7 @@ ZONES = 3
 OUTDOOR_CO2 = 0.77  # [g/m3], 421 ppm
 # an event is visible where a channel departs by this much from the run without it; a fire must
 # show more than a nuisance, or the first wisps teach that frying is a fire
-FIRE_VISIBLE = {TEMPERATURE: 5.0, PM25: 100.0, CO2: 600.0, CO: 15.0}
+FIRE_VISIBLE = {TEMPERATURE: 3.0, PM25: 100.0, CO2: 600.0, CO: 15.0}
 NUISANCE_VISIBLE = {TEMPERATURE: 1.5, PM25: 40.0, CO2: 150.0, CO: 4.0}
 # a hot layer carries smoke out under its own buoyancy; combustion fails under some 13 % oxygen
 OXYGEN_LIMIT, OXYGEN_SPAN = 105.0, 60.0  # deficit at which flames weaken, and die. [g/m3]
@@ -62,7 +62,7 @@ class Mix:
     fires: tuple[str, ...] = ()
     nuisances: tuple[str, ...] = ()
     nuisance_counts: tuple[float, float, float] = (0.3, 0.45, 0.25)
-    balance: float = 0.5
+    balance: float = 0.75
 
 
 @dataclass(frozen=True)
