@@ -107,17 +107,15 @@ def find_copies(data: DataSet) -> tuple[float, list[tuple[Any, Any, str]]]:
     left_out = [-1, *range(len(data.columns))] if len(data.columns) > 1 else [-1]
     for column in left_out:
         kept = [k for k in range(len(data.columns)) if k != column]
-        sets = {}
-        for name in names:
-            number = blocks(data.features[data.groups == name][:, kept])
-            sets[name] = np.unique(number[number != 0])
-        every = np.concatenate([sets[name] for name in names])
-        _, count = np.unique(every, return_counts=True)
-        share = max(share, float(count[count > 1].sum() / max(1, every.size)))
+        runs = {name: blocks(data.features[data.groups == name][:, kept]) for name in names}
+        sets = {name: np.unique(number[number != 0]) for name, number in runs.items()}
+        value, count = np.unique(np.concatenate(list(sets.values())), return_counts=True)
+        repeated = sum(int(np.isin(run, value[count > 1]).sum()) for run in runs.values())
+        share = max(share, repeated / max(1, sum(map(len, runs.values()))))
         for i, a in enumerate(names):
             for b in names[i + 1 :]:
                 shared = np.intersect1d(sets[a], sets[b]).size
-                if shared > 0.5 * max(1, min(sets[a].size, sets[b].size)):
+                if shared > 0.5 * max(1, min(len(runs[a]), len(runs[b]))):
                     pairs.setdefault((a, b), data.columns[column] if column >= 0 else "")
     return share, [(a, b, column) for (a, b), column in pairs.items()]
 
@@ -173,6 +171,8 @@ def audit(data: DataSet, *, seed: int = 0) -> dict[str, Any]:
         InputError: scikit-learn is missing, there are no features, or fewer than two groups.
     """
     require_forest()
+    if len(np.unique(data.groups)) < 2:
+        raise InputError("the rows are of one group; give at least two recordings")
     data, clocks = drop_clocks(data)
     if not data.columns:
         raise InputError("no column is left to learn from; keep at least one that is no clock")
@@ -180,11 +180,7 @@ def audit(data: DataSet, *, seed: int = 0) -> dict[str, Any]:
     whole = merge_copies(data.groups, copies)
     is_test = np.random.default_rng(seed).random(len(whole)) < 0.2
     right, n = accuracy(data, is_test, seed)
-    rows = []
-    for name, held_out in leave_one_out(whole):
-        hits, count = accuracy(data, held_out, seed)
-        rows.append({"group": str(name), "rows": count, "right": hits, "accuracy": hits / count})
-    hits, count = (sum(row[key] for row in rows) for key in ("right", "rows"))
+    grouped = hold_out_each(data, whole, seed)
     found = {
         "rows": len(whole),
         "groups": len(np.unique(data.groups)),
@@ -192,11 +188,24 @@ def audit(data: DataSet, *, seed: int = 0) -> dict[str, Any]:
         "repeated_share": repeated,
         "copies": [{"group": str(a), "of": str(b), "but_for": column} for a, b, column in copies],
         "random": proportion_bounds(right, n)._asdict() | {"n": n},
-        "grouped": {"value": hits / count, "n_groups": len(rows), "rows": rows},
-        "gap": right / n - hits / count,
+        "grouped": grouped,
+        "gap": None if grouped["value"] is None else right / n - grouped["value"],
         "commonest_class": float(np.unique(data.labels, return_counts=True)[1].max() / len(whole)),
     }
     return found | {"reasons": reasons(found)}
+
+
+def hold_out_each(data: DataSet, groups: np.ndarray, seed: int) -> dict[str, Any]:
+    """Accuracy with each group held out in turn; `value` is None where there is but one."""
+    rows = []
+    if len(np.unique(groups)) > 1:
+        for name, held_out in leave_one_out(groups):
+            hits, count = accuracy(data, held_out, seed)
+            rows.append(
+                {"group": str(name), "rows": count, "right": hits, "accuracy": hits / count}
+            )
+    value = sum(row["right"] for row in rows) / len(groups) if rows else None
+    return {"value": value, "n_groups": len(rows), "rows": rows}
 
 
 def reasons(found: dict[str, Any]) -> list[str]:
@@ -207,7 +216,9 @@ def reasons(found: dict[str, Any]) -> list[str]:
             f"{found['repeated_share']:.1%} of its runs of {BLOCK_ROWS} rows repeat in another "
             f"group (allowed: {MOST_REPEATED:.0%})"
         )
-    if found["gap"] > MARGIN:
+    if found["gap"] is None:
+        out.append("its groups are copies of one another, so that none can be held out")
+    elif found["gap"] > MARGIN:
         out.append(
             f"a random split scores {found['random']['value']:.2%} and groups held out "
             f"{found['grouped']['value']:.2%} (allowed: {MARGIN:.0%} apart)"
@@ -301,8 +312,10 @@ def lines(found: dict[str, Any]) -> list[str]:
     out += [
         f"repeated elsewhere: {found['repeated_share']:.2%} of runs of {BLOCK_ROWS} rows",
         f"random split: {random['value']:.2%} right of {random['n']} rows",
-        f"groups held out: {grouped['value']:.2%} (commonest class: {commonest:.2%})",
+        f"commonest class: {commonest:.2%}",
     ]
+    if grouped["value"] is not None:
+        out.append(f"groups held out: {grouped['value']:.2%}")
     return out + [
         f"  group {row['group']}: {row['accuracy']:.2%} of {row['rows']} rows"
         for row in grouped["rows"]
