@@ -57,7 +57,7 @@ def draw_case(case: Mapping[str, Any]) -> bytes:
         figure = Figure(figsize=(WIDTH, height))
         # laid out by hand: matplotlib's own solver takes ten times as long as the drawing
         figure.subplots_adjust(
-            left=0.13, right=0.99, top=1.0 - 0.35 / height, bottom=0.5 / height, hspace=0.25
+            left=0.16, right=0.99, top=1.0 - 0.35 / height, bottom=0.5 / height, hspace=0.25
         )
         axes = np.atleast_1d(figure.subplots(len(known) + 1, 1, sharex=True))
         for place, k in zip(axes, known, strict=False):
@@ -82,7 +82,7 @@ def draw_case(case: Mapping[str, Any]) -> bytes:
 
 def _label(place: Axes, text: str) -> None:
     place.set_ylabel(text, rotation=0, ha="right", va="center")
-    place.yaxis.set_label_coords(-0.06, 0.5)  # one column, however wide the tick labels are
+    place.yaxis.set_label_coords(-0.07, 0.5)  # one column, however wide the tick labels are
     place.locator_params(axis="y", nbins=3)
 
 

@@ -61,10 +61,11 @@ def write(folder: Path, result: Result, cases: Sequence[Case]) -> Path:
 def page(folder: Path, result: Result, cases: Sequence[Case]) -> str:
     """The whole document."""
     parts = [(title, make(result)) for title, make in SECTIONS.items()]
+    absent = [title for title, body in parts if not body]
     place = list(SECTIONS).index("Calibration")
     parts.insert(place, ("Worst cases", worst_cases(cases)))
     parts.append(("Other figures", other(result)))
-    parts.append(("Limits of the evidence", limits(result)))
+    parts.append(("Limits of the evidence", limits(result, absent)))
     parts.append(("Provenance", provenance(folder, result)))
     shown = [(title, body) for title, body in parts if body]
     links = "".join(f'<a href="#s{k}">{escape(title)}</a>' for k, (title, _) in enumerate(shown))
@@ -211,14 +212,13 @@ def other(result: Result) -> str:
     return f"<details><summary>show</summary>{render(rest)}</details>" if rest else ""
 
 
-def limits(result: Result) -> str:
-    """What the evidence cannot carry."""
+def limits(result: Result, absent: Sequence[str]) -> str:
+    """What the evidence cannot carry; `absent` names the sections that were not examined."""
     lines = (result.get("gate") or {}).get("lines", [])
     said: list[str] = list(LIMITS)
     unshown = [pages.header(line["name"]) for line in lines if line["status"] == NOT_SHOWN]
     if unshown:
         said.insert(0, f"The exposure does not carry these claims: {', '.join(unshown)}.")
-    absent = [title for title, make in SECTIONS.items() if not make(result)]
     if absent:
         said.insert(0, f"Not examined: {', '.join(absent).lower()}.")
     return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in said) + "</ul>"

@@ -132,7 +132,7 @@ def test_every_section_is_there(full: str) -> None:
     assert "not a listed device" in full
 
 
-@pytest.mark.parametrize("key", [None, *FULL])
+@pytest.mark.parametrize("key", [None, "gate", "fires", "rivals", "nuisances", "provenance"])
 def test_page_lives_without_any_part(key: str | None, tmp_path: Path) -> None:
     result = {k: v for k, v in FULL.items() if k not in (key, "calibration", "ramps")}
     if key is None:
