@@ -10,8 +10,8 @@ import json
 import time
 from importlib import metadata
 
-from saafe import comparison, evaluation, runs
-from saafe.rivals import RIVALS
+from saafe import comparison, evaluation, rivals, runs
+from saafe.errors import InputError
 
 COLUMNS = (
     "name", "windows", "train_s", "compile_s", "thresholds_s", "found", "fires", "false_alarms",
@@ -22,13 +22,19 @@ COLUMNS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("run", help="run folder")
-    parser.add_argument("--rival", action="append", help="one of RIVALS; all by default")
+    parser.add_argument(
+        "--rival", action="append", help="one of saafe.rivals.RIVALS; all by default"
+    )
     parser.add_argument("--groups", type=int, default=comparison.GROUPS)
     chosen = parser.parse_args()
+    try:
+        rivals.check_installed(chosen.rival or list(rivals.RIVALS))
+    except InputError as error:
+        raise SystemExit(f"rivals: {error}; or name others with --rival") from None
     run = runs.load_run(chosen.run)
     began = time.perf_counter()
     rows = comparison.examine(
-        evaluation.judged_run(run), run.recipe, names=chosen.rival or tuple(RIVALS),
+        evaluation.judged_run(run), run.recipe, names=chosen.rival or tuple(rivals.RIVALS),
         groups=chosen.groups, tell=lambda line: print(line, flush=True),
     )  # fmt: skip
     print(" | ".join(COLUMNS))

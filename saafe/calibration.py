@@ -7,9 +7,10 @@ import torch
 
 from saafe import metrics, simulation
 from saafe.evaluation import SHIFTED_ROOMS, TRAINING_ROOMS, Judged
+from saafe.sampling import TRAIN_HOURS
 from saafe.sensors import FIRE, LABELS
 from saafe.simulation import Rooms
-from saafe.training import JUDGE, REFERENCE_MIX, SHIFTED, TRAIN_HOURS, sample_windows, seeded
+from saafe.training import JUDGE, REFERENCE_MIX, SHIFTED, sample_windows, seeded
 
 SCENARIOS = 1024  # groups behind each of the two tables
 WINDOWS_EACH = 16

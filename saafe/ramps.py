@@ -102,10 +102,10 @@ def draw_pairs(streams: Streams, places: np.ndarray, random: np.random.Generator
     amplitude = np.exp(random.uniform(low, high))
     over_s = random.uniform(SHORTEST_S, LONGEST_S, len(places))
     # between reports the last reading stands, so the ramp comes in steps
-    period, phase = (
-        t[:, 0].numpy()[stream][:, None] for t in (streams.hold_steps, streams.hold_phase)
-    )
-    reported = (index - phase) // period * period + phase
+    steps = np.arange(streams.readings.shape[1])
+    spoken = streams.reported[:, :, 0].numpy()
+    latest = np.maximum.accumulate(np.where(spoken, steps, 0), axis=1)  # (n, time)
+    reported = latest[stream[:, None], np.maximum(index, 0)]
     risen = 1.0 - windows.BIN_S * (end[:, None] - reported) / over_s[:, None]
     added = amplitude[:, None] * np.clip(risen, 0.0, 1.0)
     after = before.copy()

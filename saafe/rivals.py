@@ -3,7 +3,7 @@
 import importlib.util
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -170,10 +170,10 @@ def train(name: str, from_lesson: Lesson) -> Trained:
     """
     check_installed([name])
     rival, recipe = RIVALS[name], from_lesson.recipe
-    taught = first_windows(from_lesson.taught, rival.most)
+    taught = from_lesson.taught.rows(slice(rival.most))
     began = time.perf_counter()
     if rival.compiles:
-        few = first_windows(from_lesson.taught, WARM_UP_WINDOWS)
+        few = from_lesson.taught.rows(slice(WARM_UP_WINDOWS))
         rival.fit(recipe, few, few)
     compiled = time.perf_counter()
     model = rival.fit(recipe, taught, from_lesson.held_out)
@@ -184,14 +184,6 @@ def train(name: str, from_lesson: Lesson) -> Trained:
     return Trained(
         name, model, settings, len(taught.labels), compiled - began, fitted - compiled,
         done - fitted,
-    )  # fmt: skip
-
-
-def first_windows(windows: WindowSet, most: int) -> WindowSet:
-    """The first windows of a set."""
-    return replace(
-        windows, windows=windows.windows[:most], labels=windows.labels[:most],
-        group=windows.group[:most],
     )  # fmt: skip
 
 

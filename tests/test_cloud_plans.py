@@ -317,7 +317,7 @@ def test_the_ledger_finds_jobs_by_the_start_of_their_name(tmp_path):
 def run(tmp_path):
     """A run folder with the weights that a small recipe starts from."""
     recipe = changed(find_tier("ultra-fast"), ("width=16", "layers=1"))
-    folder = new_folder(tmp_path, "run")
+    folder = new_folder(tmp_path, "run", find_tier("ultra-fast"))
     save_model(folder, recipe, FireTransformer(recipe), AlarmSettings())
     return folder
 
