@@ -137,6 +137,12 @@ def generic(key: str) -> Callable[[Result], str]:
     return lambda result: render(result[key]) if result.get(key) else ""
 
 
+def faults(result: Result) -> str:
+    """What a broken channel costs, and how soon it is said."""
+    watch = result.get("fault_watch")
+    return generic("faults")(result) + (render(watch) if watch else "")
+
+
 def calibration(result: Result) -> str:
     """Reliability diagrams and tables."""
     found = result.get("calibration")
@@ -252,7 +258,7 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "Life: false alarms a year": generic("life"),
     "Calibration": calibration,
     "Ramps": ramps,
-    "Faults": generic("faults"),
+    "Faults": faults,
     "Shift": generic("shift"),
     "Recordings": generic("recordings"),
     "Composites": generic("composites"),
@@ -260,5 +266,5 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
 KNOWN = {
     "version", "level", "seed", "gate", "windows_scored", "seconds", "provenance", "fires",
     "nuisances", "life", "faults", "shift", "calibration", "ramps", "recordings", "composites",
-    "rivals",
+    "rivals", "fault_watch", "cases",
 }  # fmt: skip

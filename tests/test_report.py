@@ -44,7 +44,9 @@ FULL = {
     ],
     "nuisances": [{"nuisance": "frying", "events": 30, "alarms": 1, "lower": 0.0, "upper": 0.1}],
     "life": {"kitchen": {"alarms_per_year": 1.2, "status": "fail"}, "strata": []},
-    "faults": {"false_faults": {"per_month": 0.2}, "silence": [{"fault": "stuck"}]},
+    "faults": [{"fault": "dead", "channel": "co", "points_lost": 2.0}],
+    "fault_watch": {"false_faults": {"per_month": 0.2}, "silence": [{"fault": "stuck"}]},
+    "cases": [{"kind": "miss", "title": "drawn already"}],
     "shift": [{"rooms": "large", "found": 3}],
     "calibration": {
         "mix": {"normal": 0.5, "nuisance": 0.3, "fire": 0.2},
@@ -130,6 +132,8 @@ def test_every_section_is_there(full: str) -> None:
         "Limits of the evidence", "Provenance",
     ]  # fmt: skip
     assert "not a listed device" in full
+    assert "<td>stuck</td>" in full
+    assert "drawn already" not in full
 
 
 @pytest.mark.parametrize("key", [None, "gate", "fires", "rivals", "nuisances", "provenance"])
