@@ -56,7 +56,7 @@ def flat_start(inputs: int) -> nn.Linear:
 
 
 def flat_features(windows: Tensor) -> Tensor:
-    """The transformer's own features, flat. (batch, 60, 1, 6) to (batch, 60 x 18)"""
+    """The transformer's own features, flat. (batch, 60, 1, 6) to (batch, 60 x feature)"""
     return features(windows[:, :, 0]).flatten(1)
 
 

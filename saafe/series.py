@@ -1,10 +1,12 @@
 """Rivals from aeon: published classifiers of time series, on the same windows. Layer 4.
 
-aeon wants a finite array (case, channel, time): it gets the transformer's own 18 features a step
-(level, departure, mask), 60 steps of three time scales in one row.
+aeon wants a finite array (case, channel, time): it gets the transformer's own features of each
+step, 60 steps of three time scales in one row.
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,8 +27,18 @@ FARTHEST = 10.0  # standard deviations; a rare kernel must not outweigh all othe
 
 
 def cases(windows: Tensor) -> np.ndarray:
-    """What aeon takes. (batch, 60, 1, 6) to float32 (batch, 18, 60)"""
+    """What aeon takes. (batch, 60, 1, 6) to float32 (batch, feature, 60)"""
     return features(windows[:, :, 0]).transpose(1, 2).contiguous().numpy()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what aeon warns of and nobody here can mend."""
+    with warnings.catch_warnings():
+        # a channel that the sensor lacks is constant by intent
+        warnings.filterwarnings("ignore", "Data seen by instance", UserWarning)
+        warnings.filterwarnings("ignore", "__array_wrap__ must accept", DeprecationWarning)
+        yield
 
 
 class Transforms:
@@ -39,10 +51,8 @@ class Transforms:
         self.factor = np.ones(1, np.float32)
 
     def fit(self, inputs: np.ndarray) -> Tensor:
-        """Fit on cases (batch, 18, 60), and transform them. (batch, feature)"""
-        with warnings.catch_warnings():
-            # a channel that the sensor lacks is constant by intent
-            warnings.filterwarnings("ignore", message="Data seen by instance", category=UserWarning)
+        """Fit on cases (batch, feature, 60), and transform them. (batch, feature)"""
+        with quiet():
             for part in self.parts:
                 part.fit(inputs)
         raw = self._raw(inputs)
@@ -51,7 +61,7 @@ class Transforms:
         return self._standard(raw)
 
     def __call__(self, inputs: np.ndarray) -> Tensor:
-        """Transform cases. (batch, 18, 60) to (batch, feature)"""
+        """Transform cases. (batch, feature, 60) to (batch, feature)"""
         return self._standard(self._raw(inputs))
 
     def _standard(self, raw: np.ndarray) -> Tensor:
@@ -60,8 +70,7 @@ class Transforms:
         return torch.from_numpy(np.clip(raw, -FARTHEST, FARTHEST, out=raw))
 
     def _raw(self, inputs: np.ndarray) -> np.ndarray:
-        with warnings.catch_warnings(), torch.inference_mode():
-            warnings.filterwarnings("ignore", message="Data seen by instance", category=UserWarning)
+        with quiet(), torch.inference_mode():
             parts = []
             for part in self.parts:
                 out = np.asarray(part.transform(inputs), np.float32)
