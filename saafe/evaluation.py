@@ -60,8 +60,8 @@ def judged_run(run: Run) -> Judged:
 
 def judged_floor(run: Run) -> Judged:
     """Logistic regression on the model's own features, trained and set the same way."""
-    floor, settings = rivals.fit_logistic(run.recipe)
-    return Judged("logistic regression", score_with(floor), settings)
+    floor = rivals.train_logistic(run.recipe)
+    return Judged(floor.name, score_with(floor.model), floor.settings)
 
 
 def judge_simulated(one: Judged, *, seed: int, streams: int = STREAMS) -> dict:

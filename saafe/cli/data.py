@@ -1,4 +1,4 @@
-"""`saafe data`: check recordings, convert published ones. Layer 7."""
+"""`saafe data`: check recordings, convert published ones, audit data sets. Layer 7."""
 
 import json
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from saafe.tables import refusal, write_bytes
 
 @click.group()
 def data() -> None:
-    """Check recordings; convert published ones.
+    """Check recordings; convert published ones; audit data sets.
 
     Example: saafe data check home.csv
     """
@@ -97,6 +97,39 @@ def convert(name: str, source: Path, out: Path, suffix: str, as_json: bool) -> N
     write_bytes(out / "references.json", (json.dumps(document, indent=1) + "\n").encode())
     if as_json:
         click.echo(json.dumps(document))
+
+
+@data.command()
+@click.argument(
+    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option("--label", default="label", show_default=True, help="Column of the class.")
+@click.option(
+    "--group",
+    help="Column of the recording; COLUMN:restart where a counter falls; file for one a file "
+    "(the default of several files).",
+)
+@click.option("--drop", multiple=True, help="Column to leave out; may be given again.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def audit(
+    paths: tuple[Path, ...], label: str, group: str | None, drop: tuple[str, ...], as_json: bool
+) -> None:
+    """Say whether a score on labelled rows can be believed.
+
+    Looks for rows that repeat in another group, and compares a random split with groups held
+    out. Exits 1 where the data set must not be scored on. Needs saafe[rivals].
+
+    Example: saafe data audit a.csv b.csv --group file
+    """
+    from saafe import audit as leakage
+
+    if group is None and len(paths) == 1:
+        raise InputError("--group is missing: name the column that tells recordings apart")
+    found = leakage.audit(
+        leakage.read_rows(paths, label=label, group=group or leakage.FILE, drop=drop)
+    )
+    click.echo(json.dumps(found) if as_json else "\n".join(leakage.lines(found)))
+    leakage.refuse(found, ", ".join(map(str, paths)))
 
 
 def describe(published: Published) -> dict:

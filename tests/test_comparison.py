@@ -1,0 +1,143 @@
+"""Equal detection: the very detector on remembered risks, thresholds moved, groups paired."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from saafe import comparison
+from saafe.alarms import AlarmSettings
+from saafe.comparison import LOSS, TIE, WIN, headline, highest_shift, verdict
+from saafe.detector import detect
+from saafe.evaluation import Judged
+from saafe.metrics import Bounds
+from saafe.sensors import PM25
+
+
+def loud(windows: np.ndarray) -> np.ndarray:
+    """Risk that rises with the newest particle reading."""
+    pm = np.nan_to_num(windows[:, -1, 0, PM25], nan=0.0).astype(np.float64)
+    return 100.0 / (1.0 + np.exp(-(np.log1p(pm) - 6.0)))
+
+
+SETTINGS = AlarmSettings(fast=2.0, slow=1.0, warn=0.0, leave=-1.0)
+
+
+@pytest.fixture(scope="module")
+def arena() -> comparison.Arena:
+    torch.set_num_threads(1)
+    return comparison.draw_arena(3, groups=8)
+
+
+def test_arena_holds_visible_fires_cut_at_the_limit_and_streams_without(arena) -> None:
+    assert [len(part) for part in (arena.setting, arena.fires, arena.nuisances)] == [8, 8, 8]
+    for one in arena.setting + arena.fires:
+        sign = comparison.first_sign(one)
+        assert sign is not None
+        assert one.times_s[-1] <= sign + comparison.WITHIN_S
+    assert all(comparison.first_sign(one) is None for one in arena.nuisances)
+    assert arena.setting[0].readings.shape != arena.fires[0].readings.shape or not np.array_equal(
+        arena.setting[0].readings, arena.fires[0].readings, equal_nan=True
+    ), "the fires that set thresholds are not those that are counted"
+
+
+def test_thinned_streams_read_once_a_minute(arena) -> None:
+    for one in arena.nuisances:
+        assert np.diff(one.times_s).min() >= 10.0
+        minutes = np.ceil(one.times_s / 60.0)
+        assert len(np.unique(minutes)) == len(minutes)
+
+
+@pytest.mark.parametrize("shift", [-3.0, 0.0, 2.5])
+def test_remembered_risks_give_the_detectors_own_alarms(arena, shift: float) -> None:
+    streams = arena.fires + arena.nuisances
+    known = comparison.remember(streams, loud)
+    moved = SETTINGS.moved(shift)
+    expected = []
+    for one in streams:
+        alarms = [e for e in detect(one, loud, moved).events if e["event"] == "alarm"]
+        expected.append(alarms[0]["time_s"] if alarms else math.inf)
+    assert comparison.first_alarms(streams, known, moved).tolist() == expected
+
+
+def test_delays_count_only_alarms_between_sign_and_limit(arena) -> None:
+    fires = arena.fires[:4]
+    signs = np.array([comparison.first_sign(one) for one in fires])
+    late = comparison.delays(fires, signs + np.array([-600.0, -30.0, 90.0, np.inf]))
+    np.testing.assert_array_equal(late, [np.nan, 0.0, 90.0, np.nan])
+
+
+@pytest.mark.parametrize(("cut", "expected"), [(3.3, 3.25), (-2.0, -2.0), (0.01, 0.0)])
+def test_highest_shift_that_reaches_a_target(cut: float, expected: float) -> None:
+    found = highest_shift(lambda shift: 0.9 if shift <= cut else 0.2, 0.9)
+    assert found == pytest.approx(expected, abs=1 / 16)
+    assert found <= cut
+
+
+def test_shift_where_none_reaches_it_is_the_nearest() -> None:
+    # far below, false alarms before the fire hide it
+    assert highest_shift(lambda shift: -abs(shift + 4.0), 0.5) == -4.0
+
+
+def test_a_contestant_ties_with_itself(arena, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "draw_arena", lambda seed, groups: arena)
+    ours = Judged("transformer", loud, SETTINGS)
+    twin = Judged("twin", loud, SETTINGS.moved(1.5))
+    rows = comparison.compare_at_equal_detection(ours, [twin], seed=3, groups=8)
+    assert rows[1]["verdict"] == TIE
+    assert rows[1]["detection_difference_value"] == pytest.approx(0.0, abs=0.13)
+    assert "verdict" not in rows[0]
+
+
+POSITIVE, ZERO, NEGATIVE = Bounds(2.0, 1.0, 3.0), Bounds(0.0, -1.0, 1.0), Bounds(-2.0, -3.0, -1.0)
+
+
+@pytest.mark.parametrize(
+    ("differences", "expected"),
+    [
+        ({"detection": POSITIVE, "false_alarms": ZERO}, WIN),
+        ({"detection": ZERO, "false_alarms": NEGATIVE}, WIN),  # fewer false alarms
+        ({"detection": ZERO, "delay_s": POSITIVE}, LOSS),  # slower
+        ({"detection": NEGATIVE, "false_alarms": NEGATIVE}, TIE),  # better here, worse there
+        ({"detection": ZERO, "false_alarms": ZERO}, TIE),
+        ({"detection": Bounds(0.0, 0.0, 0.0)}, TIE),
+        ({"in_time": POSITIVE}, WIN),
+    ],
+)
+def test_verdict(differences: dict, expected: str) -> None:
+    assert verdict(differences) == expected
+
+
+def test_headline_tells_losses_and_ties_only() -> None:
+    rows = [{"name": "transformer"}, {"name": "QUANT", "verdict": WIN}]
+    assert headline(rows) is None
+    rows += [{"name": "LDA", "verdict": TIE}, {"name": "boosting", "verdict": LOSS}]
+    assert headline(rows) == (
+        "At equal detection the transformer loses to boosting and is not shown to be better "
+        "than LDA."
+    )
+
+
+def test_composites_are_paired_by_fire() -> None:
+    names = [f"SDC{k} on home {h}, quiet" for k in range(6) for h in range(4)]
+    ours = {"rows": [{"name": name, "outcome": "in time"} for name in names]}
+    theirs = {"rows": [{"name": name, "outcome": "missed" if "SDC0" in name else "in time"}
+                       for name in names]}  # fmt: skip
+    row = comparison.compare_composites(ours, theirs, seed=0)
+    assert row["ours_in_time"] == 24
+    assert row["theirs_in_time"] == 20
+    assert row["difference_value"] == pytest.approx(1 / 6)
+    # one fire of six makes the difference: resampled by fire it is not shown
+    assert row["verdict"] == TIE
+
+
+def test_scenarios_of_the_comparison_are_not_those_of_the_thresholds() -> None:
+    from saafe.training import DENSE, JUDGE, seeded
+
+    cpu = torch.device("cpu")
+    draws = [
+        torch.rand(4, generator=seeded(0, purpose, part, cpu)).tolist()
+        for purpose, part in ((DENSE, 0), (JUDGE, comparison.NUISANCES), (JUDGE, 2))
+    ]
+    assert len({tuple(d) for d in draws}) == 3

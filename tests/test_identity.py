@@ -1,0 +1,66 @@
+"""The identity probe sees sources that differ, and none where there is none."""
+
+import numpy as np
+import pytest
+
+from saafe import identity
+from saafe.composites import Home
+from saafe.errors import InputError
+from saafe.identity import Quiet
+from saafe.recordings import Recording
+from saafe.sensors import CO2, TEMPERATURE
+
+pytest.importorskip("sklearn", reason="needs saafe[rivals]")
+
+
+def quiet(seed: int, *, warmth: float = 22.0) -> Quiet:
+    random = np.random.default_rng(seed)
+    windows = np.full((60, 60, 1, 6), np.nan, np.float32)
+    day = np.repeat(np.arange(12), 5)
+    level = random.normal(0.0, 1.0, 12)[day]
+    windows[..., TEMPERATURE] = (warmth + level)[:, None, None]
+    windows[..., CO2] = random.uniform(400.0, 800.0, (60, 1, 1))
+    return Quiet(windows, day)
+
+
+def test_sources_that_differ_are_told_apart() -> None:
+    found = identity.probe({"a": quiet(1), "b": quiet(2, warmth=30.0)}, seed=0)
+    assert found["accuracy"]["value"] > 0.95
+    assert found["chance"] == pytest.approx(0.5)
+    assert sum(map(sum, found["confusion"])) == found["windows"] == 60
+
+
+def test_sources_alike_are_not_told_apart() -> None:
+    found = identity.probe({"a": quiet(1), "b": quiet(2)}, seed=0)
+    assert found["accuracy"]["value"] < 0.75
+
+
+def test_a_hidden_channel_tells_nothing() -> None:
+    both = {"a": quiet(1), "b": quiet(2, warmth=30.0)}
+    found = identity.probe(both, seed=0, channels=[CO2])
+    assert found["accuracy"]["value"] < 0.75
+
+
+def test_one_source_or_one_day_is_refused() -> None:
+    one_day = Quiet(quiet(1).windows, np.zeros(60, np.int64))
+    for sources in ({"a": quiet(1)}, {"a": quiet(1), "b": one_day}):
+        with pytest.raises(InputError, match="two sources or more"):
+            identity.probe(sources, seed=0)
+
+
+def test_quiet_windows_of_a_home_know_no_cooking() -> None:
+    times = np.arange(0.0, 2 * 86_400.0, 60.0)
+    readings = np.full((len(times), 1, 6), np.nan, np.float32)
+    readings[:, 0, TEMPERATURE] = 20.0
+    cooking = (times >= 40_000.0) & (times <= 42_000.0)
+    readings[cooking, 0, TEMPERATURE] = 99.0
+    home = Home(Recording("h", times, ("A",), readings), ((40_000.0, 42_000.0),))
+    found = identity.quiet_of_home(home, seed=0)
+    assert len(found.windows) == 2 * identity.EACH
+    assert np.nanmax(found.windows) == 20.0
+
+
+def test_quiet_simulation_has_a_group_a_stream() -> None:
+    found = identity.quiet_of_simulation(0, streams=3)
+    assert found.windows.shape == (60, 60, 1, 6)
+    assert np.unique(found.groups).tolist() == [0, 1, 2]

@@ -1,0 +1,85 @@
+"""Ramps: only one channel rises, only at the end, and a falling risk is counted."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from saafe import ramps, simulation
+from saafe.alarms import AlarmSettings
+from saafe.evaluation import Judged
+from saafe.sensors import CO, PM25, TEMPERATURE
+from saafe.training import JUDGE, seeded
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[ramps.Pairs, simulation.Streams]:
+    torch.set_num_threads(1)
+    generator = seeded(0, JUDGE, 0, torch.device("cpu"))
+    streams = simulation.simulate(16, generator=generator, sensors=1)
+    random = np.random.default_rng(0)
+    return ramps.draw_pairs(streams, ramps.draw_places(streams, 200, random), random), streams
+
+
+def test_only_one_channel_rises_and_only_in_the_last_five_minutes(made) -> None:
+    pairs = made[0]
+    rise = pairs.after - pairs.before
+    rows = np.arange(len(rise))
+    ramped = rise[rows, :, pairs.channel]
+    rise[rows, :, pairs.channel] = 0.0
+    assert np.nanmax(np.abs(rise)) == 0.0
+    assert (np.isnan(pairs.after) == np.isnan(pairs.before)).all()
+    assert np.nanmin(ramped) >= 0.0
+    assert np.nanmax(np.abs(ramped[:, :-30])) == 0.0
+    assert set(pairs.channel) <= {TEMPERATURE, PM25, CO}
+
+
+def longest_hold(streams: simulation.Streams) -> np.ndarray:
+    """Longest time without a report of each stream. [step] (n,)"""
+    out = []
+    for spoken in streams.reported[:, :, 0].numpy():
+        at = np.flatnonzero(spoken)
+        out.append(max(at[0], len(spoken) - at[-1], np.diff(at).max(initial=1)))
+    return np.array(out)
+
+
+def test_ramps_never_fall_and_end_near_their_amplitude(made) -> None:
+    pairs, streams = made
+    rows = np.arange(len(pairs.before))
+    ramped = (pairs.after - pairs.before)[rows, :, pairs.channel]
+    last = np.array([one[~np.isnan(one)][-1] for one in ramped])
+    assert (last <= pairs.amplitude * 1.001 + 1e-3).all()
+    held_s = 10.0 * longest_hold(streams)[pairs.stream]
+    clipped = pairs.after[rows, -1, pairs.channel] >= 1199.0
+    silent = np.isnan(pairs.before[rows, -1, pairs.channel])
+    least = pairs.amplitude * np.clip(1.0 - held_s / pairs.over_s, 0.0, 1.0)
+    assert (last >= 0.999 * least - 1e-2)[~clipped & ~silent].all()
+    steps = np.diff(ramped, axis=1)
+    assert (np.nan_to_num(steps) >= -0.02).all()
+
+
+def newest_particles(windows: np.ndarray) -> np.ndarray:
+    return np.clip(np.nan_to_num(windows[:, -1, 0, PM25]), 0.0, 1e5) / 1e3
+
+
+@pytest.mark.parametrize(("sign", "falls"), [(1.0, False), (-1.0, True)])
+def test_examination_counts_falls(sign: float, falls: bool) -> None:
+    def score(windows: np.ndarray) -> np.ndarray:
+        return 50.0 + sign * np.minimum(25.0 * newest_particles(windows), 45.0)
+
+    one = Judged("straight", score, AlarmSettings())
+    found = json.loads(json.dumps(ramps.examine(one, 0, pairs=300)))
+    by_ramp = {row["ramp"]: row for row in found["rows"]}
+    assert sum(row["pairs"] for row in found["rows"]) == found["pairs"] == 300
+    assert by_ramp["temperature"]["fell"] == by_ramp["co"]["fell"] == 0
+    assert (by_ramp["pm25"]["fell"] > 10) == falls
+    assert found["share_lower"] <= found["share"] <= found["share_upper"]
+    # 300 pairs without a fall cannot show one in a thousand
+    assert found["status"] == ("fail" if falls else "not_shown")
+    worst = found["worst"]
+    assert len(worst["times_s"]) == len(worst["before"]) == len(worst["after"]) == 180
+    assert worst["times_s"][-1] == 0.0
+    if falls:
+        assert worst["channel"] == "pm25"
+        assert worst["risk_before"] - worst["risk_after"] == worst["fall_points"] > 1.0

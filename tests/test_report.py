@@ -1,0 +1,228 @@
+"""The report and the model card: whole, self-contained, escaped, whatever the exam lacks."""
+
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from saafe import cards, drawings, pages, report, runs
+from saafe.alarms import AlarmSettings, log_odds
+from saafe.model import FireTransformer
+from saafe.recipes import changed, find_tier
+
+GATE = {
+    "level": "full",
+    "passed": False,
+    "lines": [
+        {"name": "accuracy", "value": 0.8, "lower": 0.79, "upper": 0.81, "limit": 0.94,
+         "n": 8192, "status": "fail"},
+        {"name": "fires_in_time_lower95", "value": 0.995, "lower": 0.98, "upper": 1.0,
+         "limit": 0.99, "n": 300, "status": "not_shown"},
+        {"name": "latency_p99_ms", "value": None, "lower": None, "upper": None, "limit": 30.0,
+         "n": 0, "status": "not_shown"},
+    ],
+}  # fmt: skip
+NASTY = "<script>alert('x')</script>&\""
+FULL = {
+    "version": "full-1",
+    "level": "full",
+    "seed": 0,
+    "gate": GATE,
+    "windows_scored": 1_500_000,
+    "seconds": 812.4,
+    "provenance": {"commit": "abc", "recipe": {"tier": "tiny"}, "data": {NASTY: "sha"}},
+    "fires": [
+        {"fire": NASTY, "n": 30, "in_time": 28, "late": 1, "early": 0, "missed": 1,
+         "in_time_share": 28 / 30, "in_time_lower": 0.78, "in_time_upper": 0.99,
+         "after_signal_median_s": 61.0, "after_signal_p90_s": 400.0,
+         "after_heat_median_s": -200.0, "after_heat_p90_s": None},
+        {"fire": "all", "n": 30, "in_time": 28, "after_signal_median_s": None,
+         "after_signal_p90_s": None},
+    ],
+    "nuisances": [{"nuisance": "frying", "events": 30, "alarms": 1, "lower": 0.0, "upper": 0.1}],
+    "life": {"kitchen": {"alarms_per_year": 1.2, "status": "fail"}, "strata": []},
+    "faults": [{"fault": "dead", "channel": "co", "points_lost": 2.0}],
+    "fault_watch": {"false_faults": {"per_month": 0.2}, "silence": [{"fault": "stuck"}]},
+    "cases": [{"kind": "miss", "title": "drawn already"}],
+    "shift": [{"rooms": "large", "found": 3}],
+    "calibration": {
+        "mix": {"normal": 0.5, "nuisance": 0.3, "fire": 0.2},
+        "in_distribution": {"ece": 0.02, "ece_lower": 0.01, "ece_upper": 0.03, "goal": 0.01,
+                            "status": "fail", "table": [{"low": 0.0, "high": 0.1, "n": 9,
+                            "weight": 9.0, "predicted": 0.03, "observed": 0.1}]},
+    },
+    "ramps": {"pairs": 10, "fell": 1, "share": 0.1, "rows": [{"ramp": "co", "fell": 1}],
+              "worst": {"channel": "co", "unit": "ppm", "amplitude": 7.0, "over_s": 90.0,
+                        "risk_before": 50.0, "risk_after": 20.0, "fall_points": 30.0,
+                        "times_s": [-10.0, 0.0], "before": [None, 1.0], "after": [None, 8.0]}},
+    "recordings": {"house_fires": {"n": 12, "rows": [{"name": "SDC01"}]}, "oil_pans": "absent"},
+    "composites": {"n": 96, "rows": [{"name": "SDC01 on 1"}]},
+    "rivals": [{"name": "transformer", "found": 151}, {"name": "QUANT", "verdict": "loss"}],
+}  # fmt: skip
+
+
+def case(kind: str, missing: tuple[int, ...] = ()) -> dict:
+    times = np.arange(0.0, 600.0, 10.0)
+    readings = np.random.default_rng(0).normal(20.0, 1.0, (60, 6)).astype(np.float32)
+    readings[:, list(missing)] = np.nan
+    return {
+        "kind": kind, "title": f"{kind} {NASTY}", "times_s": times, "readings": readings,
+        "risk": np.linspace(0.0, 99.0, 60), "alarm_s": None if kind == "miss" else 300.0,
+        "limit_s": 400.0 if kind == "miss" else None, "first_signal_s": None,
+    }  # fmt: skip
+
+
+class Outline(HTMLParser):
+    """Tags that are opened and not closed, headings, and what the page would load."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.tags: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.tags.append(tag)
+        self.loads += [v for k, v in attrs if k in ("src", "href") and v]
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("run")
+    cases = [case("miss"), case("early", (0, 3)), case("false alarm", (0, 1, 2, 3, 4, 5))]
+    return report.write(folder, FULL, cases).read_text()
+
+
+def test_page_is_whole_and_loads_nothing_from_elsewhere(full: str) -> None:
+    outline = Outline(full)
+    assert outline.open == []
+    assert "script" not in outline.tags
+    pictures = [x for x in outline.loads if not x.startswith("#")]
+    assert len(pictures) == 7  # gate, times to alarm, three cases, reliability, ramp
+    assert all(x.startswith("data:image/svg+xml;base64,") for x in pictures)
+    assert "@import" not in full
+    assert "url(" not in full
+
+
+def test_text_of_others_is_escaped(full: str) -> None:
+    assert NASTY not in full
+    assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;&amp;&quot;" in full
+
+
+def test_a_lost_comparison_is_the_first_line_and_then_the_gate(full: str) -> None:
+    said = re.findall(r'<p class="lead [a-z_]*">(.*?)</p>', full)
+    assert said[0] == "At equal detection the transformer loses to QUANT."
+    assert said[1].startswith("<b>FAIL</b>, full gate: 0 of 3 lines pass, 1 fail, 2 not shown.")
+
+
+def test_every_section_is_there(full: str) -> None:
+    titles = re.findall(r"<h2[^>]*>(.*?)</h2>", full)
+    assert titles == [
+        "Gate", "Rivals", "Fires", "Nuisances", "Life: false alarms a year", "Worst cases",
+        "Calibration", "Ramps", "Faults", "Shift", "Recordings", "Composites",
+        "Limits of the evidence", "Provenance",
+    ]  # fmt: skip
+    assert "not a listed device" in full
+    assert "<td>stuck</td>" in full
+    assert "drawn already" not in full
+
+
+@pytest.mark.parametrize("key", [None, "gate", "fires", "rivals", "nuisances", "provenance"])
+def test_page_lives_without_any_part(key: str | None, tmp_path: Path) -> None:
+    result = {k: v for k, v in FULL.items() if k not in (key, "calibration", "ramps")}
+    if key is None:
+        result = {}
+    page = report.page(tmp_path, result, [])
+    assert Outline(page).open == []
+    if key is None:
+        assert "Not examined: gate, rivals, fires" in page
+    if key == "nuisances":
+        assert "Not examined: nuisances, calibration, ramps." in page
+
+
+def test_wins_everywhere_need_no_first_line() -> None:
+    won = FULL | {"rivals": [{"name": "transformer"}, {"name": "QUANT", "verdict": "win"}]}
+    assert report.verdict(won).startswith('<p class="lead fail"><b>FAIL')
+
+
+def test_no_more_than_ten_cases_a_side() -> None:
+    missed, false = (case(kind, (0, 1, 2, 3, 5)) for kind in ("miss", "false alarm"))
+    page = report.worst_cases([missed] * 12 + [false] * 11)
+    assert page.count("<figure>") == 20
+
+
+def test_same_case_gives_the_same_bytes() -> None:
+    assert drawings.draw_case(case("miss")) == drawings.draw_case(case("miss"))
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("after_photo_median_s", "after photo median [s]"),
+        ("delay_s_median", "delay median [s]"),
+        ("in_time", "in time"),
+        ("latency_p99_ms", "latency 99 % [ms]"),
+        ("roc_auc", "ROC AUC"),
+        ("model_bytes", "model [bytes]"),
+        ("n", "n"),
+    ],
+)
+def test_headers(key: str, expected: str) -> None:
+    assert pages.header(key) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "percent", "expected"),
+    [
+        (None, False, "–"), (math.nan, True, "–"), (True, False, "yes"), (0.12345, False, "0.1235"),
+        (0.12345, True, "12.3 %"), (-0.0, False, "0"), (1234567, False, "1,234,567"),
+        ([1, "a"], False, "1, a"),
+    ],
+)  # fmt: skip
+def test_figures(value: object, percent: bool, expected: str) -> None:
+    assert pages.figure_text(value, percent=percent) == expected
+
+
+def test_bounds_stand_side_by_side() -> None:
+    row = {"n": 3, "found_share": 0.5, "found_lower": 0.1, "found_upper": 0.9, "lower": 1.0}
+    merged = pages.merged_bounds(row)
+    assert merged == {
+        "n": 3, "found_share": 0.5, "found_95_%_bounds": "10 % to 90 %", "lower": 1.0,
+    }  # fmt: skip
+
+
+# --- the model card ---------------------------------------------------------------------------
+
+
+def test_card_says_what_it_is_and_what_it_is_not(tmp_path: Path) -> None:
+    recipe = changed(find_tier("tiny"), ("width=16", "heads=2", "layers=1"))
+    runs.save_model(tmp_path, recipe, FireTransformer(recipe), AlarmSettings())
+    text = cards.write(runs.load_run(tmp_path), FULL).read_text()
+    for part in ("Intended use", "Training data", "Figures", "Risk and thresholds", "Limits"):
+        assert f"## {part}\n" in text
+    assert "not a listed device" in text
+    assert "loses to QUANT" in text
+    assert "| accuracy | 0.8 | 0.79 to 0.81 | 0.94 | 8,192 | fail |" in text
+    assert runs.sha256(tmp_path / runs.MODEL) in text
+    assert f"tier {recipe.tier}, seed" in text
+    assert cards.write(runs.load_run(tmp_path), {}).read_text().count("## ") >= 5
+
+
+@pytest.mark.parametrize("prior", [0.5, 0.2, 0.01, 1e-6])
+def test_shift_to_another_prior_is_bayes_rule(prior: float) -> None:
+    ratio = 7.0  # of the likelihoods of one window, fire to no fire
+
+    def posterior(share: float) -> float:
+        return ratio * share / (ratio * share + 1.0 - share)
+
+    shifted = log_odds(100.0 * posterior(0.2)) + cards.prior_shift(prior)
+    assert shifted == pytest.approx(log_odds(100.0 * posterior(prior)), abs=1e-9)

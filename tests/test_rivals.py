@@ -1,0 +1,153 @@
+"""Rivals: one face for all, fitted on the run's own windows; missing packages are one line."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+
+from saafe import estimators, rivals, sampling, thresholds, training
+from saafe.errors import InputError
+from saafe.inception import InceptionTime
+from saafe.metrics import roc_auc
+from saafe.model import RiskModel, levels
+from saafe.recipes import changed, find_tier
+from saafe.rivals import RIVALS, Lesson
+from saafe.sensors import FIRE, LABELS
+from saafe.training import WindowSet, logits_of
+
+TINY = changed(
+    find_tier("tiny"), ("windows=256", "epochs=2", "streams=64", "held_out=64", "device=cpu")
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_parts():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "PART_STREAMS", 32)
+        patch.setattr(estimators, "DECAYS", (1e-3,))
+        yield
+
+
+@pytest.fixture(scope="module")
+def taught(one_thread: None, small_parts: None) -> Lesson:
+    return rivals.lesson(TINY)
+
+
+@pytest.fixture
+def few_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thresholds, "REFERENCE_STREAMS", 4)
+
+
+def fire_auc(model: RiskModel, held_out: WindowSet) -> float:
+    odds = model.risk_logit(logits_of(model, held_out.windows))
+    return roc_auc(held_out.labels.numpy() == FIRE, odds.numpy())
+
+
+def skip_without(name: str) -> None:
+    if missing := [p for p in RIVALS[name].needs if importlib.util.find_spec(p) is None]:
+        pytest.skip(f"{', '.join(missing)} not installed: pip install 'saafe[rivals]'")
+
+
+def test_lesson_is_what_the_run_trains_on(taught: Lesson) -> None:
+    first = training.epoch_windows(TINY, 0, torch.device("cpu"), training.World())
+    assert len(taught.taught.labels) == 2 * 256
+    np.testing.assert_array_equal(taught.taught.windows[:256].numpy(), first.windows.numpy())
+
+
+@pytest.mark.parametrize("name", ["linear discriminant", "logistic regression"])
+def test_linear_rivals_give_graded_class_logits(name: str, taught: Lesson) -> None:
+    skip_without(name)
+    model = RIVALS[name].fit(TINY, taught.taught, taught.held_out)
+    logits = logits_of(model, taught.held_out.windows)
+    assert logits.shape == (len(taught.held_out.labels), len(LABELS))
+    assert torch.isfinite(logits).all()
+    assert fire_auc(model, taught.held_out) > 0.75
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["gradient boosting", "QUANT", "MiniRocket", "MultiRocket-Hydra", "InceptionTime"]
+)
+def test_other_rivals_learn_too(name: str, taught: Lesson, few_streams: None) -> None:
+    skip_without(name)
+    trained = rivals.train(name, taught)
+    assert torch.isfinite(logits_of(trained.model, taught.held_out.windows)).all()
+    # eight optimizer steps are all that the network gets here
+    least = 0.6 if name == "InceptionTime" else 0.75
+    assert fire_auc(trained.model, taught.held_out) > least
+    assert trained.windows == len(taught.taught.labels)
+
+
+def test_trained_rival_is_calibrated_and_has_thresholds(taught: Lesson, few_streams: None) -> None:
+    trained = rivals.train(rivals.LOGISTIC, taught)
+    assert trained.model.risk_scale != 1.0
+    s = trained.settings
+    assert s.leave < s.warn < s.slow <= s.fast
+
+
+def test_fixed_rule_sees_nothing_and_never_reaches_its_thresholds(
+    taught: Lesson, few_streams: None
+) -> None:
+    trained = rivals.train(rivals.FIXED_RULE, taught)
+    odds = trained.model.risk_logit(logits_of(trained.model, taught.held_out.windows))
+    assert odds.unique().numel() == 1
+    assert odds.max() < trained.settings.slow
+    # all it knows is the mix that it was calibrated under
+    assert torch.sigmoid(odds[0]).item() == pytest.approx(training.REFERENCE_MIX[FIRE], abs=0.02)
+
+
+def test_unknown_rival_is_refused(taught: Lesson) -> None:
+    with pytest.raises(InputError, match="unknown; choose from fixed rule"):
+        rivals.train("crystal ball", taught)
+
+
+def test_missing_package_is_one_line(taught: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'saafe\[rivals\]'$") as caught:
+        rivals.train("QUANT", taught)
+    assert "\n" not in str(caught.value)
+
+
+def test_linear_fit_finds_the_bayes_rule() -> None:
+    random = torch.Generator().manual_seed(0)
+    labels = torch.arange(3).repeat(2000)
+    centres = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0]])
+    inputs = centres[labels] + torch.randn(6000, 2, generator=random)
+    linear = estimators.fit_linear(inputs[:3000], labels[:3000], inputs[3000:], labels[3000:])
+    # unit normals: log-odds between two classes are (c1 - c0) x + const
+    slopes = linear.weight.detach() - linear.weight.detach()[0]
+    np.testing.assert_allclose(slopes[1:].numpy(), 2.0 * np.eye(2), atol=0.25)
+
+
+def test_summaries_hold_what_they_say() -> None:
+    windows = torch.full((1, 60, 1, 6), torch.nan)
+    windows[0, :, 0, 0] = 22.0  # temperature stands still
+    windows[0, 40:, 0, 0] = torch.arange(20) + 22.0  # and rises in the last scale
+    summary = estimators.summaries(windows)[0]
+    assert summary.shape == (114,)
+    last = summary[72:108].view(6, 6)  # (figure, channel) of the last scale
+    level = levels(windows[:, :, 0])[0, 40:, 0]
+    expected = [level.mean(), level.std(unbiased=False), level.min(), level.max(),
+                level[10:].mean() - level[:10].mean(), 1.0]  # fmt: skip
+    np.testing.assert_allclose(last[:, 0].numpy(), np.array(expected), rtol=1e-5)
+    assert torch.isnan(last[:5, 1]).all()  # no particles
+    assert last[5, 1] == 0.0  # known share
+    assert summary[108] == pytest.approx(float(level[-1]), rel=1e-5)  # over the quartile, 0
+
+
+def test_inception_is_the_papers_shape_at_our_width() -> None:
+    model = InceptionTime().eval()
+    logits = model(torch.full((2, 60, 1, 6), torch.nan))
+    assert logits.shape == (2, 1, 3)
+    assert torch.isfinite(logits).all()
+    assert len(model.blocks) == 6
+    assert len(model.shortcuts) == 2
