@@ -18,9 +18,9 @@ pytest.importorskip("moto")
 from cloud_stub import CPU, FAST, describe, screen, until, write_stub
 
 from saafe.cloud.artifact import unpack
+from saafe.cloud.billing import billed_so_far
 from saafe.cloud.container import hand_over
 from saafe.cloud.emulator import DROP
-from saafe.cloud.estimate import billed_so_far
 from saafe.cloud.request import Plan, build_request
 from saafe.cloud.sagemaker import Cloud, launch, status, stop
 from saafe.cloud.setup import place_of, set_up

@@ -11,7 +11,7 @@ pytest.importorskip("moto")
 
 from cloud_stub import CPU, FAST, describe, screen, until, write_stub
 
-from saafe.cloud.estimate import bill_lines
+from saafe.cloud.billing import bill_lines
 from saafe.cloud.request import Plan
 from saafe.cloud.sagemaker import launch, status, stop, view
 from saafe.cloud.watch import Screen, follow

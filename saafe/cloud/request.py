@@ -16,7 +16,8 @@ INSTANCES = {
     "ultra-fast": ("ml.g5.12xlarge", "ml.g6.12xlarge", "ml.g4dn.12xlarge"),
     "standard": ("ml.g5.2xlarge", "ml.g6.2xlarge", "ml.g4dn.2xlarge"),
 }
-MOST_INSTANCE_TYPES = 5
+MOST_INSTANCE_TYPES = 5  # botocore: InstancePreferences, each type once
+LONGEST_S = 432_000  # quota of a job's run time by default (from memory, not checked); API: 28 days
 VOLUME_GB = 30  # image, code and run fit; types with local disks ignore it, and do not charge
 WAIT_FOR_SPOT_S = 3600
 
@@ -79,6 +80,8 @@ class Plan:
             raise InputError(f"--instances {self.instances}: 1 to 64 instances are possible")
         if len(self.instance_types) > MOST_INSTANCE_TYPES:
             raise InputError(f"--instance: at most {MOST_INSTANCE_TYPES} types can be tried")
+        if len(set(self.instance_types)) < len(self.instance_types):
+            raise InputError(f"--instance: each type once, not {', '.join(self.instance_types)}")
         for setting in self.settings:
             if len(setting) > 256:
                 raise InputError(
