@@ -52,7 +52,7 @@ for epoch in range(first + 1, epochs + 1):
         print("saved a checkpoint, continue with --resume", flush=True)
         sys.exit(0)
 if "fail" in told:
-    print("Traceback: the loss is not a number", file=sys.stderr, flush=True)
+    print(told.get("reason", "Traceback: the loss is not a number"), file=sys.stderr, flush=True)
     sys.exit(int(told["fail"]))
 values = [random.random() for _ in range(10_000)]
 shape = {"dtype": "F32", "shape": [10_000], "data_offsets": [0, 40_000]}
@@ -64,12 +64,12 @@ print("done", flush=True)
 """
 
 
-def write_stub(folder: Path, **told: float) -> Path:
+def write_stub(folder: Path, **told: float | str) -> Path:
     """A folder that `launch(source=...)` packs instead of the real package.
 
     Args:
         folder: where to write it.
-        told: `epochs`, `pause` after each [s], `fail` with an exit code.
+        told: `epochs`, `pause` after each [s], `fail` with an exit code and a `reason`.
     """
     package = folder / "saafe"
     package.mkdir(parents=True)

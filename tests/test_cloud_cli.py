@@ -161,6 +161,27 @@ def test_ctrl_c_detaches_and_watch_comes_back(shell, cloud, tmp_path):
 
 
 @pytest.mark.slow
+def test_ctrl_c_while_launching_says_how_to_go_on(shell, cloud):
+    before, holder = set(cloud.emulator.jobs), []
+
+    def listener(moment, name):
+        if (moment, name) == ("before", "sagemaker.CreateTrainingJob"):
+            holder[0].send_signal(signal.SIGINT)
+            holder[0].wait()
+
+    cloud.emulator.listener = listener
+    try:
+        holder.append(shell("launch", "ultra-fast", *CPU))
+        _, err = holder[0].communicate(timeout=60)
+    finally:
+        cloud.emulator.listener = None
+    assert holder[0].returncode == 130
+    assert "the same command again" in err
+    run(shell, "launch", "ultra-fast", *CPU)
+    assert len(set(cloud.emulator.jobs) - before) == 1
+
+
+@pytest.mark.slow
 def test_detach_and_the_same_launch_again(shell, cloud):
     words = ("launch", "ultra-fast", "--set", "epochs=15", *CPU)
     first = json.loads(run(shell, *words, "--detach", "--json")[0])
@@ -178,7 +199,9 @@ REFUSED = [
     (("launch", "ultrafast", "--on", "sagemaker", "--yes"), "did you mean ultra-fast"),
     (("launch", "ultra-fast", "--on", "sagemaker", "--set", "width=1", "--yes"), "width"),
     (("launch", "ultra-fast", "--on", "sagemaker"), "add --yes"),
-    (("launch", "ultra-fast", *CPU, "--max-cost", "0.001"), "five minutes are the least"),
+    (("launch", "ultra-fast", *CPU, "--max-cost", "0.001"), "leaves no five minutes"),
+    (("launch", "ultra-fast", *CPU, "--max-cost", "nan"), "leaves no five minutes"),
+    (("launch", "ultra-fast", *CPU, "--instance", "ml.m5.large"), "each type once"),
     (("launch", "ultra-fast", *CPU, "--instance", "ml.p3.2xlarge"), "retired"),
     (("launch", "ultra-fast", *CPU, "--name", "a.b"), "1 to 60"),
     (("launch", "ultra-fast", *CPU, "--region", "eu-west-1"), "refresh --region eu-west-1"),

@@ -18,11 +18,12 @@ pytest.importorskip("moto")
 from cloud_stub import CPU, FAST, describe, screen, until, write_stub
 
 from saafe.cloud.artifact import unpack
+from saafe.cloud.aws import connect
 from saafe.cloud.billing import billed_so_far
 from saafe.cloud.container import hand_over
 from saafe.cloud.emulator import DROP
 from saafe.cloud.request import Plan, build_request
-from saafe.cloud.sagemaker import Cloud, launch, status, stop
+from saafe.cloud.sagemaker import Cloud, launch, status, stop, try_next
 from saafe.cloud.setup import place_of, set_up
 from saafe.cloud.watch import Pace, follow, settle
 from saafe.errors import InputError
@@ -387,6 +388,9 @@ def test_credentials_of_another_account_launch_nothing(cloud, slow_stub):
     other = cloud.ledger.write({**entry, "account_mark": "000000", "status": "Planned"})
     with pytest.raises(InputError, match="another account"):
         follow(cloud, other, screen=screen(), pace=FAST)
+    with pytest.raises(InputError, match="another account"):
+        stop(cloud, other)  # "not found" there does not mean "never created"
+    assert not cloud.ledger.latest()["settled"]
     follow(cloud, stop(cloud, cloud.ledger.write(entry)), screen=screen(), pace=FAST)
 
 
@@ -412,6 +416,27 @@ def test_a_job_that_was_never_created_can_be_settled(cloud, stub):
         launch(cloud, PLAN, source=stub)
     entry = stop(cloud, cloud.ledger.latest())
     assert (entry["status"], entry["settled"], entry["cost_usd"]) == ("Stopped", True, 0)
+
+
+def test_a_stale_look_at_a_job_does_not_undo_its_settling(cloud, stub):
+    stale = launch(cloud, PLAN, source=stub)  # `saafe jobs`, slow, beside a watcher
+    settled = follow(cloud, stale, screen=screen(), pace=FAST)
+    seen = status(cloud, stale)
+    assert (seen["settled"], seen["run"]) == (True, settled["run"])
+    assert cloud.ledger.latest() == settled
+
+
+def test_two_watchers_make_one_further_attempt(cloud, stub):
+    types = ("ml.c5.xlarge", "ml.m5.large")
+    cloud.emulator.world.no_capacity |= {types[0]}
+    plan = Plan("ultra-fast", instance_types=types, spot=True)
+    entry = launch(cloud, plan, source=stub)
+    until(lambda: describe(cloud, entry)["TrainingJobStatus"] == "Failed")
+    failed = status(cloud, entry)
+    first, second = try_next(cloud, failed), try_next(cloud, failed)
+    assert first["attempts"] == second["attempts"] == [entry["job"], f"{entry['job']}-2"]
+    assert follow(cloud, second, screen=screen(), pace=FAST)["status"] == "Completed"
+    assert jobs_of(cloud, entry) == second["attempts"]
 
 
 def test_a_role_that_was_just_made_is_waited_for(cloud, stub):
@@ -460,7 +485,8 @@ def test_another_accounts_bucket_is_refused(cloud, stub):
 
 def test_no_account_id_or_secret_is_kept_or_shown(cloud, tmp_path):
     account, shown = cloud.aws.account, screen()
-    source = write_stub(tmp_path / "source", fail=1)
+    reason = f"arn:aws:iam::{account}:role/saafe-training of {account} may not"
+    source = write_stub(tmp_path / "source", fail=1, reason=reason)
     for path in (source, write_stub(tmp_path / "good")):
         follow(cloud, launch(cloud, PLAN, source=path), screen=shown, pace=FAST)
     cloud.emulator.inject("iam.GetRole", "AccessDenied", status=403)
@@ -469,6 +495,7 @@ def test_no_account_id_or_secret_is_kept_or_shown(cloud, tmp_path):
     words = [shown.stream.getvalue(), str(raised.value), *cloud.notes]
     kept = [path.read_bytes() for path in Path(cloud.ledger.runs).rglob("*") if path.is_file()]
     assert len(kept) >= 5
+    assert "may not" in cloud.ledger.entries()[0]["failure"]
     assert not any(account.encode() in content for content in kept)
     assert not any(account in text for text in words)
 
@@ -477,6 +504,29 @@ def test_nothing_in_the_package_unpickles():
     package = Path(__file__).parent.parent / "saafe" / "cloud"
     text = "".join(path.read_text() for path in package.rglob("*.py"))
     assert not re.search(r"pickle|torch\.load\b|(?<!\.)\b(eval|exec)\(", text)
+
+
+BROKEN = {
+    "no file of the kind": "[default\nregion=us-east-1",
+    "a program that gives none": "[default]\ncredential_process = /bin/false\n",
+    "half a role": "[default]\nrole_arn = arn:aws:iam::123456789012:role/x\n",
+    "a profile that is not there": "",
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_configuration_is_one_line(tmp_path, monkeypatch, case):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "config").write_text(BROKEN[case])
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    if not BROKEN[case]:
+        monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(InputError, match="check aws configure") as raised:
+        connect("us-east-1")
+    assert "\n" not in str(raised.value)
+    assert "123456789012" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

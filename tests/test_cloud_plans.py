@@ -402,6 +402,17 @@ def test_the_ledger_finds_jobs_by_the_start_of_their_name(tmp_path):
         ledger.write({"job": "../x", "created": "", "fingerprint": ""})
 
 
+def test_what_two_processes_change_is_all_kept(tmp_path):
+    ledger = Ledger(tmp_path)
+    entry = ledger.write({"job": "j", "created": "2026", "fingerprint": "0", "status": "Planned"})
+    ledger.update(entry, status="InProgress")
+    settled = ledger.update(entry, run="j", settled=True)
+    assert settled["status"] == "InProgress"
+    assert ledger.update(entry, status="Planned") == settled  # too late
+    assert ledger.update(entry, settled=False)["run"] == "j"
+    assert list(ledger.folder.glob("*.partial")) == []
+
+
 # A fetched run
 
 

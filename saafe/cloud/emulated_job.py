@@ -66,6 +66,17 @@ def has_ended(description: dict[str, Any]) -> bool:
     return description["TrainingJobStatus"] in {"Completed", "Failed", "Stopped"}
 
 
+def inside(folder: Path, name: str) -> Path:
+    """The path of an S3 key in a folder.
+
+    Raises:
+        ValueError: the key leads out of it; S3 takes any key, folders must not.
+    """
+    if ".." in Path(name).parts or Path(name).is_absolute():
+        raise ValueError(f"the key {name!r} leads out of its folder")
+    return folder / name
+
+
 class EmulatedJob:
     """A training job and the thread that lives it."""
 
@@ -248,7 +259,7 @@ class EmulatedJob:
         for page in pages:
             for item in page.get("Contents", []):
                 name = item["Key"][len(prefix) :].lstrip("/") or Path(item["Key"]).name
-                target = folder / name
+                target = inside(folder, name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 body = self.world.s3.get_object(Bucket=bucket, Key=item["Key"])["Body"]
                 target.write_bytes(body.read())

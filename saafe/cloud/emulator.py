@@ -21,7 +21,7 @@ from urllib.parse import parse_qs
 
 from saafe.cloud.answers import Answers
 from saafe.cloud.aws import Aws
-from saafe.cloud.emulated_job import EmulatedJob, World, has_ended
+from saafe.cloud.emulated_job import EmulatedJob, World, has_ended, inside
 from saafe.cloud.endpoint import INSTALL, KEYS
 from saafe.cloud.prices import SHIPPED_REGION, load_prices
 from saafe.cloud.setup import LOG_GROUP, set_up
@@ -292,12 +292,20 @@ class Emulator:
         for bucket in s3.list_buckets()["Buckets"]:
             pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"])
             for item in (item for page in pages for item in page.get("Contents", [])):
-                path = self.state / "objects" / bucket["Name"] / item["Key"]
-                if path.exists() and path.stat().st_mtime >= item["LastModified"].timestamp():
+                try:
+                    path = inside(self.state / "objects" / bucket["Name"], item["Key"])
+                except ValueError:  # not one of ours: it lives as long as the process
+                    continue
+                # LastModified is in whole seconds: what is a second old may have changed since
+                changed = item["LastModified"].timestamp() + 1.0
+                if path.exists() and path.stat().st_mtime > changed:
                     continue
                 body = s3.get_object(Bucket=bucket["Name"], Key=item["Key"])["Body"].read()
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(body)
+                # beside the buckets, and under a name of its own: jobs end at the same time
+                partial = self.state / f"object.{threading.get_ident()}.partial"
+                partial.write_bytes(body)
+                os.replace(partial, path)
 
     def _load_objects(self) -> None:
         for folder in sorted((self.state / "objects").glob("*")):

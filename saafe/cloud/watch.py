@@ -226,17 +226,18 @@ def settle(cloud: Cloud, entry: dict[str, Any], job: dict[str, Any]) -> dict[str
 
 
 def status_line(entry: dict[str, Any], job: dict[str, Any], progress: Progress) -> str:
-    """Status, instance, dollars so far and figures in one line."""
+    """Status, dollars so far, figures, instance and job in one line, what changes first."""
     cost, metrics = entry.get("cost_usd"), progress.metrics
     bound = "up to " if entry["plan"]["spot"] and cost is None else ""
     dollars = so_far_usd(entry, job) if cost is None else cost
     names = [name for name in ("epoch", "loss", "accuracy") if name in metrics]
     parts = [
-        f"{entry['job']} {entry['secondary'] or entry['status']}",
-        f"{entry['instances']} x {entry['instance']}",
+        f"{entry['secondary'] or entry['status']}",
         f"{bound}${dollars:.4f}",
         *(f"{name} {metrics[name]:g}" for name in names),
         *([f"left {progress.left}"] if progress.left and entry["status"] not in ENDED else []),
+        f"{entry['instances']} x {entry['instance']}",
+        entry["job"],
     ]
     return "  ".join(parts)
 
