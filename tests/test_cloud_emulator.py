@@ -266,6 +266,10 @@ def test_faults_are_rehearsed_over_http(cloud):
     body = json.dumps(told).encode()
     with urllib.request.urlopen(f"{cloud.emulator.url}/_emulator/faults", data=body) as answer:
         assert json.load(answer)["faults"][0]["code"] == "ExpiredToken"
+    for nonsense in (b"[]", b'{"hurry": "x"}', b'{"quotas": 3}', b'{"faults": [{"when": 1}]}'):
+        with pytest.raises(urllib.error.HTTPError, match="400") as raised:
+            urllib.request.urlopen(f"{cloud.emulator.url}/_emulator/faults", data=nonsense)
+        raised.value.close()
     with pytest.raises(AwsError, match="renew"):
         cloud.aws.call("sts", "get_caller_identity")
 

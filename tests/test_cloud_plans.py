@@ -263,6 +263,7 @@ def test_a_run_trained_here_measures_its_kind_of_machine(prices, tmp_path):
     finished_run(tmp_path, device="NVIDIA L40S", speed=90_000.0)
     finished_run(tmp_path, device="x86_64", speed=4_000.0, ranks=2)
     finished_run(tmp_path, device="x86_64", speed=9e9, settings=("width=16",))
+    finished_run(tmp_path, device="NVIDIA T4", speed=500.0, settings=("device=cpu",))
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "metrics.jsonl").write_text("{")
     told = {}
@@ -276,6 +277,7 @@ def test_a_run_trained_here_measures_its_kind_of_machine(prices, tmp_path):
     assert "on 4 threads of x86_64, scaled to 2 cores" in told["ml.c5.xlarge"][1]
     rows = {row["instance"]: row["speed"] for row in offers(plan, prices, history(ledger))}
     assert (rows["ml.g5.xlarge"], rows["ml.g6.xlarge"]) == ("measured", "assumed")
+    assert rows["ml.g4dn.xlarge"] == "assumed"  # that run did not use its T4
 
 
 def test_a_processors_speed_is_scaled_and_says_from_what(prices):

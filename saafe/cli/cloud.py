@@ -76,7 +76,17 @@ def launch_command(context: click.Context, on: str, **options: Any) -> None:
             return
     if options["tier"] is None:
         raise InputError("launch what? name a tier: saafe launch ultra-fast --on sagemaker")
-    threads = os.environ.get("OMP_NUM_THREADS", "") if on == "emulator" else ""
+    entry = _launch(cloud, options)
+    if options["detach"]:
+        say(f"{entry['job']} runs without this shell; `saafe watch {entry['job']}` comes back")
+        _print_json(view(entry), options["as_json"])
+        return
+    _watch(cloud, entry, options["as_json"])
+
+
+def _launch(cloud: Cloud, options: dict[str, Any]) -> dict[str, Any]:
+    """Show the estimate, ask, and make sure that the job exists."""
+    threads = os.environ.get("OMP_NUM_THREADS", "") if cloud.on == "emulator" else ""
     plan = Plan(
         tier=options["tier"],
         settings=options["settings"],
@@ -87,7 +97,7 @@ def launch_command(context: click.Context, on: str, **options: Any) -> None:
         threads=int(threads) if threads.isdigit() else None,
     )
     try:
-        entry = launch(
+        return launch(
             cloud,
             plan,
             name=options["name"],
@@ -98,11 +108,6 @@ def launch_command(context: click.Context, on: str, **options: Any) -> None:
         say("\ninterrupted while launching: the same command again goes on with the same job,")
         say("`saafe jobs` says whether it runs, and `saafe stop --latest` ends it")
         sys.exit(130)
-    if options["detach"]:
-        say(f"{entry['job']} runs without this shell; `saafe watch {entry['job']}` comes back")
-        _print_json(view(entry), options["as_json"])
-        return
-    _watch(cloud, entry, options["as_json"])
 
 
 def _launch_here(context: click.Context, options: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from saafe.cloud.artifact import inside
 from saafe.cloud.processes import cores, kill_tree, pump
 from saafe.cloud.setup import LOG_GROUP
 from saafe.cloud.validation import requested_counts, requested_types
@@ -64,17 +65,6 @@ class World:
 def has_ended(description: dict[str, Any]) -> bool:
     """Whether a described job will enter no further status."""
     return description["TrainingJobStatus"] in {"Completed", "Failed", "Stopped"}
-
-
-def inside(folder: Path, name: str) -> Path:
-    """The path of an S3 key in a folder.
-
-    Raises:
-        ValueError: the key leads out of it; S3 takes any key, folders must not.
-    """
-    if ".." in Path(name).parts or Path(name).is_absolute():
-        raise ValueError(f"the key {name!r} leads out of its folder")
-    return folder / name
 
 
 class EmulatedJob:
@@ -274,11 +264,7 @@ class EmulatedJob:
             return "stopped", ""
         lines: SimpleQueue[tuple[int, str]] = SimpleQueue()
         started = time.time()
-        streams = [
-            f"{self.name}/algo-{index + 1}-{int(started * 1000)}" for index in range(self.count)
-        ]
-        for stream in streams:
-            self.world.logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=stream)
+        streams = self._open_streams(int(started * 1000))
         synced: dict[Path, tuple[int, int]] = {}
         self._changed_checkpoints(synced)  # what was restored is in S3 already
         restored = dict(synced)
@@ -313,6 +299,13 @@ class EmulatedJob:
         self._sync_checkpoints(synced)
         codes = [process.returncode for process in processes]
         return self._judge(outcome, codes)
+
+    def _open_streams(self, stamp: int) -> list[str]:
+        """A log stream a host, named as SageMaker names them; a restart opens new ones."""
+        streams = [f"{self.name}/algo-{index + 1}-{stamp}" for index in range(self.count)]
+        for stream in streams:
+            self.world.logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=stream)
+        return streams
 
     def _judge(self, outcome: str, codes: list[int]) -> tuple[str, str]:
         if outcome:

@@ -138,13 +138,10 @@ def build_request(
         rows: instance types to try in this attempt, in order; one only for spot.
         job: name of this attempt; the launch's own name names the run and its checkpoints.
     """
-    plan, base, limit_s = plan_of(entry), entry["job"], entry["limit_s"]
+    plan, base = plan_of(entry), entry["job"]
     if len({row.gpus > 0 for row in rows}) > 1:
         raise InputError("--instance: GPU and CPU types need different images; pick one kind")
     environment = {} if plan.threads is None else {"OMP_NUM_THREADS": str(plan.threads)}
-    stopping = {"MaxRuntimeInSeconds": limit_s}
-    if plan.spot:
-        stopping["MaxWaitTimeInSeconds"] = limit_s + WAIT_FOR_SPOT_S
     source = {
         "S3DataType": "S3Prefix",
         "S3Uri": place.uri("code", entry["code_sha256"]) + "/",
@@ -164,8 +161,7 @@ def build_request(
         "OutputDataConfig": {"S3OutputPath": place.uri("jobs")},
         "CheckpointConfig": {"S3Uri": place.uri("checkpoints", base)},
         "ResourceConfig": _resources(plan, rows),
-        "StoppingCondition": stopping,
-        **({"EnableManagedSpotTraining": True} if plan.spot else {}),
+        **_limits(plan, entry["limit_s"]),
         "EnableNetworkIsolation": False,  # pip must reach the package index
         "HyperParameters": {"tier": plan.tier, "launch": base, "request": entry["fingerprint"]},
         "Environment": environment,
@@ -178,6 +174,15 @@ def plan_of(entry: dict[str, Any]) -> Plan:
     kept = entry["plan"]
     lists = {name: tuple(kept[name]) for name in ("settings", "instance_types")}
     return Plan(**{**kept, **lists})
+
+
+def _limits(plan: Plan, limit_s: int) -> dict[str, Any]:
+    """How long the job may run, and for spot how long it may wait for machines besides."""
+    stopping = {"MaxRuntimeInSeconds": limit_s}
+    if not plan.spot:
+        return {"StoppingCondition": stopping}
+    stopping["MaxWaitTimeInSeconds"] = limit_s + WAIT_FOR_SPOT_S
+    return {"StoppingCondition": stopping, "EnableManagedSpotTraining": True}
 
 
 def _resources(plan: Plan, rows: list[Instance]) -> dict[str, Any]:

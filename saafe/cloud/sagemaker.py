@@ -82,14 +82,8 @@ def launch(
     fitted = check(cloud.aws, plan, cloud.prices, cloud.note)
     expected = estimate(fitted, cloud.prices, history(cloud.ledger), max_cost_usd)
     confirm(expected)
-    planned = {
-        **_new_entry(cloud, fitted, job),
-        "fingerprint": fingerprint,
-        "code_sha256": package.sha256,
-        "limit_s": expected["limit_s"],
-        "max_cost_usd": max_cost_usd,
-        "estimate": expected,
-    }
+    kept = {"fingerprint": fingerprint, "code_sha256": package.sha256}
+    planned = {**_new_entry(cloud, fitted, job, expected), **kept, "max_cost_usd": max_cost_usd}
     with cloud.ledger.locked():  # of two launchers at once, the second finds the first's entry
         earlier = entry
         entry = _known(cloud, fingerprint, name)
@@ -97,7 +91,7 @@ def launch(
     return ensure(cloud, entry, package)
 
 
-def _new_entry(cloud: Cloud, plan: Plan, job: str) -> dict[str, Any]:
+def _new_entry(cloud: Cloud, plan: Plan, job: str, expected: dict[str, Any]) -> dict[str, Any]:
     """What the ledger keeps of a job that does not exist yet."""
     return {
         "job": job,
@@ -110,6 +104,8 @@ def _new_entry(cloud: Cloud, plan: Plan, job: str) -> dict[str, Any]:
         "plan": asdict(plan),
         "types": list(plan.types),
         "attempts": [job],
+        "limit_s": expected["limit_s"],
+        "estimate": expected,
         "status": NOT_CREATED,
         "settled": False,
     }

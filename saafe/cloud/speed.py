@@ -95,6 +95,8 @@ def of_run(folder: Path) -> Measured | None:
         recipe = json.loads((folder / "recipe.json").read_text())
         place = json.loads((folder / "environment.json").read_text())
         last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+        if recipe["device"] == "cpu" and not _is_cpu(place["device"]):
+            return None  # trained beside the GPU that is named
         workers = int(place["threads"]) * int(place.get("ranks", 1))
         source = _source(folder.name, place["started"])
         return Measured(_shape(recipe), last["samples_per_s"], place["device"], workers, source)
