@@ -80,6 +80,10 @@ class Dice:
         """Uniform in the logarithm."""
         return self.uniform(math.log(low), math.log(high)).exp()
 
+    def log_middling(self, low: float, high: float) -> Tensor:
+        """Triangular in the logarithm: the ends are rare."""
+        return (self.log_uniform(low, high) * self.log_uniform(low, high)).sqrt()
+
     def chance(self, probability: float) -> Tensor:
         """True with a probability."""
         return self.uniform(0.0, 1.0) < probability
@@ -134,7 +138,7 @@ def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instru
     lowest[..., SOUND] = dice.uniform(20.0, 40.0)
     highest[..., SOUND] = dice.uniform(95.0, 130.0)
     lowest[..., PM25] = torch.where(dice.chance(0.5), dice.uniform(0.0, 5.0), 0.0)
-    highest[..., PM25] = dice.log_uniform(190.0, 1_500.0)
+    highest[..., PM25] = dice.log_uniform(120.0, 1_500.0)
     highest[..., PM25] = torch.where(dice.chance(0.1), 50_000.0, highest[..., PM25])
     highest[..., CO] = dice.log_uniform(100.0, 5_000.0)
     highest[..., TEMPERATURE] = torch.where(dice.chance(0.5), dice.uniform(60.0, 125.0), 1200.0)
@@ -143,7 +147,7 @@ def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instru
     blind = torch.zeros_like(lag)
     blind[..., PM25] = torch.where(dice.chance(0.12), dice.log_uniform(5.0, 5_000.0), 0.0)
     blind[..., CO] = torch.where(dice.chance(0.4), dice.uniform(1.0, 30.0), 0.0)
-    poor = dice.chance(0.06)  # laboratory analysers at the foot of their range
+    poor = dice.chance(0.04)  # laboratory analysers at the foot of their range
     noise[..., CO] = torch.where(poor, dice.log_uniform(3.0, 70.0), noise[..., CO])
     noise[..., CO2] = torch.where(poor, dice.log_uniform(25.0, 150.0), noise[..., CO2])
     coarse = dice.chance(0.05)
@@ -182,7 +186,7 @@ def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instru
         kappa=torch.where(dice.chance(0.5), dice.uniform(0.0, 0.25), 0.0),
         drift=drift,
         spike_chance=torch.where(dice.chance(0.15), dice.log_uniform(1e-4, 5e-3), 0.0),
-        co_spike_chance=torch.where(poor, dice.log_uniform(1e-3, 0.3), 0.0),
+        co_spike_chance=torch.where(poor, dice.log_uniform(1e-3, 0.1), 0.0),
         gap_chance=torch.where(dice.chance(0.1), 1.0, 0.0),
     )
 

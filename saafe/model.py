@@ -13,7 +13,8 @@ from saafe.recipes import Recipe
 from saafe.sensors import CHANNELS, CO, CO2, FIRE, HUMIDITY, LABELS, PM25, SOUND, TEMPERATURE
 from saafe.windows import STEPS
 
-FEATURES = 3 * len(CHANNELS)  # level, departure from the window's lower quartile, mask
+# level, departure from the window's lower quartile, mask; particles at the window's top
+FEATURES = 3 * len(CHANNELS) + 1
 
 
 def features(windows: Tensor) -> Tensor:
@@ -23,7 +24,7 @@ def features(windows: Tensor) -> Tensor:
         windows: NaN where missing. (B, T, C)
 
     Returns:
-        (B, T, 3 C), zero where missing.
+        (B, T, 3 C + 1), zero where missing.
     """
     known = ~torch.isnan(windows)
     level = levels(torch.where(known, windows, 20.0))
@@ -33,7 +34,17 @@ def features(windows: Tensor) -> Tensor:
     heat = departure[..., TEMPERATURE : TEMPERATURE + 1] * 5.0
     departure = torch.cat([torch.asinh(heat), departure[..., TEMPERATURE + 1 :]], dim=-1)
     mask = known.to(windows.dtype)
-    return torch.cat([level * mask, departure * mask, mask], dim=-1)
+    return torch.cat([level * mask, departure * mask, mask, at_top(level, mask)], dim=-1)
+
+
+def at_top(level: Tensor, mask: Tensor) -> Tensor:
+    """How near particles stay to the highest level of the window: 1 at it, as at a meter's end.
+
+    A meter at the end of its range reads one value, whatever grows beyond it. (B, T, 1)
+    """
+    particles, known = level[..., PM25 : PM25 + 1], mask[..., PM25 : PM25 + 1]
+    top = torch.where(known > 0, particles, -1e4).amax(dim=1, keepdim=True)
+    return torch.exp(-30.0 * (top - particles).clamp(0.0, 10.0)) * known
 
 
 def levels(readings: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ ZONES = 3
 OUTDOOR_CO2 = 0.77  # [g/m3], 421 ppm
 # an event is visible where a channel departs by this much from the run without it; a fire must
 # show more than a nuisance, or the first wisps teach that frying is a fire
-FIRE_VISIBLE = {TEMPERATURE: 5.0, PM25: 100.0, CO2: 600.0, CO: 15.0}
+FIRE_VISIBLE = {TEMPERATURE: 3.0, PM25: 100.0, CO2: 600.0, CO: 15.0}
 NUISANCE_VISIBLE = {TEMPERATURE: 1.5, PM25: 40.0, CO2: 150.0, CO: 4.0}
 # a hot layer carries smoke out under its own buoyancy; combustion fails under some 13 % oxygen
 OXYGEN_LIMIT, OXYGEN_SPAN = 105.0, 60.0  # deficit at which flames weaken, and die. [g/m3]
@@ -62,7 +62,7 @@ class Mix:
     fires: tuple[str, ...] = ()
     nuisances: tuple[str, ...] = ()
     nuisance_counts: tuple[float, float, float] = (0.3, 0.45, 0.25)
-    balance: float = 0.5
+    balance: float = 0.75
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def draw_building(n: int, sensors: int, rooms: Rooms, generator: torch.Generator
     door = instrument.Dice(n, ZONES - 1, generator)
     one = instrument.Dice(n, 1, generator)
     place = instrument.Dice(n, sensors, generator)
-    volume = zone.log_uniform(*rooms.volume_m3)
+    volume = zone.log_middling(*rooms.volume_m3)
     height = zone.uniform(*rooms.height_m)
     zones = (1 + (one.uniform(0.0, 1.0) > 0.3).int() + (one.uniform(0.0, 1.0) > 0.5).int())[:, 0]
     zones = zones.long()
@@ -186,7 +186,7 @@ def draw_building(n: int, sensors: int, rooms: Rooms, generator: torch.Generator
         sensor_zone=(place.uniform(0.0, 1.0) * zones.unsqueeze(1)).long(),
         under_ceiling=place.chance(rooms.ceiling_share),
         fire_distance=place.uniform(0.5, 6.0),
-        distance=place.uniform(1.5, 7.0),
+        distance=place.uniform(2.0, 8.0),
         air_speed=place.log_uniform(0.05, 0.3),
         background_db=one.uniform(26.0, 48.0)[:, 0],
         sun_share=place.uniform(0.0, 1.0) ** 3,
@@ -220,8 +220,8 @@ def life(time: Tensor, generator: torch.Generator) -> Tensor:
     rates[..., sources.WATER] = 0.015 * presence
     rates[..., sources.HEAT] = 0.08 * presence
     stir = torch.exp(0.7 * smooth_noise((steps, n), 4 * knots, generator))
-    habit = torch.exp(torch.rand(n, generator=generator, device=device) * 4.0 - 12.0)
-    rates[..., sources.PM] = habit * presence * stir  # 6e-6 to 3e-4 mg/s each
+    habit = torch.exp(torch.rand(n, generator=generator, device=device) * 4.0 - 13.2)
+    rates[..., sources.PM] = habit * presence * stir  # 2e-6 to 1e-4 mg/s each
     rates[..., sources.VOC] = 0.02 * presence
     talking = smooth_noise((steps, n), 8 * knots, generator)
     rates[..., sources.SOUND] = presence * 10.0 ** (5.5 + 0.8 * talking).clamp(max=8.0)
@@ -722,6 +722,13 @@ def label(
     labels = torch.where((state == FIRE) & fire_seen, FIRE, labels)
     hidden = ((state == FIRE) | (state == NUISANCE)) & ~fire_seen
     return torch.where(hidden & (labels == NORMAL), UNKNOWN, labels).to(torch.int8)
+
+
+def reporting(streams: Streams) -> Tensor:
+    """Whether a sensor reports at a step: only then does a detector decide. bool (n, time, sensor)"""
+    steps = torch.arange(streams.readings.shape[1], device=streams.readings.device).view(1, -1, 1)
+    period, phase = streams.hold_steps.unsqueeze(1), streams.hold_phase.unsqueeze(1)
+    return (steps - phase) % period == 0
 
 
 def gather(readings: Tensor, stream: Tensor, end: Tensor, sensor: Tensor, start: Tensor) -> Tensor:

@@ -281,11 +281,11 @@ def fire_state(time: Tensor, rates: Tensor) -> Tensor:
 
     Args:
         time: since ignition. [s] (time, n)
-        rates: emissions; out means under 1 % of the largest smoke rate so far.
+        rates: emissions; out means under 10 % of the largest smoke rate so far.
             (time, n, quantity)
     """
     smoke = rates[..., PM]
-    out = (smoke < 0.01 * smoke.cummax(dim=0).values) & (time >= 0.0)
+    out = (smoke < 0.1 * smoke.cummax(dim=0).values) & (time >= 0.0)
     state = torch.where(time < 0.0, NORMAL, torch.where(out, UNKNOWN, FIRE))
     return state.to(torch.int8)
 
@@ -398,56 +398,56 @@ HOUR = 3600.0
 
 NUISANCES = (
     Source("frying", "nuisance", steady, 300, kitchen=True, table=Rates(
-        (180, 1800), heat=(0.3, 1.5), pm=(0.001, 0.1), co2=(0.01, 0.25), co=(0.005, 0.8),
-        water=(0.03, 0.6), voc=(0.05, 5), droplets=(0.002, 0.5), sound=(55, 72), flicker=0.9)),
+        (180, 1800), heat=(0.15, 1), pm=(0.0005, 0.05), co2=(0.01, 0.25), co=(0.005, 0.8),
+        water=(0.03, 0.6), voc=(0.05, 5), droplets=(0.001, 0.1), sound=(55, 72), flicker=0.9)),
     Source("boiling", "nuisance", steady, 300, kitchen=True, table=Rates(
-        (300, 3600), heat=(0.3, 1.5), pm=(0.0003, 0.01), co2=(0.005, 0.25), co=(0.002, 0.5),
-        water=(0.1, 1.2), droplets=(0.001, 0.1), sound=(50, 68))),
+        (300, 3600), heat=(0.1, 1), pm=(0.0001, 0.004), co2=(0.005, 0.25), co=(0.002, 0.5),
+        water=(0.1, 1.2), droplets=(0.0005, 0.03), sound=(50, 68))),
     Source("toast", "nuisance", bursts, 200, kitchen=True, table=Rates(
-        (90, 240), heat=(0.3, 0.9), pm=(0.001, 0.05), co=(0.01, 2), voc=(0.02, 2),
+        (90, 240), heat=(0.1, 0.6), pm=(0.0005, 0.02), co=(0.01, 2), voc=(0.02, 2),
         co2=(0.001, 0.01), sound=(45, 60))),
     Source("burnt_toast", "nuisance", steady, 5, kitchen=True, table=Rates(
-        (60, 480), heat=(0.3, 1), pm=(0.02, 0.8), co=(0.1, 5), voc=(0.2, 10),
+        (60, 480), heat=(0.1, 0.6), pm=(0.01, 0.5), co=(0.1, 5), voc=(0.2, 10),
         co2=(0.005, 0.1), sound=(45, 75), flicker=0.4)),
     Source("oven", "nuisance", steady, 150, kitchen=True, table=Rates(
-        (1200, 7200), rise_s=(300, 1200), heat=(0.3, 1.5), pm=(0.0003, 0.02), co2=(0.005, 0.2),
+        (1200, 7200), rise_s=(300, 1200), heat=(0.15, 0.8), pm=(0.0001, 0.004), co2=(0.005, 0.2),
         co=(0.005, 1), water=(0.02, 0.4), voc=(0.02, 2), sound=(45, 62))),
     Source("gas_hob", "nuisance", steady, 200, kitchen=True, table=Rates(
-        (240, 5400), heat=(0.4, 2.5), pm=(0.0003, 0.02), co2=(0.04, 0.25), co=(0.005, 0.6),
+        (240, 5400), heat=(0.3, 1.8), pm=(0.0001, 0.005), co2=(0.04, 0.25), co=(0.005, 0.6),
         water=(0.05, 0.6), sound=(48, 62))),
     Source("broiling", "nuisance", steady, 20, kitchen=True, table=Rates(
-        (420, 1800), rise_s=(120, 900), heat=(0.4, 2), pm=(0.005, 0.2), co=(0.03, 2),
-        co2=(0.01, 0.25), water=(0.05, 0.5), voc=(0.2, 10), droplets=(0.005, 0.3), sound=(55, 72),
+        (420, 1800), rise_s=(120, 900), heat=(0.2, 1.2), pm=(0.002, 0.1), co=(0.03, 2),
+        co2=(0.01, 0.25), water=(0.05, 0.5), voc=(0.2, 10), droplets=(0.002, 0.1), sound=(55, 72),
         flicker=0.8)),
     Source("shower", "nuisance", steady, 500, table=Rates(
-        (180, 1800), rise_s=(20, 200), fall_s=(30, 400), heat=(0.1, 1), water=(0.2, 2.2),
-        droplets=(0.01, 2), voc=(0.01, 0.5), sound=(60, 76))),
+        (180, 1800), rise_s=(20, 200), fall_s=(30, 400), heat=(0.05, 0.6), water=(0.2, 2.2),
+        droplets=(0.002, 0.3), voc=(0.01, 0.5), sound=(60, 76))),
     Source("kettle", "nuisance", bursts, 800, kitchen=True, table=Rates(
-        (60, 300), fall_s=(10, 60), heat=(0.2, 1), water=(0.1, 1.2), droplets=(0.01, 1),
+        (60, 300), fall_s=(10, 60), heat=(0.02, 0.2), water=(0.1, 1.2), droplets=(0.001, 0.1),
         sound=(55, 72))),
     Source("humidifier", "nuisance", steady, 100, table=Rates(
-        (1800, 6 * HOUR), water=(0.02, 0.15), droplets=(0.005, 0.2), pm=(0.0002, 0.004),
+        (1800, 6 * HOUR), water=(0.02, 0.15), droplets=(0.001, 0.03), pm=(0.0001, 0.003),
         sound=(35, 50))),
     Source("candle", "nuisance", steady, 80, table=Rates(
-        (600, 4 * HOUR), heat=(0.03, 1), pm=(0.0001, 0.006), co2=(0.002, 0.08),
+        (600, 4 * HOUR), heat=(0.03, 1), pm=(0.0001, 0.005), co2=(0.002, 0.08),
         co=(0.001, 0.2), water=(0.002, 0.04))),
     Source("incense", "nuisance", steady, 20, table=Rates(
-        (600, 5400), heat=(0.003, 0.05), pm=(0.001, 0.02), co=(0.01, 1.5), co2=(0.001, 0.006),
+        (600, 5400), heat=(0.003, 0.05), pm=(0.001, 0.015), co=(0.01, 1.5), co2=(0.001, 0.006),
         voc=(0.01, 0.5))),
     Source("cigarette", "nuisance", bursts, 100, table=Rates(
-        (200, 700), heat=(0.003, 0.03), pm=(0.005, 0.05), co=(0.03, 0.6), co2=(0.001, 0.004),
+        (200, 700), heat=(0.003, 0.03), pm=(0.003, 0.03), co=(0.03, 0.6), co2=(0.001, 0.004),
         voc=(0.02, 1))),
     Source("aerosol", "nuisance", bursts, 300, table=Rates(
-        (10, 60), rise_s=(1, 9), fall_s=(1, 10), pm=(0.01, 1), voc=(5, 200),
-        droplets=(0.05, 5), sound=(65, 80))),
+        (10, 60), rise_s=(1, 9), fall_s=(1, 10), pm=(0.002, 0.1), voc=(5, 200),
+        droplets=(0.01, 1), sound=(65, 80))),
     Source("vacuuming", "nuisance", steady, 60, table=Rates(
-        (180, 3000), heat=(0.3, 1), pm=(0.0003, 0.015), sound=(70, 88))),
+        (180, 3000), heat=(0.3, 1), pm=(0.0002, 0.005), sound=(70, 88))),
     Source("building_dust", "nuisance", steady, 3, table=Rates(
         (120, 3 * HOUR), pm=(0.0005, 0.04), sound=(65, 100), flicker=0.8)),
     Source("hair_dryer", "nuisance", steady, 150, table=Rates(
-        (90, 1200), heat=(0.4, 1.4), pm=(0.0005, 0.02), voc=(0.02, 3), sound=(74, 88))),
+        (90, 1200), heat=(0.2, 1.2), pm=(0.0001, 0.005), voc=(0.02, 3), sound=(74, 88))),
     Source("fireplace", "nuisance", bursts, 30, table=Rates(
-        (60, 2400), heat=(0.1, 1.5), pm=(0.002, 0.08), co=(0.01, 1), co2=(0.02, 0.8),
+        (60, 2400), heat=(0.1, 1.2), pm=(0.001, 0.04), co=(0.01, 1), co2=(0.02, 0.8),
         water=(0.01, 0.4), voc=(0.05, 5), sound=(45, 62))),
     Source("heater", "nuisance", steady, 150, table=Rates(
         (600, 4 * HOUR), rise_s=(20, 900), heat=(0.3, 2), pm=(0.0001, 0.004), voc=(0.01, 0.5),
@@ -456,23 +456,23 @@ NUISANCES = (
         (1200, 6 * HOUR), heat=(0.4, 2), pm=(0.0002, 0.004), co=(0.01, 0.4), co2=(0.06, 0.6),
         water=(0.03, 0.5), sound=(38, 55))),
     Source("sun", "nuisance", steady, 200, table=Rates(
-        (600, 3 * HOUR), rise_s=(120, 1800), fall_s=(120, 1800), radiant=(0.5, 15),
+        (600, 3 * HOUR), rise_s=(120, 1800), fall_s=(120, 1800), radiant=(0.3, 8),
         flicker=0.2)),
     Source("open_window", "nuisance", steady, 300, table=Rates(
-        (180, 2 * HOUR), rise_s=(5, 30), fall_s=(5, 30), vent=(0.02, 0.6), sound=(45, 68),
+        (180, 2 * HOUR), rise_s=(5, 30), fall_s=(5, 30), vent=(0.01, 0.3), sound=(45, 68),
         flicker=0.4)),
     Source("outdoor_smoke", "nuisance", steady, 6, table=Rates(
         (1800, 8 * HOUR), rise_s=(300, 3600), fall_s=(300, 3600), outdoor_pm=(30, 500),
         vent=(0.002, 0.2), flicker=0.3)),
     Source("crowd", "nuisance", steady, 6, table=Rates(
         (1800, 6 * HOUR), rise_s=(300, 3600), fall_s=(300, 3600), heat=(0.2, 2),
-        co2=(0.03, 0.45), water=(0.03, 0.6), pm=(0.0002, 0.006), co=(0.001, 0.2),
+        co2=(0.03, 0.45), water=(0.03, 0.6), pm=(0.0001, 0.003), co=(0.001, 0.2),
         voc=(0.05, 3), sound=(68, 95))),
     Source("music", "nuisance", steady, 60, table=Rates(
         (600, 5 * HOUR), sound=(75, 105))),
     Source("plateau", "nuisance", steady, 30, table=Rates(
         (2400, 8 * HOUR), rise_s=(60, 5400), fall_s=(300, 5400), heat=(0.03, 0.6),
-        pm=(0.0002, 0.006), co2=(0.01, 0.4), co=(0.001, 1.0), water=(0.01, 0.2), voc=(0.01, 2),
+        pm=(0.0001, 0.004), co2=(0.01, 0.4), co=(0.001, 1.0), water=(0.01, 0.2), voc=(0.01, 2),
         sound=(40, 75), flicker=0.4)),
     Source("solvent", "nuisance", bursts, 60, table=Rates(
         (60, 1800), voc=(0.5, 50), pm=(0.0005, 0.01), droplets=(0.001, 0.1), sound=(40, 60))),

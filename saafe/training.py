@@ -25,6 +25,7 @@ from saafe.windows import SPAN
 TRAIN, HELD_OUT, QUIET, DENSE, SHUFFLE, JUDGE, SHIFTED = range(7)
 PART_STREAMS = 128  # scenarios simulated at once
 TRAIN_HOURS = 2.25  # length of a training stream: a window and a little more
+TRAIN_SENSORS = 4  # views of each scenario: twice as many cost a quarter more
 DENSE_STREAMS, QUIET_STREAMS = 768, 128  # that set the thresholds
 DENSE_SHARE = 0.01  # of the dense streams may alarm
 CLASS_SHARES = {NORMAL: 0.35, NUISANCE: 0.35, FIRE: 0.30}  # of the training windows
@@ -103,7 +104,7 @@ def pick_windows(
     shares: dict[int, float] | None,
 ) -> tuple[Tensor, Tensor]:
     """Labels (count,) and (stream, end, sensor) (count, 3) of windows that end late enough."""
-    labels = streams.labels[:, earliest:]  # (n, time, sensor)
+    labels = streams.labels.where(simulation.reporting(streams), -1)[:, earliest:]
     present = ~torch.isnan(streams.readings).all(dim=1)  # (n, sensor, channel)
     bits = 2 ** torch.arange(present.shape[-1], device=labels.device)
     pattern = (present * bits).sum(dim=-1)  # (n, sensor)
@@ -122,6 +123,7 @@ def pick_windows(
         which = pattern[places[:, 0], places[:, 2]]
         here = torch.bincount(which, minlength=patterns).float()
         weight = (everywhere / here.clamp(min=1.0))[which]
+        weight = weight * streams.hold_steps[places[:, 0], places[:, 2]]  # all sensors alike
         if kind != NORMAL and shares is None:
             weight = weight * freshness(streams.labels == kind, places, earliest)
         # multinomial takes at most 2^24 categories; cumulative search takes any number
@@ -147,13 +149,13 @@ def freshness(is_kind: Tensor, places: Tensor, earliest: int) -> Tensor:
         earliest: first end considered.
 
     Returns:
-        (age + 100 s)^-1/2 of the unbroken run, up to a constant. (place,)
+        (age + 60 s)^-1 of the unbroken run, up to a constant. (place,)
     """
     index = torch.arange(is_kind.shape[1], device=is_kind.device).view(1, -1, 1)
     began = torch.where(is_kind, -1, index).cummax(dim=1).values  # last step before the run
     stream, end, sensor = places.unbind(1)
     age = end + earliest - began[stream, end + earliest, sensor]
-    return 1.0 / (10.0 + age.float()).sqrt()
+    return 1.0 / (6.0 + age.float())
 
 
 def epoch_windows(recipe: Recipe, epoch: int, device: torch.device, world: World) -> WindowSet:
@@ -169,7 +171,9 @@ def epoch_windows(recipe: Recipe, epoch: int, device: torch.device, world: World
     for part in range(world.rank, math.ceil(parts / world.size) * world.size, world.size):
         number = parts * (epoch if recipe.fresh else 0) + part
         generator = seeded(recipe.seed, TRAIN, number, device)
-        streams = simulation.simulate(PART_STREAMS, generator=generator, hours=TRAIN_HOURS)
+        streams = simulation.simulate(
+            PART_STREAMS, generator=generator, hours=TRAIN_HOURS, sensors=TRAIN_SENSORS
+        )
         mine.append(sample_windows(streams, count, generator))
     windows = torch.cat(share([part.windows for part in mine], world)[:parts])
     labels = torch.cat(share([part.labels for part in mine], world)[:parts])
@@ -184,7 +188,9 @@ def epoch_windows(recipe: Recipe, epoch: int, device: torch.device, world: World
 def held_out_windows(recipe: Recipe, device: torch.device) -> WindowSet:
     """Windows of scenarios that training never sees."""
     generator = seeded(recipe.seed, HELD_OUT, 0, device)
-    streams = simulation.simulate(recipe.held_out, generator=generator, hours=TRAIN_HOURS)
+    streams = simulation.simulate(
+        recipe.held_out, generator=generator, hours=TRAIN_HOURS, sensors=TRAIN_SENSORS
+    )
     return sample_windows(streams, 12 * recipe.held_out, generator)
 
 
@@ -505,20 +511,22 @@ def loudest(
 ) -> tuple[Tensor, Tensor]:
     """Highest log-odds of each simulated stream, held for an instant and for a minute. (n,)
 
-    Streams are scored every minute.
+    Streams are scored every minute, where the detector would: at the latest reading.
     """
     streams = simulation.simulate(count, generator=generator, sensors=1, mix=mix)
-    ends = torch.arange(5, streams.readings.shape[1], 6, device=streams.readings.device)
-    odds = score_ends(model, streams, ends)
+    minutes = torch.arange(5, streams.readings.shape[1], 6, device=streams.readings.device)
+    phase = streams.hold_phase  # (n, 1)
+    since = (minutes - phase) % streams.hold_steps
+    odds = score_ends(model, streams, (minutes - since).clamp(min=0))
     held = torch.minimum(odds[:, 1:], odds[:, :-1]).amax(dim=1)
     return odds.amax(dim=1), held
 
 
 def score_ends(model: RiskModel, streams: Streams, ends: Tensor) -> Tensor:
-    """Log-odds of windows that end at given steps, of every stream's first sensor. (n, end)"""
-    n = len(streams.readings)
-    stream = torch.arange(n, device=ends.device).repeat_interleave(len(ends))
-    end, sensor = ends.repeat(n), torch.zeros_like(stream)
+    """Log-odds of windows that end at given steps (n, end) of the first sensors. (n, end)"""
+    n, count = ends.shape
+    stream = torch.arange(n, device=ends.device).repeat_interleave(count)
+    end, sensor = ends.flatten(), torch.zeros_like(stream)
     parts = []
     for at in range(0, len(stream), 4096):
         here = slice(at, at + 4096)
@@ -526,5 +534,5 @@ def score_ends(model: RiskModel, streams: Streams, ends: Tensor) -> Tensor:
         windows = simulation.gather(streams.readings, stream[here], end[here], sensor[here], start)
         parts.append(model.risk_logit(logits_of(model, windows)))
     # the detector decides on readings only, never in a silence
-    silent = torch.isnan(streams.readings[:, ends, 0]).all(dim=-1)
-    return torch.cat(parts).view(n, len(ends)).masked_fill(silent, -math.inf)
+    silent = torch.isnan(streams.readings[stream, end, 0]).all(dim=-1).view(n, count)
+    return torch.cat(parts).view(n, count).masked_fill(silent, -math.inf)
