@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("boto3")
 pytest.importorskip("moto")
 
-from cloud_stub import until
+from cloud_stub import PATIENCE_S, until
 
 from saafe.cli import saafe
 from saafe.cloud import endpoint
@@ -116,7 +116,7 @@ def here(cloud, tmp_path, monkeypatch, capsys):
 def run(shell, *words, code=0):
     """What a command prints on stdout and on stderr."""
     process = shell(*words)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == code, err
     return out, err
 
@@ -145,13 +145,13 @@ def test_launch_jobs_watch_and_cost(shell, here, tmp_path):
 
 
 def test_ctrl_c_detaches_and_watch_comes_back(shell, cloud, tmp_path):
-    process = shell("launch", "ultra-fast", "--set", "epochs=40", *CPU)
+    process = shell("launch", "ultra-fast", "--set", "epochs=600", *CPU)
     line = ""
-    while "epoch 2/40" not in line:
+    while "epoch 2/600" not in line:
         line = process.stderr.readline()
         assert line, "the launcher ended"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     job = re.search(r"saafe watch (\S+?)`", err).group(1)
     assert not cloud.emulator.jobs[job].has_ended
@@ -172,7 +172,7 @@ def test_ctrl_c_while_launching_says_how_to_go_on(shell, cloud):
     cloud.emulator.listener = listener
     try:
         holder.append(shell("launch", "ultra-fast", *CPU))
-        _, err = holder[0].communicate(timeout=60)
+        _, err = holder[0].communicate(timeout=PATIENCE_S)
     finally:
         cloud.emulator.listener = None
     assert holder[0].returncode == 130
