@@ -84,9 +84,10 @@ def test_a_failed_job_shows_its_log_and_reason(cloud, tmp_path):
 
 
 def test_the_limit_stops_a_job_and_keeps_what_it_has(cloud, slow_stub):
-    cloud.emulator.world.hurry = 1000.0
     plan = Plan("ultra-fast", instance_types=CPU)
     entry = launch(cloud, plan, source=slow_stub, max_cost_usd=0.02)
+    until(lambda: describe(cloud, entry)["FinalMetricDataList"])
+    cloud.emulator.world.hurry = 100_000.0
     entry = follow(cloud, entry, screen=screen(), pace=FAST)
     assert (entry["status"], entry["secondary"]) == ("Stopped", "MaxRuntimeExceeded")
     assert (cloud.ledger.runs / entry["run"] / "checkpoint" / "state.json").exists()
