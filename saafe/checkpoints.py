@@ -32,7 +32,7 @@ def save_checkpoint(folder: Path, state: dict, recipe: dict) -> None:
         "state": json.dumps(tree),
         "recipe": json.dumps(recipe, sort_keys=True),
     }
-    temporary = folder / f".{FILE}.{os.getpid()}"
+    temporary = folder / f".{FILE}.partial"  # one name: what a kill left is overwritten
     try:
         folder.mkdir(exist_ok=True)
         save_file(tensors, temporary, metadata)

@@ -1,5 +1,6 @@
 """One process or many: ranks under torchrun. Layer 4."""
 
+import math
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +44,15 @@ def joined(device: torch.device):
         yield World(distributed.get_rank(), size)
     finally:
         distributed.destroy_process_group()
+
+
+def part_numbers(parts: int, world: World) -> range:
+    """The parts of a shared piece of work that this rank makes.
+
+    Every rank makes as many; `share` brings them together, in order, and what goes beyond `parts`
+    is to be dropped.
+    """
+    return range(world.rank, math.ceil(parts / world.size) * world.size, world.size)
 
 
 def share(parts: list[Tensor], world: World) -> list[Tensor]:
@@ -89,3 +99,8 @@ def total(value: Tensor, world: World) -> Tensor:
 def leads() -> bool:
     """Whether this process writes the run's files: rank 0, or the only one."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def restarted() -> bool:
+    """Whether torchrun has started this job again after a rank died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0

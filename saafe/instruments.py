@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
+from saafe.windows import HOLD_S
 
 STEP_S = 10.0
 
@@ -36,6 +37,9 @@ class Instruments:
         voc_as_co: cross-sensitivity of the CO cell. [ppm per mg/m3] (n, sensor)
         kappa: hygroscopic growth that the particle sensor does not dry off. (n, sensor)
         drift: linear drift over a day. (n, sensor, channel)
+        self_heat: how much its own electronics warm the sensor. [K] (n, sensor)
+        late_chance: that a report comes 10 s late. (n, sensor)
+        lost_chance: that a report is lost on its way. (n, sensor)
         spike_chance: of a lone wrong reading of particles, a step. (n, sensor)
         co_spike_chance: the same of carbon monoxide. (n, sensor)
         gap_chance: that a sensor falls silent once, for minutes to an hour. (n, sensor)
@@ -58,6 +62,9 @@ class Instruments:
     voc_as_co: Tensor
     kappa: Tensor
     drift: Tensor
+    self_heat: Tensor
+    late_chance: Tensor
+    lost_chance: Tensor
     spike_chance: Tensor
     co_spike_chance: Tensor
     gap_chance: Tensor
@@ -155,6 +162,14 @@ def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instru
     clean = dice.chance(0.4)  # filtered instruments report an exact zero of CO
     noise[..., CO] = torch.where(clean, 1e-3, noise[..., CO])
     offset[..., CO] = torch.where(clean, 0.0, offset[..., CO].abs())
+    # self-calibration takes the week's lowest CO2 for fresh air: homes never aired read low
+    calibrated = dice.chance(0.4)  # Chosen, as is the 120 ppm
+    offset[..., CO2] -= torch.where(calibrated, dice.uniform(0.0, 120.0), 0.0)
+    # Chosen: cells and fans lose 3 % a year and answer 5 % more slowly
+    age_years = dice.uniform(0.0, 10.0)
+    for channel in (PM25, CO):
+        gain[..., channel] *= 0.97**age_years
+        lag[..., channel] *= 1.0 + 0.05 * age_years
     present = torch.stack([dice.chance(_PRESENT[c]) for c in range(len(CHANNELS))], dim=-1)
     # a sensor with nothing a fire moves is none: give it particles or temperature
     senses = present[..., PM25] | present[..., CO] | present[..., TEMPERATURE]
@@ -185,6 +200,9 @@ def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instru
         voc_as_co=torch.where(dice.chance(0.3), dice.log_uniform(0.002, 0.1), 0.0),
         kappa=torch.where(dice.chance(0.5), dice.uniform(0.0, 0.25), 0.0),
         drift=drift,
+        self_heat=torch.where(dice.chance(0.5), dice.uniform(0.0, 3.0), 0.0),
+        late_chance=torch.where(dice.chance(0.3), dice.log_uniform(0.003, 0.2), 0.0),
+        lost_chance=torch.where(dice.chance(0.3), dice.log_uniform(0.001, 0.05), 0.0),
         spike_chance=torch.where(dice.chance(0.15), dice.log_uniform(1e-4, 5e-3), 0.0),
         co_spike_chance=torch.where(poor, dice.log_uniform(1e-3, 0.1), 0.0),
         gap_chance=torch.where(dice.chance(0.1), 1.0, 0.0),
@@ -221,11 +239,11 @@ def respond(lagged_truth: Tensor, instruments: Instruments, *, baseline: Tensor)
     out = lagged_truth.sub_(baseline).mul_(instruments.gain).add_(baseline)
     out.add_(instruments.offset)
     out = torch.where(out < instruments.blind_below, instruments.lowest, out)
-    return torch.minimum(torch.maximum(out, instruments.lowest), instruments.highest)
+    return out.clamp_(instruments.lowest, instruments.highest)
 
 
-def report(clean: Tensor, instruments: Instruments, generator: torch.Generator) -> Tensor:
-    """Add what makes a reading ugly: drift, noise, spikes, steps, hold, gaps, absence.
+def noisy(clean: Tensor, instruments: Instruments, generator: torch.Generator) -> Tensor:
+    """Add what makes a reading ugly: noise, drift, spikes, blindness, steps, clipping.
 
     Args:
         clean: from `respond`. (time, n, sensor, channel)
@@ -233,40 +251,67 @@ def report(clean: Tensor, instruments: Instruments, generator: torch.Generator) 
         generator: source of randomness.
 
     Returns:
-        Readings, NaN where missing. (time, n, sensor, channel)
+        A reading for every step. (time, n, sensor, channel)
     """
     steps, n, sensors, _ = clean.shape
     device = clean.device
-    sigma = instruments.noise + instruments.relative_noise * clean.abs()
-    sigma[..., TEMPERATURE] = (instruments.noise + 0.0 * clean)[..., TEMPERATURE]
-    out = torch.randn(clean.shape, generator=generator, device=device).mul_(sigma).add_(clean)
+    relative = instruments.relative_noise.clone()
+    relative[..., TEMPERATURE] = 0.0
+    out = torch.randn(clean.shape, generator=generator, device=device)
+    out.mul_(clean.abs().mul_(relative).add_(instruments.noise)).add_(clean)
     days = (torch.arange(steps, device=device) * (STEP_S / 86_400.0)).view(-1, 1, 1, 1)
-    out.add_(days * instruments.drift)
-    spiking = torch.rand(steps, n, sensors, generator=generator, device=device)
-    spiking = spiking < instruments.spike_chance
-    height = torch.rand(n, sensors, 1, generator=generator, device=device)
-    top = instruments.highest.clamp(max=200.0)[..., PM25 : PM25 + 1]
-    out[..., PM25 : PM25 + 1].add_(spiking.unsqueeze(-1) * height * top)
-    spiking = torch.rand(steps, n, sensors, generator=generator, device=device)
-    spiking = spiking < instruments.co_spike_chance
-    out[..., CO : CO + 1].add_(spiking.unsqueeze(-1) * height * 250.0)
-    out = torch.where((out < instruments.blind_below), instruments.lowest, out)
+    out.addcmul_(days, instruments.drift)
+    top = instruments.highest[..., PM25].clamp(max=200.0)
+    height = torch.rand(n, sensors, generator=generator, device=device)
+    for channel, chance, most in (
+        (PM25, instruments.spike_chance, top),
+        (CO, instruments.co_spike_chance, 250.0),
+    ):
+        unit = torch.rand(steps, n, sensors, generator=generator, device=device)
+        out[..., channel] += (unit < chance) * (height * most)
+    out = torch.where(out < instruments.blind_below, instruments.lowest, out)
     out.div_(instruments.resolution).round_().mul_(instruments.resolution)
-    out = torch.minimum(torch.maximum(out, instruments.lowest), instruments.highest)
-    out = held(out, instruments)
-    starts = torch.rand(n, sensors, generator=generator, device=device) * steps
-    length = torch.exp(torch.rand(n, sensors, generator=generator, device=device) * 3.6) * 12.0
+    return out.clamp_(instruments.lowest, instruments.highest)
+
+
+def reports(steps: int, instruments: Instruments, generator: torch.Generator) -> Tensor:
+    """At which steps a sensor reports: at its period, some late, some lost, not in its gap.
+
+    Args:
+        steps: of time.
+        instruments: their parameters.
+        generator: source of randomness.
+
+    Returns:
+        bool (time, n, sensor)
+    """
+    shape = (steps, *instruments.hold_steps.shape)
+    device = instruments.hold_steps.device
     index = torch.arange(steps, device=device).view(-1, 1, 1)
-    silent = (index >= starts) & (index < starts + length) & (instruments.gap_chance > 0.5)
-    missing = silent.unsqueeze(-1) | ~instruments.present
-    return out.masked_fill_(missing, math.nan)
+    due = (index - instruments.hold_phase) % instruments.hold_steps == 0
+    unit = torch.rand(shape, generator=generator, device=device)
+    late = due & (unit < instruments.late_chance)
+    lost = due & (unit > 1.0 - instruments.lost_chance)
+    due = due & ~late & ~lost
+    due[1:] |= late[:-1]
+    starts, length = torch.rand(2, *shape[1:], generator=generator, device=device)
+    begins = starts * steps
+    silent = (index >= begins) & (index < begins + 12.0 * torch.exp(3.6 * length))
+    return due & ~(silent & (instruments.gap_chance > 0.5))
 
 
-def held(readings: Tensor, instruments: Instruments) -> Tensor:
-    """Hold each sensor's readings between its reporting moments. (time, n, sensor, channel)"""
-    steps, n, sensors, channels = readings.shape
-    index = torch.arange(steps, device=readings.device).view(-1, 1, 1)
-    period, phase = instruments.hold_steps, instruments.hold_phase
-    last = (index - phase).div(period, rounding_mode="floor") * period + phase
-    last = last.clamp(min=0).unsqueeze(-1).expand(steps, n, sensors, channels)
-    return readings.gather(0, last)
+def held(readings: Tensor, reported: Tensor) -> Tensor:
+    """Hold each sensor's last report for 90 s at most, as a detector does; then NaN.
+
+    Args:
+        readings: (time, n, sensor, channel)
+        reported: bool (time, n, sensor)
+
+    Returns:
+        What stands at every step; before the first report the first step's.
+        (time, n, sensor, channel)
+    """
+    index = torch.arange(len(readings), device=readings.device).view(-1, 1, 1)
+    last = torch.where(reported, index, 0).cummax(dim=0).values
+    out = readings.gather(0, last.unsqueeze(-1).expand(readings.shape))
+    return out.masked_fill_((index - last > HOLD_S / STEP_S).unsqueeze(-1), math.nan)

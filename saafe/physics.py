@@ -286,3 +286,22 @@ def fractional_effective_dose_rate(co: Tensor, *, co2: Tensor) -> Tensor:
     """
     breathing = torch.where(co2 > 20_000.0, torch.exp(co2 / 1e4 / 5.0), torch.ones_like(co2))
     return co / 35_000.0 * breathing
+
+
+def heat_dose_rate(temperature: Tensor) -> Tensor:
+    """Rate at which hot air incapacitates people in light clothing.
+
+    Args:
+        temperature: of the air. [degC]
+
+    Returns:
+        Dose a minute, T^3.4 / 5e7; 1.0 incapacitates half. [1/min]
+
+    Source:
+        ISO 13571:2012, convected heat, t = 5e7 T^-3.4 min; the figures are from memory, not
+        checked.
+
+    Valid:
+        Under 10 % of water vapour; below 60 degC people tolerate it, and nothing is counted.
+    """
+    return torch.where(temperature > 60.0, temperature.clamp(min=0.0) ** 3.4 / 5e7, 0.0)

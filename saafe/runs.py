@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -88,25 +89,41 @@ def write_json(path: Path, value: object) -> None:
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
-def new_folder(out: Path, name: str) -> Path:
-    """Make the folder of a new run.
+def new_folder(out: Path, name: str, recipe: Recipe) -> Path:
+    """Make the folder of a new run, whole at once: with its recipe and its environment.
 
     Raises:
         InputError: it exists already or cannot be made.
     """
     folder = out / name
+    if folder.exists():
+        raise InputError(f"{folder} exists; give another --name, or continue it with --resume")
+    partial = out / f".{name}.{os.getpid()}"
     try:
-        folder.mkdir(parents=True)
-        (folder / CHECKPOINT).mkdir()
-    except FileExistsError:
-        raise InputError(
-            f"{folder} exists; give another --name, or continue it with --resume"
-        ) from None
+        (partial / CHECKPOINT).mkdir(parents=True)
+        write_json(partial / RECIPE, recipes.to_dict(recipe))
+        write_json(partial / ENVIRONMENT, environment())
+        partial.rename(folder)
     except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
         raise InputError(
             f"{folder}: cannot be made ({error.strerror}); choose another --out"
         ) from None
     return folder
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of a run folder, finished or not.
+
+    Raises:
+        InputError: the folder is no run's.
+    """
+    try:
+        return recipes.from_dict(json.loads((folder / RECIPE).read_text()))
+    except (OSError, ValueError, TypeError, InputError):
+        raise InputError(
+            f"{folder}: holds no readable {RECIPE}, so it is no run of saafe; left alone"
+        ) from None
 
 
 def run_name(recipe: Recipe, now: datetime | None = None) -> str:

@@ -1,14 +1,17 @@
 """From a recipe to a finished run folder: train, save, judge. Layer 5."""
 
 import json
+import os
 import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from saafe import exam, recipes, runs, training
 from saafe.checkpoints import load_checkpoint, save_checkpoint
-from saafe.distributed import leads
+from saafe.distributed import leads, restarted
 from saafe.errors import InputError
 from saafe.recipes import Recipe
 from saafe.training import Fit, Progress
@@ -17,21 +20,23 @@ from saafe.training import Fit, Progress
 def open_folder(recipe: Recipe, out: Path, name: str | None, *, resume: bool) -> Path:
     """The folder of a run: a new one, or the one to resume.
 
+    A job that torchrun has started again after a rank died resumes by itself.
+
     Raises:
-        InputError: a new one exists already, or there is none to resume.
+        InputError: a new one exists already, or there is none to resume, or it is another's.
     """
-    if not resume:
+    begun = restarted() and (name is None or (out / name).exists())
+    if not resume and not begun:
         folder = out / (name or runs.run_name(recipe))
-        if leads():
-            runs.new_folder(out, folder.name)
-            runs.write_json(folder / runs.RECIPE, recipes.to_dict(recipe))
-            runs.write_json(folder / runs.ENVIRONMENT, runs.environment())
-        return folder
+        return runs.new_folder(out, folder.name, recipe) if leads() else folder
     folder = out / name if name else latest(out)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such run to resume; leave --resume out to start one")
-    if not (folder / runs.RECIPE).is_file():
-        raise InputError(f"{folder}: holds no {runs.RECIPE}, so it is no run of saafe; left alone")
+    if runs.read_recipe(folder) != recipe:
+        raise InputError(
+            f"{folder}: was started with another recipe; resume with the same tier, --set and "
+            "--seed, or give another --name"
+        )
     return folder
 
 
@@ -61,39 +66,103 @@ def run(
     Returns:
         What `saafe train --json` prints; None on ranks that do not lead.
     """
+    trained = train_in(recipe, folder, tell=tell, resume=resume)
+    if trained is None:
+        return None
+    result = exam.quick(runs.load_run(folder))  # judge what was written, not what is in memory
+    runs.write_json(folder / exam.FILE, result)
+    return {**trained, "gate": result["gate"], "figures": result["figures"]}
+
+
+def train_in(
+    recipe: Recipe, folder: Path, *, tell: Callable[[Progress], None], resume: bool
+) -> dict | None:
+    """Train in a folder, a checkpoint an epoch, and save the model; arguments as for `run`.
+
+    Returns:
+        What the training took; None on ranks that do not lead.
+
+    Raises:
+        InputError: the checkpoint is damaged or another's, or the disk is full.
+    """
     plain = recipes.to_dict(recipe)
+    resume = resume or restarted()
     state = load_checkpoint(folder / runs.CHECKPOINT, plain) if resume else None
     last: list[Progress] = []
 
     def note(progress: Progress) -> None:
         last[:] = [progress]
-        with (folder / runs.METRICS).open("a") as file:
-            file.write(json.dumps(vars(progress)) + "\n")
+        append(folder / runs.METRICS, json.dumps(vars(progress)) + "\n")
         tell(progress)
 
     def keep(fit: Fit) -> None:
         save_checkpoint(folder / runs.CHECKPOINT, training.state_of(fit), plain)
 
+    if leads():
+        keep_epochs(folder / runs.METRICS, state["epoch"] if state else 0)
     began = time.perf_counter()
     model, settings = training.train(recipe, tell=note, keep=keep, resumed=state)
     train_s = time.perf_counter() - began
     if not leads():
         return None
     runs.save_model(folder, recipe, model, settings)
-    trained = runs.load_run(folder)  # judge what was written, not what is in memory
-    result = exam.quick(trained)
-    runs.write_json(folder / exam.FILE, result)
+    device = next(model.parameters()).device
+    timing = {
+        "train_s": round(train_s, 2),
+        "cold_start_to_artefact_s": None if resume else process_age_s(),
+        "epochs": last[0].epoch if last else recipe.epochs,
+        "samples_per_s": round(last[0].samples_per_s, 1) if last else None,
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "ranks": int(os.environ.get("WORLD_SIZE", "1")),
+        "peak_mb": peak_mb(device),
+    }
+    environment = json.loads((folder / runs.ENVIRONMENT).read_text())
+    runs.write_json(folder / runs.ENVIRONMENT, {**environment, "timing": timing})
     return {
         "run": str(folder),
         "tier": recipe.tier,
-        "train_s": round(train_s, 2),
-        "epochs": last[0].epoch if last else recipe.epochs,
+        **timing,
         "loss": last[0].loss if last else None,
-        "samples_per_s": last[0].samples_per_s if last else None,
-        "device": str(next(model.parameters()).device),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "model_sha256": runs.sha256(folder / runs.MODEL),
-        "gate": result["gate"],
-        "figures": result["figures"],
     }
+
+
+def append(file: Path, text: str) -> None:
+    """Add a line to a file.
+
+    Raises:
+        InputError: the disk is full.
+    """
+    try:
+        with file.open("a") as opened:
+            opened.write(text)
+    except OSError as error:
+        raise InputError(
+            f"{file}: cannot be written ({error.strerror}); free some space, then --resume"
+        ) from None
+
+
+def keep_epochs(file: Path, epochs: int) -> None:
+    """Drop the lines of epochs that no checkpoint holds: they will be written again."""
+    if file.exists():
+        lines = file.read_text().splitlines(keepends=True)[:epochs]
+        runs.write_atomically(file, "".join(lines).encode())
+
+
+def process_age_s() -> float | None:
+    """Time since this process started, imports included; None where the system does not tell."""
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # since boot; field 22 of proc(5)
+    return round(time.clock_gettime(time.CLOCK_BOOTTIME) - started, 2)
+
+
+def peak_mb(device: torch.device) -> float:
+    """Most memory that was in use: on the GPU there, else of this process. [MB]"""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 1e6, 1)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)

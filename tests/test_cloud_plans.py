@@ -422,7 +422,7 @@ def test_what_two_processes_change_is_all_kept(tmp_path):
 def run(tmp_path):
     """A run folder with the weights that a small recipe starts from."""
     recipe = changed(find_tier("ultra-fast"), ("width=16", "layers=1"))
-    folder = new_folder(tmp_path, "run")
+    folder = new_folder(tmp_path, "run", find_tier("ultra-fast"))
     save_model(folder, recipe, FireTransformer(recipe), AlarmSettings())
     return folder
 

@@ -121,3 +121,9 @@ def test_fractional_effective_dose() -> None:
     near(
         physics.fractional_effective_dose_rate(number(3_500.0), co2=number(50_000.0)), 0.1 * math.e
     )
+
+
+def test_heat_dose() -> None:
+    # 120 degC: 120^3.4 = 1.173e7; tolerated for some four minutes
+    near(physics.heat_dose_rate(number(120.0)), 0.2346)
+    assert physics.heat_dose_rate(number(59.0)) == 0.0

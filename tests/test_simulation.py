@@ -1,16 +1,27 @@
-"""Simulated streams: conservation, closed forms, labels, and a scalar loop of the same laws."""
+"""Simulated streams: labels, faults, limits, determinism, windows and recordings."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from saafe import instruments, physics, simulation, sources, windows
-from saafe.sensors import CO, CO2, FIRE, HUMIDITY, NORMAL, NUISANCE, PM25, UNKNOWN
-from saafe.simulation import Building, Mix, Rooms, Streams, Supply
-from saafe.sources import CARRIED, HEAT, OXYGEN
+from saafe import faults, instruments, limits, simulation, sources, windows
+from saafe.events import Mix
+from saafe.instruments import draw_instruments
+from saafe.sensors import (
+    CO,
+    CO2,
+    FIRE,
+    HUMIDITY,
+    LABELS,
+    NORMAL,
+    NUISANCE,
+    PM25,
+    TEMPERATURE,
+    UNKNOWN,
+)
+from saafe.simulation import Plan, Streams, simulate_chunks
 
 N = 48
 
@@ -22,168 +33,6 @@ def seeded(seed: int) -> torch.Generator:
 @pytest.fixture(scope="module")
 def streams() -> Streams:
     return simulation.simulate(N, generator=seeded(0), hours=3.0, sensors=3)
-
-
-def still_air(n: int) -> Building:
-    """Buildings that keep what they are given: no fresh air, no losses, clean outdoors."""
-    building = simulation.draw_building(n, 1, Rooms(), seeded(1))
-    return replace(
-        building,
-        fresh=torch.zeros_like(building.fresh),
-        wall_loss=torch.zeros_like(building.wall_loss),
-        deposition=torch.zeros_like(building.deposition),
-        outdoor=torch.zeros_like(building.outdoor),
-    )
-
-
-def supply_of(rates: torch.Tensor, fires: int = 0) -> Supply:
-    steps, n = rates.shape[:2]
-    none = rates.new_zeros(steps, n, simulation.ZONES)
-    return Supply(
-        rates=rates.clone(),
-        fire=rates.new_zeros(steps, fires, simulation.ZONES, CARRIED),
-        vent=none.clone(),
-        outdoor_pm=rates.new_zeros(steps, n),
-        sound=none.clone(),
-        radiant=none.clone(),
-    )
-
-
-# --- the air ----------------------------------------------------------------------------------
-
-
-def test_mass_is_conserved() -> None:
-    n, steps = 16, 360
-    building = still_air(n)
-    rates = torch.rand(steps, n, simulation.ZONES, CARRIED, generator=seeded(2))
-    air = simulation.carry(building, supply_of(rates), [10.0] * steps)
-    held = (air * building.volume.view(1, n, simulation.ZONES, 1)).sum(dim=2)
-    emitted = (10.0 * rates).sum(dim=2).cumsum(dim=0)
-    emitted[..., HEAT] *= 0.7 / (physics.AIR_DENSITY * physics.AIR_HEAT_CAPACITY)
-    torch.testing.assert_close(held, emitted, rtol=1e-4, atol=1e-4)
-
-
-def test_mass_of_a_fire_is_conserved_while_it_has_air() -> None:
-    n, steps = 8, 60
-    building = still_air(n)
-    supply = supply_of(torch.zeros(steps, n, simulation.ZONES, CARRIED), fires=5)
-    supply.fire[:, :, 0] = torch.rand(steps, 5, CARRIED, generator=seeded(3))
-    supply.fire[..., OXYGEN] = 0.0  # it never runs short
-    emitted = (10.0 * supply.fire).sum(dim=(0, 2))
-    emitted[:, HEAT] *= 0.7 / (physics.AIR_DENSITY * physics.AIR_HEAT_CAPACITY)
-    air = simulation.carry(building, supply, [10.0] * steps)
-    held = (air[-1] * building.volume.unsqueeze(-1)).sum(dim=1)
-    torch.testing.assert_close(held[:5], emitted, rtol=1e-4, atol=1e-4)
-    assert (held[5:] == 0.0).all()
-
-
-def test_fire_starves_without_oxygen() -> None:
-    building = still_air(2)
-    supply = supply_of(torch.zeros(720, 2, simulation.ZONES, CARRIED), fires=2)
-    supply.fire[:, :, 0, OXYGEN] = 1e3  # g/s
-    deficit = simulation.carry(building, supply, [10.0] * 720)[..., OXYGEN]
-    total = (deficit * building.volume).sum(dim=2)
-    assert (total[-1] < 0.2 * 1e3 * 10.0 * 720).all()
-    assert (total.diff(dim=0) > 0.0).all()
-
-
-def test_one_zone_follows_the_closed_form() -> None:
-    n, steps, emission, quantity = 12, 720, 0.2, sources.CO2
-    building = still_air(n)
-    building.door.zero_()
-    building.fan.zero_()
-    building.fresh = building.volume * torch.linspace(0.1, 8.0, n).unsqueeze(1) / 3600.0
-    building.outdoor[:, quantity] = 0.77
-    rates = torch.zeros(steps, n, simulation.ZONES, CARRIED)
-    rates[:, :, 0, quantity] = emission
-    air = simulation.carry(building, supply_of(rates), [10.0] * steps)[:, :, 0, quantity]
-    expected = 0.77 + physics.diluted_concentration(
-        10.0 * torch.arange(1, steps + 1).unsqueeze(1),
-        emission=torch.tensor(emission),
-        volume=building.volume[:, 0],
-        flow=building.fresh[:, 0],
-        initial=torch.tensor(0.0),
-    )
-    torch.testing.assert_close(air, expected, rtol=0.02, atol=0.0)
-
-
-def loop_carry(building: Building, supply: Supply, steps_s: list[float], r: int) -> np.ndarray:
-    """`simulation.carry` for one row, one number at a time, from the same laws. (time, zone, k)"""
-    volume, fresh, wall = (
-        [float(x) for x in part[r]]
-        for part in (building.volume, building.fresh, building.wall_loss)
-    )
-    outdoor = [float(x) for x in building.outdoor[r]]
-    deposition = [float(x) for x in building.deposition[r]]
-    excess = float(building.outdoor_excess_c[r])
-    rates, vent = supply.rates[:, r].tolist(), supply.vent[:, r].tolist()
-    smoke = supply.outdoor_pm[:, r].tolist()
-    fire = supply.fire[:, r].tolist() if r < supply.fire.shape[1] else None
-    state = [list(outdoor) for _ in range(3)]
-    out = np.empty((len(steps_s), 3, CARRIED))
-    for k, step in enumerate(steps_s):
-        swaps = []
-        for door in range(2):
-            drop = state[door][HEAT] - state[door + 1][HEAT]
-            buoyant = physics.door_exchange_flow(
-                building.door[r, door].double(),
-                height=torch.tensor(2.0, dtype=torch.float64),
-                temperature_difference=torch.tensor(drop, dtype=torch.float64),
-                temperature=torch.tensor(293.0, dtype=torch.float64),
-            )
-            swaps.append(float(buoyant) + float(building.fan[r, door]))
-        air = [min(max(1.0 - (zone[OXYGEN] - 105.0) / 60.0, 0.02), 1.0) for zone in state]
-        new = [[0.0] * CARRIED for _ in range(3)]
-        for q in range(CARRIED):
-            matrix, right = np.zeros((3, 3)), np.zeros(3)
-            for z in range(3):
-                given = rates[k][z][q] + (air[z] * fire[k][z][q] if fire else 0.0)
-                lost = volume[z] * (deposition[q] + (wall[z] if q == HEAT else 0.0))
-                open_air = fresh[z] + vent[k][z]
-                if q == HEAT:
-                    given *= 0.7 / (1.2 * 1.005)
-                    given += vent[k][z] * excess
-                if q == sources.PM:
-                    given += open_air * smoke[k]
-                if q == sources.WATER:
-                    given += lost * outdoor[q]  # walls give back what they take
-                matrix[z, z] = volume[z] / step + open_air + lost
-                right[z] = volume[z] / step * state[z][q] + given + open_air * outdoor[q]
-            for door in range(2):
-                matrix[door, door] += swaps[door]
-                matrix[door + 1, door + 1] += swaps[door]
-                matrix[door, door + 1] -= swaps[door]
-                matrix[door + 1, door] -= swaps[door]
-            solved = np.linalg.solve(matrix, right)
-            for z in range(3):
-                new[z][q] = float(solved[z])
-        state = new
-        out[k] = state
-    return out
-
-
-def test_batched_air_agrees_with_a_scalar_loop() -> None:
-    n, hours = 20, 1.0
-    random = seeded(4)
-    building = simulation.draw_building(n, 1, Rooms(), random)
-    steps_s = [60.0] * 30 + [10.0] * 120
-    clock = torch.tensor([-1800.0, *steps_s[:-1]]).cumsum(0).unsqueeze(1)
-    mix = Mix(fire_share=0.5, nuisance_counts=(0.1, 0.4, 0.5))
-    events = simulation.draw_events(clock, hours, mix, building.zones, random)
-    people = simulation.life(clock.expand(-1, n), random)
-    rows = torch.cat([torch.arange(n), torch.arange(n // 2)])
-    spread = simulation.take(building, rows)
-    supply = simulation.gather_supply(people, events, rows, n, n // 2)
-    supply.vent[:, :4, 0] += 0.1  # some windows are open whatever was drawn
-    supply.outdoor_pm[:, :4] += 0.2
-    expected = [loop_carry(spread, supply, steps_s, r) for r in range(n)]
-    got = simulation.carry(spread, supply, steps_s)
-    for r in range(n):
-        mine, theirs = got[:, r].double().numpy(), expected[r]
-        largest = np.abs(theirs).max(axis=(0, 1))
-        error = np.abs(mine - theirs).max(axis=(0, 1)) / np.maximum(largest, 1e-9)
-        assert error.max() < 1e-4, (r, error)
-    assert got[..., HEAT].max() > 5.0  # something burned
 
 
 # --- streams ----------------------------------------------------------------------------------
@@ -212,17 +61,30 @@ def test_chunks_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (streams.fire >= 0).tolist() == [True, True, False, False] * 2 + [True, False]
 
 
-def test_present_channels_are_missing_in_one_gap_at_most(streams: Streams) -> None:
+def test_channels_fall_silent_together_and_only_without_reports(streams: Streams) -> None:
     missing = torch.isnan(streams.readings).transpose(1, 2)  # (n, sensor, time, channel)
-    gaps = 0
-    for sensor in missing.flatten(0, 1):
+    reported = streams.reported.transpose(1, 2).flatten(0, 1)
+    silent = 0
+    for sensor, heard in zip(missing.flatten(0, 1), reported, strict=True):
         present = sensor[:, ~sensor.all(dim=0)]
         assert present.shape[1] > 0, "a sensor without any channel"
         assert (present == present[:, :1]).all(), "channels fall silent together"
-        edges = present[:, 0].int().diff().abs().sum() + present[0, 0].int()
-        assert edges <= 2
-        gaps += int(present.any())
-    assert 0 < gaps < 0.25 * len(missing.flatten(0, 1))  # one sensor in ten
+        assert not (present[:, 0] & heard).any(), "a report holds readings"
+        silent += int(present.any())
+    assert 0 < silent < 0.25 * len(reported)  # one sensor in ten
+
+
+def test_reports_come_at_the_period_but_for_late_and_lost_ones() -> None:
+    devices = draw_instruments(256, 1, seeded(9))
+    reported = instruments.reports(2000, devices, seeded(10))[:, :, 0]
+    calm = (devices.late_chance + devices.lost_chance + devices.gap_chance)[:, 0] == 0.0
+    share = reported.float().mean(dim=0) * devices.hold_steps[:, 0]
+    assert ((share[calm] - 1.0).abs() < 0.01).all()
+    assert (share[devices.lost_chance[:, 0] > 0.02] < 0.99).all()
+    late = (devices.late_chance[:, 0] > 0.05) & (devices.hold_steps[:, 0] == 3)
+    steps = reported[:, late].nonzero()[:, 0]
+    assert late.any()
+    assert len(set((steps % 3).tolist())) > 1
 
 
 def test_nothing_is_negative_or_infinite(streams: Streams) -> None:
@@ -285,6 +147,145 @@ def test_mix_draws_the_named_sources_only() -> None:
     assert {x for name in names for x in name["nuisances"]} == {"toast"}
 
 
+# --- faults and limits ------------------------------------------------------------------------
+
+
+def broken_streams(kind: int) -> tuple[Streams, torch.Tensor]:
+    """Streams in which half of the sensors are broken, and the (n, sensor) of one kind."""
+    mix = Mix(fault_share=0.5)
+    streams = simulation.simulate(64, generator=seeded(11), mix=mix, hours=1.0)
+    found = (streams.fault == kind).nonzero()
+    assert len(found) > 2, faults.FAULTS[kind]
+    return streams, found
+
+
+@pytest.mark.parametrize("kind", [faults.STUCK, faults.DEAD])
+def test_stuck_and_dead_channels_stand_still(kind: int) -> None:
+    streams, found = broken_streams(kind)
+    for n, sensor in found.tolist():
+        channel = int(streams.fault_channel[n, sensor])
+        onset = int(streams.fault_s[n, sensor] / 10.0)
+        after = streams.readings[n, onset + 12 :, sensor, channel]
+        after = after[~torch.isnan(after)]
+        assert len(after.unique()) <= 1
+        if kind == faults.DEAD and len(after):
+            assert after[0] <= streams.readings[n, :, sensor, channel].nan_to_num(1e9).min()
+
+
+def test_loose_contacts_spike() -> None:
+    streams, found = broken_streams(faults.SPIKES)
+    jumps = 0
+    for n, sensor in found.tolist():
+        channel = int(streams.fault_channel[n, sensor])
+        onset = int(streams.fault_s[n, sensor] / 10.0)
+        step = streams.readings[n, :, sensor, channel].diff().abs().nan_to_num(0.0)
+        jumps += int(step[onset:].max() > 5.0 * step[:onset].max()) if 0 < onset < 350 else 0
+    assert jumps > len(found) // 3
+
+
+def test_swapped_channels_are_temperature_and_humidity() -> None:
+    streams, found = broken_streams(faults.SWAPPED)
+    for n, sensor in found.tolist():
+        shown = streams.readings[n, :, sensor].nanmean(dim=0)
+        true = streams.truth[n, :, sensor].mean(dim=0)
+        swap = (shown[TEMPERATURE] - true[HUMIDITY]).abs()
+        assert swap < (shown[TEMPERATURE] - true[TEMPERATURE]).abs() or swap < 8.0
+
+
+def test_a_slow_channel_lags_twentyfold() -> None:
+    devices = draw_instruments(64, 2, seeded(12))
+    broken = faults.draw_faults(devices, 0.5, 100, seeded(13))
+    ratio = faults.slowed(devices.lag_s, broken) / devices.lag_s
+    slow = broken.kind == faults.SLOW
+    assert slow.any()
+    torch.testing.assert_close(ratio.amax(dim=-1), torch.where(slow, 20.0, 1.0))
+    assert (ratio.sum(dim=-1)[slow] - 25.0).abs().max() < 1e-3
+    assert (broken.onset[slow] == 0).all()
+
+
+def test_only_channels_that_tell_the_truth_show_an_event() -> None:
+    devices = draw_instruments(256, 2, seeded(14))
+    broken = faults.draw_faults(devices, 0.5, 100, seeded(15))
+    working = faults.working(broken, 100)
+    lost = (~working).sum(dim=-1)  # (time, n, sensor)
+    assert (lost[:, broken.kind == faults.SWAPPED] == 2).all()
+    assert (lost[:, broken.kind == faults.NONE] == 0).all()
+    for kind in (faults.STUCK, faults.DEAD):
+        n, sensor = (broken.kind == kind).nonzero(as_tuple=True)
+        before = torch.arange(100).unsqueeze(1) < broken.onset[n, sensor]
+        assert (lost[:, n, sensor] == (~before).long()).all()
+
+
+def test_limits_are_reached_at_their_time() -> None:
+    truth = torch.zeros(1, 100, 1, 6)
+    truth[..., TEMPERATURE] = 20.0
+    truth[:, 10:, :, TEMPERATURE] = 41.0
+    truth[:, 20:, :, TEMPERATURE] = 120.0
+    truth[:, 30:, :, PM25] = 40_000.0  # 8.7 * 0.04 / ln 10 = 0.151 1/m
+    truth[:, 40:, :, CO] = 3_500.0  # a tenth of the dose each minute
+    times = dict(
+        zip(
+            (x.name for x in limits.LIMITS), limits.times_reached(truth)[0, 0].tolist(), strict=True
+        )
+    )
+    assert times["rise_20k"] == 100.0
+    assert times["temperature_57c"] == 200.0
+    assert times["od_0.14"] == times["od_0.05"] == 300.0
+    assert times["od_0.182"] == math.inf
+    # 0.3 after 3 min = 18 readings, of which the first is the one at 400 s
+    assert times["gas_dose_0.3"] == pytest.approx(400.0 + 170.0, abs=10.0)
+    # 120 degC: 120^3.4 / 5e7 = 0.2346 a minute, 0.3 within 77 s
+    assert times["heat_dose_0.3"] == 200.0 + 70.0
+    assert times["gas_dose_1"] == 400.0 + 590.0
+
+
+def test_descriptions_tell_limits_and_faults() -> None:
+    mix = Mix(fire_share=1.0, fires=("flaming_foam",), fault_share=1.0)
+    streams = simulation.simulate(8, generator=seeded(16), mix=mix, hours=1.0)
+    told = [simulation.describe(streams, k) for k in range(8)]
+    assert all(len(one["faults"]) == 2 for one in told)
+    reached = [one["limits_s"]["rise_20k"] for one in told if "rise_20k" in one["limits_s"]]
+    assert len(reached) > 2
+    assert all(t >= 0.0 for t in reached)
+
+
+# --- many scenarios ---------------------------------------------------------------------------
+
+
+def test_unlabelled_streams_are_unknown() -> None:
+    (streams,) = simulate_chunks(12, Plan(hours=0.3, labelled=False), seeded(17))
+    assert (streams.labels == UNKNOWN).all()
+    assert torch.isfinite(streams.truth).all()
+
+
+@pytest.mark.slow
+def test_ten_thousand_scenarios() -> None:
+    plan = Plan(hours=1.0, sensors=1)
+    reached = set()
+    fires, nuisances = (
+        torch.zeros(len(r), dtype=torch.int64) for r in (sources.FIRES, sources.NUISANCES)
+    )
+    for streams in simulate_chunks(10_000, plan, seeded(18)):
+        present = ~torch.isnan(streams.readings).all(dim=1, keepdim=True)
+        missing = torch.isnan(streams.readings) & present
+        assert (missing == missing.any(dim=-1, keepdim=True) & present).all()
+        assert not (missing.any(dim=-1) & streams.reported).any()
+        for values in (streams.truth, streams.readings.nan_to_num(1.0)):
+            assert torch.isfinite(values).all()
+            assert (values[..., [PM25, CO2, CO]] >= 0.0).all()
+        assert (streams.truth[..., HUMIDITY] >= 0.0).all()
+        reached |= set(streams.labels.unique().tolist())
+        burning = (streams.labels == FIRE).any(dim=2).any(dim=1)
+        fires += torch.bincount(streams.fire[burning], minlength=len(fires))
+        shown = (streams.labels == NUISANCE).any(dim=2).any(dim=1) & (streams.fire < 0)
+        nuisances += torch.bincount(
+            streams.nuisance[shown].flatten() + 1, minlength=len(nuisances) + 1
+        )[1:]
+    assert reached == {UNKNOWN, *range(len(LABELS))}
+    assert (fires > 0).all(), "a fire that never shows"
+    assert (nuisances > 0).all(), "a nuisance that never shows"
+
+
 # --- twins ------------------------------------------------------------------------------------
 
 
@@ -303,21 +304,17 @@ def test_gather_equals_cut(streams: Streams, length: int) -> None:
 
 
 def test_recordings_give_the_grid_back(streams: Streams) -> None:
-    whole = ~torch.isnan(streams.readings)
     compared = 0
     for k, recording in enumerate(simulation.to_recordings(streams)):
         for s in range(3):
-            present = whole[k, :, s].any(dim=0)
-            if not whole[k, :, s][:, present].all():
-                continue  # it falls silent for a while
-            phase = int(streams.hold_phase[k, s])
+            reports = np.flatnonzero(streams.reported[k, :, s].numpy())
             grid, fresh, first = windows.to_grid(recording.times_s, recording.readings[:, s])
             assert first == 0
-            np.testing.assert_array_equal(grid[phase:], streams.readings[k, phase:, s].numpy())
-            period = int(streams.hold_steps[k, s])
-            np.testing.assert_array_equal(np.flatnonzero(fresh), np.arange(phase, 1080, period))
+            begin = reports[0]
+            np.testing.assert_array_equal(grid[begin:], streams.readings[k, begin:, s].numpy())
+            np.testing.assert_array_equal(np.flatnonzero(fresh), reports)
             compared += 1
-    assert compared > N
+    assert compared == 3 * N
 
 
 def test_recordings_carry_labels_and_sources(streams: Streams) -> None:

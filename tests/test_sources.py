@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from saafe import sources
+from saafe.emissions import HEAT, OXYGEN, PM, QUANTITIES, Draw, Emission, Source
 from saafe.sensors import FIRE, NORMAL, NUISANCE, UNKNOWN
-from saafe.sources import HEAT, OXYGEN, PM, QUANTITIES, SOURCES, Draw, Emission, Source
+from saafe.sources import SOURCES
 
 N = 24
 HOURS = 10

@@ -11,15 +11,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from saafe import recipes, runs, simulation, training
+from saafe import recipes, runs, sampling, simulation, thresholds, training
 from saafe.alarms import AlarmSettings
 from saafe.checkpoints import FILE, load_checkpoint, save_checkpoint
-from saafe.distributed import World
+from saafe.distributed import World, part_numbers
 from saafe.errors import InputError
-from saafe.model import FireTransformer, features, levels
+from saafe.model import FireTransformer, RiskModel, features, levels
 from saafe.recipes import changed, find_tier
 from saafe.sensors import FIRE, LABELS, NORMAL, NUISANCE
 from saafe.training import Fit, WindowSet
+from saafe.workers import Workers
 
 CPU = torch.device("cpu")
 TINY = changed(
@@ -44,7 +45,7 @@ def one_thread():
 @pytest.fixture(scope="module")
 def drawn(one_thread: None) -> WindowSet:
     random = torch.Generator().manual_seed(0)
-    streams = simulation.simulate(256, generator=random, hours=training.TRAIN_HOURS)
+    streams = simulation.simulate(256, generator=random, hours=sampling.TRAIN_HOURS)
     return training.sample_windows(streams, 6000, random)
 
 
@@ -58,8 +59,8 @@ def fitted(one_thread: None, tmp_path_factory: pytest.TempPathFactory):
         save_checkpoint(folder / str(fit.epoch), training.state_of(fit), plain)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "DENSE_STREAMS", 16)  # enough to repeat, not to rely on
-        patch.setattr(training, "QUIET_STREAMS", 8)
+        patch.setattr(thresholds, "REFERENCE_STREAMS", 16)  # enough to repeat, not to rely on
+        patch.setattr(thresholds, "DENSE_PARTS", 1)
         told = []
         model, settings = training.train(TINY, keep=keep, tell=told.append)
         yield folder, model, settings, told
@@ -123,13 +124,13 @@ def test_windows_are_short_alike_in_every_class(drawn: WindowSet) -> None:
     short = torch.isnan(drawn.windows[:, 0, 0]).all(dim=1)
     for kind in (NORMAL, NUISANCE, FIRE):
         here = short[drawn.labels == kind]
-        assert len(here) == pytest.approx(6000 * training.CLASS_SHARES[kind], abs=3)
+        assert len(here) == pytest.approx(6000 * sampling.CLASS_SHARES[kind], abs=3)
         assert here.float().mean().item() == pytest.approx(0.4, abs=0.06)
 
 
 def test_windows_come_from_labelled_moments() -> None:
     random = torch.Generator().manual_seed(1)
-    streams = simulation.simulate(48, generator=random, hours=training.TRAIN_HOURS)
+    streams = simulation.simulate(48, generator=random, hours=sampling.TRAIN_HOURS)
     drawn = training.sample_windows(streams, 300, random)
     assert drawn.windows.shape == (300, 60, 1, 6)
     newest = drawn.windows[:, -1, 0]
@@ -143,7 +144,7 @@ def test_windows_come_from_labelled_moments() -> None:
 
 def test_shares_can_be_set() -> None:
     random = torch.Generator().manual_seed(2)
-    streams = simulation.simulate(48, generator=random, hours=training.TRAIN_HOURS)
+    streams = simulation.simulate(48, generator=random, hours=sampling.TRAIN_HOURS)
     drawn = training.sample_windows(streams, 200, random, shares=training.REFERENCE_MIX)
     assert torch.bincount(drawn.labels).tolist() == pytest.approx([100, 60, 40], abs=2)
 
@@ -157,6 +158,53 @@ def test_epochs_are_repeatable_and_new() -> None:
         assert a.numpy().tobytes() != c.numpy().tobytes()
     other = training.epoch_windows(changed(TINY, ("seed=1",)), 0, CPU, World())
     assert not torch.equal(first.labels, other.labels)
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of a few scenarios, enough to tell them apart."""
+    monkeypatch.setattr(sampling, "PART_STREAMS", 16)
+
+
+def test_made_ahead_is_the_same(small_parts: None) -> None:
+    recipe = changed(TINY, ("streams=32", "epochs=3"))
+    with Workers(1) as workers:
+        ahead = list(sampling.blocks_ahead(recipe, 1, CPU, World(), workers))
+    assert len(ahead) == 2
+    for epoch, block in enumerate(ahead, start=1):
+        alone = training.epoch_windows(recipe, epoch, CPU, World())
+        assert block.windows.numpy().tobytes() == alone.windows.numpy().tobytes()
+        assert torch.equal(block.labels, alone.labels)
+
+
+def test_ranks_make_parts_without_duplicates(small_parts: None) -> None:
+    world = [World(rank, 2) for rank in range(2)]
+    made = {
+        part: sampling.make_part(0, sampling.TRAIN, part, 64, CPU)
+        for one in world
+        for part in part_numbers(3, one)
+    }
+    assert sorted(made) == [0, 1, 2, 3], "each part by one rank; the fourth is dropped"
+    groups = [set(part.group.tolist()) for part in made.values()]
+    assert len(set.union(*groups)) == sum(map(len, groups)), "a scenario belongs to one part"
+    readings = [{window.numpy().tobytes() for window in part.windows} for part in made.values()]
+    unseen = torch.full((60, 1, 6), torch.nan).numpy().tobytes()  # a sensor that was silent
+    assert len(set.union(*readings) - {unseen}) == sum(len(part - {unseen}) for part in readings)
+
+
+def test_large_epochs_are_made_in_blocks(
+    small_parts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert all(sampling.blocks_of(recipe) == 1 for recipe in recipes.TIERS.values())
+    monkeypatch.setattr(sampling, "BLOCK", 512)
+    recipe = changed(TINY, ("windows=1100", "streams=48", "epochs=1"))
+    assert (sampling.blocks_of(recipe), sampling.steps_of(recipe)) == (3, 15)
+    blocks = list(sampling.blocks_ahead(recipe, 0, CPU, World(), Workers(0)))
+    assert [len(block.labels) for block in blocks] == [366] * 3
+    groups = [set(block.group.tolist()) for block in blocks]
+    assert len(set.union(*groups)) == sum(map(len, groups))
+    whole = training.epoch_windows(recipe, 0, CPU, World())
+    assert torch.equal(whole.labels, torch.cat([block.labels for block in blocks]))
 
 
 def test_fixed_set_is_only_shuffled() -> None:
@@ -199,7 +247,7 @@ def made_up(count: int) -> WindowSet:
 def losses_of(*changes: str) -> torch.Tensor:
     recipe = changed(TINY, ("windows=320", "dropout=0", *changes))
     fit = training.start_fit(recipe, CPU)
-    return training.train_epoch(fit, recipe, made_up(320), World())
+    return training.train_on(fit, recipe, made_up(320), World())
 
 
 # from torch 2.13 on one x86 thread; a change of the model, the loss, the optimizer or the
@@ -211,14 +259,41 @@ def test_golden_losses() -> None:
     assert losses_of().tolist() == pytest.approx(GOLDEN, abs=1e-3)
 
 
-def test_accumulating_changes_nothing() -> None:
-    torch.testing.assert_close(losses_of("accumulate=4"), losses_of(), rtol=0, atol=1e-5)
+@pytest.mark.parametrize("parts", [2, 4, 64])
+def test_accumulating_changes_nothing(parts: int) -> None:
+    torch.testing.assert_close(losses_of(f"accumulate={parts}"), losses_of(), rtol=0, atol=1e-5)
+
+
+def test_half_precision_follows_full() -> None:
+    for name in ("fp16", "bf16"):
+        torch.testing.assert_close(losses_of(f"precision={name}"), losses_of(), rtol=0, atol=0.02)
+
+
+def test_overflowing_gradients_skip_their_step() -> None:
+    recipe = changed(TINY, ("precision=fp16", "windows=64"))
+    fit = training.start_fit(recipe, CPU)
+    fit.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**80)
+    before = {name: t.clone() for name, t in fit.model.state_dict().items()}
+    training.update_weights(fit, recipe, made_up(64), World())
+    assert fit.scaler.get_scale() == 2.0**79
+    for name, weight in fit.model.state_dict().items():
+        torch.testing.assert_close(weight, before[name], rtol=0, atol=0)
+    for _ in range(100):
+        training.update_weights(fit, recipe, made_up(64), World())
+    assert fit.scaler.get_scale() < 2.0**40, "it is lowered until steps count"
+    assert not torch.equal(fit.model.head.weight, before["head.weight"])
+
+
+def test_precision_follows_the_device() -> None:
+    assert training.precision(TINY, CPU) == "fp32"
+    assert training.precision(changed(TINY, ("precision=bf16",)), CPU) == "bf16"
+    assert training.data_device(torch.device("mps")) == CPU, "MPS lacks double precision"
 
 
 def test_loss_falls() -> None:
     recipe = changed(TINY, ("windows=320", "epochs=6"))
     fit = training.start_fit(recipe, CPU)
-    losses = [training.train_epoch(fit, recipe, made_up(320), World()).mean() for _ in range(6)]
+    losses = [training.train_on(fit, recipe, made_up(320), World()).mean() for _ in range(6)]
     assert losses[-1] < 0.7 * losses[0]
 
 
@@ -226,7 +301,7 @@ def test_averaged_weights_follow_the_model() -> None:
     recipe = changed(TINY, ("windows=64", "averaging=0.9"))
     fit = training.start_fit(recipe, CPU)
     before = [p.detach().clone() for p in fit.model.parameters()]
-    training.train_epoch(fit, recipe, made_up(64), World())
+    training.train_on(fit, recipe, made_up(64), World())
     for old, new, mean in zip(
         before, fit.model.parameters(), fit.averaged.parameters(), strict=True
     ):
@@ -264,8 +339,34 @@ def test_resumed_fit_is_the_same(fitted) -> None:
     assert settings == settings_again
 
 
+def test_the_second_look_finds_the_loudest(fitted) -> None:
+    random = torch.Generator().manual_seed(3)
+    mix = thresholds.DENSE_MIX
+    streams = simulation.simulate(48, generator=random, sensors=1, mix=mix)
+    index = torch.arange(streams.readings.shape[1])
+    ends = torch.where(streams.reported[:, :, 0], index, 0).cummax(dim=1).values[:, 5::6]
+    odds = thresholds.score_ends(fitted[1], streams.readings, ends)
+    fast, slow = thresholds.loudest(fitted[1], streams).unbind(1)
+    most = odds.amax(dim=1).topk(3)
+    torch.testing.assert_close(fast[most.indices], most.values, rtol=0, atol=1e-5)
+    held = torch.minimum(odds[:, 1:], odds[:, :-1]).amax(dim=1).topk(3)
+    torch.testing.assert_close(slow[held.indices], held.values, rtol=0, atol=1e-5)
+    assert (fast <= odds.amax(dim=1) + 1e-5).all()
+
+
+def test_scores_are_those_of_the_windows(fitted) -> None:
+    random = torch.Generator().manual_seed(4)
+    streams = simulation.simulate(8, generator=random, sensors=1)
+    odds = thresholds.score_ends(fitted[1], streams.readings, torch.tensor([[800, 1000]] * 8))
+    at = torch.tensor([3])
+    window = simulation.gather(streams.readings, at, torch.tensor([1000]), at * 0, at * 0)
+    alone = fitted[1].risk_logit(training.logits_of(fitted[1], window)).item()
+    silent = torch.isnan(streams.readings[3, 1000, 0]).all()
+    assert odds[3, 1].item() == (-np.inf if silent else pytest.approx(alone, abs=1e-5))
+
+
 def test_calibration_brings_odds_to_the_reference_mix() -> None:
-    class Told(training.RiskModel):
+    class Told(RiskModel):
         """Gives the odds that stand in its windows, far too sure of itself."""
 
         def forward(self, windows: torch.Tensor) -> torch.Tensor:
@@ -383,7 +484,7 @@ recipe = recipes.changed(recipes.find_tier("ultra-fast"), sys.argv[1:])
 with joined(torch.device("cpu")) as world:
     fit = training.start_fit(recipe, torch.device("cpu"))
     data = training.epoch_windows(recipe, 0, torch.device("cpu"), world)
-    losses = training.train_epoch(fit, recipe, data, world)
+    losses = training.train_on(fit, recipe, data, world)
     print(*losses.tolist(), fit.model.head.weight.sum().item())
 """
 

@@ -15,6 +15,7 @@ from saafe.errors import InputError
 # command: (module, function, help line)
 COMMANDS = {
     "train": ("saafe.cli.train", "train", "Train a detector and judge it."),
+    "compare": ("saafe.cli.compare", "compare", "Compare tiers: time, cost, size, figures."),
     "evaluate": ("saafe.cli.judge", "evaluate", "Score a run on simulated and recorded streams."),
     "simulate": ("saafe.cli.simulate", "simulate", "Write labelled, simulated recordings."),
     "data": ("saafe.cli.data", "data", "Check recordings; convert published ones."),

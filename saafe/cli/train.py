@@ -1,6 +1,7 @@
 """`saafe train`. Layer 7."""
 
 import json
+import os
 import signal
 import sys
 import time
@@ -82,11 +83,12 @@ def train(
     except KeyboardInterrupt:
         reporter.close()
         extra = "".join(f" --set {change}" for change in changes)
-        click.echo(
-            f"stopped; continue with: saafe train {tier}{extra} --seed {seed} --out {out} "
-            f"--name {folder.name} --resume",
-            err=True,
-        )
+        if os.environ.get("RANK", "0") == "0":
+            click.echo(
+                f"stopped; continue with: saafe train {tier}{extra} --seed {seed} --out {out} "
+                f"--name {folder.name} --resume",
+                err=True,
+            )
         sys.exit(130)
     finally:
         reporter.close()

@@ -1,0 +1,54 @@
+"""`saafe compare`. Layer 7."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="[RUN...]")
+@click.option("--tiers", help="Tiers to train now, such as ultra-fast,standard.")
+@click.option("--fraction", default=1.0, show_default=True,
+              help="Share of a tier's epochs to time; the rest is an estimate.")  # fmt: skip
+@click.option("--out", default="comparison", show_default=True, help="Folder for the results.")
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
+def compare(
+    paths: tuple[str, ...], tiers: str | None, fraction: float, out: str, as_json: bool
+) -> None:
+    """Compare the tiers, or finished RUNs: time, cost, size and what they reach.
+
+    Without RUN, the three tiers are trained first. The ultra-fast tier is always trained whole.
+
+    Example: saafe compare --tiers ultra-fast,standard --fraction 0.02
+    """
+    from saafe import compare as comparison
+    from saafe.cli.tables import print_rows
+
+    named = tuple(tiers.split(",")) if tiers else (() if paths else comparison.TIERS)
+    wanted = comparison.check_wanted(named, fraction)
+    folders: dict = {Path(path).name: (Path(path), None) for path in paths}
+    for recipe in wanted:
+        click.echo(f"training {recipe.tier}", err=True)
+        share = 1.0 if recipe.tier == "ultra-fast" else fraction
+        folder = comparison.train_part(recipe.tier, share, Path(out) / "runs")
+        folders[recipe.tier] = (folder, recipe)
+    result = comparison.compare(folders, expected)
+    files = comparison.write(result, Path(out))
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    header, *rows = comparison.rows_of(result)
+    print_rows("tiers compared", header, [tuple(row) for row in rows])
+    for line in comparison.premium_lines(result):
+        click.echo(line)
+    click.echo(f"written: {', '.join(map(str, files))}")
+
+
+def expected(tier: str) -> dict | None:
+    """What `saafe launch` expects of a tier by shipped prices; None where it has no plan."""
+    from saafe.cloud.estimate import estimate
+    from saafe.cloud.prices import load_prices
+    from saafe.cloud.request import INSTANCES, Plan
+
+    return estimate(Plan(tier), load_prices(), []) if tier in INSTANCES else None

@@ -1,0 +1,188 @@
+"""What a trained model's risk means, and when it alarms: calibration and thresholds. Layer 4."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from saafe import simulation
+from saafe.alarms import AlarmSettings
+from saafe.distributed import World, part_numbers, share
+from saafe.model import RiskModel
+from saafe.recipes import Recipe
+from saafe.sampling import DENSE, QUIET, REFERENCE_MIX, WindowSet, seeded
+from saafe.sensors import FIRE, LABELS
+from saafe.simulation import Mix, Streams
+from saafe.workers import Workers
+
+REFERENCE_STREAMS = 128  # in each of the parts that set the thresholds
+DENSE_PARTS, QUIET_PARTS = 6, 1
+DENSE_SHARE = 0.01  # of the dense streams may alarm
+DENSE_MIX = Mix(fire_share=0.0, nuisance_counts=(0.0, 0.5, 0.5), balance=1.0)
+QUIET_MIX = Mix(fire_share=0.0, nuisance_counts=(1.0, 0.0, 0.0))
+STRIDE = 3  # minutes between the first look's scores of a stream
+LOUD_SHARE = 0.25  # of the streams get a second look, every minute
+CHUNK = 512  # windows scored at once: what fits the caches
+
+
+def logits_of(model: RiskModel, windows: Tensor) -> Tensor:
+    """Class logits of many windows, without gradients. (window, class)"""
+    model.eval()
+    with torch.inference_mode():
+        parts = [model(part)[:, 0].float() for part in windows.split(CHUNK)]
+    return torch.cat(parts).clone()
+
+
+def calibrate(model: RiskModel, held_out: WindowSet) -> None:
+    """Make risk a probability under the reference mix: Platt scaling on held-out scenarios.
+
+    Source:
+        J. Platt, "Probabilistic outputs for support vector machines," Advances in Large Margin
+        Classifiers, 1999; weights bring the held-out classes to `REFERENCE_MIX`.
+    """
+    model.risk_scale.fill_(1.0)
+    model.risk_shift.zero_()
+    # MPS has no double precision
+    odds = model.risk_logit(logits_of(model, held_out.windows)).cpu().double()
+    labels = held_out.labels.cpu()
+    is_fire = (labels == FIRE).double()
+    shares = torch.tensor([REFERENCE_MIX[k] for k in range(len(LABELS))])
+    counts = torch.bincount(labels, minlength=len(LABELS)).clamp(min=1)
+    weight = (shares / counts)[labels].double()
+    scale = torch.ones((), dtype=torch.float64, requires_grad=True)
+    shift = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    solver = torch.optim.LBFGS([scale, shift], max_iter=50, line_search_fn="strong_wolfe")
+
+    def closure() -> float:
+        solver.zero_grad()
+        loss = F.binary_cross_entropy_with_logits(
+            scale * odds + shift, is_fire, weight=weight, reduction="sum"
+        )
+        loss.backward()
+        return loss.item()
+
+    solver.step(closure)
+    model.risk_scale.copy_(scale.detach().clamp(min=0.05))
+    model.risk_shift.copy_(shift.detach())
+
+
+def reference_streams(
+    recipe: Recipe, device: torch.device, world: World, workers: Workers
+) -> list[Callable[[], Streams]]:
+    """Have the streams simulated that set the thresholds: this rank's parts.
+
+    Returns:
+        A function a part, which gives streams of one sensor; dense ones first, quiet ones last.
+    """
+    kinds = [(DENSE, DENSE_MIX, part) for part in range(DENSE_PARTS)]
+    kinds += [(QUIET, QUIET_MIX, part) for part in range(QUIET_PARTS)]
+
+    def simulated(purpose: int, mix: Mix, part: int) -> Streams:
+        generator = seeded(recipe.seed, purpose, part, device)
+        return simulation.simulate(REFERENCE_STREAMS, generator=generator, sensors=1, mix=mix)
+
+    return [
+        workers.later(simulated, *kinds[min(part, len(kinds) - 1)])
+        for part in part_numbers(len(kinds), world)
+    ]
+
+
+def set_thresholds(model: RiskModel, recipe: Recipe) -> AlarmSettings:
+    """Alarm thresholds from simulated streams alone; see `thresholds_on`."""
+    device = model.risk_scale.device
+    with Workers(0) as workers:
+        streams = reference_streams(recipe, device, World(), workers)
+        return thresholds_on(model, streams, World(), workers)
+
+
+def thresholds_on(
+    model: RiskModel, streams: list[Callable[[], Streams]], world: World, workers: Workers
+) -> AlarmSettings:
+    """Alarm thresholds from `reference_streams`.
+
+    At most 1 % of three-hour streams with one or two nuisances each, drawn as often as dwellings
+    see them, and none of the quiet ones may alarm.
+
+    Returns:
+        The settings; every threshold in log-odds.
+    """
+    mine = [workers.later(loudest, model, part()) for part in streams]
+    heard = torch.cat(share([part() for part in mine], world)[: DENSE_PARTS + QUIET_PARTS])
+    dense = DENSE_PARTS * REFERENCE_STREAMS
+    (fast, slow), (quiet_fast, quiet_slow) = heard[:dense].unbind(1), heard[dense:].unbind(1)
+    enter_fast, enter_slow = share_alarms(fast, slow, DENSE_SHARE)
+    enter_slow = max(enter_slow, quiet_slow.max().item())
+    enter_fast = max(enter_fast, enter_slow, quiet_fast.max().item())
+    return AlarmSettings(
+        fast=enter_fast,
+        slow=enter_slow,
+        warn=enter_slow - 1.5,
+        leave=enter_slow - 2.0,
+    )
+
+
+def share_alarms(fast: Tensor, slow: Tensor, most: float) -> tuple[float, float]:
+    """The lowest pair of thresholds, of one quantile, that few enough streams reach.
+
+    Args:
+        fast: loudest instant of each stream. (n,)
+        slow: loudest minute of each stream. (n,)
+        most: share of the streams that may reach either threshold.
+
+    Returns:
+        Thresholds just above what the first stream too many reaches.
+    """
+    n = len(fast)
+    high, low = fast.sort(descending=True).values, slow.sort(descending=True).values
+    best = (high[0].item(), low[0].item())
+    for k in range(1, n):
+        reached = ((fast > high[k]) | (slow > low[k])).sum().item()
+        if reached > most * n:
+            break
+        best = (high[k].item(), low[k].item())
+    return best[0] + 1e-3, best[1] + 1e-3
+
+
+def loudest(model: RiskModel, streams: Streams) -> Tensor:
+    """Highest log-odds of each stream, held for an instant and for a minute.
+
+    Every stream is scored every `STRIDE` minutes, and those that come out loudest every minute:
+    only they decide where the loudest hundredth begins. What is scored is what the detector would
+    decide on: the latest reading.
+
+    Args:
+        model: calibrated.
+        streams: of one sensor.
+
+    Returns:
+        The two; the minute of streams without a second look is -inf. (n, 2)
+    """
+    reported = streams.reported[:, :, 0]
+    n, time = reported.shape
+    index = torch.arange(time, device=reported.device)
+    latest = torch.where(reported, index, 0).cummax(dim=1).values
+    ends = latest[:, 5::6]  # (n, minute)
+    odds = torch.full(ends.shape, -math.inf, device=ends.device)
+    odds[:, ::STRIDE] = score_ends(model, streams.readings, ends[:, ::STRIDE])
+    loud = odds.amax(dim=1).topk(math.ceil(LOUD_SHARE * n)).indices
+    odds[loud] = score_ends(model, streams.readings[loud], ends[loud])
+    held = torch.minimum(odds[:, 1:], odds[:, :-1])
+    return torch.stack([odds.amax(dim=1), held.amax(dim=1)], dim=1)
+
+
+def score_ends(model: RiskModel, readings: Tensor, ends: Tensor) -> Tensor:
+    """Log-odds of windows that end at given steps of each stream. (n, end)
+
+    Args:
+        model: calibrated.
+        readings: of one sensor. (n, time, 1, channel)
+        ends: steps. int64 (n, end)
+    """
+    stream = torch.arange(len(readings), device=ends.device).unsqueeze(1).expand_as(ends)
+    first = torch.zeros(ends.numel(), dtype=torch.int64, device=ends.device)
+    windows = simulation.gather(readings, stream.flatten(), ends.flatten(), first, first)
+    odds = model.risk_logit(logits_of(model, windows)).view(ends.shape)
+    # the detector decides on readings only, never in a silence
+    return odds.masked_fill(torch.isnan(readings[stream, ends, 0]).all(dim=-1), -math.inf)

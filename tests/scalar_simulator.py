@@ -1,0 +1,260 @@
+"""The simulator's laws once more, one scenario and one number at a time, in plain Python.
+
+It shares no code with `saafe.air`, `saafe.physics`, `saafe.instruments` or `saafe.labels`: the
+tests compare the batched simulator with it, and `benchmarks/simulate.py` times both.
+"""
+
+import math
+from dataclasses import dataclass
+
+from saafe.simulation import World
+
+HEAT, PM, CO2, CO, WATER, VOC, DROPLETS, OXYGEN, RADIANT, VENT, OUTDOOR_PM, SOUND = range(12)
+CARRIED, ZONES = 8, 3
+T, P, C2, S, CM, H = range(6)  # channels
+FIRE_VISIBLE = ((T, 3.0), (P, 100.0), (C2, 600.0), (CM, 15.0))
+NUISANCE_VISIBLE = ((T, 1.5), (P, 40.0), (C2, 150.0), (CM, 4.0))
+
+
+@dataclass
+class Scenario:
+    """Plain numbers of one scenario of a world."""
+
+    steps: int
+    steps_s: list[float]
+    building: dict
+    devices: dict
+    fault: tuple[list, list]
+    zone: list[int]
+    rates: list[list[list[float]]]  # of the fire and two nuisances (time, quantity)
+    state: list[list[int]]
+    people: list[list[float]]
+    outdoor_pm: list[float]
+    weather: list[float]
+
+
+def scenario_of(world: World, i: int) -> Scenario:
+    def plain(part) -> dict:
+        return {name: value[i].tolist() for name, value in vars(part).items()}
+
+    return Scenario(
+        world.steps,
+        world.steps_s,
+        plain(world.building),
+        plain(world.devices),
+        (world.broken.kind[i].tolist(), world.broken.channel[i].tolist()),
+        world.events.zone[i].tolist(),
+        [rates[:, i].tolist() for rates in world.events.rates],
+        [state[-world.steps :, i].tolist() for state in world.events.state],
+        world.people[:, i].tolist(),
+        world.outdoor_pm[:, i].tolist(),
+        world.weather[:, i].tolist(),
+    )
+
+
+def saturation(celsius: float) -> float:
+    """Water vapour at saturation [g/m3] (Magnus)."""
+    celsius = min(max(celsius, -40.0), 100.0)
+    pressure = 610.94 * math.exp(17.625 * celsius / (243.04 + celsius))
+    return 18.015 * pressure / (8.314 * (celsius + 273.15))
+
+
+def solve3(matrix: list[list[float]], right: list[float]) -> list[float]:
+    """Gaussian elimination of a tridiagonal system of three."""
+    (a, b, _), (c, d, e), (_, f, g) = matrix
+    x, y, z = right
+    ratio = c / a
+    d, y = d - ratio * b, y - ratio * x
+    ratio = f / d
+    g, z = g - ratio * e, z - ratio * y
+    z = z / g
+    y = (y - e * z) / d
+    return [(x - b * y) / a, y, z]
+
+
+def air_in_zones(s: Scenario, slots: list[int]) -> list[list[list[float]]]:
+    """What the air of each zone holds, with only some of the events. (time, zone, CARRIED)"""
+    b = s.building
+    volume, fresh, wall, deposition = b["volume"], b["fresh"], b["wall_loss"], b["deposition"]
+    outdoor, duct, kept = b["outdoor"], b["recirculation"], b["filter"]
+    state = [list(outdoor) for _ in range(ZONES)]
+    for zone in state:
+        zone[WATER] = b["indoor_water"]
+    out = []
+    for k, step in enumerate(s.steps_s):
+        given = [[0.0] * 12 for _ in range(ZONES)]
+        for q, value in enumerate(s.people[k]):
+            given[0][q] += value
+        for slot in slots:
+            zone = s.zone[slot]
+            strength = [1.0] * 12
+            if slot == 0:
+                air = 1.0 - (state[zone][OXYGEN] - 105.0) / 60.0
+                air = min(max(air, 0.02), 1.0)
+                strength = [air] * 12
+                for q, starved in ((CO, 10.0), (PM, 2.0), (CO2, 0.7), (VOC, 5.0)):
+                    strength[q] = air * (1.0 + (starved - 1.0) * (1.0 - air))
+            for q, value in enumerate(s.rates[slot][k]):
+                given[zone][q] += strength[q] * value
+        smoke = s.outdoor_pm[k]
+        for slot in slots:
+            if slot:
+                smoke += 1e-3 * s.rates[slot][k][OUTDOOR_PM]
+        swap = []
+        for door in range(2):
+            drop = abs(state[door][HEAT] - state[door + 1][HEAT])
+            buoyant = 0.61 / 3.0 * b["door"][door] * math.sqrt(9.81 * 2.0 * drop / 293.0)
+            swap.append(buoyant + b["fan"][door])
+        through = sum(duct)
+        new = [[0.0] * CARRIED for _ in range(ZONES)]
+        for q in range(CARRIED):
+            returned = 0.0
+            if through > 0.0:
+                mixed = sum(duct[z] * state[z][q] for z in range(ZONES))
+                returned = kept[q] * mixed / through
+            matrix, right = [], []
+            for z in range(ZONES):
+                lost = volume[z] * (deposition[q] + (wall[z] if q == HEAT else 0.0))
+                gain, vent = given[z][q], given[z][VENT]
+                if q == HEAT:
+                    gain = 0.7 * gain / (1.2 * 1.005) + vent * b["outdoor_excess_c"]
+                    gain += fresh[z] * outdoor[HEAT]
+                elif q == WATER:
+                    gain += vent * outdoor[q] + (fresh[z] + lost) * b["indoor_water"]
+                else:
+                    gain += (fresh[z] + vent) * outdoor[q]
+                if q == PM:
+                    gain += (fresh[z] + vent) * smoke
+                row = [0.0, 0.0, 0.0]
+                row[z] = volume[z] / step + fresh[z] + vent + lost
+                for door in range(2):
+                    if z in (door, door + 1):
+                        row[z] += swap[door]
+                        row[2 * door + 1 - z] -= swap[door]
+                matrix.append(row)
+                right.append(gain + volume[z] / step * state[z][q])
+                right[z] += duct[z] * (returned - state[z][q])
+            for z, value in enumerate(solve3(matrix, right)):
+                new[z][q] = value
+        state = new
+        out.append(state)
+    return out[-s.steps :]
+
+
+def add_near(s: Scenario, slot: int, sensor: int, seen: list[list[float]]) -> None:
+    """Add what a source in the same room brings to a sensor. seen: (step, CARRIED)"""
+    b = s.building
+    zone = s.zone[slot]
+    if b["sensor_zone"][sensor] != zone:
+        return
+    height, draught = b["height"][zone], b["air_speed"][sensor]
+    radius = b["fire_distance" if slot == 0 else "distance"][sensor]
+    ceiling = b["under_ceiling"][sensor]
+    rates = s.rates[slot][-s.steps :]
+    for k in range(s.steps):
+        heat = max(rates[k][HEAT], 0.0)
+        fast = 0.96 * (heat / height) ** (1 / 3)
+        slow = 0.195 * heat ** (1 / 3) * math.sqrt(height) / radius ** (5 / 6)
+        speed = draught + (min(fast, slow) if ceiling else 0.0)
+        then = rates[max(0, k - round(radius / speed / 10.0))]
+        heat = max(then[HEAT], 0.0)
+        rise = 16.9 * heat ** (2 / 3) / height ** (5 / 3)
+        rise = min(rise, 5.38 * (heat / radius) ** (2 / 3) / height, 1000.0)
+        rise *= 1.0 if ceiling else 0.1
+        flow = math.pi * radius**2 * draught
+        flow += 0.7 * heat / (1.2 * 1.005 * max(rise, 1e-3))
+        for q in range(1, CARRIED):
+            seen[k][q] += then[q] / flow
+        seen[k][HEAT] += rise
+
+
+def true_channels(s: Scenario, sensor: int, air: list[list[float]], slots: list[int]) -> list:
+    """Channels of the true air at a sensor. (step, 6)"""
+    b, out = s.building, []
+    here, radius = b["sensor_zone"][sensor], b["distance"][sensor]
+    early = len(s.steps_s) - s.steps
+    for k, held in enumerate(air):
+        celsius = b["indoor_c"] + held[HEAT]
+        power = [0.0] * ZONES
+        power[0] = s.people[early + k][SOUND]
+        warm = [0.0] * ZONES
+        for slot in slots:
+            power[s.zone[slot]] += s.rates[slot][early + k][SOUND]
+            if slot:
+                warm[s.zone[slot]] += s.rates[slot][early + k][RADIANT]
+        heard = power[here] + 1e-3 * sum(power)
+        level = 10.0 * math.log10(heard + 1.0)
+        level += 10.0 * math.log10(1.0 / (4.0 * math.pi * radius**2) + 4.0 / 15.0)
+        level = 10.0 * math.log10(10.0 ** (level / 10.0) + 10.0 ** (b["background_db"] / 10.0))
+        row = [0.0] * 6
+        row[T] = celsius + max(warm) * b["sun_share"][sensor] + s.weather[k]
+        row[H] = min(max(100.0 * held[WATER] / saturation(celsius), 0.0), 100.0)
+        row[P] = 1e3 * (held[PM] + held[DROPLETS])
+        row[C2] = 24_055.0 / 44.01 * held[CO2]
+        row[CM] = 24.055 / 28.01 * held[CO]
+        row[S] = level
+        out.append(row)
+    return out
+
+
+def shown(s: Scenario, sensor: int, truth: list, air: list) -> list:
+    """What a clean instrument shows of the truth. (step, 6)"""
+    d = {name: value[sensor] for name, value in s.devices.items()}
+    lag = list(d["lag_s"])
+    if s.fault[0][sensor] == 4:  # slow
+        lag[s.fault[1][sensor]] *= 20.0
+    share = [1.0 - math.exp(-10.0 / x) for x in lag]
+    zero = [20.0, 0.0, 420.0, 0.0, 0.0, 50.0]
+    last, out = None, []
+    for k, true in enumerate(truth):
+        row = list(true)
+        row[CM] += d["voc_as_co"] * air[k][VOC]
+        if d["voc_as_co2"] > 0.0:
+            row[C2] = 400.0 + d["voc_as_co2"] * air[k][VOC] + 2.0 * row[CM]
+        activity = min(max(row[H] / 100.0, 0.0), 0.9)
+        row[P] *= 1.0 + d["kappa"] * activity / (1.0 - activity)
+        warm = row[T] + d["self_heat"]
+        row[H] *= saturation(row[T]) / saturation(warm)
+        row[T] = warm
+        if last is not None:
+            row = [x + w * (y - x) for x, w, y in zip(last, share, row, strict=True)]
+        last = row
+        reading = []
+        for c, value in enumerate(row):
+            value = (value - zero[c]) * d["gain"][c] + zero[c] + d["offset"][c]
+            if value < d["blind_below"][c]:
+                value = d["lowest"][c]
+            reading.append(min(max(value, d["lowest"][c]), d["highest"][c]))
+        out.append(reading)
+    return out
+
+
+def run(s: Scenario, slots: list[int]) -> tuple[list, list]:
+    """Truth and clean readings with only some of the events. Two of (sensor, step, 6)"""
+    zones = air_in_zones(s, slots)
+    truths, readings = [], []
+    for sensor, here in enumerate(s.building["sensor_zone"]):
+        air = [list(moment[here]) for moment in zones]
+        for slot in slots:
+            add_near(s, slot, sensor, air)
+        truth = true_channels(s, sensor, air, slots)
+        truths.append(truth)
+        readings.append(shown(s, sensor, truth, air))
+    return truths, readings
+
+
+def play(s: Scenario, *, fire: bool, nuisance: bool) -> tuple[list, list, list, list]:
+    """Truth, and clean readings in full, without the fire, and without any event.
+
+    Four of (sensor, step, 6); deaf channels show no event.
+    """
+    nuisances = [1, 2] if nuisance else []
+    truth, full = run(s, [0, *nuisances] if fire else nuisances)
+    calm = run(s, nuisances)[1] if fire else full
+    bare = run(s, [])[1] if nuisance else calm
+    for sensor, deaf in enumerate(s.devices["deaf"]):
+        for c in range(6):
+            if deaf[c]:
+                for k in range(s.steps):
+                    full[sensor][k][c] = calm[sensor][k][c] = bare[sensor][k][c]
+    return truth, full, calm, bare

@@ -1,0 +1,226 @@
+"""The air and the instruments: conservation, closed forms, and a scalar loop of the same laws."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scalar_simulator
+import torch
+
+from saafe import emissions, physics, simulation
+from saafe.air import CONVECTIVE, HEATED_AIR, Supply, carry, near_excess
+from saafe.buildings import ZONES, Building, Rooms, draw_building
+from saafe.emissions import CARRIED, HEAT, OXYGEN, QUANTITIES
+from saafe.events import Mix
+from saafe.simulation import Plan
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def still_air(n: int) -> Building:
+    """Buildings that keep what they are given: no fresh air, no losses, clean outdoors."""
+    building = draw_building(n, 1, Rooms(), seeded(1))
+    names = ("fresh", "wall_loss", "deposition", "outdoor", "indoor_water")
+    nothing = {name: torch.zeros_like(getattr(building, name)) for name in names}
+    return replace(building, filter=torch.ones_like(building.filter), **nothing)
+
+
+def one_zone(building: Building) -> Building:
+    return replace(
+        building,
+        door=torch.zeros_like(building.door),
+        fan=torch.zeros_like(building.fan),
+        recirculation=torch.zeros_like(building.recirculation),
+    )
+
+
+def supply_of(rates: torch.Tensor, fires: int = 0) -> Supply:
+    """A supply of rates (time, zone, CARRIED, r), of nothing else."""
+    steps, n = rates.shape[0], rates.shape[-1]
+    none = rates.new_zeros(steps, ZONES, n)
+    return Supply(
+        rates=rates.clone(),
+        fire=rates.new_zeros(steps, ZONES, CARRIED, fires),
+        vent=none.clone(),
+        outdoor_pm=rates.new_zeros(steps, n),
+        sound=none.clone(),
+        radiant=none.clone(),
+    )
+
+
+def held_mass(air: torch.Tensor, building: Building) -> torch.Tensor:
+    """Mass in all zones. (time, CARRIED, r)"""
+    return (air * building.volume.T.unsqueeze(1)).sum(dim=1)
+
+
+def test_mass_of_every_quantity_is_conserved() -> None:
+    n, steps = 16, 360
+    building = still_air(n)
+    assert building.recirculation.any()
+    rates = torch.rand(steps, ZONES, CARRIED, n, generator=seeded(2))
+    air = carry(building, supply_of(rates), [10.0] * steps)
+    emitted = (10.0 * rates).sum(dim=1).cumsum(dim=0)
+    emitted[:, HEAT] *= CONVECTIVE / HEATED_AIR
+    torch.testing.assert_close(held_mass(air, building), emitted, rtol=1e-4, atol=1e-4)
+
+
+def test_mass_of_a_fire_is_conserved_while_it_has_air() -> None:
+    n, steps = 8, 60
+    building = still_air(n)
+    supply = supply_of(torch.zeros(steps, ZONES, CARRIED, n), fires=5)
+    supply.fire[:, 0] = torch.rand(steps, CARRIED, 5, generator=seeded(3))
+    supply.fire[:, :, OXYGEN] = 0.0  # it never runs short
+    emitted = (10.0 * supply.fire).sum(dim=(0, 1))
+    emitted[HEAT] *= CONVECTIVE / HEATED_AIR
+    held = held_mass(carry(building, supply, [10.0] * steps), building)[-1]
+    torch.testing.assert_close(held[:, :5], emitted, rtol=1e-4, atol=1e-4)
+    assert (held[:, 5:] == 0.0).all()
+
+
+def test_starved_fires_burn_less_and_dirtier() -> None:
+    building = still_air(2)
+    supply = supply_of(torch.zeros(720, ZONES, CARRIED, 2), fires=2)
+    supply.fire[:, 0] = 1.0
+    supply.fire[:, 0, OXYGEN, 0] = 1e3  # g/s; the other fire needs no oxygen
+    supply.fire[:, 0, OXYGEN, 1] = 0.0
+    held = held_mass(carry(building, supply, [10.0] * 720), building)
+    assert held[-1, OXYGEN, 0] < 0.2 * 1e3 * 10.0 * 720
+    assert (held[:, OXYGEN, 0].diff() > 0.0).all()
+    share = held[-1, :, 0] / held[-1, :, 1]
+    assert share[emissions.CO2] < share[emissions.WATER] < 0.2
+    assert share[emissions.PM] > 1.8 * share[emissions.WATER]
+    assert share[emissions.CO] > 8.0 * share[emissions.WATER]
+
+
+def test_one_zone_follows_the_closed_form() -> None:
+    n, steps, emission, quantity = 12, 720, 0.2, emissions.CO2
+    building = one_zone(still_air(n))
+    building.fresh = building.volume * torch.linspace(0.1, 8.0, n).unsqueeze(1) / 3600.0
+    building.outdoor[:, quantity] = 0.77
+    rates = torch.zeros(steps, ZONES, CARRIED, n)
+    rates[:, 0, quantity] = emission
+    air = carry(building, supply_of(rates), [10.0] * steps)[:, 0, quantity]
+    expected = 0.77 + physics.diluted_concentration(
+        10.0 * torch.arange(1, steps + 1).unsqueeze(1),
+        emission=torch.tensor(emission),
+        volume=building.volume[:, 0],
+        flow=building.fresh[:, 0],
+        initial=torch.tensor(0.0),
+    )
+    torch.testing.assert_close(air, expected, rtol=0.02, atol=0.0)
+
+
+def test_a_duct_filter_clears_particles_only() -> None:
+    building = still_air(32)
+    forced = building.recirculation.sum(dim=1) > 0.0
+    assert 0 < forced.sum() < 32
+    building.filter[:, emissions.PM] = 0.5
+    rates = torch.zeros(360, ZONES, CARRIED, 32)
+    rates[0, 0] = 1.0
+    held = held_mass(carry(building, supply_of(rates), [10.0] * 360), building)
+    kept = held[-1] / held[0]
+    torch.testing.assert_close(kept[emissions.CO], torch.ones(32), rtol=1e-4, atol=0.0)
+    assert (kept[emissions.PM, forced] < 0.8).all()
+    assert (kept[emissions.PM, ~forced] > 0.999).all()
+
+
+def test_an_open_window_in_winter_cools_and_dries() -> None:
+    building = draw_building(64, 1, Rooms(outdoor_c=(-10.0, 0.0)), seeded(5))
+    supply = supply_of(torch.zeros(180, ZONES, CARRIED, 64))
+    supply.vent[:, 0] = 0.2
+    air = carry(building, supply, [10.0] * 180)[-1, 0]
+    assert (air[HEAT] < -2.0).all()
+    assert (air[emissions.WATER] < building.indoor_water).all()
+
+
+def near(heat: float, radius: float, height: float) -> torch.Tensor:
+    """Excess at a sensor under the ceiling, of a steady source of 1 in all else. (time, k)"""
+    building = draw_building(1, 1, Rooms(), seeded(6))
+    building.sensor_zone[:] = 0
+    building.under_ceiling[:] = True
+    building.height[:] = height
+    building.distance[:] = radius
+    building.air_speed[:] = 0.1
+    rates = torch.ones(60, 1, len(QUANTITIES))
+    rates[:5] = 0.0
+    rates[5:, :, HEAT] = heat
+    return near_excess(rates, torch.zeros(1, dtype=torch.int64), building)[:, 0, 0]
+
+
+def test_steady_ceiling_jet_is_alperts_and_dilutes_smoke_as_heat() -> None:
+    excess = near(100.0, 2.0, 2.5)[-1]
+    rise = 5.38 * (100.0 / 2.0) ** (2 / 3) / 2.5
+    assert excess[HEAT].item() == pytest.approx(rise, rel=1e-5)
+    flow = math.pi * 4.0 * 0.1 + 0.7 * 100.0 / (1.2 * 1.005 * rise)
+    assert excess[emissions.CO].item() == pytest.approx(1.0 / flow, rel=1e-5)
+
+
+def test_smoke_takes_its_time_to_the_sensor() -> None:
+    # a draught of 0.1 m/s over 3 m takes 30 s; a jet of 100 kW (2 m/s at the axis) no step
+    weak, strong = near(0.0, 3.0, 2.5), near(100.0, 3.0, 2.5)
+    assert (weak[:, emissions.PM] > 0.0).nonzero()[0].item() == 5 + 3
+    assert (strong[:, emissions.PM] > 0.0).nonzero()[0].item() == 5
+
+
+def test_weak_sources_dilute_as_nicas_says() -> None:
+    assert near(0.0, 1.5, 2.5)[-1, emissions.PM].item() == pytest.approx(
+        1.0 / (math.pi * 1.5**2 * 0.1), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("heat", [50.0, 200.0, 1000.0])
+def test_plume_flow_fills_a_room_as_nfpa_says(heat: float) -> None:
+    """Heskestad's plume, integrated, and NFPA 92 on the first smoke: within 0.18 H."""
+    height, area, step = 5.0, 60.0, 0.1
+    layer = torch.tensor(height)
+    room = {
+        "heat_release": torch.tensor(heat),
+        "height": layer,
+        "floor_area": torch.tensor(area),
+    }
+    for k in range(1, 4000):
+        flow = physics.plume_mass_flow(torch.tensor(0.7 * heat), height=layer)
+        layer = layer - step * flow / (physics.AIR_DENSITY * area)
+        if layer < 0.3 * height:
+            break
+        nfpa = physics.smoke_layer_height(torch.tensor(k * step), **room)
+        assert (nfpa - layer).abs() < 0.18 * height
+
+
+def worst_errors(mine: torch.Tensor, theirs: list) -> np.ndarray:
+    """Largest error of each channel, relative to its largest value. (channel,)"""
+    expected = np.asarray(theirs).transpose(1, 0, 2)  # (time, sensor, channel)
+    largest = np.maximum(np.abs(expected).max(axis=(0, 1)), 1e-6)
+    return np.abs(mine.double().numpy() - expected).max(axis=(0, 1)) / largest
+
+
+def compare_with_loop(n: int, hours: float, seed: int) -> float:
+    """Largest relative error of truth and clean readings over n scenarios."""
+    mix = Mix(fire_share=0.5, nuisance_counts=(0.1, 0.4, 0.5), fault_share=0.2)
+    world = simulation.draw_world(n, Plan(hours, 2, mix), seeded(seed))
+    truth, twins = simulation.play(world, simulation.rows_of(world.events, labelled=True))
+    assert truth[..., 0].max() - truth[..., 0].min() > 50.0  # something burned
+    worst = 0.0
+    for i in range(n):
+        fire = bool(world.events.fire[i] >= 0)
+        nuisance = bool((world.events.nuisance[i] >= 0).any())
+        one = scalar_simulator.scenario_of(world, i)
+        expected = scalar_simulator.play(one, fire=fire, nuisance=nuisance)
+        got = (truth, twins.full, twins.calm, twins.bare)
+        for mine, theirs in zip(got, expected, strict=True):
+            errors = worst_errors(mine[:, i], theirs)
+            assert errors.max() < 1e-4, (i, errors)
+            worst = max(worst, errors.max())
+    return worst
+
+
+def test_batch_agrees_with_a_scalar_loop() -> None:
+    compare_with_loop(16, 0.25, 4)
+
+
+@pytest.mark.slow
+def test_batch_agrees_with_a_scalar_loop_on_200_scenarios() -> None:
+    compare_with_loop(200, 1.0, 5)

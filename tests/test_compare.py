@@ -1,0 +1,195 @@
+"""The comparison says how each figure is known, and computes what it claims."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from saafe import compare, exam, runs
+from saafe.alarms import AlarmSettings
+from saafe.cli import saafe
+from saafe.compare import Cell
+from saafe.errors import InputError
+from saafe.model import FireTransformer
+from saafe.recipes import Recipe, changed, find_tier
+
+SMALL = changed(find_tier("standard"), ("width=16", "layers=1", "heads=2"))
+TIMING = {
+    "train_s": 30.0, "cold_start_to_artefact_s": 33.0, "epochs": 2, "samples_per_s": 2000.0,
+    "device": "cpu", "threads": 2, "ranks": 1, "peak_mb": 800.0,
+}  # fmt: skip
+GATE = {
+    "accuracy": 0.8, "detection_rate": 0.5, "false_alarm_rate_windows": 0.003,
+    "model_bytes": 3_400_000, "latency_p99_ms": 2.0,
+}  # fmt: skip
+
+
+def finished(folder: Path, recipe: Recipe, **timing: object) -> Path:
+    """A run folder as training leaves it, with figures that are easy to reckon with."""
+    torch.manual_seed(0)
+    made = runs.new_folder(folder, "run", recipe)
+    runs.save_model(made, recipe, FireTransformer(recipe), AlarmSettings())
+    environment = json.loads((made / runs.ENVIRONMENT).read_text())
+    runs.write_json(made / runs.ENVIRONMENT, {**environment, "timing": {**TIMING, **timing}})
+    lines = [{"name": name, "value": value} for name, value in GATE.items()]
+    runs.write_json(made / exam.FILE, {"gate": {"lines": lines}})
+    return made
+
+
+def test_a_whole_run_is_measured(tmp_path: Path) -> None:
+    cells = compare.column(finished(tmp_path, SMALL))
+    assert {cells[n].how for n in ("train_s", "cold_start_s", "accuracy", "model_mb")} == {
+        "measured"
+    }
+    assert (cells["setup_s"].value, cells["model_mb"].value) == (3.0, 3.4)
+    # 30 s on two cores of 5 W
+    assert cells["energy_wh"].value == pytest.approx(30 * 2 * 5 / 3600, abs=1e-4)
+    assert cells["energy_wh"].how == "estimate"
+    assert "x 5 W" in cells["energy_wh"].note
+
+
+def test_a_part_is_extrapolated(tmp_path: Path) -> None:
+    part = replace(SMALL, epochs=2)
+    cells = compare.column(finished(tmp_path, part), SMALL)
+    # 2 x 20,000 windows at 2,000 a second are 20 of the 30 s; 100 epochs are 1,000 s
+    assert cells["train_s"].value == 1010.0
+    assert cells["cold_start_s"].value == 1013.0
+    assert cells["train_s"].how == cells["cold_start_s"].how == "estimate"
+    assert "100 x 20000 windows / 2000 a second" in cells["train_s"].note
+    assert cells["accuracy"].value is None
+    assert "only 2 %" in cells["accuracy"].note
+    assert cells["latency_p99_ms"].how == "measured"
+
+
+def test_parts_of_a_recipe() -> None:
+    standard = find_tier("standard")
+    assert compare.part_of(standard, 1.0) == standard
+    assert compare.part_of(standard, 0.02).epochs == 2
+    small = compare.part_of(standard, 0.001)
+    assert (small.epochs, small.windows, small.streams) == (1, 2000, 77)
+
+
+@pytest.mark.parametrize("fraction", [0.0, -1.0, 1.1, float("nan")])
+def test_bad_fractions(fraction: float) -> None:
+    with pytest.raises(InputError, match="--fraction"):
+        compare.check_wanted(("standard",), fraction)
+
+
+def test_a_resumed_run_has_no_cold_start(tmp_path: Path) -> None:
+    folder = finished(tmp_path, SMALL, cold_start_to_artefact_s=None)
+    cells = compare.column(folder)
+    assert cells["cold_start_s"] == compare.missing("the run was resumed")
+
+
+def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
+    folder = finished(tmp_path, SMALL)
+    (folder / exam.FILE).unlink()
+    with pytest.raises(InputError, match="train it again"):
+        compare.column(folder)
+
+
+def cloud(usd: float, seconds: float) -> dict[str, Cell]:
+    return {"train_s": Cell(seconds, "measured"), "cost_cloud_usd": Cell(usd, "estimate"),
+            "cloud_s": Cell(seconds, "estimate")}  # fmt: skip
+
+
+def test_the_premium_is_computed() -> None:
+    found = compare.premium({"ultra-fast": cloud(0.6, 300.0), "standard": cloud(0.5, 1200.0)})
+    assert found["times_faster_here"].value == 4.0
+    assert found["times_faster_here"].how == "measured"
+    assert found["premium_usd"].value == pytest.approx(0.1)
+    assert found["saved_s"].value == 900.0
+    assert found["usd_per_hour_saved"].value == pytest.approx(0.4)
+    slower = compare.premium({"ultra-fast": cloud(0.6, 300.0), "standard": cloud(0.5, 200.0)})
+    assert slower["usd_per_hour_saved"].value is None
+    assert compare.premium({"ultra-fast": cloud(1.0, 1.0)}) == {}
+
+
+def expect(tier: str) -> dict | None:
+    if tier == "local":
+        return None
+    return {"instances": 1, "instance": "ml.test", "usd_per_hour": 3.6, "total_usd": 0.5,
+            "prices_as_of": "2026-01-01", "expected_s": 500.0, "basis": "assumed"}  # fmt: skip
+
+
+def test_every_cell_says_how_it_is_known(tmp_path: Path) -> None:
+    fast = finished(tmp_path / "a", replace(SMALL, tier="ultra-fast"))
+    slow = finished(tmp_path / "b", replace(SMALL, epochs=2))
+    local = finished(tmp_path / "c", replace(SMALL, tier="local"))
+    result = compare.compare(
+        {"ultra-fast": (fast, None), "standard": (slow, SMALL), "<local>": (local, None)}, expect
+    )
+    assert list(result["columns"]) == [
+        "ultra-fast", "standard", "<local>", "original ultra-fast", "original standard",
+    ]  # fmt: skip
+    for cells in result["columns"].values():
+        assert set(cells) == set(compare.FIGURES)
+        for cell in cells.values():
+            assert cell["how"] in ("measured", "estimate", "claim", "not shown")
+            assert (cell["value"] is None) == (cell["how"] == "not shown")
+            assert cell["note"] or cell["how"] == "measured", "all but measured cells give reasons"
+    assert result["columns"]["<local>"]["cost_cloud_usd"]["value"] is None
+    assert result["premium"]["saved_s"]["value"] == 0.0
+    files = compare.write(result, tmp_path / "out")
+    assert [file.name for file in files] == [f"comparison.{k}" for k in ("json", "md", "html")]
+    assert json.loads(files[0].read_text()) == result
+    markdown, page = files[1].read_text(), files[2].read_text()
+    for text in (markdown, page):
+        assert "1,010.0 (estimate)" in text
+        assert "30.0 (measured)" in text
+        assert "0.9400 (claim)" in text
+        assert "1800 to 2700 (claim)" in text
+    assert "&lt;local&gt;" in page
+    assert "<local>" not in page
+    widths = {line.count("|") for line in markdown.splitlines() if line.startswith("|")}
+    assert widths == {7}
+
+
+def test_the_command_reads_runs(tmp_path: Path) -> None:
+    folder = finished(tmp_path, replace(SMALL, tier="ultra-fast"))
+    out = tmp_path / "out"
+    done = CliRunner().invoke(saafe, ["compare", str(folder), "--out", str(out), "--json"])
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result == json.loads((out / "comparison.json").read_text())
+    cells = result["columns"]["run"]
+    assert cells["train_s"]["value"] == 30.0
+    assert cells["cost_cloud_usd"]["how"] == "estimate"
+    assert "ml." in cells["cost_cloud_usd"]["note"]
+    done = CliRunner().invoke(saafe, ["compare", str(folder), "--out", str(out)])
+    assert "speed premium" not in done.output
+    assert "it takes both the ultra-fast and the standard tier" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--tiers", "ultrafast"), "did you mean ultra-fast?"),
+        (("--tiers", "local", "--fraction", "2"), "--fraction 2"),
+        (("nowhere",), "no such run folder"),
+    ],
+)
+def test_bad_input_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(saafe, ["compare", *arguments])
+    assert isinstance(done.exception, InputError)
+    assert said in str(done.exception)
+    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+
+
+@pytest.mark.slow
+def test_a_tier_is_trained_and_compared(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = CliRunner().invoke(
+        saafe, ["compare", "--tiers", "tiny", "--fraction", "0.01", "--out", str(out), "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    cells = json.loads(done.stdout)["columns"]["tiny"]
+    assert cells["train_s"]["how"] == "estimate"
+    assert cells["samples_per_s"]["how"] == "measured"
+    assert cells["accuracy"]["value"] is None

@@ -1,0 +1,254 @@
+"""Nothing that was trained is lost: kills, full disks, damage and foreign folders."""
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from saafe import recipes, runs, training_run
+from saafe.checkpoints import FILE
+from saafe.errors import InputError
+from saafe.recipes import changed, find_tier
+
+CHANGES = (
+    "width=16", "layers=1", "heads=2", "windows=256", "batch=64", "epochs=24", "streams=16",
+    "held_out=32", "device=cpu", "dropout=0.1", "patience=99",
+)  # fmt: skip
+TINY = changed(find_tier("ultra-fast"), CHANGES)
+
+# the training of `saafe train` on fewer streams, without the exam that follows
+TRAIN = """
+import os, signal, sys, threading, time
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from saafe import recipes, sampling, thresholds, training_run
+from saafe.distributed import restarted
+from saafe.errors import InputError
+sampling.PART_STREAMS = thresholds.REFERENCE_STREAMS = 16
+thresholds.DENSE_PARTS = 1
+out, changes = Path(sys.argv[1]), tuple(sys.argv[2:])
+recipe = recipes.changed(recipes.find_tier("ultra-fast"), changes)
+
+def die_once():
+    while not (out / "r" / "checkpoint" / "fit.safetensors").exists():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if os.environ.get("KILL_RANK") == os.environ.get("RANK", "0") and not restarted():
+    threading.Thread(target=die_once, daemon=True).start()
+print("ready", flush=True)
+try:
+    resume = (out / "r").exists() and "WORLD_SIZE" not in os.environ
+    folder = training_run.open_folder(recipe, out, "r", resume=resume)
+    training_run.train_in(recipe, folder, tell=lambda at: None, resume=resume)
+except InputError as error:
+    sys.exit(f"saafe: {error}")
+"""
+
+
+def start(out: Path, *, limit: int | None = None, changes: tuple[str, ...] = CHANGES):
+    """Train in a process of its own, if wanted with a limit on the size of files. [bytes]"""
+
+    def limit_files() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.Popen(
+        [sys.executable, "-c", TRAIN, str(out), *changes], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, preexec_fn=limit_files,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen) -> str:
+    """Wait for a training that must end well; its stderr."""
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return err
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def wait_ready(process: subprocess.Popen) -> float:
+    """Wait until a training has imported what it needs; the time of that."""
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n", process.communicate()[1]
+    return time.perf_counter()
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_random_moments(tmp_path: Path) -> None:
+    process = start(tmp_path / "whole")
+    began = wait_ready(process)
+    finish(process)
+    spent = time.perf_counter() - began
+    dice, out, epochs = random.Random(0), tmp_path / "killed", []
+    for _ in range(20):
+        process = start(out)
+        wait_ready(process)
+        time.sleep(dice.uniform(0.0, spent))
+        process.kill()
+        process.communicate()
+        metrics = out / "r" / runs.METRICS
+        epochs.append(len(metrics.read_text().splitlines()) if metrics.exists() else 0)
+    assert len(set(epochs)) > 2, f"kills came at too few moments: {epochs}"
+    finish(start(out))
+    whole, killed = tmp_path / "whole" / "r", out / "r"
+    assert runs.sha256(killed / runs.MODEL) == runs.sha256(whole / runs.MODEL)
+    told = [json.loads(line)["epoch"] for line in (killed / runs.METRICS).read_text().splitlines()]
+    assert told == list(range(1, TINY.epochs + 1))
+    assert set(files_in(killed)) == set(files_in(whole)), "kills leave nothing behind"
+
+
+@pytest.mark.slow
+def test_full_disk_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    file = tmp_path / "r" / "checkpoint" / FILE
+    while not file.exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    before = file.read_bytes()
+    full = start(tmp_path, limit=len(before) // 2)
+    _, err = full.communicate(timeout=300)
+    assert full.returncode == 1
+    assert err.startswith("saafe: ")
+    assert err.count("\n") == 1
+    assert "free some space" in err
+    assert file.read_bytes() == before
+    assert [p.name for p in file.parent.iterdir()] == [FILE]
+    finish(start(tmp_path))
+
+
+def torchrun(out: Path, **environment: str) -> subprocess.CompletedProcess:
+    script = out.with_suffix(".py")
+    script.write_text(TRAIN)
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         "--max-restarts", "2", str(script), str(out), *CHANGES],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_killed_rank_restarts_from_the_checkpoint(tmp_path: Path) -> None:
+    whole = torchrun(tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    killed = torchrun(tmp_path / "killed", KILL_RANK="1")
+    assert killed.returncode == 0, killed.stderr
+    assert "Signal 9" in killed.stderr or "exitcode: -9" in killed.stderr, killed.stderr
+    first, second = (tmp_path / name / "r" / runs.MODEL for name in ("whole", "killed"))
+    assert runs.sha256(first) == runs.sha256(second)
+
+
+@pytest.mark.slow
+def test_interrupt_and_resume_by_the_command_line(tmp_path: Path) -> None:
+    sets = [part for change in CHANGES for part in ("--set", change)]
+    command = [sys.executable, "-m", "saafe", "train", *sets, "--out", str(tmp_path), "--name", "r"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("epoch 2/"):
+            break
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "Traceback" not in rest
+    said = rest.strip().splitlines()[-1]
+    assert said.startswith("stopped; continue with: saafe train ultra-fast")
+    assert not (tmp_path / "r" / runs.MODEL).exists()
+    again = [sys.executable, "-m", *said.split("continue with: ")[1].split(), "--json"]
+    done = subprocess.run(again, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 1/" not in done.stderr, "the first epochs are not trained again"
+    assert json.loads(done.stdout)["epochs"] == TINY.epochs
+
+
+# --- what is there is left untouched ----------------------------------------------------------
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Path:
+    """A run that has begun and has no checkpoint yet."""
+    return runs.new_folder(tmp_path, "begun", TINY)
+
+
+def refuse(recipe: recipes.Recipe, folder: Path, said: str) -> None:
+    """Resuming says one line, and leaves every byte where it was."""
+    before = files_in(folder)
+
+    def resume() -> None:
+        found = training_run.open_folder(recipe, folder.parent, folder.name, resume=True)
+        training_run.train_in(recipe, found, tell=lambda _: None, resume=True)
+
+    with pytest.raises(InputError, match=said) as error:
+        resume()
+    assert "\n" not in str(error.value)
+    assert files_in(folder) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x04pickle" * 99])
+def test_damaged_checkpoint_is_left_alone(begun: Path, content: bytes) -> None:
+    (begun / "checkpoint" / FILE).write_bytes(content)
+    (begun / runs.METRICS).write_text('{"epoch": 1}\n')
+    refuse(TINY, begun, "is damaged")
+
+
+def test_truncated_checkpoint_is_left_alone(begun: Path) -> None:
+    import torch
+    from safetensors.torch import save
+
+    whole = save({"x": torch.zeros(1000)}, {"format": "saafe-checkpoint-1"})
+    (begun / "checkpoint" / FILE).write_bytes(whole[:2000])
+    refuse(TINY, begun, "is damaged")
+
+
+def test_other_recipe_is_left_alone(begun: Path) -> None:
+    refuse(changed(TINY, ("width=32",)), begun, "another recipe")
+
+
+@pytest.mark.parametrize("content", [None, "", "[1]", '{"tier": "mine", "depth": 3}', "{"])
+def test_foreign_folder_is_left_alone(tmp_path: Path, content: str | None) -> None:
+    folder = tmp_path / "mine"
+    (folder / "checkpoint").mkdir(parents=True)
+    (folder / "notes.txt").write_text("precious")
+    if content is not None:
+        (folder / runs.RECIPE).write_text(content)
+    refuse(TINY, folder, "no run of saafe; left alone")
+    with pytest.raises(InputError, match="exists"):
+        training_run.open_folder(TINY, tmp_path, "mine", resume=False)
+
+
+def test_a_new_folder_is_there_whole_or_not_at_all(begun: Path) -> None:
+    assert runs.read_recipe(begun) == TINY
+    assert [p.name for p in begun.parent.iterdir()] == ["begun"]
+
+
+def test_a_restart_of_torchrun_resumes(
+    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    for name in ("begun", None):
+        assert training_run.open_folder(TINY, tmp_path, name, resume=False) == begun
+    new = training_run.open_folder(TINY, tmp_path, "new", resume=False)
+    assert new.is_dir(), "a rank died before there was a folder"
+
+
+def test_metrics_are_cut_to_the_checkpoint(tmp_path: Path) -> None:
+    file = tmp_path / runs.METRICS
+    training_run.keep_epochs(file, 3)
+    assert not file.exists()
+    file.write_text("1\n2\n3\n")
+    training_run.keep_epochs(file, 2)
+    assert file.read_text() == "1\n2\n"
