@@ -145,7 +145,6 @@ def environment() -> dict[str, object]:
         "device": device,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "ranks": int(os.environ.get("WORLD_SIZE", "1")),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["saafe", *sys.argv[1:]]),
     }

@@ -251,10 +251,10 @@ def finished_run(runs, *, device, speed, settings=(), ranks=1):
     folder.mkdir(parents=True)
     recipe = changed(find_tier("ultra-fast"), settings)
     (folder / "recipe.json").write_text(json.dumps(recipe.__dict__))
-    place = {"device": device, "threads": 2, "ranks": ranks, "started": "2026-11-22T20:00:00"}
-    (folder / "environment.json").write_text(json.dumps(place))
-    lines = [json.dumps({"epoch": n, "samples_per_s": speed * n}) for n in (0.5, 1)]
-    (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    kind = "cpu" if device == "x86_64" or recipe.device == "cpu" else "cuda:0"
+    timing = {"threads": 2, "ranks": ranks, "samples_per_s": speed, "device": kind}
+    environment = {"device": device, "started": "2026-11-22T20:00:00", "timing": timing}
+    (folder / "environment.json").write_text(json.dumps(environment))
 
 
 def test_a_run_trained_here_measures_its_kind_of_machine(prices, tmp_path):
@@ -263,18 +263,18 @@ def test_a_run_trained_here_measures_its_kind_of_machine(prices, tmp_path):
     finished_run(tmp_path, device="NVIDIA L40S", speed=90_000.0)
     finished_run(tmp_path, device="x86_64", speed=4_000.0, ranks=2)
     finished_run(tmp_path, device="x86_64", speed=9e9, settings=("width=16",))
-    finished_run(tmp_path, device="NVIDIA T4", speed=500.0, settings=("device=cpu",))
+    finished_run(tmp_path, device="NVIDIA T4", speed=2_000.0, settings=("device=cpu",))
     (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "metrics.jsonl").write_text("{")
+    (tmp_path / "broken" / "environment.json").write_text("{")
     told = {}
     for name in ("ml.g5.12xlarge", "ml.g6e.xlarge", "ml.g6.xlarge", "ml.c5.xlarge"):
         told[name] = expected_time(plan, prices.instance(name), history(ledger))
     assert told["ml.g5.12xlarge"][0] == pytest.approx(240 + 5)  # 150,000 windows
-    assert "30000 windows/s measured on NVIDIA A10G (run-A10G" in told["ml.g5.12xlarge"][1]
+    assert "30000 windows/s measured on cuda NVIDIA A10G (run-A10G" in told["ml.g5.12xlarge"][1]
     assert told["ml.g6e.xlarge"][0] == pytest.approx(240 + 150 / 90)
     assert not told["ml.g6.xlarge"][2]  # an L4 is no L40S
     assert told["ml.c5.xlarge"][0] == pytest.approx(240 + 75)  # 1,000 a thread, two cores
-    assert "on 4 threads of x86_64, scaled to 2 cores" in told["ml.c5.xlarge"][1]
+    assert "on 4 threads of cpu x86_64, scaled to 2 cores" in told["ml.c5.xlarge"][1]
     rows = {row["instance"]: row["speed"] for row in offers(plan, prices, history(ledger))}
     assert (rows["ml.g5.xlarge"], rows["ml.g6.xlarge"]) == ("measured", "assumed")
     assert rows["ml.g4dn.xlarge"] == "assumed"  # that run did not use its T4

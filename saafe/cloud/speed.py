@@ -46,7 +46,7 @@ class Measured:
     Attributes:
         shape: its recipe's fields of `SHAPE`.
         windows_per_s: training windows a second, their simulation included.
-        place: instance types and counts of a job, or the device that a run names.
+        place: instance type and count of a job, or the kind and name of a run's device.
         workers: threads times ranks.
         source: name of job or run, and its day.
     """
@@ -69,7 +69,7 @@ class History:
 def history(ledger: Ledger) -> History:
     """All that a folder of runs can tell: jobs of its ledger, runs trained here or fetched."""
     entries = ledger.entries()
-    folders = sorted(path.parent for path in ledger.runs.glob("*/metrics.jsonl"))
+    folders = sorted(path.parent for path in ledger.runs.glob("*/environment.json"))
     found = [*map(of_job, entries), *map(of_run, folders)]
     return History(tuple(entries), tuple(one for one in found if one is not None))
 
@@ -90,18 +90,18 @@ def of_job(entry: dict[str, Any]) -> Measured | None:
 
 
 def of_run(folder: Path) -> Measured | None:
-    """The speed that a run folder keeps, and the device that it was trained on."""
+    """The speed that a finished run keeps, and the device that it was trained on."""
     try:
         recipe = json.loads((folder / "recipe.json").read_text())
-        place = json.loads((folder / "environment.json").read_text())
-        last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
-        if recipe["device"] == "cpu" and not _is_cpu(place["device"]):
-            return None  # trained beside the GPU that is named
-        workers = int(place["threads"]) * int(place.get("ranks", 1))
-        source = _source(folder.name, place["started"])
-        return Measured(_shape(recipe), last["samples_per_s"], place["device"], workers, source)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError):
-        return None  # not a run, or one of another version
+        environment = json.loads((folder / "environment.json").read_text())
+        timing = environment["timing"]
+        kind = timing["device"].partition(":")[0]  # cpu, cuda, mps
+        place = f"{kind} {environment['device']}"
+        workers = int(timing["threads"]) * int(timing["ranks"])
+        source = _source(folder.name, environment["started"])
+        return Measured(_shape(recipe), float(timing["samples_per_s"]), place, workers, source)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # not a finished run, or one of another version
 
 
 def recipe_of(tier: str, settings: tuple[str, ...]) -> Recipe:
@@ -121,8 +121,9 @@ def speed_of(plan: Plan, row: Instance, past: History) -> Speed:
     if jobs:
         return _median([(one, one.windows_per_s) for one in jobs], f"on {jobs[-1].place}")
     if row.gpu is None:
-        return _cpu_speed(recipe, row, [one for one in alike if _is_cpu(one.place)])
-    runs = [one for one in alike if re.search(rf"\b{re.escape(row.gpu)}\b", one.place)]
+        return _cpu_speed(recipe, row, [one for one in alike if one.place.startswith("cpu ")])
+    name = re.compile(rf"cuda .*\b{re.escape(row.gpu)}\b")
+    runs = [one for one in alike if name.match(one.place)]
     if runs:
         return _median([(one, one.windows_per_s) for one in runs], f"on {runs[-1].place}")
     basis = f"{GPU_STEPS_PER_S:.0f} steps/s assumed for any GPU, none was measured"
@@ -157,8 +158,3 @@ def _shape(recipe: dict[str, Any]) -> tuple[Any, ...]:
 
 def _source(name: str, started: str) -> str:
     return f"{name}, {started[:10]}"
-
-
-def _is_cpu(place: str) -> bool:
-    """Whether a run's device is a processor; Macs, which say arm64, may have used their GPU."""
-    return place.lower() in {"x86_64", "amd64", "aarch64"}
