@@ -24,6 +24,8 @@ class Mix:
         balance: 1 draws nuisances as often as dwellings see them and 0 all alike; training takes
             the middle, so that the rare ones are learnt too.
         fault_share: share of sensors of which one channel breaks (`faults.FAULTS`).
+        analyser_share: share of sensors that are gas analysers at the foot of their range, as
+            stand beside test fires and not in dwellings.
     """
 
     fire_share: float = 0.45
@@ -32,6 +34,7 @@ class Mix:
     nuisance_counts: tuple[float, float, float] = (0.3, 0.45, 0.25)
     balance: float = 0.75
     fault_share: float = 0.02
+    analyser_share: float = 0.06
 
 
 def mix_of(names: tuple[str, ...]) -> Mix:

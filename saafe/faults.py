@@ -12,6 +12,8 @@ FAULTS = ("none", "stuck", "dead", "spikes", "slow", "swapped")
 NONE, STUCK, DEAD, SPIKES, SLOW, SWAPPED = range(len(FAULTS))
 SLOWNESS = 20.0  # Chosen: a filter full of dust answers twenty times as slowly
 SPIKE_CHANCE = 0.05  # Chosen: of a 10 s reading while the contact is loose
+# Chosen: as far as a loose contact goes, in the order of the channels
+HIGHEST_SPIKE = torch.tensor([60.0, 1_000.0, 5_000.0, 120.0, 300.0, 100.0])
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def broken_readings(
         at = (row, sensor, faults.channel[row, sensor])
         whole = readings[:, *at]  # (time, fault)
         onset = faults.onset[row, sensor]
-        lowest, highest = devices.lowest[at], devices.highest[at].clamp(max=5_000.0)
+        lowest = devices.lowest[at]
+        highest = torch.minimum(devices.highest[at], HIGHEST_SPIKE.to(whole.device)[at[2]])
         if kind == STUCK:
             broken = whole.gather(0, onset.unsqueeze(0)).expand_as(whole)
         elif kind == DEAD:

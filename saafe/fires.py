@@ -114,11 +114,11 @@ def fire_state(time: Tensor, rates: Tensor) -> Tensor:
 
     Args:
         time: since ignition. [s] (time, n)
-        rates: emissions; out means under 10 % of the largest smoke rate so far.
+        rates: emissions; out means under 2 % of the largest smoke rate so far.
             (time, n, quantity)
     """
     smoke = rates[..., PM]
-    out = (smoke < 0.1 * smoke.cummax(dim=0).values) & (time >= 0.0)
+    out = (smoke < 0.02 * smoke.cummax(dim=0).values) & (time >= 0.0)
     state = torch.where(time < 0.0, NORMAL, torch.where(out, UNKNOWN, FIRE))
     return state.to(torch.int8)
 

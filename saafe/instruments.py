@@ -40,8 +40,9 @@ class Instruments:
         self_heat: how much its own electronics warm the sensor. [K] (n, sensor)
         late_chance: that a report comes 10 s late. (n, sensor)
         lost_chance: that a report is lost on its way. (n, sensor)
-        spike_chance: of a lone wrong reading of particles, a step. (n, sensor)
-        co_spike_chance: the same of carbon monoxide. (n, sensor)
+        puff_chance: of a puff of dust or spray at the sensor itself, a step. (n, sensor)
+        puff_s: time constant with which a puff fades. [s] (n, sensor)
+        co_spike_chance: of a lone wrong reading of carbon monoxide, a step. (n, sensor)
         gap_chance: that a sensor falls silent once, for minutes to an hour. (n, sensor)
     """
 
@@ -65,7 +66,8 @@ class Instruments:
     self_heat: Tensor
     late_chance: Tensor
     lost_chance: Tensor
-    spike_chance: Tensor
+    puff_chance: Tensor
+    puff_s: Tensor
     co_spike_chance: Tensor
     gap_chance: Tensor
 
@@ -110,13 +112,16 @@ _DEAF = {TEMPERATURE: 0.08, PM25: 0.05, CO2: 0.25, SOUND: 0.4, CO: 0.3, HUMIDITY
 _PRESENT = {TEMPERATURE: 0.97, PM25: 0.9, CO2: 0.8, SOUND: 0.3, CO: 0.65, HUMIDITY: 0.6}
 
 
-def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instruments:
+def draw_instruments(
+    n: int, sensors: int, generator: torch.Generator, *, analyser_share: float = 0.0
+) -> Instruments:
     """Draw `n` spaces of `sensors` instruments each.
 
     Args:
         n: spaces.
         sensors: instruments in each.
         generator: source of randomness; its device is where the tensors live.
+        analyser_share: share of them that are gas analysers at the foot of their range.
 
     Returns:
         The parameters.
@@ -154,7 +159,7 @@ def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instru
     blind = torch.zeros_like(lag)
     blind[..., PM25] = torch.where(dice.chance(0.12), dice.log_uniform(5.0, 5_000.0), 0.0)
     blind[..., CO] = torch.where(dice.chance(0.4), dice.uniform(1.0, 30.0), 0.0)
-    poor = dice.chance(0.04)  # laboratory analysers at the foot of their range
+    poor = dice.chance(analyser_share)
     noise[..., CO] = torch.where(poor, dice.log_uniform(3.0, 70.0), noise[..., CO])
     noise[..., CO2] = torch.where(poor, dice.log_uniform(25.0, 150.0), noise[..., CO2])
     coarse = dice.chance(0.05)
@@ -203,8 +208,10 @@ def draw_instruments(n: int, sensors: int, generator: torch.Generator) -> Instru
         self_heat=torch.where(dice.chance(0.5), dice.uniform(0.0, 3.0), 0.0),
         late_chance=torch.where(dice.chance(0.3), dice.log_uniform(0.003, 0.2), 0.0),
         lost_chance=torch.where(dice.chance(0.3), dice.log_uniform(0.001, 0.05), 0.0),
-        spike_chance=torch.where(dice.chance(0.15), dice.log_uniform(1e-4, 5e-3), 0.0),
-        co_spike_chance=torch.where(poor, dice.log_uniform(1e-3, 0.1), 0.0),
+        # a recorded home had 0.1 to 1.4 minutes a day over 120 ug/m3, most of them alone
+        puff_chance=torch.where(dice.chance(0.35), dice.log_uniform(3e-5, 2e-3), 0.0),
+        puff_s=dice.log_uniform(5.0, 150.0),
+        co_spike_chance=torch.where(poor, dice.log_uniform(1e-3, 0.3), 0.0),
         gap_chance=torch.where(dice.chance(0.1), 1.0, 0.0),
     )
 
@@ -261,17 +268,29 @@ def noisy(clean: Tensor, instruments: Instruments, generator: torch.Generator) -
     out.mul_(clean.abs().mul_(relative).add_(instruments.noise)).add_(clean)
     days = (torch.arange(steps, device=device) * (STEP_S / 86_400.0)).view(-1, 1, 1, 1)
     out.addcmul_(days, instruments.drift)
-    top = instruments.highest[..., PM25].clamp(max=200.0)
-    height = torch.rand(n, sensors, generator=generator, device=device)
-    for channel, chance, most in (
-        (PM25, instruments.spike_chance, top),
-        (CO, instruments.co_spike_chance, 250.0),
-    ):
-        unit = torch.rand(steps, n, sensors, generator=generator, device=device)
-        out[..., channel] += (unit < chance) * (height * most)
+    out[..., PM25] += puffs(steps, instruments, generator)
+    unit, height = torch.rand(2, steps, n, sensors, generator=generator, device=device)
+    out[..., CO] += (unit < instruments.co_spike_chance) * height * 250.0
     out = torch.where(out < instruments.blind_below, instruments.lowest, out)
     out.div_(instruments.resolution).round_().mul_(instruments.resolution)
     return out.clamp_(instruments.lowest, instruments.highest)
+
+
+def puffs(steps: int, instruments: Instruments, generator: torch.Generator) -> Tensor:
+    """What someone's duster, bedding or spray can adds at the sensor. [ug/m3] (time, n, sensor)
+
+    Args:
+        steps: of time.
+        instruments: their parameters.
+        generator: source of randomness.
+    """
+    shape = (steps, *instruments.puff_s.shape)
+    device = instruments.puff_s.device
+    unit, size = torch.rand(2, *shape, generator=generator, device=device)
+    index = torch.arange(steps, device=device).view(-1, 1, 1)
+    begun = torch.where(unit < instruments.puff_chance, index, -steps).cummax(dim=0).values
+    height = 10.0 * torch.exp(5.0 * size).gather(0, begun.clamp(min=0))  # Chosen: 10 to 1,500
+    return height * torch.exp((begun - index) * STEP_S / instruments.puff_s)
 
 
 def reports(steps: int, instruments: Instruments, generator: torch.Generator) -> Tensor:

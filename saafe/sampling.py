@@ -19,7 +19,7 @@ from saafe.workers import Workers
 # seeds of the data sets: what trains never validates, calibrates or sets a threshold
 TRAIN, HELD_OUT, QUIET, DENSE, SHUFFLE, JUDGE, SHIFTED = range(7)
 PART_STREAMS = 128  # scenarios simulated at once
-TRAIN_HOURS = 2.25  # length of a training stream: a window and a little more
+TRAIN_HOURS = 3.0  # length of a training stream: a window and a little more
 TRAIN_SENSORS = 4  # views of each scenario: twice as many cost a quarter more
 BLOCK = 24_000  # windows made and shuffled at once; the named tiers' epochs are one block
 AHEAD = 2  # blocks that other threads make while one is trained on

@@ -177,7 +177,9 @@ def draw_world(n: int, plan: Plan, generator: torch.Generator) -> World:
     clock, steps_s = time_axis(plan.hours, generator.device)
     steps = len(clock) - round(PREROLL_S / PREROLL_STEP_S)
     building = draw_building(n, plan.sensors, plan.rooms, generator)
-    devices = instrument.draw_instruments(n, plan.sensors, generator)
+    devices = instrument.draw_instruments(
+        n, plan.sensors, generator, analyser_share=plan.mix.analyser_share
+    )
     usual_pm = building.outdoor[:, emissions.PM]
     return World(
         steps=steps,

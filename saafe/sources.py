@@ -27,47 +27,47 @@ HOUR = 3600.0
 
 NUISANCES = (
     Source("frying", "nuisance", steady, 300, kitchen=True, table=Rates(
-        (180, 1800), heat=(0.15, 1), pm=(0.0005, 0.05), co2=(0.01, 0.25), co=(0.005, 0.8),
-        water=(0.03, 0.6), voc=(0.05, 5), droplets=(0.001, 0.1), sound=(55, 72), flicker=0.9)),
+        (180, 1800), heat=(0.15, 1), pm=(0.0003, 0.05), co2=(0.01, 0.25), co=(0.002, 0.4),
+        water=(0.03, 0.6), voc=(0.05, 5), droplets=(0.0005, 0.1), sound=(55, 72), flicker=0.9)),
     Source("boiling", "nuisance", steady, 300, kitchen=True, table=Rates(
-        (300, 3600), heat=(0.1, 1), pm=(0.0001, 0.004), co2=(0.005, 0.25), co=(0.002, 0.5),
-        water=(0.1, 1.2), droplets=(0.0005, 0.03), sound=(50, 68))),
+        (300, 3600), heat=(0.1, 1), pm=(0.0001, 0.004), co2=(0.005, 0.25), co=(0.002, 0.3),
+        water=(0.1, 1.2), droplets=(0.0003, 0.01), sound=(50, 68))),
     Source("toast", "nuisance", bursts, 200, kitchen=True, table=Rates(
-        (90, 240), heat=(0.1, 0.6), pm=(0.0005, 0.02), co=(0.01, 2), voc=(0.02, 2),
+        (90, 240), heat=(0.1, 0.6), pm=(0.0003, 0.012), co=(0.01, 0.5), voc=(0.02, 2),
         co2=(0.001, 0.01), sound=(45, 60))),
     Source("burnt_toast", "nuisance", steady, 5, kitchen=True, table=Rates(
         (60, 480), heat=(0.1, 0.6), pm=(0.01, 0.5), co=(0.1, 5), voc=(0.2, 10),
         co2=(0.005, 0.1), sound=(45, 75), flicker=0.4)),
     Source("oven", "nuisance", steady, 150, kitchen=True, table=Rates(
         (1200, 7200), rise_s=(300, 1200), heat=(0.15, 0.8), pm=(0.0001, 0.004), co2=(0.005, 0.2),
-        co=(0.005, 1), water=(0.02, 0.4), voc=(0.02, 2), sound=(45, 62))),
+        co=(0.002, 0.3), water=(0.02, 0.4), voc=(0.02, 2), sound=(45, 62))),
     Source("gas_hob", "nuisance", steady, 200, kitchen=True, table=Rates(
-        (240, 5400), heat=(0.3, 1.8), pm=(0.0001, 0.005), co2=(0.04, 0.25), co=(0.005, 0.6),
+        (240, 5400), heat=(0.3, 1.8), pm=(0.0001, 0.005), co2=(0.04, 0.25), co=(0.002, 0.4),
         water=(0.05, 0.6), sound=(48, 62))),
     Source("broiling", "nuisance", steady, 20, kitchen=True, table=Rates(
-        (420, 1800), rise_s=(120, 900), heat=(0.2, 1.2), pm=(0.002, 0.1), co=(0.03, 2),
-        co2=(0.01, 0.25), water=(0.05, 0.5), voc=(0.2, 10), droplets=(0.002, 0.1), sound=(55, 72),
+        (420, 1800), rise_s=(120, 900), heat=(0.2, 1.2), pm=(0.001, 0.1), co=(0.03, 2),
+        co2=(0.01, 0.25), water=(0.05, 0.5), voc=(0.2, 10), droplets=(0.001, 0.05), sound=(55, 72),
         flicker=0.8)),
     Source("shower", "nuisance", steady, 500, table=Rates(
         (180, 1800), rise_s=(20, 200), fall_s=(30, 400), heat=(0.05, 0.6), water=(0.2, 2.2),
-        droplets=(0.002, 0.3), voc=(0.01, 0.5), sound=(60, 76))),
+        droplets=(0.001, 0.15), voc=(0.01, 0.5), sound=(60, 76))),
     Source("kettle", "nuisance", bursts, 800, kitchen=True, table=Rates(
         (60, 300), fall_s=(10, 60), heat=(0.02, 0.2), water=(0.1, 1.2), droplets=(0.001, 0.1),
         sound=(55, 72))),
     Source("humidifier", "nuisance", steady, 100, table=Rates(
-        (1800, 6 * HOUR), water=(0.02, 0.15), droplets=(0.001, 0.03), pm=(0.0001, 0.003),
+        (1800, 6 * HOUR), water=(0.02, 0.15), droplets=(0.0005, 0.02), pm=(0.0001, 0.002),
         sound=(35, 50))),
     Source("candle", "nuisance", steady, 80, table=Rates(
-        (600, 4 * HOUR), heat=(0.03, 1), pm=(0.0001, 0.005), co2=(0.002, 0.08),
+        (600, 4 * HOUR), heat=(0.03, 1), pm=(5e-5, 0.003), co2=(0.002, 0.08),
         co=(0.001, 0.2), water=(0.002, 0.04))),
     Source("incense", "nuisance", steady, 20, table=Rates(
-        (600, 5400), heat=(0.003, 0.05), pm=(0.001, 0.015), co=(0.01, 1.5), co2=(0.001, 0.006),
+        (600, 5400), heat=(0.003, 0.05), pm=(0.0005, 0.01), co=(0.01, 1.5), co2=(0.001, 0.006),
         voc=(0.01, 0.5))),
     Source("cigarette", "nuisance", bursts, 100, table=Rates(
-        (200, 700), heat=(0.003, 0.03), pm=(0.003, 0.03), co=(0.03, 0.6), co2=(0.001, 0.004),
+        (200, 700), heat=(0.003, 0.03), pm=(0.002, 0.02), co=(0.03, 0.3), co2=(0.001, 0.004),
         voc=(0.02, 1))),
     Source("aerosol", "nuisance", bursts, 300, table=Rates(
-        (10, 60), rise_s=(1, 9), fall_s=(1, 10), pm=(0.002, 0.1), voc=(5, 200),
+        (10, 60), rise_s=(1, 9), fall_s=(1, 10), pm=(0.003, 0.15), voc=(5, 200),
         droplets=(0.01, 1), sound=(65, 80))),
     Source("vacuuming", "nuisance", steady, 60, table=Rates(
         (180, 3000), heat=(0.3, 1), pm=(0.0002, 0.005), sound=(70, 88))),
@@ -76,7 +76,7 @@ NUISANCES = (
     Source("hair_dryer", "nuisance", steady, 150, table=Rates(
         (90, 1200), heat=(0.2, 1.2), pm=(0.0001, 0.005), voc=(0.02, 3), sound=(74, 88))),
     Source("fireplace", "nuisance", bursts, 30, table=Rates(
-        (60, 2400), heat=(0.1, 1.2), pm=(0.001, 0.04), co=(0.01, 1), co2=(0.02, 0.8),
+        (60, 2400), heat=(0.1, 1.2), pm=(0.0005, 0.02), co=(0.01, 1), co2=(0.02, 0.8),
         water=(0.01, 0.4), voc=(0.05, 5), sound=(45, 62))),
     Source("heater", "nuisance", steady, 150, table=Rates(
         (600, 4 * HOUR), rise_s=(20, 900), heat=(0.3, 2), pm=(0.0001, 0.004), voc=(0.01, 0.5),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -20,8 +21,15 @@ from saafe.workers import Workers
 REFERENCE_STREAMS = 128  # in each of the parts that set the thresholds
 DENSE_PARTS, QUIET_PARTS = 6, 1
 DENSE_SHARE = 0.01  # of the dense streams may alarm
-DENSE_MIX = Mix(fire_share=0.0, nuisance_counts=(0.0, 0.5, 0.5), balance=1.0)
-QUIET_MIX = Mix(fire_share=0.0, nuisance_counts=(1.0, 0.0, 0.0))
+# what dwellings have and see: sound instruments, no laboratory's analysers
+QUIET_MIX = Mix(
+    fire_share=0.0,
+    nuisance_counts=(1.0, 0.0, 0.0),
+    balance=1.0,
+    fault_share=0.0,
+    analyser_share=0.0,
+)
+DENSE_MIX = replace(QUIET_MIX, nuisance_counts=(0.0, 0.5, 0.5))
 STRIDE = 3  # minutes between the first look's scores of a stream
 LOUD_SHARE = 0.25  # of the streams get a second look, every minute
 CHUNK = 512  # windows scored at once: what fits the caches
