@@ -23,7 +23,7 @@ def stub(tmp_path):
 
 @pytest.fixture
 def slow_stub(tmp_path):
-    return write_stub(tmp_path / "source", epochs=100, pause=0.1)
+    return write_stub(tmp_path / "source", epochs=600, pause=0.1)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("boto3")
 pytest.importorskip("moto")
 
-from cloud_stub import until
+from cloud_stub import PATIENCE_S, until
 
 from saafe.cli import saafe
 from saafe.cloud import endpoint
@@ -116,7 +116,7 @@ def here(cloud, tmp_path, monkeypatch, capsys):
 def run(shell, *words, code=0):
     """What a command prints on stdout and on stderr."""
     process = shell(*words)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == code, err
     return out, err
 
@@ -145,19 +145,40 @@ def test_launch_jobs_watch_and_cost(shell, here, tmp_path):
 
 
 def test_ctrl_c_detaches_and_watch_comes_back(shell, cloud, tmp_path):
-    process = shell("launch", "ultra-fast", "--set", "epochs=40", *CPU)
+    process = shell("launch", "ultra-fast", "--set", "epochs=600", *CPU)
     line = ""
-    while "epoch 2/40" not in line:
+    while "epoch 2/600" not in line:
         line = process.stderr.readline()
         assert line, "the launcher ended"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     job = re.search(r"saafe watch (\S+?)`", err).group(1)
     assert not cloud.emulator.jobs[job].has_ended
     out, _ = run(shell, "stop", job, "--json")
     assert json.loads(out)["status"] == "Stopped"
     assert (tmp_path / "runs" / job / "checkpoint" / "state").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_launching_says_how_to_go_on(shell, cloud):
+    before, holder = set(cloud.emulator.jobs), []
+
+    def listener(moment, name):
+        if (moment, name) == ("before", "sagemaker.CreateTrainingJob"):
+            holder[0].send_signal(signal.SIGINT)
+            holder[0].wait()
+
+    cloud.emulator.listener = listener
+    try:
+        holder.append(shell("launch", "ultra-fast", *CPU))
+        _, err = holder[0].communicate(timeout=PATIENCE_S)
+    finally:
+        cloud.emulator.listener = None
+    assert holder[0].returncode == 130
+    assert "the same command again" in err
+    run(shell, "launch", "ultra-fast", *CPU)
+    assert len(set(cloud.emulator.jobs) - before) == 1
 
 
 @pytest.mark.slow
@@ -178,7 +199,9 @@ REFUSED = [
     (("launch", "ultrafast", "--on", "sagemaker", "--yes"), "did you mean ultra-fast"),
     (("launch", "ultra-fast", "--on", "sagemaker", "--set", "width=1", "--yes"), "width"),
     (("launch", "ultra-fast", "--on", "sagemaker"), "add --yes"),
-    (("launch", "ultra-fast", *CPU, "--max-cost", "0.001"), "five minutes are the least"),
+    (("launch", "ultra-fast", *CPU, "--max-cost", "0.001"), "leaves no five minutes"),
+    (("launch", "ultra-fast", *CPU, "--max-cost", "nan"), "leaves no five minutes"),
+    (("launch", "ultra-fast", *CPU, "--instance", "ml.m5.large"), "each type once"),
     (("launch", "ultra-fast", *CPU, "--instance", "ml.p3.2xlarge"), "retired"),
     (("launch", "ultra-fast", *CPU, "--name", "a.b"), "1 to 60"),
     (("launch", "ultra-fast", *CPU, "--region", "eu-west-1"), "refresh --region eu-west-1"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,12 @@ pytest.importorskip("moto")
 from cloud_stub import CPU, FAST, describe, screen, until, write_stub
 
 from saafe.cloud import endpoint
-from saafe.cloud.aws import AwsError
+from saafe.cloud.aws import Aws, AwsError
 from saafe.cloud.emulator import Emulator
 from saafe.cloud.prices import load_prices, refresh
-from saafe.cloud.request import Plan, build_request
+from saafe.cloud.request import ROLE, Plan, build_request
 from saafe.cloud.sagemaker import Cloud, launch, stop
-from saafe.cloud.setup import bucket_name, place_of
+from saafe.cloud.setup import bucket_name, place_of, set_up
 from saafe.cloud.watch import follow
 
 pytest_plugins = ["cloud_fixtures"]
@@ -87,6 +88,22 @@ SPOILT = {
         "ValidationException",
     ),
     "hyperparameter that is no text": ("HyperParameters.seed", 1, "ValidationException"),
+    "one instance type twice": (
+        "ResourceConfig",
+        {"VolumeSizeInGB": 1, "InstancePreferences": [{"InstanceType": "ml.m5.large"}] * 2},
+        "ValidationException",
+    ),
+    "a count on one preference of two": (
+        "ResourceConfig",
+        {
+            "VolumeSizeInGB": 1,
+            "InstancePreferences": [
+                {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+                {"InstanceType": "ml.c5.xlarge"},
+            ],
+        },
+        "ValidationException",
+    ),
     "two ways to name instances": (
         "ResourceConfig.InstancePreferences",
         [{"InstanceType": "ml.m5.large", "InstanceCount": 1}],
@@ -186,6 +203,56 @@ def test_setup_makes_a_private_encrypted_expiring_bucket(cloud):
     assert bucket == bucket_name(cloud.aws.account, "us-east-1")
 
 
+def test_regions_do_not_undo_one_anothers_rights(cloud):
+    iam = cloud.aws.client("iam")
+    set_up(cloud.emulator.aws("eu-west-1"))
+    names = iam.list_role_policies(RoleName=ROLE)["PolicyNames"]
+    assert sorted(names) == ["saafe-training-eu-west-1", "saafe-training-us-east-1"]
+
+
+def test_types_that_are_new_are_priced_and_take_the_right_image(cloud, tmp_path, monkeypatch):
+    prices = load_prices(folder=tmp_path)
+    row = prices.instance("ml.g5.xlarge")
+    new = {name: replace(row, name=name) for name in ("ml.g7e.2xlarge", "ml.trn1.2xlarge")}
+    answers = cloud.emulator._answers
+    monkeypatch.setattr(answers, "prices", replace(prices, instances=prices.instances | new))
+    found, changed = refresh(cloud.aws, tmp_path)
+    assert found.instance("ml.g7e.2xlarge").gpus == 1  # else its job would get the CPU image
+    assert "ml.trn1.2xlarge" not in found.instances
+    assert changed == {}
+
+
+def test_a_proxy_is_not_asked_for_the_emulator(cloud, monkeypatch, tmp_path):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    endpoint._tell_address(tmp_path, cloud.emulator.url)
+    assert endpoint.running(tmp_path) == cloud.emulator.url
+    assert cloud.emulator.aws(waits_s=()).account == cloud.aws.account
+
+
+def test_a_rehearsal_is_known_by_its_endpoint(cloud, monkeypatch, tmp_path):
+    keys = ("emulator", "emulator")
+    assert cloud.aws.is_elsewhere
+    assert not Aws("us-east-1", None, keys).is_elsewhere
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", cloud.emulator.url)
+    assert Aws("us-east-1", None, keys).is_elsewhere
+    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+    assert not Aws("us-east-1", None, keys).is_elsewhere
+
+
+def test_an_object_put_twice_in_a_second_is_kept_as_it_is(cloud):
+    emulator, bucket = cloud.emulator, place_of(cloud.aws).bucket
+    for body in (b"first", b"second"):
+        cloud.aws.call("s3", "put_object", Bucket=bucket, Key="saafe/twice", Body=body)
+        emulator.save_objects()
+        kept = emulator.state / "objects" / bucket / "saafe" / "twice"
+        assert kept.read_bytes() == body
+    cloud.aws.call("s3", "put_object", Bucket=bucket, Key="saafe/../../../out", Body=b"0")
+    emulator.save_objects()
+    assert not (emulator.state / "out").exists()
+    cloud.aws.call("s3", "delete_object", Bucket=bucket, Key="saafe/../../../out")
+
+
 def test_web_pages_cannot_reach_the_emulator(cloud):
     for headers in ({"Origin": "http://example.org"}, {"Host": "example.org:80"}):
         asked = urllib.request.Request(cloud.emulator.url + "/", headers=headers)
@@ -199,6 +266,10 @@ def test_faults_are_rehearsed_over_http(cloud):
     body = json.dumps(told).encode()
     with urllib.request.urlopen(f"{cloud.emulator.url}/_emulator/faults", data=body) as answer:
         assert json.load(answer)["faults"][0]["code"] == "ExpiredToken"
+    for nonsense in (b"[]", b'{"hurry": "x"}', b'{"quotas": 3}', b'{"faults": [{"when": 1}]}'):
+        with pytest.raises(urllib.error.HTTPError, match="400") as raised:
+            urllib.request.urlopen(f"{cloud.emulator.url}/_emulator/faults", data=nonsense)
+        raised.value.close()
     with pytest.raises(AwsError, match="renew"):
         cloud.aws.call("sts", "get_caller_identity")
 

@@ -15,14 +15,15 @@ import pytest
 pytest.importorskip("boto3")
 pytest.importorskip("moto")
 
-from cloud_stub import CPU, FAST, describe, screen, until, write_stub
+from cloud_stub import CPU, FAST, PATIENCE_S, describe, screen, until, write_stub
 
 from saafe.cloud.artifact import unpack
+from saafe.cloud.aws import connect
+from saafe.cloud.billing import billed_so_far
 from saafe.cloud.container import hand_over
 from saafe.cloud.emulator import DROP
-from saafe.cloud.estimate import billed_so_far
 from saafe.cloud.request import Plan, build_request
-from saafe.cloud.sagemaker import Cloud, launch, status, stop
+from saafe.cloud.sagemaker import Cloud, launch, status, stop, try_next
 from saafe.cloud.setup import place_of, set_up
 from saafe.cloud.watch import Pace, follow, settle
 from saafe.errors import InputError
@@ -143,12 +144,12 @@ def kill_at(cloud, stub, when, operation):
     cloud.emulator.listener = listener
     try:
         holder.append(launcher(cloud, stub))
-        _, first_words = holder[0].communicate(timeout=60)
+        _, first_words = holder[0].communicate(timeout=PATIENCE_S)
         assert armed.is_set(), first_words.decode()
     finally:
         cloud.emulator.listener = None
     again = launcher(cloud, stub)
-    _, words = again.communicate(timeout=60)
+    _, words = again.communicate(timeout=PATIENCE_S)
     assert again.returncode == 0, words.decode()
     new = set(cloud.emulator.jobs) - before
     entries = cloud.ledger.entries()
@@ -180,7 +181,7 @@ def test_a_network_that_stays_away_ends_the_watch_but_not_the_job(cloud, slow_st
 def test_expired_credentials_end_the_watch_but_not_the_job(cloud, tmp_path):
     source = write_stub(tmp_path / "source", epochs=5, pause=0.1)
     entry = launch(cloud, PLAN, source=source)
-    until(lambda: describe(cloud, entry)["SecondaryStatus"] == "Training")
+    until(lambda: describe(cloud, entry)["SecondaryStatus"] not in {"Starting", "Downloading"})
     cloud.emulator.inject("*", "ExpiredTokenException", times=1000)
     with pytest.raises(InputError, match=r"aws sso login.*the job runs on \(at most \$"):
         follow(cloud, entry, screen=screen(), pace=FAST)
@@ -209,7 +210,7 @@ def test_dollars_so_far_do_not_follow_this_machines_clock(cloud, slow_stub):
 
 def test_spot_interrupted_twice_goes_on_from_the_checkpoint(cloud, tmp_path):
     cloud.emulator.world.interruptions = 2
-    source = write_stub(tmp_path / "source", epochs=6, pause=0.3)
+    source = write_stub(tmp_path / "source", epochs=15, pause=0.25)
     shown = screen()
     plan = Plan("ultra-fast", instance_types=CPU, spot=True)
     entry = follow(cloud, launch(cloud, plan, source=source), screen=shown, pace=FAST)
@@ -217,7 +218,7 @@ def test_spot_interrupted_twice_goes_on_from_the_checkpoint(cloud, tmp_path):
     transitions = [row["Status"] for row in describe(cloud, entry)["SecondaryStatusTransitions"]]
     assert (entry["status"], transitions.count("Interrupted")) == ("Completed", 2)
     assert words.count("resumed after epoch") == 2
-    assert words.count("epoch 1/6") == 1  # logs of all three streams, nothing trained twice
+    assert words.count("epoch 1/15") == 1  # logs of all three streams, nothing trained twice
     assert 0.3 < entry["spot_saving"] < 0.9
 
 
@@ -274,12 +275,12 @@ def test_a_quota_used_up_meanwhile_falls_back(cloud, stub, slow_stub_elsewhere):
 
 @pytest.fixture
 def slow_stub_elsewhere(tmp_path):
-    return write_stub(tmp_path / "slow", epochs=100, pause=0.1)
+    return write_stub(tmp_path / "slow", epochs=600, pause=0.1)
 
 
 def test_a_full_disk_on_download_leaves_nothing_and_is_mended(cloud, stub):
     process = launcher(cloud, stub, limit=10_000)
-    _, words = process.communicate(timeout=60)
+    _, words = process.communicate(timeout=PATIENCE_S)
     entry = cloud.ledger.latest()
     assert process.returncode != 0
     assert "free some space" in words.decode()
@@ -377,7 +378,7 @@ def test_a_job_launched_elsewhere_under_the_same_name_is_adopted(cloud, stub, tm
 def test_two_launchers_at_once_make_one_job(cloud, stub):
     before = set(cloud.emulator.jobs)
     both = [launcher(cloud, stub), launcher(cloud, stub)]
-    words = [process.communicate(timeout=60)[1].decode() for process in both]
+    words = [process.communicate(timeout=PATIENCE_S)[1].decode() for process in both]
     assert [process.returncode for process in both] == [0, 0], words
     assert len(set(cloud.emulator.jobs) - before) == 1
 
@@ -387,6 +388,9 @@ def test_credentials_of_another_account_launch_nothing(cloud, slow_stub):
     other = cloud.ledger.write({**entry, "account_mark": "000000", "status": "Planned"})
     with pytest.raises(InputError, match="another account"):
         follow(cloud, other, screen=screen(), pace=FAST)
+    with pytest.raises(InputError, match="another account"):
+        stop(cloud, other)  # "not found" there does not mean "never created"
+    assert not cloud.ledger.latest()["settled"]
     follow(cloud, stop(cloud, cloud.ledger.write(entry)), screen=screen(), pace=FAST)
 
 
@@ -412,6 +416,31 @@ def test_a_job_that_was_never_created_can_be_settled(cloud, stub):
         launch(cloud, PLAN, source=stub)
     entry = stop(cloud, cloud.ledger.latest())
     assert (entry["status"], entry["settled"], entry["cost_usd"]) == ("Stopped", True, 0)
+
+
+def test_a_stale_look_at_a_job_does_not_undo_its_settling(cloud, stub):
+    stale = launch(cloud, PLAN, source=stub)  # `saafe jobs`, slow, beside a watcher
+    settled = follow(cloud, stale, screen=screen(), pace=FAST)
+    seen = status(cloud, stale)
+    assert (seen["settled"], seen["run"]) == (True, settled["run"])
+    assert cloud.ledger.latest() == settled
+
+
+def test_two_watchers_make_one_further_attempt(cloud, stub):
+    types = ("ml.c5.xlarge", "ml.m5.large")
+    cloud.emulator.world.no_capacity |= {types[0]}
+    plan = Plan("ultra-fast", instance_types=types, spot=True)
+    entry = launch(cloud, plan, source=stub)
+    until(lambda: describe(cloud, entry)["TrainingJobStatus"] == "Failed")
+    failed = status(cloud, entry)
+    first = try_next(cloud, failed)
+    late = status(cloud, failed)  # what the first attempt came to must not start a third
+    assert late["attempts"] == first["attempts"]
+    assert late["status"] != "Failed"
+    second = try_next(cloud, failed)
+    assert first["attempts"] == second["attempts"] == [entry["job"], f"{entry['job']}-2"]
+    assert follow(cloud, second, screen=screen(), pace=FAST)["status"] == "Completed"
+    assert jobs_of(cloud, entry) == second["attempts"]
 
 
 def test_a_role_that_was_just_made_is_waited_for(cloud, stub):
@@ -460,7 +489,8 @@ def test_another_accounts_bucket_is_refused(cloud, stub):
 
 def test_no_account_id_or_secret_is_kept_or_shown(cloud, tmp_path):
     account, shown = cloud.aws.account, screen()
-    source = write_stub(tmp_path / "source", fail=1)
+    reason = f"arn:aws:iam::{account}:role/saafe-training of {account} may not"
+    source = write_stub(tmp_path / "source", fail=1, reason=reason)
     for path in (source, write_stub(tmp_path / "good")):
         follow(cloud, launch(cloud, PLAN, source=path), screen=shown, pace=FAST)
     cloud.emulator.inject("iam.GetRole", "AccessDenied", status=403)
@@ -469,6 +499,7 @@ def test_no_account_id_or_secret_is_kept_or_shown(cloud, tmp_path):
     words = [shown.stream.getvalue(), str(raised.value), *cloud.notes]
     kept = [path.read_bytes() for path in Path(cloud.ledger.runs).rglob("*") if path.is_file()]
     assert len(kept) >= 5
+    assert "may not" in cloud.ledger.entries()[0]["failure"]
     assert not any(account.encode() in content for content in kept)
     assert not any(account in text for text in words)
 
@@ -477,6 +508,29 @@ def test_nothing_in_the_package_unpickles():
     package = Path(__file__).parent.parent / "saafe" / "cloud"
     text = "".join(path.read_text() for path in package.rglob("*.py"))
     assert not re.search(r"pickle|torch\.load\b|(?<!\.)\b(eval|exec)\(", text)
+
+
+BROKEN = {
+    "no file of the kind": "[default\nregion=us-east-1",
+    "a program that gives none": "[default]\ncredential_process = /bin/false\n",
+    "half a role": "[default]\nrole_arn = arn:aws:iam::123456789012:role/x\n",
+    "a profile that is not there": "",
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_configuration_is_one_line(tmp_path, monkeypatch, case):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "config").write_text(BROKEN[case])
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    if not BROKEN[case]:
+        monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(InputError, match="check aws configure") as raised:
+        connect("us-east-1")
+    assert "\n" not in str(raised.value)
+    assert "123456789012" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

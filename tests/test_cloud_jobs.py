@@ -11,7 +11,7 @@ pytest.importorskip("moto")
 
 from cloud_stub import CPU, FAST, describe, screen, until, write_stub
 
-from saafe.cloud.estimate import bill_lines
+from saafe.cloud.billing import bill_lines
 from saafe.cloud.request import Plan
 from saafe.cloud.sagemaker import launch, status, stop, view
 from saafe.cloud.watch import Screen, follow
@@ -84,9 +84,10 @@ def test_a_failed_job_shows_its_log_and_reason(cloud, tmp_path):
 
 
 def test_the_limit_stops_a_job_and_keeps_what_it_has(cloud, slow_stub):
-    cloud.emulator.world.hurry = 1000.0
     plan = Plan("ultra-fast", instance_types=CPU)
     entry = launch(cloud, plan, source=slow_stub, max_cost_usd=0.02)
+    until(lambda: describe(cloud, entry)["FinalMetricDataList"])
+    cloud.emulator.world.hurry = 100_000.0
     entry = follow(cloud, entry, screen=screen(), pace=FAST)
     assert (entry["status"], entry["secondary"]) == ("Stopped", "MaxRuntimeExceeded")
     assert (cloud.ledger.runs / entry["run"] / "checkpoint" / "state.json").exists()

@@ -4,6 +4,7 @@ import json
 import re
 import tarfile
 import tomllib
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -13,22 +14,22 @@ from cloud_stub import write_stub
 from saafe.alarms import AlarmSettings
 from saafe.cloud import container
 from saafe.cloud.aws import redact
+from saafe.cloud.billing import bill, bill_lines, premium
 from saafe.cloud.estimate import (
     STOP_GRACE_S,
-    bill,
-    bill_lines,
     budget_limit,
     estimate,
     estimate_lines,
     expected_time,
-    premium,
+    offers,
 )
 from saafe.cloud.ledger import Ledger
-from saafe.cloud.offers import offers
 from saafe.cloud.package import REQUIREMENTS, pack
+from saafe.cloud.preflight import fit_region
 from saafe.cloud.prices import load_prices
 from saafe.cloud.request import INSTANCES, METRICS, Place, Plan, build_request, image_uri
 from saafe.cloud.setup import role_policy
+from saafe.cloud.speed import History, history
 from saafe.cloud.verify import verify
 from saafe.cloud.watch import clean, parse_metrics
 from saafe.errors import InputError
@@ -47,7 +48,7 @@ def prices(tmp_path):
 
 
 def entry_of(plan, prices, **more):
-    expected = estimate(plan, prices, [])
+    expected = estimate(plan, prices, History())
     return {
         "job": "j",
         "created": "2026-01-01",
@@ -100,7 +101,8 @@ def test_the_image_is_the_regions_own_and_fits_the_instance():
     [
         ({"instances": 0}, "1 to 64"),
         ({"settings": ("device=" + "x" * 300,)}, "256 characters"),
-        ({"instance_types": ("ml.m5.large",) * 6}, "at most 5"),
+        ({"instance_types": tuple(f"ml.m5.{n}xlarge" for n in range(6))}, "at most 5"),
+        ({"instance_types": ("ml.m5.large",) * 2}, "each type once"),
     ],
 )
 def test_a_plan_that_sagemaker_would_refuse_is_refused(words, line):
@@ -149,34 +151,69 @@ def test_the_table_is_dated_and_holds_the_tiers_types(prices):
         assert all(prices.instance(name).gpus for name in names)
 
 
-def test_a_budget_is_a_run_time(prices):
-    dearest = prices.instance("ml.g5.12xlarge")
-    limit_s = budget_limit(8.0, 0.01, 2, dearest)
+def test_a_budget_is_a_run_time():
+    limit_s = budget_limit(8.0, 2 * 7.09, 0.01)
     assert (limit_s + STOP_GRACE_S) * 2 * 7.09 / 3600 + 0.01 <= 8.0
     assert (limit_s + 1 + STOP_GRACE_S) * 2 * 7.09 / 3600 + 0.01 > 8.0
     with pytest.raises(InputError, match=r"allow \$1.67") as raised:
-        budget_limit(1.0, 0.01, 2, dearest)
+        budget_limit(1.0, 2 * 7.09, 0.01)
     enough = float(re.search(r"allow \$([\d.]+)", str(raised.value)).group(1))
-    assert budget_limit(enough, 0.01, 2, dearest) >= 300
+    assert budget_limit(enough, 2 * 7.09, 0.01) >= 300
+    assert budget_limit(float("inf"), 2 * 7.09, 0.01) < 28 * 86_400
+
+
+@pytest.mark.parametrize("usd", [0.0, -1.0, 0.5, float("nan"), float("-inf")])
+def test_no_budget_is_a_line(usd):
+    with pytest.raises(InputError, match="--max-cost"):
+        budget_limit(usd, 7.09, 0.01)
+
+
+def test_no_job_can_cost_more_than_its_budget(prices):
+    """Volumes of types without a local disk count, at most a twentieth of the cheapest's rate."""
+    for name in prices.instances:
+        plan = Plan("standard", ("epochs=10000",), instance_types=(name,), instances=2)
+        assert estimate(plan, prices, History(), 20.0)["most_usd"] <= 20.0
 
 
 def test_the_budget_counts_the_dearest_fallback(prices):
     plan = Plan("ultra-fast", instance_types=("ml.g4dn.xlarge", "ml.g5.12xlarge"))
-    assert estimate(plan, prices, [], 2.0)["limit_s"] == budget_limit(
-        2.0, estimate(plan, prices, [])["storage_usd"], 1, prices.instance("ml.g5.12xlarge")
-    )
+    storage_usd = estimate(plan, prices, History())["storage_usd"]
+    assert estimate(plan, prices, History(), 2.0)["limit_s"] == budget_limit(2.0, 7.09, storage_usd)
+
+
+def test_no_limit_is_longer_than_sagemaker_allows(prices):
+    plan = Plan("ultra-fast", ("epochs=10000", "windows=100000000"))
+    expected = estimate(plan, prices, History())
+    assert expected["expected_s"] <= expected["limit_s"] == 432_000
+    assert expected["total_usd"] <= expected["most_usd"]
+
+
+def test_a_region_without_the_tiers_first_type_takes_the_next(prices):
+    notes = []
+    rented = {name: row for name, row in prices.instances.items() if not name.startswith("ml.g5")}
+    elsewhere = replace(prices, region="eu-north-1", instances=rented)
+    plan = fit_region(Plan("ultra-fast"), elsewhere, notes.append)
+    assert plan.types == INSTANCES["ultra-fast"][1:]
+    assert "eu-north-1 does not rent ml.g5.12xlarge" in notes[0]
+    named = Plan("ultra-fast", instance_types=("ml.g5.xlarge", "ml.g6.xlarge"))
+    with pytest.raises(InputError, match=r"no price for ml\.g5\.xlarge"):
+        fit_region(named, elsewhere, notes.append)
+    with pytest.raises(InputError, match="no price"):
+        fit_region(Plan("ultra-fast"), replace(prices, instances={}), notes.append)
+    entry = entry_of(Plan("ultra-fast"), prices, cost_usd=1.0, train_seconds=60)
+    assert premium(entry, replace(prices, instances={}), History()) is None
 
 
 def test_an_estimate_names_its_basis_and_range(prices):
     plan = Plan("ultra-fast", spot=True)
-    expected = estimate(plan, prices, [])
+    expected = estimate(plan, prices, History())
     words = "\n".join(estimate_lines(expected, plan))
-    assert "assumed" in words
+    assert "steps/s assumed for any GPU, none was measured" in words
     assert "spot" in words
-    assert expected["spot_usd"][1] == pytest.approx(expected["compute_usd"])
+    assert expected["spot_usd"][1] == pytest.approx(expected["total_usd"])
     assert expected["volume_usd"] == 0  # g5 has local disks
     cpu = Plan("ultra-fast", instance_types=("ml.m5.large",))
-    assert estimate(cpu, prices, [])["volume_usd"] > 0
+    assert estimate(cpu, prices, History())["volume_usd"] > 0
 
 
 def test_own_jobs_replace_assumptions(prices):
@@ -184,14 +221,71 @@ def test_own_jobs_replace_assumptions(prices):
     row = prices.instance("ml.g5.xlarge")
     job = entry_of(plan, prices, status="Completed", instance="ml.g5.xlarge", instances=1)
     job["plan"]["settings"] = []
-    runs = [{**job, "train_seconds": seconds} for seconds in (100, 120, 400)]
-    assert expected_time(plan, row, runs) == (120, "median of 3 own jobs on ml.g5.xlarge")
-    rehearsed = [{**run, "rehearsal": True} for run in runs]
-    assert "assumed" in expected_time(plan, row, rehearsed)[1]
-    fast = [{**job, "status": "Stopped", "metrics": {"samples_per_s": 15_000.0}}]
-    seconds, basis = expected_time(plan, row, fast)
-    assert "15000 windows/s measured" in basis
+    runs = tuple({**job, "train_seconds": seconds} for seconds in (100, 120, 400))
+    told = (120, "median of 3 own jobs on ml.g5.xlarge", True)
+    assert expected_time(plan, row, History(runs)) == told
+    rehearsed = tuple({**run, "rehearsal": True} for run in runs)
+    assert "none was measured" in expected_time(plan, row, History(rehearsed))[1]
+
+
+def test_the_speed_that_a_job_told_replaces_the_assumption(prices, tmp_path):
+    ledger = Ledger(tmp_path)
+    plan = Plan("ultra-fast", ("epochs=9",), instance_types=("ml.g5.xlarge",))
+    entry = entry_of(plan, prices, status="Stopped", instance="ml.g5.xlarge", instances=1)
+    ledger.write({**entry, "metrics": {"samples_per_s": 15_000.0}})
+    ledger.write({**entry, "job": "small", "metrics": {"samples_per_s": 1.0}, "rehearsal": True})
+    small = {**entry, "job": "k", "plan": {**entry["plan"], "settings": ["width=16"]}}
+    ledger.write({**small, "metrics": {"samples_per_s": 9e9}})  # of another model: does not count
+    row, other = prices.instance("ml.g5.xlarge"), prices.instance("ml.g6.xlarge")
+    asked = Plan("ultra-fast", instance_types=("ml.g5.xlarge",))
+    seconds, basis, is_measured = expected_time(asked, row, history(ledger))
+    assert is_measured
+    assert "15000 windows/s measured on 1 x ml.g5.xlarge (j, 2026-01-01)" in basis
     assert seconds == pytest.approx(240 + 10)
+    assert not expected_time(asked, other, history(ledger))[2]
+
+
+def finished_run(runs, *, device, speed, settings=(), ranks=1):
+    """A run folder as `saafe train` leaves it, with what its speed is read from."""
+    folder = runs / f"run-{device.split()[-1]}-{speed}"
+    folder.mkdir(parents=True)
+    recipe = changed(find_tier("ultra-fast"), settings)
+    (folder / "recipe.json").write_text(json.dumps(recipe.__dict__))
+    kind = "cpu" if device == "x86_64" or recipe.device == "cpu" else "cuda:0"
+    timing = {"threads": 2, "ranks": ranks, "samples_per_s": speed, "device": kind}
+    environment = {"device": device, "started": "2026-11-22T20:00:00", "timing": timing}
+    (folder / "environment.json").write_text(json.dumps(environment))
+
+
+def test_a_run_trained_here_measures_its_kind_of_machine(prices, tmp_path):
+    ledger, plan = Ledger(tmp_path), Plan("ultra-fast")
+    finished_run(tmp_path, device="NVIDIA A10G", speed=30_000.0)
+    finished_run(tmp_path, device="NVIDIA L40S", speed=90_000.0)
+    finished_run(tmp_path, device="x86_64", speed=4_000.0, ranks=2)
+    finished_run(tmp_path, device="x86_64", speed=9e9, settings=("width=16",))
+    finished_run(tmp_path, device="NVIDIA T4", speed=2_000.0, settings=("device=cpu",))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "environment.json").write_text("{")
+    told = {}
+    for name in ("ml.g5.12xlarge", "ml.g6e.xlarge", "ml.g6.xlarge", "ml.c5.xlarge"):
+        told[name] = expected_time(plan, prices.instance(name), history(ledger))
+    assert told["ml.g5.12xlarge"][0] == pytest.approx(240 + 5)  # 150,000 windows
+    assert "30000 windows/s measured on cuda NVIDIA A10G (run-A10G" in told["ml.g5.12xlarge"][1]
+    assert told["ml.g6e.xlarge"][0] == pytest.approx(240 + 150 / 90)
+    assert not told["ml.g6.xlarge"][2]  # an L4 is no L40S
+    assert told["ml.c5.xlarge"][0] == pytest.approx(240 + 75)  # 1,000 a thread, two cores
+    assert "on 4 threads of cpu x86_64, scaled to 2 cores" in told["ml.c5.xlarge"][1]
+    rows = {row["instance"]: row["speed"] for row in offers(plan, prices, history(ledger))}
+    assert (rows["ml.g5.xlarge"], rows["ml.g6.xlarge"]) == ("measured", "assumed")
+    assert rows["ml.g4dn.xlarge"] == "assumed"  # that run did not use its T4
+
+
+def test_a_processors_speed_is_scaled_and_says_from_what(prices):
+    row = prices.instance("ml.c5.xlarge")
+    fast, basis, is_measured = expected_time(Plan("ultra-fast"), row, History())
+    assert not is_measured
+    assert "scaled from 1200 of ultra-fast on one core (2026-11-22)" in basis
+    assert expected_time(Plan("standard"), row, History())[0] > 10 * fast
 
 
 BILLS = {
@@ -220,13 +314,13 @@ def test_a_bill_is_seconds_by_instances_by_rate(case, prices):
 
 def test_the_premium_is_over_the_standard_tier(prices):
     entry = entry_of(Plan("ultra-fast"), prices, cost_usd=1.0, train_seconds=60)
-    above = premium(entry, prices, [])
+    above = premium(entry, prices, History())
     assert above["premium_usd"] == pytest.approx(1.0 - above["standard_usd"], abs=1e-4)
     assert above["saved_s"] == pytest.approx(above["standard_s"] - 60)
 
 
 def test_offers_are_sorted_by_cost(prices):
-    rows = offers(Plan("standard"), prices, [])
+    rows = offers(Plan("standard"), prices, History())
     costs = [row["cost_usd"] for row in rows]
     assert costs == sorted(costs)
     assert len(rows) == len(prices.instances)
@@ -308,6 +402,17 @@ def test_the_ledger_finds_jobs_by_the_start_of_their_name(tmp_path):
         ledger.find("nobody")
     with pytest.raises(InputError, match="1 to 60"):
         ledger.write({"job": "../x", "created": "", "fingerprint": ""})
+
+
+def test_what_two_processes_change_is_all_kept(tmp_path):
+    ledger = Ledger(tmp_path)
+    entry = ledger.write({"job": "j", "created": "2026", "fingerprint": "0", "status": "Planned"})
+    ledger.update(entry, status="InProgress")
+    settled = ledger.update(entry, run="j", settled=True)
+    assert settled["status"] == "InProgress"
+    assert ledger.update(entry, status="Planned") == settled  # too late
+    assert ledger.update(entry, settled=False)["run"] == "j"
+    assert list(ledger.folder.glob("*.partial")) == []
 
 
 # A fetched run

@@ -12,13 +12,14 @@ from rich.table import Table
 
 from saafe.cloud import endpoint
 from saafe.cloud.aws import AwsError, connect
-from saafe.cloud.estimate import bill_lines, estimate_lines, premium
+from saafe.cloud.billing import bill_lines, premium
+from saafe.cloud.estimate import estimate_lines, offers
 from saafe.cloud.ledger import ENDED, Ledger
-from saafe.cloud.offers import offers
 from saafe.cloud.prices import load_prices, refresh
 from saafe.cloud.request import Plan
 from saafe.cloud.sagemaker import Cloud, launch, status, stop, view
 from saafe.cloud.setup import describe_setup, set_up
+from saafe.cloud.speed import history
 from saafe.cloud.verify import verify
 from saafe.cloud.watch import Pace, Screen, follow
 from saafe.errors import InputError
@@ -75,7 +76,17 @@ def launch_command(context: click.Context, on: str, **options: Any) -> None:
             return
     if options["tier"] is None:
         raise InputError("launch what? name a tier: saafe launch ultra-fast --on sagemaker")
-    threads = os.environ.get("OMP_NUM_THREADS", "") if on == "emulator" else ""
+    entry = _launch(cloud, options)
+    if options["detach"]:
+        say(f"{entry['job']} runs without this shell; `saafe watch {entry['job']}` comes back")
+        _print_json(view(entry), options["as_json"])
+        return
+    _watch(cloud, entry, options["as_json"])
+
+
+def _launch(cloud: Cloud, options: dict[str, Any]) -> dict[str, Any]:
+    """Show the estimate, ask, and make sure that the job exists."""
+    threads = os.environ.get("OMP_NUM_THREADS", "") if cloud.on == "emulator" else ""
     plan = Plan(
         tier=options["tier"],
         settings=options["settings"],
@@ -85,18 +96,18 @@ def launch_command(context: click.Context, on: str, **options: Any) -> None:
         spot=options["spot"],
         threads=int(threads) if threads.isdigit() else None,
     )
-    entry = launch(
-        cloud,
-        plan,
-        name=options["name"],
-        max_cost_usd=options["max_cost"],
-        confirm=lambda expected: _confirm(expected, plan, is_sure=options["yes"]),
-    )
-    if options["detach"]:
-        say(f"{entry['job']} runs without this shell; `saafe watch {entry['job']}` comes back")
-        _print_json(view(entry), options["as_json"])
-        return
-    _watch(cloud, entry, options["as_json"])
+    try:
+        return launch(
+            cloud,
+            plan,
+            name=options["name"],
+            max_cost_usd=options["max_cost"],
+            confirm=lambda expected: _confirm(expected, plan, is_sure=options["yes"]),
+        )
+    except KeyboardInterrupt:
+        say("\ninterrupted while launching: the same command again goes on with the same job,")
+        say("`saafe jobs` says whether it runs, and `saafe stop --latest` ends it")
+        sys.exit(130)
 
 
 def _launch_here(context: click.Context, options: dict[str, Any]) -> None:
@@ -128,23 +139,23 @@ def _set_up(cloud: Cloud, is_sure: bool) -> None:
     say("role and bucket are ready")
 
 
-def _confirm(expected: dict[str, Any], plan: Plan, *, is_sure: bool) -> bool:
+def _confirm(expected: dict[str, Any], plan: Plan, *, is_sure: bool) -> None:
     for line in estimate_lines(expected, plan):
         say(line)
-    return is_sure or _ask("launch it?")
+    if not is_sure:
+        _ask("launch it?")
 
 
-def _ask(question: str) -> bool:
-    """The user's yes.
+def _ask(question: str) -> None:
+    """Wait for the user's yes.
 
     Raises:
-        InputError: there is nobody to ask.
+        InputError: the answer was no, or there is nobody to ask.
     """
     if not sys.stdin.isatty():
         raise InputError("there is no terminal to ask at: add --yes")
     if not click.confirm(question, err=True):
         raise InputError("nothing was done")
-    return True
 
 
 def _watch(cloud: Cloud, entry: dict[str, Any], as_json: bool) -> None:
@@ -159,8 +170,9 @@ def _watch(cloud: Cloud, entry: dict[str, Any], as_json: bool) -> None:
         sys.exit(130)
     if entry.get("run"):
         found = verify(cloud.ledger.runs / entry["run"])
-        entry = cloud.ledger.write({**entry, "verified": found})
-    entry = {**entry, "premium": premium(entry, cloud.prices, cloud.ledger.entries())}
+        entry = cloud.ledger.update(entry, verified=found, settled=True)
+    above = premium(entry, cloud.prices, history(cloud.ledger))
+    entry = cloud.ledger.update(entry, premium=above, settled=True)
     for line in bill_lines(entry, cloud.ledger.runs):
         say(line)
     _print_json(view(entry), as_json)
@@ -224,10 +236,9 @@ def watch_command(job: str | None, latest: bool, out: Path, as_json: bool) -> No
 @click.command("stop")
 @click.argument("job", required=False)
 @click.option("--latest", is_flag=True, help="The job launched last.")
-@click.option("--detach", is_flag=True, help="Do not wait for its artefact.")
 @out_option
 @json_option
-def stop_command(job: str | None, latest: bool, detach: bool, out: Path, as_json: bool) -> None:
+def stop_command(job: str | None, latest: bool, out: Path, as_json: bool) -> None:
     """Stop a job; it saves what it has, which is then fetched.
 
     Example: saafe stop --latest
@@ -235,7 +246,7 @@ def stop_command(job: str | None, latest: bool, detach: bool, out: Path, as_json
     entry = _entry(Ledger(out), job, latest)
     cloud = open_cloud(entry["on"], out, entry["region"])
     entry = stop(cloud, entry)
-    if detach or entry.get("settled"):
+    if entry.get("settled"):
         say(f"{entry['job']}: {entry['status']}")
         _print_json(view(entry), as_json)
         return
@@ -275,10 +286,11 @@ def cost_command(out: Path, as_json: bool) -> None:
 @click.command("prices")
 @click.argument("action", type=click.Choice(["show", "refresh"]), default="show")
 @click.option("--tier", default="ultra-fast", show_default=True, help="What to train.")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change the recipe.")
 @click.option("--region", default=None, help="AWS region; the shipped table is us-east-1's.")
 @out_option
 @json_option
-def prices_command(action: str, tier: str, region: str | None, out: Path, as_json: bool) -> None:
+def prices_command(action: str, tier: str, region: str | None, out: Path, **options: Any) -> None:
     """List instance prices, and the cheapest and fastest for a tier; or refresh them.
 
     Example: saafe prices --tier standard
@@ -292,15 +304,15 @@ def prices_command(action: str, tier: str, region: str | None, out: Path, as_jso
         say(f"{len(prices.instances)} prices of {prices.region} {kept}, {len(changed)} changed")
     else:
         prices = load_prices(region or "us-east-1")
-    rows = offers(Plan(tier), prices, Ledger(out).entries())
-    if as_json:
+    rows = offers(Plan(tier, options["settings"]), prices, history(Ledger(out)))
+    fastest = min(rows, key=lambda row: row["expected_s"])
+    if options["as_json"]:
         kept = {"region": prices.region, "as_of": prices.as_of, "tier": tier}
-        fastest = min(rows, key=lambda row: row["expected_s"])
         named = {"cheapest": rows[0]["instance"], "fastest": fastest["instance"]}
         _print_json({**kept, **named, "instances": rows}, True)
         return
-    _print_table(rows, ["instance", "gpus", "gpu", "usd_per_hour", "expected_s", "cost_usd"])
-    fastest = min(rows, key=lambda row: row["expected_s"])
+    columns = ["instance", "gpus", "gpu", "usd_per_hour", "expected_s", "cost_usd", "speed"]
+    _print_table(rows, columns)
     click.echo(f"{prices.region}, {prices.as_of}: {prices.note}")
     for word, row in (("cheapest", rows[0]), ("fastest", fastest)):
         figures = f"${row['cost_usd']:.3f}, {row['expected_s']:.0f} s ({row['basis']})"

@@ -51,5 +51,6 @@ def expected(tier: str) -> dict | None:
     from saafe.cloud.estimate import estimate
     from saafe.cloud.prices import load_prices
     from saafe.cloud.request import INSTANCES, Plan
+    from saafe.cloud.speed import History
 
-    return estimate(Plan(tier), load_prices(), []) if tier in INSTANCES else None
+    return estimate(Plan(tier), load_prices(), History()) if tier in INSTANCES else None

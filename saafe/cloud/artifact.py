@@ -120,6 +120,18 @@ def check_manifest(folder: Path) -> dict[str, Any]:
     return {"finished": is_finished, "files": wanted}
 
 
+def inside(folder: Path, name: str) -> Path:
+    """The path of an S3 key in a folder.
+
+    Raises:
+        ValueError: the key leads out of it; S3 takes any key, folders must not.
+    """
+    path = PurePosixPath(name)
+    if ".." in path.parts or path.is_absolute():
+        raise ValueError(f"the key {name!r} leads out of its folder")
+    return folder / name
+
+
 def _refuse_odd_members(members: list[tarfile.TarInfo]) -> None:
     for member in members:
         path = PurePosixPath(member.name)

@@ -4,11 +4,12 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit
 
 from saafe.errors import InputError
 
@@ -48,6 +49,7 @@ CREDENTIALS = frozenset(
 )
 CLOCK = frozenset({"RequestTimeTooSkewed", "InvalidSignatureException"})
 NETWORK = "NetworkLost"
+AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 # Seconds between tries, each shortened by chance so that many launchers do not return in step.
 WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 INSTALL = 'boto3 is not installed: pip install "saafe[aws]"'
@@ -107,10 +109,19 @@ class Aws:
         """The caller's account id; never printed, never stored."""
         return self.call("sts", "get_caller_identity")["Account"]
 
-    @property
+    @cached_property
     def is_elsewhere(self) -> bool:
-        """Whether calls go to another endpoint than AWS's: a rehearsal, nobody is billed."""
-        return bool(self.endpoint_url or os.environ.get("AWS_ENDPOINT_URL"))
+        """Whether calls go to another endpoint than AWS's: a rehearsal, nobody is billed.
+
+        The client is asked, not the environment: a profile may name an endpoint too, and
+        `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` makes a named one void.
+        """
+        host = urlsplit(self._open("sagemaker").meta.endpoint_url).hostname or ""
+        return not host.endswith(AWS_DOMAINS)
+
+    def _open(self, service: str) -> Any:
+        """A client, with the user's line when the configuration allows none."""
+        return self.retry(service, lambda: self.client(service))
 
     def client(self, service: str) -> Any:
         """The boto3 client of a service, made once."""
@@ -123,12 +134,13 @@ class Aws:
         return _session_with(self.keys) if self.keys else boto3().Session()
 
     def _make_client(self, service: str) -> Any:
-        path_style = {"addressing_style": "path"} if self.is_elsewhere else None
+        is_path = service == "s3" and self.is_elsewhere
         config = import_module("botocore.config").Config(
             retries={"total_max_attempts": 1},  # `call` retries, and says so
             connect_timeout=10,
             read_timeout=60,
-            s3=path_style,
+            s3={"addressing_style": "path"} if is_path else None,
+            proxies={} if self.endpoint_url else None,  # the emulator is on this machine
         )
         # The Price List API lives in a few regions only.
         region = "us-east-1" if service == "pricing" else self.region
@@ -145,6 +157,20 @@ class Aws:
         return self.retry(
             f"{service}:{operation}", lambda: getattr(self.client(service), operation)(**parameters)
         )
+
+    def pages(self, service: str, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """All pages of a listing; services spell the token `NextToken` or `nextToken`.
+
+        Raises:
+            AwsError: as `call`.
+        """
+        token: dict[str, str] = {}
+        while True:
+            page = self.call(service, operation, **parameters, **token)
+            yield page
+            token = {key: page[key] for key in ("NextToken", "nextToken") if page.get(key)}
+            if not token:
+                return
 
     def retry(self, operation: str, attempt: Callable[[], Any]) -> Any:
         """What `attempt` returns, after as many tries as `waits_s` allows."""
@@ -165,10 +191,8 @@ class Aws:
         exceptions = import_module("botocore.exceptions")
         if isinstance(error, exceptions.ClientError):
             return self._client_error(error, operation)
-        if isinstance(error, exceptions.NoCredentialsError | exceptions.CredentialRetrievalError):
+        if isinstance(error, exceptions.NoCredentialsError):
             return AwsError(NO_CREDENTIALS, code="NoCredentials", operation=operation)
-        if isinstance(error, exceptions.ProfileNotFound | exceptions.PartialCredentialsError):
-            return AwsError(f"{error}: run aws configure", code="NoProfile", operation=operation)
         if isinstance(error, exceptions.ParamValidationError):
             return AwsError(
                 redact(one_line(error)), code="ValidationException", operation=operation
@@ -184,9 +208,7 @@ class Aws:
             return AwsError(line, code=NETWORK, operation=operation)
         if isinstance(error, exceptions.BotoCoreError) or "Invalid endpoint" in str(error):
             # expired single sign-on, a broken configuration file, an address that is none
-            line = (
-                f"{redact(one_line(error))}: check aws configure, aws sso login and AWS_* variables"
-            )
+            line = f"{redact(one_line(error))}: {CHECK_CONFIGURATION}"
             return AwsError(line, code=type(error).__name__, operation=operation)
         return None
 
@@ -194,7 +216,8 @@ class Aws:
         details = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         code = str(details.get("Code", status))
-        message = redact(one_line(details.get("Message", "")))
+        account = self.__dict__.get("account")  # where it is known already: no further call
+        message = redact(one_line(details.get("Message", "")), account)
         if status >= 500 and code not in RETRYABLE:
             code = "InternalFailure"
         if code in RETRYABLE:
@@ -215,6 +238,7 @@ class Aws:
         return AwsError(line, code=code, operation=operation)
 
 
+CHECK_CONFIGURATION = "check aws configure, aws sso login and AWS_* variables"
 NO_CREDENTIALS = (
     "no AWS credentials: run `aws configure` or `aws sso login`; or train on this machine for "
     "nothing (--on here), or rehearse the launch for $0 (--on emulator)"
@@ -246,13 +270,13 @@ def connect(region: str | None = None) -> Aws:
         InputError: no region or no credentials; the line says what to run.
     """
     module = boto3()
-    profile_not_found = import_module("botocore.exceptions").ProfileNotFound
-    try:
+    broken = import_module("botocore.exceptions").BotoCoreError
+    try:  # no profile of the name, an unreadable file, half a key, a program that gives none
         session = module.Session()
         region = region or session.region_name or os.environ.get("AWS_REGION")
         has_credentials = session.get_credentials() is not None
-    except profile_not_found as error:
-        raise InputError(f"{error}: run aws configure, or unset AWS_PROFILE") from error
+    except broken as error:
+        raise InputError(f"{redact(one_line(error))}: {CHECK_CONFIGURATION}") from error
     if not has_credentials:
         raise InputError(NO_CREDENTIALS)
     if not region:

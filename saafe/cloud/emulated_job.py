@@ -22,6 +22,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from saafe.cloud.artifact import inside
 from saafe.cloud.processes import cores, kill_tree, pump
 from saafe.cloud.setup import LOG_GROUP
 from saafe.cloud.validation import requested_counts, requested_types
@@ -248,7 +249,7 @@ class EmulatedJob:
         for page in pages:
             for item in page.get("Contents", []):
                 name = item["Key"][len(prefix) :].lstrip("/") or Path(item["Key"]).name
-                target = folder / name
+                target = inside(folder, name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 body = self.world.s3.get_object(Bucket=bucket, Key=item["Key"])["Body"]
                 target.write_bytes(body.read())
@@ -263,11 +264,7 @@ class EmulatedJob:
             return "stopped", ""
         lines: SimpleQueue[tuple[int, str]] = SimpleQueue()
         started = time.time()
-        streams = [
-            f"{self.name}/algo-{index + 1}-{int(started * 1000)}" for index in range(self.count)
-        ]
-        for stream in streams:
-            self.world.logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=stream)
+        streams = self._open_streams(int(started * 1000))
         synced: dict[Path, tuple[int, int]] = {}
         self._changed_checkpoints(synced)  # what was restored is in S3 already
         restored = dict(synced)
@@ -302,6 +299,13 @@ class EmulatedJob:
         self._sync_checkpoints(synced)
         codes = [process.returncode for process in processes]
         return self._judge(outcome, codes)
+
+    def _open_streams(self, stamp: int) -> list[str]:
+        """A log stream a host, named as SageMaker names them; a restart opens new ones."""
+        streams = [f"{self.name}/algo-{index + 1}-{stamp}" for index in range(self.count)]
+        for stream in streams:
+            self.world.logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=stream)
+        return streams
 
     def _judge(self, outcome: str, codes: list[int]) -> tuple[str, str]:
         if outcome:

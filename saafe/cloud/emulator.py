@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from saafe.cloud.answers import Answers
+from saafe.cloud.artifact import inside
 from saafe.cloud.aws import Aws
 from saafe.cloud.emulated_job import EmulatedJob, World, has_ended
 from saafe.cloud.endpoint import INSTALL, KEYS
@@ -249,16 +250,10 @@ class Emulator:
         if environ["REQUEST_METHOD"] == "POST":
             size = int(environ.get("CONTENT_LENGTH") or 0)
             try:
-                told = json.loads(environ["wsgi.input"].read(size) or b"{}")
-                faults = [Fault(**fault) for fault in told.get("faults", [])]
+                self._rehearse(json.loads(environ["wsgi.input"].read(size) or b"{}"))
             except (ValueError, TypeError, AttributeError) as error:
                 message = json.dumps({"error": str(error)}).encode()
                 return _answer(start_response, 400, message, "application/json")
-            self.faults += faults
-            self.world.no_capacity |= set(told.get("no_capacity", []))
-            self.world.interruptions = int(told.get("interruptions", self.world.interruptions))
-            self.world.hurry = float(told.get("hurry", self.world.hurry))
-            self.quotas |= told.get("quotas", {})
         health = {
             "url": self.url,
             "pid": os.getpid(),
@@ -266,6 +261,19 @@ class Emulator:
             "faults": [asdict(fault) for fault in self.faults],
         }
         return _answer(start_response, 200, json.dumps(health).encode(), "application/json")
+
+    def _rehearse(self, told: dict[str, Any]) -> None:
+        """Take what should go wrong: all of it, or nothing when a value makes no sense."""
+        faults = [Fault(**fault) for fault in told.get("faults", [])]
+        quotas = {str(name): float(value) for name, value in told.get("quotas", {}).items()}
+        interruptions = int(told.get("interruptions", self.world.interruptions))
+        hurry = float(told.get("hurry", self.world.hurry))
+        no_capacity = set(told.get("no_capacity", []))
+        with self.lock:
+            self.faults += faults
+            self.quotas |= quotas
+            self.world.no_capacity |= no_capacity
+            self.world.interruptions, self.world.hurry = interruptions, hurry
 
     # What outlives the process
 
@@ -292,12 +300,20 @@ class Emulator:
         for bucket in s3.list_buckets()["Buckets"]:
             pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"])
             for item in (item for page in pages for item in page.get("Contents", [])):
-                path = self.state / "objects" / bucket["Name"] / item["Key"]
-                if path.exists() and path.stat().st_mtime >= item["LastModified"].timestamp():
+                try:
+                    path = inside(self.state / "objects" / bucket["Name"], item["Key"])
+                except ValueError:  # not one of ours: it lives as long as the process
+                    continue
+                # LastModified is in whole seconds: what is a second old may have changed since
+                changed = item["LastModified"].timestamp() + 1.0
+                if path.exists() and path.stat().st_mtime > changed:
                     continue
                 body = s3.get_object(Bucket=bucket["Name"], Key=item["Key"])["Body"].read()
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(body)
+                # beside the buckets, and under a name of its own: jobs end at the same time
+                partial = self.state / f"object.{threading.get_ident()}.partial"
+                partial.write_bytes(body)
+                os.replace(partial, path)
 
     def _load_objects(self) -> None:
         for folder in sorted((self.state / "objects").glob("*")):

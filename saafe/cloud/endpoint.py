@@ -19,7 +19,8 @@ from saafe.errors import InputError
 
 INSTALL = 'the emulator is not installed: pip install "saafe[emulator]"'
 IDLE_S = 900.0
-START_PATIENCE_S = 30.0
+START_PATIENCE_S = 120.0  # its imports take seconds, on a busy machine many
+NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is on this machine
 # Handles of detached emulators: one that is dropped warns that its process lives on.
 _started: list["subprocess.Popen[bytes]"] = []
 KEYS = ("emulator", "emulator")
@@ -53,7 +54,7 @@ def running(state: Path) -> str | None:
     """Address of the emulator that serves this folder, if one answers."""
     try:
         told = json.loads((state / "endpoint.json").read_text())
-        with urllib.request.urlopen(f"{told['url']}/_emulator/health", timeout=5) as answer:
+        with NO_PROXY.open(f"{told['url']}/_emulator/health", timeout=5) as answer:
             healthy = json.load(answer)
         return told["url"] if healthy["pid"] == told["pid"] else None
     except (OSError, ValueError, KeyError):

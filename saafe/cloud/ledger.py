@@ -51,6 +51,21 @@ class Ledger:
             ) from error
         return entry
 
+    def update(self, entry: dict[str, Any], **changes: Any) -> dict[str, Any]:
+        """Keep what changed of one job, and return its entry as it then stands.
+
+        What another process (`saafe jobs` beside a watcher) has kept meanwhile stays. What is
+        said of an earlier attempt comes too late, and a settled entry is only changed by who
+        says whether it is settled still.
+        """
+        with self.locked():
+            kept = _read(self._path(entry["job"])) or entry
+            is_late = kept.get("attempts") != entry.get("attempts")
+            if is_late or (kept.get("settled") and "settled" not in changes):
+                return kept
+            fresh = {**kept, **changes}
+            return fresh if fresh == kept else self.write(fresh)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the ledger for this process; the system lets go when it dies."""

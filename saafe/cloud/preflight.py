@@ -14,18 +14,32 @@ SETUP = "run `saafe launch --on sagemaker --setup`"
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403", "UnauthorizedOperation"})
 
 
-def check(aws: Aws, plan: Plan, prices: Prices, note: Callable[[str], None]) -> tuple[Place, Plan]:
-    """Credentials, types, role, bucket and quota; returns the place and the plan that fits it.
+def check(aws: Aws, plan: Plan, prices: Prices, note: Callable[[str], None]) -> Plan:
+    """Credentials, types, role, bucket and quota; returns the plan that fits what there is.
 
     Raises:
         InputError: something is missing; the line says what to run.
     """
-    for name in plan.types:
-        prices.instance(name)
-    place = place_of(aws)
+    plan = fit_region(plan, prices, note)
     check_role(aws)
-    check_bucket(aws, place)
-    return place, fit_quota(aws, plan, note)
+    check_bucket(aws, place_of(aws))
+    return fit_quota(aws, plan, note)
+
+
+def fit_region(plan: Plan, prices: Prices, note: Callable[[str], None]) -> Plan:
+    """The plan without the tier's types that the region does not rent; named ones must be there.
+
+    Raises:
+        InputError: a named type is not rented, or none of the tier's is.
+    """
+    rented = tuple(name for name in plan.types if name in prices.instances)
+    if plan.instance_types or not rented:
+        for name in plan.types:
+            prices.instance(name)
+    if rented == plan.types:
+        return plan
+    note(f"{prices.region} does not rent {', '.join(sorted(set(plan.types) - set(rented)))}")
+    return replace(plan, instance_types=rented)
 
 
 def check_role(aws: Aws) -> None:
@@ -46,7 +60,7 @@ def check_role(aws: Aws) -> None:
 
 
 def check_bucket(aws: Aws, place: Place) -> None:
-    """The bucket exists, is this account's, is private and encrypted."""
+    """The bucket exists, is this account's and private; S3 encrypts whatever is put into one."""
     owned = {"Bucket": place.bucket, "ExpectedBucketOwner": aws.account}
     try:
         aws.call("s3", "head_bucket", **owned)
@@ -105,17 +119,6 @@ def _quotas(aws: Aws) -> dict[str, float]:
 
     Quotas that have AWS's default may not be listed: CreateTrainingJob will tell.
     """
-    quotas: dict[str, float] = {}
-    token: dict[str, str] = {}
-    while True:
-        page = aws.call(
-            "service-quotas",
-            "list_service_quotas",
-            ServiceCode="sagemaker",
-            MaxResults=100,
-            **token,
-        )
-        quotas |= {quota["QuotaName"]: quota["Value"] for quota in page["Quotas"]}
-        if not page.get("NextToken"):
-            return quotas
-        token = {"NextToken": page["NextToken"]}
+    asked = {"ServiceCode": "sagemaker", "MaxResults": 100}
+    pages = aws.pages("service-quotas", "list_service_quotas", **asked)
+    return {quota["QuotaName"]: quota["Value"] for page in pages for quota in page["Quotas"]}

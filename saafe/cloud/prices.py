@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from saafe.cloud.aws import Aws
 from saafe.errors import InputError
 
 SHIPPED_REGION = "us-east-1"
+# Processors and NVIDIA GPUs: what AWS's PyTorch images run on; not Trainium.
+FAMILY = re.compile(r"ml\.[cmrtgp]\d")
 HOURS_A_MONTH = 730.0
 
 
@@ -93,18 +96,28 @@ def refresh(aws: Aws, folder: Path | None = None) -> tuple[Prices, dict[str, tup
     table["as_of"] = datetime.now(UTC).date().isoformat()
     table["note"] = "AWS Price List API, pricing.get_products"
     known = table["instances"]
-    table["instances"] = {row["name"]: _row(row, known) for row in _training_rows(aws)}
+    before = _earlier(aws.region, folder)
+    rows = [row for row in _training_rows(aws) if FAMILY.match(row["name"])]
+    table["instances"] = {row["name"]: _row(row, known) for row in rows}
     if not table["instances"]:
         raise InputError(f"the Price List API knows no training prices in {aws.region}: check it")
     if folder is not None or not aws.is_elsewhere:
         _keep(table, folder or prices_folder())
     prices = _parse(table)
     pairs = {
-        name: (known[name]["usd_per_hour"], row.usd_per_hour)
+        name: (before[name].usd_per_hour, row.usd_per_hour)
         for name, row in prices.instances.items()
-        if name in known
+        if name in before
     }
     return prices, {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _earlier(region: str, folder: Path | None) -> dict[str, Instance]:
+    """The rows known of a region until now."""
+    try:
+        return load_prices(region, folder).instances
+    except InputError:  # none were, or they are damaged
+        return {}
 
 
 def _keep(table: dict[str, Any], folder: Path) -> None:
@@ -121,11 +134,8 @@ def _training_rows(aws: Aws) -> Iterator[dict[str, Any]]:
         {"Type": "TERM_MATCH", "Field": "regionCode", "Value": aws.region},
         {"Type": "TERM_MATCH", "Field": "component", "Value": "Training"},
     ]
-    token: dict[str, str] = {}
-    while True:
-        page = aws.call(
-            "pricing", "get_products", ServiceCode="AmazonSageMaker", Filters=filters, **token
-        )
+    asked = {"ServiceCode": "AmazonSageMaker", "Filters": filters}
+    for page in aws.pages("pricing", "get_products", **asked):
         for item in page["PriceList"]:
             product = json.loads(item)
             attributes = product["product"]["attributes"]
@@ -137,15 +147,13 @@ def _training_rows(aws: Aws) -> Iterator[dict[str, Any]]:
                     usd = float(dimension["pricePerUnit"].get("USD", 0.0))
                     if usd > 0.0:
                         yield {**attributes, "name": name, "usd_per_hour": usd}
-        if not page.get("NextToken"):
-            return
-        token = {"NextToken": page["NextToken"]}
 
 
 def _row(row: dict[str, Any], known: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """One table row; what the Price List does not tell is kept from the shipped table."""
-    empty = {"gpus": 0, "gpu": None, "gpu_mem_gb": 0, "local_nvme": False}
-    kept = known.get(row["name"], empty)
+    has_gpu = row["name"].startswith(("ml.g", "ml.p"))  # how many, the container will find
+    gpu = {"gpus": 1, "gpu": "unknown"} if has_gpu else {"gpus": 0, "gpu": None}
+    kept = known.get(row["name"], {**gpu, "gpu_mem_gb": 0, "local_nvme": False})
     return {
         **kept,
         "usd_per_hour": row["usd_per_hour"],

@@ -16,7 +16,8 @@ INSTANCES = {
     "ultra-fast": ("ml.g5.12xlarge", "ml.g6.12xlarge", "ml.g4dn.12xlarge"),
     "standard": ("ml.g5.2xlarge", "ml.g6.2xlarge", "ml.g4dn.2xlarge"),
 }
-MOST_INSTANCE_TYPES = 5
+MOST_INSTANCE_TYPES = 5  # botocore: InstancePreferences, each type once
+LONGEST_S = 432_000  # quota of a job's run time by default (from memory, not checked); API: 28 days
 VOLUME_GB = 30  # image, code and run fit; types with local disks ignore it, and do not charge
 WAIT_FOR_SPOT_S = 3600
 
@@ -79,6 +80,8 @@ class Plan:
             raise InputError(f"--instances {self.instances}: 1 to 64 instances are possible")
         if len(self.instance_types) > MOST_INSTANCE_TYPES:
             raise InputError(f"--instance: at most {MOST_INSTANCE_TYPES} types can be tried")
+        if len(set(self.instance_types)) < len(self.instance_types):
+            raise InputError(f"--instance: each type once, not {', '.join(self.instance_types)}")
         for setting in self.settings:
             if len(setting) > 256:
                 raise InputError(
@@ -135,13 +138,10 @@ def build_request(
         rows: instance types to try in this attempt, in order; one only for spot.
         job: name of this attempt; the launch's own name names the run and its checkpoints.
     """
-    plan, base, limit_s = plan_of(entry), entry["job"], entry["limit_s"]
+    plan, base = plan_of(entry), entry["job"]
     if len({row.gpus > 0 for row in rows}) > 1:
         raise InputError("--instance: GPU and CPU types need different images; pick one kind")
     environment = {} if plan.threads is None else {"OMP_NUM_THREADS": str(plan.threads)}
-    stopping = {"MaxRuntimeInSeconds": limit_s}
-    if plan.spot:
-        stopping["MaxWaitTimeInSeconds"] = limit_s + WAIT_FOR_SPOT_S
     source = {
         "S3DataType": "S3Prefix",
         "S3Uri": place.uri("code", entry["code_sha256"]) + "/",
@@ -161,8 +161,7 @@ def build_request(
         "OutputDataConfig": {"S3OutputPath": place.uri("jobs")},
         "CheckpointConfig": {"S3Uri": place.uri("checkpoints", base)},
         "ResourceConfig": _resources(plan, rows),
-        "StoppingCondition": stopping,
-        **({"EnableManagedSpotTraining": True} if plan.spot else {}),
+        **_limits(plan, entry["limit_s"]),
         "EnableNetworkIsolation": False,  # pip must reach the package index
         "HyperParameters": {"tier": plan.tier, "launch": base, "request": entry["fingerprint"]},
         "Environment": environment,
@@ -175,6 +174,15 @@ def plan_of(entry: dict[str, Any]) -> Plan:
     kept = entry["plan"]
     lists = {name: tuple(kept[name]) for name in ("settings", "instance_types")}
     return Plan(**{**kept, **lists})
+
+
+def _limits(plan: Plan, limit_s: int) -> dict[str, Any]:
+    """How long the job may run, and for spot how long it may wait for machines besides."""
+    stopping = {"MaxRuntimeInSeconds": limit_s}
+    if not plan.spot:
+        return {"StoppingCondition": stopping}
+    stopping["MaxWaitTimeInSeconds"] = limit_s + WAIT_FOR_SPOT_S
+    return {"StoppingCondition": stopping, "EnableManagedSpotTraining": True}
 
 
 def _resources(plan: Plan, rows: list[Instance]) -> dict[str, Any]:

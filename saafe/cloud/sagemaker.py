@@ -14,16 +14,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from saafe.cloud.aws import Aws, AwsError
-from saafe.cloud.estimate import bill, estimate, so_far_usd
+from saafe.cloud.aws import Aws, AwsError, redact
+from saafe.cloud.billing import bill, so_far_usd
+from saafe.cloud.estimate import estimate
 from saafe.cloud.ledger import ENDED, Ledger, check_name
 from saafe.cloud.package import Package, pack
 from saafe.cloud.preflight import check
 from saafe.cloud.prices import Prices, load_prices
 from saafe.cloud.request import Place, Plan, build_request, plan_of
 from saafe.cloud.setup import place_of
+from saafe.cloud.speed import history, recipe_of
 from saafe.errors import InputError
-from saafe.recipes import changed, find_tier
 
 NOT_CREATED = "Planned"
 
@@ -53,7 +54,7 @@ def launch(
     *,
     name: str | None = None,
     max_cost_usd: float | None = None,
-    confirm: Callable[[dict[str, Any]], bool] = lambda _: True,
+    confirm: Callable[[dict[str, Any]], None] = lambda _: None,
     source: Path | None = None,
 ) -> dict[str, Any]:
     """Make sure that one job of this request exists; returns its ledger entry.
@@ -63,13 +64,13 @@ def launch(
         plan: what to train, on what.
         name: name of the job; None makes one, or finds the unfinished job of the same request.
         max_cost_usd: enforced through the job's longest run time. [USD]
-        confirm: shown the estimate before anything is sent; False ends it.
+        confirm: shown the estimate before anything is sent; an InputError ends it.
         source: folder that holds the `saafe` package to run; None is the running one.
 
     Raises:
         InputError: anything that the user can mend, in one line.
     """
-    changed(find_tier(plan.tier), plan.settings)  # refuse a wrong recipe before it is paid for
+    recipe_of(plan.tier, plan.settings)  # refuse a wrong recipe before it is paid for
     package = pack(source)
     where = f"{cloud.on} {cloud.aws.region} {account_mark(cloud.aws)} {cloud.aws.is_elsewhere}"
     fingerprint = plan.fingerprint(package.sha256, where)
@@ -78,11 +79,21 @@ def launch(
         cloud.note(f"{entry['job']} was launched before: going on with it, nothing is paid twice")
         return entry if entry.get("settled") else ensure(cloud, entry, package)
     job = entry["job"] if entry is not None else name or _new_name(plan.tier)
-    _, fitted = check(cloud.aws, plan, cloud.prices, cloud.note)
-    expected = estimate(fitted, cloud.prices, cloud.ledger.entries(), max_cost_usd)
-    if not confirm(expected):
-        raise InputError("not launched, nothing was sent")
-    planned = {
+    fitted = check(cloud.aws, plan, cloud.prices, cloud.note)
+    expected = estimate(fitted, cloud.prices, history(cloud.ledger), max_cost_usd)
+    confirm(expected)
+    kept = {"fingerprint": fingerprint, "code_sha256": package.sha256}
+    planned = {**_new_entry(cloud, fitted, job, expected), **kept, "max_cost_usd": max_cost_usd}
+    with cloud.ledger.locked():  # of two launchers at once, the second finds the first's entry
+        earlier = entry
+        entry = _known(cloud, fingerprint, name)
+        entry = entry if entry != earlier and entry is not None else cloud.ledger.write(planned)
+    return ensure(cloud, entry, package)
+
+
+def _new_entry(cloud: Cloud, plan: Plan, job: str, expected: dict[str, Any]) -> dict[str, Any]:
+    """What the ledger keeps of a job that does not exist yet."""
+    return {
         "job": job,
         "created": datetime.now(UTC).isoformat(timespec="microseconds"),
         "on": cloud.on,
@@ -90,22 +101,14 @@ def launch(
         "account_mark": account_mark(cloud.aws),
         "rehearsal": cloud.on != "sagemaker" or cloud.aws.is_elsewhere,
         "tier": plan.tier,
-        "plan": asdict(fitted),
-        "types": list(fitted.types),
+        "plan": asdict(plan),
+        "types": list(plan.types),
         "attempts": [job],
-        "fingerprint": fingerprint,
-        "code_sha256": package.sha256,
         "limit_s": expected["limit_s"],
-        "max_cost_usd": max_cost_usd,
         "estimate": expected,
         "status": NOT_CREATED,
         "settled": False,
     }
-    with cloud.ledger.locked():  # of two launchers at once, the second finds the first's entry
-        earlier = entry
-        entry = _known(cloud, fingerprint, name)
-        entry = entry if entry != earlier and entry is not None else cloud.ledger.write(planned)
-    return ensure(cloud, entry, package)
 
 
 def account_mark(aws: Aws) -> str:
@@ -138,21 +141,19 @@ def ensure(cloud: Cloud, entry: dict[str, Any], package: Package | None = None) 
     elif not _is_ours(job, entry):
         raise _taken(cloud, entry)
     if entry["status"] == NOT_CREATED:
-        entry = cloud.ledger.write({**entry, "status": "InProgress"})
+        entry = cloud.ledger.update(entry, status="InProgress", settled=False)
     return entry
 
 
 def upload(aws: Aws, place: Place, package: Package) -> None:
-    """Put the code where the job's channel reads it; the key is its hash, so once is enough."""
+    """Put the code where the job's channel reads it, under its hash.
+
+    Also when it is there: what was put a month ago would expire before the job starts.
+    """
     for name, content in package.files.items():
         item = {"Bucket": place.bucket, "Key": f"saafe/code/{package.sha256}/{name}"}
-        owned = {**item, "ExpectedBucketOwner": aws.account}
-        try:
-            aws.call("s3", "head_object", **owned)
-        except AwsError as error:
-            if error.code not in {"404", "NoSuchKey"}:
-                raise
-            aws.call("s3", "put_object", **owned, Body=content, ServerSideEncryption="AES256")
+        owned = {**item, "ExpectedBucketOwner": aws.account, "ServerSideEncryption": "AES256"}
+        aws.call("s3", "put_object", **owned, Body=content)
 
 
 def describe(aws: Aws, job: str) -> dict[str, Any] | None:
@@ -169,6 +170,7 @@ def describe(aws: Aws, job: str) -> dict[str, Any] | None:
 
 def status(cloud: Cloud, entry: dict[str, Any]) -> dict[str, Any]:
     """The entry brought up to date with what SageMaker and its bill say; kept in the ledger."""
+    require_account(cloud, entry)
     job = describe(cloud.aws, entry["attempts"][-1])
     if job is None:
         return entry
@@ -179,16 +181,15 @@ def status(cloud: Cloud, entry: dict[str, Any]) -> dict[str, Any]:
 
 def record(cloud: Cloud, entry: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
     """Keep a job's status and figures in the ledger, when they changed."""
-    fresh = {
-        **entry,
+    found = {
         "status": job["TrainingJobStatus"],
         "secondary": job.get("SecondaryStatus", ""),
-        "failure": job.get("FailureReason", ""),
+        "failure": redact(job.get("FailureReason", ""), cloud.aws.account),
         **bill(job, entry, cloud.prices),
     }
-    if fresh["status"] == "Failed":  # no artefact will come
-        fresh |= {"settled": not may_try_next(fresh), "run": None}
-    return fresh if fresh == entry else cloud.ledger.write(fresh)
+    if found["status"] == "Failed":  # no artefact will come
+        found |= {"settled": not may_try_next({**entry, **found}), "run": None}
+    return cloud.ledger.update(entry, **found)
 
 
 def may_try_next(entry: dict[str, Any]) -> bool:
@@ -199,21 +200,20 @@ def may_try_next(entry: dict[str, Any]) -> bool:
 
 def try_next(cloud: Cloud, entry: dict[str, Any]) -> dict[str, Any]:
     """Start the next attempt, on the next instance type; its name is settled before it exists."""
-    count = len(entry["attempts"]) + 1
-    cloud.note(f"no capacity for {entry['types'][0]}, trying {entry['types'][1]}")
-    fresh = {
-        **entry,
-        "types": entry["types"][1:],
-        "attempts": [*entry["attempts"], f"{entry['job']}-{count}"],
-        "status": NOT_CREATED,
-        "failure": "",
-        "settled": False,
-    }
-    return ensure(cloud, cloud.ledger.write(fresh))
+    with cloud.ledger.locked():  # of two watchers, the second follows the first's attempt
+        kept = cloud.ledger.find(entry["job"])
+        if kept["attempts"] == entry["attempts"]:
+            cloud.note(f"no capacity for {entry['types'][0]}, trying {entry['types'][1]}")
+            attempt = f"{entry['job']}-{len(entry['attempts']) + 1}"
+            fresh = {"types": entry["types"][1:], "attempts": [*entry["attempts"], attempt]}
+            reset = {"status": NOT_CREATED, "failure": "", "settled": False}
+            kept = cloud.ledger.write({**kept, **fresh, **reset})
+    return ensure(cloud, kept)
 
 
 def stop(cloud: Cloud, entry: dict[str, Any]) -> dict[str, Any]:
     """Ask SageMaker to stop a job; it saves a checkpoint, and its artefact is uploaded."""
+    require_account(cloud, entry)  # "not found" would be taken for "never created"
     if entry["status"] in ENDED:
         return entry
     try:
@@ -224,7 +224,7 @@ def stop(cloud: Cloud, entry: dict[str, Any]) -> dict[str, Any]:
             raise
     fresh = status(cloud, entry)
     if fresh["status"] == NOT_CREATED:  # planned by a launcher that died: nothing runs
-        return cloud.ledger.write({**fresh, "status": "Stopped", "settled": True, "cost_usd": 0.0})
+        return cloud.ledger.update(entry, status="Stopped", settled=True, cost_usd=0.0)
     return fresh
 
 
@@ -320,7 +320,7 @@ def _is_ours(job: dict[str, Any], entry: dict[str, Any]) -> bool:
 
 
 def _taken(cloud: Cloud, entry: dict[str, Any]) -> InputError:
-    cloud.ledger.write({**entry, "status": "Failed", "failure": "name taken", "settled": True})
+    cloud.ledger.update(entry, status="Failed", failure="name taken", settled=True)
     return InputError(f"the name {entry['job']} is taken by another job: pick another --name")
 
 

@@ -117,7 +117,7 @@ def _make_role(aws: Aws, place: Place) -> None:
         "iam",
         "put_role_policy",
         RoleName=ROLE,
-        PolicyName="saafe-training",
+        PolicyName=f"saafe-training-{place.region}",  # one region's must not undo another's
         PolicyDocument=document,
     )
 

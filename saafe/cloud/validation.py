@@ -133,19 +133,31 @@ def check_training_job(request: dict[str, Any], rented: set[str]) -> None:
     Raises:
         Refusal: ValidationException.
     """
-    algorithm, resources = request.get("AlgorithmSpecification", {}), request["ResourceConfig"]
-    stopping, is_spot = request["StoppingCondition"], request.get("EnableManagedSpotTraining")
-    limit_s = stopping.get("MaxRuntimeInSeconds", 86_400)
-    wait_s = stopping.get("MaxWaitTimeInSeconds")
-    preferences = resources.get("InstancePreferences")
+    algorithm = request.get("AlgorithmSpecification", {})
     channels = [channel["ChannelName"] for channel in request.get("InputDataConfig", [])]
-    types = requested_types(resources)
-    missing = sorted(set(types) - rented)
+    is_spot = bool(request.get("EnableManagedSpotTraining"))
     rules = [
         (
             bool(algorithm.get("TrainingImage")) != bool(algorithm.get("AlgorithmName")),
             "You must specify either TrainingImage or AlgorithmName, not both.",
         ),
+        (len(set(channels)) == len(channels), "Channel names must be unique."),
+        *_resource_rules(request["ResourceConfig"], is_spot, rented),
+        *_time_rules(request["StoppingCondition"], is_spot),
+    ]
+    for holds, message in rules:
+        if not holds:
+            raise Refusal("ValidationException", message)
+
+
+def _resource_rules(
+    resources: dict[str, Any], is_spot: bool, rented: set[str]
+) -> list[tuple[bool, str]]:
+    """What botocore's documentation says of ResourceConfig and its InstancePreferences."""
+    types, preferences = requested_types(resources), resources.get("InstancePreferences", [])
+    missing = sorted(set(types) - rented)
+    counted = [row for row in preferences if "InstanceCount" in row]
+    return [
         (
             bool(resources.get("InstanceType")) != bool(preferences),
             "Specify exactly one of InstanceType and InstancePreferences in ResourceConfig.",
@@ -153,6 +165,15 @@ def check_training_job(request: dict[str, Any], rented: set[str]) -> None:
         (
             not (preferences and is_spot),
             "InstancePreferences is mutually exclusive with EnableManagedSpotTraining.",
+        ),
+        (
+            len(set(types)) == len(types),
+            "An instance type can appear only once in an InstancePreferences list.",
+        ),
+        (
+            not preferences
+            or len(counted) == (0 if "InstanceCount" in resources else len(preferences)),
+            "Set InstanceCount on every preference, or once in ResourceConfig.",
         ),
         (
             not {"SelectedInstanceType", "SelectedInstanceCount"} & resources.keys(),
@@ -166,6 +187,14 @@ def check_training_job(request: dict[str, Any], rented: set[str]) -> None:
             not missing,
             f"Instance types {missing} are not supported for training jobs in this region.",
         ),
+    ]
+
+
+def _time_rules(stopping: dict[str, Any], is_spot: bool) -> list[tuple[bool, str]]:
+    """What botocore's documentation says of StoppingCondition."""
+    limit_s = stopping.get("MaxRuntimeInSeconds", 86_400)
+    wait_s = stopping.get("MaxWaitTimeInSeconds")
+    return [
         (
             limit_s <= LONGEST_RUNTIME_S,
             f"MaxRuntimeInSeconds must be at most {LONGEST_RUNTIME_S}.",
@@ -175,18 +204,14 @@ def check_training_job(request: dict[str, Any], rented: set[str]) -> None:
             "MaxWaitTimeInSeconds must be specified when using managed spot training.",
         ),
         (
-            wait_s is None or bool(is_spot),
+            wait_s is None or is_spot,
             "MaxWaitTimeInSeconds may be specified with managed spot training only.",
         ),
         (
             wait_s is None or wait_s >= limit_s,
             "MaxWaitTimeInSeconds must be greater than or equal to MaxRuntimeInSeconds.",
         ),
-        (len(set(channels)) == len(channels), "Channel names must be unique."),
     ]
-    for holds, message in rules:
-        if not holds:
-            raise Refusal("ValidationException", message)
 
 
 def requested_types(resources: dict[str, Any]) -> list[str]:
@@ -199,5 +224,6 @@ def requested_types(resources: dict[str, Any]) -> list[str]:
 def requested_counts(resources: dict[str, Any]) -> list[int]:
     """Instance counts that belong to `requested_types`."""
     if "InstancePreferences" in resources:
-        return [row.get("InstanceCount", 1) for row in resources["InstancePreferences"]]
+        common = resources.get("InstanceCount", 1)
+        return [row.get("InstanceCount", common) for row in resources["InstancePreferences"]]
     return [resources.get("InstanceCount", 0)]

@@ -1,6 +1,7 @@
 """Follow a job to its end: metrics, dollars, logs, then the artefact and the bill. Layer 6."""
 
 import re
+import shutil
 import sys
 import time
 from collections import deque
@@ -9,7 +10,8 @@ from typing import Any, TextIO
 
 from saafe.cloud.artifact import fetch
 from saafe.cloud.aws import NETWORK, Aws, AwsError, redact
-from saafe.cloud.estimate import STOP_GRACE_S, so_far_usd
+from saafe.cloud.billing import so_far_usd
+from saafe.cloud.estimate import STOP_GRACE_S
 from saafe.cloud.ledger import ENDED
 from saafe.cloud.request import METRICS, TIME_LEFT
 from saafe.cloud.sagemaker import (
@@ -62,6 +64,9 @@ class Screen:
         """Replace the live line; where there is no terminal, print it now and then."""
         if self.is_terminal:
             self._clear()
+            line = line[
+                : shutil.get_terminal_size().columns - 1
+            ]  # one that wraps cannot be cleared
             print(f"\r{line}", end="", file=self.stream, flush=True)
             self._shown = line
         elif phase != self._phase or time.monotonic() - self._printed > self.every_s:
@@ -96,7 +101,7 @@ class LogReader:
                     startFromHead=True,
                     **token,
                 )
-                lines += [clean(event["message"]) for event in page["events"]]
+                lines += [clean(event["message"], self.aws.account) for event in page["events"]]
                 is_end = page["nextForwardToken"] == self.tokens.get(stream)
                 self.tokens[stream] = page["nextForwardToken"]
                 if is_end or not page["events"]:
@@ -104,31 +109,21 @@ class LogReader:
         return lines
 
     def _streams(self, job: str) -> list[str]:
-        names: list[str] = []
-        token: dict[str, str] = {}
-        while True:
-            try:
-                page = self.aws.call(
-                    "logs",
-                    "describe_log_streams",
-                    logGroupName=LOG_GROUP,
-                    logStreamNamePrefix=f"{job}/",
-                    **token,
-                )
-            except AwsError as error:
-                if error.code == "ResourceNotFoundException":  # no job has written yet
-                    return []
-                raise
-            streams = sorted(page["logStreams"], key=lambda stream: stream.get("creationTime", 0))
-            names += [stream["logStreamName"] for stream in streams]
-            if not page.get("nextToken"):
-                return names
-            token = {"nextToken": page["nextToken"]}
+        asked = {"logGroupName": LOG_GROUP, "logStreamNamePrefix": f"{job}/"}
+        try:
+            pages = list(self.aws.pages("logs", "describe_log_streams", **asked))
+        except AwsError as error:
+            if error.code == "ResourceNotFoundException":  # no job has written yet
+                return []
+            raise
+        streams = [stream for page in pages for stream in page["logStreams"]]
+        streams.sort(key=lambda stream: stream.get("creationTime", 0))
+        return [stream["logStreamName"] for stream in streams]
 
 
-def clean(line: str) -> str:
+def clean(line: str, account: str | None = None) -> str:
     """A log line without terminal control sequences, account ids and secrets."""
-    return redact(_CONTROL.sub("", line)).rstrip()
+    return redact(_CONTROL.sub("", line), account).rstrip()
 
 
 @dataclass
@@ -159,6 +154,23 @@ def parse_metrics(line: str) -> dict[str, float]:
     return figures
 
 
+@dataclass
+class Log:
+    """A job's log as it is shown: its new lines, the last ones, and the figures in them."""
+
+    reader: LogReader
+    screen: Screen
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+    progress: Progress = field(default_factory=Progress)
+
+    def show(self, job: str) -> None:
+        """Show what came; on a terminal the live line stands for progress lines."""
+        for line in self.reader.read(job):
+            self.tail.append(line)
+            if not (self.progress.read(line) and self.screen.is_terminal):
+                self.screen.note(f"  {line}")
+
+
 def follow(
     cloud: Cloud,
     entry: dict[str, Any],
@@ -172,33 +184,29 @@ def follow(
         InputError: watching cannot go on; the line says what the job does meanwhile.
     """
     pace = pace or Pace()
-    reader, tail = LogReader(cloud.aws), deque[str](maxlen=TAIL_LINES)
-    heard = time.monotonic()
-    progress = Progress()
+    log, heard, has_ended = Log(LogReader(cloud.aws), screen), time.monotonic(), False
     while True:
         try:
             entry, job = _look(cloud, entry)
-            for line in reader.read(entry["attempts"][-1]):
-                tail.append(line)
-                if not (progress.read(line) and screen.is_terminal):
-                    screen.note(f"  {line}")
+            log.show(entry["attempts"][-1])
             heard = time.monotonic()
         except AwsError as error:
             _bear(error, entry, screen, silent_s=time.monotonic() - heard, pace=pace)
             time.sleep(pace.poll_s)
             continue
-        screen.live(status_line(entry, job, progress), phase=entry["secondary"])
-        entry = keep_metrics(cloud, entry, progress.metrics)
+        screen.live(status_line(entry, job, log.progress), phase=entry["secondary"])
+        entry = keep_metrics(cloud, entry, log.progress.metrics)
         if may_try_next(entry):
             entry = try_next(cloud, entry)
-        elif entry["status"] in ENDED:
+        elif has_ended:
             break
         elif _is_over_budget(entry, job):
             screen.note(f"{entry['job']} has used its ${entry['max_cost_usd']:g}: stopping it")
             entry = stop(cloud, entry)
+        has_ended = entry["status"] in ENDED  # once more: the log lags some seconds behind
         time.sleep(pace.poll_s)
     if entry["status"] == "Failed":
-        for line in tail if screen.is_terminal else ():  # elsewhere it stands above already
+        for line in log.tail if screen.is_terminal else ():  # elsewhere it stands above already
             screen.note(f"  {line}")
     return settle(cloud, entry, job)
 
@@ -214,21 +222,22 @@ def settle(cloud: Cloud, entry: dict[str, Any], job: dict[str, Any]) -> dict[str
         raise InputError("the artefact lies in another bucket than the job was given: refused")
     digest = fetch(cloud.aws, bucket=place.bucket, key=key, run=run) if uri else None
     found = {"run": run.name, "artifact_sha256": digest} if digest else {"run": None}
-    return cloud.ledger.write({**entry, **found, "settled": True})
+    return cloud.ledger.update(entry, **found, settled=True)
 
 
 def status_line(entry: dict[str, Any], job: dict[str, Any], progress: Progress) -> str:
-    """Status, instance, dollars so far and figures in one line."""
+    """Status, dollars so far, figures, instance and job in one line, what changes first."""
     cost, metrics = entry.get("cost_usd"), progress.metrics
     bound = "up to " if entry["plan"]["spot"] and cost is None else ""
     dollars = so_far_usd(entry, job) if cost is None else cost
     names = [name for name in ("epoch", "loss", "accuracy") if name in metrics]
     parts = [
-        f"{entry['job']} {entry['secondary'] or entry['status']}",
-        f"{entry['instances']} x {entry['instance']}",
+        f"{entry['secondary'] or entry['status']}",
         f"{bound}${dollars:.4f}",
         *(f"{name} {metrics[name]:g}" for name in names),
         *([f"left {progress.left}"] if progress.left and entry["status"] not in ENDED else []),
+        f"{entry['instances']} x {entry['instance']}",
+        entry["job"],
     ]
     return "  ".join(parts)
 
@@ -237,7 +246,8 @@ def keep_metrics(cloud: Cloud, entry: dict[str, Any], metrics: dict[str, float])
     """Keep the last figures of an ended job in the ledger."""
     if entry["status"] not in ENDED or not metrics or entry.get("metrics") == metrics:
         return entry
-    return cloud.ledger.write({**entry, "metrics": dict(metrics)})
+    is_settled = bool(entry.get("settled"))  # as a failed job is at once
+    return cloud.ledger.update(entry, metrics=dict(metrics), settled=is_settled)
 
 
 def _look(cloud: Cloud, entry: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -272,7 +282,7 @@ def _bear(
 def _is_over_budget(entry: dict[str, Any], job: dict[str, Any]) -> bool:
     """Whether the run time, stop grace included, has used the budget, past SageMaker's limit."""
     budget = entry.get("max_cost_usd")
-    if budget is None or entry["status"] == "Stopping" or entry["plan"]["spot"]:
+    if budget is None or entry["status"] in {"Stopping", *ENDED} or entry["plan"]["spot"]:
         return False
     grace = STOP_GRACE_S * entry["instances"] * entry["usd_per_hour"] / 3600
     return so_far_usd(entry, job) + grace > budget
