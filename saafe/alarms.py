@@ -75,6 +75,23 @@ class Held:
         return time_s - self.since
 
 
+def stands(held: Held, time_s: float, *, last_s: float, for_s: float) -> bool:
+    """Whether a condition has stood long enough to act on.
+
+    A sensor that reports less often than the persistence asked for cannot contradict itself in
+    time, so its one reading counts: to wait would bring nothing.
+
+    Args:
+        held: the condition, already told of this decision.
+        time_s: of this decision.
+        last_s: of the sensor's decision before, -inf for none.
+        for_s: persistence asked for. [s]
+    """
+    if held.since is None:
+        return False
+    return time_s - held.since >= for_s or for_s < time_s - last_s < math.inf
+
+
 class SafetyRules:
     """The fixed rules of one sensor: heat, rate of rise, carbon-monoxide dose.
 
@@ -92,16 +109,18 @@ class SafetyRules:
 
     def step(self, time_s: float, temperature_c: float, co_ppm: float) -> str | None:
         """The rule that fires on these readings (NaN where missing), or None."""
-        self.last_s = time_s
+        last_s, self.last_s = self.last_s, time_s
         cause = None
         if not math.isnan(co_ppm):
             for (level, seconds), held in zip(CO_DOSES, self.doses, strict=True):
                 if held.step(time_s, co_ppm >= level) >= seconds:
                     cause = "co_dose"
         if not math.isnan(temperature_c):
-            if self.rising.step(time_s, self._rises(time_s, temperature_c)) >= CONFIRM_S:
+            self.rising.step(time_s, self._rises(time_s, temperature_c))
+            self.hot.step(time_s, temperature_c >= HEAT_C)
+            if stands(self.rising, time_s, last_s=last_s, for_s=CONFIRM_S):
                 cause = "rate_of_rise"
-            if self.hot.step(time_s, temperature_c >= HEAT_C) >= CONFIRM_S:
+            if stands(self.hot, time_s, last_s=last_s, for_s=CONFIRM_S):
                 cause = "heat"
         return cause
 
@@ -160,10 +179,11 @@ class SensorAlarm:
             ("alarm", cause), ("clear", "model"), ("warning", "model") or None.
         """
         s = self.settings
-        self.last_s = time_s
+        last_s, self.last_s = self.last_s, time_s
         self.first_s = time_s if self.first_s is None else self.first_s
         is_warm = time_s - self.first_s >= s.warm_s
-        persisted = self.fast.step(time_s, odds >= s.fast and is_warm) >= s.fast_s
+        self.fast.step(time_s, odds >= s.fast and is_warm)
+        persisted = stands(self.fast, time_s, last_s=last_s, for_s=s.fast_s)
         persisted |= self.slow.step(time_s, odds >= s.slow) >= s.slow_s
         raised = self.warn.step(time_s, odds >= s.warn) >= s.slow_s
         calm = self.calm.step(time_s, odds < s.leave and rule is None)
