@@ -4,20 +4,27 @@ The quick level is what `saafe train` ends with. The full one lets continuous st
 detector that users run; its seeds are apart from every training's.
 """
 
-import importlib
-import importlib.util
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from saafe import fault_watch, metrics, readers, recipes, runs, scoring
-from saafe.errors import InputError
+from saafe import (
+    calibration,
+    cards,
+    comparison,
+    fault_watch,
+    metrics,
+    ramps,
+    readers,
+    recipes,
+    report,
+    runs,
+    scoring,
+)
 from saafe.evaluation import (
-    SHIFTED_ROOMS,
     TRAINING_ROOMS,
-    Judged,
     judge_real,
     judge_simulated,
     judge_windows,
@@ -31,7 +38,7 @@ from saafe.nuisance_matrix import examine_nuisances, examine_quiet, year
 from saafe.runs import Run
 from saafe.shifts import examine_shifts
 from saafe.sitting import Case, Sitting
-from saafe.training import JUDGE, SHIFTED
+from saafe.training import JUDGE
 
 FILE = "exam.json"
 VERSION = "quick-1"
@@ -110,8 +117,6 @@ def full(run: Run, plan: Plan) -> tuple[dict[str, Any], list[Case]]:
     Raises:
         InputError: the folder of recordings holds none, or a rival's package is missing.
     """
-    if plan.rivals:
-        require("comparison")
     sitting = Sitting(judged_run(run), plan.seed, tell=plan.tell)
     share = 0.85 if plan.real else 1.0
     real = real_part(sitting, plan)  # what a user's folder can break comes first
@@ -135,8 +140,10 @@ def full(run: Run, plan: Plan) -> tuple[dict[str, Any], list[Case]]:
         "latency_p99_ms": round(latency, 3),
         "recordings": {key: part for key, part in real.items() if key != "composites"},
         "composites": real.get("composites", {}),
-        "rivals": rival_rows(sitting, run, plan) if plan.rivals else [],
+        "rivals": [],
     }
+    if plan.rivals:  # extra: their windows do not count as the exam's
+        result["rivals"] = comparison.examine(sitting.one, run.recipe, tell=plan.tell)
     cases = sitting.cases()
     return scoring.plain(result | {"cases": [case.named() for case in cases]}), cases
 
@@ -158,8 +165,8 @@ def simulated_parts(sitting: Sitting, run: Run, share: float) -> dict[str, Any]:
     sitting.begin(0.04 * share)
     one, seed = sitting.judged(), run.recipe.seed
     windows = judge_windows(one, TRAINING_ROOMS, seed, JUDGE)
-    calibration = found("calibration", one, seed) or calibration_of(one, windows, seed)
-    ramps = found("ramps", one, seed) or {}
+    calibrated = calibration.examine(one, seed)
+    ramped = ramps.examine(one, seed)
     sitting.tell("windows, calibration, ramps")
     return {
         "fires": fires,
@@ -169,42 +176,9 @@ def simulated_parts(sitting: Sitting, run: Run, share: float) -> dict[str, Any]:
         "fault_watch": watch,
         "shift": shift,
         "windows": windows,
-        "calibration": calibration,
-        "ramps": ramps,
+        "calibration": calibrated,
+        "ramps": ramped,
     }
-
-
-def calibration_of(one: Judged, windows: dict, seed: int) -> dict[str, dict]:
-    """Calibration errors of single windows, in training's rooms and in others."""
-    shifted = judge_windows(one, SHIFTED_ROOMS, seed, SHIFTED)
-    return {
-        name: {"ece": part["calibration_error"], "windows": part["n"]}
-        for name, part in (("in_distribution", windows), ("out_of_distribution", shifted))
-    }
-
-
-def found(module: str, one: Judged, seed: int) -> dict | None:
-    """What a module's `examine` finds; None where this version has no such module."""
-    name = f"saafe.{module}"
-    if importlib.util.find_spec(name) is None:
-        return None
-    return importlib.import_module(name).examine(one, seed)
-
-
-def require(module: str) -> None:
-    """Refuse what this version cannot do.
-
-    Raises:
-        InputError: it has no such module.
-    """
-    if importlib.util.find_spec(f"saafe.{module}") is None:
-        raise InputError(f"--rivals: this version has no saafe.{module}; leave --rivals out")
-
-
-def rival_rows(sitting: Sitting, run: Run, plan: Plan) -> list[dict]:
-    """Rivals beside the run; extra, so that their windows do not count as the exam's."""
-    comparison = importlib.import_module("saafe.comparison")
-    return comparison.examine(sitting.one, run.recipe, tell=plan.tell)
 
 
 def real_part(sitting: Sitting, plan: Plan) -> dict[str, Any]:
@@ -235,7 +209,7 @@ def provenance(run: Run) -> dict[str, Any]:
 
 
 def write(run: Run, result: dict[str, Any], cases: Sequence[Case]) -> list[Path]:
-    """Write exam.json and, where this version has one, the report; each whole or not at all.
+    """Write exam.json, the report and the model card; each whole or not at all.
 
     A quick result never replaces a full one of the same model.
 
@@ -246,11 +220,8 @@ def write(run: Run, result: dict[str, Any], cases: Sequence[Case]) -> list[Path]
     if result["gate"]["level"] == "quick" and is_full(path, run):
         return []
     runs.write_json(path, result)
-    written = [path]
-    if cases and importlib.util.find_spec("saafe.report"):
-        report = importlib.import_module("saafe.report")
-        written.append(report.write(run.folder, result, [case.drawn() for case in cases]))
-    return written
+    drawn = [case.drawn() for case in cases]
+    return [path, report.write(run.folder, result, drawn), cards.write(run, result)]
 
 
 def is_full(path: Path, run: Run) -> bool:

@@ -143,7 +143,7 @@ class Fire:
     growth_s: Range = (75.0, 600.0)
     peak_kw: Range = (50.0, 2500.0)
     smoulder_s: Range = (300.0, 7200.0)
-    smoulder_g_s: Range = (0.006, 0.6)
+    smoulder_g_s: Range = (0.002, 0.15)
     flaming_chance: float = 0.0
 
 

@@ -56,10 +56,10 @@ class Recipe:
     weight_decay: float = 0.05
     label_smoothing: float = 0.0
     averaging: float = 0.99
-    patience: int = 5
+    patience: int = 10
     precision: str = "auto"
     device: str = "auto"
-    streams: int = 384
+    streams: int = 256
     held_out: int = 512
     seed: int = 0
 

@@ -120,15 +120,15 @@ FIRES = (
         fuel=FOAM, ember=SMOULDERING_COTTON, smoulder_s=(900, 7200), growth_s=(75, 400),
         flaming_chance=0.4)), weight=2.5),
     Source("smouldering_wood", "fire", ignite(Fire(
-        ember=SMOULDERING_WOOD, smoulder_s=(200, 2400), smoulder_g_s=(0.006, 0.4))), weight=2.0),
+        ember=SMOULDERING_WOOD, smoulder_s=(200, 2400), smoulder_g_s=(0.002, 0.15))), weight=2.0),
     Source("smouldering_cotton", "fire", ignite(Fire(
-        ember=SMOULDERING_COTTON, smoulder_s=(100, 1800), smoulder_g_s=(0.006, 0.5))), weight=2.0),
+        ember=SMOULDERING_COTTON, smoulder_s=(100, 1800), smoulder_g_s=(0.002, 0.15))), weight=2.0),
     Source("cable", "fire", ignite(Fire(
         fuel=PLASTIC, ember=SMOULDERING_CABLE, smoulder_s=(120, 3600),
-        smoulder_g_s=(0.005, 0.3), peak_kw=(10, 400), flaming_chance=0.4))),
+        smoulder_g_s=(0.002, 0.1), peak_kw=(10, 400), flaming_chance=0.4))),
     Source("socket", "fire", ignite(Fire(
         fuel=PLASTIC, ember=SMOULDERING_CABLE, smoulder_s=(300, 7200),
-        smoulder_g_s=(0.003, 0.1), peak_kw=(5, 200), flaming_chance=0.5))),
+        smoulder_g_s=(0.001, 0.05), peak_kw=(5, 200), flaming_chance=0.5))),
     Source("flaming_wood", "fire", ignite(Fire(
         fuel=WOOD, growth_s=(150, 900), peak_kw=(30, 1500)))),
     Source("flaming_foam", "fire", ignite(Fire(

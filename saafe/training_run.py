@@ -69,8 +69,9 @@ def run(
     trained = train_in(recipe, folder, tell=tell, resume=resume)
     if trained is None:
         return None
-    result = exam.quick(runs.load_run(folder))  # judge what was written, not what is in memory
-    runs.write_json(folder / exam.FILE, result)
+    written = runs.load_run(folder)  # judge what was written, not what is in memory
+    result = exam.quick(written)
+    exam.write(written, result, [])
     return {**trained, "gate": result["gate"], "figures": result["figures"]}
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from saafe import model as models
 from saafe.model import FireTransformer
 from saafe.recipes import Recipe, changed, find_tier
-from saafe.sensors import FIRE
+from saafe.sensors import FIRE, PM25
 
 TINY = changed(find_tier("ultra-fast"), ("width=16", "layers=2", "heads=2", "patch=10"))
 MIDDLE = torch.tensor([22.0, 10.0, 600.0, 45.0, 2.0, 50.0])
@@ -121,10 +121,17 @@ def test_features_mark_what_is_missing() -> None:
     window = raw_windows(2)[:, :, 0]
     out = models.features(window)
     assert out.shape == (2, 60, models.FEATURES)
-    level, departure, mask = out.split(6, dim=-1)
+    level, departure, mask, top = out.split([6, 6, 6, 1], dim=-1)
     assert torch.equal(mask, (~torch.isnan(window)).float())
     assert (level[mask == 0] == 0).all()
     assert (departure[mask == 0] == 0).all()
+    assert (top[mask[..., [PM25]] == 0] == 0).all()
+
+
+def test_a_meter_at_its_end_is_at_the_top_of_its_window() -> None:
+    window = torch.full((1, 60, 6), 20.0)
+    window[0, 30:, PM25] = 200.0
+    assert models.features(window)[0, :, -1].tolist() == pytest.approx([0.0] * 30 + [1.0] * 30)
 
 
 def test_risk_is_the_calibrated_share_of_fire() -> None:
