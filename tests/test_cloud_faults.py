@@ -178,6 +178,7 @@ def test_a_network_that_stays_away_ends_the_watch_but_not_the_job(cloud, slow_st
     assert follow(cloud, stop(cloud, entry), screen=screen(), pace=FAST)["status"] == "Stopped"
 
 
+@pytest.mark.slow
 def test_expired_credentials_end_the_watch_but_not_the_job(cloud, tmp_path):
     source = write_stub(tmp_path / "source", epochs=5, pause=0.1)
     entry = launch(cloud, PLAN, source=source)
@@ -208,6 +209,7 @@ def test_dollars_so_far_do_not_follow_this_machines_clock(cloud, slow_stub):
     follow(cloud, stop(cloud, entry), screen=screen(), pace=FAST)
 
 
+@pytest.mark.slow
 def test_spot_interrupted_twice_goes_on_from_the_checkpoint(cloud, tmp_path):
     cloud.emulator.world.interruptions = 2
     source = write_stub(tmp_path / "source", epochs=15, pause=0.25)
@@ -232,6 +234,7 @@ def test_on_demand_takes_the_third_type_when_two_are_sold_out(cloud, stub):
     assert jobs_of(cloud, entry) == [entry["job"]]
 
 
+@pytest.mark.slow
 def test_spot_takes_the_third_type_when_two_are_sold_out(cloud, stub):
     types = ("ml.c5.xlarge", "ml.m5.xlarge", "ml.m5.large")
     cloud.emulator.world.no_capacity |= set(types[:2])
@@ -248,6 +251,7 @@ def test_no_capacity_at_all_costs_nothing_and_says_so(cloud, stub):
     assert "CapacityError" in entry["failure"]
 
 
+@pytest.mark.slow
 def test_types_without_quota_are_skipped(cloud, stub):
     types = ("ml.c5.xlarge", "ml.m5.large")
     cloud.emulator.quotas["ml.c5.xlarge for training job usage"] = 0
