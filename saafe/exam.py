@@ -45,7 +45,7 @@ VERSION = "quick-1"
 FULL_VERSION = "full-1"
 QUICK_STREAMS = 32
 MOST_WINDOWS = 1_500_000  # that a full exam may score
-DENSE_DAYS = 0.5  # of each recorded home at 10 s on six sensors, to stay under that
+DENSE_DAYS = 0.25  # of each recorded home at 10 s on six sensors, to stay under that
 ULTRA_FAST = Limits(0.94, 0.94, 0.002, 15_000_000, 30.0)
 STANDARD = Limits(0.95, 0.95, 0.001, 29_000_000, 50.0)
 

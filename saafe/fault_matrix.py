@@ -16,7 +16,7 @@ from saafe.recordings import Recording, read_rows
 from saafe.sensors import CHANNEL_NAMES
 from saafe.sitting import FAULTS, Sitting
 
-LOST, OTHER = 96, 16  # fires for each lost fire channel, and for each other fault and channel
+LOST, OTHER = 88, 16  # fires for each lost fire channel, and for each other fault and channel
 ROW_FIRES = 16  # fires whose rows are disturbed
 SHOWN_S = 30.0  # a channel shows a fire that stands for so long
 GAP_S = 1200.0  # a gap of twenty minutes ends where the fire first shows

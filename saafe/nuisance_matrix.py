@@ -16,7 +16,7 @@ from saafe.sensors import NORMAL
 from saafe.simulation import Mix, Rooms, Streams
 from saafe.sitting import NUISANCES, QUIET, Case, Sitting
 
-EACH, EACH_COOKING = 40, 96  # events of each kind
+EACH, EACH_COOKING = 36, 90  # events of each kind
 QUIET_STREAMS = 192
 BATCHES = 8
 LEAD_S, AFTER_S = 60.0, 1800.0  # decisions before an event and after it
