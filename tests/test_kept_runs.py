@@ -104,6 +104,7 @@ def test_killed_at_twenty_random_moments(tmp_path: Path) -> None:
             metrics = out / "r" / runs.METRICS
             epochs.add(len(metrics.read_text().splitlines()) if metrics.exists() else 0)
         else:  # it got through between kills
+            finish(process)
             assert_same(out / "r", whole)
             out = tmp_path / f"killed-{kills}"
     assert len(epochs) > 5, f"kills came at too few moments: {epochs}"
