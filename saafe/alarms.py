@@ -1,7 +1,9 @@
 """Alarm logic: from risk and readings to events. Layer 1; numbers only.
 
-Two tiers of persistence keep single wrong readings from alarming and flaming fires fast. Fixed
-safety rules stand beside the model: it may precede them and never suppress them.
+Three tiers of persistence: an instant finds flaming fires fast, a minute keeps single wrong
+readings from alarming, and five minutes let a smoulder alarm at a risk that cooking reaches too,
+but does not keep. Fixed safety rules stand beside the model: it may precede them and never
+suppress them.
 """
 
 import math
@@ -22,10 +24,12 @@ class AlarmSettings:
     Attributes:
         fast: alarm once the log-odds have stayed at or above it for `fast_s`.
         slow: alarm once they have stayed at or above it for `slow_s`.
+        steady: alarm once they have stayed at or above it for `steady_s`.
         warn: a warning once they have stayed at or above it for `slow_s`.
         leave: an alarm clears once they have stayed below it for `clear_s`.
         fast_s: persistence of the fast tier. [s]
         slow_s: persistence of the slow tier and of warnings. [s]
+        steady_s: persistence of the steady tier. [s]
         clear_s: calm before an alarm clears. [s]
         warm_s: a sensor's first seconds, in which the fast tier waits for a baseline: there is
             nothing yet that a first high reading could be high against. [s]
@@ -33,10 +37,12 @@ class AlarmSettings:
 
     fast: float = 6.0
     slow: float = 4.0
+    steady: float = 3.0
     warn: float = 1.0
     leave: float = 0.0
     fast_s: float = 10.0
     slow_s: float = 60.0
+    steady_s: float = 300.0
     clear_s: float = 120.0
     warm_s: float = 60.0
 
@@ -47,8 +53,8 @@ class AlarmSettings:
     def moved(self, shift: float) -> "AlarmSettings":
         """The same settings with every threshold shifted. [log-odds]"""
         return replace(
-            self, fast=self.fast + shift, slow=self.slow + shift, warn=self.warn + shift,
-            leave=self.leave + shift,
+            self, fast=self.fast + shift, slow=self.slow + shift, steady=self.steady + shift,
+            warn=self.warn + shift, leave=self.leave + shift,
         )  # fmt: skip
 
 
@@ -150,7 +156,8 @@ class SensorAlarm:
     def __init__(self, settings: AlarmSettings) -> None:
         """Start calm."""
         self.settings = settings
-        self.fast, self.slow, self.warn, self.calm = Held(), Held(), Held(), Held()
+        self.fast, self.slow, self.steady = Held(), Held(), Held()
+        self.warn, self.calm = Held(), Held()
         self.alarmed = False
         self.warned = False
         self.last_s = -math.inf
@@ -185,6 +192,7 @@ class SensorAlarm:
         self.fast.step(time_s, odds >= s.fast and is_warm)
         persisted = stands(self.fast, time_s, last_s=last_s, for_s=s.fast_s)
         persisted |= self.slow.step(time_s, odds >= s.slow) >= s.slow_s
+        persisted |= self.steady.step(time_s, odds >= s.steady) >= s.steady_s
         raised = self.warn.step(time_s, odds >= s.warn) >= s.slow_s
         calm = self.calm.step(time_s, odds < s.leave and rule is None)
         if not self.alarmed and (persisted or rule is not None):

@@ -71,15 +71,15 @@ def lower_quartile(values: Tensor, known: Tensor) -> Tensor:
 class Block(nn.Module):
     """One pre-norm transformer layer."""
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, expansion: int, dropout: float) -> None:
         """Make the layer."""
         super().__init__()
         self.heads, self.dropout = heads, dropout
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
         self.project = nn.Linear(width, width)
-        self.widen = nn.Linear(width, 4 * width)
-        self.narrow = nn.Linear(4 * width, width)
+        self.widen = nn.Linear(width, expansion * width)
+        self.narrow = nn.Linear(expansion * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend, then transform. (B, N, D) to (B, N, D)"""
@@ -115,7 +115,13 @@ class RiskModel(nn.Module):
 
 
 class FireTransformer(RiskModel):
-    """A small encoder over tokens of several steps each, one sensor at a time."""
+    """A small encoder over tokens of several steps each, and a linear reader beside it.
+
+    Both see the same features of one sensor at a time, both are trained on a loss of their own,
+    and their log-probabilities are averaged: a logarithmic opinion pool (C. Genest, J. V. Zidek,
+    "Combining probability distributions," Statistical Science, vol. 1, pp. 114-135, 1986). Where
+    the encoder has seen little, the linear reader keeps it from being sure.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
         """Make the model of a recipe, with fresh weights from the global generator."""
@@ -125,10 +131,14 @@ class FireTransformer(RiskModel):
         self.embed = nn.Linear(FEATURES * recipe.patch, recipe.width)
         self.position = nn.Parameter(0.02 * torch.randn(tokens, recipe.width))
         self.blocks = nn.ModuleList(
-            Block(recipe.width, recipe.heads, recipe.dropout) for _ in range(recipe.layers)
+            Block(recipe.width, recipe.heads, recipe.expansion, recipe.dropout)
+            for _ in range(recipe.layers)
         )
         self.norm = nn.LayerNorm(recipe.width)
         self.head = nn.Linear(recipe.width, len(LABELS))
+        self.linear = nn.Linear(FEATURES * STEPS, len(LABELS))
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Class logits of each sensor of each window.
@@ -139,10 +149,18 @@ class FireTransformer(RiskModel):
         Returns:
             Logits of normal, nuisance and fire. (B, S, class)
         """
+        return self.votes(windows).log_softmax(dim=-1).mean(dim=2)
+
+    def votes(self, windows: Tensor) -> Tensor:
+        """Class logits of the encoder, then of the linear reader. (B, T, S, C) to (B, S, 2, class)
+
+        In single precision even under autocast: the pool must not round.
+        """
         B, T, S, C = windows.shape
-        alone = windows.transpose(1, 2).reshape(B * S, T, C)
-        x = features(alone).view(B * S, T // self.patch, self.patch * FEATURES)
-        x = self.embed(x) + self.position
+        seen = features(windows.transpose(1, 2).reshape(B * S, T, C))
+        x = self.embed(seen.view(B * S, T // self.patch, self.patch * FEATURES)) + self.position
         for block in self.blocks:
             x = block(x)
-        return self.head(self.norm(x.mean(dim=1))).view(B, S, len(LABELS))
+        deep = self.head(self.norm(x.mean(dim=1)))
+        votes = torch.stack([deep, self.linear(seen.flatten(1))], dim=1)
+        return votes.float().view(B, S, 2, len(LABELS))

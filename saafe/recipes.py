@@ -15,6 +15,7 @@ class Recipe:
         width: of the transformer.
         layers: of the transformer.
         heads: of its attention.
+        expansion: width of its layers' hidden part, in widths.
         patch: window steps in one token; 20 makes one token of each time scale.
         dropout: share of activations dropped while training.
         windows: training windows an epoch.
@@ -42,11 +43,12 @@ class Recipe:
     width: int = 128
     layers: int = 4
     heads: int = 4
+    expansion: int = 2
     patch: int = 20
     dropout: float = 0.0
     windows: int = 6_000
     fresh: bool = True
-    epochs: int = 25
+    epochs: int = 18
     batch: int = 128
     accumulate: int = 1
     learning_rate: float = 1e-3
@@ -71,6 +73,7 @@ TIERS = {
         width=256,
         layers=6,
         heads=8,
+        expansion=4,
         windows=20_000,
         epochs=100,
         batch=32,
@@ -90,7 +93,7 @@ _CHOICES = {
 }
 # lowest and highest value that makes sense
 _LIMITS = {
-    "width": (8, 4096), "layers": (1, 48), "heads": (1, 64), "patch": (1, 60),
+    "width": (8, 4096), "layers": (1, 48), "heads": (1, 64), "expansion": (1, 16), "patch": (1, 60),
     "dropout": (0.0, 0.9), "windows": (64, 10**9), "epochs": (1, 10_000), "batch": (1, 10**6),
     "accumulate": (1, 1024), "learning_rate": (1e-7, 1.0), "warmup": (0.0, 0.9),
     "beta1": (0.0, 0.9999), "beta2": (0.0, 0.99999), "weight_decay": (0.0, 10.0),

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -19,7 +19,7 @@ from saafe.model import FireTransformer
 from saafe.recipes import Recipe
 from saafe.sampling import WindowSet, epoch_windows, held_out_windows
 from saafe.thresholds import logits_of
-from saafe.training import autocast, data_device, start_fit, start_optimizer
+from saafe.training import autocast, data_device, start_fit, start_optimizer, vote_loss
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,19 @@ class SeedFits:
     train_s: float
 
 
+class Voting(nn.Module):
+    """A model whose forward pass gives the votes that it is trained on."""
+
+    def __init__(self, model: FireTransformer) -> None:
+        """Wrap a model."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """See `FireTransformer.votes`."""
+        return self.model.votes(windows)
+
+
 def fit_seeds(recipe: Recipe, seeds: list[int], device: torch.device) -> SeedFits:
     """Train one recipe with several seeds at once.
 
@@ -50,8 +63,8 @@ def fit_seeds(recipe: Recipe, seeds: list[int], device: torch.device) -> SeedFit
     """
     each = [replace(recipe, seed=seed) for seed in seeds]
     models = [start_fit(one, device).model.train() for one in each]
-    skeleton = copy.deepcopy(models[0]).to("meta")
-    weights, buffers = stack_module_state(models)  # (seed, ...)
+    skeleton = Voting(copy.deepcopy(models[0])).to("meta")
+    weights, buffers = stack_module_state([Voting(model) for model in models])  # (seed, ...)
     decayed = [w for w in weights.values() if w.ndim > 2]
     others = [w for w in weights.values() if w.ndim <= 2]
     optimizer, schedule = start_optimizer(recipe, decayed, others)
@@ -59,8 +72,8 @@ def fit_seeds(recipe: Recipe, seeds: list[int], device: torch.device) -> SeedFit
     def loss_of(weights: dict, buffers: dict, windows: Tensor, labels: Tensor) -> Tensor:
         # the plain formula: fused kernels of attention have no batching rule on CPUs
         with autocast(recipe, device), sdpa_kernel(SDPBackend.MATH):
-            logits = functional_call(skeleton, (weights, buffers), (windows,))[:, 0]
-        return F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+            votes = functional_call(skeleton, (weights, buffers), (windows,))[:, 0]
+        return vote_loss(votes, labels, recipe) / len(labels)
 
     losses_of = vmap(loss_of, randomness="different")
     source, train_s = data_device(device), 0.0
@@ -79,7 +92,8 @@ def fit_seeds(recipe: Recipe, seeds: list[int], device: torch.device) -> SeedFit
             torch.cuda.synchronize(device)
         train_s += time.perf_counter() - began
     for k, model in enumerate(models):
-        model.load_state_dict({n: w[k].detach() for n, w in (weights | buffers).items()})
+        state = {n: w[k].detach() for n, w in (weights | buffers).items()}
+        Voting(model).load_state_dict(state)
     held_out = [held_out_windows(one, source).to(device) for one in each]
     loss = [
         F.cross_entropy(logits_of(model, held.windows), held.labels).item()

@@ -5,7 +5,8 @@ happen (`events`, `sources`); the `air` carries what they give off to `instrumen
 `faults`. Every scenario with an event is run again without it: `labels` say what it changed.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -23,6 +24,7 @@ from saafe.labels import Twins, label
 from saafe.life import life, outdoor_particles, room_temperature, time_of_day
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE, UNKNOWN
 from saafe.streams import Streams, describe, gather, to_recordings
+from saafe.workers import Workers
 
 __all__ = [
     "CHUNK",
@@ -112,9 +114,29 @@ def simulate(
 
 
 def simulate_chunks(n: int, plan: Plan, generator: torch.Generator) -> Iterator[Streams]:
-    """Simulate `n` spaces, at most 256 at a time, so that memory does not grow with `n`."""
-    for at in range(0, n, CHUNK):
-        yield simulate_chunk(min(CHUNK, n - at), plan, generator)
+    """Simulate `n` spaces, at most 256 at a time, so that memory does not grow with `n`.
+
+    Each chunk of several draws from a generator of its own, so that the cores of a CPU share
+    them; the result does not depend on how many there are.
+    """
+    sizes = [min(CHUNK, n - at) for at in range(0, n, CHUNK)]
+    if len(sizes) == 1:
+        yield simulate_chunk(n, plan, generator)
+        return
+    device = generator.device
+    seeds = torch.randint(2**62, (len(sizes),), generator=generator, device=device).tolist()
+
+    def make(size: int, seed: int) -> Streams:
+        return simulate_chunk(size, plan, torch.Generator(device).manual_seed(seed))
+
+    with Workers(torch.get_num_threads() if device.type == "cpu" else 0) as workers:
+        coming: deque[Callable[[], Streams]] = deque()
+        for size, seed in zip(sizes, seeds, strict=True):
+            coming.append(workers.later(make, size, seed))
+            if len(coming) > workers.threads:
+                yield coming.popleft()()
+        while coming:
+            yield coming.popleft()()
 
 
 @dataclass(frozen=True)

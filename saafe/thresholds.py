@@ -32,6 +32,9 @@ QUIET_MIX = Mix(
 DENSE_MIX = replace(QUIET_MIX, nuisance_counts=(0.0, 0.5, 0.5))
 STRIDE = 3  # minutes between the first look's scores of a stream
 LOUD_SHARE = 0.25  # of the streams get a second look, every minute
+TIER_MINUTES = (0, 1, 5)  # how long each tier's threshold is held
+# Chosen: a warning opens a little below the lowest threshold, an alarm is left lower still
+WARN_BELOW, LEAVE_BELOW = 0.5, 1.0
 CHUNK = 512  # windows scored at once: what fits the caches
 
 
@@ -119,42 +122,34 @@ def thresholds_on(
     mine = [workers.later(loudest, model, part()) for part in streams]
     heard = torch.cat(share([part() for part in mine], world)[: DENSE_PARTS + QUIET_PARTS])
     dense = DENSE_PARTS * REFERENCE_STREAMS
-    (fast, slow), (quiet_fast, quiet_slow) = heard[:dense].unbind(1), heard[dense:].unbind(1)
-    enter_fast, enter_slow = share_alarms(fast, slow, DENSE_SHARE)
-    enter_slow = max(enter_slow, quiet_slow.max().item())
-    enter_fast = max(enter_fast, enter_slow, quiet_fast.max().item())
+    enter = share_alarms(heard[:dense], DENSE_SHARE).maximum(heard[dense:].amax(dim=0))
+    fast, slow, steady = enter.tolist()
     return AlarmSettings(
-        fast=enter_fast,
-        slow=enter_slow,
-        warn=enter_slow - 1.5,
-        leave=enter_slow - 2.0,
+        fast=fast, slow=slow, steady=steady, warn=steady - WARN_BELOW, leave=steady - LEAVE_BELOW
     )
 
 
-def share_alarms(fast: Tensor, slow: Tensor, most: float) -> tuple[float, float]:
-    """The lowest pair of thresholds, of one quantile, that few enough streams reach.
+def share_alarms(loud: Tensor, most: float) -> Tensor:
+    """The lowest thresholds, all of one quantile, that few enough streams reach.
 
     Args:
-        fast: loudest instant of each stream. (n,)
-        slow: loudest minute of each stream. (n,)
-        most: share of the streams that may reach either threshold.
+        loud: loudest moment of each stream by each tier's persistence. (n, tier)
+        most: share of the streams that may reach any of the thresholds.
 
     Returns:
-        Thresholds just above what the first stream too many reaches.
+        Thresholds just above what the first stream too many reaches. (tier,)
     """
-    n = len(fast)
-    high, low = fast.sort(descending=True).values, slow.sort(descending=True).values
-    best = (high[0].item(), low[0].item())
-    for k in range(1, n):
-        reached = ((fast > high[k]) | (slow > low[k])).sum().item()
-        if reached > most * n:
+    ordered = loud.sort(dim=0, descending=True).values
+    best = ordered[0]
+    for candidate in ordered[1:]:
+        if (loud > candidate).any(dim=1).sum().item() > most * len(loud):
             break
-        best = (high[k].item(), low[k].item())
-    return best[0] + 1e-3, best[1] + 1e-3
+        best = candidate
+    return best + 1e-3
 
 
 def loudest(model: RiskModel, streams: Streams) -> Tensor:
-    """Highest log-odds of each stream, held for an instant and for a minute.
+    """Highest log-odds of each stream, held for an instant, for a minute and for five.
 
     Every stream is scored every `STRIDE` minutes, and those that come out loudest every minute:
     only they decide where the loudest hundredth begins. What is scored is what the detector would
@@ -165,7 +160,7 @@ def loudest(model: RiskModel, streams: Streams) -> Tensor:
         streams: of one sensor.
 
     Returns:
-        The two; the minute of streams without a second look is -inf. (n, 2)
+        The three; -inf but for the instant where a stream got no second look. (n, 3)
     """
     reported = streams.reported[:, :, 0]
     n, time = reported.shape
@@ -176,8 +171,8 @@ def loudest(model: RiskModel, streams: Streams) -> Tensor:
     odds[:, ::STRIDE] = score_ends(model, streams.readings, ends[:, ::STRIDE])
     loud = odds.amax(dim=1).topk(math.ceil(LOUD_SHARE * n)).indices
     odds[loud] = score_ends(model, streams.readings[loud], ends[loud])
-    held = torch.minimum(odds[:, 1:], odds[:, :-1])
-    return torch.stack([odds.amax(dim=1), held.amax(dim=1)], dim=1)
+    held = [odds.unfold(1, 1 + minutes, 1).amin(dim=2) for minutes in TIER_MINUTES]
+    return torch.stack([each.amax(dim=1) for each in held], dim=1)
 
 
 def score_ends(model: RiskModel, readings: Tensor, ends: Tensor) -> Tensor:

@@ -186,11 +186,8 @@ def update_weights(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> 
     for k in range(world.rank, pieces, world.size):
         piece = slice(k * size // pieces, (k + 1) * size // pieces)
         with autocast(recipe, batch.labels.device):
-            logits = fit.model(batch.windows[piece])[:, 0]  # (piece, class)
-        part = F.cross_entropy(
-            logits.float(), batch.labels[piece], label_smoothing=recipe.label_smoothing,
-            reduction="sum",
-        ) * (world.size / size)  # fmt: skip
+            votes = fit.model.votes(batch.windows[piece])[:, 0]  # (piece, reader, class)
+        part = vote_loss(votes, batch.labels[piece], recipe) * (world.size / size)
         fit.scaler.scale(part).backward()
         loss += part.detach()  # .item() here would make the CPU wait on every step
     mean_gradients(fit.model, world)
@@ -200,6 +197,22 @@ def update_weights(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> 
     fit.scaler.update()
     fit.optimizer.zero_grad(set_to_none=True)
     return loss
+
+
+def vote_loss(votes: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    """Cross entropy of each reader by itself, their mean, summed over windows.
+
+    Args:
+        votes: logits. (window, reader, class)
+        labels: int64 (window,)
+        recipe: of the fit.
+    """
+    readers = votes.shape[1]
+    losses = F.cross_entropy(
+        votes.flatten(0, 1), labels.repeat_interleave(readers),
+        label_smoothing=recipe.label_smoothing, reduction="sum",
+    )  # fmt: skip
+    return losses / readers
 
 
 def average_weights(fit: Fit, recipe: Recipe) -> None:

@@ -27,6 +27,18 @@ def test_fast_tier() -> None:
     assert said([LOW, HIGH, HIGH, HIGH, HIGH]) == [(30.0, "alarm", "model")]
 
 
+def test_steady_tier_alarms_below_the_others_once_it_has_lasted() -> None:
+    settings = AlarmSettings(steady=2.0, slow=4.0, fast=6.0, warm_s=0.0, steady_s=300.0)
+    steady, broken = SensorAlarm(settings), SensorAlarm(settings)
+    said = {t: steady.step(float(t), 3.0, None) for t in range(0, 310, 10)}
+    assert said[290] is None or said[290][0] == "warning"
+    assert said[300] == ("alarm", "model")
+    for t in range(0, 600, 10):  # a fall in between begins the count anew
+        said_too = broken.step(float(t), 1.9 if t == 290 else 3.0, None)
+        assert said_too is None or said_too[0] != "alarm", t
+    assert broken.step(600.0, 3.0, None) == ("alarm", "model")
+
+
 def test_slow_tier() -> None:
     assert said([LOW] + [MIDDLE] * 6) == []
     assert said([LOW] + [MIDDLE] * 9) == [(70.0, "alarm", "model")]
@@ -84,6 +96,7 @@ def test_rule_alarms_whatever_the_risk() -> None:
 def test_moved_shifts_every_threshold() -> None:
     moved = SETTINGS.moved(2.5)
     assert (moved.fast, moved.slow, moved.warn, moved.leave) == (8.5, 6.5, 3.5, 2.5)
+    assert moved.steady == 5.5
     assert (moved.fast_s, moved.slow_s, moved.clear_s) == (20.0, 60.0, 120.0)
     assert AlarmSettings(**SETTINGS.to_dict()) == SETTINGS
 

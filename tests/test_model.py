@@ -142,3 +142,15 @@ def test_risk_is_the_calibrated_share_of_fire() -> None:
     model.risk_scale.fill_(2.0)
     model.risk_shift.fill_(-1.0)
     torch.testing.assert_close(model.risk_logit(logits)[0], 2.0 * share.logit() - 1.0)
+
+
+def test_readers_are_pooled() -> None:
+    model, windows = made(), raw_windows(6, sensors=2)
+    votes = model.votes(windows)
+    assert votes.shape == (6, 2, 2, 3)
+    pooled = model(windows)
+    torch.testing.assert_close(pooled, votes.log_softmax(dim=-1).mean(dim=2))
+    with torch.no_grad():
+        model.linear.bias += torch.tensor([0.0, 0.0, 4.0])
+    moved = model.risk_logit(model(windows)) - model.risk_logit(pooled)
+    torch.testing.assert_close(moved, torch.full_like(moved, 2.0))  # one reader, half the say

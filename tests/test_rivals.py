@@ -95,7 +95,7 @@ def test_trained_rival_is_calibrated_and_has_thresholds(taught: Lesson, few_stre
     trained = rivals.train(rivals.LOGISTIC, taught)
     assert trained.model.risk_scale != 1.0
     s = trained.settings
-    assert s.leave < s.warn < s.slow <= s.fast
+    assert s.leave < s.warn < s.steady <= s.slow <= s.fast
 
 
 def test_fixed_rule_sees_nothing_and_never_reaches_its_thresholds(
