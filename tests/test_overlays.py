@@ -178,6 +178,8 @@ def test_overlays_are_seeded() -> None:
         return list(overlays.overlay(make_background(24.0), 3, seed=seed, hours=1.0))
 
     first, again, other = make(4), make(4), make(5)
+    apart = [abs(a.start_s - b.start_s) for a, b in zip(first, other, strict=True)]
+    assert max(apart) > 2 * 3600.0, "other seeds draw other moments, not only other fires"
     for one, two in zip(first, again, strict=True):
         assert np.array_equal(one.recording.readings, two.recording.readings, equal_nan=True)
         assert (one.recording.name, one.recording.sources) == (
