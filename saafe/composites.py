@@ -1,7 +1,8 @@
-"""Recorded fires on recorded homes, and homes as denser sensors would see them. Layer 3.
+"""Fires on recorded homes, and homes as denser sensors would see them. Layer 3.
 
 Fires were recorded every 2 to 10 s without humidity, homes every minute with it. A detector that
 tells the two instruments apart would look perfect, so both are put on one instrument here.
+`overlays` puts simulated fires on recordings in the same way.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,19 @@ class Home:
 
     recording: Recording
     sessions: tuple[Interval, ...]
+
+
+@dataclass(frozen=True)
+class Rise:
+    """What a fire alone adds to the readings of a sensor.
+
+    Attributes:
+        times_s: from the fire's begin; before the first nothing is added. [s] (time,)
+        values: in the channels' units. (time, channel)
+    """
+
+    times_s: NDArray
+    values: NDArray
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,7 @@ def compose(
         for j, home in enumerate(homes):
             for k, moment in enumerate(MOMENTS):
                 generator = np.random.default_rng([seed, i, j, k])
-                at_s = _draw_moment(home, _length_s(fire, home.recording), moment, generator)
+                at_s = draw_moment(home, _length_s(fire, home.recording), moment, generator)
                 if at_s is None:
                     left_out.append(f"{fire.name} on {home.recording.name}, {moment}")
                 else:
@@ -87,16 +101,44 @@ def compose(
 
 
 def _compose_one(fire: Recording, home: Recording, moment: str, at_s: float) -> Composite:
-    part = cut(home, at_s - LEAD_S, at_s + _length_s(fire, home))
-    start_s = float(home.times_s[np.searchsorted(home.times_s, at_s - LEAD_S)])
-    fire_s = at_s - start_s
-    readings = part.readings[:, :1].copy()
-    readings[:, 0] += held(fire.times_s, fire_rise(fire), part.times_s - fire_s)
-    cap = np.nanmax(home.readings[:, 0, PM25])
-    readings[:, 0, PM25] = np.minimum(readings[:, 0, PM25], cap)
-    name = f"{fire.name} on {home.name}, {moment}"
-    recording = replace(part, name=name, sensors=home.sensors[:1], readings=readings)
+    part, fire_s = superpose(home, Rise(fire.times_s, fire_rise(fire)), at_s)
+    recording = replace(part, name=f"{fire.name} on {home.name}, {moment}")
+    start_s = at_s - fire_s
     return Composite(recording, fire.name, home.name, moment, fire_s, start_s, median_period(home))
+
+
+def superpose(home: Recording, rise: Rise, at_s: float) -> tuple[Recording, float]:
+    """Add a fire's rise to a home's first sensor, as that sensor would have shown it.
+
+    Each of the home's rows shows the rise as it was then, so the home's period holds it. PM2.5
+    ends at `pm_cap` and every channel at its range; what the home does not read stays missing.
+
+    Args:
+        home: the background.
+        rise: what the fire adds.
+        at_s: when the fire begins, on the home's clock. [s]
+
+    Returns:
+        The home from `LEAD_S` before the fire to one period after the rise's end, and when the
+        fire begins in it. [s]
+    """
+    start_s, end_s = at_s - LEAD_S, at_s + float(rise.times_s[-1]) + median_period(home)
+    part = cut(home, start_s, end_s)
+    fire_s = at_s - float(home.times_s[np.searchsorted(home.times_s, start_s)])
+    readings = part.readings[:, :1].copy()
+    readings[:, 0] += held(rise.times_s, rise.values, part.times_s - fire_s)
+    readings[:, 0, PM25] = np.minimum(readings[:, 0, PM25], pm_cap(home))
+    lowest, highest = np.array([(c.lowest, c.highest) for c in CHANNELS], dtype=np.float32).T
+    readings = np.clip(readings, lowest, highest)
+    labels = None if part.labels is None else part.labels[:, :1]
+    return replace(part, sensors=home.sensors[:1], readings=readings, labels=labels), fire_s
+
+
+def pm_cap(home: Recording) -> float:
+    """The most PM2.5 that a home's first sensor has shown, inf where it shows none. [ug/m3]"""
+    shown = home.readings[:, 0, PM25]
+    shown = shown[np.isfinite(shown)]
+    return float(shown.max()) if shown.size else np.inf
 
 
 def _length_s(fire: Recording, home: Recording) -> float:
@@ -149,10 +191,14 @@ def cut(recording: Recording, start_s: float, end_s: float) -> Recording:
     )
 
 
-def _draw_moment(
+def draw_moment(
     home: Home, length_s: float, moment: str, generator: np.random.Generator
 ) -> float | None:
-    """Draw a time of the home at which a fire of this length can begin, between two rows."""
+    """Draw a time of the home at which a fire of this length can begin, between two rows.
+
+    Returns:
+        The time on the home's clock [s]; None where its lead and its length fit nowhere.
+    """
     times = home.recording.times_s
     start, end = times - LEAD_S, times + length_s
     is_free = (start >= times[0]) & (end <= times[-1])

@@ -135,6 +135,21 @@ def changed(recipe: Recipe, changes: tuple[str, ...]) -> Recipe:
     return check(replace(recipe, **values))  # type: ignore[arg-type]
 
 
+def seeded(changes: tuple[str, ...], seed: int | None) -> tuple[str, ...]:
+    """Changes of `--set` with that of `--seed`, where it is given.
+
+    Raises:
+        InputError: both give a seed, and not the same.
+    """
+    if seed is None:
+        return changes
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name == "seed" and text != str(seed):
+            raise InputError(f"--seed {seed} and --set {change} disagree; give one of them")
+    return (*changes, f"seed={seed}")
+
+
 def _parse(name: str, kind: object, text: str) -> object:
     """Read one value of a field."""
     kind = getattr(kind, "__name__", kind)

@@ -146,8 +146,22 @@ def environment() -> dict[str, object]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["saafe", *sys.argv[1:]]),
+        "command": " ".join(["saafe", *map(without_home, sys.argv[1:])]),
     }
+
+
+def without_home(word: str) -> str:
+    """A word of a command without an absolute path, which may hold a user's name.
+
+    A path in the working folder becomes relative to it; of another its last name is left, after
+    `...`; also in `--out=PATH`.
+    """
+    option, equals, value = word.rpartition("=")
+    path, here = Path(value), Path.cwd()
+    if not path.is_absolute():
+        return word
+    shorter = path.relative_to(here) if path.is_relative_to(here) else Path("...", path.name)
+    return f"{option}{equals}{shorter}"
 
 
 def _commit() -> str | None:

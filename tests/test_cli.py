@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from saafe import recipes, runs
 from saafe.alarms import AlarmSettings
+from saafe.checkpoints import FILE
 from saafe.cli import COMMANDS, main, saafe
 from saafe.model import FireTransformer
 from saafe.recipes import changed, find_tier
@@ -179,6 +180,7 @@ def test_bad_cells_of_a_stream_are_faults(
         (("train", "--set", "widht=3"), "did you mean width?"),
         (("train", "--set", "width=0"), "allowed is 8 to 4096"),
         (("train", "--seed", "-1"), "seed = -1"),
+        (("train", "--set", "seed=3", "--seed", "0"), "--seed 0 and --set seed=3 disagree"),
         (("train", "--resume", "--out", "nowhere"), "no run to resume"),
         (("train", "--resume", "--out", ".", "--name", "none"), "no such run"),
         (("simulate", "--out", "x", "--scenarios", "0"), "--scenarios 0: allowed is 1"),
@@ -233,6 +235,42 @@ def test_a_folder_that_exists_is_left_alone(
     assert code == 1
     assert "exists" in err
     assert list((tmp_path / "mine").iterdir()) == []
+
+
+@pytest.mark.parametrize(("rank", "lines"), [("0", 1), ("1", 0)])
+def test_only_the_leader_says_where_it_writes(
+    rank: str, lines: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:  # fmt: skip
+    recipe = changed(find_tier("ultra-fast"), (*TINY, "seed=3"))
+    folder = runs.new_folder(tmp_path, "r", recipe)
+    (folder / "checkpoint" / FILE).write_bytes(b"damaged")  # ends the training before it begins
+    monkeypatch.setenv("RANK", rank)
+    words = [part for change in (*TINY, "seed=3") for part in ("--set", change)]
+    code, _, err = call(
+        monkeypatch, capsys, "train", *words, "--out", tmp_path, "--name", "r", "--resume"
+    )
+    assert (code, "is damaged" in err) == (1, True), err  # so --set seed=3 made the run's recipe
+    assert err.count("run folder: ") == lines
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("--out {here}/deep/runs", "--out deep/runs"),
+        ("--out={here}/runs", "--out=runs"),
+        ("--out /home/somebody/runs", "--out .../runs"),
+        ("--out ../runs --set seed=3", "--out ../runs --set seed=3"),
+    ],
+)
+def test_a_runs_command_holds_no_absolute_path(
+    typed: str, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["saafe", "train", *typed.format(here=tmp_path).split()])
+    folder = runs.new_folder(tmp_path / "out", "r", find_tier("ultra-fast"))
+    command = json.loads((folder / runs.ENVIRONMENT).read_text())["command"]
+    assert command == f"saafe train {kept}"
 
 
 # --- the whole way ----------------------------------------------------------------------------

@@ -198,6 +198,7 @@ REFUSED = [
     (("launch", "--on", "sagemaker", "--yes"), "name a tier"),
     (("launch", "ultrafast", "--on", "sagemaker", "--yes"), "did you mean ultra-fast"),
     (("launch", "ultra-fast", "--on", "sagemaker", "--set", "width=1", "--yes"), "width"),
+    (("launch", "ultra-fast", *CPU, "--seed", "1", "--set", "seed=3"), "--seed 1 and --set seed=3"),
     (("launch", "ultra-fast", "--on", "sagemaker"), "add --yes"),
     (("launch", "ultra-fast", *CPU, "--max-cost", "0.001"), "leaves no five minutes"),
     (("launch", "ultra-fast", *CPU, "--max-cost", "nan"), "leaves no five minutes"),

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from saafe.errors import InputError
-from saafe.recipes import TIERS, Recipe, changed, check, find_tier, from_dict, to_dict
+from saafe.recipes import TIERS, Recipe, changed, check, find_tier, from_dict, seeded, to_dict
 
 FAST = find_tier("ultra-fast")
 
@@ -124,3 +124,22 @@ def test_unknown_tiers(name: str, said: str) -> None:
     with pytest.raises(InputError, match="unknown") as error:
         find_tier(name)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "seed", "expected"),
+    [
+        ((), None, 0),
+        (("seed=3",), None, 3),
+        ((), 3, 3),
+        (("seed=3",), 0, "--seed 0 and --set seed=3 disagree; give one of them"),
+        (("seed=3", "epochs=2"), 3, 3),
+    ],
+)
+def test_seed_and_set_agree(changes: tuple[str, ...], seed: int | None, expected: object) -> None:
+    tier = find_tier("ultra-fast")
+    if isinstance(expected, str):
+        with pytest.raises(InputError, match=expected):
+            seeded(changes, seed)
+    else:
+        assert changed(tier, seeded(changes, seed)).seed == expected

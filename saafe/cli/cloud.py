@@ -23,6 +23,7 @@ from saafe.cloud.speed import history
 from saafe.cloud.verify import verify
 from saafe.cloud.watch import Pace, Screen, follow
 from saafe.errors import InputError
+from saafe.recipes import seeded
 
 CLOUD_ONLY = ("spot", "max_cost", "instances", "instance", "region", "detach", "setup")
 
@@ -86,6 +87,7 @@ def launch_command(context: click.Context, on: str, **options: Any) -> None:
 
 def _launch(cloud: Cloud, options: dict[str, Any]) -> dict[str, Any]:
     """Show the estimate, ask, and make sure that the job exists."""
+    seeded(options["settings"], options["seed"])  # else a rented machine would find out
     threads = os.environ.get("OMP_NUM_THREADS", "") if cloud.on == "emulator" else ""
     plan = Plan(
         tier=options["tier"],

@@ -1,19 +1,24 @@
 """`saafe simulate`. Layer 7."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from saafe.errors import InputError
+from saafe.recordings import Recording, read_recording, write_recording
+
+SENSORS = 2
 
 
 @click.command()
 @click.option("--scenarios", default=100, show_default=True, help="How many to simulate.")
 @click.option("--out", required=True, help="Folder for the recordings.")
-@click.option("--hours", default=3.0, show_default=True, help="Length of each recording.")
-@click.option("--sensors", default=2, show_default=True, help="Sensors in each space.")
+@click.option("--hours", default=3.0, show_default=True, help="Length of what is simulated.")
+@click.option("--sensors", type=int, show_default=str(SENSORS), help="Sensors in each space.")
 @click.option("--source", "names", multiple=True, help="Draw only these sources.")
+@click.option("--onto", metavar="RECORDING", help="Put fires on this recording's first sensor.")
 @click.option("--seed", default=0, show_default=True, help="Of everything random.")
 @click.option(
     "--format",
@@ -25,37 +30,77 @@ from saafe.errors import InputError
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def simulate(
-    scenarios: int, out: str, hours: float, sensors: int, names: tuple[str, ...], seed: int,
-    suffix: str, as_json: bool,
+    scenarios: int, out: str, hours: float, sensors: int | None, names: tuple[str, ...],
+    onto: str | None, seed: int, suffix: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Write labelled, simulated recordings, one file a scenario.
 
+    With --onto each is a stretch of a recorded (or simulated) background, three hours and then a
+    simulated fire's rise added, with "composite: FIRE" as its source.
+
     Example: saafe simulate --scenarios 4 --hours 1 --out simulated
     """
-    check(scenarios, hours, sensors)
+    check(scenarios, hours, SENSORS if sensors is None else sensors)
+    if onto is None:
+        made = spaces(scenarios, hours, sensors or SENSORS, names=names, seed=seed)
+    elif sensors is None:
+        made = composites(onto, scenarios, hours, names=names, seed=seed)
+    else:
+        raise InputError("--sensors: --onto takes the recording's first sensor; leave it out")
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for recording, described in made:
+        path = folder / f"{recording.name}.{suffix}"
+        write_recording(recording, path)
+        written.append({"file": path.name, **described})
+        click.echo(f"\r{len(written)} of {scenarios}", nl=False, err=True)
+    click.echo("", err=True)
+    (folder / "scenarios.json").write_text(json.dumps(written, indent=1) + "\n")
+    click.echo(json.dumps(written) if as_json else f"{len(written)} recordings in {folder}")
+
+
+def spaces(
+    scenarios: int, hours: float, sensors: int, *, names: tuple[str, ...], seed: int
+) -> Iterator[tuple[Recording, dict]]:
+    """Simulated recordings, and what was drawn for each.
+
+    Raises:
+        InputError: a source is unknown; at once.
+    """
     import torch
 
     from saafe import simulation
-    from saafe.recordings import write_recording
 
     mix = simulation.mix_of(names)
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator().manual_seed(seed)
-    written = []
-    for at in range(0, scenarios, simulation.CHUNK):
+
+    def make(at: int) -> Iterator[tuple[Recording, dict]]:
         streams = simulation.simulate(
             min(simulation.CHUNK, scenarios - at), generator=generator, hours=hours,
             sensors=sensors, mix=mix,
         )  # fmt: skip
         for k, recording in enumerate(simulation.to_recordings(streams, first=at)):
-            path = folder / f"{recording.name}.{suffix}"
-            write_recording(recording, path)
-            written.append({"file": path.name, **simulation.describe(streams, k)})
-            click.echo(f"\r{len(written)} of {scenarios}", nl=False, err=True)
-    click.echo("", err=True)
-    (folder / "scenarios.json").write_text(json.dumps(written, indent=1) + "\n")
-    click.echo(json.dumps(written) if as_json else f"{len(written)} recordings in {folder}")
+            yield recording, simulation.describe(streams, k)
+
+    return (pair for at in range(0, scenarios, simulation.CHUNK) for pair in make(at))
+
+
+def composites(
+    onto: str, scenarios: int, hours: float, *, names: tuple[str, ...], seed: int
+) -> Iterator[tuple[Recording, dict]]:
+    """Simulated fires on a recording's first sensor, and what was put where.
+
+    Raises:
+        InputError: the recording or the sources do not fit; at once.
+    """
+    from saafe import overlays
+
+    background, _ = read_recording(onto)
+    if len(background.sensors) > 1:
+        click.echo(f"{onto}: fires are put on sensor {background.sensors[0]} alone", err=True)
+    made = overlays.overlay(background, scenarios, seed=seed, hours=hours, names=names)
+    return ((one.recording, overlays.describe(one, background)) for one in made)
 
 
 def check(scenarios: int, hours: float, sensors: int) -> None:

@@ -1,7 +1,6 @@
 """`saafe train`. Layer 7."""
 
 import json
-import os
 import signal
 import sys
 import time
@@ -58,34 +57,37 @@ def raise_interrupt(_signal, _frame) -> None:
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change the recipe.")
 @click.option("--out", default="runs", show_default=True, help="Folder for the run's folder.")
 @click.option("--name", default=None, help="Name of the run's folder.")
-@click.option("--seed", default=0, show_default=True, help="Of everything random.")
+@click.option("--seed", type=int, show_default="0", help="Of everything random.")
 @click.option("--resume", is_flag=True, help="Go on from the run's checkpoint.")
 @click.option("--strict", is_flag=True, help="Exit 3 if the quick gate fails.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def train(
-    tier: str, changes: tuple[str, ...], out: str, name: str | None, seed: int, resume: bool,
-    strict: bool, as_json: bool,
+    tier: str, changes: tuple[str, ...], out: str, name: str | None, seed: int | None,
+    resume: bool, strict: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Train TIER (ultra-fast, standard or local) on this machine, then judge it.
 
     Example: saafe train ultra-fast --set epochs=2 --seed 1
     """
-    recipe = recipes.changed(recipes.find_tier(tier), (*changes, f"seed={seed}"))
+    recipe = recipes.changed(recipes.find_tier(tier), recipes.seeded(changes, seed))
     reporter = Reporter()
     signal.signal(signal.SIGTERM, raise_interrupt)
     from saafe import training_run  # imports torch, which takes seconds
+    from saafe.distributed import leads
 
     began = time.perf_counter()
     folder = training_run.open_folder(recipe, Path(out), name, resume=resume)
-    click.echo(f"run folder: {folder}", err=True)
+    if leads():
+        click.echo(f"run folder: {folder}", err=True)
     try:
         result = training_run.run(recipe, folder, tell=reporter, resume=resume)
     except KeyboardInterrupt:
         reporter.close()
         extra = "".join(f" --set {change}" for change in changes)
-        if os.environ.get("RANK", "0") == "0":
+        extra += "" if seed is None else f" --seed {seed}"
+        if leads():
             click.echo(
-                f"stopped; continue with: saafe train {tier}{extra} --seed {seed} --out {out} "
+                f"stopped; continue with: saafe train {tier}{extra} --out {out} "
                 f"--name {folder.name} --resume",
                 err=True,
             )
