@@ -241,7 +241,8 @@ def test_the_speed_that_a_job_told_replaces_the_assumption(prices, tmp_path):
     seconds, basis, is_measured = expected_time(asked, row, history(ledger))
     assert is_measured
     assert "15000 windows/s measured on 1 x ml.g5.xlarge (j, 2026-01-01)" in basis
-    assert seconds == pytest.approx(240 + 10)
+    windows = find_tier("ultra-fast").windows * find_tier("ultra-fast").epochs
+    assert seconds == pytest.approx(240 + windows / 15_000)
     assert not expected_time(asked, other, history(ledger))[2]
 
 
@@ -269,11 +270,12 @@ def test_a_run_trained_here_measures_its_kind_of_machine(prices, tmp_path):
     told = {}
     for name in ("ml.g5.12xlarge", "ml.g6e.xlarge", "ml.g6.xlarge", "ml.c5.xlarge"):
         told[name] = expected_time(plan, prices.instance(name), history(ledger))
-    assert told["ml.g5.12xlarge"][0] == pytest.approx(240 + 5)  # 150,000 windows
+    windows = find_tier("ultra-fast").windows * find_tier("ultra-fast").epochs
+    assert told["ml.g5.12xlarge"][0] == pytest.approx(240 + windows / 30_000)
     assert "30000 windows/s measured on cuda NVIDIA A10G (run-A10G" in told["ml.g5.12xlarge"][1]
-    assert told["ml.g6e.xlarge"][0] == pytest.approx(240 + 150 / 90)
+    assert told["ml.g6e.xlarge"][0] == pytest.approx(240 + windows / 90_000)
     assert not told["ml.g6.xlarge"][2]  # an L4 is no L40S
-    assert told["ml.c5.xlarge"][0] == pytest.approx(240 + 75)  # 1,000 a thread, two cores
+    assert told["ml.c5.xlarge"][0] == pytest.approx(240 + windows / 2_000)  # 1,000 a thread
     assert "on 4 threads of cpu x86_64, scaled to 2 cores" in told["ml.c5.xlarge"][1]
     rows = {row["instance"]: row["speed"] for row in offers(plan, prices, history(ledger))}
     assert (rows["ml.g5.xlarge"], rows["ml.g6.xlarge"]) == ("measured", "assumed")
