@@ -143,7 +143,9 @@ def full(run: Run, plan: Plan) -> tuple[dict[str, Any], list[Case]]:
         "rivals": [],
     }
     if plan.rivals:  # extra: their windows do not count as the exam's
-        result["rivals"] = comparison.examine(sitting.one, run.recipe, tell=plan.tell)
+        result["rivals"] = comparison.examine(
+            sitting.one, run.recipe, real=plan.real, tell=plan.tell
+        )
     cases = sitting.cases()
     return scoring.plain(result | {"cases": [case.named() for case in cases]}), cases
 

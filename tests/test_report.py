@@ -154,6 +154,19 @@ def test_wins_everywhere_need_no_first_line() -> None:
     assert report.verdict(won).startswith('<p class="lead fail"><b>FAIL')
 
 
+def test_composites_of_rivals_are_told_and_tabled() -> None:
+    row = {"name": "QUANT", "verdict": "win", "composites": 96, "composites_in_time": 60,
+           "composites_difference_value": -0.1, "composites_difference_lower": -0.2,
+           "composites_difference_upper": -0.01, "composites_verdict": "loss"}  # fmt: skip
+    result = FULL | {"rivals": [{"name": "transformer", "composites_in_time": 50}, row]}
+    assert "On recorded fires in recorded homes the transformer loses to QUANT." in (
+        report.verdict(result)
+    )
+    brief = report.rivals(result).split("<details>")[0]
+    assert '<td class="status fail">loss</td>' in brief
+    assert "<td>-0.2 to -0.01</td>" in brief
+
+
 def test_no_more_than_ten_cases_a_side() -> None:
     missed, false = (case(kind, (0, 1, 2, 3, 5)) for kind in ("miss", "false alarm"))
     page = report.worst_cases([missed] * 12 + [false] * 11)
