@@ -15,6 +15,9 @@ NAMED_NOT_LISTED = (
     "Simulated scenarios are named after standard tests; they are not those tests, and saafe is "
     "not a listed device. Do not let it replace a smoke alarm."
 )
+IDENTITY_COLUMNS = (
+    "sources", "windows", "right_share", "right_95_%_bounds", "chance_share", "told_apart",
+)  # fmt: skip
 RIVAL_COLUMNS = (
     "name", "verdict", "found", "fires", "false_alarms", "nuisance_streams", "delay_s_median",
     "composites_verdict", "composites_in_time", "composites", "composites_difference_95_%_bounds",
@@ -203,6 +206,15 @@ def rivals(result: Result) -> str:
     return note + table(rows, columns=columns) + whole(rows)
 
 
+def identity(result: Result) -> str:
+    """Whether quiet minutes tell their source, and what that means."""
+    found = result.get("identity")
+    if not isinstance(found, Mapping) or not found.get("rows"):
+        return render(found) if found else ""
+    note = f'<p class="note">{escape(found["means"])}</p>'
+    return note + table(found["rows"], columns=IDENTITY_COLUMNS)
+
+
 def worst_cases(cases: Sequence[Case]) -> str:
     """The worst fires and the worst false alarms, drawn."""
     alarms = [case for case in cases if case["kind"] == "false alarm"]
@@ -266,9 +278,10 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "Shift": generic("shift"),
     "Recordings": generic("recordings"),
     "Composites": generic("composites"),
+    "Identity": identity,
 }
 KNOWN = {
     "version", "level", "seed", "gate", "windows_scored", "seconds", "provenance", "fires",
     "nuisances", "life", "faults", "shift", "calibration", "ramps", "recordings", "composites",
-    "rivals", "fault_watch", "cases",
+    "rivals", "fault_watch", "cases", "identity",
 }  # fmt: skip
