@@ -141,6 +141,18 @@ def generic(key: str) -> Callable[[Result], str]:
     return lambda result: render(result[key]) if result.get(key) else ""
 
 
+def life(result: Result) -> str:
+    """Years of false alarms, and where the rates that they rest on are from."""
+    found = result.get("life")
+    if not found:
+        return ""
+    note = (
+        '<p class="note">Alarms an event times events a year, summed. "assumed": the events a '
+        "year are the authors' guess and no measurement; the years are worth what these are.</p>"
+    )
+    return note + render(found)
+
+
 def faults(result: Result) -> str:
     """What a broken channel costs, and how soon it is said."""
     watch = result.get("fault_watch")
@@ -271,7 +283,7 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "Rivals": rivals,
     "Fires": fires,
     "Nuisances": generic("nuisances"),
-    "Life: false alarms a year": generic("life"),
+    "Life: false alarms a year": life,
     "Calibration": calibration,
     "Ramps": ramps,
     "Faults": faults,

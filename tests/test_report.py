@@ -43,7 +43,8 @@ FULL = {
          "after_signal_p90_s": None},
     ],
     "nuisances": [{"nuisance": "frying", "events": 30, "alarms": 1, "lower": 0.0, "upper": 0.1}],
-    "life": {"kitchen": {"alarms_per_year": 1.2, "status": "fail"}, "strata": []},
+    "life": {"kitchen": {"alarms_per_year": 1.2, "status": "fail"}, "strata": [
+        {"stratum": "frying", "per_year": 300.0, "rate_source": "assumed"}]},
     "faults": [{"fault": "dead", "channel": "co", "points_lost": 2.0}],
     "fault_watch": {"false_faults": {"per_month": 0.2}, "silence": [{"fault": "stuck"}]},
     "cases": [{"kind": "miss", "title": "drawn already"}],
@@ -155,6 +156,11 @@ def test_page_lives_without_any_part(key: str | None, tmp_path: Path) -> None:
 def test_wins_everywhere_need_no_first_line() -> None:
     won = FULL | {"rivals": [{"name": "transformer"}, {"name": "QUANT", "verdict": "win"}]}
     assert report.verdict(won).startswith('<p class="lead fail"><b>FAIL')
+
+
+def test_rates_are_said_to_be_assumed(full: str) -> None:
+    assert "<td>300</td><td>assumed</td>" in full
+    assert "guess and no measurement" in full
 
 
 def test_identity_is_told_with_bounds_and_meaning() -> None:

@@ -61,7 +61,11 @@ def show(result: dict) -> None:
         silence = result["fault_watch"]["silence"]
         for title, columns, rows in (
             ("fires: outcomes, 95 % bounds, times [s]", FIRES, result["fires"]),
-            ("nuisances: alarms per 100 events", NUISANCES, result["nuisances"]),
+            (
+                "nuisances: alarms per 100 events; yearly rates are assumed",
+                NUISANCES,
+                result["nuisances"],
+            ),
             ("false alarms a detector-year", LIFE, life),
             ("faults: fires found in time", FAULTS, result["faults"]),
             ("faults: silence once knowable [s]", SILENCE, silence),
