@@ -62,8 +62,8 @@ def test_quiet_windows_of_a_home_know_no_cooking() -> None:
 
 
 def still_home(name: str, warmth: float) -> Home:
-    """Four days in which nothing happens but a little noise."""
-    times = np.arange(0.0, 4 * 86_400.0, 60.0)
+    """Three days in which nothing happens but a little noise."""
+    times = np.arange(0.0, 3 * 86_400.0, 60.0)
     readings = np.full((len(times), 1, 6), np.nan, np.float32)
     random = np.random.default_rng(0)
     readings[:, 0, TEMPERATURE] = warmth + random.normal(0.0, 0.2, len(times))
@@ -73,15 +73,17 @@ def still_home(name: str, warmth: float) -> Home:
 def test_homes_are_examined_with_and_without_simulation() -> None:
     homes = [still_home("1", 18.0), still_home("2", 25.0)]
     found = identity.examine(homes, 0)
-    both, common, _ = found["rows"]
+    both, common, against = found["rows"]
     assert [row["sources"].split(",")[0] for row in found["rows"]][:2] == ["homes", "homes"]
     for row in (both, common):
         assert row["right_share"] == 1.0
         assert row["chance_share"] == pytest.approx(0.5, abs=0.02)
         assert row["told_apart"]
-    # four days of two homes in three probes, and the simulated streams in one
+    # three of six days are judged, for days of two homes are six groups and not three
+    assert against["windows"] == (3 + identity.SIMULATED_STREAMS // 2) * identity.EACH
+    # three days of two homes in three probes, and the simulated streams in one
     simulated = identity.SIMULATED_STREAMS * identity.EACH
-    assert found["windows"] == 3 * 8 * identity.EACH + simulated
+    assert found["windows"] == 3 * 6 * identity.EACH + simulated
     assert "chance" in found["means"]
 
 

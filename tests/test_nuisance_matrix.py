@@ -60,30 +60,12 @@ def test_drawn_events_start_within_their_streams() -> None:
 
 
 ROWS = [
-    {
-        "nuisance": "frying",
-        "rate_source": "assumed",
-        "kitchen": True,
-        "per_year": 300,
-        "events": 100,
-        "alarms": 2,
-    },
-    {
-        "nuisance": "kettle",
-        "rate_source": "assumed",
-        "kitchen": True,
-        "per_year": 800,
-        "events": 50,
-        "alarms": 0,
-    },
-    {
-        "nuisance": "shower",
-        "rate_source": "assumed",
-        "kitchen": False,
-        "per_year": 500,
-        "events": 40,
-        "alarms": 1,
-    },
+    {"rate_source": "assumed"} | row
+    for row in (
+        {"nuisance": "frying", "kitchen": True, "per_year": 300, "events": 100, "alarms": 2},
+        {"nuisance": "kettle", "kitchen": True, "per_year": 800, "events": 50, "alarms": 0},
+        {"nuisance": "shower", "kitchen": False, "per_year": 500, "events": 40, "alarms": 1},
+    )
 ]
 STILL = {"alarms": 0, "detector_years": 0.1}
 
