@@ -1,6 +1,7 @@
 """Is the transformer of a run better than simpler and published detectors at equal detection?
 
     python benchmarks/rivals.py runs/RUN --rival "logistic regression" --rival QUANT
+    python benchmarks/rivals.py runs/RUN --real DIR        # recorded composites as well
 
 Rivals are trained on the windows that the run was trained on; see docs/rivals.md.
 """
@@ -9,6 +10,7 @@ import argparse
 import json
 import time
 from importlib import metadata
+from pathlib import Path
 
 from saafe import comparison, evaluation, rivals, runs
 from saafe.errors import InputError
@@ -16,6 +18,8 @@ from saafe.errors import InputError
 COLUMNS = (
     "name", "windows", "train_s", "compile_s", "thresholds_s", "found", "fires", "false_alarms",
     "delay_s_median", "roc_auc", "roc_auc_shifted", "verdict",
+    "composites", "composites_in_time", "composites_difference_value",
+    "composites_difference_lower", "composites_difference_upper", "composites_verdict",
 )  # fmt: skip
 
 
@@ -26,6 +30,7 @@ def main() -> None:
         "--rival", action="append", help="one of saafe.rivals.RIVALS; all by default"
     )
     parser.add_argument("--groups", type=int, default=comparison.GROUPS)
+    parser.add_argument("--real", type=Path, help="folder of published raw recordings")
     chosen = parser.parse_args()
     try:
         rivals.check_installed(chosen.rival or list(rivals.RIVALS))
@@ -33,10 +38,13 @@ def main() -> None:
         raise SystemExit(f"rivals: {error}; or name others with --rival") from None
     run = runs.load_run(chosen.run)
     began = time.perf_counter()
-    rows = comparison.examine(
-        evaluation.judged_run(run), run.recipe, names=chosen.rival or tuple(rivals.RIVALS),
-        groups=chosen.groups, tell=lambda line: print(line, flush=True),
-    )  # fmt: skip
+    try:
+        rows = comparison.examine(
+            evaluation.judged_run(run), run.recipe, names=chosen.rival or tuple(rivals.RIVALS),
+            groups=chosen.groups, real=chosen.real, tell=lambda line: print(line, flush=True),
+        )  # fmt: skip
+    except InputError as error:
+        raise SystemExit(f"rivals: {error}") from None
     print(" | ".join(COLUMNS))
     for row in rows:
         print(" | ".join(_cell(row.get(name)) for name in COLUMNS))

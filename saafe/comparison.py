@@ -6,12 +6,13 @@ its own thresholds. The fires that set this are not the fires that are counted.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from saafe import rivals, simulation
+from saafe import rivals, scoring, simulation
 from saafe.alarms import AlarmSettings
 from saafe.composites import cut
 from saafe.detector import Detection, Score, detect
@@ -22,6 +23,7 @@ from saafe.recipes import Recipe
 from saafe.recordings import Recording
 from saafe.rivals import Lesson, Trained
 from saafe.runs import score_with
+from saafe.scoring import Composed
 from saafe.sensors import FIRE
 from saafe.simulation import Mix
 from saafe.training import JUDGE, SHIFTED, seeded
@@ -270,7 +272,7 @@ def _figures(name: str, heard: Heard, reached: float) -> Row:
     return {
         "name": name,
         "groups": len(heard.found),
-        "threshold_shift": round(heard.shift, 3),
+        "threshold_shift": heard.shift,
         "found_when_set": reached,
         "found": found,
         "fires": len(heard.found),
@@ -305,9 +307,44 @@ def compare_composites(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, se
         "composites": len(names),
         "ours_in_time": sum(mine.values()),
         "theirs_in_time": sum(his.values()),
-        **{f"difference_{key}": value for key, value in difference._asdict().items()},
+        **{f"difference_{k}": finite_or_none(v) for k, v in difference._asdict().items()},
         "verdict": verdict({"in_time": difference}),
     }
+
+
+def composite_rows(
+    composed: Composed, contestants: Sequence[Judged], shifts: Sequence[float], *, seed: int,
+    tell: Tell = lambda line: None,
+) -> list[Row]:  # fmt: skip
+    """What every contestant finds on recorded composites, at thresholds of equal detection.
+
+    Args:
+        composed: the composites, made once for all.
+        contestants: the transformer first.
+        shifts: how far each one's thresholds were moved on simulated fires. [log-odds]
+        seed: of the bootstrap.
+        tell: takes a line of progress.
+
+    Returns:
+        A row a contestant: `composites` and how many it found in time; for a rival also how
+        many ours found, the difference of shares, ours minus theirs, and the verdict.
+    """
+    parts = []
+    for one, shift in zip(contestants, shifts, strict=True):
+        tell(f"{one.name}: {len(composed.made)} composites")
+        parts.append(_composites_of(one, shift, composed))
+    rows: list[Row] = [{"composites": parts[0]["n"], "composites_in_time": parts[0]["in_time"]}]
+    for part in parts[1:]:
+        row = compare_composites(parts[0], part, seed=seed)
+        counts = {"composites": row.pop("composites"), "composites_in_time": part["in_time"]}
+        row.pop("theirs_in_time")  # which is that
+        rows.append(counts | {f"composites_{key}": value for key, value in row.items()})
+    return rows
+
+
+def _composites_of(one: Judged, shift: float, composed: Composed) -> dict[str, Any]:
+    settings = one.settings.moved(shift)
+    return scoring.score_composites(lambda r: detect(r, one.score, settings), composed)
 
 
 def judged(trained: Trained) -> Judged:
@@ -317,7 +354,7 @@ def judged(trained: Trained) -> Judged:
 
 def examine(
     ours: Judged, recipe: Recipe, *, names: Sequence[str] = tuple(rivals.RIVALS),
-    groups: int = GROUPS, tell: Tell = lambda line: None,
+    groups: int = GROUPS, real: Path | None = None, tell: Tell = lambda line: None,
 ) -> list[Row]:  # fmt: skip
     """Train the rivals of a run and compare them with it: the `rivals` part of exam.json.
 
@@ -326,16 +363,20 @@ def examine(
         recipe: of the run; rivals learn from the windows that it draws.
         names: which rivals.
         groups: scenarios of each kind.
+        real: folder of published recordings, whose composites are compared too; None for none.
         tell: takes a line of progress.
 
     Returns:
         A row a contestant, ours first: what the comparison gives, training and compile time,
-        and window figures in training's rooms and in others.
+        window figures in training's rooms and in others, and those of `composite_rows`.
 
     Raises:
-        InputError: a package of the extra is missing.
+        InputError: a package of the extra is missing, or the folder holds no recordings.
     """
     rivals.check_installed(list(names))
+    composed = None if real is None else scoring.read_composites(real)  # refused before the work
+    if real is not None and composed is None:
+        tell(f"{real}: no composites to compare on; house fires or homes are absent")
     tell("drawing the training windows")
     taught = rivals.lesson(recipe, most=max(rivals.RIVALS[name].most for name in names))
     trained = [_told(name, taught, tell) for name in names]
@@ -343,6 +384,10 @@ def examine(
     rows = compare_at_equal_detection(
         ours, contestants[1:], seed=recipe.seed, groups=groups, tell=tell
     )
+    if composed is not None:
+        shifts = [row["threshold_shift"] for row in rows]
+        found = composite_rows(composed, contestants, shifts, seed=recipe.seed, tell=tell)
+        rows = [row | more for row, more in zip(rows, found, strict=True)]
     own = {"windows": recipe.windows * (recipe.epochs if recipe.fresh else 1)}
     costs = [own, *(_costs(one) for one in trained)]
     return [
@@ -379,13 +424,24 @@ def _window_figures(one: Judged, seed: int) -> Row:
 
 
 def headline(rows: Sequence[Mapping[str, Any]]) -> str | None:
-    """The report's first line where the transformer does not beat every rival, else None."""
-    told = {
-        kind: [str(row["name"]) for row in rows if row.get("verdict") == kind]
-        for kind in (LOSS, TIE)
-    }
-    if not told[LOSS] and not told[TIE]:
-        return None
+    """The report's first line where the transformer does not beat every rival, else None.
+
+    Simulated scenarios and, where they were compared, composites of recordings are told apart.
+    """
+    simulated = _not_beaten(rows, "verdict")
+    recorded = _not_beaten(rows, "composites_verdict")
+    said = []
+    if simulated:
+        said.append(f"At equal detection the transformer {simulated}.")
+    if recorded:
+        said.append(f"On recorded fires in recorded homes the transformer {recorded}.")
+    return " ".join(said) or None
+
+
+def _not_beaten(rows: Sequence[Mapping[str, Any]], key: str) -> str:
+    """Which rivals a verdict names as better or as good; empty for none."""
     words = {LOSS: "loses to", TIE: "is not shown to be better than"}
-    said = [f"{words[kind]} {', '.join(names)}" for kind, names in told.items() if names]
-    return f"At equal detection the transformer {' and '.join(said)}."
+    told = {kind: [str(row["name"]) for row in rows if row.get(key) == kind] for kind in words}
+    return " and ".join(
+        f"{words[kind]} {', '.join(names)}" for kind, names in told.items() if names
+    )

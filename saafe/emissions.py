@@ -113,7 +113,8 @@ class Source:
         name: unique word, also the value of a recording's `source` column.
         kind: "fire" or "nuisance".
         emit: draws parameters and returns the emissions.
-        per_year: how often a dwelling sees it; a stated assumption of the exam, 0 for fires.
+        per_year: how often a dwelling sees it, 0 for fires.
+        rate_source: where that number comes from, "assumed" where nowhere.
         weight: how often training draws a fire, relative to the others.
         table: rates of a `steady` source.
         kitchen: whether it happens where people cook.
@@ -126,6 +127,7 @@ class Source:
     weight: float = 1.0
     table: "Rates | None" = None
     kitchen: bool = False
+    rate_source: str = "assumed"
 
 
 @dataclass(frozen=True)

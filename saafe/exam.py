@@ -15,6 +15,7 @@ from saafe import (
     cards,
     comparison,
     fault_watch,
+    identity,
     metrics,
     ramps,
     readers,
@@ -23,6 +24,8 @@ from saafe import (
     runs,
     scoring,
 )
+from saafe.composites import Home
+from saafe.errors import InputError
 from saafe.evaluation import (
     TRAINING_ROOMS,
     judge_real,
@@ -46,6 +49,7 @@ FULL_VERSION = "full-1"
 QUICK_STREAMS = 32
 MOST_WINDOWS = 1_500_000  # that a full exam may score
 DENSE_DAYS = 0.25  # of each recorded home at 10 s on six sensors, to stay under that
+APART = ("composites", "identity")  # what recordings give that stands apart in exam.json
 ULTRA_FAST = Limits(0.94, 0.94, 0.002, 15_000_000, 30.0)
 STANDARD = Limits(0.95, 0.95, 0.001, 29_000_000, 50.0)
 
@@ -138,12 +142,14 @@ def full(run: Run, plan: Plan) -> tuple[dict[str, Any], list[Case]]:
         **parts,
         "model_bytes": size,
         "latency_p99_ms": round(latency, 3),
-        "recordings": {key: part for key, part in real.items() if key != "composites"},
-        "composites": real.get("composites", {}),
+        "recordings": {key: part for key, part in real.items() if key not in APART},
+        **{key: real.get(key, {}) for key in APART},
         "rivals": [],
     }
     if plan.rivals:  # extra: their windows do not count as the exam's
-        result["rivals"] = comparison.examine(sitting.one, run.recipe, tell=plan.tell)
+        result["rivals"] = comparison.examine(
+            sitting.one, run.recipe, real=plan.real, tell=plan.tell
+        )
     cases = sitting.cases()
     return scoring.plain(result | {"cases": [case.named() for case in cases]}), cases
 
@@ -182,17 +188,32 @@ def simulated_parts(sitting: Sitting, run: Run, share: float) -> dict[str, Any]:
 
 
 def real_part(sitting: Sitting, plan: Plan) -> dict[str, Any]:
-    """Recorded fires, homes and composites, and the false faults said of the homes."""
+    """Recorded fires, homes and composites, the homes' false faults and their identity."""
     if plan.real is None:
         return {}
     sitting.begin(0.15)
     out = judge_real(sitting.judged(), plan.real, dense_days=DENSE_DAYS, tell=plan.tell)
     homes = plan.real / scoring.HOMES
     if homes.is_dir():
-        lived_in = [item.recording for item in readers.read_published(scoring.HOMES, homes)]
-        out["false_faults_in_homes"] = fault_watch.sum_false_faults(lived_in)
+        lived_in = [
+            Home(item.recording, item.stove)
+            for item in readers.read_published(scoring.HOMES, homes)
+        ]
+        recordings = [home.recording for home in lived_in]
+        out["false_faults_in_homes"] = fault_watch.sum_false_faults(recordings)
+        out["identity"] = identity_part(sitting, lived_in)
     sitting.tell("recordings")
     return out
+
+
+def identity_part(sitting: Sitting, homes: Sequence[Home]) -> dict[str, Any] | str:
+    """Whether quiet minutes tell their home; why not, where that could not be asked."""
+    try:
+        found = identity.examine(homes, sitting.seed)
+    except InputError as error:  # an extra that is not installed must not end an exam
+        return f"not examined: {error}"
+    sitting.windows += found["windows"]
+    return found
 
 
 def provenance(run: Run) -> dict[str, Any]:

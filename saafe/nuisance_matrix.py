@@ -106,6 +106,7 @@ def examine_nuisances(sitting: Sitting) -> list[dict]:
                 "nuisance": source.name,
                 "kitchen": source.kitchen,
                 "per_year": source.per_year,
+                "rate_source": source.rate_source,
                 "events": len(trials),
                 "alarms": count,
                 "events_with_alarm": sum(bool(times) for times in alarms),
@@ -166,19 +167,20 @@ def year(quiet: dict, nuisances: Sequence[dict]) -> dict:
     """False alarms a detector-year in kitchens and elsewhere, summed over strata.
 
     A kitchen's year holds quiet life and every nuisance of kitchens at its stated yearly rate;
-    another room's the others. The rates are assumptions (`sources`), not measurements.
+    another room's the others. Each stratum says where its rate is from (`sources`).
 
     Args:
         quiet: from `examine_quiet`.
         nuisances: rows of `examine_nuisances`.
     """
     strata = [
-        {"stratum": "quiet", "unit": "year", "per_year": 1.0, "alarms": quiet["alarms"],
-         "exposure": quiet["detector_years"]}
+        {"stratum": "quiet", "unit": "year", "per_year": 1.0, "rate_source": "by definition",
+         "alarms": quiet["alarms"], "exposure": quiet["detector_years"]}
     ]  # fmt: skip
     strata += [
         {"stratum": row["nuisance"], "unit": "event", "per_year": row["per_year"],
-         "alarms": row["alarms"], "exposure": float(row["events"])}
+         "rate_source": row["rate_source"], "alarms": row["alarms"],
+         "exposure": float(row["events"])}
         for row in nuisances
     ]  # fmt: skip
     is_kitchen = [row["kitchen"] for row in nuisances]
@@ -194,7 +196,22 @@ def year(quiet: dict, nuisances: Sequence[dict]) -> dict:
         stratum["room"] = "both" if kitchen is None else "kitchen" if kitchen else "other"
         rate = stratum["alarms"] / stratum["exposure"] if stratum["exposure"] else None
         stratum["alarms_per_year"] = None if rate is None else rate * stratum["per_year"]
-    return out | {"strata": strata}
+    return out | {"measured_rates": [stove_rate()], "strata": strata}
+
+
+def stove_rate() -> dict:
+    """The one yearly rate that was measured, beside what the exam assumes of its kinds."""
+    kinds = [source for source in sources.NUISANCES if source.rate_source == sources.STOVE]
+    measured = metrics.rate_bounds(sources.STOVE_SESSIONS, sources.STOVE_DAYS * 86_400.0 / YEAR_S)
+    return {
+        "events": "uses of the stove",
+        "kinds": [source.name for source in kinds],
+        "assumed_per_year": sum(source.per_year for source in kinds),
+        "measured_per_year": measured.value,
+        "measured_lower": measured.lower,
+        "measured_upper": measured.upper,
+        "source": sources.STOVE_SOURCE,
+    }
 
 
 def summed(strata: Sequence[dict], limit: float) -> dict:

@@ -118,7 +118,7 @@ def table(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str] | None = 
 def cell(key: str, value: object) -> str:
     """One cell; a status is coloured and still says its word."""
     text = escape(figure_text(value, percent=is_share(key)))
-    if key in ("status", "verdict", "outcome"):
+    if key in ("status", "outcome") or key.endswith("verdict"):
         word = {"win": "pass", "loss": "fail", "tie": "not_shown"}.get(text, text)
         return f'<td class="status {escape(word.replace(" ", "_"))}">{text.replace("_", " ")}</td>'
     kind = ' class="text"' if isinstance(value, str) and len(text) > 24 else ""

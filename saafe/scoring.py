@@ -51,6 +51,23 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Composed:
+    """Recorded fires on recorded homes, made once for every detector under judgement.
+
+    Attributes:
+        made: the composites.
+        left_out: names of those that found no moment in their home.
+        kinds: of each fire, by its name.
+        times_s: first signal, limit and first recorded alarm of each fire, by its name. [s]
+    """
+
+    made: list[Composite]
+    left_out: list[str]
+    kinds: dict[str, str]
+    times_s: dict[str, tuple[float | None, float | None, float | None]]
+
+
+@dataclass(frozen=True)
 class HomeScore:
     """A home as a detector saw it: its figures, its alarms, and the score of each hour."""
 
@@ -79,10 +96,9 @@ def score_real(detect: Detect, real_dir: Path | str, plan: Plan | None = None) -
     """
     plan = plan or Plan()
     read = _read_sources(Path(real_dir))
-    kinds = (references.FLAMING, references.SMOULDERING)
-    fires = [item for item in read.get(HOUSE, []) if item.kind in kinds]
+    fires = _house_fires(read)
     pans = [item for item in read.get(HOUSE, []) if item.kind == references.OIL]
-    homes = [Home(item.recording, item.stove) for item in read.get(HOMES, [])]
+    homes = _homes(read)
 
     result: dict[str, Any] = {
         "rules": RULES_VERSION,
@@ -102,7 +118,10 @@ def score_real(detect: Detect, real_dir: Path | str, plan: Plan | None = None) -
     result["homes"] = _home_part([score.row for score in scores]) if homes else ABSENT
     result["composites"] = result["margin"] = ABSENT
     if fires and homes:
-        result["composites"] = _score_composites(detect, fires, homes, scores, plan)
+        composed = compose_fires(fires, homes, seed=plan.seed)
+        plan.tell(f"composites: {len(composed.made)}")
+        part = score_composites(detect, composed, persistence_s=plan.persistence_s)
+        result["composites"] = part | {"rows": _beside_homes(part["rows"], composed, scores)}
         result["margin"] = _margins(result["composites"]["rows"], scores)
     result["homes_at_10_s"] = _score_dense(detect, homes, plan) if homes else ABSENT
     return plain(result)
@@ -180,6 +199,16 @@ def _read_sources(real_dir: Path) -> dict[str, list[Published]]:
     return {name: list(read_published(name, folder)) for name, folder in there.items()}
 
 
+def _house_fires(read: Mapping[str, list[Published]]) -> list[Published]:
+    """The house fires but pans of oil, which burn by rules of their own."""
+    kinds = (references.FLAMING, references.SMOULDERING)
+    return [item for item in read.get(HOUSE, []) if item.kind in kinds]
+
+
+def _homes(read: Mapping[str, list[Published]]) -> list[Home]:
+    return [Home(item.recording, item.stove) for item in read.get(HOMES, [])]
+
+
 def _score_home(detect: Detect, home: Home, persistence_s: float) -> HomeScore:
     detection = detect(home.recording)
     times, scores = outcomes.persisted_score(detection, persistence_s)
@@ -210,32 +239,66 @@ def _score_dense(detect: Detect, homes: Sequence[Home], plan: Plan) -> dict[str,
     return _home_part(rows)
 
 
-def _score_composites(
-    detect: Detect,
-    fires: Sequence[Published],
-    homes: Sequence[Home],
-    scores: Sequence[HomeScore],
-    plan: Plan,
-) -> dict[str, Any]:
+def read_composites(real_dir: Path | str, *, seed: int = 0) -> Composed | None:
+    """The composites that `score_real` judges by, to judge several detectors by them.
+
+    Args:
+        real_dir: holds the publishers' folders under the names of `readers.SOURCES`.
+        seed: of the composites' moments.
+
+    Returns:
+        The composites, None where the folder lacks the house fires or the homes.
+
+    Raises:
+        InputError: where the folder, or every known folder in it, is missing.
+    """
+    read = _read_sources(Path(real_dir))
+    fires, homes = _house_fires(read), _homes(read)
+    return compose_fires(fires, homes, seed=seed) if fires and homes else None
+
+
+def compose_fires(fires: Sequence[Published], homes: Sequence[Home], *, seed: int) -> Composed:
+    """Put each fire on each home, and keep what judging them takes."""
     seen = [references.seeing_sensor(scored_part(fire), fire_times(fire)[0]) for fire in fires]
-    made, left_out = compose(seen, homes, seed=plan.seed)
+    made, left_out = compose(seen, homes, seed=seed)
     times = {
         fire.recording.name: (references.first_signal(one), *fire_times(fire))
         for fire, one in zip(fires, seen, strict=True)
     }
     kinds = {fire.recording.name: fire.kind for fire in fires}
-    alone = {score.row["home"]: score.alarms for score in scores}
-    plan.tell(f"composites: {len(made)}")
-    rows = []
-    for composite in made:
-        row = _score_composite(detect, composite, times[composite.fire], plan.persistence_s)
-        row["kind"] = kinds[composite.fire]
-        row["alarms_without_fire"] = _overlaps(composite, alone[composite.home])
-        rows.append(row)
-    part = sum_fires(rows)
+    return Composed(made, left_out, kinds, times)
+
+
+def score_composites(
+    detect: Detect, composed: Composed, *, persistence_s: float = Plan.persistence_s
+) -> dict[str, Any]:
+    """Judge a detector on composites: counts by outcome, and a row a composite.
+
+    Args:
+        detect: runs the detector under judgement over one recording.
+        composed: the composites.
+        persistence_s: how long a risk must stand in the score of a row. [s]
+    """
+    rows = [
+        _score_composite(detect, composite, composed.times_s[composite.fire], persistence_s)
+        | {"kind": composed.kinds[composite.fire]}
+        for composite in composed.made
+    ]
     names = [row["name"] for row in rows if row["outcome"] != outcomes.IN_TIME]
     with_hold = sum(row["outcome_with_hold"] == outcomes.IN_TIME for row in rows)
-    return part | {"in_time_with_hold": with_hold, "not_in_time": names, "left_out": left_out}
+    counts = {"in_time_with_hold": with_hold, "not_in_time": names, "left_out": composed.left_out}
+    return sum_fires(rows) | counts
+
+
+def _beside_homes(
+    rows: Sequence[Row], composed: Composed, scores: Sequence[HomeScore]
+) -> list[Row]:
+    """The rows with the alarms that each home gives in the same hours without the fire."""
+    alone = {score.row["home"]: score.alarms for score in scores}
+    return [
+        row | {"alarms_without_fire": _overlaps(composite, alone[composite.home])}
+        for row, composite in zip(rows, composed.made, strict=True)
+    ]
 
 
 def _score_composite(

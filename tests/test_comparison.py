@@ -5,14 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from raw_folders import write_home, write_house
 
-from saafe import comparison
+from saafe import comparison, scoring
 from saafe.alarms import AlarmSettings
 from saafe.comparison import LOSS, TIE, WIN, headline, highest_shift, verdict
 from saafe.detector import detect
 from saafe.evaluation import Judged
 from saafe.metrics import Bounds
-from saafe.sensors import PM25
+from saafe.sensors import PM25, TEMPERATURE
 
 
 def loud(windows: np.ndarray) -> np.ndarray:
@@ -130,6 +131,62 @@ def test_composites_are_paired_by_fire() -> None:
     assert row["difference_value"] == pytest.approx(1 / 6)
     # one fire of six makes the difference: resampled by fire it is not shown
     assert row["verdict"] == TIE
+
+
+def test_headline_tells_composites_apart() -> None:
+    ahead = {"name": "LDA", "verdict": WIN, "composites_verdict": LOSS}
+    even = {"name": "QUANT", "verdict": TIE, "composites_verdict": TIE}
+    assert headline([{"name": "transformer"}, ahead]) == (
+        "On recorded fires in recorded homes the transformer loses to LDA."
+    )
+    assert headline([{"name": "transformer"}, ahead, even]) == (
+        "At equal detection the transformer is not shown to be better than QUANT. "
+        "On recorded fires in recorded homes the transformer loses to LDA and is not shown to be "
+        "better than QUANT."
+    )
+    beaten = ahead | {"composites_verdict": WIN}
+    assert headline([{"name": "transformer"}, beaten]) is None
+
+
+def hot(windows: np.ndarray) -> np.ndarray:
+    """Risk that rises with the newest temperature: log-odds 0 at 34 degC, one a kelvin."""
+    newest = np.nan_to_num(windows[:, -1, 0, TEMPERATURE], nan=20.0).astype(np.float64)
+    return 100.0 / (1.0 + np.exp(34.0 - newest))
+
+
+@pytest.fixture(scope="module")
+def composed(tmp_path_factory: pytest.TempPathFactory) -> scoring.Composed:
+    folder = tmp_path_factory.mktemp("real")
+    write_house(folder / scoring.HOUSE)
+    write_home(folder / scoring.HOMES)
+    found = scoring.read_composites(folder)
+    assert found is not None
+    return found
+
+
+def test_rivals_face_the_composites_at_their_moved_thresholds(composed) -> None:
+    ours = Judged("transformer", hot, SETTINGS.moved(-9.0))
+    dull = Judged("dull", hot, SETTINGS)
+    rows = comparison.composite_rows(composed, [ours, dull, dull], [0.0, -9.0, 0.0], seed=0)
+    mine, moved, unmoved = rows
+    assert mine["composites"] == 4
+    assert moved["composites_in_time"] == mine["composites_in_time"] == 2
+    assert (moved["composites_difference_value"], moved["composites_verdict"]) == (0.0, TIE)
+    assert (unmoved["composites_in_time"], unmoved["composites_ours_in_time"]) == (1, 2)
+    assert unmoved["composites_difference_value"] == 0.25
+    assert "composites_verdict" not in mine
+
+
+def test_composites_of_the_comparison_are_those_of_the_scoring(composed, tmp_path) -> None:
+    write_house(tmp_path / scoring.HOUSE)
+    assert scoring.read_composites(tmp_path) is None  # without homes
+    write_home(tmp_path / scoring.HOMES)
+    plan = scoring.Plan(dense_days=0.0)
+    whole = scoring.score_real(lambda r: detect(r, hot, SETTINGS), tmp_path, plan)["composites"]
+    alone = scoring.score_composites(lambda r: detect(r, hot, SETTINGS), composed)
+    for row in whole["rows"]:
+        row.pop("alarms_without_fire")
+    assert whole == scoring.plain(alone)
 
 
 def test_scenarios_of_the_comparison_are_not_those_of_the_thresholds() -> None:

@@ -2,16 +2,19 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from raw_folders import write_home
 
 from saafe import exam, fault_watch, readers, runs, sitting
 from saafe.alarms import AlarmSettings
 from saafe.cli import saafe
+from saafe.composites import Home
 from saafe.detector import Detection
 from saafe.errors import InputError
 from saafe.evaluation import Judged
@@ -36,7 +39,7 @@ FEW = {
 }  # fmt: skip
 TOP = ["version", "level", "seed", "gate", "windows_scored", "seconds", "provenance", "fires",
        "nuisances", "life", "faults", "shift", "calibration", "ramps", "recordings", "composites",
-       "rivals", "cases"]  # fmt: skip
+       "identity", "rivals", "cases"]  # fmt: skip
 
 
 @pytest.fixture
@@ -169,6 +172,22 @@ def test_every_window_is_counted() -> None:
     here.judged().score(np.zeros((5, 60, 1, 6), np.float32))
     assert here.windows == 12
     assert here.judged().classify is None
+
+
+def test_windows_of_the_identity_probe_count_and_its_lack_ends_no_exam(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="needs saafe[rivals]")
+    write_home(tmp_path / "uhoo_homes")
+    (item,) = readers.read_published("uhoo_homes", tmp_path / "uhoo_homes")
+    home = Home(item.recording, item.stove)
+    here = begun()
+    said = exam.identity_part(here, [home])
+    assert isinstance(said, str)
+    assert said.startswith("not examined: the probe needs two sources")
+    assert here.windows == 0
+    other = replace(home.recording, name="2", readings=home.recording.readings + 3.0)
+    found = exam.identity_part(here, [home, Home(other, home.sessions)])
+    assert isinstance(found, dict)
+    assert here.windows == found["windows"] > 0
 
 
 def test_seeds_of_the_exam_are_nobody_elses() -> None:

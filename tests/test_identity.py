@@ -7,6 +7,7 @@ from saafe import identity
 from saafe.composites import Home
 from saafe.errors import InputError
 from saafe.identity import Quiet
+from saafe.metrics import proportion_bounds
 from saafe.recordings import Recording
 from saafe.sensors import CO2, TEMPERATURE
 
@@ -58,6 +59,45 @@ def test_quiet_windows_of_a_home_know_no_cooking() -> None:
     found = identity.quiet_of_home(home, seed=0)
     assert len(found.windows) == 2 * identity.EACH
     assert np.nanmax(found.windows) == 20.0
+
+
+def still_home(name: str, warmth: float) -> Home:
+    """Three days in which nothing happens but a little noise."""
+    times = np.arange(0.0, 3 * 86_400.0, 60.0)
+    readings = np.full((len(times), 1, 6), np.nan, np.float32)
+    random = np.random.default_rng(0)
+    readings[:, 0, TEMPERATURE] = warmth + random.normal(0.0, 0.2, len(times))
+    return Home(Recording(name, times, ("A",), readings), ())
+
+
+def test_homes_are_examined_with_and_without_simulation() -> None:
+    homes = [still_home("1", 18.0), still_home("2", 25.0)]
+    found = identity.examine(homes, 0)
+    both, common, against = found["rows"]
+    assert [row["sources"].split(",")[0] for row in found["rows"]][:2] == ["homes", "homes"]
+    for row in (both, common):
+        assert row["right_share"] == 1.0
+        assert row["chance_share"] == pytest.approx(0.5, abs=0.02)
+        assert row["told_apart"]
+    # three of six days are judged, for days of two homes are six groups and not three
+    assert against["windows"] == (3 + identity.SIMULATED_STREAMS // 2) * identity.EACH
+    # three days of two homes in three probes, and the simulated streams in one
+    simulated = identity.SIMULATED_STREAMS * identity.EACH
+    assert found["windows"] == 3 * 6 * identity.EACH + simulated
+    assert "chance" in found["means"]
+
+
+def test_homes_alike_are_not_said_to_be_told_apart() -> None:
+    found = {"windows": 50, "accuracy": {"value": 0.6, "lower": 0.45, "upper": 0.75},
+             "chance": 0.5, "confusion": [[15, 10], [10, 15]]}  # fmt: skip
+    assert identity.told_apart("homes", found)["told_apart"] is False
+
+
+def test_bounds_are_wider_where_windows_of_a_day_are_alike() -> None:
+    found = identity.probe({"a": quiet(1), "b": quiet(2, warmth=23.0)}, seed=0)["accuracy"]
+    assert found["lower"] < found["value"] < found["upper"]
+    right = round(found["value"] * 60)
+    assert found["upper"] - found["lower"] > np.ptp(proportion_bounds(right, 60)[1:])
 
 
 def test_quiet_simulation_has_a_group_a_stream() -> None:

@@ -1,9 +1,13 @@
 """Nuisance alarms and the strata of a year."""
 
+import os
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from saafe import metrics, nuisance_matrix, sources
+from saafe import metrics, nuisance_matrix, outcomes, readers, sources
 from saafe.alarms import AlarmSettings
 from saafe.evaluation import Judged
 from saafe.nuisance_matrix import (
@@ -17,6 +21,7 @@ from saafe.recordings import Recording
 from saafe.sensors import NORMAL, TEMPERATURE
 from saafe.sitting import Sitting
 
+REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
 SETTINGS = AlarmSettings(fast=3.0, slow=2.0, warn=1.0, leave=0.0)
 
 
@@ -55,9 +60,12 @@ def test_drawn_events_start_within_their_streams() -> None:
 
 
 ROWS = [
-    {"nuisance": "frying", "kitchen": True, "per_year": 300, "events": 100, "alarms": 2},
-    {"nuisance": "kettle", "kitchen": True, "per_year": 800, "events": 50, "alarms": 0},
-    {"nuisance": "shower", "kitchen": False, "per_year": 500, "events": 40, "alarms": 1},
+    {"rate_source": "assumed"} | row
+    for row in (
+        {"nuisance": "frying", "kitchen": True, "per_year": 300, "events": 100, "alarms": 2},
+        {"nuisance": "kettle", "kitchen": True, "per_year": 800, "events": 50, "alarms": 0},
+        {"nuisance": "shower", "kitchen": False, "per_year": 500, "events": 40, "alarms": 1},
+    )
 ]
 STILL = {"alarms": 0, "detector_years": 0.1}
 
@@ -86,8 +94,8 @@ def test_no_alarm_is_not_yet_shown() -> None:
 
 
 def test_cookings_are_weighted_by_how_often_they_happen() -> None:
-    rows = [*ROWS, {"nuisance": "toast", "kitchen": True, "per_year": 200, "events": 10,
-                    "alarms": 1}]  # fmt: skip
+    toast = ROWS[0] | {"nuisance": "toast", "per_year": 200, "events": 10, "alarms": 1}
+    rows = [*ROWS, toast]
     bounds, n = per_100_cookings(rows)
     assert n == 110  # a kettle is no cooking session
     assert bounds.value == pytest.approx(100 * (0.6 * 2 / 100 + 0.4 * 1 / 10))
@@ -98,3 +106,38 @@ def test_every_kind_is_watched_often_enough() -> None:
     assert min(nuisance_matrix.EACH, nuisance_matrix.EACH_COOKING) >= 30
     assert any(nuisance_matrix.is_cooking(source.name) for source in sources.NUISANCES)
     assert all(source.per_year > 0 for source in sources.NUISANCES)
+
+
+def test_strata_say_where_their_rates_are_from() -> None:
+    strata = year(STILL, [ROWS[0] | {"rate_source": "a census"}, *ROWS[1:]])["strata"]
+    said = [s["rate_source"] for s in strata]
+    assert said == ["by definition", "a census", "assumed", "assumed"]
+
+
+def test_the_measured_rate_stands_beside_what_is_assumed() -> None:
+    (row,) = year(STILL, ROWS)["measured_rates"]
+    assert row["kinds"] == ["frying", "boiling", "gas_hob"]
+    assert row["assumed_per_year"] == 800
+    assert row["measured_per_year"] == pytest.approx(136 / 91.4 * 365.25)
+    assert row["measured_lower"] < row["measured_per_year"] < row["measured_upper"] < 800
+
+
+def test_docs_name_every_rate_and_its_source() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "exam.md").read_text()
+    told = re.findall(r"^\| (\w+) \| (\d+) \| (kitchen|other) \| (.+) \|$", page, re.MULTILINE)
+    assert told == [
+        (s.name, f"{s.per_year:g}", "kitchen" if s.kitchen else "other", s.rate_source)
+        for s in sources.NUISANCES
+    ]
+    sums = [sum(s.per_year for s in sources.NUISANCES if s.kitchen is k) for k in (True, False)]
+    assert all(f"{total:,g}" in page for total in sums)
+    assert f"each of {len(sources.NUISANCES)} kinds" in page
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason="the recordings are not here")
+def test_the_stove_was_used_as_often_as_stated() -> None:
+    homes = list(readers.read_published("uhoo_homes", REAL / "uhoo_homes"))
+    days = sum(outcomes.exposure_s(home.recording) for home in homes) / 86_400.0
+    assert sum(len(home.stove) for home in homes) == sources.STOVE_SESSIONS
+    assert days == pytest.approx(sources.STOVE_DAYS, abs=0.05)

@@ -43,7 +43,8 @@ FULL = {
          "after_signal_p90_s": None},
     ],
     "nuisances": [{"nuisance": "frying", "events": 30, "alarms": 1, "lower": 0.0, "upper": 0.1}],
-    "life": {"kitchen": {"alarms_per_year": 1.2, "status": "fail"}, "strata": []},
+    "life": {"kitchen": {"alarms_per_year": 1.2, "status": "fail"}, "strata": [
+        {"stratum": "frying", "per_year": 300.0, "rate_source": "assumed"}]},
     "faults": [{"fault": "dead", "channel": "co", "points_lost": 2.0}],
     "fault_watch": {"false_faults": {"per_month": 0.2}, "silence": [{"fault": "stuck"}]},
     "cases": [{"kind": "miss", "title": "drawn already"}],
@@ -60,6 +61,9 @@ FULL = {
                         "times_s": [-10.0, 0.0], "before": [None, 1.0], "after": [None, 8.0]}},
     "recordings": {"house_fires": {"n": 12, "rows": [{"name": "SDC01"}]}, "oil_pans": "absent"},
     "composites": {"n": 96, "rows": [{"name": "SDC01 on 1"}]},
+    "identity": {"means": "Where it beats chance <b>", "windows": 90, "rows": [
+        {"sources": "homes", "windows": 40, "right_share": 0.8, "right_lower": 0.75,
+         "right_upper": 0.84, "chance_share": 0.3, "told_apart": True, "confusion": [[1, 2]]}]},
     "rivals": [{"name": "transformer", "found": 151}, {"name": "QUANT", "verdict": "loss"}],
 }  # fmt: skip
 
@@ -129,7 +133,7 @@ def test_every_section_is_there(full: str) -> None:
     assert titles == [
         "Gate", "Rivals", "Fires", "Nuisances", "Life: false alarms a year", "Worst cases",
         "Calibration", "Ramps", "Faults", "Shift", "Recordings", "Composites",
-        "Limits of the evidence", "Provenance",
+        "Identity", "Limits of the evidence", "Provenance",
     ]  # fmt: skip
     assert "not a listed device" in full
     assert "<td>stuck</td>" in full
@@ -152,6 +156,33 @@ def test_page_lives_without_any_part(key: str | None, tmp_path: Path) -> None:
 def test_wins_everywhere_need_no_first_line() -> None:
     won = FULL | {"rivals": [{"name": "transformer"}, {"name": "QUANT", "verdict": "win"}]}
     assert report.verdict(won).startswith('<p class="lead fail"><b>FAIL')
+
+
+def test_rates_are_said_to_be_assumed(full: str) -> None:
+    assert "<td>300</td><td>assumed</td>" in full
+    assert "guess and no measurement" in full
+
+
+def test_identity_is_told_with_bounds_and_meaning() -> None:
+    section = report.identity(FULL)
+    assert "Where it beats chance &lt;b&gt;" in section
+    assert "<td>75 % to 84 %</td><td>30 %</td><td>yes</td>" in section
+    assert "confusion" not in section
+    assert report.identity({"identity": "not examined: <i>"}) == "<p>not examined: &lt;i&gt;</p>"
+    assert report.identity({"identity": {}}) == ""
+
+
+def test_composites_of_rivals_are_told_and_tabled() -> None:
+    row = {"name": "QUANT", "verdict": "win", "composites": 96, "composites_in_time": 60,
+           "composites_difference_value": -0.1, "composites_difference_lower": -0.2,
+           "composites_difference_upper": -0.01, "composites_verdict": "loss"}  # fmt: skip
+    result = FULL | {"rivals": [{"name": "transformer", "composites_in_time": 50}, row]}
+    assert "On recorded fires in recorded homes the transformer loses to QUANT." in (
+        report.verdict(result)
+    )
+    brief = report.rivals(result).split("<details>")[0]
+    assert '<td class="status fail">loss</td>' in brief
+    assert "<td>-0.2 to -0.01</td>" in brief
 
 
 def test_no_more_than_ten_cases_a_side() -> None:

@@ -15,6 +15,7 @@ LIFE = ("room", "alarms_per_year", "lower", "upper", "bonferroni_upper",
         "effective_exposure_years", "limit", "status")  # fmt: skip
 FAULTS = ("fault", "channel", "n", "in_time_sound", "in_time_faulty", "points_lost", "upper")
 SILENCE = ("fault", "channel", "detectors", "knowable", "said", "longest_silence_s")
+IDENTITY = ("sources", "windows", "right_share", "right_lower", "right_upper", "chance_share")
 SHIFT = ("shift", "fires", "in_time", "late", "early", "missed", "events", "alarms")
 
 
@@ -60,14 +61,20 @@ def show(result: dict) -> None:
         silence = result["fault_watch"]["silence"]
         for title, columns, rows in (
             ("fires: outcomes, 95 % bounds, times [s]", FIRES, result["fires"]),
-            ("nuisances: alarms per 100 events", NUISANCES, result["nuisances"]),
+            (
+                "nuisances: alarms per 100 events; yearly rates are assumed",
+                NUISANCES,
+                result["nuisances"],
+            ),
             ("false alarms a detector-year", LIFE, life),
             ("faults: fires found in time", FAULTS, result["faults"]),
             ("faults: silence once knowable [s]", SILENCE, silence),
             ("outside the training ranges", SHIFT, result["shift"]),
+            ("whose are quiet minutes?", IDENTITY, identity_rows(result)),
         ):
             cells = [tuple(figure(row.get(name)) for name in columns) for row in rows]
-            print_rows(title, [name.replace("_", " ") for name in columns], cells)
+            if cells:
+                print_rows(title, [name.replace("_", " ") for name in columns], cells)
         for case in result["cases"]:
             click.echo(f"{case['kind']}: {case['title']}")
         click.echo(
@@ -75,3 +82,9 @@ def show(result: dict) -> None:
             f"{result['seconds']:.0f} s"
         )
     print_gate(result["gate"])
+
+
+def identity_rows(result: dict) -> list[dict]:
+    """The rows of the identity probe; why there are none, where it could not be asked."""
+    found = result["identity"]
+    return found.get("rows", []) if isinstance(found, dict) else [{"sources": found}]
