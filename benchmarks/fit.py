@@ -28,7 +28,7 @@ from saafe.windows import STEPS
 ROOT = Path(__file__).parent.parent
 TIER = "ultra-fast"
 RANK_STEPS, GROWTH = 40, (6_000, 60_000, 600_000)
-ORIGINAL_STEPS = 6  # of 1,175 are timed
+ORIGINAL_STEPS = 6  # of 1,150 are timed
 SEEDS = 8
 
 
