@@ -108,7 +108,7 @@ TRICKS = {
     "averaging 0.998": Trick(("averaging=0.998",)),
     "patch 10": Trick(("patch=10",)),
     "hidden 4 widths": Trick(("expansion=4",)),
-    "64 wide, 2 layers": Trick(("width=64", "layers=2")),
+    "64 wide and 2 layers": Trick(("width=64", "layers=2")),
     "bf16": Trick(("precision=bf16",)),
     "compile": Trick(prepare=use_compile),
 }
