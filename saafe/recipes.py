@@ -84,7 +84,7 @@ TIERS = {
         held_out=1024,
     ),
 }
-TIERS["tiny"] = replace(TIERS["ultra-fast"], tier="tiny", width=64, layers=2, patch=10)
+TIERS["tiny"] = replace(TIERS["ultra-fast"], tier="tiny", width=64, layers=2)
 TIERS["local"] = replace(TIERS["standard"], tier="local")
 
 _CHOICES = {
