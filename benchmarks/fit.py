@@ -97,7 +97,7 @@ def fit_flops(parameters: int, recipe: Recipe) -> float:
 
     Source: J. Kaplan et al., "Scaling laws for neural language models," 2020, section 2.1.
     """
-    return 6.0 * parameters * (STEPS // recipe.patch) * recipe.windows * recipe.epochs
+    return 6.0 * parameters * (STEPS // recipe.patch + 1) * recipe.windows * recipe.epochs
 
 
 def peak_flops(size: int = 2048, seconds: float = 1.0) -> float:

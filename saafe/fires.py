@@ -202,7 +202,9 @@ def overheating_oil(draw: Draw, _source: Source) -> Emission:
     rates[..., CO] += smoke * draw.log_uniform(0.01, 0.3)
     rates[..., DROPLETS] += smoke * draw.uniform(0.0, 0.3)
     gas = draw.chance(0.4)
-    rates[..., HEAT] += on * draw.uniform(0.8, 2.5)
+    # hob and pan warm the room as they warm up themselves, with 0.3 to 1.5 kW beside the oil's
+    warm = (draw.time / draw.log_uniform(60.0, 400.0)).clamp(0.0, 1.0)
+    rates[..., HEAT] += on * warm * draw.uniform(0.3, 1.5)
     rates[..., CO2] += on * gas * draw.uniform(0.08, 0.2)
     rates[..., WATER] += on * torch.where(gas, draw.uniform(0.06, 0.16), draw.uniform(0.0, 0.1))
     hot = torch.where(oil_c > 300.0, FIRE, torch.where(oil_c > 230.0, UNKNOWN, NUISANCE))

@@ -5,6 +5,8 @@ Each sensor is scored alone. Normalisation lives here, so that an exported file 
 readings and cannot disagree with training.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,6 +17,8 @@ from saafe.windows import STEPS
 
 # level, departure from the window's lower quartile, mask; particles at the window's top
 FEATURES = 3 * len(CHANNELS) + 1
+LATELY = 6  # of the window's steps, a minute
+NEWS_SCALE = 2.0
 
 
 def features(windows: Tensor) -> Tensor:
@@ -35,6 +39,24 @@ def features(windows: Tensor) -> Tensor:
     departure = torch.cat([torch.asinh(heat), departure[..., TEMPERATURE + 1 :]], dim=-1)
     mask = known.to(windows.dtype)
     return torch.cat([level * mask, departure * mask, mask, at_top(level, mask)], dim=-1)
+
+
+def news(seen: Tensor) -> Tensor:
+    """How far each channel now stands above all that it showed until a minute ago.
+
+    A sensor that reports once a minute shows a fire's first minute by one step of the window.
+
+    Args:
+        seen: features. (B, T, 3 C + 1)
+
+    Returns:
+        Zero where it does not, or where one of the two is missing. (B, C)
+    """
+    C = len(CHANNELS)
+    departure, mask = seen[..., C : 2 * C], seen[..., 2 * C : 3 * C]
+    before = torch.where(mask[:, :-LATELY] > 0, departure[:, :-LATELY], -1e4).amax(dim=1)
+    above = NEWS_SCALE * (departure[:, -1] - before).clamp(min=0.0)
+    return torch.where((before > -1e3) & (mask[:, -1] > 0), above, 0.0)
 
 
 def at_top(level: Tensor, mask: Tensor) -> Tensor:
@@ -117,10 +139,11 @@ class RiskModel(nn.Module):
 class FireTransformer(RiskModel):
     """A small encoder over tokens of several steps each, and a linear reader beside it.
 
-    Both see the same features of one sensor at a time, both are trained on a loss of their own,
-    and their log-probabilities are averaged: a logarithmic opinion pool (C. Genest, J. V. Zidek,
-    "Combining probability distributions," Statistical Science, vol. 1, pp. 114-135, 1986). Where
-    the encoder has seen little, the linear reader keeps it from being sure.
+    One token more holds the window's last step and its news. Both readers see the same features
+    of one sensor at a time, both are trained on a loss of their own, and their probabilities are
+    averaged: a linear opinion pool (M. Stone, "The opinion pool," Annals of Mathematical
+    Statistics, vol. 32, pp. 1339-1342, 1961). Where the encoder has seen little, the linear
+    reader keeps it from being sure.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -129,16 +152,15 @@ class FireTransformer(RiskModel):
         self.patch = recipe.patch
         tokens = STEPS // recipe.patch
         self.embed = nn.Linear(FEATURES * recipe.patch, recipe.width)
-        self.position = nn.Parameter(0.02 * torch.randn(tokens, recipe.width))
+        self.now = nn.Linear(FEATURES + len(CHANNELS), recipe.width)
+        self.position = nn.Parameter(0.02 * torch.randn(tokens + 1, recipe.width))
         self.blocks = nn.ModuleList(
             Block(recipe.width, recipe.heads, recipe.expansion, recipe.dropout)
             for _ in range(recipe.layers)
         )
         self.norm = nn.LayerNorm(recipe.width)
         self.head = nn.Linear(recipe.width, len(LABELS))
-        self.linear = nn.Linear(FEATURES * STEPS, len(LABELS))
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
+        self.linear = nn.Linear(FEATURES * STEPS + len(CHANNELS), len(LABELS))
 
     def forward(self, windows: Tensor) -> Tensor:
         """Class logits of each sensor of each window.
@@ -149,7 +171,7 @@ class FireTransformer(RiskModel):
         Returns:
             Logits of normal, nuisance and fire. (B, S, class)
         """
-        return self.votes(windows).log_softmax(dim=-1).mean(dim=2)
+        return self.votes(windows).log_softmax(dim=-1).logsumexp(dim=2) - math.log(2.0)
 
     def votes(self, windows: Tensor) -> Tensor:
         """Class logits of the encoder, then of the linear reader. (B, T, S, C) to (B, S, 2, class)
@@ -158,9 +180,12 @@ class FireTransformer(RiskModel):
         """
         B, T, S, C = windows.shape
         seen = features(windows.transpose(1, 2).reshape(B * S, T, C))
-        x = self.embed(seen.view(B * S, T // self.patch, self.patch * FEATURES)) + self.position
+        x = self.embed(seen.view(B * S, T // self.patch, self.patch * FEATURES))
+        fresh = news(seen)
+        now = self.now(torch.cat([seen[:, -1], fresh], dim=1)).unsqueeze(1)
+        x = torch.cat([x, now], dim=1) + self.position
         for block in self.blocks:
             x = block(x)
         deep = self.head(self.norm(x.mean(dim=1)))
-        votes = torch.stack([deep, self.linear(seen.flatten(1))], dim=1)
+        votes = torch.stack([deep, self.linear(torch.cat([seen.flatten(1), fresh], dim=1))], dim=1)
         return votes.float().view(B, S, 2, len(LABELS))

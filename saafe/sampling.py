@@ -25,6 +25,7 @@ BLOCK = 24_000  # windows made and shuffled at once; the named tiers' epochs are
 AHEAD = 2  # blocks that other threads make while one is trained on
 CLASS_SHARES = {NORMAL: 0.35, NUISANCE: 0.35, FIRE: 0.30}  # of the training windows
 SHORT_SHARE = 0.4  # of windows know less than their full history, whatever their class
+MOST_REPEATED = 3.0  # times that a pattern of channels counts for more where it is rare
 SHORTEST_BINS, HALF_SPAN = 2, SPAN // 2
 # the exam's reference mix: risk is the probability of fire under it
 REFERENCE_MIX = {NORMAL: 0.5, NUISANCE: 0.3, FIRE: 0.2}
@@ -125,11 +126,13 @@ def pick_windows(
         number = left if kind == list(wanted)[-1] else round(portion / whole * count)
         left -= number
         which = pattern[places[:, 0], places[:, 2]]
-        here = torch.bincount(which, minlength=patterns).float()
-        weight = (everywhere / here.clamp(min=1.0))[which]
-        weight = weight / often[places[:, 0], places[:, 2]]  # all sensors alike
+        weight = 1.0 / often[places[:, 0], places[:, 2]]  # all sensors alike
         if kind != NORMAL and shares is None:
-            weight = weight * freshness(streams.labels == kind, places, earliest)
+            weight = weight * freshness(streams.labels == kind, places, earliest, often)
+        here = weight.new_zeros(patterns).index_add_(0, which, weight)
+        lacking = everywhere / everywhere.sum() * here.sum() / here.clamp(min=1e-9)
+        # a pattern that a class hardly has would show one window over and over
+        weight = weight * lacking.clamp(max=MOST_REPEATED)[which]
         # multinomial takes at most 2^24 categories; cumulative search takes any number
         total = weight.double().cumsum(0)
         at = torch.rand(number, generator=generator, device=labels.device, dtype=torch.float64)
@@ -142,24 +145,27 @@ def pick_windows(
     return torch.cat(out_labels)[order], places[order]
 
 
-def freshness(is_kind: Tensor, places: Tensor, earliest: int) -> Tensor:
+def freshness(is_kind: Tensor, places: Tensor, earliest: int, often: Tensor) -> Tensor:
     """Weight of windows by how lately what they show became visible: early ones decide.
 
-    Fires and nuisances are weighted alike, so that age alone says nothing.
+    Fires and nuisances are weighted alike, so that age alone says nothing. A sensor's first report
+    of it has no age, however long its period.
 
     Args:
         is_kind: whether the label is this kind. bool (n, time, sensor)
         places: stream, end after `earliest`, and sensor. int64 (place, 3)
         earliest: first end considered.
+        often: share of the steps at which each sensor reports. (n, sensor)
 
     Returns:
-        (age + 60 s)^-1 of the unbroken run, up to a constant. (place,)
+        (age + 30 s)^-1 of the unbroken run, up to a constant. (place,)
     """
     index = torch.arange(is_kind.shape[1], device=is_kind.device).view(1, -1, 1)
     began = torch.where(is_kind, -1, index).cummax(dim=1).values  # last step before the run
     stream, end, sensor = places.unbind(1)
-    age = end + earliest - began[stream, end + earliest, sensor]
-    return 1.0 / (6.0 + age.float())
+    age = end + earliest - began[stream, end + earliest, sensor] - 1
+    period = (1.0 / often[stream, sensor]).round()
+    return 1.0 / (3.0 + (age / period).floor() * period)
 
 
 def parts_of(streams: float) -> int:

@@ -242,9 +242,28 @@ def play(world: World, rows: Rows) -> tuple[Tensor, Twins]:
     truth = channels_of(air, spread, *heard(supply, spread, world.steps))
     truth[..., TEMPERATURE] += world.weather[:, rows.scenario].unsqueeze(-1)
     full_truth = truth[:, : rows.n].clone()
+    numb(truth, rows, world.devices.numb_below)
     lag_s = faults.slowed(world.devices.lag_s, world.broken)
     devices = take(replace(world.devices, lag_s=lag_s), rows.scenario)
     return full_truth, separate(observe(truth, air, devices), rows, world.devices.deaf)
+
+
+def numb(truth: Tensor, rows: Rows, below: Tensor) -> None:
+    """Take away the particles of events that a meter does not notice, in place.
+
+    Args:
+        truth: of all rows. (time, row, sensor, channel)
+        rows: the runs.
+        below: what an event must add before it shows. [ug/m3] (n, sensor)
+    """
+    particles = truth[..., PM25]
+    without_fire = particles[:, rows.n : rows.n + rows.fires]
+    bare = particles[:, : rows.n].clone()
+    bare[:, : rows.fires] = without_fire
+    bare[:, rows.upset] = particles[:, rows.n + rows.fires :]
+    for part, k in ((particles[:, : rows.n], slice(None)), (without_fire, slice(0, rows.fires))):
+        added = part - bare[:, k]
+        part.copy_(torch.where(added < below[k], bare[:, k], part))
 
 
 def time_axis(hours: float, device: torch.device) -> tuple[Tensor, list[float]]:

@@ -230,17 +230,29 @@ def shown(s: Scenario, sensor: int, truth: list, air: list) -> list:
 
 
 def run(s: Scenario, slots: list[int]) -> tuple[list, list]:
-    """Truth and clean readings with only some of the events. Two of (sensor, step, 6)"""
+    """Truth (sensor, step, 6) and air (sensor, step, CARRIED) with only some of the events."""
     zones = air_in_zones(s, slots)
-    truths, readings = [], []
+    truths, airs = [], []
     for sensor, here in enumerate(s.building["sensor_zone"]):
         air = [list(moment[here]) for moment in zones]
         for slot in slots:
             add_near(s, slot, sensor, air)
-        truth = true_channels(s, sensor, air, slots)
-        truths.append(truth)
-        readings.append(shown(s, sensor, truth, air))
-    return truths, readings
+        truths.append(true_channels(s, sensor, air, slots))
+        airs.append(air)
+    return truths, airs
+
+
+def reading(s: Scenario, run_of: tuple[list, list], bare: tuple[list, list]) -> list:
+    """Clean readings of a run; what an event adds shows from `numb_below` on. (sensor, step, 6)"""
+    out = []
+    for sensor, (truth, air) in enumerate(zip(*run_of, strict=True)):
+        seen = [list(row) for row in truth]
+        for k, row in enumerate(seen):
+            without = bare[0][sensor][k][P]
+            if row[P] - without < s.devices["numb_below"][sensor]:
+                row[P] = without
+        out.append(shown(s, sensor, seen, air))
+    return out
 
 
 def play(s: Scenario, *, fire: bool, nuisance: bool) -> tuple[list, list, list, list]:
@@ -249,12 +261,13 @@ def play(s: Scenario, *, fire: bool, nuisance: bool) -> tuple[list, list, list, 
     Four of (sensor, step, 6); deaf channels show no event.
     """
     nuisances = [1, 2] if nuisance else []
-    truth, full = run(s, [0, *nuisances] if fire else nuisances)
-    calm = run(s, nuisances)[1] if fire else full
-    bare = run(s, [])[1] if nuisance else calm
+    with_all = run(s, [0, *nuisances] if fire else nuisances)
+    without_fire = run(s, nuisances) if fire else with_all
+    alone = run(s, []) if nuisance else without_fire
+    full, calm, bare = (reading(s, each, alone) for each in (with_all, without_fire, alone))
     for sensor, deaf in enumerate(s.devices["deaf"]):
         for c in range(6):
             if deaf[c]:
                 for k in range(s.steps):
                     full[sensor][k][c] = calm[sensor][k][c] = bare[sensor][k][c]
-    return truth, full, calm, bare
+    return with_all[0], full, calm, bare

@@ -1,5 +1,7 @@
 """The transformer sees time, misses nothing it should see, and survives what is missing."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch.nn import functional as F
 from saafe import model as models
 from saafe.model import FireTransformer
 from saafe.recipes import Recipe, changed, find_tier
-from saafe.sensors import FIRE, PM25
+from saafe.sensors import CO, CO2, FIRE, HUMIDITY, PM25, SOUND, TEMPERATURE
 
 TINY = changed(find_tier("ultra-fast"), ("width=16", "layers=2", "heads=2", "patch=10"))
 MIDDLE = torch.tensor([22.0, 10.0, 600.0, 45.0, 2.0, 50.0])
@@ -34,7 +36,7 @@ def test_shapes(patch: int, sensors: int) -> None:
     logits = model(raw_windows(5, sensors=sensors))
     assert logits.shape == (5, sensors, 3)
     assert model.risk_logit(logits).shape == (5, sensors)
-    assert model.position.shape == (60 // patch, 16)
+    assert model.position.shape == (60 // patch + 1, 16)  # and one token of news
 
 
 def test_tiers_have_the_documented_size() -> None:
@@ -144,13 +146,25 @@ def test_risk_is_the_calibrated_share_of_fire() -> None:
     torch.testing.assert_close(model.risk_logit(logits)[0], 2.0 * share.logit() - 1.0)
 
 
+def test_news_is_what_was_not_seen_before_the_last_minute() -> None:
+    window = torch.full((1, 60, 6), 20.0)
+    window[0, 40:, CO] = 30.0  # old by now
+    window[0, -1, TEMPERATURE] = 27.0
+    window[0, -6:, PM25] = 90.0
+    window[0, :-1, HUMIDITY] = torch.nan
+    told = models.news(models.features(window))[0]
+    assert told[TEMPERATURE].item() == pytest.approx(models.NEWS_SCALE * math.asinh(7.0), abs=1e-4)
+    assert told[PM25].item() == pytest.approx(models.NEWS_SCALE * math.log(10 / 3), abs=1e-4)
+    assert (told[[CO, CO2, SOUND]] == 0.0).all()
+    assert told[HUMIDITY] < 1e3  # one reading, compared with none
+
+
 def test_readers_are_pooled() -> None:
     model, windows = made(), raw_windows(6, sensors=2)
     votes = model.votes(windows)
     assert votes.shape == (6, 2, 2, 3)
-    pooled = model(windows)
-    torch.testing.assert_close(pooled, votes.log_softmax(dim=-1).mean(dim=2))
+    torch.testing.assert_close(model(windows).exp(), votes.softmax(dim=-1).mean(dim=2))
     with torch.no_grad():
-        model.linear.bias += torch.tensor([0.0, 0.0, 4.0])
-    moved = model.risk_logit(model(windows)) - model.risk_logit(pooled)
-    torch.testing.assert_close(moved, torch.full_like(moved, 2.0))  # one reader, half the say
+        model.linear.bias += torch.tensor([0.0, 0.0, 40.0])  # one reader is sure
+    deep = model.votes(windows)[:, :, 0].softmax(dim=-1)[..., FIRE]
+    torch.testing.assert_close(model(windows).exp()[..., FIRE], (1.0 + deep) / 2.0)

@@ -205,6 +205,19 @@ def test_a_slow_channel_lags_twentyfold() -> None:
     assert (broken.onset[slow] == 0).all()
 
 
+def test_a_numb_meter_shows_daily_life_and_dense_smoke_only() -> None:
+    rows = simulation.Rows(torch.tensor([0, 1, 0, 0, 1]), 2, 1, 1, torch.tensor([0, 1]))
+    # full 0 and 1, the first without its fire, both without any event
+    shown = torch.tensor([[5_000.0, 60.0, 900.0, 10.0, 20.0], [900.0, 20.0, 10.0, 10.0, 20.0]])
+    truth = torch.zeros(2, 5, 1, 6)
+    truth[..., 0, PM25] = shown
+    truth[..., 0, CO2] = 7.0
+    simulation.numb(truth, rows, torch.tensor([[1_000.0], [0.0]]))
+    expected = torch.tensor([[5_000.0, 60.0, 10.0, 10.0, 20.0], [10.0, 20.0, 10.0, 10.0, 20.0]])
+    assert torch.equal(truth[..., 0, PM25], expected)
+    assert (truth[..., CO2] == 7.0).all()
+
+
 def test_only_channels_that_tell_the_truth_show_an_event() -> None:
     devices = draw_instruments(256, 2, seeded(14))
     broken = faults.draw_faults(devices, 0.5, 100, seeded(15))

@@ -142,6 +142,22 @@ def test_windows_come_from_labelled_moments() -> None:
     assert ((streams.fire[drawn.group] >= 0) | (drawn.labels != FIRE)).all()
 
 
+def test_no_window_is_shown_over_and_over(drawn: WindowSet) -> None:
+    # a class that a pattern of channels hardly shows must not show its few windows all the time
+    flat = drawn.windows.nan_to_num(-1.0).flatten(1)
+    _, count = torch.unique(flat, dim=0, return_counts=True)
+    assert count.max() < 0.01 * len(flat)
+
+
+def test_a_first_report_has_no_age_whatever_the_period() -> None:
+    is_kind = torch.zeros(1, 40, 2, dtype=torch.bool)
+    is_kind[0, 10:] = True
+    often = torch.tensor([[1.0, 1 / 6]])  # every 10 s, every minute
+    places = torch.tensor([[0, 10, 0], [0, 10, 1], [0, 15, 0], [0, 15, 1], [0, 16, 1]])
+    weight = sampling.freshness(is_kind, places, 0, often)
+    assert weight.tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 8, 1 / 3, 1 / 9])
+
+
 def test_shares_can_be_set() -> None:
     random = torch.Generator().manual_seed(2)
     streams = simulation.simulate(48, generator=random, hours=sampling.TRAIN_HOURS)
@@ -252,7 +268,7 @@ def losses_of(*changes: str) -> torch.Tensor:
 
 # from torch 2.13 on one x86 thread; a change of the model, the loss, the optimizer or the
 # schedule moves them, and must be meant: then print losses_of() and write it here
-GOLDEN = [1.1161, 1.1211, 0.9674, 0.8927, 0.7930]
+GOLDEN = [1.1188, 1.1241, 1.0870, 1.0081, 0.8536]
 
 
 def test_golden_losses() -> None:
@@ -261,7 +277,7 @@ def test_golden_losses() -> None:
 
 @pytest.mark.parametrize("parts", [2, 4, 64])
 def test_accumulating_changes_nothing(parts: int) -> None:
-    torch.testing.assert_close(losses_of(f"accumulate={parts}"), losses_of(), rtol=0, atol=1e-4)
+    torch.testing.assert_close(losses_of(f"accumulate={parts}"), losses_of(), rtol=0, atol=1e-5)
 
 
 def test_gradients_of_parts_add_up() -> None:
@@ -554,5 +570,5 @@ def test_two_ranks_equal_one() -> None:
     assert second == two
     # a weight whose gradient cancels (as many normal as other windows know a channel) takes
     # Adam's step on its rounding error; gradients themselves agree, see below
-    assert two == pytest.approx(one, abs=5e-4)
+    assert two == pytest.approx(one, abs=1e-5)
     assert two[0] == pytest.approx(one[0], abs=1e-6)
