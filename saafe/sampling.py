@@ -10,6 +10,7 @@ from torch import Tensor
 
 from saafe import simulation
 from saafe.distributed import World, part_numbers, share
+from saafe.labels import NUISANCE_VISIBLE
 from saafe.recipes import Recipe
 from saafe.sensors import FIRE, NORMAL, NUISANCE
 from saafe.simulation import Streams
@@ -25,6 +26,8 @@ BLOCK = 24_000  # windows made and shuffled at once; the named tiers' epochs are
 AHEAD = 2  # blocks that other threads make while one is trained on
 CLASS_SHARES = {NORMAL: 0.35, NUISANCE: 0.35, FIRE: 0.30}  # of the training windows
 SHORT_SHARE = 0.4  # of windows know less than their full history, whatever their class
+LONE_JUMPS = 50.0  # how much more often a normal moment is shown at which a reading jumps
+MINUTE = 6  # in steps of 10 s
 MOST_REPEATED = 3.0  # times that a pattern of channels counts for more where it is rare
 SHORTEST_BINS, HALF_SPAN = 2, SPAN // 2
 # the exam's reference mix: risk is the probability of fire under it
@@ -129,6 +132,10 @@ def pick_windows(
         weight = 1.0 / often[places[:, 0], places[:, 2]]  # all sensors alike
         if kind != NORMAL and shares is None:
             weight = weight * freshness(streams.labels == kind, places, earliest, often)
+        if kind == NORMAL and shares is None:
+            oftener = 1.0 + LONE_JUMPS * jumped(streams.readings, places, earliest)
+            sensor = places[:, 0] * streams.readings.shape[2] + places[:, 2]
+            weight = weight * oftener / mean_by(oftener, sensor)  # noisy sensors get no more
         here = weight.new_zeros(patterns).index_add_(0, which, weight)
         lacking = everywhere / everywhere.sum() * here.sum() / here.clamp(min=1e-9)
         # a pattern that a class hardly has would show one window over and over
@@ -168,18 +175,48 @@ def freshness(is_kind: Tensor, places: Tensor, earliest: int, often: Tensor) -> 
     return 1.0 / (3.0 + (age / period).floor() * period)
 
 
+def jumped(readings: Tensor, places: Tensor, earliest: int) -> Tensor:
+    """Whether a reading stands above what its sensor showed a minute before, for no reason.
+
+    Args:
+        readings: of the streams. (n, time, sensor, channel)
+        places: stream, end after `earliest`, and sensor. int64 (place, 3)
+        earliest: first end considered.
+
+    Returns:
+        1 where any channel does by what makes an event visible, else 0. (place,)
+    """
+    stream, end, sensor = places.unbind(1)
+    now, before = (readings[stream, end + earliest - ago, sensor] for ago in (0, MINUTE))
+    rise = now - before  # NaN is no rise
+    return torch.stack([rise[:, c] > by for c, by in NUISANCE_VISIBLE.items()]).any(dim=0).float()
+
+
+def mean_by(values: Tensor, group: Tensor) -> Tensor:
+    """Mean of the values of each one's group. (n,)"""
+    count = torch.bincount(group).clamp(min=1)
+    return (values.new_zeros(len(count)).index_add_(0, group, values) / count)[group]
+
+
 def parts_of(streams: float) -> int:
     """How many parts a number of scenarios is simulated in."""
     return max(1, round(streams / PART_STREAMS))
 
 
-def make_part(seed: int, purpose: int, part: int, count: int, device: torch.device) -> WindowSet:
+def make_part(
+    seed: int,
+    purpose: int,
+    part: int,
+    count: int,
+    device: torch.device,
+    shares: dict[int, float] | None = None,
+) -> WindowSet:
     """Windows of some scenarios that no other purpose, part or seed shares."""
     generator = seeded(seed, purpose, part, device)
     streams = simulation.simulate(
         PART_STREAMS, generator=generator, hours=TRAIN_HOURS, sensors=TRAIN_SENSORS
     )
-    drawn = sample_windows(streams, count, generator)
+    drawn = sample_windows(streams, count, generator, shares=shares)
     return WindowSet(drawn.windows, drawn.labels, drawn.group + PART_STREAMS * part)
 
 
@@ -265,11 +302,14 @@ def blocks_ahead(
 def held_out_windows(
     recipe: Recipe, device: torch.device, workers: Workers | None = None
 ) -> WindowSet:
-    """Windows of scenarios that training never sees, twelve of each."""
+    """Windows of scenarios that training never sees, twelve of each.
+
+    They are of the reference mix, drawn evenly in time: risk is calibrated on them.
+    """
     workers = workers or Workers(0)
     parts, count = parts_of(recipe.held_out), 12 * min(recipe.held_out, PART_STREAMS)
     made = [
-        workers.later(make_part, recipe.seed, HELD_OUT, part, count, device)
+        workers.later(make_part, recipe.seed, HELD_OUT, part, count, device, REFERENCE_MIX)
         for part in range(parts)
     ]
     return join_parts([part() for part in made], parts, World())

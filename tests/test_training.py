@@ -158,6 +158,22 @@ def test_a_first_report_has_no_age_whatever_the_period() -> None:
     assert weight.tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 8, 1 / 3, 1 / 9])
 
 
+def test_a_jump_is_what_would_make_an_event_visible_within_a_minute() -> None:
+    readings = torch.full((1, 30, 3, 6), 20.0)
+    readings[0, 20:, 0, 0] = 21.6  # K
+    readings[0, 20:, 1, 1] = 59.0  # ug/m3, too little
+    readings[0, 10:, 1, 2] = 900.0  # ppm, long ago
+    readings[0, :20, 2, 4] = torch.nan  # not known before
+    places = torch.tensor([[0, 17, 0], [0, 18, 0], [0, 24, 0], [0, 17, 1], [0, 20, 2]])
+    assert sampling.jumped(readings, places, 3).tolist() == [1.0, 1.0, 0.0, 0.0, 0.0]
+
+
+def test_held_out_windows_are_of_the_reference_mix() -> None:
+    held = training.held_out_windows(changed(TINY, ("held_out=128",)), CPU)
+    share = torch.bincount(held.labels, minlength=3) / len(held.labels)
+    assert share.tolist() == pytest.approx([sampling.REFERENCE_MIX[k] for k in range(3)], abs=0.01)
+
+
 def test_shares_can_be_set() -> None:
     random = torch.Generator().manual_seed(2)
     streams = simulation.simulate(48, generator=random, hours=sampling.TRAIN_HOURS)
