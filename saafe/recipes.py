@@ -67,7 +67,7 @@ class Recipe:
 
 
 TIERS = {
-    "ultra-fast": Recipe("ultra-fast"),
+    "ultra-fast": Recipe("ultra-fast", learning_rate=5e-4),
     "standard": Recipe(
         "standard",
         width=256,
@@ -84,7 +84,7 @@ TIERS = {
         held_out=1024,
     ),
 }
-TIERS["tiny"] = replace(TIERS["ultra-fast"], tier="tiny", width=64, layers=2)
+TIERS["tiny"] = replace(TIERS["ultra-fast"], tier="tiny", width=64, layers=2, learning_rate=1e-3)
 TIERS["local"] = replace(TIERS["standard"], tier="local")
 
 _CHOICES = {

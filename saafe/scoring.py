@@ -59,12 +59,14 @@ class Composed:
         left_out: names of those that found no moment in their home.
         kinds: of each fire, by its name.
         times_s: first signal, limit and first recorded alarm of each fire, by its name. [s]
+        homes: the homes, by name.
     """
 
     made: list[Composite]
     left_out: list[str]
     kinds: dict[str, str]
     times_s: dict[str, tuple[float | None, float | None, float | None]]
+    homes: dict[str, Home]
 
 
 @dataclass(frozen=True)
@@ -266,7 +268,7 @@ def compose_fires(fires: Sequence[Published], homes: Sequence[Home], *, seed: in
         for fire, one in zip(fires, seen, strict=True)
     }
     kinds = {fire.recording.name: fire.kind for fire in fires}
-    return Composed(made, left_out, kinds, times)
+    return Composed(made, left_out, kinds, times, {home.recording.name: home for home in homes})
 
 
 def score_composites(

@@ -16,6 +16,8 @@ LIFE = ("room", "alarms_per_year", "lower", "upper", "bonferroni_upper",
 FAULTS = ("fault", "channel", "n", "in_time_sound", "in_time_faulty", "points_lost", "upper")
 SILENCE = ("fault", "channel", "detectors", "knowable", "said", "longest_silence_s")
 IDENTITY = ("sources", "windows", "right_share", "right_lower", "right_upper", "chance_share")
+RIVALS = ("name", "train_s", "found", "fires", "false_alarms", "delay_s_median", "verdict",
+          "composites_in_time", "composites", "composites_verdict")  # fmt: skip
 SHIFT = ("shift", "fires", "in_time", "late", "early", "missed", "events", "alarms")
 
 
@@ -55,7 +57,11 @@ def exam(
 
 
 def show(result: dict) -> None:
-    """Print the gate, and the tables of a full exam."""
+    """Print the gate, and the tables of a full exam; first whom the transformer does not beat."""
+    from saafe.comparison import headline
+
+    if line := headline(result.get("rivals") or []):
+        click.echo(line)
     if result["gate"]["level"] == "full":
         life = [{"room": name} | result["life"][name] for name in ("quiet", "kitchen", "other")]
         silence = result["fault_watch"]["silence"]
@@ -71,6 +77,7 @@ def show(result: dict) -> None:
             ("faults: silence once knowable [s]", SILENCE, silence),
             ("outside the training ranges", SHIFT, result["shift"]),
             ("whose are quiet minutes?", IDENTITY, identity_rows(result)),
+            ("rivals at equal detection", RIVALS, result["rivals"]),
         ):
             cells = [tuple(figure(row.get(name)) for name in columns) for row in rows]
             if cells:

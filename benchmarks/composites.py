@@ -1,0 +1,85 @@
+"""How many composites could be found in time at all, by a detector that knows the home?
+
+    python benchmarks/composites.py ../shared/data
+
+The composites of `saafe evaluate RUN --real DIR` are compared with the same hours of the home
+without fire. A detector sets the bound that alarms at the first reading that differs by what makes
+an event visible (`labels.NUISANCE_VISIBLE`), or by a fire's first signal (docs/scoring.md).
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from saafe import composites, runs, scoring
+from saafe.errors import InputError
+from saafe.labels import NUISANCE_VISIBLE
+from saafe.outcomes import EARLY_S
+from saafe.sensors import CO, CO2, PM25, TEMPERATURE
+
+FIRST_SIGNAL = {TEMPERATURE: 2.0, PM25: 300.0, CO2: 150.0, CO: 25.0}
+BOUNDS = {"visible": NUISANCE_VISIBLE, "first_signal": FIRST_SIGNAL}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("real", type=Path, help="folder of published raw recordings")
+    chosen = parser.parse_args()
+    try:
+        composed = scoring.read_composites(chosen.real)
+    except InputError as error:
+        raise SystemExit(f"composites: {error}") from None
+    if composed is None:
+        raise SystemExit(f"composites: {chosen.real} lacks the house fires or the homes")
+    figures: dict[str, int] = {"composites": len(composed.made)}
+    for name, enough in BOUNDS.items():
+        shown = [
+            shown_from(one, composed.homes[one.home], composed.times_s[one.fire], enough)
+            for one in composed.made
+        ]
+        for key, hold in ((name, 0.0), (f"{name}_with_hold", 1.0)):
+            late = [s - hold * one.period_s for s, one in zip(shown, composed.made, strict=True)]
+            limits = [composed.times_s[one.fire][1] or np.inf for one in composed.made]
+            figures[key] = sum(a <= b for a, b in zip(late, limits, strict=True))
+    for name, count in figures.items():
+        print(f"{name:24} {count}")
+    environment = runs.environment()
+    print(
+        json.dumps(
+            {
+                "benchmark": "composites",
+                "figures": figures,
+                "runs": 1,
+                "commit": environment["commit"],
+                "device": environment["device"],
+                "versions": {"numpy": np.__version__},
+            }
+        )
+    )
+
+
+def shown_from(
+    one: composites.Composite,
+    home: composites.Home,
+    times_s: tuple[float | None, float | None, float | None],
+    enough: dict[int, float],
+) -> float:
+    """When a reading first shows the fire and an alarm is not early, from its begin. [s]"""
+    recording = one.recording
+    alone = composites.cut(
+        home.recording, one.start_s, one.start_s + float(recording.times_s[-1]) + 1e-3
+    )
+    rows = min(len(alone.times_s), len(recording.times_s))
+    change = np.abs(recording.readings[:rows, 0] - alone.readings[:rows, 0])
+    moved = np.any([change[:, c] >= by for c, by in enough.items()], axis=0)
+    signal_s, _, recorded_s = times_s
+    visible = [t for t in (signal_s, recorded_s) if t is not None]
+    times = recording.times_s[:rows] - one.fire_s
+    found = times[moved & (times >= min(visible) - EARLY_S)]
+    return float(found[0]) if len(found) else np.inf
+
+
+if __name__ == "__main__":
+    main()
