@@ -50,7 +50,7 @@ def clean_instruments(n: int, sensors: int, generator: torch.Generator) -> Instr
     """Every sensor alike: all channels, quick, exact, a reading every 10 s, nothing lost."""
     drawn = DRAW_INSTRUMENTS(n, sensors, generator)
     nothing = ("offset", "relative_noise", "blind_below", "drift", "voc_as_co2", "voc_as_co")
-    nothing += ("kappa", "self_heat", "late_chance", "lost_chance", "spike_chance")
+    nothing += ("kappa", "self_heat", "late_chance", "lost_chance", "puff_chance", "numb_below")
     nothing += ("co_spike_chance", "gap_chance", "hold_phase")
     plain = {name: torch.zeros_like(getattr(drawn, name)) for name in nothing}
     resolution = torch.full_like(drawn.lag_s, 0.1)

@@ -48,7 +48,7 @@ class Recipe:
     dropout: float = 0.0
     windows: int = 6_000
     fresh: bool = True
-    epochs: int = 18
+    epochs: int = 16
     batch: int = 128
     accumulate: int = 1
     learning_rate: float = 1e-3
