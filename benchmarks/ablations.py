@@ -46,7 +46,9 @@ def without_nuisances() -> Any:
     return replace(Mix(), nuisance_counts=(1.0, 0.0, 0.0))
 
 
-def clean_instruments(n: int, sensors: int, generator: torch.Generator) -> Instruments:
+def clean_instruments(
+    n: int, sensors: int, generator: torch.Generator, **_shares: float
+) -> Instruments:
     """Every sensor alike: all channels, quick, exact, a reading every 10 s, nothing lost."""
     drawn = DRAW_INSTRUMENTS(n, sensors, generator)
     nothing = ("offset", "relative_noise", "blind_below", "drift", "voc_as_co2", "voc_as_co")

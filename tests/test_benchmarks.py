@@ -1,0 +1,66 @@
+"""Parts of the benchmarks that no figure would show to be broken."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_composites import make_fire, make_home
+
+from saafe import simulation
+from saafe.composites import compose, fire_rise
+from saafe.instruments import draw_instruments
+from saafe.labels import NUISANCE_VISIBLE
+from saafe.sensors import TEMPERATURE
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    names: list[str] = []
+
+    def load(name: str):
+        names.append(name)
+        return importlib.import_module(name)
+
+    yield load
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def test_ablated_parts_are_what_the_simulator_asks_for(benchmark) -> None:
+    ablations = benchmark("ablations")
+    for part, swaps in ablations.PARTS.items():
+        for module, name, _ in swaps:
+            assert hasattr(module, name), part
+        with ablations.trained_without(part):
+            streams = simulation.simulate(
+                12, generator=torch.Generator().manual_seed(0), hours=1.0, sensors=2
+            )
+        assert streams.readings.shape == (12, 360, 2, 6), part
+        assert len(streams.labels.unique()) > 1, part
+
+
+def test_clean_instruments_show_what_is_true(benchmark) -> None:
+    clean = benchmark("ablations").clean_instruments(8, 2, torch.Generator().manual_seed(1))
+    whole = draw_instruments(8, 2, torch.Generator().manual_seed(1))
+    assert set(vars(clean)) == set(vars(whole))
+    for name in ("puff_chance", "numb_below", "lost_chance", "drift", "gap_chance"):
+        assert (getattr(clean, name) == 0.0).all(), name
+    assert clean.present.all()
+
+
+def test_a_composite_is_found_at_the_reading_that_shows_it(benchmark) -> None:
+    shown_from = benchmark("composites").shown_from
+    home, fire = make_home(), make_fire()
+    one = compose([fire], [home])[0][0]
+    rise = fire_rise(fire)[:, TEMPERATURE]
+    begun = fire.times_s[np.argmax(rise >= NUISANCE_VISIBLE[TEMPERATURE])]
+    first = shown_from(one, home, (0.0, None, None), {TEMPERATURE: NUISANCE_VISIBLE[TEMPERATURE]})
+    assert begun <= first <= begun + one.period_s
+    assert shown_from(one, home, (first + 60.0, None, None), NUISANCE_VISIBLE) >= first + 50.0
+    assert shown_from(one, home, (0.0, None, None), {TEMPERATURE: 1e9}) == np.inf
