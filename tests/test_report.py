@@ -153,6 +153,17 @@ def test_page_lives_without_any_part(key: str | None, tmp_path: Path) -> None:
         assert "Not examined: nuisances, calibration, ramps." in page
 
 
+def test_the_terminal_says_it_first_too_and_tables_the_rivals(capsys) -> None:
+    from saafe.cli.exam import show
+
+    life = {name: FULL["life"]["kitchen"] for name in ("quiet", "kitchen", "other")}
+    show(FULL | {"gate": GATE | {"level": "full"}, "life": life, "windows_limit": 1_500_000})
+    told = capsys.readouterr().out
+    assert told.startswith("At equal detection the transformer loses to QUANT.")
+    table = told[told.index("rivals at equal detection") :]
+    assert table.index("QUANT") < table.index("accuracy")
+
+
 def test_wins_everywhere_need_no_first_line() -> None:
     won = FULL | {"rivals": [{"name": "transformer"}, {"name": "QUANT", "verdict": "win"}]}
     assert report.verdict(won).startswith('<p class="lead fail"><b>FAIL')
