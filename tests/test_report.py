@@ -156,7 +156,7 @@ def test_page_lives_without_any_part(key: str | None, tmp_path: Path) -> None:
 def test_the_terminal_says_it_first_too_and_tables_the_rivals(capsys) -> None:
     from saafe.cli.exam import show
 
-    life = {name: FULL["life"]["kitchen"] for name in ("quiet", "kitchen", "other")}
+    life = dict.fromkeys(("quiet", "kitchen", "other"), FULL["life"]["kitchen"])
     show(FULL | {"gate": GATE | {"level": "full"}, "life": life, "windows_limit": 1_500_000})
     told = capsys.readouterr().out
     assert told.startswith("At equal detection the transformer loses to QUANT.")
