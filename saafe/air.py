@@ -2,7 +2,8 @@
 
 Zones are well mixed; the air carries what sources give off (implicit Euler, which conserves mass
 at any step); sensors in the room of a source see its ceiling jet or its near field on top.
-Inside `carry` the rows of the batch are the last dimension, so that every loop runs along them.
+Whatever order their dimensions have, tensors of the air lie in memory with the rows of the batch
+last (`rows_last`), so that every loop runs along them.
 """
 
 from dataclasses import dataclass
@@ -113,7 +114,8 @@ def carry(building: Building, supply: Supply, steps_s: list[float]) -> Tensor:
     vented = bool(supply.vent.any())
     state = building.outdoor.T.repeat(ZONES, 1, 1)
     state[:, emissions.WATER] = building.indoor_water
-    out = state.new_empty(len(steps_s), *state.shape)
+    # each quantity by itself, as sensors read it
+    out = state.new_empty(CARRIED, len(steps_s), ZONES, state.shape[-1]).permute(1, 2, 0, 3)
     held = {step: flows.volume / step for step in set(steps_s)}
     kept = {step: share - flows.duct for step, share in held.items()}
     diagonals = {step: share + flows.leaving for step, share in held.items()}
@@ -131,6 +133,12 @@ def carry(building: Building, supply: Supply, steps_s: list[float]) -> Tensor:
             diagonal = diagonal + supply.vent[k].unsqueeze(1)
         state = solve_chain(diagonal, swap.unsqueeze(1), right, out[k])
     return out
+
+
+def rows_last(parameter: Tensor) -> Tensor:
+    """The same tensor, its first dimension's values side by side in memory."""
+    back = tuple(reversed(range(parameter.ndim)))
+    return parameter.permute(back).contiguous().permute(back)
 
 
 def air_to_burn(deficit: Tensor) -> Tensor:
@@ -168,7 +176,47 @@ def solve_chain(diagonal: Tensor, swap: Tensor, right: Tensor, out: Tensor) -> T
     return out
 
 
-def near_excess(rates: Tensor, zone: Tensor, building: Building) -> Tensor:
+@dataclass
+class Near:
+    """Sensors in the room of a source, p of them.
+
+    Attributes:
+        row: scenario. int64 (p,)
+        sensor: which of its sensors. int64 (p,)
+        height: of the ceiling. [m] (p,)
+        distance: from the source. [m] (p,)
+        under_ceiling: else on a shelf. bool (p,)
+        air_speed: of the draught. [m/s] (p,)
+    """
+
+    row: Tensor
+    sensor: Tensor
+    height: Tensor
+    distance: Tensor
+    under_ceiling: Tensor
+    air_speed: Tensor
+
+
+def sensors_near(building: Building, zone: Tensor, distance: Tensor) -> Near:
+    """The sensors that stand in the room of their scenario's source.
+
+    Args:
+        building: rooms of n scenarios.
+        zone: where the source stands, -1 for nowhere. int64 (n,)
+        distance: of every sensor from it. [m] (n, sensor)
+    """
+    row, sensor = (building.sensor_zone == zone.unsqueeze(1)).nonzero(as_tuple=True)
+    return Near(
+        row=row,
+        sensor=sensor,
+        height=building.height[row, zone[row]],
+        distance=distance[row, sensor],
+        under_ceiling=building.under_ceiling[row, sensor],
+        air_speed=building.air_speed[row, sensor],
+    )
+
+
+def near_excess(rates: Tensor, near: Near) -> Tensor:
     """What a sensor in a source's room sees above the mixed air, after the way there.
 
     A strong source drives a ceiling jet (Alpert); its smoke is diluted as much as its heat. A
@@ -177,34 +225,30 @@ def near_excess(rates: Tensor, zone: Tensor, building: Building) -> Tensor:
     vol. 57, pp. 542-550, 1996). Both take their time: r over the speed of jet and draught.
 
     Args:
-        rates: emissions. (time, n, quantity)
-        zone: where the source stands. int64 (n,)
-        building: rooms.
+        rates: emissions of the scenarios. (time, n, quantity)
+        near: the sensors.
 
     Returns:
-        Excess in K, mg/m3 or g/m3. (time, n, sensor, CARRIED)
+        Excess in K, mg/m3 or g/m3. (time, p, CARRIED)
     """
-    steps, n, _ = rates.shape
-    here = (building.sensor_zone == zone.unsqueeze(1)).float()  # (n, sensor)
-    height, radius = building.height.gather(1, zone.unsqueeze(1)), building.distance
+    height, radius = near.height, near.distance
     # the laws are powers of the heat: their factors need working out once a sensor
     one = torch.ones_like(radius)
-    jet = physics.ceiling_jet_speed(one, height=height, radius=radius) * building.under_ceiling
+    jet = physics.ceiling_jet_speed(one, height=height, radius=radius) * near.under_ceiling
     root = rates[..., emissions.HEAT].clamp(min=0.0).pow(1 / 3)  # (time, n)
-    delay = radius / (building.air_speed + jet * root.unsqueeze(-1)) / STEP_S
-    now = torch.arange(steps, device=rates.device).view(-1, 1, 1)
+    delay = radius / (near.air_speed + jet * root[:, near.row]) / STEP_S
+    now = torch.arange(len(rates), device=rates.device).unsqueeze(1)
     then = (now - delay.round_().long()).clamp_(min=0)
-    row = torch.arange(n, device=rates.device).view(1, -1, 1)
-    gone = rates[then, row, :CARRIED]
+    gone = rates[then, near.row, :CARRIED]
     heat = gone[..., emissions.HEAT]
     # a shelf lies below the jet and sees a tenth of it
     jet_rise = physics.ceiling_jet_rise(one, height=height, radius=radius)
-    rise = (root[then, row].square_() * jet_rise).clamp_(max=1000.0)
-    rise *= torch.where(building.under_ceiling, 1.0, 0.1)
-    turbulence = torch.pi * radius**2 * building.air_speed
+    rise = (root[then, near.row].square_() * jet_rise).clamp_(max=1000.0)
+    rise *= torch.where(near.under_ceiling, 1.0, 0.1)
+    turbulence = torch.pi * radius**2 * near.air_speed
     flow = turbulence + CONVECTIVE * heat / (HEATED_AIR * rise.clamp(min=1e-3))
-    gone *= (here / flow).unsqueeze(-1)
-    gone[..., emissions.HEAT] = rise * here
+    gone *= (1.0 / flow).unsqueeze(-1)
+    gone[..., emissions.HEAT] = rise
     return gone
 
 
@@ -220,7 +264,8 @@ def channels_of(air: Tensor, building: Building, sound: Tensor, radiant: Tensor)
     Returns:
         (time, n, sensor, channel)
     """
-    out = air.new_empty(*air.shape[:-1], len(CHANNELS))
+    steps, rows, sensors, _ = air.shape
+    out = air.new_empty(len(CHANNELS), steps, sensors, rows).permute(1, 3, 2, 0)
     celsius = building.indoor_c.view(1, -1, 1) + air[..., emissions.HEAT]
     out[..., TEMPERATURE] = celsius + radiant
     wet = air[..., emissions.WATER] / physics.saturation_vapour_density(celsius)

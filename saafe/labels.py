@@ -32,7 +32,7 @@ def visible(
     changed: Tensor, unchanged: Tensor, working: Tensor, thresholds: dict[int, float]
 ) -> Tensor:
     """Whether an event moved any channel that tells the truth. bool (time, n, sensor)"""
-    seen = torch.zeros(changed.shape[:-1], dtype=torch.bool, device=changed.device)
+    seen = torch.zeros_like(changed[..., 0], dtype=torch.bool)
     for channel, threshold in thresholds.items():
         moved = (changed[..., channel] - unchanged[..., channel]).abs() > threshold
         seen |= moved & working[..., channel]

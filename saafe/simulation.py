@@ -14,7 +14,7 @@ from torch import Tensor
 
 from saafe import emissions, faults, physics
 from saafe import instruments as instrument
-from saafe.air import Supply, carry, channels_of, near_excess
+from saafe.air import Supply, carry, channels_of, near_excess, rows_last, sensors_near
 from saafe.buildings import ZONES, Building, Rooms, draw_building
 from saafe.emissions import CARRIED
 from saafe.events import PREROLL_S, PREROLL_STEP_S, Events, Mix, draw_events, mix_of
@@ -80,6 +80,12 @@ class Rows:
     burning: int
     fires: int
     upset: Tensor
+
+    def runs(self) -> list[tuple[slice, slice | Tensor]]:
+        """The three runs: where their rows are, and of which scenarios."""
+        first, second = self.n, self.n + self.fires
+        parts = slice(0, first), slice(first, second), slice(second, len(self.scenario))
+        return list(zip(parts, (slice(0, first), slice(0, self.fires), self.upset), strict=True))
 
 
 def simulate(
@@ -175,7 +181,7 @@ def simulate_chunk(n: int, plan: Plan, generator: torch.Generator) -> Streams:
     labels = torch.full_like(twins.full[..., 0], UNKNOWN, dtype=torch.int8)
     if plan.labelled:
         labels = label(twins, states, devices.present & faults.working(broken, steps))
-    readings = instrument.noisy(twins.full, devices, generator)
+    readings = instrument.noisy(twins.full.contiguous(), devices, generator)
     readings = faults.broken_readings(readings, broken, devices, generator)
     reported = instrument.reports(steps, devices, generator)
     readings = instrument.held(readings, reported).masked_fill_(~devices.present, torch.nan)
@@ -245,7 +251,7 @@ def play(world: World, rows: Rows) -> tuple[Tensor, Twins]:
     numb(truth, rows, world.devices.numb_below)
     lag_s = faults.slowed(world.devices.lag_s, world.broken)
     devices = take(replace(world.devices, lag_s=lag_s), rows.scenario)
-    return full_truth, separate(observe(truth, air, devices), rows, world.devices.deaf)
+    return full_truth, separate(observe(truth, air, devices), rows, rows_last(world.devices.deaf))
 
 
 def numb(truth: Tensor, rows: Rows, below: Tensor) -> None:
@@ -303,19 +309,20 @@ def gather_supply(people: Tensor, events: Events, rows: Rows) -> Supply:
         sound=people.new_zeros(shape),
         radiant=people.new_zeros(shape),
     )
-    life_rates = people.transpose(1, 2)[..., rows.scenario]  # (time, quantity, r)
-    supply.rates[:, 0] = life_rates[:, :CARRIED]
-    supply.sound[:, 0] = life_rates[:, emissions.SOUND]
-    upset = slice(0, rows.n + rows.fires)  # rows with their nuisances
+    life_rates = people.transpose(1, 2).contiguous()  # (time, quantity, n)
+    for part, of in rows.runs():
+        supply.rates[:, 0, :, part] = life_rates[:, :CARRIED, of]
+        supply.sound[:, 0, part] = life_rates[:, emissions.SOUND, of]
     for slot in (1, 2):
-        rates = events.rates[slot].transpose(1, 2)[..., rows.scenario[upset]]
-        for zone in range(ZONES):
-            there = (events.zone[rows.scenario[upset], slot] == zone).float()
-            supply.rates[:, zone, :, upset].addcmul_(rates[:, :CARRIED], there)
-            supply.vent[:, zone, upset].addcmul_(rates[:, emissions.VENT], there)
-            supply.sound[:, zone, upset].addcmul_(rates[:, emissions.SOUND], there)
-            supply.radiant[:, zone, upset].addcmul_(rates[:, emissions.RADIANT], there)
-        supply.outdoor_pm[:, upset] += 1e-3 * rates[:, emissions.OUTDOOR_PM]
+        rates = events.rates[slot].transpose(1, 2).contiguous()
+        for part, of in rows.runs()[:2]:  # those with their nuisances
+            for zone in range(ZONES):
+                there = (events.zone[of, slot] == zone).float()
+                supply.rates[:, zone, :, part].addcmul_(rates[:, :CARRIED, of], there)
+                supply.vent[:, zone, part].addcmul_(rates[:, emissions.VENT, of], there)
+                supply.sound[:, zone, part].addcmul_(rates[:, emissions.SOUND, of], there)
+                supply.radiant[:, zone, part].addcmul_(rates[:, emissions.RADIANT, of], there)
+            supply.outdoor_pm[:, part] += 1e-3 * rates[:, emissions.OUTDOOR_PM, of]
     rates = events.rates[0][:, : rows.burning].transpose(1, 2)
     for zone in range(ZONES):
         there = (events.zone[: rows.burning, 0] == zone).float()
@@ -336,22 +343,27 @@ def at_sensors(air: Tensor, building: Building, events: Events, rows: Rows) -> T
     Returns:
         (time, r, sensor, CARRIED)
     """
-    steps, n = len(air), rows.n
-    where = building.sensor_zone[rows.scenario].view(1, len(rows.scenario), -1, 1)
-    seen = air.permute(0, 3, 1, 2).gather(2, where.expand(steps, -1, -1, CARRIED))
-    for slot in (1, 2):
-        here = (events.nuisance[:, slot - 1] >= 0).nonzero()[:, 0]
-        rates = events.rates[slot][-steps:, here]
-        excess = near_excess(rates, events.zone[here, slot], take(building, here))
-        seen[:, here] += excess
-        twins = here < rows.fires  # the twins without a fire have the nuisances still
-        seen[:, n + here[twins]] += excess[:, twins]
-    here = torch.arange(rows.burning, device=air.device)
-    burning = take(building, here)
-    burning.distance = burning.fire_distance
-    rates = events.rates[0][-steps:, here]
-    seen[:, : rows.burning] += near_excess(rates, events.zone[here, 0], burning)
-    return seen
+    steps, n, count = len(air), rows.n, len(rows.scenario)
+    where = building.sensor_zone[rows.scenario].T  # (sensor, r)
+    zones = air.permute(1, 2, 0, 3)  # (zone, CARRIED, time, r)
+    seen = air.new_empty(CARRIED, steps, *where.shape)
+    for k, place in enumerate(where):
+        here = torch.mul(zones[0], place == 0, out=seen[:, :, k])
+        for zone in range(1, ZONES):
+            here.addcmul_(zones[zone], (place == zone).float())
+    flat = seen.flatten(2)
+    burns = torch.arange(n, device=air.device) < rows.burning
+    for slot, acts in enumerate((burns, *(events.nuisance.T >= 0))):
+        zone = torch.where(acts, events.zone[:, slot], -1)
+        distance = building.distance if slot else building.fire_distance
+        near = sensors_near(building, zone, distance)
+        excess = near_excess(events.rates[slot][-steps:], near).permute(2, 0, 1)
+        at = near.sensor * count + near.row
+        flat.index_add_(2, at, excess)
+        if slot:  # the twins without a fire have the nuisances still
+            twins = near.row < rows.fires
+            flat.index_add_(2, at[twins] + n, excess[:, :, twins])
+    return seen.permute(1, 3, 2, 0)
 
 
 def heard(supply: Supply, building: Building, steps: int) -> tuple[Tensor, Tensor]:
@@ -365,7 +377,9 @@ def heard(supply: Supply, building: Building, steps: int) -> tuple[Tensor, Tenso
 
 def take(parameters, rows: Tensor):
     """The same dataclass of tensors for some rows of the batch."""
-    return type(parameters)(**{name: value[rows] for name, value in vars(parameters).items()})
+    return type(parameters)(
+        **{name: rows_last(value[rows]) for name, value in vars(parameters).items()}
+    )
 
 
 def observe(truth: Tensor, air: Tensor, each: Instruments) -> Tensor:

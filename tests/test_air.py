@@ -9,7 +9,7 @@ import scalar_simulator
 import torch
 
 from saafe import emissions, physics, simulation
-from saafe.air import CONVECTIVE, HEATED_AIR, Supply, carry, near_excess
+from saafe.air import CONVECTIVE, HEATED_AIR, Supply, carry, near_excess, sensors_near
 from saafe.buildings import ZONES, Building, Rooms, draw_building
 from saafe.emissions import CARRIED, HEAT, OXYGEN, QUANTITIES
 from saafe.events import Mix
@@ -147,7 +147,8 @@ def near(heat: float, radius: float, height: float) -> torch.Tensor:
     rates = torch.ones(60, 1, len(QUANTITIES))
     rates[:5] = 0.0
     rates[5:, :, HEAT] = heat
-    return near_excess(rates, torch.zeros(1, dtype=torch.int64), building)[:, 0, 0]
+    zone = torch.zeros(1, dtype=torch.int64)
+    return near_excess(rates, sensors_near(building, zone, building.distance))[:, 0]
 
 
 def test_steady_ceiling_jet_is_alperts_and_dilutes_smoke_as_heat() -> None:
