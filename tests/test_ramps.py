@@ -35,6 +35,25 @@ def test_only_one_channel_rises_and_only_in_the_last_five_minutes(made) -> None:
     assert set(pairs.channel) <= {TEMPERATURE, PM25, CO}
 
 
+def test_together_all_three_rise_over_the_same_time(made) -> None:
+    pairs = made[0]
+    rise = pairs.together - pairs.before
+    assert (np.isnan(pairs.together) == np.isnan(pairs.before)).all()
+    rising = [TEMPERATURE, PM25, CO]
+    others = [c for c in range(rise.shape[-1]) if c not in rising]
+    assert np.nanmax(np.abs(rise[..., others])) == 0.0
+    assert np.nanmin(rise[..., rising]) >= 0.0
+    assert np.nanmax(np.abs(rise[:, :-30])) == 0.0
+    low, high = np.array([ramps.AMPLITUDES[c] for c in rising]).T
+    highest = np.nanmax(np.nan_to_num(rise[..., rising]), axis=(0, 1))
+    assert ((highest > low) & (highest <= 1.001 * high)).all()
+    # where all three are read, they begin at the same step
+    known = ~np.isnan(pairs.before[:, -30:, rising]).any(axis=(1, 2))
+    begun = (rise[known][:, -30:, rising] > 0.0).argmax(axis=1)
+    assert known.sum() > 10
+    assert (np.ptp(begun, axis=1) <= 1).mean() > 0.9  # a float may swallow the first of it
+
+
 def longest_hold(streams: simulation.Streams) -> np.ndarray:
     """Longest time without a report of each stream. [step] (n,)"""
     out = []
@@ -75,6 +94,12 @@ def test_examination_counts_falls(sign: float, falls: bool) -> None:
     assert by_ramp["temperature"]["fell"] == by_ramp["co"]["fell"] == 0
     assert (by_ramp["pm25"]["fell"] > 10) == falls
     assert found["share_lower"] <= found["share"] <= found["share_upper"]
+    together = found["together"]
+    for part in (found, together):
+        for key in ("pairs", "fell"):
+            assert sum(row[key] for row in part["by_risk"]) == part[key]
+    assert together["pairs"] == 300
+    assert (together["fell"] > 30) == falls
     # 300 pairs without a fall cannot show one in a thousand
     assert found["status"] == ("fail" if falls else "not_shown")
     worst = found["worst"]
