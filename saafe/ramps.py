@@ -121,11 +121,12 @@ def draw_pairs(streams: Streams, places: np.ndarray, random: np.random.Generator
     risen = 1.0 - windows.BIN_S * (end[:, None] - reported) / over_s[:, None]
     risen = np.clip(risen, 0.0, 1.0)
     after, together = before.copy(), before.copy()
-    for rising, ends in AMPLITUDES.items():
+    for rising, (least, most) in AMPLITUDES.items():
         alone = channel == rising
         ramp = amplitude[alone, None] * risen[alone]
         after[alone, :, rising] = raised(before[alone, :, rising], ramp, rising)
-        ramp = np.exp(random.uniform(*np.log(ends), len(places)))[:, None] * risen
+        ends = np.exp(random.uniform(math.log(least), math.log(most), len(places)))
+        ramp = ends[:, None] * risen
         together[:, :, rising] = raised(before[:, :, rising], ramp, rising)
     return Pairs(before, after, together, channel, amplitude, over_s, stream)
 
