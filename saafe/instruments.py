@@ -118,6 +118,23 @@ _DEAF = {TEMPERATURE: 0.08, PM25: 0.05, CO2: 0.25, SOUND: 0.4, CO: 0.3, HUMIDITY
 _PRESENT = {TEMPERATURE: 0.97, PM25: 0.9, CO2: 0.8, SOUND: 0.3, CO: 0.65, HUMIDITY: 0.6}
 
 
+def draw_usual(dice: Dice) -> list[Tensor]:
+    """Lag, gain, offset, noise, relative noise and resolution of sound channels.
+
+    Each (n, sensor, channel).
+    """
+    draws = (
+        lambda r: dice.log_uniform(*r),
+        lambda r: dice.log_uniform(*r),
+        lambda spread: dice.uniform(-spread, spread),
+        lambda r: dice.log_uniform(*r),
+        lambda r: dice.log_uniform(*r),
+        lambda r: dice.log_uniform(*r),
+    )
+    rows = [_RANGES[channel] for channel in range(len(CHANNELS))]
+    return [torch.stack([draw(row[k]) for row in rows], dim=-1) for k, draw in enumerate(draws)]
+
+
 def draw_instruments(
     n: int, sensors: int, generator: torch.Generator, *, analyser_share: float = 0.0
 ) -> Instruments:
@@ -133,20 +150,7 @@ def draw_instruments(
         The parameters.
     """
     dice = Dice(n, sensors, generator)
-    rows = [_RANGES[channel] for channel in range(len(CHANNELS))]
-    lag, gain, offset, noise, relative, resolution = [
-        torch.stack([draw(row[k]) for row in rows], dim=-1)
-        for k, draw in enumerate(
-            (
-                lambda r: dice.log_uniform(*r),
-                lambda r: dice.log_uniform(*r),
-                lambda spread: dice.uniform(-spread, spread),
-                lambda r: dice.log_uniform(*r),
-                lambda r: dice.log_uniform(*r),
-                lambda r: dice.log_uniform(*r),
-            )
-        )
-    ]
+    lag, gain, offset, noise, relative, resolution = draw_usual(dice)
     lowest = torch.stack([dice.uniform(c.lowest, c.lowest) for c in CHANNELS], dim=-1)
     highest = torch.stack([dice.uniform(c.highest, c.highest) for c in CHANNELS], dim=-1)
     lowest[..., CO2] = torch.where(dice.chance(0.5), 400.0, dice.uniform(300.0, 400.0))
