@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saafe.model import FEATURES, RiskModel, features, levels, lower_quartile
+from saafe.model import FLAT, RiskModel, features, flat, levels, lower_quartile, news, statistics
 from saafe.recipes import Recipe
 from saafe.sensors import LABELS
 from saafe.training import WindowSet
-from saafe.windows import SEGMENTS, STEPS
+from saafe.windows import SEGMENTS
 
 # Chosen: weight decays that a linear rival picks from by its loss on held-out scenarios
 DECAYS = (1e-4, 1e-3, 1e-2)
@@ -40,7 +40,7 @@ class LogisticRegression(RiskModel):
     def __init__(self) -> None:
         """Start at zero: every class alike."""
         super().__init__()
-        self.linear = flat_start(STEPS * FEATURES)
+        self.linear = flat_start(FLAT)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Class logits. (batch, 60, 1, 6) to (batch, 1, class)"""
@@ -56,8 +56,9 @@ def flat_start(inputs: int) -> nn.Linear:
 
 
 def flat_features(windows: Tensor) -> Tensor:
-    """The transformer's own features, flat. (batch, 60, 1, 6) to (batch, 60 x feature)"""
-    return features(windows[:, :, 0]).flatten(1)
+    """All that the transformer's linear reader sees. (batch, 60, 1, 6) to (batch, FLAT)"""
+    seen = features(windows[:, :, 0])
+    return flat(seen, news(seen), statistics(seen))
 
 
 def descend(linear: nn.Linear, inputs: Tensor, labels: Tensor, decay: float) -> None:

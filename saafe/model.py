@@ -13,10 +13,14 @@ from torch.nn import functional as F
 
 from saafe.recipes import Recipe
 from saafe.sensors import CHANNELS, CO, CO2, FIRE, HUMIDITY, LABELS, PM25, SOUND, TEMPERATURE
-from saafe.windows import STEPS
+from saafe.windows import SEGMENTS, STEPS
 
 # level, departure from the window's lower quartile, mask; particles at the window's top
 FEATURES = 3 * len(CHANNELS) + 1
+# six figures of each channel in each time scale
+STATISTICS = 6 * len(SEGMENTS) * len(CHANNELS)
+# what a linear reader sees: every step, the news, the statistics
+FLAT = STEPS * FEATURES + len(CHANNELS) + STATISTICS
 LATELY = 6  # of the window's steps, a minute
 NEWS_SCALE = 2.0
 
@@ -57,6 +61,46 @@ def news(seen: Tensor) -> Tensor:
     before = torch.where(mask[:, :-LATELY] > 0, departure[:, :-LATELY], -1e4).amax(dim=1)
     above = NEWS_SCALE * (departure[:, -1] - before).clamp(min=0.0)
     return torch.where((before > -1e3) & (mask[:, -1] > 0), above, 0.0)
+
+
+def statistics(seen: Tensor) -> Tensor:
+    """Mean, spread, lowest, highest, change and known share of each channel's departure.
+
+    Over each time scale of the window; the change is the mean of its newer half less that of the
+    older. Attention finds maxima and spreads within a token only with much teaching.
+
+    Args:
+        seen: features. (B, T, 3 C + 1)
+
+    Returns:
+        Zero where the channel is missing. (B, 6 x 3 x C)
+    """
+    C, counts = len(CHANNELS), [count for count, _ in SEGMENTS]
+    departures = seen[..., C : 2 * C].split(counts, dim=1)
+    masks = seen[..., 2 * C : 3 * C].split(counts, dim=1)
+    out = []
+    for departure, mask in zip(departures, masks, strict=True):
+        mean, share = known_mean(departure, mask), mask.mean(dim=1)
+        variance = known_mean((departure - mean.unsqueeze(1)).square() * mask, mask)
+        spread = (variance + 1e-6).sqrt() - 1e-3  # a root has no slope at zero
+        lowest = torch.where(mask > 0, departure, 1e4).amin(dim=1)
+        highest = torch.where(mask > 0, departure, -1e4).amax(dim=1)
+        halves = zip(departure.chunk(2, dim=1), mask.chunk(2, dim=1), strict=True)
+        older, newer = (known_mean(*half) for half in halves)
+        both = torch.stack([half.amax(dim=1) for half in mask.chunk(2, dim=1)]).amin(dim=0)
+        out += [mean, spread, lowest.where(share > 0, 0.0), highest.where(share > 0, 0.0)]
+        out += [(newer - older) * both, share]
+    return torch.cat(out, dim=1)
+
+
+def known_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the known steps of values that are zero elsewhere; 0 where none is. (B, C)"""
+    return values.sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
+
+
+def flat(seen: Tensor, fresh: Tensor, figures: Tensor) -> Tensor:
+    """What a linear reader sees of features, their news and their statistics. (B, FLAT)"""
+    return torch.cat([seen.flatten(1), fresh, figures], dim=1)
 
 
 def at_top(level: Tensor, mask: Tensor) -> Tensor:
@@ -139,11 +183,11 @@ class RiskModel(nn.Module):
 class FireTransformer(RiskModel):
     """A small encoder over tokens of several steps each, and a linear reader beside it.
 
-    One token more holds the window's last step and its news. Both readers see the same features
-    of one sensor at a time, both are trained on a loss of their own, and their probabilities are
-    averaged: a linear opinion pool (M. Stone, "The opinion pool," Annals of Mathematical
-    Statistics, vol. 32, pp. 1339-1342, 1961). Where the encoder has seen little, the linear
-    reader keeps it from being sure.
+    One token more holds the window's last step, its news and the window's statistics. Both readers
+    see the same features of one sensor at a time, both are trained on a loss of their own, and
+    their probabilities are averaged: a linear opinion pool (M. Stone, "The opinion pool," Annals
+    of Mathematical Statistics, vol. 32, pp. 1339-1342, 1961). Where the encoder has seen little,
+    the linear reader keeps it from being sure.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -152,7 +196,7 @@ class FireTransformer(RiskModel):
         self.patch = recipe.patch
         tokens = STEPS // recipe.patch
         self.embed = nn.Linear(FEATURES * recipe.patch, recipe.width)
-        self.now = nn.Linear(FEATURES + len(CHANNELS), recipe.width)
+        self.now = nn.Linear(FEATURES + len(CHANNELS) + STATISTICS, recipe.width)
         self.position = nn.Parameter(0.02 * torch.randn(tokens + 1, recipe.width))
         self.blocks = nn.ModuleList(
             Block(recipe.width, recipe.heads, recipe.expansion, recipe.dropout)
@@ -160,7 +204,7 @@ class FireTransformer(RiskModel):
         )
         self.norm = nn.LayerNorm(recipe.width)
         self.head = nn.Linear(recipe.width, len(LABELS))
-        self.linear = nn.Linear(FEATURES * STEPS + len(CHANNELS), len(LABELS))
+        self.linear = nn.Linear(FLAT, len(LABELS))
 
     def forward(self, windows: Tensor) -> Tensor:
         """Class logits of each sensor of each window.
@@ -181,11 +225,11 @@ class FireTransformer(RiskModel):
         B, T, S, C = windows.shape
         seen = features(windows.transpose(1, 2).reshape(B * S, T, C))
         x = self.embed(seen.view(B * S, T // self.patch, self.patch * FEATURES))
-        fresh = news(seen)
-        now = self.now(torch.cat([seen[:, -1], fresh], dim=1)).unsqueeze(1)
+        fresh, figures = news(seen), statistics(seen)
+        now = self.now(torch.cat([seen[:, -1], fresh, figures], dim=1)).unsqueeze(1)
         x = torch.cat([x, now], dim=1) + self.position
         for block in self.blocks:
             x = block(x)
         deep = self.head(self.norm(x.mean(dim=1)))
-        votes = torch.stack([deep, self.linear(torch.cat([seen.flatten(1), fresh], dim=1))], dim=1)
+        votes = torch.stack([deep, self.linear(flat(seen, fresh, figures))], dim=1)
         return votes.float().view(B, S, 2, len(LABELS))

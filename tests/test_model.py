@@ -1,6 +1,7 @@
 """The transformer sees time, misses nothing it should see, and survives what is missing."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -157,6 +158,36 @@ def test_news_is_what_was_not_seen_before_the_last_minute() -> None:
     assert told[PM25].item() == pytest.approx(models.NEWS_SCALE * math.log(10 / 3), abs=1e-4)
     assert (told[[CO, CO2, SOUND]] == 0.0).all()
     assert told[HUMIDITY] < 1e3  # one reading, compared with none
+
+
+def test_statistics_are_those_of_numpy_over_known_steps() -> None:
+    windows = raw_windows(5)
+    windows[0, :, 0, CO] = torch.nan
+    seen = models.features(windows[:, :, 0])
+    told = models.statistics(seen).view(5, 3, 6, 6)  # window, time scale, figure, channel
+    departure = seen[..., 6:12].masked_fill(seen[..., 12:18] == 0, torch.nan).numpy()
+    for scale in range(3):
+        part = departure[:, 20 * scale : 20 * scale + 20]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of channels that are missing
+            newer, older = np.nanmean(part[:, 10:], axis=1), np.nanmean(part[:, :10], axis=1)
+            expected = [
+                np.nanmean(part, axis=1), np.nanstd(part, axis=1), np.nanmin(part, axis=1),
+                np.nanmax(part, axis=1), newer - older, (~np.isnan(part)).mean(axis=1),
+            ]  # fmt: skip
+        for figure, value in enumerate(expected):
+            np.testing.assert_allclose(
+                told[:, scale, figure].numpy(), np.nan_to_num(value), atol=2e-3
+            )
+
+
+def test_statistics_of_nothing_known_are_zero() -> None:
+    windows = torch.full((2, 60, 6), torch.nan)
+    windows[:, 45:, TEMPERATURE] = 21.0
+    told = models.statistics(models.features(windows))
+    assert torch.isfinite(told).all()
+    assert (told.view(2, 3, 6, 6)[:, :2] == 0.0).all(), "older scales hold nothing"
+    assert told.view(2, 3, 6, 6)[:, 2, 5, TEMPERATURE].tolist() == [0.75, 0.75]
 
 
 def test_readers_are_pooled() -> None:
