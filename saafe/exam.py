@@ -35,7 +35,7 @@ from saafe.evaluation import (
     latency_ms,
 )
 from saafe.fault_matrix import examine_points
-from saafe.fire_matrix import examine_fires
+from saafe.fire_matrix import by_notice, examine_fires
 from saafe.gate import Limits, full_lines, quick_lines, real_lines
 from saafe.nuisance_matrix import examine_nuisances, examine_quiet, year
 from saafe.runs import Run
@@ -176,6 +176,7 @@ def simulated_parts(sitting: Sitting, run: Run, share: float) -> dict[str, Any]:
     sitting.tell("windows, calibration, ramps")
     return {
         "fires": fires,
+        "notice": by_notice(results),
         "nuisances": nuisances,
         "life": year(quiet, nuisances),
         "faults": points,

@@ -1,5 +1,6 @@
 """Every named fire in many rooms: found before its limit, late, early or missed. Layer 5."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ SMOULDERING = (
 OIL = "overheating_oil"
 OIL_WHILE_FRYING = "overheating_oil while frying"
 REFERENCES = ("heat", "rate_of_rise", "photo", "ionisation")
+# time from the first reading that shows a fire to its limit, by which results are told apart [s]
+NOTICE_S = (0.0, 30.0, 60.0, 120.0, 300.0, 900.0, math.inf)
 CONDITIONS = ("gas", "heat", "visibility")
 
 
@@ -240,6 +243,39 @@ def all_row(rows: Sequence[dict], results: Sequence[FireResult]) -> dict:
     return {"fire": "all", **counts} | results_row(whole)
 
 
+def by_notice(results: Sequence[FireResult]) -> list[dict]:
+    """Outcomes by how long before its limit a reading first showed the fire.
+
+    Where that is a moment, no detector has time; the rows say how much of what is not found in
+    time that explains.
+
+    Returns:
+        A row of each pair of neighbours in `NOTICE_S`, fires while frying left out.
+    """
+    whole = [result for result in results if result.trial.name != OIL_WHILE_FRYING]
+    rows = []
+    for least, most in itertools.pairwise(NOTICE_S):
+        here = [r for r in whole if least <= r.trial.limit_s - r.trial.visible_s < most]
+        ends = {"notice_from_s": least, "notice_below_s": metrics.finite_or_none(most)}
+        rows.append(ends | outcome_counts(here))
+    return rows
+
+
+def outcome_counts(results: Sequence[FireResult]) -> dict:
+    """How many fires came out how, and the share found in time with its exact bounds."""
+    count = {o: sum(r.outcome == o for r in results) for o in outcomes.OUTCOMES}
+    bounds = metrics.proportion_bounds(count[outcomes.IN_TIME], len(results))
+    return (
+        {"n": len(results)}
+        | {name.replace(" ", "_"): value for name, value in count.items()}
+        | {
+            "in_time_share": metrics.finite_or_none(bounds.value),
+            "in_time_lower": bounds.lower,
+            "in_time_upper": bounds.upper,
+        }
+    )
+
+
 def counts_row(drawn: Drawn) -> dict:
     """How many fires were drawn, and why some do not count."""
     return {
@@ -252,16 +288,7 @@ def counts_row(drawn: Drawn) -> dict:
 
 def results_row(results: Sequence[FireResult]) -> dict:
     """Outcomes with exact bounds, and times against references and untenable air."""
-    n = len(results)
-    count = {o: sum(r.outcome == o for r in results) for o in outcomes.OUTCOMES}
-    bounds = metrics.proportion_bounds(count[outcomes.IN_TIME], n)
-    row: dict = {"n": n} | {name.replace(" ", "_"): value for name, value in count.items()}
-    row |= {
-        "in_time_share": metrics.finite_or_none(bounds.value),
-        "in_time_lower": bounds.lower,
-        "in_time_upper": bounds.upper,
-        "floor_suppressed": sum(map(is_suppressed, results)),
-    }
+    row = outcome_counts(results) | {"floor_suppressed": sum(map(is_suppressed, results))}
     row |= delays("after_signal", [late_by(r, r.trial.signal_s) for r in results])
     for name in REFERENCES:
         times = [late_by(r, r.trial.references_s[name]) for r in results

@@ -131,6 +131,16 @@ def fires(result: Result) -> str:
     return brief + (pages.picture(chart, caption) if chart else "")
 
 
+def notice(result: Result) -> str:
+    """Outcomes by the time that a fire could be seen before its limit."""
+    note = (
+        '<p class="note">From the first reading that shows a fire to its limit. Where that is a '
+        "moment, no detector has time.</p>"
+    )
+    rows = result.get("notice")
+    return note + table(rows) if rows else ""
+
+
 def whole(rows: Sequence[Mapping[str, Any]]) -> str:
     """Every column, folded away."""
     return f"<details><summary>every figure</summary>{table(rows)}</details>"
@@ -282,6 +292,7 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "Gate": gate,
     "Rivals": rivals,
     "Fires": fires,
+    "Fires by notice": notice,
     "Nuisances": generic("nuisances"),
     "Life: false alarms a year": life,
     "Calibration": calibration,
@@ -295,5 +306,5 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
 KNOWN = {
     "version", "level", "seed", "gate", "windows_scored", "seconds", "provenance", "fires",
     "nuisances", "life", "faults", "shift", "calibration", "ramps", "recordings", "composites",
-    "rivals", "fault_watch", "cases", "identity",
+    "rivals", "fault_watch", "cases", "identity", "notice",
 }  # fmt: skip

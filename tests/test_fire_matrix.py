@@ -1,6 +1,7 @@
 """The fire matrix: limits, outcomes and references on streams whose answers are known."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,20 @@ def test_row_of_results() -> None:
     assert (row["fire_room_untenable_n"], row["other_rooms_untenable_n"]) == (4, 0)
     assert row["fire_room_margin_median_s"] == 300.0
     assert row["fire_room_margin_p10_s"] is None
+
+
+def test_results_are_told_apart_by_how_long_a_fire_could_be_seen() -> None:
+    flat = np.full(len(TIMES), 20.0)
+    made = [trial(flat, visible_s=4200.0 - notice) for notice in (0.0, 29.0, 30.0, 900.0, 3000.0)]
+    frying = replace(made[0], name=fire_matrix.OIL_WHILE_FRYING)
+    results = [FireResult(one, outcomes.LATE, 4001.0, None) for one in [*made[:2], frying]]
+    results += [FireResult(one, outcomes.IN_TIME, 3990.0, None) for one in made[2:]]
+    rows = fire_matrix.by_notice(results)
+    assert [(row["n"], row["in_time"], row["late"]) for row in rows] == [
+        (2, 0, 2), (1, 1, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), (2, 2, 0),
+    ]  # fmt: skip
+    assert rows[2]["in_time_share"] is None
+    assert rows[-1]["notice_below_s"] is None
 
 
 def test_margin_counts_alarms_that_came_too_late() -> None:

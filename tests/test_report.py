@@ -42,6 +42,9 @@ FULL = {
         {"fire": "all", "n": 30, "in_time": 28, "after_signal_median_s": None,
          "after_signal_p90_s": None},
     ],
+    "notice": [{"notice_from_s": 900.0, "notice_below_s": None, "n": 9, "in_time": 8, "late": 1,
+                "early": 0, "missed": 0, "in_time_share": 0.9, "in_time_lower": 0.5,
+                "in_time_upper": 1.0}],
     "nuisances": [{"nuisance": "frying", "events": 30, "alarms": 1, "lower": 0.0, "upper": 0.1}],
     "life": {"kitchen": {"alarms_per_year": 1.2, "status": "fail"}, "strata": [
         {"stratum": "frying", "per_year": 300.0, "rate_source": "assumed"}]},

@@ -10,6 +10,8 @@ from saafe.cli.tables import figure, print_gate, print_rows
 FIRES = ("fire", "n", "in_time", "late", "early", "missed", "in_time_lower", "in_time_upper",
          "unseen", "limit_unreached", "after_signal_median_s", "after_photo_median_s",
          "fire_room_margin_median_s")  # fmt: skip
+NOTICE = ("notice_from_s", "notice_below_s", "n", "in_time", "late", "early", "missed",
+          "in_time_lower", "in_time_upper")  # fmt: skip
 NUISANCES = ("nuisance", "per_year", "events", "alarms", "alarms_per_100", "lower", "upper")
 LIFE = ("room", "alarms_per_year", "lower", "upper", "bonferroni_upper",
         "effective_exposure_years", "limit", "status")  # fmt: skip
@@ -67,6 +69,11 @@ def show(result: dict) -> None:
         silence = result["fault_watch"]["silence"]
         for title, columns, rows in (
             ("fires: outcomes, 95 % bounds, times [s]", FIRES, result["fires"]),
+            (
+                "fires by time from the first reading that shows them to the limit",
+                NOTICE,
+                result["notice"],
+            ),
             (
                 "nuisances: alarms per 100 events; yearly rates are assumed",
                 NUISANCES,
