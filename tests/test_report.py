@@ -134,7 +134,8 @@ def test_a_lost_comparison_is_the_first_line_and_then_the_gate(full: str) -> Non
 def test_every_section_is_there(full: str) -> None:
     titles = re.findall(r"<h2[^>]*>(.*?)</h2>", full)
     assert titles == [
-        "Gate", "Rivals", "Fires", "Fires by notice", "Nuisances", "Life: false alarms a year", "Worst cases",
+        "Gate", "Rivals", "Fires", "Fires by notice", "Nuisances",
+        "Life: false alarms a year", "Worst cases",
         "Calibration", "Ramps", "Faults", "Shift", "Recordings", "Composites",
         "Identity", "Limits of the evidence", "Provenance",
     ]  # fmt: skip
