@@ -11,6 +11,7 @@ import torch
 from saafe import metrics, rivals, scoring, simulation, sources
 from saafe.alarms import AlarmSettings, log_odds
 from saafe.detector import Detection, Score, detect
+from saafe.metrics import clustered_proportion_bounds
 from saafe.recordings import Recording, read_recording
 from saafe.runs import Run, score_with
 from saafe.sensors import FIRE, LABELS
@@ -88,7 +89,10 @@ def judge_simulated(one: Judged, *, seed: int, streams: int = STREAMS) -> dict:
 
 
 def judge_windows(one: Judged, rooms: Rooms, seed: int, purpose: int) -> dict:
-    """Accuracy, detection rate and false alarms of single windows in which something shows."""
+    """Accuracy, detection rate and false alarms of single windows in which something shows.
+
+    `bounds` has the 95 % limits of those three, whose windows come in scenarios (`groups`).
+    """
     generator = seeded(seed, purpose, 0, torch.device("cpu"))
     streams = simulation.simulate(512, generator=generator, rooms=rooms)
     drawn = sample_windows(streams, 8192, generator, shares=REFERENCE_MIX)
@@ -97,19 +101,25 @@ def judge_windows(one: Judged, rooms: Rooms, seed: int, purpose: int) -> dict:
     is_fire = truth == FIRE
     alarmed = np.array([log_odds(r) for r in risk]) >= one.settings.slow
     table = metrics.reliability_table(risk / 100.0, is_fire)
+    group = drawn.group.numpy()
+    bounds = {
+        "detection_rate": clustered_proportion_bounds(alarmed[is_fire], group[is_fire]),
+        "false_alarm_rate": clustered_proportion_bounds(alarmed[~is_fire], group[~is_fire]),
+    }
     figures = {
         "n": len(truth),
-        "detection_rate": float(alarmed[is_fire].mean()),
-        "false_alarm_rate": float(alarmed[~is_fire].mean()),
+        "groups": len(np.unique(group)),
+        "fires": int(is_fire.sum()),
         "roc_auc": metrics.roc_auc(is_fire, risk),
         "calibration_error": metrics.calibration_error(table),
     }
     if one.classify is not None:
         parts = [one.classify(windows[at : at + 4096]) for at in range(0, 8192, 4096)]
-        confusion = metrics.confusion(truth, np.concatenate(parts), len(LABELS))
-        figures["accuracy"] = float(np.trace(confusion) / confusion.sum())
-        figures["confusion"] = confusion.tolist()
-    return figures
+        called = np.concatenate(parts)
+        bounds["accuracy"] = clustered_proportion_bounds(called == truth, group)
+        figures["confusion"] = metrics.confusion(truth, called, len(LABELS)).tolist()
+    figures |= {name: bound.value for name, bound in bounds.items()}
+    return figures | {"bounds": {name: bound._asdict() for name, bound in bounds.items()}}
 
 
 def judge_streams(one: Judged, rooms: Rooms, seed: int, purpose: int, count: int) -> dict:

@@ -43,23 +43,21 @@ class Limits:
 
 
 def quick_lines(windows: dict, size: int, latency: float, limits: Limits) -> list[dict]:
-    """The gate's five lines of the quick level, window figures with Clopper-Pearson bounds."""
-    n = windows["n"]
-    fires = sum(windows["confusion"][2])
-
-    def share(name: str, value: float, count: int, limit: float, *, at_most: bool) -> dict:
-        bounds = metrics.proportion_bounds(round(value * count), count)
-        return metrics.gate_line(name, bounds, limit, n=count, at_most=at_most)
-
+    """The gate's five lines of the quick level, from `evaluation.judge_windows`."""
+    n, fires = windows["n"], windows["fires"]
+    accuracy, found, alarmed = (
+        Bounds(**windows["bounds"][name])
+        for name in ("accuracy", "detection_rate", "false_alarm_rate")
+    )
     return [
-        share("accuracy", windows["accuracy"], n, limits.accuracy, at_most=False),
-        share("detection_rate", windows["detection_rate"], fires, limits.detection_rate,
-              at_most=False),
-        share("false_alarm_rate_windows", windows["false_alarm_rate"], n - fires,
-              limits.false_alarm_rate, at_most=True),
+        metrics.gate_line("accuracy", accuracy, limits.accuracy, n=n, at_most=False),
+        metrics.gate_line("detection_rate", found, limits.detection_rate, n=fires, at_most=False),
+        metrics.gate_line(
+            "false_alarm_rate_windows", alarmed, limits.false_alarm_rate, n=n - fires
+        ),
         measured("model_bytes", size, limits.model_bytes),
         measured("latency_p99_ms", latency, limits.latency_ms),
-    ]  # fmt: skip
+    ]
 
 
 def measured(name: str, value: float, limit: float, *, n: int = 1) -> dict:

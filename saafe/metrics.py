@@ -50,13 +50,47 @@ def proportion_bounds(
         in the case of the binomial," Biometrika, vol. 26, no. 4, pp. 404-413, 1934.
     """
     assert 0 <= successes <= trials, f"{successes} of {trials} is not a proportion"
-    error = _error_per_side(confidence, sides)
-    lower, upper = 0.0, 1.0
-    if successes > 0:
-        lower = _beta_quantile(error, successes, trials - successes + 1)
-    if successes < trials:
-        upper = _beta_quantile(1.0 - error, successes + 1, trials - successes)
+    lower, upper = _binomial_limits(successes, trials, _error_per_side(confidence, sides))
     return Bounds(successes / trials if trials else math.nan, lower, upper)
+
+
+def clustered_proportion_bounds(
+    happened: ArrayLike, group: ArrayLike, *, confidence: float = 0.95, sides: int = 2
+) -> Bounds:
+    """Bound a proportion of items that come in groups and resemble one another there.
+
+    Clopper and Pearson's limits with the effective number of items, n / (design effect), in the
+    place of n: many windows of one scenario are little more than one. Where all items or none
+    count, nothing tells how alike a group's are, and each group counts once.
+
+    Args:
+        happened: bool (item,)
+        group: of each item. (item,)
+        confidence: probability that a bound (one side) or both bounds (two sides) hold.
+        sides: as in `proportion_bounds`.
+
+    Returns:
+        The proportion and its limits; without items NaN, 0 and 1.
+
+    Source:
+        E. L. Korn and B. I. Graubard, "Confidence intervals for proportions with small expected
+        number of positive counts estimated from survey data," Survey Methodology, vol. 24,
+        no. 2, pp. 193-201, 1998, without their factor for degrees of freedom (0.997 for 500
+        groups) and, at 0 and 1, with groups for items.
+    """
+    x = np.asarray(happened, dtype=bool)
+    _, place = np.unique(np.asarray(group), return_inverse=True)
+    assert x.shape == place.shape, f"{x.shape} items in groups of {place.shape}"
+    n, groups = len(x), int(place.max(initial=-1)) + 1
+    value = float(x.mean()) if n else math.nan
+    effective = float(groups)
+    if 0.0 < value < 1.0 and groups > 1:
+        residual = np.bincount(place, weights=x - value)
+        variance = groups / (groups - 1) * float(residual @ residual) / n**2
+        effective = min(float(n), value * (1.0 - value) / variance)
+    successes = value * effective if n else 0.0
+    lower, upper = _binomial_limits(successes, effective, _error_per_side(confidence, sides))
+    return Bounds(value, lower, upper)
 
 
 def rate_bounds(count: int, exposure: float, *, confidence: float = 0.95, sides: int = 2) -> Bounds:
@@ -214,28 +248,6 @@ def confusion(truth: ArrayLike, predicted: ArrayLike, classes: int) -> NDArray[n
     return np.bincount(t * classes + p, minlength=classes**2).reshape(classes, classes)
 
 
-def window_figures(matrix: NDArray[np.int64], fire: int) -> dict[str, Bounds]:
-    """Accuracy, detection rate and false-alarm rate of windows, each with exact bounds.
-
-    Args:
-        matrix: counts by true class (row) and predicted class (column), see `confusion`.
-        fire: index of the class that must be found.
-
-    Returns:
-        `accuracy` (right windows of all), `detection_rate` (fire windows called fire) and
-        `false_alarm_rate` (other windows called fire). Windows of one stream are not
-        independent, so these bounds are narrower than the truth.
-    """
-    fires, total = int(matrix[fire].sum()), int(matrix.sum())
-    found = int(matrix[fire, fire])
-    called = int(matrix[:, fire].sum())
-    return {
-        "accuracy": proportion_bounds(int(np.trace(matrix)), total),
-        "detection_rate": proportion_bounds(found, fires),
-        "false_alarm_rate": proportion_bounds(called - found, total - fires),
-    }
-
-
 def roc_auc(is_positive: ArrayLike, score: ArrayLike) -> float:
     """Probability that a positive scores above a negative, ties counting half.
 
@@ -363,6 +375,15 @@ def _strata(
     assert count.shape == exposure.shape == weight.shape, "one count, exposure, weight a stratum"
     assert weight.min() >= 0 < weight.max(), "weights are positive"
     return count, exposure, weight
+
+
+def _binomial_limits(successes: float, trials: float, error: float) -> tuple[float, float]:
+    lower, upper = 0.0, 1.0
+    if successes > 0:
+        lower = _beta_quantile(error, successes, trials - successes + 1)
+    if successes < trials:
+        upper = _beta_quantile(1.0 - error, successes + 1, trials - successes)
+    return lower, upper
 
 
 def _beta_quantile(probability: float, a: float, b: float) -> float:

@@ -30,8 +30,8 @@ FIRE_COLUMNS = (
 LIMITS = (
     "Everything simulated rests on one simulator: what it gets wrong, training and exam get "
     "wrong alike.",
-    "Bounds count streams or windows as independent where nothing else is said; windows of one "
-    "stream are not, so window figures are less certain than their bounds.",
+    "Bounds count streams as independent where nothing else is said; those of accuracy, detection "
+    "rate and false alarms of windows allow for windows of one scenario being alike.",
     "Recorded homes and fires are few, and were watched while the simulator was built: figures "
     "on them are development scores, and optimistic.",
     "A calibrated risk holds under the stated mix of fires, nuisances and quiet; "

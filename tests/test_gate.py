@@ -15,8 +15,11 @@ OURS = ["fires_in_time_lower95", "early_alarms", "quiet_false_alarms_per_year",
         "lost_channel_points", "calibration_error"]  # fmt: skip
 REAL = ["real_fires_in_time", "real_early", "real_false_alarms_per_year", "real_nuisance_per_100",
         "real_composites_in_time"]  # fmt: skip
-WINDOWS = {"n": 1000, "confusion": [[480, 20, 0], [30, 269, 1], [2, 3, 195]], "accuracy": 0.944,
-           "detection_rate": 0.97, "false_alarm_rate": 0.001}  # fmt: skip
+WINDOWS = {"n": 1000, "fires": 200, "bounds": {
+    "accuracy": {"value": 0.944, "lower": 0.93, "upper": 0.95},
+    "detection_rate": {"value": 0.97, "lower": 0.95, "upper": 0.98},
+    "false_alarm_rate": {"value": 0.001, "lower": 0.0, "upper": 0.004},
+}}  # fmt: skip
 
 
 def parts(**changed: object) -> dict:

@@ -143,13 +143,46 @@ def test_gate_line_is_json_able():
     assert fires["status"] == "pass"
 
 
-def test_window_figures_by_hand():
-    matrix = metrics.confusion([0, 0, 1, 1, 2, 2, 2, 2], [0, 2, 1, 0, 2, 2, 2, 1], 3)
-    assert matrix.tolist() == [[1, 0, 1], [1, 1, 0], [0, 1, 3]]
-    figures = metrics.window_figures(matrix, fire=2)
-    assert figures["accuracy"].value == 5 / 8
-    assert figures["detection_rate"].value == 3 / 4
-    assert figures["false_alarm_rate"].value == 1 / 4
+def test_groups_of_one_are_bounded_as_clopper_and_pearson_do():
+    happened = np.arange(400) < 37
+    clustered = metrics.clustered_proportion_bounds(happened, np.arange(400))
+    assert clustered == pytest.approx(metrics.proportion_bounds(37, 400), abs=1e-4)
+
+
+def test_repeating_every_item_shows_nothing_more():
+    happened = np.arange(400) < 37
+    repeated = metrics.clustered_proportion_bounds(
+        np.repeat(happened, 25), np.repeat(np.arange(400), 25)
+    )
+    assert repeated == pytest.approx(metrics.proportion_bounds(37, 400), abs=2e-4)
+
+
+@pytest.mark.parametrize(("happened", "lower", "upper"), [(False, 0.0, 0.0711), (True, 0.9289, 1)])
+def test_where_all_or_none_count_a_group_counts_once(happened, lower, upper):
+    items = np.full(600, happened)
+    bounds = metrics.clustered_proportion_bounds(items, np.arange(600) % 50)
+    assert bounds == pytest.approx((float(happened), lower, upper), abs=1e-4)
+
+
+def test_no_items_bound_nothing():
+    value, lower, upper = metrics.clustered_proportion_bounds([], [])
+    assert math.isnan(value)
+    assert (lower, upper) == (0.0, 1.0)
+
+
+def test_clustered_bounds_cover_where_plain_ones_do_not():
+    random = np.random.default_rng(0)
+    group = np.repeat(np.arange(200), 12)
+    covered = plain = 0
+    for _ in range(400):
+        share = random.beta(0.04 * 2, 0.96 * 2, 200)  # intraclass correlation 1/3
+        happened = random.random(len(group)) < share[group]
+        _, lower, upper = metrics.clustered_proportion_bounds(happened, group)
+        covered += lower <= 0.04 <= upper
+        _, lower, upper = metrics.proportion_bounds(int(happened.sum()), len(group))
+        plain += lower <= 0.04 <= upper
+    assert covered >= 0.9 * 400  # 95 % is meant; 92 % found
+    assert plain < 0.8 * 400
 
 
 def test_roc_auc_counts_pairs():
