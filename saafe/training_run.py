@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -174,4 +175,10 @@ def peak_mb(device: torch.device) -> float:
     """Most memory that was in use: on the GPU there, else of this process. [MB]"""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 1e6, 1)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    try:  # getrusage's peak is no less than that of the process which started this one
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        unit = 1.0 if sys.platform == "darwin" else 1024.0  # bytes there, else kB
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1024**2, 1)
+    kilobytes = int(status.partition("VmHWM:")[2].split()[0])  # proc(5)
+    return round(kilobytes / 1024, 1)

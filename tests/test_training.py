@@ -588,3 +588,11 @@ def test_two_ranks_equal_one() -> None:
     # Adam's step on its rounding error; gradients themselves agree, see below
     assert two == pytest.approx(one, abs=1e-5)
     assert two[0] == pytest.approx(one[0], abs=1e-6)
+
+
+def test_a_process_does_not_count_the_memory_of_the_one_that_started_it() -> None:
+    held = b"x" * 700_000_000
+    code = ("import torch; from saafe.training_run import peak_mb; "
+            "print(peak_mb(torch.device('cpu')))")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 50 < float(done.stdout) < len(held) / 1e6
