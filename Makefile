@@ -12,7 +12,7 @@ train: .venv/installed
 test: .venv/installed-dev
 	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2
 
-test-slow: .venv/installed-dev
+test-slow: .venv/installed-rivals
 	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 -m "slow and not gpu"
 
 lint: .venv/installed-dev
@@ -32,6 +32,10 @@ install: .venv/installed
 
 .venv/installed-dev: pyproject.toml .venv/installed
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dev,emulator]"
+	touch $@
+
+.venv/installed-rivals: pyproject.toml .venv/installed-dev
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".[rivals]"
 	touch $@
 
 clean:
