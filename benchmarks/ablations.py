@@ -142,7 +142,9 @@ def figures_of(recipe: recipes.Recipe, part: str, real: Path) -> dict[str, float
         model, settings = training.train(recipe, tell=lambda _: None)
     score = score_with(model)
     scored = scoring.score_real(
-        lambda recording: detect(recording, score, settings), real, scoring.Plan(dense_days=0.0)
+        lambda recording: detect(recording, score, settings),
+        real,
+        scoring.Plan(dense_days=0.0, elsewhere=False),
     )
     return {
         "in_time": scored["composites"]["in_time"],

@@ -267,8 +267,13 @@ def judge_recordings(one: Judged, recordings: list[Recording]) -> list[dict]:
 
 
 def judge_real(
-    one: Judged, folder: Path, *, dense_days: float, tell: Callable[[str], None]
+    one: Judged,
+    folder: Path,
+    *,
+    dense_days: float,
+    tell: Callable[[str], None],
+    elsewhere: bool = True,
 ) -> dict:
-    """Score published fires, homes and composites by the scoring rules."""
-    plan = scoring.Plan(dense_days=dense_days, tell=tell)
+    """Score published fires, homes and composites by the scoring rules; see `scoring.Plan`."""
+    plan = scoring.Plan(dense_days=dense_days, elsewhere=elsewhere, tell=tell)
     return scoring.score_real(lambda r: detect(r, one.score, one.settings), folder, plan)

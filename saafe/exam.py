@@ -193,7 +193,9 @@ def real_part(sitting: Sitting, plan: Plan) -> dict[str, Any]:
     if plan.real is None:
         return {}
     sitting.begin(0.15)
-    out = judge_real(sitting.judged(), plan.real, dense_days=DENSE_DAYS, tell=plan.tell)
+    out = judge_real(
+        sitting.judged(), plan.real, dense_days=DENSE_DAYS, elsewhere=False, tell=plan.tell
+    )
     homes = plan.real / scoring.HOMES
     if homes.is_dir():
         lived_in = [

@@ -24,6 +24,9 @@ Detect = Callable[[Recording], Detection]
 Row = dict[str, Any]
 
 HOUSE, LAB, HOMES = "nist_home_smoke_alarms", "nazir_lab_fire", "uhoo_homes"
+BURNERS, POOLS = "fsri_hvac_gasburner", "nist_nrc_compartment"
+OFFICES = ("uci_occupancy", "uci_room_occupancy_sound")
+ELSEWHERE = (BURNERS, POOLS, *OFFICES)  # sources that were not watched while saafe was built
 ABSENT = "not scored: folder absent"
 LEFT_OUT = "not scored: left out of this plan"
 RULES_VERSION = 1
@@ -40,6 +43,7 @@ class Plan:
         persistence_s: how long a risk must stand in the score behind the margin. [s]
         dense_days: days of each home scored at ten seconds; 0 leaves that out. [d]
         dense_sensors: sensors in each home there.
+        elsewhere: whether the sources that nothing was built on are scored as well.
         tell: takes a line of progress.
     """
 
@@ -47,6 +51,7 @@ class Plan:
     persistence_s: float = 60.0
     dense_days: float = 1.0
     dense_sensors: int = 6
+    elsewhere: bool = True
     tell: Callable[[str], None] = field(default=lambda line: None)
 
 
@@ -89,35 +94,49 @@ def score_real(detect: Detect, real_dir: Path | str, plan: Plan | None = None) -
 
     Returns:
         Values that JSON can hold. `sources` says what was scored; `house_fires`, `oil_pans`,
-        `lab_fires` and `composites` hold rows and counts by outcome; `homes` and
-        `homes_at_10_s` hold rows, rates and their bounds; then `margin`. A part that was not
-        scored is a string that says why.
+        `lab_fires`, `burner_fires`, `pool_fires` and `composites` hold rows and counts by
+        outcome; `homes`, `homes_at_10_s` and `offices` hold rows, rates and their bounds; then
+        `margin`. A part that was not scored is a string that says why.
 
     Raises:
         InputError: where the folder, or every known folder in it, is missing.
     """
     plan = plan or Plan()
-    read = _read_sources(Path(real_dir))
+    names = (HOUSE, LAB, HOMES) + (ELSEWHERE if plan.elsewhere else ())
+    read = _read_sources(Path(real_dir), names)
+    absent = {
+        name: ABSENT if name in names else LEFT_OUT for name in (HOUSE, LAB, HOMES, *ELSEWHERE)
+    }
     fires = _house_fires(read)
     pans = [item for item in read.get(HOUSE, []) if item.kind == references.OIL]
     homes = _homes(read)
 
     result: dict[str, Any] = {
         "rules": RULES_VERSION,
-        "sources": {name: "scored" if name in read else ABSENT for name in (HOUSE, LAB, HOMES)},
+        "sources": {name: "scored" if name in read else why for name, why in absent.items()},
     }
     parts = {"house_fires": (fires, HOUSE), "oil_pans": (pans, HOUSE)}
-    parts["lab_fires"] = (read.get(LAB, []), LAB)
+    for part, source in {"lab_fires": LAB, "burner_fires": BURNERS, "pool_fires": POOLS}.items():
+        parts[part] = (read.get(source, []), source)
     for part, (items, source) in parts.items():
         plan.tell(f"{part}: {len(items)}")
         rows = [score_fire(detect, item) for item in items]
-        result[part] = sum_fires(rows) if source in read else ABSENT
+        result[part] = sum_fires(rows) if source in read else absent[source]
 
     scores = []
     for home in homes:
         plan.tell(f"home {home.recording.name}: {home.recording.times_s[-1] / 86400.0:.1f} days")
         scores.append(_score_home(detect, home, plan.persistence_s))
     result["homes"] = _home_part([score.row for score in scores]) if homes else ABSENT
+    offices = [item for name in OFFICES for item in read.get(name, [])]
+    result["offices"] = absent[OFFICES[0]]
+    if offices:
+        plan.tell(f"offices: {len(offices)}")
+        rows = [
+            outcomes.score_home(detect(item.recording).events, item.recording, ())
+            for item in offices
+        ]
+        result["offices"] = _home_part(rows)
     result["composites"] = result["margin"] = ABSENT
     if fires and homes:
         composed = compose_fires(fires, homes, seed=plan.seed)
@@ -190,8 +209,10 @@ def sum_fires(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _read_sources(real_dir: Path) -> dict[str, list[Published]]:
-    folders = {name: real_dir / name for name in (HOUSE, LAB, HOMES)}
+def _read_sources(
+    real_dir: Path, names: Sequence[str] = (HOUSE, LAB, HOMES)
+) -> dict[str, list[Published]]:
+    folders = {name: real_dir / name for name in names}
     there = {name: folder for name, folder in folders.items() if folder.is_dir()}
     if not there:
         raise InputError(
@@ -363,10 +384,18 @@ def _margins(rows: Sequence[Row], scores: Sequence[HomeScore]) -> dict[str, Any]
 def table(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Rows for people: what, the figure, and its 95 % bounds or a note."""
     rows: list[tuple[str, str, str]] = []
-    names = {"house_fires": "house fires", "oil_pans": "oil pans", "lab_fires": "laboratory fires"}
-    for part, name in (names | {"composites": "composites"}).items():
+    names = {
+        "house_fires": "house fires",
+        "oil_pans": "oil pans",
+        "lab_fires": "laboratory fires",
+        "burner_fires": "gas-burner fires",
+        "pool_fires": "pool fires",
+        "composites": "composites",
+    }
+    for part, name in names.items():
         rows += _fire_rows(name, result[part])
-    for part, name in {"homes": "homes", "homes_at_10_s": "homes at 10 s"}.items():
+    quiet = {"homes": "homes", "homes_at_10_s": "homes at 10 s", "offices": "offices"}
+    for part, name in quiet.items():
         rows += _home_rows(name, result[part])
     margin = result["margin"]
     if isinstance(margin, str):
@@ -394,19 +423,12 @@ def _home_rows(name: str, part: Mapping[str, Any] | str) -> list[tuple[str, str,
         return [(name, "-", part)]
     rate, nuisance = part["false_alarms_per_day"], part["nuisance_per_100_sessions"]
     days, sessions = part["days"], part["sessions"]
-    return [
-        (
-            f"{name}: false alarms",
-            f"{part['alarms']} in {days:.1f} days",
-            _range(rate, 1, " a day"),
-        ),
-        (
-            f"{name}: nuisance alarms",
-            f"{part['nuisance_alarms']} in {sessions} stove sessions",
-            _range(nuisance, 1, " per 100"),
-        ),
-        (f"{name}: in alarm", f"{_figure(part['hours_in_alarm_per_day'])} h a day", ""),
-    ]
+    figure = f"{part['alarms']} in {days:.1f} days"
+    rows = [(f"{name}: false alarms", figure, _range(rate, 1, " a day"))]
+    if sessions:
+        figure = f"{part['nuisance_alarms']} in {sessions} stove sessions"
+        rows.append((f"{name}: nuisance alarms", figure, _range(nuisance, 1, " per 100")))
+    return [*rows, (f"{name}: in alarm", f"{_figure(part['hours_in_alarm_per_day'])} h a day", "")]
 
 
 def _range(bounds: Mapping[str, float | None], scale: float, unit: str) -> str:

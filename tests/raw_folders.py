@@ -62,3 +62,23 @@ def write_lab(folder: Path) -> None:
         clock = f"0:{t // 60:02d}:{t % 60:02d}"
         rows.append(f"{clock},{t},40,21.{t % 3},90,0,{eco2},{detector},{status}")
     (folder / "clothing_2.csv").write_text("\n".join(rows) + "\n")
+
+
+def write_burner(folder: Path) -> None:
+    """Two fires that warm a bedroom by 1 K a second from the file's time 0; the second is hot."""
+    folder.mkdir()
+    for number, start in enumerate((20.0, 58.0), start=1):
+        rows = ["Time,Bedroom 1 Temperature 2.4 m Above Floor"]
+        rows += [f"{t},{start + max(0, min(t, 60) - max(0, t - 90)):.1f}" for t in range(-60, 121)]
+        (folder / f"Gas_Burner_Experiment_{number}.csv").write_text("\n".join(rows) + "\n")
+
+
+def write_office(folder: Path) -> None:
+    """A day in an office, too hot for five minutes at noon."""
+    folder.mkdir()
+    rows = ['"date","Temperature","Humidity","Light","CO2","HumidityRatio","Occupancy"']
+    for minute in range(1440):
+        heat = 33.0 if 720 <= minute < 725 else 22.0 + minute % 7 / 10
+        clock = f"{minute // 60:02d}:{minute % 60:02d}"
+        rows.append(f'"{minute}","2015-02-02 {clock}:00",{heat},30,0,{500 + minute % 7},0.005,1')
+    (folder / "datatest.txt").write_text("\n".join(rows) + "\n")

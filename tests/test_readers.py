@@ -10,7 +10,12 @@ import pytest
 
 from saafe.errors import InputError
 from saafe.readers import SOURCES, Published, read_published
-from saafe.readers.published import optical_density_to_pm25, smoke_to_pm25
+from saafe.readers.published import (
+    ignited,
+    optical_density_to_pm25,
+    smoke_to_pm25,
+    to_recording,
+)
 from saafe.sensors import CO, CO2, HUMIDITY, PM25, TEMPERATURE
 
 REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
@@ -99,12 +104,27 @@ def make_nrc(folder: Path) -> None:
     (folder / "NIST_NRC_Test_01_file_1.csv").write_text(table(header, *rows))
 
 
+def make_office(folder: Path) -> None:
+    lines = ['"date","Temperature","Humidity","Light","CO2","HumidityRatio","Occupancy"']
+    lines += [f'"{n}","2015-02-02 14:{18 + n}:00",23.{n},26.3,585,749.2,0.0048,1' for n in (1, 2)]
+    (folder / "datatest.txt").write_text("\n".join(lines) + "\n")
+
+
+def make_room(folder: Path) -> None:
+    header = ["Date", "Time", "S1_Temp", "S2_Temp", "S1_Sound", "S5_CO2"]
+    rows = [["2017-12-22", "23:59:34", 24.94, 24.75, 0.08, 390],
+            ["2017-12-23", "0:00:04", 25, 24.75, 0.93, 395]]  # fmt: skip
+    (folder / "Occupancy_Estimation.csv").write_text(table(header, *rows))
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "nist_home_smoke_alarms": make_nist,
     "uhoo_homes": make_uhoo,
     "nazir_lab_fire": make_nazir,
     "fsri_hvac_gasburner": make_fsri,
     "nist_nrc_compartment": make_nrc,
+    "uci_occupancy": make_office,
+    "uci_room_occupancy_sound": make_room,
 }
 
 
@@ -202,7 +222,7 @@ def test_fsri_hvac_gasburner(tmp_path: Path):
     first, second, tenth = read_made("fsri_hvac_gasburner", tmp_path)
     assert tenth.recording.name == "Gas_Burner_Experiment_10"  # after 2, and the plain twin of 1
     assert second.recording.sensors == ("Bedroom 3", "Basement B Quadrant")
-    assert second.references == {"t_ignition": 2}
+    assert second.references == {"t_ignition": 2, "t_dT20": 3, "t_peak": 3}
     assert second.recording.readings[:, 0, TEMPERATURE].tolist() == [19, 20, 21, 90]
     assert second.recording.readings[:, 0, CO2].tolist() == [450, 450, 450, 1450]
     assert second.check.channels["co2"].missing == 1
@@ -215,13 +235,34 @@ def test_nist_nrc_compartment(tmp_path: Path):
     recording = fire.recording
     assert recording.name == "NIST_NRC_Test_01"
     assert recording.sensors == (*(f"Tree {n}" for n in range(1, 8)), "Gas")
-    assert fire.references == {"t_ignition": 60}
+    assert fire.references == {"t_ignition": 60, "t_peak": 0}  # nothing gets warmer
     assert recording.readings[:, 3, TEMPERATURE].tolist() == [29] * 4  # Tree 4-9
     assert recording.readings[:, 2, TEMPERATURE].tolist() == [30] * 4
     assert recording.readings[:, 7, PM25].tolist() == [8, 8, np.float32(508), np.float32(608)]
     assert recording.readings[-1, 7, CO2] == pytest.approx(10_450)
     assert np.isnan(recording.readings[:, :, CO]).all()
     assert {"Tree 4-10 left out: missing", "CO-3 left out: missing"} < set(fire.notes)
+
+
+def test_the_offices(tmp_path: Path):
+    (office,) = read_made("uci_occupancy", tmp_path)
+    assert (office.recording.name, office.kind) == ("datatest", "office")
+    assert office.recording.times_s.tolist() == [0, 60]
+    row = office.recording.readings[1, 0]
+    assert row[[TEMPERATURE, CO2, HUMIDITY]] == pytest.approx([23.2, 749.2, 26.3])
+    (room,) = read_made("uci_room_occupancy_sound", tmp_path)
+    assert room.recording.times_s.tolist() == [0, 30]  # over midnight, where hours have one digit
+    assert room.recording.readings[1, 0, [TEMPERATURE, CO2]].tolist() == [25, 395]
+
+
+def test_a_fire_that_begins_in_a_hot_room_is_measured_from_there():
+    times_s = np.arange(-120.0, 120.0, 10.0)
+    hot = np.where(times_s < 0, 58.0, 58.0 + times_s / 2)  # +20 K after 40 s
+    cold = np.full(len(times_s), np.nan)
+    cold[-3:] = 90.0  # says nothing before the fire, so how far it rose is not known
+    sensors = {"a": {TEMPERATURE: hot}, "b": {TEMPERATURE: cold}}
+    recording, _ = to_recording(Path("x.csv"), times_s, sensors)
+    assert ignited(recording, 120.0) == {"t_ignition": 120.0, "t_dT20": 160.0, "t_peak": 230.0}
 
 
 def test_optical_density_to_pm25_by_hand():
@@ -293,4 +334,14 @@ def test_real_others(name: str, count: int, reference: str, real: Callable[[str]
     assert len(fires) == count
     for fire in fires:
         assert 0 < fire.references[reference] < fire.recording.times_s[-1]
+        if reference == "t_ignition":
+            assert fire.references["t_ignition"] < fire.references["t_dT20"]
+            assert fire.references["t_dT20"] <= fire.references["t_peak"]
         assert np.isfinite(fire.recording.readings[:, :, TEMPERATURE]).any(axis=0).sum() >= 1
+
+
+@pytest.mark.real
+def test_real_offices(real: Callable[[str], list[Published]]):
+    offices = [*real("uci_occupancy"), *real("uci_room_occupancy_sound")]
+    assert [office.check.rows for office in offices] == [9752, 2665, 8143, 10_129]
+    assert [office.check.period_s for office in offices] == [60, 60, 60, 31]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from raw_folders import write_home, write_house, write_lab
+from raw_folders import write_burner, write_home, write_house, write_lab, write_office
 
 from saafe import scoring
 from saafe.errors import InputError
@@ -55,6 +55,8 @@ def real_dir(tmp_path_factory):
     write_house(folder / scoring.HOUSE)
     write_home(folder / scoring.HOMES)
     write_lab(folder / scoring.LAB)
+    write_burner(folder / scoring.BURNERS)
+    write_office(folder / scoring.OFFICES[0])
     return folder
 
 
@@ -65,7 +67,9 @@ def scored(real_dir):
 
 def test_the_score_is_json(scored):
     assert json.loads(json.dumps(scored, allow_nan=False)) == scored
-    assert set(scored["sources"].values()) == {"scored"}
+    absent = {scoring.POOLS, scoring.OFFICES[1]}
+    for name, status in scored["sources"].items():
+        assert status == (scoring.ABSENT if name in absent else "scored")
 
 
 def test_house_fires_and_pans_stand_apart(scored):
@@ -95,6 +99,29 @@ def test_a_laboratory_fire_is_measured_against_the_detector_beside_it(real_dir):
     assert row["signal_s"] == 130.0
     assert (row["alarm_s"], row["outcome"]) == (180.0, "in time")
     assert row["delay_s"] == -140.0
+
+
+def test_sources_elsewhere_are_scored_by_the_same_rules(scored):
+    cold, hot = scored["burner_fires"]["rows"]
+    assert cold["limit_s"] == 60 + 20 + 30  # 20 K above the minute before ignition
+    assert (cold["alarm_s"], cold["outcome"]) == (60 + 12, "in time")
+    assert cold["end_s"] == 60 + 60  # its peak
+    assert (hot["alarm_s"], hot["outcome"]) == (0, "early")  # hot before it burns
+    offices = scored["offices"]
+    assert (offices["alarms"], offices["sessions"]) == (1, 0)
+    assert offices["days"] == pytest.approx(1.0, abs=0.01)
+    assert scored["pool_fires"] == scoring.ABSENT
+    rows = [row[0] for row in scoring.table(scored)]
+    assert "offices: false alarms" in rows
+    assert "offices: nuisance alarms" not in rows  # nobody cooks there
+
+
+def test_a_plan_may_leave_the_sources_elsewhere_out(real_dir):
+    plan = scoring.Plan(dense_days=0.0, elsewhere=False)
+    result = scoring.score_real(NEVER, real_dir, plan)
+    for part in ("burner_fires", "pool_fires", "offices"):
+        assert result[part] == scoring.LEFT_OUT
+    assert result["sources"][scoring.BURNERS] == scoring.LEFT_OUT
 
 
 def test_homes_count_all_alarms_and_nuisances(scored):
@@ -146,7 +173,8 @@ def test_an_absent_folder_is_said(real_dir, tmp_path):
     (tmp_path / scoring.LAB).symlink_to(real_dir / scoring.LAB)
     result = scoring.score_real(HEAT, tmp_path)
     assert result["sources"][scoring.HOUSE] == "not scored: folder absent"
-    for part in ("house_fires", "oil_pans", "homes", "homes_at_10_s", "composites", "margin"):
+    for part in ("house_fires", "oil_pans", "homes", "homes_at_10_s", "composites", "margin",
+                 "burner_fires", "pool_fires", "offices"):  # fmt: skip
         assert result[part] == "not scored: folder absent"
     assert result["lab_fires"]["n"] == 1
     assert ("margin", "-", "not scored: folder absent") in scoring.table(result)

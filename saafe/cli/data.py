@@ -73,8 +73,9 @@ def check(paths: tuple[Path, ...], repair: bool, out: Path | None, as_json: bool
 def convert(name: str, source: Path, out: Path, suffix: str, as_json: bool) -> None:
     """Turn the publisher's raw files in folder SOURCE into recordings in folder OUT.
 
-    NAME is nist_home_smoke_alarms, uhoo_homes, nazir_lab_fire, fsri_hvac_gasburner or
-    nist_nrc_compartment. OUT also gets references.json: fire types, reference times, stove use.
+    NAME is nist_home_smoke_alarms, uhoo_homes, nazir_lab_fire, fsri_hvac_gasburner,
+    nist_nrc_compartment, uci_occupancy or uci_room_occupancy_sound. OUT also gets
+    references.json: fire types, reference times, stove use.
 
     Example: saafe data convert uhoo_homes raw/uhoo homes --format parquet
     """

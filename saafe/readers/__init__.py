@@ -9,6 +9,8 @@ from saafe.readers import (
     nazir_lab_fire,
     nist_home_smoke_alarms,
     nist_nrc_compartment,
+    uci_occupancy,
+    uci_room_occupancy_sound,
     uhoo_homes,
 )
 from saafe.readers.published import Published, Source
@@ -19,6 +21,8 @@ SOURCES: dict[str, Source] = {
     "nazir_lab_fire": nazir_lab_fire.SOURCE,
     "fsri_hvac_gasburner": fsri_hvac_gasburner.SOURCE,
     "nist_nrc_compartment": nist_nrc_compartment.SOURCE,
+    "uci_occupancy": uci_occupancy.SOURCE,
+    "uci_room_occupancy_sound": uci_room_occupancy_sound.SOURCE,
 }
 
 __all__ = ["SOURCES", "Published", "Source", "read_published"]

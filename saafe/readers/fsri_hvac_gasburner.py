@@ -10,6 +10,7 @@ from saafe.readers.published import (
     co2_above_outdoor,
     find_files,
     get_numbers,
+    ignited,
     to_recording,
 )
 from saafe.sensors import CO2, TEMPERATURE
@@ -45,7 +46,7 @@ def read(folder: Path) -> Iterator[Published]:
             values = get_numbers(table, column)[column] * PPM_PER_VOL_PCT
             sensors[room][CO2] = co2_above_outdoor(times_s, values)
         recording, check = to_recording(path, times_s, sensors)
-        references = {"t_ignition": -float(times_s[0])}  # the file's time 0
+        references = ignited(recording, -float(times_s[0]))  # the file's time 0
         yield Published(recording, check, "gas burner", references=references, notes=tuple(notes))
 
 

@@ -14,6 +14,7 @@ from saafe.readers.published import (
     find_files,
     get_numbers,
     optical_density_to_pm25,
+    peak_time,
     to_recording,
 )
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
@@ -52,7 +53,7 @@ def _read_fire(path: Path, test: str, scenario: dict[str, str] | None) -> Publis
         if channels:
             sensors[station] = channels
     recording, check = to_recording(path, times_s, sensors)
-    references = {"t_peak": _peak_time(recording.times_s, recording.readings[:, :, TEMPERATURE])}
+    references = {"t_peak": peak_time(recording)}
     for name in _REFERENCES if scenario else ():
         if scenario and scenario[name]:
             references[name] = float(scenario[name]) - float(times_s[0])
@@ -98,11 +99,6 @@ def _read_station(
             values = co_above_zero(times_s, values * PPM_PER_VOL_PCT)
         channels[channel] = values
     return channels
-
-
-def _peak_time(times_s: np.ndarray, temperatures: np.ndarray) -> float:
-    """When the hottest ceiling thermocouple was hottest: a fire is scored up to there."""
-    return float(times_s[np.unravel_index(np.nanargmax(temperatures), temperatures.shape)[0]])
 
 
 def _read_alarms(folder: Path, test: str, first_s: float) -> dict[str, float]:

@@ -13,6 +13,7 @@ from saafe.readers.published import (
     co_above_zero,
     find_files,
     get_numbers,
+    ignited,
     smoke_to_pm25,
     to_recording,
 )
@@ -42,7 +43,7 @@ def read(folder: Path) -> Iterator[Published]:
             sensors["Gas"] = gas
         recording, check = to_recording(path, times_s, sensors)
         recording = replace(recording, name=recording.name.removesuffix("_file_1"))
-        references = {"t_ignition": -float(times_s[0])}  # the file's time 0
+        references = ignited(recording, -float(times_s[0]))  # the file's time 0
         yield Published(recording, check, "pool fire", references=references, notes=tuple(notes))
 
 

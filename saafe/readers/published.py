@@ -10,7 +10,7 @@ import polars as pl
 
 from saafe.columns import to_numbers
 from saafe.recordings import Check, Recording, parse_recording
-from saafe.sensors import CHANNELS, COLUMNS
+from saafe.sensors import CHANNELS, COLUMNS, TEMPERATURE
 from saafe.tables import Table, refusal
 
 BASELINE_S = 60.0  # a channel's level before a fire is the median of the first minute
@@ -28,7 +28,8 @@ class Published:
     Attributes:
         recording: the readings.
         check: what was masked, repaired and missing.
-        kind: "flaming", "smouldering", "cooking oil", "gas burner", "pool fire" or "home".
+        kind: "flaming", "smouldering", "cooking oil", "gas burner", "pool fire", "home" or
+            "office".
         references: known moments in seconds of the recording's clock; docs/recordings.md lists
             the names.
         stove: start and end of each uninterrupted use of the stove, in the same seconds.
@@ -121,6 +122,36 @@ def to_recording(
     order = np.argsort(np.tile(np.arange(len(times_s)), len(sensors)), kind="stable")
     table = Table(path, frame[order], row_numbers[order])
     return parse_recording(table, repair=True)
+
+
+def peak_time(recording: Recording) -> float:
+    """When the hottest ceiling thermocouple was hottest: a fire is scored up to there. [s]"""
+    temperatures = recording.readings[:, :, TEMPERATURE]
+    row, _ = np.unravel_index(np.nanargmax(temperatures), temperatures.shape)
+    return float(recording.times_s[row])
+
+
+def ignited(recording: Recording, ignition_s: float) -> dict[str, float]:
+    """Known moments of a fire whose publisher gives its ignition alone.
+
+    Args:
+        recording: the fire.
+        ignition_s: by the recording's clock. [s]
+
+    Returns:
+        `t_ignition`, `t_peak`, and `t_dT20`: the first reading of any sensor from then on that is
+        20 K over that sensor's median in the minute before; absent where there is none. [s]
+    """
+    times, temperatures = recording.times_s, recording.readings[:, :, TEMPERATURE]
+    moments = {"t_ignition": ignition_s, "t_peak": peak_time(recording)}
+    before = temperatures[(times >= ignition_s - BASELINE_S) & (times < ignition_s)]
+    rises = [
+        column - np.median(level)
+        for column, calm in zip(temperatures.T, before.T, strict=True)
+        if len(level := calm[np.isfinite(calm)])
+    ]
+    hot = np.any([rise >= 20.0 for rise in rises], axis=0) & (times >= ignition_s)
+    return moments | ({"t_dT20": float(times[np.argmax(hot)])} if hot.any() else {})
 
 
 def above_baseline(times_s: np.ndarray, values: np.ndarray) -> np.ndarray:
