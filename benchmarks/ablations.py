@@ -22,23 +22,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saafe import faults, recipes, scoring, simulation, training
-from saafe import instruments as instrument
-from saafe.buildings import Building
-from saafe.detector import detect
-from saafe.events import Mix
-from saafe.instruments import Instruments
-from saafe.labels import Twins
-from saafe.runs import score_with
+from saafe import recipes
+from saafe.detector.detector import detect
+from saafe.exam import recordings
 from saafe.sensors import CO2, FIRE, NORMAL, NUISANCE, UNKNOWN
+from saafe.simulator import buildings, sensor_faults, simulation, streams
+from saafe.simulator import instruments as instrument
+from saafe.simulator.buildings import Building
+from saafe.simulator.instruments import Instruments
+from saafe.simulator.labels import Twins
+from saafe.simulator.scenarios import Mix
+from saafe.training import loop
+from saafe.training.runs import score_with
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ("in_time", "with_hold", "clear", "margin", "house_in_time", "home_alarms")
 
 
 # the originals, which replacements draw from
-DRAW_INSTRUMENTS, DRAW_BUILDING = instrument.draw_instruments, simulation.draw_building
-DRAW_FAULTS = faults.draw_faults
+DRAW_INSTRUMENTS, DRAW_BUILDING = instrument.draw_instruments, buildings.draw_building
+DRAW_FAULTS = sensor_faults.draw_faults
 
 
 def without_nuisances() -> Any:
@@ -74,7 +77,9 @@ def clean_instruments(
     )
 
 
-def whole_sensors(devices: Instruments, _share: float, steps: int, random: Any) -> faults.Faults:
+def whole_sensors(
+    devices: Instruments, _share: float, steps: int, random: Any
+) -> sensor_faults.Faults:
     """No sensor is broken."""
     return DRAW_FAULTS(devices, 0.0, steps, random)
 
@@ -104,9 +109,9 @@ PARTS: dict[str, list[tuple[Any, str, Callable]]] = {
     "nuisances": [(simulation, "Mix", without_nuisances)],
     "sensor variety": [
         (instrument, "draw_instruments", clean_instruments),
-        (faults, "draw_faults", whole_sensors),
+        (sensor_faults, "draw_faults", whole_sensors),
     ],
-    "faults": [(faults, "draw_faults", whole_sensors)],
+    "faults": [(sensor_faults, "draw_faults", whole_sensors)],
     "zones": [(simulation, "draw_building", one_zone)],
     "visibility labels": [(simulation, "label", label_by_truth)],
 }
@@ -117,7 +122,7 @@ def trained_without(part: str) -> Iterator[None]:
     """Leave a part out of the streams that are trained on: those of no stated mix or rooms."""
     whole = simulation.simulate
 
-    def simulate(n: int, **options: Any) -> simulation.Streams:
+    def simulate(n: int, **options: Any) -> streams.Streams:
         if "mix" in options or "rooms" in options:
             return whole(n, **options)
         before = [(module, name, getattr(module, name)) for module, name, _ in PARTS[part]]
@@ -139,12 +144,12 @@ def trained_without(part: str) -> Iterator[None]:
 def figures_of(recipe: recipes.Recipe, part: str, real: Path) -> dict[str, float]:
     """Train once without a part, and score on the recordings."""
     with trained_without(part):
-        model, settings = training.train(recipe, tell=lambda _: None)
+        model, settings = loop.train(recipe, tell=lambda _: None)
     score = score_with(model)
-    scored = scoring.score_real(
+    scored = recordings.score_real(
         lambda recording: detect(recording, score, settings),
         real,
-        scoring.Plan(dense_days=0.0, elsewhere=False),
+        recordings.Plan(dense_days=0.0, elsewhere=False),
     )
     return {
         "in_time": scored["composites"]["in_time"],

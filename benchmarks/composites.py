@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from saafe import composites, runs, scoring
 from saafe.errors import InputError
-from saafe.labels import NUISANCE_VISIBLE
-from saafe.outcomes import EARLY_S
+from saafe.exam import recordings
+from saafe.exam.outcomes import EARLY_S
+from saafe.recordings import superpose
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
+from saafe.simulator.labels import NUISANCE_VISIBLE
+from saafe.training import runs
 
 FIRST_SIGNAL = {TEMPERATURE: 2.0, PM25: 300.0, CO2: 150.0, CO: 25.0}
 BOUNDS = {"visible": NUISANCE_VISIBLE, "first_signal": FIRST_SIGNAL}
@@ -28,7 +30,7 @@ def main() -> None:
     parser.add_argument("real", type=Path, help="folder of published raw recordings")
     chosen = parser.parse_args()
     try:
-        composed = scoring.read_composites(chosen.real)
+        composed = recordings.read_composites(chosen.real)
     except InputError as error:
         raise SystemExit(f"composites: {error}") from None
     if composed is None:
@@ -61,14 +63,14 @@ def main() -> None:
 
 
 def shown_from(
-    one: composites.Composite,
-    home: composites.Home,
+    one: superpose.Composite,
+    home: superpose.Home,
     times_s: tuple[float | None, float | None, float | None],
     enough: dict[int, float],
 ) -> float:
     """When a reading first shows the fire and an alarm is not early, from its begin. [s]"""
     recording = one.recording
-    alone = composites.cut(
+    alone = superpose.cut(
         home.recording, one.start_s, one.start_s + float(recording.times_s[-1]) + 1e-3
     )
     rows = min(len(alone.times_s), len(recording.times_s))

@@ -20,9 +20,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from saafe import recipes, runs
+from saafe import recipes
 from saafe.cli.tables import print_rows
 from saafe.recipes import Recipe, find_tier
+from saafe.training import runs
 from saafe.windows import STEPS
 
 ROOT = Path(__file__).parent.parent
@@ -196,7 +197,7 @@ if hasattr(os, "sched_setaffinity"):
 import torch
 torch.set_num_threads(1)
 from saafe import recipes, training
-from saafe.distributed import joined
+from saafe.training.distributed import joined
 recipe = recipes.find_tier("ultra-fast")
 device = torch.device("cuda", core) if torch.cuda.is_available() else torch.device("cpu")
 with joined(device) as world:
@@ -216,9 +217,9 @@ import json, sys, time
 from dataclasses import replace
 import torch
 from saafe import recipes, sampling, training
-from saafe.distributed import World
+from saafe.training.distributed import World
 from saafe.training_run import peak_mb
-from saafe.workers import Workers, spare_threads
+from saafe.threads import Workers, spare_threads
 windows = int(sys.argv[1])
 recipe = recipes.find_tier("tiny")
 recipe = recipes.check(replace(recipe, windows=windows, streams=round(windows * 384 / 6000)))

@@ -19,12 +19,12 @@ import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from saafe import metrics
-from saafe.events import Mix
+from saafe.exam.recordings import fire_times, scored_part
+from saafe.exam.references import first_signal, seeing_sensor
 from saafe.readers import read_published
-from saafe.references import first_signal, seeing_sensor
-from saafe.scoring import fire_times, scored_part
 from saafe.sensors import CHANNEL_NAMES, CO, CO2, HUMIDITY, PM25, TEMPERATURE
-from saafe.simulation import Plan, simulate_chunks
+from saafe.simulator.scenarios import Mix
+from saafe.simulator.simulation import Plan, simulate_chunks
 
 ROOT = Path(__file__).parents[1]
 HOME_CHANNELS = (TEMPERATURE, PM25, CO2, CO, HUMIDITY)

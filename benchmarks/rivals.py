@@ -12,8 +12,11 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-from saafe import comparison, evaluation, rivals, runs
 from saafe.errors import InputError
+from saafe.exam import windows
+from saafe.exam.rivals import GROUPS, examine, headline
+from saafe.rivals import registry
+from saafe.training import runs
 
 COLUMNS = (
     "name", "windows", "train_s", "compile_s", "thresholds_s", "found", "fires", "false_alarms",
@@ -29,18 +32,18 @@ def main() -> None:
     parser.add_argument(
         "--rival", action="append", help="one of saafe.rivals.RIVALS; all by default"
     )
-    parser.add_argument("--groups", type=int, default=comparison.GROUPS)
+    parser.add_argument("--groups", type=int, default=GROUPS)
     parser.add_argument("--real", type=Path, help="folder of published raw recordings")
     chosen = parser.parse_args()
     try:
-        rivals.check_installed(chosen.rival or list(rivals.RIVALS))
+        registry.check_installed(chosen.rival or list(registry.RIVALS))
     except InputError as error:
         raise SystemExit(f"rivals: {error}; or name others with --rival") from None
     run = runs.load_run(chosen.run)
     began = time.perf_counter()
     try:
-        rows = comparison.examine(
-            evaluation.judged_run(run), run.recipe, names=chosen.rival or tuple(rivals.RIVALS),
+        rows = examine(
+            windows.judged_run(run), run.recipe, names=chosen.rival or tuple(registry.RIVALS),
             groups=chosen.groups, real=chosen.real, tell=lambda line: print(line, flush=True),
         )  # fmt: skip
     except InputError as error:
@@ -48,7 +51,7 @@ def main() -> None:
     print(" | ".join(COLUMNS))
     for row in rows:
         print(" | ".join(_cell(row.get(name)) for name in COLUMNS))
-    print(comparison.headline(rows) or "The transformer is better than every rival.")
+    print(headline(rows) or "The transformer is better than every rival.")
     environment = runs.environment()
     packages = ("torch", "numpy", "scikit-learn", "aeon")
     document = {

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import torch
 
-from saafe.simulation import CHUNK, Plan, draw_world, simulate_chunk, simulate_chunks
+from saafe.simulator.simulation import CHUNK, Plan, draw_world, simulate_chunk, simulate_chunks
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))

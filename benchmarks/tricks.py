@@ -19,14 +19,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saafe import recipes, runs, sampling, training
+from saafe import recipes
 from saafe.cli.tables import print_rows
-from saafe.distributed import World
 from saafe.recipes import Recipe
-from saafe.sampling import WindowSet
 from saafe.sensors import FIRE
-from saafe.thresholds import logits_of
-from saafe.training import Fit
+from saafe.training import loop, runs
+from saafe.training.data import WindowSet, epoch_windows, held_out_windows, steps_of
+from saafe.training.distributed import World
+from saafe.training.loop import Fit
+from saafe.training.thresholds import logits_of
 
 CPU = torch.device("cpu")
 
@@ -72,7 +73,7 @@ def use_linear(fit: Fit, recipe: Recipe) -> None:
 
 
 def use_schedule(fit: Fit, recipe: Recipe, shape: Callable[[int, int], float]) -> None:
-    steps = recipe.epochs * training.steps_of(recipe)
+    steps = recipe.epochs * steps_of(recipe)
     for group in fit.optimizer.param_groups:
         group["lr"] = group["initial_lr"] = recipe.learning_rate
     fit.schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -118,7 +119,7 @@ def windows_of(recipe: Recipe) -> list[WindowSet]:
     """The windows of every epoch."""
     out = []
     for epoch in range(recipe.epochs):
-        out.append(sampling.epoch_windows(recipe, epoch, CPU, World()))
+        out.append(epoch_windows(recipe, epoch, CPU, World()))
         print(f"\rwindows of epoch {epoch + 1}/{recipe.epochs}", end="", file=sys.stderr)
     print(file=sys.stderr)
     return out
@@ -127,11 +128,11 @@ def windows_of(recipe: Recipe) -> list[WindowSet]:
 def run(trick: Trick, base: Recipe, taught: list[WindowSet], held: WindowSet) -> dict[str, float]:
     """Train one variant to the end; its loss, what it finds, and its seconds."""
     recipe = recipes.changed(base, trick.changes)
-    fit = training.start_fit(recipe, CPU)
+    fit = loop.start_fit(recipe, CPU)
     trick.prepare(fit, recipe)
     began = time.perf_counter()
     for data in taught:
-        training.train_on(fit, recipe, data, World())
+        loop.train_on(fit, recipe, data, World())
     spent = time.perf_counter() - began
     logits = logits_of(fit.averaged, held.windows)
     return {
@@ -159,7 +160,7 @@ def main() -> None:
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for seed in range(chosen.seeds):
         base = replace(recipes.find_tier("ultra-fast"), seed=seed, epochs=chosen.epochs)
-        taught, held = windows_of(base), sampling.held_out_windows(base, CPU)
+        taught, held = windows_of(base), held_out_windows(base, CPU)
         for name in names:
             rows[name].append(run(TRICKS[name], base, taught, held))
             last = rows[name][-1]

@@ -14,14 +14,15 @@ import matplotlib as mpl
 import numpy as np
 import torch
 
-from saafe import references, sources
-from saafe.events import Mix
+from saafe.exam import references
+from saafe.exam.recordings import fire_times, scored_part
 from saafe.readers import read_published
 from saafe.readers.published import Published
-from saafe.recordings import Recording
-from saafe.scoring import fire_times, scored_part
+from saafe.recordings.recording import Recording
 from saafe.sensors import CO, CO2, NORMAL, PM25, TEMPERATURE
-from saafe.simulation import CHUNK, Plan, draw_world, play, rows_of
+from saafe.simulator import sources
+from saafe.simulator.scenarios import Mix
+from saafe.simulator.simulation import CHUNK, Plan, draw_world, play, rows_of
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

@@ -1,4 +1,4 @@
-"""Can a score on this data set be believed? Groups, copies, random splits, identity. Layer 5.
+"""Can a score on this data set be believed? Groups, copies, random splits, identity.
 
 A row, window or minute of one fire or home resembles its neighbours, so that a random split
 measures memory. What belongs together is a group, and groups never straddle a split.
@@ -15,7 +15,7 @@ import polars as pl
 
 from saafe.errors import InputError
 from saafe.metrics import proportion_bounds
-from saafe.tables import read_table
+from saafe.recordings.tables import read_table
 
 BLOCK_ROWS = 10  # Chosen: so many rows in a row are no coincidence where they repeat elsewhere
 MOST_REPEATED = 0.01  # Chosen: share of a data set's blocks that may repeat across groups

@@ -1,4 +1,4 @@
-"""The one exception that a user can cause. Layer 0."""
+"""The one exception that a user can cause."""
 
 
 class InputError(ValueError):

@@ -1,4 +1,4 @@
-"""Pure figures: exact bounds, window figures, calibration, ranking, bootstrap. Layer 1."""
+"""Pure figures: exact bounds, window figures, calibration, ranking, bootstrap."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

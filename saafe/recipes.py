@@ -1,4 +1,4 @@
-"""Tiers: named training recipes. Layer 1; imports without torch."""
+"""Tiers: named training recipes. Imports without torch."""
 
 import difflib
 from dataclasses import asdict, dataclass, fields, replace

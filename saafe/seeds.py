@@ -1,4 +1,4 @@
-"""Many seeds of one recipe trained at once, for statistics. Layer 5.
+"""Many seeds of one recipe trained at once, for statistics.
 
 A model this small leaves a GPU idle: as many seeds as fit are trained as one batched model, each
 with weights, windows, gradients and clipping of its own.
@@ -14,12 +14,18 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from saafe.distributed import World
-from saafe.model import FireTransformer
 from saafe.recipes import Recipe
-from saafe.sampling import WindowSet, epoch_windows, held_out_windows
-from saafe.thresholds import logits_of
-from saafe.training import autocast, data_device, start_fit, start_optimizer, vote_loss
+from saafe.training.data import WindowSet, epoch_windows, held_out_windows
+from saafe.training.distributed import World
+from saafe.training.loop import (
+    autocast,
+    data_device,
+    start_fit,
+    start_optimizer,
+    vote_loss,
+)
+from saafe.training.model import FireTransformer
+from saafe.training.thresholds import logits_of
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Channels: what a sensor can measure, in which unit, and within which limits. Layer 0."""
+"""Channels: what a sensor can measure, in which unit, and within which limits."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""From a recipe to a finished run folder: train, save, judge. Layer 5."""
+"""From a recipe to a finished run folder: train, save, judge."""
 
 import json
 import os
@@ -10,12 +10,14 @@ from pathlib import Path
 
 import torch
 
-from saafe import exam, recipes, runs, training
-from saafe.checkpoints import load_checkpoint, save_checkpoint
-from saafe.distributed import attempt, leads
+from saafe import recipes
 from saafe.errors import InputError
+from saafe.exam import exam
 from saafe.recipes import Recipe
-from saafe.training import Fit, Progress
+from saafe.training import loop, runs
+from saafe.training.checkpoints import load_checkpoint, save_checkpoint
+from saafe.training.distributed import attempt, leads
+from saafe.training.loop import Fit, Progress
 
 
 def open_folder(recipe: Recipe, out: Path, name: str | None, *, resume: bool) -> Path:
@@ -98,13 +100,13 @@ def train_in(
         tell(progress)
 
     def keep(fit: Fit) -> None:
-        save_checkpoint(folder / runs.CHECKPOINT, training.state_of(fit), plain)
+        save_checkpoint(folder / runs.CHECKPOINT, loop.state_of(fit), plain)
 
     if leads():
         sweep(folder)
         keep_epochs(folder / runs.METRICS, state["epoch"] if state else 0)
     began = time.perf_counter()
-    model, settings = training.train(recipe, tell=note, keep=keep, resumed=state)
+    model, settings = loop.train(recipe, tell=note, keep=keep, resumed=state)
     train_s = time.perf_counter() - began
     if not leads():
         return None

@@ -3,7 +3,7 @@
 import pytest
 from cloud_stub import write_stub
 
-from saafe.cloud.emulator import Emulator
+from saafe.cloud.emulator.emulator import Emulator
 from saafe.cloud.ledger import Ledger
 from saafe.cloud.sagemaker import Cloud
 

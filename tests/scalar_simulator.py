@@ -1,13 +1,13 @@
 """The simulator's laws once more, one scenario and one number at a time, in plain Python.
 
-It shares no code with `saafe.air`, `saafe.physics`, `saafe.instruments` or `saafe.labels`: the
+It shares no code with the simulator (`saafe.simulator`): the
 tests compare the batched simulator with it, and `benchmarks/simulate.py` times both.
 """
 
 import math
 from dataclasses import dataclass
 
-from saafe.simulation import World
+from saafe.simulator.simulation import World
 
 HEAT, PM, CO2, CO, WATER, VOC, DROPLETS, OXYGEN, RADIANT, VENT, OUTDOOR_PM, SOUND = range(12)
 CARRIED, ZONES = 8, 3

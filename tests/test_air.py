@@ -8,12 +8,19 @@ import pytest
 import scalar_simulator
 import torch
 
-from saafe import emissions, physics, simulation
-from saafe.air import CONVECTIVE, HEATED_AIR, Supply, carry, near_excess, sensors_near
-from saafe.buildings import ZONES, Building, Rooms, draw_building
-from saafe.emissions import CARRIED, HEAT, OXYGEN, QUANTITIES
-from saafe.events import Mix
-from saafe.simulation import Plan
+from saafe.simulator import emissions, physics, simulation
+from saafe.simulator.air import (
+    CONVECTIVE,
+    HEATED_AIR,
+    Supply,
+    carry,
+    near_excess,
+    sensors_near,
+)
+from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building
+from saafe.simulator.emissions import CARRIED, HEAT, OXYGEN, QUANTITIES
+from saafe.simulator.scenarios import Mix
+from saafe.simulator.simulation import Plan
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -4,7 +4,13 @@ import math
 
 import pytest
 
-from saafe.alarms import CONFIRM_S, AlarmSettings, SafetyRules, SensorAlarm, log_odds
+from saafe.detector.alarms import (
+    CONFIRM_S,
+    AlarmSettings,
+    SafetyRules,
+    SensorAlarm,
+    log_odds,
+)
 
 SETTINGS = AlarmSettings(
     warm_s=0.0, fast=6.0, slow=4.0, warn=1.0, leave=0.0, fast_s=20.0, slow_s=60.0, clear_s=120.0

@@ -9,11 +9,11 @@ import pytest
 import torch
 from test_composites import make_fire, make_home
 
-from saafe import simulation
-from saafe.composites import compose, fire_rise
-from saafe.instruments import draw_instruments
-from saafe.labels import NUISANCE_VISIBLE
+from saafe.recordings.superpose import compose, fire_rise
 from saafe.sensors import TEMPERATURE
+from saafe.simulator import simulation
+from saafe.simulator.instruments import draw_instruments
+from saafe.simulator.labels import NUISANCE_VISIBLE
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from saafe import calibration
-from saafe.alarms import AlarmSettings
-from saafe.evaluation import Judged
+from saafe.detector.alarms import AlarmSettings
+from saafe.exam import calibration
+from saafe.exam.windows import Judged
 
 
 def drawn(n: int, stretch: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from saafe import channels, fault_watch
-from saafe.channels import ChannelWatch
-from saafe.recordings import Recording
+from saafe.detector import self_test
+from saafe.detector.self_test import ChannelWatch
+from saafe.exam import fault_watch
+from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNEL_NAMES, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -17,7 +18,7 @@ def ordinary(hours: float, *, period_s: float = 60.0, seed: int = 0) -> tuple[np
     """Times and readings of a sound sensor: every channel moves a few steps about its middle."""
     random = np.random.default_rng(seed)
     times = np.arange(0.0, hours * HOUR, period_s)
-    middle, step = (channels.by_channel(values, 0.0) for values in (SOUND_VALUES, STEP))
+    middle, step = (self_test.by_channel(values, 0.0) for values in (SOUND_VALUES, STEP))
     return times, middle + step * random.integers(0, 5, (len(times), 6))
 
 
@@ -109,7 +110,14 @@ def test_one_fault_at_a_time() -> None:
 
 
 def test_knowable_reasons_are_the_ones_said() -> None:
-    assert set(channels.KNOWABLE) == {"silent", "missing", "stuck", "saturated", "spiking", "drift"}
+    assert set(self_test.KNOWABLE) == {
+        "silent",
+        "missing",
+        "stuck",
+        "saturated",
+        "spiking",
+        "drift",
+    }
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -10,13 +10,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from saafe import recipes, runs
-from saafe.alarms import AlarmSettings
-from saafe.checkpoints import FILE
+from saafe import recipes
 from saafe.cli import COMMANDS, main, saafe
-from saafe.model import FireTransformer
+from saafe.detector.alarms import AlarmSettings
 from saafe.recipes import changed, find_tier
-from saafe.recordings import read_recording
+from saafe.recordings.recording import read_recording
+from saafe.training import runs
+from saafe.training.checkpoints import FILE
+from saafe.training.model import FireTransformer
 
 TINY = (
     "width=16", "layers=1", "heads=2", "windows=128", "batch=64", "epochs=1", "streams=128",

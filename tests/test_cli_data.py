@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from saafe.cli import main, saafe
 from saafe.cli.data import check, convert, data
 from saafe.errors import InputError
-from saafe.recordings import read_recording
+from saafe.recordings.recording import read_recording
 
 GOOD = "time_s,pm25_ug_m3,door\n0,8,1\n10,-4,1\n20,9,1\n"
 MESSY = "time_s,pm25_ug_m3\n10,8\n0,9\n10,7\n"

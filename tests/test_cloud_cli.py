@@ -17,7 +17,7 @@ pytest.importorskip("moto")
 from cloud_stub import PATIENCE_S, until
 
 from saafe.cli import saafe
-from saafe.cloud import endpoint
+from saafe.cloud.emulator import endpoint
 from saafe.errors import InputError
 
 pytest_plugins = ["cloud_fixtures"]
@@ -48,9 +48,9 @@ def train(tier, settings, seed, out, name, resume, as_json):
         print(f"{line} samples/s 1000 left 00:01", file=sys.stderr, flush=True)
         time.sleep(0.1)
     import torch
-    from saafe.alarms import AlarmSettings
-    from saafe.model import FireTransformer
-    from saafe.runs import save_model
+    from saafe.detector.alarms import AlarmSettings
+    from saafe.training.model import FireTransformer
+    from saafe.training.runs import save_model
     recipe = changed(find_tier(tier), (*settings, f"seed={seed}"))
     torch.manual_seed(seed)
     save_model(run, recipe, FireTransformer(recipe), AlarmSettings())

@@ -18,9 +18,9 @@ pytest.importorskip("moto")
 
 from cloud_stub import CPU, FAST, describe, screen, until, write_stub
 
-from saafe.cloud import endpoint
 from saafe.cloud.aws import Aws, AwsError
-from saafe.cloud.emulator import Emulator
+from saafe.cloud.emulator import endpoint
+from saafe.cloud.emulator.emulator import Emulator
 from saafe.cloud.prices import load_prices, refresh
 from saafe.cloud.request import ROLE, Plan, build_request
 from saafe.cloud.sagemaker import Cloud, launch, stop

@@ -21,7 +21,7 @@ from saafe.cloud.artifact import unpack
 from saafe.cloud.aws import connect
 from saafe.cloud.billing import billed_so_far
 from saafe.cloud.container import hand_over
-from saafe.cloud.emulator import DROP
+from saafe.cloud.emulator.emulator import DROP
 from saafe.cloud.request import Plan, build_request
 from saafe.cloud.sagemaker import Cloud, launch, status, stop, try_next
 from saafe.cloud.setup import place_of, set_up

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from cloud_stub import write_stub
 
-from saafe.alarms import AlarmSettings
 from saafe.cloud import container
 from saafe.cloud.aws import redact
 from saafe.cloud.billing import bill, bill_lines, premium
@@ -32,10 +31,11 @@ from saafe.cloud.setup import role_policy
 from saafe.cloud.speed import History, history
 from saafe.cloud.verify import verify
 from saafe.cloud.watch import clean, parse_metrics
+from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
-from saafe.model import FireTransformer
 from saafe.recipes import TIERS, changed, find_tier
-from saafe.runs import load_run, new_folder, save_model
+from saafe.training.model import FireTransformer
+from saafe.training.runs import load_run, new_folder, save_model
 
 ROOT = Path(__file__).parent.parent
 LINE = "epoch 3/25 step 141/1175 loss 0.4312 accuracy 0.812 samples/s 1834 left 00:41"
@@ -69,7 +69,7 @@ def entry_of(plan, prices, **more):
 @pytest.mark.parametrize("spot", [False, True])
 @pytest.mark.parametrize("tier", TIERS)
 def test_every_tier_makes_a_request_that_the_model_accepts(tier, spot, prices):
-    validation = pytest.importorskip("saafe.cloud.validation")
+    validation = pytest.importorskip("saafe.cloud.emulator.validation")
     pytest.importorskip("botocore")
     plan = Plan(tier, ("epochs=5",), seed=3, spot=spot)
     rows = [prices.instance(name) for name in plan.types][: 1 if spot else None]
@@ -82,7 +82,7 @@ def test_every_tier_makes_a_request_that_the_model_accepts(tier, spot, prices):
 
 def test_the_model_names_every_wrong_member():
     pytest.importorskip("botocore")
-    from saafe.cloud.validation import Refusal, validate
+    from saafe.cloud.emulator.validation import Refusal, validate
 
     with pytest.raises(Refusal, match=r"2 validation errors .*must not be null.*colour"):
         validate("sagemaker", "StopTrainingJob", {"Colour": "red"})

@@ -13,7 +13,7 @@ pytest.importorskip("saafe.cli.train")
 
 from safetensors.torch import load_file
 
-from saafe.cloud import endpoint
+from saafe.cloud.emulator import endpoint
 
 pytestmark = pytest.mark.slow
 

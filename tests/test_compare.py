@@ -8,13 +8,15 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from saafe import compare, exam, runs
-from saafe.alarms import AlarmSettings
+from saafe import tiers
 from saafe.cli import saafe
-from saafe.compare import Cell
+from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
-from saafe.model import FireTransformer
+from saafe.exam import exam
 from saafe.recipes import Recipe, changed, find_tier
+from saafe.tiers import Cell
+from saafe.training import runs
+from saafe.training.model import FireTransformer
 
 SMALL = changed(find_tier("standard"), ("width=16", "layers=1", "heads=2"))
 TIMING = {
@@ -40,7 +42,7 @@ def finished(folder: Path, recipe: Recipe, **timing: object) -> Path:
 
 
 def test_a_whole_run_is_measured(tmp_path: Path) -> None:
-    cells = compare.column(finished(tmp_path, SMALL))
+    cells = tiers.column(finished(tmp_path, SMALL))
     assert {cells[n].how for n in ("train_s", "cold_start_s", "accuracy", "model_mb")} == {
         "measured"
     }
@@ -53,7 +55,7 @@ def test_a_whole_run_is_measured(tmp_path: Path) -> None:
 
 def test_a_part_is_extrapolated(tmp_path: Path) -> None:
     part = replace(SMALL, epochs=2)
-    cells = compare.column(finished(tmp_path, part), SMALL)
+    cells = tiers.column(finished(tmp_path, part), SMALL)
     # 2 x 20,000 windows at 2,000 a second are 20 of the 30 s; 100 epochs are 1,000 s
     assert cells["train_s"].value == 1010.0
     assert cells["cold_start_s"].value == 1013.0
@@ -66,29 +68,29 @@ def test_a_part_is_extrapolated(tmp_path: Path) -> None:
 
 def test_parts_of_a_recipe() -> None:
     standard = find_tier("standard")
-    assert compare.part_of(standard, 1.0) == standard
-    assert compare.part_of(standard, 0.02).epochs == 2
-    small = compare.part_of(standard, 0.001)
+    assert tiers.part_of(standard, 1.0) == standard
+    assert tiers.part_of(standard, 0.02).epochs == 2
+    small = tiers.part_of(standard, 0.001)
     assert (small.epochs, small.windows, small.streams) == (1, 2000, 77)
 
 
 @pytest.mark.parametrize("fraction", [0.0, -1.0, 1.1, float("nan")])
 def test_bad_fractions(fraction: float) -> None:
     with pytest.raises(InputError, match="--fraction"):
-        compare.check_wanted(("standard",), fraction)
+        tiers.check_wanted(("standard",), fraction)
 
 
 def test_a_resumed_run_has_no_cold_start(tmp_path: Path) -> None:
     folder = finished(tmp_path, SMALL, cold_start_to_artefact_s=None)
-    cells = compare.column(folder)
-    assert cells["cold_start_s"] == compare.missing("the run was resumed")
+    cells = tiers.column(folder)
+    assert cells["cold_start_s"] == tiers.missing("the run was resumed")
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     folder = finished(tmp_path, SMALL)
     (folder / exam.FILE).unlink()
     with pytest.raises(InputError, match="train it again"):
-        compare.column(folder)
+        tiers.column(folder)
 
 
 def cloud(usd: float, seconds: float) -> dict[str, Cell]:
@@ -97,15 +99,15 @@ def cloud(usd: float, seconds: float) -> dict[str, Cell]:
 
 
 def test_the_premium_is_computed() -> None:
-    found = compare.premium({"ultra-fast": cloud(0.6, 300.0), "standard": cloud(0.5, 1200.0)})
+    found = tiers.premium({"ultra-fast": cloud(0.6, 300.0), "standard": cloud(0.5, 1200.0)})
     assert found["times_faster_here"].value == 4.0
     assert found["times_faster_here"].how == "measured"
     assert found["premium_usd"].value == pytest.approx(0.1)
     assert found["saved_s"].value == 900.0
     assert found["usd_per_hour_saved"].value == pytest.approx(0.4)
-    slower = compare.premium({"ultra-fast": cloud(0.6, 300.0), "standard": cloud(0.5, 200.0)})
+    slower = tiers.premium({"ultra-fast": cloud(0.6, 300.0), "standard": cloud(0.5, 200.0)})
     assert slower["usd_per_hour_saved"].value is None
-    assert compare.premium({"ultra-fast": cloud(1.0, 1.0)}) == {}
+    assert tiers.premium({"ultra-fast": cloud(1.0, 1.0)}) == {}
 
 
 def expect(tier: str) -> dict | None:
@@ -119,21 +121,21 @@ def test_every_cell_says_how_it_is_known(tmp_path: Path) -> None:
     fast = finished(tmp_path / "a", replace(SMALL, tier="ultra-fast"))
     slow = finished(tmp_path / "b", replace(SMALL, epochs=2))
     local = finished(tmp_path / "c", replace(SMALL, tier="local"))
-    result = compare.compare(
+    result = tiers.compare(
         {"ultra-fast": (fast, None), "standard": (slow, SMALL), "<local>": (local, None)}, expect
     )
     assert list(result["columns"]) == [
         "ultra-fast", "standard", "<local>", "original ultra-fast", "original standard",
     ]  # fmt: skip
     for cells in result["columns"].values():
-        assert set(cells) == set(compare.FIGURES)
+        assert set(cells) == set(tiers.FIGURES)
         for cell in cells.values():
             assert cell["how"] in ("measured", "estimate", "claim", "not shown")
             assert (cell["value"] is None) == (cell["how"] == "not shown")
             assert cell["note"] or cell["how"] == "measured", "all but measured cells give reasons"
     assert result["columns"]["<local>"]["cost_cloud_usd"]["value"] is None
     assert result["premium"]["saved_s"]["value"] == 0.0
-    files = compare.write(result, tmp_path / "out")
+    files = tiers.write(result, tmp_path / "out")
     assert [file.name for file in files] == [f"comparison.{k}" for k in ("json", "md", "html")]
     assert json.loads(files[0].read_text()) == result
     markdown, page = files[1].read_text(), files[2].read_text()

@@ -7,11 +7,11 @@ import pytest
 import torch
 from raw_folders import write_home, write_house
 
-from saafe import comparison, scoring
-from saafe.alarms import AlarmSettings
-from saafe.comparison import LOSS, TIE, WIN, headline, highest_shift, verdict
-from saafe.detector import detect
-from saafe.evaluation import Judged
+from saafe.detector.alarms import AlarmSettings
+from saafe.detector.detector import detect
+from saafe.exam import recordings, rivals
+from saafe.exam.rivals import LOSS, TIE, WIN, headline, highest_shift, verdict
+from saafe.exam.windows import Judged
 from saafe.metrics import Bounds
 from saafe.sensors import PM25, TEMPERATURE
 
@@ -26,18 +26,18 @@ SETTINGS = AlarmSettings(fast=2.0, slow=1.0, warn=0.0, leave=-1.0)
 
 
 @pytest.fixture(scope="module")
-def arena() -> comparison.Arena:
+def arena() -> rivals.Arena:
     torch.set_num_threads(1)
-    return comparison.draw_arena(3, groups=8)
+    return rivals.draw_arena(3, groups=8)
 
 
 def test_arena_holds_visible_fires_cut_at_the_limit_and_streams_without(arena) -> None:
     assert [len(part) for part in (arena.setting, arena.fires, arena.nuisances)] == [8, 8, 8]
     for one in arena.setting + arena.fires:
-        sign = comparison.first_sign(one)
+        sign = rivals.first_sign(one)
         assert sign is not None
-        assert one.times_s[-1] <= sign + comparison.WITHIN_S
-    assert all(comparison.first_sign(one) is None for one in arena.nuisances)
+        assert one.times_s[-1] <= sign + rivals.WITHIN_S
+    assert all(rivals.first_sign(one) is None for one in arena.nuisances)
     assert arena.setting[0].readings.shape != arena.fires[0].readings.shape or not np.array_equal(
         arena.setting[0].readings, arena.fires[0].readings, equal_nan=True
     ), "the fires that set thresholds are not those that are counted"
@@ -53,19 +53,19 @@ def test_thinned_streams_read_once_a_minute(arena) -> None:
 @pytest.mark.parametrize("shift", [-3.0, 0.0, 2.5])
 def test_remembered_risks_give_the_detectors_own_alarms(arena, shift: float) -> None:
     streams = arena.fires + arena.nuisances
-    known = comparison.remember(streams, loud)
+    known = rivals.remember(streams, loud)
     moved = SETTINGS.moved(shift)
     expected = []
     for one in streams:
         alarms = [e for e in detect(one, loud, moved).events if e["event"] == "alarm"]
         expected.append(alarms[0]["time_s"] if alarms else math.inf)
-    assert comparison.first_alarms(streams, known, moved).tolist() == expected
+    assert rivals.first_alarms(streams, known, moved).tolist() == expected
 
 
 def test_delays_count_only_alarms_between_sign_and_limit(arena) -> None:
     fires = arena.fires[:4]
-    signs = np.array([comparison.first_sign(one) for one in fires])
-    late = comparison.delays(fires, signs + np.array([-600.0, -30.0, 90.0, np.inf]))
+    signs = np.array([rivals.first_sign(one) for one in fires])
+    late = rivals.delays(fires, signs + np.array([-600.0, -30.0, 90.0, np.inf]))
     np.testing.assert_array_equal(late, [np.nan, 0.0, 90.0, np.nan])
 
 
@@ -82,10 +82,10 @@ def test_shift_where_none_reaches_it_is_the_nearest() -> None:
 
 
 def test_a_contestant_ties_with_itself(arena, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "draw_arena", lambda seed, groups: arena)
+    monkeypatch.setattr(rivals, "draw_arena", lambda seed, groups: arena)
     ours = Judged("transformer", loud, SETTINGS)
     twin = Judged("twin", loud, SETTINGS.moved(1.5))
-    rows = comparison.compare_at_equal_detection(ours, [twin], seed=3, groups=8)
+    rows = rivals.compare_at_equal_detection(ours, [twin], seed=3, groups=8)
     assert rows[1]["verdict"] == TIE
     assert rows[1]["detection_difference_value"] == pytest.approx(0.0, abs=0.13)
     assert "verdict" not in rows[0]
@@ -125,7 +125,7 @@ def test_composites_are_paired_by_fire() -> None:
     ours = {"rows": [{"name": name, "outcome": "in time"} for name in names]}
     theirs = {"rows": [{"name": name, "outcome": "missed" if "SDC0" in name else "in time"}
                        for name in names]}  # fmt: skip
-    row = comparison.compare_composites(ours, theirs, seed=0)
+    row = rivals.compare_composites(ours, theirs, seed=0)
     assert row["ours_in_time"] == 24
     assert row["theirs_in_time"] == 20
     assert row["difference_value"] == pytest.approx(1 / 6)
@@ -155,11 +155,11 @@ def hot(windows: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def composed(tmp_path_factory: pytest.TempPathFactory) -> scoring.Composed:
+def composed(tmp_path_factory: pytest.TempPathFactory) -> recordings.Composed:
     folder = tmp_path_factory.mktemp("real")
-    write_house(folder / scoring.HOUSE)
-    write_home(folder / scoring.HOMES)
-    found = scoring.read_composites(folder)
+    write_house(folder / recordings.HOUSE)
+    write_home(folder / recordings.HOMES)
+    found = recordings.read_composites(folder)
     assert found is not None
     return found
 
@@ -167,7 +167,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> scoring.Composed:
 def test_rivals_face_the_composites_at_their_moved_thresholds(composed) -> None:
     ours = Judged("transformer", hot, SETTINGS.moved(-9.0))
     dull = Judged("dull", hot, SETTINGS)
-    rows = comparison.composite_rows(composed, [ours, dull, dull], [0.0, -9.0, 0.0], seed=0)
+    rows = rivals.composite_rows(composed, [ours, dull, dull], [0.0, -9.0, 0.0], seed=0)
     mine, moved, unmoved = rows
     assert mine["composites"] == 4
     assert moved["composites_in_time"] == mine["composites_in_time"] == 2
@@ -178,23 +178,23 @@ def test_rivals_face_the_composites_at_their_moved_thresholds(composed) -> None:
 
 
 def test_composites_of_the_comparison_are_those_of_the_scoring(composed, tmp_path) -> None:
-    write_house(tmp_path / scoring.HOUSE)
-    assert scoring.read_composites(tmp_path) is None  # without homes
-    write_home(tmp_path / scoring.HOMES)
-    plan = scoring.Plan(dense_days=0.0)
-    whole = scoring.score_real(lambda r: detect(r, hot, SETTINGS), tmp_path, plan)["composites"]
-    alone = scoring.score_composites(lambda r: detect(r, hot, SETTINGS), composed)
+    write_house(tmp_path / recordings.HOUSE)
+    assert recordings.read_composites(tmp_path) is None  # without homes
+    write_home(tmp_path / recordings.HOMES)
+    plan = recordings.Plan(dense_days=0.0)
+    whole = recordings.score_real(lambda r: detect(r, hot, SETTINGS), tmp_path, plan)["composites"]
+    alone = recordings.score_composites(lambda r: detect(r, hot, SETTINGS), composed)
     for row in whole["rows"]:
         row.pop("alarms_without_fire")
-    assert whole == scoring.plain(alone)
+    assert whole == recordings.plain(alone)
 
 
 def test_scenarios_of_the_comparison_are_not_those_of_the_thresholds() -> None:
-    from saafe.training import DENSE, JUDGE, seeded
+    from saafe.training.data import DENSE, JUDGE, seeded
 
     cpu = torch.device("cpu")
     draws = [
         torch.rand(4, generator=seeded(0, purpose, part, cpu)).tolist()
-        for purpose, part in ((DENSE, 0), (JUDGE, comparison.NUISANCES), (JUDGE, 2))
+        for purpose, part in ((DENSE, 0), (JUDGE, rivals.NUISANCES), (JUDGE, 2))
     ]
     assert len({tuple(d) for d in draws}) == 3

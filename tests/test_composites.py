@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from saafe import composites
-from saafe.recordings import Recording
+from saafe.recordings import superpose
+from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
 
 
@@ -21,7 +21,7 @@ def make_home(hours=48.0, name="home", gap=None):
     readings[:, 0, CO] = 0.0
     readings[:, 0, HUMIDITY] = np.round(50 + 5 * day, 1)
     recording = Recording(name, times, ("kitchen",), readings)
-    return composites.Home(recording, ((30 * 3600.0, 30.5 * 3600.0), (36 * 3600.0, 37 * 3600.0)))
+    return superpose.Home(recording, ((30 * 3600.0, 30.5 * 3600.0), (36 * 3600.0, 37 * 3600.0)))
 
 
 def make_fire(name="fire", length=120, period_s=5.0):
@@ -38,7 +38,7 @@ def make_fire(name="fire", length=120, period_s=5.0):
 
 def test_a_rise_is_over_the_first_minute_and_without_holes():
     fire = make_fire()
-    rise = composites.fire_rise(fire)
+    rise = superpose.fire_rise(fire)
     assert rise[0].tolist() == [0.0] * len(CHANNELS)
     assert rise[-1, TEMPERATURE] == pytest.approx((fire.times_s[-1] - 60.0) / 10.0)
     assert np.isfinite(rise).all()
@@ -48,14 +48,14 @@ def test_a_rise_is_over_the_first_minute_and_without_holes():
 def test_a_fall_in_the_first_minute_is_no_rise():
     fire = make_fire()
     fire.readings[:, 0, TEMPERATURE] = 20.0 + fire.times_s  # grows from the first second
-    rise = composites.fire_rise(fire)[:, TEMPERATURE]
+    rise = superpose.fire_rise(fire)[:, TEMPERATURE]
     assert rise[:6].tolist() == [0.0] * 6
     assert rise[-1] == pytest.approx(fire.times_s[-1] - 30.0)
 
 
 def test_composites_are_the_home_before_and_the_sum_after():
     fire, home = make_fire(), make_home()
-    made, left_out = composites.compose([fire], [home])
+    made, left_out = superpose.compose([fire], [home])
     assert left_out == []
     assert [composite.moment for composite in made] == ["quiet", "cooking"]
     for composite in made:
@@ -80,7 +80,7 @@ def test_composites_are_the_home_before_and_the_sum_after():
 def test_moments_keep_clear_of_gaps_and_of_cooking():
     home, fire = make_home(gap=(10 * 3600.0, 20 * 3600.0)), make_fire(length=700)
     for seed in range(30):
-        made, _ = composites.compose([fire], [home], seed=seed)
+        made, _ = superpose.compose([fire], [home], seed=seed)
         quiet, cooking = made
         for composite in made:
             steps = np.diff(composite.recording.times_s)
@@ -93,24 +93,24 @@ def test_moments_keep_clear_of_gaps_and_of_cooking():
 
 def test_composites_are_deterministic_and_seeded():
     fires, homes = [make_fire("one"), make_fire("two")], [make_home()]
-    first, _ = composites.compose(fires, homes, seed=4)
-    again, _ = composites.compose(fires, homes, seed=4)
-    other, _ = composites.compose(fires, homes, seed=5)
+    first, _ = superpose.compose(fires, homes, seed=4)
+    again, _ = superpose.compose(fires, homes, seed=4)
+    other, _ = superpose.compose(fires, homes, seed=5)
     assert [c.start_s for c in first] == [c.start_s for c in again]
     assert [c.start_s for c in first] != [c.start_s for c in other]
     assert len({c.recording.name for c in first}) == 4
 
 
 def test_a_home_without_a_fitting_moment_is_named():
-    home = composites.Home(make_home(hours=8.0).recording, ())
-    made, left_out = composites.compose([make_fire()], [home])
+    home = superpose.Home(make_home(hours=8.0).recording, ())
+    made, left_out = superpose.compose([make_fire()], [home])
     assert [c.moment for c in made] == ["quiet"]
     assert left_out == ["fire on home, cooking"]
 
 
 def test_dense_homes_look_like_other_sensors_in_the_same_home():
     home = make_home(gap=(31 * 3600.0, 31.5 * 3600.0))
-    (dense,) = composites.dense_homes([home], days=0.5, sensors=6)
+    (dense,) = superpose.dense_homes([home], days=0.5, sensors=6)
     recording = dense.recording
     assert recording.readings.shape == (12 * 360 + 1, 6, len(CHANNELS))
     assert len(dense.sessions) == 2  # the half day with the most cooking
@@ -127,11 +127,11 @@ def test_dense_homes_look_like_other_sensors_in_the_same_home():
 
 
 def test_dense_homes_of_more_days_than_there_are_give_all():
-    (dense,) = composites.dense_homes([make_home(hours=5.0)], days=9.0, sensors=1)
+    (dense,) = superpose.dense_homes([make_home(hours=5.0)], days=9.0, sensors=1)
     assert dense.recording.times_s[-1] == pytest.approx(5 * 3600.0 - 60.0)
     assert dense.sessions == ()
 
 
 def test_cut_counts_from_its_first_row():
-    part = composites.cut(make_home().recording, 90.0, 240.0)
+    part = superpose.cut(make_home().recording, 90.0, 240.0)
     assert part.times_s.tolist() == [0.0, 60.0, 120.0]

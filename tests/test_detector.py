@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from saafe.alarms import CONFIRM_S, AlarmSettings
-from saafe.detector import Detector, detect
-from saafe.recordings import Recording
+from saafe.detector.alarms import CONFIRM_S, AlarmSettings
+from saafe.detector.detector import Detector, detect
+from saafe.recordings.recording import Recording
 from saafe.sensors import CO, PM25, TEMPERATURE
 
 SETTINGS = AlarmSettings(

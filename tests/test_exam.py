@@ -11,31 +11,33 @@ import torch
 from click.testing import CliRunner
 from raw_folders import write_home
 
-from saafe import exam, fault_watch, readers, runs, sitting
-from saafe.alarms import AlarmSettings
+from saafe import readers
 from saafe.cli import saafe
-from saafe.composites import Home
-from saafe.detector import Detection
+from saafe.detector.alarms import AlarmSettings
+from saafe.detector.detector import Detection
 from saafe.errors import InputError
-from saafe.evaluation import Judged
-from saafe.gate import real_lines
-from saafe.model import FireTransformer
+from saafe.exam import exam, fault_watch, session
+from saafe.exam.gate import real_lines
+from saafe.exam.session import Case, Sitting
+from saafe.exam.windows import Judged
 from saafe.recipes import changed, find_tier
-from saafe.recordings import Recording
-from saafe.runs import Run, load_run
-from saafe.sitting import Case, Sitting
-from saafe.sources import FIRES
-from saafe.training import seeded
+from saafe.recordings.recording import Recording
+from saafe.recordings.superpose import Home
+from saafe.simulator.sources import FIRES
+from saafe.training import runs
+from saafe.training.data import seeded
+from saafe.training.model import FireTransformer
+from saafe.training.runs import Run, load_run
 
 REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
 FEW = {
-    "saafe.sitting.BATCH": 8, "saafe.fire_matrix.EACH": 1, "saafe.fire_matrix.BATCHES": 2,
-    "saafe.nuisance_matrix.EACH": 1, "saafe.nuisance_matrix.EACH_COOKING": 1,
-    "saafe.nuisance_matrix.BATCHES": 1, "saafe.nuisance_matrix.QUIET_STREAMS": 2,
-    "saafe.fault_matrix.LOST": 1, "saafe.fault_matrix.OTHER": 1, "saafe.fault_matrix.ROW_FIRES": 1,
-    "saafe.fault_watch.DAYS": 1, "saafe.fault_watch.DETECTORS": 1,
-    "saafe.fault_watch.FAULTY": 1, "saafe.shifts.FIRE_TRIALS": 1,
-    "saafe.shifts.NUISANCE_TRIALS": 1,
+    "saafe.exam.session.BATCH": 8, "saafe.exam.fires.EACH": 1, "saafe.exam.fires.BATCHES": 2,
+    "saafe.exam.nuisances.EACH": 1, "saafe.exam.nuisances.EACH_COOKING": 1,
+    "saafe.exam.nuisances.BATCHES": 1, "saafe.exam.nuisances.QUIET_STREAMS": 2,
+    "saafe.exam.faults.LOST": 1, "saafe.exam.faults.OTHER": 1, "saafe.exam.faults.ROW_FIRES": 1,
+    "saafe.exam.fault_watch.DAYS": 1, "saafe.exam.fault_watch.DETECTORS": 1,
+    "saafe.exam.fault_watch.FAULTY": 1, "saafe.exam.shifts.FIRE_TRIALS": 1,
+    "saafe.exam.shifts.NUISANCE_TRIALS": 1,
 }  # fmt: skip
 TOP = ["version", "level", "seed", "gate", "windows_scored", "seconds", "provenance", "fires",
        "nuisances", "life", "faults", "shift", "calibration", "ramps", "recordings", "composites",
@@ -193,7 +195,7 @@ def test_windows_of_the_identity_probe_count_and_its_lack_ends_no_exam(tmp_path:
 def test_seeds_of_the_exam_are_nobody_elses() -> None:
     cpu = torch.device("cpu")
     mine = {
-        seeded(seed, sitting.EXAM, stage * 10_000 + part, cpu).initial_seed()
+        seeded(seed, session.EXAM, stage * 10_000 + part, cpu).initial_seed()
         for seed in range(4)
         for stage in range(6)
         for part in (0, 1, 9_999)
@@ -201,7 +203,7 @@ def test_seeds_of_the_exam_are_nobody_elses() -> None:
     others = {
         seeded(seed, purpose, part, cpu).initial_seed()
         for seed in range(5)
-        for purpose in range(sitting.EXAM)
+        for purpose in range(session.EXAM)
         for part in (0, 1, 9_999, 19_999)
     }
     assert len(mine) == 4 * 6 * 3

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from saafe import faulting
-from saafe.recordings import Recording, read_rows
+from saafe.exam import injection
+from saafe.recordings.recording import Recording
+from saafe.recordings.stream import read_rows
 from saafe.sensors import CHANNELS, CO, CO2, PM25, TEMPERATURE
 
 TIMES = np.arange(0.0, 7200.0, 10.0)
@@ -21,7 +22,7 @@ def recording() -> Recording:
 
 def column(recording: Recording, fault: str, channel: int, at_s: float = 3600.0) -> np.ndarray:
     random = np.random.default_rng(1)
-    out = faulting.with_fault(recording, fault, channel, at_s=at_s, random=random)
+    out = injection.with_fault(recording, fault, channel, at_s=at_s, random=random)
     others = [c for c in range(6) if c != channel]
     np.testing.assert_array_equal(out.readings[..., others], recording.readings[..., others])
     before = at_s > TIMES
@@ -45,7 +46,7 @@ def test_stuck(recording: Recording) -> None:
 
 
 def test_saturated(recording: Recording) -> None:
-    assert (column(recording, "saturated", CO) == faulting.TOP[CO]).all()
+    assert (column(recording, "saturated", CO) == injection.TOP[CO]).all()
 
 
 def test_drifting(recording: Recording) -> None:
@@ -64,20 +65,20 @@ def test_spiking(recording: Recording) -> None:
 def test_slow_follows_a_step_as_a_first_order_lag(recording: Recording) -> None:
     recording.readings[:, 0, CO] = np.where(TIMES >= 3600.0, 100.0, 0.0)
     at_s = 3590.0
-    after = faulting.with_fault(
+    after = injection.with_fault(
         recording, "slow", CO, at_s=at_s, random=np.random.default_rng(0)
     ).readings[:, 0, CO]
     k = np.argmax(TIMES >= 3600.0 + 900.0 - 10.0)  # one time constant after the step
     assert after[k] == pytest.approx(100.0 * (1.0 - np.exp(-1.0)), rel=1e-3)
 
 
-@pytest.mark.parametrize("fault", faulting.FAULTS)
+@pytest.mark.parametrize("fault", injection.FAULTS)
 @pytest.mark.parametrize("channel", range(6))
 def test_missing_readings_stay_missing_and_the_rest_within_limits(
     recording: Recording, fault: str, channel: int
 ) -> None:
     recording.readings[::4, 0, channel] = np.nan
-    out = faulting.with_fault(
+    out = injection.with_fault(
         recording, fault, channel, at_s=-86_400.0, random=np.random.default_rng(0)
     ).readings[:, 0, channel]
     assert np.isnan(out[::4]).all()
@@ -86,7 +87,7 @@ def test_missing_readings_stay_missing_and_the_rest_within_limits(
 
 
 def test_gap(recording: Recording) -> None:
-    out = faulting.with_gap(recording, 1000.0, 2000.0)
+    out = injection.with_gap(recording, 1000.0, 2000.0)
     assert not ((out.times_s >= 1000.0) & (out.times_s < 2000.0)).any()
     assert len(out.readings) == len(out.times_s) == len(TIMES) - 100
 
@@ -97,21 +98,21 @@ def parsed(lines: list[str]) -> tuple[list[float], int]:
 
 
 def test_rows_read_back(recording: Recording) -> None:
-    rows = list(read_rows(faulting.rows_of(recording)))
+    rows = list(read_rows(injection.rows_of(recording)))
     got = np.array([row.readings for row in rows], np.float32)
     np.testing.assert_array_equal(got, recording.readings[:, 0])
 
 
 def test_rows_twice_lose_nothing(recording: Recording) -> None:
-    lines = faulting.with_rows_twice(faulting.rows_of(recording), np.random.default_rng(0))
+    lines = injection.with_rows_twice(injection.rows_of(recording), np.random.default_rng(0))
     times, refused = parsed(lines)
     np.testing.assert_array_equal(times, TIMES)
     assert refused == len(lines) - 1 - len(TIMES) > 20
 
 
 def test_late_rows_are_refused(recording: Recording) -> None:
-    lines = faulting.with_late_rows(faulting.rows_of(recording), np.random.default_rng(0))
-    assert sorted(lines) == sorted(faulting.rows_of(recording))
+    lines = injection.with_late_rows(injection.rows_of(recording), np.random.default_rng(0))
+    assert sorted(lines) == sorted(injection.rows_of(recording))
     times, refused = parsed(lines)
     assert len(times) + refused == len(TIMES)
     assert 30 < refused < 120

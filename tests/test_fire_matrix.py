@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from saafe import fire_matrix, metrics, outcomes, simulation, sources
-from saafe.alarms import AlarmSettings
-from saafe.evaluation import Judged
-from saafe.fire_matrix import (
+from saafe import metrics
+from saafe.detector.alarms import AlarmSettings
+from saafe.exam import fires, outcomes
+from saafe.exam.fires import (
     EACH,
     FireResult,
     FireTrial,
@@ -21,10 +21,12 @@ from saafe.fire_matrix import (
     results_row,
     try_fire,
 )
-from saafe.recordings import Recording
+from saafe.exam.session import FIRES, Sitting
+from saafe.exam.windows import Judged
+from saafe.recordings.recording import Recording
 from saafe.sensors import CO, FIRE, PM25, TEMPERATURE
-from saafe.simulation import Mix
-from saafe.sitting import FIRES, Sitting
+from saafe.simulator import sources, streams
+from saafe.simulator.scenarios import Mix
 
 TIMES = np.arange(0.0, 7200.0, 10.0)
 SETTINGS = AlarmSettings(fast=3.0, slow=2.0, warn=1.0, leave=0.0)
@@ -76,7 +78,7 @@ def test_limits_of_the_scoring_rules(fire: str, rises: dict, limit: float | None
 
 def test_every_smoulder_is_a_fire() -> None:
     names = {source.name for source in sources.FIRES}
-    assert set(fire_matrix.SMOULDERING) | {fire_matrix.OIL} <= names
+    assert set(fires.SMOULDERING) | {fires.OIL} <= names
     assert EACH * len(names) >= 1000
     assert EACH >= 30
 
@@ -87,8 +89,8 @@ def trial(temperature: np.ndarray, **changed: Any) -> FireTrial:
     values: dict[str, Any] = {
         "name": "made up", "recording": Recording("r", TIMES, ("A",), readings),
         "burning_s": 3600.0, "visible_s": 3700.0, "signal_s": 3650.0, "limit_s": 4200.0,
-        "references_s": dict.fromkeys(fire_matrix.REFERENCES), "beside_fire": True,
-        "untenable_s": dict.fromkeys(fire_matrix.CONDITIONS),
+        "references_s": dict.fromkeys(fires.REFERENCES), "beside_fire": True,
+        "untenable_s": dict.fromkeys(fires.CONDITIONS),
     }  # fmt: skip
     return FireTrial(**(values | changed))
 
@@ -106,7 +108,7 @@ def test_outcomes(warm_from_s: float, outcome: str) -> None:
     made = trial(np.where(warm_from_s <= TIMES, 27.0, 20.0))
     result, detection = try_fire(sitting(), made)
     assert result.outcome == outcome
-    assert (detection.times_s >= made.burning_s - fire_matrix.LEAD_S).all()
+    assert (detection.times_s >= made.burning_s - fires.LEAD_S).all()
     assert result.floor_s is None
 
 
@@ -129,7 +131,7 @@ def test_a_suppressed_floor_is_counted() -> None:
 
 
 def test_row_of_results() -> None:
-    reached = dict.fromkeys(fire_matrix.REFERENCES) | {"photo": 4000.0}
+    reached = dict.fromkeys(fires.REFERENCES) | {"photo": 4000.0}
     untenable = {"gas": None, "heat": 4500.0, "visibility": 4400.0}
     made = trial(np.full(len(TIMES), 20.0), references_s=reached, untenable_s=untenable)
     results = [FireResult(made, outcomes.IN_TIME, 3900.0 + 100.0 * k, None) for k in range(3)]
@@ -150,10 +152,10 @@ def test_row_of_results() -> None:
 def test_results_are_told_apart_by_how_long_a_fire_could_be_seen() -> None:
     flat = np.full(len(TIMES), 20.0)
     made = [trial(flat, visible_s=4200.0 - notice) for notice in (0.0, 29.0, 30.0, 900.0, 3000.0)]
-    frying = replace(made[0], name=fire_matrix.OIL_WHILE_FRYING)
+    frying = replace(made[0], name=fires.OIL_WHILE_FRYING)
     results = [FireResult(one, outcomes.LATE, 4001.0, None) for one in [*made[:2], frying]]
     results += [FireResult(one, outcomes.IN_TIME, 3990.0, None) for one in made[2:]]
-    rows = fire_matrix.by_notice(results)
+    rows = fires.by_notice(results)
     assert [(row["n"], row["in_time"], row["late"]) for row in rows] == [
         (2, 0, 2), (1, 1, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), (2, 2, 0),
     ]  # fmt: skip
@@ -176,31 +178,31 @@ def test_delays_of_misses_are_infinite() -> None:
 
 
 @pytest.fixture(scope="module")
-def drawn() -> fire_matrix.Drawn:
+def drawn() -> fires.Drawn:
     mix = Mix(1.0, ("flaming_wood", "smouldering_foam"), (), (1.0, 0.0, 0.0))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("saafe.sitting.BATCH", 12)
+        patch.setattr("saafe.exam.session.BATCH", 12)
         return draw_fires(sitting(), "two fires", 6, part=0, mix=mix)
 
 
-def test_drawn_fires_count_only_where_limit_and_sight_do(drawn: fire_matrix.Drawn) -> None:
+def test_drawn_fires_count_only_where_limit_and_sight_do(drawn: fires.Drawn) -> None:
     assert len(drawn.trials) == 6
     assert drawn.simulated == 6 + drawn.unreached + drawn.unseen
     for one in drawn.trials:
         assert one.burning_s <= one.visible_s <= one.limit_s <= one.recording.times_s[-1]
         assert one.burning_s <= one.signal_s <= one.visible_s
-        assert one.recording.times_s[-1] <= one.limit_s + fire_matrix.AFTER_S
+        assert one.recording.times_s[-1] <= one.limit_s + fires.AFTER_S
         assert one.present.any()
         later = [t for t in one.references_s.values() if t is not None]
         assert all(t >= one.burning_s - 10.0 for t in later)
 
 
-def test_drawing_again_draws_the_same(drawn: fire_matrix.Drawn) -> None:
+def test_drawing_again_draws_the_same(drawn: fires.Drawn) -> None:
     mix = Mix(1.0, ("flaming_wood", "smouldering_foam"), (), (1.0, 0.0, 0.0))
     again = sitting().simulate((FIRES, 0), mix=mix, count=12)
     first = drawn.trials[0]
     k = int(first.recording.name.split("-")[1])
-    whole = simulation.to_recordings(again)[k]
+    whole = streams.to_recordings(again)[k]
     rows = len(first.recording.times_s)
     np.testing.assert_array_equal(first.recording.readings, whole.readings[:rows])
     assert whole.labels is not None

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from saafe import gate, metrics
-from saafe.gate import Limits, full_lines, quick_lines, real_lines
+from saafe import metrics
+from saafe.exam import gate
+from saafe.exam.gate import Limits, full_lines, quick_lines, real_lines
 
 LIMITS = Limits(0.94, 0.94, 0.002, 15_000_000, 30.0)
 ORIGINAL = ["accuracy", "detection_rate", "false_alarm_rate_windows", "model_bytes",

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from saafe import training
-from saafe.distributed import World
-from saafe.graphs import WARM_CALLS, Graphed
 from saafe.recipes import changed, find_tier
+from saafe.training import loop
+from saafe.training.data import epoch_windows
+from saafe.training.distributed import World
+from saafe.training.graphs import WARM_CALLS, Graphed
 
 RECIPE = changed(
     find_tier("ultra-fast"), ("width=16", "layers=1", "heads=2", "batch=64", "windows=512")
@@ -31,11 +32,11 @@ def test_off_the_gpu_it_is_the_function() -> None:
 
 
 def losses(recipe, data, *, graphed: bool) -> torch.Tensor:
-    fit = training.start_fit(recipe, data.labels.device)
+    fit = loop.start_fit(recipe, data.labels.device)
     if not graphed:
-        fit.graphed = Graphed(lambda batch: training.update_weights(fit, recipe, batch, World()))
+        fit.graphed = Graphed(lambda batch: loop.update_weights(fit, recipe, batch, World()))
         fit.graphed.calls = -(10**9)  # for ever in the steps before the recording
-    return torch.cat([training.train_on(fit, recipe, data, World()) for _ in range(3)])
+    return torch.cat([loop.train_on(fit, recipe, data, World()) for _ in range(3)])
 
 
 @pytest.mark.gpu
@@ -43,7 +44,7 @@ def losses(recipe, data, *, graphed: bool) -> torch.Tensor:
 def test_graphed_losses_equal_eager_ones(precision: str) -> None:
     device = torch.device("cuda")
     recipe = changed(RECIPE, (f"precision={precision}", "dropout=0"))
-    data = training.epoch_windows(recipe, 0, device, World())
+    data = epoch_windows(recipe, 0, device, World())
     one, two = (losses(recipe, data, graphed=graphed) for graphed in (True, False))
     torch.testing.assert_close(one, two, rtol=0, atol=1e-3)
     assert one[-1] < one[0]
@@ -52,11 +53,11 @@ def test_graphed_losses_equal_eager_ones(precision: str) -> None:
 @pytest.mark.gpu
 def test_no_word_between_cpu_and_gpu_within_an_epoch() -> None:
     device = torch.device("cuda")
-    data = training.epoch_windows(RECIPE, 0, device, World())
-    fit = training.start_fit(RECIPE, device)
-    training.train_on(fit, RECIPE, data, World())
+    data = epoch_windows(RECIPE, 0, device, World())
+    fit = loop.start_fit(RECIPE, device)
+    loop.train_on(fit, RECIPE, data, World())
     torch.cuda.set_sync_debug_mode("error")
     try:
-        training.train_on(fit, RECIPE, data, World())
+        loop.train_on(fit, RECIPE, data, World())
     finally:
         torch.cuda.set_sync_debug_mode("default")

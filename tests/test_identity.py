@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from saafe import identity
-from saafe.composites import Home
 from saafe.errors import InputError
-from saafe.identity import Quiet
+from saafe.exam import identity
+from saafe.exam.identity import Quiet
 from saafe.metrics import proportion_bounds
-from saafe.recordings import Recording
+from saafe.recordings.recording import Recording
+from saafe.recordings.superpose import Home
 from saafe.sensors import CO2, TEMPERATURE
 
 pytest.importorskip("sklearn", reason="needs saafe[rivals]")

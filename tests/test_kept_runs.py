@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from saafe import recipes, runs, training_run
-from saafe.checkpoints import FILE
+from saafe import recipes, training_run
 from saafe.errors import InputError
 from saafe.recipes import changed, find_tier
+from saafe.training import runs
+from saafe.training.checkpoints import FILE
 
 CHANGES = (
     "width=16", "layers=1", "heads=2", "windows=256", "batch=64", "epochs=24", "streams=16",
@@ -30,7 +31,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from saafe import recipes, sampling, thresholds, training_run
-from saafe.distributed import attempt
+from saafe.training.distributed import attempt
 from saafe.errors import InputError
 sampling.PART_STREAMS = thresholds.REFERENCE_STREAMS = 16
 thresholds.DENSE_PARTS = 1

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from saafe import model as models
-from saafe.model import FireTransformer
 from saafe.recipes import Recipe, changed, find_tier
 from saafe.sensors import CO, CO2, FIRE, HUMIDITY, PM25, SOUND, TEMPERATURE
+from saafe.training import model as models
+from saafe.training.model import FireTransformer
 
 TINY = changed(find_tier("ultra-fast"), ("width=16", "layers=2", "heads=2", "patch=10"))
 MIDDLE = torch.tensor([22.0, 10.0, 600.0, 45.0, 2.0, 50.0])

@@ -7,19 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from saafe import metrics, nuisance_matrix, outcomes, readers, sources
-from saafe.alarms import AlarmSettings
-from saafe.evaluation import Judged
-from saafe.nuisance_matrix import (
+from saafe import metrics, readers
+from saafe.detector.alarms import AlarmSettings
+from saafe.exam import nuisances, outcomes
+from saafe.exam.nuisances import (
     NuisanceTrial,
     draw_nuisances,
     per_100_cookings,
     try_nuisance,
     year,
 )
-from saafe.recordings import Recording
+from saafe.exam.session import Sitting
+from saafe.exam.windows import Judged
+from saafe.recordings.recording import Recording
 from saafe.sensors import NORMAL, TEMPERATURE
-from saafe.sitting import Sitting
+from saafe.simulator import sources
 
 REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
 SETTINGS = AlarmSettings(fast=3.0, slow=2.0, warn=1.0, leave=0.0)
@@ -42,12 +44,12 @@ def test_alarms_of_one_event_are_counted_every_half_hour() -> None:
     assert try_nuisance(here, "oven", trial) == (3010.0, 4810.0, 6610.0)
     (case,) = here.cases()
     assert (case.kind, case.alarm_s) == ("false alarm", 3010.0)
-    assert here.windows == np.count_nonzero(times >= 2900.0 - nuisance_matrix.LEAD_S)
+    assert here.windows == np.count_nonzero(times >= 2900.0 - nuisances.LEAD_S)
 
 
 def test_drawn_events_start_within_their_streams() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("saafe.sitting.BATCH", 12)
+        patch.setattr("saafe.exam.session.BATCH", 12)
         trials = draw_nuisances(sitting(), ("frying",), 5, part=0)
     assert len(trials) == 5
     for trial in trials:
@@ -56,7 +58,7 @@ def test_drawn_events_start_within_their_streams() -> None:
         assert len(before)
         assert (before == NORMAL).all()
         assert trial.start_s <= trial.end_s <= trial.recording.times_s[-1]
-        assert trial.recording.times_s[-1] <= trial.end_s + nuisance_matrix.AFTER_S
+        assert trial.recording.times_s[-1] <= trial.end_s + nuisances.AFTER_S
 
 
 ROWS = [
@@ -103,8 +105,8 @@ def test_cookings_are_weighted_by_how_often_they_happen() -> None:
 
 
 def test_every_kind_is_watched_often_enough() -> None:
-    assert min(nuisance_matrix.EACH, nuisance_matrix.EACH_COOKING) >= 30
-    assert any(nuisance_matrix.is_cooking(source.name) for source in sources.NUISANCES)
+    assert min(nuisances.EACH, nuisances.EACH_COOKING) >= 30
+    assert any(nuisances.is_cooking(source.name) for source in sources.NUISANCES)
     assert all(source.per_year > 0 for source in sources.NUISANCES)
 
 

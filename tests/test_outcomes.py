@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from saafe import outcomes
-from saafe.recordings import Recording
+from saafe.exam import outcomes
+from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS
 
 

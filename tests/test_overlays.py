@@ -9,13 +9,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from saafe import composites, overlays, simulation
 from saafe.cli import saafe
-from saafe.composites import Home, Rise
 from saafe.errors import InputError
-from saafe.labels import FIRE_VISIBLE
-from saafe.overlays import SimulatedFire
-from saafe.recordings import Recording, read_recording, write_recording
+from saafe.recordings import superpose
+from saafe.recordings.recording import Recording, read_recording, write_recording
+from saafe.recordings.superpose import Home, Rise
 from saafe.sensors import (
     CHANNELS,
     CO,
@@ -29,8 +27,11 @@ from saafe.sensors import (
     TEMPERATURE,
     UNKNOWN,
 )
+from saafe.simulator import onto_recording, simulation
+from saafe.simulator.labels import FIRE_VISIBLE
+from saafe.simulator.onto_recording import SimulatedFire
 
-LEAD = composites.LEAD_S
+LEAD = superpose.LEAD_S
 
 
 def make_background(hours=12.0, period_s=60.0, gap=None) -> Recording:
@@ -59,11 +60,11 @@ def make_fire(length=200, state=FIRE) -> SimulatedFire:
     return SimulatedFire("curtain", rise, np.full(length, state, dtype=np.int8))
 
 
-def put(fire: SimulatedFire, background: Recording, seed=0) -> overlays.Overlay:
-    return overlays.put(fire, Home(background, ()), np.random.default_rng(seed), name="one")
+def put(fire: SimulatedFire, background: Recording, seed=0) -> onto_recording.Overlay:
+    return onto_recording.put(fire, Home(background, ()), np.random.default_rng(seed), name="one")
 
 
-def plain_of(made: overlays.Overlay, background: Recording) -> np.ndarray:
+def plain_of(made: onto_recording.Overlay, background: Recording) -> np.ndarray:
     rows = np.searchsorted(background.times_s, made.start_s + made.recording.times_s - 1e-6)
     return background.readings[rows, 0]
 
@@ -100,7 +101,7 @@ def test_no_particle_sensor_no_cap() -> None:
     background.readings[..., PM25] = np.nan
     made = put(make_fire(), background)
     assert np.isnan(made.recording.readings[:, 0, PM25]).all()
-    assert overlays.describe(made, background)["pm25_cap_ug_m3"] is None
+    assert onto_recording.describe(made, background)["pm25_cap_ug_m3"] is None
 
 
 def test_labels_wait_until_the_fire_shows() -> None:
@@ -150,9 +151,13 @@ def test_a_backgrounds_own_labels_stay_until_the_fire() -> None:
 def test_simulated_rises_are_what_the_fire_alone_adds() -> None:
     def world():
         generator = torch.Generator().manual_seed(5)
-        return simulation.draw_world(6, simulation.Plan(1.0, 1, overlays.fire_mix(())), generator)
+        return simulation.draw_world(
+            6, simulation.Plan(1.0, 1, onto_recording.fire_mix(())), generator
+        )
 
-    fires = overlays.simulate_fires(6, 1.0, overlays.fire_mix(()), torch.Generator().manual_seed(5))
+    fires = onto_recording.simulate_fires(
+        6, 1.0, onto_recording.fire_mix(()), torch.Generator().manual_seed(5)
+    )
     drawn = world()
     truth, _ = simulation.play(drawn, simulation.rows_of(drawn.events, labelled=True))
     without = world()
@@ -174,8 +179,8 @@ def test_simulated_rises_are_what_the_fire_alone_adds() -> None:
 
 
 def test_overlays_are_seeded() -> None:
-    def make(seed: int) -> list[overlays.Overlay]:
-        return list(overlays.overlay(make_background(24.0), 3, seed=seed, hours=1.0))
+    def make(seed: int) -> list[onto_recording.Overlay]:
+        return list(onto_recording.overlay(make_background(24.0), 3, seed=seed, hours=1.0))
 
     first, again, other = make(4), make(4), make(5)
     apart = [abs(a.start_s - b.start_s) for a, b in zip(first, other, strict=True)]
@@ -194,7 +199,7 @@ def test_the_first_sensor_is_taken_where_it_reads() -> None:
     readings = np.concatenate([wide.readings, wide.readings + 5.0], axis=1)
     readings[1::2, 0] = np.nan  # the first reports every minute, the second every half
     wide = replace(wide, sensors=("kitchen", "hall"), readings=readings)
-    (made,) = overlays.overlay(wide, 1, seed=0, hours=1.0, names=("curtain",))
+    (made,) = onto_recording.overlay(wide, 1, seed=0, hours=1.0, names=("curtain",))
     assert made.recording.sensors == ("kitchen",)
     assert (np.diff(made.recording.times_s) == 60.0).all()
     lead = made.recording.times_s < made.fire_s
@@ -229,14 +234,14 @@ def test_what_does_not_fit_is_said_at_once(
     background: Recording, names: tuple[str, ...], said: str
 ) -> None:
     with pytest.raises(InputError) as raised:
-        overlays.overlay(background, 1, seed=0, hours=1.0, names=names)
+        onto_recording.overlay(background, 1, seed=0, hours=1.0, names=names)
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 def test_a_gap_that_can_be_avoided_is() -> None:
     background = make_background(12.0, gap=(3 * 3600.0, 3.5 * 3600.0))
-    for made in overlays.overlay(background, 20, seed=0, hours=1.0):
+    for made in onto_recording.overlay(background, 20, seed=0, hours=1.0):
         assert np.diff(made.recording.times_s).max() == 60.0
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from saafe import physics
+from saafe.simulator import physics
 
 
 def number(value: float) -> torch.Tensor:

@@ -6,20 +6,24 @@ import numpy as np
 import pytest
 import torch
 
-from saafe import ramps, simulation
-from saafe.alarms import AlarmSettings
-from saafe.evaluation import Judged
+from saafe.detector.alarms import AlarmSettings
+from saafe.exam import monotonicity
+from saafe.exam.windows import Judged
 from saafe.sensors import CO, PM25, TEMPERATURE
-from saafe.training import JUDGE, seeded
+from saafe.simulator import simulation
+from saafe.simulator.streams import Streams
+from saafe.training.data import JUDGE, seeded
 
 
 @pytest.fixture(scope="module")
-def made() -> tuple[ramps.Pairs, simulation.Streams]:
+def made() -> tuple[monotonicity.Pairs, Streams]:
     torch.set_num_threads(1)
     generator = seeded(0, JUDGE, 0, torch.device("cpu"))
     streams = simulation.simulate(16, generator=generator, sensors=1)
     random = np.random.default_rng(0)
-    return ramps.draw_pairs(streams, ramps.draw_places(streams, 200, random), random), streams
+    return monotonicity.draw_pairs(
+        streams, monotonicity.draw_places(streams, 200, random), random
+    ), streams
 
 
 def test_only_one_channel_rises_and_only_in_the_last_five_minutes(made) -> None:
@@ -44,7 +48,7 @@ def test_together_all_three_rise_over_the_same_time(made) -> None:
     assert np.nanmax(np.abs(rise[..., others])) == 0.0
     assert np.nanmin(rise[..., rising]) >= 0.0
     assert np.nanmax(np.abs(rise[:, :-30])) == 0.0
-    low, high = np.array([ramps.AMPLITUDES[c] for c in rising]).T
+    low, high = np.array([monotonicity.AMPLITUDES[c] for c in rising]).T
     highest = np.nanmax(np.nan_to_num(rise[..., rising]), axis=(0, 1))
     assert ((highest > low) & (highest <= 1.001 * high)).all()
     # where all three are read, they begin at the same step
@@ -54,7 +58,7 @@ def test_together_all_three_rise_over_the_same_time(made) -> None:
     assert (np.ptp(begun, axis=1) <= 1).mean() > 0.9  # a float may swallow the first of it
 
 
-def longest_hold(streams: simulation.Streams) -> np.ndarray:
+def longest_hold(streams: Streams) -> np.ndarray:
     """Longest time without a report of each stream. [step] (n,)"""
     out = []
     for spoken in streams.reported[:, :, 0].numpy():
@@ -88,7 +92,7 @@ def test_examination_counts_falls(sign: float, falls: bool) -> None:
         return 50.0 + sign * np.minimum(25.0 * newest_particles(windows), 45.0)
 
     one = Judged("straight", score, AlarmSettings())
-    found = json.loads(json.dumps(ramps.examine(one, 0, pairs=300)))
+    found = json.loads(json.dumps(monotonicity.examine(one, 0, pairs=300)))
     by_ramp = {row["ramp"]: row for row in found["rows"]}
     assert sum(row["pairs"] for row in found["rows"]) == found["pairs"] == 300
     assert by_ramp["temperature"]["fell"] == by_ramp["co"]["fell"] == 0

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from saafe.errors import InputError
-from saafe.readers import SOURCES, Published, read_published
+from saafe.readers import SOURCES, read_published
 from saafe.readers.published import (
+    Published,
     ignited,
     optical_density_to_pm25,
     smoke_to_pm25,

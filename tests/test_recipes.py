@@ -6,7 +6,16 @@ import json
 import pytest
 
 from saafe.errors import InputError
-from saafe.recipes import TIERS, Recipe, changed, check, find_tier, from_dict, seeded, to_dict
+from saafe.recipes import (
+    TIERS,
+    Recipe,
+    changed,
+    check,
+    find_tier,
+    from_dict,
+    seeded,
+    to_dict,
+)
 
 FAST = find_tier("ultra-fast")
 

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from saafe.errors import InputError
-from saafe.recordings import Recording, read_recording, read_rows, write_recording
-from saafe.rows import to_number, to_stamp
+from saafe.recordings.recording import Recording, read_recording, write_recording
+from saafe.recordings.stream import read_rows, to_number, to_stamp
 from saafe.sensors import CHANNELS, CO2, HUMIDITY, PM25, TEMPERATURE
 
 HEADER = "time_s,sensor,temperature_c,pm25_ug_m3\n"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from saafe import references
-from saafe.recordings import Recording
+from saafe.exam import references
+from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS, CO, CO2, PM25, TEMPERATURE
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from saafe import cards, drawings, pages, report, runs
-from saafe.alarms import AlarmSettings, log_odds
-from saafe.model import FireTransformer
+from saafe.detector.alarms import AlarmSettings, log_odds
+from saafe.exam import html, model_card, plots, report
 from saafe.recipes import changed, find_tier
+from saafe.training import runs
+from saafe.training.model import FireTransformer
 
 GATE = {
     "level": "full",
@@ -207,7 +208,7 @@ def test_no_more_than_ten_cases_a_side() -> None:
 
 
 def test_same_case_gives_the_same_bytes() -> None:
-    assert drawings.draw_case(case("miss")) == drawings.draw_case(case("miss"))
+    assert plots.draw_case(case("miss")) == plots.draw_case(case("miss"))
 
 
 @pytest.mark.parametrize(
@@ -223,7 +224,7 @@ def test_same_case_gives_the_same_bytes() -> None:
     ],
 )
 def test_headers(key: str, expected: str) -> None:
-    assert pages.header(key) == expected
+    assert html.header(key) == expected
 
 
 @pytest.mark.parametrize(
@@ -235,12 +236,12 @@ def test_headers(key: str, expected: str) -> None:
     ],
 )  # fmt: skip
 def test_figures(value: object, percent: bool, expected: str) -> None:
-    assert pages.figure_text(value, percent=percent) == expected
+    assert html.figure_text(value, percent=percent) == expected
 
 
 def test_bounds_stand_side_by_side() -> None:
     row = {"n": 3, "found_share": 0.5, "found_lower": 0.1, "found_upper": 0.9, "lower": 1.0}
-    merged = pages.merged_bounds(row)
+    merged = html.merged_bounds(row)
     assert merged == {
         "n": 3, "found_share": 0.5, "found_95_%_bounds": "10 % to 90 %", "lower": 1.0,
     }  # fmt: skip
@@ -252,7 +253,7 @@ def test_bounds_stand_side_by_side() -> None:
 def test_card_says_what_it_is_and_what_it_is_not(tmp_path: Path) -> None:
     recipe = changed(find_tier("tiny"), ("width=16", "heads=2", "layers=1"))
     runs.save_model(tmp_path, recipe, FireTransformer(recipe), AlarmSettings())
-    text = cards.write(runs.load_run(tmp_path), FULL).read_text()
+    text = model_card.write(runs.load_run(tmp_path), FULL).read_text()
     for part in ("Intended use", "Training data", "Figures", "Risk and thresholds", "Limits"):
         assert f"## {part}\n" in text
     assert "not a listed device" in text
@@ -260,7 +261,7 @@ def test_card_says_what_it_is_and_what_it_is_not(tmp_path: Path) -> None:
     assert "| accuracy | 0.8 | 0.79 to 0.81 | 0.94 | 8,192 | fail |" in text
     assert runs.sha256(tmp_path / runs.MODEL) in text
     assert f"tier {recipe.tier}, seed" in text
-    assert cards.write(runs.load_run(tmp_path), {}).read_text().count("## ") >= 5
+    assert model_card.write(runs.load_run(tmp_path), {}).read_text().count("## ") >= 5
 
 
 @pytest.mark.parametrize("prior", [0.5, 0.2, 0.01, 1e-6])
@@ -270,5 +271,5 @@ def test_shift_to_another_prior_is_bayes_rule(prior: float) -> None:
     def posterior(share: float) -> float:
         return ratio * share / (ratio * share + 1.0 - share)
 
-    shifted = log_odds(100.0 * posterior(0.2)) + cards.prior_shift(prior)
+    shifted = log_odds(100.0 * posterior(0.2)) + model_card.prior_shift(prior)
     assert shifted == pytest.approx(log_odds(100.0 * posterior(prior)), abs=1e-9)

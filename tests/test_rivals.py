@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from saafe import estimators, rivals, sampling, thresholds, training
 from saafe.errors import InputError
-from saafe.inception import InceptionTime
 from saafe.metrics import roc_auc
-from saafe.model import RiskModel, levels
 from saafe.recipes import changed, find_tier
-from saafe.rivals import RIVALS, Lesson
+from saafe.rivals import linear, registry
+from saafe.rivals.inception import InceptionTime
+from saafe.rivals.linear import fit_linear, summaries
+from saafe.rivals.registry import RIVALS, Lesson
 from saafe.sensors import FIRE, LABELS
-from saafe.training import WindowSet, logits_of
+from saafe.training import data, distributed, thresholds
+from saafe.training.data import WindowSet
+from saafe.training.model import RiskModel, levels
+from saafe.training.thresholds import logits_of
 
 TINY = changed(
     find_tier("tiny"), ("windows=256", "epochs=2", "streams=64", "held_out=64", "device=cpu")
@@ -32,14 +35,14 @@ def one_thread():
 @pytest.fixture(scope="module", autouse=True)
 def small_parts():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampling, "PART_STREAMS", 32)
-        patch.setattr(estimators, "DECAYS", (1e-3,))
+        patch.setattr(data, "PART_STREAMS", 32)
+        patch.setattr(linear, "DECAYS", (1e-3,))
         yield
 
 
 @pytest.fixture(scope="module")
 def taught(one_thread: None, small_parts: None) -> Lesson:
-    return rivals.lesson(TINY)
+    return registry.lesson(TINY)
 
 
 @pytest.fixture
@@ -58,7 +61,7 @@ def skip_without(name: str) -> None:
 
 
 def test_lesson_is_what_the_run_trains_on(taught: Lesson) -> None:
-    first = training.epoch_windows(TINY, 0, torch.device("cpu"), training.World())
+    first = data.epoch_windows(TINY, 0, torch.device("cpu"), distributed.World())
     assert len(taught.taught.labels) == 2 * 256
     np.testing.assert_array_equal(taught.taught.windows[:256].numpy(), first.windows.numpy())
 
@@ -77,7 +80,7 @@ def test_linear_rivals_give_graded_class_logits(name: str, taught: Lesson) -> No
 @pytest.mark.parametrize("name", ["gradient boosting", "QUANT", "MiniRocket", "MultiRocket-Hydra"])
 def test_other_rivals_learn_too(name: str, taught: Lesson, few_streams: None) -> None:
     skip_without(name)
-    trained = rivals.train(name, taught)
+    trained = registry.train(name, taught)
     assert torch.isfinite(logits_of(trained.model, taught.held_out.windows)).all()
     assert fire_auc(trained.model, taught.held_out) > 0.75
     assert trained.windows == len(taught.taught.labels)
@@ -92,7 +95,7 @@ def test_inception_learns_what_it_is_taught(taught: Lesson) -> None:
 
 
 def test_trained_rival_is_calibrated_and_has_thresholds(taught: Lesson, few_streams: None) -> None:
-    trained = rivals.train(rivals.LOGISTIC, taught)
+    trained = registry.train(registry.LOGISTIC, taught)
     assert trained.model.risk_scale != 1.0
     s = trained.settings
     assert s.leave < s.warn < s.steady <= s.slow <= s.fast
@@ -101,23 +104,23 @@ def test_trained_rival_is_calibrated_and_has_thresholds(taught: Lesson, few_stre
 def test_fixed_rule_sees_nothing_and_never_reaches_its_thresholds(
     taught: Lesson, few_streams: None
 ) -> None:
-    trained = rivals.train(rivals.FIXED_RULE, taught)
+    trained = registry.train(registry.FIXED_RULE, taught)
     odds = trained.model.risk_logit(logits_of(trained.model, taught.held_out.windows))
     assert odds.unique().numel() == 1
     assert odds.max() < trained.settings.slow
     # all it knows is the mix that it was calibrated under
-    assert torch.sigmoid(odds[0]).item() == pytest.approx(training.REFERENCE_MIX[FIRE], abs=0.02)
+    assert torch.sigmoid(odds[0]).item() == pytest.approx(data.REFERENCE_MIX[FIRE], abs=0.02)
 
 
 def test_unknown_rival_is_refused(taught: Lesson) -> None:
     with pytest.raises(InputError, match="unknown; choose from fixed rule"):
-        rivals.train("crystal ball", taught)
+        registry.train("crystal ball", taught)
 
 
 def test_missing_package_is_one_line(taught: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'saafe\[rivals\]'$") as caught:
-        rivals.train("QUANT", taught)
+        registry.train("QUANT", taught)
     assert "\n" not in str(caught.value)
 
 
@@ -126,7 +129,7 @@ def test_linear_fit_finds_the_bayes_rule() -> None:
     labels = torch.arange(3).repeat(2000)
     centres = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0]])
     inputs = centres[labels] + torch.randn(6000, 2, generator=random)
-    linear = estimators.fit_linear(inputs[:3000], labels[:3000], inputs[3000:], labels[3000:])
+    linear = fit_linear(inputs[:3000], labels[:3000], inputs[3000:], labels[3000:])
     # unit normals: log-odds between two classes are (c1 - c0) x + const
     slopes = linear.weight.detach() - linear.weight.detach()[0]
     np.testing.assert_allclose(slopes[1:].numpy(), 2.0 * np.eye(2), atol=0.25)
@@ -136,7 +139,7 @@ def test_summaries_hold_what_they_say() -> None:
     windows = torch.full((1, 60, 1, 6), torch.nan)
     windows[0, :, 0, 0] = 22.0  # temperature stands still
     windows[0, 40:, 0, 0] = torch.arange(20) + 22.0  # and rises in the last scale
-    summary = estimators.summaries(windows)[0]
+    summary = summaries(windows)[0]
     assert summary.shape == (114,)
     last = summary[72:108].view(6, 6)  # (figure, channel) of the last scale
     level = levels(windows[:, :, 0])[0, 40:, 0]

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from raw_folders import write_burner, write_home, write_house, write_lab, write_office
 
-from saafe import scoring
+from saafe import readers
 from saafe.errors import InputError
-from saafe.references import first_signal
+from saafe.exam import recordings
+from saafe.exam.references import first_signal
 from saafe.sensors import CO2, PM25, TEMPERATURE
 
 REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
@@ -46,30 +47,30 @@ def detect_by(channel, limit):
 
 HEAT = detect_by(TEMPERATURE, 32.0)
 NEVER = detect_by(TEMPERATURE, 5000.0)
-QUICK = scoring.Plan(dense_days=0.5, dense_sensors=2)
+QUICK = recordings.Plan(dense_days=0.5, dense_sensors=2)
 
 
 @pytest.fixture(scope="module")
 def real_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("real")
-    write_house(folder / scoring.HOUSE)
-    write_home(folder / scoring.HOMES)
-    write_lab(folder / scoring.LAB)
-    write_burner(folder / scoring.BURNERS)
-    write_office(folder / scoring.OFFICES[0])
+    write_house(folder / recordings.HOUSE)
+    write_home(folder / recordings.HOMES)
+    write_lab(folder / recordings.LAB)
+    write_burner(folder / recordings.BURNERS)
+    write_office(folder / recordings.OFFICES[0])
     return folder
 
 
 @pytest.fixture(scope="module")
 def scored(real_dir):
-    return scoring.score_real(HEAT, real_dir, QUICK)
+    return recordings.score_real(HEAT, real_dir, QUICK)
 
 
 def test_the_score_is_json(scored):
     assert json.loads(json.dumps(scored, allow_nan=False)) == scored
-    absent = {scoring.POOLS, scoring.OFFICES[1]}
+    absent = {recordings.POOLS, recordings.OFFICES[1]}
     for name, status in scored["sources"].items():
-        assert status == (scoring.ABSENT if name in absent else "scored")
+        assert status == (recordings.ABSENT if name in absent else "scored")
 
 
 def test_house_fires_and_pans_stand_apart(scored):
@@ -93,7 +94,7 @@ def test_house_fires_and_pans_stand_apart(scored):
 
 
 def test_a_laboratory_fire_is_measured_against_the_detector_beside_it(real_dir):
-    lab = scoring.score_real(detect_by(CO2, 800.0), real_dir, QUICK)["lab_fires"]
+    lab = recordings.score_real(detect_by(CO2, 800.0), real_dir, QUICK)["lab_fires"]
     (row,) = lab["rows"]
     assert row["limit_s"] == 320.0  # the lone reading at 18 s is none
     assert row["signal_s"] == 130.0
@@ -110,18 +111,18 @@ def test_sources_elsewhere_are_scored_by_the_same_rules(scored):
     offices = scored["offices"]
     assert (offices["alarms"], offices["sessions"]) == (1, 0)
     assert offices["days"] == pytest.approx(1.0, abs=0.01)
-    assert scored["pool_fires"] == scoring.ABSENT
-    rows = [row[0] for row in scoring.table(scored)]
+    assert scored["pool_fires"] == recordings.ABSENT
+    rows = [row[0] for row in recordings.table(scored)]
     assert "offices: false alarms" in rows
     assert "offices: nuisance alarms" not in rows  # nobody cooks there
 
 
 def test_a_plan_may_leave_the_sources_elsewhere_out(real_dir):
-    plan = scoring.Plan(dense_days=0.0, elsewhere=False)
-    result = scoring.score_real(NEVER, real_dir, plan)
+    plan = recordings.Plan(dense_days=0.0, elsewhere=False)
+    result = recordings.score_real(NEVER, real_dir, plan)
     for part in ("burner_fires", "pool_fires", "offices"):
-        assert result[part] == scoring.LEFT_OUT
-    assert result["sources"][scoring.BURNERS] == scoring.LEFT_OUT
+        assert result[part] == recordings.LEFT_OUT
+    assert result["sources"][recordings.BURNERS] == recordings.LEFT_OUT
 
 
 def test_homes_count_all_alarms_and_nuisances(scored):
@@ -157,7 +158,7 @@ def test_margin_says_which_composite_is_weakest(scored):
 
 
 def test_a_detector_that_never_alarms_misses_everything_and_disturbs_nobody(real_dir):
-    result = scoring.score_real(NEVER, real_dir, scoring.Plan(dense_days=0.0))
+    result = recordings.score_real(NEVER, real_dir, recordings.Plan(dense_days=0.0))
     assert result["house_fires"]["missed"] == 2
     assert result["composites"]["missed"] == 4
     assert result["homes"]["false_alarms_per_day"]["value"] == 0.0
@@ -166,24 +167,24 @@ def test_a_detector_that_never_alarms_misses_everything_and_disturbs_nobody(real
 
 
 def test_scoring_is_deterministic(real_dir, scored):
-    assert scoring.score_real(HEAT, real_dir, QUICK) == scored
+    assert recordings.score_real(HEAT, real_dir, QUICK) == scored
 
 
 def test_an_absent_folder_is_said(real_dir, tmp_path):
-    (tmp_path / scoring.LAB).symlink_to(real_dir / scoring.LAB)
-    result = scoring.score_real(HEAT, tmp_path)
-    assert result["sources"][scoring.HOUSE] == "not scored: folder absent"
+    (tmp_path / recordings.LAB).symlink_to(real_dir / recordings.LAB)
+    result = recordings.score_real(HEAT, tmp_path)
+    assert result["sources"][recordings.HOUSE] == "not scored: folder absent"
     for part in ("house_fires", "oil_pans", "homes", "homes_at_10_s", "composites", "margin",
                  "burner_fires", "pool_fires", "offices"):  # fmt: skip
         assert result[part] == "not scored: folder absent"
     assert result["lab_fires"]["n"] == 1
-    assert ("margin", "-", "not scored: folder absent") in scoring.table(result)
+    assert ("margin", "-", "not scored: folder absent") in recordings.table(result)
 
 
 @pytest.mark.parametrize("name", ["missing", "."])
 def test_no_folder_at_all_is_the_users_mistake(tmp_path, name):
     with pytest.raises(InputError, match="nist_home_smoke_alarms"):
-        scoring.score_real(HEAT, tmp_path / name)
+        recordings.score_real(HEAT, tmp_path / name)
 
 
 def test_a_detector_that_fails_fails_the_score(real_dir):
@@ -191,11 +192,11 @@ def test_a_detector_that_fails_fails_the_score(real_dir):
         raise RuntimeError("no such channel")
 
     with pytest.raises(RuntimeError, match="no such channel"):
-        scoring.score_real(broken, real_dir)
+        recordings.score_real(broken, real_dir)
 
 
 def test_the_table_is_for_people(scored):
-    rows = scoring.table(scored)
+    rows = recordings.table(scored)
     assert all(len(row) == 3 for row in rows)
     assert ("house fires in time", "1 of 2", "1.26 to 98.7 %") in rows
     assert ("house fires late", "1", "SDC04") in rows
@@ -203,9 +204,9 @@ def test_the_table_is_for_people(scored):
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not (REAL / scoring.HOUSE).is_dir(), reason=f"no recordings in {REAL}")
+@pytest.mark.skipif(not (REAL / recordings.HOUSE).is_dir(), reason=f"no recordings in {REAL}")
 def test_the_recordings_are_what_the_readme_says():
-    result = scoring.score_real(detect_by(PM25, 500.0), REAL, scoring.Plan(dense_days=0.1))
+    result = recordings.score_real(detect_by(PM25, 500.0), REAL, recordings.Plan(dense_days=0.1))
     assert [result[part]["n"] for part in ("house_fires", "oil_pans", "lab_fires")] == [12, 2, 8]
     for row in result["house_fires"]["rows"]:
         assert row["signal_s"] < row["limit_s"] <= row["end_s"]
@@ -216,7 +217,7 @@ def test_the_recordings_are_what_the_readme_says():
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not (REAL / scoring.HOUSE).is_dir(), reason=f"no recordings in {REAL}")
+@pytest.mark.skipif(not (REAL / recordings.HOUSE).is_dir(), reason=f"no recordings in {REAL}")
 def test_recorded_fires_give_their_first_signal_within_the_scored_part():
-    for fire in scoring.read_published(scoring.HOUSE, REAL / scoring.HOUSE):
-        assert first_signal(scoring.scored_part(fire)) == first_signal(fire.recording)
+    for fire in readers.read_published(recordings.HOUSE, REAL / recordings.HOUSE):
+        assert first_signal(recordings.scored_part(fire)) == first_signal(fire.recording)

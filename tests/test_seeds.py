@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from saafe import sampling, training
-from saafe.distributed import World
 from saafe.recipes import changed, find_tier
 from saafe.seeds import clip_each, fit_seeds
+from saafe.training import data, loop
+from saafe.training.distributed import World
 
 CPU = torch.device("cpu")
 RECIPE = changed(
@@ -19,17 +19,15 @@ RECIPE = changed(
 
 
 def test_together_equals_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "PART_STREAMS", 16)
+    monkeypatch.setattr(data, "PART_STREAMS", 16)
     together = fit_seeds(RECIPE, [3, 5], CPU)
     assert len(together.held_out_loss) == 2
     assert together.train_s > 0.0
     for seed, model in zip((3, 5), together.models, strict=True):
         alone = replace(RECIPE, seed=seed)
-        fit = training.start_fit(alone, CPU)
+        fit = loop.start_fit(alone, CPU)
         for epoch in range(2):
-            training.train_on(
-                fit, alone, training.epoch_windows(alone, epoch, CPU, World()), World()
-            )
+            loop.train_on(fit, alone, data.epoch_windows(alone, epoch, CPU, World()), World())
         for one, other in zip(model.parameters(), fit.model.parameters(), strict=True):
             torch.testing.assert_close(one, other, rtol=0, atol=2e-4)
 

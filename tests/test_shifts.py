@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from saafe import shifts
-from saafe.recordings import Recording
+from saafe.exam import shifts
+from saafe.exam.shifts import SHIFTS
+from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS, CO2, PM25, TEMPERATURE
-from saafe.shifts import SHIFTS
-from saafe.simulation import Rooms
+from saafe.simulator.buildings import Rooms
 
 TIMES = np.arange(0.0, 3600.0, 10.0)
 

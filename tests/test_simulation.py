@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from saafe import faults, instruments, limits, simulation, sources, windows
-from saafe.events import Mix
-from saafe.instruments import draw_instruments
+from saafe import windows
 from saafe.sensors import (
     CO,
     CO2,
@@ -21,7 +19,18 @@ from saafe.sensors import (
     TEMPERATURE,
     UNKNOWN,
 )
-from saafe.simulation import Plan, Streams, simulate_chunks
+from saafe.simulator import (
+    instruments,
+    limits,
+    scenarios,
+    sensor_faults,
+    simulation,
+    sources,
+)
+from saafe.simulator.instruments import draw_instruments
+from saafe.simulator.scenarios import Mix
+from saafe.simulator.simulation import Plan, simulate_chunks
+from saafe.simulator.streams import Streams, describe, gather, to_recordings
 
 N = 48
 
@@ -140,9 +149,9 @@ def test_a_label_needs_something_to_show() -> None:
 
 
 def test_mix_draws_the_named_sources_only() -> None:
-    mix = simulation.mix_of(("curtain", "toast"))
+    mix = scenarios.mix_of(("curtain", "toast"))
     streams = simulation.simulate(12, generator=seeded(8), mix=mix, hours=0.5)
-    names = [simulation.describe(streams, k) for k in range(12)]
+    names = [describe(streams, k) for k in range(12)]
     assert {name["fire"] for name in names} == {"curtain", None}
     assert {x for name in names for x in name["nuisances"]} == {"toast"}
 
@@ -155,11 +164,11 @@ def broken_streams(kind: int) -> tuple[Streams, torch.Tensor]:
     mix = Mix(fault_share=0.5)
     streams = simulation.simulate(96, generator=seeded(11), mix=mix, hours=1.0)
     found = (streams.fault == kind).nonzero()
-    assert len(found) > 2, faults.FAULTS[kind]
+    assert len(found) > 2, sensor_faults.FAULTS[kind]
     return streams, found
 
 
-@pytest.mark.parametrize("kind", [faults.STUCK, faults.DEAD])
+@pytest.mark.parametrize("kind", [sensor_faults.STUCK, sensor_faults.DEAD])
 def test_stuck_and_dead_channels_stand_still(kind: int) -> None:
     streams, found = broken_streams(kind)
     for n, sensor in found.tolist():
@@ -168,12 +177,12 @@ def test_stuck_and_dead_channels_stand_still(kind: int) -> None:
         after = streams.readings[n, onset + 12 :, sensor, channel]
         after = after[~torch.isnan(after)]
         assert len(after.unique()) <= 1
-        if kind == faults.DEAD and len(after):
+        if kind == sensor_faults.DEAD and len(after):
             assert after[0] <= streams.readings[n, :, sensor, channel].nan_to_num(1e9).min()
 
 
 def test_loose_contacts_spike() -> None:
-    streams, found = broken_streams(faults.SPIKES)
+    streams, found = broken_streams(sensor_faults.SPIKES)
     jumps = 0
     for n, sensor in found.tolist():
         channel = int(streams.fault_channel[n, sensor])
@@ -184,7 +193,7 @@ def test_loose_contacts_spike() -> None:
 
 
 def test_swapped_channels_are_temperature_and_humidity() -> None:
-    streams, found = broken_streams(faults.SWAPPED)
+    streams, found = broken_streams(sensor_faults.SWAPPED)
     swapped = 0
     for n, sensor in found.tolist():
         shown = streams.readings[n, :, sensor].nanmean(dim=0)
@@ -196,9 +205,9 @@ def test_swapped_channels_are_temperature_and_humidity() -> None:
 
 def test_a_slow_channel_lags_twentyfold() -> None:
     devices = draw_instruments(64, 2, seeded(12))
-    broken = faults.draw_faults(devices, 0.5, 100, seeded(13))
-    ratio = faults.slowed(devices.lag_s, broken) / devices.lag_s
-    slow = broken.kind == faults.SLOW
+    broken = sensor_faults.draw_faults(devices, 0.5, 100, seeded(13))
+    ratio = sensor_faults.slowed(devices.lag_s, broken) / devices.lag_s
+    slow = broken.kind == sensor_faults.SLOW
     assert slow.any()
     torch.testing.assert_close(ratio.amax(dim=-1), torch.where(slow, 20.0, 1.0))
     assert (ratio.sum(dim=-1)[slow] - 25.0).abs().max() < 1e-3
@@ -220,12 +229,12 @@ def test_a_numb_meter_shows_daily_life_and_dense_smoke_only() -> None:
 
 def test_only_channels_that_tell_the_truth_show_an_event() -> None:
     devices = draw_instruments(256, 2, seeded(14))
-    broken = faults.draw_faults(devices, 0.5, 100, seeded(15))
-    working = faults.working(broken, 100)
+    broken = sensor_faults.draw_faults(devices, 0.5, 100, seeded(15))
+    working = sensor_faults.working(broken, 100)
     lost = (~working).sum(dim=-1)  # (time, n, sensor)
-    assert (lost[:, broken.kind == faults.SWAPPED] == 2).all()
-    assert (lost[:, broken.kind == faults.NONE] == 0).all()
-    for kind in (faults.STUCK, faults.DEAD):
+    assert (lost[:, broken.kind == sensor_faults.SWAPPED] == 2).all()
+    assert (lost[:, broken.kind == sensor_faults.NONE] == 0).all()
+    for kind in (sensor_faults.STUCK, sensor_faults.DEAD):
         n, sensor = (broken.kind == kind).nonzero(as_tuple=True)
         before = torch.arange(100).unsqueeze(1) < broken.onset[n, sensor]
         assert (lost[:, n, sensor] == (~before).long()).all()
@@ -257,7 +266,7 @@ def test_limits_are_reached_at_their_time() -> None:
 def test_descriptions_tell_limits_and_faults() -> None:
     mix = Mix(fire_share=1.0, fires=("flaming_foam",), fault_share=1.0)
     streams = simulation.simulate(8, generator=seeded(16), mix=mix, hours=1.0)
-    told = [simulation.describe(streams, k) for k in range(8)]
+    told = [describe(streams, k) for k in range(8)]
     assert all(len(one["faults"]) == 2 for one in told)
     reached = [one["limits_s"]["rise_20k"] for one in told if "rise_20k" in one["limits_s"]]
     assert len(reached) > 2
@@ -309,7 +318,7 @@ def test_gather_equals_cut(streams: Streams, length: int) -> None:
     ends = torch.tensor([0, 1, 30, 300, 739, 740, 900, 1079])
     for k, sensor in ((0, 0), (10, 1), (N - 1, 2)):
         stream, place = torch.full_like(ends, k), torch.full_like(ends, sensor)
-        got = simulation.gather(streams.readings, stream, ends, place, ends - length + 1)
+        got = gather(streams.readings, stream, ends, place, ends - length + 1)
         grid = streams.readings[k, :, sensor].numpy()
         for end, window in zip(ends.tolist(), got, strict=True):
             known = grid.copy()
@@ -320,7 +329,7 @@ def test_gather_equals_cut(streams: Streams, length: int) -> None:
 
 def test_recordings_give_the_grid_back(streams: Streams) -> None:
     compared = 0
-    for k, recording in enumerate(simulation.to_recordings(streams)):
+    for k, recording in enumerate(to_recordings(streams)):
         for s in range(3):
             reports = np.flatnonzero(streams.reported[k, :, s].numpy())
             grid, fresh, first = windows.to_grid(recording.times_s, recording.readings[:, s])
@@ -333,14 +342,14 @@ def test_recordings_give_the_grid_back(streams: Streams) -> None:
 
 
 def test_recordings_carry_labels_and_sources(streams: Streams) -> None:
-    recordings = simulation.to_recordings(streams, first=7)
+    recordings = to_recordings(streams, first=7)
     assert recordings[0].name == "simulated-00007"
     assert recordings[0].sensors == ("A", "B", "C")
     for k, recording in enumerate(recordings):
         assert recording.labels is not None
         assert recording.sources is not None
         np.testing.assert_array_equal(recording.labels, streams.labels[k].numpy())
-        fire = simulation.describe(streams, k)["fire"]
+        fire = describe(streams, k)["fire"]
         burning = (streams.state[k] == FIRE).numpy()
         assert [s == fire for s in recording.sources] == burning.tolist() or fire is None
 

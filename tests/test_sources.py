@@ -7,10 +7,20 @@ from typing import Any
 import pytest
 import torch
 
-from saafe import life, sources
-from saafe.emissions import CO2, HEAT, OXYGEN, PM, QUANTITIES, SOUND, Draw, Emission, Source
 from saafe.sensors import FIRE, NORMAL, NUISANCE, UNKNOWN
-from saafe.sources import SOURCES
+from saafe.simulator import occupants, sources
+from saafe.simulator.emissions import (
+    CO2,
+    HEAT,
+    OXYGEN,
+    PM,
+    QUANTITIES,
+    SOUND,
+    Draw,
+    Emission,
+    Source,
+)
+from saafe.simulator.sources import SOURCES
 
 N = 24
 HOURS = 10
@@ -97,7 +107,7 @@ def test_the_documented_source_keeps_the_promises() -> None:
 
 def test_people_sleep_and_work() -> None:
     hour = torch.linspace(0.0, 24.0, 8640).unsqueeze(1).expand(-1, 256)
-    rates = life.life(hour, torch.Generator().manual_seed(0))
+    rates = occupants.life(hour, torch.Generator().manual_seed(0))
     night, noon, evening = (
         rates[(hour[:, 0] > a) & (hour[:, 0] < b)]
         for a, b in ((1.0, 5.0), (11.0, 14.0), (18.5, 21))
@@ -109,6 +119,6 @@ def test_people_sleep_and_work() -> None:
 
 def test_rooms_move_as_little_as_recorded_ones() -> None:
     clock = 10.0 * torch.arange(1080).unsqueeze(1)
-    moved = life.room_temperature(clock, 512, torch.Generator().manual_seed(0))
+    moved = occupants.room_temperature(clock, 512, torch.Generator().manual_seed(0))
     hourly = (moved[:360].amax(dim=0) - moved[:360].amin(dim=0)).median()
     assert 0.1 < hourly < 0.6  # recorded: 0.2 K

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from saafe import tenability
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
-from saafe.tenability import untenable_times
+from saafe.simulator import tenability
+from saafe.simulator.tenability import untenable_times
 
 CLEAN = {TEMPERATURE: 20.0, PM25: 10.0, CO2: 600.0, CO: 0.0}
 

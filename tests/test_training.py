@@ -11,16 +11,37 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from saafe import recipes, runs, sampling, simulation, thresholds, training
-from saafe.alarms import AlarmSettings
-from saafe.checkpoints import FILE, load_checkpoint, save_checkpoint
-from saafe.distributed import World, part_numbers
+from saafe import recipes
+from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
-from saafe.model import FireTransformer, RiskModel, features, levels
 from saafe.recipes import changed, find_tier
 from saafe.sensors import FIRE, LABELS, NORMAL, NUISANCE
-from saafe.training import Fit, WindowSet
-from saafe.workers import Workers
+from saafe.simulator import simulation
+from saafe.simulator.streams import gather
+from saafe.threads import Workers
+from saafe.training import data, loop, runs, thresholds
+from saafe.training.checkpoints import FILE, load_checkpoint, save_checkpoint
+from saafe.training.data import (
+    CLASS_SHARES,
+    REFERENCE_MIX,
+    TRAIN,
+    TRAIN_HOURS,
+    WindowSet,
+    blocks_ahead,
+    blocks_of,
+    epoch_windows,
+    freshness,
+    held_out_windows,
+    jumped,
+    make_part,
+    sample_windows,
+    seeded,
+    steps_of,
+)
+from saafe.training.distributed import World, part_numbers
+from saafe.training.loop import Fit
+from saafe.training.model import FireTransformer, RiskModel, features, levels
+from saafe.training.thresholds import calibrate, logits_of
 
 CPU = torch.device("cpu")
 TINY = changed(
@@ -45,8 +66,8 @@ def one_thread():
 @pytest.fixture(scope="module")
 def drawn(one_thread: None) -> WindowSet:
     random = torch.Generator().manual_seed(0)
-    streams = simulation.simulate(256, generator=random, hours=sampling.TRAIN_HOURS)
-    return training.sample_windows(streams, 6000, random)
+    streams = simulation.simulate(256, generator=random, hours=TRAIN_HOURS)
+    return sample_windows(streams, 6000, random)
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +77,13 @@ def fitted(one_thread: None, tmp_path_factory: pytest.TempPathFactory):
     plain = recipes.to_dict(TINY)
 
     def keep(fit: Fit) -> None:
-        save_checkpoint(folder / str(fit.epoch), training.state_of(fit), plain)
+        save_checkpoint(folder / str(fit.epoch), loop.state_of(fit), plain)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(thresholds, "REFERENCE_STREAMS", 16)  # enough to repeat, not to rely on
         patch.setattr(thresholds, "DENSE_PARTS", 1)
         told = []
-        model, settings = training.train(TINY, keep=keep, tell=told.append)
+        model, settings = loop.train(TINY, keep=keep, tell=told.append)
         yield folder, model, settings, told
 
 
@@ -124,14 +145,14 @@ def test_windows_are_short_alike_in_every_class(drawn: WindowSet) -> None:
     short = torch.isnan(drawn.windows[:, 0, 0]).all(dim=1)
     for kind in (NORMAL, NUISANCE, FIRE):
         here = short[drawn.labels == kind]
-        assert len(here) == pytest.approx(6000 * sampling.CLASS_SHARES[kind], abs=3)
+        assert len(here) == pytest.approx(6000 * CLASS_SHARES[kind], abs=3)
         assert here.float().mean().item() == pytest.approx(0.4, abs=0.06)
 
 
 def test_windows_come_from_labelled_moments() -> None:
     random = torch.Generator().manual_seed(1)
-    streams = simulation.simulate(48, generator=random, hours=sampling.TRAIN_HOURS)
-    drawn = training.sample_windows(streams, 300, random)
+    streams = simulation.simulate(48, generator=random, hours=TRAIN_HOURS)
+    drawn = sample_windows(streams, 300, random)
     assert drawn.windows.shape == (300, 60, 1, 6)
     newest = drawn.windows[:, -1, 0]
     for window, label, group in zip(newest, drawn.labels, drawn.group, strict=True):
@@ -154,7 +175,7 @@ def test_a_first_report_has_no_age_whatever_the_period() -> None:
     is_kind[0, 10:] = True
     often = torch.tensor([[1.0, 1 / 6]])  # every 10 s, every minute
     places = torch.tensor([[0, 10, 0], [0, 10, 1], [0, 15, 0], [0, 15, 1], [0, 16, 1]])
-    weight = sampling.freshness(is_kind, places, 0, often)
+    weight = freshness(is_kind, places, 0, often)
     assert weight.tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 8, 1 / 3, 1 / 9])
 
 
@@ -165,46 +186,46 @@ def test_a_jump_is_what_would_make_an_event_visible_within_a_minute() -> None:
     readings[0, 10:, 1, 2] = 900.0  # ppm, long ago
     readings[0, :20, 2, 4] = torch.nan  # not known before
     places = torch.tensor([[0, 17, 0], [0, 18, 0], [0, 24, 0], [0, 17, 1], [0, 20, 2]])
-    assert sampling.jumped(readings, places, 3).tolist() == [1.0, 1.0, 0.0, 0.0, 0.0]
+    assert jumped(readings, places, 3).tolist() == [1.0, 1.0, 0.0, 0.0, 0.0]
 
 
 def test_held_out_windows_are_of_the_reference_mix() -> None:
-    held = training.held_out_windows(changed(TINY, ("held_out=128",)), CPU)
+    held = held_out_windows(changed(TINY, ("held_out=128",)), CPU)
     share = torch.bincount(held.labels, minlength=3) / len(held.labels)
-    assert share.tolist() == pytest.approx([sampling.REFERENCE_MIX[k] for k in range(3)], abs=0.01)
+    assert share.tolist() == pytest.approx([REFERENCE_MIX[k] for k in range(3)], abs=0.01)
 
 
 def test_shares_can_be_set() -> None:
     random = torch.Generator().manual_seed(2)
-    streams = simulation.simulate(48, generator=random, hours=sampling.TRAIN_HOURS)
-    drawn = training.sample_windows(streams, 200, random, shares=training.REFERENCE_MIX)
+    streams = simulation.simulate(48, generator=random, hours=TRAIN_HOURS)
+    drawn = sample_windows(streams, 200, random, shares=REFERENCE_MIX)
     assert torch.bincount(drawn.labels).tolist() == pytest.approx([100, 60, 40], abs=2)
 
 
 def test_epochs_are_repeatable_and_new() -> None:
-    first, again, second = (training.epoch_windows(TINY, k, CPU, World()) for k in (0, 0, 1))
+    first, again, second = (epoch_windows(TINY, k, CPU, World()) for k in (0, 0, 1))
     assert len(first.labels) == 128
     for name in ("windows", "labels", "group"):
         a, b, c = (getattr(part, name) for part in (first, again, second))
         assert a.numpy().tobytes() == b.numpy().tobytes()
         assert a.numpy().tobytes() != c.numpy().tobytes()
-    other = training.epoch_windows(changed(TINY, ("seed=1",)), 0, CPU, World())
+    other = epoch_windows(changed(TINY, ("seed=1",)), 0, CPU, World())
     assert not torch.equal(first.labels, other.labels)
 
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of a few scenarios, enough to tell them apart."""
-    monkeypatch.setattr(sampling, "PART_STREAMS", 16)
+    monkeypatch.setattr(data, "PART_STREAMS", 16)
 
 
 def test_made_ahead_is_the_same(small_parts: None) -> None:
     recipe = changed(TINY, ("streams=32", "epochs=3"))
     with Workers(1) as workers:
-        ahead = list(sampling.blocks_ahead(recipe, 1, CPU, World(), workers))
+        ahead = list(blocks_ahead(recipe, 1, CPU, World(), workers))
     assert len(ahead) == 2
     for epoch, block in enumerate(ahead, start=1):
-        alone = training.epoch_windows(recipe, epoch, CPU, World())
+        alone = epoch_windows(recipe, epoch, CPU, World())
         assert block.windows.numpy().tobytes() == alone.windows.numpy().tobytes()
         assert torch.equal(block.labels, alone.labels)
 
@@ -212,9 +233,7 @@ def test_made_ahead_is_the_same(small_parts: None) -> None:
 def test_ranks_make_parts_without_duplicates(small_parts: None) -> None:
     world = [World(rank, 2) for rank in range(2)]
     made = {
-        part: sampling.make_part(0, sampling.TRAIN, part, 64, CPU)
-        for one in world
-        for part in part_numbers(3, one)
+        part: make_part(0, TRAIN, part, 64, CPU) for one in world for part in part_numbers(3, one)
     }
     assert sorted(made) == [0, 1, 2, 3], "each part by one rank; the fourth is dropped"
     groups = [set(part.group.tolist()) for part in made.values()]
@@ -227,21 +246,21 @@ def test_ranks_make_parts_without_duplicates(small_parts: None) -> None:
 def test_large_epochs_are_made_in_blocks(
     small_parts: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert all(sampling.blocks_of(recipe) == 1 for recipe in recipes.TIERS.values())
-    monkeypatch.setattr(sampling, "BLOCK", 512)
+    assert all(blocks_of(recipe) == 1 for recipe in recipes.TIERS.values())
+    monkeypatch.setattr(data, "BLOCK", 512)
     recipe = changed(TINY, ("windows=1100", "streams=48", "epochs=1"))
-    assert (sampling.blocks_of(recipe), sampling.steps_of(recipe)) == (3, 15)
-    blocks = list(sampling.blocks_ahead(recipe, 0, CPU, World(), Workers(0)))
+    assert (blocks_of(recipe), steps_of(recipe)) == (3, 15)
+    blocks = list(blocks_ahead(recipe, 0, CPU, World(), Workers(0)))
     assert [len(block.labels) for block in blocks] == [366] * 3
     groups = [set(block.group.tolist()) for block in blocks]
     assert len(set.union(*groups)) == sum(map(len, groups))
-    whole = training.epoch_windows(recipe, 0, CPU, World())
+    whole = epoch_windows(recipe, 0, CPU, World())
     assert torch.equal(whole.labels, torch.cat([block.labels for block in blocks]))
 
 
 def test_fixed_set_is_only_shuffled() -> None:
     fixed = changed(TINY, ("fresh=false",))
-    first, second = (training.epoch_windows(fixed, k, CPU, World()) for k in (0, 1))
+    first, second = (epoch_windows(fixed, k, CPU, World()) for k in (0, 1))
     assert not torch.equal(first.labels, second.labels)
     # a window is known by the sum of its bits
     sums = [
@@ -253,7 +272,7 @@ def test_fixed_set_is_only_shuffled() -> None:
 
 def test_purposes_never_share_a_seed() -> None:
     seeds = {
-        training.seeded(seed, purpose, part, CPU).initial_seed()
+        seeded(seed, purpose, part, CPU).initial_seed()
         for seed in range(8)
         for purpose in range(7)
         for part in range(50)
@@ -278,8 +297,8 @@ def made_up(count: int) -> WindowSet:
 
 def losses_of(*changes: str) -> torch.Tensor:
     recipe = changed(TINY, ("windows=320", "dropout=0", *changes))
-    fit = training.start_fit(recipe, CPU)
-    return training.train_on(fit, recipe, made_up(320), World())
+    fit = loop.start_fit(recipe, CPU)
+    return loop.train_on(fit, recipe, made_up(320), World())
 
 
 # from torch 2.13 on one x86 thread; a change of the model, the loss, the optimizer or the
@@ -297,13 +316,13 @@ def test_accumulating_changes_nothing(parts: int) -> None:
 
 
 def test_gradients_of_parts_add_up() -> None:
-    fit, data = training.start_fit(changed(TINY, ("dropout=0",)), CPU), made_up(64)
+    fit, data = loop.start_fit(changed(TINY, ("dropout=0",)), CPU), made_up(64)
     added = []
     for parts in (1, 2, 8):
         fit.model.zero_grad()
         for piece in torch.arange(64).chunk(parts):
             votes = fit.model.votes(data.windows[piece])[:, 0]
-            training.vote_loss(votes, data.labels[piece], TINY).div(64).backward()
+            loop.vote_loss(votes, data.labels[piece], TINY).div(64).backward()
         added.append(torch.cat([p.grad.flatten() for p in fit.model.parameters()]))  # type: ignore[union-attr]
     for other in added[1:]:
         torch.testing.assert_close(other, added[0], rtol=1e-5, atol=1e-7)
@@ -316,37 +335,37 @@ def test_half_precision_follows_full() -> None:
 
 def test_overflowing_gradients_skip_their_step() -> None:
     recipe = changed(TINY, ("precision=fp16", "windows=64"))
-    fit = training.start_fit(recipe, CPU)
+    fit = loop.start_fit(recipe, CPU)
     fit.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**80)
     before = {name: t.clone() for name, t in fit.model.state_dict().items()}
-    training.update_weights(fit, recipe, made_up(64), World())
+    loop.update_weights(fit, recipe, made_up(64), World())
     assert fit.scaler.get_scale() == 2.0**79
     for name, weight in fit.model.state_dict().items():
         torch.testing.assert_close(weight, before[name], rtol=0, atol=0)
     for _ in range(100):
-        training.update_weights(fit, recipe, made_up(64), World())
+        loop.update_weights(fit, recipe, made_up(64), World())
     assert fit.scaler.get_scale() < 2.0**40, "it is lowered until steps count"
     assert not torch.equal(fit.model.head.weight, before["head.weight"])
 
 
 def test_precision_follows_the_device() -> None:
-    assert training.precision(TINY, CPU) == "fp32"
-    assert training.precision(changed(TINY, ("precision=bf16",)), CPU) == "bf16"
-    assert training.data_device(torch.device("mps")) == CPU, "MPS lacks double precision"
+    assert loop.precision(TINY, CPU) == "fp32"
+    assert loop.precision(changed(TINY, ("precision=bf16",)), CPU) == "bf16"
+    assert loop.data_device(torch.device("mps")) == CPU, "MPS lacks double precision"
 
 
 def test_loss_falls() -> None:
     recipe = changed(TINY, ("windows=320", "epochs=6"))
-    fit = training.start_fit(recipe, CPU)
-    losses = [training.train_on(fit, recipe, made_up(320), World()).mean() for _ in range(6)]
+    fit = loop.start_fit(recipe, CPU)
+    losses = [loop.train_on(fit, recipe, made_up(320), World()).mean() for _ in range(6)]
     assert losses[-1] < 0.7 * losses[0]
 
 
 def test_averaged_weights_follow_the_model() -> None:
     recipe = changed(TINY, ("windows=64", "averaging=0.9"))
-    fit = training.start_fit(recipe, CPU)
+    fit = loop.start_fit(recipe, CPU)
     before = [p.detach().clone() for p in fit.model.parameters()]
-    training.train_on(fit, recipe, made_up(64), World())
+    loop.train_on(fit, recipe, made_up(64), World())
     for old, new, mean in zip(
         before, fit.model.parameters(), fit.averaged.parameters(), strict=True
     ):
@@ -365,7 +384,7 @@ def test_trains_and_tells(fitted) -> None:
 
 def test_risk_is_not_constant(fitted, drawn: WindowSet) -> None:
     model = fitted[1]
-    odds = model.risk_logit(training.logits_of(model, drawn.windows[:600]))
+    odds = model.risk_logit(logits_of(model, drawn.windows[:600]))
     assert odds.std() > 0.01
     fire = drawn.labels[:600] == FIRE
     assert odds[fire].mean() > odds[~fire].mean()
@@ -377,7 +396,7 @@ def test_resumed_fit_is_the_same(fitted) -> None:
     assert state is not None
     assert state["epoch"] == 1
     told = []
-    again, settings_again = training.train(TINY, resumed=state, tell=told.append)
+    again, settings_again = loop.train(TINY, resumed=state, tell=told.append)
     assert [p.epoch for p in told] == [2]
     for (name, a), b in zip(model.state_dict().items(), again.state_dict().values(), strict=True):
         assert a.numpy().tobytes() == b.numpy().tobytes(), name
@@ -417,8 +436,8 @@ def test_scores_are_those_of_the_windows(fitted) -> None:
     streams = simulation.simulate(8, generator=random, sensors=1)
     odds = thresholds.score_ends(fitted[1], streams.readings, torch.tensor([[800, 1000]] * 8))
     at = torch.tensor([3])
-    window = simulation.gather(streams.readings, at, torch.tensor([1000]), at * 0, at * 0)
-    alone = fitted[1].risk_logit(training.logits_of(fitted[1], window)).item()
+    window = gather(streams.readings, at, torch.tensor([1000]), at * 0, at * 0)
+    alone = fitted[1].risk_logit(logits_of(fitted[1], window)).item()
     silent = torch.isnan(streams.readings[3, 1000, 0]).all()
     assert odds[3, 1].item() == (-np.inf if silent else pytest.approx(alone, abs=1e-5))
 
@@ -438,7 +457,7 @@ def test_calibration_brings_odds_to_the_reference_mix() -> None:
         place.view(-1, 1, 1, 1).expand(-1, 60, 1, 6), labels, torch.arange(len(labels))
     )
     model = Told()
-    training.calibrate(model, held_out)
+    calibrate(model, held_out)
     # two unit normals 2 apart: log-odds 2 x - 2, and the mix's prior of 0.2 fires to 0.5 normal
     assert 8.0 * model.risk_scale.item() == pytest.approx(2.0, rel=0.1)
     assert model.risk_shift.item() == pytest.approx(-2.0 + np.log(0.2 / 0.5), abs=0.2)
@@ -504,7 +523,7 @@ LOAD = """
 import sys
 import numpy as np, torch
 torch.set_num_threads(1)
-from saafe.runs import load_run
+from saafe.training.runs import load_run
 run = load_run(sys.argv[1])
 np.save(sys.argv[1] + "/risk.npy", run.score(np.load(sys.argv[1] + "/windows.npy")))
 print(run.settings)
@@ -526,7 +545,7 @@ def test_saved_run_gives_the_same_numbers_in_a_fresh_process(
     np.testing.assert_array_equal(risk, runs.score_with(fitted[1])(windows))
     assert ((risk > 0.0) & (risk < 100.0)).all()
     # and it is the risk that training saw
-    odds = fitted[1].risk_logit(training.logits_of(fitted[1], drawn.windows[:64]))
+    odds = fitted[1].risk_logit(logits_of(fitted[1], drawn.windows[:64]))
     np.testing.assert_allclose(risk, 100.0 * odds.double().sigmoid().numpy(), rtol=1e-5)
 
 
@@ -551,7 +570,7 @@ import sys
 import torch
 torch.set_num_threads(1)
 from saafe import recipes, training
-from saafe.distributed import joined
+from saafe.training.distributed import joined
 recipe = recipes.changed(recipes.find_tier("ultra-fast"), sys.argv[1:])
 with joined(torch.device("cpu")) as world:
     fit = training.start_fit(recipe, torch.device("cpu"))

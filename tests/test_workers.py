@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from saafe.workers import Workers, spare_threads
+from saafe.threads import Workers, spare_threads
 
 
 @pytest.mark.parametrize("threads", [0, 1, 3])

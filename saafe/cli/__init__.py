@@ -1,4 +1,4 @@
-"""The command line: one library call a command. Layer 7.
+"""The command line: one library call a command.
 
 Commands live in the modules of this folder and are imported when they are used, so that
 `saafe --help` needs neither torch nor boto3.
@@ -16,7 +16,11 @@ from saafe.errors import InputError
 COMMANDS = {
     "train": ("saafe.cli.train", "train", "Train a detector and judge it."),
     "compare": ("saafe.cli.compare", "compare", "Compare tiers: time, cost, size, figures."),
-    "evaluate": ("saafe.cli.judge", "evaluate", "Score a run on simulated and recorded streams."),
+    "evaluate": (
+        "saafe.cli.evaluate",
+        "evaluate",
+        "Score a run on simulated and recorded streams.",
+    ),
     "exam": ("saafe.cli.exam", "exam", "Examine a run in full; write its gate and report."),
     "simulate": ("saafe.cli.simulate", "simulate", "Write labelled, simulated recordings."),
     "data": ("saafe.cli.data", "data", "Check recordings; convert published ones."),

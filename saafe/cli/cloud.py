@@ -1,4 +1,4 @@
-"""`saafe launch`, `jobs`, `watch`, `stop`, `cost`, `prices` and `emulator`. Layer 7."""
+"""`saafe launch`, `jobs`, `watch`, `stop`, `cost`, `prices` and `emulator`."""
 
 import json
 import os
@@ -10,9 +10,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from saafe.cloud import endpoint
 from saafe.cloud.aws import AwsError, connect
 from saafe.cloud.billing import bill_lines, premium
+from saafe.cloud.emulator import endpoint
 from saafe.cloud.estimate import estimate_lines, offers
 from saafe.cloud.ledger import ENDED, Ledger
 from saafe.cloud.prices import load_prices, refresh

@@ -1,4 +1,4 @@
-"""`saafe compare`. Layer 7."""
+"""`saafe compare`."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def compare(
 
     Example: saafe compare --tiers ultra-fast,standard --fraction 0.02
     """
-    from saafe import compare as comparison
+    from saafe import tiers as comparison
     from saafe.cli.tables import print_rows
 
     named = tuple(tiers.split(",")) if tiers else (() if paths else comparison.TIERS)

@@ -1,4 +1,4 @@
-"""`saafe data`: check recordings, convert published ones, audit data sets. Layer 7."""
+"""`saafe data`: check recordings, convert published ones, audit data sets."""
 
 import json
 from dataclasses import asdict
@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from saafe.errors import InputError
-from saafe.readers import SOURCES, Published, read_published
-from saafe.recordings import read_recording, write_recording
-from saafe.tables import refusal, write_bytes
+from saafe.readers import SOURCES, read_published
+from saafe.readers.published import Published
+from saafe.recordings.recording import read_recording, write_recording
+from saafe.recordings.tables import refusal, write_bytes
 
 
 @click.group()

@@ -1,4 +1,4 @@
-"""`saafe exam`. Layer 7."""
+"""`saafe exam`."""
 
 import json
 from pathlib import Path
@@ -38,8 +38,8 @@ def exam(
 
     Example: saafe exam runs/my-run --quick
     """
-    from saafe import exam as library
-    from saafe.runs import load_run
+    from saafe.exam import exam as library
+    from saafe.training.runs import load_run
 
     loaded = load_run(run)
     if quick:
@@ -60,7 +60,7 @@ def exam(
 
 def show(result: dict) -> None:
     """Print the gate, and the tables of a full exam; first whom the transformer does not beat."""
-    from saafe.comparison import headline
+    from saafe.exam.rivals import headline
 
     if line := headline(result.get("rivals") or []):
         click.echo(line)

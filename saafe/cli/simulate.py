@@ -1,4 +1,4 @@
-"""`saafe simulate`. Layer 7."""
+"""`saafe simulate`."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from saafe.errors import InputError
-from saafe.recordings import Recording, read_recording, write_recording
+from saafe.recordings.recording import Recording, read_recording, write_recording
 
 SENSORS = 2
 
@@ -70,9 +70,11 @@ def spaces(
     """
     import torch
 
-    from saafe import simulation
+    from saafe.simulator import simulation
+    from saafe.simulator.scenarios import mix_of
+    from saafe.simulator.streams import describe, to_recordings
 
-    mix = simulation.mix_of(names)
+    mix = mix_of(names)
     generator = torch.Generator().manual_seed(seed)
 
     def make(at: int) -> Iterator[tuple[Recording, dict]]:
@@ -80,8 +82,8 @@ def spaces(
             min(simulation.CHUNK, scenarios - at), generator=generator, hours=hours,
             sensors=sensors, mix=mix,
         )  # fmt: skip
-        for k, recording in enumerate(simulation.to_recordings(streams, first=at)):
-            yield recording, simulation.describe(streams, k)
+        for k, recording in enumerate(to_recordings(streams, first=at)):
+            yield recording, describe(streams, k)
 
     return (pair for at in range(0, scenarios, simulation.CHUNK) for pair in make(at))
 
@@ -94,13 +96,13 @@ def composites(
     Raises:
         InputError: the recording or the sources do not fit; at once.
     """
-    from saafe import overlays
+    from saafe.simulator import onto_recording
 
     background, _ = read_recording(onto)
     if len(background.sensors) > 1:
         click.echo(f"{onto}: fires are put on sensor {background.sensors[0]} alone", err=True)
-    made = overlays.overlay(background, scenarios, seed=seed, hours=hours, names=names)
-    return ((one.recording, overlays.describe(one, background)) for one in made)
+    made = onto_recording.overlay(background, scenarios, seed=seed, hours=hours, names=names)
+    return ((one.recording, onto_recording.describe(one, background)) for one in made)
 
 
 def check(scenarios: int, hours: float, sensors: int) -> None:

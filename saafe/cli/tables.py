@@ -1,4 +1,4 @@
-"""Tables on a terminal. Layer 7."""
+"""Tables on a terminal."""
 
 from rich.console import Console
 from rich.table import Table

@@ -1,4 +1,4 @@
-"""`saafe train`. Layer 7."""
+"""`saafe train`."""
 
 import json
 import signal
@@ -73,7 +73,7 @@ def train(
     reporter = Reporter()
     signal.signal(signal.SIGTERM, raise_interrupt)
     from saafe import training_run  # imports torch, which takes seconds
-    from saafe.distributed import leads
+    from saafe.training.distributed import leads
 
     began = time.perf_counter()
     folder = training_run.open_folder(recipe, Path(out), name, resume=resume)

@@ -1,4 +1,4 @@
-"""What a job leaves behind, brought home: downloaded, unpacked safely, checked by hash. Layer 6."""
+"""What a job leaves behind, brought home: downloaded, unpacked safely, checked by hash."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Calls to AWS: retried with backoff, redacted, and failing in one line. Layer 6."""
+"""Calls to AWS: retried with backoff, redacted, and failing in one line."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""What a job cost, and what that bought. Layer 6."""
+"""What a job cost, and what that bought."""
 
 import shlex
 from datetime import UTC, datetime

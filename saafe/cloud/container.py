@@ -1,4 +1,4 @@
-"""What runs first in the container: unpack, train on every GPU, hand the run over. Layer 6.
+"""What runs first in the container: unpack, train on every GPU, hand the run over.
 
 It travels beside the source archive and needs nothing but Python's standard library. The
 container's contract (folders under /opt/ml, SIGTERM before the end, the failure file) is

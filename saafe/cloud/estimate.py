@@ -1,4 +1,4 @@
-"""What a job should take and cost before it runs. Layer 6."""
+"""What a job should take and cost before it runs."""
 
 import math
 import statistics

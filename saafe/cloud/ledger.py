@@ -1,4 +1,4 @@
-"""The ledger of launched jobs: one JSON file a job, written before money can flow. Layer 6.
+"""The ledger of launched jobs: one JSON file a job, written before money can flow.
 
 No account id, bucket, role or key is kept: they follow from the credentials of the day.
 """

@@ -1,4 +1,4 @@
-"""The code that travels: a deterministic archive of the package, named by its hash. Layer 6."""
+"""The code that travels: a deterministic archive of the package, named by its hash."""
 
 import gzip
 import hashlib

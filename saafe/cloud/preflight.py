@@ -1,4 +1,4 @@
-"""Checks before anything is sent or paid; each failure says what to run. Layer 6."""
+"""Checks before anything is sent or paid; each failure says what to run."""
 
 import math
 from collections.abc import Callable

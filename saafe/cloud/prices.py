@@ -1,4 +1,4 @@
-"""What instances cost: a shipped, dated table, refreshed from the Price List API. Layer 6."""
+"""What instances cost: a shipped, dated table, refreshed from the Price List API."""
 
 import json
 import os

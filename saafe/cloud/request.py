@@ -1,4 +1,4 @@
-"""What is asked of SageMaker: a plan, and the CreateTrainingJob request it becomes. Layer 6."""
+"""What is asked of SageMaker: a plan, and the CreateTrainingJob request it becomes."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Launch a training job on SageMaker exactly once, and know how it stands. Layer 6.
+"""Launch a training job on SageMaker exactly once, and know how it stands.
 
 The ledger entry is written before the job is created, and the job's name is unique to AWS: a
 launcher that dies at any point can be run again, and finds the one job it made.

@@ -1,4 +1,4 @@
-"""The role and the bucket that jobs need, with no more rights than they need. Layer 6."""
+"""The role and the bucket that jobs need, with no more rights than they need."""
 
 import hashlib
 import json

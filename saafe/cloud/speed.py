@@ -1,4 +1,4 @@
-"""How fast an instance type trains: as own runs measured it, else as assumed. Layer 6."""
+"""How fast an instance type trains: as own runs measured it, else as assumed."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Follow a job to its end: metrics, dollars, logs, then the artefact and the bill. Layer 6."""
+"""Follow a job to its end: metrics, dollars, logs, then the artefact and the bill."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Readers of published recordings, one module a source. Layer 2."""
+"""Readers of published recordings, one module a source."""
 
 from collections.abc import Iterator
 from pathlib import Path

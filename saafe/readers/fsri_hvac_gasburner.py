@@ -1,4 +1,4 @@
-"""FSRI: propane gas-burner fires in a house with heating and cooling. Layer 2."""
+"""FSRI: propane gas-burner fires in a house with heating and cooling."""
 
 import re
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from saafe.readers.published import (
     ignited,
     to_recording,
 )
+from saafe.recordings.tables import Table, read_table
 from saafe.sensors import CO2, TEMPERATURE
-from saafe.tables import Table, read_table
 
 PPM_PER_VOL_PCT = 1e4
 _TEMPERATURE = re.compile(r"(.+) Temperature ([\d.]+) m Above Floor")

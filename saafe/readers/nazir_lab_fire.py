@@ -1,14 +1,14 @@
-"""Early smouldering fires in a laboratory on low-cost sensors. Layer 2."""
+"""Early smouldering fires in a laboratory on low-cost sensors."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from saafe.columns import to_text
 from saafe.readers.published import Published, Source, find_files, get_numbers, to_recording
+from saafe.recordings.columns import to_text
+from saafe.recordings.tables import Table, read_table, refusal
 from saafe.sensors import CO2, HUMIDITY, TEMPERATURE
-from saafe.tables import Table, read_table, refusal
 
 _COLUMNS = {TEMPERATURE: "Temperature", HUMIDITY: "Humidity", CO2: "eCO2"}
 _NOTE = "co2_ppm is eCO2, which a metal-oxide sensor infers from organic vapours: it is no CO2"

@@ -1,11 +1,10 @@
-"""NIST TN 1455: fires in a manufactured home, beside commercial smoke alarms. Layer 2."""
+"""NIST TN 1455: fires in a manufactured home, beside commercial smoke alarms."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from saafe.columns import to_text
 from saafe.readers.published import (
     Published,
     Source,
@@ -17,8 +16,9 @@ from saafe.readers.published import (
     peak_time,
     to_recording,
 )
+from saafe.recordings.columns import to_text
+from saafe.recordings.tables import Table, read_table
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
-from saafe.tables import Table, read_table
 
 STATIONS = "ABCDEF"
 SCENARIOS = "SCENARIOS_derived.csv"

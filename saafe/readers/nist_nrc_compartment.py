@@ -1,4 +1,4 @@
-"""NIST/NRC: pool fires in one large compartment. Layer 2."""
+"""NIST/NRC: pool fires in one large compartment."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,8 +17,8 @@ from saafe.readers.published import (
     smoke_to_pm25,
     to_recording,
 )
+from saafe.recordings.tables import Table, read_table
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
-from saafe.tables import Table, read_table
 
 MISSING = 999.0
 PPM_PER_FRACTION = 1e6  # O2 reads 0.209 in air, so gases are volume fractions

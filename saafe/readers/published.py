@@ -1,4 +1,4 @@
-"""What a published recording is, and the steps that readers share. Layer 2."""
+"""What a published recording is, and the steps that readers share."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from saafe.columns import to_numbers
-from saafe.recordings import Check, Recording, parse_recording
+from saafe.recordings.columns import to_numbers
+from saafe.recordings.recording import Check, Recording, parse_recording
+from saafe.recordings.tables import Table, refusal
 from saafe.sensors import CHANNELS, COLUMNS, TEMPERATURE
-from saafe.tables import Table, refusal
 
 BASELINE_S = 60.0  # a channel's level before a fire is the median of the first minute
 OUTDOOR_CO2_PPM = 450.0

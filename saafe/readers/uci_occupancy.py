@@ -1,4 +1,4 @@
-"""An office in which nothing burns: T, RH and CO2 every minute. Layer 2."""
+"""An office in which nothing burns: T, RH and CO2 every minute."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from saafe.readers.published import Published, Source, find_files, get_numbers
-from saafe.recordings import parse_recording
+from saafe.recordings.recording import parse_recording
+from saafe.recordings.tables import parse_csv, read_text
 from saafe.sensors import CHANNELS, CO2, HUMIDITY, TEMPERATURE
-from saafe.tables import parse_csv, read_text
 
 _COLUMNS = {TEMPERATURE: "Temperature", HUMIDITY: "Humidity", CO2: "CO2"}
 

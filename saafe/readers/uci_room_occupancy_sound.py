@@ -1,4 +1,4 @@
-"""A room with people in which nothing burns: T and CO2 every half minute. Layer 2."""
+"""A room with people in which nothing burns: T and CO2 every half minute."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 
 from saafe.readers.published import Published, Source, find_files, get_numbers
-from saafe.recordings import parse_recording
+from saafe.recordings.recording import parse_recording
+from saafe.recordings.tables import read_table
 from saafe.sensors import CHANNELS, CO2, TEMPERATURE
-from saafe.tables import read_table
 
 _COLUMNS = {TEMPERATURE: "S1_Temp", CO2: "S5_CO2"}
 _NOTE = "node 1's temperature and node 5's CO2 taken as one sensor; sound is in volts, left out"

@@ -1,4 +1,4 @@
-"""Ordinary homes with a uHoo monitor and hand-labelled use of the stove. Layer 2."""
+"""Ordinary homes with a uHoo monitor and hand-labelled use of the stove."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from saafe.readers.published import Published, Source, find_files, get_numbers
-from saafe.recordings import Recording, parse_recording
+from saafe.recordings.recording import Recording, parse_recording
+from saafe.recordings.tables import parse_csv, read_text
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE
-from saafe.tables import parse_csv, read_text
 
 _HEADER = "time,T,RH,PM2.5,TVOC,CO2,CO,pressure,O3,NO2,meal,stove"  # the files have none
 _COLUMNS = {TEMPERATURE: "T", HUMIDITY: "RH", PM25: "PM2.5", CO2: "CO2", CO: "CO"}

@@ -1,0 +1,78 @@
+"""`saafe evaluate`."""
+
+import json
+from pathlib import Path
+
+import click
+
+from saafe.cli.tables import print_rows
+
+
+@click.command()
+@click.argument("run")
+@click.argument("paths", nargs=-1)
+@click.option("--real", "real_dir", help="Folder of published raw recordings to score too.")
+@click.option("--dense-days", default=1.0, show_default=True,
+              help="Days of each home scored at 10 s on six sensors; 0 skips them.")  # fmt: skip
+@click.option("--no-floor", is_flag=True, help="Leave logistic regression out.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def evaluate(
+    run: str, paths: tuple[str, ...], real_dir: str | None, dense_days: float, no_floor: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Score RUN on simulated streams from other seeds and rooms, and on recordings at PATHS.
+
+    Example: saafe evaluate runs/my-run kitchen.csv --no-floor
+    """
+    from saafe.exam import windows
+    from saafe.training.runs import load_run
+
+    loaded = load_run(run)
+    recordings = windows.read_all([Path(path) for path in paths])
+    contestants = [windows.judged_run(loaded)]
+    if not no_floor:
+        click.echo("fitting logistic regression", err=True)
+        contestants.append(windows.judged_floor(loaded))
+    result: dict = {"run": run, "contestants": {}}
+    for one in contestants:
+        click.echo(f"scoring {one.name}", err=True)
+        figures: dict = {"simulated": windows.judge_simulated(one, seed=loaded.recipe.seed)}
+        if recordings:
+            figures["recordings"] = windows.judge_recordings(one, recordings)
+        if real_dir is not None:
+            figures["real"] = windows.judge_real(
+                one, Path(real_dir), dense_days=dense_days, tell=lambda t: click.echo(t, err=True)
+            )
+        result["contestants"][one.name] = figures
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        show(result["contestants"])
+
+
+def show(contestants: dict[str, dict]) -> None:
+    """Print one table a part, contestants side by side."""
+    from saafe.exam import recordings as recordings_module
+    from saafe.exam import windows
+
+    names = list(contestants)
+    parts = [(f["simulated"], windows.simulated_rows) for f in contestants.values()]
+    tables = [rows(part) for part, rows in parts]
+    print_rows("simulated streams", ["figure", *names], beside(tables))
+    first = contestants[names[0]]
+    if "real" in first:
+        real = [
+            [(what, figure if not note else f"{figure}  ({note})")
+             for what, figure, note in recordings_module.table(f["real"])]
+            for f in contestants.values()
+        ]  # fmt: skip
+        print_rows("published recordings", ["figure", *names], beside(real))
+    for name, figures in contestants.items():
+        for row in figures.get("recordings", []):
+            click.echo(f"{name}: {json.dumps(row)}")
+
+
+def beside(tables: list[list[tuple[str, str]]]) -> list[tuple]:
+    """Rows of several tables of the same figures, joined by the figure's name."""
+    others = [dict(table) for table in tables[1:]]
+    return [(what, figure, *(other.get(what) for other in others)) for what, figure in tables[0]]

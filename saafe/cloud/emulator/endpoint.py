@@ -1,0 +1,155 @@
+"""The emulator as a process of its own: start it, or find the one that runs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from saafe.cloud.aws import INSTALL as INSTALL_AWS
+from saafe.cloud.aws import Aws
+from saafe.cloud.emulator.emulator import INSTALL, KEYS, Emulator
+from saafe.cloud.prices import SHIPPED_REGION
+from saafe.errors import InputError
+
+IDLE_S = 900.0
+START_PATIENCE_S = 120.0  # its imports take seconds, on a busy machine many
+NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is on this machine
+# Handles of detached emulators: one that is dropped warns that its process lives on.
+_started: list["subprocess.Popen[bytes]"] = []
+
+
+def require_installed() -> None:
+    """Check the extra without importing it.
+
+    Raises:
+        InputError: the line names the pip command.
+    """
+    if find_spec("boto3") is None:
+        raise InputError(INSTALL_AWS.replace("[aws]", "[emulator]"))
+    if any(find_spec(name) is None for name in ("moto", "flask", "flask_cors")):
+        raise InputError(INSTALL)
+
+
+def find_or_start(state: Path, region: str | None = None) -> Aws:
+    """Clients of the emulator that keeps its state in a folder; it is started when none runs.
+
+    Raises:
+        InputError: it is not installed, or does not start.
+    """
+    require_installed()
+    state.mkdir(parents=True, exist_ok=True)
+    url = running(state) or _start(state)
+    return Aws(region or SHIPPED_REGION, url, KEYS)
+
+
+def running(state: Path) -> str | None:
+    """Address of the emulator that serves this folder, if one answers."""
+    try:
+        told = json.loads((state / "endpoint.json").read_text())
+        with NO_PROXY.open(f"{told['url']}/_emulator/health", timeout=5) as answer:
+            healthy = json.load(answer)
+        return told["url"] if healthy["pid"] == told["pid"] else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def serve(state: Path, *, port: int = 0, idle_s: float | None = None, rehearse: Any = None) -> None:
+    """Run an emulator on a folder until Ctrl-C, SIGTERM or `idle_s` without calls and jobs.
+
+    Args:
+        state: folder for jobs and objects; one emulator at a time.
+        port: 0 takes a free one.
+        idle_s: None serves until it is told to end. [s]
+        rehearse: called with the emulator before it serves, to set what should go wrong.
+
+    Raises:
+        InputError: another emulator serves the folder.
+    """
+    state.mkdir(parents=True, exist_ok=True)
+    state = state.resolve()
+    with (state / "lock").open("w") as lock:
+        _lock(lock, state)
+        emulator = Emulator(state, port=port).start()
+        if rehearse is not None:
+            rehearse(emulator)
+        told: list[int] = []
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda number, frame: told.append(number))
+        _tell_address(state, emulator.url)
+        while not told and not _is_idle(emulator, idle_s):
+            time.sleep(0.2)
+        (state / "endpoint.json").unlink(missing_ok=True)
+        emulator.close()
+
+
+def _is_idle(emulator: Any, idle_s: float | None) -> bool:
+    silent_s = time.monotonic() - emulator.last_call
+    return idle_s is not None and silent_s > idle_s and not emulator.is_busy
+
+
+def _tell_address(state: Path, url: str) -> None:
+    partial = state / "endpoint.partial"
+    partial.write_text(json.dumps({"url": url, "pid": os.getpid()}))
+    os.replace(partial, state / "endpoint.json")
+
+
+def _lock(file: Any, state: Path) -> None:
+    """Hold the folder for this process; the system lets go when it dies."""
+    try:
+        fcntl = import_module("fcntl")
+    except ImportError:  # Windows has none: two emulators on one folder are the user's affair
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise InputError(
+            f"another emulator serves {state}: use it, or pick another --state"
+        ) from error
+
+
+def _start(state: Path) -> str:
+    """Start a detached emulator and wait for its address."""
+    command = [sys.executable, "-m", "saafe", "emulator", "--state", str(state)]
+    with (state / "emulator.log").open("a") as log:
+        process = subprocess.Popen(
+            [*command, "--idle", str(IDLE_S)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    _started.append(process)
+    deadline = time.monotonic() + START_PATIENCE_S
+    while time.monotonic() < deadline:
+        url = running(state)
+        if url:
+            return url
+        if process.poll() is not None and process.returncode != 0:
+            time.sleep(0.5)  # another launcher's emulator may have won the folder
+            url = running(state)
+            if url:
+                return url
+            break
+        time.sleep(0.1)
+    raise InputError(f"the emulator did not start: {state / 'emulator.log'} says why")
+
+
+def end(state: Path) -> None:
+    """End the emulator that serves a folder, if one runs, and wait for it."""
+    if running(state) is None:
+        return
+    pid = json.loads((state / "endpoint.json").read_text())["pid"]
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + START_PATIENCE_S
+    while running(state) is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for process in _started:
+        if process.pid == pid:
+            process.wait(START_PATIENCE_S)

@@ -1,0 +1,1 @@
+"""From readings to events: one path for files and streams, on numpy alone."""

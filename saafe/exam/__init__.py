@@ -1,0 +1,1 @@
+"""The examination of a run, its gate and its report."""

@@ -1,0 +1,101 @@
+"""Is the risk a probability? Reliability on held-out scenarios, in and out of range."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from saafe import metrics
+from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged
+from saafe.sensors import FIRE, LABELS
+from saafe.simulator import simulation
+from saafe.simulator.buildings import Rooms
+from saafe.training.data import JUDGE, REFERENCE_MIX, SHIFTED, TRAIN_HOURS, sample_windows, seeded
+
+SCENARIOS = 1024  # groups behind each of the two tables
+WINDOWS_EACH = 16
+BATCH = 4096
+PART = 21  # of the judging seeds
+RESAMPLES = 400
+GOALS = {"in_distribution": 0.01, "out_of_distribution": 0.03}
+
+
+def examine(one: Judged, seed: int, *, scenarios: int = SCENARIOS) -> dict[str, Any]:
+    """Compare risk with what happened, under the reference mix.
+
+    Args:
+        one: what is judged.
+        seed: of the run; nothing was trained, calibrated or set on these scenarios.
+        scenarios: simulated for each of the two tables.
+
+    Returns:
+        `mix` and, for training's rooms ("in_distribution") and rooms outside their ranges
+        ("out_of_distribution"), what `examine_rooms` gives.
+    """
+    rooms = {
+        "in_distribution": (TRAINING_ROOMS, JUDGE),
+        "out_of_distribution": (SHIFTED_ROOMS, SHIFTED),
+    }
+    out: dict[str, Any] = {"mix": {LABELS[k]: share for k, share in REFERENCE_MIX.items()}}
+    for name, (ranges, purpose) in rooms.items():
+        risk, is_fire, group = draw(one, ranges, (seed, purpose), scenarios)
+        out[name] = examine_rooms(risk, is_fire, group, GOALS[name])
+    return out
+
+
+def draw(
+    one: Judged, rooms: Rooms, seeds: tuple[int, int], scenarios: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probability, truth and scenario of windows drawn under the reference mix. (window,)"""
+    generator = seeded(*seeds, PART, torch.device("cpu"))
+    streams = simulation.simulate(scenarios, generator=generator, hours=TRAIN_HOURS, rooms=rooms)
+    drawn = sample_windows(streams, WINDOWS_EACH * scenarios, generator, shares=REFERENCE_MIX)
+    parts = [one.score(part.numpy()) for part in drawn.windows.split(BATCH)]
+    return np.concatenate(parts) / 100.0, (drawn.labels == FIRE).numpy(), drawn.group.numpy()
+
+
+def examine_rooms(
+    probability: np.ndarray, is_fire: np.ndarray, group: np.ndarray, goal: float
+) -> dict[str, Any]:
+    """Reliability of one set of predictions.
+
+    Args:
+        probability: of fire, 0 to 1. (window,)
+        is_fire: truth. bool (window,)
+        group: scenario. int64 (window,)
+        goal: largest expected calibration error wanted.
+
+    Returns:
+        `windows`, `groups`, `ece` with the 95 % percentile limits of a bootstrap over groups,
+        `goal`, `status`, `brier`, and the `table` of bins. Resampling adds noise to every bin,
+        so the limits lie somewhat high.
+    """
+    table = metrics.reliability_table(probability, is_fire)
+    error = metrics.calibration_error(table)
+    low, high = bootstrap_error(probability, is_fire, group)
+    return {
+        "windows": len(probability),
+        "groups": len(np.unique(group)),
+        "ece": error,
+        "ece_lower": low,
+        "ece_upper": high,
+        "goal": goal,
+        "status": metrics.shown(error, high, goal),
+        "brier": float(np.mean((probability - is_fire) ** 2)),
+        "table": [row._asdict() for row in table],
+    }
+
+
+def bootstrap_error(
+    probability: np.ndarray, is_fire: np.ndarray, group: np.ndarray
+) -> tuple[float, float]:
+    """2.5 and 97.5 % of the calibration error when whole scenarios are drawn with replacement."""
+    names, place = np.unique(group, return_inverse=True)
+    random = np.random.default_rng(0)
+    errors = []
+    for _ in range(RESAMPLES):
+        times = np.bincount(random.integers(len(names), size=len(names)), minlength=len(names))
+        table = metrics.reliability_table(probability, is_fire, weights=times[place])
+        errors.append(metrics.calibration_error(table))
+    low, high = np.quantile(errors, [0.025, 0.975])
+    return float(low), float(high)

@@ -1,0 +1,255 @@
+"""The examination of a run: quick, or in full.
+
+The quick level is what `saafe train` ends with. The full one lets continuous streams through the
+detector that users run; its seeds are apart from every training's.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from saafe import metrics, readers, recipes
+from saafe.errors import InputError
+from saafe.exam import (
+    calibration,
+    fault_watch,
+    identity,
+    model_card,
+    monotonicity,
+    report,
+)
+from saafe.exam.faults import examine_points
+from saafe.exam.fires import by_notice, examine_fires
+from saafe.exam.gate import Limits, full_lines, quick_lines, real_lines
+from saafe.exam.nuisances import examine_nuisances, examine_quiet, year
+from saafe.exam.recordings import HOMES, plain
+from saafe.exam.rivals import examine
+from saafe.exam.session import Case, Sitting
+from saafe.exam.shifts import examine_shifts
+from saafe.exam.windows import (
+    TRAINING_ROOMS,
+    judge_real,
+    judge_simulated,
+    judge_windows,
+    judged_run,
+    latency_ms,
+)
+from saafe.recordings.superpose import Home
+from saafe.training import runs
+from saafe.training.data import JUDGE
+from saafe.training.runs import Run
+
+FILE = "exam.json"
+VERSION = "quick-1"
+FULL_VERSION = "full-1"
+QUICK_STREAMS = 32
+MOST_WINDOWS = 1_500_000  # that a full exam may score
+DENSE_DAYS = 0.25  # of each recorded home at 10 s on six sensors, to stay under that
+APART = ("composites", "identity")  # what recordings give that stands apart in exam.json
+ULTRA_FAST = Limits(0.94, 0.94, 0.002, 15_000_000, 30.0)
+STANDARD = Limits(0.95, 0.95, 0.001, 29_000_000, 50.0)
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a full exam does beside the simulated streams.
+
+    Attributes:
+        seed: of the exam; training's seeds are apart whatever it is.
+        real: folder of published recordings to score, or None.
+        rivals: whether simpler detectors are trained and compared.
+        tell: takes a line of progress.
+    """
+
+    seed: int = 0
+    real: Path | None = None
+    rivals: bool = False
+    tell: Tell = lambda line: None
+
+
+def limits_of(tier: str) -> Limits:
+    """The limits of a tier."""
+    return ULTRA_FAST if tier == "ultra-fast" else STANDARD
+
+
+def quick(run: Run) -> dict:
+    """Examine a run on simulated scenarios in under a minute.
+
+    Args:
+        run: a loaded run folder.
+
+    Returns:
+        What exam.json holds: version, gate, figures.
+    """
+    figures = judge_simulated(judged_run(run), seed=run.recipe.seed, streams=QUICK_STREAMS)
+    size, latency = cost_of(run)
+    lines = quick_lines(figures["same rooms"]["windows"], size, latency, limits_of(run.recipe.tier))
+    return {
+        "version": VERSION,
+        "gate": gate_of("quick", lines),
+        "figures": {**figures, "model_bytes": size, "latency_p99_ms": round(latency, 3)},
+    }
+
+
+def cost_of(run: Run) -> tuple[int, float]:
+    """Size of the model's file [B] and the 99th percentile of a window's time [ms]."""
+    return (run.folder / runs.MODEL).stat().st_size, latency_ms(run)
+
+
+def gate_of(level: str, lines: list[dict]) -> dict:
+    """The gate: passed only where every line passes."""
+    passed = all(line["status"] == metrics.PASS for line in lines)
+    return {"level": level, "passed": passed, "lines": lines}
+
+
+def full(run: Run, plan: Plan) -> tuple[dict[str, Any], list[Case]]:
+    """Examine a run in full.
+
+    Args:
+        run: a loaded run folder.
+        plan: the seed, and what is done beside the simulated streams.
+
+    Returns:
+        What exam.json holds, the gate first; and the worst cases with their readings.
+
+    Raises:
+        InputError: the folder of recordings holds none, or a rival's package is missing.
+    """
+    sitting = Sitting(judged_run(run), plan.seed, tell=plan.tell)
+    share = 0.85 if plan.real else 1.0
+    real = real_part(sitting, plan)  # what a user's folder can break comes first
+    parts = simulated_parts(sitting, run, share)
+    size, latency = cost_of(run)
+    limits = limits_of(run.recipe.tier)
+    lines = quick_lines(parts["windows"], size, latency, limits) + full_lines(parts)
+    if real:
+        lines += real_lines(real)
+    result = {
+        "version": FULL_VERSION,
+        "level": "full",
+        "seed": plan.seed,
+        "gate": gate_of("full", lines),
+        "windows_scored": sitting.windows,
+        "windows_limit": MOST_WINDOWS,
+        "seconds": round(sitting.seconds, 1),
+        "provenance": provenance(run),
+        **parts,
+        "model_bytes": size,
+        "latency_p99_ms": round(latency, 3),
+        "recordings": {key: part for key, part in real.items() if key not in APART},
+        **{key: real.get(key, {}) for key in APART},
+        "rivals": [],
+    }
+    if plan.rivals:  # extra: their windows do not count as the exam's
+        result["rivals"] = examine(sitting.one, run.recipe, real=plan.real, tell=plan.tell)
+    cases = sitting.cases()
+    return plain(result | {"cases": [case.named() for case in cases]}), cases
+
+
+def simulated_parts(sitting: Sitting, run: Run, share: float) -> dict[str, Any]:
+    """Every part on simulated streams; `share` of the whole exam's time is theirs."""
+    sitting.begin(0.22 * share)
+    fires, results = examine_fires(sitting)
+    sitting.begin(0.26 * share)
+    nuisances = examine_nuisances(sitting)
+    sitting.begin(0.06 * share)
+    quiet = examine_quiet(sitting)
+    sitting.begin(0.18 * share)
+    points = examine_points(sitting, results)
+    sitting.begin(0.14 * share)
+    watch = fault_watch.examine_watch(sitting)
+    sitting.begin(0.1 * share)
+    shift = examine_shifts(sitting)
+    sitting.begin(0.04 * share)
+    one, seed = sitting.judged(), run.recipe.seed
+    windows = judge_windows(one, TRAINING_ROOMS, seed, JUDGE)
+    calibrated = calibration.examine(one, seed)
+    ramped = monotonicity.examine(one, seed)
+    sitting.tell("windows, calibration, ramps")
+    return {
+        "fires": fires,
+        "notice": by_notice(results),
+        "nuisances": nuisances,
+        "life": year(quiet, nuisances),
+        "faults": points,
+        "fault_watch": watch,
+        "shift": shift,
+        "windows": windows,
+        "calibration": calibrated,
+        "ramps": ramped,
+    }
+
+
+def real_part(sitting: Sitting, plan: Plan) -> dict[str, Any]:
+    """Recorded fires, homes and composites, the homes' false faults and their identity."""
+    if plan.real is None:
+        return {}
+    sitting.begin(0.15)
+    out = judge_real(
+        sitting.judged(), plan.real, dense_days=DENSE_DAYS, elsewhere=False, tell=plan.tell
+    )
+    homes = plan.real / HOMES
+    if homes.is_dir():
+        lived_in = [
+            Home(item.recording, item.stove) for item in readers.read_published(HOMES, homes)
+        ]
+        recordings = [home.recording for home in lived_in]
+        out["false_faults_in_homes"] = fault_watch.sum_false_faults(recordings)
+        out["identity"] = identity_part(sitting, lived_in)
+    sitting.tell("recordings")
+    return out
+
+
+def identity_part(sitting: Sitting, homes: Sequence[Home]) -> dict[str, Any] | str:
+    """Whether quiet minutes tell their home; why not, where that could not be asked."""
+    try:
+        found = identity.examine(homes, sitting.seed)
+    except InputError as error:  # an extra that is not installed must not end an exam
+        return f"not examined: {error}"
+    sitting.windows += found["windows"]
+    return found
+
+
+def provenance(run: Run) -> dict[str, Any]:
+    """What was examined, and with what."""
+    names = ("commit", "saafe", "python", "torch", "numpy", "system", "device", "cores", "threads")
+    now = runs.environment()
+    return {
+        "examined": now["started"],
+        "recipe": recipes.to_dict(run.recipe),
+        "model_sha256": runs.sha256(run.folder / runs.MODEL),
+        "alarms": run.settings.to_dict(),
+        **{name: now[name] for name in names},
+    }
+
+
+def write(run: Run, result: dict[str, Any], cases: Sequence[Case]) -> list[Path]:
+    """Write exam.json, the report and the model card; each whole or not at all.
+
+    A quick result never replaces a full one of the same model.
+
+    Returns:
+        What was written.
+    """
+    path = run.folder / FILE
+    if result["gate"]["level"] == "quick" and is_full(path, run):
+        return []
+    runs.write_json(path, result)
+    drawn = [case.drawn() for case in cases]
+    return [path, report.write(run.folder, result, drawn), model_card.write(run, result)]
+
+
+def is_full(path: Path, run: Run) -> bool:
+    """Whether a file is the full exam of this very model."""
+    if not path.is_file():
+        return False
+    try:
+        old = json.loads(path.read_text())
+        level, sha = old["gate"]["level"], old["provenance"]["model_sha256"]
+    except (ValueError, KeyError, TypeError):  # a quick exam, or no exam at all
+        return False
+    return level == "full" and sha == runs.sha256(run.folder / runs.MODEL)

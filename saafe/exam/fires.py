@@ -1,0 +1,371 @@
+"""Every named fire in many rooms: found before its limit, late, early or missed."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saafe import metrics
+from saafe.detector.detector import Detection, detect
+from saafe.exam import outcomes, references
+from saafe.exam.session import FIRES, Case, Sitting
+from saafe.recordings.recording import Recording
+from saafe.recordings.superpose import cut
+from saafe.sensors import CHANNEL_NAMES, FIRE, PM25, TEMPERATURE, UNKNOWN
+from saafe.simulator import sources
+from saafe.simulator.buildings import Rooms
+from saafe.simulator.scenarios import Mix
+from saafe.simulator.streams import Streams, to_recordings
+from saafe.simulator.tenability import untenable_times
+
+EACH = 60  # fires of each kind that count, so that seventeen kinds make more than 1,000
+BATCHES = 8  # of 128 streams at most, to find them
+LEAD_S = 1800.0  # decisions before the fire, in which an alarm is early
+AFTER_S = 1800.0  # decisions after the limit, in which an alarm is late
+SMOULDERING = (
+    "smouldering_foam", "smouldering_sofa", "smouldering_mattress", "smouldering_wood",
+    "smouldering_cotton", "cable", "socket", "battery",
+)  # fmt: skip
+OIL = "overheating_oil"
+OIL_WHILE_FRYING = "overheating_oil while frying"
+REFERENCES = ("heat", "rate_of_rise", "photo", "ionisation")
+# time from the first reading that shows a fire to its limit, by which results are told apart [s]
+NOTICE_S = (0.0, 30.0, 60.0, 120.0, 300.0, 900.0, math.inf)
+CONDITIONS = ("gas", "heat", "visibility")
+
+
+@dataclass(frozen=True)
+class FireTrial:
+    """A simulated fire whose limit is reached at the sensor and which the sensor can show.
+
+    Attributes:
+        name: of the fire, maybe with what went on beside it.
+        recording: one sensor's, up to half an hour after the limit.
+        burning_s: when it began to burn; a pan of oil when it passed 230 degC. [s]
+        visible_s: when a channel that the sensor has first shows it, from the twin. [s]
+        signal_s: first sustained sign, in the air or on the sensor. [s]
+        limit_s: latest alarm that is in time. [s]
+        references_s: when fixed thresholds on the true air would have alarmed. [s]
+        untenable_s: when the air at the sensor stopped being survivable. [s]
+        beside_fire: whether the sensor stands in the fire's room.
+    """
+
+    name: str
+    recording: Recording
+    burning_s: float
+    visible_s: float
+    signal_s: float
+    limit_s: float
+    references_s: dict[str, float | None]
+    untenable_s: dict[str, float | None]
+    beside_fire: bool
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Which channels the sensor has. (6,)"""
+        return np.asarray(np.isfinite(self.recording.readings[:, 0]).any(axis=0))
+
+
+@dataclass(frozen=True)
+class FireResult:
+    """What a detector did with a fire."""
+
+    trial: FireTrial
+    outcome: str
+    alarm_s: float | None
+    floor_s: float | None  # when the fixed rules alone would have alarmed
+
+    @property
+    def is_in_time(self) -> bool:
+        """Whether the fire was found before its limit, and not before it showed."""
+        return self.outcome == outcomes.IN_TIME
+
+
+@dataclass
+class Drawn:
+    """Fires of one kind: those that count, and how many do not."""
+
+    name: str
+    trials: list[FireTrial]
+    simulated: int = 0
+    unreached: int = 0  # no limit is reached at the sensor
+    unseen: int = 0  # no channel of the sensor shows it before its limit
+
+
+def draw_fires(
+    sitting: Sitting, name: str, wanted: int, *, part: int, mix: Mix, rooms: Rooms | None = None
+) -> Drawn:
+    """Simulate until enough fires count, or 1,024 were drawn.
+
+    Args:
+        sitting: gives the seeds.
+        name: for the rows.
+        wanted: how many shall count.
+        part: first part of the seeds; 8 are used.
+        mix: which fires, and what goes on beside them.
+        rooms: where.
+    """
+    drawn = Drawn(name, [])
+    for batch in range(BATCHES):
+        streams = sitting.simulate((FIRES, part + batch), mix=mix, rooms=rooms)
+        for k, stream in enumerate(to_recordings(streams)):
+            recording = replace(stream, name=f"{part + batch}-{k}")
+            if len(drawn.trials) == wanted:
+                return drawn
+            drawn.simulated += 1
+            trial = fire_trial(name, streams, k, recording)
+            if isinstance(trial, FireTrial):
+                drawn.trials.append(trial)
+            elif trial == "unreached":
+                drawn.unreached += 1
+            else:
+                drawn.unseen += 1
+    return drawn
+
+
+def fire_trial(name: str, streams: Streams, k: int, recording: Recording) -> FireTrial | str:
+    """One simulated stream as a trial, or why it is none: "unreached" or "unseen"."""
+    assert recording.labels is not None, "simulated recordings have labels"
+    times = recording.times_s
+    state = streams.state[k].numpy()
+    burns = (times >= float(streams.ignition_s[k])) & ((state == FIRE) | (state == UNKNOWN))
+    if not burns.any():
+        return "unreached"
+    start = int(np.argmax(burns))
+    air = streams.truth[k, :, 0].numpy()
+    limit_s = air_limit(sources.FIRES[int(streams.fire[k])].name, times, air, start)
+    if limit_s is None or limit_s > times[-1]:
+        return "unreached"
+    shown = np.flatnonzero(recording.labels[:, 0] == FIRE)
+    if not shown.size or times[shown[0]] > limit_s:
+        return "unseen"
+    burning_s, visible_s = float(times[start]), float(times[shown[0]])
+    truth = replace(recording, readings=air[:, None], labels=None, sources=None)
+    fire_air = cut(truth, max(burning_s - references.SIGNAL_BASE_S, 0.0), float(times[-1]))
+    offset = float(times[-1] - fire_air.times_s[-1])
+    signal_s = references.first_signal(fire_air)
+    seen_at = {
+        key: None if time is None else time + offset
+        for key, time in references.reference_alarms(fire_air).items()
+    }
+    return FireTrial(
+        name=name,
+        recording=cut(recording, 0.0, min(limit_s + AFTER_S, float(times[-1]))),
+        burning_s=burning_s,
+        visible_s=visible_s,
+        signal_s=visible_s if signal_s is None else min(visible_s, signal_s + offset),
+        limit_s=limit_s,
+        references_s=seen_at,
+        untenable_s=untenable_times(times, air, ignition_s=burning_s),
+        beside_fire=bool(streams.beside_fire[k, 0]),
+    )
+
+
+def air_limit(fire: str, times_s: NDArray, air: NDArray, start: int) -> float | None:
+    """The scoring rules' limit of a fire, from the true air at the sensor since it burns.
+
+    Args:
+        fire: its name in `sources.FIRES`.
+        times_s: (time,)
+        air: (time, channel)
+        start: first row that burns; rises are over the row before.
+
+    Returns:
+        The limit [s], None where the sensor's place never reaches one.
+    """
+    rise = air[start:] - air[max(start - 1, 0)]
+    smoke = 1e-6 * rise[:, PM25] * references.SMOKE_EXTINCTION_M2_G / math.log(10.0)
+    reached = {
+        "t_dT5": rise[:, TEMPERATURE] >= 5.0,
+        "t_dT20": rise[:, TEMPERATURE] >= 20.0,
+        "t_OD05": smoke >= 0.05,
+        "t_OD14": smoke >= 0.14,
+    }
+    at = {
+        name: float(times_s[start + np.argmax(is_over)]) if is_over.any() else None
+        for name, is_over in reached.items()
+    }
+    kind = references.SMOULDERING if fire in SMOULDERING else references.FLAMING
+    return references.fire_limit(kind, at)
+
+
+def try_fire(
+    sitting: Sitting, trial: FireTrial, *, lead_s: float = LEAD_S
+) -> tuple[FireResult, Detection]:
+    """Run one fire through the detector and judge its first alarm."""
+    since_s = trial.burning_s - lead_s
+    detection = sitting.detect(trial.recording, since_s=since_s)
+    alarm = outcomes.first_alarm(detection.events) or {}
+    floor = detect(trial.recording, no_risk, sitting.one.settings, since_s=since_s)
+    rule = outcomes.first_alarm(floor.events) or {}
+    alarm_s = alarm.get("time_s")
+    outcome = outcomes.found(alarm_s, signal_s=trial.signal_s, limit_s=trial.limit_s)
+    return FireResult(trial, outcome, alarm_s, rule.get("time_s")), detection
+
+
+def no_risk(windows: NDArray) -> NDArray[np.float64]:
+    """A model that sees nothing, so that the fixed rules stand alone. (batch, ...) to (batch,)"""
+    return np.zeros(len(windows))
+
+
+def examine_fires(sitting: Sitting) -> tuple[list[dict], list[FireResult]]:
+    """The fire matrix.
+
+    Returns:
+        A row a kind and one for all but the last, in which oil overheats while something fries;
+        and every result.
+    """
+    kinds = [
+        (source.name, Mix(1.0, (source.name,), (), (0.7, 0.3, 0.0), fault_share=0.0))
+        for source in sources.FIRES
+    ]
+    frying = Mix(1.0, (OIL,), ("frying",), (0.0, 1.0, 0.0), fault_share=0.0)
+    kinds.append((OIL_WHILE_FRYING, frying))
+    rows, results = [], []
+    for number, (name, mix) in enumerate(kinds):
+        drawn = draw_fires(sitting, name, EACH, part=100 * number, mix=mix)
+        found = []
+        for trial in drawn.trials:
+            result, detection = try_fire(sitting, trial)
+            found.append(result)
+            keep_case(sitting, result, detection)
+        rows.append(counts_row(drawn) | results_row(found))
+        results += found
+        sitting.tell(f"fires, {name}", (number + 1) / len(kinds))
+    return [*rows, all_row(rows[:-1], results)], results
+
+
+def all_row(rows: Sequence[dict], results: Sequence[FireResult]) -> dict:
+    """The row of all fires together; those while frying are a question of their own."""
+    whole = [result for result in results if result.trial.name != OIL_WHILE_FRYING]
+    counts = {
+        key: sum(row[key] for row in rows) for key in ("simulated", "limit_unreached", "unseen")
+    }
+    return {"fire": "all", **counts} | results_row(whole)
+
+
+def by_notice(results: Sequence[FireResult]) -> list[dict]:
+    """Outcomes by how long before its limit a reading first showed the fire.
+
+    Where that is a moment, no detector has time; the rows say how much of what is not found in
+    time that explains.
+
+    Returns:
+        A row of each pair of neighbours in `NOTICE_S`, fires while frying left out.
+    """
+    whole = [result for result in results if result.trial.name != OIL_WHILE_FRYING]
+    rows = []
+    for least, most in itertools.pairwise(NOTICE_S):
+        here = [r for r in whole if least <= r.trial.limit_s - r.trial.visible_s < most]
+        ends = {"notice_from_s": least, "notice_below_s": metrics.finite_or_none(most)}
+        rows.append(ends | outcome_counts(here))
+    return rows
+
+
+def outcome_counts(results: Sequence[FireResult]) -> dict:
+    """How many fires came out how, and the share found in time with its exact bounds."""
+    count = {o: sum(r.outcome == o for r in results) for o in outcomes.OUTCOMES}
+    bounds = metrics.proportion_bounds(count[outcomes.IN_TIME], len(results))
+    return (
+        {"n": len(results)}
+        | {name.replace(" ", "_"): value for name, value in count.items()}
+        | {
+            "in_time_share": metrics.finite_or_none(bounds.value),
+            "in_time_lower": bounds.lower,
+            "in_time_upper": bounds.upper,
+        }
+    )
+
+
+def counts_row(drawn: Drawn) -> dict:
+    """How many fires were drawn, and why some do not count."""
+    return {
+        "fire": drawn.name,
+        "simulated": drawn.simulated,
+        "limit_unreached": drawn.unreached,
+        "unseen": drawn.unseen,
+    }
+
+
+def results_row(results: Sequence[FireResult]) -> dict:
+    """Outcomes with exact bounds, and times against references and untenable air."""
+    row = outcome_counts(results) | {"floor_suppressed": sum(map(is_suppressed, results))}
+    row |= delays("after_signal", [late_by(r, r.trial.signal_s) for r in results])
+    for name in REFERENCES:
+        times = [late_by(r, r.trial.references_s[name]) for r in results
+                 if r.trial.references_s[name] is not None]  # fmt: skip
+        row |= {f"{name}_n": len(times)} | delays(f"after_{name}", times)
+    smoke = [r for r in results if r.trial.present[PM25]]
+    times = [late_by(r, r.trial.references_s["photo"]) for r in smoke
+             if r.trial.references_s["photo"] is not None]  # fmt: skip
+    return row | delays("with_pm25_after_photo", times) | margins(results)
+
+
+def is_suppressed(result: FireResult) -> bool:
+    """Whether the fixed rules alone would have alarmed before the detector did."""
+    if result.floor_s is None:
+        return False
+    return result.alarm_s is None or bool(result.alarm_s > result.floor_s)
+
+
+def late_by(result: FireResult, since_s: float | None) -> float:
+    """Time from a moment to the alarm, infinite where none came. [s]"""
+    assert since_s is not None, "there is such a moment"
+    return math.inf if result.alarm_s is None else result.alarm_s - since_s
+
+
+def delays(name: str, times: Sequence[float]) -> dict[str, float | None]:
+    """Median and 90 % of times of which some are infinite; None where the quantile is."""
+    at = {f"{name}_median_s": 0.5, f"{name}_p90_s": 0.9}
+    if not len(times):
+        return dict.fromkeys(at)
+    ordered = np.sort(times)  # interpolating between a number and infinity would be NaN
+    return {
+        key: metrics.finite_or_none(float(np.quantile(ordered, q, method="higher")))
+        for key, q in at.items()
+    }
+
+
+def margins(results: Sequence[FireResult]) -> dict:
+    """Time from the alarm to the first untenable condition, in the fire's room and in others."""
+    row = {}
+    for place, is_beside in (("fire_room", True), ("other_rooms", False)):
+        here = [r for r in results if r.trial.beside_fire == is_beside]
+        first = [(r, min(t for t in r.trial.untenable_s.values() if t is not None)) for r in here
+                 if any(t is not None for t in r.trial.untenable_s.values())]  # fmt: skip
+        left = [-late_by(result, time) for result, time in first]
+        row[f"{place}_untenable_n"] = len(left)
+        row[f"{place}_alarm_too_late"] = int(np.count_nonzero(np.array(left) < 0.0))
+        at = {f"{place}_margin_median_s": 0.5, f"{place}_margin_p10_s": 0.1}
+        row |= {
+            key: metrics.finite_or_none(float(np.quantile(np.sort(left), q, method="lower")))
+            if left
+            else None
+            for key, q in at.items()
+        }
+    return row
+
+
+def keep_case(sitting: Sitting, result: FireResult, detection: Detection) -> None:
+    """Remember a fire that was not found in time."""
+    if result.is_in_time:
+        return
+    trial = result.trial
+    kinds = {outcomes.MISSED: "miss", outcomes.LATE: "late", outcomes.EARLY: "early"}
+    late = late_by(result, trial.limit_s)
+    lacking = [name for name, there in zip(CHANNEL_NAMES, trial.present, strict=True) if not there]
+    title = f"{trial.name} ({trial.recording.name}), {kinds[result.outcome]}"
+    title += f" {late:.0f} s after its limit" if result.outcome == outcomes.LATE else ""
+    title += f"; no {', '.join(lacking)}" if lacking else ""
+    seen_for = float(trial.recording.times_s[-1]) - trial.visible_s
+    badness = {outcomes.MISSED: 1e6 + seen_for, outcomes.LATE: late, outcomes.EARLY: -late}
+    sitting.keep(
+        Case(
+            kinds[result.outcome], title, trial.recording, detection, result.alarm_s,
+            trial.limit_s, trial.signal_s,
+        ),
+        badness[result.outcome],
+    )  # fmt: skip

@@ -1,0 +1,161 @@
+"""The gate: what a run must reach to be released, a line a figure.
+
+A line passes where even its confidence limit keeps the limit, and is not shown where only the
+value does. Figures on the few recordings are counts and are held to as counts.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from saafe import metrics
+from saafe.exam.fault_watch import longest_silence
+from saafe.exam.faults import worst_lost_channel
+from saafe.exam.nuisances import QUIET_LIMIT, per_100_cookings
+from saafe.metrics import Bounds
+
+IN_TIME_LIMIT = 0.99
+NUISANCE_LIMIT = 1.0  # alarms per 100 cooking sessions
+FAULT_LIMIT, SILENCE_LIMIT_S, POINTS_LIMIT = 1.0, 60.0, 1.0
+CALIBRATION_LIMITS = {"in_distribution": 0.01, "out_of_distribution": 0.03}
+REAL_FALSE_LIMIT = 4.0  # a year: one in the 91 recorded home-days
+REAL_COMPOSITES_LIMIT = 0.95
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a tier promises, from the document that saafe started from.
+
+    Attributes:
+        accuracy: of windows in three classes, at least.
+        detection_rate: of fire windows, at least.
+        false_alarm_rate: of other windows, at most.
+        model_bytes: at most.
+        latency_ms: 99th percentile of one window on one thread, at most.
+    """
+
+    accuracy: float
+    detection_rate: float
+    false_alarm_rate: float
+    model_bytes: int
+    latency_ms: float
+
+
+def quick_lines(windows: dict, size: int, latency: float, limits: Limits) -> list[dict]:
+    """The gate's five lines of the quick level, from `evaluation.judge_windows`."""
+    n, fires = windows["n"], windows["fires"]
+    accuracy, found, alarmed = (
+        Bounds(**windows["bounds"][name])
+        for name in ("accuracy", "detection_rate", "false_alarm_rate")
+    )
+    return [
+        metrics.gate_line("accuracy", accuracy, limits.accuracy, n=n, at_most=False),
+        metrics.gate_line("detection_rate", found, limits.detection_rate, n=fires, at_most=False),
+        metrics.gate_line(
+            "false_alarm_rate_windows", alarmed, limits.false_alarm_rate, n=n - fires
+        ),
+        measured("model_bytes", size, limits.model_bytes),
+        measured("latency_p99_ms", latency, limits.latency_ms),
+    ]
+
+
+def measured(name: str, value: float, limit: float, *, n: int = 1) -> dict:
+    """A line of a figure that is what it is: a size, a time, a count that must not be."""
+    return metrics.gate_line(name, Bounds(value, value, value), limit, n=n)
+
+
+def full_lines(parts: Mapping[str, Any]) -> list[dict]:
+    """The lines that only the full level has, from `exam.simulated_parts`."""
+    fires = next(row for row in parts["fires"] if row["fire"] == "all")
+    quiet = parts["life"]["quiet"]
+    nuisance, sessions = per_100_cookings(parts["nuisances"])
+    false = parts["fault_watch"]["false_faults"]
+    silence, knowable = longest_silence(parts["fault_watch"]["silence"])
+    points, lost_n = worst_lost_channel(parts["faults"])
+    return [
+        metrics.gate_line(
+            "fires_in_time_lower95",
+            metrics.proportion_bounds(fires["in_time"], fires["n"], sides=1),
+            IN_TIME_LIMIT, n=fires["n"], at_most=False,
+        ),
+        measured("early_alarms", fires["early"], 0, n=fires["n"]),
+        metrics.gate_line(
+            "quiet_false_alarms_per_year", as_bounds(quiet, "alarms_per_year"), QUIET_LIMIT,
+            n=quiet["streams"],
+        ),
+        metrics.gate_line("nuisance_per_100_cookings", nuisance, NUISANCE_LIMIT, n=sessions),
+        metrics.gate_line(
+            "false_faults_per_month", as_bounds(false, "per_month"), FAULT_LIMIT,
+            n=round(false["detector_months"]),
+        ),
+        measured("fault_silence_s", silence, SILENCE_LIMIT_S, n=knowable),
+        metrics.gate_line("lost_channel_points", points, POINTS_LIMIT, n=lost_n),
+        calibration_line(parts["calibration"]),
+    ]  # fmt: skip
+
+
+def as_bounds(row: Mapping[str, Any], key: str) -> Bounds:
+    """A row's figure with its limits; what is not known is NaN or infinite."""
+    value, lower, upper = row[key], row["lower"], row["upper"]
+    return Bounds(
+        math.nan if value is None else value,
+        -math.inf if lower is None else lower,
+        math.inf if upper is None else upper,
+    )
+
+
+def calibration_line(calibration: Mapping[str, Any]) -> dict:
+    """Expected calibration error, in or out of distribution: whichever is nearer its limit."""
+    name, limit = max(
+        CALIBRATION_LIMITS.items(), key=lambda item: calibration[item[0]]["ece"] / item[1]
+    )
+    part = calibration[name]
+    error = part["ece"]
+    bounds = Bounds(error, part.get("ece_lower", error), part.get("ece_upper", error))
+    return metrics.gate_line("calibration_error", bounds, limit, n=part["windows"])
+
+
+def real_lines(real: Mapping[str, Any]) -> list[dict]:
+    """The lines of recorded fires, homes and composites, from `scoring.score_real`."""
+    fires, homes, composites = (real[name] for name in ("house_fires", "homes", "composites"))
+    return [
+        share_line("real_fires_in_time", fires, 1.0),
+        early_line("real_early", [fires, composites]),
+        home_line("real_false_alarms_per_year", homes, "false_alarms_per_year", REAL_FALSE_LIMIT),
+        home_line("real_nuisance_per_100", homes, "nuisance_per_100_sessions", NUISANCE_LIMIT),
+        share_line("real_composites_in_time", composites, REAL_COMPOSITES_LIMIT),
+    ]
+
+
+def share_line(name: str, part: Mapping[str, Any] | str, limit: float) -> dict:
+    """Recorded fires found in time, held to as a count."""
+    if isinstance(part, str):
+        return absent(name, limit)
+    bounds = metrics.proportion_bounds(part["in_time"], part["n"])
+    line = metrics.gate_line(name, bounds, limit, n=part["n"], at_most=False)
+    return line | {"status": metrics.shown(bounds.value, bounds.value, limit, at_most=False)}
+
+
+def early_line(name: str, parts: Sequence[Mapping[str, Any] | str]) -> dict:
+    """Alarms before a fire showed, of which there must be none."""
+    scored = [part for part in parts if not isinstance(part, str)]
+    if len(scored) < len(parts):
+        return absent(name, 0.0)
+    return measured(name, sum(part["early"] for part in scored), 0.0, n=sum(p["n"] for p in scored))
+
+
+def home_line(name: str, homes: Mapping[str, Any] | str, key: str, limit: float) -> dict:
+    """Alarms in recorded homes, held to as a count."""
+    if isinstance(homes, str):
+        return absent(name, limit)
+    row = homes[key]
+    bounds = as_bounds(row, "value")
+    n = homes["sessions"] if key.endswith("sessions") else round(homes["days"])
+    line = metrics.gate_line(name, bounds, limit, n=n)
+    return line | {"status": metrics.shown(bounds.value, bounds.value, limit)}
+
+
+def absent(name: str, limit: float) -> dict:
+    """A line of recordings that were not there."""
+    return metrics.gate_line(name, Bounds(math.nan, math.nan, math.nan), limit, n=0)

@@ -1,0 +1,151 @@
+"""MODEL_CARD.md: what a run is for, what it is worth, and where it ends."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from saafe.exam import rivals
+from saafe.exam.html import figure_text, header
+from saafe.exam.report import LIMITS, NAMED_NOT_LISTED
+from saafe.sensors import CHANNELS, FIRE, LABELS
+from saafe.training import runs
+from saafe.training.data import REFERENCE_MIX
+from saafe.training.runs import Run
+
+FILE = "MODEL_CARD.md"
+ELSEWHERE = "exam.json and report.html hold every figure."
+
+
+def prior_shift(prior: float) -> float:
+    """What to add to the log-odds of a risk where fires are more or less common.
+
+    Args:
+        prior: share of fires among the moments in question, over 0 and under 1.
+
+    Returns:
+        logit(prior) - logit(reference prior). Valid where each class looks as it does under
+        the reference mix and only the shares differ (Saerens, Latinne and Decaestecker,
+        "Adjusting the outputs of a classifier to new a priori probabilities," Neural
+        Computation, vol. 14, 2002; from memory, not checked).
+    """
+    reference = REFERENCE_MIX[FIRE]
+    return math.log(prior / (1.0 - prior)) - math.log(reference / (1.0 - reference))
+
+
+def write(run: Run, result: Mapping[str, Any]) -> Path:
+    """Write MODEL_CARD.md into a run folder, whole or not at all.
+
+    Args:
+        run: the run.
+        result: what exam.json holds; parts that it lacks are left out.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    path = run.folder / FILE
+    parts = (about(run), uses(), data(run), figures(result), risk(run), ends(result))
+    runs.write_atomically(path, "\n".join(parts).encode())
+    return path
+
+
+def about(run: Run) -> str:
+    """Name, size, inputs."""
+    count = sum(p.numel() for p in run.model.parameters())
+    size = (run.folder / runs.MODEL).stat().st_size
+    channels = ", ".join(f"{c.name} [{c.unit}]" for c in CHANNELS)
+    return f"""# Model card: {run.folder.resolve().name}
+
+A small transformer ({count:,} parameters, {size / 1e6:.1f} MB, tier {run.recipe.tier}, seed
+{run.recipe.seed}) that turns 2 h of one sensor's readings into the risk of fire, in percent.
+
+{NAMED_NOT_LISTED}
+
+- Input: windows `(time 60, sensor, channel 6)`: 20 means of 5 min, 20 of 1 min, 20 of 10 s of
+  {channels}; NaN where missing. Any channel may be missing.
+- Output: calibrated probability that a visible fire burns in the space now.
+- SHA-256 of {runs.MODEL}: `{runs.sha256(run.folder / runs.MODEL)}`
+"""
+
+
+def uses() -> str:
+    """What it is for, and what not."""
+    return """## Intended use
+
+An additional, early hint from sensors that are there already, in dwellings; research on fire
+and nuisance signatures. Fixed rules (57 degC, 8.3 K/min, CO dose) stand beside the model in the
+detector; the model may precede and never suppress them.
+
+Not intended: as the only means of warning, as a replacement of a smoke or CO alarm, for
+evacuation or release of extinguishing systems, or for rooms unlike dwellings.
+"""
+
+
+def data(run: Run) -> str:
+    """What it learnt from."""
+    recipe = run.recipe
+    windows = recipe.windows * (recipe.epochs if recipe.fresh else 1)
+    return f"""## Training data
+
+Simulation only: at most {windows:,} windows of simulated dwellings with fires, nuisances and
+life, cheap sensors drawn at random (noise, holds, clipping, missing and deaf channels).
+Calibration and alarm thresholds come from other simulated scenarios. No recording trained,
+calibrated or set anything.
+"""
+
+
+def figures(result: Mapping[str, Any]) -> str:
+    """The gate's lines, and the rivals where they were compared."""
+    gate = result.get("gate") or {"lines": [], "level": "no", "passed": False}
+    rows = ["| figure | value | 95 % bounds | limit | n | |", "|---|---|---|---|---|---|"]
+    for line in gate["lines"]:
+        bounds = f"{figure_text(line['lower'])} to {figure_text(line['upper'])}"
+        cells = (
+            header(line["name"]), figure_text(line["value"]), bounds, figure_text(line["limit"]),
+            figure_text(line["n"]), line["status"].replace("_", " "),
+        )  # fmt: skip
+        rows.append(f"| {' | '.join(cells)} |")
+    word = "PASS" if gate["passed"] else "FAIL"
+    first = rivals.headline(result.get("rivals") or [])
+    lead = [first, ""] if first else []
+    return "\n".join(
+        ["## Figures", "", *lead, f"{word} ({gate['level']} gate); {ELSEWHERE}", "", *rows, ""]
+    )
+
+
+def risk(run: Run) -> str:
+    """The prior behind the risk, how to move it, and the alarm thresholds."""
+    mix = ", ".join(f"{LABELS[k]} {share:.0%}" for k, share in REFERENCE_MIX.items())
+    moves = "\n".join(f"| {p:g} | {prior_shift(p):+.2f} |" for p in (0.5, 0.1, 0.01, 1e-3, 1e-6))
+    settings = "\n".join(f"| {k} | {v:.4g} |" for k, v in run.settings.to_dict().items())
+    return f"""## Risk and thresholds
+
+Risk is calibrated under the reference mix ({mix}). Where fires make up another share p of the
+moments in question, add logit(p) - logit({REFERENCE_MIX[FIRE]:g}) to the log-odds of the risk:
+
+| share of fires p | add to the log-odds |
+|---|---|
+{moves}
+
+Alarm thresholds are on the log-odds under the reference mix; do not shift them:
+
+| setting | log-odds or s |
+|---|---|
+{settings}
+"""
+
+
+def ends(result: Mapping[str, Any]) -> str:
+    """Limits of the evidence, and where it came from."""
+    lines = [*LIMITS, "One sensor is judged at a time; a fire that no channel shows is not found."]
+    origin = result.get("provenance") or {}
+    plain = [
+        f"- {header(str(k))}: {figure_text(v)}"
+        for k, v in origin.items()
+        if not isinstance(v, Mapping | list)
+    ]
+    wheres = ["", "## Provenance", "", *plain] if plain else []
+    return "\n".join(["## Limits", "", *(f"- {line}" for line in lines), *wheres, ""])

@@ -1,0 +1,295 @@
+"""What came of a detection: alarms counted, fires found, homes disturbed, margins.
+
+The scoring rules, used alike for recorded, composed and simulated streams. Pure functions of a
+recording and of the events that a detector printed for it.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from saafe.metrics import rate_bounds
+from saafe.recordings.recording import Recording
+
+Event = Mapping[str, Any]
+Interval = tuple[float, float]
+
+RECOUNT_S = 1800.0  # an alarm that stays is counted again this often
+EARLY_S = 10.0  # an alarm this long before anything can be seen is false
+AFTER_COOKING_S = 1800.0  # fumes outlast the stove
+LONGEST_HOLD_S = 120.0  # Chosen: a longer silence of a home is no exposure; one missed minute is
+
+IN_TIME, LATE, EARLY, MISSED = "in time", "late", "early", "missed"
+OUTCOMES = (IN_TIME, LATE, EARLY, MISSED)
+DAY_S = 86400.0
+
+
+class Detection(Protocol):
+    """What a detector made of one recording; `detector.Detection` is one."""
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """Events as they are printed, in time order."""
+        ...
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """When each decision was taken, `(decision,)` [s]."""
+        ...
+
+    @property
+    def sensors(self) -> NDArray[np.integer]:
+        """Which sensor each decision is about, `(decision,)`."""
+        ...
+
+    @property
+    def risk(self) -> NDArray[np.floating]:
+        """Risk that each decision saw, `(decision,)` [%]."""
+        ...
+
+
+@dataclass(frozen=True)
+class AlarmCount:
+    """Alarms of one space, by the counting rule.
+
+    Attributes:
+        times_s: when each counted alarm was counted.
+        hours: time in alarm, any sensor's. [h]
+        days: the time that was watched. [d]
+    """
+
+    times_s: tuple[float, ...]
+    hours: float
+    days: float
+
+    @property
+    def hours_per_day(self) -> float:
+        """Hours in alarm per day watched."""
+        return self.hours / self.days if self.days else math.nan
+
+
+def alarm_intervals(events: Iterable[Event], duration_s: float) -> list[Interval]:
+    """Times in which at least one sensor is in alarm, merged; an open alarm lasts to the end."""
+    opened: dict[Any, float] = {}
+    intervals: list[Interval] = []
+    for event in events:
+        sensor, time = event.get("sensor"), float(event["time_s"])
+        if event["event"] == "alarm":
+            opened.setdefault(sensor, time)
+        elif event["event"] == "clear" and sensor in opened:
+            intervals.append((opened.pop(sensor), time))
+    intervals += [(start, max(start, duration_s)) for start in opened.values()]
+    merged: list[Interval] = []
+    for start, end in sorted(intervals):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def count_alarms(
+    events: Iterable[Event], duration_s: float, *, watched_s: float | None = None
+) -> AlarmCount:
+    """Count a space's alarms: at the start, then every 30 minutes while not cleared.
+
+    None counts within 30 minutes of the last counted one; an alarm that begins sooner counts
+    once those have passed, if it still stands.
+
+    Args:
+        events: as a detector prints them, in time order.
+        duration_s: when the recording ends; an alarm not cleared lasts until then. [s]
+        watched_s: exposure, where gaps make it shorter than the duration. [s]
+
+    Returns:
+        Times, hours in alarm, and days watched.
+    """
+    intervals = alarm_intervals(events, duration_s)
+    counted: list[float] = []
+    free_at = -math.inf
+    for start, end in intervals:
+        time = max(start, free_at)
+        while time < end or time == start:  # an alarm at the very end counts, though it lasts 0 s
+            counted.append(time)
+            time = free_at = time + RECOUNT_S
+    hours = sum(end - start for start, end in intervals) / 3600.0
+    return AlarmCount(tuple(counted), hours, (watched_s or duration_s) / DAY_S)
+
+
+def first_alarm(events: Iterable[Event], until_s: float = math.inf) -> Event | None:
+    """Return the first alarm event at or before a time, or None."""
+    for event in events:
+        if event["event"] == "alarm" and event["time_s"] <= until_s:
+            return event
+    return None
+
+
+def found(
+    alarm_s: float | None,
+    *,
+    signal_s: float | None,
+    limit_s: float | None,
+    recorded_s: float | None = None,
+) -> str:
+    """Say whether a fire's first alarm came in time, late, early (which is false) or never.
+
+    Args:
+        alarm_s: the first alarm, None = none. [s]
+        signal_s: the first signal; where there is none, only a recorded alarm excuses ours. [s]
+        limit_s: the latest time that is in time; None = no reference was reached. [s]
+        recorded_s: the first commercial alarm of the same test, where recorded. [s]
+    """
+    if alarm_s is None:
+        return MISSED
+    visible = [time for time in (signal_s, recorded_s) if time is not None]
+    if alarm_s < min(visible, default=math.inf) - EARLY_S:
+        return EARLY
+    return IN_TIME if limit_s is None or alarm_s <= limit_s else LATE
+
+
+def exposure_s(recording: Recording) -> float:
+    """Time that a recording watched: its duration less what is silent beyond two minutes [s]."""
+    has_reading = np.isfinite(recording.readings).any(axis=(1, 2))
+    steps = np.diff(recording.times_s[has_reading])
+    return float(np.minimum(steps, LONGEST_HOLD_S).sum())
+
+
+def score_home(
+    events: Sequence[Event], recording: Recording, sessions: Sequence[Interval]
+) -> dict[str, Any]:
+    """Count what a detector did in a home where nothing burnt.
+
+    Args:
+        events: as a detector printed them for this home.
+        recording: the home.
+        sessions: start and end of each time that the stove was on. [s]
+
+    Returns:
+        Days watched, alarms (all are false), their times, nuisance alarms (between a cooking
+        session's start and 30 minutes after its end), sessions, sessions with such an alarm,
+        hours in alarm; ready for `sum_homes`.
+    """
+    count = count_alarms(events, float(recording.times_s[-1]), watched_s=exposure_s(recording))
+    is_nuisance = in_sessions(np.asarray(count.times_s), sessions)
+    disturbed = sum(
+        any(start <= time <= end + AFTER_COOKING_S for time in count.times_s)
+        for start, end in sessions
+    )
+    return {
+        "home": recording.name,
+        "days": count.days,
+        "alarms": len(count.times_s),
+        "alarm_times_s": list(count.times_s),
+        "nuisance_alarms": int(is_nuisance.sum()),
+        "sessions": len(sessions),
+        "sessions_with_alarm": disturbed,
+        "hours_in_alarm": count.hours,
+    }
+
+
+def in_sessions(times_s: NDArray, sessions: Sequence[Interval]) -> NDArray[np.bool_]:
+    """Say of each time whether a session is on or ended less than 30 minutes before."""
+    is_in = np.zeros(len(times_s), dtype=bool)
+    for start, end in sessions:
+        is_in |= (times_s >= start) & (times_s <= end + AFTER_COOKING_S)
+    return is_in
+
+
+def sum_homes(homes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Add homes up and bound their rates exactly (Poisson, 95 %, two-sided)."""
+    keys = ("days", "alarms", "nuisance_alarms", "sessions", "sessions_with_alarm")
+    total: dict[str, Any] = {key: sum(home[key] for home in homes) for key in keys}
+    days = total["days"]
+    hours = sum(home["hours_in_alarm"] for home in homes)
+    total["false_alarms_per_day"] = rate_bounds(total["alarms"], days)._asdict()
+    total["false_alarms_per_year"] = rate_bounds(total["alarms"], days / 365.25)._asdict()
+    total["nuisance_per_100_sessions"] = rate_bounds(
+        total["nuisance_alarms"], total["sessions"] / 100.0
+    )._asdict()
+    total["hours_in_alarm_per_day"] = hours / days if days else math.nan
+    return total
+
+
+def persisted_score(detection: Detection, persistence_s: float) -> tuple[NDArray, NDArray]:
+    """Logit of the largest risk that stood for the persistence time, at every decision.
+
+    An alarm rule with that persistence and a threshold on the risk fires where this passes the
+    threshold's logit. It is scored for each sensor alone.
+
+    Args:
+        detection: a detector's decisions on one recording.
+        persistence_s: how long a risk must stand. [s]
+
+    Returns:
+        Times `(decision,)`, sorted, and scores; -inf before the persistence time has passed.
+    """
+    all_times, all_scores = [np.empty(0)], [np.empty(0)]
+    order = np.argsort(detection.times_s, kind="stable")
+    for sensor in np.unique(detection.sensors):
+        mine = order[detection.sensors[order] == sensor]
+        times = np.asarray(detection.times_s, dtype=np.float64)[mine]
+        lowest = _rolling_minimum(times, risk_logit(detection.risk[mine]), persistence_s)
+        all_times.append(times)
+        all_scores.append(lowest)
+    times, scores = np.concatenate(all_times), np.concatenate(all_scores)
+    order = np.argsort(times, kind="stable")
+    return times[order], scores[order]
+
+
+def risk_logit(risk: NDArray) -> NDArray[np.float64]:
+    """Log-odds of a risk in percent, clipped where a 64-bit sigmoid saturates (+-20.7)."""
+    p = np.clip(np.asarray(risk, dtype=np.float64) / 100.0, 1e-9, 1.0 - 1e-9)
+    return np.log(p) - np.log1p(-p)
+
+
+def _rolling_minimum(times: NDArray, values: NDArray, span_s: float) -> NDArray[np.float64]:
+    """Lowest value of [t - span, t] for each t; -inf where less than the span was seen."""
+    lowest = np.where(np.isfinite(values), values, -np.inf)
+    source = lowest.copy()
+    for lag in range(1, len(times)):
+        is_within = times[lag:] - times[:-lag] <= span_s
+        if not is_within.any():
+            break
+        earlier = np.where(is_within, source[:-lag], np.inf)
+        lowest[lag:] = np.minimum(lowest[lag:], earlier)
+    if len(times):
+        lowest[times - times[0] < span_s] = -np.inf
+    return lowest
+
+
+def highest_between(times: NDArray, scores: NDArray, start_s: float, end_s: float) -> float:
+    """Highest score of a time, or -inf where no decision was taken in it."""
+    inside = scores[(times >= start_s) & (times <= end_s)]
+    return float(inside.max()) if inside.size else -math.inf
+
+
+def hourly_scores(times: NDArray, scores: NDArray) -> tuple[NDArray, NDArray]:
+    """Highest score of each hour that has one: the hours' starts [s] and their scores."""
+    hours, place = np.unique(np.floor(times / 3600.0), return_inverse=True)
+    highest = np.full(len(hours), -np.inf)
+    np.maximum.at(highest, place, scores)
+    is_there = np.isfinite(highest)
+    return hours[is_there] * 3600.0, highest[is_there]
+
+
+def margin(composites: ArrayLike, homes: ArrayLike, quiet: ArrayLike) -> float:
+    """Distance of the weakest fire from the loudest home, in deviations of quiet homes.
+
+    Args:
+        composites: one score a composite, the highest while its fire burns.
+        homes: one score an hour of every home, cooking too.
+        quiet: the hours without cooking among them.
+
+    Returns:
+        (lowest composite - highest home) / standard deviation of quiet hours, which no scale of
+        the logit changes; NaN where one of them is missing.
+    """
+    fire, home, still = (np.asarray(scores, np.float64) for scores in (composites, homes, quiet))
+    spread = float(still.std()) if still.size > 1 else math.nan
+    if not fire.size or not home.size or not spread > 0.0:
+        return math.nan
+    return float(fire.min() - home.max()) / spread

@@ -1,0 +1,191 @@
+"""Pictures of a report: cases, reliability, times to alarm, the worst ramp.
+
+Each is one SVG that needs no network and no font of its own.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from saafe.sensors import CHANNELS
+
+WIDTH = 9.6  # [inch]
+INK, FAINT, RISK, GOOD, BAD = "#1f2933", "#9aa5b1", "#7b2d8b", "#1b6e4b", "#b3261e"
+STYLE: Any = {
+    "svg.fonttype": "none",  # text stays text: smaller, and it can be searched
+    "svg.hashsalt": "saafe",  # the same picture gives the same bytes
+    "font.size": 9.0,
+    "font.family": "sans-serif",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+MARKS = (
+    ("first_signal_s", "first signal", FAINT, ":"),
+    ("limit_s", "limit", BAD, "--"),
+    ("alarm_s", "alarm", RISK, "-"),
+)
+
+
+def to_svg(figure: Figure) -> bytes:
+    """A figure as an SVG document."""
+    out = io.BytesIO()
+    figure.savefig(out, format="svg", metadata={"Date": None})
+    return out.getvalue()
+
+
+def draw_case(case: Mapping[str, Any]) -> bytes:
+    """Channels and risk of one missed, late, early or false alarm, in time.
+
+    Args:
+        case: `times_s` (time,), `readings` (time, 6) with NaN where missing, `risk` percent
+            (time,), and `alarm_s`, `limit_s`, `first_signal_s`, each a time or None.
+    """
+    minutes = np.asarray(case["times_s"], dtype=np.float64) / 60.0
+    readings = np.asarray(case["readings"], dtype=np.float64)
+    known = [k for k in range(len(CHANNELS)) if not np.isnan(readings[:, k]).all()]
+    with matplotlib.rc_context(STYLE):
+        height = 0.75 * (len(known) + 1) + 0.9
+        figure = Figure(figsize=(WIDTH, height))
+        # laid out by hand: matplotlib's own solver takes ten times as long as the drawing
+        figure.subplots_adjust(
+            left=0.16, right=0.99, top=1.0 - 0.35 / height, bottom=0.5 / height, hspace=0.25
+        )
+        axes = np.atleast_1d(figure.subplots(len(known) + 1, 1, sharex=True))
+        for place, k in zip(axes, known, strict=False):
+            seen = ~np.isnan(readings[:, k])
+            place.plot(minutes[seen], readings[seen, k], color=INK, linewidth=0.9)
+            name = CHANNELS[k].name.replace("pm25", "PM2.5").replace("co", "CO")
+            _label(place, f"{name}\n{CHANNELS[k].unit}")
+        risk = np.asarray(case["risk"], dtype=np.float64)
+        axes[-1].plot(minutes[: len(risk)], risk, color=RISK, linewidth=1.1)
+        axes[-1].set_ylim(-3.0, 103.0)
+        _label(axes[-1], "risk\n%")
+        axes[-1].set_xlabel("time [min]")
+        for key, name, color, line in MARKS:
+            if case.get(key) is not None:
+                for place in axes:
+                    place.axvline(case[key] / 60.0, color=color, linestyle=line, linewidth=1.2)
+                axes[0].plot([], [], color=color, linestyle=line, label=name)
+        if axes[0].get_legend_handles_labels()[0]:
+            figure.legend(loc="upper right", ncols=3, frameon=False)
+        return to_svg(figure)
+
+
+def _label(place: Axes, text: str) -> None:
+    place.set_ylabel(text, rotation=0, ha="right", va="center")
+    place.yaxis.set_label_coords(-0.07, 0.5)  # one column, however wide the tick labels are
+    place.locator_params(axis="y", nbins=3)
+
+
+def draw_reliability(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> bytes:
+    """Reliability diagram: what was predicted against what happened.
+
+    Args:
+        tables: rows of `metrics.ReliabilityRow` as dicts, by the name of their set.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+        places = figure.subplots(1, max(1, len(tables)), sharey=True, squeeze=False)[0]
+        for place, (name, rows) in zip(places, tables.items(), strict=False):
+            place.plot([0, 100], [0, 100], color=FAINT, linewidth=0.8)
+            x = [100.0 * row["predicted"] for row in rows]
+            y = [100.0 * row["observed"] for row in rows]
+            total = sum(row["n"] for row in rows)
+            place.plot(x, y, color=RISK, linewidth=1.2)
+            place.scatter(x, y, s=[12 + 300 * row["n"] / total for row in rows], color=RISK,
+                          alpha=0.6)  # fmt: skip
+            place.set_title(name.replace("_", " "), fontsize=10)
+            place.set_xlabel("risk predicted [%]")
+            place.set_aspect("equal")
+        places[0].set_ylabel("fires observed [%]")
+        return to_svg(figure)
+
+
+def draw_delays(rows: Sequence[Mapping[str, Any]]) -> bytes | None:
+    """Median and 90 % of the time to alarm of each kind of fire; None where no row has one.
+
+    Args:
+        rows: the fire matrix; `after_NAME_median_s` and `after_NAME_p90_s` are drawn.
+    """
+    names = sorted(
+        {
+            key.removeprefix("after_").removesuffix("_median_s")
+            for row in rows
+            for key, value in row.items()
+            if key.startswith("after_") and key.endswith("_median_s") and value is not None
+        },
+        key=lambda name: (name != "signal", name),
+    )
+    if not names:
+        return None
+    labels = [str(row.get("fire", row.get("name", k))) for k, row in enumerate(rows)]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 0.26 * len(rows) + 1.2), layout="constrained")
+        places = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+        y = np.arange(len(rows))
+        for place, name in zip(places, names, strict=True):
+            for k, row in enumerate(rows):
+                median, late = (row.get(f"after_{name}_{part}") for part in ("median_s", "p90_s"))
+                if median is not None and late is not None:
+                    place.plot([median, late], [k, k], color=FAINT, linewidth=2.5)
+                if median is not None:
+                    place.plot([median], [k], "o", color=RISK, markersize=4)
+            place.axvline(0.0, color=FAINT, linewidth=0.8)
+            place.set_title(f"after {name.replace('_', ' ')}", fontsize=9)
+            place.set_xscale("symlog", linthresh=100.0)
+            place.set_xlabel("s")
+        places[0].set_yticks(y, [label.replace("_", " ") for label in labels])
+        places[0].invert_yaxis()
+        return to_svg(figure)
+
+
+def draw_ramp(worst: Mapping[str, Any]) -> bytes:
+    """The ramp that lowered the risk most: the channel with and without it."""
+    minutes = np.asarray(worst["times_s"], dtype=np.float64) / 60.0
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
+        place = figure.subplots()
+        for key, color in (("after", BAD), ("before", INK)):
+            values = np.array(worst[key], dtype=np.float64)  # None becomes NaN
+            label = f"{'with the ramp' if key == 'after' else 'without'}: risk " + (
+                f"{worst['risk_' + key]:.1f} %"
+            )
+            place.plot(minutes, values, color=color, linewidth=1.2, label=label)
+        place.set_xlabel("time before the decision [min]")
+        place.set_ylabel(f"{worst['channel']} [{worst['unit']}]")
+        place.legend(frameon=False)
+        return to_svg(figure)
+
+
+def draw_gate(lines: Sequence[Mapping[str, Any]]) -> bytes:
+    """How each line of the gate stands to its limit: value and bounds over the limit."""
+    shown = [line for line in lines if line.get("value") is not None and line.get("limit")]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 0.3 * max(1, len(shown)) + 0.9), layout="constrained")
+        place = figure.subplots()
+        colors = {"pass": GOOD, "fail": BAD}
+        for k, line in enumerate(shown):
+            low, value, high = (
+                None if line.get(key) is None else line[key] / line["limit"]
+                for key in ("lower", "value", "upper")
+            )
+            color = colors.get(str(line.get("status")), FAINT)
+            if low is not None and high is not None:
+                place.plot([max(low, 1e-3), max(high, 1e-3)], [k, k], color=color, linewidth=2.5)
+            place.plot([max(value or 0.0, 1e-3)], [k], "o", color=color, markersize=5)
+        place.axvline(1.0, color=INK, linewidth=0.8)
+        place.set_xscale("log")
+        place.set_xlabel("value / limit")
+        names = [str(line["name"]).replace("_", " ") for line in shown]
+        place.set_yticks(np.arange(len(shown)), names)
+        place.invert_yaxis()
+        return to_svg(figure)

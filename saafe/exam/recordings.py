@@ -1,0 +1,462 @@
+"""A detector judged on recorded fires and homes, by one set of rules.
+
+`score_real` takes a callable, so that the model and every rival go through the same code. A
+detector that fails on a recording fails here: nothing is caught.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from saafe.errors import InputError
+from saafe.exam import outcomes, references
+from saafe.exam.outcomes import Detection
+from saafe.metrics import Bounds, proportion_bounds
+from saafe.readers import read_published
+from saafe.readers.published import Published
+from saafe.recordings.recording import Recording
+from saafe.recordings.superpose import Composite, Home, compose, cut, dense_homes
+
+Detect = Callable[[Recording], Detection]
+Row = dict[str, Any]
+
+HOUSE, LAB, HOMES = "nist_home_smoke_alarms", "nazir_lab_fire", "uhoo_homes"
+BURNERS, POOLS = "fsri_hvac_gasburner", "nist_nrc_compartment"
+OFFICES = ("uci_occupancy", "uci_room_occupancy_sound")
+ELSEWHERE = (BURNERS, POOLS, *OFFICES)  # sources that were not watched while saafe was built
+ABSENT = "not scored: folder absent"
+LEFT_OUT = "not scored: left out of this plan"
+RULES_VERSION = 1
+COMMERCIAL = ("t_ion", "t_photo", "t_detector")  # first alarm of each kind beside the fire
+OUTCOME_KEYS = {outcome: outcome.replace(" ", "_") for outcome in outcomes.OUTCOMES}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of the recordings is scored, and how.
+
+    Attributes:
+        seed: of the composites' moments and of the dense sensors' noise.
+        persistence_s: how long a risk must stand in the score behind the margin. [s]
+        dense_days: days of each home scored at ten seconds; 0 leaves that out. [d]
+        dense_sensors: sensors in each home there.
+        elsewhere: whether the sources that nothing was built on are scored as well.
+        tell: takes a line of progress.
+    """
+
+    seed: int = 0
+    persistence_s: float = 60.0
+    dense_days: float = 1.0
+    dense_sensors: int = 6
+    elsewhere: bool = True
+    tell: Callable[[str], None] = field(default=lambda line: None)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """Recorded fires on recorded homes, made once for every detector under judgement.
+
+    Attributes:
+        made: the composites.
+        left_out: names of those that found no moment in their home.
+        kinds: of each fire, by its name.
+        times_s: first signal, limit and first recorded alarm of each fire, by its name. [s]
+        homes: the homes, by name.
+    """
+
+    made: list[Composite]
+    left_out: list[str]
+    kinds: dict[str, str]
+    times_s: dict[str, tuple[float | None, float | None, float | None]]
+    homes: dict[str, Home]
+
+
+@dataclass(frozen=True)
+class HomeScore:
+    """A home as a detector saw it: its figures, its alarms, and the score of each hour."""
+
+    row: Row
+    alarms: list[outcomes.Interval]
+    hour_scores: np.ndarray
+    quiet_scores: np.ndarray
+
+
+def score_real(detect: Detect, real_dir: Path | str, plan: Plan | None = None) -> dict[str, Any]:
+    """Judge a detector on the recorded fires and homes of a folder of raw sources.
+
+    Args:
+        detect: runs the detector under judgement over one recording.
+        real_dir: holds the publishers' folders under the names of `readers.SOURCES`.
+        plan: how much is scored.
+
+    Returns:
+        Values that JSON can hold. `sources` says what was scored; `house_fires`, `oil_pans`,
+        `lab_fires`, `burner_fires`, `pool_fires` and `composites` hold rows and counts by
+        outcome; `homes`, `homes_at_10_s` and `offices` hold rows, rates and their bounds; then
+        `margin`. A part that was not scored is a string that says why.
+
+    Raises:
+        InputError: where the folder, or every known folder in it, is missing.
+    """
+    plan = plan or Plan()
+    names = (HOUSE, LAB, HOMES) + (ELSEWHERE if plan.elsewhere else ())
+    read = _read_sources(Path(real_dir), names)
+    absent = {
+        name: ABSENT if name in names else LEFT_OUT for name in (HOUSE, LAB, HOMES, *ELSEWHERE)
+    }
+    fires = _house_fires(read)
+    pans = [item for item in read.get(HOUSE, []) if item.kind == references.OIL]
+    homes = _homes(read)
+
+    result: dict[str, Any] = {
+        "rules": RULES_VERSION,
+        "sources": {name: "scored" if name in read else why for name, why in absent.items()},
+    }
+    parts = {"house_fires": (fires, HOUSE), "oil_pans": (pans, HOUSE)}
+    for part, source in {"lab_fires": LAB, "burner_fires": BURNERS, "pool_fires": POOLS}.items():
+        parts[part] = (read.get(source, []), source)
+    for part, (items, source) in parts.items():
+        plan.tell(f"{part}: {len(items)}")
+        rows = [score_fire(detect, item) for item in items]
+        result[part] = sum_fires(rows) if source in read else absent[source]
+
+    scores = []
+    for home in homes:
+        plan.tell(f"home {home.recording.name}: {home.recording.times_s[-1] / 86400.0:.1f} days")
+        scores.append(_score_home(detect, home, plan.persistence_s))
+    result["homes"] = _home_part([score.row for score in scores]) if homes else ABSENT
+    offices = [item for name in OFFICES for item in read.get(name, [])]
+    result["offices"] = absent[OFFICES[0]]
+    if offices:
+        plan.tell(f"offices: {len(offices)}")
+        rows = [
+            outcomes.score_home(detect(item.recording).events, item.recording, ())
+            for item in offices
+        ]
+        result["offices"] = _home_part(rows)
+    result["composites"] = result["margin"] = ABSENT
+    if fires and homes:
+        composed = compose_fires(fires, homes, seed=plan.seed)
+        plan.tell(f"composites: {len(composed.made)}")
+        part = score_composites(detect, composed, persistence_s=plan.persistence_s)
+        result["composites"] = part | {"rows": _beside_homes(part["rows"], composed, scores)}
+        result["margin"] = _margins(result["composites"]["rows"], scores)
+    result["homes_at_10_s"] = _score_dense(detect, homes, plan) if homes else ABSENT
+    return plain(result)
+
+
+def score_fire(detect: Detect, fire: Published) -> Row:
+    """Judge one recorded fire up to its peak ceiling temperature, or its end where unknown.
+
+    A laboratory fire has no ceiling references: its limit is the start of the conventional
+    detector beside it. Delays are to recorded commercial alarms, negative where ours was first.
+    """
+    recording = scored_part(fire)
+    signal_s = references.first_signal(recording)
+    limit_s, recorded_s = fire_times(fire)
+    alarm = outcomes.first_alarm(detect(recording).events) or {}
+    alarm_s = alarm.get("time_s")
+    median_s = fire.references.get("t_alarm_median")
+    return {
+        "name": recording.name,
+        "kind": fire.kind,
+        "signal_s": signal_s,
+        "limit_s": limit_s,
+        "end_s": float(recording.times_s[-1]),
+        "recorded_s": recorded_s,
+        "recorded_median_s": median_s,
+        "alarm_s": alarm_s,
+        "sensor": alarm.get("sensor"),
+        "cause": alarm.get("cause"),
+        "after_limit_s": _minus(alarm_s, limit_s),
+        "delay_s": _minus(alarm_s, recorded_s),
+        "delay_to_median_s": _minus(alarm_s, median_s),
+        "outcome": outcomes.found(
+            alarm_s, signal_s=signal_s, limit_s=limit_s, recorded_s=recorded_s
+        ),
+        "reference_alarms_s": references.reference_alarms(recording),
+    }
+
+
+def scored_part(fire: Published) -> Recording:
+    """Cut a fire where its scoring ends: at its peak, though not before its limit."""
+    peak_s = fire.references.get("t_peak")
+    if peak_s is None:
+        return fire.recording
+    limit_s, _ = fire_times(fire)
+    return cut(fire.recording, 0.0, max(peak_s, limit_s or 0.0))
+
+
+def fire_times(fire: Published) -> tuple[float | None, float | None]:
+    """Return a fire's limit and its first recorded commercial alarm, None where unknown [s]."""
+    at = fire.references
+    recorded_s = min((at[name] for name in COMMERCIAL if name in at), default=None)
+    limit_s = references.fire_limit(fire.kind, at)
+    return (at.get("t_detector") if limit_s is None else limit_s), recorded_s
+
+
+def sum_fires(rows: Sequence[Row]) -> dict[str, Any]:
+    """Count rows by outcome, and bound what is in time exactly (95 %, two-sided)."""
+    counts = {outcome: sum(row["outcome"] == outcome for row in rows) for outcome in OUTCOME_KEYS}
+    return {
+        "n": len(rows),
+        **{OUTCOME_KEYS[outcome]: count for outcome, count in counts.items()},
+        "in_time_share": proportion_bounds(counts[outcomes.IN_TIME], len(rows))._asdict(),
+        "rows": list(rows),
+    }
+
+
+def _read_sources(
+    real_dir: Path, names: Sequence[str] = (HOUSE, LAB, HOMES)
+) -> dict[str, list[Published]]:
+    folders = {name: real_dir / name for name in names}
+    there = {name: folder for name, folder in folders.items() if folder.is_dir()}
+    if not there:
+        raise InputError(
+            f"{real_dir}: none of the folders {', '.join(folders)}; allowed: a folder that holds "
+            "at least one of them as published; give the folder above them"
+        )
+    return {name: list(read_published(name, folder)) for name, folder in there.items()}
+
+
+def _house_fires(read: Mapping[str, list[Published]]) -> list[Published]:
+    """The house fires but pans of oil, which burn by rules of their own."""
+    kinds = (references.FLAMING, references.SMOULDERING)
+    return [item for item in read.get(HOUSE, []) if item.kind in kinds]
+
+
+def _homes(read: Mapping[str, list[Published]]) -> list[Home]:
+    return [Home(item.recording, item.stove) for item in read.get(HOMES, [])]
+
+
+def _score_home(detect: Detect, home: Home, persistence_s: float) -> HomeScore:
+    detection = detect(home.recording)
+    times, scores = outcomes.persisted_score(detection, persistence_s)
+    hours, hour_scores = outcomes.hourly_scores(times, scores)
+    # An hour is quiet where none of it lies in a session or in the half hour after one.
+    is_cooking = outcomes.in_sessions(hours, [(a - 3600.0, b) for a, b in home.sessions])
+    return HomeScore(
+        row=outcomes.score_home(detection.events, home.recording, home.sessions),
+        alarms=outcomes.alarm_intervals(detection.events, float(home.recording.times_s[-1])),
+        hour_scores=hour_scores,
+        quiet_scores=hour_scores[~is_cooking],
+    )
+
+
+def _home_part(rows: Sequence[Row]) -> dict[str, Any]:
+    return outcomes.sum_homes(rows) | {"rows": list(rows)}
+
+
+def _score_dense(detect: Detect, homes: Sequence[Home], plan: Plan) -> dict[str, Any] | str:
+    if plan.dense_days <= 0:
+        return LEFT_OUT
+    rows = []
+    dense = dense_homes(homes, days=plan.dense_days, sensors=plan.dense_sensors, seed=plan.seed)
+    for home in dense:
+        plan.tell(f"home {home.recording.name}")
+        events = detect(home.recording).events
+        rows.append(outcomes.score_home(events, home.recording, home.sessions))
+    return _home_part(rows)
+
+
+def read_composites(real_dir: Path | str, *, seed: int = 0) -> Composed | None:
+    """The composites that `score_real` judges by, to judge several detectors by them.
+
+    Args:
+        real_dir: holds the publishers' folders under the names of `readers.SOURCES`.
+        seed: of the composites' moments.
+
+    Returns:
+        The composites, None where the folder lacks the house fires or the homes.
+
+    Raises:
+        InputError: where the folder, or every known folder in it, is missing.
+    """
+    read = _read_sources(Path(real_dir))
+    fires, homes = _house_fires(read), _homes(read)
+    return compose_fires(fires, homes, seed=seed) if fires and homes else None
+
+
+def compose_fires(fires: Sequence[Published], homes: Sequence[Home], *, seed: int) -> Composed:
+    """Put each fire on each home, and keep what judging them takes."""
+    seen = [references.seeing_sensor(scored_part(fire), fire_times(fire)[0]) for fire in fires]
+    made, left_out = compose(seen, homes, seed=seed)
+    times = {
+        fire.recording.name: (references.first_signal(one), *fire_times(fire))
+        for fire, one in zip(fires, seen, strict=True)
+    }
+    kinds = {fire.recording.name: fire.kind for fire in fires}
+    return Composed(made, left_out, kinds, times, {home.recording.name: home for home in homes})
+
+
+def score_composites(
+    detect: Detect, composed: Composed, *, persistence_s: float = Plan.persistence_s
+) -> dict[str, Any]:
+    """Judge a detector on composites: counts by outcome, and a row a composite.
+
+    Args:
+        detect: runs the detector under judgement over one recording.
+        composed: the composites.
+        persistence_s: how long a risk must stand in the score of a row. [s]
+    """
+    rows = [
+        _score_composite(detect, composite, composed.times_s[composite.fire], persistence_s)
+        | {"kind": composed.kinds[composite.fire]}
+        for composite in composed.made
+    ]
+    names = [row["name"] for row in rows if row["outcome"] != outcomes.IN_TIME]
+    with_hold = sum(row["outcome_with_hold"] == outcomes.IN_TIME for row in rows)
+    counts = {"in_time_with_hold": with_hold, "not_in_time": names, "left_out": composed.left_out}
+    return sum_fires(rows) | counts
+
+
+def _beside_homes(
+    rows: Sequence[Row], composed: Composed, scores: Sequence[HomeScore]
+) -> list[Row]:
+    """The rows with the alarms that each home gives in the same hours without the fire."""
+    alone = {score.row["home"]: score.alarms for score in scores}
+    return [
+        row | {"alarms_without_fire": _overlaps(composite, alone[composite.home])}
+        for row, composite in zip(rows, composed.made, strict=True)
+    ]
+
+
+def _score_composite(
+    detect: Detect,
+    composite: Composite,
+    fire_times_s: tuple[float | None, float | None, float | None],
+    persistence_s: float,
+) -> Row:
+    """Judge one composite by its fire's own times; any alarm in the hours before is early."""
+    detection = detect(composite.recording)
+    names = ("signal_s", "limit_s", "recorded_s")
+    shifted = [_plus(time, composite.fire_s) for time in fire_times_s]
+    at = dict(zip(names, shifted, strict=True))
+    alarm = outcomes.first_alarm(detection.events) or {}
+    alarm_s = alarm.get("time_s")
+    times, scores = outcomes.persisted_score(detection, persistence_s)
+    start_s, end_s = at["signal_s"] or composite.fire_s, float(composite.recording.times_s[-1])
+    # A home's sensor holds its reading for a period, which is the instrument's delay.
+    held_s = _plus(at["limit_s"], composite.period_s)
+    return {
+        "name": composite.recording.name,
+        "moment": composite.moment,
+        "fire_s": composite.fire_s,
+        **at,
+        "alarm_s": alarm_s,
+        "cause": alarm.get("cause"),
+        "after_limit_s": _minus(alarm_s, at["limit_s"]),
+        "outcome": outcomes.found(alarm_s, **at),
+        "outcome_with_hold": outcomes.found(alarm_s, **(at | {"limit_s": held_s})),
+        "score": outcomes.highest_between(times, scores, start_s, end_s),
+        "score_in_time": outcomes.highest_between(
+            times, scores, start_s, end_s if held_s is None else held_s
+        ),
+    }
+
+
+def _overlaps(composite: Composite, alarms: Sequence[outcomes.Interval]) -> int:
+    """Count the alarms that the same home gives in the same hours without the fire."""
+    end_s = composite.start_s + float(composite.recording.times_s[-1])
+    return sum(a <= end_s and b >= composite.start_s for a, b in alarms)
+
+
+def _margins(rows: Sequence[Row], scores: Sequence[HomeScore]) -> dict[str, Any]:
+    hours = np.concatenate([score.hour_scores for score in scores])
+    quiet = np.concatenate([score.quiet_scores for score in scores])
+    loudest = float(hours.max()) if hours.size else math.nan
+    weakest = min(rows, key=lambda row: row["score"])
+    return {
+        "value": outcomes.margin([row["score"] for row in rows], hours, quiet),
+        "in_time": outcomes.margin([row["score_in_time"] for row in rows], hours, quiet),
+        "lowest_composite": weakest["score"],
+        "lowest_composite_name": weakest["name"],
+        "highest_home": loudest,
+        "quiet_deviation": float(quiet.std()) if quiet.size else math.nan,
+        "clear_of_homes": sum(row["score"] > loudest for row in rows),
+        "n": len(rows),
+    }
+
+
+def table(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Rows for people: what, the figure, and its 95 % bounds or a note."""
+    rows: list[tuple[str, str, str]] = []
+    names = {
+        "house_fires": "house fires",
+        "oil_pans": "oil pans",
+        "lab_fires": "laboratory fires",
+        "burner_fires": "gas-burner fires",
+        "pool_fires": "pool fires",
+        "composites": "composites",
+    }
+    for part, name in names.items():
+        rows += _fire_rows(name, result[part])
+    quiet = {"homes": "homes", "homes_at_10_s": "homes at 10 s", "offices": "offices"}
+    for part, name in quiet.items():
+        rows += _home_rows(name, result[part])
+    margin = result["margin"]
+    if isinstance(margin, str):
+        return [*rows, ("margin", "-", margin)]
+    note = f"{margin['clear_of_homes']} of {margin['n']} composites above the loudest home hour"
+    return [*rows, ("margin", _figure(margin["value"]), note)]
+
+
+def _fire_rows(name: str, part: Mapping[str, Any] | str) -> list[tuple[str, str, str]]:
+    if isinstance(part, str):
+        return [(name, "-", part)]
+    share = _range(part["in_time_share"], 100.0, " %")
+    rows = [(f"{name} in time", f"{part['in_time']} of {part['n']}", share)]
+    for key in ("late", "early", "missed"):
+        which = ", ".join(row["name"] for row in part["rows"] if row["outcome"] == key)
+        rows.append((f"{name} {key}", str(part[key]), which if name != "composites" else ""))
+    if "in_time_with_hold" in part:
+        figure = f"{part['in_time_with_hold']} of {part['n']}"
+        rows.append((f"{name} in time, a held reading allowed", figure, ""))
+    return rows
+
+
+def _home_rows(name: str, part: Mapping[str, Any] | str) -> list[tuple[str, str, str]]:
+    if isinstance(part, str):
+        return [(name, "-", part)]
+    rate, nuisance = part["false_alarms_per_day"], part["nuisance_per_100_sessions"]
+    days, sessions = part["days"], part["sessions"]
+    figure = f"{part['alarms']} in {days:.1f} days"
+    rows = [(f"{name}: false alarms", figure, _range(rate, 1, " a day"))]
+    if sessions:
+        figure = f"{part['nuisance_alarms']} in {sessions} stove sessions"
+        rows.append((f"{name}: nuisance alarms", figure, _range(nuisance, 1, " per 100")))
+    return [*rows, (f"{name}: in alarm", f"{_figure(part['hours_in_alarm_per_day'])} h a day", "")]
+
+
+def _range(bounds: Mapping[str, float | None], scale: float, unit: str) -> str:
+    low, high = (None if (v := bounds[k]) is None else v * scale for k in ("lower", "upper"))
+    return f"{_figure(low)} to {_figure(high)}{unit}"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+def _plus(time: float | None, seconds: float) -> float | None:
+    return None if time is None else time + seconds
+
+
+def _minus(time: float | None, other: float | None) -> float | None:
+    return None if time is None or other is None else time - other
+
+
+def plain(value: Any) -> Any:
+    """Leave only what JSON can hold: no numpy, None for NaN and infinities."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, Bounds):
+        return plain(value._asdict())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,166 @@
+"""One examination under way: who is examined, on which seeds, what it has cost."""
+
+import heapq
+import itertools
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from saafe.detector.detector import Detection, detect
+from saafe.exam.windows import Judged
+from saafe.recordings.recording import Recording
+from saafe.simulator import simulation
+from saafe.simulator.buildings import Rooms
+from saafe.simulator.scenarios import Mix
+from saafe.simulator.streams import Streams
+from saafe.training.data import seeded
+
+EXAM = 7  # purpose of the exam's seeds; those under 7 are training's and evaluation's
+HOURS = 3.0  # length of a simulated stream
+BATCH = 128  # streams simulated at once
+KEPT = 10  # worst cases of each sort
+FIRES, NUISANCES, QUIET, FAULTS, SHIFTS, LASTING = range(6)  # stages, each with seeds of its own
+
+
+@dataclass(frozen=True)
+class Case:
+    """A stream worth looking at.
+
+    Attributes:
+        kind: "miss", "late", "early" or "false alarm".
+        title: what happened, for people.
+        recording: of one sensor.
+        detection: what the detector made of it.
+        alarm_s, limit_s, first_signal_s: None where there is none. [s]
+    """
+
+    kind: str
+    title: str
+    recording: Recording
+    detection: Detection
+    alarm_s: float | None = None
+    limit_s: float | None = None
+    first_signal_s: float | None = None
+
+    def drawn(self) -> dict:
+        """What the report draws: readings and risk at every decision."""
+        times = self.detection.times_s
+        rows = np.searchsorted(self.recording.times_s, times, side="right") - 1
+        return {
+            "kind": self.kind,
+            "title": self.title,
+            "times_s": times,
+            "readings": self.recording.readings[np.maximum(rows, 0), 0],
+            "risk": self.detection.risk,
+            "alarm_s": self.alarm_s,
+            "limit_s": self.limit_s,
+            "first_signal_s": self.first_signal_s,
+        }
+
+    def named(self) -> dict:
+        """What exam.json keeps."""
+        names = ("kind", "title", "alarm_s", "limit_s", "first_signal_s")
+        return {name: getattr(self, name) for name in names}
+
+
+class Sitting:
+    """Scores streams for one examination; counts windows and keeps the worst cases.
+
+    Attributes:
+        windows: scored so far.
+    """
+
+    def __init__(
+        self, one: Judged, seed: int, *, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Begin."""
+        self.one, self.seed = one, seed
+        self.windows = 0
+        self._done, self._share = 0.0, 1.0  # of the work: stages that are over, the one that is on
+        self._tell, self._began = tell, time.perf_counter()
+        self._worst: dict[bool, list] = {True: [], False: []}  # of alarms that are false, of fires
+        self._number = itertools.count()
+
+    def score(self, windows: np.ndarray) -> np.ndarray:
+        """Risk of windows, counted. (batch, 60, 1, 6) to percent (batch,)"""
+        self.windows += len(windows)
+        return self.one.score(windows)
+
+    def classify(self, windows: np.ndarray) -> np.ndarray:
+        """Classes of windows, counted as well. (batch, 60, 1, 6) to (batch,)"""
+        assert self.one.classify is not None, f"{self.one.name} only scores"
+        self.windows += len(windows)
+        return self.one.classify(windows)
+
+    def judged(self) -> Judged:
+        """The examinee, with its windows counted here."""
+        classify = None if self.one.classify is None else self.classify
+        return Judged(self.one.name, self.score, self.one.settings, classify)
+
+    def detect(self, recording: Recording, *, since_s: float = -math.inf) -> Detection:
+        """Run a recording through the detector; no decision is taken before `since_s`."""
+        return detect(recording, self.score, self.one.settings, since_s=since_s)
+
+    def simulate(
+        self,
+        part: tuple[int, int],
+        *,
+        mix: Mix,
+        rooms: Rooms | None = None,
+        count: int | None = None,
+        hours: float = HOURS,
+    ) -> Streams:
+        """Streams of one sensor, of seeds that nothing else uses.
+
+        Args:
+            part: the stage, and a number under 10,000 within it.
+            mix: which sources.
+            rooms: where.
+            count: how many; 128 by default.
+            hours: length of each.
+        """
+        stage, number = part
+        assert 0 <= number < 10_000, f"part {number} would share a seed"
+        generator = seeded(self.seed, EXAM, stage * 10_000 + number, torch.device("cpu"))
+        return simulation.simulate(
+            count or BATCH, generator=generator, hours=hours, sensors=1, mix=mix, rooms=rooms
+        )
+
+    def keep(self, case: Case, badness: float) -> None:
+        """Remember a case if it is among the ten worst of its sort."""
+        worst = self._worst[case.kind == "false alarm"]
+        heapq.heappush(worst, (badness, next(self._number), case))
+        if len(worst) > KEPT:
+            heapq.heappop(worst)
+
+    def cases(self) -> list[Case]:
+        """The worst fires, then the worst false alarms, each from the worst on."""
+        return [row[2] for fires in (False, True) for row in sorted(self._worst[fires])[::-1]]
+
+    @property
+    def seconds(self) -> float:
+        """Time spent so far. [s]"""
+        return time.perf_counter() - self._began
+
+    def begin(self, share: float) -> None:
+        """Begin a stage that is about so much of all the work."""
+        self._done, self._share = self._done + self._share, share
+        if self._done >= 1.0:  # the first stage: nothing is done yet
+            self._done = 0.0
+
+    def tell(self, text: str, part: float = 1.0) -> None:
+        """Say what has been done, of the stage `part`, and about how long the rest will take."""
+        done = min(self._done + part * self._share, 1.0)
+        left = self.seconds * (1.0 - done) / done
+        self._tell(
+            f"{text}: {self.windows:,} windows in {clock(self.seconds)}, about {clock(left)} left"
+        )
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, such as 01:07."""
+    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"

@@ -1,0 +1,169 @@
+"""Rooms, weather, periods and instruments outside the training ranges."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from saafe import metrics
+from saafe.exam.fires import FireTrial, draw_fires, results_row, try_fire
+from saafe.exam.injection import Series, slow
+from saafe.exam.nuisances import NuisanceTrial, draw_nuisances, is_cooking, try_nuisance
+from saafe.exam.session import Sitting
+from saafe.recordings.recording import Recording
+from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE
+from saafe.simulator import sources
+from saafe.simulator.buildings import Rooms
+from saafe.simulator.scenarios import Mix
+
+FIRE_TRIALS, NUISANCE_TRIALS = 40, 32
+FIRST_PART, PARTS = 5000, 10  # seeds apart from the matrices'
+SHOWER = "shower"
+PERIOD_S = 90.0
+PM_CAP, PM_GAIN, OFFSET_K, NOISE_TIMES = 120.0, 4.0, 5.0, 3.0
+# Chosen: the highest noise that training draws for a usual instrument (`instruments`)
+NOISE = {TEMPERATURE: 0.25, PM25: 6.0, CO2: 25.0, CO: 2.0, HUMIDITY: 0.6}
+
+Change = Callable[[Recording, np.random.Generator], Recording]
+
+
+@dataclass(frozen=True)
+class Shift:
+    """One way to lie outside what training draws.
+
+    Attributes:
+        name: for people.
+        rooms: where; training's ranges by default.
+        change: what the instruments do to the readings beyond what is simulated.
+    """
+
+    name: str
+    rooms: Rooms | None = None
+    change: Change = lambda recording, random: recording
+
+
+def rarely(recording: Recording, _random: np.random.Generator) -> Recording:
+    """Only the readings every 90 s; the longest period that is accepted."""
+    every = round(PERIOD_S / float(recording.times_s[1] - recording.times_s[0]))
+    readings = np.full_like(recording.readings, np.nan)
+    rows = np.arange(0, len(recording.times_s), every)
+    latest = last_known(recording.readings[:, 0])
+    readings[rows, 0] = latest[rows]
+    return replace(recording, readings=readings)
+
+
+def last_known(readings: np.ndarray) -> np.ndarray:
+    """Each channel's last reading, NaN before the first. (time, channel)"""
+    rows = np.arange(len(readings))[:, None]
+    last = np.maximum.accumulate(np.where(np.isnan(readings), -1, rows), axis=0)
+    return np.where(last >= 0, np.take_along_axis(readings, np.maximum(last, 0), axis=0), np.nan)
+
+
+def of_channel(change: Callable[[np.ndarray], np.ndarray], channel: int) -> Change:
+    """A change of one channel's readings, kept within the format's limits."""
+
+    def apply(recording: Recording, _random: np.random.Generator) -> Recording:
+        readings = recording.readings.copy()
+        limits = CHANNELS[channel].lowest, CHANNELS[channel].highest
+        readings[..., channel] = np.clip(change(readings[..., channel]), *limits)
+        return replace(recording, readings=readings)
+
+    return apply
+
+
+def noisy(recording: Recording, random: np.random.Generator) -> Recording:
+    """Three times the highest noise of training, on top of the readings' own."""
+    readings = recording.readings.copy()
+    for channel, spread in NOISE.items():
+        added = random.normal(0.0, NOISE_TIMES * spread, readings.shape[:2])
+        limits = CHANNELS[channel].lowest, CHANNELS[channel].highest
+        readings[..., channel] = np.clip(readings[..., channel] + added, *limits)
+    return replace(recording, readings=readings)
+
+
+def sluggish(recording: Recording, random: np.random.Generator) -> Recording:
+    """Every channel lags by a quarter of an hour more."""
+    readings = recording.readings.copy()
+    for channel in range(len(CHANNELS)):
+        column = readings[:, 0, channel]
+        there = np.isfinite(column)
+        if there.any():
+            times, values = recording.times_s[there], column[there].astype(np.float64)
+            column[there] = slow(Series(times, values, channel, -1.0), random)
+    return replace(recording, readings=readings)
+
+
+SHIFTS = (
+    Shift("none: training's ranges"),
+    Shift("large, high, airy rooms", Rooms(
+        volume_m3=(150.0, 250.0), height_m=(4.0, 5.0), air_changes=(8.0, 12.0))),
+    Shift("hot climate", Rooms(outdoor_c=(35.0, 45.0), indoor_c=(31.0, 36.0))),
+    Shift("cold climate", Rooms(outdoor_c=(-30.0, -10.0), indoor_c=(6.0, 14.0))),
+    Shift("a reading every 90 s", change=rarely),
+    Shift("PM2.5 ends at 120 ug/m3", change=of_channel(lambda v: np.minimum(v, PM_CAP), PM25)),
+    Shift("PM2.5 reads four times too much", change=of_channel(lambda v: PM_GAIN * v, PM25)),
+    Shift("temperature reads 5 K too much", change=of_channel(lambda v: v + OFFSET_K, TEMPERATURE)),
+    Shift("three times the highest noise", change=noisy),
+    Shift("every channel lags 15 min more", change=sluggish),
+)  # fmt: skip
+
+
+def examine_shifts(sitting: Sitting) -> list[dict]:
+    """Fires found in time and nuisance alarms in training's ranges, and for each shift.
+
+    Shifts of the instruments alone see the same fires and nuisances, so that they can be compared
+    with the first row.
+    """
+    kinds = tuple(s.name for s in sources.NUISANCES if is_cooking(s.name) or s.name == SHOWER)
+    mix = Mix(1.0, nuisance_counts=(1.0, 0.0, 0.0), fault_share=0.0)
+    drawn: dict[Rooms | None, tuple[list[FireTrial], list[NuisanceTrial]]] = {}
+    rows = []
+    for number, shift in enumerate(SHIFTS):
+        if shift.rooms not in drawn:
+            part = FIRST_PART + PARTS * number
+            fires = draw_fires(
+                sitting, "a fire", FIRE_TRIALS, part=part, mix=mix, rooms=shift.rooms
+            ).trials
+            drawn[shift.rooms] = (
+                fires,
+                draw_nuisances(sitting, kinds, NUISANCE_TRIALS, part=part, rooms=shift.rooms),
+            )
+        fires, nuisances = drawn[shift.rooms]
+        random = np.random.default_rng([sitting.seed, number])
+        found = shifted_fires(sitting, shift, fires, random)
+        rows.append({"shift": shift.name} | found)
+        rows[-1] |= shifted_nuisances(sitting, shift, nuisances, random)
+        sitting.tell(f"shift, {shift.name}", (number + 1) / len(SHIFTS))
+    return rows
+
+
+def shifted_fires(
+    sitting: Sitting, shift: Shift, trials: Sequence[FireTrial], random: np.random.Generator
+) -> dict:
+    """Fires under a shift, drawn as often as in training."""
+    results = []
+    for trial in trials:
+        changed = replace(trial, recording=shift.change(trial.recording, random))
+        results.append(try_fire(sitting, changed)[0])
+    row = results_row(results)
+    kept = ("in_time", "late", "early", "missed", "in_time_share", "in_time_lower",
+            "in_time_upper", "after_signal_median_s")  # fmt: skip
+    return {"fires": row["n"]} | {name: row[name] for name in kept}
+
+
+def shifted_nuisances(
+    sitting: Sitting, shift: Shift, trials: Sequence[NuisanceTrial], random: np.random.Generator
+) -> dict:
+    """Cooking and showers under a shift, as often as dwellings see them."""
+    count = 0
+    for trial in trials:
+        changed = replace(trial, recording=shift.change(trial.recording, random))
+        count += len(try_nuisance(sitting, shift.name, changed))
+    bounds = metrics.rate_bounds(count, len(trials) / 100.0)
+    return {
+        "events": len(trials),
+        "alarms": count,
+        "alarms_per_100": metrics.finite_or_none(bounds.value),
+        "alarms_lower": bounds.lower,
+        "alarms_upper": metrics.finite_or_none(bounds.upper),
+    }

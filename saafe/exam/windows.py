@@ -1,0 +1,284 @@
+"""How good a detector is on simulated streams from other seeds and other rooms."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from saafe import metrics
+from saafe.detector.alarms import AlarmSettings, log_odds
+from saafe.detector.detector import Detection, Score, detect
+from saafe.exam.recordings import Plan, score_real
+from saafe.metrics import clustered_proportion_bounds
+from saafe.recordings.recording import Recording, read_recording
+from saafe.rivals import registry
+from saafe.sensors import FIRE, LABELS
+from saafe.simulator import simulation, sources
+from saafe.simulator.buildings import Rooms
+from saafe.simulator.scenarios import Mix
+from saafe.simulator.streams import to_recordings
+from saafe.training.data import JUDGE, REFERENCE_MIX, SHIFTED, sample_windows, seeded
+from saafe.training.runs import Run, score_with
+
+# outside every range that training draws from
+SHIFTED_ROOMS = Rooms(
+    volume_m3=(150.0, 250.0),
+    height_m=(4.0, 5.0),
+    air_changes=(8.0, 12.0),
+    outdoor_c=(-25.0, -10.0),
+    indoor_c=(31.0, 36.0),
+)
+TRAINING_ROOMS = Rooms()
+STREAMS = 96  # of each kind: fires, nuisances, quiet
+HOURS = 3.0
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Something that can be judged: the model or a rival.
+
+    Attributes:
+        name: for tables.
+        score: windows (batch, 60, 1, 6) to risk percent (batch,).
+        settings: its alarm thresholds.
+        classify: windows to classes (batch,), None where it only scores.
+    """
+
+    name: str
+    score: Score
+    settings: AlarmSettings
+    classify: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+def judged_run(run: Run) -> Judged:
+    """A run, ready to be judged."""
+
+    def classify(windows: np.ndarray) -> np.ndarray:
+        device = next(run.model.parameters()).device
+        with torch.inference_mode():
+            return run.model(torch.from_numpy(windows).to(device))[:, 0].argmax(1).cpu().numpy()
+
+    return Judged("transformer", score_with(run.model), run.settings, classify)
+
+
+def judged_floor(run: Run) -> Judged:
+    """Logistic regression on the model's own features, trained and set the same way."""
+    floor = registry.train_logistic(run.recipe)
+    return Judged(floor.name, score_with(floor.model), floor.settings)
+
+
+def judge_simulated(one: Judged, *, seed: int, streams: int = STREAMS) -> dict:
+    """Window and stream figures on simulated scenarios that were never trained on.
+
+    Args:
+        one: what is judged.
+        seed: of the training run; the judging seeds are apart from its own.
+        streams: how many streams of each kind.
+
+    Returns:
+        Figures by name, for training's ranges ("same rooms") and outside them ("other rooms").
+    """
+    out = {}
+    for name, rooms, purpose in (
+        ("same rooms", TRAINING_ROOMS, JUDGE),
+        ("other rooms", SHIFTED_ROOMS, SHIFTED),
+    ):
+        out[name] = {
+            "windows": judge_windows(one, rooms, seed, purpose),
+            "streams": judge_streams(one, rooms, seed, purpose, streams),
+        }
+    return out
+
+
+def judge_windows(one: Judged, rooms: Rooms, seed: int, purpose: int) -> dict:
+    """Accuracy, detection rate and false alarms of single windows in which something shows.
+
+    `bounds` has the 95 % limits of those three, whose windows come in scenarios (`groups`).
+    """
+    generator = seeded(seed, purpose, 0, torch.device("cpu"))
+    streams = simulation.simulate(512, generator=generator, rooms=rooms)
+    drawn = sample_windows(streams, 8192, generator, shares=REFERENCE_MIX)
+    windows, truth = drawn.windows.numpy(), drawn.labels.numpy()
+    risk = np.concatenate([one.score(windows[at : at + 4096]) for at in range(0, 8192, 4096)])
+    is_fire = truth == FIRE
+    alarmed = np.array([log_odds(r) for r in risk]) >= one.settings.slow
+    table = metrics.reliability_table(risk / 100.0, is_fire)
+    group = drawn.group.numpy()
+    bounds = {
+        "detection_rate": clustered_proportion_bounds(alarmed[is_fire], group[is_fire]),
+        "false_alarm_rate": clustered_proportion_bounds(alarmed[~is_fire], group[~is_fire]),
+    }
+    figures = {
+        "n": len(truth),
+        "groups": len(np.unique(group)),
+        "fires": int(is_fire.sum()),
+        "roc_auc": metrics.roc_auc(is_fire, risk),
+        "calibration_error": metrics.calibration_error(table),
+    }
+    if one.classify is not None:
+        parts = [one.classify(windows[at : at + 4096]) for at in range(0, 8192, 4096)]
+        called = np.concatenate(parts)
+        bounds["accuracy"] = clustered_proportion_bounds(called == truth, group)
+        figures["confusion"] = metrics.confusion(truth, called, len(LABELS)).tolist()
+    figures |= {name: bound.value for name, bound in bounds.items()}
+    return figures | {"bounds": {name: bound._asdict() for name, bound in bounds.items()}}
+
+
+def judge_streams(one: Judged, rooms: Rooms, seed: int, purpose: int, count: int) -> dict:
+    """Run whole streams through the detector: fires found, too soon, how fast; false alarms."""
+    kinds = {
+        "fires": Mix(fire_share=1.0, nuisance_counts=(0.7, 0.3, 0.0)),
+        "nuisances": Mix(fire_share=0.0, nuisance_counts=(0.0, 0.7, 0.3), balance=1.0),
+        "quiet": Mix(fire_share=0.0, nuisance_counts=(1.0, 0.0, 0.0)),
+    }
+    found = {}
+    for part, (name, mix) in enumerate(kinds.items(), start=1):
+        generator = seeded(seed, purpose, part, torch.device("cpu"))
+        streams = simulation.simulate(
+            count, generator=generator, hours=HOURS, sensors=1, mix=mix, rooms=rooms
+        )
+        recordings = to_recordings(streams)
+        detections = [detect(r, one.score, one.settings) for r in recordings]
+        found[name] = (streams, recordings, detections)
+    return {
+        "fires": sum_fires(*found["fires"]),
+        "nuisances": sum_alarms(found["nuisances"][2], "streams with nuisances"),
+        "quiet": sum_alarms(found["quiet"][2], "quiet streams"),
+    }
+
+
+def sum_fires(streams, recordings: list[Recording], detections: list[Detection]) -> dict:
+    """How many visible fires were found, before any sign, and how long after the first."""
+    delays, early, missed, unseen = [], 0, 0, 0
+    kinds: dict[str, list[int]] = {}
+    for k, (recording, detection) in enumerate(zip(recordings, detections, strict=True)):
+        assert recording.labels is not None, "simulated recordings have labels"
+        seen = np.flatnonzero((recording.labels == FIRE).any(axis=1))
+        if len(seen) == 0:
+            unseen += 1
+            continue
+        alarm = next((e["time_s"] for e in detection.events if e["event"] == "alarm"), None)
+        late = alarm is None
+        kind = kinds.setdefault(sources.FIRES[int(streams.fire[k])].name, [0, 0])
+        kind[1] += 1
+        if late:
+            missed += 1
+        elif alarm < float(streams.ignition_s[k]):
+            early += 1
+        else:
+            delays.append(alarm - float(recording.times_s[seen[0]]))
+            kind[0] += 1
+    n = len(delays) + early + missed
+    return {
+        "visible": n,
+        "invisible": unseen,
+        "found": len(delays),
+        "before_ignition": early,
+        "missed": missed,
+        "found_bounds": list(metrics.proportion_bounds(len(delays), n)),
+        "delay_s_median": float(np.median(delays)) if delays else None,
+        "delay_s_p90": float(np.quantile(delays, 0.9)) if delays else None,
+        "by_kind": {name: f"{a} of {b}" for name, (a, b) in sorted(kinds.items())},
+    }
+
+
+def sum_alarms(detections: list[Detection], what: str) -> dict:
+    """How many streams alarmed, and how many alarms a day that is."""
+    alarms = [sum(e["event"] == "alarm" for e in d.events) for d in detections]
+    days = len(detections) * HOURS / 24.0
+    return {
+        "what": what,
+        "streams": len(detections),
+        "alarmed": int(np.count_nonzero(alarms)),
+        "alarmed_bounds": list(
+            metrics.proportion_bounds(int(np.count_nonzero(alarms)), len(alarms))
+        ),
+        "alarms_a_day": sum(alarms) / days,
+        "alarms_a_day_bounds": list(metrics.rate_bounds(sum(alarms), days)),
+    }
+
+
+def latency_ms(run: Run, *, runs: int = 200) -> float:
+    """99th percentile of the time to score one window, on one thread. [ms]"""
+    score = run.score
+    window = np.full((1, 60, 1, 6), 20.0, dtype=np.float32)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for _ in range(20):
+            score(window)
+        times = []
+        for _ in range(runs):
+            began = time.perf_counter()
+            score(window)
+            times.append(1e3 * (time.perf_counter() - began))
+    finally:
+        torch.set_num_threads(threads)
+    return float(np.quantile(times, 0.99))
+
+
+def simulated_rows(figures: dict) -> list[tuple[str, str]]:
+    """The simulated figures for people."""
+    rows = []
+    for rooms, part in figures.items():
+        windows, streams = part["windows"], part["streams"]
+        fires, nuisances, quiet = streams["fires"], streams["nuisances"], streams["quiet"]
+        rows += [
+            (f"{rooms}: window accuracy", _percent(windows.get("accuracy"))),
+            (f"{rooms}: fire windows over the threshold", _percent(windows["detection_rate"])),
+            (f"{rooms}: other windows over it", _percent(windows["false_alarm_rate"])),
+            (f"{rooms}: ROC AUC", f"{windows['roc_auc']:.4f}"),
+            (f"{rooms}: calibration error", _percent(windows["calibration_error"])),
+            (f"{rooms}: visible fires found", f"{fires['found']} of {fires['visible']}"),
+            (f"{rooms}: alarms before ignition", f"{fires['before_ignition']}"),
+            (f"{rooms}: median delay after first sign", f"{fires['delay_s_median']} s"),
+            (f"{rooms}: nuisance streams alarmed",
+             f"{nuisances['alarmed']} of {nuisances['streams']}"),
+            (f"{rooms}: quiet streams alarmed", f"{quiet['alarmed']} of {quiet['streams']}"),
+        ]  # fmt: skip
+    return rows
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def read_all(paths: list[Path]) -> list[Recording]:
+    """Recordings to judge; every file is read before the long work begins."""
+    return [read_recording(path)[0] for path in paths]
+
+
+def judge_recordings(one: Judged, recordings: list[Recording]) -> list[dict]:
+    """What the detector says of each recording, against its labels where it has them."""
+    rows = []
+    for recording in recordings:
+        detection = detect(recording, one.score, one.settings)
+        alarms = [e["time_s"] for e in detection.events if e["event"] == "alarm"]
+        row = {
+            "name": recording.name,
+            "hours": round(float(recording.times_s[-1]) / 3600.0, 2),
+            "alarms": len(alarms),
+            "first_alarm_s": alarms[0] if alarms else None,
+            "highest_risk": round(float(detection.risk.max()), 2) if len(detection.risk) else None,
+        }
+        if recording.labels is not None and (recording.labels == FIRE).any():
+            seen = np.flatnonzero((recording.labels == FIRE).any(axis=1))
+            row["fire_visible_s"] = float(recording.times_s[seen[0]])
+        rows.append(row)
+    return rows
+
+
+def judge_real(
+    one: Judged,
+    folder: Path,
+    *,
+    dense_days: float,
+    tell: Callable[[str], None],
+    elsewhere: bool = True,
+) -> dict:
+    """Score published fires, homes and composites by the scoring rules; see `scoring.Plan`."""
+    plan = Plan(dense_days=dense_days, elsewhere=elsewhere, tell=tell)
+    return score_real(lambda r: detect(r, one.score, one.settings), folder, plan)

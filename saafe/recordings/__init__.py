@@ -1,0 +1,1 @@
+"""Readings of one space over time: the format, files and streams, superposed fires."""

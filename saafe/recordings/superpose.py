@@ -1,0 +1,295 @@
+"""Fires on recorded homes, and homes as denser sensors would see them.
+
+Fires were recorded every 2 to 10 s without humidity, homes every minute with it. A detector that
+tells the two instruments apart would look perfect, so both are put on one instrument here.
+`simulator.onto_recording` puts simulated fires on recordings in the same way.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saafe.recordings.recording import Recording
+from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE
+
+Interval = tuple[float, float]
+
+LEAD_S = 3 * 3600.0  # of the home before the fire, longer than a window's history
+BASE_S = 60.0  # a fire's rise is over its first minute
+LONGEST_GAP_S = 300.0  # Chosen: where a home is silent for longer, no fire is put
+AFTER_COOKING_S = 1800.0
+QUIET, COOKING = "quiet", "cooking"
+MOMENTS = (QUIET, COOKING)
+GASES = (TEMPERATURE, PM25, CO2, CO)  # what fires were recorded with
+
+# Chosen: what a cheap sensor adds from one reading to the next, well under what a home does.
+NOISE = {TEMPERATURE: 0.05, PM25: 0.5, CO2: 5.0, CO: 0.05}  # K, ug/m3, ppm, ppm
+PM_NOISE_RELATIVE = 0.03
+
+
+@dataclass(frozen=True)
+class Home:
+    """A recorded home and when its stove was on."""
+
+    recording: Recording
+    sessions: tuple[Interval, ...]
+
+
+@dataclass(frozen=True)
+class Rise:
+    """What a fire alone adds to the readings of a sensor.
+
+    Attributes:
+        times_s: from the fire's begin; before the first nothing is added. [s] (time,)
+        values: in the channels' units. (time, channel)
+    """
+
+    times_s: NDArray
+    values: NDArray
+
+
+@dataclass(frozen=True)
+class Composite:
+    """A recorded fire on a recorded home.
+
+    Attributes:
+        recording: three hours of the home, then the home with the fire's rise, one sensor.
+        fire: the fire's name.
+        home: the home's name.
+        moment: "quiet" or "cooking".
+        fire_s: when the fire begins, from the first row. [s]
+        start_s: where in the home the first row lies. [s]
+        period_s: how long the home holds a reading. [s]
+    """
+
+    recording: Recording
+    fire: str
+    home: str
+    moment: str
+    fire_s: float
+    start_s: float
+    period_s: float
+
+
+def compose(
+    fires: Sequence[Recording], homes: Sequence[Home], *, seed: int = 0
+) -> tuple[list[Composite], list[str]]:
+    """Put each fire on each home, once in a quiet hour and once while the stove is on.
+
+    Args:
+        fires: recorded fires, cut where their scoring ends; the first sensor of each is used.
+        homes: recorded homes.
+        seed: of the moments; each fire, home and moment draws for itself.
+
+    Returns:
+        The composites, and the names of those that found no moment in their home.
+    """
+    made: list[Composite] = []
+    left_out: list[str] = []
+    for i, fire in enumerate(fires):
+        for j, home in enumerate(homes):
+            for k, moment in enumerate(MOMENTS):
+                generator = np.random.default_rng([seed, i, j, k])
+                at_s = draw_moment(home, _length_s(fire, home.recording), moment, generator)
+                if at_s is None:
+                    left_out.append(f"{fire.name} on {home.recording.name}, {moment}")
+                else:
+                    made.append(_compose_one(fire, home.recording, moment, at_s))
+    return made, left_out
+
+
+def _compose_one(fire: Recording, home: Recording, moment: str, at_s: float) -> Composite:
+    part, fire_s = superpose(home, Rise(fire.times_s, fire_rise(fire)), at_s)
+    recording = replace(part, name=f"{fire.name} on {home.name}, {moment}")
+    start_s = at_s - fire_s
+    return Composite(recording, fire.name, home.name, moment, fire_s, start_s, median_period(home))
+
+
+def superpose(home: Recording, rise: Rise, at_s: float) -> tuple[Recording, float]:
+    """Add a fire's rise to a home's first sensor, as that sensor would have shown it.
+
+    Each of the home's rows shows the rise as it was then, so the home's period holds it. PM2.5
+    ends at `pm_cap` and every channel at its range; what the home does not read stays missing.
+
+    Args:
+        home: the background.
+        rise: what the fire adds.
+        at_s: when the fire begins, on the home's clock. [s]
+
+    Returns:
+        The home from `LEAD_S` before the fire to one period after the rise's end, and when the
+        fire begins in it. [s]
+    """
+    start_s, end_s = at_s - LEAD_S, at_s + float(rise.times_s[-1]) + median_period(home)
+    part = cut(home, start_s, end_s)
+    fire_s = at_s - float(home.times_s[np.searchsorted(home.times_s, start_s)])
+    readings = part.readings[:, :1].copy()
+    readings[:, 0] += held(rise.times_s, rise.values, part.times_s - fire_s)
+    readings[:, 0, PM25] = np.minimum(readings[:, 0, PM25], pm_cap(home))
+    lowest, highest = np.array([(c.lowest, c.highest) for c in CHANNELS], dtype=np.float32).T
+    readings = np.clip(readings, lowest, highest)
+    labels = None if part.labels is None else part.labels[:, :1]
+    return replace(part, sensors=home.sensors[:1], readings=readings, labels=labels), fire_s
+
+
+def pm_cap(home: Recording) -> float:
+    """The most PM2.5 that a home's first sensor has shown, inf where it shows none. [ug/m3]"""
+    shown = home.readings[:, 0, PM25]
+    shown = shown[np.isfinite(shown)]
+    return float(shown.max()) if shown.size else np.inf
+
+
+def _length_s(fire: Recording, home: Recording) -> float:
+    """Time that a fire takes on a home: the home shows its last reading one period longer."""
+    return float(fire.times_s[-1]) + median_period(home)
+
+
+def median_period(recording: Recording) -> float:
+    """Median time between rows [s]."""
+    return float(np.median(np.diff(recording.times_s)))
+
+
+def fire_rise(fire: Recording) -> NDArray[np.float32]:
+    """Rise of a fire's first sensor over the median of its first minute, `(time, channel)`.
+
+    A fall is no rise: it is 0, because some fires already grow in that minute, and so is a
+    channel without readings. A missing reading is the last one before it.
+    """
+    readings = fire.readings[:, 0].astype(np.float64)
+    rise = np.zeros(readings.shape, dtype=np.float32)
+    for channel in GASES:
+        is_there = np.isfinite(readings[:, channel])
+        if is_there.any():
+            times, values = fire.times_s[is_there], readings[is_there, channel]
+            over = values - np.median(values[times <= times[0] + BASE_S])
+            rise[:, channel] = held(times, np.maximum(over, 0.0), fire.times_s)
+    return rise
+
+
+def held(times_s: NDArray, values: NDArray, at_s: NDArray) -> NDArray:
+    """Last value at or before each time, 0 before the first; `values` is `(time, ...)`."""
+    index = np.searchsorted(times_s, at_s, side="right") - 1
+    found = values[np.maximum(index, 0)]
+    is_before = (index < 0).reshape(-1, *([1] * (values.ndim - 1)))
+    return np.where(is_before, 0.0, found)
+
+
+def cut(recording: Recording, start_s: float, end_s: float) -> Recording:
+    """Part of a recording with start <= time <= end, its times counted from its first row."""
+    first, last = np.searchsorted(recording.times_s, [start_s, np.nextafter(end_s, np.inf)])
+    assert first < last, f"{recording.name} has no row between {start_s:g} and {end_s:g} s"
+    rows = slice(int(first), int(last))
+    return replace(
+        recording,
+        times_s=recording.times_s[rows] - recording.times_s[first],
+        readings=recording.readings[rows],
+        labels=None if recording.labels is None else recording.labels[rows],
+        sources=None if recording.sources is None else recording.sources[rows],
+        start=None,
+    )
+
+
+def draw_moment(
+    home: Home, length_s: float, moment: str, generator: np.random.Generator
+) -> float | None:
+    """Draw a time of the home at which a fire of this length can begin, between two rows.
+
+    Returns:
+        The time on the home's clock [s]; None where its lead and its length fit nowhere.
+    """
+    times = home.recording.times_s
+    start, end = times - LEAD_S, times + length_s
+    is_free = (start >= times[0]) & (end <= times[-1])
+    is_free &= ~_touches(_gaps(times), start, end)
+    if moment == QUIET:
+        fumes = [(a, b + AFTER_COOKING_S) for a, b in home.sessions]
+        is_free &= ~_touches(fumes, start, end)
+    else:
+        is_free &= _touches(home.sessions, times, times + 1.0)
+    rows = np.flatnonzero(is_free[:-1])
+    if not rows.size:
+        return None
+    row = generator.choice(rows)
+    step = min(float(times[row + 1] - times[row]), BASE_S)
+    return float(times[row] + generator.uniform(0.0, step))
+
+
+def _gaps(times: NDArray) -> list[Interval]:
+    before = np.flatnonzero(np.diff(times) > LONGEST_GAP_S)
+    return [(float(times[i]), float(times[i + 1])) for i in before]
+
+
+def _touches(intervals: Sequence[Interval], start: NDArray, end: NDArray) -> NDArray[np.bool_]:
+    """Say of each [start, end] whether any interval overlaps it."""
+    first = np.sort([interval[0] for interval in intervals])
+    last = np.sort([interval[1] for interval in intervals])
+    begun = np.searchsorted(first, end, side="left")  # begun before its end
+    over = np.searchsorted(last, start, side="right")  # over by its start
+    return begun > over
+
+
+def dense_homes(
+    homes: Sequence[Home], *, days: float, sensors: int = 6, period_s: float = 10.0, seed: int = 0
+) -> Iterator[Home]:
+    """Yield each home as several quick sensors without humidity would have seen it.
+
+    Readings are interpolated linearly, not across gaps over five minutes; each sensor adds small
+    noise of its own and keeps the home's resolution.
+
+    Args:
+        homes: recorded homes.
+        days: how much of each: the stretch from a whole hour on with the most uses of the stove
+            in it, the first of equals; all of a home that is shorter. [d]
+        sensors: how many sensors.
+        period_s: time between readings. [s]
+        seed: of the noise.
+    """
+    for index, home in enumerate(homes):
+        start_s = _busiest_start(home, days * 86400.0)
+        part = cut(home.recording, start_s, start_s + days * 86400.0)
+        offset = float(home.recording.times_s[np.searchsorted(home.recording.times_s, start_s)])
+        inside = [(a - offset, b - offset) for a, b in home.sessions]
+        kept = tuple((a, b) for a, b in inside if b >= 0.0 and a <= part.times_s[-1])
+        generator = np.random.default_rng([seed, index])
+        yield Home(_densify(part, sensors, period_s, generator), kept)
+
+
+def _busiest_start(home: Home, span_s: float) -> float:
+    """Start of the span that holds the most cooking with its fumes, on whole hours."""
+    end = float(home.recording.times_s[-1])
+    starts = np.arange(0.0, max(end - span_s, 0.0) + 1.0, 3600.0)
+    first, last = np.array(home.sessions).reshape(-1, 2).T
+    is_inside = (first >= starts[:, None]) & (last + AFTER_COOKING_S <= starts[:, None] + span_s)
+    return float(starts[np.argmax(is_inside.sum(axis=1))])
+
+
+def _densify(
+    part: Recording, sensors: int, period_s: float, generator: np.random.Generator
+) -> Recording:
+    times = np.arange(0.0, float(part.times_s[-1]) + 1e-6, period_s)
+    readings = np.full((len(times), sensors, len(CHANNELS)), np.nan, dtype=np.float32)
+    for channel in range(len(CHANNELS)):
+        values = part.readings[:, 0, channel].astype(np.float64)
+        is_there = np.isfinite(values)
+        if channel == HUMIDITY or is_there.sum() < 2:
+            continue
+        known = part.times_s[is_there]
+        between = np.interp(times, known, values[is_there])
+        between[_touches(_gaps(known), times, times)] = np.nan
+        noise = generator.normal(0.0, 1.0, (len(times), sensors)) * NOISE.get(channel, 0.0)
+        if channel == PM25:
+            noise *= 1.0 + PM_NOISE_RELATIVE / NOISE[PM25] * between[:, None]
+        step = resolution(values[is_there])
+        noisy = np.round((between[:, None] + noise) / step) * step
+        readings[:, :, channel] = np.maximum(noisy, CHANNELS[channel].lowest)
+    names = tuple(f"{part.sensors[0]}{i + 1}" for i in range(sensors))
+    name = f"{part.name} at {period_s:g} s on {sensors} sensors"
+    return Recording(name=name, times_s=times, sensors=names, readings=readings)
+
+
+def resolution(values: NDArray) -> float:
+    """Smallest step between two readings, to the nearest 0.001; 1 where all are the same."""
+    steps = np.diff(np.unique(np.round(values, 3)))
+    return float(np.round(steps.min(), 3)) if steps.size else 1.0

@@ -1,0 +1,282 @@
+"""Tables in files: CSV, gzipped CSV and Parquet, in and out."""
+
+import csv
+import gzip
+import io
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from saafe.errors import InputError
+
+FORMATS = "CSV (commas, UTF-8), CSV.gz or Parquet"
+_GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file's cells, not yet understood.
+
+    Attributes:
+        path: where it came from.
+        frame: all text for CSV, typed for Parquet.
+        row_numbers: int64 `(row,)`, as a person counts them: a CSV's header is row 1.
+        notes: what was odd about the file but not wrong.
+    """
+
+    path: Path
+    frame: pl.DataFrame
+    row_numbers: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+def refusal(
+    path: Path | str,
+    came: str,
+    *,
+    allowed: str,
+    mend: str,
+    row: int | None = None,
+    column: str | None = None,
+) -> InputError:
+    """One line that says where, what came, what is allowed and what mends it."""
+    place = str(path)
+    if row is not None:
+        place += f", row {row}"
+    if column is not None:
+        place += f", column {column}"
+    return InputError(f"{place}: {came}; allowed: {allowed}; {mend}")
+
+
+def shown(cell: object) -> str:
+    """A cell as it may stand in a one-line message."""
+    text = repr(str(cell))
+    return text if len(text) <= 42 else text[:38] + "...'"
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV, gzipped CSV or Parquet file; its content, not its name, says which it is.
+
+    Raises:
+        InputError: for what cannot be read as one table with a header.
+    """
+    data = read_bytes(path)
+    if data[:4] == _PARQUET or path.suffix == ".parquet":
+        return _read_parquet(path, data)
+    is_zipped = data[:2] == _GZIP
+    notes = ()
+    if is_zipped != (path.suffix == ".gz"):
+        notes = (f"{'gzipped' if is_zipped else 'not gzipped'}, unlike its name",)
+    return parse_csv(path, _to_text(path, data), notes=notes)
+
+
+def read_text(path: Path) -> str:
+    """Read a text file, gzipped or not.
+
+    Raises:
+        InputError: where it cannot be read or is not UTF-8.
+    """
+    return _to_text(path, read_bytes(path))
+
+
+def _to_text(path: Path, data: bytes) -> str:
+    return _decode(path, _unzip(path, data) if data[:2] == _GZIP else data)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file.
+
+    Raises:
+        InputError: for a missing file, a folder, or one that may not be read.
+    """
+    allowed = f"a file: {FORMATS}"
+    if path.is_dir():
+        raise refusal(path, "a folder", allowed=allowed, mend="name the files in it, one by one")
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise refusal(path, "no such file", allowed=allowed, mend="check the path") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise refusal(path, reason, allowed=allowed, mend="check the path and its rights") from None
+
+
+def _unzip(path: Path, data: bytes) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        came = "truncated gzip" if isinstance(error, EOFError) else "damaged gzip"
+        mend = "copy the file again, whole"
+        raise refusal(path, f"{came} ({error})", allowed="a complete gzip", mend=mend) from None
+
+
+def _decode(path: Path, data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")  # -sig: a byte-order mark is no part of the first name
+    except UnicodeDecodeError as error:
+        row = data.count(b"\n", 0, error.start) + 1
+        came = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        mend = f"save it as UTF-8, for example: iconv -f LATIN1 -t UTF-8 {path.name}"
+        raise refusal(path, came, allowed=FORMATS, mend=mend, row=row) from None
+
+
+def parse_csv(path: Path, text: str, *, notes: tuple[str, ...] = ()) -> Table:
+    """Parse comma-separated text into a table of stripped text cells, empty where missing."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
+    header_line, _, body = text.partition("\n")
+    names = parse_header(path, header_line)
+    numbers = None
+    if body.startswith("\n") or "\n\n" in body:
+        lines = body.split("\n")
+        numbers = np.array([i for i, line in enumerate(lines, 2) if line], dtype=np.int64)
+        body = "\n".join(line for line in lines if line)
+    if not body:
+        raise refusal(
+            path, "a header and no rows", allowed="at least one row", mend="add readings", row=2
+        )
+    if '"' in body:
+        rows = _count_quoted_rows(path, body, len(names))
+    else:
+        rows = _count_plain_rows(path, body, len(names), numbers)
+    schema = {str(i): pl.String for i in range(len(names))}
+    try:
+        frame = pl.read_csv(
+            body.encode(), has_header=False, schema=schema, quote_char='"' if '"' in body else None
+        )
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise refusal(path, reason, allowed=FORMATS, mend="check the quotes") from None
+    if frame.height != rows:
+        came = f"quotes that leave {frame.height} rows of {rows}"
+        raise refusal(path, came, allowed="quotes around whole cells", mend="check the quotes")
+    frame = frame.select(pl.all().fill_null("").str.strip_chars())
+    frame.columns = unique_names(names)
+    if numbers is None or len(numbers) != rows:
+        numbers = np.arange(2, rows + 2)
+    return Table(path, frame, numbers, notes)
+
+
+def parse_header(path: Path | str, line: str) -> list[str]:
+    """Column names of a CSV's first line, stripped.
+
+    Raises:
+        InputError: where it is empty or another separator was used.
+    """
+    names = [name.strip() for name in split_line(line)]
+    if not any(names):
+        mend = "give the file a header such as time_s,sensor,temperature_c"
+        raise refusal(path, "an empty header", allowed="column names", mend=mend, row=1)
+    for separator in (";", "\t", "|"):
+        if len(names) == 1 and separator in names[0]:
+            mend = f"save it with commas, for example: tr {separator!r} ',' < FILE"
+            came = f"cells separated by {separator!r}"
+            raise refusal(path, came, allowed="commas", mend=mend, row=1)
+    return names
+
+
+def split_line(line: str) -> list[str]:
+    """Cells of one CSV line; one that csv cannot split is one cell."""
+    try:
+        return next(csv.reader([line]), [""])
+    except csv.Error:
+        return [line]
+
+
+def unique_names(names: list[str]) -> list[str]:
+    """Repeated and empty names, made unique so that a frame can hold them."""
+    seen: dict[str, int] = {}
+    unique = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        unique.append(name if seen[name] == 1 and name else f"{name or 'unnamed'} #{seen[name]}")
+    return unique if len(set(unique)) == len(unique) else [f"{i}:{n}" for i, n in enumerate(names)]
+
+
+def _count_plain_rows(path: Path, body: str, width: int, numbers: np.ndarray | None) -> int:
+    """Rows of a body without quotes, each checked to have as many cells as the header."""
+    data = np.frombuffer(body.encode(), dtype=np.uint8)
+    ends = np.append(np.flatnonzero(data == ord("\n")), len(data))
+    commas = np.searchsorted(np.flatnonzero(data == ord(",")), ends)
+    cells = np.diff(commas, prepend=0) + 1
+    wrong = np.flatnonzero(cells != width)
+    if len(wrong):
+        index = int(wrong[0])
+        row = index + 2 if numbers is None else int(numbers[index])
+        raise _wrong_width(path, int(cells[index]), width, row)
+    return len(ends)
+
+
+def _count_quoted_rows(path: Path, body: str, width: int) -> int:
+    """Rows of a body with quotes; slow, because a quoted cell may hold commas and line ends."""
+    rows = 0
+    try:
+        for cells in csv.reader(io.StringIO(body), strict=True):
+            rows += 1
+            if len(cells) != width:
+                raise _wrong_width(path, len(cells), width, rows + 1)
+    except csv.Error as error:
+        mend = "check the quotes"
+        allowed = "quotes around whole cells"
+        raise refusal(path, str(error), allowed=allowed, mend=mend, row=rows + 2) from None
+    return rows
+
+
+def _wrong_width(path: Path, cells: int, width: int, row: int) -> InputError:
+    allowed = f"{width} cells, as many as the header"
+    mend = "leave a missing reading empty, and write decimals with a point"
+    return refusal(path, f"{cells} cells", allowed=allowed, mend=mend, row=row)
+
+
+def _read_parquet(path: Path, data: bytes) -> Table:
+    try:
+        frame = pl.read_parquet(io.BytesIO(data))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        reason = (str(error).splitlines() or ["unreadable"])[0]
+        came = f"not readable as Parquet ({reason})"
+        raise refusal(path, came, allowed=FORMATS, mend="write the file again") from None
+    frame.columns = unique_names([name.strip() for name in frame.columns])
+    if frame.height == 0:
+        raise refusal(path, "no rows", allowed="at least one row", mend="add readings", row=1)
+    return Table(path, frame, np.arange(1, frame.height + 1))
+
+
+def write_table(frame: pl.DataFrame, path: Path) -> None:
+    """Write `.csv`, `.csv.gz` or `.parquet` by the suffix, wholly or not at all.
+
+    Raises:
+        InputError: for another suffix, or where the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    if path.suffix == ".parquet":
+        frame.write_parquet(buffer)
+        data = buffer.getvalue()
+    elif path.name.endswith((".csv", ".csv.gz")):
+        frame.write_csv(buffer)
+        data = buffer.getvalue()
+        if path.suffix == ".gz":
+            data = gzip.compress(data, 4, mtime=0)  # no time stamp: the same rows, the same bytes
+    else:
+        allowed = "a name that ends in .csv, .csv.gz or .parquet"
+        raise refusal(path, shown(path.name), allowed=allowed, mend="name it so")
+    write_bytes(path, data)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old one or the new one, never half of one.
+
+    Raises:
+        InputError: where the folder is missing or the file may not be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        allowed = "a file in a folder that exists and may be written"
+        mend = "make the folder or name another file"
+        raise refusal(path, str(error.strerror), allowed=allowed, mend=mend) from None

@@ -1,0 +1,1 @@
+"""Simpler detectors on the same windows, for comparison."""

@@ -1,0 +1,193 @@
+"""Rivals of the transformer: same windows, same calibration, same thresholds."""
+
+import importlib.util
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from saafe.detector.alarms import AlarmSettings
+from saafe.errors import InputError
+from saafe.recipes import Recipe
+from saafe.rivals.convolution import fit_minirocket, fit_multirocket_hydra, fit_quant
+from saafe.rivals.inception import fit_inception
+from saafe.rivals.linear import fit_boosting, fit_discriminant, fit_logistic
+from saafe.sensors import LABELS
+from saafe.training.data import WindowSet, epoch_windows, held_out_windows
+from saafe.training.distributed import World
+from saafe.training.model import RiskModel
+from saafe.training.thresholds import calibrate, set_thresholds
+
+FIXED_RULE, LOGISTIC = "fixed rule", "logistic regression"
+WARM_UP_WINDOWS = 64  # that numba compiles on, before the clock runs
+
+Fit = Callable[[Recipe, WindowSet, WindowSet], RiskModel]
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One row of the registry.
+
+    Attributes:
+        fit: (recipe, taught, held_out) to a model that is not yet calibrated.
+        needs: packages of the extra `rivals` that it uses.
+        most: training windows it takes at most, the first ones of the transformer's own.
+        compiles: its first use compiles code, which is counted apart.
+        about: a line for tables and docs.
+    """
+
+    fit: Fit
+    needs: tuple[str, ...]
+    most: int
+    compiles: bool
+    about: str
+
+
+class FixedRule(RiskModel):
+    """Sees nothing: what alarms are the detector's fixed rules alone (heat, rise, CO dose)."""
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """The same logits for every window. (batch, 60, 1, 6) to (batch, 1, class)"""
+        return torch.zeros(len(windows), 1, len(LABELS))
+
+
+ALL = 10**9
+# Chosen: as many windows as fit into some 2 GB and minutes; where a rival gets fewer than the
+# transformer, its row says how many
+RIVALS = {
+    FIXED_RULE: Rival(
+        lambda recipe, taught, held_out: FixedRule(), (), 0, False,
+        "57 degC, 8.3 K/min and CO dose only",
+    ),
+    "linear discriminant": Rival(
+        fit_discriminant, ("sklearn",), 24_000, False, "shrunk covariance, the model's features"
+    ),
+    LOGISTIC: Rival(fit_logistic, (), 24_000, False, "the model's features, L-BFGS"),
+    "gradient boosting": Rival(
+        fit_boosting, ("sklearn",), 96_000, False, "114 summary features, 200 rounds"
+    ),
+    "QUANT": Rival(
+        fit_quant, ("aeon", "sklearn"), 6_000, False, "quantiles of intervals, 200 trees"
+    ),
+    "MiniRocket": Rival(
+        fit_minirocket, ("aeon",), 24_000, True, "10,000 random convolutions, logistic layer"
+    ),
+    "MultiRocket-Hydra": Rival(
+        fit_multirocket_hydra, ("aeon",), 12_000, True,
+        "1,250 kernels and 16 groups, a fifth and a quarter of the published sizes",
+    ),
+    "InceptionTime": Rival(
+        fit_inception, (), 48_000, False, "one network of six blocks, 64 wide; the paper: five, 128"
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A rival, ready to be judged.
+
+    Attributes:
+        name: its row in `RIVALS`.
+        model: fitted and calibrated.
+        settings: its alarm thresholds.
+        windows: how many it was trained on.
+        compile_s: of its first use, before the fit. [s]
+        fit_s: of the fit itself, the making of the windows not included. [s]
+        thresholds_s: of calibration and thresholds. [s]
+    """
+
+    name: str
+    model: RiskModel
+    settings: AlarmSettings
+    windows: int
+    compile_s: float
+    fit_s: float
+    thresholds_s: float
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What all rivals learn from.
+
+    Attributes:
+        recipe: of the run that they rival.
+        taught: the windows of the run's epochs, in its order.
+        held_out: the windows that the run was stopped and calibrated by.
+    """
+
+    recipe: Recipe
+    taught: WindowSet
+    held_out: WindowSet
+
+
+def lesson(recipe: Recipe, *, most: int = ALL) -> Lesson:
+    """The windows that a run of this recipe sees, as the run's own seeds draw them.
+
+    Args:
+        recipe: of the run; a recipe with one fixed set gives that set once.
+        most: windows; no more epochs are simulated than these need.
+    """
+    device = torch.device("cpu")
+    epochs = recipe.epochs if recipe.fresh else 1
+    epochs = min(epochs, max(1, -(-most // recipe.windows)))
+    parts = [epoch_windows(recipe, k, device, World()) for k in range(epochs)]
+    taught = WindowSet(
+        *(torch.cat([getattr(p, name) for p in parts]) for name in ("windows", "labels", "group"))
+    )
+    return Lesson(recipe, taught, held_out_windows(recipe, device))
+
+
+def check_installed(names: tuple[str, ...] | list[str]) -> None:
+    """Refuse rivals whose packages are not installed.
+
+    Raises:
+        InputError: a name is unknown, or a package is missing.
+    """
+    for name in names:
+        if name not in RIVALS:
+            raise InputError(f"rival {name!r} is unknown; choose from {', '.join(RIVALS)}")
+        for package in RIVALS[name].needs:
+            if importlib.util.find_spec(package) is None:
+                raise InputError(
+                    f"rival {name!r} needs {package}, which is not installed; "
+                    "pip install 'saafe[rivals]'"
+                )
+
+
+def train(name: str, from_lesson: Lesson) -> Trained:
+    """Fit one rival, calibrate it and set its thresholds as the transformer's are set.
+
+    Args:
+        name: a key of `RIVALS`.
+        from_lesson: the windows; a rival takes the first `most` of them.
+
+    Returns:
+        The rival and what it took.
+
+    Raises:
+        InputError: the name is unknown, or its packages are not installed.
+    """
+    check_installed([name])
+    rival, recipe = RIVALS[name], from_lesson.recipe
+    taught = from_lesson.taught.rows(slice(rival.most))
+    began = time.perf_counter()
+    if rival.compiles:
+        few = from_lesson.taught.rows(slice(WARM_UP_WINDOWS))
+        rival.fit(recipe, few, few)
+    compiled = time.perf_counter()
+    model = rival.fit(recipe, taught, from_lesson.held_out)
+    fitted = time.perf_counter()
+    calibrate(model, from_lesson.held_out)
+    settings = set_thresholds(model, recipe)
+    done = time.perf_counter()
+    return Trained(
+        name, model, settings, len(taught.labels), compiled - began, fitted - compiled,
+        done - fitted,
+    )  # fmt: skip
+
+
+def train_logistic(recipe: Recipe) -> Trained:
+    """Logistic regression, the floor that stands beside every table."""
+    return train(LOGISTIC, lesson(recipe, most=RIVALS[LOGISTIC].most))

@@ -1,0 +1,1 @@
+"""Simulated recordings: physics, sources, rooms, devices, sensor faults, labels."""

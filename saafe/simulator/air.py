@@ -1,0 +1,283 @@
+"""Heat, smoke, gases and sound on their way from sources to sensors.
+
+Zones are well mixed; the air carries what sources give off (implicit Euler, which conserves mass
+at any step); sensors in the room of a source see its ceiling jet or its near field on top.
+Whatever order their dimensions have, tensors of the air lie in memory with the rows of the batch
+last (`rows_last`), so that every loop runs along them.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
+from saafe.simulator import emissions, physics
+from saafe.simulator.buildings import ZONES, Building
+from saafe.simulator.emissions import CARRIED
+from saafe.simulator.instruments import STEP_S
+
+# a hot layer carries smoke out under its own buoyancy; combustion fails under some 13 % oxygen
+OXYGEN_LIMIT, OXYGEN_SPAN = 105.0, 60.0  # deficit at which flames weaken, and die. [g/m3]
+# What starved flames give off for each gram of fuel, against 1 in plenty of air: ten times the CO
+# (W. M. Pitts, "The global equivalence ratio concept and the formation mechanisms of carbon
+# monoxide in enclosure fires," Prog. Energy Combust. Sci., vol. 21, 1995: some 0.2 g/g), twice
+# the soot, less CO2 (A. Tewarson, SFPE Handbook). From memory, not checked.
+STARVED_YIELD = {emissions.CO: 10.0, emissions.PM: 2.0, emissions.CO2: 0.7, emissions.VOC: 5.0}
+CONVECTIVE = 0.7  # share of the heat that the air carries; the rest is radiated
+HEATED_AIR = physics.AIR_DENSITY * physics.AIR_HEAT_CAPACITY  # [kJ/(m3 K)]
+DOOR_HEIGHT, DOOR_KELVIN = 2.0, 293.0  # [m], [K]
+
+
+@dataclass
+class Supply:
+    """What every zone receives, step by step, of r rows of which the first m burn."""
+
+    rates: Tensor  # what all sources but fires emit (time, zone, CARRIED, r)
+    fire: Tensor  # what fires emit, with air to burn in (time, zone, CARRIED, m)
+    vent: Tensor  # open windows [m3/s] (time, zone, r)
+    outdoor_pm: Tensor  # smoke outdoors, above the usual [mg/m3] (time, r)
+    sound: Tensor  # [pW] (time, zone, r)
+    radiant: Tensor  # [K] (time, zone, r)
+
+
+@dataclass
+class Flows:
+    """What `carry` knows before its loop; rows last."""
+
+    incoming: Tensor  # into each zone, but for fires (time, zone, CARRIED, r)
+    leaving: Tensor  # by fresh air, deposition and walls [m3/s] (zone, CARRIED, r)
+    volume: Tensor  # (zone, 1, r)
+    drive: Tensor  # door flow at a difference of 1 K [m3/s] (door, r)
+    fan: Tensor  # (door, r)
+    duct: Tensor  # forced air [m3/s] (zone, 1, r)
+    duct_share: Tensor  # of each zone in the returned air (zone, 1, r)
+    filter: Tensor  # (CARRIED, r)
+
+
+def prepare(building: Building, supply: Supply) -> Flows:
+    """All that does not depend on the state, for every step at once; overwrites the supply."""
+    volume, fresh = building.volume.T.unsqueeze(1), building.fresh.T.unsqueeze(1)
+    outdoor = building.outdoor.T  # (CARRIED, r)
+    leaving = building.deposition.T.repeat(ZONES, 1, 1)
+    leaving[:, emissions.HEAT] += building.wall_loss.T
+    leaving *= volume
+    steady = fresh * outdoor
+    # walls, plants and washing hold moisture at a level of its own
+    keeping = building.fresh.T + leaving[:, emissions.WATER]
+    steady[:, emissions.WATER] = keeping * building.indoor_water
+    incoming = supply.rates
+    incoming[:, :, emissions.HEAT] *= CONVECTIVE / HEATED_AIR
+    supply.fire[:, :, emissions.HEAT] *= CONVECTIVE / HEATED_AIR
+    incoming += steady
+    let_in = outdoor.clone()
+    let_in[emissions.HEAT] = building.outdoor_excess_c
+    incoming.addcmul_(supply.vent.unsqueeze(2), let_in)
+    outdoor_air = building.fresh.T + supply.vent
+    incoming[:, :, emissions.PM].addcmul_(outdoor_air, supply.outdoor_pm.unsqueeze(1))
+    duct = building.recirculation.T
+    return Flows(
+        incoming=incoming,
+        leaving=leaving + fresh,
+        volume=volume,
+        drive=physics.door_exchange_flow(
+            building.door.T,
+            height=torch.tensor(DOOR_HEIGHT),
+            temperature_difference=torch.tensor(1.0),
+            temperature=torch.tensor(DOOR_KELVIN),
+        ),
+        fan=building.fan.T,
+        duct=duct.unsqueeze(1),
+        duct_share=(duct / duct.sum(dim=0).clamp(min=1e-9)).unsqueeze(1),
+        filter=building.filter.T,
+    )
+
+
+def carry(building: Building, supply: Supply, steps_s: list[float]) -> Tensor:
+    """Move heat, smoke and gases through the zones, one implicit Euler step after another.
+
+    Forced air is taken from the state before the step, which conserves mass and is stable while
+    a step moves less than a zone's volume.
+
+    Args:
+        building: rooms, of r rows.
+        supply: what the zones receive; its `rates` and `fire` are overwritten.
+        steps_s: length of each step. [s]
+
+    Returns:
+        What the air holds: K above the usual temperature, mg/m3 or g/m3.
+        (time, zone, CARRIED, r)
+    """
+    flows = prepare(building, supply)
+    burning = supply.fire.shape[-1]
+    gain = yield_gain(supply.fire)
+    vented = bool(supply.vent.any())
+    state = building.outdoor.T.repeat(ZONES, 1, 1)
+    state[:, emissions.WATER] = building.indoor_water
+    # each quantity by itself, as sensors read it
+    out = state.new_empty(CARRIED, len(steps_s), ZONES, state.shape[-1]).permute(1, 2, 0, 3)
+    held = {step: flows.volume / step for step in set(steps_s)}
+    kept = {step: share - flows.duct for step, share in held.items()}
+    diagonals = {step: share + flows.leaving for step, share in held.items()}
+    for k, step in enumerate(steps_s):
+        right = torch.addcmul(flows.incoming[k], kept[step], state)
+        if burning:
+            air = air_to_burn(state[:, emissions.OXYGEN, :burning]).unsqueeze(1)
+            right[..., :burning].addcmul_(torch.addcmul(air, gain, air - air * air), supply.fire[k])
+        returned = (state * flows.duct_share).sum(dim=0).mul_(flows.filter)
+        right.addcmul_(flows.duct, returned)
+        heat = state[:, emissions.HEAT]
+        swap = (heat[:-1] - heat[1:]).abs_().sqrt_().mul_(flows.drive).add_(flows.fan)
+        diagonal = diagonals[step]
+        if vented:
+            diagonal = diagonal + supply.vent[k].unsqueeze(1)
+        state = solve_chain(diagonal, swap.unsqueeze(1), right, out[k])
+    return out
+
+
+def rows_last(parameter: Tensor) -> Tensor:
+    """The same tensor, its first dimension's values side by side in memory."""
+    back = tuple(reversed(range(parameter.ndim)))
+    return parameter.permute(back).contiguous().permute(back)
+
+
+def air_to_burn(deficit: Tensor) -> Tensor:
+    """Share of its free burning rate that a fire keeps at an oxygen deficit [g/m3]."""
+    return (1.0 - (deficit - OXYGEN_LIMIT) / OXYGEN_SPAN).clamp_(0.02, 1.0)
+
+
+def yield_gain(like: Tensor) -> Tensor:
+    """What a wholly starved flame yields beyond 1, by quantity. (CARRIED, 1)"""
+    gain = like.new_zeros(CARRIED, 1)
+    for quantity, factor in STARVED_YIELD.items():
+        gain[quantity] = factor - 1.0
+    return gain
+
+
+def solve_chain(diagonal: Tensor, swap: Tensor, right: Tensor, out: Tensor) -> Tensor:
+    """Solve the tridiagonal system of three zones that swap air with their neighbours.
+
+    Args:
+        diagonal: without the swaps. (zone, k, r)
+        swap: air between zones 0-1 and 1-2, each way. [m3/s] (2, 1, r)
+        right: right-hand sides. (zone, k, r)
+        out: where the solution is written. (zone, k, r)
+
+    Returns:
+        `out`.
+    """
+    ends = diagonal[::2] + swap  # both ends are eliminated, then the middle is known
+    share = swap / ends
+    from_ends = share * right[::2]
+    held_back = share * diagonal[::2]
+    known = right[1] + from_ends[0] + from_ends[1]
+    middle = torch.div(known, diagonal[1] + held_back[0] + held_back[1], out=out[1])
+    torch.addcmul(right[::2] / ends, share, middle, out=out[::2])
+    return out
+
+
+@dataclass
+class Near:
+    """Sensors in the room of a source, p of them.
+
+    Attributes:
+        row: scenario. int64 (p,)
+        sensor: which of its sensors. int64 (p,)
+        height: of the ceiling. [m] (p,)
+        distance: from the source. [m] (p,)
+        under_ceiling: else on a shelf. bool (p,)
+        air_speed: of the draught. [m/s] (p,)
+    """
+
+    row: Tensor
+    sensor: Tensor
+    height: Tensor
+    distance: Tensor
+    under_ceiling: Tensor
+    air_speed: Tensor
+
+
+def sensors_near(building: Building, zone: Tensor, distance: Tensor) -> Near:
+    """The sensors that stand in the room of their scenario's source.
+
+    Args:
+        building: rooms of n scenarios.
+        zone: where the source stands, -1 for nowhere. int64 (n,)
+        distance: of every sensor from it. [m] (n, sensor)
+    """
+    row, sensor = (building.sensor_zone == zone.unsqueeze(1)).nonzero(as_tuple=True)
+    return Near(
+        row=row,
+        sensor=sensor,
+        height=building.height[row, zone[row]],
+        distance=distance[row, sensor],
+        under_ceiling=building.under_ceiling[row, sensor],
+        air_speed=building.air_speed[row, sensor],
+    )
+
+
+def near_excess(rates: Tensor, near: Near) -> Tensor:
+    """What a sensor in a source's room sees above the mixed air, after the way there.
+
+    A strong source drives a ceiling jet (Alpert); its smoke is diluted as much as its heat. A
+    weak one is diluted by the room's turbulence: exchange through a hemisphere of radius r,
+    pi r^2 u (M. Nicas, "Estimating exposure intensity in an imperfectly mixed room," AIHA J.,
+    vol. 57, pp. 542-550, 1996). Both take their time: r over the speed of jet and draught.
+
+    Args:
+        rates: emissions of the scenarios. (time, n, quantity)
+        near: the sensors.
+
+    Returns:
+        Excess in K, mg/m3 or g/m3. (time, p, CARRIED)
+    """
+    height, radius = near.height, near.distance
+    # the laws are powers of the heat: their factors need working out once a sensor
+    one = torch.ones_like(radius)
+    jet = physics.ceiling_jet_speed(one, height=height, radius=radius) * near.under_ceiling
+    root = rates[..., emissions.HEAT].clamp(min=0.0).pow(1 / 3)  # (time, n)
+    delay = radius / (near.air_speed + jet * root[:, near.row]) / STEP_S
+    now = torch.arange(len(rates), device=rates.device).unsqueeze(1)
+    then = (now - delay.round_().long()).clamp_(min=0)
+    gone = rates[then, near.row, :CARRIED]
+    heat = gone[..., emissions.HEAT]
+    # a shelf lies below the jet and sees a tenth of it
+    jet_rise = physics.ceiling_jet_rise(one, height=height, radius=radius)
+    rise = (root[then, near.row].square_() * jet_rise).clamp_(max=1000.0)
+    rise *= torch.where(near.under_ceiling, 1.0, 0.1)
+    turbulence = torch.pi * radius**2 * near.air_speed
+    flow = turbulence + CONVECTIVE * heat / (HEATED_AIR * rise.clamp(min=1e-3))
+    gone *= (1.0 / flow).unsqueeze(-1)
+    gone[..., emissions.HEAT] = rise
+    return gone
+
+
+def channels_of(air: Tensor, building: Building, sound: Tensor, radiant: Tensor) -> Tensor:
+    """Turn what the air holds into the channels' units.
+
+    Args:
+        air: K, mg/m3, g/m3 at the sensors. (time, n, sensor, CARRIED)
+        building: indoor temperature and so on.
+        sound: acoustic power in the sensor's room. [pW] (time, n, sensor)
+        radiant: warming of the sensor itself. [K] (time, n, sensor)
+
+    Returns:
+        (time, n, sensor, channel)
+    """
+    steps, rows, sensors, _ = air.shape
+    out = air.new_empty(len(CHANNELS), steps, sensors, rows).permute(1, 3, 2, 0)
+    celsius = building.indoor_c.view(1, -1, 1) + air[..., emissions.HEAT]
+    out[..., TEMPERATURE] = celsius + radiant
+    wet = air[..., emissions.WATER] / physics.saturation_vapour_density(celsius)
+    out[..., HUMIDITY] = (100.0 * wet).clamp(0.0, 100.0)
+    out[..., PM25] = 1e3 * (air[..., emissions.PM] + air[..., emissions.DROPLETS])
+    out[..., CO2] = physics.ppm_from_density(air[..., emissions.CO2], molar_mass=44.01)
+    out[..., CO] = physics.ppm_from_density(1e-3 * air[..., emissions.CO], molar_mass=28.01)
+    level = physics.room_sound_level(
+        10.0 * torch.log10(sound + 1.0),
+        distance=building.distance,
+        absorption_area=torch.full_like(building.distance, 15.0),
+    )
+    quiet = building.background_db.view(1, -1, 1)
+    out[..., SOUND] = 10.0 * torch.log10(10.0 ** (level / 10.0) + 10.0 ** (quiet / 10.0))
+    return out

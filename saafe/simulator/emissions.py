@@ -1,0 +1,199 @@
+"""What sources are made of: quantities given off, draws of parameters, courses in time.
+
+A source's function draws its parameters for `n` scenarios at once and returns emissions of shape
+`(time, n, quantity)`, with the time counted from its own start (negative before).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from saafe.sensors import NORMAL, NUISANCE
+
+# Quantities that a source emits. The first eight are carried by the air.
+QUANTITIES = (
+    "heat",  # [kW] total heat release
+    "pm",  # [mg/s] smoke and fine particles
+    "co2",  # [g/s]
+    "co",  # [mg/s]
+    "water",  # [g/s] vapour
+    "voc",  # [mg/s] vapours that gas sensors mistake for CO2 or CO (ethanol, hydrogen, ...)
+    "droplets",  # [mg/s] mist that evaporates
+    "oxygen",  # [g/s] consumed
+    "radiant",  # [K] warms the sensor itself, not the air (sun)
+    "vent",  # [m3/s] outdoor air let in (window)
+    "outdoor_pm",  # [ug/m3] raises the outdoor air's particles
+    "sound",  # [pW] acoustic power
+)
+(HEAT, PM, CO2, CO, WATER, VOC, DROPLETS, OXYGEN, RADIANT, VENT, OUTDOOR_PM, SOUND) = range(
+    len(QUANTITIES)
+)
+CARRIED = 8  # the first eight quantities travel with the air
+Range = tuple[float, float]
+
+
+class Draw:
+    """Random parameters for `n` scenarios, one column each.
+
+    Attributes:
+        time: since the source's start. [s] (time, n)
+        n: scenarios.
+    """
+
+    def __init__(self, time: Tensor, generator: torch.Generator) -> None:
+        """Bind the time axis and the generator."""
+        self.time = time
+        self.n = time.shape[1]
+        self.generator = generator
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        """Uniform on [low, high). (1, n)"""
+        unit = torch.rand(1, self.n, generator=self.generator, device=self.time.device)
+        return low + (high - low) * unit
+
+    def log_uniform(self, low: float, high: float) -> Tensor:
+        """Uniform in the logarithm on [low, high). (1, n)"""
+        return self.uniform(math.log(low), math.log(high)).exp()
+
+    def log_middling(self, low: float, high: float) -> Tensor:
+        """Triangular in the logarithm on [low, high): the ends are rare. (1, n)"""
+        return (self.log_uniform(low, high) * self.log_uniform(low, high)).sqrt()
+
+    def chance(self, probability: float) -> Tensor:
+        """True with a probability. (1, n)"""
+        return self.uniform(0.0, 1.0) < probability
+
+    def flicker(self, spread: float, *, period_s: float = 120.0) -> Tensor:
+        """Smooth multiplicative fluctuation about one. (time, n)
+
+        Args:
+            spread: standard deviation of its logarithm.
+            period_s: between independent knots.
+        """
+        knots = max(2, int(self.time.shape[0] * 10.0 / period_s))
+        values = torch.randn(1, self.n, knots, generator=self.generator, device=self.time.device)
+        smooth = torch.nn.functional.interpolate(
+            values, size=self.time.shape[0], mode="linear", align_corners=True
+        )
+        return (spread * smooth[0].T).exp()
+
+    def pulse(self, duration: Tensor, *, rise: Tensor, fall: Tensor) -> Tensor:
+        """A trapezoid: up within `rise`, down within `fall` after `duration`. (time, n)"""
+        up = (self.time / rise).clamp(0.0, 1.0)
+        down = 1.0 - ((self.time - duration) / fall).clamp(0.0, 1.0)
+        return up * down
+
+    def nothing(self) -> Tensor:
+        """No emissions. (time, n, quantity)"""
+        return self.time.new_zeros(*self.time.shape, len(QUANTITIES))
+
+
+@dataclass(frozen=True)
+class Emission:
+    """What a source gives off and what is true meanwhile.
+
+    Attributes:
+        rates: (time, n, quantity), in the units of `QUANTITIES`.
+        state: int8 (time, n): what holds while the source acts, one of NORMAL (not acting),
+            NUISANCE, FIRE or UNKNOWN (neither is asserted).
+    """
+
+    rates: Tensor
+    state: Tensor
+
+
+@dataclass(frozen=True)
+class Source:
+    """One registry row.
+
+    Attributes:
+        name: unique word, also the value of a recording's `source` column.
+        kind: "fire" or "nuisance".
+        emit: draws parameters and returns the emissions.
+        per_year: how often a dwelling sees it, 0 for fires.
+        rate_source: where that number comes from, "assumed" where nowhere.
+        weight: how often training draws a fire, relative to the others.
+        table: rates of a `steady` source.
+        kitchen: whether it happens where people cook.
+    """
+
+    name: str
+    kind: str
+    emit: Callable[[Draw, "Source"], Emission]
+    per_year: float = 0.0
+    weight: float = 1.0
+    table: "Rates | None" = None
+    kitchen: bool = False
+    rate_source: str = "assumed"
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Ranges of a source that runs steadily for a while, triangular in the logarithm.
+
+    Attributes:
+        duration_s, rise_s, fall_s: length, time to full rate, time to fade. [s]
+        heat .. outdoor_pm: emission ranges in the units of `QUANTITIES`; None emits nothing.
+        sound: sound power level. [dB]
+        together: 0 draws each rate alone, 1 scales all by one common strength.
+        flicker: spread of the logarithm over minutes.
+    """
+
+    duration_s: Range
+    rise_s: Range = (10.0, 120.0)
+    fall_s: Range = (10.0, 300.0)
+    heat: Range | None = None
+    pm: Range | None = None
+    co2: Range | None = None
+    co: Range | None = None
+    water: Range | None = None
+    voc: Range | None = None
+    droplets: Range | None = None
+    radiant: Range | None = None
+    vent: Range | None = None
+    outdoor_pm: Range | None = None
+    sound: Range | None = None
+    flicker: float = 0.25
+
+
+def acting(draw: Draw, duration: Tensor) -> Tensor:
+    """Whether a source that lasts `duration` is acting. bool (time, n)"""
+    return (draw.time >= 0.0) & (draw.time <= duration)
+
+
+def steady(draw: Draw, source: Source) -> Emission:
+    """Emit at constant rates, drawn from the row's table, for a while."""
+    table = source.table
+    assert table is not None, f"{source.name} has no table of rates"
+    duration = draw.log_uniform(*table.duration_s)
+    fall = draw.log_uniform(*table.fall_s)
+    shape = draw.pulse(duration, rise=draw.log_uniform(*table.rise_s), fall=fall)
+    shape = shape * draw.flicker(table.flicker)
+    rates = draw.nothing()
+    for index, quantity in enumerate(QUANTITIES):
+        limits = getattr(table, quantity, None)  # oxygen is drawn by fires alone
+        if limits is None:
+            continue
+        if index == SOUND:
+            power = 10.0 ** (draw.uniform(*limits) / 10.0)
+            rates[..., SOUND] = power * acting(draw, duration)
+        else:
+            rates[..., index] = draw.log_middling(*limits) * shape
+    state = torch.where(acting(draw, duration + fall), NUISANCE, NORMAL).to(torch.int8)
+    return Emission(rates, state)
+
+
+def bursts(draw: Draw, source: Source) -> Emission:
+    """Emit in one to six bouts, one after another (spray cans, cigarettes, kettles)."""
+    table = source.table
+    assert table is not None, f"{source.name} has no table of rates"
+    count = draw.uniform(1.0, 7.0).floor()
+    spacing = table.duration_s[1] + draw.log_uniform(30.0, 900.0)  # bouts do not overlap
+    bout = (draw.time / spacing).floor().clamp(min=0.0)
+    within = Draw(draw.time - bout * spacing, draw.generator)
+    emission = steady(within, source)
+    on = bout < count
+    return Emission(emission.rates * on.unsqueeze(-1), emission.state * on.to(torch.int8))

@@ -1,0 +1,214 @@
+"""How things burn: fuels and their yields, flames, smoulders, oil on a hob."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from saafe.sensors import FIRE, NORMAL, NUISANCE, UNKNOWN
+from saafe.simulator import physics
+from saafe.simulator.emissions import (
+    CO,
+    CO2,
+    DROPLETS,
+    HEAT,
+    OXYGEN,
+    PM,
+    SOUND,
+    VOC,
+    WATER,
+    Draw,
+    Emission,
+    Range,
+    Source,
+)
+
+
+@dataclass(frozen=True)
+class Fuel:
+    """Yields of a fuel in one mode of burning, as ranges.
+
+    Attributes:
+        heat: chemical heat of combustion. [kJ/g]
+        soot, co2, co, water: mass per mass of fuel burnt. [g/g]
+    """
+
+    heat: Range
+    soot: Range
+    co2: Range
+    co: Range
+    water: Range
+
+
+# A. Tewarson, "Generation of heat and chemical compounds in fires," SFPE Handbook, 3rd ed.,
+# table 3-4.14 (well ventilated), and G. W. Mulholland, "Smoke production and properties," same
+# book, table 2-13.1 (smouldering wood 0.03-0.17, polyurethane 0.03-0.12 g/g). Ranges widened and
+# quoted from memory.
+WOOD = Fuel((10.0, 14.0), (0.005, 0.03), (1.1, 1.5), (0.003, 0.02), (0.3, 0.55))
+PAPER = Fuel((10.0, 15.0), (0.003, 0.02), (1.0, 1.5), (0.003, 0.02), (0.3, 0.55))
+FOAM = Fuel((14.0, 20.0), (0.06, 0.23), (1.1, 1.6), (0.01, 0.05), (0.3, 0.7))
+PLASTIC = Fuel((10.0, 30.0), (0.05, 0.18), (0.9, 2.4), (0.02, 0.08), (0.2, 0.9))
+HEPTANE = Fuel((38.0, 42.0), (0.03, 0.06), (2.7, 2.95), (0.006, 0.02), (1.2, 1.5))
+DECALIN = Fuel((28.0, 38.0), (0.06, 0.15), (2.2, 2.8), (0.02, 0.06), (0.9, 1.2))  # chosen
+ALCOHOL = Fuel((22.0, 27.0), (0.001, 0.008), (1.6, 1.9), (0.0005, 0.002), (1.0, 1.25))
+OIL = Fuel((30.0, 37.0), (0.02, 0.1), (2.2, 2.8), (0.01, 0.05), (0.7, 1.1))
+BATTERY = Fuel((8.0, 20.0), (0.02, 0.15), (0.6, 1.6), (0.03, 0.2), (0.2, 0.7))
+SMOULDERING_WOOD = Fuel((3.0, 8.0), (0.03, 0.17), (0.4, 1.1), (0.05, 0.2), (0.2, 0.6))
+SMOULDERING_FOAM = Fuel((2.0, 7.0), (0.03, 0.12), (0.2, 0.8), (0.02, 0.12), (0.1, 0.4))
+SMOULDERING_COTTON = Fuel((4.0, 9.0), (0.03, 0.15), (0.6, 1.2), (0.08, 0.25), (0.2, 0.5))
+SMOULDERING_CABLE = Fuel((1.0, 6.0), (0.03, 0.2), (0.1, 0.6), (0.01, 0.12), (0.05, 0.3))
+
+
+def burn(draw: Draw, fuel: Fuel, burning_rate: Tensor) -> Tensor:
+    """Emissions of a fuel consumed at a rate.
+
+    Args:
+        draw: the scenarios.
+        fuel: its yields.
+        burning_rate: fuel consumed. [g/s] (time, n)
+
+    Returns:
+        Rates. (time, n, quantity)
+    """
+    rates = draw.nothing()
+    heat = draw.uniform(*fuel.heat) * burning_rate
+    rates[..., HEAT] = heat
+    rates[..., PM] = 1e3 * draw.log_uniform(*fuel.soot) * burning_rate
+    rates[..., CO2] = draw.uniform(*fuel.co2) * burning_rate
+    rates[..., CO] = 1e3 * draw.log_uniform(*fuel.co) * burning_rate
+    rates[..., WATER] = draw.uniform(*fuel.water) * burning_rate
+    rates[..., VOC] = 1e3 * draw.log_uniform(0.002, 0.05) * burning_rate
+    rates[..., OXYGEN] = physics.OXYGEN_PER_HEAT * heat
+    # crackle: louder fires make louder noise; chosen, no source found
+    rates[..., SOUND] = 10.0 ** (draw.uniform(5.0, 7.0)) * (heat / 100.0).clamp(0.0, 10.0)
+    return rates
+
+
+def flame(draw: Draw, *, growth_s: Range, peak_kw: Range, start: Tensor | None = None) -> Tensor:
+    """Heat release of one flaming item: incubation, t-squared growth, plateau, decay.
+
+    Args:
+        draw: the scenarios.
+        growth_s: range of the growth time t_g to 1,055 kW. [s]
+        peak_kw: range of the peak that fuel and item allow. [kW]
+        start: delay of the first flame. [s] (1, n)
+
+    Returns:
+        Heat release rate. [kW] (time, n)
+    """
+    time = draw.time if start is None else draw.time - start
+    incubation = torch.where(draw.chance(0.5), draw.uniform(0.0, 30.0), draw.log_uniform(10, 300))
+    pilot = draw.log_uniform(0.5, 8.0)  # [kW] match, paper, first flames
+    growth = draw.log_uniform(*growth_s)
+    peak = draw.log_uniform(*peak_kw)
+    grown = physics.t_squared_heat_release(time - incubation, growth_time=growth)
+    first = pilot * (time / incubation.clamp(min=10.0)).clamp(0.0, 1.0)
+    heat = torch.minimum(torch.maximum(grown, first), peak)
+    burnout = incubation + growth * (peak / 1055.0).sqrt() + draw.log_uniform(60.0, 1500.0)
+    decay = torch.exp(-(time - burnout).clamp(min=0.0) / draw.log_uniform(60.0, 600.0))
+    return heat * decay * draw.flicker(0.15, period_s=30.0)
+
+
+def fire_state(time: Tensor, rates: Tensor) -> Tensor:
+    """FIRE while it burns, UNKNOWN once it has all but burnt out, NORMAL before. int8 (time, n)
+
+    Args:
+        time: since ignition. [s] (time, n)
+        rates: emissions; out means under 2 % of the largest smoke rate so far.
+            (time, n, quantity)
+    """
+    smoke = rates[..., PM]
+    out = (smoke < 0.02 * smoke.cummax(dim=0).values) & (time >= 0.0)
+    state = torch.where(time < 0.0, NORMAL, torch.where(out, UNKNOWN, FIRE))
+    return state.to(torch.int8)
+
+
+@dataclass(frozen=True)
+class Fire:
+    """Parameters of a fire row: what burns, how fast, and whether it smoulders first.
+
+    Attributes:
+        fuel: yields while flaming; None never flames.
+        ember: yields while smouldering; None starts with flames.
+        growth_s: t-squared growth time. [s]
+        peak_kw: [kW]
+        smoulder_s: time for the smoulder to reach its full rate. [s]
+        smoulder_g_s: full mass-loss rate of the smoulder. [g/s]
+        flaming_chance: of a smoulder's turning into flames.
+    """
+
+    fuel: Fuel | None = None
+    ember: Fuel | None = None
+    growth_s: Range = (75.0, 600.0)
+    peak_kw: Range = (50.0, 2500.0)
+    smoulder_s: Range = (300.0, 7200.0)
+    smoulder_g_s: Range = (0.002, 0.15)
+    flaming_chance: float = 0.0
+
+
+def ignite(fire: Fire) -> Callable[[Draw, Source], Emission]:
+    """The emit function of a fire with these parameters."""
+
+    def emit(draw: Draw, _source: Source) -> Emission:
+        rates = draw.nothing()
+        flames_at = torch.zeros(1, draw.n, device=draw.time.device)
+        if fire.ember is not None:
+            full = draw.log_uniform(*fire.smoulder_s)
+            power = draw.uniform(0.7, 3.0)
+            rate = draw.log_uniform(*fire.smoulder_g_s) * (
+                (draw.time / full).clamp(0.0, 1.0) ** power
+            )
+            lasting = full + draw.log_uniform(600.0, 7200.0)
+            rate = rate * torch.exp(-(draw.time - lasting).clamp(min=0.0) / 900.0)
+            rates = rates + burn(draw, fire.ember, rate * draw.flicker(0.3, period_s=60.0))
+            never = ~draw.chance(fire.flaming_chance)
+            flames_at = full * draw.uniform(0.3, 1.3) + never * 1e9
+        if fire.fuel is not None:
+            heat = flame(draw, growth_s=fire.growth_s, peak_kw=fire.peak_kw, start=flames_at)
+            mean_heat = 0.5 * (fire.fuel.heat[0] + fire.fuel.heat[1])
+            rates = rates + burn(draw, fire.fuel, heat / mean_heat)
+        return Emission(rates, fire_state(draw.time, rates))
+
+    return emit
+
+
+def overheating_oil(draw: Draw, _source: Source) -> Emission:
+    """A pan of oil left on a hob: cooking, then smoke, then fire.
+
+    Smoke doubles every 15 to 30 K above the smoke point (chosen to reach optical densities of
+    0.1 to 1 /m before ignition in a kitchen); ignition between 330 and 400 degC.
+    Under 230 degC it is a nuisance, to 300 nothing is asserted, above it is a fire.
+    """
+    heating = draw.log_uniform(0.12, 0.5)  # [K/s]
+    ignition_c = draw.uniform(330.0, 400.0)
+    left_on = draw.chance(0.8)  # otherwise someone turns it off below 230 degC
+    highest = torch.where(left_on, ignition_c, draw.uniform(160.0, 225.0))
+    oil_c = torch.minimum(20.0 + heating * draw.time.clamp(min=0.0), highest)
+    off = 600.0 + (highest - 20.0) / heating
+    on = (draw.time >= 0.0) & (left_on | (draw.time < off))
+    lit = left_on & (oil_c >= ignition_c)
+    since = draw.time - (ignition_c - 20.0) / heating
+    heat = torch.minimum(
+        physics.t_squared_heat_release(since, growth_time=draw.log_uniform(60.0, 300.0))
+        + draw.log_uniform(5.0, 30.0) * (since / 10.0).clamp(0.0, 1.0),
+        draw.log_uniform(30.0, 500.0),
+    )
+    rates = burn(draw, OIL, heat * lit / 33.0)
+    smoke = draw.log_uniform(0.3, 6.0) * 2.0 ** ((oil_c - 230.0) / draw.uniform(15.0, 30.0))
+    smoke = smoke.clamp(max=300.0) * on * ~lit * draw.flicker(0.3)
+    rates[..., PM] += smoke
+    rates[..., VOC] += smoke * draw.log_uniform(0.1, 1.0)
+    rates[..., CO] += smoke * draw.log_uniform(0.01, 0.3)
+    rates[..., DROPLETS] += smoke * draw.uniform(0.0, 0.3)
+    gas = draw.chance(0.4)
+    # hob and pan warm the room as they warm up themselves, with 0.3 to 1.5 kW beside the oil's
+    warm = (draw.time / draw.log_uniform(60.0, 400.0)).clamp(0.0, 1.0)
+    rates[..., HEAT] += on * warm * draw.uniform(0.3, 1.5)
+    rates[..., CO2] += on * gas * draw.uniform(0.08, 0.2)
+    rates[..., WATER] += on * torch.where(gas, draw.uniform(0.06, 0.16), draw.uniform(0.0, 0.1))
+    hot = torch.where(oil_c > 300.0, FIRE, torch.where(oil_c > 230.0, UNKNOWN, NUISANCE))
+    state = torch.where(on, hot, NORMAL)
+    # what a pan that was turned off leaves in the air is a nuisance until it has gone
+    state = torch.where(~left_on & (draw.time >= off), NUISANCE, state)
+    return Emission(rates, state.to(torch.int8))

@@ -1,0 +1,64 @@
+"""Labels by visibility: what is true, and shows in a channel that the sensor has."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from saafe.sensors import CO, CO2, FIRE, NORMAL, NUISANCE, PM25, TEMPERATURE, UNKNOWN
+
+# an event is visible where a channel departs by this much from the run without it; a fire must
+# show more than a nuisance, or the first wisps teach that frying is a fire
+FIRE_VISIBLE = {TEMPERATURE: 3.0, PM25: 100.0, CO2: 600.0, CO: 15.0}
+NUISANCE_VISIBLE = {TEMPERATURE: 1.5, PM25: 40.0, CO2: 150.0, CO: 4.0}
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Clean readings of the same scenarios on the same instruments; (time, n, sensor, channel).
+
+    Attributes:
+        full: with everything.
+        calm: without the fire.
+        bare: without any event.
+    """
+
+    full: Tensor
+    calm: Tensor
+    bare: Tensor
+
+
+def visible(
+    changed: Tensor, unchanged: Tensor, working: Tensor, thresholds: dict[int, float]
+) -> Tensor:
+    """Whether an event moved any channel that tells the truth. bool (time, n, sensor)"""
+    seen = torch.zeros_like(changed[..., 0], dtype=torch.bool)
+    for channel, threshold in thresholds.items():
+        moved = (changed[..., channel] - unchanged[..., channel]).abs() > threshold
+        seen |= moved & working[..., channel]
+    return seen
+
+
+def label(twins: Twins, states: Tensor, working: Tensor) -> Tensor:
+    """Label every step of every sensor by what is true and visible there.
+
+    Args:
+        twins: what the instruments show with and without the events.
+        states: of the fire and the two nuisances. int8 (3, time, n)
+        working: channels that a sensor has and that tell the truth.
+            bool (time, n, sensor, channel)
+
+    Returns:
+        int8 (time, n, sensor)
+    """
+    nuisance_seen = visible(twins.calm, twins.bare, working, NUISANCE_VISIBLE)
+    fire_seen = visible(twins.full, twins.calm, working, FIRE_VISIBLE)
+    acting = (states[1:] == NUISANCE).any(dim=0)
+    labels = torch.where(acting, UNKNOWN, NORMAL).unsqueeze(-1).expand(nuisance_seen.shape)
+    labels = torch.where(nuisance_seen, NUISANCE, labels)
+    state = states[0].unsqueeze(-1)
+    labels = torch.where(state == UNKNOWN, UNKNOWN, labels)
+    labels = torch.where((state == NUISANCE) & fire_seen, NUISANCE, labels)
+    labels = torch.where((state == FIRE) & fire_seen, FIRE, labels)
+    hidden = ((state == FIRE) | (state == NUISANCE)) & ~fire_seen
+    return torch.where(hidden & (labels == NORMAL), UNKNOWN, labels).to(torch.int8)

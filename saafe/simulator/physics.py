@@ -1,0 +1,307 @@
+"""Laws of fire, air and sensing as pure functions on tensors.
+
+Every function takes and returns tensors of any broadcastable shape. Units stand in brackets.
+Symbols: Q heat release rate, H ceiling height above the fire, r distance from the plume axis,
+z height, A area, V volume, T absolute temperature.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+AIR_DENSITY = 1.2  # [kg/m3] at 20 degC
+AIR_HEAT_CAPACITY = 1.005  # [kJ/(kg K)]
+GRAVITY = 9.81  # [m/s2]
+ABSOLUTE_ZERO = -273.15  # [degC]
+MOLAR_VOLUME = 24.055  # [L/mol] ideal gas at 20 degC and 101,325 Pa
+OXYGEN_PER_HEAT = 76.3e-3  # [g/kJ], Huggett: 13.1 kJ per gram of oxygen
+AMBIENT_OXYGEN = 278.0  # [g/m3], 20.9 % of dry air at 20 degC
+
+
+def t_squared_heat_release(time: Tensor, *, growth_time: Tensor) -> Tensor:
+    """Heat release of a growing fire, Q = 1,055 (t / t_g)^2.
+
+    Args:
+        time: since open flaming; nothing burns before. [s]
+        growth_time: time to 1,055 kW; slow 600, medium 300, fast 150, ultra-fast 75. [s]
+
+    Returns:
+        Heat release rate. [kW]
+
+    Source:
+        NFPA 72, National Fire Alarm and Signaling Code, annex B; NFPA 92, section 5.
+
+    Valid:
+        Growth only, before the fuel or the air runs short.
+    """
+    return 1055.0 * (time.clamp(min=0.0) / growth_time) ** 2
+
+
+def ceiling_jet_rise(heat_release: Tensor, *, height: Tensor, radius: Tensor) -> Tensor:
+    """Peak temperature rise of the gas that a steady fire drives along a flat ceiling.
+
+    Args:
+        heat_release: total heat release rate, Q. [kW]
+        height: ceiling above the base of the fire, H. [m]
+        radius: distance from the plume axis, r. [m]
+
+    Returns:
+        Rise above ambient, in the broadcast shape. [K]
+
+    Source:
+        R. L. Alpert, "Calculation of response time of ceiling-mounted fire detectors,"
+        Fire Technology, vol. 8, no. 3, pp. 181-195, 1972.
+
+    Valid:
+        4.6 m <= H <= 15.5 m, Q from 670 kW to 98 MW, r <= 2 H, no hot layer. Rooms of 2.2 to 4 m
+        and small fires are an extrapolation; `docs/simulator.md` checks it on house fires.
+    """
+    strength = (heat_release.clamp(min=0.0)) ** (2 / 3)
+    on_axis = 16.9 * strength / height ** (5 / 3)
+    off_axis = 5.38 * strength / radius ** (2 / 3) / height
+    return torch.minimum(on_axis, off_axis)  # the two laws cross at r = 0.18 H
+
+
+def ceiling_jet_speed(heat_release: Tensor, *, height: Tensor, radius: Tensor) -> Tensor:
+    """Peak gas speed under the ceiling.
+
+    Args:
+        heat_release: total heat release rate, Q. [kW]
+        height: ceiling above the base of the fire, H. [m]
+        radius: distance from the plume axis, r. [m]
+
+    Returns:
+        Speed. [m/s]
+
+    Source:
+        Alpert 1972 (see `ceiling_jet_rise`): 0.96 (Q/H)^(1/3) for r <= 0.15 H, else
+        0.195 Q^(1/3) H^(1/2) / r^(5/6).
+
+    Valid:
+        As `ceiling_jet_rise`.
+    """
+    strength = heat_release.clamp(min=0.0) ** (1 / 3)
+    on_axis = 0.96 * strength / height ** (1 / 3)
+    off_axis = 0.195 * strength * height**0.5 / radius ** (5 / 6)
+    return torch.minimum(on_axis, off_axis)
+
+
+def plume_mass_flow(convective_heat: Tensor, *, height: Tensor) -> Tensor:
+    """Air that a fire's plume has drawn in up to a height above the flames.
+
+    Args:
+        convective_heat: convective part of the heat release rate, Q_c. [kW]
+        height: above the virtual origin, z - z_0. [m]
+
+    Returns:
+        Mass flow, 0.071 Q_c^(1/3) z^(5/3) + 0.0018 Q_c. [kg/s]
+
+    Source:
+        G. Heskestad, "Engineering relations for fire plumes," Fire Safety Journal, vol. 7,
+        pp. 25-32, 1984; NFPA 92, equation 5.5.1.1b.
+
+    Valid:
+        Above the flame height.
+    """
+    heat = convective_heat.clamp(min=0.0)
+    return 0.071 * heat ** (1 / 3) * height ** (5 / 3) + 0.0018 * heat
+
+
+def smoke_layer_height(
+    time: Tensor, *, heat_release: Tensor, height: Tensor, floor_area: Tensor
+) -> Tensor:
+    """First sign of smoke above the floor while a steady fire fills a closed room.
+
+    Args:
+        time: since ignition. [s]
+        heat_release: steady heat release rate, Q. [kW]
+        height: of the ceiling, H. [m]
+        floor_area: A. [m2]
+
+    Returns:
+        Height of the layer, between 0.2 H and H. [m]
+
+    Source:
+        NFPA 92, equation 5.4.2.1: z/H = 1.11 - 0.28 ln[(t Q^(1/3) H^(-4/3)) / (A/H^2)].
+
+    Valid:
+        0.2 <= z/H < 1, 0.9 <= A/H^2 <= 14, steady fire.
+    """
+    ratio = time * heat_release ** (1 / 3) / height ** (4 / 3) / (floor_area / height**2)
+    return (height * (1.11 - 0.28 * ratio.clamp(min=1e-9).log())).clamp(
+        min=0.2 * height, max=height
+    )
+
+
+def door_exchange_flow(
+    area: Tensor, *, height: Tensor, temperature_difference: Tensor, temperature: Tensor
+) -> Tensor:
+    """Air exchanged both ways through an open door between two rooms of unlike temperature.
+
+    Args:
+        area: of the opening, A. [m2]
+        height: of the opening, H. [m]
+        temperature_difference: between the rooms, either sign. [K]
+        temperature: mean of the rooms, absolute. [K]
+
+    Returns:
+        Flow in each direction, (C_d / 3) A sqrt(g H dT / T), C_d = 0.61. [m3/s]
+
+    Source:
+        W. G. Brown and K. R. Solvason, "Natural convection through rectangular openings in
+        partitions," Int. J. Heat Mass Transfer, vol. 5, pp. 859-868, 1962.
+
+    Valid:
+        Rooms well mixed, no wind or fan across the opening.
+    """
+    drive = GRAVITY * height * temperature_difference.abs() / temperature
+    return 0.61 / 3.0 * area * drive.sqrt()
+
+
+def diluted_concentration(
+    time: Tensor, *, emission: Tensor, volume: Tensor, flow: Tensor, initial: Tensor
+) -> Tensor:
+    """Concentration in one well-mixed room with a constant source and clean supply air.
+
+    Args:
+        time: since the source began. [s]
+        emission: E. [g/s]
+        volume: V. [m3]
+        flow: fresh air, q. [m3/s]
+        initial: concentration at the start. [g/m3]
+
+    Returns:
+        E/q + (C_0 - E/q) exp(-q t / V). [g/m3]
+
+    Source:
+        Mass balance of a stirred tank; e.g. ASHRAE Handbook Fundamentals, ventilation chapter.
+    """
+    steady = emission / flow
+    return steady + (initial - steady) * torch.exp(-flow * time / volume)
+
+
+def optical_density(smoke: Tensor) -> Tensor:
+    """Optical density of smoke, sigma C / ln 10, with sigma = 8.7 m2/g.
+
+    Args:
+        smoke: mass concentration. [g/m3]
+
+    Returns:
+        Optical density, base ten. [1/m]
+
+    Source:
+        G. W. Mulholland and C. Croarkin, "Specific extinction coefficient of flame generated
+        smoke," Fire and Materials, vol. 24, pp. 227-230, 2000. The figure is quoted from memory.
+
+    Valid:
+        Flaming, soot; smouldering smoke scatters about half as much per gram.
+    """
+    return 8.7 * smoke / math.log(10.0)
+
+
+def ppm_from_density(density: Tensor, *, molar_mass: float) -> Tensor:
+    """Volume mixing ratio of a gas at 20 degC and sea level.
+
+    Args:
+        density: g of gas in a cubic metre of air. [g/m3]
+        molar_mass: M. [g/mol]
+
+    Returns:
+        Mixing ratio. [ppm]
+    """
+    return density * (1000.0 * MOLAR_VOLUME / molar_mass)
+
+
+def saturation_vapour_density(temperature: Tensor) -> Tensor:
+    """Water vapour that air can hold.
+
+    Args:
+        temperature: of the air. [degC]
+
+    Returns:
+        Density of saturated vapour. [g/m3]
+
+    Source:
+        O. A. Alduchov and R. E. Eskridge, "Improved Magnus form approximation of saturation
+        vapor pressure," J. Applied Meteorology, vol. 35, pp. 601-609, 1996, equation 21:
+        6.1094 exp(17.625 t / (243.04 + t)) hPa.
+
+    Valid:
+        -40 to 50 degC; above it is clamped at 100 degC.
+    """
+    celsius = temperature.clamp(-40.0, 100.0)
+    pressure = 610.94 * torch.exp(17.625 * celsius / (243.04 + celsius))  # [Pa]
+    return 18.015 * pressure / (8.314 * (celsius - ABSOLUTE_ZERO))
+
+
+def hygroscopic_growth(humidity: Tensor, *, kappa: Tensor) -> Tensor:
+    """Factor by which humidity swells the volume of particles.
+
+    Args:
+        humidity: relative humidity. [%]
+        kappa: hygroscopicity; 0.1 organics, 0.3 average outdoor, 0.6 ammonium sulphate. [-]
+
+    Returns:
+        Wet over dry volume, 1 + kappa a / (1 - a), a capped at 0.9. [-]
+
+    Source:
+        M. D. Petters and S. M. Kreidenweis, "A single parameter representation of hygroscopic
+        growth," Atmos. Chem. Phys., vol. 7, pp. 1961-1971, 2007, equation 2.
+    """
+    activity = (humidity / 100.0).clamp(0.0, 0.9)
+    return 1.0 + kappa * activity / (1.0 - activity)
+
+
+def room_sound_level(power_level: Tensor, *, distance: Tensor, absorption_area: Tensor) -> Tensor:
+    """Sound pressure level of a source in a room: direct plus reverberant field.
+
+    Args:
+        power_level: sound power level, L_W. [dB re 1 pW]
+        distance: r. [m]
+        absorption_area: room constant, R. [m2]
+
+    Returns:
+        L_W + 10 lg(1 / (4 pi r^2) + 4 / R). [dB re 20 uPa]
+
+    Source:
+        L. L. Beranek, Acoustics, 1954; e.g. ISO 3744's annexes.
+    """
+    field = 1.0 / (4.0 * math.pi * distance**2) + 4.0 / absorption_area
+    return power_level + 10.0 * torch.log10(field)
+
+
+def fractional_effective_dose_rate(co: Tensor, *, co2: Tensor) -> Tensor:
+    """Rate at which asphyxiant gas incapacitates.
+
+    Args:
+        co: carbon monoxide. [ppm]
+        co2: carbon dioxide. [ppm]
+
+    Returns:
+        Dose a minute; 0.3 protects most people, 1.0 incapacitates half. [1/min]
+
+    Source:
+        ISO 13571:2012, equation 2: CO / 35,000 ppm min, times exp([%CO2] / 5) above 2 % CO2.
+    """
+    breathing = torch.where(co2 > 20_000.0, torch.exp(co2 / 1e4 / 5.0), torch.ones_like(co2))
+    return co / 35_000.0 * breathing
+
+
+def heat_dose_rate(temperature: Tensor) -> Tensor:
+    """Rate at which hot air incapacitates people in light clothing.
+
+    Args:
+        temperature: of the air. [degC]
+
+    Returns:
+        Dose a minute, T^3.4 / 5e7; 1.0 incapacitates half. [1/min]
+
+    Source:
+        ISO 13571:2012, convected heat, t = 5e7 T^-3.4 min; the figures are from memory, not
+        checked.
+
+    Valid:
+        Under 10 % of water vapour; below 60 degC people tolerate it, and nothing is counted.
+    """
+    return torch.where(temperature > 60.0, temperature.clamp(min=0.0) ** 3.4 / 5e7, 0.0)

@@ -1,0 +1,166 @@
+"""Which fires and nuisances happen in each scenario, when and where."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from saafe.errors import InputError
+from saafe.simulator import emissions, sources
+from saafe.simulator.emissions import Draw, Source
+
+PREROLL_S, PREROLL_STEP_S = 3 * 3600.0, 60.0  # so that a stream can begin amid an event
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Which scenarios to draw.
+
+    Attributes:
+        fire_share: share of scenarios with a fire.
+        fires: names that may be drawn; empty means all.
+        nuisances: names that may be drawn; empty means all.
+        nuisance_counts: probability of 0, 1 and 2 nuisances.
+        balance: 1 draws nuisances as often as dwellings see them and 0 all alike; training takes
+            the middle, so that the rare ones are learnt too.
+        fault_share: share of sensors of which one channel breaks (`faults.FAULTS`).
+        analyser_share: share of sensors that are gas analysers at the foot of their range, as
+            stand beside test fires and not in dwellings.
+    """
+
+    fire_share: float = 0.45
+    fires: tuple[str, ...] = ()
+    nuisances: tuple[str, ...] = ()
+    nuisance_counts: tuple[float, float, float] = (0.3, 0.45, 0.25)
+    balance: float = 0.75
+    fault_share: float = 0.02
+    analyser_share: float = 0.06
+
+
+def mix_of(names: tuple[str, ...]) -> Mix:
+    """The mix that draws only some sources; the default one for no names.
+
+    Raises:
+        InputError: a name is unknown.
+    """
+    if not names:
+        return Mix()
+    if unknown := sorted(set(names) - set(sources.SOURCES)):
+        raise InputError(
+            f"--source {unknown[0]}: unknown; choose from {', '.join(sources.SOURCES)}"
+        )
+    fires = tuple(name for name in names if sources.SOURCES[name].kind == "fire")
+    nuisances = tuple(name for name in names if sources.SOURCES[name].kind == "nuisance")
+    return Mix(
+        fire_share=(0.5 if nuisances else 1.0) if fires else 0.0,
+        fires=fires,
+        nuisances=nuisances,
+        nuisance_counts=(0.0, 1.0, 0.0) if nuisances else (1.0, 0.0, 0.0),
+    )
+
+
+def odds(registry: tuple[Source, ...], names: tuple[str, ...], balance: float) -> Tensor:
+    """Drawing weights over a registry; where names are given, the others get none. (source,)"""
+    unknown = set(names) - {source.name for source in registry}
+    assert not unknown, f"no such source: {sorted(unknown)}"
+    return torch.tensor(
+        [
+            (source.per_year**balance if source.per_year else source.weight)
+            * (not names or source.name in names)
+            for source in registry
+        ]
+    )
+
+
+def emit_all(
+    registry: tuple[Source, ...], chosen: Tensor, time: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Emissions and states of one event a scenario; -1 in `chosen` emits nothing.
+
+    Args:
+        registry: rows that `chosen` indexes.
+        chosen: int64 (n,)
+        time: since the event's start. [s] (time, n)
+        generator: source of randomness.
+
+    Returns:
+        rates (time, n, quantity) and state int8 (time, n).
+    """
+    rates = time.new_zeros(*time.shape, len(emissions.QUANTITIES))
+    state = torch.zeros(time.shape, dtype=torch.int8, device=time.device)
+    for index, source in enumerate(registry):
+        rows = (chosen == index).nonzero()[:, 0]
+        if len(rows) == 0:
+            continue
+        emission = source.emit(Draw(time[:, rows], generator), source)
+        rates[:, rows] = emission.rates
+        state[:, rows] = emission.state
+    return rates, state
+
+
+def draw_starts(n: int, hours: float, generator: torch.Generator, *, earliest_s: float) -> Tensor:
+    """Uniform event starts between `earliest_s` and 90 % of the stream. [s] (n,)"""
+    unit = torch.rand(n, generator=generator, device=generator.device)
+    return earliest_s + unit * (0.9 * hours * 3600.0 - earliest_s)
+
+
+@dataclass
+class Events:
+    """The events of a chunk: what was drawn and what it emits."""
+
+    fire: Tensor  # int64 (n,)
+    nuisance: Tensor  # int64 (n, 2)
+    ignition_s: Tensor  # (n,)
+    zone: Tensor  # int64 (n, 3): of the fire and the two nuisances
+    rates: list[Tensor]  # three of (time, n, quantity)
+    state: list[Tensor]  # three of int8 (time, n)
+
+
+def draw_events(
+    clock: Tensor, hours: float, mix: Mix, zones: Tensor, generator: torch.Generator
+) -> Events:
+    """Draw fires and nuisances, and let them emit.
+
+    Args:
+        clock: stream time, negative in the pre-roll. [s] (time, 1)
+        hours: length of the stream.
+        mix: what to draw.
+        zones: how many zones each building uses. (n,)
+        generator: source of randomness.
+    """
+    n, device = len(zones), clock.device
+
+    def choose(registry: tuple[Source, ...], names: tuple[str, ...]) -> Tensor:
+        weights = odds(registry, names, mix.balance).to(device)
+        return torch.multinomial(weights, n, replacement=True, generator=generator)
+
+    fires = round(mix.fire_share * n)
+    fire = choose(sources.FIRES, mix.fires)
+    fire[fires:] = -1
+    counts = torch.multinomial(
+        torch.tensor(mix.nuisance_counts, device=device), n, replacement=True, generator=generator
+    )
+    first = choose(sources.NUISANCES, mix.nuisances)
+    second = choose(sources.NUISANCES, mix.nuisances)
+    first = torch.where(counts > 0, first, -1)
+    second = torch.where(counts > 1, second, -1)
+    starts = [
+        draw_starts(n, hours, generator, earliest_s=0.0),
+        draw_starts(n, hours, generator, earliest_s=-0.9 * PREROLL_S),
+        draw_starts(n, hours, generator, earliest_s=-0.3 * PREROLL_S),
+    ]
+    zone = (torch.rand(n, 3, generator=generator, device=device) * zones.unsqueeze(1)).long()
+    registries = (sources.FIRES, sources.NUISANCES, sources.NUISANCES)
+    drawn = [
+        emit_all(registry, chosen, clock - start, generator)
+        for registry, chosen, start in zip(registries, (fire, first, second), starts, strict=True)
+    ]
+    ignition = torch.where(fire >= 0, starts[0], torch.inf)
+    return Events(
+        fire,
+        torch.stack([first, second], dim=1),
+        ignition,
+        zone,
+        [d[0] for d in drawn],
+        [d[1] for d in drawn],
+    )

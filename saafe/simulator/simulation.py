@@ -1,0 +1,433 @@
+"""Batched scenarios of fires, nuisances and life on any torch device.
+
+A scenario is a chain of one to three zones (`buildings`) in which people live (`life`) and things
+happen (`events`, `sources`); the `air` carries what they give off to `instruments`, some with
+`faults`. Every scenario with an event is run again without it: `labels` say what it changed.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE, UNKNOWN
+from saafe.simulator import emissions, physics, sensor_faults
+from saafe.simulator import instruments as instrument
+from saafe.simulator.air import (
+    Supply,
+    carry,
+    channels_of,
+    near_excess,
+    rows_last,
+    sensors_near,
+)
+from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building
+from saafe.simulator.emissions import CARRIED
+from saafe.simulator.instruments import STEP_S, Instruments
+from saafe.simulator.labels import Twins, label
+from saafe.simulator.occupants import life, outdoor_particles, room_temperature, time_of_day
+from saafe.simulator.scenarios import PREROLL_S, PREROLL_STEP_S, Events, Mix, draw_events, mix_of
+from saafe.simulator.sensor_faults import Faults
+from saafe.simulator.streams import Streams, describe, gather, to_recordings
+from saafe.threads import Workers
+
+__all__ = [
+    "CHUNK",
+    "Mix",
+    "Plan",
+    "Rooms",
+    "Streams",
+    "describe",
+    "gather",
+    "mix_of",
+    "simulate",
+    "simulate_chunks",
+    "to_recordings",
+]
+
+CHUNK = 256  # scenarios simulated together; more brings memory, not speed
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to simulate.
+
+    Attributes:
+        hours: length of the streams.
+        sensors: instruments in each space.
+        mix: which sources to draw.
+        rooms: ranges of the buildings.
+        labelled: whether the twins run that labels need. Without them every label is UNKNOWN and
+            no channel is deaf to events.
+    """
+
+    hours: float = 3.0
+    sensors: int = 2
+    mix: Mix = field(default_factory=Mix)
+    rooms: Rooms = field(default_factory=Rooms)
+    labelled: bool = True
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Runs of a chunk: every scenario in full, then without its fire, then without any event.
+
+    Attributes:
+        scenario: of each row. int64 (r,)
+        n: scenarios.
+        burning: how many of the first scenarios have a fire.
+        fires: how many of them are run again without it.
+        upset: scenarios run again without any event. int64 (m,)
+    """
+
+    scenario: Tensor
+    n: int
+    burning: int
+    fires: int
+    upset: Tensor
+
+    def runs(self) -> list[tuple[slice, slice | Tensor]]:
+        """The three runs: where their rows are, and of which scenarios."""
+        first, second = self.n, self.n + self.fires
+        parts = slice(0, first), slice(first, second), slice(second, len(self.scenario))
+        return list(zip(parts, (slice(0, first), slice(0, self.fires), self.upset), strict=True))
+
+
+def simulate(
+    n: int,
+    *,
+    generator: torch.Generator,
+    hours: float = 3.0,
+    sensors: int = 2,
+    mix: Mix | None = None,
+    rooms: Rooms | None = None,
+) -> Streams:
+    """Simulate `n` labelled spaces.
+
+    Args:
+        n: scenarios; those with a fire come first within each chunk of 256.
+        generator: source of randomness; its device is where everything happens.
+        hours: length of the streams.
+        sensors: instruments in each space.
+        mix: which sources to draw.
+        rooms: ranges of the buildings.
+
+    Returns:
+        The streams, on the generator's device.
+    """
+    plan = Plan(hours, sensors, mix or Mix(), rooms or Rooms())
+    parts = list(simulate_chunks(n, plan, generator))
+    if len(parts) == 1:
+        return parts[0]
+    return Streams(
+        **{name: torch.cat([getattr(p, name) for p in parts]) for name in vars(parts[0])}
+    )
+
+
+def simulate_chunks(n: int, plan: Plan, generator: torch.Generator) -> Iterator[Streams]:
+    """Simulate `n` spaces, at most 256 at a time, so that memory does not grow with `n`.
+
+    Each chunk of several draws from a generator of its own, so that the cores of a CPU share
+    them; the result does not depend on how many there are.
+    """
+    sizes = [min(CHUNK, n - at) for at in range(0, n, CHUNK)]
+    if len(sizes) == 1:
+        yield simulate_chunk(n, plan, generator)
+        return
+    device = generator.device
+    seeds = torch.randint(2**62, (len(sizes),), generator=generator, device=device).tolist()
+
+    def make(size: int, seed: int) -> Streams:
+        return simulate_chunk(size, plan, torch.Generator(device).manual_seed(seed))
+
+    with Workers(torch.get_num_threads() if device.type == "cpu" else 0) as workers:
+        coming: deque[Callable[[], Streams]] = deque()
+        for size, seed in zip(sizes, seeds, strict=True):
+            coming.append(workers.later(make, size, seed))
+            if len(coming) > workers.threads:
+                yield coming.popleft()()
+        while coming:
+            yield coming.popleft()()
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that was drawn for a chunk but the noise of its readings.
+
+    Attributes:
+        steps: of the stream; before them lies the pre-roll.
+        steps_s: length of each step, pre-roll included. [s]
+        building: rooms and places.
+        events: fires and nuisances, with what they emit.
+        people: what life emits. (time, n, quantity)
+        outdoor_pm: departure of the outdoor air's particles. [mg/m3] (time, n)
+        weather: departure of the usual temperature. [K] (step, n)
+        devices: instruments.
+        broken: their faults.
+    """
+
+    steps: int
+    steps_s: list[float]
+    building: Building
+    events: Events
+    people: Tensor
+    outdoor_pm: Tensor
+    weather: Tensor
+    devices: Instruments
+    broken: Faults
+
+
+def simulate_chunk(n: int, plan: Plan, generator: torch.Generator) -> Streams:
+    """Simulate one chunk; see `Plan`."""
+    world = draw_world(n, plan, generator)
+    truth, twins = play(world, rows_of(world.events, plan.labelled))
+    devices, broken, steps = world.devices, world.broken, world.steps
+    states = torch.stack([state[-steps:] for state in world.events.state])
+    labels = torch.full_like(twins.full[..., 0], UNKNOWN, dtype=torch.int8)
+    if plan.labelled:
+        labels = label(twins, states, devices.present & sensor_faults.working(broken, steps))
+    readings = instrument.noisy(twins.full.contiguous(), devices, generator)
+    readings = sensor_faults.broken_readings(readings, broken, devices, generator)
+    reported = instrument.reports(steps, devices, generator)
+    readings = instrument.held(readings, reported).masked_fill_(~devices.present, torch.nan)
+    return Streams(
+        readings=readings.transpose(0, 1).contiguous(),
+        labels=labels.transpose(0, 1).contiguous(),
+        fire=world.events.fire,
+        nuisance=world.events.nuisance,
+        ignition_s=world.events.ignition_s,
+        state=states[0].T.contiguous(),
+        truth=truth.transpose(0, 1),
+        reported=reported.transpose(0, 1).contiguous(),
+        fault=broken.kind,
+        fault_channel=broken.channel,
+        fault_s=torch.where(broken.kind == sensor_faults.NONE, torch.inf, STEP_S * broken.onset),
+        beside_fire=beside_fire(world),
+    )
+
+
+def beside_fire(world: World) -> Tensor:
+    """Whether each sensor stands in the room of its scenario's fire. bool (n, sensor)"""
+    here = world.building.sensor_zone == world.events.zone[:, :1]
+    return here & (world.events.fire >= 0).unsqueeze(1)
+
+
+def draw_world(n: int, plan: Plan, generator: torch.Generator) -> World:
+    """Draw buildings, events, people, weather and instruments for `n` scenarios."""
+    clock, steps_s = time_axis(plan.hours, generator.device)
+    steps = len(clock) - round(PREROLL_S / PREROLL_STEP_S)
+    building = draw_building(n, plan.sensors, plan.rooms, generator)
+    devices = instrument.draw_instruments(
+        n, plan.sensors, generator, analyser_share=plan.mix.analyser_share
+    )
+    usual_pm = building.outdoor[:, emissions.PM]
+    return World(
+        steps=steps,
+        steps_s=steps_s,
+        building=building,
+        events=draw_events(clock, plan.hours, plan.mix, building.zones, generator),
+        people=life(time_of_day(clock, n, generator), generator),
+        outdoor_pm=outdoor_particles(usual_pm, len(clock), generator),
+        weather=room_temperature(clock[-steps:], n, generator),
+        devices=devices,
+        broken=sensor_faults.draw_faults(devices, plan.mix.fault_share, steps, generator),
+    )
+
+
+def play(world: World, rows: Rows) -> tuple[Tensor, Twins]:
+    """Let a world run; nothing is random here.
+
+    Args:
+        world: what was drawn.
+        rows: the runs.
+
+    Returns:
+        truth: true air at the sensors with everything. (time, n, sensor, channel)
+        twins: what clean instruments show of it, with and without the events.
+    """
+    spread = take(world.building, rows.scenario)
+    supply = gather_supply(world.people, world.events, rows)
+    supply.outdoor_pm += world.outdoor_pm[:, rows.scenario]
+    air = carry(spread, supply, world.steps_s)[-world.steps :]
+    air = at_sensors(air, world.building, world.events, rows)
+    truth = channels_of(air, spread, *heard(supply, spread, world.steps))
+    truth[..., TEMPERATURE] += world.weather[:, rows.scenario].unsqueeze(-1)
+    full_truth = truth[:, : rows.n].clone()
+    numb(truth, rows, world.devices.numb_below)
+    lag_s = sensor_faults.slowed(world.devices.lag_s, world.broken)
+    devices = take(replace(world.devices, lag_s=lag_s), rows.scenario)
+    return full_truth, separate(observe(truth, air, devices), rows, rows_last(world.devices.deaf))
+
+
+def numb(truth: Tensor, rows: Rows, below: Tensor) -> None:
+    """Take away the particles of events that a meter does not notice, in place.
+
+    Args:
+        truth: of all rows. (time, row, sensor, channel)
+        rows: the runs.
+        below: what an event must add before it shows. [ug/m3] (n, sensor)
+    """
+    particles = truth[..., PM25]
+    without_fire = particles[:, rows.n : rows.n + rows.fires]
+    bare = particles[:, : rows.n].clone()
+    bare[:, : rows.fires] = without_fire
+    bare[:, rows.upset] = particles[:, rows.n + rows.fires :]
+    for part, k in ((particles[:, : rows.n], slice(None)), (without_fire, slice(0, rows.fires))):
+        added = part - bare[:, k]
+        part.copy_(torch.where(added < below[k], bare[:, k], part))
+
+
+def time_axis(hours: float, device: torch.device) -> tuple[Tensor, list[float]]:
+    """Stream time, negative in the pre-roll [s] (time, 1), and the length of each step [s]."""
+    steps, early = round(hours * 3600.0 / STEP_S), round(PREROLL_S / PREROLL_STEP_S)
+    before = -PREROLL_S + PREROLL_STEP_S * torch.arange(early, device=device)
+    clock = torch.cat([before, STEP_S * torch.arange(steps, device=device)]).unsqueeze(1)
+    return clock, [PREROLL_STEP_S] * early + [STEP_S] * steps
+
+
+def rows_of(events: Events, labelled: bool) -> Rows:
+    """The runs that a chunk needs: with twins for labels, or each scenario once."""
+    n, device = len(events.fire), events.fire.device
+    burning = int((events.fire >= 0).sum())
+    everyone = torch.arange(n, device=device)
+    if not labelled:
+        return Rows(everyone, n, burning, 0, everyone[:0])
+    upset = (events.nuisance >= 0).any(dim=1).nonzero()[:, 0]
+    return Rows(torch.cat([everyone, everyone[:burning], upset]), n, burning, burning, upset)
+
+
+def gather_supply(people: Tensor, events: Events, rows: Rows) -> Supply:
+    """What the zones of every row receive.
+
+    Args:
+        people: emissions of life, in the first zone. (time, n, quantity)
+        events: the events.
+        rows: the runs.
+    """
+    steps, count = people.shape[0], len(rows.scenario)
+    shape = (steps, ZONES, count)
+    supply = Supply(
+        rates=people.new_zeros(steps, ZONES, CARRIED, count),
+        fire=people.new_zeros(steps, ZONES, CARRIED, rows.burning),
+        vent=people.new_zeros(shape),
+        outdoor_pm=people.new_zeros(steps, count),
+        sound=people.new_zeros(shape),
+        radiant=people.new_zeros(shape),
+    )
+    life_rates = people.transpose(1, 2).contiguous()  # (time, quantity, n)
+    for part, of in rows.runs():
+        supply.rates[:, 0, :, part] = life_rates[:, :CARRIED, of]
+        supply.sound[:, 0, part] = life_rates[:, emissions.SOUND, of]
+    for slot in (1, 2):
+        rates = events.rates[slot].transpose(1, 2).contiguous()
+        for part, of in rows.runs()[:2]:  # those with their nuisances
+            for zone in range(ZONES):
+                there = (events.zone[of, slot] == zone).float()
+                supply.rates[:, zone, :, part].addcmul_(rates[:, :CARRIED, of], there)
+                supply.vent[:, zone, part].addcmul_(rates[:, emissions.VENT, of], there)
+                supply.sound[:, zone, part].addcmul_(rates[:, emissions.SOUND, of], there)
+                supply.radiant[:, zone, part].addcmul_(rates[:, emissions.RADIANT, of], there)
+            supply.outdoor_pm[:, part] += 1e-3 * rates[:, emissions.OUTDOOR_PM, of]
+    rates = events.rates[0][:, : rows.burning].transpose(1, 2)
+    for zone in range(ZONES):
+        there = (events.zone[: rows.burning, 0] == zone).float()
+        supply.fire[:, zone] = rates[:, :CARRIED] * there
+        supply.sound[:, zone, : rows.burning].addcmul_(rates[:, emissions.SOUND], there)
+    return supply
+
+
+def at_sensors(air: Tensor, building: Building, events: Events, rows: Rows) -> Tensor:
+    """What the air holds at every sensor of every row, sources near by included.
+
+    Args:
+        air: in the zones. (time, zone, CARRIED, r)
+        building: of the scenarios.
+        events: the events; their last steps are those of `air`.
+        rows: the runs.
+
+    Returns:
+        (time, r, sensor, CARRIED)
+    """
+    steps, n, count = len(air), rows.n, len(rows.scenario)
+    where = building.sensor_zone[rows.scenario].T  # (sensor, r)
+    zones = air.permute(1, 2, 0, 3)  # (zone, CARRIED, time, r)
+    seen = air.new_empty(CARRIED, steps, *where.shape)
+    for k, place in enumerate(where):
+        here = torch.mul(zones[0], place == 0, out=seen[:, :, k])
+        for zone in range(1, ZONES):
+            here.addcmul_(zones[zone], (place == zone).float())
+    flat = seen.flatten(2)
+    burns = torch.arange(n, device=air.device) < rows.burning
+    for slot, acts in enumerate((burns, *(events.nuisance.T >= 0))):
+        zone = torch.where(acts, events.zone[:, slot], -1)
+        distance = building.distance if slot else building.fire_distance
+        near = sensors_near(building, zone, distance)
+        excess = near_excess(events.rates[slot][-steps:], near).permute(2, 0, 1)
+        at = near.sensor * count + near.row
+        flat.index_add_(2, at, excess)
+        if slot:  # the twins without a fire have the nuisances still
+            twins = near.row < rows.fires
+            flat.index_add_(2, at[twins] + n, excess[:, :, twins])
+    return seen.permute(1, 3, 2, 0)
+
+
+def heard(supply: Supply, building: Building, steps: int) -> tuple[Tensor, Tensor]:
+    """Acoustic power [pW] and warming by the sun [K] at every sensor. Two of (time, r, sensor)"""
+    sound = supply.sound[-steps:].transpose(1, 2)
+    radiant = supply.radiant[-steps:].amax(dim=1).unsqueeze(-1)
+    where = building.sensor_zone.unsqueeze(0).expand(steps, -1, -1)
+    power = (sound + 1e-3 * sound.sum(dim=2, keepdim=True)).gather(2, where)  # walls: 30 dB
+    return power, radiant * building.sun_share
+
+
+def take(parameters, rows: Tensor):
+    """The same dataclass of tensors for some rows of the batch."""
+    return type(parameters)(
+        **{name: rows_last(value[rows]) for name, value in vars(parameters).items()}
+    )
+
+
+def observe(truth: Tensor, air: Tensor, each: Instruments) -> Tensor:
+    """What clean instruments show of the truth, which is overwritten.
+
+    Args:
+        truth: (time, row, sensor, channel)
+        air: for the cross-sensitivities. (time, row, sensor, CARRIED)
+        each: instruments of each row.
+
+    Returns:
+        (time, row, sensor, channel)
+    """
+    voc = air[..., emissions.VOC]
+    truth[..., CO] += each.voc_as_co * voc
+    estimated = each.voc_as_co2 > 0.0  # metal-oxide cells never see the CO2 itself
+    guess = 400.0 + each.voc_as_co2 * voc + 2.0 * truth[..., CO]
+    truth[..., CO2] = torch.where(estimated, guess, truth[..., CO2])
+    swollen = physics.hygroscopic_growth(truth[..., HUMIDITY], kappa=each.kappa)
+    truth[..., PM25] *= swollen
+    # a sensor warmed by its own electronics sees the same vapour in warmer air
+    drier = physics.saturation_vapour_density(truth[..., TEMPERATURE])
+    truth[..., TEMPERATURE] += each.self_heat
+    drier /= physics.saturation_vapour_density(truth[..., TEMPERATURE])
+    truth[..., HUMIDITY] *= drier
+    baseline = truth.new_zeros(len(CHANNELS))
+    baseline[TEMPERATURE], baseline[CO2], baseline[HUMIDITY] = 20.0, 420.0, 50.0
+    return instrument.respond(instrument.lagged(truth, each.lag_s), each, baseline=baseline)
+
+
+def separate(clean: Tensor, rows: Rows, deaf: Tensor) -> Twins:
+    """Clean readings of every scenario in full, without its fire, and without any event.
+
+    Args:
+        clean: of all rows. (time, row, sensor, channel)
+        rows: the runs.
+        deaf: channels that show life but no event. bool (n, sensor, channel)
+    """
+    full = clean[:, : rows.n]
+    calm = full.clone()
+    calm[:, : rows.fires] = clean[:, rows.n : rows.n + rows.fires]
+    bare = calm.clone()
+    bare[:, rows.upset] = clean[:, rows.n + rows.fires :]
+    return Twins(torch.where(deaf, bare, full), torch.where(deaf, bare, calm), bare)

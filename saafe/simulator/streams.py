@@ -1,0 +1,155 @@
+"""Simulated recordings: what they hold, their windows, and their files."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from saafe.recordings.recording import Recording
+from saafe.sensors import CHANNEL_NAMES, FIRE, NUISANCE
+from saafe.simulator import sources
+from saafe.simulator.instruments import STEP_S
+from saafe.simulator.limits import LIMITS, times_reached
+from saafe.simulator.sensor_faults import FAULTS, NONE
+from saafe.windows import SEGMENTS
+
+
+@dataclass
+class Streams:
+    """Simulated recordings of `n` spaces, every 10 s.
+
+    Attributes:
+        readings: NaN where missing. (n, time, sensor, channel)
+        labels: int8, one of NORMAL, NUISANCE, FIRE, UNKNOWN. (n, time, sensor)
+        fire: index into `sources.FIRES`, -1 for none. int64 (n,)
+        nuisance: index into `sources.NUISANCES`, -1 for none. int64 (n, 2)
+        ignition_s: start of the fire on the stream's clock, inf for none. (n,)
+        state: int8 truth of the fire source. (n, time)
+        truth: true air at the sensors, before the instruments: the channels of
+            `sensors.CHANNELS`. (n, time, sensor, channel)
+        reported: whether a sensor reports at a step; between reports `readings` holds the last
+            one. bool (n, time, sensor)
+        fault: what is broken, index into `faults.FAULTS`. int64 (n, sensor)
+        fault_channel: where. int64 (n, sensor)
+        fault_s: from when, inf for no fault. (n, sensor)
+        beside_fire: whether the sensor stands in the fire's room. bool (n, sensor)
+    """
+
+    readings: Tensor
+    labels: Tensor
+    fire: Tensor
+    nuisance: Tensor
+    ignition_s: Tensor
+    state: Tensor
+    truth: Tensor
+    reported: Tensor
+    fault: Tensor
+    fault_channel: Tensor
+    fault_s: Tensor
+    beside_fire: Tensor
+
+
+def gather(readings: Tensor, stream: Tensor, end: Tensor, sensor: Tensor, start: Tensor) -> Tensor:
+    """Windows of simulated streams, which lie on the grid already; the twin of `windows.cut`.
+
+    Args:
+        readings: (n, time, sensor, channel)
+        stream: index of each window's scenario. (window,)
+        end: its newest bin. (window,)
+        sensor: its sensor. (window,)
+        start: first bin that the window may know; what came before is NaN. (window,)
+
+    Returns:
+        (window, 60, 1, channel)
+    """
+    *wide, (newest, _) = SEGMENTS  # the newest bins stand alone
+    before = torch.tensor(
+        [newest + sum(c * w for c, w in wide[k + 1 :]) + width * j
+         for k, (count, width) in enumerate(wide) for j in range(count, 0, -1)] + [newest],
+        device=end.device,
+    )  # fmt: skip
+    first, stream, sensor = (
+        start.clamp(min=0).unsqueeze(1),
+        stream.unsqueeze(1),
+        sensor.unsqueeze(1),
+    )
+    # a mean is the difference of two running sums
+    edges = (end.unsqueeze(1) + 1 - before).maximum(first)  # (window, edge)
+    blank = torch.isnan(readings)
+    running = readings.masked_fill(blank, 0.0).double().cumsum(dim=1)
+    counted = (~blank).cumsum(dim=1, dtype=torch.int32)
+    ahead = (0, 0, 0, 0, 1, 0)
+    total = F.pad(running, ahead)[stream, edges, sensor].diff(dim=1)
+    number = F.pad(counted, ahead)[stream, edges, sensor].diff(dim=1)
+    means = torch.where(number > 0, total / number, torch.nan).to(readings.dtype)
+    index = end.unsqueeze(1) + 1 - newest + torch.arange(newest, device=end.device)
+    latest = readings[stream, index.clamp(min=0), sensor]
+    latest = latest.masked_fill((index < first).unsqueeze(-1), torch.nan)
+    return torch.cat([means, latest], dim=1).unsqueeze(2)
+
+
+def to_recordings(streams: Streams, *, first: int = 0) -> list[Recording]:
+    """The streams as recordings: rows only when a sensor reports, labels and sources beside.
+
+    Args:
+        streams: simulated scenarios.
+        first: number of the first, for the names.
+
+    Returns:
+        One recording a scenario, at the sensors' own periods.
+    """
+    readings = streams.readings.cpu().numpy().copy()
+    labels = streams.labels.cpu().numpy()
+    n, steps, sensors, _ = readings.shape
+    readings[~streams.reported.cpu().numpy()] = np.nan
+    times_s = STEP_S * np.arange(steps)
+    names = tuple(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[k] if sensors <= 26 else f"S{k}" for k in range(sensors)
+    )
+    fires, nuisances = streams.fire.tolist(), streams.nuisance.tolist()
+    out = []
+    for k in range(n):
+        events = [sources.NUISANCES[i].name for i in nuisances[k] if i >= 0]
+        burning = (streams.state[k] == FIRE).cpu().numpy()
+        fire = sources.FIRES[fires[k]].name if fires[k] >= 0 else ""
+        other = "+".join(events)
+        nuisance = (labels[k] == NUISANCE).any(axis=1)
+        source = tuple(
+            fire if b else (other if v else "") for b, v in zip(burning, nuisance, strict=True)
+        )
+        name = f"simulated-{first + k:05d}"
+        out.append(Recording(name, times_s, names, readings[k], labels[k], source, None))
+    return out
+
+
+def describe(streams: Streams, k: int) -> dict:
+    """What was drawn for one scenario: its sources, limits that the air passed, and faults.
+
+    Returns:
+        fire, ignition_s, nuisances; `limits_s`, when the first sensor's place passes each of
+        `limits.LIMITS` that any passes; `faults`, one entry a broken sensor.
+    """
+    fire = int(streams.fire[k])
+    ignition = float(streams.ignition_s[k])
+    first = times_reached(streams.truth[k : k + 1])[0].amin(dim=0).tolist()
+    passed = {limit.name: t for limit, t in zip(LIMITS, first, strict=True) if t < math.inf}
+    kinds = streams.fault[k].tolist()
+    return {
+        "fire": sources.FIRES[fire].name if fire >= 0 else None,
+        "ignition_s": round(ignition, 1) if fire >= 0 else None,
+        "nuisances": [sources.NUISANCES[i].name for i in streams.nuisance[k].tolist() if i >= 0],
+        "limits_s": passed,
+        "faults": [
+            {
+                "sensor": place,
+                "fault": FAULTS[kind],
+                "channel": CHANNEL_NAMES[int(streams.fault_channel[k, place])],
+                "time_s": float(streams.fault_s[k, place]),
+            }
+            for place, kind in enumerate(kinds)
+            if kind != NONE
+        ],
+    }

@@ -1,0 +1,412 @@
+"""The tiers side by side: what each takes, costs and reaches, and what speed costs.
+
+A cell is measured, an estimate (with its formula), a claim of the document that saafe started
+from, or not shown (with the reason). Prices come from whoever calls: they live above.
+"""
+
+import html
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from saafe import recipes
+from saafe.errors import InputError
+from saafe.exam import exam
+from saafe.exam.exam import limits_of
+from saafe.recipes import Recipe, find_tier
+from saafe.training import runs
+
+TIERS = ("ultra-fast", "standard", "local")
+# Chosen: a busy server core with its share of memory; laptops draw 3 to 10 W a core, and no
+# machine here tells its own
+CORE_W = 5.0
+# Chosen: near household prices of 2026 in Europe, from memory, not checked
+USD_PER_KWH = 0.30
+FIGURES = {  # name: (title, unit, decimals)
+    "train_s": ("training", "s", 1),
+    "cold_start_s": ("cold start to artefact", "s", 1),
+    "setup_s": ("set-up before training, saving after it", "s", 1),
+    "samples_per_s": ("windows trained, simulation included", "1/s", 0),
+    "device": ("device", "", 0),
+    "peak_mb": ("peak memory", "MB", 0),
+    "energy_wh": ("energy", "Wh", 3),
+    "cost_here_usd": ("electricity here", "$", 5),
+    "cost_cloud_usd": ("cost on SageMaker", "$", 3),
+    "cloud_s": ("billed time on SageMaker", "s", 0),
+    "model_mb": ("model", "MB", 2),
+    "accuracy": ("accuracy, three classes", "", 4),
+    "detection_rate": ("fire windows over the threshold", "", 4),
+    "false_alarm_rate_windows": ("other windows over it", "", 5),
+    "latency_p99_ms": ("latency of one window, 99th percentile", "ms", 2),
+}
+GATED = ("accuracy", "detection_rate", "false_alarm_rate_windows")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of one column.
+
+    Attributes:
+        value: the figure, or words; None where it is not shown.
+        how: "measured", "estimate", "claim" or "not shown".
+        note: the formula, the source or the reason.
+    """
+
+    value: float | str | None
+    how: str
+    note: str = ""
+
+
+def missing(reason: str) -> Cell:
+    """A cell without a figure."""
+    return Cell(None, "not shown", reason)
+
+
+def train_part(tier: str, fraction: float, out: Path) -> Path:
+    """Train a tier, or a fraction of its epochs, in a process of its own.
+
+    Args:
+        tier: its name.
+        fraction: of the epochs, above 0 and up to 1; less than one epoch takes fewer windows.
+        out: folder for the run's folder.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        InputError: the training failed.
+    """
+    recipe = part_of(find_tier(tier), fraction)
+    name = runs.run_name(recipe)
+    command = [
+        sys.executable, "-m", "saafe", "train", tier, "--out", str(out), "--name", name, "--json",
+        "--set", f"epochs={recipe.epochs}", "--set", f"windows={recipe.windows}",
+        "--set", f"streams={recipe.streams}",
+    ]  # fmt: skip
+    # its progress is ours: stderr goes through
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise InputError(f"{tier}: its training ended with exit code {done.returncode}; see above")
+    return out / name
+
+
+def part_of(recipe: Recipe, fraction: float) -> Recipe:
+    """A recipe of a fraction of another's windows: fewer epochs, and at last a smaller one."""
+    epochs = fraction * recipe.epochs
+    if epochs >= 1.0:
+        return replace(recipe, epochs=round(epochs))
+    windows = max(recipe.batch, round(epochs * recipe.windows))
+    streams = max(8, round(epochs * recipe.streams))
+    return replace(recipe, epochs=1, windows=windows, streams=streams)
+
+
+def column(folder: Path, whole: Recipe | None = None) -> dict[str, Cell]:
+    """The figures that a finished run left behind.
+
+    Args:
+        folder: the run's.
+        whole: the recipe that it is a fraction of; what depends on size becomes an estimate.
+
+    Raises:
+        InputError: the folder is no finished run.
+    """
+    recipe = runs.load_run(folder).recipe
+    try:
+        timing = json.loads((folder / runs.ENVIRONMENT).read_text())["timing"]
+        lines = json.loads((folder / exam.FILE).read_text())["gate"]["lines"]
+    except (OSError, ValueError, KeyError):
+        raise InputError(
+            f"{folder}: lacks its timing or its {exam.FILE}; train it again with this saafe"
+        ) from None
+    cells = measured(timing, {line["name"]: line["value"] for line in lines}, recipe)
+    if whole is not None and whole != recipe:
+        cells = extrapolated(cells, timing, recipe, whole)
+    return with_energy(cells, timing)
+
+
+def measured(timing: dict[str, Any], gate: dict[str, float], recipe: Recipe) -> dict[str, Cell]:
+    """What was measured on a run."""
+    cold, train_s = timing["cold_start_to_artefact_s"], timing["train_s"]
+    cells = {
+        "train_s": Cell(train_s, "measured", f"{timing['epochs']} of {recipe.epochs} epochs"),
+        "cold_start_s": Cell(cold, "measured", "process start to saved model"),
+        "setup_s": Cell(cold and round(cold - train_s, 2), "measured", "cold start - training"),
+        "samples_per_s": Cell(timing["samples_per_s"], "measured"),
+        "device": Cell(f"{timing['device']}, {timing['ranks']} rank(s)", "measured"),
+        "peak_mb": Cell(timing["peak_mb"], "measured"),
+        "model_mb": Cell(round(gate["model_bytes"] / 1e6, 3), "measured"),
+        "latency_p99_ms": Cell(gate["latency_p99_ms"], "measured", "one thread"),
+    }
+    if cold is None:
+        cells["cold_start_s"] = cells["setup_s"] = missing("the run was resumed")
+    return cells | {name: Cell(gate[name], "measured", "quick gate") for name in GATED}
+
+
+def extrapolated(
+    cells: dict[str, Cell], timing: dict[str, Any], part: Recipe, whole: Recipe
+) -> dict[str, Cell]:
+    """The cells of a whole recipe, of which only a part was trained."""
+    speed, train_s = timing["samples_per_s"], timing["train_s"]
+    fixed = max(0.0, train_s - timing["epochs"] * part.windows / speed)
+    full = fixed + whole.epochs * whole.windows / speed
+    formula = (
+        f"{fixed:.1f} s of thresholds and so on + {whole.epochs} x {whole.windows} windows / "
+        f"{speed:.0f} a second; early stopping makes it less"
+    )
+    out = dict(cells)
+    out["train_s"] = Cell(round(full, 1), "estimate", formula)
+    if (setup := cells["setup_s"].value) is not None:
+        out["cold_start_s"] = Cell(
+            round(full + float(setup), 1), "estimate", "estimated training + measured set-up"
+        )
+    trained = part.epochs * part.windows / (whole.epochs * whole.windows)
+    for name in GATED:
+        out[name] = missing(f"only {100 * trained:.2g} % of its windows were trained")
+    return out
+
+
+def with_energy(cells: dict[str, Cell], timing: dict[str, Any]) -> dict[str, Cell]:
+    """The cells, with energy and electricity estimated from the training time."""
+    train_s, cores = cells["train_s"].value, timing["threads"] * timing["ranks"]
+    if timing["device"] != "cpu":
+        reason = missing("no power is assumed for GPUs")
+        return {**cells, "energy_wh": reason, "cost_here_usd": reason}
+    energy = float(train_s or 0.0) * cores * CORE_W / 3600.0
+    return {
+        **cells,
+        "energy_wh": Cell(
+            round(energy, 4), "estimate", f"training x {cores} cores x {CORE_W:g} W (chosen)"
+        ),
+        "cost_here_usd": Cell(
+            round(energy / 1000 * USD_PER_KWH, 6),
+            "estimate", f"energy x ${USD_PER_KWH:.2f}/kWh (chosen)",
+        ),
+    }  # fmt: skip
+
+
+def with_cloud(cells: dict[str, Cell], expected: dict[str, Any] | None) -> dict[str, Cell]:
+    """The cells, with what `saafe launch` would expect of the tier; None where it has no plan."""
+    if expected is None:
+        reason = missing("this tier is not meant for rented machines")
+        return {**cells, "cost_cloud_usd": reason, "cloud_s": reason}
+    rate = f"{expected['instances']} x {expected['instance']} at ${expected['usd_per_hour']:g}/h"
+    return {
+        **cells,
+        "cost_cloud_usd": Cell(
+            expected["total_usd"], "estimate",
+            f"billed time x {rate} + storage; prices of {expected['prices_as_of']}",
+        ),
+        "cloud_s": Cell(expected["expected_s"], "estimate", expected["basis"]),
+    }  # fmt: skip
+
+
+def claimed(tier: str) -> dict[str, Cell]:
+    """What the original document claims of a tier; nothing of it was measured here."""
+    limits = limits_of(tier)
+    source = "the original document"
+    cells = {name: missing("not claimed") for name in FIGURES}
+    cells |= {
+        "model_mb": Cell(limits.model_bytes / 1e6, "claim", f"{source}: at most"),
+        "latency_p99_ms": Cell(limits.latency_ms, "claim", f"{source}: at most"),
+        "accuracy": Cell(limits.accuracy, "claim", f"{source}: at least"),
+        "detection_rate": Cell(limits.detection_rate, "claim", f"{source}: at least"),
+        "false_alarm_rate_windows": Cell(limits.false_alarm_rate, "claim", f"{source}: less than"),
+    }
+    if tier == "ultra-fast":
+        cells["train_s"] = Cell("1800 to 2700", "claim", f"{source}: 30 to 45 minutes")
+        cells["cost_cloud_usd"] = Cell("6 to 12", "claim", source)
+        cells["device"] = Cell("4 x V100", "claim", f"{source}; SageMaker has retired them")
+    return cells
+
+
+def premium(columns: dict[str, dict[str, Cell]]) -> dict[str, Cell]:
+    """What the ultra-fast tier costs more than the standard one, and the time that buys.
+
+    Returns:
+        Cells by name; empty where one of the two tiers is missing.
+    """
+    if not {"ultra-fast", "standard"} <= set(columns):
+        return {}
+    fast, slow = columns["ultra-fast"], columns["standard"]
+
+    def both(name: str) -> tuple[float, float] | None:
+        pair = fast[name].value, slow[name].value
+        return None if None in pair else (float(str(pair[0])), float(str(pair[1])))
+
+    out = {}
+    if times := both("train_s"):
+        weak = {fast["train_s"].how, slow["train_s"].how} != {"measured"}
+        out["times_faster_here"] = Cell(
+            round(times[1] / times[0], 2), "estimate" if weak else "measured",
+            "training of standard / of ultra-fast, on this machine",
+        )  # fmt: skip
+    usd, seconds = both("cost_cloud_usd"), both("cloud_s")
+    if usd and seconds:
+        extra, saved = usd[0] - usd[1], seconds[1] - seconds[0]
+        out["premium_usd"] = Cell(round(extra, 4), "estimate", "cost of ultra-fast - of standard")
+        out["saved_s"] = Cell(round(saved, 1), "estimate", "billed time of standard - ultra-fast")
+        out["usd_per_hour_saved"] = (
+            Cell(round(extra / saved * 3600.0, 2), "estimate", "premium / time saved")
+            if saved > 0 else missing("the ultra-fast tier saves no time there")
+        )  # fmt: skip
+    return out
+
+
+def document(columns: dict[str, dict[str, Cell]], facts: dict[str, Any]) -> dict[str, Any]:
+    """The comparison as plain values, for JSON and for the two tables."""
+    tiers = [name for name in ("ultra-fast", "standard") if name in columns]
+    original = {f"original {name}": claimed(name) for name in tiers}
+    return {
+        "columns": {
+            name: {figure: asdict(cells[figure]) for figure in FIGURES}
+            for name, cells in (columns | original).items()
+        },
+        "premium": {name: asdict(cell) for name, cell in premium(columns).items()},
+        "environment": facts,
+    }
+
+
+def compare(
+    folders: dict[str, tuple[Path, Recipe | None]],
+    expect: Callable[[str], dict[str, Any] | None],
+) -> dict[str, Any]:
+    """Compare finished runs.
+
+    Args:
+        folders: column name to run folder, and the recipe that it is a fraction of, if any.
+        expect: gives `saafe launch`'s estimate of a tier, None where there is none.
+
+    Returns:
+        The comparison's JSON.
+    """
+    columns = {}
+    for name, (folder, whole) in folders.items():
+        tier = (whole or runs.load_run(folder).recipe).tier
+        columns[name] = with_cloud(column(folder, whole), expect(tier))
+    facts = runs.environment()
+    kept = ("saafe", "commit", "python", "torch", "device", "cores", "threads", "started")
+    return document(columns, {name: facts[name] for name in kept})
+
+
+def shown(cell: dict[str, Any], decimals: int) -> str:
+    """A cell's figure for people."""
+    value = cell["value"]
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else f"{value:,.{decimals}f}"
+
+
+def rows_of(result: dict[str, Any]) -> list[list[str]]:
+    """The table: a header, then a row a figure; each cell says how it is known."""
+    names = list(result["columns"])
+    rows = [["figure", *names]]
+    for figure, (title, unit, decimals) in FIGURES.items():
+        cells = [result["columns"][name][figure] for name in names]
+        rows.append([
+            f"{title} [{unit}]" if unit else title,
+            *(f"{shown(cell, decimals)} ({cell['how']})" if cell["value"] is not None else "-"
+              for cell in cells),
+        ])  # fmt: skip
+    return rows
+
+
+def notes_of(result: dict[str, Any]) -> list[str]:
+    """Formulas, sources and reasons behind the cells, one line each."""
+    lines = []
+    for name, cells in result["columns"].items():
+        lines += [
+            f"{name}, {FIGURES[figure][0]}: {cell['how']}: {cell['note']}"
+            for figure, cell in cells.items()
+            if cell["note"] and cell["note"] != "not claimed" and cell["how"] != "measured"
+        ]
+    return lines
+
+
+def premium_lines(result: dict[str, Any]) -> list[str]:
+    """The speed premium, one line a figure."""
+    return [
+        f"{name.replace('_', ' ')}: {shown(cell, 2)} ({cell['how']}: {cell['note']})"
+        for name, cell in result["premium"].items()
+    ] or ["not shown: it takes both the ultra-fast and the standard tier"]
+
+
+def to_markdown(result: dict[str, Any]) -> str:
+    """The comparison as a Markdown page."""
+    header, *rows = rows_of(result)
+    table = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    table += ["| " + " | ".join(row) + " |" for row in rows]
+    facts = ", ".join(f"{name} {value}" for name, value in result["environment"].items())
+    parts = [
+        "# Tiers compared", "\n".join(table), "## Speed premium",
+        "\n".join(f"- {line}" for line in premium_lines(result)), "## How the figures are known",
+        "\n".join(f"- {line}" for line in notes_of(result)), facts,
+    ]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+def to_html(result: dict[str, Any]) -> str:
+    """The comparison as one page that opens offline."""
+    header, *rows = rows_of(result)
+
+    def line(cells: list[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
+
+    def listed(lines: list[str]) -> str:
+        return "<ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in lines) + "</ul>"
+
+    facts = ", ".join(f"{name} {value}" for name, value in result["environment"].items())
+    style = (
+        "body{font:15px/1.5 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}"
+        "table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.3em .6em;"
+        "text-align:right}td:first-child,th:first-child{text-align:left}"
+    )
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Tiers compared</title>'
+        f"<style>{style}</style><h1>Tiers compared</h1><table>{line(header, 'th')}"
+        f"{''.join(line(row, 'td') for row in rows)}</table><h2>Speed premium</h2>"
+        f"{listed(premium_lines(result))}<h2>How the figures are known</h2>"
+        f"{listed(notes_of(result))}<p>{html.escape(facts)}</p></html>\n"
+    )
+
+
+def write(result: dict[str, Any], folder: Path) -> list[Path]:
+    """Write comparison.json, .md and .html.
+
+    Raises:
+        InputError: the folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {folder}: cannot be made ({error.strerror})") from None
+    texts = {
+        "json": json.dumps(result, indent=2) + "\n",
+        "md": to_markdown(result),
+        "html": to_html(result),
+    }
+    files = [folder / f"comparison.{kind}" for kind in texts]
+    for file, text in zip(files, texts.values(), strict=True):
+        runs.write_atomically(file, text.encode())
+    return files
+
+
+def usual_fraction() -> float:
+    """How much of the long tiers is trained if nobody says: all on a GPU, an epoch on a CPU."""
+    return 1.0 if torch.cuda.is_available() else 0.01
+
+
+def check_wanted(names: tuple[str, ...], fraction: float) -> tuple[Recipe, ...]:
+    """The recipes of tiers, checked before anything is trained.
+
+    Raises:
+        InputError: a tier is unknown, or the fraction is out of range.
+    """
+    if not 0.0 < fraction <= 1.0:  # NaN fails too
+        raise InputError(f"--fraction {fraction:g}: allowed is above 0 and up to 1")
+    return tuple(recipes.find_tier(name) for name in names)

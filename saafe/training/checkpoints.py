@@ -1,0 +1,95 @@
+"""Checkpoints: a fit's state in one safetensors file, replaced atomically.
+
+Tensors lie in the file, plain values in its metadata as JSON; nothing is ever unpickled.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from saafe.errors import InputError
+
+FILE = "fit.safetensors"
+FORMAT = "saafe-checkpoint-1"
+
+
+def save_checkpoint(folder: Path, state: dict, recipe: dict) -> None:
+    """Write a checkpoint over the last one; a crash leaves the last one whole.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    tensors: dict[str, Tensor] = {}
+    tree = _strip(state, "", tensors)
+    metadata = {
+        "format": FORMAT,
+        "state": json.dumps(tree),
+        "recipe": json.dumps(recipe, sort_keys=True),
+    }
+    temporary = folder / f".{FILE}.partial"  # one name: what a kill left is overwritten
+    try:
+        folder.mkdir(exist_ok=True)
+        save_file(tensors, temporary, metadata)
+        os.replace(temporary, folder / FILE)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(
+            f"{folder}: the checkpoint cannot be written ({error}); free some space"
+        ) from None
+
+
+def load_checkpoint(folder: Path, recipe: dict) -> dict | None:
+    """Read the checkpoint of a run; None where it has none yet.
+
+    Raises:
+        InputError: it is damaged or belongs to another recipe.
+    """
+    file = folder / FILE
+    if not file.exists():
+        return None
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        if metadata.get("format") != FORMAT:
+            raise InputError(f"{file}: is no saafe checkpoint; delete it to start afresh")
+        if json.loads(metadata["recipe"]) != recipe:
+            raise InputError(
+                f"{file}: belongs to another recipe; resume with the same tier and --set, "
+                "or give another --name"
+            )
+        return _restore(json.loads(metadata["state"]), tensors)
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        raise InputError(
+            f"{file}: is damaged ({type(error).__name__}); delete it to start afresh"
+        ) from None
+
+
+def _strip(value: object, name: str, tensors: dict[str, Tensor]) -> object:
+    """The value with its tensors moved to `tensors` and named in their place."""
+    if isinstance(value, Tensor):
+        tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        return {"tensor": name}
+    if isinstance(value, dict):
+        # JSON has no integer keys, so pairs
+        return {"pairs": [[k, _strip(v, f"{name}/{k}", tensors)] for k, v in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return {"list": [_strip(v, f"{name}/{k}", tensors) for k, v in enumerate(value)]}
+    return {"value": value}
+
+
+def _restore(tree: dict, tensors: dict[str, Tensor]) -> Any:
+    """The value that `_strip` took apart."""
+    if "tensor" in tree:
+        return tensors[tree["tensor"]]
+    if "pairs" in tree:
+        return {k: _restore(v, tensors) for k, v in tree["pairs"]}
+    if "list" in tree:
+        return [_restore(v, tensors) for v in tree["list"]]
+    return tree["value"]

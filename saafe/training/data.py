@@ -1,0 +1,315 @@
+"""Labelled windows drawn from simulated scenarios: training's, and those held out."""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from saafe.recipes import Recipe
+from saafe.sensors import FIRE, NORMAL, NUISANCE
+from saafe.simulator import simulation
+from saafe.simulator.labels import NUISANCE_VISIBLE
+from saafe.simulator.streams import Streams, gather
+from saafe.threads import Workers
+from saafe.training.distributed import World, part_numbers, share
+from saafe.windows import SPAN
+
+# seeds of the data sets: what trains never validates, calibrates or sets a threshold
+TRAIN, HELD_OUT, QUIET, DENSE, SHUFFLE, JUDGE, SHIFTED = range(7)
+PART_STREAMS = 128  # scenarios simulated at once
+TRAIN_HOURS = 3.0  # length of a training stream: a window and a little more
+TRAIN_SENSORS = 4  # views of each scenario: twice as many cost a quarter more
+BLOCK = 24_000  # windows made and shuffled at once; the named tiers' epochs are one block
+AHEAD = 2  # blocks that other threads make while one is trained on
+CLASS_SHARES = {NORMAL: 0.35, NUISANCE: 0.35, FIRE: 0.30}  # of the training windows
+SHORT_SHARE = 0.4  # of windows know less than their full history, whatever their class
+LONE_JUMPS = 50.0  # how much more often a normal moment is shown at which a reading jumps
+MINUTE = 6  # in steps of 10 s
+MOST_REPEATED = 3.0  # times that a pattern of channels counts for more where it is rare
+SHORTEST_BINS, HALF_SPAN = 2, SPAN // 2
+# the exam's reference mix: risk is the probability of fire under it
+REFERENCE_MIX = {NORMAL: 0.5, NUISANCE: 0.3, FIRE: 0.2}
+
+
+@dataclass(frozen=True)
+class WindowSet:
+    """Windows with their labels.
+
+    Attributes:
+        windows: (window, 60, 1, 6), NaN where missing.
+        labels: int64 (window,)
+        group: scenario of each window, which never straddles a split. int64 (window,)
+    """
+
+    windows: Tensor
+    labels: Tensor
+    group: Tensor
+
+    def rows(self, index: slice | Tensor) -> "WindowSet":
+        """Some of the windows."""
+        return WindowSet(self.windows[index], self.labels[index], self.group[index])
+
+    def to(self, device: torch.device) -> "WindowSet":
+        """The same on another device."""
+        return WindowSet(*(part.to(device) for part in (self.windows, self.labels, self.group)))
+
+
+def seeded(seed: int, purpose: int, part: int, device: torch.device) -> torch.Generator:
+    """A generator of its own for one part of one data set."""
+    generator = torch.Generator(device=device)
+    generator.manual_seed(((seed * 8 + purpose) * 1_000_003 + part) % 2**63)
+    return generator
+
+
+def sample_windows(
+    streams: Streams,
+    count: int,
+    generator: torch.Generator,
+    *,
+    shares: dict[int, float] | None = None,
+) -> WindowSet:
+    """Draw labelled windows so that only the readings tell the classes apart.
+
+    Every class gets the same mix of history lengths and of missing channels, else a model
+    could read the class off them.
+
+    Args:
+        streams: simulated scenarios.
+        count: windows.
+        generator: source of randomness.
+        shares: of the classes, moments drawn evenly in time; by default training's shares, and
+            moments soon after something has become visible more often.
+
+    Returns:
+        The windows, classes mixed.
+    """
+    device = streams.readings.device
+    lengths = torch.rand(count, generator=generator, device=device)
+    short = int(SHORT_SHARE * count)
+    log_length = math.log(SHORTEST_BINS) + lengths * math.log(HALF_SPAN / SHORTEST_BINS)
+    length = log_length.exp().long()
+    length[short:] = SPAN
+    label = torch.empty(count, dtype=torch.int64, device=device)
+    chosen = torch.empty(count, 3, dtype=torch.int64, device=device)
+    for first, last, earliest in ((0, short, HALF_SPAN), (short, count, SPAN - 1)):
+        label[first:last], chosen[first:last] = pick_windows(
+            streams, last - first, earliest, generator, shares
+        )
+    stream, end, sensor = chosen.unbind(1)
+    windows = gather(streams.readings, stream, end, sensor, end - length + 1)
+    return WindowSet(windows, label, stream)
+
+
+def pick_windows(
+    streams: Streams,
+    count: int,
+    earliest: int,
+    generator: torch.Generator,
+    shares: dict[int, float] | None,
+) -> tuple[Tensor, Tensor]:
+    """Labels (count,) and (stream, end, sensor) (count, 3) of windows that end late enough."""
+    labels = streams.labels.where(streams.reported, -1)[:, earliest:]
+    present = ~torch.isnan(streams.readings).all(dim=1)  # (n, sensor, channel)
+    bits = 2 ** torch.arange(present.shape[-1], device=labels.device)
+    pattern = (present * bits).sum(dim=-1)  # (n, sensor)
+    patterns = 2 ** present.shape[-1]
+    often = streams.reported.float().mean(dim=1)  # (n, sensor)
+    everywhere = torch.bincount(pattern.flatten(), minlength=patterns).float()
+    out_labels, out_places = [], []
+    found = {kind: (labels == kind).nonzero() for kind in shares or CLASS_SHARES}
+    # a handful of scenarios may lack a class: the others take its share
+    wanted = {k: p for k, p in (shares or CLASS_SHARES).items() if len(found[k])}
+    assert wanted, "no scenario shows anything: simulate more"
+    left, whole = count, sum(wanted.values())
+    for kind, portion in wanted.items():
+        places = found[kind]
+        number = left if kind == list(wanted)[-1] else round(portion / whole * count)
+        left -= number
+        which = pattern[places[:, 0], places[:, 2]]
+        weight = 1.0 / often[places[:, 0], places[:, 2]]  # all sensors alike
+        if kind != NORMAL and shares is None:
+            weight = weight * freshness(streams.labels == kind, places, earliest, often)
+        if kind == NORMAL and shares is None:
+            oftener = 1.0 + LONE_JUMPS * jumped(streams.readings, places, earliest)
+            sensor = places[:, 0] * streams.readings.shape[2] + places[:, 2]
+            weight = weight * oftener / mean_by(oftener, sensor)  # noisy sensors get no more
+        here = weight.new_zeros(patterns).index_add_(0, which, weight)
+        lacking = everywhere / everywhere.sum() * here.sum() / here.clamp(min=1e-9)
+        # a pattern that a class hardly has would show one window over and over
+        weight = weight * lacking.clamp(max=MOST_REPEATED)[which]
+        # multinomial takes at most 2^24 categories; cumulative search takes any number
+        total = weight.double().cumsum(0)
+        at = torch.rand(number, generator=generator, device=labels.device, dtype=torch.float64)
+        index = torch.searchsorted(total, at * total[-1]).clamp(max=len(places) - 1)
+        out_places.append(places[index])
+        out_labels.append(torch.full((number,), kind, device=labels.device))
+    places = torch.cat(out_places)
+    places[:, 1] += earliest
+    order = torch.randperm(count, generator=generator, device=labels.device)
+    return torch.cat(out_labels)[order], places[order]
+
+
+def freshness(is_kind: Tensor, places: Tensor, earliest: int, often: Tensor) -> Tensor:
+    """Weight of windows by how lately what they show became visible: early ones decide.
+
+    Fires and nuisances are weighted alike, so that age alone says nothing. A sensor's first report
+    of it has no age, however long its period.
+
+    Args:
+        is_kind: whether the label is this kind. bool (n, time, sensor)
+        places: stream, end after `earliest`, and sensor. int64 (place, 3)
+        earliest: first end considered.
+        often: share of the steps at which each sensor reports. (n, sensor)
+
+    Returns:
+        (age + 30 s)^-1 of the unbroken run, up to a constant. (place,)
+    """
+    index = torch.arange(is_kind.shape[1], device=is_kind.device).view(1, -1, 1)
+    began = torch.where(is_kind, -1, index).cummax(dim=1).values  # last step before the run
+    stream, end, sensor = places.unbind(1)
+    age = end + earliest - began[stream, end + earliest, sensor] - 1
+    period = (1.0 / often[stream, sensor]).round()
+    return 1.0 / (3.0 + (age / period).floor() * period)
+
+
+def jumped(readings: Tensor, places: Tensor, earliest: int) -> Tensor:
+    """Whether a reading stands above what its sensor showed a minute before, for no reason.
+
+    Args:
+        readings: of the streams. (n, time, sensor, channel)
+        places: stream, end after `earliest`, and sensor. int64 (place, 3)
+        earliest: first end considered.
+
+    Returns:
+        1 where any channel does by what makes an event visible, else 0. (place,)
+    """
+    stream, end, sensor = places.unbind(1)
+    now, before = (readings[stream, end + earliest - ago, sensor] for ago in (0, MINUTE))
+    rise = now - before  # NaN is no rise
+    return torch.stack([rise[:, c] > by for c, by in NUISANCE_VISIBLE.items()]).any(dim=0).float()
+
+
+def mean_by(values: Tensor, group: Tensor) -> Tensor:
+    """Mean of the values of each one's group. (n,)"""
+    count = torch.bincount(group).clamp(min=1)
+    return (values.new_zeros(len(count)).index_add_(0, group, values) / count)[group]
+
+
+def parts_of(streams: float) -> int:
+    """How many parts a number of scenarios is simulated in."""
+    return max(1, round(streams / PART_STREAMS))
+
+
+def make_part(
+    seed: int,
+    purpose: int,
+    part: int,
+    count: int,
+    device: torch.device,
+    shares: dict[int, float] | None = None,
+) -> WindowSet:
+    """Windows of some scenarios that no other purpose, part or seed shares."""
+    generator = seeded(seed, purpose, part, device)
+    streams = simulation.simulate(
+        PART_STREAMS, generator=generator, hours=TRAIN_HOURS, sensors=TRAIN_SENSORS
+    )
+    drawn = sample_windows(streams, count, generator, shares=shares)
+    return WindowSet(drawn.windows, drawn.labels, drawn.group + PART_STREAMS * part)
+
+
+def join_parts(parts: list[WindowSet], wanted: int, world: World) -> WindowSet:
+    """Every rank's parts as one set, the same on all."""
+    return WindowSet(
+        *(
+            torch.cat(share([getattr(part, name) for part in parts], world)[:wanted])
+            for name in ("windows", "labels", "group")
+        )
+    )
+
+
+def blocks_of(recipe: Recipe) -> int:
+    """How many blocks an epoch is made and shuffled in: memory holds no more than a few."""
+    return math.ceil(recipe.windows / max(BLOCK, 8 * recipe.batch))
+
+
+def steps_of(recipe: Recipe) -> int:
+    """Optimizer steps an epoch; what fills no batch at the end of a block is left out."""
+    blocks = blocks_of(recipe)
+    return blocks * (recipe.windows // blocks // recipe.batch)
+
+
+def epoch_windows(recipe: Recipe, epoch: int, device: torch.device, world: World) -> WindowSet:
+    """The training windows of an epoch: new ones, or the one fixed set.
+
+    Ranks share the making of its parts, and all get the same set, so that it does not depend on
+    how many ranks there are.
+    """
+    blocks = blocks_of(recipe)
+    made = [
+        block_later(recipe, blocks * epoch + k, device, world, Workers(0))() for k in range(blocks)
+    ]
+    return join_parts(made, blocks, World())
+
+
+def block_later(
+    recipe: Recipe, block: int, device: torch.device, world: World, workers: Workers
+) -> Callable[[], WindowSet]:
+    """Have a block of windows made; the result waits for them, or makes them.
+
+    Args:
+        recipe: of the fit.
+        block: counted from the first epoch on.
+        device: where to simulate.
+        world: the ranks.
+        workers: threads that may begin at once.
+    """
+    blocks = blocks_of(recipe)
+    wanted, parts = recipe.windows // blocks, parts_of(recipe.streams / blocks)
+    first = parts * (block if recipe.fresh else block % blocks)
+    mine = [
+        workers.later(
+            make_part, recipe.seed, TRAIN, first + part, math.ceil(wanted / parts), device
+        )
+        for part in part_numbers(parts, world)
+    ]
+
+    def collect() -> WindowSet:
+        whole = join_parts([part() for part in mine], parts, world)
+        # a batch mixes the parts
+        shuffle = seeded(recipe.seed, SHUFFLE, block, device)
+        order = torch.randperm(len(whole.labels), generator=shuffle, device=device)
+        return whole.rows(order[:wanted])
+
+    return collect
+
+
+def blocks_ahead(
+    recipe: Recipe, epoch: int, device: torch.device, world: World, workers: Workers
+) -> Iterator[WindowSet]:
+    """The blocks of every epoch from `epoch` on, while the next ones are being made."""
+    coming: deque[Callable[[], WindowSet]] = deque()
+    end = recipe.epochs * blocks_of(recipe)
+    for block in range(epoch * blocks_of(recipe), end):
+        last = min(block + AHEAD, end - 1) if workers else block
+        for wanted in range(block + len(coming), last + 1):
+            coming.append(block_later(recipe, wanted, device, world, workers))
+        yield coming.popleft()()
+
+
+def held_out_windows(
+    recipe: Recipe, device: torch.device, workers: Workers | None = None
+) -> WindowSet:
+    """Windows of scenarios that training never sees, twelve of each.
+
+    They are of the reference mix, drawn evenly in time: risk is calibrated on them.
+    """
+    workers = workers or Workers(0)
+    parts, count = parts_of(recipe.held_out), 12 * min(recipe.held_out, PART_STREAMS)
+    made = [
+        workers.later(make_part, recipe.seed, HELD_OUT, part, count, device, REFERENCE_MIX)
+        for part in range(parts)
+    ]
+    return join_parts([part() for part in made], parts, World())

@@ -1,0 +1,363 @@
+"""One visible training loop."""
+
+import copy
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from saafe.detector.alarms import AlarmSettings
+from saafe.recipes import Recipe
+from saafe.threads import Workers, spare_threads
+from saafe.training.data import (
+    DENSE,
+    HELD_OUT,
+    JUDGE,
+    QUIET,
+    REFERENCE_MIX,
+    SHIFTED,
+    TRAIN,
+    WindowSet,
+    blocks_ahead,
+    blocks_of,
+    epoch_windows,
+    held_out_windows,
+    sample_windows,
+    seeded,
+    steps_of,
+)
+from saafe.training.distributed import World, joined, mean_gradients, total
+from saafe.training.graphs import Graphed
+from saafe.training.model import FireTransformer
+from saafe.training.thresholds import (
+    calibrate,
+    logits_of,
+    reference_streams,
+    set_thresholds,
+    thresholds_on,
+)
+
+# what others build detectors with stands here in one place
+__all__ = [
+    "DENSE",
+    "HELD_OUT",
+    "JUDGE",
+    "QUIET",
+    "REFERENCE_MIX",
+    "SHIFTED",
+    "TRAIN",
+    "Fit",
+    "Progress",
+    "WindowSet",
+    "calibrate",
+    "epoch_windows",
+    "held_out_windows",
+    "logits_of",
+    "sample_windows",
+    "seeded",
+    "set_thresholds",
+    "train",
+]
+
+WATCHED = 3  # every third held-out window tells when to stop; all of them calibrate
+
+
+@dataclass
+class Fit:
+    """What a fit consists of while it runs; a checkpoint holds all of it."""
+
+    model: FireTransformer
+    averaged: FireTransformer  # running mean of the weights
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    scaler: torch.amp.GradScaler
+    epoch: int = 0
+    best_loss: float = math.inf
+    best: dict[str, Tensor] | None = None
+    stale: int = 0  # epochs since the best
+    last_loss: float = math.inf  # on the watched windows
+    graphed: Graphed | None = None  # the whole update as one launch
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a fit stands, for those who watch.
+
+    Attributes:
+        epoch, epochs: of the fit; epoch counts from 1.
+        step, steps: optimizer steps so far and in all.
+        loss: mean of the epoch's training windows.
+        accuracy: on the held-out scenarios.
+        held_out_loss: on the held-out scenarios.
+        samples_per_s: training windows a second, their simulation included.
+        left_s: estimated time to the last epoch.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+    held_out_loss: float
+    samples_per_s: float
+    left_s: float
+
+
+def start_fit(recipe: Recipe, device: torch.device) -> Fit:
+    """A model with fresh weights, its optimizer and its schedule."""
+    torch.manual_seed(recipe.seed)  # weights and dropout
+    model = FireTransformer(recipe).to(device)
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    optimizer, schedule = start_optimizer(recipe, decayed, others)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision(recipe, device) == "fp16")
+    return Fit(model, copy.deepcopy(model), optimizer, schedule, scaler)
+
+
+def start_optimizer(
+    recipe: Recipe, decayed: Sequence[Tensor], others: Sequence[Tensor]
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW on parameters with and without weight decay, and its one-cycle schedule."""
+    device = others[0].device
+    is_gpu = device.type == "cuda"
+    # a CUDA graph reads the learning rate from the device at every replay
+    rate = torch.tensor(recipe.learning_rate, device=device) if is_gpu else recipe.learning_rate
+    optimizer = torch.optim.AdamW(
+        [{"params": list(decayed), "weight_decay": recipe.weight_decay},
+         {"params": list(others), "weight_decay": 0.0}],
+        lr=rate, betas=(recipe.beta1, recipe.beta2), fused=True, capturable=is_gpu,
+    )  # fmt: skip
+    steps = recipe.epochs * steps_of(recipe)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.learning_rate, total_steps=max(2, steps), pct_start=recipe.warmup,
+        cycle_momentum=False,  # else it would replace beta1
+    )  # fmt: skip
+    return optimizer, schedule
+
+
+def precision(recipe: Recipe, device: torch.device) -> str:
+    """The number format that "auto" means on this device."""
+    if recipe.precision != "auto":
+        return recipe.precision
+    if device.type != "cuda":
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+def autocast(recipe: Recipe, device: torch.device):
+    """The context that a forward pass runs in."""
+    formats = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    name = precision(recipe, device)
+    return torch.autocast(device.type, formats[name]) if name in formats else nullcontext()
+
+
+def find_device(recipe: Recipe) -> torch.device:
+    """The device that a recipe trains on."""
+    if recipe.device != "auto":
+        return torch.device(recipe.device)
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def data_device(device: torch.device) -> torch.device:
+    """Where scenarios are simulated: where the model is, but MPS lacks double precision."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+def update_weights(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> Tensor:
+    """Forward, backward, and an update of the weights; no word between the CPU and a GPU.
+
+    Returns:
+        The mean loss of this rank's share, a scalar left on the device.
+    """
+    size = len(batch.labels)
+    loss = torch.zeros((), device=batch.labels.device)
+    # each rank computes its share of the global batch, in `accumulate` parts
+    pieces = world.size * recipe.accumulate
+    for k in range(world.rank, pieces, world.size):
+        piece = slice(k * size // pieces, (k + 1) * size // pieces)
+        with autocast(recipe, batch.labels.device):
+            votes = fit.model.votes(batch.windows[piece])[:, 0]  # (piece, reader, class)
+        part = vote_loss(votes, batch.labels[piece], recipe) * (world.size / size)
+        fit.scaler.scale(part).backward()
+        loss += part.detach()  # .item() here would make the CPU wait on every step
+    mean_gradients(fit.model, world)
+    fit.scaler.unscale_(fit.optimizer)
+    nn.utils.clip_grad_norm_(fit.model.parameters(), max_norm=1.0)
+    fit.scaler.step(fit.optimizer)  # skips the step where a scaled gradient overflowed
+    fit.scaler.update()
+    fit.optimizer.zero_grad(set_to_none=True)
+    return loss
+
+
+def vote_loss(votes: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    """Cross entropy of each reader by itself, their mean, summed over windows.
+
+    Args:
+        votes: logits. (window, reader, class)
+        labels: int64 (window,)
+        recipe: of the fit.
+    """
+    readers = votes.shape[1]
+    losses = F.cross_entropy(
+        votes.flatten(0, 1), labels.repeat_interleave(readers),
+        label_smoothing=recipe.label_smoothing, reduction="sum",
+    )  # fmt: skip
+    return losses / readers
+
+
+def average_weights(fit: Fit, recipe: Recipe) -> None:
+    """Move the running mean towards the weights."""
+    step = fit.schedule.last_epoch
+    kept = min(recipe.averaging, (1 + step) / (10 + step))  # early means are short
+    average = get_ema_multi_avg_fn(kept)  # all weights in one launch
+    average(list(fit.averaged.parameters()), list(fit.model.parameters()), step)
+
+
+def train_on(fit: Fit, recipe: Recipe, data: WindowSet, world: World) -> Tensor:
+    """One pass over windows in batches; returns the mean loss of every step. (step,)"""
+    fit.model.train()
+    if fit.graphed is None:
+        fit.graphed = Graphed(lambda batch: update_weights(fit, recipe, batch, world))
+    # NCCL and loss scaling decide at every step: they are left out of graphs
+    alone = world.size == 1 and not fit.scaler.is_enabled()
+    step = fit.graphed if alone and data.labels.is_cuda else fit.graphed.body
+    losses = []
+    for k in range(len(data.labels) // recipe.batch):
+        batch = data.rows(slice(k * recipe.batch, (k + 1) * recipe.batch))
+        losses.append(step(batch))
+        fit.schedule.step()
+        average_weights(fit, recipe)
+    return total(torch.stack(losses), world) / world.size
+
+
+def train(
+    recipe: Recipe,
+    *,
+    tell: Callable[[Progress], None] = lambda _: None,
+    keep: Callable[[Fit], None] = lambda _: None,
+    resumed: dict | None = None,
+) -> tuple[FireTransformer, AlarmSettings]:
+    """Fit, calibrate and set the thresholds of one detector.
+
+    Args:
+        recipe: what to do.
+        tell: is told after every epoch.
+        keep: is given the fit after every epoch, to write a checkpoint.
+        resumed: a checkpoint's contents.
+
+    Returns:
+        The model with its calibrated risk, and the alarm settings.
+    """
+    device = find_device(recipe)
+    source = data_device(device)
+    with joined(device) as world, Workers(spare_threads(source)) as workers:
+        fit = start_fit(recipe, device)
+        if resumed is not None:
+            load_state(fit, resumed)
+        held_out = held_out_windows(recipe, source, workers).to(device)
+        watched = held_out.rows(slice(None, None, WATCHED))
+        reference = reference_streams(recipe, source, world, workers)
+        feed = blocks_ahead(recipe, fit.epoch, source, world, workers)
+        began, first = time.perf_counter(), fit.epoch
+        while fit.epoch < recipe.epochs and fit.stale < recipe.patience:
+            blocks = (next(feed).to(device) for _ in range(blocks_of(recipe)))
+            losses = torch.cat([train_on(fit, recipe, block, world) for block in blocks])
+            logits = logits_of(fit.averaged, watched.windows)
+            note_epoch(fit, F.cross_entropy(logits, watched.labels).item())
+            if world.leads:
+                spent, done = time.perf_counter() - began, fit.epoch - first
+                tell(
+                    progress_of(
+                        fit, recipe, losses, logits.argmax(1) == watched.labels, spent / done
+                    )
+                )
+                keep(fit)
+        if fit.best is not None:
+            fit.averaged.load_state_dict(fit.best)
+        calibrate(fit.averaged, held_out)
+        settings = thresholds_on(fit.averaged.eval(), reference, world, workers)
+        return fit.averaged, settings
+
+
+def progress_of(
+    fit: Fit, recipe: Recipe, losses: Tensor, right: Tensor, epoch_s: float
+) -> Progress:
+    """Where a fit stands after an epoch.
+
+    Args:
+        fit: what runs.
+        recipe: of the fit.
+        losses: of the epoch's steps. (step,)
+        right: which watched windows were told rightly. bool (window,)
+        epoch_s: mean time of an epoch. [s]
+    """
+    steps = steps_of(recipe)
+    return Progress(
+        epoch=fit.epoch,
+        epochs=recipe.epochs,
+        step=fit.epoch * steps,
+        steps=recipe.epochs * steps,
+        loss=losses.mean().item(),
+        accuracy=right.float().mean().item(),
+        held_out_loss=fit.last_loss,
+        samples_per_s=recipe.windows / epoch_s,
+        left_s=epoch_s * (recipe.epochs - fit.epoch),
+    )
+
+
+def note_epoch(fit: Fit, loss: float) -> None:
+    """Count an epoch, and remember its weights if they are the best so far."""
+    fit.epoch += 1
+    fit.stale += 1
+    fit.last_loss = loss
+    if loss < fit.best_loss:
+        fit.best_loss, fit.stale = loss, 0
+        fit.best = {name: t.detach().clone() for name, t in fit.averaged.state_dict().items()}
+
+
+def on_gpu(fit: Fit) -> bool:
+    """Whether a fit runs on a CUDA device."""
+    return next(fit.model.parameters()).is_cuda
+
+
+def state_of(fit: Fit) -> dict:
+    """Everything a fit needs to go on, as tensors and plain values."""
+    return {
+        "model": fit.model.state_dict(),
+        "averaged": fit.averaged.state_dict(),
+        "best": fit.best or {},
+        "optimizer": fit.optimizer.state_dict(),
+        "schedule": fit.schedule.state_dict(),
+        "scaler": fit.scaler.state_dict(),
+        "random": torch.get_rng_state(),
+        "random_gpu": torch.cuda.get_rng_state() if on_gpu(fit) else torch.empty(0),
+        "epoch": fit.epoch,
+        "best_loss": fit.best_loss,
+        "stale": fit.stale,
+    }
+
+
+def load_state(fit: Fit, state: dict) -> None:
+    """Take up a fit where `state_of` left it."""
+    fit.model.load_state_dict(state["model"])
+    fit.averaged.load_state_dict(state["averaged"])
+    fit.optimizer.load_state_dict(state["optimizer"])
+    fit.schedule.load_state_dict(state["schedule"])
+    fit.scaler.load_state_dict(state["scaler"])
+    fit.best = state["best"] or None
+    fit.epoch, fit.best_loss, fit.stale = state["epoch"], state["best_loss"], state["stale"]
+    torch.set_rng_state(state["random"])
+    if on_gpu(fit):
+        torch.cuda.set_rng_state(state["random_gpu"])
+        for group in fit.optimizer.param_groups:
+            group["lr"] = group["lr"].cuda()  # where a CUDA graph reads it

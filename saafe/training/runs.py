@@ -1,0 +1,240 @@
+"""Run folders: what one training leaves behind, written so that nothing is half there."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+
+from saafe import __version__, recipes
+from saafe.detector.alarms import AlarmSettings
+from saafe.errors import InputError
+from saafe.recipes import Recipe
+from saafe.training.model import FireTransformer, RiskModel
+
+FORMAT = "saafe-1"
+MODEL, RECIPE, METRICS, ENVIRONMENT, CHECKPOINT = (
+    "model.safetensors",
+    "recipe.json",
+    "metrics.jsonl",
+    "environment.json",
+    "checkpoint",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained detector, loaded.
+
+    Attributes:
+        folder: where it lies.
+        recipe: how it was trained.
+        model: with its calibration, in evaluation mode.
+        settings: alarm thresholds.
+    """
+
+    folder: Path
+    recipe: Recipe
+    model: FireTransformer
+    settings: AlarmSettings
+
+    def score(self, windows: np.ndarray) -> np.ndarray:
+        """Risk of windows. (batch, 60, 1, 6) to float64 percent (batch,)"""
+        return score_with(self.model)(windows)
+
+
+def score_with(model: RiskModel) -> Callable[[np.ndarray], np.ndarray]:
+    """A scoring callable for `detector`: windows (batch, 60, 1, 6) to risk percent (batch,)."""
+    device = model.risk_scale.device
+
+    def score(windows: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            inputs = torch.from_numpy(np.ascontiguousarray(windows)).to(device)
+            odds = model.risk_logit(model(inputs)).amax(dim=1)
+        return 100.0 / (1.0 + np.exp(-odds.double().cpu().numpy()))
+
+    return score
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a whole file or leave the old one.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); free some space or choose another --out"
+        ) from None
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON, atomically."""
+    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def new_folder(out: Path, name: str, recipe: Recipe) -> Path:
+    """Make the folder of a new run, whole at once: with its recipe and its environment.
+
+    Raises:
+        InputError: it exists already or cannot be made.
+    """
+    folder = out / name
+    if folder.exists():
+        raise InputError(f"{folder} exists; give another --name, or continue it with --resume")
+    partial = out / f".{name}.{os.getpid()}"
+    try:
+        (partial / CHECKPOINT).mkdir(parents=True)
+        write_json(partial / RECIPE, recipes.to_dict(recipe))
+        write_json(partial / ENVIRONMENT, environment())
+        partial.rename(folder)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise InputError(
+            f"{folder}: cannot be made ({error.strerror}); choose another --out"
+        ) from None
+    return folder
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of a run folder, finished or not.
+
+    Raises:
+        InputError: the folder is no run's.
+    """
+    try:
+        return recipes.from_dict(json.loads((folder / RECIPE).read_text()))
+    except (OSError, ValueError, TypeError, InputError):
+        raise InputError(
+            f"{folder}: holds no readable {RECIPE}, so it is no run of saafe; left alone"
+        ) from None
+
+
+def run_name(recipe: Recipe, now: datetime | None = None) -> str:
+    """A name that sorts by time, such as ultra-fast-20261122-193000."""
+    stamp = (now or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
+    return f"{recipe.tier}-{stamp}"
+
+
+def environment() -> dict[str, object]:
+    """Where and with what a run was made; no user, host or account names."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    return {
+        "saafe": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "system": platform.system(),
+        "device": device,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["saafe", *map(without_home, sys.argv[1:])]),
+    }
+
+
+def without_home(word: str) -> str:
+    """A word of a command without an absolute path, which may hold a user's name.
+
+    A path in the working folder becomes relative to it; of another its last name is left, after
+    `...`; also in `--out=PATH`.
+    """
+    option, equals, value = word.rpartition("=")
+    path, here = Path(value), Path.cwd()
+    if not path.is_absolute():
+        return word
+    shorter = path.relative_to(here) if path.is_relative_to(here) else Path("...", path.name)
+    return f"{option}{equals}{shorter}"
+
+
+def _commit() -> str | None:
+    """Commit of the source tree that is running, None outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        out = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return out.stdout.strip() or None if out.returncode == 0 else None
+
+
+def save_model(
+    folder: Path, recipe: Recipe, model: FireTransformer, settings: AlarmSettings
+) -> Path:
+    """Write model.safetensors, with the recipe and the alarm settings in its metadata."""
+    path = folder / MODEL
+    metadata = {
+        "format": FORMAT,
+        "recipe": json.dumps(recipes.to_dict(recipe)),
+        "alarms": json.dumps(settings.to_dict()),
+    }
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    write_atomically(path, in_order(save(tensors, metadata)))
+    return path
+
+
+def in_order(data: bytes) -> bytes:
+    """A safetensors file with its metadata sorted, so that equal models are equal files.
+
+    safetensors writes metadata in an order of its own in every process. The file begins with the
+    length of its JSON header, eight bytes, little endian; spaces may pad the header.
+    """
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
+
+
+def load_run(path: Path | str) -> Run:
+    """Load a run folder.
+
+    Raises:
+        InputError: it is no run folder, not finished, or damaged.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such run folder; `saafe train` makes one under runs/")
+    file = folder / MODEL
+    if not file.is_file():
+        hint = "continue it with --resume" if (folder / RECIPE).is_file() else "give a run folder"
+        raise InputError(f"{folder}: has no {MODEL}; {hint}")
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+        tensors = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{file}: is damaged ({error}); train again or fetch it again") from None
+    if metadata.get("format") != FORMAT:
+        raise InputError(f"{file}: was not written by this saafe (format {metadata.get('format')})")
+    recipe = recipes.from_dict(json.loads(metadata["recipe"]))
+    model = FireTransformer(recipe)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError:
+        raise InputError(f"{file}: its weights do not fit its recipe; train again") from None
+    return Run(folder, recipe, model.eval(), AlarmSettings(**json.loads(metadata["alarms"])))
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
