@@ -30,7 +30,7 @@ from saafe.simulator import buildings, sensor_faults, simulation, streams
 from saafe.simulator import instruments as instrument
 from saafe.simulator.buildings import Building
 from saafe.simulator.instruments import Instruments
-from saafe.simulator.labels import Twins
+from saafe.simulator.labels import Counterfactuals
 from saafe.simulator.scenarios import Mix
 from saafe.training import loop
 from saafe.training.runs import score_with
@@ -55,7 +55,14 @@ def clean_instruments(
     """Every sensor alike: all channels, quick, exact, a reading every 10 s, nothing lost."""
     drawn = DRAW_INSTRUMENTS(n, sensors, generator)
     nothing = ("offset", "relative_noise", "blind_below", "drift", "voc_as_co2", "voc_as_co")
-    nothing += ("kappa", "self_heat", "late_chance", "lost_chance", "puff_chance", "numb_below")
+    nothing += (
+        "kappa",
+        "self_heat",
+        "late_chance",
+        "lost_chance",
+        "puff_chance",
+        "detection_floor",
+    )
     nothing += ("co_spike_chance", "gap_chance", "hold_phase")
     plain = {name: torch.zeros_like(getattr(drawn, name)) for name in nothing}
     resolution = torch.full_like(drawn.lag_s, 0.1)
@@ -71,7 +78,7 @@ def clean_instruments(
         lowest=lowest,
         highest=highest,
         present=torch.ones_like(drawn.present),
-        deaf=torch.zeros_like(drawn.deaf),
+        unresponsive=torch.zeros_like(drawn.unresponsive),
         hold_steps=torch.ones_like(drawn.hold_steps),
         **plain,
     )
@@ -94,7 +101,7 @@ def one_zone(*arguments: Any) -> Building:
     return replace(building, zones=torch.ones_like(building.zones), **nothing)
 
 
-def label_by_truth(_twins: Twins, states: Tensor, working: Tensor) -> Tensor:
+def label_by_truth(_twins: Counterfactuals, states: Tensor, working: Tensor) -> Tensor:
     """Labels that ask what is true, not whether it shows."""
     nuisance = (states[1:] == NUISANCE).any(dim=0) | (states[0] == NUISANCE)
     labels = torch.where(nuisance, NUISANCE, NORMAL)
@@ -144,16 +151,16 @@ def trained_without(part: str) -> Iterator[None]:
 def figures_of(recipe: recipes.Recipe, part: str, real: Path) -> dict[str, float]:
     """Train once without a part, and score on the recordings."""
     with trained_without(part):
-        model, settings = loop.train(recipe, tell=lambda _: None)
+        model, settings = loop.train(recipe, on_progress=lambda _: None)
     score = score_with(model)
     scored = recordings.score_real(
         lambda recording: detect(recording, score, settings),
         real,
-        recordings.Plan(dense_days=0.0, elsewhere=False),
+        recordings.ScoringOptions(dense_days=0.0, elsewhere=False),
     )
     return {
-        "in_time": scored["composites"]["in_time"],
-        "with_hold": scored["composites"]["in_time_with_hold"],
+        "in_time": scored["superposed_fires"]["in_time"],
+        "with_hold": scored["superposed_fires"]["in_time_with_hold"],
         "clear": scored["margin"]["clear_of_homes"],
         "margin": scored["margin"]["value"],
         "house_in_time": scored["house_fires"]["in_time"],

@@ -24,7 +24,7 @@ from saafe.exam.references import first_signal, seeing_sensor
 from saafe.readers import read_published
 from saafe.sensors import CHANNEL_NAMES, CO, CO2, HUMIDITY, PM25, TEMPERATURE
 from saafe.simulator.scenarios import Mix
-from saafe.simulator.simulation import Plan, simulate_chunks
+from saafe.simulator.simulation import StreamSettings, simulate_chunks
 
 ROOT = Path(__file__).parents[1]
 HOME_CHANNELS = (TEMPERATURE, PM25, CO2, CO, HUMIDITY)
@@ -95,7 +95,7 @@ def simulated_hours(most: int) -> tuple[np.ndarray, np.ndarray]:
     hours, groups = [], []
     generator = torch.Generator().manual_seed(0)
     seen = 0
-    for streams in simulate_chunks(20_000, Plan(3.0, 2, mix), generator):
+    for streams in simulate_chunks(20_000, StreamSettings(3.0, 2, mix), generator):
         readings = streams.readings[:, 5::6].numpy()  # the reading that stands each minute
         whole = np.all(np.isfinite(readings[..., list(HOME_CHANNELS)]), axis=(1, 3))
         for k, sensor in zip(*np.nonzero(whole), strict=True):
@@ -133,7 +133,9 @@ def simulated_stretches(most: int) -> tuple[np.ndarray, np.ndarray]:
     mix = Mix(fire_share=1.0, nuisance_counts=(1.0, 0.0, 0.0))
     rows, steps = [], int(FIRE_S / 10.0)
     generator = torch.Generator().manual_seed(1)
-    for streams in simulate_chunks(4 * most, Plan(2.25, 1, mix, labelled=False), generator):
+    for streams in simulate_chunks(
+        4 * most, StreamSettings(2.25, 1, mix, labelled=False), generator
+    ):
         truth = streams.truth[:, :, 0].numpy()
         begin = (streams.ignition_s / 10.0).long().tolist()
         for one, start in zip(truth, begin, strict=True):

@@ -1,7 +1,7 @@
 """Is the transformer of a run better than simpler and published detectors at equal detection?
 
     python benchmarks/rivals.py runs/RUN --rival "logistic regression" --rival QUANT
-    python benchmarks/rivals.py runs/RUN --real DIR        # recorded composites as well
+    python benchmarks/rivals.py runs/RUN --real DIR        # recorded superposed fires as well
 
 Rivals are trained on the windows that the run was trained on; see docs/rivals.md.
 """
@@ -14,15 +14,15 @@ from pathlib import Path
 
 from saafe.errors import InputError
 from saafe.exam import windows
-from saafe.exam.rivals import GROUPS, examine, headline
+from saafe.exam.rivals import GROUPS, examine_rivals, headline
 from saafe.rivals import registry
 from saafe.training import runs
 
 COLUMNS = (
     "name", "windows", "train_s", "compile_s", "thresholds_s", "found", "fires", "false_alarms",
     "delay_s_median", "roc_auc", "roc_auc_shifted", "verdict",
-    "composites", "composites_in_time", "composites_difference_value",
-    "composites_difference_lower", "composites_difference_upper", "composites_verdict",
+    "superposed_fires", "superposed_in_time", "superposed_difference_value",
+    "superposed_difference_lower", "superposed_difference_upper", "superposed_verdict",
 )  # fmt: skip
 
 
@@ -42,9 +42,10 @@ def main() -> None:
     run = runs.load_run(chosen.run)
     began = time.perf_counter()
     try:
-        rows = examine(
+        rows = examine_rivals(
             windows.judged_run(run), run.recipe, names=chosen.rival or tuple(registry.RIVALS),
-            groups=chosen.groups, real=chosen.real, tell=lambda line: print(line, flush=True),
+            groups=chosen.groups, real=chosen.real,
+            on_progress=lambda line: print(line, flush=True),
         )  # fmt: skip
     except InputError as error:
         raise SystemExit(f"rivals: {error}") from None

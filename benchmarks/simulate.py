@@ -24,7 +24,13 @@ from pathlib import Path
 
 import torch
 
-from saafe.simulator.simulation import CHUNK, Plan, draw_world, simulate_chunk, simulate_chunks
+from saafe.simulator.simulation import (
+    SIMULATION_CHUNK,
+    StreamSettings,
+    draw_world,
+    simulate_chunk,
+    simulate_chunks,
+)
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -62,9 +68,9 @@ def timed(work: Callable[[], None], scenarios: int, device: str) -> Rate:
     return Rate(scenarios / (time.perf_counter() - begin), scenarios / (time.process_time() - core))
 
 
-def run_batch(plan: Plan, device: str, seed: int) -> Rate:
+def run_batch(plan: StreamSettings, device: str, seed: int) -> Rate:
     """The batch, two chunks a thread."""
-    count = 2 * CHUNK * torch.get_num_threads()
+    count = 2 * SIMULATION_CHUNK * torch.get_num_threads()
 
     def work() -> None:
         for streams in simulate_chunks(count, plan, generator_on(device, seed)):
@@ -73,7 +79,7 @@ def run_batch(plan: Plan, device: str, seed: int) -> Rate:
     return timed(work, count, device)
 
 
-def run_one_at_a_time(plan: Plan, device: str, seed: int) -> Rate:
+def run_one_at_a_time(plan: StreamSettings, device: str, seed: int) -> Rate:
     """The same code, a batch of one each."""
     generator = generator_on(device, seed)
 
@@ -84,10 +90,10 @@ def run_one_at_a_time(plan: Plan, device: str, seed: int) -> Rate:
     return timed(work, SINGLE, device)
 
 
-def run_loop(plan: Plan, seed: int) -> Rate:
-    """The scalar loop, labels' twins included, on scenarios drawn as the batch draws them."""
-    world = draw_world(CHUNK, plan, generator_on("cpu", seed))
-    chosen = torch.randperm(CHUNK, generator=generator_on("cpu", seed))[:LOOPED].tolist()
+def run_loop(plan: StreamSettings, seed: int) -> Rate:
+    """The scalar loop, counterfactual runs included, on scenarios drawn as the batch draws."""
+    world = draw_world(SIMULATION_CHUNK, plan, generator_on("cpu", seed))
+    chosen = torch.randperm(SIMULATION_CHUNK, generator=generator_on("cpu", seed))[:LOOPED].tolist()
 
     def work() -> None:
         for i in chosen:
@@ -105,11 +111,11 @@ def void(_: object) -> None:
 
 def peak_mb(n: int, hours: float, answers: multiprocessing.SimpleQueue) -> None:
     """Put the peak memory of a process that simulates `n` scenarios and drops them. [MB]"""
-    plan = Plan(hours, SENSORS)
+    plan = StreamSettings(hours, SENSORS)
     done = 0
     for streams in simulate_chunks(n, plan, generator_on("cpu", 0)):
         done += len(streams.fire)
-        if n > FEW and done % (40 * CHUNK) == 0:
+        if n > FEW and done % (40 * SIMULATION_CHUNK) == 0:
             print(f"\rmemory: {done} of {n}", end="", file=sys.stderr)
     answers.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0)
 
@@ -126,7 +132,7 @@ def peak_of(n: int, hours: float) -> float:
 
 def measure(device: str, runs: int) -> dict[str, list[Rate]]:
     """Rates of all sides, run by run, one after another so that each sees the same machine."""
-    labelled, plain = Plan(HOURS, SENSORS), Plan(HOURS, SENSORS, labelled=False)
+    labelled, plain = StreamSettings(HOURS, SENSORS), StreamSettings(HOURS, SENSORS, labelled=False)
     for plan in (labelled, plain):
         run_batch(plan, device, 0)  # untimed
     rates: dict[str, list[Rate]] = {name: [] for name in (BATCH, UNLABELLED, ONE, LOOP)}

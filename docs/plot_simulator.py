@@ -22,7 +22,13 @@ from saafe.recordings.recording import Recording
 from saafe.sensors import CO, CO2, NORMAL, PM25, TEMPERATURE
 from saafe.simulator import sources
 from saafe.simulator.scenarios import Mix
-from saafe.simulator.simulation import CHUNK, Plan, draw_world, play, rows_of
+from saafe.simulator.simulation import (
+    SIMULATION_CHUNK,
+    StreamSettings,
+    draw_world,
+    play,
+    runs_needed,
+)
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -60,9 +66,9 @@ def simulated(mix: Mix, n: int, seed: int) -> list[Event]:
     """Events that begin within their stream, at sensors under the ceiling of the same room."""
     generator, found = torch.Generator().manual_seed(seed), []
     slot, registry = (0, sources.FIRES) if mix.fire_share else (1, sources.NUISANCES)
-    for _ in range(0, n, CHUNK):
-        world = draw_world(CHUNK, Plan(HOURS, 2, mix), generator)
-        truth = play(world, rows_of(world.events, labelled=False))[0].numpy()
+    for _ in range(0, n, SIMULATION_CHUNK):
+        world = draw_world(SIMULATION_CHUNK, StreamSettings(HOURS, 2, mix), generator)
+        truth = play(world, runs_needed(world.events, labelled=False))[0].numpy()
         which = (world.events.fire if slot == 0 else world.events.nuisance[:, 0]).tolist()
         acting = world.events.state[slot][-world.steps :].numpy() != NORMAL
         here = world.building.sensor_zone == world.events.zone[:, slot : slot + 1]

@@ -18,10 +18,10 @@ from saafe.metrics import proportion_bounds
 from saafe.recordings.tables import read_table
 
 BLOCK_ROWS = 10  # Chosen: so many rows in a row are no coincidence where they repeat elsewhere
-MOST_REPEATED = 0.01  # Chosen: share of a data set's blocks that may repeat across groups
+MOST_COPIED = 0.01  # Chosen: share of a data set's blocks that may repeat across groups
 MARGIN = 0.10  # Chosen: accuracy that a random split may have over the grouped one
-TREES = 60
-FILE, RESTART = "file", "restart"  # ways to name groups
+FOREST_TREES = 60
+BY_FILE, BY_RESTART = "file", "restart"  # ways to name groups
 MOST_ROWS = 60_000  # that the forests are fitted on
 
 
@@ -149,7 +149,7 @@ def accuracy(data: DataSet, is_test: np.ndarray, seed: int) -> tuple[int, int]:
 
     taught = np.flatnonzero(~is_test)
     taught = np.random.default_rng(seed).permutation(taught)[:MOST_ROWS]
-    forest = RandomForestClassifier(TREES, random_state=seed)
+    forest = RandomForestClassifier(FOREST_TREES, random_state=seed)
     forest.fit(data.features[taught], data.labels[taught])
     right = forest.predict(data.features[is_test]) == data.labels[is_test]
     return int(right.sum()), len(right)
@@ -211,10 +211,10 @@ def hold_out_each(data: DataSet, groups: np.ndarray, seed: int) -> dict[str, Any
 def reasons(found: dict[str, Any]) -> list[str]:
     """Why a data set must not be scored on, as an audit found it; empty for none."""
     out = []
-    if found["repeated_share"] > MOST_REPEATED:
+    if found["repeated_share"] > MOST_COPIED:
         out.append(
             f"{found['repeated_share']:.1%} of its runs of {BLOCK_ROWS} rows repeat in another "
-            f"group (allowed: {MOST_REPEATED:.0%})"
+            f"group (allowed: {MOST_COPIED:.0%})"
         )
     if found["gap"] is None:
         out.append("its groups are copies of one another, so that none can be held out")
@@ -249,7 +249,7 @@ def require_forest() -> None:
         raise InputError("the audit needs scikit-learn; pip install 'saafe[rivals]'")
 
 
-def read_rows(
+def read_data_set(
     paths: Sequence[Path], *, label: str, group: str, drop: Sequence[str] = ()
 ) -> DataSet:
     """The data set in one table, or in several of one group each.
@@ -271,17 +271,17 @@ def read_rows(
     files = np.repeat([str(path) for path in paths], [len(frame) for frame in frames])
     frame = pl.concat(frames, how="diagonal").fill_null("")
     name, _, how = group.partition(":")
-    named = [label, *([] if group == FILE else [name]), *drop]
+    named = [label, *([] if group == BY_FILE else [name]), *drop]
     if missing := [column for column in named if column not in frame.columns]:
         raise InputError(f"column {missing[0]!r} is missing; there are {', '.join(frame.columns)}")
-    if how not in ("", RESTART):
-        raise InputError(f"--group {group}: expected COLUMN, COLUMN:{RESTART} or {FILE}")
-    numbers = {column: to_numbers(frame[column]) for column in frame.columns}
+    if how not in ("", BY_RESTART):
+        raise InputError(f"--group {group}: expected COLUMN, COLUMN:{BY_RESTART} or {BY_FILE}")
+    numbers = {column: numbers_or_none(frame[column]) for column in frame.columns}
     columns = tuple(c for c, n in numbers.items() if n is not None and c not in named)
     if not columns:
         raise InputError("no column of numbers is left to learn from; drop fewer")
     features = np.stack([numbers[column] for column in columns], axis=1)  # type: ignore[arg-type]
-    groups = files if group == FILE else frame[name].to_numpy()
+    groups = files if group == BY_FILE else frame[name].to_numpy()
     if how:
         counter = numbers[name]
         if counter is None:
@@ -290,7 +290,7 @@ def read_rows(
     return DataSet(columns, features, frame[label].to_numpy(), groups)
 
 
-def to_numbers(cells: pl.Series) -> np.ndarray | None:
+def numbers_or_none(cells: pl.Series) -> np.ndarray | None:
     """A column of text as numbers, NaN where empty; None where a cell is no number. (row,)"""
     numbers = cells.cast(pl.Float64, strict=False)
     if (numbers.is_null() & (cells != "")).any() or numbers.null_count() == len(numbers):

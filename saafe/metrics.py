@@ -200,7 +200,7 @@ def effective_exposure(exposures: ArrayLike, weights: ArrayLike) -> float:
     return float(np.min(exposure[used] / weight[used]))
 
 
-def shown(value: float, bound: float, limit: float, *, at_most: bool = True) -> str:
+def line_status(value: float, bound: float, limit: float, *, at_most: bool = True) -> str:
     """Say whether a figure is shown to keep its limit.
 
     Args:
@@ -232,7 +232,7 @@ def gate_line(
         "upper": finite_or_none(bounds.upper),
         "limit": limit,
         "n": n,
-        "status": shown(bounds.value, bound, limit, at_most=at_most),
+        "status": line_status(bounds.value, bound, limit, at_most=at_most),
     }
 
 

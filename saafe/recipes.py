@@ -132,10 +132,10 @@ def changed(recipe: Recipe, changes: tuple[str, ...]) -> Recipe:
             hint = f"did you mean {near[0]}?" if near else f"fields: {', '.join(names)}"
             raise InputError(f"--set {change}: expected field=value; {hint}")
         values[name] = _parse(name, types[name], text)
-    return check(replace(recipe, **values))  # type: ignore[arg-type]
+    return check_recipe(replace(recipe, **values))  # type: ignore[arg-type]
 
 
-def seeded(changes: tuple[str, ...], seed: int | None) -> tuple[str, ...]:
+def with_seed(changes: tuple[str, ...], seed: int | None) -> tuple[str, ...]:
     """Changes of `--set` with that of `--seed`, where it is given.
 
     Raises:
@@ -161,7 +161,7 @@ def _parse(name: str, kind: object, text: str) -> object:
         raise InputError(f"--set {name}={text}: expected {kind}, got {text!r}") from None
 
 
-def check(recipe: Recipe) -> Recipe:
+def check_recipe(recipe: Recipe) -> Recipe:
     """The recipe itself, if its values make sense together.
 
     Raises:
@@ -204,6 +204,6 @@ def from_dict(values: dict[str, object]) -> Recipe:
     if unknown := sorted(set(values) - known):
         raise InputError(f"recipe has unknown fields: {', '.join(unknown)}")
     try:
-        return check(Recipe(**values))  # type: ignore[arg-type]
+        return check_recipe(Recipe(**values))  # type: ignore[arg-type]
     except TypeError as error:
         raise InputError(f"recipe cannot be read: {error}") from None

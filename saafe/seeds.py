@@ -20,9 +20,9 @@ from saafe.training.distributed import World
 from saafe.training.loop import (
     autocast,
     data_device,
+    head_loss,
     start_fit,
     start_optimizer,
-    vote_loss,
 )
 from saafe.training.model import FireTransformer
 from saafe.training.thresholds import logits_of
@@ -79,7 +79,7 @@ def fit_seeds(recipe: Recipe, seeds: list[int], device: torch.device) -> SeedFit
         # the plain formula: fused kernels of attention have no batching rule on CPUs
         with autocast(recipe, device), sdpa_kernel(SDPBackend.MATH):
             votes = functional_call(skeleton, (weights, buffers), (windows,))[:, 0]
-        return vote_loss(votes, labels, recipe) / len(labels)
+        return head_loss(votes, labels, recipe) / len(labels)
 
     losses_of = vmap(loss_of, randomness="different")
     source, train_s = data_device(device), 0.0

@@ -22,7 +22,7 @@ from saafe.exam.exam import limits_of
 from saafe.recipes import Recipe, find_tier
 from saafe.training import runs
 
-TIERS = ("ultra-fast", "standard", "local")
+COMPARED_TIERS = ("ultra-fast", "standard", "local")
 # Chosen: a busy server core with its share of memory; laptops draw 3 to 10 W a core, and no
 # machine here tells its own
 CORE_W = 5.0
@@ -63,7 +63,7 @@ class Cell:
     note: str = ""
 
 
-def missing(reason: str) -> Cell:
+def missing_cell(reason: str) -> Cell:
     """A cell without a figure."""
     return Cell(None, "not shown", reason)
 
@@ -119,18 +119,20 @@ def column(folder: Path, whole: Recipe | None = None) -> dict[str, Cell]:
     recipe = runs.load_run(folder).recipe
     try:
         timing = json.loads((folder / runs.ENVIRONMENT).read_text())["timing"]
-        lines = json.loads((folder / exam.FILE).read_text())["gate"]["lines"]
+        lines = json.loads((folder / exam.EXAM_FILE).read_text())["gate"]["lines"]
     except (OSError, ValueError, KeyError):
         raise InputError(
-            f"{folder}: lacks its timing or its {exam.FILE}; train it again with this saafe"
+            f"{folder}: lacks its timing or its {exam.EXAM_FILE}; train it again with this saafe"
         ) from None
-    cells = measured(timing, {line["name"]: line["value"] for line in lines}, recipe)
+    cells = measured_cells(timing, {line["name"]: line["value"] for line in lines}, recipe)
     if whole is not None and whole != recipe:
         cells = extrapolated(cells, timing, recipe, whole)
     return with_energy(cells, timing)
 
 
-def measured(timing: dict[str, Any], gate: dict[str, float], recipe: Recipe) -> dict[str, Cell]:
+def measured_cells(
+    timing: dict[str, Any], gate: dict[str, float], recipe: Recipe
+) -> dict[str, Cell]:
     """What was measured on a run."""
     cold, train_s = timing["cold_start_to_artefact_s"], timing["train_s"]
     cells = {
@@ -144,7 +146,7 @@ def measured(timing: dict[str, Any], gate: dict[str, float], recipe: Recipe) -> 
         "latency_p99_ms": Cell(gate["latency_p99_ms"], "measured", "one thread"),
     }
     if cold is None:
-        cells["cold_start_s"] = cells["setup_s"] = missing("the run was resumed")
+        cells["cold_start_s"] = cells["setup_s"] = missing_cell("the run was resumed")
     return cells | {name: Cell(gate[name], "measured", "quick gate") for name in GATED}
 
 
@@ -167,7 +169,7 @@ def extrapolated(
         )
     trained = part.epochs * part.windows / (whole.epochs * whole.windows)
     for name in GATED:
-        out[name] = missing(f"only {100 * trained:.2g} % of its windows were trained")
+        out[name] = missing_cell(f"only {100 * trained:.2g} % of its windows were trained")
     return out
 
 
@@ -175,7 +177,7 @@ def with_energy(cells: dict[str, Cell], timing: dict[str, Any]) -> dict[str, Cel
     """The cells, with energy and electricity estimated from the training time."""
     train_s, cores = cells["train_s"].value, timing["threads"] * timing["ranks"]
     if timing["device"] != "cpu":
-        reason = missing("no power is assumed for GPUs")
+        reason = missing_cell("no power is assumed for GPUs")
         return {**cells, "energy_wh": reason, "cost_here_usd": reason}
     energy = float(train_s or 0.0) * cores * CORE_W / 3600.0
     return {
@@ -193,7 +195,7 @@ def with_energy(cells: dict[str, Cell], timing: dict[str, Any]) -> dict[str, Cel
 def with_cloud(cells: dict[str, Cell], expected: dict[str, Any] | None) -> dict[str, Cell]:
     """The cells, with what `saafe launch` would expect of the tier; None where it has no plan."""
     if expected is None:
-        reason = missing("this tier is not meant for rented machines")
+        reason = missing_cell("this tier is not meant for rented machines")
         return {**cells, "cost_cloud_usd": reason, "cloud_s": reason}
     rate = f"{expected['instances']} x {expected['instance']} at ${expected['usd_per_hour']:g}/h"
     return {
@@ -210,7 +212,7 @@ def claimed(tier: str) -> dict[str, Cell]:
     """What the original document claims of a tier; nothing of it was measured here."""
     limits = limits_of(tier)
     source = "the original document"
-    cells = {name: missing("not claimed") for name in FIGURES}
+    cells = {name: missing_cell("not claimed") for name in FIGURES}
     cells |= {
         "model_mb": Cell(limits.model_bytes / 1e6, "claim", f"{source}: at most"),
         "latency_p99_ms": Cell(limits.latency_ms, "claim", f"{source}: at most"),
@@ -225,7 +227,7 @@ def claimed(tier: str) -> dict[str, Cell]:
     return cells
 
 
-def premium(columns: dict[str, dict[str, Cell]]) -> dict[str, Cell]:
+def premium_cells(columns: dict[str, dict[str, Cell]]) -> dict[str, Cell]:
     """What the ultra-fast tier costs more than the standard one, and the time that buys.
 
     Returns:
@@ -253,7 +255,7 @@ def premium(columns: dict[str, dict[str, Cell]]) -> dict[str, Cell]:
         out["saved_s"] = Cell(round(saved, 1), "estimate", "billed time of standard - ultra-fast")
         out["usd_per_hour_saved"] = (
             Cell(round(extra / saved * 3600.0, 2), "estimate", "premium / time saved")
-            if saved > 0 else missing("the ultra-fast tier saves no time there")
+            if saved > 0 else missing_cell("the ultra-fast tier saves no time there")
         )  # fmt: skip
     return out
 
@@ -267,12 +269,12 @@ def document(columns: dict[str, dict[str, Cell]], facts: dict[str, Any]) -> dict
             name: {figure: asdict(cells[figure]) for figure in FIGURES}
             for name, cells in (columns | original).items()
         },
-        "premium": {name: asdict(cell) for name, cell in premium(columns).items()},
+        "premium": {name: asdict(cell) for name, cell in premium_cells(columns).items()},
         "environment": facts,
     }
 
 
-def compare(
+def compare_runs(
     folders: dict[str, tuple[Path, Recipe | None]],
     expect: Callable[[str], dict[str, Any] | None],
 ) -> dict[str, Any]:
@@ -294,7 +296,7 @@ def compare(
     return document(columns, {name: facts[name] for name in kept})
 
 
-def shown(cell: dict[str, Any], decimals: int) -> str:
+def cell_text(cell: dict[str, Any], decimals: int) -> str:
     """A cell's figure for people."""
     value = cell["value"]
     if value is None:
@@ -302,7 +304,7 @@ def shown(cell: dict[str, Any], decimals: int) -> str:
     return value if isinstance(value, str) else f"{value:,.{decimals}f}"
 
 
-def rows_of(result: dict[str, Any]) -> list[list[str]]:
+def table_rows(result: dict[str, Any]) -> list[list[str]]:
     """The table: a header, then a row a figure; each cell says how it is known."""
     names = list(result["columns"])
     rows = [["figure", *names]]
@@ -310,7 +312,7 @@ def rows_of(result: dict[str, Any]) -> list[list[str]]:
         cells = [result["columns"][name][figure] for name in names]
         rows.append([
             f"{title} [{unit}]" if unit else title,
-            *(f"{shown(cell, decimals)} ({cell['how']})" if cell["value"] is not None else "-"
+            *(f"{cell_text(cell, decimals)} ({cell['how']})" if cell["value"] is not None else "-"
               for cell in cells),
         ])  # fmt: skip
     return rows
@@ -331,14 +333,14 @@ def notes_of(result: dict[str, Any]) -> list[str]:
 def premium_lines(result: dict[str, Any]) -> list[str]:
     """The speed premium, one line a figure."""
     return [
-        f"{name.replace('_', ' ')}: {shown(cell, 2)} ({cell['how']}: {cell['note']})"
+        f"{name.replace('_', ' ')}: {cell_text(cell, 2)} ({cell['how']}: {cell['note']})"
         for name, cell in result["premium"].items()
     ] or ["not shown: it takes both the ultra-fast and the standard tier"]
 
 
 def to_markdown(result: dict[str, Any]) -> str:
     """The comparison as a Markdown page."""
-    header, *rows = rows_of(result)
+    header, *rows = table_rows(result)
     table = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     table += ["| " + " | ".join(row) + " |" for row in rows]
     facts = ", ".join(f"{name} {value}" for name, value in result["environment"].items())
@@ -352,7 +354,7 @@ def to_markdown(result: dict[str, Any]) -> str:
 
 def to_html(result: dict[str, Any]) -> str:
     """The comparison as one page that opens offline."""
-    header, *rows = rows_of(result)
+    header, *rows = table_rows(result)
 
     def line(cells: list[str], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
@@ -375,7 +377,7 @@ def to_html(result: dict[str, Any]) -> str:
     )
 
 
-def write(result: dict[str, Any], folder: Path) -> list[Path]:
+def write_comparison(result: dict[str, Any], folder: Path) -> list[Path]:
     """Write comparison.json, .md and .html.
 
     Raises:

@@ -56,30 +56,30 @@ def latest(out: Path) -> Path:
 
 
 def run(
-    recipe: Recipe, folder: Path, *, tell: Callable[[Progress], None], resume: bool = False
+    recipe: Recipe, folder: Path, *, on_epoch: Callable[[Progress], None], resume: bool = False
 ) -> dict | None:
     """Train in a folder and judge what came out.
 
     Args:
         recipe: what to train.
         folder: from `open_folder`.
-        tell: is told after every epoch.
+        on_epoch: is told after every epoch.
         resume: go on from the folder's checkpoint.
 
     Returns:
         What `saafe train --json` prints; None on ranks that do not lead.
     """
-    trained = train_in(recipe, folder, tell=tell, resume=resume)
+    trained = train_in(recipe, folder, on_epoch=on_epoch, resume=resume)
     if trained is None:
         return None
     written = runs.load_run(folder)  # judge what was written, not what is in memory
-    result = exam.quick(written)
-    exam.write(written, result, [])
+    result = exam.examine_quick(written)
+    exam.write_exam(written, result, [])
     return {**trained, "gate": result["gate"], "figures": result["figures"]}
 
 
 def train_in(
-    recipe: Recipe, folder: Path, *, tell: Callable[[Progress], None], resume: bool
+    recipe: Recipe, folder: Path, *, on_epoch: Callable[[Progress], None], resume: bool
 ) -> dict | None:
     """Train in a folder, a checkpoint an epoch, and save the model; arguments as for `run`.
 
@@ -97,16 +97,16 @@ def train_in(
     def note(progress: Progress) -> None:
         last[:] = [progress]
         append(folder / runs.METRICS, json.dumps(vars(progress)) + "\n")
-        tell(progress)
+        on_epoch(progress)
 
-    def keep(fit: Fit) -> None:
+    def on_checkpoint(fit: Fit) -> None:
         save_checkpoint(folder / runs.CHECKPOINT, loop.state_of(fit), plain)
 
     if leads():
         sweep(folder)
         keep_epochs(folder / runs.METRICS, state["epoch"] if state else 0)
     began = time.perf_counter()
-    model, settings = loop.train(recipe, tell=note, keep=keep, resumed=state)
+    model, settings = loop.train(recipe, on_epoch=note, on_checkpoint=on_checkpoint, resumed=state)
     train_s = time.perf_counter() - began
     if not leads():
         return None

@@ -56,7 +56,7 @@ def hold(grid: np.ndarray) -> np.ndarray:
     return np.where((last >= 0) & (rows - last <= limit), held, np.float32(np.nan))
 
 
-def cut(grid: np.ndarray, ends: np.ndarray) -> np.ndarray:
+def cut_windows(grid: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Windows that end with given bins.
 
     Args:

@@ -7,7 +7,7 @@ tests compare the batched simulator with it, and `benchmarks/simulate.py` times 
 import math
 from dataclasses import dataclass
 
-from saafe.simulator.simulation import World
+from saafe.simulator.simulation import ScenarioDraw
 
 HEAT, PM, CO2, CO, WATER, VOC, DROPLETS, OXYGEN, RADIANT, VENT, OUTDOOR_PM, SOUND = range(12)
 CARRIED, ZONES = 8, 3
@@ -33,7 +33,7 @@ class Scenario:
     weather: list[float]
 
 
-def scenario_of(world: World, i: int) -> Scenario:
+def scenario_of(world: ScenarioDraw, i: int) -> Scenario:
     def plain(part) -> dict:
         return {name: value[i].tolist() for name, value in vars(part).items()}
 
@@ -243,13 +243,13 @@ def run(s: Scenario, slots: list[int]) -> tuple[list, list]:
 
 
 def reading(s: Scenario, run_of: tuple[list, list], bare: tuple[list, list]) -> list:
-    """Clean readings of a run; what an event adds shows from `numb_below` on. (sensor, step, 6)"""
+    """A run's clean readings, events shown from `detection_floor` on. (sensor, step, 6)"""
     out = []
     for sensor, (truth, air) in enumerate(zip(*run_of, strict=True)):
         seen = [list(row) for row in truth]
         for k, row in enumerate(seen):
             without = bare[0][sensor][k][P]
-            if row[P] - without < s.devices["numb_below"][sensor]:
+            if row[P] - without < s.devices["detection_floor"][sensor]:
                 row[P] = without
         out.append(shown(s, sensor, seen, air))
     return out
@@ -258,16 +258,16 @@ def reading(s: Scenario, run_of: tuple[list, list], bare: tuple[list, list]) -> 
 def play(s: Scenario, *, fire: bool, nuisance: bool) -> tuple[list, list, list, list]:
     """Truth, and clean readings in full, without the fire, and without any event.
 
-    Four of (sensor, step, 6); deaf channels show no event.
+    Four of (sensor, step, 6); unresponsive channels show no event.
     """
     nuisances = [1, 2] if nuisance else []
     with_all = run(s, [0, *nuisances] if fire else nuisances)
     without_fire = run(s, nuisances) if fire else with_all
     alone = run(s, []) if nuisance else without_fire
     full, calm, bare = (reading(s, each, alone) for each in (with_all, without_fire, alone))
-    for sensor, deaf in enumerate(s.devices["deaf"]):
+    for sensor, unresponsive in enumerate(s.devices["unresponsive"]):
         for c in range(6):
-            if deaf[c]:
+            if unresponsive[c]:
                 for k in range(s.steps):
                     full[sensor][k][c] = calm[sensor][k][c] = bare[sensor][k][c]
     return with_all[0], full, calm, bare

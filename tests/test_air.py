@@ -20,7 +20,7 @@ from saafe.simulator.air import (
 from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building
 from saafe.simulator.emissions import CARRIED, HEAT, OXYGEN, QUANTITIES
 from saafe.simulator.scenarios import Mix
-from saafe.simulator.simulation import Plan
+from saafe.simulator.simulation import StreamSettings
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -208,8 +208,10 @@ def worst_errors(mine: torch.Tensor, theirs: list) -> np.ndarray:
 def compare_with_loop(n: int, hours: float, seed: int) -> float:
     """Largest relative error of truth and clean readings over n scenarios."""
     mix = Mix(fire_share=0.5, nuisance_counts=(0.1, 0.4, 0.5), fault_share=0.2)
-    world = simulation.draw_world(n, Plan(hours, 2, mix), seeded(seed))
-    truth, twins = simulation.play(world, simulation.rows_of(world.events, labelled=True))
+    world = simulation.draw_world(n, StreamSettings(hours, 2, mix), seeded(seed))
+    truth, counterfactuals = simulation.play(
+        world, simulation.runs_needed(world.events, labelled=True)
+    )
     assert truth[..., 0].max() - truth[..., 0].min() > 50.0  # something burned
     worst = 0.0
     for i in range(n):
@@ -217,7 +219,7 @@ def compare_with_loop(n: int, hours: float, seed: int) -> float:
         nuisance = bool((world.events.nuisance[i] >= 0).any())
         one = scalar_simulator.scenario_of(world, i)
         expected = scalar_simulator.play(one, fire=fire, nuisance=nuisance)
-        got = (truth, twins.full, twins.calm, twins.bare)
+        got = (truth, counterfactuals.full, counterfactuals.calm, counterfactuals.bare)
         for mine, theirs in zip(got, expected, strict=True):
             errors = worst_errors(mine[:, i], theirs)
             assert errors.max() < 1e-4, (i, errors)

@@ -84,7 +84,7 @@ def with_copy(edited: bool) -> DataSet:
 def test_copies_are_found_also_with_an_edited_column(edited: bool, but_for: str) -> None:
     share, copies = audit.find_copies(with_copy(edited))
     assert copies == [(0, 9, but_for)]
-    assert share > audit.MOST_REPEATED
+    assert share > audit.MOST_COPIED
     merged = audit.merge_copies(with_copy(edited).groups, copies)
     assert sorted(set(merged)) == [0, 1, 2, 3, 4, 5]
 
@@ -155,7 +155,7 @@ def rows(tmp_path: Path) -> Path:
 
 
 def test_groups_begin_where_a_counter_falls(rows: Path) -> None:
-    data = audit.read_rows([rows], label="label", group="count:restart")
+    data = audit.read_data_set([rows], label="label", group="count:restart")
     assert data.columns == ("t", "temp")  # text is no feature, the counter is the group
     assert np.unique(data.groups, return_counts=True)[1].tolist() == [30, 30, 30]
     assert set(data.labels) == {"fire", "normal"}
@@ -164,7 +164,7 @@ def test_groups_begin_where_a_counter_falls(rows: Path) -> None:
 def test_each_of_several_files_is_a_group(rows: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.csv"
     other.write_text("temp,label\n20,normal\n,fire\n")
-    data = audit.read_rows([rows, other], label="label", group="file")
+    data = audit.read_data_set([rows, other], label="label", group="file")
     assert len(np.unique(data.groups)) == 2
     assert np.isnan(data.features[-1]).all()
 
@@ -204,7 +204,7 @@ def test_audit_command_prints_one_document(rows: Path) -> None:
 
 def test_one_group_is_refused(rows: Path) -> None:
     pytest.importorskip("sklearn", reason="needs saafe[rivals]")
-    data = audit.read_rows([rows], label="label", group="note")
+    data = audit.read_data_set([rows], label="label", group="note")
     with pytest.raises(InputError, match="of one group"):
         audit.audit(data)
 
@@ -215,7 +215,7 @@ def test_kaggle_table_is_refused() -> None:
     pytest.importorskip("sklearn", reason="needs saafe[rivals]")
     if not KAGGLE.is_file():
         pytest.skip(f"{KAGGLE} is absent: it is not ours to pass on")
-    found = audit.audit(audit.read_rows([KAGGLE], label="Fire Alarm", group="CNT:restart"))
+    found = audit.audit(audit.read_data_set([KAGGLE], label="Fire Alarm", group="CNT:restart"))
     assert found["groups"] == 5
     assert [(c["group"], c["of"], c["but_for"]) for c in found["copies"]] == [
         ("1", "2", "Temperature[C]"), ("4", "5", "Temperature[C]"),

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_composites import make_fire, make_home
+from test_superpose import make_fire, make_home
 
-from saafe.recordings.superpose import compose, fire_rise
+from saafe.recordings.superpose import fire_rise, superpose_fires
 from saafe.sensors import TEMPERATURE
 from saafe.simulator import simulation
 from saafe.simulator.instruments import draw_instruments
@@ -49,15 +49,15 @@ def test_clean_instruments_show_what_is_true(benchmark) -> None:
     clean = benchmark("ablations").clean_instruments(8, 2, torch.Generator().manual_seed(1))
     whole = draw_instruments(8, 2, torch.Generator().manual_seed(1))
     assert set(vars(clean)) == set(vars(whole))
-    for name in ("puff_chance", "numb_below", "lost_chance", "drift", "gap_chance"):
+    for name in ("puff_chance", "detection_floor", "lost_chance", "drift", "gap_chance"):
         assert (getattr(clean, name) == 0.0).all(), name
     assert clean.present.all()
 
 
 def test_a_composite_is_found_at_the_reading_that_shows_it(benchmark) -> None:
-    shown_from = benchmark("composites").shown_from
+    shown_from = benchmark("superposed").shown_from
     home, fire = make_home(), make_fire()
-    one = compose([fire], [home])[0][0]
+    one = superpose_fires([fire], [home])[0][0]
     rise = fire_rise(fire)[:, TEMPERATURE]
     begun = fire.times_s[np.argmax(rise >= NUISANCE_VISIBLE[TEMPERATURE])]
     first = shown_from(one, home, (0.0, None, None), {TEMPERATURE: NUISANCE_VISIBLE[TEMPERATURE]})

@@ -37,7 +37,7 @@ def test_few_groups_do_not_show_a_small_error() -> None:
 
 def test_examination_is_plain_and_says_its_mix() -> None:
     one = Judged("half", lambda windows: np.full(len(windows), 20.0), AlarmSettings())
-    found = json.loads(json.dumps(calibration.examine(one, 0, scenarios=96)))
+    found = json.loads(json.dumps(calibration.examine_calibration(one, 0, scenarios=96)))
     assert found["mix"] == {"normal": 0.5, "nuisance": 0.3, "fire": 0.2}
     for rooms in ("in_distribution", "out_of_distribution"):
         part = found[rooms]

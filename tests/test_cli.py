@@ -16,7 +16,7 @@ from saafe.detector.alarms import AlarmSettings
 from saafe.recipes import changed, find_tier
 from saafe.recordings.recording import read_recording
 from saafe.training import runs
-from saafe.training.checkpoints import FILE
+from saafe.training.checkpoints import CHECKPOINT_FILE
 from saafe.training.model import FireTransformer
 
 TINY = (
@@ -79,7 +79,7 @@ def test_help_has_an_example(path: tuple[str, ...]) -> None:
 
 def test_help_lists_every_command() -> None:
     listed = CliRunner().invoke(saafe, ["--help"]).output
-    assert all(name in listed and row[2].split()[0] in listed for name, row in COMMANDS.items())
+    assert all(name in listed and row[1].split()[0] in listed for name, row in COMMANDS.items())
 
 
 def test_no_such_command() -> None:
@@ -245,7 +245,9 @@ def test_only_the_leader_says_where_it_writes(
 ) -> None:  # fmt: skip
     recipe = changed(find_tier("ultra-fast"), (*TINY, "seed=3"))
     folder = runs.new_folder(tmp_path, "r", recipe)
-    (folder / "checkpoint" / FILE).write_bytes(b"damaged")  # ends the training before it begins
+    (folder / "checkpoint" / CHECKPOINT_FILE).write_bytes(
+        b"damaged"
+    )  # ends the training before it begins
     monkeypatch.setenv("RANK", rank)
     words = [part for change in (*TINY, "seed=3") for part in ("--set", change)]
     code, _, err = call(

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from saafe.cli import main, saafe
-from saafe.cli.data import check, convert, data
+from saafe.cli.data import check_command, convert_command, data_command
 from saafe.errors import InputError
 from saafe.recordings.recording import read_recording
 
@@ -135,7 +135,7 @@ def test_examples_of_the_help_texts_run(
     raw.rename(tmp_path / "moved")
     (tmp_path / "raw").mkdir()
     (tmp_path / "moved").rename(tmp_path / "raw" / "uhoo")
-    for command in (data, check, convert):
+    for command in (data_command, check_command, convert_command):
         example = (command.help or "").split("Example: saafe ")[1].split("\n")[0]
         result = CliRunner().invoke(saafe, example.split())
         assert result.exit_code == 0, result.output

@@ -37,7 +37,7 @@ from saafe.recipes import changed, find_tier
 @click.option("--name", default="here")
 @click.option("--resume", is_flag=True)
 @click.option("--json", "as_json", is_flag=True)
-def train(tier, settings, seed, out, name, resume, as_json):
+def train_command(tier, settings, seed, out, name, resume, as_json):
     run, checkpoint = out / name, out / name / "checkpoint" / "state"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))

@@ -22,14 +22,14 @@ from saafe.cloud.aws import Aws, AwsError
 from saafe.cloud.emulator import endpoint
 from saafe.cloud.emulator.emulator import Emulator
 from saafe.cloud.prices import load_prices, refresh
-from saafe.cloud.request import ROLE, Plan, build_request
+from saafe.cloud.request import ROLE, JobPlan, build_request
 from saafe.cloud.sagemaker import Cloud, launch, stop
 from saafe.cloud.setup import bucket_name, place_of, set_up
 from saafe.cloud.watch import follow
 
 pytest_plugins = ["cloud_fixtures"]
 
-PLAN = Plan("ultra-fast", instance_types=CPU)
+PLAN = JobPlan("ultra-fast", instance_types=CPU)
 
 
 @pytest.fixture
@@ -363,7 +363,7 @@ if dist.get_rank():
     raise SystemExit(0)
 """
     stub.write_text(meet + stub.read_text())
-    plan = Plan("ultra-fast", instance_types=("ml.g5.12xlarge",), instances=2)
+    plan = JobPlan("ultra-fast", instance_types=("ml.g5.12xlarge",), instances=2)
     shown = screen()
     emulated = Cloud(cloud.aws, cloud.ledger, "emulator", print)
     entry = follow(emulated, launch(emulated, plan, source=source), screen=shown, pace=FAST)

@@ -17,12 +17,12 @@ pytest.importorskip("moto")
 
 from cloud_stub import CPU, FAST, PATIENCE_S, describe, screen, until, write_stub
 
-from saafe.cloud.artifact import unpack
+from saafe.cloud.artifact import unpack_run
 from saafe.cloud.aws import connect
 from saafe.cloud.billing import billed_so_far
 from saafe.cloud.container import hand_over
 from saafe.cloud.emulator.emulator import DROP
-from saafe.cloud.request import Plan, build_request
+from saafe.cloud.request import JobPlan, build_request
 from saafe.cloud.sagemaker import Cloud, launch, status, stop, try_next
 from saafe.cloud.setup import place_of, set_up
 from saafe.cloud.watch import Pace, follow, settle
@@ -30,7 +30,7 @@ from saafe.errors import InputError
 
 pytest_plugins = ["cloud_fixtures"]
 
-PLAN = Plan("ultra-fast", instance_types=CPU)
+PLAN = JobPlan("ultra-fast", instance_types=CPU)
 OPERATIONS = (
     "sts.GetCallerIdentity",
     "iam.GetRole",
@@ -48,13 +48,13 @@ import sys
 from pathlib import Path
 from saafe.cloud.aws import Aws
 from saafe.cloud.ledger import Ledger
-from saafe.cloud.request import Plan
+from saafe.cloud.request import JobPlan
 from saafe.cloud.sagemaker import Cloud, launch
 from saafe.cloud.watch import Pace, Screen, follow
 
 url, runs, source, limit = sys.argv[1:]
 cloud = Cloud(Aws("us-east-1", url, ("emulator", "emulator")), Ledger(Path(runs)), "emulator")
-entry = launch(cloud, Plan("ultra-fast", instance_types=("ml.m5.large",)), source=Path(source))
+entry = launch(cloud, JobPlan("ultra-fast", instance_types=("ml.m5.large",)), source=Path(source))
 if int(limit):
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), -1))
@@ -214,7 +214,7 @@ def test_spot_interrupted_twice_goes_on_from_the_checkpoint(cloud, tmp_path):
     cloud.emulator.world.interruptions = 2
     source = write_stub(tmp_path / "source", epochs=15, pause=0.25)
     shown = screen()
-    plan = Plan("ultra-fast", instance_types=CPU, spot=True)
+    plan = JobPlan("ultra-fast", instance_types=CPU, spot=True)
     entry = follow(cloud, launch(cloud, plan, source=source), screen=shown, pace=FAST)
     words = shown.stream.getvalue()
     transitions = [row["Status"] for row in describe(cloud, entry)["SecondaryStatusTransitions"]]
@@ -227,7 +227,7 @@ def test_spot_interrupted_twice_goes_on_from_the_checkpoint(cloud, tmp_path):
 def test_on_demand_takes_the_third_type_when_two_are_sold_out(cloud, stub):
     types = ("ml.c5.xlarge", "ml.m5.xlarge", "ml.m5.large")
     cloud.emulator.world.no_capacity |= set(types[:2])
-    plan = Plan("ultra-fast", instance_types=types)
+    plan = JobPlan("ultra-fast", instance_types=types)
     entry = follow(cloud, launch(cloud, plan, source=stub), screen=screen(), pace=FAST)
     assert (entry["status"], entry["instance"]) == ("Completed", types[2])
     assert entry["usd_per_hour"] == 0.115
@@ -238,7 +238,7 @@ def test_on_demand_takes_the_third_type_when_two_are_sold_out(cloud, stub):
 def test_spot_takes_the_third_type_when_two_are_sold_out(cloud, stub):
     types = ("ml.c5.xlarge", "ml.m5.xlarge", "ml.m5.large")
     cloud.emulator.world.no_capacity |= set(types[:2])
-    plan = Plan("ultra-fast", instance_types=types, spot=True)
+    plan = JobPlan("ultra-fast", instance_types=types, spot=True)
     entry = follow(cloud, launch(cloud, plan, source=stub), screen=screen(), pace=FAST)
     assert (entry["status"], entry["instance"]) == ("Completed", types[2])
     assert entry["attempts"] == [entry["job"], f"{entry['job']}-2", f"{entry['job']}-3"]
@@ -255,7 +255,7 @@ def test_no_capacity_at_all_costs_nothing_and_says_so(cloud, stub):
 def test_types_without_quota_are_skipped(cloud, stub):
     types = ("ml.c5.xlarge", "ml.m5.large")
     cloud.emulator.quotas["ml.c5.xlarge for training job usage"] = 0
-    entry = launch(cloud, Plan("ultra-fast", instance_types=types), source=stub)
+    entry = launch(cloud, JobPlan("ultra-fast", instance_types=types), source=stub)
     assert "skipping ml.c5.xlarge" in cloud.notes[0]
     assert follow(cloud, entry, screen=screen(), pace=FAST)["instance"] == "ml.m5.large"
 
@@ -271,8 +271,10 @@ def test_a_quota_used_up_meanwhile_falls_back(cloud, stub, slow_stub_elsewhere):
     types = ("ml.c5.xlarge", "ml.m5.large")
     for use in ("training job usage", "spot training job usage"):
         cloud.emulator.quotas[f"ml.c5.xlarge for {use}"] = 1
-    first = launch(cloud, Plan("ultra-fast", instance_types=types[:1]), source=slow_stub_elsewhere)
-    entry = launch(cloud, Plan("ultra-fast", instance_types=types), source=stub)
+    first = launch(
+        cloud, JobPlan("ultra-fast", instance_types=types[:1]), source=slow_stub_elsewhere
+    )
+    entry = launch(cloud, JobPlan("ultra-fast", instance_types=types), source=stub)
     assert follow(cloud, entry, screen=screen(), pace=FAST)["instance"] == "ml.m5.large"
     follow(cloud, stop(cloud, first), screen=screen(), pace=FAST)
 
@@ -327,10 +329,10 @@ def test_a_damaged_archive_is_refused(tmp_path, damage):
             tar.add(path, arcname=path.name)
     archive = tmp_path / "model.tar.gz"
     archive.write_bytes(packed.getvalue())
-    assert unpack(archive, tmp_path / "good")["finished"]
+    assert unpack_run(archive, tmp_path / "good")["finished"]
     archive.write_bytes(damaged(packed.getvalue(), damage))
     with pytest.raises(InputError, match="artefact is refused"):
-        unpack(archive, tmp_path / "bad")
+        unpack_run(archive, tmp_path / "bad")
     assert not (tmp_path / "escaped").exists()
 
 
@@ -433,7 +435,7 @@ def test_a_stale_look_at_a_job_does_not_undo_its_settling(cloud, stub):
 def test_two_watchers_make_one_further_attempt(cloud, stub):
     types = ("ml.c5.xlarge", "ml.m5.large")
     cloud.emulator.world.no_capacity |= {types[0]}
-    plan = Plan("ultra-fast", instance_types=types, spot=True)
+    plan = JobPlan("ultra-fast", instance_types=types, spot=True)
     entry = launch(cloud, plan, source=stub)
     until(lambda: describe(cloud, entry)["TrainingJobStatus"] == "Failed")
     failed = status(cloud, entry)

@@ -12,18 +12,18 @@ pytest.importorskip("moto")
 from cloud_stub import CPU, FAST, describe, screen, until, write_stub
 
 from saafe.cloud.billing import bill_lines
-from saafe.cloud.request import Plan
+from saafe.cloud.request import JobPlan
 from saafe.cloud.sagemaker import launch, status, stop, view
 from saafe.cloud.watch import Screen, follow
 
 pytest_plugins = ["cloud_fixtures"]
 
-PLAN = Plan("ultra-fast", instance_types=CPU)
+PLAN = JobPlan("ultra-fast", instance_types=CPU)
 
 
 def test_a_job_is_launched_watched_fetched_and_billed(cloud, stub):
     shown = screen()
-    entry = launch(cloud, Plan("ultra-fast", instance_types=CPU, seed=7), source=stub)
+    entry = launch(cloud, JobPlan("ultra-fast", instance_types=CPU, seed=7), source=stub)
     entry = follow(cloud, entry, screen=shown, pace=FAST)
     run = cloud.ledger.runs / entry["job"]
     assert (entry["status"], entry["settled"], entry["run"]) == ("Completed", True, run.name)
@@ -38,7 +38,7 @@ def test_a_job_is_launched_watched_fetched_and_billed(cloud, stub):
 
 
 def test_statuses_come_in_the_documented_order(cloud, stub):
-    entry = launch(cloud, Plan("ultra-fast", instance_types=CPU), source=stub)
+    entry = launch(cloud, JobPlan("ultra-fast", instance_types=CPU), source=stub)
     follow(cloud, entry, screen=screen(), pace=FAST)
     job = describe(cloud, entry)
     order = [row["Status"] for row in job["SecondaryStatusTransitions"]]
@@ -54,7 +54,7 @@ def test_statuses_come_in_the_documented_order(cloud, stub):
 
 
 def test_launching_the_same_again_goes_on_with_it(cloud, stub):
-    plan = Plan("ultra-fast", instance_types=CPU)
+    plan = JobPlan("ultra-fast", instance_types=CPU)
     first = launch(cloud, plan, source=stub)
     second = launch(cloud, plan, source=stub)
     assert first["job"] == second["job"]
@@ -63,7 +63,7 @@ def test_launching_the_same_again_goes_on_with_it(cloud, stub):
 
 
 def test_a_stopped_job_keeps_its_checkpoint(cloud, slow_stub):
-    plan = Plan("ultra-fast", instance_types=CPU)
+    plan = JobPlan("ultra-fast", instance_types=CPU)
     entry = launch(cloud, plan, source=slow_stub)
     until(lambda: describe(cloud, entry)["FinalMetricDataList"])
     assert status(cloud, entry)["secondary"] == "Training"
@@ -75,7 +75,7 @@ def test_a_stopped_job_keeps_its_checkpoint(cloud, slow_stub):
 
 def test_a_failed_job_shows_its_log_and_reason(cloud, tmp_path):
     shown, source = screen(), write_stub(tmp_path / "source", fail=3)
-    entry = launch(cloud, Plan("ultra-fast", instance_types=CPU), source=source)
+    entry = launch(cloud, JobPlan("ultra-fast", instance_types=CPU), source=source)
     entry = follow(cloud, entry, screen=shown, pace=FAST)
     assert (entry["status"], entry["settled"], entry["run"]) == ("Failed", True, None)
     assert "AlgorithmError" in entry["failure"]
@@ -84,7 +84,7 @@ def test_a_failed_job_shows_its_log_and_reason(cloud, tmp_path):
 
 
 def test_the_limit_stops_a_job_and_keeps_what_it_has(cloud, slow_stub):
-    plan = Plan("ultra-fast", instance_types=CPU)
+    plan = JobPlan("ultra-fast", instance_types=CPU)
     entry = launch(cloud, plan, source=slow_stub, max_cost_usd=0.02)
     until(lambda: describe(cloud, entry)["FinalMetricDataList"])
     cloud.emulator.world.hurry = 100_000.0

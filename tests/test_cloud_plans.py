@@ -26,7 +26,14 @@ from saafe.cloud.ledger import Ledger
 from saafe.cloud.package import REQUIREMENTS, pack
 from saafe.cloud.preflight import fit_region
 from saafe.cloud.prices import load_prices
-from saafe.cloud.request import INSTANCES, METRICS, Place, Plan, build_request, image_uri
+from saafe.cloud.request import (
+    INSTANCES,
+    METRIC_PATTERNS,
+    JobPlan,
+    Place,
+    build_request,
+    image_uri,
+)
 from saafe.cloud.setup import role_policy
 from saafe.cloud.speed import History, history
 from saafe.cloud.verify import verify
@@ -71,7 +78,7 @@ def entry_of(plan, prices, **more):
 def test_every_tier_makes_a_request_that_the_model_accepts(tier, spot, prices):
     validation = pytest.importorskip("saafe.cloud.emulator.validation")
     pytest.importorskip("botocore")
-    plan = Plan(tier, ("epochs=5",), seed=3, spot=spot)
+    plan = JobPlan(tier, ("epochs=5",), seed=3, spot=spot)
     rows = [prices.instance(name) for name in plan.types][: 1 if spot else None]
     request = build_request(entry_of(plan, prices), PLACE, rows, "j-2")
     validation.validate("sagemaker", "CreateTrainingJob", request)
@@ -107,11 +114,11 @@ def test_the_image_is_the_regions_own_and_fits_the_instance():
 )
 def test_a_plan_that_sagemaker_would_refuse_is_refused(words, line):
     with pytest.raises(InputError, match=line):
-        Plan("ultra-fast", **words)
+        JobPlan("ultra-fast", **words)
 
 
 def test_gpu_and_cpu_types_do_not_mix(prices):
-    plan = Plan("ultra-fast", instance_types=("ml.g5.xlarge", "ml.m5.large"))
+    plan = JobPlan("ultra-fast", instance_types=("ml.g5.xlarge", "ml.m5.large"))
     rows = [prices.instance(name) for name in plan.types]
     with pytest.raises(InputError, match="different images"):
         build_request(entry_of(plan, prices), PLACE, rows, "j")
@@ -120,7 +127,7 @@ def test_gpu_and_cpu_types_do_not_mix(prices):
 def test_one_set_of_expressions_reads_the_progress_line():
     found = parse_metrics(LINE)
     assert found == {"epoch": 3, "loss": 0.4312, "accuracy": 0.812, "samples_per_s": 1834}
-    assert all(re.compile(regex).groups == 1 for regex in METRICS.values())
+    assert all(re.compile(regex).groups == 1 for regex in METRIC_PATTERNS.values())
     assert parse_metrics("nothing of the kind") == {}
 
 
@@ -171,18 +178,18 @@ def test_no_budget_is_a_line(usd):
 def test_no_job_can_cost_more_than_its_budget(prices):
     """Volumes of types without a local disk count, at most a twentieth of the cheapest's rate."""
     for name in prices.instances:
-        plan = Plan("standard", ("epochs=10000",), instance_types=(name,), instances=2)
+        plan = JobPlan("standard", ("epochs=10000",), instance_types=(name,), instances=2)
         assert estimate(plan, prices, History(), 20.0)["most_usd"] <= 20.0
 
 
 def test_the_budget_counts_the_dearest_fallback(prices):
-    plan = Plan("ultra-fast", instance_types=("ml.g4dn.xlarge", "ml.g5.12xlarge"))
+    plan = JobPlan("ultra-fast", instance_types=("ml.g4dn.xlarge", "ml.g5.12xlarge"))
     storage_usd = estimate(plan, prices, History())["storage_usd"]
     assert estimate(plan, prices, History(), 2.0)["limit_s"] == budget_limit(2.0, 7.09, storage_usd)
 
 
 def test_no_limit_is_longer_than_sagemaker_allows(prices):
-    plan = Plan("ultra-fast", ("epochs=10000", "windows=100000000"))
+    plan = JobPlan("ultra-fast", ("epochs=10000", "windows=100000000"))
     expected = estimate(plan, prices, History())
     assert expected["expected_s"] <= expected["limit_s"] == 432_000
     assert expected["total_usd"] <= expected["most_usd"]
@@ -192,32 +199,32 @@ def test_a_region_without_the_tiers_first_type_takes_the_next(prices):
     notes = []
     rented = {name: row for name, row in prices.instances.items() if not name.startswith("ml.g5")}
     elsewhere = replace(prices, region="eu-north-1", instances=rented)
-    plan = fit_region(Plan("ultra-fast"), elsewhere, notes.append)
+    plan = fit_region(JobPlan("ultra-fast"), elsewhere, notes.append)
     assert plan.types == INSTANCES["ultra-fast"][1:]
     assert "eu-north-1 does not rent ml.g5.12xlarge" in notes[0]
-    named = Plan("ultra-fast", instance_types=("ml.g5.xlarge", "ml.g6.xlarge"))
+    named = JobPlan("ultra-fast", instance_types=("ml.g5.xlarge", "ml.g6.xlarge"))
     with pytest.raises(InputError, match=r"no price for ml\.g5\.xlarge"):
         fit_region(named, elsewhere, notes.append)
     with pytest.raises(InputError, match="no price"):
-        fit_region(Plan("ultra-fast"), replace(prices, instances={}), notes.append)
-    entry = entry_of(Plan("ultra-fast"), prices, cost_usd=1.0, train_seconds=60)
+        fit_region(JobPlan("ultra-fast"), replace(prices, instances={}), notes.append)
+    entry = entry_of(JobPlan("ultra-fast"), prices, cost_usd=1.0, train_seconds=60)
     assert premium(entry, replace(prices, instances={}), History()) is None
 
 
 def test_an_estimate_names_its_basis_and_range(prices):
-    plan = Plan("ultra-fast", spot=True)
+    plan = JobPlan("ultra-fast", spot=True)
     expected = estimate(plan, prices, History())
     words = "\n".join(estimate_lines(expected, plan))
     assert "steps/s assumed for any GPU, none was measured" in words
     assert "spot" in words
     assert expected["spot_usd"][1] == pytest.approx(expected["total_usd"])
     assert expected["volume_usd"] == 0  # g5 has local disks
-    cpu = Plan("ultra-fast", instance_types=("ml.m5.large",))
+    cpu = JobPlan("ultra-fast", instance_types=("ml.m5.large",))
     assert estimate(cpu, prices, History())["volume_usd"] > 0
 
 
 def test_own_jobs_replace_assumptions(prices):
-    plan = Plan("ultra-fast", instance_types=("ml.g5.xlarge",))
+    plan = JobPlan("ultra-fast", instance_types=("ml.g5.xlarge",))
     row = prices.instance("ml.g5.xlarge")
     job = entry_of(plan, prices, status="Completed", instance="ml.g5.xlarge", instances=1)
     job["plan"]["settings"] = []
@@ -230,14 +237,14 @@ def test_own_jobs_replace_assumptions(prices):
 
 def test_the_speed_that_a_job_told_replaces_the_assumption(prices, tmp_path):
     ledger = Ledger(tmp_path)
-    plan = Plan("ultra-fast", ("epochs=9",), instance_types=("ml.g5.xlarge",))
+    plan = JobPlan("ultra-fast", ("epochs=9",), instance_types=("ml.g5.xlarge",))
     entry = entry_of(plan, prices, status="Stopped", instance="ml.g5.xlarge", instances=1)
     ledger.write({**entry, "metrics": {"samples_per_s": 15_000.0}})
     ledger.write({**entry, "job": "small", "metrics": {"samples_per_s": 1.0}, "rehearsal": True})
     small = {**entry, "job": "k", "plan": {**entry["plan"], "settings": ["width=16"]}}
     ledger.write({**small, "metrics": {"samples_per_s": 9e9}})  # of another model: does not count
     row, other = prices.instance("ml.g5.xlarge"), prices.instance("ml.g6.xlarge")
-    asked = Plan("ultra-fast", instance_types=("ml.g5.xlarge",))
+    asked = JobPlan("ultra-fast", instance_types=("ml.g5.xlarge",))
     seconds, basis, is_measured = expected_time(asked, row, history(ledger))
     assert is_measured
     assert "15000 windows/s measured on 1 x ml.g5.xlarge (j, 2026-01-01)" in basis
@@ -259,7 +266,7 @@ def finished_run(runs, *, device, speed, settings=(), ranks=1):
 
 
 def test_a_run_trained_here_measures_its_kind_of_machine(prices, tmp_path):
-    ledger, plan = Ledger(tmp_path), Plan("ultra-fast")
+    ledger, plan = Ledger(tmp_path), JobPlan("ultra-fast")
     finished_run(tmp_path, device="NVIDIA A10G", speed=30_000.0)
     finished_run(tmp_path, device="NVIDIA L40S", speed=90_000.0)
     finished_run(tmp_path, device="x86_64", speed=4_000.0, ranks=2)
@@ -284,10 +291,10 @@ def test_a_run_trained_here_measures_its_kind_of_machine(prices, tmp_path):
 
 def test_a_processors_speed_is_scaled_and_says_from_what(prices):
     row = prices.instance("ml.c5.xlarge")
-    fast, basis, is_measured = expected_time(Plan("ultra-fast"), row, History())
+    fast, basis, is_measured = expected_time(JobPlan("ultra-fast"), row, History())
     assert not is_measured
     assert "scaled from 1200 of ultra-fast on one core (2026-11-22)" in basis
-    assert expected_time(Plan("standard"), row, History())[0] > 10 * fast
+    assert expected_time(JobPlan("standard"), row, History())[0] > 10 * fast
 
 
 BILLS = {
@@ -308,21 +315,21 @@ def test_a_bill_is_seconds_by_instances_by_rate(case, prices):
     resources, billed, trained, usd = BILLS[case]
     job = {"ResourceConfig": resources}
     job |= {"BillableTimeInSeconds": billed, "TrainingTimeInSeconds": trained} if billed else {}
-    entry = entry_of(Plan("ultra-fast", spot=case == "spot"), prices)
+    entry = entry_of(JobPlan("ultra-fast", spot=case == "spot"), prices)
     figures = bill(job, entry, prices)
     assert figures["cost_usd"] == (None if usd is None else pytest.approx(usd, rel=1e-4))
     assert figures["spot_saving"] == (pytest.approx(2 / 3) if case == "spot" else None)
 
 
 def test_the_premium_is_over_the_standard_tier(prices):
-    entry = entry_of(Plan("ultra-fast"), prices, cost_usd=1.0, train_seconds=60)
+    entry = entry_of(JobPlan("ultra-fast"), prices, cost_usd=1.0, train_seconds=60)
     above = premium(entry, prices, History())
     assert above["premium_usd"] == pytest.approx(1.0 - above["standard_usd"], abs=1e-4)
     assert above["saved_s"] == pytest.approx(above["standard_s"] - 60)
 
 
 def test_offers_are_sorted_by_cost(prices):
-    rows = offers(Plan("standard"), prices, History())
+    rows = offers(JobPlan("standard"), prices, History())
     costs = [row["cost_usd"] for row in rows]
     assert costs == sorted(costs)
     assert len(rows) == len(prices.instances)
@@ -441,7 +448,7 @@ def test_a_run_without_weights_says_how_to_go_on(run, prices):
     (run / "model.safetensors").unlink()
     found = verify(run)
     assert not found["loads"]
-    plan = Plan("ultra-fast", ("epochs=9",), seed=4)
+    plan = JobPlan("ultra-fast", ("epochs=9",), seed=4)
     entry = entry_of(plan, prices, status="Stopped", run="run", verified=found)
     words = "train ultra-fast --seed 4 --set epochs=9 --out runs --name run --resume"
     assert words in "\n".join(bill_lines(entry, Path("runs")))

@@ -18,30 +18,31 @@ from saafe.detector.detector import Detection
 from saafe.errors import InputError
 from saafe.exam import exam, fault_watch, session
 from saafe.exam.gate import real_lines
-from saafe.exam.session import Case, Sitting
+from saafe.exam.session import Case, Session
 from saafe.exam.windows import Judged
 from saafe.recipes import changed, find_tier
 from saafe.recordings.recording import Recording
 from saafe.recordings.superpose import Home
 from saafe.simulator.sources import FIRES
 from saafe.training import runs
-from saafe.training.data import seeded
+from saafe.training.data import seeded_generator
 from saafe.training.model import FireTransformer
 from saafe.training.runs import Run, load_run
 
 REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
 FEW = {
-    "saafe.exam.session.BATCH": 8, "saafe.exam.fires.EACH": 1, "saafe.exam.fires.BATCHES": 2,
-    "saafe.exam.nuisances.EACH": 1, "saafe.exam.nuisances.EACH_COOKING": 1,
-    "saafe.exam.nuisances.BATCHES": 1, "saafe.exam.nuisances.QUIET_STREAMS": 2,
+    "saafe.exam.session.STREAM_BATCH": 8,
+    "saafe.exam.fires.FIRES_OF_A_KIND": 1, "saafe.exam.fires.FIRE_BATCHES": 2,
+    "saafe.exam.nuisances.NUISANCE_EVENTS": 1, "saafe.exam.nuisances.COOKING_EVENTS": 1,
+    "saafe.exam.nuisances.NUISANCE_BATCHES": 1, "saafe.exam.nuisances.QUIET_STREAMS": 2,
     "saafe.exam.faults.LOST": 1, "saafe.exam.faults.OTHER": 1, "saafe.exam.faults.ROW_FIRES": 1,
     "saafe.exam.fault_watch.DAYS": 1, "saafe.exam.fault_watch.DETECTORS": 1,
     "saafe.exam.fault_watch.FAULTY": 1, "saafe.exam.shifts.FIRE_TRIALS": 1,
     "saafe.exam.shifts.NUISANCE_TRIALS": 1,
 }  # fmt: skip
 TOP = ["version", "level", "seed", "gate", "windows_scored", "seconds", "provenance", "fires",
-       "nuisances", "life", "faults", "shift", "calibration", "ramps", "recordings", "composites",
-       "identity", "rivals", "cases"]  # fmt: skip
+       "nuisances", "life", "faults", "shift", "calibration", "ramps", "recordings",
+       "superposed_fires","identity", "rivals", "cases"]  # fmt: skip
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_full_exam_by_the_command_line(few: None, run: Run) -> None:
     done = CliRunner().invoke(saafe, ["exam", str(run.folder), "--json", "--seed", "5"])
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
-    assert result == json.loads((run.folder / exam.FILE).read_text())
+    assert result == json.loads((run.folder / exam.EXAM_FILE).read_text())
     assert set(TOP) <= set(result)
     assert result["gate"]["level"] == "full"
     assert result["gate"]["passed"] is False
@@ -80,14 +81,14 @@ def test_full_exam_by_the_command_line(few: None, run: Run) -> None:
     assert len(result["faults"]) == 7 * 6 + 3
     assert {row["fault"] for row in result["fault_watch"]["silence"]} >= {"stuck", "missing"}
     assert " left" in done.stderr
-    again, _ = exam.full(run, exam.Plan(seed=5))
+    again, _ = exam.examine_full(run, exam.ExamOptions(seed=5))
     for name in ("fires", "nuisances", "life", "faults", "shift", "windows"):
         assert json.loads(json.dumps(again[name])) == result[name], name
 
 
 def test_a_folder_without_recordings_is_refused_first(run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none of the folders"):
-        exam.full(run, exam.Plan(real=tmp_path / "nowhere"))
+        exam.examine_full(run, exam.ExamOptions(real=tmp_path / "nowhere"))
 
 
 @pytest.mark.real
@@ -105,7 +106,7 @@ def test_recorded_homes_have_no_false_fault_but_silences() -> None:
 def test_lines_of_recordings_that_are_only_partly_there(tmp_path: Path) -> None:
     (tmp_path / "nazir_lab_fire").symlink_to(REAL / "nazir_lab_fire")
     here = begun()
-    part = exam.real_part(here, exam.Plan(real=tmp_path))
+    part = exam.real_part(here, exam.ExamOptions(real=tmp_path))
     assert part["lab_fires"]["n"] == 8
     assert here.windows > 0
     lines = real_lines(part)
@@ -113,35 +114,35 @@ def test_lines_of_recordings_that_are_only_partly_there(tmp_path: Path) -> None:
 
 
 def test_quick_never_replaces_a_full_exam(run: Run) -> None:
-    path = run.folder / exam.FILE
+    path = run.folder / exam.EXAM_FILE
     quick = {"gate": {"level": "quick", "passed": True, "lines": []}}
     names = ["exam.json", "report.html", "MODEL_CARD.md"]
-    assert [written.name for written in exam.write(run, quick, [])] == names
+    assert [written.name for written in exam.write_exam(run, quick, [])] == names
     sha = runs.sha256(run.folder / runs.MODEL)
     full = {
         **quick,
         "gate": {**quick["gate"], "level": "full"},
         "provenance": {"model_sha256": sha},
     }
-    assert exam.write(run, full, [])[0] == path
-    assert exam.write(run, quick, []) == []
+    assert exam.write_exam(run, full, [])[0] == path
+    assert exam.write_exam(run, quick, []) == []
     assert json.loads(path.read_text()) == full
     other = {"gate": {"level": "full"}, "provenance": {"model_sha256": "of another model"}}
     runs.write_json(path, other)
-    assert exam.write(run, quick, [])[0] == path
+    assert exam.write_exam(run, quick, [])[0] == path
     path.write_text("{")
-    assert exam.write(run, quick, [])[0] == path
+    assert exam.write_exam(run, quick, [])[0] == path
 
 
-# --- the sitting ------------------------------------------------------------------------------
+# --- the session ------------------------------------------------------------------------------
 
 
 def silent(windows: np.ndarray) -> np.ndarray:
     return np.zeros(len(windows))
 
 
-def begun(tell=lambda _: None) -> Sitting:
-    return Sitting(Judged("nobody", silent, AlarmSettings()), 0, tell=tell)
+def begun(on_progress=lambda _: None) -> Session:
+    return Session(Judged("nobody", silent, AlarmSettings()), 0, on_progress=on_progress)
 
 
 def case(kind: str, name: str) -> Case:
@@ -195,13 +196,13 @@ def test_windows_of_the_identity_probe_count_and_its_lack_ends_no_exam(tmp_path:
 def test_seeds_of_the_exam_are_nobody_elses() -> None:
     cpu = torch.device("cpu")
     mine = {
-        seeded(seed, session.EXAM, stage * 10_000 + part, cpu).initial_seed()
+        seeded_generator(seed, session.EXAM, stage * 10_000 + part, cpu).initial_seed()
         for seed in range(4)
         for stage in range(6)
         for part in (0, 1, 9_999)
     }
     others = {
-        seeded(seed, purpose, part, cpu).initial_seed()
+        seeded_generator(seed, purpose, part, cpu).initial_seed()
         for seed in range(5)
         for purpose in range(session.EXAM)
         for part in (0, 1, 9_999, 19_999)
@@ -215,7 +216,7 @@ def test_time_left_falls_to_nothing() -> None:
     here = begun(told.append)
     for share in (0.5, 0.3, 0.2):
         here.begin(share)
-        here.tell("half", 0.5)
-        here.tell("whole")
+        here.on_progress("half", 0.5)
+        here.on_progress("whole")
     assert told[-1].endswith("about 00:00 left")
     assert all(" windows in " in line for line in told)

@@ -15,7 +15,7 @@ OURS = ["fires_in_time_lower95", "early_alarms", "quiet_false_alarms_per_year",
         "nuisance_per_100_cookings", "false_faults_per_month", "fault_silence_s",
         "lost_channel_points", "calibration_error"]  # fmt: skip
 REAL = ["real_fires_in_time", "real_early", "real_false_alarms_per_year", "real_nuisance_per_100",
-        "real_composites_in_time"]  # fmt: skip
+        "real_superposed_in_time"]  # fmt: skip
 WINDOWS = {"n": 1000, "fires": 200, "bounds": {
     "accuracy": {"value": 0.944, "lower": 0.93, "upper": 0.95},
     "detection_rate": {"value": 0.97, "lower": 0.95, "upper": 0.98},
@@ -56,7 +56,7 @@ def status(lines: list[dict]) -> dict[str, str]:
 def test_names_are_the_required_ones() -> None:
     assert list(status(quick_lines(WINDOWS, 3, 2.0, LIMITS))) == ORIGINAL
     assert list(status(full_lines(parts()))) == OURS
-    real = {"house_fires": "absent", "homes": "absent", "composites": "absent"}
+    real = {"house_fires": "absent", "homes": "absent", "superposed_fires": "absent"}
     assert list(status(real_lines(real))) == REAL
 
 
@@ -117,7 +117,7 @@ def real(**changed: object) -> dict:
     whole: dict = {
         "house_fires": {"n": 12, "in_time": 12, "early": 0},
         "homes": homes,
-        "composites": {"n": 96, "in_time": 92, "early": 0},
+        "superposed_fires": {"n": 96, "in_time": 92, "early": 0},
     }
     return whole | changed
 
@@ -133,8 +133,8 @@ def test_recordings_are_held_to_as_counts() -> None:
     ("name", "changed"),
     [
         ("real_fires_in_time", {"house_fires": {"n": 12, "in_time": 11, "early": 0}}),
-        ("real_early", {"composites": {"n": 96, "in_time": 95, "early": 1}}),
-        ("real_composites_in_time", {"composites": {"n": 96, "in_time": 91, "early": 0}}),
+        ("real_early", {"superposed_fires": {"n": 96, "in_time": 95, "early": 1}}),
+        ("real_superposed_in_time", {"superposed_fires": {"n": 96, "in_time": 91, "early": 0}}),
     ],
 )
 def test_what_breaks_a_line_of_recordings(name: str, changed: dict) -> None:
@@ -144,7 +144,7 @@ def test_what_breaks_a_line_of_recordings(name: str, changed: dict) -> None:
 
 
 def test_absent_recordings_do_not_pass() -> None:
-    found = status(real_lines(real(homes="not scored", composites="not scored")))
+    found = status(real_lines(real(homes="not scored", superposed_fires="not scored")))
     assert found == dict.fromkeys(REAL, "not_shown") | {"real_fires_in_time": "pass"}
 
 
@@ -156,5 +156,5 @@ def test_the_limits_are_the_issues() -> None:
         "nuisance_per_100_cookings": 1.0, "false_faults_per_month": 1.0, "fault_silence_s": 60.0,
         "lost_channel_points": 1.0, "calibration_error": 0.01, "real_fires_in_time": 1.0,
         "real_early": 0.0, "real_false_alarms_per_year": 4.0, "real_nuisance_per_100": 1.0,
-        "real_composites_in_time": 0.95,
+        "real_superposed_in_time": 0.95,
     }  # fmt: skip

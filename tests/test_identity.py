@@ -57,7 +57,7 @@ def test_quiet_windows_of_a_home_know_no_cooking() -> None:
     readings[cooking, 0, TEMPERATURE] = 99.0
     home = Home(Recording("h", times, ("A",), readings), ((40_000.0, 42_000.0),))
     found = identity.quiet_of_home(home, seed=0)
-    assert len(found.windows) == 2 * identity.EACH
+    assert len(found.windows) == 2 * identity.WINDOWS_OF_A_GROUP
     assert np.nanmax(found.windows) == 20.0
 
 
@@ -72,7 +72,7 @@ def still_home(name: str, warmth: float) -> Home:
 
 def test_homes_are_examined_with_and_without_simulation() -> None:
     homes = [still_home("1", 18.0), still_home("2", 25.0)]
-    found = identity.examine(homes, 0)
+    found = identity.examine_identity(homes, 0)
     both, common, against = found["rows"]
     assert [row["sources"].split(",")[0] for row in found["rows"]][:2] == ["homes", "homes"]
     for row in (both, common):
@@ -80,17 +80,17 @@ def test_homes_are_examined_with_and_without_simulation() -> None:
         assert row["chance_share"] == pytest.approx(0.5, abs=0.02)
         assert row["told_apart"]
     # three of six days are judged, for days of two homes are six groups and not three
-    assert against["windows"] == (3 + identity.SIMULATED_STREAMS // 2) * identity.EACH
+    assert against["windows"] == (3 + identity.SIMULATED_STREAMS // 2) * identity.WINDOWS_OF_A_GROUP
     # three days of two homes in three probes, and the simulated streams in one
-    simulated = identity.SIMULATED_STREAMS * identity.EACH
-    assert found["windows"] == 3 * 6 * identity.EACH + simulated
+    simulated = identity.SIMULATED_STREAMS * identity.WINDOWS_OF_A_GROUP
+    assert found["windows"] == 3 * 6 * identity.WINDOWS_OF_A_GROUP + simulated
     assert "chance" in found["means"]
 
 
 def test_homes_alike_are_not_said_to_be_told_apart() -> None:
     found = {"windows": 50, "accuracy": {"value": 0.6, "lower": 0.45, "upper": 0.75},
              "chance": 0.5, "confusion": [[15, 10], [10, 15]]}  # fmt: skip
-    assert identity.told_apart("homes", found)["told_apart"] is False
+    assert identity.is_told_apart("homes", found)["told_apart"] is False
 
 
 def test_bounds_are_wider_where_windows_of_a_day_are_alike() -> None:

@@ -16,7 +16,7 @@ from saafe import recipes, training_run
 from saafe.errors import InputError
 from saafe.recipes import changed, find_tier
 from saafe.training import runs
-from saafe.training.checkpoints import FILE
+from saafe.training.checkpoints import CHECKPOINT_FILE
 
 CHANGES = (
     "width=16", "layers=1", "heads=2", "windows=256", "batch=64", "epochs=24", "streams=16",
@@ -126,7 +126,7 @@ def assert_same(killed: Path, whole: Path) -> None:
 @pytest.mark.slow
 def test_full_disk_leaves_the_last_checkpoint(tmp_path: Path) -> None:
     process = start(tmp_path)
-    file = tmp_path / "r" / "checkpoint" / FILE
+    file = tmp_path / "r" / "checkpoint" / CHECKPOINT_FILE
     while not file.exists():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
@@ -140,7 +140,7 @@ def test_full_disk_leaves_the_last_checkpoint(tmp_path: Path) -> None:
     assert err.count("\n") == 1
     assert "free some space" in err
     assert file.read_bytes() == before
-    assert [p.name for p in file.parent.iterdir()] == [FILE]
+    assert [p.name for p in file.parent.iterdir()] == [CHECKPOINT_FILE]
     finish(start(tmp_path))
 
 
@@ -204,7 +204,7 @@ def refuse(recipe: recipes.Recipe, folder: Path, said: str) -> None:
 
     def resume() -> None:
         found = training_run.open_folder(recipe, folder.parent, folder.name, resume=True)
-        training_run.train_in(recipe, found, tell=lambda _: None, resume=True)
+        training_run.train_in(recipe, found, on_epoch=lambda _: None, resume=True)
 
     with pytest.raises(InputError, match=said) as error:
         resume()
@@ -214,7 +214,7 @@ def refuse(recipe: recipes.Recipe, folder: Path, said: str) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x04pickle" * 99])
 def test_damaged_checkpoint_is_left_alone(begun: Path, content: bytes) -> None:
-    (begun / "checkpoint" / FILE).write_bytes(content)
+    (begun / "checkpoint" / CHECKPOINT_FILE).write_bytes(content)
     (begun / runs.METRICS).write_text('{"epoch": 1}\n')
     refuse(TINY, begun, "is damaged")
 
@@ -224,7 +224,7 @@ def test_truncated_checkpoint_is_left_alone(begun: Path) -> None:
     from safetensors.torch import save
 
     whole = save({"x": torch.zeros(1000)}, {"format": "saafe-checkpoint-1"})
-    (begun / "checkpoint" / FILE).write_bytes(whole[:2000])
+    (begun / "checkpoint" / CHECKPOINT_FILE).write_bytes(whole[:2000])
     refuse(TINY, begun, "is damaged")
 
 

@@ -103,7 +103,7 @@ def test_names_come_from_the_module_that_makes_them(module: str) -> None:
 
 @pytest.mark.parametrize("module", FILES)
 def test_modules_are_short(module: str) -> None:
-    assert len(FILES[module].read_text().splitlines()) < 470
+    assert len(FILES[module].read_text().splitlines()) < 480
 
 
 def test_the_corridor_is_short() -> None:

@@ -128,7 +128,7 @@ def test_effective_exposure_gives_the_bound_of_no_event():
     ],
 )
 def test_shown(value, bound, limit, at_most, status):
-    assert metrics.shown(value, bound, limit, at_most=at_most) == status
+    assert metrics.line_status(value, bound, limit, at_most=at_most) == status
 
 
 def test_gate_line_is_json_able():

@@ -153,9 +153,9 @@ def test_news_is_what_was_not_seen_before_the_last_minute() -> None:
     window[0, -1, TEMPERATURE] = 27.0
     window[0, -6:, PM25] = 90.0
     window[0, :-1, HUMIDITY] = torch.nan
-    told = models.news(models.features(window))[0]
-    assert told[TEMPERATURE].item() == pytest.approx(models.NEWS_SCALE * math.asinh(7.0), abs=1e-4)
-    assert told[PM25].item() == pytest.approx(models.NEWS_SCALE * math.log(10 / 3), abs=1e-4)
+    told = models.onset_features(models.features(window))[0]
+    assert told[TEMPERATURE].item() == pytest.approx(models.ONSET_SCALE * math.asinh(7.0), abs=1e-4)
+    assert told[PM25].item() == pytest.approx(models.ONSET_SCALE * math.log(10 / 3), abs=1e-4)
     assert (told[[CO, CO2, SOUND]] == 0.0).all()
     assert told[HUMIDITY] < 1e3  # one reading, compared with none
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from saafe.errors import InputError
-from saafe.readers import SOURCES, read_published
+from saafe.readers import PUBLISHERS, read_published
 from saafe.readers.published import (
     Published,
     ignited,
@@ -134,9 +134,9 @@ def read_made(name: str, folder: Path) -> list[Published]:
     return list(read_published(name, folder))
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", PUBLISHERS)
 def test_every_source_says_where_it_comes_from(name: str, tmp_path: Path):
-    source = SOURCES[name]
+    source = PUBLISHERS[name]
     assert source.description
     assert source.licence
     assert source.citation

@@ -10,11 +10,11 @@ from saafe.recipes import (
     TIERS,
     Recipe,
     changed,
-    check,
+    check_recipe,
     find_tier,
     from_dict,
-    seeded,
     to_dict,
+    with_seed,
 )
 
 FAST = find_tier("ultra-fast")
@@ -24,7 +24,7 @@ FAST = find_tier("ultra-fast")
 def test_tiers_are_valid_and_survive_json(name: str) -> None:
     recipe = find_tier(name)
     assert recipe.tier == name
-    assert check(recipe) is recipe
+    assert check_recipe(recipe) is recipe
     assert from_dict(json.loads(json.dumps(to_dict(recipe)))) == recipe
 
 
@@ -106,9 +106,9 @@ def test_every_number_has_limits() -> None:
     for field in dataclasses.fields(Recipe):
         if field.type in ("int", "float", int, float):
             with pytest.raises(InputError, match=field.name):
-                check(dataclasses.replace(FAST, **{field.name: -1e18}))
+                check_recipe(dataclasses.replace(FAST, **{field.name: -1e18}))
             with pytest.raises(InputError, match=field.name):
-                check(dataclasses.replace(FAST, **{field.name: 1e18}))
+                check_recipe(dataclasses.replace(FAST, **{field.name: 1e18}))
 
 
 @pytest.mark.parametrize(
@@ -149,6 +149,6 @@ def test_seed_and_set_agree(changes: tuple[str, ...], seed: int | None, expected
     tier = find_tier("ultra-fast")
     if isinstance(expected, str):
         with pytest.raises(InputError, match=expected):
-            seeded(changes, seed)
+            with_seed(changes, seed)
     else:
-        assert changed(tier, seeded(changes, seed)).seed == expected
+        assert changed(tier, with_seed(changes, seed)).seed == expected

@@ -64,7 +64,7 @@ FULL = {
                         "risk_before": 50.0, "risk_after": 20.0, "fall_points": 30.0,
                         "times_s": [-10.0, 0.0], "before": [None, 1.0], "after": [None, 8.0]}},
     "recordings": {"house_fires": {"n": 12, "rows": [{"name": "SDC01"}]}, "oil_pans": "absent"},
-    "composites": {"n": 96, "rows": [{"name": "SDC01 on 1"}]},
+    "superposed_fires": {"n": 96, "rows": [{"name": "SDC01 on 1"}]},
     "identity": {"means": "Where it beats chance <b>", "windows": 90, "rows": [
         {"sources": "homes", "windows": 40, "right_share": 0.8, "right_lower": 0.75,
          "right_upper": 0.84, "chance_share": 0.3, "told_apart": True, "confusion": [[1, 2]]}]},
@@ -107,7 +107,7 @@ class Outline(HTMLParser):
 def full(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("run")
     cases = [case("miss"), case("early", (0, 3)), case("false alarm", (0, 1, 2, 3, 4, 5))]
-    return report.write(folder, FULL, cases).read_text()
+    return report.write_report(folder, FULL, cases).read_text()
 
 
 def test_page_is_whole_and_loads_nothing_from_elsewhere(full: str) -> None:
@@ -137,7 +137,7 @@ def test_every_section_is_there(full: str) -> None:
     assert titles == [
         "Gate", "Rivals", "Fires", "Fires by notice", "Nuisances",
         "Life: false alarms a year", "Worst cases",
-        "Calibration", "Ramps", "Faults", "Shift", "Recordings", "Composites",
+        "Calibration", "Ramps", "Faults", "Shift", "Recordings", "Superposed fires",
         "Identity", "Limits of the evidence", "Provenance",
     ]  # fmt: skip
     assert "not a listed device" in full
@@ -159,10 +159,10 @@ def test_page_lives_without_any_part(key: str | None, tmp_path: Path) -> None:
 
 
 def test_the_terminal_says_it_first_too_and_tables_the_rivals(capsys) -> None:
-    from saafe.cli.exam import show
+    from saafe.cli.exam import show_exam
 
     life = dict.fromkeys(("quiet", "kitchen", "other"), FULL["life"]["kitchen"])
-    show(FULL | {"gate": GATE | {"level": "full"}, "life": life, "windows_limit": 1_500_000})
+    show_exam(FULL | {"gate": GATE | {"level": "full"}, "life": life, "windows_limit": 1_500_000})
     told = capsys.readouterr().out
     assert told.startswith("At equal detection the transformer loses to QUANT.")
     table = told[told.index("rivals at equal detection") :]
@@ -171,7 +171,7 @@ def test_the_terminal_says_it_first_too_and_tables_the_rivals(capsys) -> None:
 
 def test_wins_everywhere_need_no_first_line() -> None:
     won = FULL | {"rivals": [{"name": "transformer"}, {"name": "QUANT", "verdict": "win"}]}
-    assert report.verdict(won).startswith('<p class="lead fail"><b>FAIL')
+    assert report.verdict_section(won).startswith('<p class="lead fail"><b>FAIL')
 
 
 def test_rates_are_said_to_be_assumed(full: str) -> None:
@@ -189,12 +189,12 @@ def test_identity_is_told_with_bounds_and_meaning() -> None:
 
 
 def test_composites_of_rivals_are_told_and_tabled() -> None:
-    row = {"name": "QUANT", "verdict": "win", "composites": 96, "composites_in_time": 60,
-           "composites_difference_value": -0.1, "composites_difference_lower": -0.2,
-           "composites_difference_upper": -0.01, "composites_verdict": "loss"}  # fmt: skip
-    result = FULL | {"rivals": [{"name": "transformer", "composites_in_time": 50}, row]}
+    row = {"name": "QUANT", "verdict": "win", "superposed_fires": 96, "superposed_in_time": 60,
+           "superposed_difference_value": -0.1, "superposed_difference_lower": -0.2,
+           "superposed_difference_upper": -0.01, "superposed_verdict": "loss"}  # fmt: skip
+    result = FULL | {"rivals": [{"name": "transformer", "superposed_in_time": 50}, row]}
     assert "On recorded fires in recorded homes the transformer loses to QUANT." in (
-        report.verdict(result)
+        report.verdict_section(result)
     )
     brief = report.rivals(result).split("<details>")[0]
     assert '<td class="status fail">loss</td>' in brief
@@ -253,7 +253,7 @@ def test_bounds_stand_side_by_side() -> None:
 def test_card_says_what_it_is_and_what_it_is_not(tmp_path: Path) -> None:
     recipe = changed(find_tier("tiny"), ("width=16", "heads=2", "layers=1"))
     runs.save_model(tmp_path, recipe, FireTransformer(recipe), AlarmSettings())
-    text = model_card.write(runs.load_run(tmp_path), FULL).read_text()
+    text = model_card.write_model_card(runs.load_run(tmp_path), FULL).read_text()
     for part in ("Intended use", "Training data", "Figures", "Risk and thresholds", "Limits"):
         assert f"## {part}\n" in text
     assert "not a listed device" in text
@@ -261,7 +261,7 @@ def test_card_says_what_it_is_and_what_it_is_not(tmp_path: Path) -> None:
     assert "| accuracy | 0.8 | 0.79 to 0.81 | 0.94 | 8,192 | fail |" in text
     assert runs.sha256(tmp_path / runs.MODEL) in text
     assert f"tier {recipe.tier}, seed" in text
-    assert model_card.write(runs.load_run(tmp_path), {}).read_text().count("## ") >= 5
+    assert model_card.write_model_card(runs.load_run(tmp_path), {}).read_text().count("## ") >= 5
 
 
 @pytest.mark.parametrize("prior", [0.5, 0.2, 0.01, 1e-6])

@@ -12,7 +12,7 @@ from saafe.recipes import changed, find_tier
 from saafe.rivals import linear, registry
 from saafe.rivals.inception import InceptionTime
 from saafe.rivals.linear import fit_linear, summaries
-from saafe.rivals.registry import RIVALS, Lesson
+from saafe.rivals.registry import RIVALS, TrainingSet
 from saafe.sensors import FIRE, LABELS
 from saafe.training import data, distributed, thresholds
 from saafe.training.data import WindowSet
@@ -41,8 +41,8 @@ def small_parts():
 
 
 @pytest.fixture(scope="module")
-def taught(one_thread: None, small_parts: None) -> Lesson:
-    return registry.lesson(TINY)
+def taught(one_thread: None, small_parts: None) -> TrainingSet:
+    return registry.draw_training_set(TINY)
 
 
 @pytest.fixture
@@ -60,14 +60,14 @@ def skip_without(name: str) -> None:
         pytest.skip(f"{', '.join(missing)} not installed: pip install 'saafe[rivals]'")
 
 
-def test_lesson_is_what_the_run_trains_on(taught: Lesson) -> None:
+def test_lesson_is_what_the_run_trains_on(taught: TrainingSet) -> None:
     first = data.epoch_windows(TINY, 0, torch.device("cpu"), distributed.World())
     assert len(taught.taught.labels) == 2 * 256
     np.testing.assert_array_equal(taught.taught.windows[:256].numpy(), first.windows.numpy())
 
 
 @pytest.mark.parametrize("name", ["linear discriminant", "logistic regression"])
-def test_linear_rivals_give_graded_class_logits(name: str, taught: Lesson) -> None:
+def test_linear_rivals_give_graded_class_logits(name: str, taught: TrainingSet) -> None:
     skip_without(name)
     model = RIVALS[name].fit(TINY, taught.taught, taught.held_out)
     logits = logits_of(model, taught.held_out.windows)
@@ -78,33 +78,35 @@ def test_linear_rivals_give_graded_class_logits(name: str, taught: Lesson) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["gradient boosting", "QUANT", "MiniRocket", "MultiRocket-Hydra"])
-def test_other_rivals_learn_too(name: str, taught: Lesson, few_streams: None) -> None:
+def test_other_rivals_learn_too(name: str, taught: TrainingSet, few_streams: None) -> None:
     skip_without(name)
-    trained = registry.train(name, taught)
+    trained = registry.train_rival(name, taught)
     assert torch.isfinite(logits_of(trained.model, taught.held_out.windows)).all()
     assert fire_auc(trained.model, taught.held_out) > 0.75
     assert trained.windows == len(taught.taught.labels)
 
 
 @pytest.mark.slow
-def test_inception_learns_what_it_is_taught(taught: Lesson) -> None:
+def test_inception_learns_what_it_is_taught(taught: TrainingSet) -> None:
     often = taught.taught.rows(torch.arange(6 * len(taught.taught.labels)) % 512)
     model = RIVALS["InceptionTime"].fit(TINY, often, taught.held_out)
     assert torch.isfinite(logits_of(model, taught.held_out.windows)).all()
     assert fire_auc(model, taught.taught) > 0.75  # 48 optimizer steps: too few for unseen scenarios
 
 
-def test_trained_rival_is_calibrated_and_has_thresholds(taught: Lesson, few_streams: None) -> None:
-    trained = registry.train(registry.LOGISTIC, taught)
+def test_trained_rival_is_calibrated_and_has_thresholds(
+    taught: TrainingSet, few_streams: None
+) -> None:
+    trained = registry.train_rival(registry.LOGISTIC, taught)
     assert trained.model.risk_scale != 1.0
     s = trained.settings
     assert s.leave < s.warn < s.steady <= s.slow <= s.fast
 
 
 def test_fixed_rule_sees_nothing_and_never_reaches_its_thresholds(
-    taught: Lesson, few_streams: None
+    taught: TrainingSet, few_streams: None
 ) -> None:
-    trained = registry.train(registry.FIXED_RULE, taught)
+    trained = registry.train_rival(registry.FIXED_RULE, taught)
     odds = trained.model.risk_logit(logits_of(trained.model, taught.held_out.windows))
     assert odds.unique().numel() == 1
     assert odds.max() < trained.settings.slow
@@ -112,15 +114,15 @@ def test_fixed_rule_sees_nothing_and_never_reaches_its_thresholds(
     assert torch.sigmoid(odds[0]).item() == pytest.approx(data.REFERENCE_MIX[FIRE], abs=0.02)
 
 
-def test_unknown_rival_is_refused(taught: Lesson) -> None:
+def test_unknown_rival_is_refused(taught: TrainingSet) -> None:
     with pytest.raises(InputError, match="unknown; choose from fixed rule"):
-        registry.train("crystal ball", taught)
+        registry.train_rival("crystal ball", taught)
 
 
-def test_missing_package_is_one_line(taught: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_one_line(taught: TrainingSet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'saafe\[rivals\]'$") as caught:
-        registry.train("QUANT", taught)
+        registry.train_rival("QUANT", taught)
     assert "\n" not in str(caught.value)
 
 

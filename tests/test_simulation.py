@@ -29,8 +29,8 @@ from saafe.simulator import (
 )
 from saafe.simulator.instruments import draw_instruments
 from saafe.simulator.scenarios import Mix
-from saafe.simulator.simulation import Plan, simulate_chunks
-from saafe.simulator.streams import Streams, describe, gather, to_recordings
+from saafe.simulator.simulation import StreamSettings, simulate_chunks
+from saafe.simulator.streams import Streams, describe_stream, gather, to_recordings
 
 N = 48
 
@@ -64,7 +64,7 @@ def test_shapes(streams: Streams) -> None:
 
 
 def test_chunks_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulation, "CHUNK", 4)
+    monkeypatch.setattr(simulation, "SIMULATION_CHUNK", 4)
     streams = simulation.simulate(10, generator=seeded(5), hours=0.2)
     assert all(len(value) == 10 for value in vars(streams).values())
     assert (streams.fire >= 0).tolist() == [True, True, False, False] * 2 + [True, False]
@@ -151,7 +151,7 @@ def test_a_label_needs_something_to_show() -> None:
 def test_mix_draws_the_named_sources_only() -> None:
     mix = scenarios.mix_of(("curtain", "toast"))
     streams = simulation.simulate(12, generator=seeded(8), mix=mix, hours=0.5)
-    names = [describe(streams, k) for k in range(12)]
+    names = [describe_stream(streams, k) for k in range(12)]
     assert {name["fire"] for name in names} == {"curtain", None}
     assert {x for name in names for x in name["nuisances"]} == {"toast"}
 
@@ -164,7 +164,7 @@ def broken_streams(kind: int) -> tuple[Streams, torch.Tensor]:
     mix = Mix(fault_share=0.5)
     streams = simulation.simulate(96, generator=seeded(11), mix=mix, hours=1.0)
     found = (streams.fault == kind).nonzero()
-    assert len(found) > 2, sensor_faults.FAULTS[kind]
+    assert len(found) > 2, sensor_faults.SENSOR_FAULTS[kind]
     return streams, found
 
 
@@ -200,7 +200,7 @@ def test_swapped_channels_are_temperature_and_humidity() -> None:
         true = streams.truth[n, :, sensor].mean(dim=0)
         swap = (shown[TEMPERATURE] - true[HUMIDITY]).abs()
         swapped += int(swap < (shown[TEMPERATURE] - true[TEMPERATURE]).abs() or swap < 8.0)
-    assert swapped >= len(found) - 1  # one deaf to a fire shows what it would be without
+    assert swapped >= len(found) - 1  # one unresponsive to a fire shows what it would be without
 
 
 def test_a_slow_channel_lags_twentyfold() -> None:
@@ -221,7 +221,7 @@ def test_a_numb_meter_shows_daily_life_and_dense_smoke_only() -> None:
     truth = torch.zeros(2, 5, 1, 6)
     truth[..., 0, PM25] = shown
     truth[..., 0, CO2] = 7.0
-    simulation.numb(truth, rows, torch.tensor([[1_000.0], [0.0]]))
+    simulation.apply_detection_floor(truth, rows, torch.tensor([[1_000.0], [0.0]]))
     expected = torch.tensor([[5_000.0, 60.0, 10.0, 10.0, 20.0], [10.0, 20.0, 10.0, 10.0, 20.0]])
     assert torch.equal(truth[..., 0, PM25], expected)
     assert (truth[..., CO2] == 7.0).all()
@@ -266,7 +266,7 @@ def test_limits_are_reached_at_their_time() -> None:
 def test_descriptions_tell_limits_and_faults() -> None:
     mix = Mix(fire_share=1.0, fires=("flaming_foam",), fault_share=1.0)
     streams = simulation.simulate(8, generator=seeded(16), mix=mix, hours=1.0)
-    told = [describe(streams, k) for k in range(8)]
+    told = [describe_stream(streams, k) for k in range(8)]
     assert all(len(one["faults"]) == 2 for one in told)
     reached = [one["limits_s"]["rise_20k"] for one in told if "rise_20k" in one["limits_s"]]
     assert len(reached) > 2
@@ -277,14 +277,14 @@ def test_descriptions_tell_limits_and_faults() -> None:
 
 
 def test_unlabelled_streams_are_unknown() -> None:
-    (streams,) = simulate_chunks(12, Plan(hours=0.3, labelled=False), seeded(17))
+    (streams,) = simulate_chunks(12, StreamSettings(hours=0.3, labelled=False), seeded(17))
     assert (streams.labels == UNKNOWN).all()
     assert torch.isfinite(streams.truth).all()
 
 
 @pytest.mark.slow
 def test_ten_thousand_scenarios() -> None:
-    plan = Plan(hours=1.0, sensors=1, mix=Mix(balance=0.0))  # rare ones as often as any
+    plan = StreamSettings(hours=1.0, sensors=1, mix=Mix(balance=0.0))  # rare ones as often as any
     reached = set()
     fires, nuisances = (
         torch.zeros(len(r), dtype=torch.int64) for r in (sources.FIRES, sources.NUISANCES)
@@ -310,7 +310,7 @@ def test_ten_thousand_scenarios() -> None:
     assert (nuisances > 0).all(), "a nuisance that never shows"
 
 
-# --- twins ------------------------------------------------------------------------------------
+# --- counterfactual runs
 
 
 @pytest.mark.parametrize("length", [windows.SPAN, 300, 2])
@@ -323,7 +323,7 @@ def test_gather_equals_cut(streams: Streams, length: int) -> None:
         for end, window in zip(ends.tolist(), got, strict=True):
             known = grid.copy()
             known[: max(0, end - length + 1)] = np.nan
-            expected = windows.cut(known, np.array([end]))[0]
+            expected = windows.cut_windows(known, np.array([end]))[0]
             np.testing.assert_allclose(window.numpy(), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -349,7 +349,7 @@ def test_recordings_carry_labels_and_sources(streams: Streams) -> None:
         assert recording.labels is not None
         assert recording.sources is not None
         np.testing.assert_array_equal(recording.labels, streams.labels[k].numpy())
-        fire = describe(streams, k)["fire"]
+        fire = describe_stream(streams, k)["fire"]
         burning = (streams.state[k] == FIRE).numpy()
         assert [s == fire for s in recording.sources] == burning.tolist() or fire is None
 

@@ -107,7 +107,7 @@ def test_the_documented_source_keeps_the_promises() -> None:
 
 def test_people_sleep_and_work() -> None:
     hour = torch.linspace(0.0, 24.0, 8640).unsqueeze(1).expand(-1, 256)
-    rates = occupants.life(hour, torch.Generator().manual_seed(0))
+    rates = occupants.occupant_emissions(hour, torch.Generator().manual_seed(0))
     night, noon, evening = (
         rates[(hour[:, 0] > a) & (hour[:, 0] < b)]
         for a, b in ((1.0, 5.0), (11.0, 14.0), (18.5, 21))

@@ -20,7 +20,7 @@ from saafe.simulator import simulation
 from saafe.simulator.streams import gather
 from saafe.threads import Workers
 from saafe.training import data, loop, runs, thresholds
-from saafe.training.checkpoints import FILE, load_checkpoint, save_checkpoint
+from saafe.training.checkpoints import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
 from saafe.training.data import (
     CLASS_SHARES,
     REFERENCE_MIX,
@@ -35,7 +35,7 @@ from saafe.training.data import (
     jumped,
     make_part,
     sample_windows,
-    seeded,
+    seeded_generator,
     steps_of,
 )
 from saafe.training.distributed import World, part_numbers
@@ -76,14 +76,14 @@ def fitted(one_thread: None, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("fit")
     plain = recipes.to_dict(TINY)
 
-    def keep(fit: Fit) -> None:
+    def on_checkpoint(fit: Fit) -> None:
         save_checkpoint(folder / str(fit.epoch), loop.state_of(fit), plain)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(thresholds, "REFERENCE_STREAMS", 16)  # enough to repeat, not to rely on
         patch.setattr(thresholds, "DENSE_PARTS", 1)
         told = []
-        model, settings = loop.train(TINY, keep=keep, tell=told.append)
+        model, settings = loop.train(TINY, on_checkpoint=on_checkpoint, on_epoch=told.append)
         yield folder, model, settings, told
 
 
@@ -272,7 +272,7 @@ def test_fixed_set_is_only_shuffled() -> None:
 
 def test_purposes_never_share_a_seed() -> None:
     seeds = {
-        seeded(seed, purpose, part, CPU).initial_seed()
+        seeded_generator(seed, purpose, part, CPU).initial_seed()
         for seed in range(8)
         for purpose in range(7)
         for part in range(50)
@@ -322,7 +322,7 @@ def test_gradients_of_parts_add_up() -> None:
         fit.model.zero_grad()
         for piece in torch.arange(64).chunk(parts):
             votes = fit.model.votes(data.windows[piece])[:, 0]
-            loop.vote_loss(votes, data.labels[piece], TINY).div(64).backward()
+            loop.head_loss(votes, data.labels[piece], TINY).div(64).backward()
         added.append(torch.cat([p.grad.flatten() for p in fit.model.parameters()]))  # type: ignore[union-attr]
     for other in added[1:]:
         torch.testing.assert_close(other, added[0], rtol=1e-5, atol=1e-7)
@@ -396,7 +396,7 @@ def test_resumed_fit_is_the_same(fitted) -> None:
     assert state is not None
     assert state["epoch"] == 1
     told = []
-    again, settings_again = loop.train(TINY, resumed=state, tell=told.append)
+    again, settings_again = loop.train(TINY, resumed=state, on_epoch=told.append)
     assert [p.epoch for p in told] == [2]
     for (name, a), b in zip(model.state_dict().items(), again.state_dict().values(), strict=True):
         assert a.numpy().tobytes() == b.numpy().tobytes(), name
@@ -410,7 +410,7 @@ def test_the_second_look_finds_the_loudest(fitted) -> None:
     index = torch.arange(streams.readings.shape[1])
     ends = torch.where(streams.reported[:, :, 0], index, 0).cummax(dim=1).values[:, 5::6]
     odds = thresholds.score_ends(fitted[1], streams.readings, ends)
-    fast, slow, steady = thresholds.loudest(fitted[1], streams).unbind(1)
+    fast, slow, steady = thresholds.peak_odds(fitted[1], streams).unbind(1)
     most = odds.amax(dim=1).topk(3)
     torch.testing.assert_close(fast[most.indices], most.values, rtol=0, atol=1e-5)
     held = torch.minimum(odds[:, 1:], odds[:, :-1]).amax(dim=1).topk(3)
@@ -482,10 +482,10 @@ def damage(kind: str, file: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["truncated", "empty", "foreign", "pickle"])
 def test_damaged_checkpoint_is_refused(fitted, tmp_path: Path, kind: str) -> None:
-    whole = (fitted[0] / "1" / FILE).read_bytes()
-    (tmp_path / FILE).write_bytes(whole)
-    damage(kind, tmp_path / FILE)
-    with pytest.raises(InputError, match=FILE):
+    whole = (fitted[0] / "1" / CHECKPOINT_FILE).read_bytes()
+    (tmp_path / CHECKPOINT_FILE).write_bytes(whole)
+    damage(kind, tmp_path / CHECKPOINT_FILE)
+    with pytest.raises(InputError, match=CHECKPOINT_FILE):
         load_checkpoint(tmp_path, recipes.to_dict(TINY))
 
 

@@ -91,7 +91,7 @@ def test_window_is_20_means_of_5_min_1_min_and_10_s() -> None:
     assert windows.STEPS == 60
     assert windows.SPAN == 740
     grid = np.arange(1000.0, dtype=np.float32)[:, None]
-    window = windows.cut(grid, np.array([999]))
+    window = windows.cut_windows(grid, np.array([999]))
     assert window.shape == (1, 60, 1, 1)
     steps = window[0, :, 0, 0]
     assert_array_equal(steps[40:], np.arange(980.0, 1000.0))
@@ -104,7 +104,7 @@ def test_window_averages_what_is_known() -> None:
     grid[0:29] = NAN  # one bin of the first 5 min is known
     grid[29] = 8.0
     grid[600:606] = NAN  # a whole minute is not
-    window = windows.cut(grid, np.array([739]))[0, :, 0]
+    window = windows.cut_windows(grid, np.array([739]))[0, :, 0]
     assert_array_equal(window[0], np.full(6, 8.0))
     assert_array_equal(window[20], np.full(6, NAN))
     assert_array_equal(np.isnan(window[:, 0]).nonzero()[0], [20])
@@ -112,16 +112,16 @@ def test_window_averages_what_is_known() -> None:
 
 def test_window_knows_nothing_before_the_start_nor_after_its_end() -> None:
     grid = np.arange(50.0, dtype=np.float32)[:, None]
-    window = windows.cut(grid, np.array([3]))[0, :, 0, 0]
+    window = windows.cut_windows(grid, np.array([3]))[0, :, 0, 0]
     assert_array_equal(window, [NAN] * 56 + [0.0, 1.0, 2.0, 3.0])
 
 
 def test_windows_of_several_ends() -> None:
     grid = np.random.default_rng(1).normal(size=(900, 6)).astype(np.float32)
     ends = np.array([0, 5, 600, 899])
-    together = windows.cut(grid, ends)
+    together = windows.cut_windows(grid, ends)
     for k, end in enumerate(ends):
-        assert_array_equal(together[k], windows.cut(grid[: end + 1], ends[k : k + 1])[0])
+        assert_array_equal(together[k], windows.cut_windows(grid[: end + 1], ends[k : k + 1])[0])
 
 
 def test_cut_equals_means_of_each_history_to_the_last_bit() -> None:
@@ -133,4 +133,4 @@ def test_cut_equals_means_of_each_history_to_the_last_bit() -> None:
     ends = np.sort(random.choice(1500, 300, replace=False))
     padded = np.concatenate([np.full((windows.SPAN, 6), NAN, np.float32), grid])
     histories = padded[ends[:, None] + 1 + np.arange(windows.SPAN)]
-    assert_array_equal(windows.cut(grid, ends)[:, :, 0], windows.means(histories))
+    assert_array_equal(windows.cut_windows(grid, ends)[:, :, 0], windows.means(histories))

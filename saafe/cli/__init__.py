@@ -12,26 +12,22 @@ import click
 from saafe import __version__
 from saafe.errors import InputError
 
-# command: (module, function, help line)
+# command: (module that holds its function, COMMAND_command; help line)
 COMMANDS = {
-    "train": ("saafe.cli.train", "train", "Train a detector and judge it."),
-    "compare": ("saafe.cli.compare", "compare", "Compare tiers: time, cost, size, figures."),
-    "evaluate": (
-        "saafe.cli.evaluate",
-        "evaluate",
-        "Score a run on simulated and recorded streams.",
-    ),
-    "exam": ("saafe.cli.exam", "exam", "Examine a run in full; write its gate and report."),
-    "simulate": ("saafe.cli.simulate", "simulate", "Write labelled, simulated recordings."),
-    "data": ("saafe.cli.data", "data", "Check recordings; convert published ones."),
-    "detect": ("saafe.cli.detect", "detect", "Print alarms found in a recording or a stream."),
-    "launch": ("saafe.cli.cloud", "launch_command", "Train here or on rented GPUs."),
-    "jobs": ("saafe.cli.cloud", "jobs_command", "List launched jobs."),
-    "watch": ("saafe.cli.cloud", "watch_command", "Follow a job, fetch its run, print the bill."),
-    "stop": ("saafe.cli.cloud", "stop_command", "Stop a job; keep what it has."),
-    "cost": ("saafe.cli.cloud", "cost_command", "Add up what jobs cost."),
-    "prices": ("saafe.cli.cloud", "prices_command", "List what instances cost."),
-    "emulator": ("saafe.cli.cloud", "emulator_command", "Serve a local AWS to rehearse on."),
+    "train": ("saafe.cli.train", "Train a detector and judge it."),
+    "compare": ("saafe.cli.compare", "Compare tiers: time, cost, size, figures."),
+    "evaluate": ("saafe.cli.evaluate", "Score a run on simulated and recorded streams."),
+    "exam": ("saafe.cli.exam", "Examine a run in full; write its gate and report."),
+    "simulate": ("saafe.cli.simulate", "Write labelled, simulated recordings."),
+    "data": ("saafe.cli.data", "Check recordings; convert published ones."),
+    "detect": ("saafe.cli.detect", "Print alarms found in a recording or a stream."),
+    "launch": ("saafe.cli.cloud", "Train here or on rented GPUs."),
+    "jobs": ("saafe.cli.cloud", "List launched jobs."),
+    "watch": ("saafe.cli.cloud", "Follow a job, fetch its run, print the bill."),
+    "stop": ("saafe.cli.cloud", "Stop a job; keep what it has."),
+    "cost": ("saafe.cli.cloud", "Add up what jobs cost."),
+    "prices": ("saafe.cli.cloud", "List what instances cost."),
+    "emulator": ("saafe.cli.cloud", "Serve a local AWS to rehearse on."),
 }
 
 
@@ -46,13 +42,13 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        module, function, _ = COMMANDS[cmd_name]
-        return getattr(importlib.import_module(module), function)
+        module, _ = COMMANDS[cmd_name]
+        return getattr(importlib.import_module(module), f"{cmd_name}_command")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, row[2]) for name, row in COMMANDS.items()])
+            formatter.write_dl([(name, row[1]) for name, row in COMMANDS.items()])
 
 
 @click.group(cls=LazyGroup)

@@ -16,14 +16,14 @@ from saafe.cloud.emulator import endpoint
 from saafe.cloud.estimate import estimate_lines, offers
 from saafe.cloud.ledger import ENDED, Ledger
 from saafe.cloud.prices import load_prices, refresh
-from saafe.cloud.request import Plan
+from saafe.cloud.request import JobPlan
 from saafe.cloud.sagemaker import Cloud, launch, status, stop, view
 from saafe.cloud.setup import describe_setup, set_up
 from saafe.cloud.speed import history
 from saafe.cloud.verify import verify
 from saafe.cloud.watch import Pace, Screen, follow
 from saafe.errors import InputError
-from saafe.recipes import seeded
+from saafe.recipes import with_seed
 
 CLOUD_ONLY = ("spot", "max_cost", "instances", "instance", "region", "detach", "setup")
 
@@ -87,9 +87,9 @@ def launch_command(context: click.Context, on: str, **options: Any) -> None:
 
 def _launch(cloud: Cloud, options: dict[str, Any]) -> dict[str, Any]:
     """Show the estimate, ask, and make sure that the job exists."""
-    seeded(options["settings"], options["seed"])  # else a rented machine would find out
+    with_seed(options["settings"], options["seed"])  # else a rented machine would find out
     threads = os.environ.get("OMP_NUM_THREADS", "") if cloud.on == "emulator" else ""
-    plan = Plan(
+    plan = JobPlan(
         tier=options["tier"],
         settings=options["settings"],
         seed=options["seed"],
@@ -121,7 +121,7 @@ def _launch_here(context: click.Context, options: dict[str, Any]) -> None:
     if given:
         option = given[0].replace("_", "-")
         raise InputError(f"--{option} is for rented machines: add --on sagemaker or --on emulator")
-    from saafe.cli.train import train
+    from saafe.cli.train import train_command
 
     words = [options["tier"]] if options["tier"] else []
     words += [word for setting in options["settings"] for word in ("--set", setting)]
@@ -129,8 +129,8 @@ def _launch_here(context: click.Context, options: dict[str, Any]) -> None:
     words += ["--seed", str(options["seed"])] if options["seed"] is not None else []
     words += ["--name", options["name"]] if options["name"] else []
     words += ["--json"] if options["as_json"] else []
-    with train.make_context("train", words, parent=context) as child:
-        train.invoke(child)
+    with train_command.make_context("train", words, parent=context) as child:
+        train_command.invoke(child)
 
 
 def _set_up(cloud: Cloud, is_sure: bool) -> None:
@@ -141,7 +141,7 @@ def _set_up(cloud: Cloud, is_sure: bool) -> None:
     say("role and bucket are ready")
 
 
-def _confirm(expected: dict[str, Any], plan: Plan, *, is_sure: bool) -> None:
+def _confirm(expected: dict[str, Any], plan: JobPlan, *, is_sure: bool) -> None:
     for line in estimate_lines(expected, plan):
         say(line)
     if not is_sure:
@@ -306,7 +306,7 @@ def prices_command(action: str, tier: str, region: str | None, out: Path, **opti
         say(f"{len(prices.instances)} prices of {prices.region} {kept}, {len(changed)} changed")
     else:
         prices = load_prices(region or "us-east-1")
-    rows = offers(Plan(tier, options["settings"]), prices, history(Ledger(out)))
+    rows = offers(JobPlan(tier, options["settings"]), prices, history(Ledger(out)))
     fastest = min(rows, key=lambda row: row["expected_s"])
     if options["as_json"]:
         kept = {"region": prices.region, "as_of": prices.as_of, "tier": tier}

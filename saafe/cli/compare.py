@@ -6,14 +6,14 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command("compare")
 @click.argument("paths", nargs=-1, metavar="[RUN...]")
 @click.option("--tiers", help="Tiers to train now, such as ultra-fast,standard.")
 @click.option("--fraction", type=float, help="Share of a tier's epochs to time, the rest being an "
               "estimate; by default all on a GPU and 0.01 on a CPU.")  # fmt: skip
 @click.option("--out", default="comparison", show_default=True, help="Folder for the results.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
-def compare(
+def compare_command(
     paths: tuple[str, ...], tiers: str | None, fraction: float | None, out: str, as_json: bool
 ) -> None:
     """Compare the tiers, or finished RUNs: time, cost, size and what they reach.
@@ -25,7 +25,7 @@ def compare(
     from saafe import tiers as comparison
     from saafe.cli.tables import print_rows
 
-    named = tuple(tiers.split(",")) if tiers else (() if paths else comparison.TIERS)
+    named = tuple(tiers.split(",")) if tiers else (() if paths else comparison.COMPARED_TIERS)
     fraction = comparison.usual_fraction() if fraction is None else fraction
     wanted = comparison.check_wanted(named, fraction)
     folders: dict = {Path(path).name: (Path(path), None) for path in paths}
@@ -34,12 +34,12 @@ def compare(
         share = 1.0 if recipe.tier == "ultra-fast" else fraction
         folder = comparison.train_part(recipe.tier, share, Path(out) / "runs")
         folders[recipe.tier] = (folder, recipe)
-    result = comparison.compare(folders, expected)
-    files = comparison.write(result, Path(out))
+    result = comparison.compare_runs(folders, expected)
+    files = comparison.write_comparison(result, Path(out))
     if as_json:
         click.echo(json.dumps(result))
         return
-    header, *rows = comparison.rows_of(result)
+    header, *rows = comparison.table_rows(result)
     print_rows("tiers compared", header, [tuple(row) for row in rows])
     for line in comparison.premium_lines(result):
         click.echo(line)
@@ -50,7 +50,7 @@ def expected(tier: str) -> dict | None:
     """What `saafe launch` expects of a tier by shipped prices; None where it has no plan."""
     from saafe.cloud.estimate import estimate
     from saafe.cloud.prices import load_prices
-    from saafe.cloud.request import INSTANCES, Plan
+    from saafe.cloud.request import INSTANCES, JobPlan
     from saafe.cloud.speed import History
 
-    return estimate(Plan(tier), load_prices(), History()) if tier in INSTANCES else None
+    return estimate(JobPlan(tier), load_prices(), History()) if tier in INSTANCES else None

@@ -7,28 +7,28 @@ from pathlib import Path
 import click
 
 from saafe.errors import InputError
-from saafe.readers import SOURCES, read_published
+from saafe.readers import PUBLISHERS, read_published
 from saafe.readers.published import Published
 from saafe.recordings.recording import read_recording, write_recording
 from saafe.recordings.tables import refusal, write_bytes
 
 
-@click.group()
-def data() -> None:
+@click.group("data")
+def data_command() -> None:
     """Check recordings; convert published ones; audit data sets.
 
     Example: saafe data check home.csv
     """
 
 
-@data.command()
+@data_command.command()
 @click.argument(
     "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
 @click.option("--repair", is_flag=True, help="Sort by time and keep the first of duplicate rows.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the mended recording here.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def check(paths: tuple[Path, ...], repair: bool, out: Path | None, as_json: bool) -> None:
+def check_command(paths: tuple[Path, ...], repair: bool, out: Path | None, as_json: bool) -> None:
     """Say what was read, masked and repaired in each recording.
 
     Exits 1 where one of them cannot be used.
@@ -58,7 +58,7 @@ def check(paths: tuple[Path, ...], repair: bool, out: Path | None, as_json: bool
         raise click.exceptions.Exit(1)
 
 
-@data.command()
+@data_command.command()
 @click.argument("name")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
@@ -71,7 +71,7 @@ def check(paths: tuple[Path, ...], repair: bool, out: Path | None, as_json: bool
     help="How to write the recordings.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print references.json instead of a list.")
-def convert(name: str, source: Path, out: Path, suffix: str, as_json: bool) -> None:
+def convert_command(name: str, source: Path, out: Path, suffix: str, as_json: bool) -> None:
     """Turn the publisher's raw files in folder SOURCE into recordings in folder OUT.
 
     NAME is nist_home_smoke_alarms, uhoo_homes, nazir_lab_fire, fsri_hvac_gasburner,
@@ -85,10 +85,10 @@ def convert(name: str, source: Path, out: Path, suffix: str, as_json: bool) -> N
         _make_folder(out)
         file = f"{published.recording.name}.{suffix}"
         write_recording(published.recording, out / file)
-        recordings[file] = describe(published)
+        recordings[file] = describe_published(published)
         if not as_json:
             click.echo("\n".join([f"{out / file}: {published.kind}", *published.check.lines()]))
-    about = SOURCES[name]
+    about = PUBLISHERS[name]
     document = {
         "name": name,
         "description": about.description,
@@ -101,7 +101,7 @@ def convert(name: str, source: Path, out: Path, suffix: str, as_json: bool) -> N
         click.echo(json.dumps(document))
 
 
-@data.command()
+@data_command.command()
 @click.argument(
     "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
@@ -113,7 +113,7 @@ def convert(name: str, source: Path, out: Path, suffix: str, as_json: bool) -> N
 )
 @click.option("--drop", multiple=True, help="Column to leave out; may be given again.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def audit(
+def audit_command(
     paths: tuple[Path, ...], label: str, group: str | None, drop: tuple[str, ...], as_json: bool
 ) -> None:
     """Say whether a score on labelled rows can be believed.
@@ -128,13 +128,13 @@ def audit(
     if group is None and len(paths) == 1:
         raise InputError("--group is missing: name the column that tells recordings apart")
     found = leakage.audit(
-        leakage.read_rows(paths, label=label, group=group or leakage.FILE, drop=drop)
+        leakage.read_data_set(paths, label=label, group=group or leakage.BY_FILE, drop=drop)
     )
     click.echo(json.dumps(found) if as_json else "\n".join(leakage.lines(found)))
     leakage.refuse(found, ", ".join(map(str, paths)))
 
 
-def describe(published: Published) -> dict:
+def describe_published(published: Published) -> dict:
     """What is known about a recording, as plain values."""
     return {
         "kind": published.kind,

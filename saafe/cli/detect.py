@@ -9,11 +9,11 @@ import click
 from saafe.errors import InputError
 
 
-@click.command()
+@click.command("detect")
 @click.argument("model")
 @click.argument("recording", default="-")
 @click.option("--repair", is_flag=True, help="Sort and de-duplicate a file's rows first.")
-def detect(model: str, recording: str, repair: bool) -> None:
+def detect_command(model: str, recording: str, repair: bool) -> None:
     """Print what MODEL finds in RECORDING, one JSON event a line; `-` reads a CSV stream.
 
     Example: saafe detect runs/my-run kitchen.csv

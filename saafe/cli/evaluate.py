@@ -8,7 +8,7 @@ import click
 from saafe.cli.tables import print_rows
 
 
-@click.command()
+@click.command("evaluate")
 @click.argument("run")
 @click.argument("paths", nargs=-1)
 @click.option("--real", "real_dir", help="Folder of published raw recordings to score too.")
@@ -16,7 +16,7 @@ from saafe.cli.tables import print_rows
               help="Days of each home scored at 10 s on six sensors; 0 skips them.")  # fmt: skip
 @click.option("--no-floor", is_flag=True, help="Leave logistic regression out.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def evaluate(
+def evaluate_command(
     run: str, paths: tuple[str, ...], real_dir: str | None, dense_days: float, no_floor: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
@@ -41,16 +41,19 @@ def evaluate(
             figures["recordings"] = windows.judge_recordings(one, recordings)
         if real_dir is not None:
             figures["real"] = windows.judge_real(
-                one, Path(real_dir), dense_days=dense_days, tell=lambda t: click.echo(t, err=True)
+                one,
+                Path(real_dir),
+                dense_days=dense_days,
+                on_progress=lambda t: click.echo(t, err=True),
             )
         result["contestants"][one.name] = figures
     if as_json:
         click.echo(json.dumps(result))
     else:
-        show(result["contestants"])
+        show_evaluation(result["contestants"])
 
 
-def show(contestants: dict[str, dict]) -> None:
+def show_evaluation(contestants: dict[str, dict]) -> None:
     """Print one table a part, contestants side by side."""
     from saafe.exam import recordings as recordings_module
     from saafe.exam import windows
@@ -63,7 +66,7 @@ def show(contestants: dict[str, dict]) -> None:
     if "real" in first:
         real = [
             [(what, figure if not note else f"{figure}  ({note})")
-             for what, figure, note in recordings_module.table(f["real"])]
+             for what, figure, note in recordings_module.score_table(f["real"])]
             for f in contestants.values()
         ]  # fmt: skip
         print_rows("published recordings", ["figure", *names], beside(real))

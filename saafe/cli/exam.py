@@ -7,23 +7,23 @@ import click
 
 from saafe.cli.tables import figure, print_gate, print_rows
 
-FIRES = ("fire", "n", "in_time", "late", "early", "missed", "in_time_lower", "in_time_upper",
+FIRE_TABLE = ("fire", "n", "in_time", "late", "early", "missed", "in_time_lower", "in_time_upper",
          "unseen", "limit_unreached", "after_signal_median_s", "after_photo_median_s",
          "fire_room_margin_median_s")  # fmt: skip
-NOTICE = ("notice_from_s", "notice_below_s", "n", "in_time", "late", "early", "missed",
+NOTICE_TABLE = ("notice_from_s", "notice_below_s", "n", "in_time", "late", "early", "missed",
           "in_time_lower", "in_time_upper")  # fmt: skip
-NUISANCES = ("nuisance", "per_year", "events", "alarms", "alarms_per_100", "lower", "upper")
-LIFE = ("room", "alarms_per_year", "lower", "upper", "bonferroni_upper",
+NUISANCE_TABLE = ("nuisance", "per_year", "events", "alarms", "alarms_per_100", "lower", "upper")
+YEAR_TABLE = ("room", "alarms_per_year", "lower", "upper", "bonferroni_upper",
         "effective_exposure_years", "limit", "status")  # fmt: skip
-FAULTS = ("fault", "channel", "n", "in_time_sound", "in_time_faulty", "points_lost", "upper")
-SILENCE = ("fault", "channel", "detectors", "knowable", "said", "longest_silence_s")
-IDENTITY = ("sources", "windows", "right_share", "right_lower", "right_upper", "chance_share")
-RIVALS = ("name", "train_s", "found", "fires", "false_alarms", "delay_s_median", "verdict",
-          "composites_in_time", "composites", "composites_verdict")  # fmt: skip
-SHIFT = ("shift", "fires", "in_time", "late", "early", "missed", "events", "alarms")
+FAULT_TABLE = ("fault", "channel", "n", "in_time_sound", "in_time_faulty", "points_lost", "upper")
+SILENCE_TABLE = ("fault", "channel", "detectors", "knowable", "said", "longest_silence_s")
+IDENTITY_TABLE = ("sources", "windows", "right_share", "right_lower", "right_upper", "chance_share")
+RIVAL_TABLE = ("name", "train_s", "found", "fires", "false_alarms", "delay_s_median", "verdict",
+          "superposed_in_time", "superposed_fires", "superposed_verdict")  # fmt: skip
+SHIFT_TABLE = ("shift", "fires", "in_time", "late", "early", "missed", "events", "alarms")
 
 
-@click.command()
+@click.command("exam")
 @click.argument("run")
 @click.option("--real", type=click.Path(path_type=Path),
               help="Folder of published raw recordings to score too.")  # fmt: skip
@@ -31,7 +31,7 @@ SHIFT = ("shift", "fires", "in_time", "late", "early", "missed", "events", "alar
 @click.option("--rivals", is_flag=True, help="Train simpler detectors and compare them (extra).")
 @click.option("--seed", default=0, show_default=True, help="Of the exam; apart from training's.")
 @click.option("--json", "as_json", is_flag=True, help="Print exam.json.")
-def exam(
+def exam_command(
     run: str, real: Path | None, quick: bool, rivals: bool, seed: int, as_json: bool
 ) -> None:  # fmt: skip
     """Examine RUN and write its exam.json; exit code 0 means that the exam ran.
@@ -43,11 +43,13 @@ def exam(
 
     loaded = load_run(run)
     if quick:
-        result, cases = library.quick(loaded), []
+        result, cases = library.examine_quick(loaded), []
     else:
-        plan = library.Plan(seed, real, rivals, tell=lambda line: click.echo(line, err=True))
-        result, cases = library.full(loaded, plan)
-    written = library.write(loaded, result, cases)
+        plan = library.ExamOptions(
+            seed, real, rivals, on_progress=lambda line: click.echo(line, err=True)
+        )
+        result, cases = library.examine_full(loaded, plan)
+    written = library.write_exam(loaded, result, cases)
     for path in written:
         click.echo(f"wrote {path}", err=True)
     if not written:
@@ -55,10 +57,10 @@ def exam(
     if as_json:
         click.echo(json.dumps(result))
     else:
-        show(result)
+        show_exam(result)
 
 
-def show(result: dict) -> None:
+def show_exam(result: dict) -> None:
     """Print the gate, and the tables of a full exam; first whom the transformer does not beat."""
     from saafe.exam.rivals import headline
 
@@ -68,23 +70,23 @@ def show(result: dict) -> None:
         life = [{"room": name} | result["life"][name] for name in ("quiet", "kitchen", "other")]
         silence = result["fault_watch"]["silence"]
         for title, columns, rows in (
-            ("fires: outcomes, 95 % bounds, times [s]", FIRES, result["fires"]),
+            ("fires: outcomes, 95 % bounds, times [s]", FIRE_TABLE, result["fires"]),
             (
                 "fires by time from the first reading that shows them to the limit",
-                NOTICE,
+                NOTICE_TABLE,
                 result["notice"],
             ),
             (
                 "nuisances: alarms per 100 events; yearly rates are assumed",
-                NUISANCES,
+                NUISANCE_TABLE,
                 result["nuisances"],
             ),
-            ("false alarms a detector-year", LIFE, life),
-            ("faults: fires found in time", FAULTS, result["faults"]),
-            ("faults: silence once knowable [s]", SILENCE, silence),
-            ("outside the training ranges", SHIFT, result["shift"]),
-            ("whose are quiet minutes?", IDENTITY, identity_rows(result)),
-            ("rivals at equal detection", RIVALS, result["rivals"]),
+            ("false alarms a detector-year", YEAR_TABLE, life),
+            ("faults: fires found in time", FAULT_TABLE, result["faults"]),
+            ("faults: silence once knowable [s]", SILENCE_TABLE, silence),
+            ("outside the training ranges", SHIFT_TABLE, result["shift"]),
+            ("whose are quiet minutes?", IDENTITY_TABLE, identity_rows(result)),
+            ("rivals at equal detection", RIVAL_TABLE, result["rivals"]),
         ):
             cells = [tuple(figure(row.get(name)) for name in columns) for row in rows]
             if cells:

@@ -29,22 +29,22 @@ SENSORS = 2
     help="Of the recordings.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
-def simulate(
+def simulate_command(
     scenarios: int, out: str, hours: float, sensors: int | None, names: tuple[str, ...],
     onto: str | None, seed: int, suffix: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Write labelled, simulated recordings, one file a scenario.
 
     With --onto each is a stretch of a recorded (or simulated) background, three hours and then a
-    simulated fire's rise added, with "composite: FIRE" as its source.
+    simulated fire's rise added, with "superposed: FIRE" as its source.
 
     Example: saafe simulate --scenarios 4 --hours 1 --out simulated
     """
-    check(scenarios, hours, SENSORS if sensors is None else sensors)
+    check_numbers(scenarios, hours, SENSORS if sensors is None else sensors)
     if onto is None:
         made = spaces(scenarios, hours, sensors or SENSORS, names=names, seed=seed)
     elif sensors is None:
-        made = composites(onto, scenarios, hours, names=names, seed=seed)
+        made = superposed(onto, scenarios, hours, names=names, seed=seed)
     else:
         raise InputError("--sensors: --onto takes the recording's first sensor; leave it out")
     folder = Path(out)
@@ -72,23 +72,23 @@ def spaces(
 
     from saafe.simulator import simulation
     from saafe.simulator.scenarios import mix_of
-    from saafe.simulator.streams import describe, to_recordings
+    from saafe.simulator.streams import describe_stream, to_recordings
 
     mix = mix_of(names)
     generator = torch.Generator().manual_seed(seed)
 
     def make(at: int) -> Iterator[tuple[Recording, dict]]:
         streams = simulation.simulate(
-            min(simulation.CHUNK, scenarios - at), generator=generator, hours=hours,
+            min(simulation.SIMULATION_CHUNK, scenarios - at), generator=generator, hours=hours,
             sensors=sensors, mix=mix,
         )  # fmt: skip
         for k, recording in enumerate(to_recordings(streams, first=at)):
-            yield recording, describe(streams, k)
+            yield recording, describe_stream(streams, k)
 
-    return (pair for at in range(0, scenarios, simulation.CHUNK) for pair in make(at))
+    return (pair for at in range(0, scenarios, simulation.SIMULATION_CHUNK) for pair in make(at))
 
 
-def composites(
+def superposed(
     onto: str, scenarios: int, hours: float, *, names: tuple[str, ...], seed: int
 ) -> Iterator[tuple[Recording, dict]]:
     """Simulated fires on a recording's first sensor, and what was put where.
@@ -101,11 +101,13 @@ def composites(
     background, _ = read_recording(onto)
     if len(background.sensors) > 1:
         click.echo(f"{onto}: fires are put on sensor {background.sensors[0]} alone", err=True)
-    made = onto_recording.overlay(background, scenarios, seed=seed, hours=hours, names=names)
-    return ((one.recording, onto_recording.describe(one, background)) for one in made)
+    made = onto_recording.superpose_simulated(
+        background, scenarios, seed=seed, hours=hours, names=names
+    )
+    return ((one.recording, onto_recording.describe_superposed(one, background)) for one in made)
 
 
-def check(scenarios: int, hours: float, sensors: int) -> None:
+def check_numbers(scenarios: int, hours: float, sensors: int) -> None:
     """Refuse what makes no sense.
 
     Raises:

@@ -52,7 +52,7 @@ def raise_interrupt(_signal, _frame) -> None:
     raise KeyboardInterrupt
 
 
-@click.command()
+@click.command("train")
 @click.argument("tier", default="ultra-fast")
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change the recipe.")
 @click.option("--out", default="runs", show_default=True, help="Folder for the run's folder.")
@@ -61,7 +61,7 @@ def raise_interrupt(_signal, _frame) -> None:
 @click.option("--resume", is_flag=True, help="Go on from the run's checkpoint.")
 @click.option("--strict", is_flag=True, help="Exit 3 if the quick gate fails.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def train(
+def train_command(
     tier: str, changes: tuple[str, ...], out: str, name: str | None, seed: int | None,
     resume: bool, strict: bool, as_json: bool,
 ) -> None:  # fmt: skip
@@ -69,7 +69,7 @@ def train(
 
     Example: saafe train ultra-fast --set epochs=2 --seed 1
     """
-    recipe = recipes.changed(recipes.find_tier(tier), recipes.seeded(changes, seed))
+    recipe = recipes.changed(recipes.find_tier(tier), recipes.with_seed(changes, seed))
     reporter = Reporter()
     signal.signal(signal.SIGTERM, raise_interrupt)
     from saafe import training_run  # imports torch, which takes seconds
@@ -80,7 +80,7 @@ def train(
     if leads():
         click.echo(f"run folder: {folder}", err=True)
     try:
-        result = training_run.run(recipe, folder, tell=reporter, resume=resume)
+        result = training_run.run(recipe, folder, on_epoch=reporter, resume=resume)
     except KeyboardInterrupt:
         reporter.close()
         extra = "".join(f" --set {change}" for change in changes)
@@ -100,12 +100,12 @@ def train(
     if as_json:
         click.echo(json.dumps(result))
     else:
-        show(result)
+        show_run(result)
     if strict and not result["gate"]["passed"]:
         sys.exit(3)
 
 
-def show(result: dict) -> None:
+def show_run(result: dict) -> None:
     """Print where everything is and how the quick gate went."""
     from saafe.cli.tables import print_gate
 

@@ -14,7 +14,7 @@ from saafe.errors import InputError
 
 CHUNK_BYTES = 1 << 20
 LARGEST_RUN_BYTES = 4_000_000_000  # a run is some megabytes; more is not ours
-MISSING = frozenset({"404", "NoSuchKey"})
+NOT_THERE = frozenset({"404", "NoSuchKey"})
 
 
 def fetch(aws: Aws, *, bucket: str, key: str, run: Path) -> str | None:
@@ -34,7 +34,7 @@ def fetch(aws: Aws, *, bucket: str, key: str, run: Path) -> str | None:
         partial.mkdir(parents=True)
         archive = partial / "model.tar.gz"
         digest = _download(aws, {"Bucket": bucket, "Key": key}, archive)
-        if digest is None or unpack(archive, partial / "run") is None:
+        if digest is None or unpack_run(archive, partial / "run") is None:
             return None
         _place(partial / "run", run)
         return digest
@@ -53,7 +53,7 @@ def _download(aws: Aws, item: dict[str, str], path: Path) -> str | None:
     try:
         size = aws.call("s3", "head_object", **owned)["ContentLength"]
     except AwsError as error:
-        if error.code in MISSING:
+        if error.code in NOT_THERE:
             return None
         raise
     if size > LARGEST_RUN_BYTES:
@@ -77,7 +77,7 @@ def _download(aws: Aws, item: dict[str, str], path: Path) -> str | None:
     return aws.retry("s3:get_object", attempt)
 
 
-def unpack(archive: Path, folder: Path) -> dict[str, Any] | None:
+def unpack_run(archive: Path, folder: Path) -> dict[str, Any] | None:
     """Unpack an artefact and check every file against the manifest; returns the manifest.
 
     None is for an empty archive: a job stopped before it had anything to leave.

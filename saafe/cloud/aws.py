@@ -52,7 +52,7 @@ NETWORK = "NetworkLost"
 AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 # Seconds between tries, each shortened by chance so that many launchers do not return in step.
 WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-INSTALL = 'boto3 is not installed: pip install "saafe[aws]"'
+INSTALL_BOTO3 = 'boto3 is not installed: pip install "saafe[aws]"'
 
 _SECRETS = (
     (re.compile(r"(?<=:)\d{12}(?=:)"), "************"),  # the account in an ARN
@@ -260,7 +260,7 @@ def boto3() -> Any:
     try:
         return import_module("boto3")
     except ImportError as error:
-        raise InputError(INSTALL) from error
+        raise InputError(INSTALL_BOTO3) from error
 
 
 def connect(region: str | None = None) -> Aws:

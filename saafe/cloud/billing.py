@@ -8,7 +8,7 @@ from typing import Any
 
 from saafe.cloud.estimate import expected_time
 from saafe.cloud.prices import Prices
-from saafe.cloud.request import INSTANCES, Plan, plan_of
+from saafe.cloud.request import INSTANCES, JobPlan, plan_of
 from saafe.cloud.speed import History
 
 
@@ -65,7 +65,7 @@ def premium(entry: dict[str, Any], prices: Prices, past: History) -> dict[str, A
     if name is None:
         return None
     row = prices.instance(name)
-    standard_s, basis, _ = expected_time(Plan("standard"), row, past)
+    standard_s, basis, _ = expected_time(JobPlan("standard"), row, past)
     standard_usd = standard_s / 3600 * row.usd_per_hour
     cost, taken = entry.get("cost_usd"), entry.get("train_seconds")
     if entry["rehearsal"]:

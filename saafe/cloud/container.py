@@ -35,9 +35,9 @@ def main(arguments: list[str]) -> int:
     stop = Stop()
     signal.signal(signal.SIGTERM, stop)
     try:
-        code = unpack(base)
+        code = unpack_code(base)
         install(code, tail)
-        exit_code = 0 if stop.told else train(options.train, base, run, tail, stop)
+        exit_code = 0 if stop.told else run_training(options.train, base, run, tail, stop)
         is_failed = exit_code != 0 and not stop.told
         if hosts(base)[1] == 0 and run.exists() and not is_failed:
             hand_over(run, base / "model", is_finished=not stop.told)
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     return exit_code if is_failed else 0
 
 
-def unpack(base: Path) -> Path:
+def unpack_code(base: Path) -> Path:
     """Unpack the code channel; returns the folder that holds the package."""
     code = base / "code"
     with tarfile.open(base / "input" / "data" / "code" / "source.tar.gz") as tar:
@@ -153,7 +153,7 @@ def variables(base: Path) -> dict[str, str]:
     return found
 
 
-def train(words: list[str], base: Path, run: Path, tail: "deque[str]", stop: Stop) -> int:
+def run_training(words: list[str], base: Path, run: Path, tail: "deque[str]", stop: Stop) -> int:
     """Run `saafe train` to its end or to SIGTERM, on from its checkpoint; returns the exit code."""
     checkpoint = run / "checkpoint"
     has_checkpoint = checkpoint.is_dir() and any(checkpoint.iterdir())

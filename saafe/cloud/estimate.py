@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from saafe.cloud.prices import HOURS_A_MONTH, Instance, Prices
-from saafe.cloud.request import LONGEST_S, VOLUME_GB, Plan
+from saafe.cloud.request import LONGEST_RUN_S, VOLUME_GB, JobPlan
 from saafe.cloud.speed import History, recipe_of, speed_of
 from saafe.errors import InputError
 
@@ -21,7 +21,7 @@ KEPT_GB, KEPT_MONTHS, PUTS, GETS = 0.05, 1.0, 300, 100  # a run, its checkpoints
 SPOT_RANGE = (0.3, 1.0)
 
 
-def expected_time(plan: Plan, row: Instance, past: History) -> tuple[float, str, bool]:
+def expected_time(plan: JobPlan, row: Instance, past: History) -> tuple[float, str, bool]:
     """Billed time of a job at most, early stopping apart.
 
     Returns:
@@ -47,7 +47,7 @@ def expected_time(plan: Plan, row: Instance, past: History) -> tuple[float, str,
 
 
 def estimate(
-    plan: Plan, prices: Prices, past: History, max_cost_usd: float | None = None
+    plan: JobPlan, prices: Prices, past: History, max_cost_usd: float | None = None
 ) -> dict[str, Any]:
     """What a launch should cost, and what it can cost at most.
 
@@ -59,7 +59,7 @@ def estimate(
     expected_s, basis, _ = expected_time(plan, first, past)
     storage_usd = _storage(prices)
     most = plan.instances * hourly(prices, dearest)
-    limit_s = min(max(1800, 4 * math.ceil(expected_s)), LONGEST_S)
+    limit_s = min(max(1800, 4 * math.ceil(expected_s)), LONGEST_RUN_S)
     if max_cost_usd is not None:
         limit_s = min(limit_s, budget_limit(max_cost_usd, most, storage_usd))
     expected_s = min(expected_s, limit_s)
@@ -104,10 +104,10 @@ def budget_limit(budget_usd: float, usd_per_hour: float, storage_usd: float) -> 
             f"--max-cost {budget_usd:g} leaves no five minutes at ${usd_per_hour:.3f} an hour:"
             f" allow ${math.ceil(least * 100) / 100:.2f}, or pick a cheaper --instance"
         )
-    return math.floor(min(seconds, LONGEST_S))
+    return math.floor(min(seconds, LONGEST_RUN_S))
 
 
-def offers(plan: Plan, prices: Prices, past: History) -> list[dict[str, Any]]:
+def offers(plan: JobPlan, prices: Prices, past: History) -> list[dict[str, Any]]:
     """Every instance type with its expected time and cost for a plan, the cheapest first."""
     rows = []
     for row in prices.instances.values():
@@ -147,7 +147,7 @@ def _volume(prices: Prices, row: Instance) -> float:
     return VOLUME_GB * prices.storage["training_volume_gp2_usd_per_gb_month"] / HOURS_A_MONTH
 
 
-def estimate_lines(expected: dict[str, Any], plan: Plan) -> list[str]:
+def estimate_lines(expected: dict[str, Any], plan: JobPlan) -> list[str]:
     """An estimate for people to agree to."""
     e, types = expected, plan.types
     others = f" (else {', '.join(types[1:])})" if types[1:] else ""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from saafe.cloud.aws import Aws, AwsError
 from saafe.cloud.prices import Prices
-from saafe.cloud.request import ROLE, Place, Plan
+from saafe.cloud.request import ROLE, JobPlan, Place
 from saafe.cloud.setup import BLOCKED, place_of
 from saafe.errors import InputError
 
@@ -14,7 +14,7 @@ SETUP = "run `saafe launch --on sagemaker --setup`"
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403", "UnauthorizedOperation"})
 
 
-def check(aws: Aws, plan: Plan, prices: Prices, note: Callable[[str], None]) -> Plan:
+def check_account(aws: Aws, plan: JobPlan, prices: Prices, note: Callable[[str], None]) -> JobPlan:
     """Credentials, types, role, bucket and quota; returns the plan that fits what there is.
 
     Raises:
@@ -26,7 +26,7 @@ def check(aws: Aws, plan: Plan, prices: Prices, note: Callable[[str], None]) -> 
     return fit_quota(aws, plan, note)
 
 
-def fit_region(plan: Plan, prices: Prices, note: Callable[[str], None]) -> Plan:
+def fit_region(plan: JobPlan, prices: Prices, note: Callable[[str], None]) -> JobPlan:
     """The plan without the tier's types that the region does not rent; named ones must be there.
 
     Raises:
@@ -87,7 +87,7 @@ def check_bucket(aws: Aws, place: Place) -> None:
             raise
 
 
-def fit_quota(aws: Aws, plan: Plan, note: Callable[[str], None]) -> Plan:
+def fit_quota(aws: Aws, plan: JobPlan, note: Callable[[str], None]) -> JobPlan:
     """The plan without the instance types whose quota is too small.
 
     Raises:

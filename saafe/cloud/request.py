@@ -17,7 +17,9 @@ INSTANCES = {
     "standard": ("ml.g5.2xlarge", "ml.g6.2xlarge", "ml.g4dn.2xlarge"),
 }
 MOST_INSTANCE_TYPES = 5  # botocore: InstancePreferences, each type once
-LONGEST_S = 432_000  # quota of a job's run time by default (from memory, not checked); API: 28 days
+LONGEST_RUN_S = (
+    432_000  # quota of a job's run time by default (from memory, not checked); API: 28 days
+)
 VOLUME_GB = 30  # image, code and run fit; types with local disks ignore it, and do not charge
 WAIT_FOR_SPOT_S = 3600
 
@@ -53,7 +55,7 @@ IMAGE_ACCOUNTS = {
 
 # The one set of expressions: SageMaker draws these metrics, and `saafe watch` reads them.
 # A line is `epoch 3/25 step 141/1175 loss 0.4312 accuracy 0.812 samples/s 1834 left 00:41`.
-METRICS = {
+METRIC_PATTERNS = {
     "epoch": r"epoch (\d+)/\d+",
     "loss": r"loss ([-+0-9.eE]+)",
     "accuracy": r"accuracy ([0-9.]+)",
@@ -63,7 +65,7 @@ TIME_LEFT = re.compile(r"left ((?:\d+:)?\d+:\d+)")
 
 
 @dataclass(frozen=True)
-class Plan:
+class JobPlan:
     """One launch, as asked for and settled; plain values only, so that it can be kept."""
 
     tier: str
@@ -154,7 +156,9 @@ def build_request(
             "TrainingInputMode": "File",
             "ContainerEntrypoint": ["python3", "/opt/ml/input/data/code/container.py"],
             "ContainerArguments": plan.arguments(base),
-            "MetricDefinitions": [{"Name": n, "Regex": regex} for n, regex in METRICS.items()],
+            "MetricDefinitions": [
+                {"Name": n, "Regex": regex} for n, regex in METRIC_PATTERNS.items()
+            ],
         },
         "RoleArn": place.role_arn,
         "InputDataConfig": [{"ChannelName": "code", "DataSource": {"S3DataSource": source}}],
@@ -169,14 +173,14 @@ def build_request(
     }
 
 
-def plan_of(entry: dict[str, Any]) -> Plan:
+def plan_of(entry: dict[str, Any]) -> JobPlan:
     """The plan that a ledger entry keeps."""
     kept = entry["plan"]
     lists = {name: tuple(kept[name]) for name in ("settings", "instance_types")}
-    return Plan(**{**kept, **lists})
+    return JobPlan(**{**kept, **lists})
 
 
-def _limits(plan: Plan, limit_s: int) -> dict[str, Any]:
+def _limits(plan: JobPlan, limit_s: int) -> dict[str, Any]:
     """How long the job may run, and for spot how long it may wait for machines besides."""
     stopping = {"MaxRuntimeInSeconds": limit_s}
     if not plan.spot:
@@ -185,7 +189,7 @@ def _limits(plan: Plan, limit_s: int) -> dict[str, Any]:
     return {"StoppingCondition": stopping, "EnableManagedSpotTraining": True}
 
 
-def _resources(plan: Plan, rows: list[Instance]) -> dict[str, Any]:
+def _resources(plan: JobPlan, rows: list[Instance]) -> dict[str, Any]:
     resources: dict[str, Any] = {"VolumeSizeInGB": VOLUME_GB}
     if len(rows) > 1:
         preferences = [{"InstanceType": row.name, "InstanceCount": plan.instances} for row in rows]

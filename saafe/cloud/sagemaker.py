@@ -19,9 +19,9 @@ from saafe.cloud.billing import bill, so_far_usd
 from saafe.cloud.estimate import estimate
 from saafe.cloud.ledger import ENDED, Ledger, check_name
 from saafe.cloud.package import Package, pack
-from saafe.cloud.preflight import check
+from saafe.cloud.preflight import check_account
 from saafe.cloud.prices import Prices, load_prices
-from saafe.cloud.request import Place, Plan, build_request, plan_of
+from saafe.cloud.request import JobPlan, Place, build_request, plan_of
 from saafe.cloud.setup import place_of
 from saafe.cloud.speed import history, recipe_of
 from saafe.errors import InputError
@@ -50,7 +50,7 @@ class Cloud:
 
 def launch(
     cloud: Cloud,
-    plan: Plan,
+    plan: JobPlan,
     *,
     name: str | None = None,
     max_cost_usd: float | None = None,
@@ -79,7 +79,7 @@ def launch(
         cloud.note(f"{entry['job']} was launched before: going on with it, nothing is paid twice")
         return entry if entry.get("settled") else ensure(cloud, entry, package)
     job = entry["job"] if entry is not None else name or _new_name(plan.tier)
-    fitted = check(cloud.aws, plan, cloud.prices, cloud.note)
+    fitted = check_account(cloud.aws, plan, cloud.prices, cloud.note)
     expected = estimate(fitted, cloud.prices, history(cloud.ledger), max_cost_usd)
     confirm(expected)
     kept = {"fingerprint": fingerprint, "code_sha256": package.sha256}
@@ -91,7 +91,7 @@ def launch(
     return ensure(cloud, entry, package)
 
 
-def _new_entry(cloud: Cloud, plan: Plan, job: str, expected: dict[str, Any]) -> dict[str, Any]:
+def _new_entry(cloud: Cloud, plan: JobPlan, job: str, expected: dict[str, Any]) -> dict[str, Any]:
     """What the ledger keeps of a job that does not exist yet."""
     return {
         "job": job,
@@ -133,7 +133,7 @@ def ensure(cloud: Cloud, entry: dict[str, Any], package: Package | None = None) 
     """Create the entry's current attempt unless it exists; safe to run any number of times."""
     require_account(cloud, entry)
     place = place_of(cloud.aws)
-    job = describe(cloud.aws, entry["attempts"][-1])
+    job = describe_job(cloud.aws, entry["attempts"][-1])
     if job is None:
         if package is not None and package.sha256 == entry["code_sha256"]:
             upload(cloud.aws, place, package)
@@ -156,7 +156,7 @@ def upload(aws: Aws, place: Place, package: Package) -> None:
         aws.call("s3", "put_object", **owned, Body=content)
 
 
-def describe(aws: Aws, job: str) -> dict[str, Any] | None:
+def describe_job(aws: Aws, job: str) -> dict[str, Any] | None:
     """DescribeTrainingJob; None for a job that does not exist."""
     try:
         return aws.call("sagemaker", "describe_training_job", TrainingJobName=job)
@@ -171,7 +171,7 @@ def describe(aws: Aws, job: str) -> dict[str, Any] | None:
 def status(cloud: Cloud, entry: dict[str, Any]) -> dict[str, Any]:
     """The entry brought up to date with what SageMaker and its bill say; kept in the ledger."""
     require_account(cloud, entry)
-    job = describe(cloud.aws, entry["attempts"][-1])
+    job = describe_job(cloud.aws, entry["attempts"][-1])
     if job is None:
         return entry
     fresh = record(cloud, entry, job)
@@ -254,7 +254,7 @@ def _known(cloud: Cloud, fingerprint: str, name: str | None) -> dict[str, Any] |
                 f" `saafe watch {name}`"
             )
         return entry
-    job = describe(cloud.aws, name)
+    job = describe_job(cloud.aws, name)
     if job is not None and job.get("HyperParameters", {}).get("request") != fingerprint:
         raise InputError(f"the name {name} is taken by another job: pick another --name")
     return None
@@ -268,7 +268,7 @@ def _may_plan_anew(cloud: Cloud, entry: dict[str, Any], max_cost_usd: float | No
     """
     if entry["max_cost_usd"] == max_cost_usd or entry.get("settled"):
         return False
-    if entry["status"] == NOT_CREATED and describe(cloud.aws, entry["attempts"][-1]) is None:
+    if entry["status"] == NOT_CREATED and describe_job(cloud.aws, entry["attempts"][-1]) is None:
         return True
     budget = entry["max_cost_usd"]
     raise InputError(
@@ -289,7 +289,7 @@ def _create(cloud: Cloud, entry: dict[str, Any], place: Place) -> None:
             return
         except AwsError as error:
             if error.code == "ResourceInUse":  # an earlier try got through, or somebody else's
-                job = describe(cloud.aws, request["TrainingJobName"])
+                job = describe_job(cloud.aws, request["TrainingJobName"])
                 if job is None or not _is_ours(job, entry):
                     raise _taken(cloud, entry) from error
                 return

@@ -9,7 +9,7 @@ from typing import Any
 
 from saafe.cloud.ledger import Ledger
 from saafe.cloud.prices import Instance
-from saafe.cloud.request import Plan
+from saafe.cloud.request import JobPlan
 from saafe.errors import InputError
 from saafe.recipes import Recipe, changed, find_tier
 
@@ -113,7 +113,7 @@ def recipe_of(tier: str, settings: tuple[str, ...]) -> Recipe:
     return changed(find_tier(tier), settings)
 
 
-def speed_of(plan: Plan, row: Instance, past: History) -> Speed:
+def speed_of(plan: JobPlan, row: Instance, past: History) -> Speed:
     """Speed of a plan's recipe on an instance type, by the nearest own measurement if any."""
     recipe = recipe_of(plan.tier, plan.settings)
     alike = [one for one in past.measured if one.shape == _shape(asdict(recipe))]

@@ -9,7 +9,7 @@ import numpy as np
 
 from saafe.errors import InputError
 
-QUIET = (21.0, 8.0, 600.0, 38.0, 0.5, 45.0)  # in the order of sensors.CHANNELS
+QUIET_READINGS = (21.0, 8.0, 600.0, 38.0, 0.5, 45.0)  # in the order of sensors.CHANNELS
 SMOKY = (60.0, 900.0, 2500.0, 60.0, 120.0, 40.0)
 
 
@@ -36,6 +36,6 @@ def verify(run: Path) -> dict[str, Any]:
 
 def _windows() -> np.ndarray:
     """A quiet, a growing and a smoky window, (3, 60, 1, 6)."""
-    quiet, smoky = np.array(QUIET, np.float32), np.array(SMOKY, np.float32)
+    quiet, smoky = np.array(QUIET_READINGS, np.float32), np.array(SMOKY, np.float32)
     share = np.stack([np.zeros(60), np.linspace(0, 1, 60), np.ones(60)]).astype(np.float32)
     return quiet + share[:, :, None, None] * (smoky - quiet)

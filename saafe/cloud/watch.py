@@ -13,11 +13,11 @@ from saafe.cloud.aws import NETWORK, Aws, AwsError, redact
 from saafe.cloud.billing import so_far_usd
 from saafe.cloud.estimate import STOP_GRACE_S
 from saafe.cloud.ledger import ENDED
-from saafe.cloud.request import METRICS, TIME_LEFT
+from saafe.cloud.request import METRIC_PATTERNS, TIME_LEFT
 from saafe.cloud.sagemaker import (
     NOT_CREATED,
     Cloud,
-    describe,
+    describe_job,
     ensure,
     may_try_next,
     record,
@@ -127,7 +127,7 @@ def clean(line: str, account: str | None = None) -> str:
 
 
 @dataclass
-class Progress:
+class JobProgress:
     """The latest figures that a job printed."""
 
     metrics: dict[str, float] = field(default_factory=dict)
@@ -143,7 +143,7 @@ class Progress:
 
 def parse_metrics(line: str) -> dict[str, float]:
     """Figures of a progress line by the expressions that SageMaker is given; else empty."""
-    found = {name: re.search(regex, line) for name, regex in METRICS.items()}
+    found = {name: re.search(regex, line) for name, regex in METRIC_PATTERNS.items()}
     figures = {}
     for name, match in found.items():
         if match:
@@ -161,7 +161,7 @@ class Log:
     reader: LogReader
     screen: Screen
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
-    progress: Progress = field(default_factory=Progress)
+    progress: JobProgress = field(default_factory=JobProgress)
 
     def show(self, job: str) -> None:
         """Show what came; on a terminal the live line stands for progress lines."""
@@ -225,7 +225,7 @@ def settle(cloud: Cloud, entry: dict[str, Any], job: dict[str, Any]) -> dict[str
     return cloud.ledger.update(entry, **found, settled=True)
 
 
-def status_line(entry: dict[str, Any], job: dict[str, Any], progress: Progress) -> str:
+def status_line(entry: dict[str, Any], job: dict[str, Any], progress: JobProgress) -> str:
     """Status, dollars so far, figures, instance and job in one line, what changes first."""
     cost, metrics = entry.get("cost_usd"), progress.metrics
     bound = "up to " if entry["plan"]["spot"] and cost is None else ""
@@ -253,7 +253,7 @@ def keep_metrics(cloud: Cloud, entry: dict[str, Any], metrics: dict[str, float])
 def _look(cloud: Cloud, entry: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The job as it stands; a further attempt whose launcher died before it is created now."""
     require_account(cloud, entry)
-    job = describe(cloud.aws, entry["attempts"][-1])
+    job = describe_job(cloud.aws, entry["attempts"][-1])
     if job is None and entry["status"] == NOT_CREATED:
         if len(entry["attempts"]) == 1:  # its code may not be in S3 either
             raise InputError(
@@ -261,7 +261,7 @@ def _look(cloud: Cloud, entry: dict[str, Any]) -> tuple[dict[str, Any], dict[str
                 f" or `saafe stop {entry['job']}`"
             )
         entry = ensure(cloud, entry)
-        job = describe(cloud.aws, entry["attempts"][-1])
+        job = describe_job(cloud.aws, entry["attempts"][-1])
     if job is None:
         raise InputError(f"{entry['job']} is not in {entry['region']}: check --region and account")
     return record(cloud, entry, job), job

@@ -12,12 +12,12 @@ import numpy as np
 
 from saafe import windows
 from saafe.detector.alarms import AlarmSettings, SafetyRules, SensorAlarm, log_odds
-from saafe.detector.self_test import ChannelWatch
+from saafe.detector.self_test import SelfTest
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNEL_NAMES, CO, TEMPERATURE
 
 Score = Callable[[np.ndarray], np.ndarray]  # windows (batch, 60, 1, 6) -> risk % (batch,)
-BATCH = 4096  # windows scored at once
+WINDOW_BATCH = 4096  # windows scored at once
 
 
 @dataclass(frozen=True)
@@ -163,14 +163,14 @@ class Space:
         self.settings = settings
         self.alarms: dict[str, SensorAlarm] = {}
         self.rules: dict[str, SafetyRules] = {}
-        self.channels: dict[str, ChannelWatch] = {}
+        self.channels: dict[str, SelfTest] = {}
         self.risks: dict[str, float] = {}
         self.settled_s = -math.inf
 
     def read(self, time_s: float, sensor: str, readings: np.ndarray) -> list[dict]:
         """Note that a sensor has spoken; faults and restorations that follow."""
         events = self.settle(time_s)
-        watch = self.channels.setdefault(sensor, ChannelWatch())
+        watch = self.channels.setdefault(sensor, SelfTest())
         for kind, channel, reason in watch.read(time_s, readings):
             events.append(fault_event(kind, time_s, sensor, channel, reason))
         return events
@@ -301,7 +301,10 @@ def detect(
         ends = np.flatnonzero(fresh & ((np.arange(len(fresh)) + first) * windows.BIN_S >= since_s))
         risk = np.concatenate(
             [np.empty(0)]
-            + [score(windows.cut(grid, ends[at : at + BATCH])) for at in range(0, len(ends), BATCH)]
+            + [
+                score(windows.cut_windows(grid, ends[at : at + WINDOW_BATCH]))
+                for at in range(0, len(ends), WINDOW_BATCH)
+            ]
         )
         decisions.append((ends + first, np.full(len(ends), index), risk, grid[ends]))
         spoken.append((times, np.full(len(rows), index), readings[rows]))

@@ -17,7 +17,7 @@ SILENT_S = 180.0  # Chosen: three times the longest usual period, a minute
 STUCK_S, STUCK_HOLDS = 3600.0, 10.0  # Chosen: an hour, and ten times the longest hold seen
 USUAL_RUNS = 20  # Chosen: changes of the reading before its usual hold counts as known
 SATURATED_S = 12 * 3600.0  # Chosen: longer than any simulated nuisance lasts (8 h)
-SPIKES, SPIKES_S = 10, 3600.0  # Chosen: lone spikes within an hour; spray cans make six
+SPIKE_COUNT, SPIKE_SPAN_S = 10, 3600.0  # Chosen: lone spikes within an hour; spray cans make six
 DRIFT_DAYS, DAY_S = 3, 86_400.0  # of clean air; a channel spikes until a day without
 # clean air is where these rest for hours: a channel that rests is not stuck
 REST_FROM = {PM25: 0.0, CO2: 300.0, CO: 0.0}
@@ -92,7 +92,7 @@ class Spikes:
         """Start with nothing seen."""
         self.before = np.full(CHANNELS, np.nan)
         self.last = np.full(CHANNELS, np.nan)
-        self.times = [deque(maxlen=SPIKES) for _ in range(CHANNELS)]
+        self.times = [deque(maxlen=SPIKE_COUNT) for _ in range(CHANNELS)]
         self.spiking = np.zeros(CHANNELS, bool)
 
     def read(self, time_s: float, readings: np.ndarray) -> np.ndarray:
@@ -106,7 +106,7 @@ class Spikes:
             times = self.times[channel]
             if lone[channel]:
                 times.append(time_s)
-            if len(times) == SPIKES and times[0] >= time_s - SPIKES_S:
+            if len(times) == SPIKE_COUNT and times[0] >= time_s - SPIKE_SPAN_S:
                 self.spiking[channel] = True
             elif times[-1] < time_s - DAY_S:
                 self.spiking[channel] = False
@@ -142,7 +142,7 @@ class Floors:
         return self.drifting
 
 
-class ChannelWatch:
+class SelfTest:
     """Notices the channels of one sensor that fall silent, come back, or stop telling the truth.
 
     A channel is expected once it has been read. It has one fault at a time: what else may be

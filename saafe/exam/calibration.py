@@ -10,17 +10,26 @@ from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged
 from saafe.sensors import FIRE, LABELS
 from saafe.simulator import simulation
 from saafe.simulator.buildings import Rooms
-from saafe.training.data import JUDGE, REFERENCE_MIX, SHIFTED, TRAIN_HOURS, sample_windows, seeded
+from saafe.training.data import (
+    JUDGE,
+    REFERENCE_MIX,
+    SHIFTED,
+    TRAIN_HOURS,
+    sample_windows,
+    seeded_generator,
+)
 
-SCENARIOS = 1024  # groups behind each of the two tables
+CALIBRATION_SCENARIOS = 1024  # groups behind each of the two tables
 WINDOWS_EACH = 16
-BATCH = 4096
-PART = 21  # of the judging seeds
+SCORE_BATCH = 4096
+CALIBRATION_PART = 21  # of the judging seeds
 RESAMPLES = 400
 GOALS = {"in_distribution": 0.01, "out_of_distribution": 0.03}
 
 
-def examine(one: Judged, seed: int, *, scenarios: int = SCENARIOS) -> dict[str, Any]:
+def examine_calibration(
+    one: Judged, seed: int, *, scenarios: int = CALIBRATION_SCENARIOS
+) -> dict[str, Any]:
     """Compare risk with what happened, under the reference mix.
 
     Args:
@@ -47,10 +56,10 @@ def draw(
     one: Judged, rooms: Rooms, seeds: tuple[int, int], scenarios: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probability, truth and scenario of windows drawn under the reference mix. (window,)"""
-    generator = seeded(*seeds, PART, torch.device("cpu"))
+    generator = seeded_generator(*seeds, CALIBRATION_PART, torch.device("cpu"))
     streams = simulation.simulate(scenarios, generator=generator, hours=TRAIN_HOURS, rooms=rooms)
     drawn = sample_windows(streams, WINDOWS_EACH * scenarios, generator, shares=REFERENCE_MIX)
-    parts = [one.score(part.numpy()) for part in drawn.windows.split(BATCH)]
+    parts = [one.score(part.numpy()) for part in drawn.windows.split(SCORE_BATCH)]
     return np.concatenate(parts) / 100.0, (drawn.labels == FIRE).numpy(), drawn.group.numpy()
 
 
@@ -80,7 +89,7 @@ def examine_rooms(
         "ece_lower": low,
         "ece_upper": high,
         "goal": goal,
-        "status": metrics.shown(error, high, goal),
+        "status": metrics.line_status(error, high, goal),
         "brier": float(np.mean((probability - is_fire) ** 2)),
         "table": [row._asdict() for row in table],
     }

@@ -24,9 +24,9 @@ from saafe.exam.faults import examine_points
 from saafe.exam.fires import by_notice, examine_fires
 from saafe.exam.gate import Limits, full_lines, quick_lines, real_lines
 from saafe.exam.nuisances import examine_nuisances, examine_quiet, year
-from saafe.exam.recordings import HOMES, plain
-from saafe.exam.rivals import examine
-from saafe.exam.session import Case, Sitting
+from saafe.exam.recordings import HOMES, plain_values
+from saafe.exam.rivals import examine_rivals
+from saafe.exam.session import Case, Session
 from saafe.exam.shifts import examine_shifts
 from saafe.exam.windows import (
     TRAINING_ROOMS,
@@ -41,13 +41,13 @@ from saafe.training import runs
 from saafe.training.data import JUDGE
 from saafe.training.runs import Run
 
-FILE = "exam.json"
+EXAM_FILE = "exam.json"
 VERSION = "quick-1"
 FULL_VERSION = "full-1"
 QUICK_STREAMS = 32
 MOST_WINDOWS = 1_500_000  # that a full exam may score
 DENSE_DAYS = 0.25  # of each recorded home at 10 s on six sensors, to stay under that
-APART = ("composites", "identity")  # what recordings give that stands apart in exam.json
+APART = ("superposed_fires", "identity")  # what recordings give that stands apart in exam.json
 ULTRA_FAST = Limits(0.94, 0.94, 0.002, 15_000_000, 30.0)
 STANDARD = Limits(0.95, 0.95, 0.001, 29_000_000, 50.0)
 
@@ -55,20 +55,20 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExamOptions:
     """What a full exam does beside the simulated streams.
 
     Attributes:
         seed: of the exam; training's seeds are apart whatever it is.
         real: folder of published recordings to score, or None.
         rivals: whether simpler detectors are trained and compared.
-        tell: takes a line of progress.
+        on_progress: takes a line of progress.
     """
 
     seed: int = 0
     real: Path | None = None
     rivals: bool = False
-    tell: Tell = lambda line: None
+    on_progress: Tell = lambda line: None
 
 
 def limits_of(tier: str) -> Limits:
@@ -76,7 +76,7 @@ def limits_of(tier: str) -> Limits:
     return ULTRA_FAST if tier == "ultra-fast" else STANDARD
 
 
-def quick(run: Run) -> dict:
+def examine_quick(run: Run) -> dict:
     """Examine a run on simulated scenarios in under a minute.
 
     Args:
@@ -106,7 +106,7 @@ def gate_of(level: str, lines: list[dict]) -> dict:
     return {"level": level, "passed": passed, "lines": lines}
 
 
-def full(run: Run, plan: Plan) -> tuple[dict[str, Any], list[Case]]:
+def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case]]:
     """Examine a run in full.
 
     Args:
@@ -119,10 +119,10 @@ def full(run: Run, plan: Plan) -> tuple[dict[str, Any], list[Case]]:
     Raises:
         InputError: the folder of recordings holds none, or a rival's package is missing.
     """
-    sitting = Sitting(judged_run(run), plan.seed, tell=plan.tell)
+    session = Session(judged_run(run), plan.seed, on_progress=plan.on_progress)
     share = 0.85 if plan.real else 1.0
-    real = real_part(sitting, plan)  # what a user's folder can break comes first
-    parts = simulated_parts(sitting, run, share)
+    real = real_part(session, plan)  # what a user's folder can break comes first
+    parts = simulated_parts(session, run, share)
     size, latency = cost_of(run)
     limits = limits_of(run.recipe.tier)
     lines = quick_lines(parts["windows"], size, latency, limits) + full_lines(parts)
@@ -133,9 +133,9 @@ def full(run: Run, plan: Plan) -> tuple[dict[str, Any], list[Case]]:
         "level": "full",
         "seed": plan.seed,
         "gate": gate_of("full", lines),
-        "windows_scored": sitting.windows,
+        "windows_scored": session.windows,
         "windows_limit": MOST_WINDOWS,
-        "seconds": round(sitting.seconds, 1),
+        "seconds": round(session.seconds, 1),
         "provenance": provenance(run),
         **parts,
         "model_bytes": size,
@@ -145,31 +145,33 @@ def full(run: Run, plan: Plan) -> tuple[dict[str, Any], list[Case]]:
         "rivals": [],
     }
     if plan.rivals:  # extra: their windows do not count as the exam's
-        result["rivals"] = examine(sitting.one, run.recipe, real=plan.real, tell=plan.tell)
-    cases = sitting.cases()
-    return plain(result | {"cases": [case.named() for case in cases]}), cases
+        result["rivals"] = examine_rivals(
+            session.one, run.recipe, real=plan.real, on_progress=plan.on_progress
+        )
+    cases = session.cases()
+    return plain_values(result | {"cases": [case.named() for case in cases]}), cases
 
 
-def simulated_parts(sitting: Sitting, run: Run, share: float) -> dict[str, Any]:
+def simulated_parts(session: Session, run: Run, share: float) -> dict[str, Any]:
     """Every part on simulated streams; `share` of the whole exam's time is theirs."""
-    sitting.begin(0.22 * share)
-    fires, results = examine_fires(sitting)
-    sitting.begin(0.26 * share)
-    nuisances = examine_nuisances(sitting)
-    sitting.begin(0.06 * share)
-    quiet = examine_quiet(sitting)
-    sitting.begin(0.18 * share)
-    points = examine_points(sitting, results)
-    sitting.begin(0.14 * share)
-    watch = fault_watch.examine_watch(sitting)
-    sitting.begin(0.1 * share)
-    shift = examine_shifts(sitting)
-    sitting.begin(0.04 * share)
-    one, seed = sitting.judged(), run.recipe.seed
+    session.begin(0.22 * share)
+    fires, results = examine_fires(session)
+    session.begin(0.26 * share)
+    nuisances = examine_nuisances(session)
+    session.begin(0.06 * share)
+    quiet = examine_quiet(session)
+    session.begin(0.18 * share)
+    points = examine_points(session, results)
+    session.begin(0.14 * share)
+    watch = fault_watch.examine_watch(session)
+    session.begin(0.1 * share)
+    shift = examine_shifts(session)
+    session.begin(0.04 * share)
+    one, seed = session.judged(), run.recipe.seed
     windows = judge_windows(one, TRAINING_ROOMS, seed, JUDGE)
-    calibrated = calibration.examine(one, seed)
-    ramped = monotonicity.examine(one, seed)
-    sitting.tell("windows, calibration, ramps")
+    calibrated = calibration.examine_calibration(one, seed)
+    ramped = monotonicity.examine_monotonicity(one, seed)
+    session.on_progress("windows, calibration, ramps")
     return {
         "fires": fires,
         "notice": by_notice(results),
@@ -184,13 +186,17 @@ def simulated_parts(sitting: Sitting, run: Run, share: float) -> dict[str, Any]:
     }
 
 
-def real_part(sitting: Sitting, plan: Plan) -> dict[str, Any]:
-    """Recorded fires, homes and composites, the homes' false faults and their identity."""
+def real_part(session: Session, plan: ExamOptions) -> dict[str, Any]:
+    """Recorded fires, homes and superposed fires, the homes' false faults and their identity."""
     if plan.real is None:
         return {}
-    sitting.begin(0.15)
+    session.begin(0.15)
     out = judge_real(
-        sitting.judged(), plan.real, dense_days=DENSE_DAYS, elsewhere=False, tell=plan.tell
+        session.judged(),
+        plan.real,
+        dense_days=DENSE_DAYS,
+        elsewhere=False,
+        on_progress=plan.on_progress,
     )
     homes = plan.real / HOMES
     if homes.is_dir():
@@ -199,18 +205,18 @@ def real_part(sitting: Sitting, plan: Plan) -> dict[str, Any]:
         ]
         recordings = [home.recording for home in lived_in]
         out["false_faults_in_homes"] = fault_watch.sum_false_faults(recordings)
-        out["identity"] = identity_part(sitting, lived_in)
-    sitting.tell("recordings")
+        out["identity"] = identity_part(session, lived_in)
+    session.on_progress("recordings")
     return out
 
 
-def identity_part(sitting: Sitting, homes: Sequence[Home]) -> dict[str, Any] | str:
+def identity_part(session: Session, homes: Sequence[Home]) -> dict[str, Any] | str:
     """Whether quiet minutes tell their home; why not, where that could not be asked."""
     try:
-        found = identity.examine(homes, sitting.seed)
+        found = identity.examine_identity(homes, session.seed)
     except InputError as error:  # an extra that is not installed must not end an exam
         return f"not examined: {error}"
-    sitting.windows += found["windows"]
+    session.windows += found["windows"]
     return found
 
 
@@ -227,7 +233,7 @@ def provenance(run: Run) -> dict[str, Any]:
     }
 
 
-def write(run: Run, result: dict[str, Any], cases: Sequence[Case]) -> list[Path]:
+def write_exam(run: Run, result: dict[str, Any], cases: Sequence[Case]) -> list[Path]:
     """Write exam.json, the report and the model card; each whole or not at all.
 
     A quick result never replaces a full one of the same model.
@@ -235,12 +241,16 @@ def write(run: Run, result: dict[str, Any], cases: Sequence[Case]) -> list[Path]
     Returns:
         What was written.
     """
-    path = run.folder / FILE
+    path = run.folder / EXAM_FILE
     if result["gate"]["level"] == "quick" and is_full(path, run):
         return []
     runs.write_json(path, result)
     drawn = [case.drawn() for case in cases]
-    return [path, report.write(run.folder, result, drawn), model_card.write(run, result)]
+    return [
+        path,
+        report.write_report(run.folder, result, drawn),
+        model_card.write_model_card(run, result),
+    ]
 
 
 def is_full(path: Path, run: Run) -> bool:

@@ -14,7 +14,7 @@ from saafe.detector import self_test
 from saafe.detector.alarms import AlarmSettings
 from saafe.detector.detector import Space
 from saafe.exam import injection, outcomes
-from saafe.exam.session import LASTING, Sitting
+from saafe.exam.session import LASTING, Session
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNEL_NAMES
 from saafe.simulator.scenarios import Mix
@@ -23,10 +23,10 @@ from saafe.simulator.streams import to_recordings
 DAYS, DETECTORS = 5, 32  # watched for false faults
 FAULTY = 2  # detectors for each fault and channel
 MONTH_S = 30.4375 * 86_400.0
-STEP_S = 1e-6
+TIME_TOLERANCE_S = 1e-6
 
 
-def examine_watch(sitting: Sitting) -> dict:
+def examine_watch(session: Session) -> dict:
     """False faults a detector-month, and how long a fault stays unsaid once it can be known.
 
     Returns:
@@ -34,17 +34,19 @@ def examine_watch(sitting: Sitting) -> dict:
         fault and channel.
     """
     mix = Mix(0.0, nuisance_counts=(0.0, 0.5, 0.5), balance=1.0, fault_share=0.0)
-    streams = sitting.simulate((LASTING, 0), mix=mix, count=DETECTORS, hours=24.0 * DAYS + 1.0)
+    streams = session.simulate((LASTING, 0), mix=mix, count=DETECTORS, hours=24.0 * DAYS + 1.0)
     sound = to_recordings(streams)
     del streams
     false = sum_false_faults(sound)
-    sitting.tell("false faults", 0.4)
+    session.on_progress("false faults", 0.4)
     rows = []
-    for number, fault in enumerate(injection.FAULTS, start=1):
+    for number, fault in enumerate(injection.INJECTED_FAULTS, start=1):
         rows += [
-            silence_row(sitting, sound, fault, channel) for channel in range(self_test.CHANNELS)
+            silence_row(session, sound, fault, channel) for channel in range(self_test.CHANNELS)
         ]
-        sitting.tell(f"silence, {fault}", 0.4 + 0.6 * number / len(injection.FAULTS))
+        session.on_progress(
+            f"silence, {fault}", 0.4 + 0.6 * number / len(injection.INJECTED_FAULTS)
+        )
     return {"false_faults": false, "silence": rows, "knowable": self_test.KNOWABLE}
 
 
@@ -91,7 +93,7 @@ def false_faults(recording: Recording) -> list[str]:
 
 def is_silent(recording: Recording, event: dict) -> bool:
     """Whether a channel, or all of them, said nothing in the three minutes before an event."""
-    rows = recording.times_s > event["time_s"] - self_test.SILENT_S + STEP_S
+    rows = recording.times_s > event["time_s"] - self_test.SILENT_S + TIME_TOLERANCE_S
     rows &= recording.times_s < event["time_s"]
     part = recording.readings[rows, 0]
     if event["channel"] != "all":
@@ -99,9 +101,9 @@ def is_silent(recording: Recording, event: dict) -> bool:
     return not np.isfinite(part).any()
 
 
-def silence_row(sitting: Sitting, sound: Sequence[Recording], fault: str, channel: int) -> dict:
+def silence_row(session: Session, sound: Sequence[Recording], fault: str, channel: int) -> dict:
     """How long one fault of one channel stays unsaid, on a few detectors that have it."""
-    random = np.random.default_rng([sitting.seed, LASTING, channel, *fault.encode()])
+    random = np.random.default_rng([session.seed, LASTING, channel, *fault.encode()])
     whole = [r for r in sound if np.isfinite(r.readings[:, 0, channel]).mean() > 0.1]
     knowable, said, silences = 0, 0, []
     for recording in whole[:FAULTY]:
@@ -198,10 +200,10 @@ def spiking_time(times_s: NDArray, values: NDArray, channel: int) -> float | Non
     beside = np.maximum(values[:-2], values[2:])
     share = self_test.SPIKE_SHARE.get(channel, 0.0)
     at = times_s[2:][values[1:-1] - beside > rise + share * np.abs(beside)]
-    if len(at) < self_test.SPIKES:
+    if len(at) < self_test.SPIKE_COUNT:
         return None
-    tenth, first = at[self_test.SPIKES - 1 :], at[: len(at) - self_test.SPIKES + 1]
-    near = np.flatnonzero(tenth - first <= self_test.SPIKES_S)
+    tenth, first = at[self_test.SPIKE_COUNT - 1 :], at[: len(at) - self_test.SPIKE_COUNT + 1]
+    near = np.flatnonzero(tenth - first <= self_test.SPIKE_SPAN_S)
     return float(tenth[near[0]]) if near.size else None
 
 

@@ -10,8 +10,8 @@ from saafe import metrics
 from saafe.detector.alarms import Held
 from saafe.detector.detector import Detector
 from saafe.exam import injection, outcomes
-from saafe.exam.fires import LEAD_S, FireResult, FireTrial, try_fire
-from saafe.exam.session import FAULTS, Sitting
+from saafe.exam.fires import EARLY_FROM_S, FireResult, FireTrial, try_fire
+from saafe.exam.session import FAULTS, Session
 from saafe.metrics import Bounds
 from saafe.recordings.recording import Recording
 from saafe.recordings.stream import read_rows
@@ -21,47 +21,47 @@ from saafe.simulator.labels import FIRE_VISIBLE
 LOST, OTHER = 88, 16  # fires for each lost fire channel, and for each other fault and channel
 ROW_FIRES = 16  # fires whose rows are disturbed
 SHOWN_S = 30.0  # a channel shows a fire that stands for so long
-GAP_S = 1200.0  # a gap of twenty minutes ends where the fire first shows
+OUTAGE_S = 1200.0  # a gap of twenty minutes ends where the fire first shows
 
 
-def examine_points(sitting: Sitting, results: Sequence[FireResult]) -> list[dict]:
+def examine_points(session: Session, results: Sequence[FireResult]) -> list[dict]:
     """Points of detection that each fault of each channel costs, and those of disturbed rows.
 
     Args:
-        sitting: the examination.
+        session: the examination.
         results: of the fire matrix, which are the sound sensors to compare with.
     """
-    order = np.random.default_rng([sitting.seed, FAULTS]).permutation(len(results))
+    order = np.random.default_rng([session.seed, FAULTS]).permutation(len(results))
     mixed = [results[k] for k in order]
     rows = []
-    for number, fault in enumerate(injection.FAULTS, start=1):
+    for number, fault in enumerate(injection.INJECTED_FAULTS, start=1):
         for channel, name in enumerate(CHANNEL_NAMES):
             wanted = LOST if fault == "missing" and channel in FIRE_VISIBLE else OTHER
             chosen = [r for r in mixed if still_shows(r.trial, channel)][:wanted]
-            random = np.random.default_rng([sitting.seed, FAULTS, len(rows)])
+            random = np.random.default_rng([session.seed, FAULTS, len(rows)])
             after = [
-                try_fire(sitting, faulty_trial(r.trial, fault, channel, random))[0] for r in chosen
+                try_fire(session, faulty_trial(r.trial, fault, channel, random))[0] for r in chosen
             ]
             rows.append({"fault": fault, "channel": name} | points(chosen, after))
-        sitting.tell(f"faults, {fault}", number / (len(injection.FAULTS) + 1))
-    rows += disturbed_rows(sitting, mixed[:ROW_FIRES])
-    sitting.tell("faults, disturbed rows")
+        session.on_progress(f"faults, {fault}", number / (len(injection.INJECTED_FAULTS) + 1))
+    rows += disturbed_rows(session, mixed[:ROW_FIRES])
+    session.on_progress("faults, disturbed rows")
     return rows
 
 
-def disturbed_rows(sitting: Sitting, results: Sequence[FireResult]) -> list[dict]:
+def disturbed_rows(session: Session, results: Sequence[FireResult]) -> list[dict]:
     """Points that a gap in the clock, rows that come twice and late rows cost."""
-    gaps = [try_fire(sitting, gap_trial(result.trial))[0] for result in results]
+    gaps = [try_fire(session, gap_trial(result.trial))[0] for result in results]
     rows = [{"fault": "clock gap of 20 min", "channel": "all"} | points(results, gaps)]
-    texts = [injection.rows_of(recent(result.trial)) for result in results]
-    sound = [stream_fire(sitting, r.trial, lines) for r, lines in zip(results, texts, strict=True)]
+    texts = [injection.csv_lines(recent(result.trial)) for result in results]
+    sound = [stream_fire(session, r.trial, lines) for r, lines in zip(results, texts, strict=True)]
     for name, disturb in (
         ("rows twice", injection.with_rows_twice),
         ("late rows", injection.with_late_rows),
     ):
-        random = np.random.default_rng([sitting.seed, FAULTS, len(texts), len(name)])
+        random = np.random.default_rng([session.seed, FAULTS, len(texts), len(name)])
         after = [
-            stream_fire(sitting, r.trial, disturb(lines, random))
+            stream_fire(session, r.trial, disturb(lines, random))
             for r, lines in zip(results, texts, strict=True)
         ]
         rows.append({"fault": name, "channel": "all"} | points(sound, after))
@@ -73,14 +73,16 @@ def still_shows(trial: FireTrial, channel: int) -> bool:
     if not trial.present[channel]:
         return False
     return any(
-        shows(trial, other, rise) for other, rise in FIRE_VISIBLE.items() if other != channel
+        channel_shows(trial, other, rise)
+        for other, rise in FIRE_VISIBLE.items()
+        if other != channel
     )
 
 
-def shows(trial: FireTrial, channel: int, rise: float) -> bool:
+def channel_shows(trial: FireTrial, channel: int, rise: float) -> bool:
     """Whether a channel's readings stand above those before the fire for 30 s by the limit."""
     times, values = trial.recording.times_s, trial.recording.readings[:, 0, channel]
-    before = values[(times < trial.burning_s) & (times >= trial.burning_s - LEAD_S)]
+    before = values[(times < trial.burning_s) & (times >= trial.burning_s - EARLY_FROM_S)]
     before = before[np.isfinite(before)]
     if not before.size:
         return False
@@ -105,13 +107,13 @@ def faulty_trial(
 
 def gap_trial(trial: FireTrial) -> FireTrial:
     """The same fire after twenty minutes without rows."""
-    gap = injection.with_gap(trial.recording, trial.visible_s - GAP_S, trial.visible_s)
+    gap = injection.with_gap(trial.recording, trial.visible_s - OUTAGE_S, trial.visible_s)
     return replace(trial, recording=gap)
 
 
 def recent(trial: FireTrial) -> Recording:
     """What a stream is fed: from half an hour before the fire on."""
-    rows = trial.recording.times_s >= trial.burning_s - LEAD_S
+    rows = trial.recording.times_s >= trial.burning_s - EARLY_FROM_S
     return replace(
         trial.recording,
         times_s=trial.recording.times_s[rows],
@@ -121,10 +123,10 @@ def recent(trial: FireTrial) -> Recording:
     )
 
 
-def stream_fire(sitting: Sitting, trial: FireTrial, lines: Sequence[str]) -> FireResult:
+def stream_fire(session: Session, trial: FireTrial, lines: Sequence[str]) -> FireResult:
     """Feed CSV rows to the streaming detector, as `saafe detect RUN -` does, and judge it."""
     first_s = float(lines[1].split(",")[0])
-    detector = Detector(sitting.score, sitting.one.settings)
+    detector = Detector(session.score, session.one.settings)
     events: list[dict] = []
     for row in read_rows(lines):
         if row.sensor:

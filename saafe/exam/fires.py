@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from saafe import metrics
 from saafe.detector.detector import Detection, detect
 from saafe.exam import outcomes, references
-from saafe.exam.session import FIRES, Case, Sitting
+from saafe.exam.session import FIRES, Case, Session
 from saafe.recordings.recording import Recording
-from saafe.recordings.superpose import cut
+from saafe.recordings.superpose import cut_recording
 from saafe.sensors import CHANNEL_NAMES, FIRE, PM25, TEMPERATURE, UNKNOWN
 from saafe.simulator import sources
 from saafe.simulator.buildings import Rooms
@@ -21,15 +21,15 @@ from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import Streams, to_recordings
 from saafe.simulator.tenability import untenable_times
 
-EACH = 60  # fires of each kind that count, so that seventeen kinds make more than 1,000
-BATCHES = 8  # of 128 streams at most, to find them
-LEAD_S = 1800.0  # decisions before the fire, in which an alarm is early
-AFTER_S = 1800.0  # decisions after the limit, in which an alarm is late
+FIRES_OF_A_KIND = 60  # fires of each kind that count, so that seventeen kinds make more than 1,000
+FIRE_BATCHES = 8  # of 128 streams at most, to find them
+EARLY_FROM_S = 1800.0  # decisions before the fire, in which an alarm is early
+LATE_UNTIL_S = 1800.0  # decisions after the limit, in which an alarm is late
 SMOULDERING = (
     "smouldering_foam", "smouldering_sofa", "smouldering_mattress", "smouldering_wood",
     "smouldering_cotton", "cable", "socket", "battery",
 )  # fmt: skip
-OIL = "overheating_oil"
+OIL_FIRE = "overheating_oil"
 OIL_WHILE_FRYING = "overheating_oil while frying"
 REFERENCES = ("heat", "rate_of_rise", "photo", "ionisation")
 # time from the first reading that shows a fire to its limit, by which results are told apart [s]
@@ -96,12 +96,12 @@ class Drawn:
 
 
 def draw_fires(
-    sitting: Sitting, name: str, wanted: int, *, part: int, mix: Mix, rooms: Rooms | None = None
+    session: Session, name: str, wanted: int, *, part: int, mix: Mix, rooms: Rooms | None = None
 ) -> Drawn:
     """Simulate until enough fires count, or 1,024 were drawn.
 
     Args:
-        sitting: gives the seeds.
+        session: gives the seeds.
         name: for the rows.
         wanted: how many shall count.
         part: first part of the seeds; 8 are used.
@@ -109,8 +109,8 @@ def draw_fires(
         rooms: where.
     """
     drawn = Drawn(name, [])
-    for batch in range(BATCHES):
-        streams = sitting.simulate((FIRES, part + batch), mix=mix, rooms=rooms)
+    for batch in range(FIRE_BATCHES):
+        streams = session.simulate((FIRES, part + batch), mix=mix, rooms=rooms)
         for k, stream in enumerate(to_recordings(streams)):
             recording = replace(stream, name=f"{part + batch}-{k}")
             if len(drawn.trials) == wanted:
@@ -144,7 +144,9 @@ def fire_trial(name: str, streams: Streams, k: int, recording: Recording) -> Fir
         return "unseen"
     burning_s, visible_s = float(times[start]), float(times[shown[0]])
     truth = replace(recording, readings=air[:, None], labels=None, sources=None)
-    fire_air = cut(truth, max(burning_s - references.SIGNAL_BASE_S, 0.0), float(times[-1]))
+    fire_air = cut_recording(
+        truth, max(burning_s - references.SIGNAL_BASE_S, 0.0), float(times[-1])
+    )
     offset = float(times[-1] - fire_air.times_s[-1])
     signal_s = references.first_signal(fire_air)
     seen_at = {
@@ -153,7 +155,7 @@ def fire_trial(name: str, streams: Streams, k: int, recording: Recording) -> Fir
     }
     return FireTrial(
         name=name,
-        recording=cut(recording, 0.0, min(limit_s + AFTER_S, float(times[-1]))),
+        recording=cut_recording(recording, 0.0, min(limit_s + LATE_UNTIL_S, float(times[-1]))),
         burning_s=burning_s,
         visible_s=visible_s,
         signal_s=visible_s if signal_s is None else min(visible_s, signal_s + offset),
@@ -193,13 +195,13 @@ def air_limit(fire: str, times_s: NDArray, air: NDArray, start: int) -> float | 
 
 
 def try_fire(
-    sitting: Sitting, trial: FireTrial, *, lead_s: float = LEAD_S
+    session: Session, trial: FireTrial, *, lead_s: float = EARLY_FROM_S
 ) -> tuple[FireResult, Detection]:
     """Run one fire through the detector and judge its first alarm."""
     since_s = trial.burning_s - lead_s
-    detection = sitting.detect(trial.recording, since_s=since_s)
+    detection = session.detect(trial.recording, since_s=since_s)
     alarm = outcomes.first_alarm(detection.events) or {}
-    floor = detect(trial.recording, no_risk, sitting.one.settings, since_s=since_s)
+    floor = detect(trial.recording, no_risk, session.one.settings, since_s=since_s)
     rule = outcomes.first_alarm(floor.events) or {}
     alarm_s = alarm.get("time_s")
     outcome = outcomes.found(alarm_s, signal_s=trial.signal_s, limit_s=trial.limit_s)
@@ -211,7 +213,7 @@ def no_risk(windows: NDArray) -> NDArray[np.float64]:
     return np.zeros(len(windows))
 
 
-def examine_fires(sitting: Sitting) -> tuple[list[dict], list[FireResult]]:
+def examine_fires(session: Session) -> tuple[list[dict], list[FireResult]]:
     """The fire matrix.
 
     Returns:
@@ -222,19 +224,19 @@ def examine_fires(sitting: Sitting) -> tuple[list[dict], list[FireResult]]:
         (source.name, Mix(1.0, (source.name,), (), (0.7, 0.3, 0.0), fault_share=0.0))
         for source in sources.FIRES
     ]
-    frying = Mix(1.0, (OIL,), ("frying",), (0.0, 1.0, 0.0), fault_share=0.0)
+    frying = Mix(1.0, (OIL_FIRE,), ("frying",), (0.0, 1.0, 0.0), fault_share=0.0)
     kinds.append((OIL_WHILE_FRYING, frying))
     rows, results = [], []
     for number, (name, mix) in enumerate(kinds):
-        drawn = draw_fires(sitting, name, EACH, part=100 * number, mix=mix)
+        drawn = draw_fires(session, name, FIRES_OF_A_KIND, part=100 * number, mix=mix)
         found = []
         for trial in drawn.trials:
-            result, detection = try_fire(sitting, trial)
+            result, detection = try_fire(session, trial)
             found.append(result)
-            keep_case(sitting, result, detection)
+            keep_case(session, result, detection)
         rows.append(counts_row(drawn) | results_row(found))
         results += found
-        sitting.tell(f"fires, {name}", (number + 1) / len(kinds))
+        session.on_progress(f"fires, {name}", (number + 1) / len(kinds))
     return [*rows, all_row(rows[:-1], results)], results
 
 
@@ -293,15 +295,15 @@ def counts_row(drawn: Drawn) -> dict:
 def results_row(results: Sequence[FireResult]) -> dict:
     """Outcomes with exact bounds, and times against references and untenable air."""
     row = outcome_counts(results) | {"floor_suppressed": sum(map(is_suppressed, results))}
-    row |= delays("after_signal", [late_by(r, r.trial.signal_s) for r in results])
+    row |= delay_quantiles("after_signal", [late_by(r, r.trial.signal_s) for r in results])
     for name in REFERENCES:
         times = [late_by(r, r.trial.references_s[name]) for r in results
                  if r.trial.references_s[name] is not None]  # fmt: skip
-        row |= {f"{name}_n": len(times)} | delays(f"after_{name}", times)
+        row |= {f"{name}_n": len(times)} | delay_quantiles(f"after_{name}", times)
     smoke = [r for r in results if r.trial.present[PM25]]
     times = [late_by(r, r.trial.references_s["photo"]) for r in smoke
              if r.trial.references_s["photo"] is not None]  # fmt: skip
-    return row | delays("with_pm25_after_photo", times) | margins(results)
+    return row | delay_quantiles("with_pm25_after_photo", times) | margins(results)
 
 
 def is_suppressed(result: FireResult) -> bool:
@@ -317,7 +319,7 @@ def late_by(result: FireResult, since_s: float | None) -> float:
     return math.inf if result.alarm_s is None else result.alarm_s - since_s
 
 
-def delays(name: str, times: Sequence[float]) -> dict[str, float | None]:
+def delay_quantiles(name: str, times: Sequence[float]) -> dict[str, float | None]:
     """Median and 90 % of times of which some are infinite; None where the quantile is."""
     at = {f"{name}_median_s": 0.5, f"{name}_p90_s": 0.9}
     if not len(times):
@@ -349,7 +351,7 @@ def margins(results: Sequence[FireResult]) -> dict:
     return row
 
 
-def keep_case(sitting: Sitting, result: FireResult, detection: Detection) -> None:
+def keep_case(session: Session, result: FireResult, detection: Detection) -> None:
     """Remember a fire that was not found in time."""
     if result.is_in_time:
         return
@@ -362,7 +364,7 @@ def keep_case(sitting: Sitting, result: FireResult, detection: Detection) -> Non
     title += f"; no {', '.join(lacking)}" if lacking else ""
     seen_for = float(trial.recording.times_s[-1]) - trial.visible_s
     badness = {outcomes.MISSED: 1e6 + seen_for, outcomes.LATE: late, outcomes.EARLY: -late}
-    sitting.keep(
+    session.keep(
         Case(
             kinds[result.outcome], title, trial.recording, detection, result.alarm_s,
             trial.limit_s, trial.signal_s,

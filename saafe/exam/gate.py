@@ -20,7 +20,7 @@ NUISANCE_LIMIT = 1.0  # alarms per 100 cooking sessions
 FAULT_LIMIT, SILENCE_LIMIT_S, POINTS_LIMIT = 1.0, 60.0, 1.0
 CALIBRATION_LIMITS = {"in_distribution": 0.01, "out_of_distribution": 0.03}
 REAL_FALSE_LIMIT = 4.0  # a year: one in the 91 recorded home-days
-REAL_COMPOSITES_LIMIT = 0.95
+REAL_SUPERPOSED_LIMIT = 0.95
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ def quick_lines(windows: dict, size: int, latency: float, limits: Limits) -> lis
         metrics.gate_line(
             "false_alarm_rate_windows", alarmed, limits.false_alarm_rate, n=n - fires
         ),
-        measured("model_bytes", size, limits.model_bytes),
-        measured("latency_p99_ms", latency, limits.latency_ms),
+        exact_line("model_bytes", size, limits.model_bytes),
+        exact_line("latency_p99_ms", latency, limits.latency_ms),
     ]
 
 
-def measured(name: str, value: float, limit: float, *, n: int = 1) -> dict:
+def exact_line(name: str, value: float, limit: float, *, n: int = 1) -> dict:
     """A line of a figure that is what it is: a size, a time, a count that must not be."""
     return metrics.gate_line(name, Bounds(value, value, value), limit, n=n)
 
@@ -79,7 +79,7 @@ def full_lines(parts: Mapping[str, Any]) -> list[dict]:
             metrics.proportion_bounds(fires["in_time"], fires["n"], sides=1),
             IN_TIME_LIMIT, n=fires["n"], at_most=False,
         ),
-        measured("early_alarms", fires["early"], 0, n=fires["n"]),
+        exact_line("early_alarms", fires["early"], 0, n=fires["n"]),
         metrics.gate_line(
             "quiet_false_alarms_per_year", as_bounds(quiet, "alarms_per_year"), QUIET_LIMIT,
             n=quiet["streams"],
@@ -89,7 +89,7 @@ def full_lines(parts: Mapping[str, Any]) -> list[dict]:
             "false_faults_per_month", as_bounds(false, "per_month"), FAULT_LIMIT,
             n=round(false["detector_months"]),
         ),
-        measured("fault_silence_s", silence, SILENCE_LIMIT_S, n=knowable),
+        exact_line("fault_silence_s", silence, SILENCE_LIMIT_S, n=knowable),
         metrics.gate_line("lost_channel_points", points, POINTS_LIMIT, n=lost_n),
         calibration_line(parts["calibration"]),
     ]  # fmt: skip
@@ -117,14 +117,14 @@ def calibration_line(calibration: Mapping[str, Any]) -> dict:
 
 
 def real_lines(real: Mapping[str, Any]) -> list[dict]:
-    """The lines of recorded fires, homes and composites, from `scoring.score_real`."""
-    fires, homes, composites = (real[name] for name in ("house_fires", "homes", "composites"))
+    """The lines of recorded fires, homes and superposed fires, from `scoring.score_real`."""
+    fires, homes, superposed = (real[name] for name in ("house_fires", "homes", "superposed_fires"))
     return [
         share_line("real_fires_in_time", fires, 1.0),
-        early_line("real_early", [fires, composites]),
+        early_line("real_early", [fires, superposed]),
         home_line("real_false_alarms_per_year", homes, "false_alarms_per_year", REAL_FALSE_LIMIT),
         home_line("real_nuisance_per_100", homes, "nuisance_per_100_sessions", NUISANCE_LIMIT),
-        share_line("real_composites_in_time", composites, REAL_COMPOSITES_LIMIT),
+        share_line("real_superposed_in_time", superposed, REAL_SUPERPOSED_LIMIT),
     ]
 
 
@@ -134,7 +134,7 @@ def share_line(name: str, part: Mapping[str, Any] | str, limit: float) -> dict:
         return absent(name, limit)
     bounds = metrics.proportion_bounds(part["in_time"], part["n"])
     line = metrics.gate_line(name, bounds, limit, n=part["n"], at_most=False)
-    return line | {"status": metrics.shown(bounds.value, bounds.value, limit, at_most=False)}
+    return line | {"status": metrics.line_status(bounds.value, bounds.value, limit, at_most=False)}
 
 
 def early_line(name: str, parts: Sequence[Mapping[str, Any] | str]) -> dict:
@@ -142,7 +142,9 @@ def early_line(name: str, parts: Sequence[Mapping[str, Any] | str]) -> dict:
     scored = [part for part in parts if not isinstance(part, str)]
     if len(scored) < len(parts):
         return absent(name, 0.0)
-    return measured(name, sum(part["early"] for part in scored), 0.0, n=sum(p["n"] for p in scored))
+    return exact_line(
+        name, sum(part["early"] for part in scored), 0.0, n=sum(p["n"] for p in scored)
+    )
 
 
 def home_line(name: str, homes: Mapping[str, Any] | str, key: str, limit: float) -> dict:
@@ -153,7 +155,7 @@ def home_line(name: str, homes: Mapping[str, Any] | str, key: str, limit: float)
     bounds = as_bounds(row, "value")
     n = homes["sessions"] if key.endswith("sessions") else round(homes["days"])
     line = metrics.gate_line(name, bounds, limit, n=n)
-    return line | {"status": metrics.shown(bounds.value, bounds.value, limit)}
+    return line | {"status": metrics.line_status(bounds.value, bounds.value, limit)}
 
 
 def absent(name: str, limit: float) -> dict:

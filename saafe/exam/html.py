@@ -104,7 +104,7 @@ def merged_bounds(row: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def table(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str] | None = None) -> str:
+def html_table(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str] | None = None) -> str:
     """Flat rows as a table; columns in the order in which they first come."""
     plain = [merged_bounds(row) for row in rows]
     keys = list(columns or dict.fromkeys(key for row in plain for key in row))
@@ -128,7 +128,7 @@ def cell(key: str, value: object) -> str:
 def render(value: object, *, level: int = 3) -> str:
     """Any JSON value: rows as tables, figures as a list, parts under headings."""
     if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
-        return table(value)
+        return html_table(value)
     if not isinstance(value, Mapping):
         return f"<p>{escape(figure_text(value))}</p>"
     single = {k: v for k, v in value.items() if not is_part(v)}

@@ -21,14 +21,14 @@ from saafe.sensors import CO2, PM25, TEMPERATURE
 from saafe.simulator import simulation
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import gather
-from saafe.training.data import JUDGE, seeded
+from saafe.training.data import JUDGE, seeded_generator
 
 STRETCH_S = 86_400.0  # a day is a group
-EACH = 20  # windows of a group
+WINDOWS_OF_A_GROUP = 20  # windows of a group
 HOME_APART = 100_000  # more days than a home has, so that no two homes share a group
 SIMULATED = "simulated"
 SIMULATED_STREAMS = 60
-PART = 23  # of the judging seed
+IDENTITY_PART = 23  # of the judging seed
 COMMON = (TEMPERATURE, PM25, CO2)  # what a home's instrument and a fire's both have
 MEANS = (
     "A random forest guesses from two hours in which nothing happens whose they are, on days that "
@@ -66,21 +66,21 @@ def quiet_of_home(home: Home, *, seed: int) -> Quiet:
     day = (at_s // STRETCH_S).astype(np.int64)
     random = np.random.default_rng(seed)
     chosen = [
-        random.choice(np.flatnonzero(day == d), size=min(EACH, int((day == d).sum())))
+        random.choice(np.flatnonzero(day == d), size=min(WINDOWS_OF_A_GROUP, int((day == d).sum())))
         for d in np.unique(day)
     ]
     places = np.concatenate(chosen)
-    return Quiet(windows.cut(grid, ends[places]), day[places])
+    return Quiet(windows.cut_windows(grid, ends[places]), day[places])
 
 
 def quiet_of_simulation(seed: int, *, streams: int = SIMULATED_STREAMS) -> Quiet:
     """Windows of simulated life without any event, one sensor a stream."""
     calm = Mix(fire_share=0.0, nuisance_counts=(1.0, 0.0, 0.0))
-    generator = seeded(seed, JUDGE, PART, torch.device("cpu"))
+    generator = seeded_generator(seed, JUDGE, IDENTITY_PART, torch.device("cpu"))
     made = simulation.simulate(streams, generator=generator, hours=6.0, sensors=1, mix=calm)
     random = np.random.default_rng(seed)
-    ends = random.integers(windows.SPAN, made.readings.shape[1], size=(streams, EACH))
-    stream = np.repeat(np.arange(streams), EACH)
+    ends = random.integers(windows.SPAN, made.readings.shape[1], size=(streams, WINDOWS_OF_A_GROUP))
+    stream = np.repeat(np.arange(streams), WINDOWS_OF_A_GROUP)
     out = gather(
         made.readings, torch.from_numpy(stream), torch.from_numpy(ends.ravel()),
         torch.zeros(len(stream), dtype=torch.int64), torch.zeros(len(stream), dtype=torch.int64),
@@ -136,7 +136,7 @@ def probe(
     }
 
 
-def examine(homes: Sequence[Home], seed: int) -> dict[str, Any]:
+def examine_identity(homes: Sequence[Home], seed: int) -> dict[str, Any]:
     """The probe on recorded homes, and on them against simulated quiet life.
 
     Args:
@@ -163,14 +163,14 @@ def examine(homes: Sequence[Home], seed: int) -> dict[str, Any]:
         "homes against simulated life": (simulated, None),
     }
     rows = [
-        told_apart(name, probe(sources, seed=seed, channels=channels))
+        is_told_apart(name, probe(sources, seed=seed, channels=channels))
         for name, (sources, channels) in asked.items()
     ]
     looked_at = sum(len(one.windows) for sources, _ in asked.values() for one in sources.values())
     return {"means": MEANS, "windows": looked_at, "rows": rows}
 
 
-def told_apart(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
+def is_told_apart(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
     """A flat row of what a probe found."""
     bounds = found["accuracy"]
     return {

@@ -22,13 +22,13 @@ from saafe.sensors import (
 DRIFT_A_DAY = {TEMPERATURE: 2.0, PM25: 75.0, CO2: 600.0, SOUND: 5.0, CO: 15.0, HUMIDITY: 8.0}
 SPIKE = {TEMPERATURE: 30.0, PM25: 800.0, CO2: 3000.0, SOUND: 40.0, CO: 300.0, HUMIDITY: 50.0}
 TOP = {TEMPERATURE: 125.0, PM25: 1000.0, CO2: 5000.0, SOUND: 120.0, CO: 500.0, HUMIDITY: 100.0}
-SPIKE_SHARE = 0.05  # of the readings
+SPIKING_SHARE = 0.05  # of the readings
 SLOW_S = 900.0  # first-order lag of a blocked inlet
 LATE_SHARE = TWICE_SHARE = 0.1  # of the rows
 
 
 @dataclass(frozen=True)
-class Series:
+class ChannelReadings:
     """One channel of one sensor, readings only.
 
     Attributes:
@@ -49,45 +49,47 @@ class Series:
         return np.asarray(self.times_s >= self.at_s)
 
 
-Fault = Callable[[Series, np.random.Generator], NDArray]  # (reading,) of what is read instead
+ChannelFault = Callable[
+    [ChannelReadings, np.random.Generator], NDArray
+]  # (reading,) of what is read instead
 
 
-def missing(series: Series, _random: np.random.Generator) -> NDArray:
+def missing(series: ChannelReadings, _random: np.random.Generator) -> NDArray:
     """Nothing more comes."""
     return np.where(series.is_on, np.nan, series.values)
 
 
-def dead(series: Series, _random: np.random.Generator) -> NDArray:
+def dead(series: ChannelReadings, _random: np.random.Generator) -> NDArray:
     """The lowest reading that the channel's format allows, which is zero for most."""
     return np.where(series.is_on, CHANNELS[series.channel].lowest, series.values)
 
 
-def stuck(series: Series, _random: np.random.Generator) -> NDArray:
+def stuck(series: ChannelReadings, _random: np.random.Generator) -> NDArray:
     """The last reading before, for ever."""
     before = series.values[~series.is_on]
     last = before[-1] if before.size else series.values[0]
     return np.where(series.is_on, last, series.values)
 
 
-def drifting(series: Series, _random: np.random.Generator) -> NDArray:
+def drifting(series: ChannelReadings, _random: np.random.Generator) -> NDArray:
     """Further up every day."""
     days = np.maximum(series.times_s - series.at_s, 0.0) / 86_400.0
     return series.values + DRIFT_A_DAY[series.channel] * days
 
 
-def saturated(series: Series, _random: np.random.Generator) -> NDArray:
+def saturated(series: ChannelReadings, _random: np.random.Generator) -> NDArray:
     """The top of the range, or the highest reading where that was higher."""
     top = max(TOP[series.channel], float(series.values.max()))
     return np.where(series.is_on, top, series.values)
 
 
-def spiking(series: Series, random: np.random.Generator) -> NDArray:
+def spiking(series: ChannelReadings, random: np.random.Generator) -> NDArray:
     """One reading in twenty far too high."""
-    is_spike = series.is_on & (random.random(series.values.size) < SPIKE_SHARE)
+    is_spike = series.is_on & (random.random(series.values.size) < SPIKING_SHARE)
     return series.values + SPIKE[series.channel] * is_spike
 
 
-def slow(series: Series, _random: np.random.Generator) -> NDArray:
+def slow(series: ChannelReadings, _random: np.random.Generator) -> NDArray:
     """A first-order lag of a quarter of an hour."""
     out = series.values.copy()
     share = 1.0 - np.exp(-np.diff(series.times_s, prepend=series.times_s[0]) / SLOW_S)
@@ -96,7 +98,7 @@ def slow(series: Series, _random: np.random.Generator) -> NDArray:
     return out
 
 
-FAULTS: dict[str, Fault] = {
+INJECTED_FAULTS: dict[str, ChannelFault] = {
     "missing": missing,
     "dead": dead,
     "stuck": stuck,
@@ -123,11 +125,11 @@ def with_fault(
     column = readings[:, 0, channel]
     is_there = np.isfinite(column)
     if is_there.any():
-        series = Series(
+        series = ChannelReadings(
             recording.times_s[is_there], column[is_there].astype(np.float64), channel, at_s
         )
         limits = CHANNELS[channel].lowest, CHANNELS[channel].highest
-        column[is_there] = np.clip(FAULTS[fault](series, random), *limits)
+        column[is_there] = np.clip(INJECTED_FAULTS[fault](series, random), *limits)
     return replace(recording, readings=readings)
 
 
@@ -145,7 +147,7 @@ def with_gap(recording: Recording, start_s: float, end_s: float) -> Recording:
     )
 
 
-def rows_of(recording: Recording) -> list[str]:
+def csv_lines(recording: Recording) -> list[str]:
     """The first sensor's rows as CSV text, the header first."""
     lines = [",".join(("time_s", "sensor", *COLUMNS))]
     for time_s, row in zip(recording.times_s, recording.readings[:, 0], strict=True):

@@ -7,14 +7,14 @@ from typing import Any
 
 from saafe.exam import rivals
 from saafe.exam.html import figure_text, header
-from saafe.exam.report import LIMITS, NAMED_NOT_LISTED
+from saafe.exam.report import EVIDENCE_LIMITS, NAMED_NOT_LISTED
 from saafe.sensors import CHANNELS, FIRE, LABELS
 from saafe.training import runs
 from saafe.training.data import REFERENCE_MIX
 from saafe.training.runs import Run
 
-FILE = "MODEL_CARD.md"
-ELSEWHERE = "exam.json and report.html hold every figure."
+MODEL_CARD_FILE = "MODEL_CARD.md"
+MORE_FIGURES = "exam.json and report.html hold every figure."
 
 
 def prior_shift(prior: float) -> float:
@@ -33,7 +33,7 @@ def prior_shift(prior: float) -> float:
     return math.log(prior / (1.0 - prior)) - math.log(reference / (1.0 - reference))
 
 
-def write(run: Run, result: Mapping[str, Any]) -> Path:
+def write_model_card(run: Run, result: Mapping[str, Any]) -> Path:
     """Write MODEL_CARD.md into a run folder, whole or not at all.
 
     Args:
@@ -46,8 +46,15 @@ def write(run: Run, result: Mapping[str, Any]) -> Path:
     Raises:
         InputError: it cannot be written.
     """
-    path = run.folder / FILE
-    parts = (about(run), uses(), data(run), figures(result), risk(run), ends(result))
+    path = run.folder / MODEL_CARD_FILE
+    parts = (
+        about(run),
+        uses(),
+        training_data_section(run),
+        figures(result),
+        risk(run),
+        ends(result),
+    )
     runs.write_atomically(path, "\n".join(parts).encode())
     return path
 
@@ -84,14 +91,14 @@ evacuation or release of extinguishing systems, or for rooms unlike dwellings.
 """
 
 
-def data(run: Run) -> str:
+def training_data_section(run: Run) -> str:
     """What it learnt from."""
     recipe = run.recipe
     windows = recipe.windows * (recipe.epochs if recipe.fresh else 1)
     return f"""## Training data
 
 Simulation only: at most {windows:,} windows of simulated dwellings with fires, nuisances and
-life, cheap sensors drawn at random (noise, holds, clipping, missing and deaf channels).
+life, cheap sensors drawn at random (noise, holds, clipping, missing and unresponsive channels).
 Calibration and alarm thresholds come from other simulated scenarios. No recording trained,
 calibrated or set anything.
 """
@@ -112,7 +119,7 @@ def figures(result: Mapping[str, Any]) -> str:
     first = rivals.headline(result.get("rivals") or [])
     lead = [first, ""] if first else []
     return "\n".join(
-        ["## Figures", "", *lead, f"{word} ({gate['level']} gate); {ELSEWHERE}", "", *rows, ""]
+        ["## Figures", "", *lead, f"{word} ({gate['level']} gate); {MORE_FIGURES}", "", *rows, ""]
     )
 
 
@@ -140,7 +147,10 @@ Alarm thresholds are on the log-odds under the reference mix; do not shift them:
 
 def ends(result: Mapping[str, Any]) -> str:
     """Limits of the evidence, and where it came from."""
-    lines = [*LIMITS, "One sensor is judged at a time; a fire that no channel shows is not found."]
+    lines = [
+        *EVIDENCE_LIMITS,
+        "One sensor is judged at a time; a fire that no channel shows is not found.",
+    ]
     origin = result.get("provenance") or {}
     plain = [
         f"- {header(str(k))}: {figure_text(v)}"

@@ -13,17 +13,17 @@ from saafe.exam.windows import Judged
 from saafe.sensors import CHANNELS, CO, PM25, TEMPERATURE
 from saafe.simulator import simulation
 from saafe.simulator.streams import Streams
-from saafe.training.data import JUDGE, seeded
+from saafe.training.data import JUDGE, seeded_generator
 
 PAIRS = 10_000
 PER_STREAM = 20
-BATCH = 1000
-PART = 22  # of the judging seed
+PAIR_BATCH = 1000
+RAMP_PART = 22  # of the judging seed
 FALL_POINTS = 1.0  # a fall of the risk by more is counted
 GOAL = 0.001
 # Chosen: from what a first wisp adds to what a fire under the ceiling does
 AMPLITUDES = {TEMPERATURE: (2.0, 60.0), PM25: (20.0, 2_000.0), CO: (5.0, 500.0)}
-SHORTEST_S, LONGEST_S = 60.0, 300.0
+SHORTEST_RAMP_S, LONGEST_RAMP_S = 60.0, 300.0
 KNOWN_BINS = 30  # a channel can rise only if it was read in the last five minutes
 SHOWN_BINS = 180  # half an hour of the worst pair is kept, to be drawn
 RISKS = (0.0, 50.0, 90.0, 100.0)  # risk without the ramp: calm, doubtful, sure of a fire [%]
@@ -52,7 +52,7 @@ class Pairs:
     stream: np.ndarray
 
 
-def examine(one: Judged, seed: int, *, pairs: int = PAIRS) -> dict[str, Any]:
+def examine_monotonicity(one: Judged, seed: int, *, pairs: int = PAIRS) -> dict[str, Any]:
     """Count the ramps that lower the risk.
 
     Args:
@@ -66,15 +66,15 @@ def examine(one: Judged, seed: int, *, pairs: int = PAIRS) -> dict[str, Any]:
         by channel and `by_risk` without the ramp, the same of all three `together`, and the
         `worst` pair with half an hour of its readings.
     """
-    random = np.random.default_rng([seed, JUDGE, PART])
-    generator = seeded(seed, JUDGE, PART, torch.device("cpu"))
+    random = np.random.default_rng([seed, JUDGE, RAMP_PART])
+    generator = seeded_generator(seed, JUDGE, RAMP_PART, torch.device("cpu"))
     count = math.ceil(pairs / PER_STREAM)
     streams = simulation.simulate(count, generator=generator, sensors=1)
     places = draw_places(streams, pairs, random)
     before_all, falls, together, parts = [], [], [], []
     worst: dict[str, Any] = {}
-    for at in range(0, pairs, BATCH):
-        made = draw_pairs(streams, places[at : at + BATCH], random)
+    for at in range(0, pairs, PAIR_BATCH):
+        made = draw_pairs(streams, places[at : at + PAIR_BATCH], random)
         before, after, all_three = (
             one.score(windows.means(x)[:, :, None])
             for x in (made.before, made.after, made.together)
@@ -113,7 +113,7 @@ def draw_pairs(streams: Streams, places: np.ndarray, random: np.random.Generator
     channel = channels[np.argmax(random.random(known.shape) * known, axis=1)]
     low, high = np.log([AMPLITUDES[c] for c in channel]).T
     amplitude = np.exp(random.uniform(low, high))
-    over_s = random.uniform(SHORTEST_S, LONGEST_S, len(places))
+    over_s = random.uniform(SHORTEST_RAMP_S, LONGEST_RAMP_S, len(places))
     # between reports the last reading stands, so the ramp comes in steps
     steps = np.arange(streams.readings.shape[1])
     spoken = streams.reported[:, :, 0].numpy()
@@ -201,7 +201,7 @@ def sum_up(
     """
     everything = count(falls)
     # the bound decides: a share of one in 10,000 seen says less than it looks
-    status = metrics.shown(everything["share"], everything["share_upper"], GOAL)
+    status = metrics.line_status(everything["share"], everything["share_upper"], GOAL)
     return everything | {
         "goal": GOAL,
         "status": status,

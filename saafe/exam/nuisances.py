@@ -11,7 +11,7 @@ import numpy as np
 
 from saafe import metrics
 from saafe.exam import outcomes
-from saafe.exam.session import NUISANCES, QUIET, Case, Sitting
+from saafe.exam.session import NUISANCES, QUIET, Case, Session
 from saafe.metrics import Bounds
 from saafe.recordings.recording import Recording
 from saafe.sensors import NORMAL
@@ -20,10 +20,10 @@ from saafe.simulator.buildings import Rooms
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import Streams, to_recordings
 
-EACH, EACH_COOKING = 36, 90  # events of each kind
+NUISANCE_EVENTS, COOKING_EVENTS = 36, 90  # events of each kind
 QUIET_STREAMS = 192
-BATCHES = 8
-LEAD_S, AFTER_S = 60.0, 1800.0  # decisions before an event and after it
+NUISANCE_BATCHES = 8
+SCORED_BEFORE_S, SCORED_AFTER_S = 60.0, 1800.0  # decisions before an event and after it
 YEAR_S = 365.25 * 86_400.0
 NO_COOKING = ("kettle",)  # happens in kitchens and is no cooking session
 # false alarms a detector-year; rooms without a nuisance source, kitchens, other rooms
@@ -51,7 +51,7 @@ def nuisance_trial(streams: Streams, k: int, recording: Recording) -> NuisanceTr
     if not acting.size or acting[0] == 0:
         return None
     start_s, end_s = (float(recording.times_s[acting[i]]) for i in (0, -1))
-    rows = recording.times_s <= end_s + AFTER_S
+    rows = recording.times_s <= end_s + SCORED_AFTER_S
     labels = recording.labels[rows]
     part = replace(
         recording, times_s=recording.times_s[rows], readings=recording.readings[rows],
@@ -61,13 +61,13 @@ def nuisance_trial(streams: Streams, k: int, recording: Recording) -> NuisanceTr
 
 
 def draw_nuisances(
-    sitting: Sitting, names: tuple[str, ...], wanted: int, *, part: int, rooms: Rooms | None = None
+    session: Session, names: tuple[str, ...], wanted: int, *, part: int, rooms: Rooms | None = None
 ) -> list[NuisanceTrial]:
     """Simulate nuisances, as often as dwellings see them, until enough start in their streams."""
     mix = Mix(0.0, (), names, (0.0, 1.0, 0.0), balance=1.0, fault_share=0.0)
     trials: list[NuisanceTrial] = []
-    for batch in range(BATCHES):
-        streams = sitting.simulate((NUISANCES, part + batch), mix=mix, rooms=rooms)
+    for batch in range(NUISANCE_BATCHES):
+        streams = session.simulate((NUISANCES, part + batch), mix=mix, rooms=rooms)
         for k, recording in enumerate(to_recordings(streams)):
             named = replace(recording, name=f"{part + batch}-{k}")
             trial = nuisance_trial(streams, k, named)
@@ -78,16 +78,16 @@ def draw_nuisances(
     return trials
 
 
-def try_nuisance(sitting: Sitting, name: str, trial: NuisanceTrial) -> tuple[float, ...]:
+def try_nuisance(session: Session, name: str, trial: NuisanceTrial) -> tuple[float, ...]:
     """Times of the alarms that one event caused, by the counting rule. [s]"""
-    detection = sitting.detect(trial.recording, since_s=trial.start_s - LEAD_S)
+    detection = session.detect(trial.recording, since_s=trial.start_s - SCORED_BEFORE_S)
     end_s = float(trial.recording.times_s[-1])
     times = outcomes.count_alarms(detection.events, end_s).times_s
     if times:
         alarm = outcomes.first_alarm(detection.events) or {}
         title = f"{name} ({trial.recording.name}), {alarm['cause']}, at {alarm['risk']:g} %"
         case = Case("false alarm", title, trial.recording, detection, times[0])
-        sitting.keep(case, alarm_hours(detection.events, end_s))
+        session.keep(case, alarm_hours(detection.events, end_s))
     return times
 
 
@@ -96,13 +96,13 @@ def alarm_hours(events: Sequence[outcomes.Event], end_s: float) -> float:
     return outcomes.count_alarms(events, end_s).hours
 
 
-def examine_nuisances(sitting: Sitting) -> list[dict]:
+def examine_nuisances(session: Session) -> list[dict]:
     """The nuisance matrix: a row a kind, alarms per 100 events with exact Poisson bounds."""
     rows = []
     for number, source in enumerate(sources.NUISANCES):
-        wanted = EACH_COOKING if is_cooking(source.name) else EACH
-        trials = draw_nuisances(sitting, (source.name,), wanted, part=100 * number)
-        alarms = [try_nuisance(sitting, source.name, trial) for trial in trials]
+        wanted = COOKING_EVENTS if is_cooking(source.name) else NUISANCE_EVENTS
+        trials = draw_nuisances(session, (source.name,), wanted, part=100 * number)
+        alarms = [try_nuisance(session, source.name, trial) for trial in trials]
         count = sum(len(times) for times in alarms)
         bounds = metrics.rate_bounds(count, len(trials) / 100.0)
         rows.append(
@@ -119,7 +119,7 @@ def examine_nuisances(sitting: Sitting) -> list[dict]:
                 "upper": metrics.finite_or_none(bounds.upper),
             }
         )
-        sitting.tell(f"nuisances, {source.name}", (number + 1) / len(sources.NUISANCES))
+        session.on_progress(f"nuisances, {source.name}", (number + 1) / len(sources.NUISANCES))
     return rows
 
 
@@ -128,16 +128,16 @@ def is_cooking(name: str) -> bool:
     return sources.SOURCES[name].kitchen and name not in NO_COOKING
 
 
-def examine_quiet(sitting: Sitting) -> dict:
+def examine_quiet(session: Session) -> dict:
     """False alarms in rooms where people live and nothing else happens."""
     mix = Mix(0.0, nuisance_counts=(1.0, 0.0, 0.0), fault_share=0.0)
     alarms, watched_s = 0, 0.0
-    for batch, first in enumerate(range(0, QUIET_STREAMS, simulation.CHUNK)):
-        count = min(simulation.CHUNK, QUIET_STREAMS - first)
-        streams = sitting.simulate((QUIET, batch), mix=mix, count=count)
+    for batch, first in enumerate(range(0, QUIET_STREAMS, simulation.SIMULATION_CHUNK)):
+        count = min(simulation.SIMULATION_CHUNK, QUIET_STREAMS - first)
+        streams = session.simulate((QUIET, batch), mix=mix, count=count)
         for k, stream in enumerate(to_recordings(streams)):
             recording = replace(stream, name=f"{batch}-{k}")
-            detection = sitting.detect(recording)
+            detection = session.detect(recording)
             end_s = float(recording.times_s[-1])
             times = outcomes.count_alarms(detection.events, end_s).times_s
             alarms += len(times)
@@ -145,8 +145,8 @@ def examine_quiet(sitting: Sitting) -> dict:
             if times:
                 title = f"quiet life ({recording.name})"
                 hours = alarm_hours(detection.events, end_s)
-                sitting.keep(Case("false alarm", title, recording, detection, times[0]), hours)
-    sitting.tell("quiet life")
+                session.keep(Case("false alarm", title, recording, detection, times[0]), hours)
+    session.on_progress("quiet life")
     bounds = metrics.rate_bounds(alarms, watched_s / YEAR_S)
     return {
         "streams": QUIET_STREAMS,
@@ -163,7 +163,7 @@ def claim(bounds: Bounds, limit: float) -> dict:
         "lower": metrics.finite_or_none(bounds.lower),
         "upper": metrics.finite_or_none(bounds.upper),
         "limit": limit,
-        "status": metrics.shown(bounds.value, bounds.upper, limit),
+        "status": metrics.line_status(bounds.value, bounds.upper, limit),
     }
 
 
@@ -205,7 +205,7 @@ def year(quiet: dict, nuisances: Sequence[dict]) -> dict:
 
 def stove_rate() -> dict:
     """The one yearly rate that was measured, beside what the exam assumes of its kinds."""
-    kinds = [source for source in sources.NUISANCES if source.rate_source == sources.STOVE]
+    kinds = [source for source in sources.NUISANCES if source.rate_source == sources.STOVE_RATE]
     measured = metrics.rate_bounds(sources.STOVE_SESSIONS, sources.STOVE_DAYS * 86_400.0 / YEAR_S)
     return {
         "events": "uses of the stove",

@@ -276,19 +276,19 @@ def hourly_scores(times: NDArray, scores: NDArray) -> tuple[NDArray, NDArray]:
     return hours[is_there] * 3600.0, highest[is_there]
 
 
-def margin(composites: ArrayLike, homes: ArrayLike, quiet: ArrayLike) -> float:
+def margin(superposed: ArrayLike, homes: ArrayLike, quiet: ArrayLike) -> float:
     """Distance of the weakest fire from the loudest home, in deviations of quiet homes.
 
     Args:
-        composites: one score a composite, the highest while its fire burns.
+        superposed: one score a superposed fire, the highest while its fire burns.
         homes: one score an hour of every home, cooking too.
         quiet: the hours without cooking among them.
 
     Returns:
-        (lowest composite - highest home) / standard deviation of quiet hours, which no scale of
-        the logit changes; NaN where one of them is missing.
+        (lowest superposed fire - highest home) / standard deviation of quiet hours, which no
+        scale of the logit changes; NaN where one of them is missing.
     """
-    fire, home, still = (np.asarray(scores, np.float64) for scores in (composites, homes, quiet))
+    fire, home, still = (np.asarray(scores, np.float64) for scores in (superposed, homes, quiet))
     spread = float(still.std()) if still.size > 1 else math.nan
     if not fire.size or not home.size or not spread > 0.0:
         return math.nan

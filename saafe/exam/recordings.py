@@ -19,10 +19,16 @@ from saafe.metrics import Bounds, proportion_bounds
 from saafe.readers import read_published
 from saafe.readers.published import Published
 from saafe.recordings.recording import Recording
-from saafe.recordings.superpose import Composite, Home, compose, cut, dense_homes
+from saafe.recordings.superpose import (
+    Home,
+    SuperposedFire,
+    cut_recording,
+    dense_homes,
+    superpose_fires,
+)
 
 Detect = Callable[[Recording], Detection]
-Row = dict[str, Any]
+ScoreRow = dict[str, Any]
 
 HOUSE, LAB, HOMES = "nist_home_smoke_alarms", "nazir_lab_fire", "uhoo_homes"
 BURNERS, POOLS = "fsri_hvac_gasburner", "nist_nrc_compartment"
@@ -36,16 +42,16 @@ OUTCOME_KEYS = {outcome: outcome.replace(" ", "_") for outcome in outcomes.OUTCO
 
 
 @dataclass(frozen=True)
-class Plan:
+class ScoringOptions:
     """How much of the recordings is scored, and how.
 
     Attributes:
-        seed: of the composites' moments and of the dense sensors' noise.
+        seed: of the superposed fires' moments and of the dense sensors' noise.
         persistence_s: how long a risk must stand in the score behind the margin. [s]
         dense_days: days of each home scored at ten seconds; 0 leaves that out. [d]
         dense_sensors: sensors in each home there.
         elsewhere: whether the sources that nothing was built on are scored as well.
-        tell: takes a line of progress.
+        on_progress: takes a line of progress.
     """
 
     seed: int = 0
@@ -53,22 +59,22 @@ class Plan:
     dense_days: float = 1.0
     dense_sensors: int = 6
     elsewhere: bool = True
-    tell: Callable[[str], None] = field(default=lambda line: None)
+    on_progress: Callable[[str], None] = field(default=lambda line: None)
 
 
 @dataclass(frozen=True)
-class Composed:
+class SuperposedFires:
     """Recorded fires on recorded homes, made once for every detector under judgement.
 
     Attributes:
-        made: the composites.
+        made: the superposed fires.
         left_out: names of those that found no moment in their home.
         kinds: of each fire, by its name.
         times_s: first signal, limit and first recorded alarm of each fire, by its name. [s]
         homes: the homes, by name.
     """
 
-    made: list[Composite]
+    made: list[SuperposedFire]
     left_out: list[str]
     kinds: dict[str, str]
     times_s: dict[str, tuple[float | None, float | None, float | None]]
@@ -79,13 +85,15 @@ class Composed:
 class HomeScore:
     """A home as a detector saw it: its figures, its alarms, and the score of each hour."""
 
-    row: Row
+    row: ScoreRow
     alarms: list[outcomes.Interval]
     hour_scores: np.ndarray
     quiet_scores: np.ndarray
 
 
-def score_real(detect: Detect, real_dir: Path | str, plan: Plan | None = None) -> dict[str, Any]:
+def score_real(
+    detect: Detect, real_dir: Path | str, plan: ScoringOptions | None = None
+) -> dict[str, Any]:
     """Judge a detector on the recorded fires and homes of a folder of raw sources.
 
     Args:
@@ -95,21 +103,21 @@ def score_real(detect: Detect, real_dir: Path | str, plan: Plan | None = None) -
 
     Returns:
         Values that JSON can hold. `sources` says what was scored; `house_fires`, `oil_pans`,
-        `lab_fires`, `burner_fires`, `pool_fires` and `composites` hold rows and counts by
+        `lab_fires`, `burner_fires`, `pool_fires` and `superposed` hold rows and counts by
         outcome; `homes`, `homes_at_10_s` and `offices` hold rows, rates and their bounds; then
         `margin`. A part that was not scored is a string that says why.
 
     Raises:
         InputError: where the folder, or every known folder in it, is missing.
     """
-    plan = plan or Plan()
+    plan = plan or ScoringOptions()
     names = (HOUSE, LAB, HOMES) + (ELSEWHERE if plan.elsewhere else ())
     read = _read_sources(Path(real_dir), names)
     absent = {
         name: ABSENT if name in names else LEFT_OUT for name in (HOUSE, LAB, HOMES, *ELSEWHERE)
     }
     fires = _house_fires(read)
-    pans = [item for item in read.get(HOUSE, []) if item.kind == references.OIL]
+    pans = [item for item in read.get(HOUSE, []) if item.kind == references.COOKING_OIL]
     homes = _homes(read)
 
     result: dict[str, Any] = {
@@ -120,36 +128,38 @@ def score_real(detect: Detect, real_dir: Path | str, plan: Plan | None = None) -
     for part, source in {"lab_fires": LAB, "burner_fires": BURNERS, "pool_fires": POOLS}.items():
         parts[part] = (read.get(source, []), source)
     for part, (items, source) in parts.items():
-        plan.tell(f"{part}: {len(items)}")
+        plan.on_progress(f"{part}: {len(items)}")
         rows = [score_fire(detect, item) for item in items]
         result[part] = sum_fires(rows) if source in read else absent[source]
 
     scores = []
     for home in homes:
-        plan.tell(f"home {home.recording.name}: {home.recording.times_s[-1] / 86400.0:.1f} days")
+        plan.on_progress(
+            f"home {home.recording.name}: {home.recording.times_s[-1] / 86400.0:.1f} days"
+        )
         scores.append(_score_home(detect, home, plan.persistence_s))
     result["homes"] = _home_part([score.row for score in scores]) if homes else ABSENT
     offices = [item for name in OFFICES for item in read.get(name, [])]
     result["offices"] = absent[OFFICES[0]]
     if offices:
-        plan.tell(f"offices: {len(offices)}")
+        plan.on_progress(f"offices: {len(offices)}")
         rows = [
             outcomes.score_home(detect(item.recording).events, item.recording, ())
             for item in offices
         ]
         result["offices"] = _home_part(rows)
-    result["composites"] = result["margin"] = ABSENT
+    result["superposed_fires"] = result["margin"] = ABSENT
     if fires and homes:
-        composed = compose_fires(fires, homes, seed=plan.seed)
-        plan.tell(f"composites: {len(composed.made)}")
-        part = score_composites(detect, composed, persistence_s=plan.persistence_s)
-        result["composites"] = part | {"rows": _beside_homes(part["rows"], composed, scores)}
-        result["margin"] = _margins(result["composites"]["rows"], scores)
+        composed = superpose_published(fires, homes, seed=plan.seed)
+        plan.on_progress(f"superposed fires: {len(composed.made)}")
+        part = score_superposed(detect, composed, persistence_s=plan.persistence_s)
+        result["superposed_fires"] = part | {"rows": _beside_homes(part["rows"], composed, scores)}
+        result["margin"] = _margins(result["superposed_fires"]["rows"], scores)
     result["homes_at_10_s"] = _score_dense(detect, homes, plan) if homes else ABSENT
-    return plain(result)
+    return plain_values(result)
 
 
-def score_fire(detect: Detect, fire: Published) -> Row:
+def score_fire(detect: Detect, fire: Published) -> ScoreRow:
     """Judge one recorded fire up to its peak ceiling temperature, or its end where unknown.
 
     A laboratory fire has no ceiling references: its limit is the start of the conventional
@@ -188,7 +198,7 @@ def scored_part(fire: Published) -> Recording:
     if peak_s is None:
         return fire.recording
     limit_s, _ = fire_times(fire)
-    return cut(fire.recording, 0.0, max(peak_s, limit_s or 0.0))
+    return cut_recording(fire.recording, 0.0, max(peak_s, limit_s or 0.0))
 
 
 def fire_times(fire: Published) -> tuple[float | None, float | None]:
@@ -199,7 +209,7 @@ def fire_times(fire: Published) -> tuple[float | None, float | None]:
     return (at.get("t_detector") if limit_s is None else limit_s), recorded_s
 
 
-def sum_fires(rows: Sequence[Row]) -> dict[str, Any]:
+def sum_fires(rows: Sequence[ScoreRow]) -> dict[str, Any]:
     """Count rows by outcome, and bound what is in time exactly (95 %, two-sided)."""
     counts = {outcome: sum(row["outcome"] == outcome for row in rows) for outcome in OUTCOME_KEYS}
     return {
@@ -247,66 +257,75 @@ def _score_home(detect: Detect, home: Home, persistence_s: float) -> HomeScore:
     )
 
 
-def _home_part(rows: Sequence[Row]) -> dict[str, Any]:
+def _home_part(rows: Sequence[ScoreRow]) -> dict[str, Any]:
     return outcomes.sum_homes(rows) | {"rows": list(rows)}
 
 
-def _score_dense(detect: Detect, homes: Sequence[Home], plan: Plan) -> dict[str, Any] | str:
+def _score_dense(
+    detect: Detect, homes: Sequence[Home], plan: ScoringOptions
+) -> dict[str, Any] | str:
     if plan.dense_days <= 0:
         return LEFT_OUT
     rows = []
     dense = dense_homes(homes, days=plan.dense_days, sensors=plan.dense_sensors, seed=plan.seed)
     for home in dense:
-        plan.tell(f"home {home.recording.name}")
+        plan.on_progress(f"home {home.recording.name}")
         events = detect(home.recording).events
         rows.append(outcomes.score_home(events, home.recording, home.sessions))
     return _home_part(rows)
 
 
-def read_composites(real_dir: Path | str, *, seed: int = 0) -> Composed | None:
-    """The composites that `score_real` judges by, to judge several detectors by them.
+def read_superposed(real_dir: Path | str, *, seed: int = 0) -> SuperposedFires | None:
+    """The superposed fires that `score_real` judges by, to judge several detectors by them.
 
     Args:
         real_dir: holds the publishers' folders under the names of `readers.SOURCES`.
-        seed: of the composites' moments.
+        seed: of the superposed fires' moments.
 
     Returns:
-        The composites, None where the folder lacks the house fires or the homes.
+        The superposed fires, None where the folder lacks the house fires or the homes.
 
     Raises:
         InputError: where the folder, or every known folder in it, is missing.
     """
     read = _read_sources(Path(real_dir))
     fires, homes = _house_fires(read), _homes(read)
-    return compose_fires(fires, homes, seed=seed) if fires and homes else None
+    return superpose_published(fires, homes, seed=seed) if fires and homes else None
 
 
-def compose_fires(fires: Sequence[Published], homes: Sequence[Home], *, seed: int) -> Composed:
+def superpose_published(
+    fires: Sequence[Published], homes: Sequence[Home], *, seed: int
+) -> SuperposedFires:
     """Put each fire on each home, and keep what judging them takes."""
     seen = [references.seeing_sensor(scored_part(fire), fire_times(fire)[0]) for fire in fires]
-    made, left_out = compose(seen, homes, seed=seed)
+    made, left_out = superpose_fires(seen, homes, seed=seed)
     times = {
         fire.recording.name: (references.first_signal(one), *fire_times(fire))
         for fire, one in zip(fires, seen, strict=True)
     }
     kinds = {fire.recording.name: fire.kind for fire in fires}
-    return Composed(made, left_out, kinds, times, {home.recording.name: home for home in homes})
+    return SuperposedFires(
+        made, left_out, kinds, times, {home.recording.name: home for home in homes}
+    )
 
 
-def score_composites(
-    detect: Detect, composed: Composed, *, persistence_s: float = Plan.persistence_s
+def score_superposed(
+    detect: Detect,
+    composed: SuperposedFires,
+    *,
+    persistence_s: float = ScoringOptions.persistence_s,
 ) -> dict[str, Any]:
-    """Judge a detector on composites: counts by outcome, and a row a composite.
+    """Judge a detector on superposed fires: counts by outcome, and a row a superposed fire.
 
     Args:
         detect: runs the detector under judgement over one recording.
-        composed: the composites.
+        composed: the superposed fires.
         persistence_s: how long a risk must stand in the score of a row. [s]
     """
     rows = [
-        _score_composite(detect, composite, composed.times_s[composite.fire], persistence_s)
-        | {"kind": composed.kinds[composite.fire]}
-        for composite in composed.made
+        _score_superposed(detect, one, composed.times_s[one.fire], persistence_s)
+        | {"kind": composed.kinds[one.fire]}
+        for one in composed.made
     ]
     names = [row["name"] for row in rows if row["outcome"] != outcomes.IN_TIME]
     with_hold = sum(row["outcome_with_hold"] == outcomes.IN_TIME for row in rows)
@@ -315,37 +334,37 @@ def score_composites(
 
 
 def _beside_homes(
-    rows: Sequence[Row], composed: Composed, scores: Sequence[HomeScore]
-) -> list[Row]:
+    rows: Sequence[ScoreRow], composed: SuperposedFires, scores: Sequence[HomeScore]
+) -> list[ScoreRow]:
     """The rows with the alarms that each home gives in the same hours without the fire."""
     alone = {score.row["home"]: score.alarms for score in scores}
     return [
-        row | {"alarms_without_fire": _overlaps(composite, alone[composite.home])}
-        for row, composite in zip(rows, composed.made, strict=True)
+        row | {"alarms_without_fire": _overlaps(one, alone[one.home])}
+        for row, one in zip(rows, composed.made, strict=True)
     ]
 
 
-def _score_composite(
+def _score_superposed(
     detect: Detect,
-    composite: Composite,
+    one: SuperposedFire,
     fire_times_s: tuple[float | None, float | None, float | None],
     persistence_s: float,
-) -> Row:
-    """Judge one composite by its fire's own times; any alarm in the hours before is early."""
-    detection = detect(composite.recording)
+) -> ScoreRow:
+    """Judge one superposed fire by its fire's own times; any alarm in the hours before is early."""
+    detection = detect(one.recording)
     names = ("signal_s", "limit_s", "recorded_s")
-    shifted = [_plus(time, composite.fire_s) for time in fire_times_s]
+    shifted = [_plus(time, one.fire_s) for time in fire_times_s]
     at = dict(zip(names, shifted, strict=True))
     alarm = outcomes.first_alarm(detection.events) or {}
     alarm_s = alarm.get("time_s")
     times, scores = outcomes.persisted_score(detection, persistence_s)
-    start_s, end_s = at["signal_s"] or composite.fire_s, float(composite.recording.times_s[-1])
+    start_s, end_s = at["signal_s"] or one.fire_s, float(one.recording.times_s[-1])
     # A home's sensor holds its reading for a period, which is the instrument's delay.
-    held_s = _plus(at["limit_s"], composite.period_s)
+    held_s = _plus(at["limit_s"], one.period_s)
     return {
-        "name": composite.recording.name,
-        "moment": composite.moment,
-        "fire_s": composite.fire_s,
+        "name": one.recording.name,
+        "moment": one.moment,
+        "fire_s": one.fire_s,
         **at,
         "alarm_s": alarm_s,
         "cause": alarm.get("cause"),
@@ -359,13 +378,13 @@ def _score_composite(
     }
 
 
-def _overlaps(composite: Composite, alarms: Sequence[outcomes.Interval]) -> int:
+def _overlaps(one: SuperposedFire, alarms: Sequence[outcomes.Interval]) -> int:
     """Count the alarms that the same home gives in the same hours without the fire."""
-    end_s = composite.start_s + float(composite.recording.times_s[-1])
-    return sum(a <= end_s and b >= composite.start_s for a, b in alarms)
+    end_s = one.start_s + float(one.recording.times_s[-1])
+    return sum(a <= end_s and b >= one.start_s for a, b in alarms)
 
 
-def _margins(rows: Sequence[Row], scores: Sequence[HomeScore]) -> dict[str, Any]:
+def _margins(rows: Sequence[ScoreRow], scores: Sequence[HomeScore]) -> dict[str, Any]:
     hours = np.concatenate([score.hour_scores for score in scores])
     quiet = np.concatenate([score.quiet_scores for score in scores])
     loudest = float(hours.max()) if hours.size else math.nan
@@ -373,8 +392,8 @@ def _margins(rows: Sequence[Row], scores: Sequence[HomeScore]) -> dict[str, Any]
     return {
         "value": outcomes.margin([row["score"] for row in rows], hours, quiet),
         "in_time": outcomes.margin([row["score_in_time"] for row in rows], hours, quiet),
-        "lowest_composite": weakest["score"],
-        "lowest_composite_name": weakest["name"],
+        "lowest_superposed": weakest["score"],
+        "lowest_superposed_name": weakest["name"],
         "highest_home": loudest,
         "quiet_deviation": float(quiet.std()) if quiet.size else math.nan,
         "clear_of_homes": sum(row["score"] > loudest for row in rows),
@@ -382,7 +401,7 @@ def _margins(rows: Sequence[Row], scores: Sequence[HomeScore]) -> dict[str, Any]
     }
 
 
-def table(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def score_table(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Rows for people: what, the figure, and its 95 % bounds or a note."""
     rows: list[tuple[str, str, str]] = []
     names = {
@@ -391,7 +410,7 @@ def table(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         "lab_fires": "laboratory fires",
         "burner_fires": "gas-burner fires",
         "pool_fires": "pool fires",
-        "composites": "composites",
+        "superposed_fires": "superposed_fires",
     }
     for part, name in names.items():
         rows += _fire_rows(name, result[part])
@@ -401,7 +420,9 @@ def table(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     margin = result["margin"]
     if isinstance(margin, str):
         return [*rows, ("margin", "-", margin)]
-    note = f"{margin['clear_of_homes']} of {margin['n']} composites above the loudest home hour"
+    note = (
+        f"{margin['clear_of_homes']} of {margin['n']} superposed fires above the loudest home hour"
+    )
     return [*rows, ("margin", _figure(margin["value"]), note)]
 
 
@@ -412,7 +433,7 @@ def _fire_rows(name: str, part: Mapping[str, Any] | str) -> list[tuple[str, str,
     rows = [(f"{name} in time", f"{part['in_time']} of {part['n']}", share)]
     for key in ("late", "early", "missed"):
         which = ", ".join(row["name"] for row in part["rows"] if row["outcome"] == key)
-        rows.append((f"{name} {key}", str(part[key]), which if name != "composites" else ""))
+        rows.append((f"{name} {key}", str(part[key]), which if name != "superposed_fires" else ""))
     if "in_time_with_hold" in part:
         figure = f"{part['in_time_with_hold']} of {part['n']}"
         rows.append((f"{name} in time, a held reading allowed", figure, ""))
@@ -449,14 +470,14 @@ def _minus(time: float | None, other: float | None) -> float | None:
     return None if time is None or other is None else time - other
 
 
-def plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
     """Leave only what JSON can hold: no numpy, None for NaN and infinities."""
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: plain_values(item) for key, item in value.items()}
     if isinstance(value, Bounds):
-        return plain(value._asdict())
+        return plain_values(value._asdict())
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain_values(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from saafe.recordings.recording import Recording
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
 
-FLAMING, SMOULDERING, OIL = "flaming", "smouldering", "cooking oil"
+FLAMING, SMOULDERING, COOKING_OIL = "flaming", "smouldering", "cooking oil"
 FLAMING_GRACE_S = 30.0  # after +20 K at the ceiling
 SMOULDERING_GRACE_S = 1800.0  # after OD 0.05/m, where neither OD 0.14/m nor +5 K is reached
 
@@ -38,7 +38,7 @@ def first_signal(recording: Recording) -> float | None:
     """
     starts = []
     for channel, rise in SIGNAL_RISES.items():
-        for times, values in channel_series(recording, channel):
+        for times, values in channel_readings(recording, channel):
             base = np.median(values[times <= times[0] + SIGNAL_BASE_S])
             starts.append(_first_held(times, values - base >= rise, SIGNAL_HOLD_S))
     return _earliest(starts)
@@ -116,13 +116,13 @@ def reference_alarms(
         C. Croarkin, Fire and Materials, vol. 24, pp. 227-230, 2000.
     """
     smoke = list(_density_series(recording, optical_density))
-    temperature = list(channel_series(recording, TEMPERATURE))
+    temperature = list(channel_readings(recording, TEMPERATURE))
     return {
         "heat": _earliest([_first(t, v >= HEAT_C) for t, v in temperature]),
         "rate_of_rise": _earliest([_first(t, _rise(t, v) >= RISE_K) for t, v in temperature]),
         "photo": _earliest([_first(t, v >= density_of(PHOTO_PCT_FT)) for t, v in smoke]),
         "ionisation": _earliest([_first(t, v >= density_of(ION_PCT_FT)) for t, v in smoke]),
-        "co": _earliest([_co_alarm(t, v) for t, v in channel_series(recording, CO)]),
+        "co": _earliest([_co_alarm(t, v) for t, v in channel_readings(recording, CO)]),
     }
 
 
@@ -131,7 +131,7 @@ def density_of(obscuration_pct_ft: float) -> float:
     return -math.log10(1.0 - obscuration_pct_ft / 100.0) / 0.3048
 
 
-def channel_series(recording: Recording, channel: int) -> Iterator[tuple[NDArray, NDArray]]:
+def channel_readings(recording: Recording, channel: int) -> Iterator[tuple[NDArray, NDArray]]:
     """Yield each sensor's times and values of a channel, without what is missing."""
     for sensor in range(len(recording.sensors)):
         values = recording.readings[:, sensor, channel].astype(np.float64)
@@ -144,7 +144,7 @@ def _density_series(
     recording: Recording, optical_density: NDArray | None
 ) -> Iterator[tuple[NDArray, NDArray]]:
     if optical_density is None:
-        for times, pm25 in channel_series(recording, PM25):
+        for times, pm25 in channel_readings(recording, PM25):
             smoke_g_m3 = (pm25 - CLEAN_PM25_UG_M3) * 1e-6
             yield times, smoke_g_m3 * SMOKE_EXTINCTION_M2_G / math.log(10.0)
         return

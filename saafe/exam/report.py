@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from saafe.exam import html, plots
-from saafe.exam.html import escape, render, table
+from saafe.exam.html import escape, html_table, render
 from saafe.exam.rivals import headline
 from saafe.metrics import FAIL, NOT_SHOWN, PASS
 from saafe.training import runs
 
-FILE = "report.html"
+REPORT_FILE = "report.html"
 MOST_CASES = 10  # of each side: fires missed, late or early; false alarms
 NAMED_NOT_LISTED = (
     "Simulated scenarios are named after standard tests; they are not those tests, and saafe is "
@@ -22,14 +22,15 @@ IDENTITY_COLUMNS = (
 )  # fmt: skip
 RIVAL_COLUMNS = (
     "name", "verdict", "found", "fires", "false_alarms", "nuisance_streams", "delay_s_median",
-    "composites_verdict", "composites_in_time", "composites", "composites_difference_95_%_bounds",
+    "superposed_verdict", "superposed_in_time", "superposed_fires",
+    "superposed_difference_95_%_bounds",
     "windows", "train_s", "compile_s", "thresholds_s", "roc_auc", "roc_auc_shifted",
 )  # fmt: skip
 FIRE_COLUMNS = (
     "fire", "n", "in_time", "late", "early", "missed", "in_time_share", "in_time_95_%_bounds",
     "unseen", "limit_unreached", "after_signal_median_s", "after_photo_median_s",
 )  # fmt: skip
-LIMITS = (
+EVIDENCE_LIMITS = (
     "Everything simulated rests on one simulator: what it gets wrong, training and exam get "
     "wrong alike.",
     "Bounds count streams as independent where nothing else is said; those of accuracy, detection "
@@ -41,10 +42,10 @@ LIMITS = (
 )
 
 Result = Mapping[str, Any]
-Case = Mapping[str, Any]
+DrawnCase = Mapping[str, Any]
 
 
-def write(folder: Path, result: Result, cases: Sequence[Case]) -> Path:
+def write_report(folder: Path, result: Result, cases: Sequence[DrawnCase]) -> Path:
     """Write report.html into a run folder, whole or not at all.
 
     Args:
@@ -59,12 +60,12 @@ def write(folder: Path, result: Result, cases: Sequence[Case]) -> Path:
     Raises:
         InputError: it cannot be written.
     """
-    path = folder / FILE
+    path = folder / REPORT_FILE
     runs.write_atomically(path, page(folder, result, cases).encode())
     return path
 
 
-def page(folder: Path, result: Result, cases: Sequence[Case]) -> str:
+def page(folder: Path, result: Result, cases: Sequence[DrawnCase]) -> str:
     """The whole document."""
     parts = [(title, make(result)) for title, make in SECTIONS.items()]
     absent = [title for title, body in parts if not body]
@@ -72,7 +73,7 @@ def page(folder: Path, result: Result, cases: Sequence[Case]) -> str:
     parts.insert(place, ("Worst cases", worst_cases(cases)))
     parts.append(("Other figures", other(result)))
     parts.append(("Limits of the evidence", limits(result, absent)))
-    parts.append(("Provenance", provenance(folder, result)))
+    parts.append(("Provenance", provenance_section(folder, result)))
     shown = [(title, body) for title, body in parts if body]
     links = "".join(f'<a href="#s{k}">{escape(title)}</a>' for k, (title, _) in enumerate(shown))
     sections = "".join(
@@ -83,11 +84,12 @@ def page(folder: Path, result: Result, cases: Sequence[Case]) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Exam of {name}</title><style>{html.CSS}</style></head><body>"
-        f"<h1>Exam of {name}</h1>{verdict(result)}<nav>{links}</nav>{sections}</body></html>\n"
+        f"<h1>Exam of {name}</h1>{verdict_section(result)}<nav>{links}</nav>{sections}"
+        "</body></html>\n"
     )
 
 
-def verdict(result: Result) -> str:
+def verdict_section(result: Result) -> str:
     """What it comes to: rivals first where the transformer does not beat them, then the gate."""
     out = ""
     if line := headline(result.get("rivals") or []):
@@ -117,7 +119,7 @@ def gate(result: Result) -> str:
     )
     rows = [row | {"name": html.header(row["name"])} for row in lines]
     chart = html.picture(plots.draw_gate(lines), "Value and 95 % bounds over the limit")
-    return table(rows) + note + chart
+    return html_table(rows) + note + chart
 
 
 def fires(result: Result) -> str:
@@ -127,7 +129,9 @@ def fires(result: Result) -> str:
         return render(rows) if rows else ""
     plain = [html.merged_bounds(row) for row in rows]
     columns = [c for c in FIRE_COLUMNS if any(row.get(c) is not None for row in plain)]
-    brief = table(rows, columns=columns) + whole(rows) if len(columns) > 2 else table(rows)
+    brief = (
+        html_table(rows, columns=columns) + whole(rows) if len(columns) > 2 else html_table(rows)
+    )
     chart = plots.draw_delays(rows)
     caption = "Time to alarm after the first signal and after references: median (dot) to 90 %"
     return brief + (html.picture(chart, caption) if chart else "")
@@ -140,12 +144,12 @@ def notice(result: Result) -> str:
         "moment, no detector has time.</p>"
     )
     rows = result.get("notice")
-    return note + table(rows) if rows else ""
+    return note + html_table(rows) if rows else ""
 
 
 def whole(rows: Sequence[Mapping[str, Any]]) -> str:
     """Every column, folded away."""
-    return f"<details><summary>every figure</summary>{table(rows)}</details>"
+    return f"<details><summary>every figure</summary>{html_table(rows)}</details>"
 
 
 def generic(key: str) -> Callable[[Result], str]:
@@ -153,7 +157,7 @@ def generic(key: str) -> Callable[[Result], str]:
     return lambda result: render(result[key]) if result.get(key) else ""
 
 
-def life(result: Result) -> str:
+def years_section(result: Result) -> str:
     """Years of false alarms, and where the rates that they rest on are from."""
     found = result.get("life")
     if not found:
@@ -183,13 +187,13 @@ def calibration(result: Result) -> str:
             sets.items()]  # fmt: skip
     chart = plots.draw_reliability({name: part["table"] for name, part in sets.items()})
     tables = "".join(
-        f"<h3>{escape(name.replace('_', ' '))}</h3>{table(part['table'])}"
+        f"<h3>{escape(name.replace('_', ' '))}</h3>{html_table(part['table'])}"
         for name, part in sets.items()
     )
     rest = render({k: v for k, v in found.items() if k not in sets})
     caption = "Reliability: predicted risk and observed share of fires; area is the bin's share"
     return (
-        table(rows)
+        html_table(rows)
         + html.picture(chart, caption)
         + rest
         + (f"<details><summary>bins</summary>{tables}</details>")
@@ -221,13 +225,13 @@ def rivals(result: Result) -> str:
         '<p class="note">Rivals learn from the same windows, are calibrated and given thresholds '
         "in the same way; then their thresholds are moved until they find as many of other fires "
         "as the transformer does. The verdict is the transformer's, by 95 % limits of a paired "
-        "bootstrap over scenarios; compile time is not part of training time. Composites are "
+        "bootstrap over scenarios; compile time is not part of training time. Superposed fires are "
         "recorded fires on recorded homes, scored at the same moved thresholds; their difference "
         "is ours minus theirs in the share found in time, by fire.</p>"
     )
     plain = [html.merged_bounds(row) for row in rows]
     columns = [c for c in RIVAL_COLUMNS if any(row.get(c) is not None for row in plain)]
-    return note + table(rows, columns=columns) + whole(rows)
+    return note + html_table(rows, columns=columns) + whole(rows)
 
 
 def identity(result: Result) -> str:
@@ -236,10 +240,10 @@ def identity(result: Result) -> str:
     if not isinstance(found, Mapping) or not found.get("rows"):
         return render(found) if found else ""
     note = f'<p class="note">{escape(found["means"])}</p>'
-    return note + table(found["rows"], columns=IDENTITY_COLUMNS)
+    return note + html_table(found["rows"], columns=IDENTITY_COLUMNS)
 
 
-def worst_cases(cases: Sequence[Case]) -> str:
+def worst_cases(cases: Sequence[DrawnCase]) -> str:
     """The worst fires and the worst false alarms, drawn."""
     alarms = [case for case in cases if case["kind"] == "false alarm"]
     fires_missed = [case for case in cases if case["kind"] != "false alarm"]
@@ -261,7 +265,7 @@ def other(result: Result) -> str:
 def limits(result: Result, absent: Sequence[str]) -> str:
     """What the evidence cannot carry; `absent` names the sections that were not examined."""
     lines = (result.get("gate") or {}).get("lines", [])
-    said: list[str] = list(LIMITS)
+    said: list[str] = list(EVIDENCE_LIMITS)
     unshown = [html.header(line["name"]) for line in lines if line["status"] == NOT_SHOWN]
     if unshown:
         said.insert(0, f"The exposure does not carry these claims: {', '.join(unshown)}.")
@@ -270,7 +274,7 @@ def limits(result: Result, absent: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in said) + "</ul>"
 
 
-def provenance(folder: Path, result: Result) -> str:
+def provenance_section(folder: Path, result: Result) -> str:
     """Commit, seed, hashes, versions: the exam's own, then what the run folder says."""
     top = {k: result[k] for k in ("version", "level", "seed", "windows_scored", "seconds")
            if k in result}  # fmt: skip
@@ -296,17 +300,17 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "Fires": fires,
     "Fires by notice": notice,
     "Nuisances": generic("nuisances"),
-    "Life: false alarms a year": life,
+    "Life: false alarms a year": years_section,
     "Calibration": calibration,
     "Ramps": ramps,
     "Faults": faults,
     "Shift": generic("shift"),
     "Recordings": generic("recordings"),
-    "Composites": generic("composites"),
+    "Superposed fires": generic("superposed_fires"),
     "Identity": identity,
 }
 KNOWN = {
     "version", "level", "seed", "gate", "windows_scored", "seconds", "provenance", "fires",
-    "nuisances", "life", "faults", "shift", "calibration", "ramps", "recordings", "composites",
-    "rivals", "fault_watch", "cases", "identity", "notice",
+    "nuisances", "life", "faults", "shift", "calibration", "ramps", "recordings",
+    "superposed_fires", "rivals", "fault_watch", "cases", "identity", "notice",
 }  # fmt: skip

@@ -15,35 +15,35 @@ import torch
 from saafe.detector.alarms import AlarmSettings
 from saafe.detector.detector import Detection, Score, detect
 from saafe.exam.outcomes import IN_TIME
-from saafe.exam.recordings import Composed, read_composites, score_composites
+from saafe.exam.recordings import SuperposedFires, read_superposed, score_superposed
 from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged, judge_windows
 from saafe.metrics import Bounds, finite_or_none, paired_bootstrap, proportion_bounds
 from saafe.recipes import Recipe
 from saafe.recordings.recording import Recording
-from saafe.recordings.superpose import cut
+from saafe.recordings.superpose import cut_recording
 from saafe.rivals import registry
-from saafe.rivals.registry import Lesson, Trained
+from saafe.rivals.registry import Trained, TrainingSet
 from saafe.sensors import FIRE
 from saafe.simulator import simulation
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import to_recordings
-from saafe.training.data import JUDGE, SHIFTED, seeded
+from saafe.training.data import JUDGE, SHIFTED, seeded_generator
 from saafe.training.runs import score_with
 
 GROUPS = 300  # scenarios of each kind, each one a group
 WITHIN_S = 600.0  # Chosen: a fire is found within ten minutes of becoming visible, or too late
 PERIOD_STEPS = 6  # Chosen: a reading a minute, as the recorded homes have it
-SHIFTS = range(8, -13, -1)  # log-odds that thresholds are moved by, highest first
+THRESHOLD_SHIFTS = range(8, -13, -1)  # log-odds that thresholds are moved by, highest first
 HALVINGS = 4  # of the last step: to 0.06
-SETTING, FIRES, NUISANCES = 11, 12, 13  # parts of the judging seed
+SETTING_PART, FIRES_PART, NUISANCES_PART = 11, 12, 13  # parts of the judging seed
 WIN, TIE, LOSS = "win", "tie", "loss"  # the transformer's
 
 Tell = Callable[[str], None]
-Row = dict[str, Any]
+ComparisonRow = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Arena:
+class Benchmark:
     """Simulated streams, one sensor and one scenario each.
 
     Attributes:
@@ -58,7 +58,7 @@ class Arena:
 
 
 @dataclass(frozen=True)
-class Heard:
+class BenchmarkResult:
     """What a contestant said of an arena.
 
     Attributes:
@@ -74,7 +74,7 @@ class Heard:
     shift: float
 
 
-def draw_arena(seed: int, *, groups: int = GROUPS) -> Arena:
+def draw_benchmark(seed: int, *, groups: int = GROUPS) -> Benchmark:
     """Scenarios of seeds that nothing was trained, calibrated or set on.
 
     Args:
@@ -84,16 +84,18 @@ def draw_arena(seed: int, *, groups: int = GROUPS) -> Arena:
     alone = Mix(fire_share=1.0, nuisance_counts=(1.0, 0.0, 0.0))
     dense = Mix(fire_share=0.0, nuisance_counts=(0.0, 0.5, 0.5), balance=1.0)
     drawn = []
-    for part, mix in ((SETTING, alone), (FIRES, alone), (NUISANCES, dense)):
-        generator = seeded(seed, JUDGE, part, torch.device("cpu"))
+    for part, mix in ((SETTING_PART, alone), (FIRES_PART, alone), (NUISANCES_PART, dense)):
+        generator = seeded_generator(seed, JUDGE, part, torch.device("cpu"))
         # a third of the fires never shows at the sensor: draw until enough do
         found: list[Recording] = []
         while len(found) < groups:
             streams = simulation.simulate(groups, generator=generator, sensors=1, mix=mix)
             made = [thinned(one) for one in to_recordings(streams)]
-            found += made if mix is dense else [judged_part(one) for one in made if shows(one)]
+            found += (
+                made if mix is dense else [judged_part(one) for one in made if becomes_visible(one)]
+            )
         drawn.append(found[:groups])
-    return Arena(*drawn)
+    return Benchmark(*drawn)
 
 
 def thinned(recording: Recording) -> Recording:
@@ -117,17 +119,17 @@ def first_sign(recording: Recording) -> float | None:
     return float(recording.times_s[seen[0]]) if len(seen) else None
 
 
-def shows(recording: Recording) -> bool:
+def becomes_visible(recording: Recording) -> bool:
     """Whether a simulated fire becomes visible in it."""
     return first_sign(recording) is not None
 
 
 def judged_part(recording: Recording) -> Recording:
     """A fire's stream up to where an alarm would come too late."""
-    return cut(recording, 0.0, (first_sign(recording) or 0.0) + WITHIN_S)
+    return cut_recording(recording, 0.0, (first_sign(recording) or 0.0) + WITHIN_S)
 
 
-def remember(recordings: Sequence[Recording], score: Score) -> list[Detection]:
+def score_streams(recordings: Sequence[Recording], score: Score) -> list[Detection]:
     """Score every stream once; thresholds can be moved afterwards at no cost."""
     return [detect(one, score, AlarmSettings()) for one in recordings]
 
@@ -150,7 +152,7 @@ def first_alarms(
     return np.array(out)
 
 
-def delays(recordings: Sequence[Recording], alarms: np.ndarray) -> np.ndarray:
+def alarm_delays(recordings: Sequence[Recording], alarms: np.ndarray) -> np.ndarray:
     """Alarm after the first sign, NaN where not within the limits. [s] (fire,)
 
     An alarm up to a minute before the first sign counts as found at it, since readings come
@@ -162,7 +164,9 @@ def delays(recordings: Sequence[Recording], alarms: np.ndarray) -> np.ndarray:
     return np.where(good, np.maximum(late, 0.0), np.nan)
 
 
-def hear(one: Judged, arena: Arena, *, target: float | None) -> tuple[Heard, float]:
+def run_benchmark(
+    one: Judged, arena: Benchmark, *, target: float | None
+) -> tuple[BenchmarkResult, float]:
     """Run one contestant over an arena.
 
     Args:
@@ -173,21 +177,21 @@ def hear(one: Judged, arena: Arena, *, target: float | None) -> tuple[Heard, flo
     Returns:
         What it said, and the share of the setting fires that it found.
     """
-    known = remember(arena.setting, one.score)
+    known = score_streams(arena.setting, one.score)
 
     def reached(shift: float) -> float:
         alarms = first_alarms(arena.setting, known, one.settings.moved(shift))
-        return float(np.isfinite(delays(arena.setting, alarms)).mean())
+        return float(np.isfinite(alarm_delays(arena.setting, alarms)).mean())
 
     shift = 0.0
     if target is not None and one.name != registry.FIXED_RULE:  # nothing to move there
         shift = highest_shift(reached, target)
     moved = one.settings.moved(shift)
-    alarms = first_alarms(arena.fires, remember(arena.fires, one.score), moved)
-    delay = delays(arena.fires, alarms)
-    noise = first_alarms(arena.nuisances, remember(arena.nuisances, one.score), moved)
+    alarms = first_alarms(arena.fires, score_streams(arena.fires, one.score), moved)
+    delay = alarm_delays(arena.fires, alarms)
+    noise = first_alarms(arena.nuisances, score_streams(arena.nuisances, one.score), moved)
     found = np.isfinite(delay).astype(float)
-    return Heard(found, delay, np.isfinite(noise).astype(float), shift), reached(shift)
+    return BenchmarkResult(found, delay, np.isfinite(noise).astype(float), shift), reached(shift)
 
 
 def highest_shift(reached: Callable[[float], float], target: float) -> float:
@@ -201,7 +205,7 @@ def highest_shift(reached: Callable[[float], float], target: float) -> float:
         target: share to reach; where no shift reaches it, the one that comes nearest is taken.
     """
     tried = {}
-    for step in SHIFTS:
+    for step in THRESHOLD_SHIFTS:
         tried[float(step)] = reached(float(step))
         if tried[float(step)] >= target:
             break
@@ -216,8 +220,8 @@ def highest_shift(reached: Callable[[float], float], target: float) -> float:
 
 def compare_at_equal_detection(
     ours: Judged, theirs: Sequence[Judged], *, seed: int, groups: int = GROUPS,
-    tell: Tell = lambda line: None,
-) -> list[Row]:  # fmt: skip
+    on_progress: Tell = lambda line: None,
+) -> list[ComparisonRow]:  # fmt: skip
     """The transformer and its rivals on the same scenarios, at equal detection.
 
     Args:
@@ -225,20 +229,20 @@ def compare_at_equal_detection(
         theirs: the rivals; the fixed rule stays at its own.
         seed: of the run, for the scenarios, and of the bootstrap.
         groups: scenarios of each kind.
-        tell: takes a line of progress.
+        on_progress: takes a line of progress.
 
     Returns:
         A row a contestant, ours first. Differences are ours minus theirs with 95 % limits of a
         paired bootstrap over scenarios; `verdict` is the transformer's: a win is better in one
         of detection, false alarms and delay and worse in none, a loss the reverse.
     """
-    arena = draw_arena(seed, groups=groups)
-    tell(f"{ours.name}: {3 * groups} streams")
-    mine, target = hear(ours, arena, target=None)
+    arena = draw_benchmark(seed, groups=groups)
+    on_progress(f"{ours.name}: {3 * groups} streams")
+    mine, target = run_benchmark(ours, arena, target=None)
     rows = [_figures(ours.name, mine, target)]
     for one in theirs:
-        tell(f"{one.name}: {3 * groups} streams")
-        his, reached = hear(one, arena, target=target)
+        on_progress(f"{one.name}: {3 * groups} streams")
+        his, reached = run_benchmark(one, arena, target=target)
         both = np.isfinite(mine.delay_s) & np.isfinite(his.delay_s)
         places = np.arange(groups)
         differences = {
@@ -267,7 +271,7 @@ def verdict(differences: Mapping[str, Bounds]) -> str:
     return TIE if better == worse else WIN if better else LOSS
 
 
-def _figures(name: str, heard: Heard, reached: float) -> Row:
+def _figures(name: str, heard: BenchmarkResult, reached: float) -> ComparisonRow:
     found, false = int(heard.found.sum()), int(heard.false.sum())
     bounds = proportion_bounds(false, len(heard.false))
     median = float(np.nanmedian(heard.delay_s)) if found else None
@@ -286,11 +290,13 @@ def _figures(name: str, heard: Heard, reached: float) -> Row:
     }
 
 
-def compare_composites(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, seed: int) -> Row:
-    """Composites in time, ours minus theirs, by a paired bootstrap over the recorded fires.
+def compare_superposed(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], *, seed: int
+) -> ComparisonRow:
+    """Superposed fires in time, ours minus theirs, by a paired bootstrap over the recorded fires.
 
     Args:
-        ours: the `composites` part of `scoring.score_real` for the transformer.
+        ours: the `superposed` part of `scoring.score_real` for the transformer.
         theirs: the same of a rival.
         seed: of the bootstrap.
 
@@ -299,14 +305,14 @@ def compare_composites(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, se
     """
     mine = {row["name"]: row["outcome"] == IN_TIME for row in ours["rows"]}
     his = {row["name"]: row["outcome"] == IN_TIME for row in theirs["rows"]}
-    assert mine.keys() == his.keys(), "both were scored on the same composites"
+    assert mine.keys() == his.keys(), "both were scored on the same superposed fires"
     names = sorted(mine)
     fires = [name.split(" on ")[0] for name in names]
     difference = paired_bootstrap(
         [mine[name] for name in names], [his[name] for name in names], fires, seed=seed
     )
     return {
-        "composites": len(names),
+        "superposed_fires": len(names),
         "ours_in_time": sum(mine.values()),
         "theirs_in_time": sum(his.values()),
         **{f"difference_{k}": finite_or_none(v) for k, v in difference._asdict().items()},
@@ -314,50 +320,55 @@ def compare_composites(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, se
     }
 
 
-def composite_rows(
-    composed: Composed, contestants: Sequence[Judged], shifts: Sequence[float], *, seed: int,
-    tell: Tell = lambda line: None,
-) -> list[Row]:  # fmt: skip
-    """What every contestant finds on recorded composites, at thresholds of equal detection.
+def superposed_rows(
+    composed: SuperposedFires, contestants: Sequence[Judged], shifts: Sequence[float], *, seed: int,
+    on_progress: Tell = lambda line: None,
+) -> list[ComparisonRow]:  # fmt: skip
+    """What every contestant finds on recorded superposed fires, at thresholds of equal detection.
 
     Args:
-        composed: the composites, made once for all.
+        composed: the superposed fires, made once for all.
         contestants: the transformer first.
         shifts: how far each one's thresholds were moved on simulated fires. [log-odds]
         seed: of the bootstrap.
-        tell: takes a line of progress.
+        on_progress: takes a line of progress.
 
     Returns:
-        A row a contestant: `composites` and how many it found in time; for a rival also how
+        A row a contestant: `superposed` and how many it found in time; for a rival also how
         many ours found, the difference of shares, ours minus theirs, and the verdict.
     """
     parts = []
     for one, shift in zip(contestants, shifts, strict=True):
-        tell(f"{one.name}: {len(composed.made)} composites")
-        parts.append(_composites_of(one, shift, composed))
-    rows: list[Row] = [{"composites": parts[0]["n"], "composites_in_time": parts[0]["in_time"]}]
+        on_progress(f"{one.name}: {len(composed.made)} superposed fires")
+        parts.append(_superposed_of(one, shift, composed))
+    rows: list[ComparisonRow] = [
+        {"superposed_fires": parts[0]["n"], "superposed_in_time": parts[0]["in_time"]}
+    ]
     for part in parts[1:]:
-        row = compare_composites(parts[0], part, seed=seed)
-        counts = {"composites": row.pop("composites"), "composites_in_time": part["in_time"]}
+        row = compare_superposed(parts[0], part, seed=seed)
+        counts = {
+            "superposed_fires": row.pop("superposed_fires"),
+            "superposed_in_time": part["in_time"],
+        }
         row.pop("theirs_in_time")  # which is that
-        rows.append(counts | {f"composites_{key}": value for key, value in row.items()})
+        rows.append(counts | {f"superposed_{key}": value for key, value in row.items()})
     return rows
 
 
-def _composites_of(one: Judged, shift: float, composed: Composed) -> dict[str, Any]:
+def _superposed_of(one: Judged, shift: float, composed: SuperposedFires) -> dict[str, Any]:
     settings = one.settings.moved(shift)
-    return score_composites(lambda r: detect(r, one.score, settings), composed)
+    return score_superposed(lambda r: detect(r, one.score, settings), composed)
 
 
-def judged(trained: Trained) -> Judged:
+def contestant_of(trained: Trained) -> Judged:
     """A rival, ready to be judged."""
     return Judged(trained.name, score_with(trained.model), trained.settings)
 
 
-def examine(
+def examine_rivals(
     ours: Judged, recipe: Recipe, *, names: Sequence[str] = tuple(registry.RIVALS),
-    groups: int = GROUPS, real: Path | None = None, tell: Tell = lambda line: None,
-) -> list[Row]:  # fmt: skip
+    groups: int = GROUPS, real: Path | None = None, on_progress: Tell = lambda line: None,
+) -> list[ComparisonRow]:  # fmt: skip
     """Train the rivals of a run and compare them with it: the `rivals` part of exam.json.
 
     Args:
@@ -365,30 +376,34 @@ def examine(
         recipe: of the run; rivals learn from the windows that it draws.
         names: which rivals.
         groups: scenarios of each kind.
-        real: folder of published recordings, whose composites are compared too; None for none.
-        tell: takes a line of progress.
+        real: published recordings, whose superposed fires are compared too; None for none.
+        on_progress: takes a line of progress.
 
     Returns:
         A row a contestant, ours first: what the comparison gives, training and compile time,
-        window figures in training's rooms and in others, and those of `composite_rows`.
+        window figures in training's rooms and in others, and those of `superposed_rows`.
 
     Raises:
         InputError: a package of the extra is missing, or the folder holds no recordings.
     """
     registry.check_installed(list(names))
-    composed = None if real is None else read_composites(real)  # refused before the work
+    composed = None if real is None else read_superposed(real)  # refused before the work
     if real is not None and composed is None:
-        tell(f"{real}: no composites to compare on; house fires or homes are absent")
-    tell("drawing the training windows")
-    taught = registry.lesson(recipe, most=max(registry.RIVALS[name].most for name in names))
-    trained = [_told(name, taught, tell) for name in names]
-    contestants = [ours, *(judged(one) for one in trained)]
+        on_progress(f"{real}: no superposed fires to compare on; house fires or homes are absent")
+    on_progress("drawing the training windows")
+    taught = registry.draw_training_set(
+        recipe, most=max(registry.RIVALS[name].most for name in names)
+    )
+    trained = [_told(name, taught, on_progress) for name in names]
+    contestants = [ours, *(contestant_of(one) for one in trained)]
     rows = compare_at_equal_detection(
-        ours, contestants[1:], seed=recipe.seed, groups=groups, tell=tell
+        ours, contestants[1:], seed=recipe.seed, groups=groups, on_progress=on_progress
     )
     if composed is not None:
         shifts = [row["threshold_shift"] for row in rows]
-        found = composite_rows(composed, contestants, shifts, seed=recipe.seed, tell=tell)
+        found = superposed_rows(
+            composed, contestants, shifts, seed=recipe.seed, on_progress=on_progress
+        )
         rows = [row | more for row, more in zip(rows, found, strict=True)]
     own = {"windows": recipe.windows * (recipe.epochs if recipe.fresh else 1)}
     costs = [own, *(_costs(one) for one in trained)]
@@ -398,14 +413,14 @@ def examine(
     ]
 
 
-def _told(name: str, taught: Lesson, tell: Tell) -> Trained:
-    tell(f"fitting {name}")
-    one = registry.train(name, taught)
-    tell(f"{name}: {one.fit_s:.1f} s, thresholds {one.thresholds_s:.1f} s")
+def _told(name: str, taught: TrainingSet, on_progress: Tell) -> Trained:
+    on_progress(f"fitting {name}")
+    one = registry.train_rival(name, taught)
+    on_progress(f"{name}: {one.fit_s:.1f} s, thresholds {one.thresholds_s:.1f} s")
     return one
 
 
-def _costs(one: Trained) -> Row:
+def _costs(one: Trained) -> ComparisonRow:
     return {
         "windows": one.windows,
         "train_s": round(one.fit_s, 2),
@@ -415,9 +430,9 @@ def _costs(one: Trained) -> Row:
     }
 
 
-def _window_figures(one: Judged, seed: int) -> Row:
+def _window_figures(one: Judged, seed: int) -> ComparisonRow:
     rooms = (("", TRAINING_ROOMS, JUDGE), ("_shifted", SHIFTED_ROOMS, SHIFTED))
-    out: Row = {}
+    out: ComparisonRow = {}
     for suffix, ranges, purpose in rooms:
         figures = judge_windows(one, ranges, seed, purpose)
         for name in ("roc_auc", "detection_rate", "false_alarm_rate", "calibration_error"):
@@ -428,10 +443,10 @@ def _window_figures(one: Judged, seed: int) -> Row:
 def headline(rows: Sequence[Mapping[str, Any]]) -> str | None:
     """The report's first line where the transformer does not beat every rival, else None.
 
-    Simulated scenarios and, where they were compared, composites of recordings are told apart.
+    Simulated scenarios and superposed fires, where they were compared, are told apart.
     """
     simulated = _not_beaten(rows, "verdict")
-    recorded = _not_beaten(rows, "composites_verdict")
+    recorded = _not_beaten(rows, "superposed_verdict")
     said = []
     if simulated:
         said.append(f"At equal detection the transformer {simulated}.")

@@ -17,11 +17,11 @@ from saafe.simulator import simulation
 from saafe.simulator.buildings import Rooms
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import Streams
-from saafe.training.data import seeded
+from saafe.training.data import seeded_generator
 
 EXAM = 7  # purpose of the exam's seeds; those under 7 are training's and evaluation's
 HOURS = 3.0  # length of a simulated stream
-BATCH = 128  # streams simulated at once
+STREAM_BATCH = 128  # streams simulated at once
 KEPT = 10  # worst cases of each sort
 FIRES, NUISANCES, QUIET, FAULTS, SHIFTS, LASTING = range(6)  # stages, each with seeds of its own
 
@@ -67,7 +67,7 @@ class Case:
         return {name: getattr(self, name) for name in names}
 
 
-class Sitting:
+class Session:
     """Scores streams for one examination; counts windows and keeps the worst cases.
 
     Attributes:
@@ -75,13 +75,13 @@ class Sitting:
     """
 
     def __init__(
-        self, one: Judged, seed: int, *, tell: Callable[[str], None] = lambda _: None
+        self, one: Judged, seed: int, *, on_progress: Callable[[str], None] = lambda _: None
     ) -> None:
         """Begin."""
         self.one, self.seed = one, seed
         self.windows = 0
         self._done, self._share = 0.0, 1.0  # of the work: stages that are over, the one that is on
-        self._tell, self._began = tell, time.perf_counter()
+        self._on_progress, self._began = on_progress, time.perf_counter()
         self._worst: dict[bool, list] = {True: [], False: []}  # of alarms that are false, of fires
         self._number = itertools.count()
 
@@ -125,9 +125,9 @@ class Sitting:
         """
         stage, number = part
         assert 0 <= number < 10_000, f"part {number} would share a seed"
-        generator = seeded(self.seed, EXAM, stage * 10_000 + number, torch.device("cpu"))
+        generator = seeded_generator(self.seed, EXAM, stage * 10_000 + number, torch.device("cpu"))
         return simulation.simulate(
-            count or BATCH, generator=generator, hours=hours, sensors=1, mix=mix, rooms=rooms
+            count or STREAM_BATCH, generator=generator, hours=hours, sensors=1, mix=mix, rooms=rooms
         )
 
     def keep(self, case: Case, badness: float) -> None:
@@ -152,11 +152,11 @@ class Sitting:
         if self._done >= 1.0:  # the first stage: nothing is done yet
             self._done = 0.0
 
-    def tell(self, text: str, part: float = 1.0) -> None:
+    def on_progress(self, text: str, part: float = 1.0) -> None:
         """Say what has been done, of the stage `part`, and about how long the rest will take."""
         done = min(self._done + part * self._share, 1.0)
         left = self.seconds * (1.0 - done) / done
-        self._tell(
+        self._on_progress(
             f"{text}: {self.windows:,} windows in {clock(self.seconds)}, about {clock(left)} left"
         )
 

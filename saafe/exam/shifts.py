@@ -7,9 +7,9 @@ import numpy as np
 
 from saafe import metrics
 from saafe.exam.fires import FireTrial, draw_fires, results_row, try_fire
-from saafe.exam.injection import Series, slow
+from saafe.exam.injection import ChannelReadings, slow
 from saafe.exam.nuisances import NuisanceTrial, draw_nuisances, is_cooking, try_nuisance
-from saafe.exam.session import Sitting
+from saafe.exam.session import Session
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE
 from saafe.simulator import sources
@@ -19,10 +19,10 @@ from saafe.simulator.scenarios import Mix
 FIRE_TRIALS, NUISANCE_TRIALS = 40, 32
 FIRST_PART, PARTS = 5000, 10  # seeds apart from the matrices'
 SHOWER = "shower"
-PERIOD_S = 90.0
+SLOW_PERIOD_S = 90.0
 PM_CAP, PM_GAIN, OFFSET_K, NOISE_TIMES = 120.0, 4.0, 5.0, 3.0
 # Chosen: the highest noise that training draws for a usual instrument (`instruments`)
-NOISE = {TEMPERATURE: 0.25, PM25: 6.0, CO2: 25.0, CO: 2.0, HUMIDITY: 0.6}
+HIGHEST_NOISE = {TEMPERATURE: 0.25, PM25: 6.0, CO2: 25.0, CO: 2.0, HUMIDITY: 0.6}
 
 Change = Callable[[Recording, np.random.Generator], Recording]
 
@@ -44,7 +44,7 @@ class Shift:
 
 def rarely(recording: Recording, _random: np.random.Generator) -> Recording:
     """Only the readings every 90 s; the longest period that is accepted."""
-    every = round(PERIOD_S / float(recording.times_s[1] - recording.times_s[0]))
+    every = round(SLOW_PERIOD_S / float(recording.times_s[1] - recording.times_s[0]))
     readings = np.full_like(recording.readings, np.nan)
     rows = np.arange(0, len(recording.times_s), every)
     latest = last_known(recording.readings[:, 0])
@@ -71,10 +71,10 @@ def of_channel(change: Callable[[np.ndarray], np.ndarray], channel: int) -> Chan
     return apply
 
 
-def noisy(recording: Recording, random: np.random.Generator) -> Recording:
+def with_noise(recording: Recording, random: np.random.Generator) -> Recording:
     """Three times the highest noise of training, on top of the readings' own."""
     readings = recording.readings.copy()
-    for channel, spread in NOISE.items():
+    for channel, spread in HIGHEST_NOISE.items():
         added = random.normal(0.0, NOISE_TIMES * spread, readings.shape[:2])
         limits = CHANNELS[channel].lowest, CHANNELS[channel].highest
         readings[..., channel] = np.clip(readings[..., channel] + added, *limits)
@@ -89,7 +89,7 @@ def sluggish(recording: Recording, random: np.random.Generator) -> Recording:
         there = np.isfinite(column)
         if there.any():
             times, values = recording.times_s[there], column[there].astype(np.float64)
-            column[there] = slow(Series(times, values, channel, -1.0), random)
+            column[there] = slow(ChannelReadings(times, values, channel, -1.0), random)
     return replace(recording, readings=readings)
 
 
@@ -103,12 +103,12 @@ SHIFTS = (
     Shift("PM2.5 ends at 120 ug/m3", change=of_channel(lambda v: np.minimum(v, PM_CAP), PM25)),
     Shift("PM2.5 reads four times too much", change=of_channel(lambda v: PM_GAIN * v, PM25)),
     Shift("temperature reads 5 K too much", change=of_channel(lambda v: v + OFFSET_K, TEMPERATURE)),
-    Shift("three times the highest noise", change=noisy),
+    Shift("three times the highest noise", change=with_noise),
     Shift("every channel lags 15 min more", change=sluggish),
 )  # fmt: skip
 
 
-def examine_shifts(sitting: Sitting) -> list[dict]:
+def examine_shifts(session: Session) -> list[dict]:
     """Fires found in time and nuisance alarms in training's ranges, and for each shift.
 
     Shifts of the instruments alone see the same fires and nuisances, so that they can be compared
@@ -122,29 +122,29 @@ def examine_shifts(sitting: Sitting) -> list[dict]:
         if shift.rooms not in drawn:
             part = FIRST_PART + PARTS * number
             fires = draw_fires(
-                sitting, "a fire", FIRE_TRIALS, part=part, mix=mix, rooms=shift.rooms
+                session, "a fire", FIRE_TRIALS, part=part, mix=mix, rooms=shift.rooms
             ).trials
             drawn[shift.rooms] = (
                 fires,
-                draw_nuisances(sitting, kinds, NUISANCE_TRIALS, part=part, rooms=shift.rooms),
+                draw_nuisances(session, kinds, NUISANCE_TRIALS, part=part, rooms=shift.rooms),
             )
         fires, nuisances = drawn[shift.rooms]
-        random = np.random.default_rng([sitting.seed, number])
-        found = shifted_fires(sitting, shift, fires, random)
+        random = np.random.default_rng([session.seed, number])
+        found = shifted_fires(session, shift, fires, random)
         rows.append({"shift": shift.name} | found)
-        rows[-1] |= shifted_nuisances(sitting, shift, nuisances, random)
-        sitting.tell(f"shift, {shift.name}", (number + 1) / len(SHIFTS))
+        rows[-1] |= shifted_nuisances(session, shift, nuisances, random)
+        session.on_progress(f"shift, {shift.name}", (number + 1) / len(SHIFTS))
     return rows
 
 
 def shifted_fires(
-    sitting: Sitting, shift: Shift, trials: Sequence[FireTrial], random: np.random.Generator
+    session: Session, shift: Shift, trials: Sequence[FireTrial], random: np.random.Generator
 ) -> dict:
     """Fires under a shift, drawn as often as in training."""
     results = []
     for trial in trials:
         changed = replace(trial, recording=shift.change(trial.recording, random))
-        results.append(try_fire(sitting, changed)[0])
+        results.append(try_fire(session, changed)[0])
     row = results_row(results)
     kept = ("in_time", "late", "early", "missed", "in_time_share", "in_time_lower",
             "in_time_upper", "after_signal_median_s")  # fmt: skip
@@ -152,13 +152,13 @@ def shifted_fires(
 
 
 def shifted_nuisances(
-    sitting: Sitting, shift: Shift, trials: Sequence[NuisanceTrial], random: np.random.Generator
+    session: Session, shift: Shift, trials: Sequence[NuisanceTrial], random: np.random.Generator
 ) -> dict:
     """Cooking and showers under a shift, as often as dwellings see them."""
     count = 0
     for trial in trials:
         changed = replace(trial, recording=shift.change(trial.recording, random))
-        count += len(try_nuisance(sitting, shift.name, changed))
+        count += len(try_nuisance(session, shift.name, changed))
     bounds = metrics.rate_bounds(count, len(trials) / 100.0)
     return {
         "events": len(trials),

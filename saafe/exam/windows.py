@@ -11,7 +11,7 @@ import torch
 from saafe import metrics
 from saafe.detector.alarms import AlarmSettings, log_odds
 from saafe.detector.detector import Detection, Score, detect
-from saafe.exam.recordings import Plan, score_real
+from saafe.exam.recordings import ScoringOptions, score_real
 from saafe.metrics import clustered_proportion_bounds
 from saafe.recordings.recording import Recording, read_recording
 from saafe.rivals import registry
@@ -20,7 +20,13 @@ from saafe.simulator import simulation, sources
 from saafe.simulator.buildings import Rooms
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import to_recordings
-from saafe.training.data import JUDGE, REFERENCE_MIX, SHIFTED, sample_windows, seeded
+from saafe.training.data import (
+    JUDGE,
+    REFERENCE_MIX,
+    SHIFTED,
+    sample_windows,
+    seeded_generator,
+)
 from saafe.training.runs import Run, score_with
 
 # outside every range that training draws from
@@ -98,7 +104,7 @@ def judge_windows(one: Judged, rooms: Rooms, seed: int, purpose: int) -> dict:
 
     `bounds` has the 95 % limits of those three, whose windows come in scenarios (`groups`).
     """
-    generator = seeded(seed, purpose, 0, torch.device("cpu"))
+    generator = seeded_generator(seed, purpose, 0, torch.device("cpu"))
     streams = simulation.simulate(512, generator=generator, rooms=rooms)
     drawn = sample_windows(streams, 8192, generator, shares=REFERENCE_MIX)
     windows, truth = drawn.windows.numpy(), drawn.labels.numpy()
@@ -136,7 +142,7 @@ def judge_streams(one: Judged, rooms: Rooms, seed: int, purpose: int, count: int
     }
     found = {}
     for part, (name, mix) in enumerate(kinds.items(), start=1):
-        generator = seeded(seed, purpose, part, torch.device("cpu"))
+        generator = seeded_generator(seed, purpose, part, torch.device("cpu"))
         streams = simulation.simulate(
             count, generator=generator, hours=HOURS, sensors=1, mix=mix, rooms=rooms
         )
@@ -144,13 +150,13 @@ def judge_streams(one: Judged, rooms: Rooms, seed: int, purpose: int, count: int
         detections = [detect(r, one.score, one.settings) for r in recordings]
         found[name] = (streams, recordings, detections)
     return {
-        "fires": sum_fires(*found["fires"]),
+        "fires": count_fires(*found["fires"]),
         "nuisances": sum_alarms(found["nuisances"][2], "streams with nuisances"),
         "quiet": sum_alarms(found["quiet"][2], "quiet streams"),
     }
 
 
-def sum_fires(streams, recordings: list[Recording], detections: list[Detection]) -> dict:
+def count_fires(streams, recordings: list[Recording], detections: list[Detection]) -> dict:
     """How many visible fires were found, before any sign, and how long after the first."""
     delays, early, missed, unseen = [], 0, 0, 0
     kinds: dict[str, list[int]] = {}
@@ -276,9 +282,9 @@ def judge_real(
     folder: Path,
     *,
     dense_days: float,
-    tell: Callable[[str], None],
+    on_progress: Callable[[str], None],
     elsewhere: bool = True,
 ) -> dict:
-    """Score published fires, homes and composites by the scoring rules; see `scoring.Plan`."""
-    plan = Plan(dense_days=dense_days, elsewhere=elsewhere, tell=tell)
+    """Score published fires, homes and superposed fires; see `recordings.ScoringOptions`."""
+    plan = ScoringOptions(dense_days=dense_days, elsewhere=elsewhere, on_progress=on_progress)
     return score_real(lambda r: detect(r, one.score, one.settings), folder, plan)

@@ -13,19 +13,19 @@ from saafe.readers import (
     uci_room_occupancy_sound,
     uhoo_homes,
 )
-from saafe.readers.published import Published, Source
+from saafe.readers.published import Published, Publisher
 
-SOURCES: dict[str, Source] = {
-    "nist_home_smoke_alarms": nist_home_smoke_alarms.SOURCE,
-    "uhoo_homes": uhoo_homes.SOURCE,
-    "nazir_lab_fire": nazir_lab_fire.SOURCE,
-    "fsri_hvac_gasburner": fsri_hvac_gasburner.SOURCE,
-    "nist_nrc_compartment": nist_nrc_compartment.SOURCE,
-    "uci_occupancy": uci_occupancy.SOURCE,
-    "uci_room_occupancy_sound": uci_room_occupancy_sound.SOURCE,
+PUBLISHERS: dict[str, Publisher] = {
+    "nist_home_smoke_alarms": nist_home_smoke_alarms.PUBLISHER,
+    "uhoo_homes": uhoo_homes.PUBLISHER,
+    "nazir_lab_fire": nazir_lab_fire.PUBLISHER,
+    "fsri_hvac_gasburner": fsri_hvac_gasburner.PUBLISHER,
+    "nist_nrc_compartment": nist_nrc_compartment.PUBLISHER,
+    "uci_occupancy": uci_occupancy.PUBLISHER,
+    "uci_room_occupancy_sound": uci_room_occupancy_sound.PUBLISHER,
 }
 
-__all__ = ["SOURCES", "Published", "Source", "read_published"]
+__all__ = ["PUBLISHERS", "Published", "Publisher", "read_published"]
 
 
 def read_published(name: str, folder: Path | str) -> Iterator[Published]:
@@ -34,6 +34,6 @@ def read_published(name: str, folder: Path | str) -> Iterator[Published]:
     Raises:
         InputError: for an unknown source, or files that cannot be read.
     """
-    if name not in SOURCES:
-        raise InputError(f"no reader named {name!r}; allowed: {', '.join(SOURCES)}")
-    return SOURCES[name].read(Path(folder))
+    if name not in PUBLISHERS:
+        raise InputError(f"no reader named {name!r}; allowed: {', '.join(PUBLISHERS)}")
+    return PUBLISHERS[name].read(Path(folder))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from saafe.readers.published import (
     Published,
-    Source,
+    Publisher,
     co2_above_outdoor,
     find_files,
     get_numbers,
@@ -61,7 +61,7 @@ def _find_highest(table: Table) -> dict[str, str]:
     return {room: column for room, (_, column) in highest.items()}
 
 
-SOURCE = Source(
+PUBLISHER = Publisher(
     read=read,
     description="29 propane fires, near-replicates, in a house; ceiling temperature and CO2 a room",
     licence="MIT",

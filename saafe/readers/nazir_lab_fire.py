@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from saafe.readers.published import Published, Source, find_files, get_numbers, to_recording
+from saafe.readers.published import Published, Publisher, find_files, get_numbers, to_recording
 from saafe.recordings.columns import to_text
 from saafe.recordings.tables import Table, read_table, refusal
 from saafe.sensors import CO2, HUMIDITY, TEMPERATURE
@@ -50,7 +50,7 @@ def _read_clock(table: Table) -> np.ndarray:
     return times_s + 86400.0 * np.cumsum(np.diff(times_s, prepend=times_s[0]) < -43200.0)
 
 
-SOURCE = Source(
+PUBLISHER = Publisher(
     read=read,
     description="8 smouldering fires of carton, clothing and cables; T, RH and eCO2",
     licence="not stated",

@@ -7,7 +7,7 @@ import numpy as np
 
 from saafe.readers.published import (
     Published,
-    Source,
+    Publisher,
     co2_above_outdoor,
     co_above_zero,
     find_files,
@@ -21,11 +21,13 @@ from saafe.recordings.tables import Table, read_table
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
 
 STATIONS = "ABCDEF"
-SCENARIOS = "SCENARIOS_derived.csv"
+SCENARIOS_FILE = "SCENARIOS_derived.csv"
 PPM_PER_VOL_PCT = 1e4
 _REFERENCES = ("t_dT5", "t_dT20", "t_OD05", "t_OD14")
 _KINDS = {"smoldering": "smouldering"}
-_MISSING_SCENARIOS = f"no {SCENARIOS}: all stations kept, fire type and reference times unknown"
+_MISSING_SCENARIOS = (
+    f"no {SCENARIOS_FILE}: all stations kept, fire type and reference times unknown"
+)
 
 
 def read(folder: Path) -> Iterator[Published]:
@@ -38,9 +40,9 @@ def read(folder: Path) -> Iterator[Published]:
 
 def _read_scenarios(folder: Path) -> dict[str, dict[str, str]]:
     """Rows of the table that says which stations are usable, by test; empty where absent."""
-    if not (folder / SCENARIOS).exists():
+    if not (folder / SCENARIOS_FILE).exists():
         return {}
-    return {row["test"]: row for row in read_table(folder / SCENARIOS).frame.to_dicts()}
+    return {row["test"]: row for row in read_table(folder / SCENARIOS_FILE).frame.to_dicts()}
 
 
 def _read_fire(path: Path, test: str, scenario: dict[str, str] | None) -> Published:
@@ -118,7 +120,7 @@ def _read_alarms(folder: Path, test: str, first_s: float) -> dict[str, float]:
     return first
 
 
-SOURCE = Source(
+PUBLISHER = Publisher(
     read=read,
     description="14 fires in a manufactured home; temperature, smoke, CO2 and CO at six stations",
     licence="NIST, no copyright in the United States",

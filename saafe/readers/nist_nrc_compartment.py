@@ -8,7 +8,7 @@ import numpy as np
 
 from saafe.readers.published import (
     Published,
-    Source,
+    Publisher,
     co2_above_outdoor,
     co_above_zero,
     find_files,
@@ -20,9 +20,9 @@ from saafe.readers.published import (
 from saafe.recordings.tables import Table, read_table
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
 
-MISSING = 999.0
+MISSING_VALUE = 999.0
 PPM_PER_FRACTION = 1e6  # O2 reads 0.209 in air, so gases are volume fractions
-TREES = range(1, 8)
+THERMOCOUPLE_TREES = range(1, 8)
 _GAS = {CO: "CO-3", CO2: "CO2-4"}
 _SMOKE = "Smoke Conc."
 _NOTES = (
@@ -50,7 +50,7 @@ def read(folder: Path) -> Iterator[Published]:
 def _read_trees(table: Table, notes: list[str]) -> dict[str, dict[int, np.ndarray]]:
     """The highest working thermocouple of each tree; number 10 is nearest the ceiling."""
     sensors = {}
-    for tree in TREES:
+    for tree in THERMOCOUPLE_TREES:
         for height in range(10, 0, -1):
             values = _read_or_missing(table, f"Tree {tree}-{height}")
             if values is None:
@@ -79,12 +79,12 @@ def _read_gas(table: Table, times_s: np.ndarray, notes: list[str]) -> dict[int, 
 def _read_or_missing(table: Table, column: str) -> np.ndarray | None:
     """A column, or None where it is missing: 999 in the first row and 0 or empty in the others."""
     values = get_numbers(table, column)[column]
-    if values[0] == MISSING or not np.any(np.nan_to_num(values)):
+    if values[0] == MISSING_VALUE or not np.any(np.nan_to_num(values)):
         return None
-    return np.where(values == MISSING, np.nan, values)
+    return np.where(values == MISSING_VALUE, np.nan, values)
 
 
-SOURCE = Source(
+PUBLISHER = Publisher(
     read=read,
     description="15 pool fires in a large compartment; ceiling temperature, CO, CO2 and smoke",
     licence="NIST, no copyright in the United States",

@@ -45,7 +45,7 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Source:
+class Publisher:
     """A publisher's set of recordings.
 
     Attributes:

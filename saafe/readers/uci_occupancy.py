@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from saafe.readers.published import Published, Source, find_files, get_numbers
+from saafe.readers.published import Published, Publisher, find_files, get_numbers
 from saafe.recordings.recording import parse_recording
 from saafe.recordings.tables import parse_csv, read_text
 from saafe.sensors import CHANNELS, CO2, HUMIDITY, TEMPERATURE
@@ -31,7 +31,7 @@ def read(folder: Path) -> Iterator[Published]:
         yield Published(recording, check, "office")
 
 
-SOURCE = Source(
+PUBLISHER = Publisher(
     read=read,
     description="three stretches of an office, 14 days; T, RH and CO2 every minute",
     licence="not stated",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from saafe.readers.published import Published, Source, find_files, get_numbers
+from saafe.readers.published import Published, Publisher, find_files, get_numbers
 from saafe.recordings.recording import parse_recording
 from saafe.recordings.tables import read_table
 from saafe.sensors import CHANNELS, CO2, TEMPERATURE
@@ -27,7 +27,7 @@ def read(folder: Path) -> Iterator[Published]:
         yield Published(recording, check, "office", notes=(_NOTE,))
 
 
-SOURCE = Source(
+PUBLISHER = Publisher(
     read=read,
     description="a room with up to three people, four days; T and CO2 every half minute",
     licence="not stated",

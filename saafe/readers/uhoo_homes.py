@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from saafe.readers.published import Published, Source, find_files, get_numbers
+from saafe.readers.published import Published, Publisher, find_files, get_numbers
 from saafe.recordings.recording import Recording, parse_recording
 from saafe.recordings.tables import parse_csv, read_text
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE
@@ -49,7 +49,7 @@ def find_stove_runs(recording: Recording) -> tuple[tuple[float, float], ...]:
     return tuple(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
-SOURCE = Source(
+PUBLISHER = Publisher(
     read=read,
     description="4 homes with hand-labelled stove use; T, RH, PM2.5, CO2 and CO every minute",
     licence="not stated",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from saafe.recordings.tables import Table, refusal, shown
+from saafe.recordings.tables import Table, quoted, refusal
 from saafe.sensors import CHANNELS, COLUMNS, LABELS, MAX_SENSORS, UNKNOWN
 
 DEFAULT_SENSOR = "A"
@@ -26,7 +26,7 @@ ISO_ALLOWED = "ISO 8601 such as 2026-01-31T12:00:00+01:00"
 def refuse_columns(path: Path | str, names: list[str]) -> None:
     """Refuse a header without a time or a channel, or with one of its columns twice."""
     allowed = f"time_s or time, and any of {', '.join(COLUMNS)}"
-    came = f"columns {shown(', '.join(names))}"
+    came = f"columns {quoted(', '.join(names))}"
     mend = "rename the columns"
     if "time_s" not in names and "time" not in names:
         raise refusal(path, f"no time in {came}", allowed=allowed, mend=mend, row=1)
@@ -52,7 +52,7 @@ def time_column(table: Table) -> str:
 
 def _refuse_cell(table: Table, column: str, index: int, *, allowed: str, mend: str) -> None:
     cell = table.frame[column][index]
-    came = "empty" if cell is None or cell == "" else f"came {shown(cell)}"
+    came = "empty" if cell is None or cell == "" else f"came {quoted(cell)}"
     row = int(table.row_numbers[index])
     raise refusal(table.path, came, allowed=allowed, mend=mend, row=row, column=column)
 
@@ -119,7 +119,7 @@ def _read_stamps(table: Table) -> tuple[np.ndarray, datetime]:
         _refuse_cell(table, "time", wrong[0], allowed=ISO_ALLOWED, mend=mend)
     mixed = (offset.is_null() != (offset[0] is None)).arg_true()
     if len(mixed):
-        allowed = f"an offset on every time or on none (the first row's is {shown(text[0])})"
+        allowed = f"an offset on every time or on none (the first row's is {quoted(text[0])})"
         mend = "add the offset, such as +01:00, to all of them"
         _refuse_cell(table, "time", mixed[0], allowed=allowed, mend=mend)
     minutes = _offset_minutes(offset)

@@ -24,8 +24,7 @@ from saafe.recordings.columns import (
     time_column,
     to_text,
 )
-from saafe.recordings.stream import Problem, Row, read_rows
-from saafe.recordings.tables import Table, read_table, refusal, shown, write_table
+from saafe.recordings.tables import Table, quoted, read_table, refusal, write_table
 from saafe.sensors import (
     CHANNELS,
     LABELS,
@@ -33,20 +32,6 @@ from saafe.sensors import (
     SHORTEST_PERIOD_S,
     UNKNOWN,
 )
-
-__all__ = [
-    "Check",
-    "Counts",
-    "Gap",
-    "Problem",
-    "Recording",
-    "Row",
-    "find_gaps",
-    "parse_recording",
-    "read_recording",
-    "read_rows",
-    "write_recording",
-]
 
 GAP_S = 90.0  # the grid holds a reading for this long, so a longer silence is felt
 
@@ -356,7 +341,7 @@ def _order_rows(
 def _refuse_backwards(table: Table, index: int) -> None:
     column = time_column(table)
     cells = table.frame[column]
-    came = f"time goes backwards, from {shown(cells[index - 1])} to {shown(cells[index])}"
+    came = f"time goes backwards, from {quoted(cells[index - 1])} to {quoted(cells[index])}"
     raise refusal(
         table.path,
         came,
@@ -371,7 +356,7 @@ def _refuse_duplicate(table: Table, index: int, sensor: str) -> None:
     column = time_column(table)
     raise refusal(
         table.path,
-        f"time {shown(table.frame[column][index])} of sensor {shown(sensor)} came twice",
+        f"time {quoted(table.frame[column][index])} of sensor {quoted(sensor)} came twice",
         allowed="one row a time and sensor",
         mend="`saafe data check --repair` keeps the first; name the sensors if there are several",
         row=int(table.row_numbers[index]),
@@ -403,7 +388,7 @@ def _median_period(
         if periods[-1] > LONGEST_PERIOD_S:
             raise refusal(
                 table.path,
-                f"sensor {shown(name)} has a median period of {periods[-1]:g} s",
+                f"sensor {quoted(name)} has a median period of {periods[-1]:g} s",
                 allowed=f"at most {LONGEST_PERIOD_S:g} s",
                 mend="record more often, or give the times in seconds",
                 column=time_column(table),

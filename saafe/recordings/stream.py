@@ -19,7 +19,7 @@ from saafe.recordings.columns import (
     LONGEST_SPAN_S,
     refuse_columns,
 )
-from saafe.recordings.tables import parse_header, shown, split_line, unique_names
+from saafe.recordings.tables import parse_header, quoted, split_line, unique_names
 from saafe.sensors import CHANNELS, MAX_SENSORS
 
 _NUMBER = re.compile(
@@ -122,9 +122,9 @@ class _Stream:
     def _refuse_sensor(self, sensor: str) -> str:
         """Why a sensor's name cannot be used, "" where it can."""
         if not sensor or any(ord(c) < 32 or ord(c) == 127 for c in sensor):
-            return f"came {shown(sensor)}, no name"
+            return f"came {quoted(sensor)}, no name"
         if sensor not in self.sensors and len(self.sensors) >= MAX_SENSORS:
-            return f"{shown(sensor)} is one more than {MAX_SENSORS} sensors"
+            return f"{quoted(sensor)} is one more than {MAX_SENSORS} sensors"
         return ""
 
     def _read_time(self, row: dict[str, str]) -> float:
@@ -132,7 +132,7 @@ class _Stream:
         if "time_s" in row:
             seconds, has_offset = to_number(row["time_s"]), False
             if seconds is None or not abs(seconds) <= LARGEST_TIME_S:
-                raise ValueError(f"came {shown(row['time_s'])}, no number of seconds")
+                raise ValueError(f"came {quoted(row['time_s'])}, no number of seconds")
         else:
             seconds, has_offset = to_stamp(row["time"])
         if self.first is None:
@@ -162,14 +162,14 @@ def to_stamp(cell: str) -> tuple[float, bool]:
     """
     match = re.match(ISO_PATTERN, cell, re.ASCII)
     if not match:
-        raise ValueError(f"came {shown(cell)}, no ISO 8601 time")
+        raise ValueError(f"came {quoted(cell)}, no ISO 8601 time")
     date, minute, second, fraction, offset = match.groups(default="")
     try:
         stamp = datetime.fromisoformat(
             f"{date}T{minute}{second or ':00'}{fraction}{offset.upper()}"
         )
     except ValueError:  # the 31st of June
-        raise ValueError(f"came {shown(cell)}, no such day") from None
+        raise ValueError(f"came {quoted(cell)}, no such day") from None
     return (stamp if offset else stamp.replace(tzinfo=UTC)).timestamp(), bool(offset)
 
 
@@ -181,7 +181,7 @@ def _read_cells(row: dict[str, str]) -> tuple[np.ndarray, dict[str, str]]:
         cell = row.get(channel.column, "")
         value = to_number(cell)
         if value is None:
-            wrong[channel.name] = f"came {shown(cell)}, no number"
+            wrong[channel.name] = f"came {quoted(cell)}, no number"
         elif value < channel.lowest or value > channel.highest:
             limits = f"{channel.lowest:g} to {channel.highest:g} {channel.unit}"
             wrong[channel.name] = f"{value:g} is outside {limits}"

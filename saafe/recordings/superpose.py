@@ -20,12 +20,12 @@ LEAD_S = 3 * 3600.0  # of the home before the fire, longer than a window's histo
 BASE_S = 60.0  # a fire's rise is over its first minute
 LONGEST_GAP_S = 300.0  # Chosen: where a home is silent for longer, no fire is put
 AFTER_COOKING_S = 1800.0
-QUIET, COOKING = "quiet", "cooking"
-MOMENTS = (QUIET, COOKING)
+QUIET_MOMENT, COOKING_MOMENT = "quiet", "cooking"
+MOMENTS = (QUIET_MOMENT, COOKING_MOMENT)
 GASES = (TEMPERATURE, PM25, CO2, CO)  # what fires were recorded with
 
 # Chosen: what a cheap sensor adds from one reading to the next, well under what a home does.
-NOISE = {TEMPERATURE: 0.05, PM25: 0.5, CO2: 5.0, CO: 0.05}  # K, ug/m3, ppm, ppm
+READING_NOISE = {TEMPERATURE: 0.05, PM25: 0.5, CO2: 5.0, CO: 0.05}  # K, ug/m3, ppm, ppm
 PM_NOISE_RELATIVE = 0.03
 
 
@@ -51,7 +51,7 @@ class Rise:
 
 
 @dataclass(frozen=True)
-class Composite:
+class SuperposedFire:
     """A recorded fire on a recorded home.
 
     Attributes:
@@ -73,9 +73,9 @@ class Composite:
     period_s: float
 
 
-def compose(
+def superpose_fires(
     fires: Sequence[Recording], homes: Sequence[Home], *, seed: int = 0
-) -> tuple[list[Composite], list[str]]:
+) -> tuple[list[SuperposedFire], list[str]]:
     """Put each fire on each home, once in a quiet hour and once while the stove is on.
 
     Args:
@@ -84,9 +84,9 @@ def compose(
         seed: of the moments; each fire, home and moment draws for itself.
 
     Returns:
-        The composites, and the names of those that found no moment in their home.
+        The superposed fires, and the names of those that found no moment in their home.
     """
-    made: list[Composite] = []
+    made: list[SuperposedFire] = []
     left_out: list[str] = []
     for i, fire in enumerate(fires):
         for j, home in enumerate(homes):
@@ -100,11 +100,13 @@ def compose(
     return made, left_out
 
 
-def _compose_one(fire: Recording, home: Recording, moment: str, at_s: float) -> Composite:
+def _compose_one(fire: Recording, home: Recording, moment: str, at_s: float) -> SuperposedFire:
     part, fire_s = superpose(home, Rise(fire.times_s, fire_rise(fire)), at_s)
     recording = replace(part, name=f"{fire.name} on {home.name}, {moment}")
     start_s = at_s - fire_s
-    return Composite(recording, fire.name, home.name, moment, fire_s, start_s, median_period(home))
+    return SuperposedFire(
+        recording, fire.name, home.name, moment, fire_s, start_s, median_period(home)
+    )
 
 
 def superpose(home: Recording, rise: Rise, at_s: float) -> tuple[Recording, float]:
@@ -123,10 +125,10 @@ def superpose(home: Recording, rise: Rise, at_s: float) -> tuple[Recording, floa
         fire begins in it. [s]
     """
     start_s, end_s = at_s - LEAD_S, at_s + float(rise.times_s[-1]) + median_period(home)
-    part = cut(home, start_s, end_s)
+    part = cut_recording(home, start_s, end_s)
     fire_s = at_s - float(home.times_s[np.searchsorted(home.times_s, start_s)])
     readings = part.readings[:, :1].copy()
-    readings[:, 0] += held(rise.times_s, rise.values, part.times_s - fire_s)
+    readings[:, 0] += values_held(rise.times_s, rise.values, part.times_s - fire_s)
     readings[:, 0, PM25] = np.minimum(readings[:, 0, PM25], pm_cap(home))
     lowest, highest = np.array([(c.lowest, c.highest) for c in CHANNELS], dtype=np.float32).T
     readings = np.clip(readings, lowest, highest)
@@ -164,11 +166,11 @@ def fire_rise(fire: Recording) -> NDArray[np.float32]:
         if is_there.any():
             times, values = fire.times_s[is_there], readings[is_there, channel]
             over = values - np.median(values[times <= times[0] + BASE_S])
-            rise[:, channel] = held(times, np.maximum(over, 0.0), fire.times_s)
+            rise[:, channel] = values_held(times, np.maximum(over, 0.0), fire.times_s)
     return rise
 
 
-def held(times_s: NDArray, values: NDArray, at_s: NDArray) -> NDArray:
+def values_held(times_s: NDArray, values: NDArray, at_s: NDArray) -> NDArray:
     """Last value at or before each time, 0 before the first; `values` is `(time, ...)`."""
     index = np.searchsorted(times_s, at_s, side="right") - 1
     found = values[np.maximum(index, 0)]
@@ -176,7 +178,7 @@ def held(times_s: NDArray, values: NDArray, at_s: NDArray) -> NDArray:
     return np.where(is_before, 0.0, found)
 
 
-def cut(recording: Recording, start_s: float, end_s: float) -> Recording:
+def cut_recording(recording: Recording, start_s: float, end_s: float) -> Recording:
     """Part of a recording with start <= time <= end, its times counted from its first row."""
     first, last = np.searchsorted(recording.times_s, [start_s, np.nextafter(end_s, np.inf)])
     assert first < last, f"{recording.name} has no row between {start_s:g} and {end_s:g} s"
@@ -203,7 +205,7 @@ def draw_moment(
     start, end = times - LEAD_S, times + length_s
     is_free = (start >= times[0]) & (end <= times[-1])
     is_free &= ~_touches(_gaps(times), start, end)
-    if moment == QUIET:
+    if moment == QUIET_MOMENT:
         fumes = [(a, b + AFTER_COOKING_S) for a, b in home.sessions]
         is_free &= ~_touches(fumes, start, end)
     else:
@@ -248,7 +250,7 @@ def dense_homes(
     """
     for index, home in enumerate(homes):
         start_s = _busiest_start(home, days * 86400.0)
-        part = cut(home.recording, start_s, start_s + days * 86400.0)
+        part = cut_recording(home.recording, start_s, start_s + days * 86400.0)
         offset = float(home.recording.times_s[np.searchsorted(home.recording.times_s, start_s)])
         inside = [(a - offset, b - offset) for a, b in home.sessions]
         kept = tuple((a, b) for a, b in inside if b >= 0.0 and a <= part.times_s[-1])
@@ -278,9 +280,9 @@ def _densify(
         known = part.times_s[is_there]
         between = np.interp(times, known, values[is_there])
         between[_touches(_gaps(known), times, times)] = np.nan
-        noise = generator.normal(0.0, 1.0, (len(times), sensors)) * NOISE.get(channel, 0.0)
+        noise = generator.normal(0.0, 1.0, (len(times), sensors)) * READING_NOISE.get(channel, 0.0)
         if channel == PM25:
-            noise *= 1.0 + PM_NOISE_RELATIVE / NOISE[PM25] * between[:, None]
+            noise *= 1.0 + PM_NOISE_RELATIVE / READING_NOISE[PM25] * between[:, None]
         step = resolution(values[is_there])
         noisy = np.round((between[:, None] + noise) / step) * step
         readings[:, :, channel] = np.maximum(noisy, CHANNELS[channel].lowest)

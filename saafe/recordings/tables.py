@@ -52,7 +52,7 @@ def refusal(
     return InputError(f"{place}: {came}; allowed: {allowed}; {mend}")
 
 
-def shown(cell: object) -> str:
+def quoted(cell: object) -> str:
     """A cell as it may stand in a one-line message."""
     text = repr(str(cell))
     return text if len(text) <= 42 else text[:38] + "...'"
@@ -261,7 +261,7 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
             data = gzip.compress(data, 4, mtime=0)  # no time stamp: the same rows, the same bytes
     else:
         allowed = "a name that ends in .csv, .csv.gz or .parquet"
-        raise refusal(path, shown(path.name), allowed=allowed, mend="name it so")
+        raise refusal(path, quoted(path.name), allowed=allowed, mend="name it so")
     write_bytes(path, data)
 
 

@@ -20,7 +20,7 @@ from saafe.training.thresholds import logits_of
 FILTERS = 16  # of each branch. Chosen: half the paper's 32, a quarter of the arithmetic
 KERNELS = (9, 19, 39)  # the paper's 10, 20 and 40, made odd so that they pad alike
 BLOCKS = 6
-BATCH = 64
+TRAIN_BATCH = 64
 LEARNING_RATE = 1e-3
 CHECKS = 8  # how often a fit looks at the held-out scenarios
 
@@ -92,7 +92,7 @@ def fit_inception(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> Inc
     """
     torch.manual_seed(recipe.seed)
     model = InceptionTime()
-    steps = max(1, len(taught.labels) // BATCH)
+    steps = max(1, len(taught.labels) // TRAIN_BATCH)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=max(2, steps), pct_start=0.2, cycle_momentum=False
@@ -100,7 +100,7 @@ def fit_inception(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> Inc
     best_loss, best = math.inf, copy.deepcopy(model.state_dict())
     for step in range(steps):
         model.train()
-        here = slice(step * BATCH, (step + 1) * BATCH)
+        here = slice(step * TRAIN_BATCH, (step + 1) * TRAIN_BATCH)
         logits = model(taught.windows[here])[:, 0]
         F.cross_entropy(logits, taught.labels[here]).backward()
         optimizer.step()

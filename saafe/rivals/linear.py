@@ -20,7 +20,7 @@ from saafe.training.model import (
     flat,
     levels,
     lower_quartile,
-    news,
+    onset_features,
     statistics,
 )
 from saafe.windows import SEGMENTS
@@ -67,7 +67,7 @@ def flat_start(inputs: int) -> nn.Linear:
 def flat_features(windows: Tensor) -> Tensor:
     """All that the transformer's linear reader sees. (batch, 60, 1, 6) to (batch, FLAT)"""
     seen = features(windows[:, :, 0])
-    return flat(seen, news(seen), statistics(seen))
+    return flat(seen, onset_features(seen), statistics(seen))
 
 
 def descend(linear: nn.Linear, inputs: Tensor, labels: Tensor, decay: float) -> None:

@@ -23,7 +23,7 @@ from saafe.training.thresholds import calibrate, set_thresholds
 FIXED_RULE, LOGISTIC = "fixed rule", "logistic regression"
 WARM_UP_WINDOWS = 64  # that numba compiles on, before the clock runs
 
-Fit = Callable[[Recipe, WindowSet, WindowSet], RiskModel]
+FitFunction = Callable[[Recipe, WindowSet, WindowSet], RiskModel]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Rival:
         about: a line for tables and docs.
     """
 
-    fit: Fit
+    fit: FitFunction
     needs: tuple[str, ...]
     most: int
     compiles: bool
@@ -108,7 +108,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingSet:
     """What all rivals learn from.
 
     Attributes:
@@ -122,7 +122,7 @@ class Lesson:
     held_out: WindowSet
 
 
-def lesson(recipe: Recipe, *, most: int = ALL) -> Lesson:
+def draw_training_set(recipe: Recipe, *, most: int = ALL) -> TrainingSet:
     """The windows that a run of this recipe sees, as the run's own seeds draw them.
 
     Args:
@@ -136,7 +136,7 @@ def lesson(recipe: Recipe, *, most: int = ALL) -> Lesson:
     taught = WindowSet(
         *(torch.cat([getattr(p, name) for p in parts]) for name in ("windows", "labels", "group"))
     )
-    return Lesson(recipe, taught, held_out_windows(recipe, device))
+    return TrainingSet(recipe, taught, held_out_windows(recipe, device))
 
 
 def check_installed(names: tuple[str, ...] | list[str]) -> None:
@@ -156,7 +156,7 @@ def check_installed(names: tuple[str, ...] | list[str]) -> None:
                 )
 
 
-def train(name: str, from_lesson: Lesson) -> Trained:
+def train_rival(name: str, from_lesson: TrainingSet) -> Trained:
     """Fit one rival, calibrate it and set its thresholds as the transformer's are set.
 
     Args:
@@ -190,4 +190,4 @@ def train(name: str, from_lesson: Lesson) -> Trained:
 
 def train_logistic(recipe: Recipe) -> Trained:
     """Logistic regression, the floor that stands beside every table."""
-    return train(LOGISTIC, lesson(recipe, most=RIVALS[LOGISTIC].most))
+    return train_rival(LOGISTIC, draw_training_set(recipe, most=RIVALS[LOGISTIC].most))

@@ -55,7 +55,7 @@ class Flows:
     filter: Tensor  # (CARRIED, r)
 
 
-def prepare(building: Building, supply: Supply) -> Flows:
+def prepare_flows(building: Building, supply: Supply) -> Flows:
     """All that does not depend on the state, for every step at once; overwrites the supply."""
     volume, fresh = building.volume.T.unsqueeze(1), building.fresh.T.unsqueeze(1)
     outdoor = building.outdoor.T  # (CARRIED, r)
@@ -108,7 +108,7 @@ def carry(building: Building, supply: Supply, steps_s: list[float]) -> Tensor:
         What the air holds: K above the usual temperature, mg/m3 or g/m3.
         (time, zone, CARRIED, r)
     """
-    flows = prepare(building, supply)
+    flows = prepare_flows(building, supply)
     burning = supply.fire.shape[-1]
     gain = yield_gain(supply.fire)
     vented = bool(supply.vent.any())

@@ -32,10 +32,10 @@ class Instruments:
         lowest, highest: where readings clip. (n, sensor, channel)
         blind_below: readings under it are lost and show `lowest`. (n, sensor, channel)
         present: whether the channel exists. bool (n, sensor, channel)
-        deaf: whether the channel shows life but no event: it sits elsewhere, behind a grille, or
-            its cell is spent. bool (n, sensor, channel)
-        numb_below: particles that an event must bring before any of them show: the way into the
-            meter resists slow air, or it stands aside. [ug/m3] (n, sensor)
+        unresponsive: whether the channel shows life but no event: it sits elsewhere, behind a
+            grille, or its cell is spent. bool (n, sensor, channel)
+        detection_floor: particles that an event must bring before any of them show: the way into
+            the meter resists slow air, or it stands aside. [ug/m3] (n, sensor)
         hold_steps: a new reading comes every so many 10 s steps. int64 (n, sensor)
         hold_phase: int64 (n, sensor)
         voc_as_co2: what a metal-oxide "eCO2" cell reports. [ppm per mg/m3] (n, sensor)
@@ -61,8 +61,8 @@ class Instruments:
     highest: Tensor
     blind_below: Tensor
     present: Tensor
-    deaf: Tensor
-    numb_below: Tensor
+    unresponsive: Tensor
+    detection_floor: Tensor
     hold_steps: Tensor
     hold_phase: Tensor
     voc_as_co2: Tensor
@@ -114,7 +114,7 @@ _RANGES = {
     HUMIDITY: ((5, 120), (0.9, 1.1), 3.0, (0.05, 0.6), (0.001, 0.01), (0.01, 1.0)),
 }
 # how often a sensor has the channel at all: cheap combinations differ
-_DEAF = {TEMPERATURE: 0.08, PM25: 0.05, CO2: 0.25, SOUND: 0.4, CO: 0.3, HUMIDITY: 0.35}
+_UNRESPONSIVE = {TEMPERATURE: 0.08, PM25: 0.05, CO2: 0.25, SOUND: 0.4, CO: 0.3, HUMIDITY: 0.35}
 _PRESENT = {TEMPERATURE: 0.97, PM25: 0.9, CO2: 0.8, SOUND: 0.3, CO: 0.65, HUMIDITY: 0.6}
 
 
@@ -166,9 +166,9 @@ def draw_instruments(
     highest[..., TEMPERATURE] = torch.where(dice.chance(0.5), dice.uniform(60.0, 125.0), 1200.0)
     weak = dice.chance(0.15)  # worn or badly placed particle sensors
     gain[..., PM25] = torch.where(weak, dice.log_uniform(0.03, 0.3), gain[..., PM25])
-    blind = torch.zeros_like(lag)
-    blind[..., PM25] = torch.where(dice.chance(0.12), dice.log_uniform(5.0, 5_000.0), 0.0)
-    blind[..., CO] = torch.where(dice.chance(0.4), dice.uniform(1.0, 30.0), 0.0)
+    floor_ = torch.zeros_like(lag)
+    floor_[..., PM25] = torch.where(dice.chance(0.12), dice.log_uniform(5.0, 5_000.0), 0.0)
+    floor_[..., CO] = torch.where(dice.chance(0.4), dice.uniform(1.0, 30.0), 0.0)
     poor = dice.chance(analyser_share)
     noise[..., CO] = torch.where(poor, dice.log_uniform(3.0, 70.0), noise[..., CO])
     noise[..., CO2] = torch.where(poor, dice.log_uniform(25.0, 150.0), noise[..., CO2])
@@ -189,7 +189,9 @@ def draw_instruments(
     # a sensor with nothing a fire moves is none: give it particles or temperature
     senses = present[..., PM25] | present[..., CO] | present[..., TEMPERATURE]
     present[..., PM25] |= ~senses
-    deaf = torch.stack([dice.chance(_DEAF[c]) for c in range(len(CHANNELS))], dim=-1)
+    unresponsive = torch.stack(
+        [dice.chance(_UNRESPONSIVE[c]) for c in range(len(CHANNELS))], dim=-1
+    )
     slow = dice.chance(0.35)
     period = torch.where(slow, torch.full_like(lag[..., 0], 6.0), dice.uniform(1.0, 6.0).floor())
     period = torch.where(dice.chance(0.4), torch.ones_like(period), period)
@@ -206,10 +208,10 @@ def draw_instruments(
         resolution=resolution,
         lowest=lowest,
         highest=highest,
-        blind_below=blind,
+        blind_below=floor_,
         present=present,
-        deaf=deaf,
-        numb_below=torch.where(dice.chance(NUMB_SHARE), dice.log_uniform(*NUMB_BELOW), 0.0),
+        unresponsive=unresponsive,
+        detection_floor=torch.where(dice.chance(NUMB_SHARE), dice.log_uniform(*NUMB_BELOW), 0.0),
         hold_steps=period.long(),
         hold_phase=(dice.uniform(0.0, 1.0) * period).long(),
         voc_as_co2=torch.where(dice.chance(0.18), dice.log_uniform(50.0, 5_000.0), 0.0),
@@ -330,7 +332,7 @@ def reports(steps: int, instruments: Instruments, generator: torch.Generator) ->
     return due & ~(silent & (instruments.gap_chance > 0.5))
 
 
-def held(readings: Tensor, reported: Tensor) -> Tensor:
+def hold_reports(readings: Tensor, reported: Tensor) -> Tensor:
     """Hold each sensor's last report for 90 s at most, as a detector does; then NaN.
 
     Args:

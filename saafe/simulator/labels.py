@@ -14,7 +14,7 @@ NUISANCE_VISIBLE = {TEMPERATURE: 1.5, PM25: 40.0, CO2: 150.0, CO: 4.0}
 
 
 @dataclass(frozen=True)
-class Twins:
+class Counterfactuals:
     """Clean readings of the same scenarios on the same instruments; (time, n, sensor, channel).
 
     Attributes:
@@ -39,11 +39,11 @@ def visible(
     return seen
 
 
-def label(twins: Twins, states: Tensor, working: Tensor) -> Tensor:
+def label(counterfactuals: Counterfactuals, states: Tensor, working: Tensor) -> Tensor:
     """Label every step of every sensor by what is true and visible there.
 
     Args:
-        twins: what the instruments show with and without the events.
+        counterfactuals: what the instruments show with and without the events.
         states: of the fire and the two nuisances. int8 (3, time, n)
         working: channels that a sensor has and that tell the truth.
             bool (time, n, sensor, channel)
@@ -51,8 +51,8 @@ def label(twins: Twins, states: Tensor, working: Tensor) -> Tensor:
     Returns:
         int8 (time, n, sensor)
     """
-    nuisance_seen = visible(twins.calm, twins.bare, working, NUISANCE_VISIBLE)
-    fire_seen = visible(twins.full, twins.calm, working, FIRE_VISIBLE)
+    nuisance_seen = visible(counterfactuals.calm, counterfactuals.bare, working, NUISANCE_VISIBLE)
+    fire_seen = visible(counterfactuals.full, counterfactuals.calm, working, FIRE_VISIBLE)
     acting = (states[1:] == NUISANCE).any(dim=0)
     labels = torch.where(acting, UNKNOWN, NORMAL).unsqueeze(-1).expand(nuisance_seen.shape)
     labels = torch.where(nuisance_seen, NUISANCE, labels)

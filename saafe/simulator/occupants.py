@@ -27,7 +27,7 @@ def time_of_day(clock: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return ((clock + begin) % DAY_S) / 3600.0
 
 
-def life(hour: Tensor, generator: torch.Generator) -> Tensor:
+def occupant_emissions(hour: Tensor, generator: torch.Generator) -> Tensor:
     """Emissions of the people at home. (time, n, quantity)
 
     Breathing out 18 L/h of CO2 (light work, from memory of ASHRAE 62.1's appendix), 55 g/h of

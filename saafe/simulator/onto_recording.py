@@ -1,4 +1,4 @@
-"""Simulated fires on backgrounds, declared as composites.
+"""Simulated fires on backgrounds, declared as superposed fires.
 
 The background is any recording without a fire, a simulated one too. What a simulated fire alone
 adds to the air is added to its readings; the instrument stays the background's.
@@ -17,7 +17,7 @@ from saafe.recordings.recording import Recording
 from saafe.recordings.superpose import (
     LEAD_S,
     LONGEST_GAP_S,
-    QUIET,
+    QUIET_MOMENT,
     Home,
     Rise,
     draw_moment,
@@ -28,10 +28,10 @@ from saafe.recordings.superpose import (
 from saafe.sensors import FIRE, NORMAL, SOUND
 from saafe.simulator import scenarios, simulation, sources
 from saafe.simulator.instruments import STEP_S
-from saafe.simulator.labels import Twins, label
+from saafe.simulator.labels import Counterfactuals, label
 from saafe.simulator.scenarios import Events
 
-DECLARED = "composite: "  # a source that begins so is a fire put on a background
+DECLARED = "superposed: "  # a source that begins so is a fire put on a background
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class SimulatedFire:
 
 
 @dataclass(frozen=True)
-class Overlay:
+class SimulatedSuperposition:
     """A simulated fire on a background.
 
     Attributes:
@@ -68,33 +68,35 @@ class Overlay:
     visible_s: float | None
 
 
-def overlay(
+def superpose_simulated(
     background: Recording, n: int, *, seed: int, hours: float = 3.0, names: tuple[str, ...] = ()
-) -> Iterator[Overlay]:
+) -> Iterator[SimulatedSuperposition]:
     """Put `n` simulated fires on a background's first sensor, each at a moment of its own.
 
     Args:
         background: a recording without a fire.
-        n: how many composites.
+        n: how many superposed fires.
         seed: of the fires and of the moments.
         hours: length of the simulated streams: a fire lasts from its ignition to there.
         names: fires to draw; none means all.
 
     Returns:
-        The composites, one by one.
+        The superposed fires, one by one.
 
     Raises:
         InputError: the background or the names do not fit; at once, before the first is made.
     """
-    mix, home = fire_mix(names), prepare(background, hours)
+    mix, home = fire_mix(names), prepare_background(background, hours)
     generator = torch.Generator().manual_seed(seed)
 
-    def make(at: int) -> Iterator[Overlay]:
-        fires = simulate_fires(min(simulation.CHUNK, n - at), hours, mix, generator)
+    def make(at: int) -> Iterator[SimulatedSuperposition]:
+        fires = simulate_fires(min(simulation.SIMULATION_CHUNK, n - at), hours, mix, generator)
         for k, fire in enumerate(fires, start=at):
-            yield put(fire, home, np.random.default_rng([seed, k]), name=f"composite-{k:05d}")
+            yield superpose_one(
+                fire, home, np.random.default_rng([seed, k]), name=f"superposed-{k:05d}"
+            )
 
-    return (made for at in range(0, n, simulation.CHUNK) for made in make(at))
+    return (made for at in range(0, n, simulation.SIMULATION_CHUNK) for made in make(at))
 
 
 def fire_mix(names: tuple[str, ...]) -> scenarios.Mix:
@@ -110,7 +112,7 @@ def fire_mix(names: tuple[str, ...]) -> scenarios.Mix:
     return replace(mix, fire_share=1.0, nuisance_counts=(1.0, 0.0, 0.0))
 
 
-def prepare(background: Recording, hours: float) -> Home:
+def prepare_background(background: Recording, hours: float) -> Home:
     """The background's first sensor, alone, where it has readings.
 
     Raises:
@@ -129,7 +131,7 @@ def prepare(background: Recording, hours: float) -> Home:
         )
     home = Home(_first_sensor(background, is_row), ())
     length_s = 3600.0 * hours + median_period(home.recording)
-    if draw_moment(home, length_s, QUIET, np.random.default_rng(0)) is None:
+    if draw_moment(home, length_s, QUIET_MOMENT, np.random.default_rng(0)) is None:
         raise InputError(
             f"{name}: has no {needed_s / 3600:g} h without a gap over {LONGEST_GAP_S:g} s; give "
             "another recording or less --hours"
@@ -163,8 +165,8 @@ def simulate_fires(
         mix: draws a fire in every scenario.
         generator: source of randomness.
     """
-    world = simulation.draw_world(n, simulation.Plan(hours, 1, mix), generator)
-    rows = simulation.rows_of(world.events, labelled=False)
+    world = simulation.draw_world(n, simulation.StreamSettings(hours, 1, mix), generator)
+    rows = simulation.runs_needed(world.events, labelled=False)
     added = simulation.play(world, rows)[0] - simulation.play(world, replace(rows, burning=0))[0]
     added[..., SOUND] = 0.0
     states = world.events.state[0][-world.steps :]
@@ -179,7 +181,9 @@ def _after_ignition(events: Events, k: int, added: Tensor, state: Tensor) -> Sim
     return SimulatedFire(sources.FIRES[int(events.fire[k])].name, rise, state.numpy()[burns])
 
 
-def put(fire: SimulatedFire, home: Home, drawn: np.random.Generator, *, name: str) -> Overlay:
+def superpose_one(
+    fire: SimulatedFire, home: Home, drawn: np.random.Generator, *, name: str
+) -> SimulatedSuperposition:
     """Put a fire on a prepared background at a drawn moment.
 
     Before ignition labels are the background's own, or normal where it has none. From then on
@@ -187,7 +191,7 @@ def put(fire: SimulatedFire, home: Home, drawn: np.random.Generator, *, name: st
     """
     background = home.recording
     length_s = float(fire.rise.times_s[-1]) + median_period(background)
-    at_s = draw_moment(home, length_s, QUIET, drawn)
+    at_s = draw_moment(home, length_s, QUIET_MOMENT, drawn)
     assert at_s is not None, "prepare found room for a longer fire"
     part, fire_s = superpose(background, fire.rise, at_s)
     first = int(np.searchsorted(background.times_s, at_s - LEAD_S))
@@ -201,15 +205,15 @@ def put(fire: SimulatedFire, home: Home, drawn: np.random.Generator, *, name: st
     burning = part.times_s[(labels == FIRE).any(axis=1)]
     recording = replace(part, name=name, labels=labels, sources=declared)
     visible_s = float(burning[0]) if burning.size else None
-    return Overlay(recording, fire.name, fire_s, at_s - fire_s, visible_s)
+    return SimulatedSuperposition(recording, fire.name, fire_s, at_s - fire_s, visible_s)
 
 
 def label_rows(fire: SimulatedFire, part: Recording, plain: NDArray, fire_s: float) -> NDArray:
-    """Labels of a composite, int8 `(time, 1)`.
+    """Labels of a superposed fire, int8 `(time, 1)`.
 
     Args:
         fire: what was added.
-        part: the composite; its labels are the background's.
+        part: the superposed fire; its labels are the background's.
         plain: the background's readings. (time, 1, channel)
         fire_s: ignition, from the first row. [s]
     """
@@ -218,12 +222,12 @@ def label_rows(fire: SimulatedFire, part: Recording, plain: NDArray, fire_s: flo
     states = torch.from_numpy(np.stack([state, *[np.full_like(state, NORMAL)] * 2])).unsqueeze(2)
     calm = torch.from_numpy(plain).unsqueeze(1)  # (time, n = 1, sensor = 1, channel)
     full = torch.from_numpy(part.readings).unsqueeze(1)
-    found = label(Twins(full, calm, calm), states, torch.isfinite(calm))[:, 0].numpy()
+    found = label(Counterfactuals(full, calm, calm), states, torch.isfinite(calm))[:, 0].numpy()
     own = np.full_like(found, NORMAL) if part.labels is None else part.labels
     return np.where(found == NORMAL, own, found).astype(np.int8)
 
 
-def describe(made: Overlay, background: Recording) -> dict:
+def describe_superposed(made: SimulatedSuperposition, background: Recording) -> dict:
     """What was put where, for `scenarios.json`."""
     cap = pm_cap(background)
     return {

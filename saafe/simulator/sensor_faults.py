@@ -8,8 +8,8 @@ from torch import Tensor
 from saafe.sensors import CHANNELS, HUMIDITY, TEMPERATURE
 from saafe.simulator.instruments import Dice, Instruments
 
-FAULTS = ("none", "stuck", "dead", "spikes", "slow", "swapped")
-NONE, STUCK, DEAD, SPIKES, SLOW, SWAPPED = range(len(FAULTS))
+SENSOR_FAULTS = ("none", "stuck", "dead", "spikes", "slow", "swapped")
+NONE, STUCK, DEAD, SPIKES, SLOW, SWAPPED = range(len(SENSOR_FAULTS))
 SLOWNESS = 20.0  # Chosen: a filter full of dust answers twenty times as slowly
 SPIKE_CHANCE = 0.05  # Chosen: of a 10 s reading while the contact is loose
 # Chosen: as far as a loose contact goes, in the order of the channels
@@ -43,7 +43,7 @@ def draw_faults(devices: Instruments, share: float, steps: int, random: torch.Ge
     """
     present = devices.present
     dice = Dice(present.shape[0], present.shape[1], random)
-    kind = 1 + (dice.uniform(0.0, 1.0) * (len(FAULTS) - 1)).long()
+    kind = 1 + (dice.uniform(0.0, 1.0) * (len(SENSOR_FAULTS) - 1)).long()
     kind = torch.where(dice.chance(share), kind, NONE)
     channel = torch.multinomial(present.flatten(0, 1).float(), 1, generator=random)
     both = present[..., TEMPERATURE] & present[..., HUMIDITY]

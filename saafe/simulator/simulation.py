@@ -26,32 +26,23 @@ from saafe.simulator.air import (
 from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building
 from saafe.simulator.emissions import CARRIED
 from saafe.simulator.instruments import STEP_S, Instruments
-from saafe.simulator.labels import Twins, label
-from saafe.simulator.occupants import life, outdoor_particles, room_temperature, time_of_day
-from saafe.simulator.scenarios import PREROLL_S, PREROLL_STEP_S, Events, Mix, draw_events, mix_of
+from saafe.simulator.labels import Counterfactuals, label
+from saafe.simulator.occupants import (
+    occupant_emissions,
+    outdoor_particles,
+    room_temperature,
+    time_of_day,
+)
+from saafe.simulator.scenarios import PREROLL_S, PREROLL_STEP_S, Events, Mix, draw_events
 from saafe.simulator.sensor_faults import Faults
-from saafe.simulator.streams import Streams, describe, gather, to_recordings
+from saafe.simulator.streams import Streams
 from saafe.threads import Workers
 
-__all__ = [
-    "CHUNK",
-    "Mix",
-    "Plan",
-    "Rooms",
-    "Streams",
-    "describe",
-    "gather",
-    "mix_of",
-    "simulate",
-    "simulate_chunks",
-    "to_recordings",
-]
-
-CHUNK = 256  # scenarios simulated together; more brings memory, not speed
+SIMULATION_CHUNK = 256  # scenarios simulated together; more brings memory, not speed
 
 
 @dataclass(frozen=True)
-class Plan:
+class StreamSettings:
     """What to simulate.
 
     Attributes:
@@ -59,8 +50,8 @@ class Plan:
         sensors: instruments in each space.
         mix: which sources to draw.
         rooms: ranges of the buildings.
-        labelled: whether the twins run that labels need. Without them every label is UNKNOWN and
-            no channel is deaf to events.
+        labelled: whether the counterfactual runs run that labels need. Without them every label
+            is UNKNOWN and no channel is unresponsive to events.
     """
 
     hours: float = 3.0
@@ -117,7 +108,7 @@ def simulate(
     Returns:
         The streams, on the generator's device.
     """
-    plan = Plan(hours, sensors, mix or Mix(), rooms or Rooms())
+    plan = StreamSettings(hours, sensors, mix or Mix(), rooms or Rooms())
     parts = list(simulate_chunks(n, plan, generator))
     if len(parts) == 1:
         return parts[0]
@@ -126,13 +117,13 @@ def simulate(
     )
 
 
-def simulate_chunks(n: int, plan: Plan, generator: torch.Generator) -> Iterator[Streams]:
+def simulate_chunks(n: int, plan: StreamSettings, generator: torch.Generator) -> Iterator[Streams]:
     """Simulate `n` spaces, at most 256 at a time, so that memory does not grow with `n`.
 
     Each chunk of several draws from a generator of its own, so that the cores of a CPU share
     them; the result does not depend on how many there are.
     """
-    sizes = [min(CHUNK, n - at) for at in range(0, n, CHUNK)]
+    sizes = [min(SIMULATION_CHUNK, n - at) for at in range(0, n, SIMULATION_CHUNK)]
     if len(sizes) == 1:
         yield simulate_chunk(n, plan, generator)
         return
@@ -153,7 +144,7 @@ def simulate_chunks(n: int, plan: Plan, generator: torch.Generator) -> Iterator[
 
 
 @dataclass(frozen=True)
-class World:
+class ScenarioDraw:
     """Everything that was drawn for a chunk but the noise of its readings.
 
     Attributes:
@@ -179,19 +170,21 @@ class World:
     broken: Faults
 
 
-def simulate_chunk(n: int, plan: Plan, generator: torch.Generator) -> Streams:
+def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> Streams:
     """Simulate one chunk; see `Plan`."""
     world = draw_world(n, plan, generator)
-    truth, twins = play(world, rows_of(world.events, plan.labelled))
+    truth, counterfactuals = play(world, runs_needed(world.events, plan.labelled))
     devices, broken, steps = world.devices, world.broken, world.steps
     states = torch.stack([state[-steps:] for state in world.events.state])
-    labels = torch.full_like(twins.full[..., 0], UNKNOWN, dtype=torch.int8)
+    labels = torch.full_like(counterfactuals.full[..., 0], UNKNOWN, dtype=torch.int8)
     if plan.labelled:
-        labels = label(twins, states, devices.present & sensor_faults.working(broken, steps))
-    readings = instrument.noisy(twins.full.contiguous(), devices, generator)
+        labels = label(
+            counterfactuals, states, devices.present & sensor_faults.working(broken, steps)
+        )
+    readings = instrument.noisy(counterfactuals.full.contiguous(), devices, generator)
     readings = sensor_faults.broken_readings(readings, broken, devices, generator)
     reported = instrument.reports(steps, devices, generator)
-    readings = instrument.held(readings, reported).masked_fill_(~devices.present, torch.nan)
+    readings = instrument.hold_reports(readings, reported).masked_fill_(~devices.present, torch.nan)
     return Streams(
         readings=readings.transpose(0, 1).contiguous(),
         labels=labels.transpose(0, 1).contiguous(),
@@ -208,13 +201,13 @@ def simulate_chunk(n: int, plan: Plan, generator: torch.Generator) -> Streams:
     )
 
 
-def beside_fire(world: World) -> Tensor:
+def beside_fire(world: ScenarioDraw) -> Tensor:
     """Whether each sensor stands in the room of its scenario's fire. bool (n, sensor)"""
     here = world.building.sensor_zone == world.events.zone[:, :1]
     return here & (world.events.fire >= 0).unsqueeze(1)
 
 
-def draw_world(n: int, plan: Plan, generator: torch.Generator) -> World:
+def draw_world(n: int, plan: StreamSettings, generator: torch.Generator) -> ScenarioDraw:
     """Draw buildings, events, people, weather and instruments for `n` scenarios."""
     clock, steps_s = time_axis(plan.hours, generator.device)
     steps = len(clock) - round(PREROLL_S / PREROLL_STEP_S)
@@ -223,12 +216,12 @@ def draw_world(n: int, plan: Plan, generator: torch.Generator) -> World:
         n, plan.sensors, generator, analyser_share=plan.mix.analyser_share
     )
     usual_pm = building.outdoor[:, emissions.PM]
-    return World(
+    return ScenarioDraw(
         steps=steps,
         steps_s=steps_s,
         building=building,
         events=draw_events(clock, plan.hours, plan.mix, building.zones, generator),
-        people=life(time_of_day(clock, n, generator), generator),
+        people=occupant_emissions(time_of_day(clock, n, generator), generator),
         outdoor_pm=outdoor_particles(usual_pm, len(clock), generator),
         weather=room_temperature(clock[-steps:], n, generator),
         devices=devices,
@@ -236,7 +229,7 @@ def draw_world(n: int, plan: Plan, generator: torch.Generator) -> World:
     )
 
 
-def play(world: World, rows: Rows) -> tuple[Tensor, Twins]:
+def play(world: ScenarioDraw, rows: Rows) -> tuple[Tensor, Counterfactuals]:
     """Let a world run; nothing is random here.
 
     Args:
@@ -245,7 +238,7 @@ def play(world: World, rows: Rows) -> tuple[Tensor, Twins]:
 
     Returns:
         truth: true air at the sensors with everything. (time, n, sensor, channel)
-        twins: what clean instruments show of it, with and without the events.
+        counterfactuals: what clean instruments show of it, with and without the events.
     """
     spread = take(world.building, rows.scenario)
     supply = gather_supply(world.people, world.events, rows)
@@ -255,13 +248,15 @@ def play(world: World, rows: Rows) -> tuple[Tensor, Twins]:
     truth = channels_of(air, spread, *heard(supply, spread, world.steps))
     truth[..., TEMPERATURE] += world.weather[:, rows.scenario].unsqueeze(-1)
     full_truth = truth[:, : rows.n].clone()
-    numb(truth, rows, world.devices.numb_below)
+    apply_detection_floor(truth, rows, world.devices.detection_floor)
     lag_s = sensor_faults.slowed(world.devices.lag_s, world.broken)
     devices = take(replace(world.devices, lag_s=lag_s), rows.scenario)
-    return full_truth, separate(observe(truth, air, devices), rows, rows_last(world.devices.deaf))
+    return full_truth, separate(
+        observe(truth, air, devices), rows, rows_last(world.devices.unresponsive)
+    )
 
 
-def numb(truth: Tensor, rows: Rows, below: Tensor) -> None:
+def apply_detection_floor(truth: Tensor, rows: Rows, below: Tensor) -> None:
     """Take away the particles of events that a meter does not notice, in place.
 
     Args:
@@ -287,8 +282,8 @@ def time_axis(hours: float, device: torch.device) -> tuple[Tensor, list[float]]:
     return clock, [PREROLL_STEP_S] * early + [STEP_S] * steps
 
 
-def rows_of(events: Events, labelled: bool) -> Rows:
-    """The runs that a chunk needs: with twins for labels, or each scenario once."""
+def runs_needed(events: Events, labelled: bool) -> Rows:
+    """The runs that a chunk needs: with counterfactual runs for labels, or each scenario once."""
     n, device = len(events.fire), events.fire.device
     burning = int((events.fire >= 0).sum())
     everyone = torch.arange(n, device=device)
@@ -367,9 +362,9 @@ def at_sensors(air: Tensor, building: Building, events: Events, rows: Rows) -> T
         excess = near_excess(events.rates[slot][-steps:], near).permute(2, 0, 1)
         at = near.sensor * count + near.row
         flat.index_add_(2, at, excess)
-        if slot:  # the twins without a fire have the nuisances still
-            twins = near.row < rows.fires
-            flat.index_add_(2, at[twins] + n, excess[:, :, twins])
+        if slot:  # the counterfactual runs without a fire have the nuisances still
+            counterfactuals = near.row < rows.fires
+            flat.index_add_(2, at[counterfactuals] + n, excess[:, :, counterfactuals])
     return seen.permute(1, 3, 2, 0)
 
 
@@ -417,17 +412,19 @@ def observe(truth: Tensor, air: Tensor, each: Instruments) -> Tensor:
     return instrument.respond(instrument.lagged(truth, each.lag_s), each, baseline=baseline)
 
 
-def separate(clean: Tensor, rows: Rows, deaf: Tensor) -> Twins:
+def separate(clean: Tensor, rows: Rows, unresponsive: Tensor) -> Counterfactuals:
     """Clean readings of every scenario in full, without its fire, and without any event.
 
     Args:
         clean: of all rows. (time, row, sensor, channel)
         rows: the runs.
-        deaf: channels that show life but no event. bool (n, sensor, channel)
+        unresponsive: channels that show life but no event. bool (n, sensor, channel)
     """
     full = clean[:, : rows.n]
     calm = full.clone()
     calm[:, : rows.fires] = clean[:, rows.n : rows.n + rows.fires]
     bare = calm.clone()
     bare[:, rows.upset] = clean[:, rows.n + rows.fires :]
-    return Twins(torch.where(deaf, bare, full), torch.where(deaf, bare, calm), bare)
+    return Counterfactuals(
+        torch.where(unresponsive, bare, full), torch.where(unresponsive, bare, calm), bare
+    )

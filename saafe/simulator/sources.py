@@ -32,13 +32,13 @@ HOUR = 3600.0
 # meal, not how it was cooked.
 STOVE_SESSIONS, STOVE_DAYS = 136, 91.4
 STOVE_SOURCE = "136 stove sessions in 91.4 days of four recorded homes (uhoo_homes)"
-STOVE = "assumed; stove use as a whole was measured"
+STOVE_RATE = "assumed; stove use as a whole was measured"
 
 NUISANCES = (
-    Source("frying", "nuisance", steady, 300, kitchen=True, rate_source=STOVE, table=Rates(
+    Source("frying", "nuisance", steady, 300, kitchen=True, rate_source=STOVE_RATE, table=Rates(
         (180, 1800), heat=(0.15, 1), pm=(0.0003, 0.05), co2=(0.01, 0.25), co=(0.002, 0.4),
         water=(0.03, 0.6), voc=(0.05, 5), droplets=(0.0005, 0.1), sound=(55, 72), flicker=0.9)),
-    Source("boiling", "nuisance", steady, 300, kitchen=True, rate_source=STOVE, table=Rates(
+    Source("boiling", "nuisance", steady, 300, kitchen=True, rate_source=STOVE_RATE, table=Rates(
         (300, 3600), heat=(0.1, 1), pm=(0.0001, 0.004), co2=(0.005, 0.25), co=(0.002, 0.3),
         water=(0.1, 1.2), droplets=(0.0003, 0.01), sound=(50, 68))),
     Source("toast", "nuisance", bursts, 200, kitchen=True, table=Rates(
@@ -50,7 +50,7 @@ NUISANCES = (
     Source("oven", "nuisance", steady, 150, kitchen=True, table=Rates(
         (1200, 7200), rise_s=(300, 1200), heat=(0.15, 0.8), pm=(0.0001, 0.004), co2=(0.005, 0.2),
         co=(0.002, 0.3), water=(0.02, 0.4), voc=(0.02, 2), sound=(45, 62))),
-    Source("gas_hob", "nuisance", steady, 200, kitchen=True, rate_source=STOVE, table=Rates(
+    Source("gas_hob", "nuisance", steady, 200, kitchen=True, rate_source=STOVE_RATE, table=Rates(
         (240, 5400), heat=(0.3, 1.8), pm=(0.0001, 0.005), co2=(0.04, 0.25), co=(0.002, 0.4),
         water=(0.05, 0.6), sound=(48, 62))),
     Source("broiling", "nuisance", steady, 20, kitchen=True, table=Rates(

@@ -13,7 +13,7 @@ from saafe.sensors import CHANNEL_NAMES, FIRE, NUISANCE
 from saafe.simulator import sources
 from saafe.simulator.instruments import STEP_S
 from saafe.simulator.limits import LIMITS, times_reached
-from saafe.simulator.sensor_faults import FAULTS, NONE
+from saafe.simulator.sensor_faults import NONE, SENSOR_FAULTS
 from saafe.windows import SEGMENTS
 
 
@@ -125,7 +125,7 @@ def to_recordings(streams: Streams, *, first: int = 0) -> list[Recording]:
     return out
 
 
-def describe(streams: Streams, k: int) -> dict:
+def describe_stream(streams: Streams, k: int) -> dict:
     """What was drawn for one scenario: its sources, limits that the air passed, and faults.
 
     Returns:
@@ -145,7 +145,7 @@ def describe(streams: Streams, k: int) -> dict:
         "faults": [
             {
                 "sensor": place,
-                "fault": FAULTS[kind],
+                "fault": SENSOR_FAULTS[kind],
                 "channel": CHANNEL_NAMES[int(streams.fault_channel[k, place])],
                 "time_s": float(streams.fault_s[k, place]),
             }

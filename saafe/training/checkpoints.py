@@ -15,8 +15,8 @@ from torch import Tensor
 
 from saafe.errors import InputError
 
-FILE = "fit.safetensors"
-FORMAT = "saafe-checkpoint-1"
+CHECKPOINT_FILE = "fit.safetensors"
+CHECKPOINT_FORMAT = "saafe-checkpoint-1"
 
 
 def save_checkpoint(folder: Path, state: dict, recipe: dict) -> None:
@@ -28,15 +28,15 @@ def save_checkpoint(folder: Path, state: dict, recipe: dict) -> None:
     tensors: dict[str, Tensor] = {}
     tree = _strip(state, "", tensors)
     metadata = {
-        "format": FORMAT,
+        "format": CHECKPOINT_FORMAT,
         "state": json.dumps(tree),
         "recipe": json.dumps(recipe, sort_keys=True),
     }
-    temporary = folder / f".{FILE}.partial"  # one name: what a kill left is overwritten
+    temporary = folder / f".{CHECKPOINT_FILE}.partial"  # one name: what a kill left is overwritten
     try:
         folder.mkdir(exist_ok=True)
         save_file(tensors, temporary, metadata)
-        os.replace(temporary, folder / FILE)
+        os.replace(temporary, folder / CHECKPOINT_FILE)
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
         raise InputError(
@@ -50,14 +50,14 @@ def load_checkpoint(folder: Path, recipe: dict) -> dict | None:
     Raises:
         InputError: it is damaged or belongs to another recipe.
     """
-    file = folder / FILE
+    file = folder / CHECKPOINT_FILE
     if not file.exists():
         return None
     try:
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        if metadata.get("format") != FORMAT:
+        if metadata.get("format") != CHECKPOINT_FORMAT:
             raise InputError(f"{file}: is no saafe checkpoint; delete it to start afresh")
         if json.loads(metadata["recipe"]) != recipe:
             raise InputError(

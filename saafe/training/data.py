@@ -57,7 +57,7 @@ class WindowSet:
         return WindowSet(*(part.to(device) for part in (self.windows, self.labels, self.group)))
 
 
-def seeded(seed: int, purpose: int, part: int, device: torch.device) -> torch.Generator:
+def seeded_generator(seed: int, purpose: int, part: int, device: torch.device) -> torch.Generator:
     """A generator of its own for one part of one data set."""
     generator = torch.Generator(device=device)
     generator.manual_seed(((seed * 8 + purpose) * 1_000_003 + part) % 2**63)
@@ -212,7 +212,7 @@ def make_part(
     shares: dict[int, float] | None = None,
 ) -> WindowSet:
     """Windows of some scenarios that no other purpose, part or seed shares."""
-    generator = seeded(seed, purpose, part, device)
+    generator = seeded_generator(seed, purpose, part, device)
     streams = simulation.simulate(
         PART_STREAMS, generator=generator, hours=TRAIN_HOURS, sensors=TRAIN_SENSORS
     )
@@ -279,7 +279,7 @@ def block_later(
     def collect() -> WindowSet:
         whole = join_parts([part() for part in mine], parts, world)
         # a batch mixes the parts
-        shuffle = seeded(recipe.seed, SHUFFLE, block, device)
+        shuffle = seeded_generator(recipe.seed, SHUFFLE, block, device)
         order = torch.randperm(len(whole.labels), generator=shuffle, device=device)
         return whole.rows(order[:wanted])
 

@@ -17,20 +17,10 @@ from saafe.detector.alarms import AlarmSettings
 from saafe.recipes import Recipe
 from saafe.threads import Workers, spare_threads
 from saafe.training.data import (
-    DENSE,
-    HELD_OUT,
-    JUDGE,
-    QUIET,
-    REFERENCE_MIX,
-    SHIFTED,
-    TRAIN,
     WindowSet,
     blocks_ahead,
     blocks_of,
-    epoch_windows,
     held_out_windows,
-    sample_windows,
-    seeded,
     steps_of,
 )
 from saafe.training.distributed import World, joined, mean_gradients, total
@@ -40,31 +30,10 @@ from saafe.training.thresholds import (
     calibrate,
     logits_of,
     reference_streams,
-    set_thresholds,
     thresholds_on,
 )
 
 # what others build detectors with stands here in one place
-__all__ = [
-    "DENSE",
-    "HELD_OUT",
-    "JUDGE",
-    "QUIET",
-    "REFERENCE_MIX",
-    "SHIFTED",
-    "TRAIN",
-    "Fit",
-    "Progress",
-    "WindowSet",
-    "calibrate",
-    "epoch_windows",
-    "held_out_windows",
-    "logits_of",
-    "sample_windows",
-    "seeded",
-    "set_thresholds",
-    "train",
-]
 
 WATCHED = 3  # every third held-out window tells when to stop; all of them calibrate
 
@@ -187,7 +156,7 @@ def update_weights(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> 
         piece = slice(k * size // pieces, (k + 1) * size // pieces)
         with autocast(recipe, batch.labels.device):
             votes = fit.model.votes(batch.windows[piece])[:, 0]  # (piece, reader, class)
-        part = vote_loss(votes, batch.labels[piece], recipe) * (world.size / size)
+        part = head_loss(votes, batch.labels[piece], recipe) * (world.size / size)
         fit.scaler.scale(part).backward()
         loss += part.detach()  # .item() here would make the CPU wait on every step
     mean_gradients(fit.model, world)
@@ -199,7 +168,7 @@ def update_weights(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> 
     return loss
 
 
-def vote_loss(votes: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+def head_loss(votes: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
     """Cross entropy of each reader by itself, their mean, summed over windows.
 
     Args:
@@ -243,16 +212,16 @@ def train_on(fit: Fit, recipe: Recipe, data: WindowSet, world: World) -> Tensor:
 def train(
     recipe: Recipe,
     *,
-    tell: Callable[[Progress], None] = lambda _: None,
-    keep: Callable[[Fit], None] = lambda _: None,
+    on_epoch: Callable[[Progress], None] = lambda _: None,
+    on_checkpoint: Callable[[Fit], None] = lambda _: None,
     resumed: dict | None = None,
 ) -> tuple[FireTransformer, AlarmSettings]:
     """Fit, calibrate and set the thresholds of one detector.
 
     Args:
         recipe: what to do.
-        tell: is told after every epoch.
-        keep: is given the fit after every epoch, to write a checkpoint.
+        on_epoch: is told after every epoch.
+        on_checkpoint: is given the fit after every epoch, to write a checkpoint.
         resumed: a checkpoint's contents.
 
     Returns:
@@ -276,12 +245,12 @@ def train(
             note_epoch(fit, F.cross_entropy(logits, watched.labels).item())
             if world.leads:
                 spent, done = time.perf_counter() - began, fit.epoch - first
-                tell(
+                on_epoch(
                     progress_of(
                         fit, recipe, losses, logits.argmax(1) == watched.labels, spent / done
                     )
                 )
-                keep(fit)
+                on_checkpoint(fit)
         if fit.best is not None:
             fit.averaged.load_state_dict(fit.best)
         calibrate(fit.averaged, held_out)

@@ -32,7 +32,7 @@ STATISTICS = 6 * len(SEGMENTS) * len(CHANNELS)
 # what a linear reader sees: every step, the news, the statistics
 FLAT = STEPS * FEATURES + len(CHANNELS) + STATISTICS
 LATELY = 6  # of the window's steps, a minute
-NEWS_SCALE = 2.0
+ONSET_SCALE = 2.0
 
 
 def features(windows: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def features(windows: Tensor) -> Tensor:
     return torch.cat([level * mask, departure * mask, mask, at_top(level, mask)], dim=-1)
 
 
-def news(seen: Tensor) -> Tensor:
+def onset_features(seen: Tensor) -> Tensor:
     """How far each channel now stands above all that it showed until a minute ago.
 
     A sensor that reports once a minute shows a fire's first minute by one step of the window.
@@ -69,7 +69,7 @@ def news(seen: Tensor) -> Tensor:
     C = len(CHANNELS)
     departure, mask = seen[..., C : 2 * C], seen[..., 2 * C : 3 * C]
     before = torch.where(mask[:, :-LATELY] > 0, departure[:, :-LATELY], -1e4).amax(dim=1)
-    above = NEWS_SCALE * (departure[:, -1] - before).clamp(min=0.0)
+    above = ONSET_SCALE * (departure[:, -1] - before).clamp(min=0.0)
     return torch.where((before > -1e3) & (mask[:, -1] > 0), above, 0.0)
 
 
@@ -235,7 +235,7 @@ class FireTransformer(RiskModel):
         B, T, S, C = windows.shape
         seen = features(windows.transpose(1, 2).reshape(B * S, T, C))
         x = self.embed(seen.view(B * S, T // self.patch, self.patch * FEATURES))
-        fresh, figures = news(seen), statistics(seen)
+        fresh, figures = onset_features(seen), statistics(seen)
         now = self.now(torch.cat([seen[:, -1], fresh, figures], dim=1)).unsqueeze(1)
         x = torch.cat([x, now], dim=1) + self.position
         for block in self.blocks:

@@ -23,7 +23,7 @@ from saafe.errors import InputError
 from saafe.recipes import Recipe
 from saafe.training.model import FireTransformer, RiskModel
 
-FORMAT = "saafe-1"
+RUN_FORMAT = "saafe-1"
 MODEL, RECIPE, METRICS, ENVIRONMENT, CHECKPOINT = (
     "model.safetensors",
     "recipe.json",
@@ -182,7 +182,7 @@ def save_model(
     """Write model.safetensors, with the recipe and the alarm settings in its metadata."""
     path = folder / MODEL
     metadata = {
-        "format": FORMAT,
+        "format": RUN_FORMAT,
         "recipe": json.dumps(recipes.to_dict(recipe)),
         "alarms": json.dumps(settings.to_dict()),
     }
@@ -224,7 +224,7 @@ def load_run(path: Path | str) -> Run:
         tensors = load_file(file)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{file}: is damaged ({error}); train again or fetch it again") from None
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") != RUN_FORMAT:
         raise InputError(f"{file}: was not written by this saafe (format {metadata.get('format')})")
     recipe = recipes.from_dict(json.loads(metadata["recipe"]))
     model = FireTransformer(recipe)

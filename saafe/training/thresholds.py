@@ -15,7 +15,7 @@ from saafe.simulator import simulation
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import Streams, gather
 from saafe.threads import Workers
-from saafe.training.data import DENSE, QUIET, REFERENCE_MIX, WindowSet, seeded
+from saafe.training.data import DENSE, QUIET, REFERENCE_MIX, WindowSet, seeded_generator
 from saafe.training.distributed import World, part_numbers, share
 from saafe.training.model import RiskModel
 
@@ -36,14 +36,14 @@ LOUD_SHARE = 0.25  # of the streams get a second look, every minute
 TIER_MINUTES = (0, 1, 5)  # how long each tier's threshold is held
 # Chosen: a warning opens a little below the lowest threshold, an alarm is left lower still
 WARN_BELOW, LEAVE_BELOW = 0.5, 1.0
-CHUNK = 512  # windows scored at once: what fits the caches
+SCORE_CHUNK = 512  # windows scored at once: what fits the caches
 
 
 def logits_of(model: RiskModel, windows: Tensor) -> Tensor:
     """Class logits of many windows, without gradients. (window, class)"""
     model.eval()
     with torch.inference_mode():
-        parts = [model(part)[:, 0].float() for part in windows.split(CHUNK)]
+        parts = [model(part)[:, 0].float() for part in windows.split(SCORE_CHUNK)]
     return torch.cat(parts).clone()
 
 
@@ -92,7 +92,7 @@ def reference_streams(
     kinds += [(QUIET, QUIET_MIX, part) for part in range(QUIET_PARTS)]
 
     def simulated(purpose: int, mix: Mix, part: int) -> Streams:
-        generator = seeded(recipe.seed, purpose, part, device)
+        generator = seeded_generator(recipe.seed, purpose, part, device)
         return simulation.simulate(REFERENCE_STREAMS, generator=generator, sensors=1, mix=mix)
 
     return [
@@ -120,7 +120,7 @@ def thresholds_on(
     Returns:
         The settings; every threshold in log-odds.
     """
-    mine = [workers.later(loudest, model, part()) for part in streams]
+    mine = [workers.later(peak_odds, model, part()) for part in streams]
     heard = torch.cat(share([part() for part in mine], world)[: DENSE_PARTS + QUIET_PARTS])
     dense = DENSE_PARTS * REFERENCE_STREAMS
     enter = share_alarms(heard[:dense], DENSE_SHARE).maximum(heard[dense:].amax(dim=0))
@@ -149,7 +149,7 @@ def share_alarms(loud: Tensor, most: float) -> Tensor:
     return best + 1e-3
 
 
-def loudest(model: RiskModel, streams: Streams) -> Tensor:
+def peak_odds(model: RiskModel, streams: Streams) -> Tensor:
     """Highest log-odds of each stream, held for an instant, for a minute and for five.
 
     Every stream is scored every `STRIDE` minutes, and those that come out loudest every minute:

@@ -38,7 +38,7 @@ NO_CAPACITY = (
 
 
 @dataclass
-class World:
+class EmulatedRegion:
     """What surrounds the jobs: clients of the endpoint, and what the rehearsal should bring.
 
     Args:
@@ -74,7 +74,7 @@ class EmulatedJob:
         self,
         description: dict[str, Any],
         folder: Path,
-        world: World,
+        world: EmulatedRegion,
         save: Callable[[Path, dict[str, Any]], None],
     ):
         """A job that is not started yet; `save` keeps a description in the job's folder."""

@@ -22,13 +22,13 @@ from urllib.parse import parse_qs
 from saafe.cloud.artifact import inside
 from saafe.cloud.aws import Aws
 from saafe.cloud.emulator.answers import Answers
-from saafe.cloud.emulator.emulated_job import EmulatedJob, World, has_ended
+from saafe.cloud.emulator.emulated_job import EmulatedJob, EmulatedRegion, has_ended
 from saafe.cloud.emulator.validation import Refusal, validate
 from saafe.cloud.prices import SHIPPED_REGION, load_prices
 from saafe.cloud.setup import LOG_GROUP, set_up
 from saafe.errors import InputError
 
-INSTALL = 'the emulator is not installed: pip install "saafe[emulator]"'
+INSTALL_EMULATOR = 'the emulator is not installed: pip install "saafe[emulator]"'
 KEYS = ("emulator", "emulator")
 INTERNAL_KEY = "EMULATORINTERNAL"  # our own calls: no faults, not recorded
 
@@ -43,7 +43,7 @@ JSON_TYPE = "application/x-amz-json-1.1"
 
 
 @dataclass
-class Fault:
+class ApiFault:
     """An error that the next calls of an operation get.
 
     Args:
@@ -94,7 +94,7 @@ class Emulator:
     foreign_buckets: set[str] = field(default_factory=set)
     clock_offset_s: float = 0.0
     listener: Callable[[str, str], None] | None = None
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[ApiFault] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     last_call: float = field(default_factory=time.monotonic)
 
@@ -114,7 +114,7 @@ class Emulator:
         self._server.daemon_threads = True
         internal = Aws(SHIPPED_REGION, self.url, (INTERNAL_KEY, INTERNAL_KEY))
         self.internal = internal
-        self.world = World(
+        self.world = EmulatedRegion(
             s3=internal.client("s3"),
             logs=internal.client("logs"),
             gpus={name: row.gpus for name, row in load_prices().instances.items()},
@@ -162,7 +162,7 @@ class Emulator:
     def inject(self, operation: str, code: str, *, times: int = 1, status: int = 400) -> None:
         """Let the next calls of an operation fail."""
         with self.lock:
-            self.faults.append(Fault(operation, code, times, status))
+            self.faults.append(ApiFault(operation, code, times, status))
 
     # Requests
 
@@ -265,7 +265,7 @@ class Emulator:
 
     def _rehearse(self, told: dict[str, Any]) -> None:
         """Take what should go wrong: all of it, or nothing when a value makes no sense."""
-        faults = [Fault(**fault) for fault in told.get("faults", [])]
+        faults = [ApiFault(**fault) for fault in told.get("faults", [])]
         quotas = {str(name): float(value) for name, value in told.get("quotas", {}).items()}
         interruptions = int(told.get("interruptions", self.world.interruptions))
         hurry = float(told.get("hurry", self.world.hurry))
@@ -398,4 +398,4 @@ def _moto() -> Any:
     try:
         return import_module("moto.moto_server.werkzeug_app")
     except ImportError as error:
-        raise InputError(INSTALL) from error
+        raise InputError(INSTALL_EMULATOR) from error

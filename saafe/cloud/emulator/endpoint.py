@@ -12,9 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from saafe.cloud.aws import INSTALL as INSTALL_AWS
+from saafe.cloud.aws import INSTALL_BOTO3 as INSTALL_AWS
 from saafe.cloud.aws import Aws
-from saafe.cloud.emulator.emulator import INSTALL, KEYS, Emulator
+from saafe.cloud.emulator.emulator import INSTALL_EMULATOR, KEYS, Emulator
 from saafe.cloud.prices import SHIPPED_REGION
 from saafe.errors import InputError
 
@@ -34,7 +34,7 @@ def require_installed() -> None:
     if find_spec("boto3") is None:
         raise InputError(INSTALL_AWS.replace("[aws]", "[emulator]"))
     if any(find_spec(name) is None for name in ("moto", "flask", "flask_cors")):
-        raise InputError(INSTALL)
+        raise InputError(INSTALL_EMULATOR)
 
 
 def find_or_start(state: Path, region: str | None = None) -> Aws:

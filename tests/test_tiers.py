@@ -37,7 +37,7 @@ def finished(folder: Path, recipe: Recipe, **timing: object) -> Path:
     environment = json.loads((made / runs.ENVIRONMENT).read_text())
     runs.write_json(made / runs.ENVIRONMENT, {**environment, "timing": {**TIMING, **timing}})
     lines = [{"name": name, "value": value} for name, value in GATE.items()]
-    runs.write_json(made / exam.FILE, {"gate": {"lines": lines}})
+    runs.write_json(made / exam.EXAM_FILE, {"gate": {"lines": lines}})
     return made
 
 
@@ -83,12 +83,12 @@ def test_bad_fractions(fraction: float) -> None:
 def test_a_resumed_run_has_no_cold_start(tmp_path: Path) -> None:
     folder = finished(tmp_path, SMALL, cold_start_to_artefact_s=None)
     cells = tiers.column(folder)
-    assert cells["cold_start_s"] == tiers.missing("the run was resumed")
+    assert cells["cold_start_s"] == tiers.missing_cell("the run was resumed")
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     folder = finished(tmp_path, SMALL)
-    (folder / exam.FILE).unlink()
+    (folder / exam.EXAM_FILE).unlink()
     with pytest.raises(InputError, match="train it again"):
         tiers.column(folder)
 
@@ -99,15 +99,15 @@ def cloud(usd: float, seconds: float) -> dict[str, Cell]:
 
 
 def test_the_premium_is_computed() -> None:
-    found = tiers.premium({"ultra-fast": cloud(0.6, 300.0), "standard": cloud(0.5, 1200.0)})
+    found = tiers.premium_cells({"ultra-fast": cloud(0.6, 300.0), "standard": cloud(0.5, 1200.0)})
     assert found["times_faster_here"].value == 4.0
     assert found["times_faster_here"].how == "measured"
     assert found["premium_usd"].value == pytest.approx(0.1)
     assert found["saved_s"].value == 900.0
     assert found["usd_per_hour_saved"].value == pytest.approx(0.4)
-    slower = tiers.premium({"ultra-fast": cloud(0.6, 300.0), "standard": cloud(0.5, 200.0)})
+    slower = tiers.premium_cells({"ultra-fast": cloud(0.6, 300.0), "standard": cloud(0.5, 200.0)})
     assert slower["usd_per_hour_saved"].value is None
-    assert tiers.premium({"ultra-fast": cloud(1.0, 1.0)}) == {}
+    assert tiers.premium_cells({"ultra-fast": cloud(1.0, 1.0)}) == {}
 
 
 def expect(tier: str) -> dict | None:
@@ -121,7 +121,7 @@ def test_every_cell_says_how_it_is_known(tmp_path: Path) -> None:
     fast = finished(tmp_path / "a", replace(SMALL, tier="ultra-fast"))
     slow = finished(tmp_path / "b", replace(SMALL, epochs=2))
     local = finished(tmp_path / "c", replace(SMALL, tier="local"))
-    result = tiers.compare(
+    result = tiers.compare_runs(
         {"ultra-fast": (fast, None), "standard": (slow, SMALL), "<local>": (local, None)}, expect
     )
     assert list(result["columns"]) == [
@@ -135,7 +135,7 @@ def test_every_cell_says_how_it_is_known(tmp_path: Path) -> None:
             assert cell["note"] or cell["how"] == "measured", "all but measured cells give reasons"
     assert result["columns"]["<local>"]["cost_cloud_usd"]["value"] is None
     assert result["premium"]["saved_s"]["value"] == 0.0
-    files = tiers.write(result, tmp_path / "out")
+    files = tiers.write_comparison(result, tmp_path / "out")
     assert [file.name for file in files] == [f"comparison.{k}" for k in ("json", "md", "html")]
     assert json.loads(files[0].read_text()) == result
     markdown, page = files[1].read_text(), files[2].read_text()

@@ -60,11 +60,15 @@ def make_fire(length=200, state=FIRE) -> SimulatedFire:
     return SimulatedFire("curtain", rise, np.full(length, state, dtype=np.int8))
 
 
-def put(fire: SimulatedFire, background: Recording, seed=0) -> onto_recording.Overlay:
-    return onto_recording.put(fire, Home(background, ()), np.random.default_rng(seed), name="one")
+def put(
+    fire: SimulatedFire, background: Recording, seed=0
+) -> onto_recording.SimulatedSuperposition:
+    return onto_recording.superpose_one(
+        fire, Home(background, ()), np.random.default_rng(seed), name="one"
+    )
 
 
-def plain_of(made: onto_recording.Overlay, background: Recording) -> np.ndarray:
+def plain_of(made: onto_recording.SimulatedSuperposition, background: Recording) -> np.ndarray:
     rows = np.searchsorted(background.times_s, made.start_s + made.recording.times_s - 1e-6)
     return background.readings[rows, 0]
 
@@ -101,7 +105,7 @@ def test_no_particle_sensor_no_cap() -> None:
     background.readings[..., PM25] = np.nan
     made = put(make_fire(), background)
     assert np.isnan(made.recording.readings[:, 0, PM25]).all()
-    assert onto_recording.describe(made, background)["pm25_cap_ug_m3"] is None
+    assert onto_recording.describe_superposed(made, background)["pm25_cap_ug_m3"] is None
 
 
 def test_labels_wait_until_the_fire_shows() -> None:
@@ -136,7 +140,7 @@ def test_it_is_declared() -> None:
     made = put(make_fire(), background)
     assert made.recording.sources is not None
     for time, source in zip(made.recording.times_s, made.recording.sources, strict=True):
-        assert source == ("composite: curtain" if time >= made.fire_s else "stove")
+        assert source == ("superposed: curtain" if time >= made.fire_s else "stove")
 
 
 def test_a_backgrounds_own_labels_stay_until_the_fire() -> None:
@@ -152,18 +156,18 @@ def test_simulated_rises_are_what_the_fire_alone_adds() -> None:
     def world():
         generator = torch.Generator().manual_seed(5)
         return simulation.draw_world(
-            6, simulation.Plan(1.0, 1, onto_recording.fire_mix(())), generator
+            6, simulation.StreamSettings(1.0, 1, onto_recording.fire_mix(())), generator
         )
 
     fires = onto_recording.simulate_fires(
         6, 1.0, onto_recording.fire_mix(()), torch.Generator().manual_seed(5)
     )
     drawn = world()
-    truth, _ = simulation.play(drawn, simulation.rows_of(drawn.events, labelled=True))
+    truth, _ = simulation.play(drawn, simulation.runs_needed(drawn.events, labelled=True))
     without = world()
     for rates in without.events.rates[:1]:
         rates.zero_()
-    calm, _ = simulation.play(without, simulation.rows_of(without.events, labelled=True))
+    calm, _ = simulation.play(without, simulation.runs_needed(without.events, labelled=True))
     for k, fire in enumerate(fires):
         first = int(np.ceil(float(drawn.events.ignition_s[k]) / 10.0))
         assert fire.rise.times_s[0] == pytest.approx(
@@ -179,8 +183,10 @@ def test_simulated_rises_are_what_the_fire_alone_adds() -> None:
 
 
 def test_overlays_are_seeded() -> None:
-    def make(seed: int) -> list[onto_recording.Overlay]:
-        return list(onto_recording.overlay(make_background(24.0), 3, seed=seed, hours=1.0))
+    def make(seed: int) -> list[onto_recording.SimulatedSuperposition]:
+        return list(
+            onto_recording.superpose_simulated(make_background(24.0), 3, seed=seed, hours=1.0)
+        )
 
     first, again, other = make(4), make(4), make(5)
     apart = [abs(a.start_s - b.start_s) for a, b in zip(first, other, strict=True)]
@@ -199,7 +205,7 @@ def test_the_first_sensor_is_taken_where_it_reads() -> None:
     readings = np.concatenate([wide.readings, wide.readings + 5.0], axis=1)
     readings[1::2, 0] = np.nan  # the first reports every minute, the second every half
     wide = replace(wide, sensors=("kitchen", "hall"), readings=readings)
-    (made,) = onto_recording.overlay(wide, 1, seed=0, hours=1.0, names=("curtain",))
+    (made,) = onto_recording.superpose_simulated(wide, 1, seed=0, hours=1.0, names=("curtain",))
     assert made.recording.sensors == ("kitchen",)
     assert (np.diff(made.recording.times_s) == 60.0).all()
     lead = made.recording.times_s < made.fire_s
@@ -234,14 +240,14 @@ def test_what_does_not_fit_is_said_at_once(
     background: Recording, names: tuple[str, ...], said: str
 ) -> None:
     with pytest.raises(InputError) as raised:
-        onto_recording.overlay(background, 1, seed=0, hours=1.0, names=names)
+        onto_recording.superpose_simulated(background, 1, seed=0, hours=1.0, names=names)
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 def test_a_gap_that_can_be_avoided_is() -> None:
     background = make_background(12.0, gap=(3 * 3600.0, 3.5 * 3600.0))
-    for made in onto_recording.overlay(background, 20, seed=0, hours=1.0):
+    for made in onto_recording.superpose_simulated(background, 20, seed=0, hours=1.0):
         assert np.diff(made.recording.times_s).max() == 60.0
 
 
@@ -259,7 +265,7 @@ def test_the_command_puts_fires_on_a_recorded_home(tmp_path: Path) -> None:
     words = f"--scenarios 2 --hours 1 --source flaming_foam --format csv --onto {tmp_path}/home.csv"
     rows = simulate(tmp_path / "out", *words.split())
     assert rows == json.loads((tmp_path / "out" / "scenarios.json").read_text())
-    assert [row["file"] for row in rows] == ["composite-00000.csv", "composite-00001.csv"]
+    assert [row["file"] for row in rows] == ["superposed-00000.csv", "superposed-00001.csv"]
     simulate(tmp_path / "again", *words.split())
     for row in rows:
         assert (row["background"], row["pm25_cap_ug_m3"]) == ("home", 190.0)
@@ -268,7 +274,7 @@ def test_the_command_puts_fires_on_a_recorded_home(tmp_path: Path) -> None:
         recording, _ = read_recording(path)
         assert recording.sources is not None
         assert recording.sources[0] == ""
-        assert recording.sources[-1] == "composite: flaming_foam"
+        assert recording.sources[-1] == "superposed: flaming_foam"
         assert recording.labels is not None
         assert recording.labels[0, 0] == NORMAL
 
@@ -286,7 +292,7 @@ def test_the_command_puts_fires_on_a_simulated_background(tmp_path: Path) -> Non
     assert lead.sum() > 100
     assert np.array_equal(recording.readings[lead, 0], background.readings[rows, 0], equal_nan=True)
     assert recording.sources is not None
-    assert recording.sources[-1] == "composite: curtain"
+    assert recording.sources[-1] == "superposed: curtain"
 
 
 def test_the_command_takes_one_sensor(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def detect_by(channel, limit):
 
 HEAT = detect_by(TEMPERATURE, 32.0)
 NEVER = detect_by(TEMPERATURE, 5000.0)
-QUICK = recordings.Plan(dense_days=0.5, dense_sensors=2)
+QUICK = recordings.ScoringOptions(dense_days=0.5, dense_sensors=2)
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +112,13 @@ def test_sources_elsewhere_are_scored_by_the_same_rules(scored):
     assert (offices["alarms"], offices["sessions"]) == (1, 0)
     assert offices["days"] == pytest.approx(1.0, abs=0.01)
     assert scored["pool_fires"] == recordings.ABSENT
-    rows = [row[0] for row in recordings.table(scored)]
+    rows = [row[0] for row in recordings.score_table(scored)]
     assert "offices: false alarms" in rows
     assert "offices: nuisance alarms" not in rows  # nobody cooks there
 
 
 def test_a_plan_may_leave_the_sources_elsewhere_out(real_dir):
-    plan = recordings.Plan(dense_days=0.0, elsewhere=False)
+    plan = recordings.ScoringOptions(dense_days=0.0, elsewhere=False)
     result = recordings.score_real(NEVER, real_dir, plan)
     for part in ("burner_fires", "pool_fires", "offices"):
         assert result[part] == recordings.LEFT_OUT
@@ -136,7 +136,7 @@ def test_homes_count_all_alarms_and_nuisances(scored):
 
 
 def test_composites_follow_their_fire(scored):
-    part = scored["composites"]
+    part = scored["superposed_fires"]
     assert part["n"] == 4
     assert part["left_out"] == []
     for row in part["rows"]:
@@ -151,16 +151,16 @@ def test_composites_follow_their_fire(scored):
 
 def test_margin_says_which_composite_is_weakest(scored):
     margin = scored["margin"]
-    scores = {row["name"]: row["score"] for row in scored["composites"]["rows"]}
-    assert margin["lowest_composite_name"] == min(scores, key=scores.__getitem__)
-    difference = margin["lowest_composite"] - margin["highest_home"]
+    scores = {row["name"]: row["score"] for row in scored["superposed_fires"]["rows"]}
+    assert margin["lowest_superposed_name"] == min(scores, key=scores.__getitem__)
+    difference = margin["lowest_superposed"] - margin["highest_home"]
     assert margin["value"] == pytest.approx(difference / margin["quiet_deviation"])
 
 
 def test_a_detector_that_never_alarms_misses_everything_and_disturbs_nobody(real_dir):
-    result = recordings.score_real(NEVER, real_dir, recordings.Plan(dense_days=0.0))
+    result = recordings.score_real(NEVER, real_dir, recordings.ScoringOptions(dense_days=0.0))
     assert result["house_fires"]["missed"] == 2
-    assert result["composites"]["missed"] == 4
+    assert result["superposed_fires"]["missed"] == 4
     assert result["homes"]["false_alarms_per_day"]["value"] == 0.0
     assert result["homes"]["false_alarms_per_day"]["upper"] > 1.0  # two days show little
     assert result["homes_at_10_s"] == "not scored: left out of this plan"
@@ -174,11 +174,11 @@ def test_an_absent_folder_is_said(real_dir, tmp_path):
     (tmp_path / recordings.LAB).symlink_to(real_dir / recordings.LAB)
     result = recordings.score_real(HEAT, tmp_path)
     assert result["sources"][recordings.HOUSE] == "not scored: folder absent"
-    for part in ("house_fires", "oil_pans", "homes", "homes_at_10_s", "composites", "margin",
+    for part in ("house_fires", "oil_pans", "homes", "homes_at_10_s", "superposed_fires", "margin",
                  "burner_fires", "pool_fires", "offices"):  # fmt: skip
         assert result[part] == "not scored: folder absent"
     assert result["lab_fires"]["n"] == 1
-    assert ("margin", "-", "not scored: folder absent") in recordings.table(result)
+    assert ("margin", "-", "not scored: folder absent") in recordings.score_table(result)
 
 
 @pytest.mark.parametrize("name", ["missing", "."])
@@ -196,7 +196,7 @@ def test_a_detector_that_fails_fails_the_score(real_dir):
 
 
 def test_the_table_is_for_people(scored):
-    rows = recordings.table(scored)
+    rows = recordings.score_table(scored)
     assert all(len(row) == 3 for row in rows)
     assert ("house fires in time", "1 of 2", "1.26 to 98.7 %") in rows
     assert ("house fires late", "1", "SDC04") in rows
@@ -206,14 +206,16 @@ def test_the_table_is_for_people(scored):
 @pytest.mark.real
 @pytest.mark.skipif(not (REAL / recordings.HOUSE).is_dir(), reason=f"no recordings in {REAL}")
 def test_the_recordings_are_what_the_readme_says():
-    result = recordings.score_real(detect_by(PM25, 500.0), REAL, recordings.Plan(dense_days=0.1))
+    result = recordings.score_real(
+        detect_by(PM25, 500.0), REAL, recordings.ScoringOptions(dense_days=0.1)
+    )
     assert [result[part]["n"] for part in ("house_fires", "oil_pans", "lab_fires")] == [12, 2, 8]
     for row in result["house_fires"]["rows"]:
         assert row["signal_s"] < row["limit_s"] <= row["end_s"]
     assert result["homes"]["sessions"] == 136
     assert result["homes"]["days"] == pytest.approx(91.4, abs=0.5)
-    assert result["composites"]["n"] == 96
-    assert result["composites"]["left_out"] == []
+    assert result["superposed_fires"]["n"] == 96
+    assert result["superposed_fires"]["left_out"] == []
 
 
 @pytest.mark.real

@@ -72,7 +72,7 @@ def test_slow_follows_a_step_as_a_first_order_lag(recording: Recording) -> None:
     assert after[k] == pytest.approx(100.0 * (1.0 - np.exp(-1.0)), rel=1e-3)
 
 
-@pytest.mark.parametrize("fault", injection.FAULTS)
+@pytest.mark.parametrize("fault", injection.INJECTED_FAULTS)
 @pytest.mark.parametrize("channel", range(6))
 def test_missing_readings_stay_missing_and_the_rest_within_limits(
     recording: Recording, fault: str, channel: int
@@ -98,21 +98,21 @@ def parsed(lines: list[str]) -> tuple[list[float], int]:
 
 
 def test_rows_read_back(recording: Recording) -> None:
-    rows = list(read_rows(injection.rows_of(recording)))
+    rows = list(read_rows(injection.csv_lines(recording)))
     got = np.array([row.readings for row in rows], np.float32)
     np.testing.assert_array_equal(got, recording.readings[:, 0])
 
 
 def test_rows_twice_lose_nothing(recording: Recording) -> None:
-    lines = injection.with_rows_twice(injection.rows_of(recording), np.random.default_rng(0))
+    lines = injection.with_rows_twice(injection.csv_lines(recording), np.random.default_rng(0))
     times, refused = parsed(lines)
     np.testing.assert_array_equal(times, TIMES)
     assert refused == len(lines) - 1 - len(TIMES) > 20
 
 
 def test_late_rows_are_refused(recording: Recording) -> None:
-    lines = injection.with_late_rows(injection.rows_of(recording), np.random.default_rng(0))
-    assert sorted(lines) == sorted(injection.rows_of(recording))
+    lines = injection.with_late_rows(injection.csv_lines(recording), np.random.default_rng(0))
+    assert sorted(lines) == sorted(injection.csv_lines(recording))
     times, refused = parsed(lines)
     assert len(times) + refused == len(TIMES)
     assert 30 < refused < 120

@@ -12,13 +12,13 @@ from saafe.exam.windows import Judged
 from saafe.sensors import CO, PM25, TEMPERATURE
 from saafe.simulator import simulation
 from saafe.simulator.streams import Streams
-from saafe.training.data import JUDGE, seeded
+from saafe.training.data import JUDGE, seeded_generator
 
 
 @pytest.fixture(scope="module")
 def made() -> tuple[monotonicity.Pairs, Streams]:
     torch.set_num_threads(1)
-    generator = seeded(0, JUDGE, 0, torch.device("cpu"))
+    generator = seeded_generator(0, JUDGE, 0, torch.device("cpu"))
     streams = simulation.simulate(16, generator=generator, sensors=1)
     random = np.random.default_rng(0)
     return monotonicity.draw_pairs(
@@ -92,7 +92,7 @@ def test_examination_counts_falls(sign: float, falls: bool) -> None:
         return 50.0 + sign * np.minimum(25.0 * newest_particles(windows), 45.0)
 
     one = Judged("straight", score, AlarmSettings())
-    found = json.loads(json.dumps(monotonicity.examine(one, 0, pairs=300)))
+    found = json.loads(json.dumps(monotonicity.examine_monotonicity(one, 0, pairs=300)))
     by_ramp = {row["ramp"]: row for row in found["rows"]}
     assert sum(row["pairs"] for row in found["rows"]) == found["pairs"] == 300
     assert by_ramp["temperature"]["fell"] == by_ramp["co"]["fell"] == 0

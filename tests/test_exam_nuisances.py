@@ -17,7 +17,7 @@ from saafe.exam.nuisances import (
     try_nuisance,
     year,
 )
-from saafe.exam.session import Sitting
+from saafe.exam.session import Session
 from saafe.exam.windows import Judged
 from saafe.recordings.recording import Recording
 from saafe.sensors import NORMAL, TEMPERATURE
@@ -31,8 +31,8 @@ def hot(windows: np.ndarray) -> np.ndarray:
     return np.where(windows[:, -1, 0, TEMPERATURE] >= 26.0, 99.9, 0.1).astype(np.float64)
 
 
-def sitting() -> Sitting:
-    return Sitting(Judged("a thermometer", hot, SETTINGS), 0)
+def session() -> Session:
+    return Session(Judged("a thermometer", hot, SETTINGS), 0)
 
 
 def test_alarms_of_one_event_are_counted_every_half_hour() -> None:
@@ -40,17 +40,17 @@ def test_alarms_of_one_event_are_counted_every_half_hour() -> None:
     readings = np.full((len(times), 1, 6), np.nan, np.float32)
     readings[:, 0, TEMPERATURE] = np.where((times >= 3000.0) & (times < 7500.0), 27.0, 20.0)
     trial = NuisanceTrial(Recording("r", times, ("A",), readings), 2900.0, 7200.0)
-    here = sitting()
+    here = session()
     assert try_nuisance(here, "oven", trial) == (3010.0, 4810.0, 6610.0)
     (case,) = here.cases()
     assert (case.kind, case.alarm_s) == ("false alarm", 3010.0)
-    assert here.windows == np.count_nonzero(times >= 2900.0 - nuisances.LEAD_S)
+    assert here.windows == np.count_nonzero(times >= 2900.0 - nuisances.SCORED_BEFORE_S)
 
 
 def test_drawn_events_start_within_their_streams() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("saafe.exam.session.BATCH", 12)
-        trials = draw_nuisances(sitting(), ("frying",), 5, part=0)
+        patch.setattr("saafe.exam.session.STREAM_BATCH", 12)
+        trials = draw_nuisances(session(), ("frying",), 5, part=0)
     assert len(trials) == 5
     for trial in trials:
         assert trial.recording.labels is not None
@@ -58,7 +58,7 @@ def test_drawn_events_start_within_their_streams() -> None:
         assert len(before)
         assert (before == NORMAL).all()
         assert trial.start_s <= trial.end_s <= trial.recording.times_s[-1]
-        assert trial.recording.times_s[-1] <= trial.end_s + nuisances.AFTER_S
+        assert trial.recording.times_s[-1] <= trial.end_s + nuisances.SCORED_AFTER_S
 
 
 ROWS = [
@@ -105,7 +105,7 @@ def test_cookings_are_weighted_by_how_often_they_happen() -> None:
 
 
 def test_every_kind_is_watched_often_enough() -> None:
-    assert min(nuisances.EACH, nuisances.EACH_COOKING) >= 30
+    assert min(nuisances.NUISANCE_EVENTS, nuisances.COOKING_EVENTS) >= 30
     assert any(nuisances.is_cooking(source.name) for source in sources.NUISANCES)
     assert all(source.per_year > 0 for source in sources.NUISANCES)
 

@@ -1,4 +1,4 @@
-"""composites: fires on homes, homes at ten seconds."""
+"""superposed fires: fires on homes, homes at ten seconds."""
 
 import numpy as np
 import pytest
@@ -55,35 +55,35 @@ def test_a_fall_in_the_first_minute_is_no_rise():
 
 def test_composites_are_the_home_before_and_the_sum_after():
     fire, home = make_fire(), make_home()
-    made, left_out = superpose.compose([fire], [home])
+    made, left_out = superpose.superpose_fires([fire], [home])
     assert left_out == []
-    assert [composite.moment for composite in made] == ["quiet", "cooking"]
-    for composite in made:
-        recording, source = composite.recording, home.recording
-        rows = np.searchsorted(source.times_s, composite.start_s + recording.times_s)
+    assert [one.moment for one in made] == ["quiet", "cooking"]
+    for one in made:
+        recording, source = one.recording, home.recording
+        rows = np.searchsorted(source.times_s, one.start_s + recording.times_s)
         plain = source.readings[rows]
-        before = recording.times_s < composite.fire_s
-        assert composite.fire_s == pytest.approx(3 * 3600.0, abs=60.0)
+        before = recording.times_s < one.fire_s
+        assert one.fire_s == pytest.approx(3 * 3600.0, abs=60.0)
         assert np.array_equal(recording.readings[before], plain[before], equal_nan=True)
-        after = recording.times_s >= composite.fire_s + 120.0
+        after = recording.times_s >= one.fire_s + 120.0
         rise = recording.readings[after, 0] - plain[after, 0]
         assert after.any()
         assert (rise[:, [TEMPERATURE, CO2, CO]] > 0).all()
         assert not rise[:, HUMIDITY].any()
         assert recording.readings[:, 0, PM25].max() <= 190.0  # the home's own cap
-        since = recording.times_s[after] - composite.fire_s  # held: a row is the fire's last value
+        since = recording.times_s[after] - one.fire_s  # held: a row is the fire's last value
         expected = np.minimum(np.floor(since / 5.0) * 5.0, fire.times_s[-1]) - 60.0
         assert rise[:, CO2] == pytest.approx(expected, abs=0.01)
-        assert (composite.period_s, recording.sensors) == (60.0, ("kitchen",))
+        assert (one.period_s, recording.sensors) == (60.0, ("kitchen",))
 
 
 def test_moments_keep_clear_of_gaps_and_of_cooking():
     home, fire = make_home(gap=(10 * 3600.0, 20 * 3600.0)), make_fire(length=700)
     for seed in range(30):
-        made, _ = superpose.compose([fire], [home], seed=seed)
+        made, _ = superpose.superpose_fires([fire], [home], seed=seed)
         quiet, cooking = made
-        for composite in made:
-            steps = np.diff(composite.recording.times_s)
+        for one in made:
+            steps = np.diff(one.recording.times_s)
             assert steps.max() <= 300.0
         begin, end = quiet.start_s, quiet.start_s + quiet.recording.times_s[-1]
         assert all(end <= a or begin >= b + 1800.0 for a, b in home.sessions)
@@ -93,9 +93,9 @@ def test_moments_keep_clear_of_gaps_and_of_cooking():
 
 def test_composites_are_deterministic_and_seeded():
     fires, homes = [make_fire("one"), make_fire("two")], [make_home()]
-    first, _ = superpose.compose(fires, homes, seed=4)
-    again, _ = superpose.compose(fires, homes, seed=4)
-    other, _ = superpose.compose(fires, homes, seed=5)
+    first, _ = superpose.superpose_fires(fires, homes, seed=4)
+    again, _ = superpose.superpose_fires(fires, homes, seed=4)
+    other, _ = superpose.superpose_fires(fires, homes, seed=5)
     assert [c.start_s for c in first] == [c.start_s for c in again]
     assert [c.start_s for c in first] != [c.start_s for c in other]
     assert len({c.recording.name for c in first}) == 4
@@ -103,7 +103,7 @@ def test_composites_are_deterministic_and_seeded():
 
 def test_a_home_without_a_fitting_moment_is_named():
     home = superpose.Home(make_home(hours=8.0).recording, ())
-    made, left_out = superpose.compose([make_fire()], [home])
+    made, left_out = superpose.superpose_fires([make_fire()], [home])
     assert [c.moment for c in made] == ["quiet"]
     assert left_out == ["fire on home, cooking"]
 
@@ -133,5 +133,5 @@ def test_dense_homes_of_more_days_than_there_are_give_all():
 
 
 def test_cut_counts_from_its_first_row():
-    part = superpose.cut(make_home().recording, 90.0, 240.0)
+    part = superpose.cut_recording(make_home().recording, 90.0, 240.0)
     assert part.times_s.tolist() == [0.0, 60.0, 120.0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from saafe.detector import self_test
-from saafe.detector.self_test import ChannelWatch
+from saafe.detector.self_test import SelfTest
 from saafe.exam import fault_watch
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNEL_NAMES, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
@@ -23,7 +23,7 @@ def ordinary(hours: float, *, period_s: float = 60.0, seed: int = 0) -> tuple[np
 
 
 def said(times: np.ndarray, readings: np.ndarray) -> list[tuple]:
-    watch = ChannelWatch()
+    watch = SelfTest()
     out = []
     for time_s, row in zip(times, readings, strict=True):
         out += [(since, "fault", *rest) for since, *rest in watch.lapse(float(time_s))]

@@ -26,9 +26,9 @@ SETTINGS = AlarmSettings(fast=2.0, slow=1.0, warn=0.0, leave=-1.0)
 
 
 @pytest.fixture(scope="module")
-def arena() -> rivals.Arena:
+def arena() -> rivals.Benchmark:
     torch.set_num_threads(1)
-    return rivals.draw_arena(3, groups=8)
+    return rivals.draw_benchmark(3, groups=8)
 
 
 def test_arena_holds_visible_fires_cut_at_the_limit_and_streams_without(arena) -> None:
@@ -53,7 +53,7 @@ def test_thinned_streams_read_once_a_minute(arena) -> None:
 @pytest.mark.parametrize("shift", [-3.0, 0.0, 2.5])
 def test_remembered_risks_give_the_detectors_own_alarms(arena, shift: float) -> None:
     streams = arena.fires + arena.nuisances
-    known = rivals.remember(streams, loud)
+    known = rivals.score_streams(streams, loud)
     moved = SETTINGS.moved(shift)
     expected = []
     for one in streams:
@@ -65,7 +65,7 @@ def test_remembered_risks_give_the_detectors_own_alarms(arena, shift: float) -> 
 def test_delays_count_only_alarms_between_sign_and_limit(arena) -> None:
     fires = arena.fires[:4]
     signs = np.array([rivals.first_sign(one) for one in fires])
-    late = rivals.delays(fires, signs + np.array([-600.0, -30.0, 90.0, np.inf]))
+    late = rivals.alarm_delays(fires, signs + np.array([-600.0, -30.0, 90.0, np.inf]))
     np.testing.assert_array_equal(late, [np.nan, 0.0, 90.0, np.nan])
 
 
@@ -82,7 +82,7 @@ def test_shift_where_none_reaches_it_is_the_nearest() -> None:
 
 
 def test_a_contestant_ties_with_itself(arena, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rivals, "draw_arena", lambda seed, groups: arena)
+    monkeypatch.setattr(rivals, "draw_benchmark", lambda seed, groups: arena)
     ours = Judged("transformer", loud, SETTINGS)
     twin = Judged("twin", loud, SETTINGS.moved(1.5))
     rows = rivals.compare_at_equal_detection(ours, [twin], seed=3, groups=8)
@@ -125,7 +125,7 @@ def test_composites_are_paired_by_fire() -> None:
     ours = {"rows": [{"name": name, "outcome": "in time"} for name in names]}
     theirs = {"rows": [{"name": name, "outcome": "missed" if "SDC0" in name else "in time"}
                        for name in names]}  # fmt: skip
-    row = rivals.compare_composites(ours, theirs, seed=0)
+    row = rivals.compare_superposed(ours, theirs, seed=0)
     assert row["ours_in_time"] == 24
     assert row["theirs_in_time"] == 20
     assert row["difference_value"] == pytest.approx(1 / 6)
@@ -134,8 +134,8 @@ def test_composites_are_paired_by_fire() -> None:
 
 
 def test_headline_tells_composites_apart() -> None:
-    ahead = {"name": "LDA", "verdict": WIN, "composites_verdict": LOSS}
-    even = {"name": "QUANT", "verdict": TIE, "composites_verdict": TIE}
+    ahead = {"name": "LDA", "verdict": WIN, "superposed_verdict": LOSS}
+    even = {"name": "QUANT", "verdict": TIE, "superposed_verdict": TIE}
     assert headline([{"name": "transformer"}, ahead]) == (
         "On recorded fires in recorded homes the transformer loses to LDA."
     )
@@ -144,7 +144,7 @@ def test_headline_tells_composites_apart() -> None:
         "On recorded fires in recorded homes the transformer loses to LDA and is not shown to be "
         "better than QUANT."
     )
-    beaten = ahead | {"composites_verdict": WIN}
+    beaten = ahead | {"superposed_verdict": WIN}
     assert headline([{"name": "transformer"}, beaten]) is None
 
 
@@ -155,11 +155,11 @@ def hot(windows: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def composed(tmp_path_factory: pytest.TempPathFactory) -> recordings.Composed:
+def composed(tmp_path_factory: pytest.TempPathFactory) -> recordings.SuperposedFires:
     folder = tmp_path_factory.mktemp("real")
     write_house(folder / recordings.HOUSE)
     write_home(folder / recordings.HOMES)
-    found = recordings.read_composites(folder)
+    found = recordings.read_superposed(folder)
     assert found is not None
     return found
 
@@ -167,34 +167,36 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> recordings.Composed:
 def test_rivals_face_the_composites_at_their_moved_thresholds(composed) -> None:
     ours = Judged("transformer", hot, SETTINGS.moved(-9.0))
     dull = Judged("dull", hot, SETTINGS)
-    rows = rivals.composite_rows(composed, [ours, dull, dull], [0.0, -9.0, 0.0], seed=0)
+    rows = rivals.superposed_rows(composed, [ours, dull, dull], [0.0, -9.0, 0.0], seed=0)
     mine, moved, unmoved = rows
-    assert mine["composites"] == 4
-    assert moved["composites_in_time"] == mine["composites_in_time"] == 2
-    assert (moved["composites_difference_value"], moved["composites_verdict"]) == (0.0, TIE)
-    assert (unmoved["composites_in_time"], unmoved["composites_ours_in_time"]) == (1, 2)
-    assert unmoved["composites_difference_value"] == 0.25
-    assert "composites_verdict" not in mine
+    assert mine["superposed_fires"] == 4
+    assert moved["superposed_in_time"] == mine["superposed_in_time"] == 2
+    assert (moved["superposed_difference_value"], moved["superposed_verdict"]) == (0.0, TIE)
+    assert (unmoved["superposed_in_time"], unmoved["superposed_ours_in_time"]) == (1, 2)
+    assert unmoved["superposed_difference_value"] == 0.25
+    assert "superposed_verdict" not in mine
 
 
 def test_composites_of_the_comparison_are_those_of_the_scoring(composed, tmp_path) -> None:
     write_house(tmp_path / recordings.HOUSE)
-    assert recordings.read_composites(tmp_path) is None  # without homes
+    assert recordings.read_superposed(tmp_path) is None  # without homes
     write_home(tmp_path / recordings.HOMES)
-    plan = recordings.Plan(dense_days=0.0)
-    whole = recordings.score_real(lambda r: detect(r, hot, SETTINGS), tmp_path, plan)["composites"]
-    alone = recordings.score_composites(lambda r: detect(r, hot, SETTINGS), composed)
+    plan = recordings.ScoringOptions(dense_days=0.0)
+    whole = recordings.score_real(lambda r: detect(r, hot, SETTINGS), tmp_path, plan)[
+        "superposed_fires"
+    ]
+    alone = recordings.score_superposed(lambda r: detect(r, hot, SETTINGS), composed)
     for row in whole["rows"]:
         row.pop("alarms_without_fire")
-    assert whole == recordings.plain(alone)
+    assert whole == recordings.plain_values(alone)
 
 
 def test_scenarios_of_the_comparison_are_not_those_of_the_thresholds() -> None:
-    from saafe.training.data import DENSE, JUDGE, seeded
+    from saafe.training.data import DENSE, JUDGE, seeded_generator
 
     cpu = torch.device("cpu")
     draws = [
-        torch.rand(4, generator=seeded(0, purpose, part, cpu)).tolist()
-        for purpose, part in ((DENSE, 0), (JUDGE, rivals.NUISANCES), (JUDGE, 2))
+        torch.rand(4, generator=seeded_generator(0, purpose, part, cpu)).tolist()
+        for purpose, part in ((DENSE, 0), (JUDGE, rivals.NUISANCES_PART), (JUDGE, 2))
     ]
     assert len({tuple(d) for d in draws}) == 3

@@ -1,8 +1,8 @@
-"""How many composites could be found in time at all, by a detector that knows the home?
+"""How many superposed fires could be found in time at all, by a detector that knows the home?
 
-    python benchmarks/composites.py ../shared/data
+    python benchmarks/superposed fires.py ../shared/data
 
-The composites of `saafe evaluate RUN --real DIR` are compared with the same hours of the home
+The superposed fires of `saafe evaluate RUN --real DIR` are compared with the same hours of the home
 without fire. A detector sets the bound that alarms at the first reading that differs by what makes
 an event visible (`labels.NUISANCE_VISIBLE`), or by a fire's first signal (docs/scoring.md).
 """
@@ -30,12 +30,12 @@ def main() -> None:
     parser.add_argument("real", type=Path, help="folder of published raw recordings")
     chosen = parser.parse_args()
     try:
-        composed = recordings.read_composites(chosen.real)
+        composed = recordings.read_superposed(chosen.real)
     except InputError as error:
-        raise SystemExit(f"composites: {error}") from None
+        raise SystemExit(f"superposed fires: {error}") from None
     if composed is None:
-        raise SystemExit(f"composites: {chosen.real} lacks the house fires or the homes")
-    figures: dict[str, int] = {"composites": len(composed.made)}
+        raise SystemExit(f"superposed fires: {chosen.real} lacks the house fires or the homes")
+    figures: dict[str, int] = {"superposed_fires": len(composed.made)}
     for name, enough in BOUNDS.items():
         shown = [
             shown_from(one, composed.homes[one.home], composed.times_s[one.fire], enough)
@@ -51,7 +51,7 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "benchmark": "composites",
+                "benchmark": "superposed_fires",
                 "figures": figures,
                 "runs": 1,
                 "commit": environment["commit"],
@@ -63,14 +63,14 @@ def main() -> None:
 
 
 def shown_from(
-    one: superpose.Composite,
+    one: superpose.SuperposedFire,
     home: superpose.Home,
     times_s: tuple[float | None, float | None, float | None],
     enough: dict[int, float],
 ) -> float:
     """When a reading first shows the fire and an alarm is not early, from its begin. [s]"""
     recording = one.recording
-    alone = superpose.cut(
+    alone = superpose.cut_recording(
         home.recording, one.start_s, one.start_s + float(recording.times_s[-1]) + 1e-3
     )
     rows = min(len(alone.times_s), len(recording.times_s))

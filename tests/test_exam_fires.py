@@ -11,17 +11,17 @@ from saafe import metrics
 from saafe.detector.alarms import AlarmSettings
 from saafe.exam import fires, outcomes
 from saafe.exam.fires import (
-    EACH,
+    FIRES_OF_A_KIND,
     FireResult,
     FireTrial,
     air_limit,
-    delays,
+    delay_quantiles,
     draw_fires,
     margins,
     results_row,
     try_fire,
 )
-from saafe.exam.session import FIRES, Sitting
+from saafe.exam.session import FIRES, Session
 from saafe.exam.windows import Judged
 from saafe.recordings.recording import Recording
 from saafe.sensors import CO, FIRE, PM25, TEMPERATURE
@@ -41,8 +41,8 @@ def blind(windows: np.ndarray) -> np.ndarray:
     return np.full(len(windows), 0.1)
 
 
-def sitting(score=hot) -> Sitting:
-    return Sitting(Judged("a thermometer", score, SETTINGS), 0)
+def session(score=hot) -> Session:
+    return Session(Judged("a thermometer", score, SETTINGS), 0)
 
 
 def air(**rises: float) -> np.ndarray:
@@ -78,9 +78,9 @@ def test_limits_of_the_scoring_rules(fire: str, rises: dict, limit: float | None
 
 def test_every_smoulder_is_a_fire() -> None:
     names = {source.name for source in sources.FIRES}
-    assert set(fires.SMOULDERING) | {fires.OIL} <= names
-    assert EACH * len(names) >= 1000
-    assert EACH >= 30
+    assert set(fires.SMOULDERING) | {fires.OIL_FIRE} <= names
+    assert FIRES_OF_A_KIND * len(names) >= 1000
+    assert FIRES_OF_A_KIND >= 30
 
 
 def trial(temperature: np.ndarray, **changed: Any) -> FireTrial:
@@ -106,16 +106,16 @@ def trial(temperature: np.ndarray, **changed: Any) -> FireTrial:
 )
 def test_outcomes(warm_from_s: float, outcome: str) -> None:
     made = trial(np.where(warm_from_s <= TIMES, 27.0, 20.0))
-    result, detection = try_fire(sitting(), made)
+    result, detection = try_fire(session(), made)
     assert result.outcome == outcome
-    assert (detection.times_s >= made.burning_s - fires.LEAD_S).all()
+    assert (detection.times_s >= made.burning_s - fires.EARLY_FROM_S).all()
     assert result.floor_s is None
 
 
 def test_the_floor_alarms_where_the_model_does_not() -> None:
     made = trial(np.where(TIMES >= 3700.0, 70.0, 20.0))
     for score in (hot, blind):
-        result, _ = try_fire(sitting(score), made)
+        result, _ = try_fire(session(score), made)
         assert result.floor_s == 3710.0
         assert result.alarm_s is not None
         assert result.alarm_s <= 3710.0
@@ -172,17 +172,17 @@ def test_margin_counts_alarms_that_came_too_late() -> None:
 
 
 def test_delays_of_misses_are_infinite() -> None:
-    assert delays("x", [1.0, math.inf, math.inf]) == {"x_median_s": None, "x_p90_s": None}
-    assert delays("x", []) == {"x_median_s": None, "x_p90_s": None}
-    assert delays("x", [1.0, 2.0, 9.0])["x_median_s"] == 2.0
+    assert delay_quantiles("x", [1.0, math.inf, math.inf]) == {"x_median_s": None, "x_p90_s": None}
+    assert delay_quantiles("x", []) == {"x_median_s": None, "x_p90_s": None}
+    assert delay_quantiles("x", [1.0, 2.0, 9.0])["x_median_s"] == 2.0
 
 
 @pytest.fixture(scope="module")
 def drawn() -> fires.Drawn:
     mix = Mix(1.0, ("flaming_wood", "smouldering_foam"), (), (1.0, 0.0, 0.0))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("saafe.exam.session.BATCH", 12)
-        return draw_fires(sitting(), "two fires", 6, part=0, mix=mix)
+        patch.setattr("saafe.exam.session.STREAM_BATCH", 12)
+        return draw_fires(session(), "two fires", 6, part=0, mix=mix)
 
 
 def test_drawn_fires_count_only_where_limit_and_sight_do(drawn: fires.Drawn) -> None:
@@ -191,7 +191,7 @@ def test_drawn_fires_count_only_where_limit_and_sight_do(drawn: fires.Drawn) -> 
     for one in drawn.trials:
         assert one.burning_s <= one.visible_s <= one.limit_s <= one.recording.times_s[-1]
         assert one.burning_s <= one.signal_s <= one.visible_s
-        assert one.recording.times_s[-1] <= one.limit_s + fires.AFTER_S
+        assert one.recording.times_s[-1] <= one.limit_s + fires.LATE_UNTIL_S
         assert one.present.any()
         later = [t for t in one.references_s.values() if t is not None]
         assert all(t >= one.burning_s - 10.0 for t in later)
@@ -199,7 +199,7 @@ def test_drawn_fires_count_only_where_limit_and_sight_do(drawn: fires.Drawn) -> 
 
 def test_drawing_again_draws_the_same(drawn: fires.Drawn) -> None:
     mix = Mix(1.0, ("flaming_wood", "smouldering_foam"), (), (1.0, 0.0, 0.0))
-    again = sitting().simulate((FIRES, 0), mix=mix, count=12)
+    again = session().simulate((FIRES, 0), mix=mix, count=12)
     first = drawn.trials[0]
     k = int(first.recording.name.split("-")[1])
     whole = streams.to_recordings(again)[k]
