@@ -54,7 +54,7 @@ def clean_instruments(
 ) -> Instruments:
     """Every sensor alike: all channels, quick, exact, a reading every 10 s, nothing lost."""
     drawn = DRAW_INSTRUMENTS(n, sensors, generator)
-    nothing = ("offset", "relative_noise", "blind_below", "drift", "voc_as_co2", "voc_as_co")
+    nothing = ("offset", "relative_noise", "zero_below", "drift", "voc_as_co2", "voc_as_co")
     nothing += (
         "kappa",
         "self_heat",

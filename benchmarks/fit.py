@@ -312,7 +312,7 @@ def rivals(out: Path, _: int) -> dict:
 
 def seeds(_: Path, count: int) -> dict:
     """Optimizer steps of eight seeds at once over eight fits of one, one epoch each."""
-    from saafe.seeds import fit_seeds
+    from seeds import fit_seeds
 
     recipe = recipes.changed(find_tier(TIER), ("epochs=1", "windows=2048", "streams=128"))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -222,7 +222,7 @@ def shown(s: Scenario, sensor: int, truth: list, air: list) -> list:
         reading = []
         for c, value in enumerate(row):
             value = (value - zero[c]) * d["gain"][c] + zero[c] + d["offset"][c]
-            if value < d["blind_below"][c]:
+            if value < d["zero_below"][c]:
                 value = d["lowest"][c]
             reading.append(min(max(value, d["lowest"][c]), d["highest"][c]))
         out.append(reading)

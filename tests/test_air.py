@@ -3,12 +3,13 @@
 import math
 from dataclasses import replace
 
+import closed_forms
 import numpy as np
 import pytest
 import scalar_simulator
 import torch
 
-from saafe.simulator import emissions, physics, simulation
+from saafe.simulator import physics, simulation
 from saafe.simulator.air import (
     CONVECTIVE,
     HEATED_AIR,
@@ -18,7 +19,7 @@ from saafe.simulator.air import (
     sensors_near,
 )
 from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building
-from saafe.simulator.emissions import CARRIED, HEAT, OXYGEN, QUANTITIES
+from saafe.simulator.emissions import CARRIED, Quantity
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.simulation import StreamSettings
 
@@ -70,7 +71,7 @@ def test_mass_of_every_quantity_is_conserved() -> None:
     rates = torch.rand(steps, ZONES, CARRIED, n, generator=seeded(2))
     air = carry(building, supply_of(rates), [10.0] * steps)
     emitted = (10.0 * rates).sum(dim=1).cumsum(dim=0)
-    emitted[:, HEAT] *= CONVECTIVE / HEATED_AIR
+    emitted[:, Quantity.HEAT] *= CONVECTIVE / HEATED_AIR
     torch.testing.assert_close(held_mass(air, building), emitted, rtol=1e-4, atol=1e-4)
 
 
@@ -79,9 +80,9 @@ def test_mass_of_a_fire_is_conserved_while_it_has_air() -> None:
     building = still_air(n)
     supply = supply_of(torch.zeros(steps, ZONES, CARRIED, n), fires=5)
     supply.fire[:, 0] = torch.rand(steps, CARRIED, 5, generator=seeded(3))
-    supply.fire[:, :, OXYGEN] = 0.0  # it never runs short
+    supply.fire[:, :, Quantity.OXYGEN] = 0.0  # it never runs short
     emitted = (10.0 * supply.fire).sum(dim=(0, 1))
-    emitted[HEAT] *= CONVECTIVE / HEATED_AIR
+    emitted[Quantity.HEAT] *= CONVECTIVE / HEATED_AIR
     held = held_mass(carry(building, supply, [10.0] * steps), building)[-1]
     torch.testing.assert_close(held[:, :5], emitted, rtol=1e-4, atol=1e-4)
     assert (held[:, 5:] == 0.0).all()
@@ -91,26 +92,26 @@ def test_starved_fires_burn_less_and_dirtier() -> None:
     building = still_air(2)
     supply = supply_of(torch.zeros(720, ZONES, CARRIED, 2), fires=2)
     supply.fire[:, 0] = 1.0
-    supply.fire[:, 0, OXYGEN, 0] = 1e3  # g/s; the other fire needs no oxygen
-    supply.fire[:, 0, OXYGEN, 1] = 0.0
+    supply.fire[:, 0, Quantity.OXYGEN, 0] = 1e3  # g/s; the other fire needs no oxygen
+    supply.fire[:, 0, Quantity.OXYGEN, 1] = 0.0
     held = held_mass(carry(building, supply, [10.0] * 720), building)
-    assert held[-1, OXYGEN, 0] < 0.2 * 1e3 * 10.0 * 720
-    assert (held[:, OXYGEN, 0].diff() > 0.0).all()
+    assert held[-1, Quantity.OXYGEN, 0] < 0.2 * 1e3 * 10.0 * 720
+    assert (held[:, Quantity.OXYGEN, 0].diff() > 0.0).all()
     share = held[-1, :, 0] / held[-1, :, 1]
-    assert share[emissions.CO2] < share[emissions.WATER] < 0.2
-    assert share[emissions.PM] > 1.8 * share[emissions.WATER]
-    assert share[emissions.CO] > 8.0 * share[emissions.WATER]
+    assert share[Quantity.CO2] < share[Quantity.WATER] < 0.2
+    assert share[Quantity.PM] > 1.8 * share[Quantity.WATER]
+    assert share[Quantity.CO] > 8.0 * share[Quantity.WATER]
 
 
 def test_one_zone_follows_the_closed_form() -> None:
-    n, steps, emission, quantity = 12, 720, 0.2, emissions.CO2
+    n, steps, emission, quantity = 12, 720, 0.2, Quantity.CO2
     building = one_zone(still_air(n))
     building.fresh = building.volume * torch.linspace(0.1, 8.0, n).unsqueeze(1) / 3600.0
     building.outdoor[:, quantity] = 0.77
     rates = torch.zeros(steps, ZONES, CARRIED, n)
     rates[:, 0, quantity] = emission
     air = carry(building, supply_of(rates), [10.0] * steps)[:, 0, quantity]
-    expected = 0.77 + physics.diluted_concentration(
+    expected = 0.77 + closed_forms.diluted_concentration(
         10.0 * torch.arange(1, steps + 1).unsqueeze(1),
         emission=torch.tensor(emission),
         volume=building.volume[:, 0],
@@ -124,14 +125,14 @@ def test_a_duct_filter_clears_particles_only() -> None:
     building = still_air(32)
     forced = building.recirculation.sum(dim=1) > 0.0
     assert 0 < forced.sum() < 32
-    building.filter[:, emissions.PM] = 0.5
+    building.filter[:, Quantity.PM] = 0.5
     rates = torch.zeros(360, ZONES, CARRIED, 32)
     rates[0, 0] = 1.0
     held = held_mass(carry(building, supply_of(rates), [10.0] * 360), building)
     kept = held[-1] / held[0]
-    torch.testing.assert_close(kept[emissions.CO], torch.ones(32), rtol=1e-4, atol=0.0)
-    assert (kept[emissions.PM, forced] < 0.8).all()
-    assert (kept[emissions.PM, ~forced] > 0.999).all()
+    torch.testing.assert_close(kept[Quantity.CO], torch.ones(32), rtol=1e-4, atol=0.0)
+    assert (kept[Quantity.PM, forced] < 0.8).all()
+    assert (kept[Quantity.PM, ~forced] > 0.999).all()
 
 
 def test_an_open_window_in_winter_cools_and_dries() -> None:
@@ -139,8 +140,8 @@ def test_an_open_window_in_winter_cools_and_dries() -> None:
     supply = supply_of(torch.zeros(180, ZONES, CARRIED, 64))
     supply.vent[:, 0] = 0.2
     air = carry(building, supply, [10.0] * 180)[-1, 0]
-    assert (air[HEAT] < -2.0).all()
-    assert (air[emissions.WATER] < building.indoor_water).all()
+    assert (air[Quantity.HEAT] < -2.0).all()
+    assert (air[Quantity.WATER] < building.indoor_water).all()
 
 
 def near(heat: float, radius: float, height: float) -> torch.Tensor:
@@ -151,9 +152,9 @@ def near(heat: float, radius: float, height: float) -> torch.Tensor:
     building.height[:] = height
     building.distance[:] = radius
     building.air_speed[:] = 0.1
-    rates = torch.ones(60, 1, len(QUANTITIES))
+    rates = torch.ones(60, 1, len(Quantity))
     rates[:5] = 0.0
-    rates[5:, :, HEAT] = heat
+    rates[5:, :, Quantity.HEAT] = heat
     zone = torch.zeros(1, dtype=torch.int64)
     return near_excess(rates, sensors_near(building, zone, building.distance))[:, 0]
 
@@ -161,20 +162,20 @@ def near(heat: float, radius: float, height: float) -> torch.Tensor:
 def test_steady_ceiling_jet_is_alperts_and_dilutes_smoke_as_heat() -> None:
     excess = near(100.0, 2.0, 2.5)[-1]
     rise = 5.38 * (100.0 / 2.0) ** (2 / 3) / 2.5
-    assert excess[HEAT].item() == pytest.approx(rise, rel=1e-5)
+    assert excess[Quantity.HEAT].item() == pytest.approx(rise, rel=1e-5)
     flow = math.pi * 4.0 * 0.1 + 0.7 * 100.0 / (1.2 * 1.005 * rise)
-    assert excess[emissions.CO].item() == pytest.approx(1.0 / flow, rel=1e-5)
+    assert excess[Quantity.CO].item() == pytest.approx(1.0 / flow, rel=1e-5)
 
 
 def test_smoke_takes_its_time_to_the_sensor() -> None:
     # a draught of 0.1 m/s over 3 m takes 30 s; a jet of 100 kW (2 m/s at the axis) no step
     weak, strong = near(0.0, 3.0, 2.5), near(100.0, 3.0, 2.5)
-    assert (weak[:, emissions.PM] > 0.0).nonzero()[0].item() == 5 + 3
-    assert (strong[:, emissions.PM] > 0.0).nonzero()[0].item() == 5
+    assert (weak[:, Quantity.PM] > 0.0).nonzero()[0].item() == 5 + 3
+    assert (strong[:, Quantity.PM] > 0.0).nonzero()[0].item() == 5
 
 
 def test_weak_sources_dilute_as_nicas_says() -> None:
-    assert near(0.0, 1.5, 2.5)[-1, emissions.PM].item() == pytest.approx(
+    assert near(0.0, 1.5, 2.5)[-1, Quantity.PM].item() == pytest.approx(
         1.0 / (math.pi * 1.5**2 * 0.1), rel=1e-5
     )
 
@@ -190,11 +191,11 @@ def test_plume_flow_fills_a_room_as_nfpa_says(heat: float) -> None:
         "floor_area": torch.tensor(area),
     }
     for k in range(1, 4000):
-        flow = physics.plume_mass_flow(torch.tensor(0.7 * heat), height=layer)
+        flow = closed_forms.plume_mass_flow(torch.tensor(0.7 * heat), height=layer)
         layer = layer - step * flow / (physics.AIR_DENSITY * area)
         if layer < 0.3 * height:
             break
-        nfpa = physics.smoke_layer_height(torch.tensor(k * step), **room)
+        nfpa = closed_forms.smoke_layer_height(torch.tensor(k * step), **room)
         assert (nfpa - layer).abs() < 0.18 * height
 
 

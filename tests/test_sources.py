@@ -9,17 +9,7 @@ import torch
 
 from saafe.sensors import FIRE, NORMAL, NUISANCE, UNKNOWN
 from saafe.simulator import occupants, sources
-from saafe.simulator.emissions import (
-    CO2,
-    HEAT,
-    OXYGEN,
-    PM,
-    QUANTITIES,
-    SOUND,
-    Draw,
-    Emission,
-    Source,
-)
+from saafe.simulator.emissions import Draw, Emission, Quantity, Source
 from saafe.simulator.sources import SOURCES
 
 N = 24
@@ -36,7 +26,7 @@ def emit(source: Source, seed: int = 0) -> tuple[torch.Tensor, Emission]:
 def test_source(source: Source) -> None:
     time, emission = emit(source)
     rates, state = emission.rates, emission.state
-    assert rates.shape == (*time.shape, len(QUANTITIES))
+    assert rates.shape == (*time.shape, len(Quantity))
     assert state.shape == time.shape
     assert state.dtype == torch.int8
     assert torch.isfinite(rates).all()
@@ -52,12 +42,12 @@ def test_source(source: Source) -> None:
     elif source.kind == "fire":
         assert reached <= {NORMAL, UNKNOWN, FIRE}
         assert (state == FIRE).any(dim=0).all(), "a draw never burns"
-        assert (rates[..., OXYGEN].amax(dim=0) > 0.0).all()
-        assert (rates[..., PM].amax(dim=0) > 0.0).all()
+        assert (rates[..., Quantity.OXYGEN].amax(dim=0) > 0.0).all()
+        assert (rates[..., Quantity.PM].amax(dim=0) > 0.0).all()
     else:
         assert reached == {NORMAL, NUISANCE}
         assert (state == NUISANCE).any(dim=0).all(), "a draw never acts"
-        assert (rates[..., OXYGEN] == 0.0).all()
+        assert (rates[..., Quantity.OXYGEN] == 0.0).all()
     # nothing is given off while the source is said to rest
     resting = (state == NORMAL) & (time >= 0.0)
     assert (rates[resting] <= 1e-6 * rates.amax(dim=(0, 1))).all()
@@ -88,8 +78,8 @@ def test_oil_passes_its_states_in_the_order_of_temperature() -> None:
     assert (course.diff(dim=0) >= 0).all()
     assert (emission.state[:, ~burning] <= NUISANCE).all()
     # it smokes before it burns, and flames give far more heat than the hob
-    lit = emission.rates[..., HEAT] > 5.0
-    smoked = (emission.rates[..., PM] > 0.1) & ~lit
+    lit = emission.rates[..., Quantity.HEAT] > 5.0
+    smoked = (emission.rates[..., Quantity.PM] > 0.1) & ~lit
     assert smoked.any(dim=0)[burning].all()
     assert lit.any(dim=0)[burning].all()
     assert not lit.any(dim=0)[~burning].any()
@@ -112,9 +102,13 @@ def test_people_sleep_and_work() -> None:
         rates[(hour[:, 0] > a) & (hour[:, 0] < b)]
         for a, b in ((1.0, 5.0), (11.0, 14.0), (18.5, 21))
     )
-    assert (night[..., SOUND] == 0.0).all()
-    assert 0.6 < night[..., CO2].mean() / evening[..., CO2].mean() < 0.8  # all asleep
-    assert 0.4 < noon[..., CO2].mean() / evening[..., CO2].mean() < 0.8  # some at work
+    assert (night[..., Quantity.SOUND] == 0.0).all()
+    assert (
+        0.6 < night[..., Quantity.CO2].mean() / evening[..., Quantity.CO2].mean() < 0.8
+    )  # all asleep
+    assert (
+        0.4 < noon[..., Quantity.CO2].mean() / evening[..., Quantity.CO2].mean() < 0.8
+    )  # some at work
 
 
 def test_rooms_move_as_little_as_recorded_ones() -> None:

@@ -321,8 +321,8 @@ def test_gradients_of_parts_add_up() -> None:
     for parts in (1, 2, 8):
         fit.model.zero_grad()
         for piece in torch.arange(64).chunk(parts):
-            votes = fit.model.votes(data.windows[piece])[:, 0]
-            loop.head_loss(votes, data.labels[piece], TINY).div(64).backward()
+            logits = fit.model.head_logits(data.windows[piece])[:, 0]
+            loop.head_loss(logits, data.labels[piece], TINY).div(64).backward()
         added.append(torch.cat([p.grad.flatten() for p in fit.model.parameters()]))  # type: ignore[union-attr]
     for other in added[1:]:
         torch.testing.assert_close(other, added[0], rtol=1e-5, atol=1e-7)

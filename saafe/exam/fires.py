@@ -17,9 +17,9 @@ from saafe.recordings.superpose import cut_recording
 from saafe.sensors import CHANNEL_NAMES, FIRE, PM25, TEMPERATURE, UNKNOWN
 from saafe.simulator import sources
 from saafe.simulator.buildings import Rooms
+from saafe.simulator.limits import untenable_times
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import Streams, to_recordings
-from saafe.simulator.tenability import untenable_times
 
 FIRES_OF_A_KIND = 60  # fires of each kind that count, so that seventeen kinds make more than 1,000
 FIRE_BATCHES = 8  # of 128 streams at most, to find them

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
-from saafe.simulator import emissions, physics
+from saafe.simulator import physics
 from saafe.simulator.buildings import ZONES, Building
-from saafe.simulator.emissions import CARRIED
+from saafe.simulator.emissions import CARRIED, Quantity
 from saafe.simulator.instruments import STEP_S
 
 # a hot layer carries smoke out under its own buoyancy; combustion fails under some 13 % oxygen
@@ -23,7 +23,7 @@ OXYGEN_LIMIT, OXYGEN_SPAN = 105.0, 60.0  # deficit at which flames weaken, and d
 # (W. M. Pitts, "The global equivalence ratio concept and the formation mechanisms of carbon
 # monoxide in enclosure fires," Prog. Energy Combust. Sci., vol. 21, 1995: some 0.2 g/g), twice
 # the soot, less CO2 (A. Tewarson, SFPE Handbook). From memory, not checked.
-STARVED_YIELD = {emissions.CO: 10.0, emissions.PM: 2.0, emissions.CO2: 0.7, emissions.VOC: 5.0}
+STARVED_YIELD = {Quantity.CO: 10.0, Quantity.PM: 2.0, Quantity.CO2: 0.7, Quantity.VOC: 5.0}
 CONVECTIVE = 0.7  # share of the heat that the air carries; the rest is radiated
 HEATED_AIR = physics.AIR_DENSITY * physics.AIR_HEAT_CAPACITY  # [kJ/(m3 K)]
 DOOR_HEIGHT, DOOR_KELVIN = 2.0, 293.0  # [m], [K]
@@ -60,21 +60,21 @@ def prepare_flows(building: Building, supply: Supply) -> Flows:
     volume, fresh = building.volume.T.unsqueeze(1), building.fresh.T.unsqueeze(1)
     outdoor = building.outdoor.T  # (CARRIED, r)
     leaving = building.deposition.T.repeat(ZONES, 1, 1)
-    leaving[:, emissions.HEAT] += building.wall_loss.T
+    leaving[:, Quantity.HEAT] += building.wall_loss.T
     leaving *= volume
     steady = fresh * outdoor
     # walls, plants and washing hold moisture at a level of its own
-    keeping = building.fresh.T + leaving[:, emissions.WATER]
-    steady[:, emissions.WATER] = keeping * building.indoor_water
+    keeping = building.fresh.T + leaving[:, Quantity.WATER]
+    steady[:, Quantity.WATER] = keeping * building.indoor_water
     incoming = supply.rates
-    incoming[:, :, emissions.HEAT] *= CONVECTIVE / HEATED_AIR
-    supply.fire[:, :, emissions.HEAT] *= CONVECTIVE / HEATED_AIR
+    incoming[:, :, Quantity.HEAT] *= CONVECTIVE / HEATED_AIR
+    supply.fire[:, :, Quantity.HEAT] *= CONVECTIVE / HEATED_AIR
     incoming += steady
     let_in = outdoor.clone()
-    let_in[emissions.HEAT] = building.outdoor_excess_c
+    let_in[Quantity.HEAT] = building.outdoor_excess_c
     incoming.addcmul_(supply.vent.unsqueeze(2), let_in)
     outdoor_air = building.fresh.T + supply.vent
-    incoming[:, :, emissions.PM].addcmul_(outdoor_air, supply.outdoor_pm.unsqueeze(1))
+    incoming[:, :, Quantity.PM].addcmul_(outdoor_air, supply.outdoor_pm.unsqueeze(1))
     duct = building.recirculation.T
     return Flows(
         incoming=incoming,
@@ -113,7 +113,7 @@ def carry(building: Building, supply: Supply, steps_s: list[float]) -> Tensor:
     gain = yield_gain(supply.fire)
     vented = bool(supply.vent.any())
     state = building.outdoor.T.repeat(ZONES, 1, 1)
-    state[:, emissions.WATER] = building.indoor_water
+    state[:, Quantity.WATER] = building.indoor_water
     # each quantity by itself, as sensors read it
     out = state.new_empty(CARRIED, len(steps_s), ZONES, state.shape[-1]).permute(1, 2, 0, 3)
     held = {step: flows.volume / step for step in set(steps_s)}
@@ -122,11 +122,11 @@ def carry(building: Building, supply: Supply, steps_s: list[float]) -> Tensor:
     for k, step in enumerate(steps_s):
         right = torch.addcmul(flows.incoming[k], kept[step], state)
         if burning:
-            air = air_to_burn(state[:, emissions.OXYGEN, :burning]).unsqueeze(1)
+            air = air_to_burn(state[:, Quantity.OXYGEN, :burning]).unsqueeze(1)
             right[..., :burning].addcmul_(torch.addcmul(air, gain, air - air * air), supply.fire[k])
         returned = (state * flows.duct_share).sum(dim=0).mul_(flows.filter)
         right.addcmul_(flows.duct, returned)
-        heat = state[:, emissions.HEAT]
+        heat = state[:, Quantity.HEAT]
         swap = (heat[:-1] - heat[1:]).abs_().sqrt_().mul_(flows.drive).add_(flows.fan)
         diagonal = diagonals[step]
         if vented:
@@ -235,12 +235,12 @@ def near_excess(rates: Tensor, near: Near) -> Tensor:
     # the laws are powers of the heat: their factors need working out once a sensor
     one = torch.ones_like(radius)
     jet = physics.ceiling_jet_speed(one, height=height, radius=radius) * near.under_ceiling
-    root = rates[..., emissions.HEAT].clamp(min=0.0).pow(1 / 3)  # (time, n)
+    root = rates[..., Quantity.HEAT].clamp(min=0.0).pow(1 / 3)  # (time, n)
     delay = radius / (near.air_speed + jet * root[:, near.row]) / STEP_S
     now = torch.arange(len(rates), device=rates.device).unsqueeze(1)
     then = (now - delay.round_().long()).clamp_(min=0)
     gone = rates[then, near.row, :CARRIED]
-    heat = gone[..., emissions.HEAT]
+    heat = gone[..., Quantity.HEAT]
     # a shelf lies below the jet and sees a tenth of it
     jet_rise = physics.ceiling_jet_rise(one, height=height, radius=radius)
     rise = (root[then, near.row].square_() * jet_rise).clamp_(max=1000.0)
@@ -248,7 +248,7 @@ def near_excess(rates: Tensor, near: Near) -> Tensor:
     turbulence = torch.pi * radius**2 * near.air_speed
     flow = turbulence + CONVECTIVE * heat / (HEATED_AIR * rise.clamp(min=1e-3))
     gone *= (1.0 / flow).unsqueeze(-1)
-    gone[..., emissions.HEAT] = rise
+    gone[..., Quantity.HEAT] = rise
     return gone
 
 
@@ -266,13 +266,13 @@ def channels_of(air: Tensor, building: Building, sound: Tensor, radiant: Tensor)
     """
     steps, rows, sensors, _ = air.shape
     out = air.new_empty(len(CHANNELS), steps, sensors, rows).permute(1, 3, 2, 0)
-    celsius = building.indoor_c.view(1, -1, 1) + air[..., emissions.HEAT]
+    celsius = building.indoor_c.view(1, -1, 1) + air[..., Quantity.HEAT]
     out[..., TEMPERATURE] = celsius + radiant
-    wet = air[..., emissions.WATER] / physics.saturation_vapour_density(celsius)
+    wet = air[..., Quantity.WATER] / physics.saturation_vapour_density(celsius)
     out[..., HUMIDITY] = (100.0 * wet).clamp(0.0, 100.0)
-    out[..., PM25] = 1e3 * (air[..., emissions.PM] + air[..., emissions.DROPLETS])
-    out[..., CO2] = physics.ppm_from_density(air[..., emissions.CO2], molar_mass=44.01)
-    out[..., CO] = physics.ppm_from_density(1e-3 * air[..., emissions.CO], molar_mass=28.01)
+    out[..., PM25] = 1e3 * (air[..., Quantity.PM] + air[..., Quantity.DROPLETS])
+    out[..., CO2] = physics.ppm_from_density(air[..., Quantity.CO2], molar_mass=44.01)
+    out[..., CO] = physics.ppm_from_density(1e-3 * air[..., Quantity.CO], molar_mass=28.01)
     level = physics.room_sound_level(
         10.0 * torch.log10(sound + 1.0),
         distance=building.distance,

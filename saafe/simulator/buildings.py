@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saafe.simulator import emissions, physics
-from saafe.simulator.emissions import CARRIED
-from saafe.simulator.instruments import Dice
+from saafe.simulator import physics
+from saafe.simulator.emissions import CARRIED, Quantity, Random
 
 ZONES = 3
 OUTDOOR_CO2 = 0.77  # [g/m3], 421 ppm
@@ -67,11 +66,11 @@ class Building:
 def draw_building(n: int, sensors: int, rooms: Rooms, generator: torch.Generator) -> Building:
     """Draw `n` buildings with their weather and sensor places."""
     device = generator.device
-    zone = Dice(n, ZONES, generator)
-    door = Dice(n, ZONES - 1, generator)
-    one = Dice(n, 1, generator)
-    place = Dice(n, sensors, generator)
-    volume = zone.log_middling(*rooms.volume_m3)
+    zone = Random((n, ZONES), generator)
+    door = Random((n, ZONES - 1), generator)
+    one = Random((n, 1), generator)
+    place = Random((n, sensors), generator)
+    volume = zone.log_triangular(*rooms.volume_m3)
     height = zone.uniform(*rooms.height_m)
     zones = (1 + (one.uniform(0.0, 1.0) > 0.3).int() + (one.uniform(0.0, 1.0) > 0.5).int())[:, 0]
     zones = zones.long()
@@ -84,24 +83,24 @@ def draw_building(n: int, sensors: int, rooms: Rooms, generator: torch.Generator
     indoor = one.uniform(*rooms.indoor_c)[:, 0]
     outdoor_c = one.uniform(*rooms.outdoor_c)[:, 0]
     outdoor = torch.zeros(n, CARRIED, device=device)
-    outdoor[:, emissions.PM] = one.log_uniform(*rooms.outdoor_pm)[:, 0] * 1e-3
-    outdoor[:, emissions.CO2] = OUTDOOR_CO2 * one.uniform(0.97, 1.08)[:, 0]
+    outdoor[:, Quantity.PM] = one.log_uniform(*rooms.outdoor_pm)[:, 0] * 1e-3
+    outdoor[:, Quantity.CO2] = OUTDOOR_CO2 * one.uniform(0.97, 1.08)[:, 0]
     humid = one.uniform(0.2, 0.85)[:, 0]
     indoor_water = humid * physics.saturation_vapour_density(indoor)
     # winter air is dry: an open window then dries the room
     outdoor_humid = one.uniform(0.4, 0.95)[:, 0]
-    outdoor[:, emissions.WATER] = outdoor_humid * physics.saturation_vapour_density(outdoor_c)
+    outdoor[:, Quantity.WATER] = outdoor_humid * physics.saturation_vapour_density(outdoor_c)
     # Chosen: homes hold up to 8 g/m3 more than the air outdoors, as the dampest dwellings do
-    indoor_water = torch.minimum(indoor_water, outdoor[:, emissions.WATER] + 8.0)
+    indoor_water = torch.minimum(indoor_water, outdoor[:, Quantity.WATER] + 8.0)
     used = torch.arange(ZONES, device=device) < zones.unsqueeze(1)
     forced = (one.chance(0.35) & (zones > 1).unsqueeze(1)) * one.log_uniform(1.0, 6.0) / 3600.0
     filtered = torch.ones(n, CARRIED, device=device)
-    filtered[:, emissions.PM] = one.uniform(0.3, 1.0)[:, 0]
-    filtered[:, emissions.DROPLETS] = filtered[:, emissions.PM]
+    filtered[:, Quantity.PM] = one.uniform(0.3, 1.0)[:, 0]
+    filtered[:, Quantity.DROPLETS] = filtered[:, Quantity.PM]
     deposition = torch.zeros(n, CARRIED, device=device)
-    deposition[:, emissions.PM] = one.log_uniform(0.05, 3.0)[:, 0] / 3600.0  # with air cleaners
-    deposition[:, emissions.DROPLETS] = one.log_uniform(0.003, 0.05)[:, 0]
-    deposition[:, emissions.WATER] = one.log_uniform(0.05, 1.0)[:, 0] / 3600.0  # into walls
+    deposition[:, Quantity.PM] = one.log_uniform(0.05, 3.0)[:, 0] / 3600.0  # with air cleaners
+    deposition[:, Quantity.DROPLETS] = one.log_uniform(0.003, 0.05)[:, 0]
+    deposition[:, Quantity.WATER] = one.log_uniform(0.05, 1.0)[:, 0] / 3600.0  # into walls
     # 4 to 12 W/m2K over the room's surfaces, some 6 V^(2/3)
     surface = 6.0 * volume ** (2 / 3)
     loss = zone.uniform(0.004, 0.012) * surface / (1.206 * volume)

@@ -7,36 +7,62 @@ A source's function draws its parameters for `n` scenarios at once and returns e
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from saafe.sensors import NORMAL, NUISANCE
+from saafe.sensors import NORMAL, NUISANCE, Range
 
-# Quantities that a source emits. The first eight are carried by the air.
-QUANTITIES = (
-    "heat",  # [kW] total heat release
-    "pm",  # [mg/s] smoke and fine particles
-    "co2",  # [g/s]
-    "co",  # [mg/s]
-    "water",  # [g/s] vapour
-    "voc",  # [mg/s] vapours that gas sensors mistake for CO2 or CO (ethanol, hydrogen, ...)
-    "droplets",  # [mg/s] mist that evaporates
-    "oxygen",  # [g/s] consumed
-    "radiant",  # [K] warms the sensor itself, not the air (sun)
-    "vent",  # [m3/s] outdoor air let in (window)
-    "outdoor_pm",  # [ug/m3] raises the outdoor air's particles
-    "sound",  # [pW] acoustic power
-)
-(HEAT, PM, CO2, CO, WATER, VOC, DROPLETS, OXYGEN, RADIANT, VENT, OUTDOOR_PM, SOUND) = range(
-    len(QUANTITIES)
-)
+
+class Quantity(IntEnum):
+    """What a source emits. The first eight are carried by the air."""
+
+    HEAT = 0  # [kW] total heat release
+    PM = 1  # [mg/s] smoke and fine particles
+    CO2 = 2  # [g/s]
+    CO = 3  # [mg/s]
+    WATER = 4  # [g/s] vapour
+    VOC = 5  # [mg/s] vapours that gas sensors mistake for CO2 or CO (ethanol, hydrogen, ...)
+    DROPLETS = 6  # [mg/s] mist that evaporates
+    OXYGEN = 7  # [g/s] consumed
+    RADIANT = 8  # [K] warms the sensor itself, not the air (sun)
+    VENT = 9  # [m3/s] outdoor air let in (window)
+    OUTDOOR_PM = 10  # [ug/m3] raises the outdoor air's particles
+    SOUND = 11  # [pW] acoustic power
+
+
 CARRIED = 8  # the first eight quantities travel with the air
-Range = tuple[float, float]
 
 
-class Draw:
-    """Random parameters for `n` scenarios, one column each.
+class Random:
+    """Random tensors of one shape from one generator, on its device."""
+
+    def __init__(self, shape: tuple[int, ...], generator: torch.Generator) -> None:
+        """Bind the shape and the generator."""
+        self.shape, self.generator = shape, generator
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        """Uniform on [low, high)."""
+        unit = torch.rand(self.shape, generator=self.generator, device=self.generator.device)
+        return low + (high - low) * unit
+
+    def log_uniform(self, low: float, high: float) -> Tensor:
+        """Uniform in the logarithm on [low, high)."""
+        return self.uniform(math.log(low), math.log(high)).exp()
+
+    def log_triangular(self, low: float, high: float) -> Tensor:
+        """Triangular in the logarithm on [low, high): the ends are rare."""
+        return (self.log_uniform(low, high) * self.log_uniform(low, high)).sqrt()
+
+    def chance(self, probability: float) -> Tensor:
+        """True with a probability."""
+        return self.uniform(0.0, 1.0) < probability
+
+
+class Draw(Random):
+    """Random parameters of a source for `n` scenarios, one column each: (1, n).
 
     Attributes:
         time: since the source's start. [s] (time, n)
@@ -45,26 +71,8 @@ class Draw:
 
     def __init__(self, time: Tensor, generator: torch.Generator) -> None:
         """Bind the time axis and the generator."""
-        self.time = time
-        self.n = time.shape[1]
-        self.generator = generator
-
-    def uniform(self, low: float, high: float) -> Tensor:
-        """Uniform on [low, high). (1, n)"""
-        unit = torch.rand(1, self.n, generator=self.generator, device=self.time.device)
-        return low + (high - low) * unit
-
-    def log_uniform(self, low: float, high: float) -> Tensor:
-        """Uniform in the logarithm on [low, high). (1, n)"""
-        return self.uniform(math.log(low), math.log(high)).exp()
-
-    def log_middling(self, low: float, high: float) -> Tensor:
-        """Triangular in the logarithm on [low, high): the ends are rare. (1, n)"""
-        return (self.log_uniform(low, high) * self.log_uniform(low, high)).sqrt()
-
-    def chance(self, probability: float) -> Tensor:
-        """True with a probability. (1, n)"""
-        return self.uniform(0.0, 1.0) < probability
+        super().__init__((1, time.shape[1]), generator)
+        self.time, self.n = time, time.shape[1]
 
     def flicker(self, spread: float, *, period_s: float = 120.0) -> Tensor:
         """Smooth multiplicative fluctuation about one. (time, n)
@@ -88,7 +96,7 @@ class Draw:
 
     def nothing(self) -> Tensor:
         """No emissions. (time, n, quantity)"""
-        return self.time.new_zeros(*self.time.shape, len(QUANTITIES))
+        return self.time.new_zeros(*self.time.shape, len(Quantity))
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,7 @@ class Emission:
     """What a source gives off and what is true meanwhile.
 
     Attributes:
-        rates: (time, n, quantity), in the units of `QUANTITIES`.
+        rates: (time, n, quantity), in the units of `Quantity`.
         state: int8 (time, n): what holds while the source acts, one of NORMAL (not acting),
             NUISANCE, FIRE or UNKNOWN (neither is asserted).
     """
@@ -117,7 +125,9 @@ class Source:
         rate_source: where that number comes from, "assumed" where nowhere.
         weight: how often training draws a fire, relative to the others.
         table: rates of a `steady` source.
+        mode: how a fire burns when it begins, which decides by what limit it must be found.
         kitchen: whether it happens where people cook.
+        cooking: whether it is a session of cooking, by which nuisance alarms are counted.
     """
 
     name: str
@@ -126,7 +136,9 @@ class Source:
     per_year: float = 0.0
     weight: float = 1.0
     table: "Rates | None" = None
+    mode: Literal["flaming", "smouldering", "cooking oil"] | None = None
     kitchen: bool = False
+    cooking: bool = False
     rate_source: str = "assumed"
 
 
@@ -136,9 +148,8 @@ class Rates:
 
     Attributes:
         duration_s, rise_s, fall_s: length, time to full rate, time to fade. [s]
-        heat .. outdoor_pm: emission ranges in the units of `QUANTITIES`; None emits nothing.
+        heat .. outdoor_pm: emission ranges in the units of `Quantity`; None emits nothing.
         sound: sound power level. [dB]
-        together: 0 draws each rate alone, 1 scales all by one common strength.
         flicker: spread of the logarithm over minutes.
     """
 
@@ -173,15 +184,15 @@ def steady(draw: Draw, source: Source) -> Emission:
     shape = draw.pulse(duration, rise=draw.log_uniform(*table.rise_s), fall=fall)
     shape = shape * draw.flicker(table.flicker)
     rates = draw.nothing()
-    for index, quantity in enumerate(QUANTITIES):
-        limits = getattr(table, quantity, None)  # oxygen is drawn by fires alone
+    for quantity in Quantity:
+        limits = getattr(table, quantity.name.lower(), None)  # oxygen is drawn by fires alone
         if limits is None:
             continue
-        if index == SOUND:
+        if quantity == Quantity.SOUND:
             power = 10.0 ** (draw.uniform(*limits) / 10.0)
-            rates[..., SOUND] = power * acting(draw, duration)
+            rates[..., quantity] = power * acting(draw, duration)
         else:
-            rates[..., index] = draw.log_middling(*limits) * shape
+            rates[..., quantity] = draw.log_triangular(*limits) * shape
     state = torch.where(acting(draw, duration + fall), NUISANCE, NORMAL).to(torch.int8)
     return Emission(rates, state)
 

@@ -6,23 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saafe.sensors import FIRE, NORMAL, NUISANCE, UNKNOWN
+from saafe.sensors import FIRE, NORMAL, NUISANCE, UNKNOWN, Range
 from saafe.simulator import physics
-from saafe.simulator.emissions import (
-    CO,
-    CO2,
-    DROPLETS,
-    HEAT,
-    OXYGEN,
-    PM,
-    SOUND,
-    VOC,
-    WATER,
-    Draw,
-    Emission,
-    Range,
-    Source,
-)
+from saafe.simulator.emissions import Draw, Emission, Quantity, Source
 
 
 @dataclass(frozen=True)
@@ -73,15 +59,15 @@ def burn(draw: Draw, fuel: Fuel, burning_rate: Tensor) -> Tensor:
     """
     rates = draw.nothing()
     heat = draw.uniform(*fuel.heat) * burning_rate
-    rates[..., HEAT] = heat
-    rates[..., PM] = 1e3 * draw.log_uniform(*fuel.soot) * burning_rate
-    rates[..., CO2] = draw.uniform(*fuel.co2) * burning_rate
-    rates[..., CO] = 1e3 * draw.log_uniform(*fuel.co) * burning_rate
-    rates[..., WATER] = draw.uniform(*fuel.water) * burning_rate
-    rates[..., VOC] = 1e3 * draw.log_uniform(0.002, 0.05) * burning_rate
-    rates[..., OXYGEN] = physics.OXYGEN_PER_HEAT * heat
+    rates[..., Quantity.HEAT] = heat
+    rates[..., Quantity.PM] = 1e3 * draw.log_uniform(*fuel.soot) * burning_rate
+    rates[..., Quantity.CO2] = draw.uniform(*fuel.co2) * burning_rate
+    rates[..., Quantity.CO] = 1e3 * draw.log_uniform(*fuel.co) * burning_rate
+    rates[..., Quantity.WATER] = draw.uniform(*fuel.water) * burning_rate
+    rates[..., Quantity.VOC] = 1e3 * draw.log_uniform(0.002, 0.05) * burning_rate
+    rates[..., Quantity.OXYGEN] = physics.OXYGEN_PER_HEAT * heat
     # crackle: louder fires make louder noise; chosen, no source found
-    rates[..., SOUND] = 10.0 ** (draw.uniform(5.0, 7.0)) * (heat / 100.0).clamp(0.0, 10.0)
+    rates[..., Quantity.SOUND] = 10.0 ** (draw.uniform(5.0, 7.0)) * (heat / 100.0).clamp(0.0, 10.0)
     return rates
 
 
@@ -118,7 +104,7 @@ def fire_state(time: Tensor, rates: Tensor) -> Tensor:
         rates: emissions; out means under 2 % of the largest smoke rate so far.
             (time, n, quantity)
     """
-    smoke = rates[..., PM]
+    smoke = rates[..., Quantity.PM]
     out = (smoke < 0.02 * smoke.cummax(dim=0).values) & (time >= 0.0)
     state = torch.where(time < 0.0, NORMAL, torch.where(out, UNKNOWN, FIRE))
     return state.to(torch.int8)
@@ -197,16 +183,18 @@ def overheating_oil(draw: Draw, _source: Source) -> Emission:
     rates = burn(draw, OIL, heat * lit / 33.0)
     smoke = draw.log_uniform(0.3, 6.0) * 2.0 ** ((oil_c - 230.0) / draw.uniform(15.0, 30.0))
     smoke = smoke.clamp(max=300.0) * on * ~lit * draw.flicker(0.3)
-    rates[..., PM] += smoke
-    rates[..., VOC] += smoke * draw.log_uniform(0.1, 1.0)
-    rates[..., CO] += smoke * draw.log_uniform(0.01, 0.3)
-    rates[..., DROPLETS] += smoke * draw.uniform(0.0, 0.3)
+    rates[..., Quantity.PM] += smoke
+    rates[..., Quantity.VOC] += smoke * draw.log_uniform(0.1, 1.0)
+    rates[..., Quantity.CO] += smoke * draw.log_uniform(0.01, 0.3)
+    rates[..., Quantity.DROPLETS] += smoke * draw.uniform(0.0, 0.3)
     gas = draw.chance(0.4)
     # hob and pan warm the room as they warm up themselves, with 0.3 to 1.5 kW beside the oil's
     warm = (draw.time / draw.log_uniform(60.0, 400.0)).clamp(0.0, 1.0)
-    rates[..., HEAT] += on * warm * draw.uniform(0.3, 1.5)
-    rates[..., CO2] += on * gas * draw.uniform(0.08, 0.2)
-    rates[..., WATER] += on * torch.where(gas, draw.uniform(0.06, 0.16), draw.uniform(0.0, 0.1))
+    rates[..., Quantity.HEAT] += on * warm * draw.uniform(0.3, 1.5)
+    rates[..., Quantity.CO2] += on * gas * draw.uniform(0.08, 0.2)
+    rates[..., Quantity.WATER] += on * torch.where(
+        gas, draw.uniform(0.06, 0.16), draw.uniform(0.0, 0.1)
+    )
     hot = torch.where(oil_c > 300.0, FIRE, torch.where(oil_c > 230.0, UNKNOWN, NUISANCE))
     state = torch.where(on, hot, NORMAL)
     # what a pan that was turned off leaves in the air is a nuisance until it has gone

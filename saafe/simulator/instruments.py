@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
-from saafe.windows import HOLD_S
+from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE, Range
+from saafe.simulator.emissions import Random
+from saafe.windows import BIN_S, HOLD_S
 
-STEP_S = 10.0
+STEP_S = BIN_S  # streams lie on the detector's grid
 # Chosen: three in ten. Recorded fires were met by smoke meters that show nothing under an optical
 # density of 0.012 /m, some 3,200 ug/m3, and one that showed nothing at all.
-NUMB_SHARE, NUMB_BELOW = 0.3, (100.0, 20_000.0)
+INSENSITIVE_SHARE, INSENSITIVE_BELOW = 0.3, (100.0, 20_000.0)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Instruments:
         relative_noise: the same as a share of the reading. (n, sensor, channel)
         resolution: smallest step. (n, sensor, channel)
         lowest, highest: where readings clip. (n, sensor, channel)
-        blind_below: readings under it are lost and show `lowest`. (n, sensor, channel)
+        zero_below: readings under it are lost and show `lowest`. (n, sensor, channel)
         present: whether the channel exists. bool (n, sensor, channel)
         unresponsive: whether the channel shows life but no event: it sits elsewhere, behind a
             grille, or its cell is spent. bool (n, sensor, channel)
@@ -59,7 +60,7 @@ class Instruments:
     resolution: Tensor
     lowest: Tensor
     highest: Tensor
-    blind_below: Tensor
+    zero_below: Tensor
     present: Tensor
     unresponsive: Tensor
     detection_floor: Tensor
@@ -78,61 +79,19 @@ class Instruments:
     gap_chance: Tensor
 
 
-class Dice:
-    """Random tensors of shape (n, sensor) from one generator."""
-
-    def __init__(self, n: int, sensors: int, generator: torch.Generator) -> None:
-        """Remember the shape."""
-        self.shape = (n, sensors)
-        self.generator = generator
-
-    def uniform(self, low: float, high: float) -> Tensor:
-        """Uniform on [low, high)."""
-        unit = torch.rand(*self.shape, generator=self.generator, device=self.generator.device)
-        return low + (high - low) * unit
-
-    def log_uniform(self, low: float, high: float) -> Tensor:
-        """Uniform in the logarithm."""
-        return self.uniform(math.log(low), math.log(high)).exp()
-
-    def log_middling(self, low: float, high: float) -> Tensor:
-        """Triangular in the logarithm: the ends are rare."""
-        return (self.log_uniform(low, high) * self.log_uniform(low, high)).sqrt()
-
-    def chance(self, probability: float) -> Tensor:
-        """True with a probability."""
-        return self.uniform(0.0, 1.0) < probability
-
-
-# (lag s), (gain), (offset spread), (noise), (relative noise), (resolution), clip range
-_RANGES = {
-    TEMPERATURE: ((2, 120), (0.9, 1.05), 1.0, (0.01, 0.25), (0.0001, 0.001), (0.01, 0.5)),
-    PM25: ((5, 60), (0.3, 2.0), 1.0, (0.2, 6.0), (0.02, 0.3), (0.1, 1.0)),
-    CO2: ((10, 180), (0.85, 1.15), 30.0, (1.0, 25.0), (0.001, 0.03), (1.0, 10.0)),
-    SOUND: ((1, 10), (0.9, 1.1), 3.0, (0.3, 3.0), (0.001, 0.02), (0.1, 1.0)),
-    CO: ((15, 120), (0.7, 1.3), 0.5, (0.05, 2.0), (0.005, 0.05), (0.01, 1.0)),
-    HUMIDITY: ((5, 120), (0.9, 1.1), 3.0, (0.05, 0.6), (0.001, 0.01), (0.01, 1.0)),
-}
-# how often a sensor has the channel at all: cheap combinations differ
-_UNRESPONSIVE = {TEMPERATURE: 0.08, PM25: 0.05, CO2: 0.25, SOUND: 0.4, CO: 0.3, HUMIDITY: 0.35}
-_PRESENT = {TEMPERATURE: 0.97, PM25: 0.9, CO2: 0.8, SOUND: 0.3, CO: 0.65, HUMIDITY: 0.6}
-
-
-def draw_usual(dice: Dice) -> list[Tensor]:
-    """Lag, gain, offset, noise, relative noise and resolution of sound channels.
+def draw_usual(dice: Random) -> list[Tensor]:
+    """Lag, gain, offset, noise, relative noise and resolution of healthy channels.
 
     Each (n, sensor, channel).
     """
-    draws = (
-        lambda r: dice.log_uniform(*r),
-        lambda r: dice.log_uniform(*r),
-        lambda spread: dice.uniform(-spread, spread),
-        lambda r: dice.log_uniform(*r),
-        lambda r: dice.log_uniform(*r),
-        lambda r: dice.log_uniform(*r),
-    )
-    rows = [_RANGES[channel] for channel in range(len(CHANNELS))]
-    return [torch.stack([draw(row[k]) for row in rows], dim=-1) for k, draw in enumerate(draws)]
+
+    def draw(limits: Range | float) -> Tensor:
+        is_range = isinstance(limits, tuple)
+        return dice.log_uniform(*limits) if is_range else dice.uniform(-limits, limits)
+
+    names = ("lag_s", "gain", "offset", "noise", "relative_noise", "resolution")
+    rows = [channel.instruments for channel in CHANNELS]
+    return [torch.stack([draw(getattr(row, name)) for row in rows], dim=-1) for name in names]
 
 
 def draw_instruments(
@@ -149,7 +108,7 @@ def draw_instruments(
     Returns:
         The parameters.
     """
-    dice = Dice(n, sensors, generator)
+    dice = Random((n, sensors), generator)
     lag, gain, offset, noise, relative, resolution = draw_usual(dice)
     lowest = torch.stack([dice.uniform(c.lowest, c.lowest) for c in CHANNELS], dim=-1)
     highest = torch.stack([dice.uniform(c.highest, c.highest) for c in CHANNELS], dim=-1)
@@ -166,9 +125,9 @@ def draw_instruments(
     highest[..., TEMPERATURE] = torch.where(dice.chance(0.5), dice.uniform(60.0, 125.0), 1200.0)
     weak = dice.chance(0.15)  # worn or badly placed particle sensors
     gain[..., PM25] = torch.where(weak, dice.log_uniform(0.03, 0.3), gain[..., PM25])
-    floor_ = torch.zeros_like(lag)
-    floor_[..., PM25] = torch.where(dice.chance(0.12), dice.log_uniform(5.0, 5_000.0), 0.0)
-    floor_[..., CO] = torch.where(dice.chance(0.4), dice.uniform(1.0, 30.0), 0.0)
+    zero_below = torch.zeros_like(lag)
+    zero_below[..., PM25] = torch.where(dice.chance(0.12), dice.log_uniform(5.0, 5_000.0), 0.0)
+    zero_below[..., CO] = torch.where(dice.chance(0.4), dice.uniform(1.0, 30.0), 0.0)
     poor = dice.chance(analyser_share)
     noise[..., CO] = torch.where(poor, dice.log_uniform(3.0, 70.0), noise[..., CO])
     noise[..., CO2] = torch.where(poor, dice.log_uniform(25.0, 150.0), noise[..., CO2])
@@ -185,13 +144,11 @@ def draw_instruments(
     for channel in (PM25, CO):
         gain[..., channel] *= 0.97**age_years
         lag[..., channel] *= 1.0 + 0.05 * age_years
-    present = torch.stack([dice.chance(_PRESENT[c]) for c in range(len(CHANNELS))], dim=-1)
+    present = torch.stack([dice.chance(c.instruments.present) for c in CHANNELS], dim=-1)
     # a sensor with nothing a fire moves is none: give it particles or temperature
     senses = present[..., PM25] | present[..., CO] | present[..., TEMPERATURE]
     present[..., PM25] |= ~senses
-    unresponsive = torch.stack(
-        [dice.chance(_UNRESPONSIVE[c]) for c in range(len(CHANNELS))], dim=-1
-    )
+    unresponsive = torch.stack([dice.chance(c.instruments.unresponsive) for c in CHANNELS], dim=-1)
     slow = dice.chance(0.35)
     period = torch.where(slow, torch.full_like(lag[..., 0], 6.0), dice.uniform(1.0, 6.0).floor())
     period = torch.where(dice.chance(0.4), torch.ones_like(period), period)
@@ -208,10 +165,12 @@ def draw_instruments(
         resolution=resolution,
         lowest=lowest,
         highest=highest,
-        blind_below=floor_,
+        zero_below=zero_below,
         present=present,
         unresponsive=unresponsive,
-        detection_floor=torch.where(dice.chance(NUMB_SHARE), dice.log_uniform(*NUMB_BELOW), 0.0),
+        detection_floor=torch.where(
+            dice.chance(INSENSITIVE_SHARE), dice.log_uniform(*INSENSITIVE_BELOW), 0.0
+        ),
         hold_steps=period.long(),
         hold_phase=(dice.uniform(0.0, 1.0) * period).long(),
         voc_as_co2=torch.where(dice.chance(0.18), dice.log_uniform(50.0, 5_000.0), 0.0),
@@ -246,7 +205,7 @@ def lagged(truth: Tensor, lag_s: Tensor) -> Tensor:
 
 
 def respond(lagged_truth: Tensor, instruments: Instruments, *, baseline: Tensor) -> Tensor:
-    """What clean instruments would show: gain, offset, blindness and clipping, no noise.
+    """What clean instruments would show: gain, offset, floor and clipping, no noise.
 
     Args:
         lagged_truth: (time, n, sensor, channel), overwritten.
@@ -258,12 +217,12 @@ def respond(lagged_truth: Tensor, instruments: Instruments, *, baseline: Tensor)
     """
     out = lagged_truth.sub_(baseline).mul_(instruments.gain).add_(baseline)
     out.add_(instruments.offset)
-    out = torch.where(out < instruments.blind_below, instruments.lowest, out)
+    out = torch.where(out < instruments.zero_below, instruments.lowest, out)
     return out.clamp_(instruments.lowest, instruments.highest)
 
 
 def noisy(clean: Tensor, instruments: Instruments, generator: torch.Generator) -> Tensor:
-    """Add what makes a reading ugly: noise, drift, spikes, blindness, steps, clipping.
+    """Add what makes a reading ugly: noise, drift, spikes, floor, steps, clipping.
 
     Args:
         clean: from `respond`. (time, n, sensor, channel)
@@ -284,7 +243,7 @@ def noisy(clean: Tensor, instruments: Instruments, generator: torch.Generator) -
     out[..., PM25] += puffs(steps, instruments, generator)
     unit, height = torch.rand(2, steps, n, sensors, generator=generator, device=device)
     out[..., CO] += (unit < instruments.co_spike_chance) * height * 250.0
-    out = torch.where(out < instruments.blind_below, instruments.lowest, out)
+    out = torch.where(out < instruments.zero_below, instruments.lowest, out)
     out.div_(instruments.resolution).round_().mul_(instruments.resolution)
     return out.clamp_(instruments.lowest, instruments.highest)
 

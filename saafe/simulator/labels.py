@@ -5,12 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saafe.sensors import CO, CO2, FIRE, NORMAL, NUISANCE, PM25, TEMPERATURE, UNKNOWN
+from saafe.sensors import CHANNELS, FIRE, NORMAL, NUISANCE, UNKNOWN
 
-# an event is visible where a channel departs by this much from the run without it; a fire must
-# show more than a nuisance, or the first wisps teach that frying is a fire
-FIRE_VISIBLE = {TEMPERATURE: 3.0, PM25: 100.0, CO2: 600.0, CO: 15.0}
-NUISANCE_VISIBLE = {TEMPERATURE: 1.5, PM25: 40.0, CO2: 150.0, CO: 4.0}
+VISIBLE = {k: channel.visibility for k, channel in enumerate(CHANNELS) if channel.visibility}
+FIRE_VISIBLE = {k: visibility.fire for k, visibility in VISIBLE.items()}
+NUISANCE_VISIBLE = {k: visibility.nuisance for k, visibility in VISIBLE.items()}
 
 
 @dataclass(frozen=True)

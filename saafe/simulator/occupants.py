@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from saafe.simulator import emissions
-from saafe.simulator.instruments import STEP_S, Dice
+from saafe.simulator.emissions import Quantity, Random
+from saafe.simulator.instruments import STEP_S
 
 DAY_S = 86_400.0
 ASLEEP = 0.7  # of the breath of someone awake; from memory of ASHRAE 62.1's activity table
@@ -39,8 +39,8 @@ def occupant_emissions(hour: Tensor, generator: torch.Generator) -> Tensor:
         generator: source of randomness.
     """
     steps, n = hour.shape
-    home = Dice(1, n, generator)
-    rates = hour.new_zeros(steps, n, len(emissions.QUANTITIES))
+    home = Random((1, n), generator)
+    rates = hour.new_zeros(steps, n, len(Quantity))
     people = home.uniform(0.0, 5.0).floor()
     knots = max(2, int(steps * STEP_S / 2400.0))
     presence = (smooth_noise((steps, n), knots, generator) > -0.3).float() * people
@@ -48,19 +48,19 @@ def occupant_emissions(hour: Tensor, generator: torch.Generator) -> Tensor:
     presence *= ~(home.chance(0.4) & (shifted > 8.5) & (shifted < 17.0))
     awake = (shifted > 7.0) & (shifted < 23.0)
     breath = torch.where(awake, 1.0, ASLEEP) * presence
-    rates[..., emissions.CO2] = 0.0092 * breath
-    rates[..., emissions.WATER] = 0.015 * breath
-    rates[..., emissions.HEAT] = 0.08 * breath
+    rates[..., Quantity.CO2] = 0.0092 * breath
+    rates[..., Quantity.WATER] = 0.015 * breath
+    rates[..., Quantity.HEAT] = 0.08 * breath
     stir = torch.exp(0.7 * smooth_noise((steps, n), 4 * knots, generator))
     habit = torch.exp(home.uniform(-13.2, -9.2))
-    rates[..., emissions.PM] = habit * presence * stir * awake  # 2e-6 to 1e-4 mg/s each
-    rates[..., emissions.VOC] = 0.02 * presence
+    rates[..., Quantity.PM] = habit * presence * stir * awake  # 2e-6 to 1e-4 mg/s each
+    rates[..., Quantity.VOC] = 0.02 * presence
     talking = smooth_noise((steps, n), 8 * knots, generator)
     speech = 10.0 ** (5.5 + 0.8 * talking).clamp(max=8.0)
-    rates[..., emissions.SOUND] = presence * awake * speech
+    rates[..., Quantity.SOUND] = presence * awake * speech
     # Chosen: one home in seven shares air with a smoker or a cook next door
     seeping = home.chance(0.15) * home.log_uniform(1e-4, 2e-3)
-    rates[..., emissions.PM] += seeping * smooth_noise((steps, n), knots, generator).clamp(min=0.0)
+    rates[..., Quantity.PM] += seeping * smooth_noise((steps, n), knots, generator).clamp(min=0.0)
     return rates
 
 
@@ -73,7 +73,7 @@ def room_temperature(clock: Tensor, n: int, generator: torch.Generator) -> Tenso
         generator: source of randomness.
     """
     hours = float(clock[-1] - clock[0]) / 3600.0
-    home = Dice(1, n, generator)
+    home = Random((1, n), generator)
     # Chosen: recorded homes move by 0.2 K in a quiet hour, half of them less (docs/simulator.md)
     slow = home.log_uniform(0.05, 0.7) * smooth_noise(
         (len(clock), n), max(2, int(hours)), generator

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from saafe.errors import InputError
-from saafe.simulator import emissions, sources
-from saafe.simulator.emissions import Draw, Source
+from saafe.simulator import sources
+from saafe.simulator.emissions import Draw, Quantity, Source
 
 PREROLL_S, PREROLL_STEP_S = 3 * 3600.0, 60.0  # so that a stream can begin amid an event
 
@@ -86,7 +86,7 @@ def emit_all(
     Returns:
         rates (time, n, quantity) and state int8 (time, n).
     """
-    rates = time.new_zeros(*time.shape, len(emissions.QUANTITIES))
+    rates = time.new_zeros(*time.shape, len(Quantity))
     state = torch.zeros(time.shape, dtype=torch.int8, device=time.device)
     for index, source in enumerate(registry):
         rows = (chosen == index).nonzero()[:, 0]

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from saafe.sensors import CHANNELS, HUMIDITY, TEMPERATURE
-from saafe.simulator.instruments import Dice, Instruments
+from saafe.simulator.emissions import Random
+from saafe.simulator.instruments import Instruments
 
 SENSOR_FAULTS = ("none", "stuck", "dead", "spikes", "slow", "swapped")
 NONE, STUCK, DEAD, SPIKES, SLOW, SWAPPED = range(len(SENSOR_FAULTS))
 SLOWNESS = 20.0  # Chosen: a filter full of dust answers twenty times as slowly
 SPIKE_CHANCE = 0.05  # Chosen: of a 10 s reading while the contact is loose
-# Chosen: as far as a loose contact goes, in the order of the channels
-HIGHEST_SPIKE = torch.tensor([60.0, 1_000.0, 5_000.0, 120.0, 300.0, 100.0])
+HIGHEST_SPIKE = torch.tensor([channel.instruments.highest_spike for channel in CHANNELS])
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Faults:
     """What is broken in a batch: at most one channel of each sensor.
 
     Attributes:
-        kind: index into `FAULTS`. int64 (n, sensor)
+        kind: index into `SENSOR_FAULTS`. int64 (n, sensor)
         channel: the one that is broken; SWAPPED exchanges temperature and humidity.
             int64 (n, sensor)
         onset: step from which it is; 0 for SLOW and SWAPPED. int64 (n, sensor)
@@ -42,7 +42,7 @@ def draw_faults(devices: Instruments, share: float, steps: int, random: torch.Ge
         random: source of randomness.
     """
     present = devices.present
-    dice = Dice(present.shape[0], present.shape[1], random)
+    dice = Random((present.shape[0], present.shape[1]), random)
     kind = 1 + (dice.uniform(0.0, 1.0) * (len(SENSOR_FAULTS) - 1)).long()
     kind = torch.where(dice.chance(share), kind, NONE)
     channel = torch.multinomial(present.flatten(0, 1).float(), 1, generator=random)

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE, UNKNOWN
-from saafe.simulator import emissions, physics, sensor_faults
 from saafe.simulator import instruments as instrument
+from saafe.simulator import physics, sensor_faults
 from saafe.simulator.air import (
     Supply,
     carry,
@@ -24,7 +24,7 @@ from saafe.simulator.air import (
     sensors_near,
 )
 from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building
-from saafe.simulator.emissions import CARRIED
+from saafe.simulator.emissions import CARRIED, Quantity
 from saafe.simulator.instruments import STEP_S, Instruments
 from saafe.simulator.labels import Counterfactuals, label
 from saafe.simulator.occupants import (
@@ -215,7 +215,7 @@ def draw_world(n: int, plan: StreamSettings, generator: torch.Generator) -> Scen
     devices = instrument.draw_instruments(
         n, plan.sensors, generator, analyser_share=plan.mix.analyser_share
     )
-    usual_pm = building.outdoor[:, emissions.PM]
+    usual_pm = building.outdoor[:, Quantity.PM]
     return ScenarioDraw(
         steps=steps,
         steps_s=steps_s,
@@ -314,22 +314,22 @@ def gather_supply(people: Tensor, events: Events, rows: Rows) -> Supply:
     life_rates = people.transpose(1, 2).contiguous()  # (time, quantity, n)
     for part, of in rows.runs():
         supply.rates[:, 0, :, part] = life_rates[:, :CARRIED, of]
-        supply.sound[:, 0, part] = life_rates[:, emissions.SOUND, of]
+        supply.sound[:, 0, part] = life_rates[:, Quantity.SOUND, of]
     for slot in (1, 2):
         rates = events.rates[slot].transpose(1, 2).contiguous()
         for part, of in rows.runs()[:2]:  # those with their nuisances
             for zone in range(ZONES):
                 there = (events.zone[of, slot] == zone).float()
                 supply.rates[:, zone, :, part].addcmul_(rates[:, :CARRIED, of], there)
-                supply.vent[:, zone, part].addcmul_(rates[:, emissions.VENT, of], there)
-                supply.sound[:, zone, part].addcmul_(rates[:, emissions.SOUND, of], there)
-                supply.radiant[:, zone, part].addcmul_(rates[:, emissions.RADIANT, of], there)
-            supply.outdoor_pm[:, part] += 1e-3 * rates[:, emissions.OUTDOOR_PM, of]
+                supply.vent[:, zone, part].addcmul_(rates[:, Quantity.VENT, of], there)
+                supply.sound[:, zone, part].addcmul_(rates[:, Quantity.SOUND, of], there)
+                supply.radiant[:, zone, part].addcmul_(rates[:, Quantity.RADIANT, of], there)
+            supply.outdoor_pm[:, part] += 1e-3 * rates[:, Quantity.OUTDOOR_PM, of]
     rates = events.rates[0][:, : rows.burning].transpose(1, 2)
     for zone in range(ZONES):
         there = (events.zone[: rows.burning, 0] == zone).float()
         supply.fire[:, zone] = rates[:, :CARRIED] * there
-        supply.sound[:, zone, : rows.burning].addcmul_(rates[:, emissions.SOUND], there)
+        supply.sound[:, zone, : rows.burning].addcmul_(rates[:, Quantity.SOUND], there)
     return supply
 
 
@@ -395,7 +395,7 @@ def observe(truth: Tensor, air: Tensor, each: Instruments) -> Tensor:
     Returns:
         (time, row, sensor, channel)
     """
-    voc = air[..., emissions.VOC]
+    voc = air[..., Quantity.VOC]
     truth[..., CO] += each.voc_as_co * voc
     estimated = each.voc_as_co2 > 0.0  # metal-oxide cells never see the CO2 itself
     guess = 400.0 + each.voc_as_co2 * voc + 2.0 * truth[..., CO]
@@ -407,8 +407,7 @@ def observe(truth: Tensor, air: Tensor, each: Instruments) -> Tensor:
     truth[..., TEMPERATURE] += each.self_heat
     drier /= physics.saturation_vapour_density(truth[..., TEMPERATURE])
     truth[..., HUMIDITY] *= drier
-    baseline = truth.new_zeros(len(CHANNELS))
-    baseline[TEMPERATURE], baseline[CO2], baseline[HUMIDITY] = 20.0, 420.0, 50.0
+    baseline = truth.new_tensor([channel.rest for channel in CHANNELS])
     return instrument.respond(instrument.lagged(truth, each.lag_s), each, baseline=baseline)
 
 

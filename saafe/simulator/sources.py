@@ -35,25 +35,26 @@ STOVE_SOURCE = "136 stove sessions in 91.4 days of four recorded homes (uhoo_hom
 STOVE_RATE = "assumed; stove use as a whole was measured"
 
 NUISANCES = (
-    Source("frying", "nuisance", steady, 300, kitchen=True, rate_source=STOVE_RATE, table=Rates(
+    Source("frying", "nuisance", steady, 300, kitchen=True, cooking=True, table=Rates(
         (180, 1800), heat=(0.15, 1), pm=(0.0003, 0.05), co2=(0.01, 0.25), co=(0.002, 0.4),
-        water=(0.03, 0.6), voc=(0.05, 5), droplets=(0.0005, 0.1), sound=(55, 72), flicker=0.9)),
-    Source("boiling", "nuisance", steady, 300, kitchen=True, rate_source=STOVE_RATE, table=Rates(
+        water=(0.03, 0.6), voc=(0.05, 5), droplets=(0.0005, 0.1), sound=(55, 72), flicker=0.9),
+        rate_source=STOVE_RATE),
+    Source("boiling", "nuisance", steady, 300, kitchen=True, cooking=True, table=Rates(
         (300, 3600), heat=(0.1, 1), pm=(0.0001, 0.004), co2=(0.005, 0.25), co=(0.002, 0.3),
-        water=(0.1, 1.2), droplets=(0.0003, 0.01), sound=(50, 68))),
-    Source("toast", "nuisance", bursts, 200, kitchen=True, table=Rates(
+        water=(0.1, 1.2), droplets=(0.0003, 0.01), sound=(50, 68)), rate_source=STOVE_RATE),
+    Source("toast", "nuisance", bursts, 200, kitchen=True, cooking=True, table=Rates(
         (90, 240), heat=(0.1, 0.6), pm=(0.0003, 0.012), co=(0.01, 0.5), voc=(0.02, 2),
         co2=(0.001, 0.01), sound=(45, 60))),
-    Source("burnt_toast", "nuisance", steady, 5, kitchen=True, table=Rates(
+    Source("burnt_toast", "nuisance", steady, 5, kitchen=True, cooking=True, table=Rates(
         (60, 480), heat=(0.1, 0.6), pm=(0.01, 0.5), co=(0.1, 5), voc=(0.2, 10),
         co2=(0.005, 0.1), sound=(45, 75), flicker=0.4)),
-    Source("oven", "nuisance", steady, 150, kitchen=True, table=Rates(
+    Source("oven", "nuisance", steady, 150, kitchen=True, cooking=True, table=Rates(
         (1200, 7200), rise_s=(300, 1200), heat=(0.15, 0.8), pm=(0.0001, 0.004), co2=(0.005, 0.2),
         co=(0.002, 0.3), water=(0.02, 0.4), voc=(0.02, 2), sound=(45, 62))),
-    Source("gas_hob", "nuisance", steady, 200, kitchen=True, rate_source=STOVE_RATE, table=Rates(
+    Source("gas_hob", "nuisance", steady, 200, kitchen=True, cooking=True, table=Rates(
         (240, 5400), heat=(0.3, 1.8), pm=(0.0001, 0.005), co2=(0.04, 0.25), co=(0.002, 0.4),
-        water=(0.05, 0.6), sound=(48, 62))),
-    Source("broiling", "nuisance", steady, 20, kitchen=True, table=Rates(
+        water=(0.05, 0.6), sound=(48, 62)), rate_source=STOVE_RATE),
+    Source("broiling", "nuisance", steady, 20, kitchen=True, cooking=True, table=Rates(
         (420, 1800), rise_s=(120, 900), heat=(0.2, 1.2), pm=(0.001, 0.1), co=(0.03, 2),
         co2=(0.01, 0.25), water=(0.05, 0.5), voc=(0.2, 10), droplets=(0.001, 0.05), sound=(55, 72),
         flicker=0.8)),
@@ -120,43 +121,44 @@ NUISANCES = (
 )  # fmt: skip
 
 FIRES = (
-    Source("smouldering_foam", "fire", ignite(Fire(ember=SMOULDERING_FOAM)), weight=2.5),
-    Source("smouldering_sofa", "fire", ignite(Fire(
+    Source("smouldering_foam", "fire", mode="smouldering", emit=ignite(Fire(
+        ember=SMOULDERING_FOAM)), weight=2.5),
+    Source("smouldering_sofa", "fire", mode="smouldering", emit=ignite(Fire(
         fuel=FOAM, ember=SMOULDERING_FOAM, growth_s=(75, 400), flaming_chance=0.6)),
         weight=2.5),
-    Source("smouldering_mattress", "fire", ignite(Fire(
+    Source("smouldering_mattress", "fire", mode="smouldering", emit=ignite(Fire(
         fuel=FOAM, ember=SMOULDERING_COTTON, smoulder_s=(900, 7200), growth_s=(75, 400),
         flaming_chance=0.4)), weight=2.5),
-    Source("smouldering_wood", "fire", ignite(Fire(
+    Source("smouldering_wood", "fire", mode="smouldering", emit=ignite(Fire(
         ember=SMOULDERING_WOOD, smoulder_s=(200, 2400), smoulder_g_s=(0.002, 0.15))), weight=2.0),
-    Source("smouldering_cotton", "fire", ignite(Fire(
+    Source("smouldering_cotton", "fire", mode="smouldering", emit=ignite(Fire(
         ember=SMOULDERING_COTTON, smoulder_s=(100, 1800), smoulder_g_s=(0.002, 0.15))), weight=2.0),
-    Source("cable", "fire", ignite(Fire(
+    Source("cable", "fire", mode="smouldering", emit=ignite(Fire(
         fuel=PLASTIC, ember=SMOULDERING_CABLE, smoulder_s=(120, 3600),
         smoulder_g_s=(0.002, 0.1), peak_kw=(10, 400), flaming_chance=0.4))),
-    Source("socket", "fire", ignite(Fire(
+    Source("socket", "fire", mode="smouldering", emit=ignite(Fire(
         fuel=PLASTIC, ember=SMOULDERING_CABLE, smoulder_s=(300, 7200),
         smoulder_g_s=(0.001, 0.05), peak_kw=(5, 200), flaming_chance=0.5))),
-    Source("flaming_wood", "fire", ignite(Fire(
+    Source("flaming_wood", "fire", mode="flaming", emit=ignite(Fire(
         fuel=WOOD, growth_s=(150, 900), peak_kw=(30, 1500)))),
-    Source("flaming_foam", "fire", ignite(Fire(
+    Source("flaming_foam", "fire", mode="flaming", emit=ignite(Fire(
         fuel=FOAM, growth_s=(75, 400), peak_kw=(50, 2500))), weight=1.5),
-    Source("flaming_bed", "fire", ignite(Fire(
+    Source("flaming_bed", "fire", mode="flaming", emit=ignite(Fire(
         fuel=FOAM, growth_s=(100, 600), peak_kw=(100, 2500)))),
-    Source("bin", "fire", ignite(Fire(
+    Source("bin", "fire", mode="flaming", emit=ignite(Fire(
         fuel=PAPER, growth_s=(150, 900), peak_kw=(15, 300)))),
-    Source("curtain", "fire", ignite(Fire(
+    Source("curtain", "fire", mode="flaming", emit=ignite(Fire(
         fuel=PAPER, growth_s=(40, 150), peak_kw=(100, 1000)))),
-    Source("flammable_liquid", "fire", ignite(Fire(
+    Source("flammable_liquid", "fire", mode="flaming", emit=ignite(Fire(
         fuel=HEPTANE, growth_s=(30, 150), peak_kw=(20, 500)))),
-    Source("alcohol", "fire", ignite(Fire(
+    Source("alcohol", "fire", mode="flaming", emit=ignite(Fire(
         fuel=ALCOHOL, growth_s=(30, 200), peak_kw=(20, 300))), weight=0.5),
-    Source("battery", "fire", ignite(Fire(
+    Source("battery", "fire", mode="smouldering", emit=ignite(Fire(
         fuel=BATTERY, ember=SMOULDERING_CABLE, smoulder_s=(30, 600), smoulder_g_s=(0.02, 2.0),
         growth_s=(30, 150), peak_kw=(10, 500), flaming_chance=0.8))),
-    Source("decalin", "fire", ignite(Fire(
+    Source("decalin", "fire", mode="flaming", emit=ignite(Fire(
         fuel=DECALIN, growth_s=(60, 250), peak_kw=(10, 200))), weight=0.5),
-    Source("overheating_oil", "fire", overheating_oil, kitchen=True),
+    Source("overheating_oil", "fire", overheating_oil, mode="cooking oil", kitchen=True),
 )  # fmt: skip
 
 SOURCES = {source.name: source for source in FIRES + NUISANCES}

@@ -33,8 +33,6 @@ from saafe.training.thresholds import (
     thresholds_on,
 )
 
-# what others build detectors with stands here in one place
-
 WATCHED = 3  # every third held-out window tells when to stop; all of them calibrate
 
 
@@ -155,8 +153,8 @@ def update_weights(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> 
     for k in range(world.rank, pieces, world.size):
         piece = slice(k * size // pieces, (k + 1) * size // pieces)
         with autocast(recipe, batch.labels.device):
-            votes = fit.model.votes(batch.windows[piece])[:, 0]  # (piece, reader, class)
-        part = head_loss(votes, batch.labels[piece], recipe) * (world.size / size)
+            logits = fit.model.head_logits(batch.windows[piece])[:, 0]  # (piece, head, class)
+        part = head_loss(logits, batch.labels[piece], recipe) * (world.size / size)
         fit.scaler.scale(part).backward()
         loss += part.detach()  # .item() here would make the CPU wait on every step
     mean_gradients(fit.model, world)
@@ -168,20 +166,20 @@ def update_weights(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> 
     return loss
 
 
-def head_loss(votes: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
-    """Cross entropy of each reader by itself, their mean, summed over windows.
+def head_loss(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    """Cross entropy of each head by itself, their mean, summed over windows.
 
     Args:
-        votes: logits. (window, reader, class)
+        logits: (window, head, class)
         labels: int64 (window,)
         recipe: of the fit.
     """
-    readers = votes.shape[1]
+    heads = logits.shape[1]
     losses = F.cross_entropy(
-        votes.flatten(0, 1), labels.repeat_interleave(readers),
+        logits.flatten(0, 1), labels.repeat_interleave(heads),
         label_smoothing=recipe.label_smoothing, reduction="sum",
     )  # fmt: skip
-    return losses / readers
+    return losses / heads
 
 
 def average_weights(fit: Fit, recipe: Recipe) -> None:
@@ -220,8 +218,8 @@ def train(
 
     Args:
         recipe: what to do.
-        on_epoch: is told after every epoch.
-        on_checkpoint: is given the fit after every epoch, to write a checkpoint.
+        on_epoch: called after every epoch.
+        on_checkpoint: called with the fit after every epoch, to write a checkpoint.
         resumed: a checkpoint's contents.
 
     Returns:
@@ -267,7 +265,7 @@ def progress_of(
         fit: what runs.
         recipe: of the fit.
         losses: of the epoch's steps. (step,)
-        right: which watched windows were told rightly. bool (window,)
+        right: which watched windows were classified rightly. bool (window,)
         epoch_s: mean time of an epoch. [s]
     """
     steps = steps_of(recipe)

@@ -12,17 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saafe.recipes import Recipe
-from saafe.sensors import (
-    CHANNELS,
-    CO,
-    CO2,
-    FIRE,
-    HUMIDITY,
-    LABELS,
-    PM25,
-    SOUND,
-    TEMPERATURE,
-)
+from saafe.sensors import CHANNELS, FIRE, LABELS, PM25, Channel
 from saafe.windows import SEGMENTS, STEPS
 
 # level, departure from the window's lower quartile, mask; particles at the window's top
@@ -31,7 +21,7 @@ FEATURES = 3 * len(CHANNELS) + 1
 STATISTICS = 6 * len(SEGMENTS) * len(CHANNELS)
 # what a linear reader sees: every step, the news, the statistics
 FLAT = STEPS * FEATURES + len(CHANNELS) + STATISTICS
-LATELY = 6  # of the window's steps, a minute
+ONSET_STEPS = 6  # of the window's steps, a minute
 ONSET_SCALE = 2.0
 
 
@@ -48,9 +38,9 @@ def features(windows: Tensor) -> Tensor:
     level = levels(torch.where(known, windows, 20.0))
     base = lower_quartile(level, known)
     departure = level - base
-    # a fire moves temperature by 1 to 500 K: keep both ends in view
-    heat = departure[..., TEMPERATURE : TEMPERATURE + 1] * 5.0
-    departure = torch.cat([torch.asinh(heat), departure[..., TEMPERATURE + 1 :]], dim=-1)
+    for k, channel in enumerate(CHANNELS):
+        if channel.scale.is_wide:
+            departure[..., k] = torch.asinh(departure[..., k] * channel.scale.spread)
     mask = known.to(windows.dtype)
     return torch.cat([level * mask, departure * mask, mask, at_top(level, mask)], dim=-1)
 
@@ -68,7 +58,7 @@ def onset_features(seen: Tensor) -> Tensor:
     """
     C = len(CHANNELS)
     departure, mask = seen[..., C : 2 * C], seen[..., 2 * C : 3 * C]
-    before = torch.where(mask[:, :-LATELY] > 0, departure[:, :-LATELY], -1e4).amax(dim=1)
+    before = torch.where(mask[:, :-ONSET_STEPS] > 0, departure[:, :-ONSET_STEPS], -1e4).amax(dim=1)
     above = ONSET_SCALE * (departure[:, -1] - before).clamp(min=0.0)
     return torch.where((before > -1e3) & (mask[:, -1] > 0), above, 0.0)
 
@@ -108,9 +98,9 @@ def known_mean(values: Tensor, mask: Tensor) -> Tensor:
     return values.sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
 
 
-def flat(seen: Tensor, fresh: Tensor, figures: Tensor) -> Tensor:
+def flat(seen: Tensor, onset: Tensor, figures: Tensor) -> Tensor:
     """What a linear reader sees of features, their news and their statistics. (B, FLAT)"""
-    return torch.cat([seen.flatten(1), fresh, figures], dim=1)
+    return torch.cat([seen.flatten(1), onset, figures], dim=1)
 
 
 def at_top(level: Tensor, mask: Tensor) -> Tensor:
@@ -125,14 +115,17 @@ def at_top(level: Tensor, mask: Tensor) -> Tensor:
 
 def levels(readings: Tensor) -> Tensor:
     """Channels on scales of order one: linear for temperature, logarithmic for gases. (..., C)"""
-    out = [torch.empty(0)] * len(CHANNELS)
-    out[TEMPERATURE] = (readings[..., TEMPERATURE] - 22.0) / 5.0
-    out[PM25] = torch.log1p(readings[..., PM25].clamp(min=0.0) / 10.0) - 1.0
-    out[CO2] = 2.0 * torch.log(readings[..., CO2].clamp(min=100.0) / 600.0)
-    out[SOUND] = (readings[..., SOUND] - 45.0) / 15.0
-    out[CO] = torch.log1p(readings[..., CO].clamp(min=0.0) / 3.0)
-    out[HUMIDITY] = (readings[..., HUMIDITY] - 50.0) / 20.0
-    return torch.stack(out, dim=-1)
+    return torch.stack([level(readings[..., k], c) for k, c in enumerate(CHANNELS)], dim=-1)
+
+
+def level(reading: Tensor, channel: Channel) -> Tensor:
+    """One channel on its scale; see `sensors.Scale`."""
+    scale = channel.scale
+    if scale.kind == "linear":
+        return (reading - scale.centre) / scale.spread
+    if scale.kind == "log":
+        return torch.log(reading.clamp(min=channel.lowest) / scale.centre) / scale.spread
+    return torch.log1p(reading.clamp(min=0.0) / scale.spread) - scale.centre
 
 
 def lower_quartile(values: Tensor, known: Tensor) -> Tensor:
@@ -191,13 +184,13 @@ class RiskModel(nn.Module):
 
 
 class FireTransformer(RiskModel):
-    """A small encoder over tokens of several steps each, and a linear reader beside it.
+    """A small encoder over tokens of several steps each, and a linear head beside it.
 
-    One token more holds the window's last step, its news and the window's statistics. Both readers
+    One token more holds the window's last step, its onset features and statistics. Both heads
     see the same features of one sensor at a time, both are trained on a loss of their own, and
     their probabilities are averaged: a linear opinion pool (M. Stone, "The opinion pool," Annals
     of Mathematical Statistics, vol. 32, pp. 1339-1342, 1961). Where the encoder has seen little,
-    the linear reader keeps it from being sure.
+    the linear head keeps it from being sure.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -225,21 +218,21 @@ class FireTransformer(RiskModel):
         Returns:
             Logits of normal, nuisance and fire. (B, S, class)
         """
-        return self.votes(windows).log_softmax(dim=-1).logsumexp(dim=2) - math.log(2.0)
+        return self.head_logits(windows).log_softmax(dim=-1).logsumexp(dim=2) - math.log(2.0)
 
-    def votes(self, windows: Tensor) -> Tensor:
-        """Class logits of the encoder, then of the linear reader. (B, T, S, C) to (B, S, 2, class)
+    def head_logits(self, windows: Tensor) -> Tensor:
+        """Logits of the encoder's head, then of the linear one. (B, T, S, C) to (B, S, 2, class)
 
         In single precision even under autocast: the pool must not round.
         """
         B, T, S, C = windows.shape
         seen = features(windows.transpose(1, 2).reshape(B * S, T, C))
         x = self.embed(seen.view(B * S, T // self.patch, self.patch * FEATURES))
-        fresh, figures = onset_features(seen), statistics(seen)
-        now = self.now(torch.cat([seen[:, -1], fresh, figures], dim=1)).unsqueeze(1)
+        onset, figures = onset_features(seen), statistics(seen)
+        now = self.now(torch.cat([seen[:, -1], onset, figures], dim=1)).unsqueeze(1)
         x = torch.cat([x, now], dim=1) + self.position
         for block in self.blocks:
             x = block(x)
         deep = self.head(self.norm(x.mean(dim=1)))
-        votes = torch.stack([deep, self.linear(flat(seen, fresh, figures))], dim=1)
-        return votes.float().view(B, S, 2, len(LABELS))
+        logits = torch.stack([deep, self.linear(flat(seen, onset, figures))], dim=1)
+        return logits.float().view(B, S, 2, len(LABELS))

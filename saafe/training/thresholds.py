@@ -121,9 +121,9 @@ def thresholds_on(
         The settings; every threshold in log-odds.
     """
     mine = [workers.later(peak_odds, model, part()) for part in streams]
-    heard = torch.cat(share([part() for part in mine], world)[: DENSE_PARTS + QUIET_PARTS])
+    peaks = torch.cat(share([part() for part in mine], world)[: DENSE_PARTS + QUIET_PARTS])
     dense = DENSE_PARTS * REFERENCE_STREAMS
-    enter = share_alarms(heard[:dense], DENSE_SHARE).maximum(heard[dense:].amax(dim=0))
+    enter = share_alarms(peaks[:dense], DENSE_SHARE).maximum(peaks[dense:].amax(dim=0))
     fast, slow, steady = enter.tolist()
     return AlarmSettings(
         fast=fast, slow=slow, steady=steady, warn=steady - WARN_BELOW, leave=steady - LEAVE_BELOW

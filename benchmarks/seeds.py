@@ -43,8 +43,8 @@ class SeedFits:
     train_s: float
 
 
-class Voting(nn.Module):
-    """A model whose forward pass gives the votes that it is trained on."""
+class HeadLogits(nn.Module):
+    """A model whose forward pass gives the logits that it is trained on."""
 
     def __init__(self, model: FireTransformer) -> None:
         """Wrap a model."""
@@ -52,8 +52,8 @@ class Voting(nn.Module):
         self.model = model
 
     def forward(self, windows: Tensor) -> Tensor:
-        """See `FireTransformer.votes`."""
-        return self.model.votes(windows)
+        """See `FireTransformer.head_logits`."""
+        return self.model.head_logits(windows)
 
 
 def fit_seeds(recipe: Recipe, seeds: list[int], device: torch.device) -> SeedFits:
@@ -69,8 +69,8 @@ def fit_seeds(recipe: Recipe, seeds: list[int], device: torch.device) -> SeedFit
     """
     each = [replace(recipe, seed=seed) for seed in seeds]
     models = [start_fit(one, device).model.train() for one in each]
-    skeleton = Voting(copy.deepcopy(models[0])).to("meta")
-    weights, buffers = stack_module_state([Voting(model) for model in models])  # (seed, ...)
+    skeleton = HeadLogits(copy.deepcopy(models[0])).to("meta")
+    weights, buffers = stack_module_state([HeadLogits(model) for model in models])  # (seed, ...)
     decayed = [w for w in weights.values() if w.ndim > 2]
     others = [w for w in weights.values() if w.ndim <= 2]
     optimizer, schedule = start_optimizer(recipe, decayed, others)
@@ -78,8 +78,8 @@ def fit_seeds(recipe: Recipe, seeds: list[int], device: torch.device) -> SeedFit
     def loss_of(weights: dict, buffers: dict, windows: Tensor, labels: Tensor) -> Tensor:
         # the plain formula: fused kernels of attention have no batching rule on CPUs
         with autocast(recipe, device), sdpa_kernel(SDPBackend.MATH):
-            votes = functional_call(skeleton, (weights, buffers), (windows,))[:, 0]
-        return head_loss(votes, labels, recipe) / len(labels)
+            logits = functional_call(skeleton, (weights, buffers), (windows,))[:, 0]
+        return head_loss(logits, labels, recipe) / len(labels)
 
     losses_of = vmap(loss_of, randomness="different")
     source, train_s = data_device(device), 0.0
@@ -99,7 +99,7 @@ def fit_seeds(recipe: Recipe, seeds: list[int], device: torch.device) -> SeedFit
         train_s += time.perf_counter() - began
     for k, model in enumerate(models):
         state = {n: w[k].detach() for n, w in (weights | buffers).items()}
-        Voting(model).load_state_dict(state)
+        HeadLogits(model).load_state_dict(state)
     held_out = [held_out_windows(one, source).to(device) for one in each]
     loss = [
         F.cross_entropy(logits_of(model, held.windows), held.labels).item()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
-from saafe.simulator import tenability
-from saafe.simulator.tenability import untenable_times
+from saafe.simulator import limits
+from saafe.simulator.limits import untenable_times
 
 CLEAN = {TEMPERATURE: 20.0, PM25: 10.0, CO2: 600.0, CO: 0.0}
 
@@ -52,6 +52,6 @@ def test_heat_dose() -> None:
 def test_visibility() -> None:
     # 3 / (8.7 m2/g x C) = 5 m
     edge = 1e6 * 3.0 / (8.7 * 5.0)
-    assert tenability.visibility_m(np.array([1e-6 * edge]))[0] == pytest.approx(5.0)
+    assert limits.visibility_m(np.array([1e-6 * edge]))[0] == pytest.approx(5.0)
     assert untenable_times(*air(pm25=1.01 * edge), ignition_s=50.0)["visibility"] == 50.0
     assert untenable_times(*air(pm25=0.99 * edge), ignition_s=0.0)["visibility"] is None
