@@ -8,6 +8,7 @@ import numpy as np
 
 BIN_S = 10.0
 HOLD_S = 90.0  # an empty bin shows the last reading for so long
+DAY_S = 86_400.0
 # (how many, bins in each), oldest first: 20 means of 5 min, 20 of 1 min, 20 of 10 s
 SEGMENTS = ((20, 30), (20, 6), (20, 1))
 STEPS = sum(count for count, _ in SEGMENTS)  # 60

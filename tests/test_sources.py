@@ -86,13 +86,21 @@ def test_oil_passes_its_states_in_the_order_of_temperature() -> None:
 
 
 def test_the_documented_source_keeps_the_promises() -> None:
-    text = (Path(__file__).parents[1] / "docs" / "simulator.md").read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    text = (Path(__file__).parents[1] / "docs" / "extend.md").read_text()
+    section = text[text.index("## Add a source") : text.index("## Add a reader")]
+    (example,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     made: dict[str, Any] = {"__name__": "example"}
-    exec(compile(example, "docs/simulator.md", "exec"), made)
+    exec(compile(example, "docs/extend.md", "exec"), made)
     test_source(made["row"])
     test_source_depends_on_the_seed_alone(made["row"])
     assert made["row"].name not in SOURCES
+
+
+def test_rows_say_how_a_fire_burns_and_what_is_cooking() -> None:
+    assert all(source.mode is not None for source in sources.FIRES)
+    assert all(source.mode is None for source in sources.NUISANCES)
+    assert all(source.kitchen for source in SOURCES.values() if source.cooking)
+    assert not any(source.cooking for source in sources.FIRES)
 
 
 def test_people_sleep_and_work() -> None:

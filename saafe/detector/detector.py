@@ -16,7 +16,7 @@ from saafe.detector.self_test import SelfTest
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNEL_NAMES, CO, TEMPERATURE
 
-Score = Callable[[np.ndarray], np.ndarray]  # windows (batch, 60, 1, 6) -> risk % (batch,)
+Score = Callable[[np.ndarray], np.ndarray]  # windows (batch, 60, 1, channel) -> risk % (batch,)
 WINDOW_BATCH = 4096  # windows scored at once
 
 
@@ -106,7 +106,7 @@ class Detector:
         Args:
             time_s: not before the last row's time.
             sensor: name.
-            readings: NaN where missing. (6,)
+            readings: NaN where missing. (channel,)
 
         Returns:
             Events that became certain, in time order.
@@ -203,7 +203,7 @@ class Space:
             time_s: end of the bin.
             sensor: name.
             risk: percent.
-            latest: the sensor's last readings. (6,)
+            latest: the sensor's last readings. (channel,)
 
         Returns:
             Events: the space alarms with its first sensor and clears with its last.

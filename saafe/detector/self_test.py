@@ -40,7 +40,7 @@ KNOWABLE = {
 
 
 def by_channel(values: dict[int, float], otherwise: float) -> np.ndarray:
-    """One value a channel. (6,)"""
+    """One value a channel. (channel,)"""
     return np.array([values.get(channel, otherwise) for channel in range(CHANNELS)])
 
 
@@ -60,7 +60,7 @@ class Holds:
         self.highest = np.full(CHANNELS, np.nan)
 
     def read(self, time_s: float, readings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Whether each channel is stuck, and whether it is saturated, on this row. bool (6,)"""
+        """Whether each channel is stuck, and whether it is saturated, on this row. bool (channel,)"""
         present = ~np.isnan(readings)
         after_gap = present & (time_s - self.seen_s > SILENT_S)
         moved = present & (readings != self.value)
@@ -96,7 +96,7 @@ class Spikes:
         self.spiking = np.zeros(CHANNELS, bool)
 
     def read(self, time_s: float, readings: np.ndarray) -> np.ndarray:
-        """Whether each channel spikes: from the tenth in an hour to a day without. bool (6,)"""
+        """Whether each channel spikes: from the tenth in an hour to a day without. bool (channel,)"""
         beside = np.maximum(self.before, readings)  # NaN where either is missing: no spike
         lone = self.last - beside > self.rise + self.share * np.abs(beside)
         present = ~np.isnan(readings)
@@ -128,7 +128,7 @@ class Floors:
         self.drifting = np.zeros(CHANNELS, bool)
 
     def read(self, time_s: float, readings: np.ndarray) -> np.ndarray:
-        """Whether each channel has drifted, by the days that are over. bool (6,)"""
+        """Whether each channel has drifted, by the days that are over. bool (channel,)"""
         if self.first_s is None:
             self.first_s = time_s
         day = int((time_s - self.first_s) // DAY_S)
@@ -178,7 +178,7 @@ class SelfTest:
 
         Args:
             time_s: not before the last row's.
-            readings: NaN where missing. (6,)
+            readings: NaN where missing. (channel,)
 
         Returns:
             ("fault" or "restored", channel, reason), the restored first.

@@ -27,7 +27,7 @@ FARTHEST = 10.0  # standard deviations; a rare kernel must not outweigh all othe
 
 
 def cases(windows: Tensor) -> np.ndarray:
-    """What aeon takes. (batch, 60, 1, 6) to float32 (batch, feature, 60)"""
+    """What aeon takes. (batch, 60, 1, channel) to float32 (batch, feature, 60)"""
     return features(windows[:, :, 0]).transpose(1, 2).contiguous().numpy()
 
 

@@ -68,7 +68,7 @@ class InceptionTime(RiskModel):
         self.head = nn.Linear(width, len(LABELS))
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Class logits. (batch, 60, 1, 6) to (batch, 1, class)"""
+        """Class logits. (batch, 60, 1, channel) to (batch, 1, class)"""
         x = features(windows[:, :, 0]).transpose(1, 2)
         start = x
         for k, block in enumerate(self.blocks):

@@ -34,12 +34,12 @@ class Estimator(RiskModel):
     """A fitted estimator of another library, as a model of class logits."""
 
     def __init__(self, logits: Callable[[Tensor], np.ndarray]) -> None:
-        """Take what turns windows (batch, 60, 1, 6) into class logits (batch, class)."""
+        """Take what turns windows (batch, 60, 1, channel) into class logits (batch, class)."""
         super().__init__()
         self.logits = logits
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Class logits. (batch, 60, 1, 6) to (batch, 1, class)"""
+        """Class logits. (batch, 60, 1, channel) to (batch, 1, class)"""
         return torch.from_numpy(np.asarray(self.logits(windows), np.float32)).unsqueeze(1)
 
 
@@ -52,7 +52,7 @@ class LogisticRegression(RiskModel):
         self.linear = flat_start(FLAT)
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Class logits. (batch, 60, 1, 6) to (batch, 1, class)"""
+        """Class logits. (batch, 60, 1, channel) to (batch, 1, class)"""
         return self.linear(flat_features(windows)).unsqueeze(1)
 
 
@@ -65,7 +65,7 @@ def flat_start(inputs: int) -> nn.Linear:
 
 
 def flat_features(windows: Tensor) -> Tensor:
-    """All that the transformer's linear reader sees. (batch, 60, 1, 6) to (batch, FLAT)"""
+    """All that the transformer's linear reader sees. (batch, 60, 1, channel) to (batch, FLAT)"""
     seen = features(windows[:, :, 0])
     return flat(seen, onset_features(seen), statistics(seen))
 
@@ -158,7 +158,7 @@ def summaries(windows: Tensor) -> Tensor:
     level over the window's lower quartile; NaN where the channel is missing.
 
     Args:
-        windows: raw readings. (batch, 60, 1, 6)
+        windows: raw readings. (batch, 60, 1, channel)
 
     Returns:
         (batch, 6 x 3 x 6 + 6)

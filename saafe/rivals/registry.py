@@ -49,7 +49,7 @@ class FixedRule(RiskModel):
     """Sees nothing: what alarms are the detector's fixed rules alone (heat, rise, CO dose)."""
 
     def forward(self, windows: Tensor) -> Tensor:
-        """The same logits for every window. (batch, 60, 1, 6) to (batch, 1, class)"""
+        """The same logits for every window. (batch, 60, 1, channel) to (batch, 1, class)"""
         return torch.zeros(len(windows), 1, len(LABELS))
 
 

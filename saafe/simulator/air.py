@@ -265,7 +265,9 @@ def channels_of(air: Tensor, building: Building, sound: Tensor, radiant: Tensor)
         (time, n, sensor, channel)
     """
     steps, rows, sensors, _ = air.shape
-    out = air.new_empty(len(CHANNELS), steps, sensors, rows).permute(1, 3, 2, 0)
+    # a channel without physics here is missing in simulations
+    shape = (len(CHANNELS), steps, sensors, rows)
+    out = air.new_full(shape, torch.nan).permute(1, 3, 2, 0)
     celsius = building.indoor_c.view(1, -1, 1) + air[..., Quantity.HEAT]
     out[..., TEMPERATURE] = celsius + radiant
     wet = air[..., Quantity.WATER] / physics.saturation_vapour_density(celsius)

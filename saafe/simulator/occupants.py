@@ -5,8 +5,8 @@ from torch import Tensor
 
 from saafe.simulator.emissions import Quantity, Random
 from saafe.simulator.instruments import STEP_S
+from saafe.windows import DAY_S
 
-DAY_S = 86_400.0
 ASLEEP = 0.7  # of the breath of someone awake; from memory of ASHRAE 62.1's activity table
 
 

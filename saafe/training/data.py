@@ -39,7 +39,7 @@ class WindowSet:
     """Windows with their labels.
 
     Attributes:
-        windows: (window, 60, 1, 6), NaN where missing.
+        windows: (window, 60, 1, channel), NaN where missing.
         labels: int64 (window,)
         group: scenario of each window, which never straddles a split. int64 (window,)
     """

@@ -50,12 +50,12 @@ class Run:
     settings: AlarmSettings
 
     def score(self, windows: np.ndarray) -> np.ndarray:
-        """Risk of windows. (batch, 60, 1, 6) to float64 percent (batch,)"""
+        """Risk of windows. (batch, 60, 1, channel) to float64 percent (batch,)"""
         return score_with(self.model)(windows)
 
 
 def score_with(model: RiskModel) -> Callable[[np.ndarray], np.ndarray]:
-    """A scoring callable for `detector`: windows (batch, 60, 1, 6) to risk percent (batch,)."""
+    """A scoring callable for `detector`: windows (batch, 60, 1, channel) to risk percent (batch,)."""
     device = model.risk_scale.device
 
     def score(windows: np.ndarray) -> np.ndarray:

@@ -1,0 +1,109 @@
+"""The examples of docs/extend.md, put where it says into a copy of the package, and run."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def examples(title: str) -> list[str]:
+    """Code blocks of one section."""
+    text = (ROOT / "docs" / "extend.md").read_text()
+    section = text[text.index(f"## {title}") :].split("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+
+
+def insert(file: Path, text: str, *, before: str) -> None:
+    """Put text before the only place where another stands."""
+    old = file.read_text()
+    assert old.count(before) == 1, f"{file.name} has {old.count(before)} x {before!r}"
+    file.write_text(old.replace(before, text + before))
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "saafe", tmp_path / "saafe")
+    return tmp_path
+
+
+def run(package: Path, code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=package,
+        env={**os.environ, "PYTHONPATH": str(package), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+END_TO_END = """
+from pathlib import Path
+import numpy as np
+import torch
+from saafe.detector.detector import detect
+from saafe.recipes import changed, find_tier
+from saafe.recordings.recording import read_recording, write_recording
+from saafe.sensors import CHANNEL_NAMES
+from saafe.simulator.streams import to_recordings
+from saafe.training.data import make_part, Purpose
+from saafe.training.model import FireTransformer
+
+(recording,) = to_recordings(streams)[:1]
+write_recording(recording, Path("r.csv"))
+again, check = read_recording("r.csv")
+assert "voc" in check.channels, check.channels
+windows = make_part(0, Purpose.TRAIN, 0, 64, torch.device("cpu"))
+assert windows.windows.shape[-1] == 7 == len(CHANNEL_NAMES)
+model = FireTransformer(changed(find_tier("tiny"), ())).eval()
+model(windows.windows).sum().backward()
+
+class Untrained:
+    settings = __import__("saafe.detector.alarms", fromlist=["x"]).AlarmSettings()
+    def score(self, windows):
+        return np.full(len(windows), 50.0)
+
+assert len(detect(Untrained(), again).risk) > 0
+print("ok")
+"""
+
+
+@pytest.mark.slow
+def test_a_channel(package: Path) -> None:
+    row, physics, test = examples("Add a channel")
+    insert(package / "saafe/sensors.py", row, before=")  # fmt: skip\nCHANNEL_NAMES")
+    air = package / "saafe/simulator/air.py"
+    before, end = air.read_text().rsplit("    return out\n", 1)  # of channels_of
+    before = before.replace("import CHANNELS, ", "import CHANNEL_NAMES, CHANNELS, ")
+    air.write_text(f"{before}{physics}    return out\n{end}")
+    assert run(package, test + END_TO_END) == "ok\n"
+
+
+@pytest.mark.slow
+def test_a_channel_without_physics_is_missing(package: Path) -> None:
+    row, _, test = examples("Add a channel")
+    insert(package / "saafe/sensors.py", row, before=")  # fmt: skip\nCHANNEL_NAMES")
+    code = test.replace("assert (voc[:, -1] > voc[:, 0]).any()", "print(voc.isnan().all().item())")
+    assert run(package, code) == "True\n"
+
+
+def test_a_reader(package: Path) -> None:
+    (module,) = examples("Add a reader")
+    (package / "saafe/readers/garage.py").write_text(module)
+    door = package / "saafe/readers/__init__.py"
+    insert(door, "    garage,\n", before="    nazir_lab_fire,\n    nist")
+    insert(door, '    "garage": garage.PUBLISHER,\n', before='    "uhoo_homes": uhoo')
+    (package / "raw").mkdir()
+    (package / "raw/day1.csv").write_text(
+        "when,tempF\n2026-01-01T00:00:00,68\n2026-01-01T00:01:00,77\n"
+    )
+    code = (
+        "from saafe.readers import read_published\n"
+        "(one,) = read_published('garage', 'raw')\n"
+        "print(one.recording.readings[:, 0, 0].tolist())"
+    )
+    assert run(package, code) == "[20.0, 25.0]\n"
