@@ -19,6 +19,7 @@ from saafe import recipes
 from saafe.errors import InputError
 from saafe.exam import exam
 from saafe.exam.exam import limits_of
+from saafe.files import write_atomically
 from saafe.recipes import Recipe, find_tier
 from saafe.training import runs
 
@@ -394,7 +395,7 @@ def write_comparison(result: dict[str, Any], folder: Path) -> list[Path]:
     }
     files = [folder / f"comparison.{kind}" for kind in texts]
     for file, text in zip(files, texts.values(), strict=True):
-        runs.write_atomically(file, text.encode())
+        write_atomically(file, text.encode())
     return files
 
 

@@ -13,6 +13,7 @@ from saafe.cli import saafe
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
 from saafe.exam import exam
+from saafe.files import write_json
 from saafe.recipes import Recipe, changed, find_tier
 from saafe.tiers import Cell
 from saafe.training import runs
@@ -35,9 +36,9 @@ def finished(folder: Path, recipe: Recipe, **timing: object) -> Path:
     made = runs.new_folder(folder, "run", recipe)
     runs.save_model(made, recipe, FireTransformer(recipe), AlarmSettings())
     environment = json.loads((made / runs.ENVIRONMENT).read_text())
-    runs.write_json(made / runs.ENVIRONMENT, {**environment, "timing": {**TIMING, **timing}})
+    write_json(made / runs.ENVIRONMENT, {**environment, "timing": {**TIMING, **timing}})
     lines = [{"name": name, "value": value} for name, value in GATE.items()]
-    runs.write_json(made / exam.EXAM_FILE, {"gate": {"lines": lines}})
+    write_json(made / exam.EXAM_FILE, {"gate": {"lines": lines}})
     return made
 
 
