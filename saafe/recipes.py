@@ -21,6 +21,7 @@ class Recipe:
         windows: training windows an epoch.
         fresh: new windows every epoch, else one fixed set.
         epochs: at most.
+        hours: at most, of training; 0 sets no limit. No epoch begins that would pass it.
         batch: windows an optimizer step.
         accumulate: parts that a batch is computed in.
         learning_rate: peak of the one-cycle schedule.
@@ -49,6 +50,7 @@ class Recipe:
     windows: int = 6_000
     fresh: bool = True
     epochs: int = 16
+    hours: float = 0.0
     batch: int = 128
     accumulate: int = 1
     learning_rate: float = 1e-3
@@ -85,7 +87,7 @@ TIERS = {
     ),
 }
 TIERS["tiny"] = replace(TIERS["ultra-fast"], tier="tiny", width=64, layers=2, learning_rate=1e-3)
-TIERS["local"] = replace(TIERS["standard"], tier="local")
+TIERS["local"] = replace(TIERS["standard"], tier="local", hours=1.0)
 
 _CHOICES = {
     "precision": ("auto", "fp32", "bf16", "fp16"),
@@ -94,7 +96,8 @@ _CHOICES = {
 # lowest and highest value that makes sense
 _LIMITS = {
     "width": (8, 4096), "layers": (1, 48), "heads": (1, 64), "expansion": (1, 16), "patch": (1, 60),
-    "dropout": (0.0, 0.9), "windows": (64, 10**9), "epochs": (1, 10_000), "batch": (1, 10**6),
+    "dropout": (0.0, 0.9), "windows": (64, 10**9), "epochs": (1, 10_000),
+    "hours": (0.0, 10_000.0), "batch": (1, 10**6),
     "accumulate": (1, 1024), "learning_rate": (1e-7, 1.0), "warmup": (0.0, 0.9),
     "beta1": (0.0, 0.9999), "beta2": (0.0, 0.99999), "weight_decay": (0.0, 10.0),
     "label_smoothing": (0.0, 0.5), "averaging": (0.0, 0.99999),

@@ -1,15 +1,15 @@
-"""The tiers side by side: what each takes, costs and reaches, and what speed costs.
+"""The tiers side by side: what each takes, costs and reaches.
 
 A cell is measured, an estimate (with its formula), a claim of the document that saafe started
 from, or not shown (with the reason). Prices come from whoever calls: they live above.
 """
 
-import html
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from saafe import recipes
 from saafe.errors import InputError
 from saafe.exam import exam
 from saafe.exam.exam import limits_of
+from saafe.files import write_atomically, write_json
 from saafe.recipes import Recipe, find_tier
 from saafe.training import runs
 
@@ -66,6 +67,47 @@ class Cell:
 def missing_cell(reason: str) -> Cell:
     """A cell without a figure."""
     return Cell(None, "not shown", reason)
+
+
+def train_tiers(
+    wanted: tuple[Recipe, ...], fraction: float, out: Path, on_message: Callable[[str], None]
+) -> dict[str, tuple[Path, Recipe]]:
+    """Train tiers, each piece of work once: equal recipes share a run.
+
+    Args:
+        wanted: recipes of tiers; ultra-fast is always trained whole.
+        fraction: of the others' epochs.
+        out: folder for the runs' folders.
+        on_message: shows a line.
+
+    Returns:
+        By tier its run folder, and the recipe that it is a fraction of.
+    """
+    trained: dict[str, tuple[Path, Recipe]] = {}
+    for recipe in wanted:
+        share = 1.0 if recipe.tier == "ultra-fast" else fraction
+        part = part_of(recipe, share)
+        same = [tier for tier, (folder, _) in trained.items() if is_run_of(folder, part)]
+        if same:
+            on_message(f"{recipe.tier}: the same training as {same[0]}'s, not done again")
+            trained[recipe.tier] = (trained[same[0]][0], recipe)
+        else:
+            on_message(f"training {recipe.tier}")
+            trained[recipe.tier] = (train_part(recipe.tier, share, out), recipe)
+    return trained
+
+
+def is_run_of(folder: Path, recipe: Recipe) -> bool:
+    """Whether a run is what a recipe would give: equal, and ended within both time budgets."""
+    done = runs.load_run(folder).recipe
+    train_s = json.loads((folder / runs.ENVIRONMENT).read_text())["timing"]["train_s"]
+    budgets_s = [3600.0 * hours for hours in (done.hours, recipe.hours) if hours]
+    return without_budget(done) == without_budget(recipe) and train_s < min(budgets_s, default=inf)
+
+
+def without_budget(recipe: Recipe) -> Recipe:
+    """The recipe without its tier's name and time budget: equal ones do the same work."""
+    return replace(recipe, tier="", hours=0.0)
 
 
 def train_part(tier: str, fraction: float, out: Path) -> Path:
@@ -125,7 +167,7 @@ def column(folder: Path, whole: Recipe | None = None) -> dict[str, Cell]:
             f"{folder}: lacks its timing or its {exam.EXAM_FILE}; train it again with this saafe"
         ) from None
     cells = measured_cells(timing, {line["name"]: line["value"] for line in lines}, recipe)
-    if whole is not None and whole != recipe:
+    if whole is not None and without_budget(whole) != without_budget(recipe):
         cells = extrapolated(cells, timing, recipe, whole)
     return with_energy(cells, timing)
 
@@ -161,6 +203,8 @@ def extrapolated(
         f"{fixed:.1f} s of thresholds and so on + {whole.epochs} x {whole.windows} windows / "
         f"{speed:.0f} a second; early stopping makes it less"
     )
+    if whole.hours and full > whole.hours * 3600:
+        full, formula = whole.hours * 3600, f"its budget of {whole.hours:g} h, before {formula}"
     out = dict(cells)
     out["train_s"] = Cell(round(full, 1), "estimate", formula)
     if (setup := cells["setup_s"].value) is not None:
@@ -227,41 +271,8 @@ def claimed(tier: str) -> dict[str, Cell]:
     return cells
 
 
-def premium_cells(columns: dict[str, dict[str, Cell]]) -> dict[str, Cell]:
-    """What the ultra-fast tier costs more than the standard one, and the time that buys.
-
-    Returns:
-        Cells by name; empty where one of the two tiers is missing.
-    """
-    if not {"ultra-fast", "standard"} <= set(columns):
-        return {}
-    fast, slow = columns["ultra-fast"], columns["standard"]
-
-    def both(name: str) -> tuple[float, float] | None:
-        pair = fast[name].value, slow[name].value
-        return None if None in pair else (float(str(pair[0])), float(str(pair[1])))
-
-    out = {}
-    if times := both("train_s"):
-        weak = {fast["train_s"].how, slow["train_s"].how} != {"measured"}
-        out["times_faster_here"] = Cell(
-            round(times[1] / times[0], 2), "estimate" if weak else "measured",
-            "training of standard / of ultra-fast, on this machine",
-        )  # fmt: skip
-    usd, seconds = both("cost_cloud_usd"), both("cloud_s")
-    if usd and seconds:
-        extra, saved = usd[0] - usd[1], seconds[1] - seconds[0]
-        out["premium_usd"] = Cell(round(extra, 4), "estimate", "cost of ultra-fast - of standard")
-        out["saved_s"] = Cell(round(saved, 1), "estimate", "billed time of standard - ultra-fast")
-        out["usd_per_hour_saved"] = (
-            Cell(round(extra / saved * 3600.0, 2), "estimate", "premium / time saved")
-            if saved > 0 else missing_cell("the ultra-fast tier saves no time there")
-        )  # fmt: skip
-    return out
-
-
 def document(columns: dict[str, dict[str, Cell]], facts: dict[str, Any]) -> dict[str, Any]:
-    """The comparison as plain values, for JSON and for the two tables."""
+    """The comparison as plain values, for JSON and for the table."""
     tiers = [name for name in ("ultra-fast", "standard") if name in columns]
     original = {f"original {name}": claimed(name) for name in tiers}
     return {
@@ -269,7 +280,6 @@ def document(columns: dict[str, dict[str, Cell]], facts: dict[str, Any]) -> dict
             name: {figure: asdict(cells[figure]) for figure in FIGURES}
             for name, cells in (columns | original).items()
         },
-        "premium": {name: asdict(cell) for name, cell in premium_cells(columns).items()},
         "environment": facts,
     }
 
@@ -330,14 +340,6 @@ def notes_of(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def premium_lines(result: dict[str, Any]) -> list[str]:
-    """The speed premium, one line a figure."""
-    return [
-        f"{name.replace('_', ' ')}: {cell_text(cell, 2)} ({cell['how']}: {cell['note']})"
-        for name, cell in result["premium"].items()
-    ] or ["not shown: it takes both the ultra-fast and the standard tier"]
-
-
 def to_markdown(result: dict[str, Any]) -> str:
     """The comparison as a Markdown page."""
     header, *rows = table_rows(result)
@@ -345,40 +347,14 @@ def to_markdown(result: dict[str, Any]) -> str:
     table += ["| " + " | ".join(row) + " |" for row in rows]
     facts = ", ".join(f"{name} {value}" for name, value in result["environment"].items())
     parts = [
-        "# Tiers compared", "\n".join(table), "## Speed premium",
-        "\n".join(f"- {line}" for line in premium_lines(result)), "## How the figures are known",
+        "# Tiers compared", "\n".join(table), "## How the figures are known",
         "\n".join(f"- {line}" for line in notes_of(result)), facts,
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
 
-def to_html(result: dict[str, Any]) -> str:
-    """The comparison as one page that opens offline."""
-    header, *rows = table_rows(result)
-
-    def line(cells: list[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
-
-    def listed(lines: list[str]) -> str:
-        return "<ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in lines) + "</ul>"
-
-    facts = ", ".join(f"{name} {value}" for name, value in result["environment"].items())
-    style = (
-        "body{font:15px/1.5 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}"
-        "table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.3em .6em;"
-        "text-align:right}td:first-child,th:first-child{text-align:left}"
-    )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Tiers compared</title>'
-        f"<style>{style}</style><h1>Tiers compared</h1><table>{line(header, 'th')}"
-        f"{''.join(line(row, 'td') for row in rows)}</table><h2>Speed premium</h2>"
-        f"{listed(premium_lines(result))}<h2>How the figures are known</h2>"
-        f"{listed(notes_of(result))}<p>{html.escape(facts)}</p></html>\n"
-    )
-
-
 def write_comparison(result: dict[str, Any], folder: Path) -> list[Path]:
-    """Write comparison.json, .md and .html.
+    """Write comparison.json and comparison.md.
 
     Raises:
         InputError: the folder cannot be made or written.
@@ -387,14 +363,9 @@ def write_comparison(result: dict[str, Any], folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be made ({error.strerror})") from None
-    texts = {
-        "json": json.dumps(result, indent=2) + "\n",
-        "md": to_markdown(result),
-        "html": to_html(result),
-    }
-    files = [folder / f"comparison.{kind}" for kind in texts]
-    for file, text in zip(files, texts.values(), strict=True):
-        runs.write_atomically(file, text.encode())
+    files = [folder / "comparison.json", folder / "comparison.md"]
+    write_json(files[0], result)
+    write_atomically(files[1], to_markdown(result).encode())
     return files
 
 

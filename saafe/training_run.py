@@ -13,6 +13,7 @@ import torch
 from saafe import recipes
 from saafe.errors import InputError
 from saafe.exam import exam
+from saafe.files import write_atomically, write_json
 from saafe.recipes import Recipe
 from saafe.training import loop, runs
 from saafe.training.checkpoints import load_checkpoint, save_checkpoint
@@ -123,7 +124,7 @@ def train_in(
         "peak_mb": peak_mb(device),
     }
     environment = json.loads((folder / runs.ENVIRONMENT).read_text())
-    runs.write_json(folder / runs.ENVIRONMENT, {**environment, "timing": timing})
+    write_json(folder / runs.ENVIRONMENT, {**environment, "timing": timing})
     return {
         "run": str(folder),
         "tier": recipe.tier,
@@ -153,7 +154,7 @@ def keep_epochs(file: Path, epochs: int) -> None:
     """Drop the lines of epochs that no checkpoint holds: they will be written again."""
     if file.exists():
         lines = file.read_text().splitlines(keepends=True)[:epochs]
-        runs.write_atomically(file, "".join(lines).encode())
+        write_atomically(file, "".join(lines).encode())
 
 
 def sweep(folder: Path) -> None:

@@ -131,7 +131,7 @@ def test_launch_jobs_watch_and_cost(shell, here, tmp_path):
     assert told["verified"]["loads"]
     assert told["verified"]["gate_passed"]
     assert len(set(told["verified"]["risks"])) == 3
-    for word in ("most", "total", "billed", "rehearsal", "premium", "hashes match"):
+    for word in ("most", "total", "billed", "rehearsal", "hashes match"):
         assert word in err
     job = json.loads(here("jobs", "--json")[0])[0]
     dollars = job["billed_seconds"] * job["instances"] * job["usd_per_hour"] / 3600
@@ -237,7 +237,10 @@ def test_setup_shows_the_policy_first(here):
 def test_prices_are_dated_and_rehearsed_ones_not_kept(here, tmp_path):
     told = json.loads(here("prices", "--tier", "standard", "--json")[0])
     assert told["as_of"] == "2026-09-27"
-    assert told["cheapest"] in {row["instance"] for row in told["instances"]}
+    assert {row["basis"] for row in told["instances"]} == {"not measured"}
+    shown = here("prices", "--tier", "standard")[0]
+    assert "ml.g5.2xlarge" in shown
+    assert "not measured, no own job has trained standard there" in shown
     assert "not kept" in here("prices", "refresh")[1]
     assert not (tmp_path / ".cache").exists()
 

@@ -225,7 +225,7 @@ def test_types_that_are_new_are_priced_and_take_the_right_image(cloud, tmp_path,
 def test_a_proxy_is_not_asked_for_the_emulator(cloud, monkeypatch, tmp_path):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    endpoint._tell_address(tmp_path, cloud.emulator.url)
+    endpoint.write_address(tmp_path, cloud.emulator.url)
     assert endpoint.running(tmp_path) == cloud.emulator.url
     assert cloud.emulator.aws(waits_s=()).account == cloud.aws.account
 

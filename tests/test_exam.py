@@ -20,6 +20,7 @@ from saafe.exam import exam, fault_watch, session
 from saafe.exam.gate import real_lines
 from saafe.exam.session import Case, Session
 from saafe.exam.windows import Judged
+from saafe.files import write_json
 from saafe.recipes import changed, find_tier
 from saafe.recordings.recording import Recording
 from saafe.recordings.superpose import Home
@@ -128,7 +129,7 @@ def test_quick_never_replaces_a_full_exam(run: Run) -> None:
     assert exam.write_exam(run, quick, []) == []
     assert json.loads(path.read_text()) == full
     other = {"gate": {"level": "full"}, "provenance": {"model_sha256": "of another model"}}
-    runs.write_json(path, other)
+    write_json(path, other)
     assert exam.write_exam(run, quick, [])[0] == path
     path.write_text("{")
     assert exam.write_exam(run, quick, [])[0] == path

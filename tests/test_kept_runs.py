@@ -30,10 +30,11 @@ import os, signal, sys, threading, time
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from saafe import recipes, sampling, thresholds, training_run
+from saafe import recipes, training_run
+from saafe.training import data, thresholds
 from saafe.training.distributed import attempt
 from saafe.errors import InputError
-sampling.PART_STREAMS = thresholds.REFERENCE_STREAMS = 16
+data.PART_STREAMS = thresholds.REFERENCE_STREAMS = 16
 thresholds.DENSE_PARTS = 1
 out, changes = Path(sys.argv[1]), tuple(sys.argv[2:])
 recipe = recipes.changed(recipes.find_tier("ultra-fast"), changes)
@@ -49,7 +50,7 @@ print("ready", flush=True)
 try:
     resume = (out / "r").exists() and "WORLD_SIZE" not in os.environ
     folder = training_run.open_folder(recipe, out, "r", resume=resume)
-    training_run.train_in(recipe, folder, tell=lambda at: None, resume=resume)
+    training_run.train_in(recipe, folder, on_epoch=lambda at: None, resume=resume)
 except InputError as error:
     sys.exit(f"saafe: {error}")
 """

@@ -33,7 +33,9 @@ def test_tiers_of_the_document() -> None:
     assert (FAST.width, FAST.layers, FAST.windows) == (128, 4, 6_000)
     standard = find_tier("standard")
     assert (standard.width, standard.layers, standard.windows) == (256, 6, 20_000)
-    assert dataclasses.replace(standard, tier="local") == find_tier("local")
+    local = find_tier("local")  # standard's model on what is at hand, for an hour
+    assert (standard.hours, local.hours) == (0.0, 1.0)
+    assert dataclasses.replace(standard, tier="local", hours=1.0) == local
     assert all((r.beta1, r.beta2) == (0.9, 0.95) for r in TIERS.values())
 
 
@@ -86,6 +88,7 @@ def test_the_last_change_counts() -> None:
         (("learning_rate=inf",), "learning_rate = inf: allowed"),
         (("learning_rate=-1",), "allowed is 1e-07"),
         (("dropout=1",), "allowed is 0.0 to 0.9"),
+        (("hours=-1",), "hours = -1.0: allowed is 0.0 to"),
         (("seed=-1",), "seed = -1: allowed"),
         (("device=tpu",), "choose from auto, cpu, cuda, mps"),
         (("precision=int8",), "choose from auto, fp32, bf16, fp16"),

@@ -13,8 +13,8 @@ from saafe.cli import saafe
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
 from saafe.exam import exam
+from saafe.files import write_json
 from saafe.recipes import Recipe, changed, find_tier
-from saafe.tiers import Cell
 from saafe.training import runs
 from saafe.training.model import FireTransformer
 
@@ -35,9 +35,9 @@ def finished(folder: Path, recipe: Recipe, **timing: object) -> Path:
     made = runs.new_folder(folder, "run", recipe)
     runs.save_model(made, recipe, FireTransformer(recipe), AlarmSettings())
     environment = json.loads((made / runs.ENVIRONMENT).read_text())
-    runs.write_json(made / runs.ENVIRONMENT, {**environment, "timing": {**TIMING, **timing}})
+    write_json(made / runs.ENVIRONMENT, {**environment, "timing": {**TIMING, **timing}})
     lines = [{"name": name, "value": value} for name, value in GATE.items()]
-    runs.write_json(made / exam.EXAM_FILE, {"gate": {"lines": lines}})
+    write_json(made / exam.EXAM_FILE, {"gate": {"lines": lines}})
     return made
 
 
@@ -93,21 +93,31 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
         tiers.column(folder)
 
 
-def cloud(usd: float, seconds: float) -> dict[str, Cell]:
-    return {"train_s": Cell(seconds, "measured"), "cost_cloud_usd": Cell(usd, "estimate"),
-            "cloud_s": Cell(seconds, "estimate")}  # fmt: skip
+@pytest.mark.parametrize(
+    ("train_s", "changes", "is_shared"),
+    [
+        (30.0, {}, True),
+        (30.0, {"hours": 1.0}, True),
+        (4000.0, {"hours": 1.0}, False),  # an hour's budget would have ended it earlier
+        (4000.0, {"hours": 2.0}, True),
+        (30.0, {"seed": 1}, False),
+    ],
+)
+def test_equal_recipes_are_trained_once(
+    tmp_path: Path, train_s: float, changes: dict, is_shared: bool
+) -> None:
+    folder = finished(tmp_path, SMALL, train_s=train_s)
+    assert tiers.is_run_of(folder, replace(SMALL, tier="local", **changes)) == is_shared
 
 
-def test_the_premium_is_computed() -> None:
-    found = tiers.premium_cells({"ultra-fast": cloud(0.6, 300.0), "standard": cloud(0.5, 1200.0)})
-    assert found["times_faster_here"].value == 4.0
-    assert found["times_faster_here"].how == "measured"
-    assert found["premium_usd"].value == pytest.approx(0.1)
-    assert found["saved_s"].value == 900.0
-    assert found["usd_per_hour_saved"].value == pytest.approx(0.4)
-    slower = tiers.premium_cells({"ultra-fast": cloud(0.6, 300.0), "standard": cloud(0.5, 200.0)})
-    assert slower["usd_per_hour_saved"].value is None
-    assert tiers.premium_cells({"ultra-fast": cloud(1.0, 1.0)}) == {}
+def test_a_budget_bounds_the_estimate_of_a_part(tmp_path: Path) -> None:
+    folder = finished(tmp_path, replace(SMALL, epochs=2))
+    # 1,010 s without a budget, of which a tenth of an hour is left
+    cell = tiers.column(folder, replace(SMALL, tier="local", hours=0.1))["train_s"]
+    assert (cell.value, cell.how) == (360.0, "estimate")
+    assert "its budget of 0.1 h" in cell.note
+    whole = finished(tmp_path / "b", SMALL)
+    assert tiers.column(whole, replace(SMALL, tier="local", hours=1.0))["train_s"].how == "measured"
 
 
 def expect(tier: str) -> dict | None:
@@ -122,10 +132,10 @@ def test_every_cell_says_how_it_is_known(tmp_path: Path) -> None:
     slow = finished(tmp_path / "b", replace(SMALL, epochs=2))
     local = finished(tmp_path / "c", replace(SMALL, tier="local"))
     result = tiers.compare_runs(
-        {"ultra-fast": (fast, None), "standard": (slow, SMALL), "<local>": (local, None)}, expect
+        {"ultra-fast": (fast, None), "standard": (slow, SMALL), "local": (local, None)}, expect
     )
     assert list(result["columns"]) == [
-        "ultra-fast", "standard", "<local>", "original ultra-fast", "original standard",
+        "ultra-fast", "standard", "local", "original ultra-fast", "original standard",
     ]  # fmt: skip
     for cells in result["columns"].values():
         assert set(cells) == set(tiers.FIGURES)
@@ -133,19 +143,13 @@ def test_every_cell_says_how_it_is_known(tmp_path: Path) -> None:
             assert cell["how"] in ("measured", "estimate", "claim", "not shown")
             assert (cell["value"] is None) == (cell["how"] == "not shown")
             assert cell["note"] or cell["how"] == "measured", "all but measured cells give reasons"
-    assert result["columns"]["<local>"]["cost_cloud_usd"]["value"] is None
-    assert result["premium"]["saved_s"]["value"] == 0.0
+    assert result["columns"]["local"]["cost_cloud_usd"]["value"] is None
     files = tiers.write_comparison(result, tmp_path / "out")
-    assert [file.name for file in files] == [f"comparison.{k}" for k in ("json", "md", "html")]
+    assert [file.name for file in files] == ["comparison.json", "comparison.md"]
     assert json.loads(files[0].read_text()) == result
-    markdown, page = files[1].read_text(), files[2].read_text()
-    for text in (markdown, page):
-        assert "1,010.0 (estimate)" in text
-        assert "30.0 (measured)" in text
-        assert "0.9400 (claim)" in text
-        assert "1800 to 2700 (claim)" in text
-    assert "&lt;local&gt;" in page
-    assert "<local>" not in page
+    markdown = files[1].read_text()
+    for text in ("1,010.0 (est", "30.0 (measured)", "0.9400 (claim)", "1800 to 2700 (claim)"):
+        assert text in markdown
     widths = {line.count("|") for line in markdown.splitlines() if line.startswith("|")}
     assert widths == {7}
 
@@ -161,9 +165,6 @@ def test_the_command_reads_runs(tmp_path: Path) -> None:
     assert cells["train_s"]["value"] == 30.0
     assert cells["cost_cloud_usd"]["how"] == "estimate"
     assert "ml." in cells["cost_cloud_usd"]["note"]
-    done = CliRunner().invoke(saafe, ["compare", str(folder), "--out", str(out)])
-    assert "speed premium" not in done.output
-    assert "it takes both the ultra-fast and the standard tier" in done.output
 
 
 @pytest.mark.parametrize(
@@ -195,3 +196,14 @@ def test_a_tier_is_trained_and_compared(tmp_path: Path) -> None:
     assert cells["train_s"]["how"] == "estimate"
     assert cells["samples_per_s"]["how"] == "measured"
     assert cells["accuracy"]["value"] is None
+
+
+@pytest.mark.slow
+def test_standard_and_local_share_a_part(tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        saafe,
+        ["compare", "--tiers", "standard,local", "--fraction", "0.001", "--out", str(tmp_path)],
+    )
+    assert done.exit_code == 0, done.output
+    assert "local: the same training as standard's" in done.stderr
+    assert len(list((tmp_path / "runs").iterdir())) == 1

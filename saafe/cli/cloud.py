@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from saafe.cloud.aws import AwsError, connect
-from saafe.cloud.billing import bill_lines, premium
+from saafe.cloud.billing import bill_lines
 from saafe.cloud.emulator import endpoint
 from saafe.cloud.estimate import estimate_lines, offers
 from saafe.cloud.ledger import ENDED, Ledger
@@ -19,7 +19,6 @@ from saafe.cloud.prices import load_prices, refresh
 from saafe.cloud.request import JobPlan
 from saafe.cloud.sagemaker import Cloud, launch, status, stop, view
 from saafe.cloud.setup import describe_setup, set_up
-from saafe.cloud.speed import history
 from saafe.cloud.verify import verify
 from saafe.cloud.watch import Pace, Screen, follow
 from saafe.errors import InputError
@@ -173,8 +172,6 @@ def _watch(cloud: Cloud, entry: dict[str, Any], as_json: bool) -> None:
     if entry.get("run"):
         found = verify(cloud.ledger.runs / entry["run"])
         entry = cloud.ledger.update(entry, verified=found, settled=True)
-    above = premium(entry, cloud.prices, history(cloud.ledger))
-    entry = cloud.ledger.update(entry, premium=above, settled=True)
     for line in bill_lines(entry, cloud.ledger.runs):
         say(line)
     _print_json(view(entry), as_json)
@@ -293,7 +290,7 @@ def cost_command(out: Path, as_json: bool) -> None:
 @out_option
 @json_option
 def prices_command(action: str, tier: str, region: str | None, out: Path, **options: Any) -> None:
-    """List instance prices, and the cheapest and fastest for a tier; or refresh them.
+    """List instance prices, with time and cost of a tier where own jobs tell; or refresh them.
 
     Example: saafe prices --tier standard
     """
@@ -306,19 +303,18 @@ def prices_command(action: str, tier: str, region: str | None, out: Path, **opti
         say(f"{len(prices.instances)} prices of {prices.region} {kept}, {len(changed)} changed")
     else:
         prices = load_prices(region or "us-east-1")
-    rows = offers(JobPlan(tier, options["settings"]), prices, history(Ledger(out)))
-    fastest = min(rows, key=lambda row: row["expected_s"])
+    rows = offers(JobPlan(tier, options["settings"]), prices, Ledger(out).entries())
     if options["as_json"]:
-        kept = {"region": prices.region, "as_of": prices.as_of, "tier": tier}
-        named = {"cheapest": rows[0]["instance"], "fastest": fastest["instance"]}
-        _print_json({**kept, **named, "instances": rows}, True)
+        table = {"region": prices.region, "as_of": prices.as_of, "tier": tier}
+        _print_json({**table, "instances": rows}, True)
         return
-    columns = ["instance", "gpus", "gpu", "usd_per_hour", "expected_s", "cost_usd", "speed"]
-    _print_table(rows, columns)
+    _print_table(rows, ["instance", "gpus", "gpu", "usd_per_hour", "expected_s", "cost_usd"])
     click.echo(f"{prices.region}, {prices.as_of}: {prices.note}")
-    for word, row in (("cheapest", rows[0]), ("fastest", fastest)):
-        figures = f"${row['cost_usd']:.3f}, {row['expected_s']:.0f} s ({row['basis']})"
-        click.echo(f"{word} for {tier}: {row['instance']}, {figures}")
+    measured = [row for row in rows if row["cost_usd"] is not None]
+    for row in measured:
+        click.echo(f"{tier} on {row['instance']}: {row['basis']}")
+    if len(measured) < len(rows):
+        click.echo(f"-: not measured, no own job has trained {tier} there")
 
 
 @click.command("emulator")

@@ -1,5 +1,6 @@
 """`saafe compare`."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -18,7 +19,8 @@ def compare_command(
 ) -> None:
     """Compare the tiers, or finished RUNs: time, cost, size and what they reach.
 
-    Without RUN, the three tiers are trained first. The ultra-fast tier is always trained whole.
+    Without RUN, the three tiers are trained first. The ultra-fast tier is always trained whole;
+    tiers that come to the same training share one.
 
     Example: saafe compare --tiers ultra-fast,standard --fraction 0.02
     """
@@ -29,11 +31,8 @@ def compare_command(
     fraction = comparison.usual_fraction() if fraction is None else fraction
     wanted = comparison.check_wanted(named, fraction)
     folders: dict = {Path(path).name: (Path(path), None) for path in paths}
-    for recipe in wanted:
-        click.echo(f"training {recipe.tier}", err=True)
-        share = 1.0 if recipe.tier == "ultra-fast" else fraction
-        folder = comparison.train_part(recipe.tier, share, Path(out) / "runs")
-        folders[recipe.tier] = (folder, recipe)
+    on_message = functools.partial(click.echo, err=True)
+    folders |= comparison.train_tiers(wanted, fraction, Path(out) / "runs", on_message)
     result = comparison.compare_runs(folders, expected)
     files = comparison.write_comparison(result, Path(out))
     if as_json:
@@ -41,8 +40,6 @@ def compare_command(
         return
     header, *rows = comparison.table_rows(result)
     print_rows("tiers compared", header, [tuple(row) for row in rows])
-    for line in comparison.premium_lines(result):
-        click.echo(line)
     click.echo(f"written: {', '.join(map(str, files))}")
 
 
@@ -51,6 +48,5 @@ def expected(tier: str) -> dict | None:
     from saafe.cloud.estimate import estimate
     from saafe.cloud.prices import load_prices
     from saafe.cloud.request import INSTANCES, JobPlan
-    from saafe.cloud.speed import History
 
-    return estimate(JobPlan(tier), load_prices(), History()) if tier in INSTANCES else None
+    return estimate(JobPlan(tier), load_prices(), []) if tier in INSTANCES else None

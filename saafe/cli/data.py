@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from saafe.errors import InputError
+from saafe.files import write_json
 from saafe.readers import PUBLISHERS, read_published
 from saafe.readers.published import Published
 from saafe.recordings.recording import read_recording, write_recording
-from saafe.recordings.tables import refusal, write_bytes
+from saafe.recordings.tables import refusal
 
 
 @click.group("data")
@@ -96,7 +97,7 @@ def convert_command(name: str, source: Path, out: Path, suffix: str, as_json: bo
         "citation": about.citation,
         "recordings": recordings,
     }
-    write_bytes(out / "references.json", (json.dumps(document, indent=1) + "\n").encode())
+    write_json(out / "references.json", document)
     if as_json:
         click.echo(json.dumps(document))
 

@@ -1,4 +1,4 @@
-"""What a job cost, and what that bought."""
+"""What a job cost."""
 
 import shlex
 from datetime import UTC, datetime
@@ -6,10 +6,8 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-from saafe.cloud.estimate import expected_time
 from saafe.cloud.prices import Prices
-from saafe.cloud.request import INSTANCES, JobPlan, plan_of
-from saafe.cloud.speed import History
+from saafe.cloud.request import plan_of
 
 
 def bill(job: dict[str, Any], entry: dict[str, Any], prices: Prices) -> dict[str, Any]:
@@ -53,41 +51,6 @@ def billed_so_far(job: dict[str, Any]) -> float:
     return max(0.0, ((job.get("TrainingEndTime") or now) - start).total_seconds())
 
 
-def premium(entry: dict[str, Any], prices: Prices, past: History) -> dict[str, Any] | None:
-    """What a job cost more than the standard tier, and the time that bought.
-
-    A rehearsal's seconds are not those of a GPU, so that its estimate stands for them.
-
-    Returns:
-        Figures; None where the region rents no type of the standard tier.
-    """
-    name = next((name for name in INSTANCES["standard"] if name in prices.instances), None)
-    if name is None:
-        return None
-    row = prices.instance(name)
-    standard_s, basis, _ = expected_time(JobPlan("standard"), row, past)
-    standard_usd = standard_s / 3600 * row.usd_per_hour
-    cost, taken = entry.get("cost_usd"), entry.get("train_seconds")
-    if entry["rehearsal"]:
-        cost, taken = entry["estimate"]["compute_usd"], entry["estimate"]["expected_s"]
-    return {
-        "standard_usd": round(standard_usd, 4),
-        "standard_s": round(standard_s, 1),
-        "basis": f"{row.name}: {basis}",
-        "premium_usd": None if cost is None else round(cost - standard_usd, 4),
-        "saved_s": None if taken is None else round(standard_s - taken, 1),
-    }
-
-
-def premium_line(above: dict[str, Any], *, is_estimate: bool) -> str:
-    """A premium for people."""
-    usd, saved_s = above["premium_usd"], above["saved_s"]
-    what = f"{'estimated ' if is_estimate else ''}premium over the standard tier"
-    than = f"${above['standard_usd']:.4f}; {above['basis']}"
-    time = f"{abs(saved_s):.0f} s {'less' if saved_s >= 0 else 'more'}"
-    return f"{what} ({than}): {'-' if usd < 0 else '+'}${abs(usd):.4f} for {time}"
-
-
 def bill_lines(entry: dict[str, Any], runs: Path) -> list[str]:
     """What a settled job cost against its estimate, and where it is."""
     seconds, cost = entry.get("billed_seconds"), entry.get("cost_usd")
@@ -102,9 +65,6 @@ def bill_lines(entry: dict[str, Any], runs: Path) -> list[str]:
         lines.append("paid    $0: this was a rehearsal")
     if entry.get("spot_saving"):
         lines.append(f"spot    saved {entry['spot_saving']:.0%} against on demand")
-    above, is_whole = entry.get("premium"), entry["status"] == "Completed"
-    if above and None not in above.values() and entry["tier"] != "standard" and is_whole:
-        lines.append(premium_line(above, is_estimate=entry["rehearsal"]))
     found = entry.get("verified") or {}
     if found.get("loads"):
         gate = {True: "gate passed", False: "gate FAILED", None: "not judged"}[found["gate_passed"]]

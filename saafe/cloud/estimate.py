@@ -2,17 +2,25 @@
 
 import math
 import statistics
-from dataclasses import replace
 from typing import Any
 
 from saafe.cloud.prices import HOURS_A_MONTH, Instance, Prices
 from saafe.cloud.request import LONGEST_RUN_S, VOLUME_GB, JobPlan
-from saafe.cloud.speed import History, recipe_of, speed_of
 from saafe.errors import InputError
+from saafe.recipes import Recipe, changed, find_tier
 
 # Assumed, for want of an account: image download, pip, import of torch, thresholds, quick exam and
 # upload; all of it is billed. (Thresholds and exam took 40 s on one of our cores.)
 START_S = 240.0
+# Measured once, on one thread of a shared two-core AMD EPYC (Zen 4), simulating included, on
+# 2026-11-22: OMP_NUM_THREADS=1 saafe train ultra-fast --set epochs=3 --seed 0
+CPU_WINDOWS_PER_S = 1200.0
+ASSUMPTION = "one CPU core's by model size; assumed, never measured on a GPU"
+# What decides how many windows a second are simulated and trained; equal fields, equal work.
+WORK = (
+    *("width", "layers", "heads", "expansion", "patch", "precision"),
+    *("windows", "streams", "fresh", "batch", "accumulate"),
+)
 STOP_GRACE_S = 120  # SIGTERM to SIGKILL, billed
 LEAST_LIMIT_S = 300
 KEPT_GB, KEPT_MONTHS, PUTS, GETS = 0.05, 1.0, 300, 100  # a run, its checkpoints and code in S3
@@ -21,33 +29,67 @@ KEPT_GB, KEPT_MONTHS, PUTS, GETS = 0.05, 1.0, 300, 100  # a run, its checkpoints
 SPOT_RANGE = (0.3, 1.0)
 
 
-def expected_time(plan: JobPlan, row: Instance, past: History) -> tuple[float, str, bool]:
+def expected_time(
+    plan: JobPlan, row: Instance, entries: list[dict[str, Any]]
+) -> tuple[float, str, bool]:
     """Billed time of a job at most, early stopping apart.
 
+    Args:
+        plan: the job.
+        row: instance type that it runs on.
+        entries: the ledger's; own jobs on the same machines measure, rehearsals do not.
+
     Returns:
-        Time [s]; what it rests on; whether the speed in it was measured by own runs.
+        Time [s]; what it rests on; whether own jobs measured it.
     """
-    wanted = (plan.tier, list(plan.settings), row.name, plan.instances)
-    alike = [
-        entry["train_seconds"]
-        for entry in past.entries
-        if entry.get("status") == "Completed"
-        and not entry["rehearsal"]
-        and entry.get("train_seconds")
-        and (entry["tier"], list(entry["plan"]["settings"]), entry["instance"], entry["instances"])
-        == wanted
+    own = [
+        entry
+        for entry in entries
+        if not entry["rehearsal"]
+        and (entry.get("instance"), entry.get("instances")) == (row.name, plan.instances)
     ]
-    if alike:
-        return statistics.median(alike), f"median of {len(alike)} own jobs on {row.name}", True
-    recipe = recipe_of(plan.tier, plan.settings)
-    speed = speed_of(plan, row, past)
-    fit_s = recipe.windows * recipe.epochs / speed.windows_per_s
+    same = [
+        entry["train_seconds"]
+        for entry in own
+        if entry["status"] == "Completed"
+        and entry.get("train_seconds")
+        and (entry["tier"], list(entry["plan"]["settings"])) == (plan.tier, list(plan.settings))
+    ]
+    if same:
+        return statistics.median(same), f"median of {len(same)} own jobs on {row.name}", True
+    recipe = changed(find_tier(plan.tier), plan.settings)
+    speeds = [speed for entry in own if (speed := printed_speed(entry, recipe))]
+    speed = statistics.median(speeds) if speeds else assumed_speed(recipe)
+    fit_s = recipe.windows * recipe.epochs / speed
+    if recipe.hours:
+        fit_s = min(fit_s, recipe.hours * 3600)
+    of = f"median of {len(speeds)} own jobs on {row.name}" if speeds else ASSUMPTION
     basis = f"{START_S:.0f} s to start and hand over (assumed), at most {fit_s:.0f} s of fit"
-    return START_S + fit_s, f"{basis} ({speed.basis})", speed.is_measured
+    return START_S + fit_s, f"{basis} ({speed:.0f} windows/s: {of})", bool(speeds)
+
+
+def printed_speed(entry: dict[str, Any], recipe: Recipe) -> float | None:
+    """Windows a second that a job printed; None unless its work was that of the recipe."""
+    try:
+        done = changed(find_tier(entry["tier"]), tuple(entry["plan"]["settings"]))
+    except InputError:  # a recipe of an earlier version
+        return None
+    is_same = all(getattr(done, field) == getattr(recipe, field) for field in WORK)
+    return (entry.get("metrics") or {}).get("samples_per_s") if is_same else None
+
+
+def assumed_speed(recipe: Recipe) -> float:
+    """Windows a second of one CPU core, smaller for larger models; low for anything rented."""
+    tier = find_tier("ultra-fast")
+    size = recipe.layers * recipe.width**2 / (tier.layers * tier.width**2)
+    return CPU_WINDOWS_PER_S / max(1.0, size)
 
 
 def estimate(
-    plan: JobPlan, prices: Prices, past: History, max_cost_usd: float | None = None
+    plan: JobPlan,
+    prices: Prices,
+    entries: list[dict[str, Any]],
+    max_cost_usd: float | None = None,
 ) -> dict[str, Any]:
     """What a launch should cost, and what it can cost at most.
 
@@ -56,7 +98,7 @@ def estimate(
     """
     rows = [prices.instance(name) for name in plan.types]
     first, dearest = rows[0], max(rows, key=lambda row: hourly(prices, row))
-    expected_s, basis, _ = expected_time(plan, first, past)
+    expected_s, basis, _ = expected_time(plan, first, entries)
     storage_usd = _storage(prices)
     most = plan.instances * hourly(prices, dearest)
     limit_s = min(max(1800, 4 * math.ceil(expected_s)), LONGEST_RUN_S)
@@ -107,25 +149,24 @@ def budget_limit(budget_usd: float, usd_per_hour: float, storage_usd: float) -> 
     return math.floor(min(seconds, LONGEST_RUN_S))
 
 
-def offers(plan: JobPlan, prices: Prices, past: History) -> list[dict[str, Any]]:
-    """Every instance type with its expected time and cost for a plan, the cheapest first."""
+def offers(plan: JobPlan, prices: Prices, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every instance type by its price; with time and cost of a plan where own jobs tell them."""
     rows = []
-    for row in prices.instances.values():
-        one = replace(plan, instance_types=(row.name,))
-        seconds, basis, is_measured = expected_time(one, row, past)
+    for row in sorted(prices.instances.values(), key=lambda row: row.usd_per_hour):
+        seconds, basis, is_measured = expected_time(plan, row, entries)
+        cost = round(seconds / 3600 * row.usd_per_hour * plan.instances, 4)
         rows.append(
             {
                 "instance": row.name,
                 "gpus": row.gpus,
                 "gpu": row.gpu,
                 "usd_per_hour": row.usd_per_hour,
-                "expected_s": round(seconds, 1),
-                "cost_usd": round(seconds / 3600 * row.usd_per_hour * plan.instances, 4),
-                "speed": "measured" if is_measured else "assumed",
-                "basis": basis,
+                "expected_s": round(seconds, 1) if is_measured else None,
+                "cost_usd": cost if is_measured else None,
+                "basis": basis if is_measured else "not measured",
             }
         )
-    return sorted(rows, key=lambda row: row["cost_usd"])
+    return rows
 
 
 def hourly(prices: Prices, row: Instance) -> float:

@@ -4,7 +4,6 @@ No account id, bucket, role or key is kept: they follow from the credentials of 
 """
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ except ImportError:  # Windows: two launchers at the same instant are the user's
     fcntl = None
 
 from saafe.errors import InputError
+from saafe.files import write_json
 
 ENDED = frozenset({"Completed", "Failed", "Stopped"})
 
@@ -36,19 +36,9 @@ class Ledger:
     def write(self, entry: dict[str, Any]) -> dict[str, Any]:
         """Keep one job's entry: whole or not at all, also when the process is killed."""
         path = self._path(entry["job"])
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with partial.open("w") as file:
-                json.dump(entry, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())  # it must survive a power cut: it is the money's receipt
-            os.replace(partial, path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise InputError(
-                f"cannot write {path} ({error.strerror}): free some space, and run this again"
-            ) from error
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # it must survive a power cut: it is the money's receipt
+        write_json(path, entry, mend="free some space, and run this again", is_durable=True)
         return entry
 
     def update(self, entry: dict[str, Any], **changes: Any) -> dict[str, Any]:

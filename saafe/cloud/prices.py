@@ -12,6 +12,7 @@ from typing import Any
 
 from saafe.cloud.aws import Aws
 from saafe.errors import InputError
+from saafe.files import write_json
 
 SHIPPED_REGION = "us-east-1"
 # Processors and NVIDIA GPUs: what AWS's PyTorch images run on; not Trainium.
@@ -122,10 +123,7 @@ def _earlier(region: str, folder: Path | None) -> dict[str, Instance]:
 
 def _keep(table: dict[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"prices_{table['region']}.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(table, indent=1))
-    os.replace(partial, path)
+    write_json(folder / f"prices_{table['region']}.json", table, mend="free some space")
 
 
 def _training_rows(aws: Aws) -> Iterator[dict[str, Any]]:

@@ -23,8 +23,8 @@ from saafe.cloud.preflight import check_account
 from saafe.cloud.prices import Prices, load_prices
 from saafe.cloud.request import JobPlan, Place, build_request, plan_of
 from saafe.cloud.setup import place_of
-from saafe.cloud.speed import history, recipe_of
 from saafe.errors import InputError
+from saafe.recipes import changed, find_tier
 
 NOT_CREATED = "Planned"
 
@@ -70,7 +70,7 @@ def launch(
     Raises:
         InputError: anything that the user can mend, in one line.
     """
-    recipe_of(plan.tier, plan.settings)  # refuse a wrong recipe before it is paid for
+    changed(find_tier(plan.tier), plan.settings)  # refuse a wrong recipe before it is paid for
     package = pack(source)
     where = f"{cloud.on} {cloud.aws.region} {account_mark(cloud.aws)} {cloud.aws.is_elsewhere}"
     fingerprint = plan.fingerprint(package.sha256, where)
@@ -80,7 +80,7 @@ def launch(
         return entry if entry.get("settled") else ensure(cloud, entry, package)
     job = entry["job"] if entry is not None else name or _new_name(plan.tier)
     fitted = check_account(cloud.aws, plan, cloud.prices, cloud.note)
-    expected = estimate(fitted, cloud.prices, history(cloud.ledger), max_cost_usd)
+    expected = estimate(fitted, cloud.prices, cloud.ledger.entries(), max_cost_usd)
     confirm(expected)
     kept = {"fingerprint": fingerprint, "code_sha256": package.sha256}
     planned = {**_new_entry(cloud, fitted, job, expected), **kept, "max_cost_usd": max_cost_usd}
@@ -231,7 +231,7 @@ def stop(cloud: Cloud, entry: dict[str, Any]) -> dict[str, Any]:
 SHOWN = (
     *("job", "tier", "on", "region", "rehearsal", "created", "status", "secondary", "failure"),
     *("instance", "instances", "usd_per_hour", "billed_seconds", "train_seconds", "cost_usd"),
-    *("so_far_usd", "spot_saving", "metrics", "run", "artifact_sha256", "verified", "premium"),
+    *("so_far_usd", "spot_saving", "metrics", "run", "artifact_sha256", "verified"),
 )
 
 

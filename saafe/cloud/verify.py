@@ -1,7 +1,6 @@
 """A fetched run is what it claims: it loads, and its risk tells windows apart."""
 
 import json
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,9 @@ def verify(run: Path) -> dict[str, Any]:
     """
     if not (run / "model.safetensors").exists():
         return {"loads": False}
-    loaded = import_module("saafe.training.runs").load_run(
-        run
-    )  # imports torch, which takes seconds
+    from saafe.training.runs import load_run  # imports torch, which takes seconds
+
+    loaded = load_run(run)
     risk = loaded.score(_windows()).tolist()
     if not all(0.0 <= value <= 100.0 for value in risk) or len(set(risk)) == 1:
         raise InputError(f"{run} gives risks {risk}: that is no detector, train again")

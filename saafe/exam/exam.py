@@ -36,6 +36,7 @@ from saafe.exam.windows import (
     judged_run,
     latency_ms,
 )
+from saafe.files import write_json
 from saafe.recordings.superpose import Home
 from saafe.training import runs
 from saafe.training.data import JUDGE
@@ -244,7 +245,7 @@ def write_exam(run: Run, result: dict[str, Any], cases: Sequence[Case]) -> list[
     path = run.folder / EXAM_FILE
     if result["gate"]["level"] == "quick" and is_full(path, run):
         return []
-    runs.write_json(path, result)
+    write_json(path, result)
     drawn = [case.drawn() for case in cases]
     return [
         path,

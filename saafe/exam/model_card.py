@@ -8,6 +8,7 @@ from typing import Any
 from saafe.exam import rivals
 from saafe.exam.html import figure_text, header
 from saafe.exam.report import EVIDENCE_LIMITS, NAMED_NOT_LISTED
+from saafe.files import write_atomically
 from saafe.sensors import CHANNELS, FIRE, LABELS
 from saafe.training import runs
 from saafe.training.data import REFERENCE_MIX
@@ -55,7 +56,7 @@ def write_model_card(run: Run, result: Mapping[str, Any]) -> Path:
         risk(run),
         ends(result),
     )
-    runs.write_atomically(path, "\n".join(parts).encode())
+    write_atomically(path, "\n".join(parts).encode())
     return path
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from saafe.exam import html, plots
 from saafe.exam.html import escape, html_table, render
 from saafe.exam.rivals import headline
+from saafe.files import write_atomically
 from saafe.metrics import FAIL, NOT_SHOWN, PASS
 from saafe.training import runs
 
@@ -61,7 +62,7 @@ def write_report(folder: Path, result: Result, cases: Sequence[DrawnCase]) -> Pa
         InputError: it cannot be written.
     """
     path = folder / REPORT_FILE
-    runs.write_atomically(path, page(folder, result, cases).encode())
+    write_atomically(path, page(folder, result, cases).encode())
     return path
 
 

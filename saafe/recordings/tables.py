@@ -3,7 +3,6 @@
 import csv
 import gzip
 import io
-import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from saafe.errors import InputError
+from saafe.files import write_atomically
 
 FORMATS = "CSV (commas, UTF-8), CSV.gz or Parquet"
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
@@ -262,21 +262,4 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
     else:
         allowed = "a name that ends in .csv, .csv.gz or .parquet"
         raise refusal(path, quoted(path.name), allowed=allowed, mend="name it so")
-    write_bytes(path, data)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never half of one.
-
-    Raises:
-        InputError: where the folder is missing or the file may not be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        allowed = "a file in a folder that exists and may be written"
-        mend = "make the folder or name another file"
-        raise refusal(path, str(error.strerror), allowed=allowed, mend=mend) from None
+    write_atomically(path, data, mend="make the folder or name another file")

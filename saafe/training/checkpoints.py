@@ -4,16 +4,16 @@ Tensors lie in the file, plain values in its metadata as JSON; nothing is ever u
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from saafe.errors import InputError
+from saafe.files import write_atomically
 
 CHECKPOINT_FILE = "fit.safetensors"
 CHECKPOINT_FORMAT = "saafe-checkpoint-1"
@@ -32,16 +32,10 @@ def save_checkpoint(folder: Path, state: dict, recipe: dict) -> None:
         "state": json.dumps(tree),
         "recipe": json.dumps(recipe, sort_keys=True),
     }
-    temporary = folder / f".{CHECKPOINT_FILE}.partial"  # one name: what a kill left is overwritten
-    try:
-        folder.mkdir(exist_ok=True)
-        save_file(tensors, temporary, metadata)
-        os.replace(temporary, folder / CHECKPOINT_FILE)
-    except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(
-            f"{folder}: the checkpoint cannot be written ({error}); free some space"
-        ) from None
+    partial = folder / f".{CHECKPOINT_FILE}.partial"  # one name: what a kill left is overwritten
+    folder.mkdir(exist_ok=True)
+    data, mend = save(tensors, metadata), "free some space, then --resume"
+    write_atomically(folder / CHECKPOINT_FILE, data, partial=partial, mend=mend)
 
 
 def load_checkpoint(folder: Path, recipe: dict) -> dict | None:

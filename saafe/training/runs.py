@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save
 from saafe import __version__, recipes
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
+from saafe.files import write_atomically, write_json
 from saafe.recipes import Recipe
 from saafe.training.model import FireTransformer, RiskModel
 
@@ -65,28 +66,6 @@ def score_with(model: RiskModel) -> Callable[[np.ndarray], np.ndarray]:
         return 100.0 / (1.0 + np.exp(-odds.double().cpu().numpy()))
 
     return score
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a whole file or leave the old one.
-
-    Raises:
-        InputError: the disk is full or the folder cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); free some space or choose another --out"
-        ) from None
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write JSON, atomically."""
-    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def new_folder(out: Path, name: str, recipe: Recipe) -> Path:

@@ -27,6 +27,7 @@ from saafe.cloud.emulator.validation import Refusal, validate
 from saafe.cloud.prices import SHIPPED_REGION, load_prices
 from saafe.cloud.setup import LOG_GROUP, set_up
 from saafe.errors import InputError
+from saafe.files import write_atomically, write_json
 
 INSTALL_EMULATOR = 'the emulator is not installed: pip install "saafe[emulator]"'
 KEYS = ("emulator", "emulator")
@@ -282,9 +283,7 @@ class Emulator:
         """Keep a job's description; once it has ended, the objects before it."""
         if has_ended(description):
             self.save_objects()
-        partial = folder / "description.partial"
-        partial.write_text(json.dumps(description))
-        os.replace(partial, folder / "description.json")
+        write_json(folder / "description.json", description)
 
     def _load_jobs(self) -> None:
         for path in sorted((self.state / "jobs").glob("*/description.json")):
@@ -312,9 +311,8 @@ class Emulator:
                 body = s3.get_object(Bucket=bucket["Name"], Key=item["Key"])["Body"].read()
                 path.parent.mkdir(parents=True, exist_ok=True)
                 # beside the buckets, and under a name of its own: jobs end at the same time
-                partial = self.state / f"object.{threading.get_ident()}.partial"
-                partial.write_bytes(body)
-                os.replace(partial, path)
+                partial = self.state / f"object.{threading.get_native_id()}.partial"
+                write_atomically(path, body, partial=partial)
 
     def _load_objects(self) -> None:
         for folder in sorted((self.state / "objects").glob("*")):

@@ -17,6 +17,7 @@ from saafe.cloud.aws import Aws
 from saafe.cloud.emulator.emulator import INSTALL_EMULATOR, KEYS, Emulator
 from saafe.cloud.prices import SHIPPED_REGION
 from saafe.errors import InputError
+from saafe.files import write_json
 
 IDLE_S = 900.0
 START_PATIENCE_S = 120.0  # its imports take seconds, on a busy machine many
@@ -82,7 +83,7 @@ def serve(state: Path, *, port: int = 0, idle_s: float | None = None, rehearse: 
         told: list[int] = []
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, frame: told.append(number))
-        _tell_address(state, emulator.url)
+        write_address(state, emulator.url)
         while not told and not _is_idle(emulator, idle_s):
             time.sleep(0.2)
         (state / "endpoint.json").unlink(missing_ok=True)
@@ -94,10 +95,9 @@ def _is_idle(emulator: Any, idle_s: float | None) -> bool:
     return idle_s is not None and silent_s > idle_s and not emulator.is_busy
 
 
-def _tell_address(state: Path, url: str) -> None:
-    partial = state / "endpoint.partial"
-    partial.write_text(json.dumps({"url": url, "pid": os.getpid()}))
-    os.replace(partial, state / "endpoint.json")
+def write_address(state: Path, url: str) -> None:
+    """Keep where this process serves a folder, for `running` to find."""
+    write_json(state / "endpoint.json", {"url": url, "pid": os.getpid()})
 
 
 def _lock(file: Any, state: Path) -> None:

@@ -1,0 +1,75 @@
+"""A file is written whole or the old one stands, and the user reads one line."""
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from saafe import training_run
+from saafe.errors import InputError
+from saafe.files import write_atomically, write_json
+
+
+def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+    write_json(path, {"a": 2}, is_durable=True)
+    assert json.loads(path.read_text()) == {"a": 2}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("partial", [None, "fixed"])
+def test_what_cannot_be_written_leaves_the_old_file(tmp_path: Path, partial: str | None) -> None:
+    path = tmp_path / "x"
+    path.mkdir()  # a folder cannot be replaced by a file
+    (path / "kept").touch()
+    with pytest.raises(InputError, match=r"x: cannot be written \(.*\); do this") as error:
+        write_atomically(
+            path, b"new", partial=tmp_path / partial if partial else None, mend="do this"
+        )
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(InputError, match="No such file"):
+        write_atomically(tmp_path / "nowhere" / "x", b"new")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from saafe.files import write_atomically
+os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
+write_atomically(Path(sys.argv[1]), b"new")
+"""
+
+
+def test_a_kill_leaves_the_old_file_and_what_sweep_removes(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert path.read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 2
+    training_run.sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_threads_do_not_meet_in_one_partial_file(tmp_path: Path) -> None:
+    path, errors = tmp_path / "x", []
+
+    def write(content: bytes) -> None:
+        try:
+            for _ in range(50):
+                write_atomically(path, content)
+        except InputError as error:
+            errors.append(error)
+
+    contents = [bytes([65 + k]) * 5000 for k in range(4)]
+    threads = [threading.Thread(target=write, args=(content,)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert path.read_bytes() in contents
