@@ -1,11 +1,12 @@
 """Pure figures: exact bounds, window figures, calibration, ranking, bootstrap."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 PASS, FAIL, NOT_SHOWN = "pass", "fail", "not_shown"
 CALIBRATION_BINS = 10  # Chosen: steps of ten points of risk, because people read risk in those
@@ -114,8 +115,8 @@ def rate_bounds(count: int, exposure: float, *, confidence: float = 0.95, sides:
     if exposure == 0.0:
         return Bounds(math.nan, 0.0, math.inf)
     error = _error_per_side(confidence, sides)
-    lower = _gamma_quantile(error, count) if count else 0.0
-    upper = _gamma_quantile(1.0 - error, count + 1)
+    lower = float(special.gammaincinv(count, error)) if count else 0.0
+    upper = float(special.gammaincinv(count + 1, 1.0 - error))
     return Bounds(count / exposure, lower / exposure, upper / exposure)
 
 
@@ -158,9 +159,10 @@ def weighted_rate_bounds(
     largest = float(w.max())
     lower = 0.0
     if value > 0:
-        lower = _gamma_quantile(error, value**2 / variance) * variance / value
+        lower = float(special.gammaincinv(value**2 / variance, error)) * variance / value
     value_up, variance_up = value + largest, variance + largest**2
-    upper = _gamma_quantile(1.0 - error, value_up**2 / variance_up) * variance_up / value_up
+    shape = value_up**2 / variance_up
+    upper = float(special.gammaincinv(shape, 1.0 - error)) * variance_up / value_up
     return Bounds(value, lower, upper)
 
 
@@ -380,80 +382,7 @@ def _strata(
 def _binomial_limits(successes: float, trials: float, error: float) -> tuple[float, float]:
     lower, upper = 0.0, 1.0
     if successes > 0:
-        lower = _beta_quantile(error, successes, trials - successes + 1)
+        lower = float(special.betaincinv(successes, trials - successes + 1, error))
     if successes < trials:
-        upper = _beta_quantile(1.0 - error, successes + 1, trials - successes)
+        upper = float(special.betaincinv(successes + 1, trials - successes, 1.0 - error))
     return lower, upper
-
-
-def _beta_quantile(probability: float, a: float, b: float) -> float:
-    return _bisect(lambda x: _beta_tail(x, a, b), probability, 0.0, 1.0)
-
-
-def _gamma_quantile(probability: float, shape: float) -> float:
-    high = shape + 1.0
-    while _gamma_tail(high, shape) < probability:
-        high *= 2.0
-    return _bisect(lambda x: _gamma_tail(x, shape), probability, 0.0, high)
-
-
-def _bisect(rising: Callable[[float], float], target: float, low: float, high: float) -> float:
-    """Solve rising(x) = target to the last bit of a float."""
-    while True:
-        middle = 0.5 * (low + high)
-        if middle in (low, high):
-            return middle
-        if rising(middle) < target:
-            low = middle
-        else:
-            high = middle
-
-
-def _beta_tail(x: float, a: float, b: float) -> float:
-    """Regularised incomplete beta function I_x(a, b), DLMF 8.17.22's continued fraction."""
-    if x <= 0.0 or x >= 1.0:
-        return 0.0 if x <= 0.0 else 1.0
-    if x > (a + 1.0) / (a + b + 2.0):  # the fraction converges fast on the other side only
-        return 1.0 - _beta_tail(1.0 - x, b, a)
-    front = a * math.log(x) + b * math.log1p(-x)
-    front += math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
-
-    def coefficient(i: int) -> float:
-        m = i // 2
-        if i % 2:
-            return -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        return m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-
-    return math.exp(front) / (a * _fraction(coefficient, lambda i: 1.0))
-
-
-def _gamma_tail(x: float, shape: float) -> float:
-    """Regularised lower incomplete gamma function P(shape, x), DLMF 8.11.4 and 8.9.2."""
-    if x <= 0.0:
-        return 0.0
-    front = math.exp(shape * math.log(x) - x - math.lgamma(shape))
-    if x > shape + 1.0:
-        fraction = _fraction(lambda i: i * (shape - i), lambda i: x + 2 * i + 1.0 - shape)
-        return 1.0 - front / fraction
-    term = total = 1.0 / shape
-    k = shape
-    while term > total * 1e-17:
-        k += 1.0
-        term *= x / k
-        total += term
-    return front * total
-
-
-def _fraction(numerator: Callable[[int], float], denominator: Callable[[int], float]) -> float:
-    """Evaluate b0 + a1 / (b1 + a2 / (b2 + ...)) by the modified Lentz method, DLMF 3.10(iii)."""
-    tiny = 1e-300
-    value = denominator(0) or tiny
-    up, down = value, 0.0
-    for i in range(1, 200_000):
-        b, a = denominator(i), numerator(i)
-        down = 1.0 / (b + a * down or tiny)
-        up = b + a / up or tiny
-        value *= up * down
-        if abs(up * down - 1.0) < 1e-15:
-            return value
-    raise AssertionError("the continued fraction did not converge")

@@ -1,6 +1,7 @@
 """Recordings: what is refused, masked, repaired; what is written comes back."""
 
 import gzip
+import itertools
 import json
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -13,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from saafe.errors import InputError
+from saafe.recordings import cells
 from saafe.recordings.recording import Recording, read_recording, write_recording
-from saafe.recordings.stream import read_rows, to_number, to_stamp
+from saafe.recordings.stream import Row, read_rows
 from saafe.sensors import CHANNELS, CO2, HUMIDITY, PM25, TEMPERATURE
 
 HEADER = "time_s,sensor,temperature_c,pm25_ug_m3\n"
@@ -109,7 +111,7 @@ REFUSED = {
     ),
     "65 sensors": (
         SIXTY_FIVE,
-        ["row 66", "column sensor", "65 sensors", "at most 64", "one recording a space"],
+        ["row 66", "column sensor", "'s64'", "at most 64 in a space", "one recording a space"],
     ),
     "no sensor": (
         rows("0,A,20,8", "10,,20,8"),
@@ -553,36 +555,116 @@ def test_stream_header_must_be_right(header: str, message: str):
         next(read_rows([header, "0,1"]))
 
 
-@FUZZ
-@given(cell=st.one_of(CELLS, TIMES, st.text(max_size=8)))
-def test_cells_mean_the_same_in_files_and_streams(cell: str, tmp_path: Path):
-    cell = re.sub(r'[",\r\n\v\f\x1c-\x1e\x85\u2028\u2029]', "", cell).strip()
-    number = to_number(cell)
-    text = f"time_s,co2_ppm,co_ppm\n0,{cell},1\n"
+# --- one grammar: a cell of a file and of a stream
+
+
+def among(words: str) -> st.SearchStrategy[str]:
+    return st.sampled_from(words.split(" "))  # two spaces give an empty word
+
+
+DIGITS = st.text("0123456789", max_size=25) | st.text("0123456789\u0661\uff11\u00b2", max_size=3)
+EXPONENTS = among("  e3 E-3 e+03 e e1.5 d3 e400 e-400")
+NUMBERS = st.builds(
+    "".join, st.tuples(among("  - + --"), DIGITS, among(" . , _"), DIGITS, EXPONENTS)
+)
+WORDS = among("nan NaN -nan +inf INF infinity -Infinity infin nan(1) NA null true 0x1F 1f 1_0")
+TEXT = st.text(st.characters(exclude_characters='",\r\n', exclude_categories=["Cs"]), max_size=8)
+SPACES = st.text(cells.WHITESPACE.replace("\r", "").replace("\n", "") + "\x1f", max_size=2)
+DATES = among(
+    "2026-01-31 2024-02-29 2026-02-29 2026-06-31 1000-01-02 9998-12-30 9999-12-31 0999-01-01 "
+    "2026-1-3 20260131 2026-13-01 2026-W05-6 2026-0\u0661-31"
+)
+CLOCKS = among("12:00 12:00:00 23:59:59 24:00 12:60 12:00:60 12:00.5 12 120000 12:00:0\u0661")
+FRACTIONS = among("  .5 .000001 .1234567 .9999999 . ,5 .\u0661")
+OFFSETS = among(" Z z +01:00 -0530 +02 +02: +0\u0661 +24:00 -23:59 +1") | st.just(" +01:00")
+STAMPS = st.builds("".join, st.tuples(DATES, among("T t"), CLOCKS, FRACTIONS, OFFSETS))
+ANY_CELL = st.builds("".join, st.tuples(SPACES, NUMBERS | WORDS | STAMPS | TEXT, SPACES))
+
+
+def in_csv(cell: str) -> str:
+    return f'"{cell}"' if "," in cell else cell
+
+
+def read_both(text: str, folder: Path) -> tuple[Recording | None, list[Row]]:
+    """What a file, where it is not refused for a cell, and a stream say of the same rows."""
+    rows, refused = list(read_rows(text.split("\n"))), ""
     try:
-        recording, _ = read_recording(write(tmp_path, text))
-    except InputError:
-        assert number is None
+        return read_recording(write(folder, text))[0], rows
+    except InputError as error:
+        refused = str(error)
+    assert re.search(": (came|empty)", refused), refused
+    return None, rows
+
+
+@FUZZ
+@given(cell=ANY_CELL)
+def test_readings_mean_the_same_in_files_and_streams(cell: str, tmp_path: Path):
+    recording, (row,) = read_both(f"time_s,co2_ppm,co_ppm\n0,{in_csv(cell)},1", tmp_path)
+    if recording is None:
+        assert [problem.channel for problem in row.problems] == ["co2"]
+        assert row.problems[0].reason.endswith(", no number")
     else:
-        (row,) = read_rows(text.splitlines())
-        assert number is not None
         np.testing.assert_array_equal(recording.readings[0, 0], row.readings.astype(np.float32))
+        assert not row.problems or "is outside" in row.problems[0].reason
 
 
 @FUZZ
-@given(cell=TIMES | st.datetimes(datetime(1000, 1, 2), datetime(9998, 1, 1)).map(str))
-def test_times_mean_the_same_in_files_and_streams(cell: str, tmp_path: Path):
-    try:
-        recording, _ = read_recording(write(tmp_path, f"time,co2_ppm\n{cell},400\n"))
-    except InputError:
-        with pytest.raises(ValueError, match="came"):
-            to_stamp(cell)
+@given(cell=ANY_CELL, column=st.sampled_from(["time_s", "time"]))
+def test_times_mean_the_same_in_files_and_streams(cell: str, column: str, tmp_path: Path):
+    recording, (row,) = read_both(f"{column},co2_ppm\n{in_csv(cell)},400", tmp_path)
+    assert (recording is None) == bool(row.problems)
+    if recording is not None and recording.start is not None:
+        stamp = cells.to_stamp(cell.strip(cells.WHITESPACE))
+        assert (recording.start, recording.start.tzinfo) == (stamp, stamp.tzinfo)
+
+
+@FUZZ
+@given(
+    start=st.floats(-1e9, 1e9) | st.datetimes(datetime(1000, 1, 2), datetime(9990, 1, 1)),
+    steps=st.lists(st.floats(1e-5, 90.0) | st.sampled_from([0.1, 1 / 3, 1.0]), max_size=5),
+)
+def test_times_lie_equally_far_apart_in_files_and_streams(
+    start: float | datetime, steps: list[float], tmp_path: Path
+):
+    if isinstance(start, datetime):
+        moments = [start + timedelta(seconds=s) for s in np.cumsum([0.0, *steps]).tolist()]
+        lines = ["time,co2_ppm", *(f"{moment.isoformat()}Z,400" for moment in moments)]
     else:
-        seconds, has_offset = to_stamp(cell)
-        assert recording.start is not None
-        assert has_offset == (recording.start.tzinfo is not None)
-        start = recording.start if has_offset else recording.start.replace(tzinfo=UTC)
-        assert start.timestamp() == seconds
+        times = [start + s for s in np.cumsum([0.0, *steps]).tolist()]
+        lines = ["time_s,co2_ppm", *(f"{time},400" for time in times)]
+    recording, rows = read_both("\n".join(lines), tmp_path)
+    assert recording is not None
+    assert recording.times_s.tolist() == [row.time_s for row in rows]
+
+
+@FUZZ
+@given(cell=ANY_CELL | st.text(st.characters(exclude_characters='",\r\n', codec="utf-8")))
+def test_sensors_mean_the_same_in_files_and_streams(cell: str, tmp_path: Path):
+    recording, (row,) = read_both(f"time_s,sensor,co2_ppm\n0,{in_csv(cell)},400", tmp_path)
+    assert (recording.sensors if recording else ("",)) == (row.sensor,)
+    assert (recording is None) == bool(row.problems)
+
+
+@pytest.mark.parametrize("length", range(6))
+def test_polars_takes_the_numbers_of_the_grammar_and_no_others(length: int):
+    texts = ["".join(cell) for cell in itertools.product("01.+-eE_x", repeat=length)]
+    taken = pl.Series(texts, dtype=pl.String).cast(pl.Float64, strict=False).is_not_null()
+    assert taken.to_list() == [bool(re.fullmatch(cells.NUMBER_PATTERN, text)) for text in texts]
+
+
+def test_polars_strips_the_white_space_of_the_grammar_and_no_other():
+    characters = [chr(i) for i in range(0x110000) if not 0xD800 <= i < 0xE000]
+    stripped = pl.Series(characters).str.strip_chars() == ""
+    assert "".join(pl.Series(characters).filter(stripped)) == cells.WHITESPACE
+
+
+def test_stamps_that_once_read_differently(tmp_path: Path):
+    # "+02:" was an offset in a file and no day in a stream, an Arabic digit in an offset was
+    # read as 0 in a file, and 12:00.5, half past the minute, was read as half a second
+    for cell in ("2026-01-31T12:00+02:", "2026-01-31T12:00+0\u0661", "2026-01-31T12:00.5"):
+        recording, (row,) = read_both(f"time,co2_ppm\n{cell},400", tmp_path)
+        assert recording is None
+        assert row.problems[0].reason.endswith("no ISO 8601 time")
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from saafe.errors import InputError
 # GPUs. A test keeps this list equal to pyproject's.
 REQUIREMENTS = (
     "numpy>=1.26,<3",
+    "scipy>=1.12,<2",
     "polars>=1.30,<3",
     "safetensors>=0.4.3,<1",
     "rich>=13.7,<16",

@@ -1,26 +1,32 @@
 """Columns of a recording's table: cells in, typed arrays out.
 
-Each function raises one `InputError` for the first cell it cannot use.
+`cells` says what a cell means. Each function raises one `InputError` for the first that means
+nothing.
 """
 
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from saafe.recordings.tables import Table, quoted, refusal
-from saafe.sensors import CHANNELS, COLUMNS, LABELS, MAX_SENSORS, UNKNOWN
-
-DEFAULT_SENSOR = "A"
-LARGEST_TIME_S = 1e12  # Chosen: milliseconds since 1970 are more, seconds never
-LONGEST_SPAN_S = 10 * 366 * 86400.0  # Chosen: ten years, because a typo in a time is longer
-_KNOWN = ("time_s", "time", "sensor", *COLUMNS, "label", "source")
-ISO_PATTERN = (
-    r"^([1-9]\d{3}-\d{2}-\d{2})[T ]((?:[01]\d|2[0-3]):[0-5]\d)(:[0-5]\d)?(\.\d{1,9})?"
-    r" ?([Zz]|[+-](?:[01]\d|2[0-3]):?(?:[0-5]\d)?)?$"
+from saafe.recordings.cells import (
+    DEFAULT_SENSOR,
+    EPOCH,
+    ISO_PATTERN,
+    LARGEST_TIME_S,
+    CellError,
+    check_sensor,
+    to_microseconds,
+    to_number,
+    to_seconds,
+    to_stamp,
 )
-ISO_ALLOWED = "ISO 8601 such as 2026-01-31T12:00:00+01:00"
+from saafe.recordings.tables import Table, quoted, refusal
+from saafe.sensors import CHANNELS, COLUMNS, LABELS, UNKNOWN
+
+_KNOWN = ("time_s", "time", "sensor", *COLUMNS, "label", "source")
 
 
 def refuse_columns(path: Path | str, names: list[str]) -> None:
@@ -73,60 +79,86 @@ def to_numbers(table: Table, column: str) -> np.ndarray:
         return series.cast(pl.Float64).fill_null(np.nan).to_numpy()
     text = to_text(table, column)
     numbers = text.cast(pl.Float64, strict=False)
-    wrong = (numbers.is_null() & (text != "")).arg_true()
-    if len(wrong):
-        mend = "leave a missing reading empty, and write decimals with a point"
-        _refuse_cell(table, column, wrong[0], allowed="a number", mend=mend)
-    return numbers.fill_null(np.nan).to_numpy()
+    is_left = (numbers.is_null() & (text != "")).to_numpy()
+    return _read_left(table, column, numbers.fill_null(np.nan).to_numpy(), is_left, to_number)
+
+
+def _read_left(
+    table: Table,
+    column: str,
+    values: np.ndarray,
+    is_left: np.ndarray,
+    read: Callable[[str], float],
+) -> np.ndarray:
+    """Values, with those of the cells that polars did not take read one by one, or refused."""
+    left = np.flatnonzero(is_left).tolist()
+    if not left:
+        return values
+    values, cells = values.copy(), to_text(table, column)
+    for index in left:
+        try:
+            values[index] = read(cells[index])
+        except CellError as error:
+            _refuse_cell(table, column, index, allowed=error.allowed, mend=error.mend)
+    return values
 
 
 def read_times(table: Table, notes: list[str]) -> tuple[np.ndarray, datetime | None]:
     """Seconds of each row from the first row of the file, and when that row was."""
     if "time_s" in table.frame.columns:
-        times = to_numbers(table, "time_s")
-        wrong = np.flatnonzero(~(np.abs(times) <= LARGEST_TIME_S))
-        if len(wrong):
-            mend = "give every row its time, and not in milliseconds"
-            _refuse_cell(table, "time_s", int(wrong[0]), allowed="a number of seconds", mend=mend)
+        series = table.frame["time_s"]
+        cells = series if series.dtype.is_numeric() else to_text(table, "time_s")
+        times = cells.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+        is_left = ~(np.abs(times) <= LARGEST_TIME_S)
+        times = _read_left(table, "time_s", times, is_left, to_seconds)
         return times - times[0], None
-    microseconds, start = _read_stamps(table)
+    dtype = table.frame["time"].dtype
+    if isinstance(dtype, pl.Datetime):
+        microseconds, start = _typed_stamps(table, has_offset=dtype.time_zone is not None)
+    else:
+        microseconds, start = _read_stamps(table)
     if start.tzinfo is None:
         notes.append("times have no offset: taken as local time without a change of clocks")
     return (microseconds - microseconds[0]) / 1e6, start
 
 
+def _typed_stamps(table: Table, *, has_offset: bool) -> tuple[np.ndarray, datetime]:
+    """Microseconds since 1970 of a Parquet file's times, and the first row's time."""
+    series = table.frame["time"]
+    if series.null_count():
+        index = int(series.is_null().arg_true()[0])
+        _refuse_cell(table, "time", index, allowed="a time", mend="give every row its time")
+    _refuse_years(table, series)
+    microseconds = series.dt.epoch("us").to_numpy()
+    start = EPOCH + timedelta(microseconds=int(microseconds[0]))
+    return microseconds, start if has_offset else start.replace(tzinfo=None)
+
+
 def _read_stamps(table: Table) -> tuple[np.ndarray, datetime]:
     """Microseconds since 1970, UTC where times have an offset, and the first row's time."""
-    series = table.frame["time"]
-    if isinstance(series.dtype, pl.Datetime):
-        if series.null_count():
-            index = series.is_null().arg_true()[0]
-            mend = "give every row its time"
-            _refuse_cell(table, "time", index, allowed="a time", mend=mend)
-        _refuse_years(table, series)
-        zone = UTC if series.dtype.time_zone else None
-        microseconds = series.dt.epoch("us").to_numpy()
-        naive = datetime(1970, 1, 1) + timedelta(microseconds=int(microseconds[0]))
-        return microseconds, naive.replace(tzinfo=zone)
     text = to_text(table, "time")
     groups = text.str.extract_groups(ISO_PATTERN).struct.unnest()
-    date, minute, second, fraction, offset = groups.get_columns()
-    stamps = (date + "T" + minute + second.fill_null(":00") + fraction.fill_null("")).str
+    date, minute, second, offset = groups.get_columns()
+    stamps = (date + "T" + minute + second.fill_null(":00")).str
     naive = stamps.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
-    wrong = naive.is_null().arg_true()
-    if len(wrong):
-        mend = "write every time so, or seconds in a column time_s"
-        _refuse_cell(table, "time", wrong[0], allowed=ISO_ALLOWED, mend=mend)
+    epochs = naive.dt.epoch("us").fill_null(0).to_numpy()
+    epochs = _read_left(
+        table, "time", epochs, naive.is_null().to_numpy(), lambda c: to_microseconds(to_stamp(c))
+    )
     mixed = (offset.is_null() != (offset[0] is None)).arg_true()
     if len(mixed):
         allowed = f"an offset on every time or on none (the first row's is {quoted(text[0])})"
         mend = "add the offset, such as +01:00, to all of them"
-        _refuse_cell(table, "time", mixed[0], allowed=allowed, mend=mend)
-    minutes = _offset_minutes(offset)
-    start = naive[0]
-    if offset[0] is not None:
-        start = start.replace(tzinfo=timezone(timedelta(minutes=int(minutes[0]))))
-    return naive.dt.epoch("us").to_numpy() - minutes * 60_000_000, start
+        _refuse_cell(table, "time", int(mixed[0]), allowed=allowed, mend=mend)
+    return epochs - _offset_microseconds(offset), to_stamp(text[0])
+
+
+def _offset_microseconds(offset: pl.Series) -> np.ndarray:
+    """Microseconds east of Greenwich of texts such as +01:00, -0530, +02 and Z; 0 for null."""
+    names = offset.unique()
+    midnights = [to_stamp(f"1970-01-01T00:00{name or ''}") for name in names]
+    east = pl.Series([-to_microseconds(midnight) for midnight in midnights])
+    return offset.replace_strict(names, east, return_dtype=pl.Int64).to_numpy()
 
 
 def _refuse_years(table: Table, series: pl.Series) -> None:
@@ -140,37 +172,18 @@ def _refuse_years(table: Table, series: pl.Series) -> None:
         )
 
 
-def _offset_minutes(offset: pl.Series) -> np.ndarray:
-    """Minutes east of Greenwich of texts such as +01:00, -0530, +02, Z and null."""
-    digits = offset.str.replace(":", "")
-    hours = digits.str.slice(1, 2).cast(pl.Int64, strict=False).fill_null(0)
-    minutes = digits.str.slice(3, 2).cast(pl.Int64, strict=False).fill_null(0)
-    sign = np.where(offset.str.starts_with("-").fill_null(False).to_numpy(), -1, 1)
-    return sign * (hours * 60 + minutes).to_numpy()
-
-
 def read_sensors(table: Table) -> tuple[tuple[str, ...], np.ndarray]:
     """Names in the order of their first row, and each row's index into them."""
-    rows = table.frame.height
     if "sensor" not in table.frame.columns:
-        return (DEFAULT_SENSOR,), np.zeros(rows, dtype=np.int64)
+        return (DEFAULT_SENSOR,), np.zeros(table.frame.height, dtype=np.int64)
     text = to_text(table, "sensor")
-    wrong = ((text == "") | text.str.contains(r"[\x00-\x1f\x7f]")).arg_true()
-    if len(wrong):
-        mend = "name the sensor in every row, or delete the column if there is one only"
-        _refuse_cell(table, "sensor", wrong[0], allowed="a name", mend=mend)
     names = text.unique(maintain_order=True)
-    if len(names) > MAX_SENSORS:
-        first = int((text == names[MAX_SENSORS]).arg_true()[0])
-        mend = "write one recording a space"
-        raise refusal(
-            table.path,
-            f"{len(names)} sensors",
-            allowed=f"at most {MAX_SENSORS} in a space",
-            mend=mend,
-            row=int(table.row_numbers[first]),
-            column="sensor",
-        )
+    for others, name in enumerate(names):
+        try:
+            check_sensor(name, others)
+        except CellError as error:
+            first = int((text == name).arg_true()[0])
+            _refuse_cell(table, "sensor", first, allowed=error.allowed, mend=error.mend)
     index = text.replace_strict(names, pl.Series(range(len(names)), dtype=pl.Int64))
     return tuple(names), index.to_numpy()
 
@@ -192,6 +205,6 @@ def read_labels(table: Table) -> np.ndarray | None:
     wrong = (~text.is_in([*LABELS, ""])).arg_true()
     if len(wrong):
         mend = "rename the label, or leave it empty where nothing is known"
-        _refuse_cell(table, "label", wrong[0], allowed=", ".join(LABELS), mend=mend)
+        _refuse_cell(table, "label", int(wrong[0]), allowed=", ".join(LABELS), mend=mend)
     indices = pl.Series([*range(len(LABELS)), UNKNOWN], dtype=pl.Int8)
     return text.replace_strict([*LABELS, ""], indices, return_dtype=pl.Int8).to_numpy()

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from saafe.recordings.cells import LONGEST_SPAN_S, is_outside, range_text
 from saafe.recordings.columns import (
-    LONGEST_SPAN_S,
     ignored_columns,
     read_labels,
     read_numbers,
@@ -125,7 +125,7 @@ class Check:
                 continue
             line = f"  {channel.name}: {counts.present:,} present, {counts.missing:,} missing"
             if counts.masked:
-                limits = f"{channel.lowest:g} to {channel.highest:g} {channel.unit}"
+                limits = range_text(channel)
                 line += f", {counts.masked:,} masked (outside {limits}; {counts.first_masked})"
             lines.append(line)
         lines += _gap_lines(self.gaps)
@@ -265,7 +265,7 @@ def _mask(
             continue
         values = readings[:, index]
         is_missing = np.isnan(values)
-        is_masked = (values < channel.lowest) | (values > channel.highest)
+        is_masked = is_outside(values, channel)
         masked = np.flatnonzero(is_masked)
         first = (
             f"first: {values[masked[0]]:g} in row {row_numbers[masked[0]]}" if len(masked) else ""

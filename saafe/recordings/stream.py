@@ -3,29 +3,28 @@
 The format is the one of `recordings`; only a wrong header stops a stream.
 """
 
-import math
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
 
-from saafe.recordings.columns import (
+from saafe.recordings.cells import (
     DEFAULT_SENSOR,
-    ISO_PATTERN,
-    LARGEST_TIME_S,
     LONGEST_SPAN_S,
-    refuse_columns,
+    WHITESPACE,
+    CellError,
+    check_sensor,
+    is_outside,
+    range_text,
+    to_microseconds,
+    to_number,
+    to_seconds,
+    to_stamp,
 )
-from saafe.recordings.tables import parse_header, quoted, split_line, unique_names
-from saafe.sensors import CHANNELS, MAX_SENSORS
-
-_NUMBER = re.compile(
-    r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?(?:inf|infinity|nan)",
-    re.IGNORECASE | re.ASCII,
-)
+from saafe.recordings.columns import refuse_columns
+from saafe.recordings.tables import parse_header, split_line, unique_names
+from saafe.sensors import CHANNELS
 
 
 class Problem(NamedTuple):
@@ -81,7 +80,7 @@ class _Stream:
     """What must be remembered from row to row."""
 
     names: list[str]
-    first: float | None = None  # absolute seconds of the first row with a time
+    first: float | None = None  # of the first row with a time, as `_read_moment` gives it
     latest_s: float = 0.0
     has_offset: bool = False
     sensors: set[str] = field(default_factory=set)
@@ -89,15 +88,17 @@ class _Stream:
 
     def parse(self, line: str, number: int) -> Row:
         """Read one line."""
-        cells = [cell.strip() for cell in split_line(line.rstrip("\r\n"))]
+        cells = [cell.strip(WHITESPACE) for cell in split_line(line.rstrip("\r\n"))]
         if len(cells) != len(self.names):
             reason = f"{len(cells)} cells where the header has {len(self.names)}"
             return self._unusable("", [Problem("row", reason, number)])
         row = dict(zip(self.names, cells, strict=True))
         reasons = {}
         sensor = row.get("sensor", DEFAULT_SENSOR)
-        if reason := self._refuse_sensor(sensor):
-            sensor, reasons["sensor"] = "", reason
+        try:
+            check_sensor(sensor, 0 if sensor in self.sensors else len(self.sensors))
+        except CellError as error:
+            sensor, reasons["sensor"] = "", str(error)
         try:
             time_s = self._read_time(row)
         except ValueError as error:
@@ -119,27 +120,14 @@ class _Stream:
     def _unusable(self, sensor: str, problems: list[Problem]) -> Row:
         return Row(self.latest_s, sensor, np.full(len(CHANNELS), np.nan), tuple(problems))
 
-    def _refuse_sensor(self, sensor: str) -> str:
-        """Why a sensor's name cannot be used, "" where it can."""
-        if not sensor or any(ord(c) < 32 or ord(c) == 127 for c in sensor):
-            return f"came {quoted(sensor)}, no name"
-        if sensor not in self.sensors and len(self.sensors) >= MAX_SENSORS:
-            return f"{quoted(sensor)} is one more than {MAX_SENSORS} sensors"
-        return ""
-
     def _read_time(self, row: dict[str, str]) -> float:
         """Seconds from the first row; a ValueError says why there are none."""
-        if "time_s" in row:
-            seconds, has_offset = to_number(row["time_s"]), False
-            if seconds is None or not abs(seconds) <= LARGEST_TIME_S:
-                raise ValueError(f"came {quoted(row['time_s'])}, no number of seconds")
-        else:
-            seconds, has_offset = to_stamp(row["time"])
+        moment, units, has_offset = _read_moment(row)
         if self.first is None:
-            self.first, self.has_offset = seconds, has_offset
+            self.first, self.has_offset = moment, has_offset
         if has_offset != self.has_offset:
             raise ValueError("times with and without an offset are mixed")
-        time_s = round(seconds - self.first, 6)
+        time_s = round((moment - self.first) / units * 1e6) / 1e6  # to 1 us, as np.round does
         if time_s < self.latest_s:
             raise ValueError(f"goes backwards, from {self.latest_s:g} s to {time_s:g} s")
         if time_s > LONGEST_SPAN_S:
@@ -147,30 +135,12 @@ class _Stream:
         return time_s
 
 
-def to_number(cell: str) -> float | None:
-    """The number in a cell, NaN where it is empty, None where it holds something else."""
-    if not cell:
-        return math.nan
-    return float(cell) if _NUMBER.fullmatch(cell) else None
-
-
-def to_stamp(cell: str) -> tuple[float, bool]:
-    """Seconds since 1970 of an ISO 8601 time, and whether it has an offset.
-
-    Raises:
-        ValueError: where it is none.
-    """
-    match = re.match(ISO_PATTERN, cell, re.ASCII)
-    if not match:
-        raise ValueError(f"came {quoted(cell)}, no ISO 8601 time")
-    date, minute, second, fraction, offset = match.groups(default="")
-    try:
-        stamp = datetime.fromisoformat(
-            f"{date}T{minute}{second or ':00'}{fraction}{offset.upper()}"
-        )
-    except ValueError:  # the 31st of June
-        raise ValueError(f"came {quoted(cell)}, no such day") from None
-    return (stamp if offset else stamp.replace(tzinfo=UTC)).timestamp(), bool(offset)
+def _read_moment(row: dict[str, str]) -> tuple[float, float, bool]:
+    """A row's absolute time, in how many units a second, and whether it has an offset."""
+    if "time_s" in row:
+        return to_seconds(row["time_s"]), 1.0, False
+    stamp = to_stamp(row["time"])
+    return to_microseconds(stamp), 1e6, stamp.tzinfo is not None
 
 
 def _read_cells(row: dict[str, str]) -> tuple[np.ndarray, dict[str, str]]:
@@ -178,13 +148,13 @@ def _read_cells(row: dict[str, str]) -> tuple[np.ndarray, dict[str, str]]:
     readings = np.full(len(CHANNELS), np.nan)
     wrong = {}
     for index, channel in enumerate(CHANNELS):
-        cell = row.get(channel.column, "")
-        value = to_number(cell)
-        if value is None:
-            wrong[channel.name] = f"came {quoted(cell)}, no number"
-        elif value < channel.lowest or value > channel.highest:
-            limits = f"{channel.lowest:g} to {channel.highest:g} {channel.unit}"
-            wrong[channel.name] = f"{value:g} is outside {limits}"
+        try:
+            value = to_number(row.get(channel.column, ""))
+        except CellError as error:
+            wrong[channel.name] = str(error)
+            continue
+        if is_outside(value, channel):
+            wrong[channel.name] = f"{value:g} is outside {range_text(channel)}"
         else:
             readings[index] = value
     return readings, wrong

@@ -1,0 +1,105 @@
+"""What the cells of a recording mean, in files and streams alike.
+
+Streams read cell by cell with these functions; `columns` reads files with polars, and leaves every
+cell that polars does not take to them. A cell comes stripped of `WHITESPACE`.
+"""
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import numpy as np
+
+from saafe.recordings.tables import quoted
+from saafe.sensors import MAX_SENSORS, Channel
+
+DEFAULT_SENSOR = "A"
+LARGEST_TIME_S = 1e12  # Chosen: milliseconds since 1970 are more, seconds never
+LONGEST_SPAN_S = 10 * 366 * 86400.0  # Chosen: ten years, because a typo in a time is longer
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Unicode's, as polars strips it; str.strip() would take the separators \x1c to \x1f as well.
+WHITESPACE = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+# polars' cast of text to Float64 takes the same
+NUMBER_PATTERN = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?i:inf|infinity|nan)"
+# date, hour and minute, second, offset; [0-9] because \d is any script's digit
+ISO_PATTERN = (
+    r"^([1-9][0-9]{3}-[0-9]{2}-[0-9]{2})[T ]((?:[01][0-9]|2[0-3]):[0-5][0-9])"
+    r"(:[0-5][0-9](?:\.[0-9]{1,9})?)? ?([Zz]|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)?$"
+)
+_NUMBER, _ISO = re.compile(NUMBER_PATTERN), re.compile(ISO_PATTERN)
+_NO_NAME = re.compile(r"^$|[\x00-\x1f\x7f]")
+
+Values = TypeVar("Values", float, np.ndarray)
+
+
+class CellError(ValueError):
+    """A cell that cannot be used: why, what is allowed and what mends it."""
+
+    def __init__(self, cell: str, why: str, *, allowed: str, mend: str) -> None:
+        """Make the text that a stream reports; a file's also tells what is allowed and mends it."""
+        super().__init__(f"came {quoted(cell)}, {why}")
+        self.allowed, self.mend = allowed, mend
+
+
+def to_number(cell: str) -> float:
+    """The number in a cell, NaN where it is empty; a CellError says why there is none."""
+    if not cell:
+        return math.nan
+    if not _NUMBER.fullmatch(cell):
+        mend = "leave a missing reading empty, and write decimals with a point"
+        raise CellError(cell, "no number", allowed="a number", mend=mend)
+    return float(cell)
+
+
+def to_seconds(cell: str) -> float:
+    """The time in a cell of `time_s`; a CellError says why there is none."""
+    seconds = float(cell) if _NUMBER.fullmatch(cell) else math.nan
+    if not abs(seconds) <= LARGEST_TIME_S:
+        allowed, mend = "a number of seconds", "give every row its time, and not in milliseconds"
+        raise CellError(cell, "no number of seconds", allowed=allowed, mend=mend)
+    return seconds
+
+
+def to_stamp(cell: str) -> datetime:
+    """The ISO 8601 time in a cell of `time`; a CellError says why there is none."""
+    mend = "write every time so, or seconds in a column time_s"
+    match = _ISO.fullmatch(cell)
+    if not match:
+        allowed = "ISO 8601 such as 2026-01-31T12:00:00+01:00"
+        raise CellError(cell, "no ISO 8601 time", allowed=allowed, mend=mend)
+    date, minute, second, offset = match.groups(default="")
+    try:
+        return datetime.fromisoformat(f"{date}T{minute}{second or ':00'}{offset.upper()}")
+    except ValueError:
+        allowed = "a day of the calendar"
+        raise CellError(cell, "no such day", allowed=allowed, mend="correct the date") from None
+
+
+def to_microseconds(stamp: datetime) -> int:
+    """Microseconds since 1970, by the clock's own time where it has no offset."""
+    aware = stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
+    return (aware - EPOCH) // timedelta(microseconds=1)
+
+
+def check_sensor(cell: str, others: int) -> None:
+    """Raise a CellError where a cell cannot name a sensor beside so many others."""
+    if _NO_NAME.search(cell):
+        mend = "name the sensor in every row, or delete the column if there is one only"
+        raise CellError(cell, "no name", allowed="a name", mend=mend)
+    if others >= MAX_SENSORS:
+        why, allowed = f"one more than {MAX_SENSORS} sensors", f"at most {MAX_SENSORS} in a space"
+        raise CellError(cell, why, allowed=allowed, mend="write one recording a space")
+
+
+def is_outside(values: Values, channel: Channel) -> Values:
+    """Whether readings are physically impossible; a missing one is not."""
+    return (values < channel.lowest) | (values > channel.highest)
+
+
+def range_text(channel: Channel) -> str:
+    """What `is_outside` takes as possible, for people."""
+    return f"{channel.lowest:g} to {channel.highest:g} {channel.unit}"
