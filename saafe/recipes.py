@@ -21,7 +21,8 @@ class Recipe:
         windows: training windows an epoch.
         fresh: new windows every epoch, else one fixed set.
         epochs: at most.
-        hours: at most, of training; 0 sets no limit. No epoch begins that would pass it.
+        hours: of training; the first epoch is timed, and no more are trained than fit. 0 sets no
+            limit.
         batch: windows an optimizer step.
         accumulate: parts that a batch is computed in.
         learning_rate: peak of the one-cycle schedule.

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 
-from saafe import recipes
 from saafe.errors import InputError
 from saafe.exam import exam
 from saafe.files import write_atomically, write_json
@@ -90,9 +89,8 @@ def train_in(
     Raises:
         InputError: the checkpoint is damaged or another's, or the disk is full.
     """
-    plain = recipes.to_dict(recipe)
     resume = resume or attempt() > 0
-    state = load_checkpoint(folder / runs.CHECKPOINT, plain) if resume else None
+    state = load_checkpoint(folder / runs.CHECKPOINT, recipe) if resume else None
     last: list[Progress] = []
 
     def note(progress: Progress) -> None:
@@ -101,7 +99,7 @@ def train_in(
         on_epoch(progress)
 
     def on_checkpoint(fit: Fit) -> None:
-        save_checkpoint(folder / runs.CHECKPOINT, loop.state_of(fit), plain)
+        save_checkpoint(folder / runs.CHECKPOINT, loop.state_of(fit), recipe)
 
     if leads():
         sweep(folder)

@@ -1,6 +1,8 @@
 """What trains a detector: nothing but readings tells the classes, and a fit can be repeated."""
 
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -9,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from saafe import recipes
@@ -24,8 +28,8 @@ from saafe.training.checkpoints import CHECKPOINT_FILE, load_checkpoint, save_ch
 from saafe.training.data import (
     CLASS_SHARES,
     REFERENCE_MIX,
-    TRAIN,
     TRAIN_HOURS,
+    Purpose,
     WindowSet,
     blocks_ahead,
     blocks_of,
@@ -39,7 +43,7 @@ from saafe.training.data import (
     steps_of,
 )
 from saafe.training.distributed import World, part_numbers
-from saafe.training.loop import Fit
+from saafe.training.loop import Fit, Progress
 from saafe.training.model import FireTransformer, RiskModel, features, levels
 from saafe.training.thresholds import calibrate, logits_of
 
@@ -74,17 +78,16 @@ def drawn(one_thread: None) -> WindowSet:
 def fitted(one_thread: None, tmp_path_factory: pytest.TempPathFactory):
     """Two epochs in one go, and the checkpoint after the first."""
     folder = tmp_path_factory.mktemp("fit")
-    plain = recipes.to_dict(TINY)
 
     def on_checkpoint(fit: Fit) -> None:
-        save_checkpoint(folder / str(fit.epoch), loop.state_of(fit), plain)
+        save_checkpoint(folder / str(fit.epoch), loop.state_of(fit), TINY)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(thresholds, "REFERENCE_STREAMS", 16)  # enough to repeat, not to rely on
         patch.setattr(thresholds, "DENSE_PARTS", 1)
-        told = []
-        model, settings = loop.train(TINY, on_checkpoint=on_checkpoint, on_epoch=told.append)
-        yield folder, model, settings, told
+        seen = []
+        model, settings = loop.train(TINY, on_checkpoint=on_checkpoint, on_epoch=seen.append)
+        yield folder, model, settings, seen
 
 
 # --- what is learnt from ----------------------------------------------------------------------
@@ -233,7 +236,9 @@ def test_made_ahead_is_the_same(small_parts: None) -> None:
 def test_ranks_make_parts_without_duplicates(small_parts: None) -> None:
     world = [World(rank, 2) for rank in range(2)]
     made = {
-        part: make_part(0, TRAIN, part, 64, CPU) for one in world for part in part_numbers(3, one)
+        part: make_part(0, Purpose.TRAIN, part, 64, CPU)
+        for one in world
+        for part in part_numbers(3, one)
     }
     assert sorted(made) == [0, 1, 2, 3], "each part by one rank; the fourth is dropped"
     groups = [set(part.group.tolist()) for part in made.values()]
@@ -392,12 +397,12 @@ def test_risk_is_not_constant(fitted, drawn: WindowSet) -> None:
 
 def test_resumed_fit_is_the_same(fitted) -> None:
     folder, model, settings, _ = fitted
-    state = load_checkpoint(folder / "1", recipes.to_dict(TINY))
+    state = load_checkpoint(folder / "1", TINY)
     assert state is not None
     assert state["epoch"] == 1
-    told = []
-    again, settings_again = loop.train(TINY, resumed=state, on_epoch=told.append)
-    assert [p.epoch for p in told] == [2]
+    seen = []
+    again, settings_again = loop.train(TINY, resumed=state, on_epoch=seen.append)
+    assert [p.epoch for p in seen] == [2]
     for (name, a), b in zip(model.state_dict().items(), again.state_dict().values(), strict=True):
         assert a.numpy().tobytes() == b.numpy().tobytes(), name
     assert settings == settings_again
@@ -486,17 +491,98 @@ def test_damaged_checkpoint_is_refused(fitted, tmp_path: Path, kind: str) -> Non
     (tmp_path / CHECKPOINT_FILE).write_bytes(whole)
     damage(kind, tmp_path / CHECKPOINT_FILE)
     with pytest.raises(InputError, match=CHECKPOINT_FILE):
-        load_checkpoint(tmp_path, recipes.to_dict(TINY))
+        load_checkpoint(tmp_path, TINY)
 
 
 def test_checkpoint_of_another_recipe_is_refused(fitted) -> None:
-    other = recipes.to_dict(changed(TINY, ("width=32",)))
+    other = changed(TINY, ("width=32",))
     with pytest.raises(InputError, match="another recipe"):
         load_checkpoint(fitted[0] / "1", other)
 
 
+def rewritten(file: Path, change) -> None:
+    """Change a safetensors file's metadata, which `change` gets as a dict of texts."""
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata()
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    change(metadata)
+    save_file(tensors, file, metadata)
+
+
+def forget_newer_fields(metadata: dict[str, str]) -> None:
+    """What a version wrote that knew neither `hours` nor channels."""
+    recipe = json.loads(metadata["recipe"])
+    del recipe["hours"]
+    metadata["recipe"] = json.dumps(recipe)
+    metadata.pop("channels", None)
+
+
+def test_checkpoints_and_runs_of_an_older_version_load(fitted, saved: Path, tmp_path) -> None:
+    shutil.copytree(fitted[0] / "1", tmp_path / "1")
+    rewritten(tmp_path / "1" / CHECKPOINT_FILE, forget_newer_fields)
+    assert load_checkpoint(tmp_path / "1", TINY) is not None
+    shutil.copytree(saved, tmp_path / "run", ignore=shutil.ignore_patterns("run", "1"))
+    rewritten(tmp_path / "run" / runs.MODEL, forget_newer_fields)
+    assert runs.load_run(tmp_path / "run").recipe == runs.load_run(saved).recipe
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("format", "saafe-0", "was not written by this saafe"),
+        ("channels", "temperature,pm25", "was trained for the channels temperature,pm25"),
+        ("recipe", '{"tier": "tiny", "depth": 3}', "unknown fields: depth"),
+    ],
+)
+def test_runs_of_other_versions_are_refused_in_one_line(
+    saved: Path, tmp_path: Path, field: str, value: str, said: str
+) -> None:
+    shutil.copytree(saved, tmp_path / "run", ignore=shutil.ignore_patterns("run", "1"))
+    rewritten(tmp_path / "run" / runs.MODEL, lambda metadata: metadata.update({field: value}))
+    with pytest.raises(InputError, match=said) as raised:
+        runs.load_run(tmp_path / "run")
+    assert "\n" not in str(raised.value)
+
+
+def test_no_number_of_the_seeds_serves_two_purposes() -> None:
+    purposes = [*range(24), 63]  # more than there are: the next one must not meet an old one
+    numbers = [
+        seeded_generator(seed, purpose, part, CPU).initial_seed()  # type: ignore[arg-type]
+        for seed in (0, 1, 2, 7, 8, 2**31 - 1)
+        for purpose in purposes
+        for part in (0, 1, 5_000, 59_999, 1_000_002)
+    ]
+    assert len(set(numbers)) == len(numbers) == 6 * len(purposes) * 5
+
+
+def test_hours_shorten_a_fit_and_its_schedule(small_parts: None) -> None:
+    recipe = changed(TINY, ("epochs=50", "hours=1"))
+    fit = loop.start_fit(recipe, CPU)
+    data = epoch_windows(recipe, 0, CPU, World())
+    loop.train_on(fit, recipe, data, World())
+    loop.shorten_to_hours(fit, recipe, 3600.0 / 4.5, World())
+    assert fit.epochs == 4
+    steps = steps_of(recipe)
+    assert fit.schedule.last_epoch == steps  # the first epoch counts
+    for _ in range(3):
+        loop.train_on(fit, recipe, data, World())
+    assert fit.schedule.get_last_lr()[0] < 1e-4 * recipe.learning_rate  # the cycle has ended
+    again = loop.start_fit(recipe, CPU)
+    loop.load_state(again, loop.state_of(fit))
+    assert again.epochs == 4
+    loop.shorten_to_hours(fit, recipe, 10 * 3600.0, World())
+    assert fit.epochs == 1
+
+
+def test_a_fit_keeps_to_its_hours(small_parts: None) -> None:
+    seen: list[Progress] = []
+    recipe = changed(TINY, ("epochs=400", "hours=0.002", "windows=128", "batch=64"))
+    loop.train(recipe, on_epoch=seen.append)
+    assert seen[-1].epoch == seen[-1].epochs < 400
+
+
 def test_no_checkpoint_yet(tmp_path: Path) -> None:
-    assert load_checkpoint(tmp_path, recipes.to_dict(TINY)) is None
+    assert load_checkpoint(tmp_path, TINY) is None
 
 
 @pytest.fixture

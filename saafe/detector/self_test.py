@@ -60,7 +60,7 @@ class Holds:
         self.highest = np.full(CHANNELS, np.nan)
 
     def read(self, time_s: float, readings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Whether each channel is stuck, and whether it is saturated, on this row. bool (channel,)"""
+        """Whether each channel is stuck, and is saturated, on this row. bool (channel,)"""
         present = ~np.isnan(readings)
         after_gap = present & (time_s - self.seen_s > SILENT_S)
         moved = present & (readings != self.value)
@@ -96,7 +96,7 @@ class Spikes:
         self.spiking = np.zeros(CHANNELS, bool)
 
     def read(self, time_s: float, readings: np.ndarray) -> np.ndarray:
-        """Whether each channel spikes: from the tenth in an hour to a day without. bool (channel,)"""
+        """Whether each spikes: from the tenth in an hour to a day without. bool (channel,)"""
         beside = np.maximum(self.before, readings)  # NaN where either is missing: no spike
         lone = self.last - beside > self.rise + self.share * np.abs(beside)
         present = ~np.isnan(readings)

@@ -12,14 +12,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from saafe import recipes
 from saafe.errors import InputError
 from saafe.files import write_atomically
+from saafe.recipes import Recipe
 
 CHECKPOINT_FILE = "fit.safetensors"
 CHECKPOINT_FORMAT = "saafe-checkpoint-1"
 
 
-def save_checkpoint(folder: Path, state: dict, recipe: dict) -> None:
+def save_checkpoint(folder: Path, state: dict, recipe: Recipe) -> None:
     """Write a checkpoint over the last one; a crash leaves the last one whole.
 
     Raises:
@@ -30,7 +32,7 @@ def save_checkpoint(folder: Path, state: dict, recipe: dict) -> None:
     metadata = {
         "format": CHECKPOINT_FORMAT,
         "state": json.dumps(tree),
-        "recipe": json.dumps(recipe, sort_keys=True),
+        "recipe": json.dumps(recipes.to_dict(recipe), sort_keys=True),
     }
     partial = folder / f".{CHECKPOINT_FILE}.partial"  # one name: what a kill left is overwritten
     folder.mkdir(exist_ok=True)
@@ -38,7 +40,7 @@ def save_checkpoint(folder: Path, state: dict, recipe: dict) -> None:
     write_atomically(folder / CHECKPOINT_FILE, data, partial=partial, mend=mend)
 
 
-def load_checkpoint(folder: Path, recipe: dict) -> dict | None:
+def load_checkpoint(folder: Path, recipe: Recipe) -> dict | None:
     """Read the checkpoint of a run; None where it has none yet.
 
     Raises:
@@ -53,7 +55,7 @@ def load_checkpoint(folder: Path, recipe: dict) -> dict | None:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         if metadata.get("format") != CHECKPOINT_FORMAT:
             raise InputError(f"{file}: is no saafe checkpoint; delete it to start afresh")
-        if json.loads(metadata["recipe"]) != recipe:
+        if recipes.from_dict(json.loads(metadata["recipe"])) != recipe:
             raise InputError(
                 f"{file}: belongs to another recipe; resume with the same tier and --set, "
                 "or give another --name"

@@ -4,6 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 
 import torch
 from torch import Tensor
@@ -17,8 +18,6 @@ from saafe.threads import Workers
 from saafe.training.distributed import World, part_numbers, share
 from saafe.windows import SPAN
 
-# seeds of the data sets: what trains never validates, calibrates or sets a threshold
-TRAIN, HELD_OUT, QUIET, DENSE, SHUFFLE, JUDGE, SHIFTED = range(7)
 PART_STREAMS = 128  # scenarios simulated at once
 TRAIN_HOURS = 3.0  # length of a training stream: a window and a little more
 TRAIN_SENSORS = 4  # views of each scenario: twice as many cost a quarter more
@@ -32,6 +31,19 @@ MOST_REPEATED = 3.0  # times that a pattern of channels counts for more where it
 SHORTEST_BINS, HALF_SPAN = 2, SPAN // 2
 # the exam's reference mix: risk is the probability of fire under it
 REFERENCE_MIX = {NORMAL: 0.5, NUISANCE: 0.3, FIRE: 0.2}
+
+
+class Purpose(IntEnum):
+    """What random numbers are for: what trains never validates, calibrates, sets or examines."""
+
+    TRAIN = 0
+    HELD_OUT = 1
+    QUIET = 2  # thresholds, on streams without nuisances
+    DENSE = 3  # thresholds, on streams with them
+    SHUFFLE = 4
+    JUDGE = 5  # exam, in training's rooms
+    SHIFTED = 6  # exam, in other rooms
+    EXAM = 7  # exam, on continuous streams; its seed is an option
 
 
 @dataclass(frozen=True)
@@ -57,10 +69,18 @@ class WindowSet:
         return WindowSet(*(part.to(device) for part in (self.windows, self.labels, self.group)))
 
 
-def seeded_generator(seed: int, purpose: int, part: int, device: torch.device) -> torch.Generator:
-    """A generator of its own for one part of one data set."""
+def seeded_generator(
+    seed: int, purpose: Purpose, part: int, device: torch.device
+) -> torch.Generator:
+    """A generator of its own for one part of one data set.
+
+    Seeds under 2^31, parts under 1,000,003 and 64 purposes share no number: purposes beyond the
+    eighth lie in blocks of their own, 2^40 apart.
+    """
+    block, purpose_in_block = divmod(int(purpose), 8)
+    place = seed * 8 + purpose_in_block + block * 2**40
     generator = torch.Generator(device=device)
-    generator.manual_seed(((seed * 8 + purpose) * 1_000_003 + part) % 2**63)
+    generator.manual_seed(place * 1_000_003 + part)
     return generator
 
 
@@ -205,7 +225,7 @@ def parts_of(streams: float) -> int:
 
 def make_part(
     seed: int,
-    purpose: int,
+    purpose: Purpose,
     part: int,
     count: int,
     device: torch.device,
@@ -271,7 +291,7 @@ def block_later(
     first = parts * (block if recipe.fresh else block % blocks)
     mine = [
         workers.later(
-            make_part, recipe.seed, TRAIN, first + part, math.ceil(wanted / parts), device
+            make_part, recipe.seed, Purpose.TRAIN, first + part, math.ceil(wanted / parts), device
         )
         for part in part_numbers(parts, world)
     ]
@@ -279,7 +299,7 @@ def block_later(
     def collect() -> WindowSet:
         whole = join_parts([part() for part in mine], parts, world)
         # a batch mixes the parts
-        shuffle = seeded_generator(recipe.seed, SHUFFLE, block, device)
+        shuffle = seeded_generator(recipe.seed, Purpose.SHUFFLE, block, device)
         order = torch.randperm(len(whole.labels), generator=shuffle, device=device)
         return whole.rows(order[:wanted])
 
@@ -309,7 +329,7 @@ def held_out_windows(
     workers = workers or Workers(0)
     parts, count = parts_of(recipe.held_out), 12 * min(recipe.held_out, PART_STREAMS)
     made = [
-        workers.later(make_part, recipe.seed, HELD_OUT, part, count, device, REFERENCE_MIX)
+        workers.later(make_part, recipe.seed, Purpose.HELD_OUT, part, count, device, REFERENCE_MIX)
         for part in range(parts)
     ]
     return join_parts([part() for part in made], parts, World())

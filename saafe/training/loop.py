@@ -45,6 +45,7 @@ class Fit:
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     scaler: torch.amp.GradScaler
+    epochs: int  # to train, at most
     epoch: int = 0
     best_loss: float = math.inf
     best: dict[str, Tensor] | None = None
@@ -86,7 +87,7 @@ def start_fit(recipe: Recipe, device: torch.device) -> Fit:
     others = [p for p in model.parameters() if p.ndim <= 1]
     optimizer, schedule = start_optimizer(recipe, decayed, others)
     scaler = torch.amp.GradScaler(device.type, enabled=precision(recipe, device) == "fp16")
-    return Fit(model, copy.deepcopy(model), optimizer, schedule, scaler)
+    return Fit(model, copy.deepcopy(model), optimizer, schedule, scaler, recipe.epochs)
 
 
 def start_optimizer(
@@ -102,12 +103,34 @@ def start_optimizer(
          {"params": list(others), "weight_decay": 0.0}],
         lr=rate, betas=(recipe.beta1, recipe.beta2), fused=True, capturable=is_gpu,
     )  # fmt: skip
-    steps = recipe.epochs * steps_of(recipe)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=max(2, steps), pct_start=recipe.warmup,
+    return optimizer, start_schedule(optimizer, recipe, recipe.epochs)
+
+
+def start_schedule(
+    optimizer: torch.optim.Optimizer, recipe: Recipe, epochs: int, *, done: int = 0
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """One cycle over so many epochs, of which some steps are done."""
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.learning_rate, total_steps=max(2, epochs * steps_of(recipe)),
+        pct_start=recipe.warmup, last_epoch=done - 1,
         cycle_momentum=False,  # else it would replace beta1
     )  # fmt: skip
-    return optimizer, schedule
+
+
+def shorten_to_hours(fit: Fit, recipe: Recipe, epoch_s: float, world: World) -> None:
+    """Train no more epochs than the recipe's hours hold, by the time that the first took.
+
+    Args:
+        fit: after its first epoch.
+        recipe: of the fit.
+        epoch_s: what the first epoch took on this rank. [s]
+        world: the ranks, which all train as many.
+    """
+    device = next(fit.model.parameters()).device
+    mean_s = total(torch.tensor(epoch_s, device=device), world).item() / world.size
+    fit.epochs = max(1, min(recipe.epochs, int(3600.0 * recipe.hours / mean_s)))
+    done = fit.schedule.last_epoch
+    fit.schedule = start_schedule(fit.optimizer, recipe, fit.epochs, done=done)
 
 
 def precision(recipe: Recipe, device: torch.device) -> str:
@@ -236,11 +259,13 @@ def train(
         reference = reference_streams(recipe, source, world, workers)
         feed = blocks_ahead(recipe, fit.epoch, source, world, workers)
         began, first = time.perf_counter(), fit.epoch
-        while fit.epoch < recipe.epochs and fit.stale < recipe.patience:
+        while fit.epoch < fit.epochs and fit.stale < recipe.patience:
             blocks = (next(feed).to(device) for _ in range(blocks_of(recipe)))
             losses = torch.cat([train_on(fit, recipe, block, world) for block in blocks])
             logits = logits_of(fit.averaged, watched.windows)
             note_epoch(fit, F.cross_entropy(logits, watched.labels).item())
+            if recipe.hours and fit.epoch == 1:
+                shorten_to_hours(fit, recipe, time.perf_counter() - began, world)
             if world.leads:
                 spent, done = time.perf_counter() - began, fit.epoch - first
                 on_epoch(
@@ -271,14 +296,14 @@ def progress_of(
     steps = steps_of(recipe)
     return Progress(
         epoch=fit.epoch,
-        epochs=recipe.epochs,
+        epochs=fit.epochs,
         step=fit.epoch * steps,
-        steps=recipe.epochs * steps,
+        steps=fit.epochs * steps,
         loss=losses.mean().item(),
         accuracy=right.float().mean().item(),
         held_out_loss=fit.last_loss,
         samples_per_s=recipe.windows / epoch_s,
-        left_s=epoch_s * (recipe.epochs - fit.epoch),
+        left_s=epoch_s * (fit.epochs - fit.epoch),
     )
 
 
@@ -308,6 +333,7 @@ def state_of(fit: Fit) -> dict:
         "scaler": fit.scaler.state_dict(),
         "random": torch.get_rng_state(),
         "random_gpu": torch.cuda.get_rng_state() if on_gpu(fit) else torch.empty(0),
+        "epochs": fit.epochs,
         "epoch": fit.epoch,
         "best_loss": fit.best_loss,
         "stale": fit.stale,
@@ -322,6 +348,7 @@ def load_state(fit: Fit, state: dict) -> None:
     fit.schedule.load_state_dict(state["schedule"])
     fit.scaler.load_state_dict(state["scaler"])
     fit.best = state["best"] or None
+    fit.epochs = state.get("epochs", fit.epochs)  # absent in checkpoints of version 0.1.0
     fit.epoch, fit.best_loss, fit.stale = state["epoch"], state["best_loss"], state["stale"]
     torch.set_rng_state(state["random"])
     if on_gpu(fit):

@@ -22,9 +22,11 @@ from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
 from saafe.files import write_atomically, write_json
 from saafe.recipes import Recipe
+from saafe.sensors import CHANNEL_NAMES
 from saafe.training.model import FireTransformer, RiskModel
 
 RUN_FORMAT = "saafe-1"
+FIRST_CHANNELS = "temperature,pm25,co2,sound,co,humidity"  # runs of version 0.1.0 do not say
 MODEL, RECIPE, METRICS, ENVIRONMENT, CHECKPOINT = (
     "model.safetensors",
     "recipe.json",
@@ -56,7 +58,7 @@ class Run:
 
 
 def score_with(model: RiskModel) -> Callable[[np.ndarray], np.ndarray]:
-    """A scoring callable for `detector`: windows (batch, 60, 1, channel) to risk percent (batch,)."""
+    """What turns windows (batch, 60, 1, channel) into risk percent (batch,)."""
     device = model.risk_scale.device
 
     def score(windows: np.ndarray) -> np.ndarray:
@@ -164,6 +166,7 @@ def save_model(
         "format": RUN_FORMAT,
         "recipe": json.dumps(recipes.to_dict(recipe)),
         "alarms": json.dumps(settings.to_dict()),
+        "channels": ",".join(CHANNEL_NAMES),
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     write_atomically(path, in_order(save(tensors, metadata)))
@@ -205,6 +208,9 @@ def load_run(path: Path | str) -> Run:
         raise InputError(f"{file}: is damaged ({error}); train again or fetch it again") from None
     if metadata.get("format") != RUN_FORMAT:
         raise InputError(f"{file}: was not written by this saafe (format {metadata.get('format')})")
+    channels = metadata.get("channels", FIRST_CHANNELS)
+    if channels != ",".join(CHANNEL_NAMES):
+        raise InputError(f"{file}: was trained for the channels {channels}; train again")
     recipe = recipes.from_dict(json.loads(metadata["recipe"]))
     model = FireTransformer(recipe)
     try:

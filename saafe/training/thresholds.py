@@ -15,14 +15,14 @@ from saafe.simulator import simulation
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import Streams, gather
 from saafe.threads import Workers
-from saafe.training.data import DENSE, QUIET, REFERENCE_MIX, WindowSet, seeded_generator
+from saafe.training.data import REFERENCE_MIX, Purpose, WindowSet, seeded_generator
 from saafe.training.distributed import World, part_numbers, share
 from saafe.training.model import RiskModel
 
 REFERENCE_STREAMS = 128  # in each of the parts that set the thresholds
 DENSE_PARTS, QUIET_PARTS = 6, 1
 DENSE_SHARE = 0.01  # of the dense streams may alarm
-# what dwellings have and see: sound instruments, no laboratory's analysers
+# what dwellings have and see: healthy instruments, no laboratory's analysers
 QUIET_MIX = Mix(
     fire_share=0.0,
     nuisance_counts=(1.0, 0.0, 0.0),
@@ -88,10 +88,10 @@ def reference_streams(
     Returns:
         A function a part, which gives streams of one sensor; dense ones first, quiet ones last.
     """
-    kinds = [(DENSE, DENSE_MIX, part) for part in range(DENSE_PARTS)]
-    kinds += [(QUIET, QUIET_MIX, part) for part in range(QUIET_PARTS)]
+    kinds = [(Purpose.DENSE, DENSE_MIX, part) for part in range(DENSE_PARTS)]
+    kinds += [(Purpose.QUIET, QUIET_MIX, part) for part in range(QUIET_PARTS)]
 
-    def simulated(purpose: int, mix: Mix, part: int) -> Streams:
+    def simulated(purpose: Purpose, mix: Mix, part: int) -> Streams:
         generator = seeded_generator(recipe.seed, purpose, part, device)
         return simulation.simulate(REFERENCE_STREAMS, generator=generator, sensors=1, mix=mix)
 
