@@ -11,7 +11,7 @@ from saafe.cloud.sagemaker import Cloud
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory):
     emulator = Emulator(tmp_path_factory.mktemp("emulator")).start()
-    emulator.world.pace_s, emulator.world.grace_s = 0.02, 2.0
+    emulator.region_state.pace_s, emulator.region_state.grace_s = 0.02, 2.0
     yield emulator
     emulator.close()
 
@@ -30,10 +30,10 @@ def slow_stub(tmp_path):
 def cloud(emulator, tmp_path):
     notes = []
     cloud = Cloud(emulator.aws(waits_s=(0.01,) * 4), Ledger(tmp_path / "runs"), "emulator")
-    cloud.note = notes.append
+    cloud.on_message = notes.append
     cloud.notes, cloud.emulator = notes, emulator
     yield cloud
     emulator.faults.clear()
     emulator.quotas.clear()
-    emulator.world.no_capacity.clear()
-    emulator.world.interruptions, emulator.world.hurry = 0, 1.0
+    emulator.region_state.no_capacity.clear()
+    emulator.region_state.interruptions, emulator.region_state.hurry = 0, 1.0

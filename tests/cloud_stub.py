@@ -1,6 +1,6 @@
 """A stub of the package that cloud jobs run, and what cloud tests share.
 
-The stub is plain Python and is told by a file what to do: jobs take a second instead of ten.
+The stub is plain Python and reads from a file what to do: jobs take a second instead of ten.
 """
 
 import io
@@ -11,7 +11,7 @@ from pathlib import Path
 from saafe.cloud.watch import Pace, Screen
 
 CPU = ("ml.m5.large",)
-PATIENCE_S = 300.0  # machines that run tests may be busy: what waits must not tell the time
+PATIENCE_S = 300.0  # machines that run tests may be busy: what waits must not rely on the time
 FAST = Pace(poll_s=0.05, patience_s=PATIENCE_S)
 
 STUB = """
@@ -21,13 +21,12 @@ parser = argparse.ArgumentParser()
 parser.add_argument("command")
 parser.add_argument("tier")
 parser.add_argument("--set", action="append", default=[])
-parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--out", required=True)
 parser.add_argument("--name", required=True)
 parser.add_argument("--resume", action="store_true")
 options = parser.parse_args()
-told = json.loads((pathlib.Path(__file__).parent / "told.json").read_text())
-epochs, pause = int(told.get("epochs", 3)), float(told.get("pause", 0.0))
+behaviour = json.loads((pathlib.Path(__file__).parent / "stub.json").read_text())
+epochs, pause = int(behaviour.get("epochs", 3)), float(behaviour.get("pause", 0.0))
 run = pathlib.Path(options.out) / options.name
 checkpoint = run / "checkpoint" / "state.json"
 first = 0
@@ -39,7 +38,7 @@ elif run.exists():
 stopped = []
 signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
 checkpoint.parent.mkdir(parents=True, exist_ok=True)
-(run / "recipe.json").write_text(json.dumps({"tier": options.tier, "seed": options.seed}))
+(run / "recipe.json").write_text(json.dumps([options.tier, *options.set]))
 for epoch in range(first + 1, epochs + 1):
     partial = checkpoint.with_suffix(".partial")
     partial.write_text(json.dumps({"epoch": epoch}))
@@ -52,9 +51,10 @@ for epoch in range(first + 1, epochs + 1):
     if stopped:
         print("saved a checkpoint, continue with --resume", flush=True)
         sys.exit(0)
-if "fail" in told:
-    print(told.get("reason", "Traceback: the loss is not a number"), file=sys.stderr, flush=True)
-    sys.exit(int(told["fail"]))
+if "fail" in behaviour:
+    reason = behaviour.get("reason", "Traceback: the loss is not a number")
+    print(reason, file=sys.stderr, flush=True)
+    sys.exit(int(behaviour["fail"]))
 values = [random.random() for _ in range(10_000)]
 shape = {"dtype": "F32", "shape": [10_000], "data_offsets": [0, 40_000]}
 header = json.dumps({"w": shape}).encode()
@@ -65,18 +65,18 @@ print("done", flush=True)
 """
 
 
-def write_stub(folder: Path, **told: float | str) -> Path:
+def write_stub(folder: Path, **behaviour: float | str) -> Path:
     """A folder that `launch(source=...)` packs instead of the real package.
 
     Args:
         folder: where to write it.
-        told: `epochs`, `pause` after each [s], `fail` with an exit code and a `reason`.
+        behaviour: `epochs`, `pause` after each [s], `fail` with an exit code and a `reason`.
     """
     package = folder / "saafe"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
     (package / "__main__.py").write_text(STUB)
-    (package / "told.json").write_text(json.dumps({**told, "mark": time.time_ns()}))
+    (package / "stub.json").write_text(json.dumps({**behaviour, "mark": time.time_ns()}))
     return folder
 
 

@@ -262,8 +262,8 @@ def test_web_pages_cannot_reach_the_emulator(cloud):
 
 
 def test_faults_are_rehearsed_over_http(cloud):
-    told = {"faults": [{"operation": "sts.GetCallerIdentity", "code": "ExpiredToken"}]}
-    body = json.dumps(told).encode()
+    payload = {"faults": [{"operation": "sts.GetCallerIdentity", "code": "ExpiredToken"}]}
+    body = json.dumps(payload).encode()
     with urllib.request.urlopen(f"{cloud.emulator.url}/_emulator/faults", data=body) as answer:
         assert json.load(answer)["faults"][0]["code"] == "ExpiredToken"
     for nonsense in (b"[]", b'{"hurry": "x"}', b'{"quotas": 3}', b'{"faults": [{"when": 1}]}'):
@@ -333,7 +333,7 @@ def test_jobs_and_artefacts_outlive_the_process(tmp_path, cloud, stub):
     script = """
 import sys
 from pathlib import Path
-from saafe.cloud.emulator import Emulator
+from saafe.cloud.emulator.emulator import Emulator
 from saafe.cloud.ledger import Ledger
 from saafe.cloud.sagemaker import Cloud
 from saafe.cloud.watch import Pace, Screen, follow

@@ -211,7 +211,7 @@ def test_dollars_so_far_do_not_follow_this_machines_clock(cloud, slow_stub):
 
 @pytest.mark.slow
 def test_spot_interrupted_twice_goes_on_from_the_checkpoint(cloud, tmp_path):
-    cloud.emulator.world.interruptions = 2
+    cloud.emulator.region_state.interruptions = 2
     source = write_stub(tmp_path / "source", epochs=15, pause=0.25)
     shown = screen()
     plan = JobPlan("ultra-fast", instance_types=CPU, spot=True)
@@ -226,7 +226,7 @@ def test_spot_interrupted_twice_goes_on_from_the_checkpoint(cloud, tmp_path):
 
 def test_on_demand_takes_the_third_type_when_two_are_sold_out(cloud, stub):
     types = ("ml.c5.xlarge", "ml.m5.xlarge", "ml.m5.large")
-    cloud.emulator.world.no_capacity |= set(types[:2])
+    cloud.emulator.region_state.no_capacity |= set(types[:2])
     plan = JobPlan("ultra-fast", instance_types=types)
     entry = follow(cloud, launch(cloud, plan, source=stub), screen=screen(), pace=FAST)
     assert (entry["status"], entry["instance"]) == ("Completed", types[2])
@@ -237,7 +237,7 @@ def test_on_demand_takes_the_third_type_when_two_are_sold_out(cloud, stub):
 @pytest.mark.slow
 def test_spot_takes_the_third_type_when_two_are_sold_out(cloud, stub):
     types = ("ml.c5.xlarge", "ml.m5.xlarge", "ml.m5.large")
-    cloud.emulator.world.no_capacity |= set(types[:2])
+    cloud.emulator.region_state.no_capacity |= set(types[:2])
     plan = JobPlan("ultra-fast", instance_types=types, spot=True)
     entry = follow(cloud, launch(cloud, plan, source=stub), screen=screen(), pace=FAST)
     assert (entry["status"], entry["instance"]) == ("Completed", types[2])
@@ -245,7 +245,7 @@ def test_spot_takes_the_third_type_when_two_are_sold_out(cloud, stub):
 
 
 def test_no_capacity_at_all_costs_nothing_and_says_so(cloud, stub):
-    cloud.emulator.world.no_capacity |= set(CPU)
+    cloud.emulator.region_state.no_capacity |= set(CPU)
     entry = follow(cloud, launch(cloud, PLAN, source=stub), screen=screen(), pace=FAST)
     assert (entry["status"], entry["cost_usd"]) == ("Failed", None)  # no billable time is given
     assert "CapacityError" in entry["failure"]
@@ -434,7 +434,7 @@ def test_a_stale_look_at_a_job_does_not_undo_its_settling(cloud, stub):
 
 def test_two_watchers_make_one_further_attempt(cloud, stub):
     types = ("ml.c5.xlarge", "ml.m5.large")
-    cloud.emulator.world.no_capacity |= {types[0]}
+    cloud.emulator.region_state.no_capacity |= {types[0]}
     plan = JobPlan("ultra-fast", instance_types=types, spot=True)
     entry = launch(cloud, plan, source=stub)
     until(lambda: describe(cloud, entry)["TrainingJobStatus"] == "Failed")

@@ -23,11 +23,12 @@ PLAN = JobPlan("ultra-fast", instance_types=CPU)
 
 def test_a_job_is_launched_watched_fetched_and_billed(cloud, stub):
     shown = screen()
-    entry = launch(cloud, JobPlan("ultra-fast", instance_types=CPU, seed=7), source=stub)
+    plan = JobPlan("ultra-fast", ("seed=7",), instance_types=CPU)
+    entry = launch(cloud, plan, source=stub)
     entry = follow(cloud, entry, screen=shown, pace=FAST)
     run = cloud.ledger.runs / entry["job"]
     assert (entry["status"], entry["settled"], entry["run"]) == ("Completed", True, run.name)
-    assert json.loads((run / "recipe.json").read_text()) == {"tier": "ultra-fast", "seed": 7}
+    assert json.loads((run / "recipe.json").read_text()) == ["ultra-fast", "seed=7"]
     assert not (run / "checkpoint").exists()
     assert entry["metrics"]["loss"] == pytest.approx(0.3333)
     cost = entry["billed_seconds"] * entry["instances"] * entry["usd_per_hour"] / 3600
@@ -87,7 +88,7 @@ def test_the_limit_stops_a_job_and_keeps_what_it_has(cloud, slow_stub):
     plan = JobPlan("ultra-fast", instance_types=CPU)
     entry = launch(cloud, plan, source=slow_stub, max_cost_usd=0.02)
     until(lambda: describe(cloud, entry)["FinalMetricDataList"])
-    cloud.emulator.world.hurry = 100_000.0
+    cloud.emulator.region_state.hurry = 100_000.0
     entry = follow(cloud, entry, screen=screen(), pace=FAST)
     assert (entry["status"], entry["secondary"]) == ("Stopped", "MaxRuntimeExceeded")
     assert (cloud.ledger.runs / entry["run"] / "checkpoint" / "state.json").exists()

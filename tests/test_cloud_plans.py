@@ -77,13 +77,13 @@ def entry_of(plan, prices, **more):
 def test_every_tier_makes_a_request_that_the_model_accepts(tier, spot, prices):
     validation = pytest.importorskip("saafe.cloud.emulator.validation")
     pytest.importorskip("botocore")
-    plan = JobPlan(tier, ("epochs=5",), seed=3, spot=spot)
+    plan = JobPlan(tier, ("epochs=5", "seed=3"), spot=spot)
     rows = [prices.instance(name) for name in plan.types][: 1 if spot else None]
     request = build_request(entry_of(plan, prices), PLACE, rows, "j-2")
     validation.validate("sagemaker", "CreateTrainingJob", request)
     validation.check_training_job(request, set(prices.instances))
     words = request["AlgorithmSpecification"]["ContainerArguments"]
-    assert words == ["--name", "j", "--", "train", tier, "--seed", "3", "--set", "epochs=5"]
+    assert words == ["--name", "j", "--", "train", tier, "--set", "epochs=5", "--set", "seed=3"]
 
 
 def test_the_model_names_every_wrong_member():
@@ -412,9 +412,9 @@ def test_a_run_without_weights_says_how_to_go_on(run, prices):
     (run / "model.safetensors").unlink()
     found = verify(run)
     assert not found["loads"]
-    plan = JobPlan("ultra-fast", ("epochs=9",), seed=4)
+    plan = JobPlan("ultra-fast", ("epochs=9", "seed=4"))
     entry = entry_of(plan, prices, status="Stopped", run="run", verified=found)
-    words = "train ultra-fast --seed 4 --set epochs=9 --out runs --name run --resume"
+    words = "train ultra-fast --set epochs=9 --set seed=4 --out runs --name run --resume"
     assert words in "\n".join(bill_lines(entry, Path("runs")))
 
 

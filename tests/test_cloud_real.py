@@ -47,20 +47,20 @@ def last_loss(run):
 
 
 def test_one_rank_gives_the_weights_of_here(saafe, tmp_path):
-    words = ("ultra-fast", "--seed", "3", *RECIPE)
+    words = ("ultra-fast", "--set", "seed=3", *RECIPE)
     saafe("train", *words, "--name", "here")
-    cloud = ("--on", "emulator", "--yes", "--json", "--instance", "ml.g5.xlarge")
-    told = json.loads(saafe("launch", *words, *cloud))
-    assert told["verified"]["loads"]
+    cloud = ("--on", "emulator", "--yes", "--json", "--set", "instance=ml.g5.xlarge")
+    result = json.loads(saafe("launch", *words, *cloud))
+    assert result["verified"]["loads"]
     here = load_file(tmp_path / "runs" / "here" / "model.safetensors")
-    there = load_file(tmp_path / "runs" / told["run"] / "model.safetensors")
+    there = load_file(tmp_path / "runs" / result["run"] / "model.safetensors")
     assert here.keys() == there.keys()
     assert all(here[name].equal(there[name]) for name in here)
 
 
 def test_several_ranks_give_the_loss_of_here(saafe, tmp_path):
-    words = ("ultra-fast", "--seed", "3", *RECIPE)
+    words = ("ultra-fast", "--set", "seed=3", *RECIPE)
     saafe("train", *words, "--name", "here")
-    told = json.loads(saafe("launch", *words, "--on", "emulator", "--yes", "--json"))
-    losses = [last_loss(tmp_path / "runs" / name) for name in ("here", told["run"])]
+    result = json.loads(saafe("launch", *words, "--on", "emulator", "--yes", "--json"))
+    losses = [last_loss(tmp_path / "runs" / name) for name in ("here", result["run"])]
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)

@@ -15,6 +15,7 @@ from saafe.cloud.billing import bill_lines
 from saafe.cloud.emulator import endpoint
 from saafe.cloud.estimate import estimate_lines, offers
 from saafe.cloud.ledger import ENDED, Ledger
+from saafe.cloud.machine import Machine, split_settings
 from saafe.cloud.prices import load_prices, refresh
 from saafe.cloud.request import JobPlan
 from saafe.cloud.sagemaker import Cloud, launch, status, stop, view
@@ -22,9 +23,6 @@ from saafe.cloud.setup import describe_setup, set_up
 from saafe.cloud.verify import verify
 from saafe.cloud.watch import Pace, Screen, follow
 from saafe.errors import InputError
-from saafe.recipes import with_seed
-
-CLOUD_ONLY = ("spot", "max_cost", "instances", "instance", "region", "detach", "setup")
 
 out_option = click.option(
     "--out", default="runs", type=click.Path(path_type=Path), help="Folder of runs and ledger."
@@ -46,29 +44,30 @@ def open_cloud(on: str, out: Path, region: str | None) -> Cloud:
 @click.command("launch")
 @click.argument("tier", required=False)
 @click.option("--on", type=click.Choice(["here", "sagemaker", "emulator"]), default="here")
-@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change the recipe.")
-@click.option("--seed", type=int, help="Seed of data and weights.")
-@click.option("--name", help="Name of job and run; launching it again goes on with it.")
-@click.option("--spot", is_flag=True, help="Cheaper machines that may be taken away meanwhile.")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Of recipe or job.")
 @click.option("--max-cost", type=float, metavar="USD", help="Stop before it costs more.")
-@click.option("--instances", type=int, default=1, show_default=True, help="Machines.")
-@click.option("--instance", multiple=True, help="Type; several are tried in order.")
-@click.option("--region", help="AWS region; by default as configured.")
 @click.option("--detach", is_flag=True, help="Do not watch; `saafe watch` comes back.")
 @click.option("--setup", is_flag=True, help="Create role and bucket first, after showing them.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@out_option
 @json_option
 @click.pass_context
-def launch_command(context: click.Context, on: str, **options: Any) -> None:
+def launch_command(
+    context: click.Context, on: str, settings: tuple[str, ...], **options: Any
+) -> None:
     """Train TIER here, on SageMaker, or on a rehearsal of it for $0.
+
+    --set takes the recipe's fields, and those of the job: instance (types, tried in order:
+    ml.g5.xlarge,ml.g6.xlarge), instances (machines), spot (true for cheaper machines that may be
+    taken away meanwhile), region, name (of job and run; launching it again goes on with it) and
+    out (folder of runs and ledger).
 
     Example: saafe launch ultra-fast --on emulator --yes
     """
+    changes, machine = split_settings(settings)
     if on == "here":
-        _launch_here(context, options)
+        _launch_here(context, changes, machine, options)
         return
-    cloud = open_cloud(on, options["out"], options["region"])
+    cloud = open_cloud(on, machine.out, machine.region)
     if options["setup"]:
         _set_up(cloud, options["yes"])
         if options["tier"] is None:
@@ -76,7 +75,7 @@ def launch_command(context: click.Context, on: str, **options: Any) -> None:
             return
     if options["tier"] is None:
         raise InputError("launch what? name a tier: saafe launch ultra-fast --on sagemaker")
-    entry = _launch(cloud, options)
+    entry = _launch(cloud, changes, machine, options)
     if options["detach"]:
         say(f"{entry['job']} runs without this shell; `saafe watch {entry['job']}` comes back")
         _print_json(view(entry), options["as_json"])
@@ -84,24 +83,24 @@ def launch_command(context: click.Context, on: str, **options: Any) -> None:
     _watch(cloud, entry, options["as_json"])
 
 
-def _launch(cloud: Cloud, options: dict[str, Any]) -> dict[str, Any]:
+def _launch(
+    cloud: Cloud, changes: tuple[str, ...], machine: Machine, options: dict[str, Any]
+) -> dict[str, Any]:
     """Show the estimate, ask, and make sure that the job exists."""
-    with_seed(options["settings"], options["seed"])  # else a rented machine would find out
     threads = os.environ.get("OMP_NUM_THREADS", "") if cloud.on == "emulator" else ""
     plan = JobPlan(
         tier=options["tier"],
-        settings=options["settings"],
-        seed=options["seed"],
-        instance_types=options["instance"],
-        instances=options["instances"],
-        spot=options["spot"],
+        settings=changes,
+        instance_types=machine.instance,
+        instances=machine.instances,
+        spot=machine.spot,
         threads=int(threads) if threads.isdigit() else None,
     )
     try:
         return launch(
             cloud,
             plan,
-            name=options["name"],
+            name=machine.name,
             max_cost_usd=options["max_cost"],
             confirm=lambda expected: _confirm(expected, plan, is_sure=options["yes"]),
         )
@@ -111,22 +110,21 @@ def _launch(cloud: Cloud, options: dict[str, Any]) -> dict[str, Any]:
         sys.exit(130)
 
 
-def _launch_here(context: click.Context, options: dict[str, Any]) -> None:
+def _launch_here(
+    context: click.Context, changes: tuple[str, ...], machine: Machine, options: dict[str, Any]
+) -> None:
     """The library call of `saafe train`."""
-    defaults = {"instances": 1}
-    given = [
-        name for name in CLOUD_ONLY if options[name] not in (defaults.get(name), False, (), None)
-    ]
+    given = [f"--set {name}" for name in machine.rented_only()]
+    given += ["--max-cost"] if options["max_cost"] is not None else []
+    given += [f"--{name}" for name in ("detach", "setup") if options[name]]
     if given:
-        option = given[0].replace("_", "-")
-        raise InputError(f"--{option} is for rented machines: add --on sagemaker or --on emulator")
+        raise InputError(f"{given[0]} is for rented machines: add --on sagemaker or --on emulator")
     from saafe.cli.train import train_command
 
     words = [options["tier"]] if options["tier"] else []
-    words += [word for setting in options["settings"] for word in ("--set", setting)]
-    words += ["--out", str(options["out"])]
-    words += ["--seed", str(options["seed"])] if options["seed"] is not None else []
-    words += ["--name", options["name"]] if options["name"] else []
+    words += [word for change in changes for word in ("--set", change)]
+    words += ["--out", str(machine.out)]
+    words += ["--name", machine.name] if machine.name else []
     words += ["--json"] if options["as_json"] else []
     with train_command.make_context("train", words, parent=context) as child:
         train_command.invoke(child)
@@ -339,8 +337,8 @@ def emulator_command(
     endpoint.require_installed()
 
     def rehearse(emulator: Any) -> None:
-        emulator.world.interruptions, emulator.world.hurry = interrupt, hurry
-        emulator.world.no_capacity |= set(no_capacity)
+        emulator.region_state.interruptions, emulator.region_state.hurry = interrupt, hurry
+        emulator.region_state.no_capacity |= set(no_capacity)
         say("the endpoint is up; in another shell:")
         say(f"  export AWS_ENDPOINT_URL={emulator.url} AWS_DEFAULT_REGION=us-east-1")
         say("  export AWS_ACCESS_KEY_ID=emulator AWS_SECRET_ACCESS_KEY=emulator")

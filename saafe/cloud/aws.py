@@ -280,5 +280,5 @@ def connect(region: str | None = None) -> Aws:
     if not has_credentials:
         raise InputError(NO_CREDENTIALS)
     if not region:
-        raise InputError("no AWS region: pass --region us-east-1, or run aws configure")
+        raise InputError("no AWS region: run `aws configure`, or set AWS_REGION")
     return Aws(region)

@@ -37,10 +37,10 @@ def main(arguments: list[str]) -> int:
     try:
         code = unpack_code(base)
         install(code, tail)
-        exit_code = 0 if stop.told else run_training(options.train, base, run, tail, stop)
-        is_failed = exit_code != 0 and not stop.told
+        exit_code = 0 if stop.is_asked else run_training(options.train, base, run, tail, stop)
+        is_failed = exit_code != 0 and not stop.is_asked
         if hosts(base)[1] == 0 and run.exists() and not is_failed:
-            hand_over(run, base / "model", is_finished=not stop.told)
+            hand_over(run, base / "model", is_finished=not stop.is_asked)
     except (OSError, tarfile.TarError, subprocess.CalledProcessError) as error:
         tail.append(f"{type(error).__name__}: {error}")
         print(tail[-1], file=sys.stderr, flush=True)
@@ -99,9 +99,9 @@ def hosts(base: Path) -> tuple[list[str], int]:
 
 def devices() -> int:
     """GPUs of this host: as the platform says, or as the driver does; 0 without any."""
-    told = os.environ.get("SM_NUM_GPUS")
-    if told is not None:
-        return int(told)
+    count = os.environ.get("SM_NUM_GPUS")
+    if count is not None:
+        return int(count)
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
@@ -129,14 +129,14 @@ def launcher(base: Path, name: str) -> list[str]:
 
 
 class Stop:
-    """What SIGTERM sets off: the training, told by torchrun, saves a checkpoint and exits."""
+    """What SIGTERM sets off: the training, through torchrun, saves a checkpoint and exits."""
 
-    told = False
+    is_asked = False
     child: "subprocess.Popen[str] | None" = None
 
     def __call__(self, number: int, frame: object) -> None:
         """Handle the signal."""
-        self.told = True
+        self.is_asked = True
         if self.child is not None:
             self.child.terminate()
 
@@ -170,7 +170,7 @@ def run_training(words: list[str], base: Path, run: Path, tail: "deque[str]", st
         errors="replace",
     )
     stop.child = child
-    if stop.told:  # between the last look and the start
+    if stop.is_asked:  # between the last look and the start
         child.terminate()
     assert child.stdout is not None, "the pipe was asked for"
     for line in child.stdout:

@@ -144,7 +144,8 @@ def budget_limit(budget_usd: float, usd_per_hour: float, storage_usd: float) -> 
         least = (LEAST_LIMIT_S + STOP_GRACE_S) / 3600 * usd_per_hour + storage_usd
         raise InputError(
             f"--max-cost {budget_usd:g} leaves no five minutes at ${usd_per_hour:.3f} an hour:"
-            f" allow ${math.ceil(least * 100) / 100:.2f}, or pick a cheaper --instance"
+            f" allow ${math.ceil(least * 100) / 100:.2f}, or pick a cheaper type"
+            " (--set instance=TYPE)"
         )
     return math.floor(min(seconds, LONGEST_RUN_S))
 

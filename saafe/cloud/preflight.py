@@ -14,19 +14,21 @@ SETUP = "run `saafe launch --on sagemaker --setup`"
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403", "UnauthorizedOperation"})
 
 
-def check_account(aws: Aws, plan: JobPlan, prices: Prices, note: Callable[[str], None]) -> JobPlan:
+def check_account(
+    aws: Aws, plan: JobPlan, prices: Prices, on_message: Callable[[str], None]
+) -> JobPlan:
     """Credentials, types, role, bucket and quota; returns the plan that fits what there is.
 
     Raises:
         InputError: something is missing; the line says what to run.
     """
-    plan = fit_region(plan, prices, note)
+    plan = fit_region(plan, prices, on_message)
     check_role(aws)
     check_bucket(aws, place_of(aws))
-    return fit_quota(aws, plan, note)
+    return fit_quota(aws, plan, on_message)
 
 
-def fit_region(plan: JobPlan, prices: Prices, note: Callable[[str], None]) -> JobPlan:
+def fit_region(plan: JobPlan, prices: Prices, on_message: Callable[[str], None]) -> JobPlan:
     """The plan without the tier's types that the region does not rent; named ones must be there.
 
     Raises:
@@ -38,7 +40,7 @@ def fit_region(plan: JobPlan, prices: Prices, note: Callable[[str], None]) -> Jo
             prices.instance(name)
     if rented == plan.types:
         return plan
-    note(f"{prices.region} does not rent {', '.join(sorted(set(plan.types) - set(rented)))}")
+    on_message(f"{prices.region} does not rent {', '.join(sorted(set(plan.types) - set(rented)))}")
     return replace(plan, instance_types=rented)
 
 
@@ -70,7 +72,7 @@ def check_bucket(aws: Aws, place: Place) -> None:
         if error.code in DENIED:
             raise InputError(
                 f"bucket {place.bucket} belongs to another account, or is closed to these"
-                " credentials: nothing is sent to it; use another account or --region"
+                " credentials: nothing is sent to it; use another account or region"
             ) from error
         raise
     public = InputError(f"bucket {place.bucket} is open to the public, nothing is sent: {SETUP}")
@@ -87,7 +89,7 @@ def check_bucket(aws: Aws, place: Place) -> None:
             raise
 
 
-def fit_quota(aws: Aws, plan: JobPlan, note: Callable[[str], None]) -> JobPlan:
+def fit_quota(aws: Aws, plan: JobPlan, on_message: Callable[[str], None]) -> JobPlan:
     """The plan without the instance types whose quota is too small.
 
     Raises:
@@ -98,7 +100,7 @@ def fit_quota(aws: Aws, plan: JobPlan, note: Callable[[str], None]) -> JobPlan:
         quotas = _quotas(aws)
     except AwsError as error:
         if error.code in DENIED:  # the check is a courtesy: SageMaker refuses by itself
-            note("quota not checked: these credentials may not read service quotas")
+            on_message("quota not checked: these credentials may not read service quotas")
             return plan
         raise
     limits = {name: quotas.get(f"{name} for {use}", math.inf) for name in plan.types}
@@ -107,10 +109,11 @@ def fit_quota(aws: Aws, plan: JobPlan, note: Callable[[str], None]) -> JobPlan:
     if not enough:
         raise InputError(
             f"quota '{lacking[0]} for {use}' is {limits[lacking[0]]:g}, {plan.instances} needed:"
-            " ask for more at Service Quotas > Amazon SageMaker, or pick another --instance"
+            " ask for more at Service Quotas > Amazon SageMaker, or pick another type"
+            " (--set instance=TYPE)"
         )
     for name in lacking:
-        note(f"skipping {name}: its quota for {use} is under {plan.instances}")
+        on_message(f"skipping {name}: its quota for {use} is under {plan.instances}")
     return replace(plan, instance_types=tuple(enough)) if lacking else plan
 
 

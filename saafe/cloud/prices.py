@@ -103,7 +103,7 @@ def refresh(aws: Aws, folder: Path | None = None) -> tuple[Prices, dict[str, tup
     if not table["instances"]:
         raise InputError(f"the Price List API knows no training prices in {aws.region}: check it")
     if folder is not None or not aws.is_elsewhere:
-        _keep(table, folder or prices_folder())
+        _store(table, folder or prices_folder())
     prices = _parse(table)
     pairs = {
         name: (before[name].usd_per_hour, row.usd_per_hour)
@@ -121,7 +121,7 @@ def _earlier(region: str, folder: Path | None) -> dict[str, Instance]:
         return {}
 
 
-def _keep(table: dict[str, Any], folder: Path) -> None:
+def _store(table: dict[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / f"prices_{table['region']}.json", table, mend="free some space")
 

@@ -70,7 +70,6 @@ class JobPlan:
 
     tier: str
     settings: tuple[str, ...] = ()
-    seed: int | None = None
     instance_types: tuple[str, ...] = ()
     instances: int = 1
     spot: bool = False
@@ -79,11 +78,11 @@ class JobPlan:
     def __post_init__(self):
         """Refuse what SageMaker would refuse, before anything is uploaded."""
         if not 1 <= self.instances <= 64:
-            raise InputError(f"--instances {self.instances}: 1 to 64 instances are possible")
+            raise InputError(f"instances = {self.instances}: allowed is 1 to 64")
         if len(self.instance_types) > MOST_INSTANCE_TYPES:
-            raise InputError(f"--instance: at most {MOST_INSTANCE_TYPES} types can be tried")
+            raise InputError(f"instance: at most {MOST_INSTANCE_TYPES} types can be tried")
         if len(set(self.instance_types)) < len(self.instance_types):
-            raise InputError(f"--instance: each type once, not {', '.join(self.instance_types)}")
+            raise InputError(f"instance: each type once, not {', '.join(self.instance_types)}")
         for setting in self.settings:
             if len(setting) > 256:
                 raise InputError(
@@ -103,9 +102,8 @@ class JobPlan:
 
     def arguments(self, name: str) -> list[str]:
         """The container's arguments."""
-        seed = [] if self.seed is None else ["--seed", str(self.seed)]
         settings = [word for setting in self.settings for word in ("--set", setting)]
-        return ["--name", name, "--", "train", self.tier, *seed, *settings]
+        return ["--name", name, "--", "train", self.tier, *settings]
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ def build_request(
     """
     plan, base = plan_of(entry), entry["job"]
     if len({row.gpus > 0 for row in rows}) > 1:
-        raise InputError("--instance: GPU and CPU types need different images; pick one kind")
+        raise InputError("instance: GPU and CPU types need different images; pick one kind")
     environment = {} if plan.threads is None else {"OMP_NUM_THREADS": str(plan.threads)}
     source = {
         "S3DataType": "S3Prefix",

@@ -36,7 +36,7 @@ class Cloud:
     aws: Aws
     ledger: Ledger
     on: str = "sagemaker"
-    note: Callable[[str], None] = print
+    on_message: Callable[[str], None] = print
     _prices: dict[str, Prices] = field(default_factory=dict, repr=False)
 
     @property
@@ -76,10 +76,12 @@ def launch(
     fingerprint = plan.fingerprint(package.sha256, where)
     entry = _known(cloud, fingerprint, name)
     if entry is not None and not _may_plan_anew(cloud, entry, max_cost_usd):
-        cloud.note(f"{entry['job']} was launched before: going on with it, nothing is paid twice")
+        cloud.on_message(
+            f"{entry['job']} was launched before: going on with it, nothing is paid twice"
+        )
         return entry if entry.get("settled") else ensure(cloud, entry, package)
     job = entry["job"] if entry is not None else name or _new_name(plan.tier)
-    fitted = check_account(cloud.aws, plan, cloud.prices, cloud.note)
+    fitted = check_account(cloud.aws, plan, cloud.prices, cloud.on_message)
     expected = estimate(fitted, cloud.prices, cloud.ledger.entries(), max_cost_usd)
     confirm(expected)
     kept = {"fingerprint": fingerprint, "code_sha256": package.sha256}
@@ -203,7 +205,7 @@ def try_next(cloud: Cloud, entry: dict[str, Any]) -> dict[str, Any]:
     with cloud.ledger.locked():  # of two watchers, the second follows the first's attempt
         kept = cloud.ledger.find(entry["job"])
         if kept["attempts"] == entry["attempts"]:
-            cloud.note(f"no capacity for {entry['types'][0]}, trying {entry['types'][1]}")
+            cloud.on_message(f"no capacity for {entry['types'][0]}, trying {entry['types'][1]}")
             attempt = f"{entry['job']}-{len(entry['attempts']) + 1}"
             fresh = {"types": entry["types"][1:], "attempts": [*entry["attempts"], attempt]}
             reset = {"status": NOT_CREATED, "failure": "", "settled": False}
@@ -250,13 +252,15 @@ def _known(cloud: Cloud, fingerprint: str, name: str | None) -> dict[str, Any] |
     if entry is not None:
         if entry["fingerprint"] != fingerprint:
             raise InputError(
-                f"{name} was launched with other settings, code or place: pick another --name, or"
-                f" `saafe watch {name}`"
+                f"{name} was launched with other settings, code or place: pick another name (--set"
+                f" name=NAME), or `saafe watch {name}`"
             )
         return entry
     job = describe_job(cloud.aws, name)
     if job is not None and job.get("HyperParameters", {}).get("request") != fingerprint:
-        raise InputError(f"the name {name} is taken by another job: pick another --name")
+        raise InputError(
+            f"the name {name} is taken by another job: pick another name (--set name=NAME)"
+        )
     return None
 
 
@@ -300,7 +304,7 @@ def _create(cloud: Cloud, entry: dict[str, Any], place: Place) -> None:
             names.remove(refused)
             if not names:
                 raise
-            cloud.note(f"quota for {refused} is used up, trying {names[0]}")
+            cloud.on_message(f"quota for {refused} is used up, trying {names[0]}")
 
 
 def _create_once(cloud: Cloud, request: dict[str, Any]) -> None:
@@ -321,7 +325,9 @@ def _is_ours(job: dict[str, Any], entry: dict[str, Any]) -> bool:
 
 def _taken(cloud: Cloud, entry: dict[str, Any]) -> InputError:
     cloud.ledger.update(entry, status="Failed", failure="name taken", settled=True)
-    return InputError(f"the name {entry['job']} is taken by another job: pick another --name")
+    return InputError(
+        f"the name {entry['job']} is taken by another job: pick another name (--set name=NAME)"
+    )
 
 
 def _new_name(tier: str) -> str:

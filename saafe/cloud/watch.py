@@ -55,7 +55,7 @@ class Screen:
         """Whether lines can be drawn over."""
         return self.stream.isatty()
 
-    def note(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         """Print a line above the live one."""
         self._clear()
         print(line, file=self.stream, flush=True)
@@ -168,7 +168,7 @@ class Log:
         for line in self.reader.read(job):
             self.tail.append(line)
             if not (self.progress.read(line) and self.screen.is_terminal):
-                self.screen.note(f"  {line}")
+                self.screen.print_line(f"  {line}")
 
 
 def follow(
@@ -195,19 +195,21 @@ def follow(
             time.sleep(pace.poll_s)
             continue
         screen.live(status_line(entry, job, log.progress), phase=entry["secondary"])
-        entry = keep_metrics(cloud, entry, log.progress.metrics)
+        entry = record_metrics(cloud, entry, log.progress.metrics)
         if may_try_next(entry):
             entry = try_next(cloud, entry)
         elif has_ended:
             break
         elif _is_over_budget(entry, job):
-            screen.note(f"{entry['job']} has used its ${entry['max_cost_usd']:g}: stopping it")
+            screen.print_line(
+                f"{entry['job']} has used its ${entry['max_cost_usd']:g}: stopping it"
+            )
             entry = stop(cloud, entry)
         has_ended = entry["status"] in ENDED  # once more: the log lags some seconds behind
         time.sleep(pace.poll_s)
     if entry["status"] == "Failed":
         for line in log.tail if screen.is_terminal else ():  # elsewhere it stands above already
-            screen.note(f"  {line}")
+            screen.print_line(f"  {line}")
     return settle(cloud, entry, job)
 
 
@@ -242,7 +244,9 @@ def status_line(entry: dict[str, Any], job: dict[str, Any], progress: JobProgres
     return "  ".join(parts)
 
 
-def keep_metrics(cloud: Cloud, entry: dict[str, Any], metrics: dict[str, float]) -> dict[str, Any]:
+def record_metrics(
+    cloud: Cloud, entry: dict[str, Any], metrics: dict[str, float]
+) -> dict[str, Any]:
     """Keep the last figures of an ended job in the ledger."""
     if entry["status"] not in ENDED or not metrics or entry.get("metrics") == metrics:
         return entry
@@ -263,7 +267,7 @@ def _look(cloud: Cloud, entry: dict[str, Any]) -> tuple[dict[str, Any], dict[str
         entry = ensure(cloud, entry)
         job = describe_job(cloud.aws, entry["attempts"][-1])
     if job is None:
-        raise InputError(f"{entry['job']} is not in {entry['region']}: check --region and account")
+        raise InputError(f"{entry['job']} is not in {entry['region']}: check the account")
     return record(cloud, entry, job), job
 
 
@@ -276,7 +280,7 @@ def _bear(
     if not error.is_passing or silent_s > pace.patience_s:
         raise AwsError(f"{error}; {back}", code=error.code, operation=error.operation) from error
     reason = "network lost" if error.code == NETWORK else f"AWS answers {error.code}"
-    screen.note(f"{reason}, still trying: {back}")
+    screen.print_line(f"{reason}, still trying: {back}")
 
 
 def _is_over_budget(entry: dict[str, Any], job: dict[str, Any]) -> bool:

@@ -76,7 +76,7 @@ class Answers:
         }
         folder = self.emulator.state / "jobs" / name
         folder.mkdir(parents=True, exist_ok=True)
-        job = EmulatedJob(description, folder, self.emulator.world, self.emulator.save_job)
+        job = EmulatedJob(description, folder, self.emulator.region_state, self.emulator.save_job)
         job.set_status("InProgress", "Starting", "Starting the training job")
         self.emulator.jobs[name] = job
         job.thread.start()
@@ -168,7 +168,7 @@ class Answers:
     def _check_buckets(self, request: dict[str, Any]) -> None:
         uris = [request["OutputDataConfig"]["S3OutputPath"]]
         uris += [request["CheckpointConfig"]["S3Uri"]] if "CheckpointConfig" in request else []
-        own = {row["Name"] for row in self.emulator.world.s3.list_buckets()["Buckets"]}
+        own = {row["Name"] for row in self.emulator.region_state.s3.list_buckets()["Buckets"]}
         for uri in uris:
             bucket = uri.removeprefix("s3://").partition("/")[0]
             if bucket not in own - self.emulator.foreign_buckets:

@@ -74,11 +74,12 @@ class EmulatedJob:
         self,
         description: dict[str, Any],
         folder: Path,
-        world: EmulatedRegion,
+        region_state: EmulatedRegion,
         save: Callable[[Path, dict[str, Any]], None],
     ):
         """A job that is not started yet; `save` keeps a description in the job's folder."""
-        self.description, self.folder, self.world, self.save = description, folder, world, save
+        self.description, self.folder = description, folder
+        self.region_state, self.save = region_state, save
         self.stop_asked = threading.Event()
         self.turn = threading.RLock()
         self.restarts = 0
@@ -95,7 +96,7 @@ class EmulatedJob:
         return has_ended(self.description)
 
     def set_status(self, primary: str, secondary: str, message: str) -> None:
-        """Enter a status, as SecondaryStatusTransitions tells it; kept before it is told."""
+        """Enter a status, as SecondaryStatusTransitions tells it; saved before anybody sees it."""
         with self.turn:
             now = time.time()
             transitions = [dict(row) for row in self.description["SecondaryStatusTransitions"]]
@@ -127,7 +128,7 @@ class EmulatedJob:
             self._end("Failed", "Failed", f"InternalServerError: {type(error).__name__}: {error}")
 
     def _run(self) -> None:
-        self.stop_asked.wait(self.world.pace_s)  # Starting since its creation
+        self.stop_asked.wait(self.region_state.pace_s)  # Starting since its creation
         if not self._select_instance():
             self._end("Failed", "Failed", NO_CAPACITY)
             return
@@ -162,13 +163,13 @@ class EmulatedJob:
 
     def _rest(self, secondary: str, message: str) -> None:
         if self._proceed(secondary, message):
-            self.stop_asked.wait(self.world.pace_s)
+            self.stop_asked.wait(self.region_state.pace_s)
 
     def _end(self, primary: str, secondary: str, reason: str) -> None:
         now = time.time()
         started = self.description.get("TrainingStartTime")
         if started is not None:
-            seconds = max(1, math.ceil((now - started) * self.world.hurry))
+            seconds = max(1, math.ceil((now - started) * self.region_state.hurry))
             share = SPOT_BILLED if self.description.get("EnableManagedSpotTraining") else 1.0
             self.description["TrainingTimeInSeconds"] = seconds
             self.description["BillableTimeInSeconds"] = max(1, math.ceil(seconds * share))
@@ -182,7 +183,7 @@ class EmulatedJob:
         resources = self.description["ResourceConfig"]
         pairs = zip(requested_types(resources), requested_counts(resources), strict=True)
         for name, count in pairs:
-            if name not in self.world.no_capacity:
+            if name not in self.region_state.no_capacity:
                 self.instance, self.count = name, count
                 if "InstancePreferences" in resources:
                     resources |= {"SelectedInstanceType": name, "SelectedInstanceCount": count}
@@ -242,7 +243,7 @@ class EmulatedJob:
     def _download(self, uri: str, folder: Path) -> int:
         """Copy an S3 prefix into a folder; returns how many objects came."""
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-        pages = self.world.s3.get_paginator("list_objects_v2").paginate(
+        pages = self.region_state.s3.get_paginator("list_objects_v2").paginate(
             Bucket=bucket, Prefix=prefix
         )
         count = 0
@@ -251,7 +252,7 @@ class EmulatedJob:
                 name = item["Key"][len(prefix) :].lstrip("/") or Path(item["Key"]).name
                 target = inside(folder, name)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                body = self.world.s3.get_object(Bucket=bucket, Key=item["Key"])["Body"]
+                body = self.region_state.s3.get_object(Bucket=bucket, Key=item["Key"])["Body"]
                 target.write_bytes(body.read())
                 count += 1
         return count
@@ -275,7 +276,7 @@ class EmulatedJob:
         ]
         for reader in readers:
             reader.start()
-        outcome, told, last_sync = "", 0.0, 0.0
+        outcome, signalled, last_sync = "", 0.0, 0.0
         while any(process.poll() is None for process in processes):
             time.sleep(TICK_S)
             self._write_logs(lines, streams)
@@ -285,11 +286,11 @@ class EmulatedJob:
             if not outcome:
                 outcome = self._must_end(started, synced != restored)
                 if outcome:
-                    told = time.time()
+                    signalled = time.time()
                     for process in processes:
                         process.send_signal(signal.SIGTERM)
             is_failed = not outcome and any(process.poll() for process in processes)
-            is_too_late = outcome and time.time() - told > self.world.grace_s
+            is_too_late = outcome and time.time() - signalled > self.region_state.grace_s
             if is_failed or is_too_late:  # one host failed: SageMaker ends the others
                 for process in processes:
                     kill_tree(process.pid)
@@ -304,7 +305,7 @@ class EmulatedJob:
         """A log stream a host, named as SageMaker names them; a restart opens new ones."""
         streams = [f"{self.name}/algo-{index + 1}-{stamp}" for index in range(self.count)]
         for stream in streams:
-            self.world.logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=stream)
+            self.region_state.logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=stream)
         return streams
 
     def _judge(self, outcome: str, codes: list[int]) -> tuple[str, str]:
@@ -323,10 +324,10 @@ class EmulatedJob:
         limit_s = stopping.get("MaxRuntimeInSeconds", 86_400)
         if self.stop_asked.is_set():
             return "stopped"
-        if (time.time() - started) * self.world.hurry > limit_s:
+        if (time.time() - started) * self.region_state.hurry > limit_s:
             return "too long"
         is_spot = self.description.get("EnableManagedSpotTraining")
-        if is_spot and has_checkpoint and self.restarts < self.world.interruptions:
+        if is_spot and has_checkpoint and self.restarts < self.region_state.interruptions:
             self.restarts += 1
             return "interrupted"
         return ""
@@ -354,7 +355,7 @@ class EmulatedJob:
     def _environment(self, base: Path, index: int) -> dict[str, str]:
         """The container's variables; nothing of this shell's but where Python is."""
         hosts = self._hosts()
-        ranks = min(self.world.gpus.get(self.instance, 0), max(1, cores() // self.count))
+        ranks = min(self.region_state.gpus.get(self.instance, 0), max(1, cores() // self.count))
         return {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
             "HOME": str(base.parent),
@@ -382,7 +383,7 @@ class EmulatedJob:
             batches.setdefault(streams[index], []).append(event)
             self._match_metrics(line)
         for stream, events in batches.items():
-            self.world.logs.put_log_events(
+            self.region_state.logs.put_log_events(
                 logGroupName=LOG_GROUP, logStreamName=stream, logEvents=events
             )
 
@@ -407,7 +408,7 @@ class EmulatedJob:
         bucket, _, prefix = config["S3Uri"].removeprefix("s3://").partition("/")
         for name, content in self._changed_checkpoints(synced):
             key = f"{prefix.rstrip('/')}/{name}"
-            self.world.s3.put_object(Bucket=bucket, Key=key, Body=content)
+            self.region_state.s3.put_object(Bucket=bucket, Key=key, Body=content)
 
     def _changed_checkpoints(self, synced: dict[Path, tuple[int, int]]) -> list[tuple[str, bytes]]:
         """Name and content of checkpoint files that changed; `synced` learns of them."""
@@ -438,5 +439,5 @@ class EmulatedJob:
         output = self.description["OutputDataConfig"]["S3OutputPath"].rstrip("/")
         uri = f"{output}/{self.name}/output/model.tar.gz"
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        self.world.s3.put_object(Bucket=bucket, Key=key, Body=packed.getvalue())
+        self.region_state.s3.put_object(Bucket=bucket, Key=key, Body=packed.getvalue())
         self.description["ModelArtifacts"] = {"S3ModelArtifacts": uri}

@@ -79,7 +79,7 @@ class Call:
 
 @dataclass
 class Emulator:
-    """The endpoint, its jobs and what it has been told to get wrong.
+    """The endpoint, its jobs and what it is asked to get wrong.
 
     Args:
         state: folder for jobs and stored objects.
@@ -115,7 +115,7 @@ class Emulator:
         self._server.daemon_threads = True
         internal = Aws(SHIPPED_REGION, self.url, (INTERNAL_KEY, INTERNAL_KEY))
         self.internal = internal
-        self.world = EmulatedRegion(
+        self.region_state = EmulatedRegion(
             s3=internal.client("s3"),
             logs=internal.client("logs"),
             gpus={name: row.gpus for name, row in load_prices().instances.items()},
@@ -148,7 +148,7 @@ class Emulator:
             job.stop_asked.set()
         for job in self.jobs.values():
             if job.thread.ident is not None:
-                job.thread.join(timeout=self.world.grace_s + 5)
+                job.thread.join(timeout=self.region_state.grace_s + 5)
         self.save_objects()
         self._server.shutdown()
         self._server.server_close()
@@ -179,7 +179,7 @@ class Emulator:
         call = read_call(environ)
         if call.access_key == INTERNAL_KEY:
             return self._serve(call, environ, start_response)
-        self._tell("before", call)
+        self._call_listener("before", call)
         try:
             with self.lock:
                 self.calls.append(call.name)
@@ -192,7 +192,7 @@ class Emulator:
         except ConnectionAbortedError:
             return []
         finally:
-            self._tell("after", call)
+            self._call_listener("after", call)
 
     def _serve(self, call: Call, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if call.service not in OWN_SERVICES.values():
@@ -204,7 +204,7 @@ class Emulator:
         answer = self._answers.answer(call)
         return _answer(start_response, 200, json.dumps(answer).encode(), JSON_TYPE)
 
-    def _tell(self, when: str, call: Call) -> None:
+    def _call_listener(self, when: str, call: Call) -> None:
         if self.listener is not None:
             self.listener(when, call.name)
 
@@ -264,18 +264,18 @@ class Emulator:
         }
         return _answer(start_response, 200, json.dumps(health).encode(), "application/json")
 
-    def _rehearse(self, told: dict[str, Any]) -> None:
+    def _rehearse(self, payload: dict[str, Any]) -> None:
         """Take what should go wrong: all of it, or nothing when a value makes no sense."""
-        faults = [ApiFault(**fault) for fault in told.get("faults", [])]
-        quotas = {str(name): float(value) for name, value in told.get("quotas", {}).items()}
-        interruptions = int(told.get("interruptions", self.world.interruptions))
-        hurry = float(told.get("hurry", self.world.hurry))
-        no_capacity = set(told.get("no_capacity", []))
+        faults = [ApiFault(**fault) for fault in payload.get("faults", [])]
+        quotas = {str(name): float(value) for name, value in payload.get("quotas", {}).items()}
+        interruptions = int(payload.get("interruptions", self.region_state.interruptions))
+        hurry = float(payload.get("hurry", self.region_state.hurry))
+        no_capacity = set(payload.get("no_capacity", []))
         with self.lock:
             self.faults += faults
             self.quotas |= quotas
-            self.world.no_capacity |= no_capacity
-            self.world.interruptions, self.world.hurry = interruptions, hurry
+            self.region_state.no_capacity |= no_capacity
+            self.region_state.interruptions, self.region_state.hurry = interruptions, hurry
 
     # What outlives the process
 
@@ -288,7 +288,7 @@ class Emulator:
     def _load_jobs(self) -> None:
         for path in sorted((self.state / "jobs").glob("*/description.json")):
             description = json.loads(path.read_text())
-            job = EmulatedJob(description, path.parent, self.world, self.save_job)
+            job = EmulatedJob(description, path.parent, self.region_state, self.save_job)
             if not job.has_ended:
                 description |= {"FailureReason": "InternalServerError: the emulator was ended"}
                 job.set_status("Failed", "Failed", description["FailureReason"])
@@ -296,7 +296,7 @@ class Emulator:
 
     def save_objects(self) -> None:
         """Write what is in S3 to the state folder."""
-        s3 = self.world.s3
+        s3 = self.region_state.s3
         for bucket in s3.list_buckets()["Buckets"]:
             pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"])
             for item in (item for page in pages for item in page.get("Contents", [])):
@@ -316,10 +316,10 @@ class Emulator:
 
     def _load_objects(self) -> None:
         for folder in sorted((self.state / "objects").glob("*")):
-            self.world.s3.create_bucket(Bucket=folder.name)
+            self.region_state.s3.create_bucket(Bucket=folder.name)
             for path in sorted(path for path in folder.rglob("*") if path.is_file()):
                 key = path.relative_to(folder).as_posix()
-                self.world.s3.put_object(Bucket=folder.name, Key=key, Body=path.read_bytes())
+                self.region_state.s3.put_object(Bucket=folder.name, Key=key, Body=path.read_bytes())
 
 
 def read_call(environ: dict[str, Any]) -> Call:

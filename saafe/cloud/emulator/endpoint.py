@@ -53,10 +53,10 @@ def find_or_start(state: Path, region: str | None = None) -> Aws:
 def running(state: Path) -> str | None:
     """Address of the emulator that serves this folder, if one answers."""
     try:
-        told = json.loads((state / "endpoint.json").read_text())
-        with NO_PROXY.open(f"{told['url']}/_emulator/health", timeout=5) as answer:
+        address = json.loads((state / "endpoint.json").read_text())
+        with NO_PROXY.open(f"{address['url']}/_emulator/health", timeout=5) as answer:
             healthy = json.load(answer)
-        return told["url"] if healthy["pid"] == told["pid"] else None
+        return address["url"] if healthy["pid"] == address["pid"] else None
     except (OSError, ValueError, KeyError):
         return None
 
@@ -67,7 +67,7 @@ def serve(state: Path, *, port: int = 0, idle_s: float | None = None, rehearse: 
     Args:
         state: folder for jobs and objects; one emulator at a time.
         port: 0 takes a free one.
-        idle_s: None serves until it is told to end. [s]
+        idle_s: None serves until it is asked to end. [s]
         rehearse: called with the emulator before it serves, to set what should go wrong.
 
     Raises:
@@ -80,11 +80,11 @@ def serve(state: Path, *, port: int = 0, idle_s: float | None = None, rehearse: 
         emulator = Emulator(state, port=port).start()
         if rehearse is not None:
             rehearse(emulator)
-        told: list[int] = []
+        signals: list[int] = []
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda number, frame: told.append(number))
+            signal.signal(number, lambda number, frame: signals.append(number))
         write_address(state, emulator.url)
-        while not told and not _is_idle(emulator, idle_s):
+        while not signals and not _is_idle(emulator, idle_s):
             time.sleep(0.2)
         (state / "endpoint.json").unlink(missing_ok=True)
         emulator.close()
