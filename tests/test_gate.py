@@ -5,10 +5,12 @@ import json
 import pytest
 
 from saafe import metrics
+from saafe.errors import InputError
 from saafe.exam import gate
-from saafe.exam.gate import Limits, full_lines, quick_lines, real_lines
+from saafe.exam.exam import gate_figures
+from saafe.exam.gate import calibration_line, limits_of, quick_lines, real_lines
+from saafe.recipes import TIERS
 
-LIMITS = Limits(0.94, 0.94, 0.002, 15_000_000, 30.0)
 ORIGINAL = ["accuracy", "detection_rate", "false_alarm_rate_windows", "model_bytes",
             "latency_p99_ms"]  # fmt: skip
 OURS = ["fires_in_time_lower95", "early_alarms", "quiet_false_alarms_per_year",
@@ -46,6 +48,10 @@ def parts(**changed: object) -> dict:
     return whole | changed
 
 
+def full_lines(whole: dict) -> list[dict]:
+    return [*gate.full_lines(gate_figures(whole)), calibration_line(whole["calibration"])]
+
+
 def status(lines: list[dict]) -> dict[str, str]:
     assert json.loads(json.dumps(lines)) == lines
     for line in lines:
@@ -54,10 +60,25 @@ def status(lines: list[dict]) -> dict[str, str]:
 
 
 def test_names_are_the_required_ones() -> None:
-    assert list(status(quick_lines(WINDOWS, 3, 2.0, LIMITS))) == ORIGINAL
+    assert list(status(quick_lines(WINDOWS, 3, 2.0, limits_of("ultra-fast")))) == ORIGINAL
     assert list(status(full_lines(parts()))) == OURS
     real = {"house_fires": "absent", "homes": "absent", "superposed_fires": "absent"}
     assert list(status(real_lines(real))) == REAL
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_every_tier_has_limits(tier: str) -> None:
+    assert limits_of(tier).model_bytes > 0
+
+
+def test_tiers_are_held_to_what_they_are_variants_of() -> None:
+    assert limits_of("tiny") == limits_of("ultra-fast") != limits_of("standard")
+    assert limits_of("local") == limits_of("standard")
+
+
+def test_a_tier_without_limits_is_refused() -> None:
+    with pytest.raises(InputError, match="no limits"):
+        limits_of("another")
 
 
 def test_a_good_detector_passes() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from saafe import metrics
+from saafe.exam.gate import CALIBRATION_LIMITS
 from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged
 from saafe.sensors import FIRE, LABELS
 from saafe.simulator import simulation
@@ -24,7 +25,6 @@ WINDOWS_EACH = 16
 SCORE_BATCH = 4096
 CALIBRATION_PART = 21  # of the judging seeds
 RESAMPLES = 400
-GOALS = {"in_distribution": 0.01, "out_of_distribution": 0.03}
 
 
 def examine_calibration(
@@ -48,7 +48,7 @@ def examine_calibration(
     out: dict[str, Any] = {"mix": {LABELS[k]: share for k, share in REFERENCE_MIX.items()}}
     for name, (ranges, purpose) in rooms.items():
         risk, is_fire, group = draw(one, ranges, (seed, purpose), scenarios)
-        out[name] = examine_rooms(risk, is_fire, group, GOALS[name])
+        out[name] = examine_rooms(risk, is_fire, group, CALIBRATION_LIMITS[name])
     return out
 
 

@@ -20,10 +20,17 @@ from saafe.exam import (
     monotonicity,
     report,
 )
-from saafe.exam.faults import examine_points
+from saafe.exam.faults import examine_points, worst_lost_channel
 from saafe.exam.fires import by_notice, examine_fires
-from saafe.exam.gate import Limits, full_lines, quick_lines, real_lines
-from saafe.exam.nuisances import examine_nuisances, examine_quiet, year
+from saafe.exam.gate import (
+    as_bounds,
+    calibration_line,
+    full_lines,
+    limits_of,
+    quick_lines,
+    real_lines,
+)
+from saafe.exam.nuisances import examine_nuisances, examine_quiet, per_100_cookings, year
 from saafe.exam.recordings import HOMES, plain_values
 from saafe.exam.rivals import examine_rivals
 from saafe.exam.session import Case, Session
@@ -36,6 +43,7 @@ from saafe.exam.windows import (
     judged_run,
     latency_ms,
 )
+from saafe.metrics import Bounds
 from saafe.recordings.superpose import Home
 from saafe.training import runs
 from saafe.training.data import JUDGE
@@ -48,8 +56,6 @@ QUICK_STREAMS = 32
 MOST_WINDOWS = 1_500_000  # that a full exam may score
 DENSE_DAYS = 0.25  # of each recorded home at 10 s on six sensors, to stay under that
 APART = ("superposed_fires", "identity")  # what recordings give that stands apart in exam.json
-ULTRA_FAST = Limits(0.94, 0.94, 0.002, 15_000_000, 30.0)
-STANDARD = Limits(0.95, 0.95, 0.001, 29_000_000, 50.0)
 
 Tell = Callable[[str], None]
 
@@ -69,11 +75,6 @@ class ExamOptions:
     real: Path | None = None
     rivals: bool = False
     on_progress: Tell = lambda line: None
-
-
-def limits_of(tier: str) -> Limits:
-    """The limits of a tier."""
-    return ULTRA_FAST if tier == "ultra-fast" else STANDARD
 
 
 def examine_quick(run: Run) -> dict:
@@ -125,7 +126,11 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
     parts = simulated_parts(session, run, share)
     size, latency = cost_of(run)
     limits = limits_of(run.recipe.tier)
-    lines = quick_lines(parts["windows"], size, latency, limits) + full_lines(parts)
+    lines = [
+        *quick_lines(parts["windows"], size, latency, limits),
+        *full_lines(gate_figures(parts)),
+        calibration_line(parts["calibration"]),
+    ]
     if real:
         lines += real_lines(real)
     result = {
@@ -183,6 +188,23 @@ def simulated_parts(session: Session, run: Run, share: float) -> dict[str, Any]:
         "windows": windows,
         "calibration": calibrated,
         "ramps": ramped,
+    }
+
+
+def gate_figures(parts: dict[str, Any]) -> dict[str, tuple[Bounds, int]]:
+    """What the full gate holds to its limits, and how many each figure is of."""
+    fires, quiet = parts["fires"][-1], parts["life"]["quiet"]
+    false = parts["fault_watch"]["false_faults"]
+    early, n = float(fires["early"]), fires["n"]
+    silence, knowable = fault_watch.longest_silence(parts["fault_watch"]["silence"])
+    return {
+        "fires_in_time_lower95": (metrics.proportion_bounds(fires["in_time"], n, sides=1), n),
+        "early_alarms": (Bounds(early, early, early), n),
+        "quiet_false_alarms_per_year": (as_bounds(quiet, "alarms_per_year"), quiet["streams"]),
+        "nuisance_per_100_cookings": per_100_cookings(parts["nuisances"]),
+        "false_faults_per_month": (as_bounds(false, "per_month"), round(false["detector_months"])),
+        "fault_silence_s": (Bounds(silence, silence, silence), knowable),
+        "lost_channel_points": worst_lost_channel(parts["faults"]),
     }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from saafe import metrics
 from saafe.exam import outcomes
+from saafe.exam.gate import LIFE_LIMITS
 from saafe.exam.session import NUISANCES, QUIET, Case, Session
 from saafe.metrics import Bounds
 from saafe.recordings.recording import Recording
@@ -26,8 +27,6 @@ NUISANCE_BATCHES = 8
 SCORED_BEFORE_S, SCORED_AFTER_S = 60.0, 1800.0  # decisions before an event and after it
 YEAR_S = 365.25 * 86_400.0
 NO_COOKING = ("kettle",)  # happens in kitchens and is no cooking session
-# false alarms a detector-year; rooms without a nuisance source, kitchens, other rooms
-QUIET_LIMIT, KITCHEN_LIMIT, OTHER_LIMIT = 0.02, 1.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ def examine_quiet(session: Session) -> dict:
         "streams": QUIET_STREAMS,
         "alarms": alarms,
         "detector_years": watched_s / YEAR_S,
-        **claim(bounds, QUIET_LIMIT),
+        **claim(bounds, LIFE_LIMITS["quiet"]),
     }
 
 
@@ -189,13 +188,13 @@ def year(quiet: dict, nuisances: Sequence[dict]) -> dict:
     ]  # fmt: skip
     is_kitchen = [row["kitchen"] for row in nuisances]
     rooms = {
-        "kitchen": (KITCHEN_LIMIT, [True, *is_kitchen]),
-        "other": (OTHER_LIMIT, [True, *(not kitchen for kitchen in is_kitchen)]),
+        "kitchen": [True, *is_kitchen],
+        "other": [True, *(not kitchen for kitchen in is_kitchen)],
     }
     out: dict = {"quiet": quiet}
-    for name, (limit, held) in rooms.items():
+    for name, held in rooms.items():
         mine = [stratum for stratum, is_in in zip(strata, held, strict=True) if is_in]
-        out[name] = summed(mine, limit)
+        out[name] = summed(mine, LIFE_LIMITS[name])
     for stratum, kitchen in zip(strata, [None, *is_kitchen], strict=True):
         stratum["room"] = "both" if kitchen is None else "kitchen" if kitchen else "other"
         rate = stratum["alarms"] / stratum["exposure"] if stratum["exposure"] else None
