@@ -16,6 +16,7 @@ from saafe.detector.alarms import AlarmSettings
 from saafe.detector.detector import Detection, Score, detect
 from saafe.exam.outcomes import IN_TIME
 from saafe.exam.recordings import SuperposedFires, read_superposed, score_superposed
+from saafe.exam.session import OnProgress
 from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged, judge_windows
 from saafe.metrics import Bounds, finite_or_none, paired_bootstrap, proportion_bounds
 from saafe.recipes import Recipe
@@ -38,7 +39,6 @@ HALVINGS = 4  # of the last step: to 0.06
 SETTING_PART, FIRES_PART, NUISANCES_PART = 11, 12, 13  # parts of the judging seed
 WIN, TIE, LOSS = "win", "tie", "loss"  # the transformer's
 
-Tell = Callable[[str], None]
 ComparisonRow = dict[str, Any]
 
 
@@ -220,7 +220,7 @@ def highest_shift(reached: Callable[[float], float], target: float) -> float:
 
 def compare_at_equal_detection(
     ours: Judged, theirs: Sequence[Judged], *, seed: int, groups: int = GROUPS,
-    on_progress: Tell = lambda line: None,
+    on_progress: OnProgress = lambda line: None,
 ) -> list[ComparisonRow]:  # fmt: skip
     """The transformer and its rivals on the same scenarios, at equal detection.
 
@@ -322,7 +322,7 @@ def compare_superposed(
 
 def superposed_rows(
     composed: SuperposedFires, contestants: Sequence[Judged], shifts: Sequence[float], *, seed: int,
-    on_progress: Tell = lambda line: None,
+    on_progress: OnProgress = lambda line: None,
 ) -> list[ComparisonRow]:  # fmt: skip
     """What every contestant finds on recorded superposed fires, at thresholds of equal detection.
 
@@ -367,7 +367,7 @@ def contestant_of(trained: Trained) -> Judged:
 
 def examine_rivals(
     ours: Judged, recipe: Recipe, *, names: Sequence[str] = tuple(registry.RIVALS),
-    groups: int = GROUPS, real: Path | None = None, on_progress: Tell = lambda line: None,
+    groups: int = GROUPS, real: Path | None = None, on_progress: OnProgress = lambda line: None,
 ) -> list[ComparisonRow]:  # fmt: skip
     """Train the rivals of a run and compare them with it: the `rivals` part of exam.json.
 
@@ -413,7 +413,7 @@ def examine_rivals(
     ]
 
 
-def _told(name: str, taught: TrainingSet, on_progress: Tell) -> Trained:
+def _told(name: str, taught: TrainingSet, on_progress: OnProgress) -> Trained:
     on_progress(f"fitting {name}")
     one = registry.train_rival(name, taught)
     on_progress(f"{name}: {one.fit_s:.1f} s, thresholds {one.thresholds_s:.1f} s")

@@ -6,12 +6,14 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import torch
 
 from saafe.detector.detector import Detection, detect
 from saafe.exam.windows import Judged
+from saafe.formats import clock
 from saafe.recordings.recording import Recording
 from saafe.simulator import simulation
 from saafe.simulator.buildings import Rooms
@@ -23,7 +25,20 @@ EXAM = 7  # purpose of the exam's seeds; those under 7 are training's and evalua
 HOURS = 3.0  # length of a simulated stream
 STREAM_BATCH = 128  # streams simulated at once
 KEPT = 10  # worst cases of each sort
-FIRES, NUISANCES, QUIET, FAULTS, SHIFTS, LASTING = range(6)  # stages, each with seeds of its own
+
+
+OnProgress = Callable[[str], None]  # takes a line of progress
+
+
+class Stage(IntEnum):
+    """Stages of an exam, each with seeds of its own."""
+
+    FIRES = 0
+    NUISANCES = 1
+    QUIET = 2
+    FAULTS = 3
+    SHIFTS = 4
+    LASTING = 5
 
 
 @dataclass(frozen=True)
@@ -74,9 +89,7 @@ class Session:
         windows: scored so far.
     """
 
-    def __init__(
-        self, one: Judged, seed: int, *, on_progress: Callable[[str], None] = lambda _: None
-    ) -> None:
+    def __init__(self, one: Judged, seed: int, *, on_progress: OnProgress = lambda _: None) -> None:
         """Begin."""
         self.one, self.seed = one, seed
         self.windows = 0
@@ -107,7 +120,7 @@ class Session:
 
     def simulate(
         self,
-        part: tuple[int, int],
+        part: tuple[Stage, int],
         *,
         mix: Mix,
         rooms: Rooms | None = None,
@@ -159,8 +172,3 @@ class Session:
         self._on_progress(
             f"{text}: {self.windows:,} windows in {clock(self.seconds)}, about {clock(left)} left"
         )
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds, such as 01:07."""
-    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"
