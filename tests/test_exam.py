@@ -16,7 +16,7 @@ from saafe.cli import saafe
 from saafe.detector.alarms import AlarmSettings
 from saafe.detector.detector import Detection
 from saafe.errors import InputError
-from saafe.exam import exam, fault_watch, session
+from saafe.exam import exam, faults, session
 from saafe.exam.gate import real_lines
 from saafe.exam.session import Case, Session
 from saafe.exam.windows import Judged
@@ -37,8 +37,8 @@ FEW = {
     "saafe.exam.nuisances.NUISANCE_EVENTS": 1, "saafe.exam.nuisances.COOKING_EVENTS": 1,
     "saafe.exam.nuisances.NUISANCE_BATCHES": 1, "saafe.exam.nuisances.QUIET_STREAMS": 2,
     "saafe.exam.faults.LOST": 1, "saafe.exam.faults.OTHER": 1, "saafe.exam.faults.ROW_FIRES": 1,
-    "saafe.exam.fault_watch.DAYS": 1, "saafe.exam.fault_watch.DETECTORS": 1,
-    "saafe.exam.fault_watch.FAULTY": 1, "saafe.exam.shifts.FIRE_TRIALS": 1,
+    "saafe.exam.faults.DAYS": 1, "saafe.exam.faults.DETECTORS": 1,
+    "saafe.exam.faults.FAULTY": 1, "saafe.exam.shifts.FIRE_TRIALS": 1,
     "saafe.exam.shifts.NUISANCE_TRIALS": 1,
 }  # fmt: skip
 TOP = ["version", "level", "seed", "gate", "windows_scored", "seconds", "provenance", "fires",
@@ -97,7 +97,7 @@ def test_a_folder_without_recordings_is_refused_first(run: Run, tmp_path: Path) 
 def test_recorded_homes_have_no_false_fault_but_silences() -> None:
     (home,) = [item.recording for item in readers.read_published("uhoo_homes", REAL / "uhoo_homes")
                if item.recording.name == "1"]  # fmt: skip
-    found = fault_watch.sum_false_faults([home])
+    found = faults.sum_false_faults([home])
     assert found["by_reason"] == {}
     assert found["detector_months"] > 0.5
 
@@ -199,7 +199,7 @@ def test_seeds_of_the_exam_are_nobody_elses() -> None:
     mine = {
         seeded_generator(seed, session.EXAM, stage * 10_000 + part, cpu).initial_seed()
         for seed in range(4)
-        for stage in range(6)
+        for stage in session.Stage
         for part in (0, 1, 9_999)
     }
     others = {

@@ -13,6 +13,7 @@ from saafe import readers
 from saafe.errors import InputError
 from saafe.exam import recordings
 from saafe.exam.references import first_signal
+from saafe.exam.tables import score_table
 from saafe.sensors import CO2, PM25, TEMPERATURE
 
 REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
@@ -112,7 +113,7 @@ def test_sources_elsewhere_are_scored_by_the_same_rules(scored):
     assert (offices["alarms"], offices["sessions"]) == (1, 0)
     assert offices["days"] == pytest.approx(1.0, abs=0.01)
     assert scored["pool_fires"] == recordings.ABSENT
-    rows = [row[0] for row in recordings.score_table(scored)]
+    rows = [row[0] for row in score_table(scored)]
     assert "offices: false alarms" in rows
     assert "offices: nuisance alarms" not in rows  # nobody cooks there
 
@@ -178,7 +179,7 @@ def test_an_absent_folder_is_said(real_dir, tmp_path):
                  "burner_fires", "pool_fires", "offices"):  # fmt: skip
         assert result[part] == "not scored: folder absent"
     assert result["lab_fires"]["n"] == 1
-    assert ("margin", "-", "not scored: folder absent") in recordings.score_table(result)
+    assert ("margin", "-", "not scored: folder absent") in score_table(result)
 
 
 @pytest.mark.parametrize("name", ["missing", "."])
@@ -196,7 +197,7 @@ def test_a_detector_that_fails_fails_the_score(real_dir):
 
 
 def test_the_table_is_for_people(scored):
-    rows = recordings.score_table(scored)
+    rows = score_table(scored)
     assert all(len(row) == 3 for row in rows)
     assert ("house fires in time", "1 of 2", "1.26 to 98.7 %") in rows
     assert ("house fires late", "1", "SDC04") in rows

@@ -10,6 +10,7 @@ from raw_folders import write_home, write_house
 from saafe.detector.alarms import AlarmSettings
 from saafe.detector.detector import detect
 from saafe.exam import recordings, rivals
+from saafe.exam.results import plain_values
 from saafe.exam.rivals import LOSS, TIE, WIN, headline, highest_shift, verdict
 from saafe.exam.windows import Judged
 from saafe.metrics import Bounds
@@ -188,15 +189,19 @@ def test_composites_of_the_comparison_are_those_of_the_scoring(composed, tmp_pat
     alone = recordings.score_superposed(lambda r: detect(r, hot, SETTINGS), composed)
     for row in whole["rows"]:
         row.pop("alarms_without_fire")
-    assert whole == recordings.plain_values(alone)
+    assert whole == plain_values(alone)
 
 
 def test_scenarios_of_the_comparison_are_not_those_of_the_thresholds() -> None:
-    from saafe.training.data import DENSE, JUDGE, seeded_generator
+    from saafe.training.data import Purpose, seeded_generator
 
     cpu = torch.device("cpu")
     draws = [
         torch.rand(4, generator=seeded_generator(0, purpose, part, cpu)).tolist()
-        for purpose, part in ((DENSE, 0), (JUDGE, rivals.NUISANCES_PART), (JUDGE, 2))
+        for purpose, part in (
+            (Purpose.DENSE, 0),
+            (Purpose.JUDGE, rivals.NUISANCES_PART),
+            (Purpose.JUDGE, 2),
+        )
     ]
     assert len({tuple(d) for d in draws}) == 3

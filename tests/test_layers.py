@@ -14,7 +14,7 @@ import saafe
 ROOT = Path(saafe.__file__).parent
 # a room may use itself and the rooms before it; one line is one place: its rooms do not mix
 ORDER = [
-    {"errors", "sensors", "windows", "metrics", "recipes", "threads", "files"},
+    {"errors", "formats", "files", "sensors", "windows", "metrics", "recipes", "threads"},
     {"recordings"},
     {"readers", "audit"},
     {"simulator", "detector"},

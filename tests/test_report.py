@@ -182,7 +182,7 @@ def test_rates_are_said_to_be_assumed(full: str) -> None:
 def test_identity_is_told_with_bounds_and_meaning() -> None:
     section = report.identity(FULL)
     assert "Where it beats chance &lt;b&gt;" in section
-    assert "<td>75 % to 84 %</td><td>30 %</td><td>yes</td>" in section
+    assert "<td>75 to 84 %</td><td>30 %</td><td>yes</td>" in section
     assert "confusion" not in section
     assert report.identity({"identity": "not examined: <i>"}) == "<p>not examined: &lt;i&gt;</p>"
     assert report.identity({"identity": {}}) == ""
@@ -230,7 +230,7 @@ def test_headers(key: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("value", "percent", "expected"),
     [
-        (None, False, "–"), (math.nan, True, "–"), (True, False, "yes"), (0.12345, False, "0.1235"),
+        (None, False, "-"), (math.nan, True, "-"), (True, False, "yes"), (0.12345, False, "0.1235"),
         (0.12345, True, "12.3 %"), (-0.0, False, "0"), (1234567, False, "1,234,567"),
         ([1, "a"], False, "1, a"),
     ],
@@ -243,7 +243,7 @@ def test_bounds_stand_side_by_side() -> None:
     row = {"n": 3, "found_share": 0.5, "found_lower": 0.1, "found_upper": 0.9, "lower": 1.0}
     merged = html.merged_bounds(row)
     assert merged == {
-        "n": 3, "found_share": 0.5, "found_95_%_bounds": "10 % to 90 %", "lower": 1.0,
+        "n": 3, "found_share": 0.5, "found_95_%_bounds": "10 to 90 %", "lower": 1.0,
     }  # fmt: skip
 
 

@@ -11,11 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from saafe import recipes
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds, such as 01:07."""
-    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"
+from saafe.formats import clock
 
 
 class Reporter:

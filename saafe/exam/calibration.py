@@ -6,15 +6,15 @@ import numpy as np
 import torch
 
 from saafe import metrics
+from saafe.exam.gate import CALIBRATION_LIMITS
 from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged
 from saafe.sensors import FIRE, LABELS
 from saafe.simulator import simulation
 from saafe.simulator.buildings import Rooms
 from saafe.training.data import (
-    JUDGE,
     REFERENCE_MIX,
-    SHIFTED,
     TRAIN_HOURS,
+    Purpose,
     sample_windows,
     seeded_generator,
 )
@@ -24,7 +24,6 @@ WINDOWS_EACH = 16
 SCORE_BATCH = 4096
 CALIBRATION_PART = 21  # of the judging seeds
 RESAMPLES = 400
-GOALS = {"in_distribution": 0.01, "out_of_distribution": 0.03}
 
 
 def examine_calibration(
@@ -42,18 +41,18 @@ def examine_calibration(
         ("out_of_distribution"), what `examine_rooms` gives.
     """
     rooms = {
-        "in_distribution": (TRAINING_ROOMS, JUDGE),
-        "out_of_distribution": (SHIFTED_ROOMS, SHIFTED),
+        "in_distribution": (TRAINING_ROOMS, Purpose.JUDGE),
+        "out_of_distribution": (SHIFTED_ROOMS, Purpose.SHIFTED),
     }
     out: dict[str, Any] = {"mix": {LABELS[k]: share for k, share in REFERENCE_MIX.items()}}
     for name, (ranges, purpose) in rooms.items():
         risk, is_fire, group = draw(one, ranges, (seed, purpose), scenarios)
-        out[name] = examine_rooms(risk, is_fire, group, GOALS[name])
+        out[name] = examine_rooms(risk, is_fire, group, CALIBRATION_LIMITS[name])
     return out
 
 
 def draw(
-    one: Judged, rooms: Rooms, seeds: tuple[int, int], scenarios: int
+    one: Judged, rooms: Rooms, seeds: tuple[int, Purpose], scenarios: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probability, truth and scenario of windows drawn under the reference mix. (window,)"""
     generator = seeded_generator(*seeds, CALIBRATION_PART, torch.device("cpu"))

@@ -5,7 +5,7 @@ detector that users run; its seeds are apart from every training's.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,45 +14,49 @@ from saafe import metrics, readers, recipes
 from saafe.errors import InputError
 from saafe.exam import (
     calibration,
-    fault_watch,
+    faults,
     identity,
     model_card,
     monotonicity,
     report,
 )
-from saafe.exam.faults import examine_points
 from saafe.exam.fires import by_notice, examine_fires
-from saafe.exam.gate import Limits, full_lines, quick_lines, real_lines
-from saafe.exam.nuisances import examine_nuisances, examine_quiet, year
-from saafe.exam.recordings import HOMES, plain_values
+from saafe.exam.gate import (
+    as_bounds,
+    calibration_line,
+    full_lines,
+    limits_of,
+    quick_lines,
+    real_lines,
+)
+from saafe.exam.nuisances import examine_nuisances, examine_quiet, per_100_cookings, year
+from saafe.exam.quick import judge_simulated
+from saafe.exam.recordings import HOMES
+from saafe.exam.results import plain_values
 from saafe.exam.rivals import examine_rivals
-from saafe.exam.session import Case, Session
+from saafe.exam.session import Case, OnProgress, Session
 from saafe.exam.shifts import examine_shifts
 from saafe.exam.windows import (
     TRAINING_ROOMS,
     judge_real,
-    judge_simulated,
     judge_windows,
     judged_run,
     latency_ms,
 )
 from saafe.files import write_json
+from saafe.metrics import Bounds
 from saafe.recordings.superpose import Home
 from saafe.training import runs
-from saafe.training.data import JUDGE
+from saafe.training.data import Purpose
 from saafe.training.runs import Run
 
 EXAM_FILE = "exam.json"
 VERSION = "quick-1"
 FULL_VERSION = "full-1"
-QUICK_STREAMS = 32
+QUICK_TRIALS = 28
 MOST_WINDOWS = 1_500_000  # that a full exam may score
 DENSE_DAYS = 0.25  # of each recorded home at 10 s on six sensors, to stay under that
 APART = ("superposed_fires", "identity")  # what recordings give that stands apart in exam.json
-ULTRA_FAST = Limits(0.94, 0.94, 0.002, 15_000_000, 30.0)
-STANDARD = Limits(0.95, 0.95, 0.001, 29_000_000, 50.0)
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,7 @@ class ExamOptions:
     seed: int = 0
     real: Path | None = None
     rivals: bool = False
-    on_progress: Tell = lambda line: None
-
-
-def limits_of(tier: str) -> Limits:
-    """The limits of a tier."""
-    return ULTRA_FAST if tier == "ultra-fast" else STANDARD
+    on_progress: OnProgress = lambda line: None
 
 
 def examine_quick(run: Run) -> dict:
@@ -86,14 +85,15 @@ def examine_quick(run: Run) -> dict:
     Returns:
         What exam.json holds: version, gate, figures.
     """
-    figures = judge_simulated(judged_run(run), seed=run.recipe.seed, streams=QUICK_STREAMS)
+    figures = judge_simulated(judged_run(run), seed=run.recipe.seed, trials=QUICK_TRIALS)
     size, latency = cost_of(run)
     lines = quick_lines(figures["same rooms"]["windows"], size, latency, limits_of(run.recipe.tier))
-    return {
+    result = {
         "version": VERSION,
         "gate": gate_of("quick", lines),
         "figures": {**figures, "model_bytes": size, "latency_p99_ms": round(latency, 3)},
     }
+    return plain_values(result)
 
 
 def cost_of(run: Run) -> tuple[int, float]:
@@ -126,7 +126,11 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
     parts = simulated_parts(session, run, share)
     size, latency = cost_of(run)
     limits = limits_of(run.recipe.tier)
-    lines = quick_lines(parts["windows"], size, latency, limits) + full_lines(parts)
+    lines = [
+        *quick_lines(parts["windows"], size, latency, limits),
+        *full_lines(gate_figures(parts)),
+        calibration_line(parts["calibration"]),
+    ]
     if real:
         lines += real_lines(real)
     result = {
@@ -162,14 +166,14 @@ def simulated_parts(session: Session, run: Run, share: float) -> dict[str, Any]:
     session.begin(0.06 * share)
     quiet = examine_quiet(session)
     session.begin(0.18 * share)
-    points = examine_points(session, results)
+    points = faults.examine_points(session, results)
     session.begin(0.14 * share)
-    watch = fault_watch.examine_watch(session)
+    watch = faults.examine_watch(session)
     session.begin(0.1 * share)
     shift = examine_shifts(session)
     session.begin(0.04 * share)
     one, seed = session.judged(), run.recipe.seed
-    windows = judge_windows(one, TRAINING_ROOMS, seed, JUDGE)
+    windows = judge_windows(one, TRAINING_ROOMS, seed, Purpose.JUDGE)
     calibrated = calibration.examine_calibration(one, seed)
     ramped = monotonicity.examine_monotonicity(one, seed)
     session.on_progress("windows, calibration, ramps")
@@ -184,6 +188,22 @@ def simulated_parts(session: Session, run: Run, share: float) -> dict[str, Any]:
         "windows": windows,
         "calibration": calibrated,
         "ramps": ramped,
+    }
+
+
+def gate_figures(parts: dict[str, Any]) -> dict[str, tuple[Bounds, int]]:
+    """What the full gate holds to its limits, and how many each figure is of."""
+    fires, quiet = parts["fires"][-1], parts["life"]["quiet"]
+    false = parts["fault_watch"]["false_faults"]
+    early, n = float(fires.early), fires.n
+    return {
+        "fires_in_time_lower95": (metrics.proportion_bounds(fires.in_time, n, sides=1), n),
+        "early_alarms": (Bounds(early, early, early), n),
+        "quiet_false_alarms_per_year": (as_bounds(vars(quiet), "alarms_per_year"), quiet.streams),
+        "nuisance_per_100_cookings": per_100_cookings(parts["nuisances"]),
+        "false_faults_per_month": (as_bounds(false, "per_month"), round(false["detector_months"])),
+        "faults_said_within_60s": faults.said_share(parts["fault_watch"]["silence"]),
+        "lost_channel_points": faults.worst_lost_channel(parts["faults"]),
     }
 
 
@@ -205,7 +225,7 @@ def real_part(session: Session, plan: ExamOptions) -> dict[str, Any]:
             Home(item.recording, item.stove) for item in readers.read_published(HOMES, homes)
         ]
         recordings = [home.recording for home in lived_in]
-        out["false_faults_in_homes"] = fault_watch.sum_false_faults(recordings)
+        out["false_faults_in_homes"] = faults.sum_false_faults(recordings)
         out["identity"] = identity_part(session, lived_in)
     session.on_progress("recordings")
     return out

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from saafe import metrics
 from saafe.detector.detector import Detection, detect
 from saafe.exam import outcomes, references
-from saafe.exam.session import FIRES, Case, Session
+from saafe.exam.session import Case, Session, Stage
 from saafe.recordings.recording import Recording
 from saafe.recordings.superpose import cut_recording
 from saafe.sensors import CHANNEL_NAMES, FIRE, PM25, TEMPERATURE, UNKNOWN
@@ -84,6 +85,79 @@ class FireResult:
         return self.outcome == outcomes.IN_TIME
 
 
+@dataclass(frozen=True)
+class FireRow:
+    """A kind of fire: how many were drawn and counted, outcomes with exact bounds, and times.
+
+    Attributes:
+        fire: its name.
+        simulated, limit_unreached, unseen: as in `Drawn`.
+        n: fires that count.
+        in_time, late, early, missed: of these.
+        in_time_share, in_time_lower, in_time_upper: None, 0 and 1 without fires.
+        floor_suppressed: the fixed rules alone would have alarmed before the detector did.
+        after_REFERENCE_median_s, after_REFERENCE_p90_s: from that moment to the alarm.
+        REFERENCE_n: fires in which that reference alarm went off.
+        PLACE_untenable_n, PLACE_alarm_too_late: air that stopped being survivable, and before
+            an alarm.
+        PLACE_margin_median_s, PLACE_margin_p10_s: from the alarm to that.
+    """
+
+    fire: str
+    simulated: int
+    limit_unreached: int
+    unseen: int
+    n: int
+    in_time: int
+    late: int
+    early: int
+    missed: int
+    in_time_share: float | None
+    in_time_lower: float
+    in_time_upper: float
+    floor_suppressed: int
+    after_signal_median_s: float | None
+    after_signal_p90_s: float | None
+    heat_n: int
+    after_heat_median_s: float | None
+    after_heat_p90_s: float | None
+    rate_of_rise_n: int
+    after_rate_of_rise_median_s: float | None
+    after_rate_of_rise_p90_s: float | None
+    photo_n: int
+    after_photo_median_s: float | None
+    after_photo_p90_s: float | None
+    ionisation_n: int
+    after_ionisation_median_s: float | None
+    after_ionisation_p90_s: float | None
+    with_pm25_after_photo_median_s: float | None
+    with_pm25_after_photo_p90_s: float | None
+    fire_room_untenable_n: int
+    fire_room_alarm_too_late: int
+    fire_room_margin_median_s: float | None
+    fire_room_margin_p10_s: float | None
+    other_rooms_untenable_n: int
+    other_rooms_alarm_too_late: int
+    other_rooms_margin_median_s: float | None
+    other_rooms_margin_p10_s: float | None
+
+
+@dataclass(frozen=True)
+class NoticeRow:
+    """Fires that could be seen for so long before their limit, and what came of them."""
+
+    notice_from_s: float
+    notice_below_s: float | None
+    n: int
+    in_time: int
+    late: int
+    early: int
+    missed: int
+    in_time_share: float | None
+    in_time_lower: float
+    in_time_upper: float
+
+
 @dataclass
 class Drawn:
     """Fires of one kind: those that count, and how many do not."""
@@ -110,7 +184,7 @@ def draw_fires(
     """
     drawn = Drawn(name, [])
     for batch in range(FIRE_BATCHES):
-        streams = session.simulate((FIRES, part + batch), mix=mix, rooms=rooms)
+        streams = session.simulate((Stage.FIRES, part + batch), mix=mix, rooms=rooms)
         for k, stream in enumerate(to_recordings(streams)):
             recording = replace(stream, name=f"{part + batch}-{k}")
             if len(drawn.trials) == wanted:
@@ -213,7 +287,7 @@ def no_risk(windows: NDArray) -> NDArray[np.float64]:
     return np.zeros(len(windows))
 
 
-def examine_fires(session: Session) -> tuple[list[dict], list[FireResult]]:
+def examine_fires(session: Session) -> tuple[list[FireRow], list[FireResult]]:
     """The fire matrix.
 
     Returns:
@@ -234,22 +308,25 @@ def examine_fires(session: Session) -> tuple[list[dict], list[FireResult]]:
             result, detection = try_fire(session, trial)
             found.append(result)
             keep_case(session, result, detection)
-        rows.append(counts_row(drawn) | results_row(found))
+        rows.append(fire_row(drawn, found))
         results += found
         session.on_progress(f"fires, {name}", (number + 1) / len(kinds))
     return [*rows, all_row(rows[:-1], results)], results
 
 
-def all_row(rows: Sequence[dict], results: Sequence[FireResult]) -> dict:
+def all_row(rows: Sequence[FireRow], results: Sequence[FireResult]) -> FireRow:
     """The row of all fires together; those while frying are a question of their own."""
-    whole = [result for result in results if result.trial.name != OIL_WHILE_FRYING]
-    counts = {
-        key: sum(row[key] for row in rows) for key in ("simulated", "limit_unreached", "unseen")
-    }
-    return {"fire": "all", **counts} | results_row(whole)
+    drawn = Drawn(
+        "all",
+        [],
+        simulated=sum(row.simulated for row in rows),
+        unreached=sum(row.limit_unreached for row in rows),
+        unseen=sum(row.unseen for row in rows),
+    )
+    return fire_row(drawn, [r for r in results if r.trial.name != OIL_WHILE_FRYING])
 
 
-def by_notice(results: Sequence[FireResult]) -> list[dict]:
+def by_notice(results: Sequence[FireResult]) -> list[NoticeRow]:
     """Outcomes by how long before its limit a reading first showed the fire.
 
     Where that is a moment, no detector has time; the rows say how much of what is not found in
@@ -262,12 +339,11 @@ def by_notice(results: Sequence[FireResult]) -> list[dict]:
     rows = []
     for least, most in itertools.pairwise(NOTICE_S):
         here = [r for r in whole if least <= r.trial.limit_s - r.trial.visible_s < most]
-        ends = {"notice_from_s": least, "notice_below_s": metrics.finite_or_none(most)}
-        rows.append(ends | outcome_counts(here))
+        rows.append(NoticeRow(least, metrics.finite_or_none(most), **outcome_counts(here)))
     return rows
 
 
-def outcome_counts(results: Sequence[FireResult]) -> dict:
+def outcome_counts(results: Sequence[FireResult]) -> dict[str, Any]:
     """How many fires came out how, and the share found in time with its exact bounds."""
     count = {o: sum(r.outcome == o for r in results) for o in outcomes.OUTCOMES}
     bounds = metrics.proportion_bounds(count[outcomes.IN_TIME], len(results))
@@ -282,28 +358,35 @@ def outcome_counts(results: Sequence[FireResult]) -> dict:
     )
 
 
-def counts_row(drawn: Drawn) -> dict:
-    """How many fires were drawn, and why some do not count."""
-    return {
-        "fire": drawn.name,
-        "simulated": drawn.simulated,
-        "limit_unreached": drawn.unreached,
-        "unseen": drawn.unseen,
-    }
-
-
-def results_row(results: Sequence[FireResult]) -> dict:
+def fire_row(drawn: Drawn, results: Sequence[FireResult]) -> FireRow:
     """Outcomes with exact bounds, and times against references and untenable air."""
-    row = outcome_counts(results) | {"floor_suppressed": sum(map(is_suppressed, results))}
-    row |= delay_quantiles("after_signal", [late_by(r, r.trial.signal_s) for r in results])
+    return FireRow(
+        fire=drawn.name,
+        simulated=drawn.simulated,
+        limit_unreached=drawn.unreached,
+        unseen=drawn.unseen,
+        **outcome_counts(results),
+        floor_suppressed=sum(map(is_suppressed, results)),
+        **delay_quantiles("after_signal", [late_by(r, r.trial.signal_s) for r in results]),
+        **reference_delays(results),
+        **margins(results),
+    )
+
+
+def reference_delays(results: Sequence[FireResult]) -> dict[str, Any]:
+    """Times from each reference alarm to the detector's, and where the sensor has PM2.5."""
+    row: dict[str, Any] = {}
     for name in REFERENCES:
-        times = [late_by(r, r.trial.references_s[name]) for r in results
-                 if r.trial.references_s[name] is not None]  # fmt: skip
+        times = delays_after(name, results)
         row |= {f"{name}_n": len(times)} | delay_quantiles(f"after_{name}", times)
     smoke = [r for r in results if r.trial.present[PM25]]
-    times = [late_by(r, r.trial.references_s["photo"]) for r in smoke
-             if r.trial.references_s["photo"] is not None]  # fmt: skip
-    return row | delay_quantiles("with_pm25_after_photo", times) | margins(results)
+    return row | delay_quantiles("with_pm25_after_photo", delays_after("photo", smoke))
+
+
+def delays_after(reference: str, results: Sequence[FireResult]) -> list[float]:
+    """Times from a reference alarm to the detector's, where that alarm went off. [s]"""
+    at = [(r, r.trial.references_s[reference]) for r in results]
+    return [late_by(result, time_s) for result, time_s in at if time_s is not None]
 
 
 def is_suppressed(result: FireResult) -> bool:
@@ -313,13 +396,12 @@ def is_suppressed(result: FireResult) -> bool:
     return result.alarm_s is None or bool(result.alarm_s > result.floor_s)
 
 
-def late_by(result: FireResult, since_s: float | None) -> float:
+def late_by(result: FireResult, since_s: float) -> float:
     """Time from a moment to the alarm, infinite where none came. [s]"""
-    assert since_s is not None, "there is such a moment"
     return math.inf if result.alarm_s is None else result.alarm_s - since_s
 
 
-def delay_quantiles(name: str, times: Sequence[float]) -> dict[str, float | None]:
+def delay_quantiles(name: str, times: Sequence[float]) -> dict[str, Any]:
     """Median and 90 % of times of which some are infinite; None where the quantile is."""
     at = {f"{name}_median_s": 0.5, f"{name}_p90_s": 0.9}
     if not len(times):
@@ -331,9 +413,9 @@ def delay_quantiles(name: str, times: Sequence[float]) -> dict[str, float | None
     }
 
 
-def margins(results: Sequence[FireResult]) -> dict:
+def margins(results: Sequence[FireResult]) -> dict[str, Any]:
     """Time from the alarm to the first untenable condition, in the fire's room and in others."""
-    row = {}
+    row: dict[str, Any] = {}
     for place, is_beside in (("fire_room", True), ("other_rooms", False)):
         here = [r for r in results if r.trial.beside_fire == is_beside]
         first = [(r, min(t for t in r.trial.untenable_s.values() if t is not None)) for r in here

@@ -21,7 +21,7 @@ from saafe.sensors import CO2, PM25, TEMPERATURE
 from saafe.simulator import simulation
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import gather
-from saafe.training.data import JUDGE, seeded_generator
+from saafe.training.data import Purpose, seeded_generator
 
 STRETCH_S = 86_400.0  # a day is a group
 WINDOWS_OF_A_GROUP = 20  # windows of a group
@@ -76,7 +76,7 @@ def quiet_of_home(home: Home, *, seed: int) -> Quiet:
 def quiet_of_simulation(seed: int, *, streams: int = SIMULATED_STREAMS) -> Quiet:
     """Windows of simulated life without any event, one sensor a stream."""
     calm = Mix(fire_share=0.0, nuisance_counts=(1.0, 0.0, 0.0))
-    generator = seeded_generator(seed, JUDGE, IDENTITY_PART, torch.device("cpu"))
+    generator = seeded_generator(seed, Purpose.JUDGE, IDENTITY_PART, torch.device("cpu"))
     made = simulation.simulate(streams, generator=generator, hours=6.0, sensors=1, mix=calm)
     random = np.random.default_rng(seed)
     ends = random.integers(windows.SPAN, made.readings.shape[1], size=(streams, WINDOWS_OF_A_GROUP))

@@ -9,6 +9,7 @@ from saafe.exam import rivals
 from saafe.exam.html import figure_text, header
 from saafe.exam.report import EVIDENCE_LIMITS, NAMED_NOT_LISTED
 from saafe.files import write_atomically
+from saafe.formats import interval, number
 from saafe.sensors import CHANNELS, FIRE, LABELS
 from saafe.training import runs
 from saafe.training.data import REFERENCE_MIX
@@ -110,10 +111,9 @@ def figures(result: Mapping[str, Any]) -> str:
     gate = result.get("gate") or {"lines": [], "level": "no", "passed": False}
     rows = ["| figure | value | 95 % bounds | limit | n | |", "|---|---|---|---|---|---|"]
     for line in gate["lines"]:
-        bounds = f"{figure_text(line['lower'])} to {figure_text(line['upper'])}"
         cells = (
-            header(line["name"]), figure_text(line["value"]), bounds, figure_text(line["limit"]),
-            figure_text(line["n"]), line["status"].replace("_", " "),
+            header(line["name"]), number(line["value"]), interval(line["lower"], line["upper"]),
+            number(line["limit"]), number(line["n"]), line["status"].replace("_", " "),
         )  # fmt: skip
         rows.append(f"| {' | '.join(cells)} |")
     word = "PASS" if gate["passed"] else "FAIL"

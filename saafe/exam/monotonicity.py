@@ -9,18 +9,18 @@ import numpy as np
 import torch
 
 from saafe import metrics, windows
+from saafe.exam.gate import RAMP_LIMIT
 from saafe.exam.windows import Judged
 from saafe.sensors import CHANNELS, CO, PM25, TEMPERATURE
 from saafe.simulator import simulation
 from saafe.simulator.streams import Streams
-from saafe.training.data import JUDGE, seeded_generator
+from saafe.training.data import Purpose, seeded_generator
 
 PAIRS = 10_000
 PER_STREAM = 20
 PAIR_BATCH = 1000
 RAMP_PART = 22  # of the judging seed
 FALL_POINTS = 1.0  # a fall of the risk by more is counted
-GOAL = 0.001
 # Chosen: from what a first wisp adds to what a fire under the ceiling does
 AMPLITUDES = {TEMPERATURE: (2.0, 60.0), PM25: (20.0, 2_000.0), CO: (5.0, 500.0)}
 SHORTEST_RAMP_S, LONGEST_RAMP_S = 60.0, 300.0
@@ -66,8 +66,8 @@ def examine_monotonicity(one: Judged, seed: int, *, pairs: int = PAIRS) -> dict[
         by channel and `by_risk` without the ramp, the same of all three `together`, and the
         `worst` pair with half an hour of its readings.
     """
-    random = np.random.default_rng([seed, JUDGE, RAMP_PART])
-    generator = seeded_generator(seed, JUDGE, RAMP_PART, torch.device("cpu"))
+    random = np.random.default_rng([seed, Purpose.JUDGE, RAMP_PART])
+    generator = seeded_generator(seed, Purpose.JUDGE, RAMP_PART, torch.device("cpu"))
     count = math.ceil(pairs / PER_STREAM)
     streams = simulation.simulate(count, generator=generator, sensors=1)
     places = draw_places(streams, pairs, random)
@@ -201,9 +201,9 @@ def sum_up(
     """
     everything = count(falls)
     # the bound decides: a share of one in 10,000 seen says less than it looks
-    status = metrics.line_status(everything["share"], everything["share_upper"], GOAL)
+    status = metrics.line_status(everything["share"], everything["share_upper"], RAMP_LIMIT)
     return everything | {
-        "goal": GOAL,
+        "goal": RAMP_LIMIT,
         "status": status,
         "streams": len(np.unique(stream)),
         "streams_fell": len(np.unique(stream[falls > FALL_POINTS])),

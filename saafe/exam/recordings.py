@@ -15,7 +15,8 @@ import numpy as np
 from saafe.errors import InputError
 from saafe.exam import outcomes, references
 from saafe.exam.outcomes import Detection
-from saafe.metrics import Bounds, proportion_bounds
+from saafe.exam.results import plain_values
+from saafe.metrics import proportion_bounds
 from saafe.readers import read_published
 from saafe.readers.published import Published
 from saafe.recordings.recording import Recording
@@ -401,83 +402,9 @@ def _margins(rows: Sequence[ScoreRow], scores: Sequence[HomeScore]) -> dict[str,
     }
 
 
-def score_table(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Rows for people: what, the figure, and its 95 % bounds or a note."""
-    rows: list[tuple[str, str, str]] = []
-    names = {
-        "house_fires": "house fires",
-        "oil_pans": "oil pans",
-        "lab_fires": "laboratory fires",
-        "burner_fires": "gas-burner fires",
-        "pool_fires": "pool fires",
-        "superposed_fires": "superposed_fires",
-    }
-    for part, name in names.items():
-        rows += _fire_rows(name, result[part])
-    quiet = {"homes": "homes", "homes_at_10_s": "homes at 10 s", "offices": "offices"}
-    for part, name in quiet.items():
-        rows += _home_rows(name, result[part])
-    margin = result["margin"]
-    if isinstance(margin, str):
-        return [*rows, ("margin", "-", margin)]
-    note = (
-        f"{margin['clear_of_homes']} of {margin['n']} superposed fires above the loudest home hour"
-    )
-    return [*rows, ("margin", _figure(margin["value"]), note)]
-
-
-def _fire_rows(name: str, part: Mapping[str, Any] | str) -> list[tuple[str, str, str]]:
-    if isinstance(part, str):
-        return [(name, "-", part)]
-    share = _range(part["in_time_share"], 100.0, " %")
-    rows = [(f"{name} in time", f"{part['in_time']} of {part['n']}", share)]
-    for key in ("late", "early", "missed"):
-        which = ", ".join(row["name"] for row in part["rows"] if row["outcome"] == key)
-        rows.append((f"{name} {key}", str(part[key]), which if name != "superposed_fires" else ""))
-    if "in_time_with_hold" in part:
-        figure = f"{part['in_time_with_hold']} of {part['n']}"
-        rows.append((f"{name} in time, a held reading allowed", figure, ""))
-    return rows
-
-
-def _home_rows(name: str, part: Mapping[str, Any] | str) -> list[tuple[str, str, str]]:
-    if isinstance(part, str):
-        return [(name, "-", part)]
-    rate, nuisance = part["false_alarms_per_day"], part["nuisance_per_100_sessions"]
-    days, sessions = part["days"], part["sessions"]
-    figure = f"{part['alarms']} in {days:.1f} days"
-    rows = [(f"{name}: false alarms", figure, _range(rate, 1, " a day"))]
-    if sessions:
-        figure = f"{part['nuisance_alarms']} in {sessions} stove sessions"
-        rows.append((f"{name}: nuisance alarms", figure, _range(nuisance, 1, " per 100")))
-    return [*rows, (f"{name}: in alarm", f"{_figure(part['hours_in_alarm_per_day'])} h a day", "")]
-
-
-def _range(bounds: Mapping[str, float | None], scale: float, unit: str) -> str:
-    low, high = (None if (v := bounds[k]) is None else v * scale for k in ("lower", "upper"))
-    return f"{_figure(low)} to {_figure(high)}{unit}"
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
-
-
 def _plus(time: float | None, seconds: float) -> float | None:
     return None if time is None else time + seconds
 
 
 def _minus(time: float | None, other: float | None) -> float | None:
     return None if time is None or other is None else time - other
-
-
-def plain_values(value: Any) -> Any:
-    """Leave only what JSON can hold: no numpy, None for NaN and infinities."""
-    if isinstance(value, Mapping):
-        return {key: plain_values(item) for key, item in value.items()}
-    if isinstance(value, Bounds):
-        return plain_values(value._asdict())
-    if isinstance(value, list | tuple):
-        return [plain_values(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -30,6 +30,7 @@ RIVAL_COLUMNS = (
 FIRE_COLUMNS = (
     "fire", "n", "in_time", "late", "early", "missed", "in_time_share", "in_time_95_%_bounds",
     "unseen", "limit_unreached", "after_signal_median_s", "after_photo_median_s",
+    "fire_room_margin_median_s",
 )  # fmt: skip
 EVIDENCE_LIMITS = (
     "Everything simulated rests on one simulator: what it gets wrong, training and exam get "

@@ -16,6 +16,7 @@ from saafe.detector.alarms import AlarmSettings
 from saafe.detector.detector import Detection, Score, detect
 from saafe.exam.outcomes import IN_TIME
 from saafe.exam.recordings import SuperposedFires, read_superposed, score_superposed
+from saafe.exam.session import OnProgress
 from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged, judge_windows
 from saafe.metrics import Bounds, finite_or_none, paired_bootstrap, proportion_bounds
 from saafe.recipes import Recipe
@@ -27,7 +28,7 @@ from saafe.sensors import FIRE
 from saafe.simulator import simulation
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import to_recordings
-from saafe.training.data import JUDGE, SHIFTED, seeded_generator
+from saafe.training.data import Purpose, seeded_generator
 from saafe.training.runs import score_with
 
 GROUPS = 300  # scenarios of each kind, each one a group
@@ -38,7 +39,6 @@ HALVINGS = 4  # of the last step: to 0.06
 SETTING_PART, FIRES_PART, NUISANCES_PART = 11, 12, 13  # parts of the judging seed
 WIN, TIE, LOSS = "win", "tie", "loss"  # the transformer's
 
-Tell = Callable[[str], None]
 ComparisonRow = dict[str, Any]
 
 
@@ -85,7 +85,7 @@ def draw_benchmark(seed: int, *, groups: int = GROUPS) -> Benchmark:
     dense = Mix(fire_share=0.0, nuisance_counts=(0.0, 0.5, 0.5), balance=1.0)
     drawn = []
     for part, mix in ((SETTING_PART, alone), (FIRES_PART, alone), (NUISANCES_PART, dense)):
-        generator = seeded_generator(seed, JUDGE, part, torch.device("cpu"))
+        generator = seeded_generator(seed, Purpose.JUDGE, part, torch.device("cpu"))
         # a third of the fires never shows at the sensor: draw until enough do
         found: list[Recording] = []
         while len(found) < groups:
@@ -220,7 +220,7 @@ def highest_shift(reached: Callable[[float], float], target: float) -> float:
 
 def compare_at_equal_detection(
     ours: Judged, theirs: Sequence[Judged], *, seed: int, groups: int = GROUPS,
-    on_progress: Tell = lambda line: None,
+    on_progress: OnProgress = lambda line: None,
 ) -> list[ComparisonRow]:  # fmt: skip
     """The transformer and its rivals on the same scenarios, at equal detection.
 
@@ -322,7 +322,7 @@ def compare_superposed(
 
 def superposed_rows(
     composed: SuperposedFires, contestants: Sequence[Judged], shifts: Sequence[float], *, seed: int,
-    on_progress: Tell = lambda line: None,
+    on_progress: OnProgress = lambda line: None,
 ) -> list[ComparisonRow]:  # fmt: skip
     """What every contestant finds on recorded superposed fires, at thresholds of equal detection.
 
@@ -367,7 +367,7 @@ def contestant_of(trained: Trained) -> Judged:
 
 def examine_rivals(
     ours: Judged, recipe: Recipe, *, names: Sequence[str] = tuple(registry.RIVALS),
-    groups: int = GROUPS, real: Path | None = None, on_progress: Tell = lambda line: None,
+    groups: int = GROUPS, real: Path | None = None, on_progress: OnProgress = lambda line: None,
 ) -> list[ComparisonRow]:  # fmt: skip
     """Train the rivals of a run and compare them with it: the `rivals` part of exam.json.
 
@@ -413,7 +413,7 @@ def examine_rivals(
     ]
 
 
-def _told(name: str, taught: TrainingSet, on_progress: Tell) -> Trained:
+def _told(name: str, taught: TrainingSet, on_progress: OnProgress) -> Trained:
     on_progress(f"fitting {name}")
     one = registry.train_rival(name, taught)
     on_progress(f"{name}: {one.fit_s:.1f} s, thresholds {one.thresholds_s:.1f} s")
@@ -431,7 +431,7 @@ def _costs(one: Trained) -> ComparisonRow:
 
 
 def _window_figures(one: Judged, seed: int) -> ComparisonRow:
-    rooms = (("", TRAINING_ROOMS, JUDGE), ("_shifted", SHIFTED_ROOMS, SHIFTED))
+    rooms = (("", TRAINING_ROOMS, Purpose.JUDGE), ("_shifted", SHIFTED_ROOMS, Purpose.SHIFTED))
     out: ComparisonRow = {}
     for suffix, ranges, purpose in rooms:
         figures = judge_windows(one, ranges, seed, purpose)

@@ -6,24 +6,38 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import torch
 
 from saafe.detector.detector import Detection, detect
 from saafe.exam.windows import Judged
+from saafe.formats import clock
 from saafe.recordings.recording import Recording
 from saafe.simulator import simulation
 from saafe.simulator.buildings import Rooms
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import Streams
-from saafe.training.data import seeded_generator
+from saafe.training.data import Purpose, seeded_generator
 
-EXAM = 7  # purpose of the exam's seeds; those under 7 are training's and evaluation's
 HOURS = 3.0  # length of a simulated stream
 STREAM_BATCH = 128  # streams simulated at once
 KEPT = 10  # worst cases of each sort
-FIRES, NUISANCES, QUIET, FAULTS, SHIFTS, LASTING = range(6)  # stages, each with seeds of its own
+
+
+OnProgress = Callable[[str], None]  # takes a line of progress
+
+
+class Stage(IntEnum):
+    """Stages of an exam, each with seeds of its own."""
+
+    FIRES = 0
+    NUISANCES = 1
+    QUIET = 2
+    FAULTS = 3
+    SHIFTS = 4
+    LASTING = 5
 
 
 @dataclass(frozen=True)
@@ -74,9 +88,7 @@ class Session:
         windows: scored so far.
     """
 
-    def __init__(
-        self, one: Judged, seed: int, *, on_progress: Callable[[str], None] = lambda _: None
-    ) -> None:
+    def __init__(self, one: Judged, seed: int, *, on_progress: OnProgress = lambda _: None) -> None:
         """Begin."""
         self.one, self.seed = one, seed
         self.windows = 0
@@ -107,7 +119,7 @@ class Session:
 
     def simulate(
         self,
-        part: tuple[int, int],
+        part: tuple[Stage, int],
         *,
         mix: Mix,
         rooms: Rooms | None = None,
@@ -125,7 +137,9 @@ class Session:
         """
         stage, number = part
         assert 0 <= number < 10_000, f"part {number} would share a seed"
-        generator = seeded_generator(self.seed, EXAM, stage * 10_000 + number, torch.device("cpu"))
+        generator = seeded_generator(
+            self.seed, Purpose.EXAM, stage * 10_000 + number, torch.device("cpu")
+        )
         return simulation.simulate(
             count or STREAM_BATCH, generator=generator, hours=hours, sensors=1, mix=mix, rooms=rooms
         )
@@ -159,8 +173,3 @@ class Session:
         self._on_progress(
             f"{text}: {self.windows:,} windows in {clock(self.seconds)}, about {clock(left)} left"
         )
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds, such as 01:07."""
-    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"

@@ -1,12 +1,19 @@
 """Rooms, weather, periods and instruments outside the training ranges."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from saafe import metrics
-from saafe.exam.fires import FireTrial, draw_fires, results_row, try_fire
+from saafe.exam.fires import (
+    FireTrial,
+    delay_quantiles,
+    draw_fires,
+    late_by,
+    outcome_counts,
+    try_fire,
+)
 from saafe.exam.injection import ChannelReadings, slow
 from saafe.exam.nuisances import NuisanceTrial, draw_nuisances, is_cooking, try_nuisance
 from saafe.exam.session import Session
@@ -40,6 +47,35 @@ class Shift:
     name: str
     rooms: Rooms | None = None
     change: Change = lambda recording, random: recording
+
+
+@dataclass(frozen=True)
+class ShiftRow:
+    """Fires and nuisances under a shift: outcomes and alarms with exact bounds."""
+
+    shift: str
+    fires: int
+    in_time: int
+    late: int
+    early: int
+    missed: int
+    in_time_share: float | None
+    in_time_lower: float
+    in_time_upper: float
+    after_signal_median_s: float | None
+    events: int
+    alarms: int
+    alarms_per_100: float | None
+    alarms_lower: float
+    alarms_upper: float | None
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Fires of any kind, and cooking and showers as often as dwellings see them."""
+
+    fires: list[FireTrial]
+    nuisances: list[NuisanceTrial]
 
 
 def rarely(recording: Recording, _random: np.random.Generator) -> Recording:
@@ -108,62 +144,61 @@ SHIFTS = (
 )  # fmt: skip
 
 
-def examine_shifts(session: Session) -> list[dict]:
+def examine_shifts(session: Session) -> list[ShiftRow]:
     """Fires found in time and nuisance alarms in training's ranges, and for each shift.
 
     Shifts of the instruments alone see the same fires and nuisances, so that they can be compared
     with the first row.
     """
-    kinds = tuple(s.name for s in sources.NUISANCES if is_cooking(s.name) or s.name == SHOWER)
-    mix = Mix(1.0, nuisance_counts=(1.0, 0.0, 0.0), fault_share=0.0)
-    drawn: dict[Rooms | None, tuple[list[FireTrial], list[NuisanceTrial]]] = {}
+    drawn: dict[Rooms | None, Trials] = {}
     rows = []
     for number, shift in enumerate(SHIFTS):
         if shift.rooms not in drawn:
             part = FIRST_PART + PARTS * number
-            fires = draw_fires(
-                session, "a fire", FIRE_TRIALS, part=part, mix=mix, rooms=shift.rooms
-            ).trials
-            drawn[shift.rooms] = (
-                fires,
-                draw_nuisances(session, kinds, NUISANCE_TRIALS, part=part, rooms=shift.rooms),
+            drawn[shift.rooms] = draw_trials(
+                session, shift.rooms, part, fires=FIRE_TRIALS, nuisances=NUISANCE_TRIALS
             )
-        fires, nuisances = drawn[shift.rooms]
         random = np.random.default_rng([session.seed, number])
-        found = shifted_fires(session, shift, fires, random)
-        rows.append({"shift": shift.name} | found)
-        rows[-1] |= shifted_nuisances(session, shift, nuisances, random)
+        rows.append(try_shift(session, shift, drawn[shift.rooms], random))
         session.on_progress(f"shift, {shift.name}", (number + 1) / len(SHIFTS))
     return rows
 
 
-def shifted_fires(
-    session: Session, shift: Shift, trials: Sequence[FireTrial], random: np.random.Generator
-) -> dict:
-    """Fires under a shift, drawn as often as in training."""
+def draw_trials(
+    session: Session, rooms: Rooms | None, part: int, *, fires: int, nuisances: int
+) -> Trials:
+    """So many fires and nuisances in some rooms, from the seeds of a part."""
+    mix = Mix(1.0, nuisance_counts=(1.0, 0.0, 0.0), fault_share=0.0)
+    kinds = tuple(s.name for s in sources.NUISANCES if is_cooking(s.name) or s.name == SHOWER)
+    return Trials(
+        draw_fires(session, "a fire", fires, part=part, mix=mix, rooms=rooms).trials,
+        draw_nuisances(session, kinds, nuisances, part=part, rooms=rooms),
+    )
+
+
+def try_shift(
+    session: Session, shift: Shift, trials: Trials, random: np.random.Generator
+) -> ShiftRow:
+    """The fires and nuisances as the shifted instruments show them."""
     results = []
-    for trial in trials:
+    for trial in trials.fires:
         changed = replace(trial, recording=shift.change(trial.recording, random))
         results.append(try_fire(session, changed)[0])
-    row = results_row(results)
-    kept = ("in_time", "late", "early", "missed", "in_time_share", "in_time_lower",
-            "in_time_upper", "after_signal_median_s")  # fmt: skip
-    return {"fires": row["n"]} | {name: row[name] for name in kept}
-
-
-def shifted_nuisances(
-    session: Session, shift: Shift, trials: Sequence[NuisanceTrial], random: np.random.Generator
-) -> dict:
-    """Cooking and showers under a shift, as often as dwellings see them."""
-    count = 0
-    for trial in trials:
+    alarms = 0
+    for trial in trials.nuisances:
         changed = replace(trial, recording=shift.change(trial.recording, random))
-        count += len(try_nuisance(session, shift.name, changed))
-    bounds = metrics.rate_bounds(count, len(trials) / 100.0)
-    return {
-        "events": len(trials),
-        "alarms": count,
-        "alarms_per_100": metrics.finite_or_none(bounds.value),
-        "alarms_lower": bounds.lower,
-        "alarms_upper": metrics.finite_or_none(bounds.upper),
-    }
+        alarms += len(try_nuisance(session, shift.name, changed))
+    counts = outcome_counts(results)
+    delays = delay_quantiles("after_signal", [late_by(r, r.trial.signal_s) for r in results])
+    bounds = metrics.rate_bounds(alarms, len(trials.nuisances) / 100.0)
+    return ShiftRow(
+        shift=shift.name,
+        fires=counts.pop("n"),
+        **counts,
+        after_signal_median_s=delays["after_signal_median_s"],
+        events=len(trials.nuisances),
+        alarms=alarms,
+        alarms_per_100=metrics.finite_or_none(bounds.value),
+        alarms_lower=bounds.lower,
+        alarms_upper=metrics.finite_or_none(bounds.upper),
+    )
