@@ -20,6 +20,7 @@ from saafe.simulator import simulation
 from saafe.simulator.buildings import Rooms
 from saafe.training.data import (
     REFERENCE_MIX,
+    Purpose,
     sample_windows,
     seeded_generator,
 )
