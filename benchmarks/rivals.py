@@ -39,7 +39,7 @@ def main() -> None:
         registry.check_installed(chosen.rival or list(registry.RIVALS))
     except InputError as error:
         raise SystemExit(f"rivals: {error}; or name others with --rival") from None
-    run = runs.load_run(chosen.run)
+    run = runs.load(chosen.run)
     began = time.perf_counter()
     try:
         rows = examine_rivals(

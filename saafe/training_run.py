@@ -55,7 +55,7 @@ def latest(out: Path) -> Path:
     return max(found, key=lambda folder: folder.stat().st_mtime)
 
 
-def run(
+def train_and_examine(
     recipe: Recipe, folder: Path, *, on_epoch: Callable[[Progress], None], resume: bool = False
 ) -> dict | None:
     """Train in a folder and judge what came out.
@@ -72,7 +72,7 @@ def run(
     trained = train_in(recipe, folder, on_epoch=on_epoch, resume=resume)
     if trained is None:
         return None
-    written = runs.load_run(folder)  # judge what was written, not what is in memory
+    written = runs.load(folder)  # judge what was written, not what is in memory
     result = exam.examine_quick(written)
     exam.write_exam(written, result, [])
     return {**trained, "gate": result["gate"], "figures": result["figures"]}
@@ -105,7 +105,9 @@ def train_in(
         sweep(folder)
         keep_epochs(folder / runs.METRICS, state["epoch"] if state else 0)
     began = time.perf_counter()
-    model, settings = loop.train(recipe, on_epoch=note, on_checkpoint=on_checkpoint, resumed=state)
+    model, settings = loop.fit_detector(
+        recipe, on_epoch=note, on_checkpoint=on_checkpoint, resumed=state
+    )
     train_s = time.perf_counter() - began
     if not leads():
         return None

@@ -38,7 +38,7 @@ def test_ablated_parts_are_what_the_simulator_asks_for(benchmark) -> None:
         for module, name, _ in swaps:
             assert hasattr(module, name), part
         with ablations.trained_without(part):
-            streams = simulation.simulate(
+            streams = simulation.simulate_streams(
                 12, generator=torch.Generator().manual_seed(0), hours=1.0, sensors=2
             )
         assert streams.readings.shape == (12, 360, 2, 6), part

@@ -41,7 +41,7 @@ from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
 from saafe.recipes import TIERS, changed, find_tier
 from saafe.training.model import FireTransformer
-from saafe.training.runs import load_run, new_folder, save_model
+from saafe.training.runs import load, new_folder, save_model
 
 ROOT = Path(__file__).parent.parent
 LINE = "epoch 3/25 step 141/1175 loss 0.4312 accuracy 0.812 samples/s 1834 left 00:41"
@@ -424,7 +424,7 @@ def test_a_run_that_is_no_detector_is_refused(run, damage):
     if damage == "truncated":
         weights.write_bytes(weights.read_bytes()[:-8])
     else:
-        loaded = load_run(run)
+        loaded = load(run)
         loaded.model.head.weight.data *= float("nan")
         save_model(run, loaded.recipe, loaded.model, loaded.settings)
     with pytest.raises(InputError, match=r"is damaged|that is no detector") as raised:

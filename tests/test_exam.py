@@ -28,7 +28,7 @@ from saafe.simulator.sources import FIRES
 from saafe.training import runs
 from saafe.training.data import seeded_generator
 from saafe.training.model import FireTransformer
-from saafe.training.runs import Run, load_run
+from saafe.training.runs import Run, load
 
 REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
 FEW = {
@@ -53,7 +53,7 @@ def run(tmp_path: Path) -> Run:
     )
     torch.manual_seed(0)
     runs.save_model(tmp_path, recipe, FireTransformer(recipe), AlarmSettings(fast=9.0, slow=8.0))
-    return load_run(tmp_path)
+    return load(tmp_path)
 
 
 @pytest.fixture

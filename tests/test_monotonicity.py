@@ -19,7 +19,7 @@ from saafe.training.data import Purpose, seeded_generator
 def made() -> tuple[monotonicity.Pairs, Streams]:
     torch.set_num_threads(1)
     generator = seeded_generator(0, Purpose.JUDGE, 0, torch.device("cpu"))
-    streams = simulation.simulate(16, generator=generator, sensors=1)
+    streams = simulation.simulate_streams(16, generator=generator, sensors=1)
     random = np.random.default_rng(0)
     return monotonicity.draw_pairs(
         streams, monotonicity.draw_places(streams, 200, random), random

@@ -253,7 +253,7 @@ def test_bounds_stand_side_by_side() -> None:
 def test_card_says_what_it_is_and_what_it_is_not(tmp_path: Path) -> None:
     recipe = changed(find_tier("tiny"), ("width=16", "heads=2", "layers=1"))
     runs.save_model(tmp_path, recipe, FireTransformer(recipe), AlarmSettings())
-    text = model_card.write_model_card(runs.load_run(tmp_path), FULL).read_text()
+    text = model_card.write_model_card(runs.load(tmp_path), FULL).read_text()
     for part in ("Intended use", "Training data", "Figures", "Risk and thresholds", "Limits"):
         assert f"## {part}\n" in text
     assert "not a listed device" in text
@@ -261,7 +261,7 @@ def test_card_says_what_it_is_and_what_it_is_not(tmp_path: Path) -> None:
     assert "| accuracy | 0.8 | 0.79 to 0.81 | 0.94 | 8,192 | fail |" in text
     assert runs.sha256(tmp_path / runs.MODEL) in text
     assert f"tier {recipe.tier}, seed" in text
-    assert model_card.write_model_card(runs.load_run(tmp_path), {}).read_text().count("## ") >= 5
+    assert model_card.write_model_card(runs.load(tmp_path), {}).read_text().count("## ") >= 5
 
 
 @pytest.mark.parametrize("prior", [0.5, 0.2, 0.01, 1e-6])

@@ -18,9 +18,9 @@ def detect_command(model: str, recording: str, repair: bool) -> None:
 
     Example: saafe detect runs/my-run kitchen.csv
     """
-    from saafe.training.runs import load_run
+    from saafe.training.runs import load
 
-    run = load_run(model)
+    run = load(model)
     if recording == "-":
         detect_stream(run)
         return

@@ -27,9 +27,9 @@ def evaluate_command(
     from saafe.exam import windows
     from saafe.exam.quick import judge_simulated
     from saafe.exam.results import plain_values
-    from saafe.training.runs import load_run
+    from saafe.training.runs import load
 
-    loaded = load_run(run)
+    loaded = load(run)
     recordings = windows.read_all([Path(path) for path in paths])
     contestants = [windows.judged_run(loaded)]
     if not no_floor:

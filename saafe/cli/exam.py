@@ -25,9 +25,9 @@ def exam_command(
     Example: saafe exam runs/my-run --quick
     """
     from saafe.exam import exam as library
-    from saafe.training.runs import load_run
+    from saafe.training.runs import load
 
-    loaded = load_run(run)
+    loaded = load(run)
     if quick:
         result, cases = library.examine_quick(loaded), []
     else:

@@ -78,7 +78,7 @@ def spaces(
     generator = torch.Generator().manual_seed(seed)
 
     def make(at: int) -> Iterator[tuple[Recording, dict]]:
-        streams = simulation.simulate(
+        streams = simulation.simulate_streams(
             min(simulation.SIMULATION_CHUNK, scenarios - at), generator=generator, hours=hours,
             sensors=sensors, mix=mix,
         )  # fmt: skip

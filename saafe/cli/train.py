@@ -76,7 +76,7 @@ def train_command(
     if leads():
         click.echo(f"run folder: {folder}", err=True)
     try:
-        result = training_run.run(recipe, folder, on_epoch=reporter, resume=resume)
+        result = training_run.train_and_examine(recipe, folder, on_epoch=reporter, resume=resume)
     except KeyboardInterrupt:
         reporter.close()
         extra = "".join(f" --set {change}" for change in changes)

@@ -20,9 +20,9 @@ def verify(run: Path) -> dict[str, Any]:
     """
     if not (run / "model.safetensors").exists():
         return {"loads": False}
-    from saafe.training.runs import load_run  # imports torch, which takes seconds
+    from saafe.training.runs import load  # imports torch, which takes seconds
 
-    loaded = load_run(run)
+    loaded = load(run)
     risk = loaded.score(_windows()).tolist()
     if not all(0.0 <= value <= 100.0 for value in risk) or len(set(risk)) == 1:
         raise InputError(f"{run} gives risks {risk}: that is no detector, train again")

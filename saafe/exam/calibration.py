@@ -56,7 +56,9 @@ def draw(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probability, truth and scenario of windows drawn under the reference mix. (window,)"""
     generator = seeded_generator(*seeds, CALIBRATION_PART, torch.device("cpu"))
-    streams = simulation.simulate(scenarios, generator=generator, hours=TRAIN_HOURS, rooms=rooms)
+    streams = simulation.simulate_streams(
+        scenarios, generator=generator, hours=TRAIN_HOURS, rooms=rooms
+    )
     drawn = sample_windows(streams, WINDOWS_EACH * scenarios, generator, shares=REFERENCE_MIX)
     parts = [one.score(part.numpy()) for part in drawn.windows.split(SCORE_BATCH)]
     return np.concatenate(parts) / 100.0, (drawn.labels == FIRE).numpy(), drawn.group.numpy()

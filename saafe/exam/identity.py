@@ -77,7 +77,7 @@ def quiet_of_simulation(seed: int, *, streams: int = SIMULATED_STREAMS) -> Quiet
     """Windows of simulated life without any event, one sensor a stream."""
     calm = Mix(fire_share=0.0, nuisance_counts=(1.0, 0.0, 0.0))
     generator = seeded_generator(seed, Purpose.JUDGE, IDENTITY_PART, torch.device("cpu"))
-    made = simulation.simulate(streams, generator=generator, hours=6.0, sensors=1, mix=calm)
+    made = simulation.simulate_streams(streams, generator=generator, hours=6.0, sensors=1, mix=calm)
     random = np.random.default_rng(seed)
     ends = random.integers(windows.SPAN, made.readings.shape[1], size=(streams, WINDOWS_OF_A_GROUP))
     stream = np.repeat(np.arange(streams), WINDOWS_OF_A_GROUP)

@@ -69,7 +69,7 @@ def examine_monotonicity(one: Judged, seed: int, *, pairs: int = PAIRS) -> dict[
     random = np.random.default_rng([seed, Purpose.JUDGE, RAMP_PART])
     generator = seeded_generator(seed, Purpose.JUDGE, RAMP_PART, torch.device("cpu"))
     count = math.ceil(pairs / PER_STREAM)
-    streams = simulation.simulate(count, generator=generator, sensors=1)
+    streams = simulation.simulate_streams(count, generator=generator, sensors=1)
     places = draw_places(streams, pairs, random)
     before_all, falls, together, parts = [], [], [], []
     worst: dict[str, Any] = {}

@@ -17,7 +17,7 @@ from saafe.exam.session import Case, Session, Stage
 from saafe.metrics import Bounds
 from saafe.recordings.recording import Recording
 from saafe.sensors import NORMAL
-from saafe.simulator import simulation, sources
+from saafe.simulator import emissions, simulation, sources
 from saafe.simulator.buildings import Rooms
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import Streams, to_recordings
@@ -172,7 +172,7 @@ def examine_nuisances(session: Session) -> list[NuisanceRow]:
     return rows
 
 
-def nuisance_row(source: sources.Source, alarms: Sequence[Sequence[float]]) -> NuisanceRow:
+def nuisance_row(source: emissions.Source, alarms: Sequence[Sequence[float]]) -> NuisanceRow:
     """The row of a kind, from the times of the alarms of each of its events."""
     count = sum(map(len, alarms))
     bounds = metrics.rate_bounds(count, len(alarms) / 100.0)

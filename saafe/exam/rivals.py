@@ -89,7 +89,7 @@ def draw_benchmark(seed: int, *, groups: int = GROUPS) -> Benchmark:
         # a third of the fires never shows at the sensor: draw until enough do
         found: list[Recording] = []
         while len(found) < groups:
-            streams = simulation.simulate(groups, generator=generator, sensors=1, mix=mix)
+            streams = simulation.simulate_streams(groups, generator=generator, sensors=1, mix=mix)
             made = [thinned(one) for one in to_recordings(streams)]
             found += (
                 made if mix is dense else [judged_part(one) for one in made if becomes_visible(one)]

@@ -140,7 +140,7 @@ class Session:
         generator = seeded_generator(
             self.seed, Purpose.EXAM, stage * 10_000 + number, torch.device("cpu")
         )
-        return simulation.simulate(
+        return simulation.simulate_streams(
             count or STREAM_BATCH, generator=generator, hours=hours, sensors=1, mix=mix, rooms=rooms
         )
 

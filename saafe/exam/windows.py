@@ -18,12 +18,7 @@ from saafe.rivals import registry
 from saafe.sensors import FIRE, LABELS
 from saafe.simulator import simulation
 from saafe.simulator.buildings import Rooms
-from saafe.training.data import (
-    REFERENCE_MIX,
-    Purpose,
-    sample_windows,
-    seeded_generator,
-)
+from saafe.training.data import REFERENCE_MIX, Purpose, sample_windows, seeded_generator
 from saafe.training.runs import Run, score_with
 
 # outside every range that training draws from
@@ -77,7 +72,7 @@ def judge_windows(one: Judged, rooms: Rooms, seed: int, purpose: Purpose) -> dic
     `bounds` has the 95 % limits of those three, whose windows come in scenarios (`groups`).
     """
     generator = seeded_generator(seed, purpose, 0, torch.device("cpu"))
-    streams = simulation.simulate(512, generator=generator, rooms=rooms)
+    streams = simulation.simulate_streams(512, generator=generator, rooms=rooms)
     drawn = sample_windows(streams, 8192, generator, shares=REFERENCE_MIX)
     windows, truth = drawn.windows.numpy(), drawn.labels.numpy()
     risk = np.concatenate([one.score(windows[at : at + 4096]) for at in range(0, 8192, 4096)])

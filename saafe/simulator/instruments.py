@@ -9,7 +9,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE, Range
+from saafe.sensors import (
+    CHANNELS,
+    CO,
+    CO2,
+    HUMIDITY,
+    PM25,
+    SOUND,
+    TEMPERATURE,
+    Range,
+)
 from saafe.simulator.emissions import Random
 from saafe.windows import BIN_S, HOLD_S
 

@@ -86,7 +86,7 @@ class Rows:
         return list(zip(parts, (slice(0, first), slice(0, self.fires), self.upset), strict=True))
 
 
-def simulate(
+def simulate_streams(
     n: int,
     *,
     generator: torch.Generator,

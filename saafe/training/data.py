@@ -233,7 +233,7 @@ def make_part(
 ) -> WindowSet:
     """Windows of some scenarios that no other purpose, part or seed shares."""
     generator = seeded_generator(seed, purpose, part, device)
-    streams = simulation.simulate(
+    streams = simulation.simulate_streams(
         PART_STREAMS, generator=generator, hours=TRAIN_HOURS, sensors=TRAIN_SENSORS
     )
     drawn = sample_windows(streams, count, generator, shares=shares)

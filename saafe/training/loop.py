@@ -26,12 +26,7 @@ from saafe.training.data import (
 from saafe.training.distributed import World, joined, mean_gradients, total
 from saafe.training.graphs import Graphed
 from saafe.training.model import FireTransformer
-from saafe.training.thresholds import (
-    calibrate,
-    logits_of,
-    reference_streams,
-    thresholds_on,
-)
+from saafe.training.thresholds import calibrate, logits_of, reference_streams, thresholds_on
 
 WATCHED = 3  # every third held-out window tells when to stop; all of them calibrate
 
@@ -230,7 +225,7 @@ def train_on(fit: Fit, recipe: Recipe, data: WindowSet, world: World) -> Tensor:
     return total(torch.stack(losses), world) / world.size
 
 
-def train(
+def fit_detector(
     recipe: Recipe,
     *,
     on_epoch: Callable[[Progress], None] = lambda _: None,

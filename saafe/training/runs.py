@@ -187,7 +187,7 @@ def in_order(data: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
-def load_run(path: Path | str) -> Run:
+def load(path: Path | str) -> Run:
     """Load a run folder.
 
     Raises:

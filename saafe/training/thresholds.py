@@ -93,7 +93,9 @@ def reference_streams(
 
     def simulated(purpose: Purpose, mix: Mix, part: int) -> Streams:
         generator = seeded_generator(recipe.seed, purpose, part, device)
-        return simulation.simulate(REFERENCE_STREAMS, generator=generator, sensors=1, mix=mix)
+        return simulation.simulate_streams(
+            REFERENCE_STREAMS, generator=generator, sensors=1, mix=mix
+        )
 
     return [
         workers.later(simulated, *kinds[min(part, len(kinds) - 1)])
