@@ -377,6 +377,16 @@ def test_the_ledger_finds_jobs_by_the_start_of_their_name(tmp_path):
         ledger.write({"job": "../x", "created": "", "fingerprint": ""})
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "runs").write_text("")
+    ledger = Ledger(tmp_path / "runs")
+    entry = {"job": "j", "created": "2026", "fingerprint": "0"}
+    with pytest.raises(InputError, match="cannot be made"):
+        ledger.write(entry)
+    with pytest.raises(InputError, match="cannot be made"):
+        ledger.update(entry, status="Planned")
+
+
 def test_what_two_processes_change_is_all_kept(tmp_path):
     ledger = Ledger(tmp_path)
     entry = ledger.write({"job": "j", "created": "2026", "fingerprint": "0", "status": "Planned"})

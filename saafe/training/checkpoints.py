@@ -4,6 +4,7 @@ Tensors lie in the file, plain values in its metadata as JSON; nothing is ever u
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def save_checkpoint(folder: Path, state: dict, recipe: Recipe) -> None:
         "recipe": json.dumps(recipes.to_dict(recipe), sort_keys=True),
     }
     partial = folder / f".{CHECKPOINT_FILE}.partial"  # one name: what a kill left is overwritten
-    folder.mkdir(exist_ok=True)
+    with suppress(OSError):  # what is wrong, writing says
+        folder.mkdir(exist_ok=True)
     data, mend = save(tensors, metadata), "free some space, then --resume"
     write_atomically(folder / CHECKPOINT_FILE, data, partial=partial, mend=mend)
 
