@@ -265,6 +265,19 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
     write_bytes(path, data)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where it does not exist.
+
+    Raises:
+        InputError: where it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        mend = "name another folder"
+        raise refusal(path, str(error.strerror), allowed="a folder", mend=mend) from None
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old one or the new one, never half of one.
 
