@@ -129,7 +129,7 @@ def superposed(
     made = onto_recording.superpose_simulated(
         background, scenarios, seed=seed, hours=hours, names=names
     )
-    return ((one.recording, onto_recording.describe_superposed(one, background)) for one in made)
+    return ((fire.recording, onto_recording.describe_superposed(fire, background)) for fire in made)
 
 
 def read_changes(changes: tuple[str, ...]) -> dict[str, Any]:
