@@ -20,7 +20,7 @@ from saafe.recordings.tables import read_table
 BLOCK_ROWS = 10  # Chosen: so many rows in a row are no coincidence where they repeat elsewhere
 MOST_COPIED = 0.01  # Chosen: share of a data set's blocks that may repeat across groups
 MARGIN = 0.10  # Chosen: accuracy that a random split may have over the grouped one
-FOREST_TREES = 60
+AUDIT_TREES = 60
 BY_FILE, BY_RESTART = "file", "restart"  # ways to name groups
 MOST_ROWS = 60_000  # that the forests are fitted on
 
@@ -149,7 +149,7 @@ def accuracy(data: DataSet, is_test: np.ndarray, seed: int) -> tuple[int, int]:
 
     taught = np.flatnonzero(~is_test)
     taught = np.random.default_rng(seed).permutation(taught)[:MOST_ROWS]
-    forest = RandomForestClassifier(FOREST_TREES, random_state=seed)
+    forest = RandomForestClassifier(AUDIT_TREES, random_state=seed)
     forest.fit(data.features[taught], data.labels[taught])
     right = forest.predict(data.features[is_test]) == data.labels[is_test]
     return int(right.sum()), len(right)
@@ -305,9 +305,9 @@ def lines(found: dict[str, Any]) -> list[str]:
     if found["clocks"]:
         out.append(f"left out, for they only count: {', '.join(map(repr, found['clocks']))}")
     out += [
-        f"group {one['of']} repeats group {one['group']}"
-        + (f" but for column {one['but_for']}" if one["but_for"] else "")
-        for one in found["copies"]
+        f"group {copy['of']} repeats group {copy['group']}"
+        + (f" but for column {copy['but_for']}" if copy["but_for"] else "")
+        for copy in found["copies"]
     ]
     out += [
         f"repeated elsewhere: {found['repeated_share']:.2%} of runs of {BLOCK_ROWS} rows",

@@ -11,7 +11,7 @@ from saafe.files import write_json
 from saafe.readers import PUBLISHERS, read_published
 from saafe.readers.published import Published
 from saafe.recordings.recording import read_recording, write_recording
-from saafe.recordings.tables import refusal
+from saafe.recordings.tables import make_folder
 
 
 @click.group("data")
@@ -83,7 +83,7 @@ def convert_command(name: str, source: Path, out: Path, suffix: str, as_json: bo
     """
     recordings = {}
     for published in read_published(name, source):
-        _make_folder(out)
+        make_folder(out)
         file = f"{published.recording.name}.{suffix}"
         write_recording(published.recording, out / file)
         recordings[file] = describe_published(published)
@@ -144,11 +144,3 @@ def describe_published(published: Published) -> dict:
         "notes": published.notes,
         "check": asdict(published.check),
     }
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        mend = "name another folder"
-        raise refusal(path, str(error.strerror), allowed="a folder", mend=mend) from None

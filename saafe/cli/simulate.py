@@ -1,62 +1,88 @@
 """`saafe simulate`."""
 
+import difflib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import click
 
 from saafe.errors import InputError
+from saafe.files import write_json
 from saafe.recordings.recording import Recording, read_recording, write_recording
+from saafe.recordings.tables import make_folder
 
-SENSORS = 2
+
+@dataclass(frozen=True)
+class Settings:
+    """What `--set` changes.
+
+    Attributes:
+        hours: length of what is simulated.
+        sensors: in each space; --onto has one.
+        format: suffix of the recordings' files.
+    """
+
+    hours: float = 3.0
+    sensors: int = 2
+    format: str = "csv.gz"
+
+
+_TYPES = {field.name: type(field.default) for field in fields(Settings)}
+_LIMITS = {
+    "--scenarios": (1, 10_000_000), "--seed": (0, 2**31 - 1), "hours": (0.1, 168.0),
+    "sensors": (1, 64),
+}  # fmt: skip
+_FORMATS = ("csv", "csv.gz", "parquet")
 
 
 @click.command()
 @click.option("--scenarios", default=100, show_default=True, help="How many to simulate.")
 @click.option("--out", required=True, help="Folder for the recordings.")
-@click.option("--hours", default=3.0, show_default=True, help="Length of what is simulated.")
-@click.option("--sensors", type=int, show_default=str(SENSORS), help="Sensors in each space.")
 @click.option("--source", "names", multiple=True, help="Draw only these sources.")
 @click.option("--onto", metavar="RECORDING", help="Put fires on this recording's first sensor.")
 @click.option("--seed", default=0, show_default=True, help="Of everything random.")
 @click.option(
-    "--format",
-    "suffix",
-    type=click.Choice(["csv", "csv.gz", "parquet"]),
-    default="csv.gz",
-    show_default=True,
-    help="Of the recordings.",
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="hours=3 simulated, sensors=2 in each space, format=csv.gz, csv or parquet.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def simulate_command(
-    scenarios: int, out: str, hours: float, sensors: int | None, names: tuple[str, ...],
-    onto: str | None, seed: int, suffix: str, as_json: bool,
+    scenarios: int, out: str, names: tuple[str, ...], onto: str | None, seed: int,
+    changes: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Write labelled, simulated recordings, one file a scenario.
 
     With --onto each is a stretch of a recorded (or simulated) background, three hours and then a
     simulated fire's rise added, with "superposed: FIRE" as its source.
 
-    Example: saafe simulate --scenarios 4 --hours 1 --out simulated
+    Example: saafe simulate --scenarios 4 --set hours=1 --out simulated
     """
-    check_numbers(scenarios, hours, SENSORS if sensors is None else sensors)
+    _check_range("--scenarios", scenarios)
+    _check_range("--seed", seed)
+    values = read_changes(changes)
+    settings = Settings(**values)
     if onto is None:
-        made = spaces(scenarios, hours, sensors or SENSORS, names=names, seed=seed)
-    elif sensors is None:
-        made = superposed(onto, scenarios, hours, names=names, seed=seed)
+        made = spaces(scenarios, settings.hours, settings.sensors, names=names, seed=seed)
+    elif "sensors" in values:
+        raise InputError("--set sensors: --onto takes the recording's first sensor; leave it out")
     else:
-        raise InputError("--sensors: --onto takes the recording's first sensor; leave it out")
+        made = superposed(onto, scenarios, settings.hours, names=names, seed=seed)
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     written = []
     for recording, described in made:
-        path = folder / f"{recording.name}.{suffix}"
+        path = folder / f"{recording.name}.{settings.format}"
         write_recording(recording, path)
         written.append({"file": path.name, **described})
         click.echo(f"\r{len(written)} of {scenarios}", nl=False, err=True)
     click.echo("", err=True)
-    (folder / "scenarios.json").write_text(json.dumps(written, indent=1) + "\n")
+    write_json(folder / "scenarios.json", written)
     click.echo(json.dumps(written) if as_json else f"{len(written)} recordings in {folder}")
 
 
@@ -104,19 +130,37 @@ def superposed(
     made = onto_recording.superpose_simulated(
         background, scenarios, seed=seed, hours=hours, names=names
     )
-    return ((one.recording, onto_recording.describe_superposed(one, background)) for one in made)
+    return ((fire.recording, onto_recording.describe_superposed(fire, background)) for fire in made)
 
 
-def check_numbers(scenarios: int, hours: float, sensors: int) -> None:
-    """Refuse what makes no sense.
+def read_changes(changes: tuple[str, ...]) -> dict[str, Any]:
+    """Fields of `Settings` that `field=value` changes, checked.
 
     Raises:
-        InputError: a number is out of range.
+        InputError: a change has no such field, type, range or choice.
     """
-    for name, value, low, high in (
-        ("--scenarios", scenarios, 1, 10_000_000),
-        ("--hours", hours, 0.1, 168.0),
-        ("--sensors", sensors, 1, 64),
-    ):
-        if not low <= value <= high:
-            raise InputError(f"{name} {value:g}: allowed is {low} to {high}")
+    values: dict[str, Any] = {}
+    for change in changes:
+        name, separator, text = change.partition("=")
+        if not separator or name not in _TYPES:
+            near = difflib.get_close_matches(name, _TYPES, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise InputError(
+                f"--set {change}: expected field=value; {hint}fields: {', '.join(_TYPES)}"
+            )
+        try:
+            values[name] = _TYPES[name](text)
+        except ValueError:
+            kind = _TYPES[name].__name__
+            raise InputError(f"--set {change}: expected {kind}, got {text!r}") from None
+        if name in _LIMITS:
+            _check_range(name, values[name])
+    if values.get("format", Settings.format) not in _FORMATS:
+        raise InputError(f"format = {values['format']!r}: choose from {', '.join(_FORMATS)}")
+    return values
+
+
+def _check_range(name: str, value: float) -> None:
+    low, high = _LIMITS[name]
+    if not low <= value <= high:  # NaN fails too
+        raise InputError(f"{name} = {value}: allowed is {low} to {high}")

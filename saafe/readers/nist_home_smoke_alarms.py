@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from saafe.readers.published import (
+    PPM_PER_VOL_PCT,
     Published,
     Publisher,
     co2_above_outdoor,
@@ -22,7 +23,6 @@ from saafe.sensors import CO, CO2, PM25, TEMPERATURE
 
 STATIONS = "ABCDEF"
 SCENARIOS_FILE = "SCENARIOS_derived.csv"
-PPM_PER_VOL_PCT = 1e4
 _REFERENCES = ("t_dT5", "t_dT20", "t_OD05", "t_OD14")
 _KINDS = {"smoldering": "smouldering"}
 _MISSING_SCENARIOS = (

@@ -19,6 +19,7 @@ BACKGROUND_PM25_UG_M3 = 8.0
 PM25_CEILING_UG_M3 = 1000.0  # a low-cost sensor says no more
 OPTICAL_DENSITY_NOISE = 0.012  # [1/m]
 EXTINCTION_M2_G = 8.7
+PPM_PER_VOL_PCT = 1e4
 
 
 @dataclass(frozen=True)

@@ -96,11 +96,11 @@ def superpose_fires(
                 if at_s is None:
                     left_out.append(f"{fire.name} on {home.recording.name}, {moment}")
                 else:
-                    made.append(_compose_one(fire, home.recording, moment, at_s))
+                    made.append(_put_fire(fire, home.recording, moment, at_s))
     return made, left_out
 
 
-def _compose_one(fire: Recording, home: Recording, moment: str, at_s: float) -> SuperposedFire:
+def _put_fire(fire: Recording, home: Recording, moment: str, at_s: float) -> SuperposedFire:
     part, fire_s = superpose(home, Rise(fire.times_s, fire_rise(fire)), at_s)
     recording = replace(part, name=f"{fire.name} on {home.name}, {moment}")
     start_s = at_s - fire_s

@@ -263,3 +263,16 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
         allowed = "a name that ends in .csv, .csv.gz or .parquet"
         raise refusal(path, quoted(path.name), allowed=allowed, mend="name it so")
     write_atomically(path, data, mend="make the folder or name another file")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where it does not exist.
+
+    Raises:
+        InputError: where it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        mend = "name another folder"
+        raise refusal(path, str(error.strerror), allowed="a folder", mend=mend) from None
