@@ -3,13 +3,13 @@
 import json
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from raw_folders import write_burner, write_home, write_house, write_lab, write_office
 
 from saafe import readers
+from saafe.detector.detector import Detection
 from saafe.errors import InputError
 from saafe.exam import recordings
 from saafe.exam.references import first_signal
@@ -36,7 +36,7 @@ def detect_by(channel, limit):
             sensors.append(np.full(len(values), index))
             risk.append(100.0 / (1.0 + np.exp(-np.clip((values - limit) / limit, -20, 20))))
         events.sort(key=lambda event: event["time_s"])
-        return SimpleNamespace(
+        return Detection(
             events=events,
             times_s=np.concatenate(times),
             sensors=np.concatenate(sensors),

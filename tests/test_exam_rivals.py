@@ -10,6 +10,7 @@ from raw_folders import write_home, write_house
 from saafe.detector.alarms import AlarmSettings
 from saafe.detector.detector import detect
 from saafe.exam import recordings, rivals
+from saafe.exam.outcomes import first_visible
 from saafe.exam.results import plain_values
 from saafe.exam.rivals import LOSS, TIE, WIN, headline, highest_shift, verdict
 from saafe.exam.windows import Judged
@@ -35,10 +36,10 @@ def arena() -> rivals.Benchmark:
 def test_arena_holds_visible_fires_cut_at_the_limit_and_streams_without(arena) -> None:
     assert [len(part) for part in (arena.setting, arena.fires, arena.nuisances)] == [8, 8, 8]
     for one in arena.setting + arena.fires:
-        sign = rivals.first_sign(one)
+        sign = first_visible(one)
         assert sign is not None
         assert one.times_s[-1] <= sign + rivals.WITHIN_S
-    assert all(rivals.first_sign(one) is None for one in arena.nuisances)
+    assert all(first_visible(one) is None for one in arena.nuisances)
     assert arena.setting[0].readings.shape != arena.fires[0].readings.shape or not np.array_equal(
         arena.setting[0].readings, arena.fires[0].readings, equal_nan=True
     ), "the fires that set thresholds are not those that are counted"
@@ -65,7 +66,7 @@ def test_remembered_risks_give_the_detectors_own_alarms(arena, shift: float) -> 
 
 def test_delays_count_only_alarms_between_sign_and_limit(arena) -> None:
     fires = arena.fires[:4]
-    signs = np.array([rivals.first_sign(one) for one in fires])
+    signs = np.array([first_visible(one) for one in fires])
     late = rivals.alarm_delays(fires, signs + np.array([-600.0, -30.0, 90.0, np.inf]))
     np.testing.assert_array_equal(late, [np.nan, 0.0, 90.0, np.nan])
 

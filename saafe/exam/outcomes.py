@@ -7,49 +7,27 @@ recording and of the events that a detector printed for it.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from saafe.detector.alarms import log_odds
+from saafe.detector.detector import Detection
 from saafe.metrics import rate_bounds
 from saafe.recordings.recording import Recording
+from saafe.recordings.superpose import AFTER_COOKING_S, Interval
+from saafe.sensors import FIRE
 
 Event = Mapping[str, Any]
-Interval = tuple[float, float]
 
 RECOUNT_S = 1800.0  # an alarm that stays is counted again this often
 EARLY_S = 10.0  # an alarm this long before anything can be seen is false
-AFTER_COOKING_S = 1800.0  # fumes outlast the stove
 LONGEST_HOLD_S = 120.0  # Chosen: a longer silence of a home is no exposure; one missed minute is
 
 IN_TIME, LATE, EARLY, MISSED = "in time", "late", "early", "missed"
 OUTCOMES = (IN_TIME, LATE, EARLY, MISSED)
 DAY_S = 86400.0
-
-
-class Detection(Protocol):
-    """What a detector made of one recording; `detector.Detection` is one."""
-
-    @property
-    def events(self) -> Sequence[Event]:
-        """Events as they are printed, in time order."""
-        ...
-
-    @property
-    def times_s(self) -> NDArray[np.float64]:
-        """When each decision was taken, `(decision,)` [s]."""
-        ...
-
-    @property
-    def sensors(self) -> NDArray[np.integer]:
-        """Which sensor each decision is about, `(decision,)`."""
-        ...
-
-    @property
-    def risk(self) -> NDArray[np.floating]:
-        """Risk that each decision saw, `(decision,)` [%]."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -151,6 +129,14 @@ def found(
     return IN_TIME if limit_s is None or alarm_s <= limit_s else LATE
 
 
+def first_visible(recording: Recording) -> float | None:
+    """When a fire is first labelled as visible, at any sensor; None for never. [s]"""
+    if recording.labels is None:
+        return None
+    seen = np.flatnonzero((recording.labels == FIRE).any(axis=1))
+    return float(recording.times_s[seen[0]]) if seen.size else None
+
+
 def exposure_s(recording: Recording) -> float:
     """Time that a recording watched: its duration less what is silent beyond two minutes [s]."""
     has_reading = np.isfinite(recording.readings).any(axis=(1, 2))
@@ -215,10 +201,10 @@ def sum_homes(homes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def persisted_score(detection: Detection, persistence_s: float) -> tuple[NDArray, NDArray]:
-    """Logit of the largest risk that stood for the persistence time, at every decision.
+    """Log-odds of the largest risk that stood for the persistence time, at every decision.
 
     An alarm rule with that persistence and a threshold on the risk fires where this passes the
-    threshold's logit. It is scored for each sensor alone.
+    threshold's log-odds. It is scored for each sensor alone.
 
     Args:
         detection: a detector's decisions on one recording.
@@ -232,18 +218,13 @@ def persisted_score(detection: Detection, persistence_s: float) -> tuple[NDArray
     for sensor in np.unique(detection.sensors):
         mine = order[detection.sensors[order] == sensor]
         times = np.asarray(detection.times_s, dtype=np.float64)[mine]
-        lowest = _rolling_minimum(times, risk_logit(detection.risk[mine]), persistence_s)
+        odds = np.array([log_odds(risk) for risk in detection.risk[mine]])
+        lowest = _rolling_minimum(times, odds, persistence_s)
         all_times.append(times)
         all_scores.append(lowest)
     times, scores = np.concatenate(all_times), np.concatenate(all_scores)
     order = np.argsort(times, kind="stable")
     return times[order], scores[order]
-
-
-def risk_logit(risk: NDArray) -> NDArray[np.float64]:
-    """Log-odds of a risk in percent, clipped where a 64-bit sigmoid saturates (+-20.7)."""
-    p = np.clip(np.asarray(risk, dtype=np.float64) / 100.0, 1e-9, 1.0 - 1e-9)
-    return np.log(p) - np.log1p(-p)
 
 
 def _rolling_minimum(times: NDArray, values: NDArray, span_s: float) -> NDArray[np.float64]:
@@ -286,7 +267,7 @@ def margin(superposed: ArrayLike, homes: ArrayLike, quiet: ArrayLike) -> float:
 
     Returns:
         (lowest superposed fire - highest home) / standard deviation of quiet hours, which no
-        scale of the logit changes; NaN where one of them is missing.
+        scale of the log-odds changes; NaN where one of them is missing.
     """
     fire, home, still = (np.asarray(scores, np.float64) for scores in (superposed, homes, quiet))
     spread = float(still.std()) if still.size > 1 else math.nan

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from saafe.detector.detector import Detection
 from saafe.errors import InputError
 from saafe.exam import outcomes, references
-from saafe.exam.outcomes import Detection
 from saafe.exam.results import plain_values
 from saafe.metrics import proportion_bounds
 from saafe.readers import read_published
@@ -22,6 +22,7 @@ from saafe.readers.published import Published
 from saafe.recordings.recording import Recording
 from saafe.recordings.superpose import (
     Home,
+    Interval,
     SuperposedFire,
     cut_recording,
     dense_homes,
@@ -87,7 +88,7 @@ class HomeScore:
     """A home as a detector saw it: its figures, its alarms, and the score of each hour."""
 
     row: ScoreRow
-    alarms: list[outcomes.Interval]
+    alarms: list[Interval]
     hour_scores: np.ndarray
     quiet_scores: np.ndarray
 
@@ -379,7 +380,7 @@ def _score_superposed(
     }
 
 
-def _overlaps(one: SuperposedFire, alarms: Sequence[outcomes.Interval]) -> int:
+def _overlaps(one: SuperposedFire, alarms: Sequence[Interval]) -> int:
     """Count the alarms that the same home gives in the same hours without the fire."""
     end_s = one.start_s + float(one.recording.times_s[-1])
     return sum(a <= end_s and b >= one.start_s for a, b in alarms)

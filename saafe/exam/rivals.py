@@ -14,7 +14,7 @@ import torch
 
 from saafe.detector.alarms import AlarmSettings
 from saafe.detector.detector import Detection, Score, detect
-from saafe.exam.outcomes import IN_TIME
+from saafe.exam.outcomes import IN_TIME, first_visible
 from saafe.exam.recordings import SuperposedFires, read_superposed, score_superposed
 from saafe.exam.session import OnProgress
 from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged, judge_windows
@@ -24,7 +24,6 @@ from saafe.recordings.recording import Recording
 from saafe.recordings.superpose import cut_recording
 from saafe.rivals import registry
 from saafe.rivals.registry import Trained, TrainingSet
-from saafe.sensors import FIRE
 from saafe.simulator import simulation
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import to_recordings
@@ -91,9 +90,9 @@ def draw_benchmark(seed: int, *, groups: int = GROUPS) -> Benchmark:
         while len(found) < groups:
             streams = simulation.simulate(groups, generator=generator, sensors=1, mix=mix)
             made = [thinned(one) for one in to_recordings(streams)]
-            found += (
-                made if mix is dense else [judged_part(one) for one in made if becomes_visible(one)]
-            )
+            if mix is not dense:
+                made = [judged_part(one) for one in made if first_visible(one) is not None]
+            found += made
         drawn.append(found[:groups])
     return Benchmark(*drawn)
 
@@ -112,21 +111,9 @@ def thinned(recording: Recording) -> Recording:
     )
 
 
-def first_sign(recording: Recording) -> float | None:
-    """When a simulated fire first is visible, None for never. [s]"""
-    assert recording.labels is not None, "simulated recordings have labels"
-    seen = np.flatnonzero((recording.labels == FIRE).any(axis=1))
-    return float(recording.times_s[seen[0]]) if len(seen) else None
-
-
-def becomes_visible(recording: Recording) -> bool:
-    """Whether a simulated fire becomes visible in it."""
-    return first_sign(recording) is not None
-
-
 def judged_part(recording: Recording) -> Recording:
     """A fire's stream up to where an alarm would come too late."""
-    return cut_recording(recording, 0.0, (first_sign(recording) or 0.0) + WITHIN_S)
+    return cut_recording(recording, 0.0, (first_visible(recording) or 0.0) + WITHIN_S)
 
 
 def score_streams(recordings: Sequence[Recording], score: Score) -> list[Detection]:
@@ -158,7 +145,7 @@ def alarm_delays(recordings: Sequence[Recording], alarms: np.ndarray) -> np.ndar
     An alarm up to a minute before the first sign counts as found at it, since readings come
     once a minute; an earlier one is false, and the fire not found.
     """
-    signs = np.array([first_sign(one) for one in recordings], dtype=np.float64)
+    signs = np.array([first_visible(one) for one in recordings], dtype=np.float64)
     late = alarms - signs
     good = (late >= -60.0) & (late <= WITHIN_S)
     return np.where(good, np.maximum(late, 0.0), np.nan)
@@ -271,19 +258,19 @@ def verdict(differences: Mapping[str, Bounds]) -> str:
     return TIE if better == worse else WIN if better else LOSS
 
 
-def _figures(name: str, heard: BenchmarkResult, reached: float) -> ComparisonRow:
-    found, false = int(heard.found.sum()), int(heard.false.sum())
-    bounds = proportion_bounds(false, len(heard.false))
-    median = float(np.nanmedian(heard.delay_s)) if found else None
+def _figures(name: str, result: BenchmarkResult, reached: float) -> ComparisonRow:
+    found, false = int(result.found.sum()), int(result.false.sum())
+    bounds = proportion_bounds(false, len(result.false))
+    median = float(np.nanmedian(result.delay_s)) if found else None
     return {
         "name": name,
-        "groups": len(heard.found),
-        "threshold_shift": heard.shift,
+        "groups": len(result.found),
+        "threshold_shift": result.shift,
         "found_when_set": reached,
         "found": found,
-        "fires": len(heard.found),
+        "fires": len(result.found),
         "false_alarms": false,
-        "nuisance_streams": len(heard.false),
+        "nuisance_streams": len(result.false),
         "false_alarm_share_lower": bounds.lower,
         "false_alarm_share_upper": bounds.upper,
         "delay_s_median": median,
@@ -394,7 +381,7 @@ def examine_rivals(
     taught = registry.draw_training_set(
         recipe, most=max(registry.RIVALS[name].most for name in names)
     )
-    trained = [_told(name, taught, on_progress) for name in names]
+    trained = [_trained(name, taught, on_progress) for name in names]
     contestants = [ours, *(contestant_of(one) for one in trained)]
     rows = compare_at_equal_detection(
         ours, contestants[1:], seed=recipe.seed, groups=groups, on_progress=on_progress
@@ -413,7 +400,7 @@ def examine_rivals(
     ]
 
 
-def _told(name: str, taught: TrainingSet, on_progress: OnProgress) -> Trained:
+def _trained(name: str, taught: TrainingSet, on_progress: OnProgress) -> Trained:
     on_progress(f"fitting {name}")
     one = registry.train_rival(name, taught)
     on_progress(f"{name}: {one.fit_s:.1f} s, thresholds {one.thresholds_s:.1f} s")
