@@ -90,17 +90,11 @@ class FireRow:
     """A kind of fire: how many were drawn and counted, outcomes with exact bounds, and times.
 
     Attributes:
-        fire: its name.
-        simulated, limit_unreached, unseen: as in `Drawn`.
-        n: fires that count.
-        in_time, late, early, missed: of these.
-        in_time_share, in_time_lower, in_time_upper: None, 0 and 1 without fires.
         floor_suppressed: the fixed rules alone would have alarmed before the detector did.
-        after_REFERENCE_median_s, after_REFERENCE_p90_s: from that moment to the alarm.
-        REFERENCE_n: fires in which that reference alarm went off.
-        PLACE_untenable_n, PLACE_alarm_too_late: air that stopped being survivable, and before
-            an alarm.
-        PLACE_margin_median_s, PLACE_margin_p10_s: from the alarm to that.
+        after_X_median_s, after_X_p90_s: from that moment to the alarm; X_n times there was one.
+        PLACE_untenable_n, PLACE_alarm_too_late: the air there became untenable, and before an
+            alarm; PLACE_margin_median_s, PLACE_margin_p10_s are the time between.
+        The others are as in `Drawn` and `outcomes`.
     """
 
     fire: str

@@ -50,6 +50,29 @@ class AlarmCount:
         return self.hours / self.days if self.days else math.nan
 
 
+@dataclass(frozen=True)
+class HomeRow:
+    """What a detector did in a home where nothing burnt: every alarm there is false.
+
+    Attributes:
+        home: its name.
+        days: that were watched.
+        alarms, alarm_times_s: by the counting rule.
+        nuisance_alarms: between a cooking session's start and 30 minutes after its end.
+        sessions, sessions_with_alarm: of cooking, and those with such an alarm.
+        hours_in_alarm: any sensor's.
+    """
+
+    home: str
+    days: float
+    alarms: int
+    alarm_times_s: list[float]
+    nuisance_alarms: int
+    sessions: int
+    sessions_with_alarm: int
+    hours_in_alarm: float
+
+
 def alarm_intervals(events: Iterable[Event], duration_s: float) -> list[Interval]:
     """Times in which at least one sensor is in alarm, merged; an open alarm lasts to the end."""
     opened: dict[Any, float] = {}
@@ -146,18 +169,13 @@ def exposure_s(recording: Recording) -> float:
 
 def score_home(
     events: Sequence[Event], recording: Recording, sessions: Sequence[Interval]
-) -> dict[str, Any]:
+) -> HomeRow:
     """Count what a detector did in a home where nothing burnt.
 
     Args:
         events: as a detector printed them for this home.
         recording: the home.
         sessions: start and end of each time that the stove was on. [s]
-
-    Returns:
-        Days watched, alarms (all are false), their times, nuisance alarms (between a cooking
-        session's start and 30 minutes after its end), sessions, sessions with such an alarm,
-        hours in alarm; ready for `sum_homes`.
     """
     count = count_alarms(events, float(recording.times_s[-1]), watched_s=exposure_s(recording))
     is_nuisance = in_sessions(np.asarray(count.times_s), sessions)
@@ -165,16 +183,16 @@ def score_home(
         any(start <= time <= end + AFTER_COOKING_S for time in count.times_s)
         for start, end in sessions
     )
-    return {
-        "home": recording.name,
-        "days": count.days,
-        "alarms": len(count.times_s),
-        "alarm_times_s": list(count.times_s),
-        "nuisance_alarms": int(is_nuisance.sum()),
-        "sessions": len(sessions),
-        "sessions_with_alarm": disturbed,
-        "hours_in_alarm": count.hours,
-    }
+    return HomeRow(
+        home=recording.name,
+        days=count.days,
+        alarms=len(count.times_s),
+        alarm_times_s=list(count.times_s),
+        nuisance_alarms=int(is_nuisance.sum()),
+        sessions=len(sessions),
+        sessions_with_alarm=disturbed,
+        hours_in_alarm=count.hours,
+    )
 
 
 def in_sessions(times_s: NDArray, sessions: Sequence[Interval]) -> NDArray[np.bool_]:
@@ -185,12 +203,12 @@ def in_sessions(times_s: NDArray, sessions: Sequence[Interval]) -> NDArray[np.bo
     return is_in
 
 
-def sum_homes(homes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def sum_homes(homes: Sequence[HomeRow]) -> dict[str, Any]:
     """Add homes up and bound their rates exactly (Poisson, 95 %, two-sided)."""
     keys = ("days", "alarms", "nuisance_alarms", "sessions", "sessions_with_alarm")
-    total: dict[str, Any] = {key: sum(home[key] for home in homes) for key in keys}
+    total: dict[str, Any] = {key: sum(getattr(home, key) for home in homes) for key in keys}
     days = total["days"]
-    hours = sum(home["hours_in_alarm"] for home in homes)
+    hours = sum(home.hours_in_alarm for home in homes)
     total["false_alarms_per_day"] = rate_bounds(total["alarms"], days)._asdict()
     total["false_alarms_per_year"] = rate_bounds(total["alarms"], days / 365.25)._asdict()
     total["nuisance_per_100_sessions"] = rate_bounds(
