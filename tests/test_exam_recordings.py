@@ -3,15 +3,16 @@
 import json
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from raw_folders import write_burner, write_home, write_house, write_lab, write_office
 
 from saafe import readers
+from saafe.detector.detector import Detection
 from saafe.errors import InputError
 from saafe.exam import recordings
+from saafe.exam.recorded_fires import scored_part
 from saafe.exam.references import first_signal
 from saafe.exam.tables import score_table
 from saafe.sensors import CO2, PM25, TEMPERATURE
@@ -36,7 +37,7 @@ def detect_by(channel, limit):
             sensors.append(np.full(len(values), index))
             risk.append(100.0 / (1.0 + np.exp(-np.clip((values - limit) / limit, -20, 20))))
         events.sort(key=lambda event: event["time_s"])
-        return SimpleNamespace(
+        return Detection(
             events=events,
             times_s=np.concatenate(times),
             sensors=np.concatenate(sensors),
@@ -223,4 +224,4 @@ def test_the_recordings_are_what_the_readme_says():
 @pytest.mark.skipif(not (REAL / recordings.HOUSE).is_dir(), reason=f"no recordings in {REAL}")
 def test_recorded_fires_give_their_first_signal_within_the_scored_part():
     for fire in readers.read_published(recordings.HOUSE, REAL / recordings.HOUSE):
-        assert first_signal(recordings.scored_part(fire)) == first_signal(fire.recording)
+        assert first_signal(scored_part(fire)) == first_signal(fire.recording)

@@ -74,13 +74,13 @@ def test_homes_are_examined_with_and_without_simulation() -> None:
     homes = [still_home("1", 18.0), still_home("2", 25.0)]
     found = identity.examine_identity(homes, 0)
     both, common, against = found["rows"]
-    assert [row["sources"].split(",")[0] for row in found["rows"]][:2] == ["homes", "homes"]
+    assert [row.sources.split(",")[0] for row in found["rows"]][:2] == ["homes", "homes"]
     for row in (both, common):
-        assert row["right_share"] == 1.0
-        assert row["chance_share"] == pytest.approx(0.5, abs=0.02)
-        assert row["told_apart"]
+        assert row.right_share == 1.0
+        assert row.chance_share == pytest.approx(0.5, abs=0.02)
+        assert row.told_apart
     # three of six days are judged, for days of two homes are six groups and not three
-    assert against["windows"] == (3 + identity.SIMULATED_STREAMS // 2) * identity.WINDOWS_OF_A_GROUP
+    assert against.windows == (3 + identity.SIMULATED_STREAMS // 2) * identity.WINDOWS_OF_A_GROUP
     # three days of two homes in three probes, and the simulated streams in one
     simulated = identity.SIMULATED_STREAMS * identity.WINDOWS_OF_A_GROUP
     assert found["windows"] == 3 * 6 * identity.WINDOWS_OF_A_GROUP + simulated
@@ -90,7 +90,7 @@ def test_homes_are_examined_with_and_without_simulation() -> None:
 def test_homes_alike_are_not_said_to_be_told_apart() -> None:
     found = {"windows": 50, "accuracy": {"value": 0.6, "lower": 0.45, "upper": 0.75},
              "chance": 0.5, "confusion": [[15, 10], [10, 15]]}  # fmt: skip
-    assert identity.is_told_apart("homes", found)["told_apart"] is False
+    assert identity.identity_row("homes", found).told_apart is False
 
 
 def test_bounds_are_wider_where_windows_of_a_day_are_alike() -> None:

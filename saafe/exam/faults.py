@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from saafe import metrics
 from saafe.detector import self_test
-from saafe.detector.alarms import AlarmSettings, Held
+from saafe.detector.alarms import AlarmSettings
 from saafe.detector.detector import Detector, Space
-from saafe.exam import injection, outcomes
+from saafe.exam import injection, outcomes, references
 from saafe.exam.fires import EARLY_FROM_S, FireResult, FireTrial, try_fire
 from saafe.exam.session import Session, Stage
 from saafe.metrics import Bounds
@@ -31,7 +31,6 @@ from saafe.simulator.streams import to_recordings
 
 LOST, OTHER = 88, 16  # fires for each lost fire channel, and for each other fault and channel
 ROW_FIRES = 16  # fires whose rows are disturbed
-SHOWN_S = 30.0  # a channel shows a fire that stands for so long
 DAYS, DETECTORS = 5, 32  # watched for false faults
 FAULTY = 4  # detectors for each fault and channel, so that a hundred faults can be known
 SAID_WITHIN_S = 60.0  # Chosen: the longest usual period, for a fault is said on a row
@@ -136,12 +135,9 @@ def channel_shows(trial: FireTrial, channel: int, rise: float) -> bool:
     before = before[np.isfinite(before)]
     if not before.size:
         return False
-    base, held = float(np.median(before)), Held()
     inside = (times >= trial.burning_s) & (times <= trial.limit_s) & np.isfinite(values)
-    return any(
-        held.step(float(times[k]), bool(values[k] - base >= rise)) >= SHOWN_S
-        for k in np.flatnonzero(inside)
-    )
+    is_above = values[inside] - float(np.median(before)) >= rise
+    return references.first_held(times[inside], is_above, references.SIGNAL_HOLD_S) is not None
 
 
 def faulty_trial(

@@ -90,17 +90,11 @@ class FireRow:
     """A kind of fire: how many were drawn and counted, outcomes with exact bounds, and times.
 
     Attributes:
-        fire: its name.
-        simulated, limit_unreached, unseen: as in `Drawn`.
-        n: fires that count.
-        in_time, late, early, missed: of these.
-        in_time_share, in_time_lower, in_time_upper: None, 0 and 1 without fires.
         floor_suppressed: the fixed rules alone would have alarmed before the detector did.
-        after_REFERENCE_median_s, after_REFERENCE_p90_s: from that moment to the alarm.
-        REFERENCE_n: fires in which that reference alarm went off.
-        PLACE_untenable_n, PLACE_alarm_too_late: air that stopped being survivable, and before
-            an alarm.
-        PLACE_margin_median_s, PLACE_margin_p10_s: from the alarm to that.
+        after_X_median_s, after_X_p90_s: from that moment to the alarm; X_n times there was one.
+        PLACE_untenable_n, PLACE_alarm_too_late: the air there became untenable, and before an
+            alarm; PLACE_margin_median_s, PLACE_margin_p10_s are the time between.
+        The others are as in `Drawn` and `outcomes`.
     """
 
     fire: str
@@ -202,7 +196,6 @@ def draw_fires(
 
 def fire_trial(name: str, streams: Streams, k: int, recording: Recording) -> FireTrial | str:
     """One simulated stream as a trial, or why it is none: "unreached" or "unseen"."""
-    assert recording.labels is not None, "simulated recordings have labels"
     times = recording.times_s
     state = streams.state[k].numpy()
     burns = (times >= float(streams.ignition_s[k])) & ((state == FIRE) | (state == UNKNOWN))
@@ -213,10 +206,10 @@ def fire_trial(name: str, streams: Streams, k: int, recording: Recording) -> Fir
     limit_s = air_limit(sources.FIRES[int(streams.fire[k])].name, times, air, start)
     if limit_s is None or limit_s > times[-1]:
         return "unreached"
-    shown = np.flatnonzero(recording.labels[:, 0] == FIRE)
-    if not shown.size or times[shown[0]] > limit_s:
+    visible_s = outcomes.first_visible(recording)
+    if visible_s is None or visible_s > limit_s:
         return "unseen"
-    burning_s, visible_s = float(times[start]), float(times[shown[0]])
+    burning_s = float(times[start])
     truth = replace(recording, readings=air[:, None], labels=None, sources=None)
     fire_air = cut_recording(
         truth, max(burning_s - references.SIGNAL_BASE_S, 0.0), float(times[-1])
@@ -253,7 +246,7 @@ def air_limit(fire: str, times_s: NDArray, air: NDArray, start: int) -> float | 
         The limit [s], None where the sensor's place never reaches one.
     """
     rise = air[start:] - air[max(start - 1, 0)]
-    smoke = 1e-6 * rise[:, PM25] * references.SMOKE_EXTINCTION_M2_G / math.log(10.0)
+    smoke = references.density_of_smoke(1e-6 * rise[:, PM25])
     reached = {
         "t_dT5": rise[:, TEMPERATURE] >= 5.0,
         "t_dT20": rise[:, TEMPERATURE] >= 20.0,

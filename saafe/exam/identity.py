@@ -51,6 +51,20 @@ class Quiet:
     groups: np.ndarray
 
 
+@dataclass(frozen=True)
+class IdentityRow:
+    """What a probe told apart, how often it was right, and whether even that bound beats chance."""
+
+    sources: str
+    windows: int
+    right_share: float
+    right_lower: float
+    right_upper: float
+    chance_share: float
+    told_apart: bool
+    confusion: list[list[int]]
+
+
 def quiet_of_home(home: Home, *, seed: int) -> Quiet:
     """Windows of a home outside its stove's sessions and the half hour after each.
 
@@ -163,26 +177,26 @@ def examine_identity(homes: Sequence[Home], seed: int) -> dict[str, Any]:
         "homes against simulated life": (simulated, None),
     }
     rows = [
-        is_told_apart(name, probe(sources, seed=seed, channels=channels))
+        identity_row(name, probe(sources, seed=seed, channels=channels))
         for name, (sources, channels) in asked.items()
     ]
     looked_at = sum(len(one.windows) for sources, _ in asked.values() for one in sources.values())
     return {"means": MEANS, "windows": looked_at, "rows": rows}
 
 
-def is_told_apart(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    """A flat row of what a probe found."""
+def identity_row(name: str, found: Mapping[str, Any]) -> IdentityRow:
+    """The row of what a probe found."""
     bounds = found["accuracy"]
-    return {
-        "sources": name,
-        "windows": found["windows"],
-        "right_share": bounds["value"],
-        "right_lower": bounds["lower"],
-        "right_upper": bounds["upper"],
-        "chance_share": found["chance"],
-        "told_apart": bool(bounds["lower"] > found["chance"]),
-        "confusion": found["confusion"],
-    }
+    return IdentityRow(
+        sources=name,
+        windows=found["windows"],
+        right_share=bounds["value"],
+        right_lower=bounds["lower"],
+        right_upper=bounds["upper"],
+        chance_share=found["chance"],
+        told_apart=bool(bounds["lower"] > found["chance"]),
+        confusion=found["confusion"],
+    )
 
 
 def hide(shown: np.ndarray, channels: Sequence[int] | None) -> np.ndarray:

@@ -7,49 +7,27 @@ recording and of the events that a detector printed for it.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from saafe.detector.alarms import log_odds
+from saafe.detector.detector import Detection
 from saafe.metrics import rate_bounds
 from saafe.recordings.recording import Recording
+from saafe.recordings.superpose import AFTER_COOKING_S, Interval
+from saafe.sensors import FIRE
 
 Event = Mapping[str, Any]
-Interval = tuple[float, float]
 
 RECOUNT_S = 1800.0  # an alarm that stays is counted again this often
 EARLY_S = 10.0  # an alarm this long before anything can be seen is false
-AFTER_COOKING_S = 1800.0  # fumes outlast the stove
 LONGEST_HOLD_S = 120.0  # Chosen: a longer silence of a home is no exposure; one missed minute is
 
 IN_TIME, LATE, EARLY, MISSED = "in time", "late", "early", "missed"
 OUTCOMES = (IN_TIME, LATE, EARLY, MISSED)
 DAY_S = 86400.0
-
-
-class Detection(Protocol):
-    """What a detector made of one recording; `detector.Detection` is one."""
-
-    @property
-    def events(self) -> Sequence[Event]:
-        """Events as they are printed, in time order."""
-        ...
-
-    @property
-    def times_s(self) -> NDArray[np.float64]:
-        """When each decision was taken, `(decision,)` [s]."""
-        ...
-
-    @property
-    def sensors(self) -> NDArray[np.integer]:
-        """Which sensor each decision is about, `(decision,)`."""
-        ...
-
-    @property
-    def risk(self) -> NDArray[np.floating]:
-        """Risk that each decision saw, `(decision,)` [%]."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -70,6 +48,29 @@ class AlarmCount:
     def hours_per_day(self) -> float:
         """Hours in alarm per day watched."""
         return self.hours / self.days if self.days else math.nan
+
+
+@dataclass(frozen=True)
+class HomeRow:
+    """What a detector did in a home where nothing burnt: every alarm there is false.
+
+    Attributes:
+        home: its name.
+        days: that were watched.
+        alarms, alarm_times_s: by the counting rule.
+        nuisance_alarms: between a cooking session's start and 30 minutes after its end.
+        sessions, sessions_with_alarm: of cooking, and those with such an alarm.
+        hours_in_alarm: any sensor's.
+    """
+
+    home: str
+    days: float
+    alarms: int
+    alarm_times_s: list[float]
+    nuisance_alarms: int
+    sessions: int
+    sessions_with_alarm: int
+    hours_in_alarm: float
 
 
 def alarm_intervals(events: Iterable[Event], duration_s: float) -> list[Interval]:
@@ -151,6 +152,14 @@ def found(
     return IN_TIME if limit_s is None or alarm_s <= limit_s else LATE
 
 
+def first_visible(recording: Recording) -> float | None:
+    """When a fire is first labelled as visible, at any sensor; None for never. [s]"""
+    if recording.labels is None:
+        return None
+    seen = np.flatnonzero((recording.labels == FIRE).any(axis=1))
+    return float(recording.times_s[seen[0]]) if seen.size else None
+
+
 def exposure_s(recording: Recording) -> float:
     """Time that a recording watched: its duration less what is silent beyond two minutes [s]."""
     has_reading = np.isfinite(recording.readings).any(axis=(1, 2))
@@ -160,18 +169,13 @@ def exposure_s(recording: Recording) -> float:
 
 def score_home(
     events: Sequence[Event], recording: Recording, sessions: Sequence[Interval]
-) -> dict[str, Any]:
+) -> HomeRow:
     """Count what a detector did in a home where nothing burnt.
 
     Args:
         events: as a detector printed them for this home.
         recording: the home.
         sessions: start and end of each time that the stove was on. [s]
-
-    Returns:
-        Days watched, alarms (all are false), their times, nuisance alarms (between a cooking
-        session's start and 30 minutes after its end), sessions, sessions with such an alarm,
-        hours in alarm; ready for `sum_homes`.
     """
     count = count_alarms(events, float(recording.times_s[-1]), watched_s=exposure_s(recording))
     is_nuisance = in_sessions(np.asarray(count.times_s), sessions)
@@ -179,16 +183,16 @@ def score_home(
         any(start <= time <= end + AFTER_COOKING_S for time in count.times_s)
         for start, end in sessions
     )
-    return {
-        "home": recording.name,
-        "days": count.days,
-        "alarms": len(count.times_s),
-        "alarm_times_s": list(count.times_s),
-        "nuisance_alarms": int(is_nuisance.sum()),
-        "sessions": len(sessions),
-        "sessions_with_alarm": disturbed,
-        "hours_in_alarm": count.hours,
-    }
+    return HomeRow(
+        home=recording.name,
+        days=count.days,
+        alarms=len(count.times_s),
+        alarm_times_s=list(count.times_s),
+        nuisance_alarms=int(is_nuisance.sum()),
+        sessions=len(sessions),
+        sessions_with_alarm=disturbed,
+        hours_in_alarm=count.hours,
+    )
 
 
 def in_sessions(times_s: NDArray, sessions: Sequence[Interval]) -> NDArray[np.bool_]:
@@ -199,12 +203,12 @@ def in_sessions(times_s: NDArray, sessions: Sequence[Interval]) -> NDArray[np.bo
     return is_in
 
 
-def sum_homes(homes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def sum_homes(homes: Sequence[HomeRow]) -> dict[str, Any]:
     """Add homes up and bound their rates exactly (Poisson, 95 %, two-sided)."""
     keys = ("days", "alarms", "nuisance_alarms", "sessions", "sessions_with_alarm")
-    total: dict[str, Any] = {key: sum(home[key] for home in homes) for key in keys}
+    total: dict[str, Any] = {key: sum(getattr(home, key) for home in homes) for key in keys}
     days = total["days"]
-    hours = sum(home["hours_in_alarm"] for home in homes)
+    hours = sum(home.hours_in_alarm for home in homes)
     total["false_alarms_per_day"] = rate_bounds(total["alarms"], days)._asdict()
     total["false_alarms_per_year"] = rate_bounds(total["alarms"], days / 365.25)._asdict()
     total["nuisance_per_100_sessions"] = rate_bounds(
@@ -215,10 +219,10 @@ def sum_homes(homes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def persisted_score(detection: Detection, persistence_s: float) -> tuple[NDArray, NDArray]:
-    """Logit of the largest risk that stood for the persistence time, at every decision.
+    """Log-odds of the largest risk that stood for the persistence time, at every decision.
 
     An alarm rule with that persistence and a threshold on the risk fires where this passes the
-    threshold's logit. It is scored for each sensor alone.
+    threshold's log-odds. It is scored for each sensor alone.
 
     Args:
         detection: a detector's decisions on one recording.
@@ -232,18 +236,13 @@ def persisted_score(detection: Detection, persistence_s: float) -> tuple[NDArray
     for sensor in np.unique(detection.sensors):
         mine = order[detection.sensors[order] == sensor]
         times = np.asarray(detection.times_s, dtype=np.float64)[mine]
-        lowest = _rolling_minimum(times, risk_logit(detection.risk[mine]), persistence_s)
+        odds = np.array([log_odds(risk) for risk in detection.risk[mine]])
+        lowest = _rolling_minimum(times, odds, persistence_s)
         all_times.append(times)
         all_scores.append(lowest)
     times, scores = np.concatenate(all_times), np.concatenate(all_scores)
     order = np.argsort(times, kind="stable")
     return times[order], scores[order]
-
-
-def risk_logit(risk: NDArray) -> NDArray[np.float64]:
-    """Log-odds of a risk in percent, clipped where a 64-bit sigmoid saturates (+-20.7)."""
-    p = np.clip(np.asarray(risk, dtype=np.float64) / 100.0, 1e-9, 1.0 - 1e-9)
-    return np.log(p) - np.log1p(-p)
 
 
 def _rolling_minimum(times: NDArray, values: NDArray, span_s: float) -> NDArray[np.float64]:
@@ -286,7 +285,7 @@ def margin(superposed: ArrayLike, homes: ArrayLike, quiet: ArrayLike) -> float:
 
     Returns:
         (lowest superposed fire - highest home) / standard deviation of quiet hours, which no
-        scale of the logit changes; NaN where one of them is missing.
+        scale of the log-odds changes; NaN where one of them is missing.
     """
     fire, home, still = (np.asarray(scores, np.float64) for scores in (superposed, homes, quiet))
     spread = float(still.std()) if still.size > 1 else math.nan

@@ -11,6 +11,7 @@ import torch
 from saafe import metrics
 from saafe.detector.alarms import AlarmSettings, log_odds
 from saafe.detector.detector import Score, detect
+from saafe.exam.outcomes import first_visible
 from saafe.exam.recordings import ScoringOptions, score_real
 from saafe.metrics import clustered_proportion_bounds
 from saafe.recordings.recording import Recording, read_recording
@@ -137,9 +138,8 @@ def judge_recordings(one: Judged, recordings: list[Recording]) -> list[dict]:
             "first_alarm_s": alarms[0] if alarms else None,
             "highest_risk": round(float(detection.risk.max()), 2) if len(detection.risk) else None,
         }
-        if recording.labels is not None and (recording.labels == FIRE).any():
-            seen = np.flatnonzero((recording.labels == FIRE).any(axis=1))
-            row["fire_visible_s"] = float(recording.times_s[seen[0]])
+        if (visible_s := first_visible(recording)) is not None:
+            row["fire_visible_s"] = visible_s
         rows.append(row)
     return rows
 
