@@ -21,7 +21,7 @@ ORDER = [
     {"training"},
     {"rivals"},
     {"exam"},
-    {"training_run", "seeds"},
+    {"training_run"},
     {"tiers", "cloud"},
     {"cloud.emulator"},
     {"cli"},
