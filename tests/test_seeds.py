@@ -12,7 +12,7 @@ from saafe.training import data, loop
 from saafe.training.distributed import World
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-from seeds import clip_each, fit_seeds  # noqa: E402
+from seeds import clip_each, fit_seeds
 
 CPU = torch.device("cpu")
 RECIPE = changed(
