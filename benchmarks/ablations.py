@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from saafe import recipes
-from saafe.detector.detector import detect
+from saafe.detector.detector import Scorer, detect
 from saafe.exam import recordings
 from saafe.sensors import CO2, FIRE, NORMAL, NUISANCE, UNKNOWN
 from saafe.simulator import buildings, sensor_faults, simulation, streams
@@ -154,7 +154,7 @@ def figures_of(recipe: recipes.Recipe, part: str, real: Path) -> dict[str, float
         model, settings = loop.fit_detector(recipe, on_progress=lambda _: None)
     score = score_with(model)
     scored = recordings.score_real(
-        lambda recording: detect(recording, score, settings),
+        lambda recording: detect(Scorer(score, settings), recording),
         real,
         recordings.ScoringOptions(dense_days=0.0, elsewhere=False),
     )

@@ -1,11 +1,11 @@
-"""From a recipe to a finished run folder: train, save, judge."""
+"""From a recipe to a finished run folder: train, save, examine."""
 
 import json
 import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ import torch
 from saafe.errors import InputError
 from saafe.exam import exam
 from saafe.files import write_atomically, write_json
-from saafe.recipes import Recipe
+from saafe.recipes import Recipe, changed, find_tier
 from saafe.training import loop, runs
 from saafe.training.checkpoints import load_checkpoint, save_checkpoint
 from saafe.training.distributed import attempt, leads
@@ -55,15 +55,54 @@ def latest(out: Path) -> Path:
     return max(found, key=lambda folder: folder.stat().st_mtime)
 
 
+def train(
+    tier: str = "ultra-fast",
+    *,
+    settings: Mapping[str, object] | None = None,
+    out: Path | str = "runs",
+    name: str | None = None,
+    resume: bool = False,
+    on_epoch: Callable[[Progress], None] = lambda _: None,
+) -> runs.Run:
+    """Train a detector on this machine, examine it quickly, and leave its run folder.
+
+    Args:
+        tier: its name.
+        settings: fields of the recipe to change, as `saafe train --set` takes them.
+        out: folder for the run's folder.
+        name: of the run's folder; made of tier and time by default.
+        resume: go on from the checkpoint of that run.
+        on_epoch: called after every epoch.
+
+    Returns:
+        The run, loaded; its exam.json holds the quick gate.
+
+    Raises:
+        InputError: the tier, a setting or the folder cannot be used.
+
+    Example:
+        >>> import saafe
+        >>> tiny = {"epochs": 1, "windows": 256, "streams": 32, "held_out": 64, "width": 16}
+        >>> run = saafe.train("tiny", settings=tiny, out=folder)
+        >>> run.recipe.epochs
+        1
+    """
+    changes = tuple(f"{field}={value}" for field, value in (settings or {}).items())
+    recipe = changed(find_tier(tier), changes)
+    folder = open_folder(recipe, Path(out), name, resume=resume)
+    train_and_examine(recipe, folder, on_epoch=on_epoch, resume=resume)
+    return runs.load(folder)
+
+
 def train_and_examine(
     recipe: Recipe, folder: Path, *, on_epoch: Callable[[Progress], None], resume: bool = False
 ) -> dict | None:
-    """Train in a folder and judge what came out.
+    """Train in a folder and examine what came out.
 
     Args:
         recipe: what to train.
         folder: from `open_folder`.
-        on_epoch: is told after every epoch.
+        on_epoch: called after every epoch.
         resume: go on from the folder's checkpoint.
 
     Returns:
@@ -72,16 +111,15 @@ def train_and_examine(
     trained = train_in(recipe, folder, on_epoch=on_epoch, resume=resume)
     if trained is None:
         return None
-    written = runs.load(folder)  # judge what was written, not what is in memory
-    result = exam.examine_quick(written)
-    exam.write_exam(written, result, [])
+    written = runs.load(folder)  # examine what was written, not what is in memory
+    result = exam.examine(written, level="quick")
     return {**trained, "gate": result["gate"], "figures": result["figures"]}
 
 
 def train_in(
     recipe: Recipe, folder: Path, *, on_epoch: Callable[[Progress], None], resume: bool
 ) -> dict | None:
-    """Train in a folder, a checkpoint an epoch, and save the model; arguments as for `run`.
+    """Train in a folder, with a checkpoint an epoch, and save the model.
 
     Returns:
         What the training took; None on ranks that do not lead.

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from saafe.detector.alarms import CONFIRM_S, AlarmSettings
-from saafe.detector.detector import Detector, detect
+from saafe.detector.detector import Detector, Scorer, detect
 from saafe.recordings.recording import Recording
 from saafe.sensors import CO, PM25, TEMPERATURE
 
@@ -34,7 +34,7 @@ def recording(period_s: float = 10.0, **sensors: list[float]) -> Recording:
 
 def streamed(read: Recording, score=score, alarms: AlarmSettings = SETTINGS) -> list[dict]:
     """Events of the recording's rows, fed one by one."""
-    detector = Detector(score, alarms)
+    detector = Detector(Scorer(score, alarms))
     events = []
     for time_s, row in zip(read.times_s, read.readings, strict=True):
         for sensor, readings in zip(read.sensors, row, strict=True):
@@ -44,7 +44,7 @@ def streamed(read: Recording, score=score, alarms: AlarmSettings = SETTINGS) -> 
 
 def events_of(read: Recording) -> list[dict]:
     """The events, which must be the same both ways, in order, and plain JSON."""
-    events = detect(read, score, SETTINGS).events
+    events = detect(Scorer(score, SETTINGS), read).events
     assert events == streamed(read)
     assert [e["time_s"] for e in events] == sorted(e["time_s"] for e in events)
     assert json.loads(json.dumps(events)) == events
@@ -138,7 +138,7 @@ def test_a_stuck_channel_is_a_fault() -> None:
 @pytest.mark.parametrize("since_s", [0.0, 150.0, 1e9])
 def test_no_decision_before_a_time(since_s: float) -> None:
     read = recording(A=[HIGH] * 60)
-    found = detect(read, score, SETTINGS, since_s=since_s)
+    found = detect(Scorer(score, SETTINGS), read, since_s=since_s)
     assert found.times_s.tolist() == [t for t in read.times_s.tolist() if t >= since_s]
     alarms = [event["time_s"] for event in found.events if event["event"] == "alarm"]
     assert alarms == ([since_s + 20.0] if since_s < 1e9 else [])
@@ -172,11 +172,13 @@ def test_held_heat_fires_alike_with_and_without_neighbours(others: tuple[str, ..
 def test_nothing_to_read() -> None:
     read = recording(A=[np.nan] * 5)
     assert brief(read) == []
-    assert len(detect(read, score, SETTINGS).risk) == 0
+    assert len(detect(Scorer(score, SETTINGS), read).risk) == 0
 
 
 def test_decisions_stand_beside_the_events() -> None:
-    found = detect(recording(30.0, A=[1.0, 2.0, 3.0], B=[4.0, np.nan, 6.0]), score, SETTINGS)
+    found = detect(
+        Scorer(score, SETTINGS), recording(30.0, A=[1.0, 2.0, 3.0], B=[4.0, np.nan, 6.0])
+    )
     assert found.times_s.tolist() == [0.0, 0.0, 30.0, 60.0, 60.0]
     assert found.sensors.tolist() == [0, 1, 0, 0, 1]
     assert found.risk.tolist() == [1.0, 4.0, 2.0, 3.0, 6.0]
@@ -184,7 +186,7 @@ def test_decisions_stand_beside_the_events() -> None:
 
 def test_reset_forgets() -> None:
     read = recording(A=[LOW] * 5 + [HIGH] * 5)
-    detector = Detector(score, SETTINGS)
+    detector = Detector(Scorer(score, SETTINGS))
     said = []
     for _ in range(2):
         detector.reset()
@@ -211,7 +213,7 @@ def test_stream_and_recording_score_the_same_windows() -> None:
         return np.zeros(len(windows))
 
     read = Recording("r", times, ("A", "B"), readings)
-    found = detect(read, keep, SETTINGS)
+    found = detect(Scorer(keep, SETTINGS), read)
     bulk = np.stack(seen)
     seen.clear()
     streamed(read, keep)

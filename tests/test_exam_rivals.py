@@ -8,7 +8,7 @@ import torch
 from raw_folders import write_home, write_house
 
 from saafe.detector.alarms import AlarmSettings
-from saafe.detector.detector import detect
+from saafe.detector.detector import Scorer, detect
 from saafe.exam import equal_detection, recordings, rivals
 from saafe.exam.equal_detection import highest_shift
 from saafe.exam.outcomes import first_visible
@@ -60,7 +60,7 @@ def test_remembered_risks_give_the_detectors_own_alarms(arena, shift: float) -> 
     moved = SETTINGS.moved(shift)
     expected = []
     for one in streams:
-        alarms = [e for e in detect(one, loud, moved).events if e["event"] == "alarm"]
+        alarms = [e for e in detect(Scorer(loud, moved), one).events if e["event"] == "alarm"]
         expected.append(alarms[0]["time_s"] if alarms else math.inf)
     assert equal_detection.first_alarms(streams, known, moved).tolist() == expected
 
@@ -184,10 +184,10 @@ def test_composites_of_the_comparison_are_those_of_the_scoring(composed, tmp_pat
     assert recordings.read_superposed(tmp_path) is None  # without homes
     write_home(tmp_path / recordings.HOMES)
     plan = recordings.ScoringOptions(dense_days=0.0)
-    whole = recordings.score_real(lambda r: detect(r, hot, SETTINGS), tmp_path, plan)[
+    whole = recordings.score_real(lambda r: detect(Scorer(hot, SETTINGS), r), tmp_path, plan)[
         "superposed_fires"
     ]
-    alone = recordings.score_superposed(lambda r: detect(r, hot, SETTINGS), composed)
+    alone = recordings.score_superposed(lambda r: detect(Scorer(hot, SETTINGS), r), composed)
     alone = plain_values(alone)
     for row in whole["rows"] + alone["rows"]:
         row.pop("alarms_without_fire")

@@ -14,7 +14,16 @@ import saafe
 ROOT = Path(saafe.__file__).parent
 # a room may use itself and the rooms before it; one line is one place: its rooms do not mix
 ORDER = [
-    {"errors", "formats", "files", "sensors", "windows", "metrics", "recipes", "threads"},
+    {
+        "errors",
+        "formats",
+        "files",
+        "sensors",
+        "windows",
+        "metrics",
+        "recipes",
+        "threads",
+    },
     {"recordings"},
     {"readers", "audit"},
     {"simulator", "detector"},
@@ -24,6 +33,7 @@ ORDER = [
     {"training_run"},
     {"tiers", "cloud"},
     {"cloud.emulator"},
+    {"launching"},
     {"cli"},
     {"__main__"},
 ]
@@ -90,7 +100,9 @@ def test_imports_go_from_left_to_right(module: str) -> None:
 
 
 def test_no_cycles() -> None:
-    graph = {module: {other for other, _ in imports(module)} for module in FILES}
+    # the package itself holds the version, and names that it imports when they are used
+    inner = [module for module in FILES if module != "saafe"]
+    graph = {module: {other for other, _ in imports(module)} for module in inner}
     graphlib.TopologicalSorter(graph).prepare()
 
 
@@ -131,7 +143,7 @@ for name in ("torch", "onnxruntime", "boto3"):
     sys.modules[name] = None  # importing it fails, as if it were not installed
 import numpy as np
 from saafe.detector.alarms import AlarmSettings
-from saafe.detector.detector import detect
+from saafe.detector.detector import Scorer, detect
 from saafe.recordings.recording import Recording
 
 times = np.arange(0.0, 1200.0, 10.0)
@@ -143,7 +155,7 @@ def score(windows):
     return np.where(windows[:, -1, 0, 1] > 100.0, 99.99, 0.01).astype(np.float64)
 
 recording = Recording("r", times, ("A",), readings)
-for event in detect(recording, score, AlarmSettings(warm_s=0.0, fast_s=20.0)).events:
+for event in detect(Scorer(score, AlarmSettings(warm_s=0.0, fast_s=20.0)), recording).events:
     print(event["event"], event["time_s"], event["sensor"])
 """
 

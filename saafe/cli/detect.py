@@ -34,7 +34,7 @@ def detect_command(model: str, recording: str, repair: bool) -> None:
     readings, check = read_recording(Path(recording), repair=repair)
     for line in check.lines():
         click.echo(line, err=True)
-    for event in detect_recording(readings, run.score, run.settings).events:
+    for event in detect_recording(run, readings).events:
         click.echo(json.dumps(event))
 
 
@@ -43,7 +43,7 @@ def detect_stream(run) -> None:
     from saafe.detector.detector import Detector
     from saafe.recordings.stream import read_rows
 
-    detector = Detector(run.score, run.settings)
+    detector = Detector(run)
     for row in read_rows(sys.stdin):
         events = []
         if row.sensor:

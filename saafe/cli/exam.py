@@ -24,22 +24,13 @@ def exam_command(
 
     Example: saafe exam runs/my-run --quick
     """
-    from saafe.exam import exam as library
+    from saafe.exam.exam import examine
     from saafe.training.runs import load
 
-    loaded = load(run)
-    if quick:
-        result, cases = library.examine_quick(loaded), []
-    else:
-        plan = library.ExamOptions(
-            seed, real, rivals, on_progress=lambda line: click.echo(line, err=True)
-        )
-        result, cases = library.examine_full(loaded, plan)
-    written = library.write_exam(loaded, result, cases)
-    for path in written:
-        click.echo(f"wrote {path}", err=True)
-    if not written:
-        click.echo(f"{run}: keeps the full exam that it has", err=True)
+    result = examine(
+        load(run), level="quick" if quick else "full", seed=seed, real=real, rivals=rivals,
+        on_progress=lambda line: click.echo(line, err=True),
+    )  # fmt: skip
     if as_json:
         click.echo(json.dumps(result))
     else:

@@ -48,7 +48,7 @@ class Cloud:
         return self._prices[region]
 
 
-def launch(
+def start_job(
     cloud: Cloud,
     plan: JobPlan,
     *,

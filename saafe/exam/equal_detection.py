@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from saafe.detector.alarms import AlarmSettings
-from saafe.detector.detector import Detection, Score, detect
+from saafe.detector.detector import Detection, Model, Scorer, detect
 from saafe.exam.outcomes import first_visible
 from saafe.exam.windows import Judged
 from saafe.recordings.recording import Recording
@@ -104,9 +104,9 @@ def judged_part(recording: Recording) -> Recording:
     return cut_recording(recording, 0.0, (first_visible(recording) or 0.0) + WITHIN_S)
 
 
-def score_streams(recordings: Sequence[Recording], score: Score) -> list[Detection]:
+def score_streams(recordings: Sequence[Recording], model: Model) -> list[Detection]:
     """Score every stream once; thresholds can be moved afterwards at no cost."""
-    return [detect(one, score, AlarmSettings()) for one in recordings]
+    return [detect(Scorer(model.score, AlarmSettings()), one) for one in recordings]
 
 
 def first_alarms(
@@ -122,7 +122,7 @@ def first_alarms(
             given += len(windows)
             return risk[given - len(windows) : given]
 
-        events = detect(recording, recall, settings).events
+        events = detect(Scorer(recall, settings), recording).events
         out.append(next((e["time_s"] for e in events if e["event"] == "alarm"), np.inf))
     return np.array(out)
 
@@ -152,7 +152,7 @@ def run_benchmark(
     Returns:
         What it said, and the share of the setting fires that it found.
     """
-    known = score_streams(arena.setting, one.score)
+    known = score_streams(arena.setting, one)
 
     def reached(shift: float) -> float:
         alarms = first_alarms(arena.setting, known, one.settings.moved(shift))
@@ -162,9 +162,9 @@ def run_benchmark(
     if target is not None and one.name != registry.FIXED_RULE:  # nothing to move there
         shift = highest_shift(reached, target)
     moved = one.settings.moved(shift)
-    alarms = first_alarms(arena.fires, score_streams(arena.fires, one.score), moved)
+    alarms = first_alarms(arena.fires, score_streams(arena.fires, one), moved)
     delay = alarm_delays(arena.fires, alarms)
-    noise = first_alarms(arena.nuisances, score_streams(arena.nuisances, one.score), moved)
+    noise = first_alarms(arena.nuisances, score_streams(arena.nuisances, one), moved)
     found = np.isfinite(delay).astype(float)
     return BenchmarkResult(found, delay, np.isfinite(noise).astype(float), shift), reached(shift)
 

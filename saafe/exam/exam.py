@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from saafe import metrics, readers, recipes
 from saafe.errors import InputError
@@ -74,6 +74,50 @@ class ExamOptions:
     real: Path | None = None
     rivals: bool = False
     on_progress: OnProgress = lambda line: None
+
+
+def examine(
+    run: Run,
+    *,
+    level: Literal["quick", "full"] = "full",
+    seed: int = 0,
+    real: Path | None = None,
+    rivals: bool = False,
+    on_progress: OnProgress = lambda _: None,
+) -> dict[str, Any]:
+    """Examine a run and write its exam.json, report and model card.
+
+    Args:
+        run: a loaded run folder.
+        level: "quick" takes under a minute, "full" a quarter of an hour.
+        seed: of the full exam; apart from training's seeds.
+        real: folder of published recordings to score too.
+        rivals: whether simpler detectors are trained and compared.
+        on_progress: takes a line of progress.
+
+    Returns:
+        What exam.json holds; `gate` says whether the run passed. A quick result is returned but
+        not written where the folder holds the full exam of the same model.
+
+    Raises:
+        InputError: the recordings or a package are missing, or the folder cannot be written.
+
+    Example:
+        >>> import saafe
+        >>> saafe.examine(run, level="quick")["gate"]["level"]
+        'quick'
+    """
+    cases: list[Case] = []
+    if level == "quick":
+        result = examine_quick(run)
+    else:
+        result, cases = examine_full(run, ExamOptions(seed, real, rivals, on_progress))
+    written = write_exam(run, result, cases)
+    for path in written:
+        on_progress(f"wrote {path}")
+    if not written:
+        on_progress(f"{run.folder}: keeps the full exam that it has")
+    return result
 
 
 def examine_quick(run: Run) -> dict:

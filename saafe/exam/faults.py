@@ -172,7 +172,7 @@ def recent(trial: FireTrial) -> Recording:
 def stream_fire(session: Session, trial: FireTrial, lines: Sequence[str]) -> FireResult:
     """Feed CSV rows to the streaming detector, as `saafe detect RUN -` does, and judge it."""
     first_s = float(lines[1].split(",")[0])
-    detector = Detector(session.score, session.one.settings)
+    detector = Detector(session)
     events: list[dict] = []
     for row in read_rows(lines):
         if row.sensor:

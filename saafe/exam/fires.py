@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saafe import metrics
-from saafe.detector.detector import Detection, detect
+from saafe.detector.detector import Detection, Scorer, detect
 from saafe.exam import outcomes, references
 from saafe.exam.session import Case, Session, Stage
 from saafe.recordings.recording import Recording
@@ -66,7 +66,7 @@ class FireTrial:
 
     @property
     def present(self) -> NDArray[np.bool_]:
-        """Which channels the sensor has. (6,)"""
+        """Which channels the sensor has. (channel,)"""
         return np.asarray(np.isfinite(self.recording.readings[:, 0]).any(axis=0))
 
 
@@ -268,7 +268,7 @@ def try_fire(
     since_s = trial.burning_s - lead_s
     detection = session.detect(trial.recording, since_s=since_s)
     alarm = outcomes.first_alarm(detection.events) or {}
-    floor = detect(trial.recording, no_risk, session.one.settings, since_s=since_s)
+    floor = detect(Scorer(no_risk, session.one.settings), trial.recording, since_s=since_s)
     rule = outcomes.first_alarm(floor.events) or {}
     alarm_s = alarm.get("time_s")
     outcome = outcomes.found(alarm_s, signal_s=trial.signal_s, limit_s=trial.limit_s)

@@ -43,7 +43,7 @@ class Quiet:
     """Windows of one source in which nothing happens.
 
     Attributes:
-        windows: float32 (window, 60, 1, 6)
+        windows: float32 (window, 60, 1, channel)
         groups: day or scenario of each. int64 (window,)
     """
 
@@ -200,7 +200,7 @@ def identity_row(name: str, found: Mapping[str, Any]) -> IdentityRow:
 
 
 def hide(shown: np.ndarray, channels: Sequence[int] | None) -> np.ndarray:
-    """Windows in which only some channels are known. (window, 60, 1, 6)"""
+    """Windows in which only some channels are known. (window, 60, 1, channel)"""
     if channels is None:
         return shown
     out = np.full_like(shown, np.nan)

@@ -46,7 +46,7 @@ def draw_case(case: Mapping[str, Any]) -> bytes:
     """Channels and risk of one missed, late, early or false alarm, in time.
 
     Args:
-        case: `times_s` (time,), `readings` (time, 6) with NaN where missing, `risk` percent
+        case: `times_s` (time,), `readings` (time, channel) with NaN where missing, `risk` percent
             (time,), and `alarm_s`, `limit_s`, `first_signal_s`, each a time or None.
     """
     minutes = np.asarray(case["times_s"], dtype=np.float64) / 60.0

@@ -220,8 +220,8 @@ def superposed_rows(
 
 
 def _superposed_in_time(one: Judged, shift: float, composed: SuperposedFires) -> dict[str, bool]:
-    settings = one.settings.moved(shift)
-    part = score_superposed(lambda r: detect(r, one.score, settings), composed)
+    moved = replace(one, settings=one.settings.moved(shift))
+    part = score_superposed(lambda r: detect(moved, r), composed)
     return {row.name: row.outcome == IN_TIME for row in part["rows"]}
 
 

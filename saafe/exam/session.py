@@ -11,6 +11,7 @@ from enum import IntEnum
 import numpy as np
 import torch
 
+from saafe.detector.alarms import AlarmSettings
 from saafe.detector.detector import Detection, detect
 from saafe.exam.windows import Judged
 from saafe.formats import clock
@@ -98,12 +99,17 @@ class Session:
         self._number = itertools.count()
 
     def score(self, windows: np.ndarray) -> np.ndarray:
-        """Risk of windows, counted. (batch, 60, 1, 6) to percent (batch,)"""
+        """Risk of windows, counted. (batch, 60, 1, channel) to percent (batch,)"""
         self.windows += len(windows)
         return self.one.score(windows)
 
+    @property
+    def settings(self) -> AlarmSettings:
+        """Alarm thresholds of the examinee."""
+        return self.one.settings
+
     def classify(self, windows: np.ndarray) -> np.ndarray:
-        """Classes of windows, counted as well. (batch, 60, 1, 6) to (batch,)"""
+        """Classes of windows, counted as well. (batch, 60, 1, channel) to (batch,)"""
         assert self.one.classify is not None, f"{self.one.name} only scores"
         self.windows += len(windows)
         return self.one.classify(windows)
@@ -115,7 +121,7 @@ class Session:
 
     def detect(self, recording: Recording, *, since_s: float = -math.inf) -> Detection:
         """Run a recording through the detector; no decision is taken before `since_s`."""
-        return detect(recording, self.score, self.one.settings, since_s=since_s)
+        return detect(self, recording, since_s=since_s)
 
     def simulate(
         self,

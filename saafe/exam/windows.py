@@ -10,7 +10,7 @@ import torch
 
 from saafe import metrics
 from saafe.detector.alarms import AlarmSettings, log_odds
-from saafe.detector.detector import Score, detect
+from saafe.detector.detector import detect
 from saafe.exam.outcomes import first_visible
 from saafe.exam.recordings import ScoringOptions, score_real
 from saafe.metrics import clustered_proportion_bounds
@@ -39,13 +39,13 @@ class Judged:
 
     Attributes:
         name: for tables.
-        score: windows (batch, 60, 1, 6) to risk percent (batch,).
+        score: windows (batch, 60, 1, channel) to risk percent (batch,).
         settings: its alarm thresholds.
         classify: windows to classes (batch,), None where it only scores.
     """
 
     name: str
-    score: Score
+    score: Callable[[np.ndarray], np.ndarray]
     settings: AlarmSettings
     classify: Callable[[np.ndarray], np.ndarray] | None = None
 
@@ -129,7 +129,7 @@ def judge_recordings(one: Judged, recordings: list[Recording]) -> list[dict]:
     """What the detector says of each recording, against its labels where it has them."""
     rows = []
     for recording in recordings:
-        detection = detect(recording, one.score, one.settings)
+        detection = detect(one, recording)
         alarms = [e["time_s"] for e in detection.events if e["event"] == "alarm"]
         row = {
             "name": recording.name,
@@ -154,4 +154,4 @@ def judge_real(
 ) -> dict:
     """Score published fires, homes and superposed fires; see `recordings.ScoringOptions`."""
     plan = ScoringOptions(dense_days=dense_days, elsewhere=elsewhere, on_progress=on_progress)
-    return score_real(lambda r: detect(r, one.score, one.settings), folder, plan)
+    return score_real(lambda r: detect(one, r), folder, plan)

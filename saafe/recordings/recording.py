@@ -143,10 +143,19 @@ def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording
         repair: sort rows whose time goes backwards and keep the first of duplicate rows.
 
     Returns:
-        The recording and its check.
+        The recording, and a check that says what was masked, ignored and repaired.
 
     Raises:
         InputError: for what is structurally wrong.
+
+    Example:
+        >>> import pathlib
+        >>> import saafe
+        >>> rows = "time_s,sensor,temperature_c\\n0,kitchen,21.4\\n10,kitchen,2000\\n"
+        >>> _ = pathlib.Path("kitchen.csv").write_text(rows)
+        >>> recording, check = saafe.read_recording("kitchen.csv")
+        >>> recording.sensors, check.channels["temperature"].masked
+        (('kitchen',), 1)
     """
     return parse_recording(read_table(Path(path)), repair=repair)
 
@@ -218,6 +227,13 @@ def write_recording(recording: Recording, path: Path | str) -> None:
 
     Raises:
         InputError: for another suffix, or where the file cannot be written.
+
+    Example:
+        >>> import saafe
+        >>> (recording,) = saafe.simulate(1, hours=0.5)
+        >>> saafe.write_recording(recording, "simulated.csv.gz")
+        >>> saafe.read_recording("simulated.csv.gz")[0].sensors
+        ('A', 'B')
     """
     is_row = np.any(np.isfinite(recording.readings), axis=2)
     if recording.labels is not None:

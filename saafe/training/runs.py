@@ -190,8 +190,16 @@ def in_order(data: bytes) -> bytes:
 def load(path: Path | str) -> Run:
     """Load a run folder.
 
+    Returns:
+        The run, which `Detector`, `detect` and `examine` take.
+
     Raises:
-        InputError: it is no run folder, not finished, or damaged.
+        InputError: it is no run folder, not finished, damaged, or of other channels.
+
+    Example:
+        >>> import saafe
+        >>> saafe.load(run.folder).recipe.tier
+        'tiny'
     """
     folder = Path(path)
     if not folder.is_dir():
