@@ -85,7 +85,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Gap:
-    """A time in which a sensor gave no reading."""
+    """A time in which a sensor gave no reading. [s]
+
+    Attributes:
+        sensor: its name.
+        start_s: when it last gave one, from the recording's first row.
+        length_s: how long it was silent.
+    """
 
     sensor: str
     start_s: float
@@ -94,7 +100,20 @@ class Gap:
 
 @dataclass(frozen=True)
 class Check:
-    """What was read, masked, repaired and ignored."""
+    """What was read, masked, repaired and ignored.
+
+    Attributes:
+        path: the file.
+        rows: that are used.
+        sensors: their names.
+        duration_s: from the first row to the last. [s]
+        period_s: shortest of the sensors' median periods, None of a single time. [s]
+        channels: name of each channel that the file has -> what became of its cells.
+        gaps: silences over 90 s.
+        ignored: columns that are not read.
+        repairs: what `repair` did.
+        notes: what was odd but not wrong.
+    """
 
     path: str
     rows: int
@@ -136,11 +155,42 @@ class Check:
 
 
 def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording, Check]:
-    """Read one recording and say what was found in it.
+    r"""Read one recording and say what was found in it.
 
     Args:
-        path: a CSV, CSV.gz or Parquet file.
+        path: a CSV, CSV.gz or Parquet file; its content says which.
         repair: sort rows whose time goes backwards and keep the first of duplicate rows.
+
+    Returns:
+        The recording, readings float32 `(time, sensor, channel)` in the channels' units with NaN
+        where a cell is empty or physically impossible, and a check that counts both.
+
+    Raises:
+        InputError: for what is structurally wrong, with the row, the column and what mends it.
+
+    Example:
+        >>> import tempfile
+        >>> lines = ["time_s,temperature_c,pm25_ug_m3", "0,20.5,8", "10,20.6,-4", "20,,9"]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "kitchen.csv")
+        ...     _ = file.write_text("\n".join(lines))
+        ...     recording, check = read_recording(file)
+        >>> recording.name, recording.sensors, recording.readings.shape
+        ('kitchen', ('A',), (3, 1, 6))
+        >>> recording.readings[:, 0, 1].tolist()  # PM2.5 [ug/m3]
+        [8.0, nan, 9.0]
+        >>> check.channels["pm25"].first_masked
+        'first: -4 in row 3'
+    """
+    return parse_recording(read_table(Path(path)), repair=repair)
+
+
+def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, Check]:
+    """Turn a table into a recording, as `read_recording` does with a file.
+
+    Args:
+        table: cells of the recording's columns, one row a time and sensor.
+        repair: as in `read_recording`.
 
     Returns:
         The recording and its check.
@@ -148,11 +198,6 @@ def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording
     Raises:
         InputError: for what is structurally wrong.
     """
-    return parse_recording(read_table(Path(path)), repair=repair)
-
-
-def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, Check]:
-    """Turn a table into a recording, as `read_recording` does with a file."""
     refuse_columns(table.path, table.frame.columns)
     notes = list(table.notes)
     times, start = read_times(table, notes)
@@ -216,8 +261,25 @@ def write_recording(recording: Recording, path: Path | str) -> None:
     Readings are rounded to their channel's decimals. A row is written where a sensor has a reading
     or a label; the first time has a row for each sensor, so that their order is kept.
 
+    Args:
+        recording: readings `(time, sensor, channel)` in the channels' units. Times are written as
+            ISO 8601 where it has a `start`, else as seconds.
+        path: a name that ends in one of the suffixes, in a folder that exists.
+
     Raises:
         InputError: for another suffix, or where the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> readings = np.full((2, 1, 6), np.nan, dtype=np.float32)
+        >>> readings[:, 0, 0] = [20.5, 20.625]  # temperature [degC]
+        >>> hall = Recording("hall", np.array([0.0, 10.0]), ("ceiling",), readings)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_recording(hall, Path(folder, "hall.csv"))
+        ...     print(Path(folder, "hall.csv").read_text(), end="")
+        time_s,sensor,temperature_c
+        0.0,ceiling,20.5
+        10.0,ceiling,20.62
     """
     is_row = np.any(np.isfinite(recording.readings), axis=2)
     if recording.labels is not None:
