@@ -5,15 +5,15 @@ is masked and counted. docs/recordings.md describes the format.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from saafe.recordings.cells import LONGEST_SPAN_S, is_outside, range_text
+from saafe.recordings.cells import LONGEST_SPAN_S, is_outside
+from saafe.recordings.check import GAP_S, Check, Counts, Gap, counted
 from saafe.recordings.columns import (
     ignored_columns,
     read_labels,
@@ -32,8 +32,6 @@ from saafe.sensors import (
     SHORTEST_PERIOD_S,
     UNKNOWN,
 )
-
-GAP_S = 90.0  # the grid holds a reading for this long, so a longer silence is felt
 
 
 @dataclass(frozen=True)
@@ -64,94 +62,6 @@ class Recording:
         assert self.readings.shape == (*shape, len(CHANNELS)), "readings: (time, sensor, channel)"
         assert self.labels is None or self.labels.shape == shape, "labels: (time, sensor)"
         assert self.sources is None or len(self.sources) == shape[0], "sources: (time,)"
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What became of one channel's cells.
-
-    Attributes:
-        present: readings that are used.
-        masked: readings outside the physical range, left out.
-        missing: empty cells.
-        first_masked: where and what the first masked reading was, "" = none.
-    """
-
-    present: int
-    masked: int
-    missing: int
-    first_masked: str = ""
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A time in which a sensor gave no reading. [s]
-
-    Attributes:
-        sensor: its name.
-        start_s: when it last gave one, from the recording's first row.
-        length_s: how long it was silent.
-    """
-
-    sensor: str
-    start_s: float
-    length_s: float
-
-
-@dataclass(frozen=True)
-class Check:
-    """What was read, masked, repaired and ignored.
-
-    Attributes:
-        path: the file.
-        rows: that are used.
-        sensors: their names.
-        duration_s: from the first row to the last. [s]
-        period_s: shortest of the sensors' median periods, None of a single time. [s]
-        channels: name of each channel that the file has -> what became of its cells.
-        gaps: silences over 90 s.
-        ignored: columns that are not read.
-        repairs: what `repair` did.
-        notes: what was odd but not wrong.
-    """
-
-    path: str
-    rows: int
-    sensors: tuple[str, ...]
-    duration_s: float
-    period_s: float | None
-    channels: dict[str, Counts]
-    gaps: tuple[Gap, ...] = ()
-    ignored: tuple[str, ...] = ()
-    repairs: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict:
-        """Plain values, for JSON."""
-        return asdict(self)
-
-    def lines(self) -> list[str]:
-        """The same for people, one finding a line."""
-        period = "one time" if self.period_s is None else f"median period {self.period_s:g} s"
-        names = ", ".join(self.sensors[:8]) + (", ..." if len(self.sensors) > 8 else "")
-        lines = [
-            f"{self.path}: {_count(self.rows, 'row')}, {_count(len(self.sensors), 'sensor')} "
-            f"({names}), {self.duration_s:,.0f} s, {period}"
-        ]
-        for channel in CHANNELS:
-            counts = self.channels.get(channel.name)
-            if counts is None:
-                continue
-            line = f"  {channel.name}: {counts.present:,} present, {counts.missing:,} missing"
-            if counts.masked:
-                limits = range_text(channel)
-                line += f", {counts.masked:,} masked (outside {limits}; {counts.first_masked})"
-            lines.append(line)
-        lines += _gap_lines(self.gaps)
-        if self.ignored:
-            lines.append(f"  ignored columns: {', '.join(self.ignored)}")
-        lines += [f"  repaired: {repair}" for repair in self.repairs]
-        return lines + [f"  note: {note}" for note in self.notes]
 
 
 def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording, Check]:
@@ -362,7 +272,7 @@ def _read_sources(
     )
     several = int((named["names"] > 1).sum())
     if several:
-        notes.append(f"{_count(several, 'time')} with several sources; the first is kept")
+        notes.append(f"{counted(several, 'time')} with several sources; the first is kept")
     sources = [""] * (int(row_time[-1]) + 1)
     for time, source in named.select("time", "source").iter_rows():
         sources[time] = source
@@ -385,7 +295,7 @@ def _order_rows(
         _refuse_backwards(table, int(backwards[0]))
     if len(backwards):
         order = np.argsort(times, kind="stable")
-        repairs.append(f"sorted by time ({_count(len(backwards), 'step')} backwards)")
+        repairs.append(f"sorted by time ({counted(len(backwards), 'step')} backwards)")
     _refuse_span(table, times[order])
     key = np.cumsum(np.diff(times[order], prepend=0.0) > 0) * len(sensors) + sensor[order]
     _, first = np.unique(key, return_index=True)
@@ -395,7 +305,7 @@ def _order_rows(
         second = int(order[~is_first].min())
         if not repair:
             _refuse_duplicate(table, second, sensors[sensor[second]])
-        repairs.append(f"kept the first of {_count(len(key) - len(first), 'duplicate row')}")
+        repairs.append(f"kept the first of {counted(len(key) - len(first), 'duplicate row')}")
         order = order[is_first]
     return order, repairs
 
@@ -469,19 +379,3 @@ def _spread(
     dense = np.full((*shape, *values.shape[1:]), fill, dtype=fill.dtype)
     dense[index] = values
     return dense
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _gap_lines(gaps: Sequence[Gap]) -> list[str]:
-    """The longest five gaps, and how many there are."""
-    if not gaps:
-        return []
-    longest = sorted(gaps, key=lambda gap: -gap.length_s)
-    total = sum(gap.length_s for gap in gaps)
-    lines = [f"  {_count(len(gaps), 'gap')} over {GAP_S:g} s, {total:,.0f} s in all"]
-    for gap in longest[:5]:
-        lines.append(f"    sensor {gap.sensor}: {gap.length_s:,.0f} s from {gap.start_s:,.0f} s")
-    return lines
