@@ -60,7 +60,8 @@ def test_examples_run(
         monkeypatch.setenv("OMP_NUM_THREADS", "2")
     public = getattr(saafe, name)
     finder = doctest.DocTestFinder(recurse=False)
-    globs = {"run": run, "folder": tmp_path if name == "launch" else folder}
+    globs = vars(sys.modules[public.__module__]) | {"run": run}
+    globs["folder"] = tmp_path if name == "launch" else folder
     (example,) = finder.find(public, name, globs=globs)
     assert example.examples, f"{name} has no example"
     try:

@@ -56,7 +56,7 @@ def test_thinned_streams_read_once_a_minute(arena) -> None:
 @pytest.mark.parametrize("shift", [-3.0, 0.0, 2.5])
 def test_remembered_risks_give_the_detectors_own_alarms(arena, shift: float) -> None:
     streams = arena.fires + arena.nuisances
-    known = equal_detection.score_streams(streams, loud)
+    known = equal_detection.score_streams(streams, Scorer(loud, SETTINGS))
     moved = SETTINGS.moved(shift)
     expected = []
     for one in streams:

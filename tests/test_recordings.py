@@ -1,5 +1,6 @@
 """Recordings: what is refused, masked, repaired; what is written comes back."""
 
+import doctest
 import gzip
 import itertools
 import json
@@ -665,6 +666,14 @@ def test_stamps_that_once_read_differently(tmp_path: Path):
         recording, (row,) = read_both(f"time,co2_ppm\n{cell},400", tmp_path)
         assert recording is None
         assert row.problems[0].reason.endswith("no ISO 8601 time")
+
+
+def test_examples_of_the_docstrings_run():
+    from saafe.recordings import recording
+
+    failed, tried = doctest.testmod(recording)
+    assert failed == 0
+    assert tried > 10
 
 
 @pytest.mark.slow

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from saafe.recordings.check import Check
 from saafe.recordings.columns import to_numbers
-from saafe.recordings.recording import Check, Recording, parse_recording
+from saafe.recordings.recording import Recording, parse_recording
 from saafe.recordings.tables import Table, refusal
 from saafe.sensors import CHANNELS, COLUMNS, TEMPERATURE
 

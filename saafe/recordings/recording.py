@@ -5,15 +5,15 @@ is masked and counted. docs/recordings.md describes the format.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from saafe.recordings.cells import LONGEST_SPAN_S, is_outside, range_text
+from saafe.recordings.cells import LONGEST_SPAN_S, is_outside
+from saafe.recordings.check import GAP_S, Check, Counts, Gap, counted
 from saafe.recordings.columns import (
     ignored_columns,
     read_labels,
@@ -32,8 +32,6 @@ from saafe.sensors import (
     SHORTEST_PERIOD_S,
     UNKNOWN,
 )
-
-GAP_S = 90.0  # the grid holds a reading for this long, so a longer silence is felt
 
 
 @dataclass(frozen=True)
@@ -66,102 +64,50 @@ class Recording:
         assert self.sources is None or len(self.sources) == shape[0], "sources: (time,)"
 
 
-@dataclass(frozen=True)
-class Counts:
-    """What became of one channel's cells.
-
-    Attributes:
-        present: readings that are used.
-        masked: readings outside the physical range, left out.
-        missing: empty cells.
-        first_masked: where and what the first masked reading was, "" = none.
-    """
-
-    present: int
-    masked: int
-    missing: int
-    first_masked: str = ""
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A time in which a sensor gave no reading."""
-
-    sensor: str
-    start_s: float
-    length_s: float
-
-
-@dataclass(frozen=True)
-class Check:
-    """What was read, masked, repaired and ignored."""
-
-    path: str
-    rows: int
-    sensors: tuple[str, ...]
-    duration_s: float
-    period_s: float | None
-    channels: dict[str, Counts]
-    gaps: tuple[Gap, ...] = ()
-    ignored: tuple[str, ...] = ()
-    repairs: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict:
-        """Plain values, for JSON."""
-        return asdict(self)
-
-    def lines(self) -> list[str]:
-        """The same for people, one finding a line."""
-        period = "one time" if self.period_s is None else f"median period {self.period_s:g} s"
-        names = ", ".join(self.sensors[:8]) + (", ..." if len(self.sensors) > 8 else "")
-        lines = [
-            f"{self.path}: {_count(self.rows, 'row')}, {_count(len(self.sensors), 'sensor')} "
-            f"({names}), {self.duration_s:,.0f} s, {period}"
-        ]
-        for channel in CHANNELS:
-            counts = self.channels.get(channel.name)
-            if counts is None:
-                continue
-            line = f"  {channel.name}: {counts.present:,} present, {counts.missing:,} missing"
-            if counts.masked:
-                limits = range_text(channel)
-                line += f", {counts.masked:,} masked (outside {limits}; {counts.first_masked})"
-            lines.append(line)
-        lines += _gap_lines(self.gaps)
-        if self.ignored:
-            lines.append(f"  ignored columns: {', '.join(self.ignored)}")
-        lines += [f"  repaired: {repair}" for repair in self.repairs]
-        return lines + [f"  note: {note}" for note in self.notes]
-
-
 def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording, Check]:
-    """Read one recording and say what was found in it.
+    r"""Read one recording and say what was found in it.
 
     Args:
-        path: a CSV, CSV.gz or Parquet file.
+        path: a CSV, CSV.gz or Parquet file; its content says which.
         repair: sort rows whose time goes backwards and keep the first of duplicate rows.
 
     Returns:
-        The recording, and a check that says what was masked, ignored and repaired.
+        The recording, readings float32 `(time, sensor, channel)` in the channels' units with NaN
+        where a cell is empty or physically impossible, and a check that counts both.
 
     Raises:
-        InputError: for what is structurally wrong.
+        InputError: for what is structurally wrong, with the row, the column and what mends it.
 
     Example:
-        >>> import pathlib
-        >>> import saafe
-        >>> rows = "time_s,sensor,temperature_c\\n0,kitchen,21.4\\n10,kitchen,2000\\n"
-        >>> _ = pathlib.Path("kitchen.csv").write_text(rows)
-        >>> recording, check = saafe.read_recording("kitchen.csv")
-        >>> recording.sensors, check.channels["temperature"].masked
-        (('kitchen',), 1)
+        >>> import tempfile
+        >>> lines = ["time_s,temperature_c,pm25_ug_m3", "0,20.5,8", "10,20.6,-4", "20,,9"]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "kitchen.csv")
+        ...     _ = file.write_text("\n".join(lines))
+        ...     recording, check = read_recording(file)
+        >>> recording.name, recording.sensors, recording.readings.shape
+        ('kitchen', ('A',), (3, 1, 6))
+        >>> recording.readings[:, 0, 1].tolist()  # PM2.5 [ug/m3]
+        [8.0, nan, 9.0]
+        >>> check.channels["pm25"].first_masked
+        'first: -4 in row 3'
     """
     return parse_recording(read_table(Path(path)), repair=repair)
 
 
 def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, Check]:
-    """Turn a table into a recording, as `read_recording` does with a file."""
+    """Turn a table into a recording, as `read_recording` does with a file.
+
+    Args:
+        table: cells of the recording's columns, one row a time and sensor.
+        repair: as in `read_recording`.
+
+    Returns:
+        The recording and its check.
+
+    Raises:
+        InputError: for what is structurally wrong.
+    """
     refuse_columns(table.path, table.frame.columns)
     notes = list(table.notes)
     times, start = read_times(table, notes)
@@ -225,15 +171,25 @@ def write_recording(recording: Recording, path: Path | str) -> None:
     Readings are rounded to their channel's decimals. A row is written where a sensor has a reading
     or a label; the first time has a row for each sensor, so that their order is kept.
 
+    Args:
+        recording: readings `(time, sensor, channel)` in the channels' units. Times are written as
+            ISO 8601 where it has a `start`, else as seconds.
+        path: a name that ends in one of the suffixes, in a folder that exists.
+
     Raises:
         InputError: for another suffix, or where the file cannot be written.
 
     Example:
-        >>> import saafe
-        >>> (recording,) = saafe.simulate(1, hours=0.5)
-        >>> saafe.write_recording(recording, "simulated.csv.gz")
-        >>> saafe.read_recording("simulated.csv.gz")[0].sensors
-        ('A', 'B')
+        >>> import tempfile
+        >>> readings = np.full((2, 1, 6), np.nan, dtype=np.float32)
+        >>> readings[:, 0, 0] = [20.5, 20.625]  # temperature [degC]
+        >>> hall = Recording("hall", np.array([0.0, 10.0]), ("ceiling",), readings)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_recording(hall, Path(folder, "hall.csv"))
+        ...     print(Path(folder, "hall.csv").read_text(), end="")
+        time_s,sensor,temperature_c
+        0.0,ceiling,20.5
+        10.0,ceiling,20.62
     """
     is_row = np.any(np.isfinite(recording.readings), axis=2)
     if recording.labels is not None:
@@ -316,7 +272,7 @@ def _read_sources(
     )
     several = int((named["names"] > 1).sum())
     if several:
-        notes.append(f"{_count(several, 'time')} with several sources; the first is kept")
+        notes.append(f"{counted(several, 'time')} with several sources; the first is kept")
     sources = [""] * (int(row_time[-1]) + 1)
     for time, source in named.select("time", "source").iter_rows():
         sources[time] = source
@@ -339,7 +295,7 @@ def _order_rows(
         _refuse_backwards(table, int(backwards[0]))
     if len(backwards):
         order = np.argsort(times, kind="stable")
-        repairs.append(f"sorted by time ({_count(len(backwards), 'step')} backwards)")
+        repairs.append(f"sorted by time ({counted(len(backwards), 'step')} backwards)")
     _refuse_span(table, times[order])
     key = np.cumsum(np.diff(times[order], prepend=0.0) > 0) * len(sensors) + sensor[order]
     _, first = np.unique(key, return_index=True)
@@ -349,7 +305,7 @@ def _order_rows(
         second = int(order[~is_first].min())
         if not repair:
             _refuse_duplicate(table, second, sensors[sensor[second]])
-        repairs.append(f"kept the first of {_count(len(key) - len(first), 'duplicate row')}")
+        repairs.append(f"kept the first of {counted(len(key) - len(first), 'duplicate row')}")
         order = order[is_first]
     return order, repairs
 
@@ -423,19 +379,3 @@ def _spread(
     dense = np.full((*shape, *values.shape[1:]), fill, dtype=fill.dtype)
     dense[index] = values
     return dense
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _gap_lines(gaps: Sequence[Gap]) -> list[str]:
-    """The longest five gaps, and how many there are."""
-    if not gaps:
-        return []
-    longest = sorted(gaps, key=lambda gap: -gap.length_s)
-    total = sum(gap.length_s for gap in gaps)
-    lines = [f"  {_count(len(gaps), 'gap')} over {GAP_S:g} s, {total:,.0f} s in all"]
-    for gap in longest[:5]:
-        lines.append(f"    sensor {gap.sensor}: {gap.length_s:,.0f} s from {gap.start_s:,.0f} s")
-    return lines

@@ -31,7 +31,12 @@ PM_NOISE_RELATIVE = 0.03
 
 @dataclass(frozen=True)
 class Home:
-    """A recorded home and when its stove was on."""
+    """A recorded home and when its stove was on.
+
+    Attributes:
+        recording: its readings; the first sensor's are used.
+        sessions: start and end of each use of the stove, by the recording's clock. [s]
+    """
 
     recording: Recording
     sessions: tuple[Interval, ...]
@@ -171,7 +176,16 @@ def fire_rise(fire: Recording) -> NDArray[np.float32]:
 
 
 def values_held(times_s: NDArray, values: NDArray, at_s: NDArray) -> NDArray:
-    """Last value at or before each time, 0 before the first; `values` is `(time, ...)`."""
+    """Last value at or before each time, 0 before the first.
+
+    Args:
+        times_s: float64 `(time,)`, increasing. [s]
+        values: `(time, ...)`, in any unit.
+        at_s: `(moment,)`. [s]
+
+    Returns:
+        `(moment, ...)`, in the values' unit.
+    """
     index = np.searchsorted(times_s, at_s, side="right") - 1
     found = values[np.maximum(index, 0)]
     is_before = (index < 0).reshape(-1, *([1] * (values.ndim - 1)))
@@ -179,7 +193,7 @@ def values_held(times_s: NDArray, values: NDArray, at_s: NDArray) -> NDArray:
 
 
 def cut_recording(recording: Recording, start_s: float, end_s: float) -> Recording:
-    """Part of a recording with start <= time <= end, its times counted from its first row."""
+    """Part of a recording with start <= time <= end [s], its times from its own first row."""
     first, last = np.searchsorted(recording.times_s, [start_s, np.nextafter(end_s, np.inf)])
     assert first < last, f"{recording.name} has no row between {start_s:g} and {end_s:g} s"
     rows = slice(int(first), int(last))
@@ -197,6 +211,12 @@ def draw_moment(
     home: Home, length_s: float, moment: str, generator: np.random.Generator
 ) -> float | None:
     """Draw a time of the home at which a fire of this length can begin, between two rows.
+
+    Args:
+        home: the background.
+        length_s: of the fire. [s]
+        moment: "quiet", away from the stove and its fumes, or "cooking", while the stove is on.
+        generator: draws the time.
 
     Returns:
         The time on the home's clock [s]; None where its lead and its length fit nowhere.
