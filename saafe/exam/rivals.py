@@ -265,7 +265,7 @@ def examine_rivals(
         ours, contestants[1:], seed=recipe.seed, groups=groups, on_progress=on_progress
     )
     if composed is not None:
-        shifts = [row["threshold_shift"] for row in rows]
+        shifts = [row.threshold_shift for row in rows]
         found = superposed_rows(
             composed, contestants, shifts, seed=recipe.seed, on_progress=on_progress
         )
