@@ -18,7 +18,10 @@ from saafe.detector.detector import Detection
 from saafe.errors import InputError
 from saafe.exam import exam, faults, session
 from saafe.exam.gate import real_lines
+from saafe.exam.quick import judge_simulated
+from saafe.exam.results import plain_values
 from saafe.exam.session import Case, Session
+from saafe.exam.tables import simulated_table
 from saafe.exam.windows import Judged
 from saafe.files import write_json
 from saafe.recipes import changed, find_tier
@@ -221,3 +224,17 @@ def test_time_left_falls_to_nothing() -> None:
         here.on_progress("whole")
     assert told[-1].endswith("about 00:00 left")
     assert all(" windows in " in line for line in told)
+
+
+@pytest.mark.slow
+def test_the_small_examination_is_for_people(few: None) -> None:
+    figures = plain_values(judge_simulated(begun().one, seed=0, trials=1))
+    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+    for part in figures.values():
+        streams = part["streams"]
+        outcomes = [streams[name] for name in ("in_time", "late", "early", "missed")]
+        assert (sum(outcomes), streams["fires"], part["quiet"]["streams"]) == (1, 1, 1)
+        assert part["windows"]["n"] == 8192
+    rows = dict(simulated_table(figures))
+    assert rows["same rooms: fires in time"] in ("0 of 1", "1 of 1")
+    assert rows["other rooms: alarms in quiet life"] == "0 in 1 streams"

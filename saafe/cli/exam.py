@@ -76,12 +76,13 @@ def show_exam(result: dict) -> None:
 
 
 def print_part(title: str, rows: list[dict], columns: Sequence[str] | None) -> None:
-    """Print rows of a part, bounds side by side: some columns, or all of the first row."""
+    """Print rows of a part, bounds side by side: some columns, or all that have a value."""
     from saafe.exam.html import figure_text, header, is_share, merged_bounds
 
     plain = [merged_bounds(row) for row in rows]
     if plain:
-        names = [n for n in columns or plain[0] if any(row.get(n) is not None for row in plain)]
+        every = columns or dict.fromkeys(name for row in plain for name in row)
+        names = [n for n in every if any(row.get(n) is not None for row in plain)]
         cells = [tuple(figure_text(row.get(n), percent=is_share(n)) for n in names)
                  for row in plain]  # fmt: skip
         print_rows(title, [header(name) for name in names], cells)
