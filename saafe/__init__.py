@@ -19,18 +19,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Detector",
-    "InputError",
-    "__version__",
-    "detect",
-    "examine",
-    "launch",
-    "load",
-    "read_recording",
-    "simulate",
-    "train",
-    "write_recording",
-]
+    "Detector", "InputError", "__version__", "detect", "examine", "launch", "load",
+    "read_recording", "simulate", "train", "write_recording",
+]  # fmt: skip
 _HOMES = {
     "Detector": "saafe.detector.detector",
     "detect": "saafe.detector.detector",

@@ -15,7 +15,7 @@ import polars as pl
 
 from saafe.errors import InputError
 from saafe.metrics import proportion_bounds
-from saafe.recordings.tables import read_table
+from saafe.recordings import read_table
 
 BLOCK_ROWS = 10  # Chosen: so many rows in a row are no coincidence where they repeat elsewhere
 MOST_COPIED = 0.01  # Chosen: share of a data set's blocks that may repeat across groups

@@ -5,15 +5,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from saafe.cloud.aws import connect
-from saafe.cloud.billing import bill_lines
+from saafe.cloud import (
+    Cloud,
+    JobPlan,
+    Ledger,
+    Machine,
+    Pace,
+    Screen,
+    bill_lines,
+    connect,
+    follow,
+    split_settings,
+    start_job,
+    verify,
+    view,
+)
 from saafe.cloud.emulator import endpoint
-from saafe.cloud.ledger import Ledger
-from saafe.cloud.machine import Machine, split_settings
-from saafe.cloud.request import JobPlan
-from saafe.cloud.sagemaker import Cloud, start_job, view
-from saafe.cloud.verify import verify
-from saafe.cloud.watch import Pace, Screen, follow
 from saafe.errors import InputError
 
 OnMessage = Callable[[str], None]

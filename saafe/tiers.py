@@ -17,8 +17,7 @@ import torch
 
 from saafe import recipes
 from saafe.errors import InputError
-from saafe.exam import exam
-from saafe.exam.gate import limits_of
+from saafe.exam import exam, limits_of
 from saafe.files import write_atomically, write_json
 from saafe.recipes import Recipe, find_tier
 from saafe.training import runs

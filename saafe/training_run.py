@@ -14,10 +14,16 @@ from saafe.errors import InputError
 from saafe.exam import exam
 from saafe.files import write_atomically, write_json
 from saafe.recipes import Recipe, changed, find_tier
-from saafe.training import loop, runs
-from saafe.training.checkpoints import load_checkpoint, save_checkpoint
-from saafe.training.distributed import attempt, leads
-from saafe.training.loop import Fit, Progress
+from saafe.training import (
+    Fit,
+    Progress,
+    attempt,
+    leads,
+    load_checkpoint,
+    loop,
+    runs,
+    save_checkpoint,
+)
 
 
 def open_folder(recipe: Recipe, out: Path, name: str | None, *, resume: bool) -> Path:

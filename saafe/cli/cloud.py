@@ -9,15 +9,27 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from saafe.cloud.aws import AwsError, connect
+from saafe.cloud import (
+    ENDED,
+    AwsError,
+    Cloud,
+    JobPlan,
+    Ledger,
+    Machine,
+    connect,
+    describe_setup,
+    estimate_lines,
+    load_prices,
+    offers,
+    refresh,
+    set_up,
+    split_settings,
+    start_job,
+    status,
+    stop,
+    view,
+)
 from saafe.cloud.emulator import endpoint
-from saafe.cloud.estimate import estimate_lines, offers
-from saafe.cloud.ledger import ENDED, Ledger
-from saafe.cloud.machine import Machine, split_settings
-from saafe.cloud.prices import load_prices, refresh
-from saafe.cloud.request import JobPlan
-from saafe.cloud.sagemaker import Cloud, start_job, status, stop, view
-from saafe.cloud.setup import describe_setup, set_up
 from saafe.errors import InputError
 from saafe.launching import finish, open_cloud, plan_job
 

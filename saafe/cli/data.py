@@ -8,10 +8,8 @@ import click
 
 from saafe.errors import InputError
 from saafe.files import write_json
-from saafe.readers import PUBLISHERS, read_published
-from saafe.readers.published import Published
-from saafe.recordings.recording import read_recording, write_recording
-from saafe.recordings.tables import make_folder
+from saafe.readers import PUBLISHERS, Published, read_published
+from saafe.recordings import make_folder, read_recording, write_recording
 
 
 @click.group("data")

@@ -18,7 +18,7 @@ def detect_command(model: str, recording: str, repair: bool) -> None:
 
     Example: saafe detect runs/my-run kitchen.csv
     """
-    from saafe.training.runs import load
+    from saafe.training import load
 
     run = load(model)
     if recording == "-":
@@ -28,8 +28,8 @@ def detect_command(model: str, recording: str, repair: bool) -> None:
         raise InputError(
             "mqtt:// is not built yet; pipe the readings as CSV into `saafe detect MODEL -`"
         )
-    from saafe.detector.detector import detect as detect_recording
-    from saafe.recordings.recording import read_recording
+    from saafe.detector import detect as detect_recording
+    from saafe.recordings import read_recording
 
     readings, check = read_recording(Path(recording), repair=repair)
     for line in check.lines():
@@ -40,8 +40,8 @@ def detect_command(model: str, recording: str, repair: bool) -> None:
 
 def detect_stream(run) -> None:
     """Read CSV rows from stdin as they come and print events as they become certain."""
-    from saafe.detector.detector import Detector
-    from saafe.recordings.stream import read_rows
+    from saafe.detector import Detector
+    from saafe.recordings import read_rows
 
     detector = Detector(run)
     for row in read_rows(sys.stdin):

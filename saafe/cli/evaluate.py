@@ -24,10 +24,8 @@ def evaluate_command(
 
     Example: saafe evaluate runs/my-run kitchen.csv --no-floor
     """
-    from saafe.exam import windows
-    from saafe.exam.quick import judge_simulated
-    from saafe.exam.results import plain_values
-    from saafe.training.runs import load
+    from saafe.exam import judge_simulated, plain_values, windows
+    from saafe.training import load
 
     loaded = load(run)
     recordings = windows.read_all([Path(path) for path in paths])
@@ -57,7 +55,7 @@ def evaluate_command(
 
 def show_evaluation(contestants: dict[str, dict]) -> None:
     """Print one table a part, contestants side by side."""
-    from saafe.exam.tables import score_table, simulated_table
+    from saafe.exam import score_table, simulated_table
 
     names = list(contestants)
     simulated = [simulated_table(f["simulated"]) for f in contestants.values()]

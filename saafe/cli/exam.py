@@ -24,8 +24,8 @@ def exam_command(
 
     Example: saafe exam runs/my-run --quick
     """
-    from saafe.exam.exam import examine
-    from saafe.training.runs import load
+    from saafe.exam import examine
+    from saafe.training import load
 
     result = examine(
         load(run), level="quick" if quick else "full", seed=seed, real=real, rivals=rivals,
@@ -39,8 +39,7 @@ def exam_command(
 
 def show_exam(result: dict) -> None:
     """Print the gate, and the tables of a full exam; first whom the transformer does not beat."""
-    from saafe.exam.report import FIRE_COLUMNS, IDENTITY_COLUMNS, RIVAL_COLUMNS
-    from saafe.exam.rivals import headline
+    from saafe.exam import FIRE_COLUMNS, IDENTITY_COLUMNS, RIVAL_COLUMNS, headline
 
     if line := headline(result.get("rivals") or []):
         click.echo(line)
@@ -77,7 +76,7 @@ def show_exam(result: dict) -> None:
 
 def print_part(title: str, rows: list[dict], columns: Sequence[str] | None) -> None:
     """Print rows of a part, bounds side by side: some columns, or all that have a value."""
-    from saafe.exam.html import figure_text, header, is_share, merged_bounds
+    from saafe.exam import figure_text, header, is_share, merged_bounds
 
     plain = [merged_bounds(row) for row in rows]
     if plain:

@@ -10,8 +10,7 @@ import click
 from saafe.errors import InputError
 from saafe.files import write_json
 from saafe.recipes import check_values, with_changes
-from saafe.recordings.recording import Recording, read_recording, write_recording
-from saafe.recordings.tables import make_folder
+from saafe.recordings import Recording, make_folder, read_recording, write_recording
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def spaces(settings: Settings, names: tuple[str, ...]) -> Iterator[tuple[Recordi
     Raises:
         InputError: a source is unknown; at once.
     """
-    from saafe.simulator.recordings import simulate_described
+    from saafe.simulator import simulate_described
 
     return simulate_described(
         settings.scenarios, seed=settings.seed, hours=settings.hours, sensors=settings.sensors,

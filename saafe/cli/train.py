@@ -69,7 +69,7 @@ def train_command(
     reporter = Reporter()
     signal.signal(signal.SIGTERM, raise_interrupt)
     from saafe import training_run  # imports torch, which takes seconds
-    from saafe.training.distributed import leads
+    from saafe.training import leads
 
     began = time.perf_counter()
     folder = training_run.open_folder(recipe, Path(out), name, resume=resume)

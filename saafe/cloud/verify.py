@@ -20,7 +20,7 @@ def verify(run: Path) -> dict[str, Any]:
     """
     if not (run / "model.safetensors").exists():
         return {"loads": False}
-    from saafe.training.runs import load  # imports torch, which takes seconds
+    from saafe.training import load  # imports torch, which takes seconds
 
     loaded = load(run)
     risk = loaded.score(_windows()).tolist()

@@ -14,7 +14,7 @@ from saafe import windows
 from saafe.detector.alarms import AlarmSettings, SafetyRules, SensorAlarm, log_odds
 from saafe.detector.self_test import SelfTest
 from saafe.errors import InputError
-from saafe.recordings.recording import Recording
+from saafe.recordings import Recording
 from saafe.sensors import CHANNEL_NAMES, CO, TEMPERATURE
 
 WINDOW_BATCH = 4096  # windows scored at once

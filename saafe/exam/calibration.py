@@ -9,9 +9,8 @@ from saafe import metrics
 from saafe.exam.gate import CALIBRATION_LIMITS
 from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged
 from saafe.sensors import FIRE, LABELS
-from saafe.simulator import simulation
-from saafe.simulator.buildings import Rooms
-from saafe.training.data import (
+from saafe.simulator import Rooms, simulation
+from saafe.training import (
     REFERENCE_MIX,
     TRAIN_HOURS,
     Purpose,

@@ -9,17 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from saafe.detector.alarms import AlarmSettings
-from saafe.detector.detector import Detection, Model, Scorer, detect
+from saafe.detector import AlarmSettings, Detection, Model, Scorer, detect
 from saafe.exam.outcomes import first_visible
 from saafe.exam.windows import Judged
-from saafe.recordings.recording import Recording
-from saafe.recordings.superpose import cut_recording
+from saafe.recordings import Recording, cut_recording
 from saafe.rivals import registry
-from saafe.simulator import simulation
-from saafe.simulator.scenarios import Mix
-from saafe.simulator.streams import to_recordings
-from saafe.training.data import Purpose, seeded_generator
+from saafe.simulator import Mix, simulation, to_recordings
+from saafe.training import Purpose, seeded_generator
 
 GROUPS = 300  # scenarios of each kind, each one a group
 WITHIN_S = 600.0  # Chosen: a fire is found within ten minutes of becoming visible, or too late

@@ -45,10 +45,8 @@ from saafe.exam.windows import (
 )
 from saafe.files import write_json
 from saafe.metrics import Bounds
-from saafe.recordings.superpose import Home
-from saafe.training import runs
-from saafe.training.data import Purpose
-from saafe.training.runs import Run
+from saafe.recordings import Home
+from saafe.training import Purpose, Run, runs
 
 EXAM_FILE = "exam.json"
 VERSION = "quick-1"

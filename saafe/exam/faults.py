@@ -14,20 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saafe import metrics
-from saafe.detector import self_test
-from saafe.detector.alarms import AlarmSettings
-from saafe.detector.detector import Detector, Space
+from saafe.detector import AlarmSettings, Detector, Space, self_test
 from saafe.exam import injection, outcomes, references
 from saafe.exam.fires import EARLY_FROM_S, FireResult, FireTrial, try_fire
 from saafe.exam.session import Session, Stage
 from saafe.metrics import Bounds
-from saafe.recordings.recording import Recording
-from saafe.recordings.stream import read_rows
-from saafe.recordings.superpose import cut_recording
+from saafe.recordings import Recording, cut_recording, read_rows
 from saafe.sensors import CHANNEL_NAMES
-from saafe.simulator.labels import FIRE_VISIBLE
-from saafe.simulator.scenarios import Mix
-from saafe.simulator.streams import to_recordings
+from saafe.simulator import FIRE_VISIBLE, Mix, to_recordings
 
 LOST, OTHER = 88, 16  # fires for each lost fire channel, and for each other fault and channel
 ROW_FIRES = 16  # fires whose rows are disturbed

@@ -10,17 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saafe import metrics
-from saafe.detector.detector import Detection, Scorer, detect
+from saafe.detector import Detection, Scorer, detect
 from saafe.exam import outcomes, references
 from saafe.exam.session import Case, Session, Stage
-from saafe.recordings.recording import Recording
-from saafe.recordings.superpose import cut_recording
+from saafe.recordings import Recording, cut_recording
 from saafe.sensors import CHANNEL_NAMES, FIRE, PM25, TEMPERATURE, UNKNOWN
-from saafe.simulator import sources
-from saafe.simulator.buildings import Rooms
-from saafe.simulator.limits import untenable_times
-from saafe.simulator.scenarios import Mix
-from saafe.simulator.streams import Streams, to_recordings
+from saafe.simulator import Mix, Rooms, Streams, sources, to_recordings, untenable_times
 
 FIRES_OF_A_KIND = 60  # fires of each kind that count, so that seventeen kinds make more than 1,000
 FIRE_BATCHES = 8  # of 128 streams at most, to find them

@@ -15,13 +15,11 @@ from saafe.audit import refuse_straddling, require_forest
 from saafe.errors import InputError
 from saafe.exam.outcomes import in_sessions
 from saafe.metrics import confusion, paired_bootstrap
-from saafe.recordings.superpose import AFTER_COOKING_S, Home
-from saafe.rivals.linear import summaries
+from saafe.recordings import AFTER_COOKING_S, Home
+from saafe.rivals import summaries
 from saafe.sensors import CO2, PM25, TEMPERATURE
-from saafe.simulator import simulation
-from saafe.simulator.scenarios import Mix
-from saafe.simulator.streams import gather
-from saafe.training.data import Purpose, seeded_generator
+from saafe.simulator import Mix, gather, simulation
+from saafe.training import Purpose, seeded_generator
 
 STRETCH_S = 86_400.0  # a day is a group
 WINDOWS_OF_A_GROUP = 20  # windows of a group

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from saafe.recordings.recording import Recording
+from saafe.recordings import Recording
 from saafe.sensors import (
     CHANNELS,
     CO,

@@ -11,9 +11,7 @@ from saafe.exam.report import EVIDENCE_LIMITS, NAMED_NOT_LISTED
 from saafe.files import write_atomically
 from saafe.formats import interval, number
 from saafe.sensors import CHANNELS, FIRE, LABELS
-from saafe.training import runs
-from saafe.training.data import REFERENCE_MIX
-from saafe.training.runs import Run
+from saafe.training import REFERENCE_MIX, Run, runs
 
 MODEL_CARD_FILE = "MODEL_CARD.md"
 MORE_FIGURES = "exam.json and report.html hold every figure."

@@ -12,9 +12,8 @@ from saafe import metrics, windows
 from saafe.exam.gate import RAMP_LIMIT
 from saafe.exam.windows import Judged
 from saafe.sensors import CHANNELS, CO, PM25, TEMPERATURE
-from saafe.simulator import simulation
-from saafe.simulator.streams import Streams
-from saafe.training.data import Purpose, seeded_generator
+from saafe.simulator import Streams, simulation
+from saafe.training import Purpose, seeded_generator
 
 PAIRS = 10_000
 PER_STREAM = 20

@@ -15,12 +15,9 @@ from saafe.exam import outcomes
 from saafe.exam.gate import LIFE_LIMITS
 from saafe.exam.session import Case, Session, Stage
 from saafe.metrics import Bounds
-from saafe.recordings.recording import Recording
+from saafe.recordings import Recording
 from saafe.sensors import NORMAL
-from saafe.simulator import emissions, simulation, sources
-from saafe.simulator.buildings import Rooms
-from saafe.simulator.scenarios import Mix
-from saafe.simulator.streams import Streams, to_recordings
+from saafe.simulator import Mix, Rooms, Streams, emissions, simulation, sources, to_recordings
 
 NUISANCE_EVENTS, COOKING_EVENTS = 36, 90  # events of each kind
 QUIET_STREAMS = 192

@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from saafe.detector.alarms import log_odds
-from saafe.detector.detector import Detection
+from saafe.detector import Detection, log_odds
 from saafe.metrics import rate_bounds
-from saafe.recordings.recording import Recording
-from saafe.recordings.superpose import AFTER_COOKING_S, Interval
+from saafe.recordings import AFTER_COOKING_S, Interval, Recording
 from saafe.sensors import FIRE
 
 Event = Mapping[str, Any]

@@ -11,7 +11,7 @@ from saafe.exam.nuisances import watch_quiet
 from saafe.exam.session import Session
 from saafe.exam.shifts import Shift, draw_trials, try_shift
 from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged, judge_windows
-from saafe.training.data import Purpose
+from saafe.training import Purpose
 
 TRIALS = 96  # of each kind: fires, nuisances, streams of quiet life
 FIRST_PART, PARTS = 8000, 100  # seeds apart from the full exam's

@@ -4,12 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from saafe.detector.detector import Detection
+from saafe.detector import Detection
 from saafe.exam import outcomes, references
 from saafe.metrics import proportion_bounds
-from saafe.readers.published import Published
-from saafe.recordings.recording import Recording
-from saafe.recordings.superpose import cut_recording
+from saafe.readers import Published
+from saafe.recordings import Recording, cut_recording
 
 Detect = Callable[[Recording], Detection]
 COMMERCIAL = ("t_ion", "t_photo", "t_detector")  # first alarm of each kind beside the fire

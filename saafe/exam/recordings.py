@@ -23,9 +23,8 @@ from saafe.exam.recorded_fires import (
     time_between,
 )
 from saafe.exam.results import plain_values
-from saafe.readers import read_published
-from saafe.readers.published import Published
-from saafe.recordings.superpose import (
+from saafe.readers import Published, read_published
+from saafe.recordings import (
     Home,
     Interval,
     SuperposedFire,

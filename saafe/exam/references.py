@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from saafe.detector.alarms import HEAT_C, RISE_K_PER_MIN
-from saafe.recordings.recording import Recording
+from saafe.detector import HEAT_C, RISE_K_PER_MIN
+from saafe.recordings import Recording
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
 from saafe.simulator import physics
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from saafe.detector.detector import detect
+from saafe.detector import detect
 from saafe.exam.equal_detection import GROUPS, BenchmarkResult, draw_benchmark, run_benchmark
 from saafe.exam.outcomes import IN_TIME
 from saafe.exam.recordings import SuperposedFires, read_superposed, score_superposed
@@ -19,10 +19,8 @@ from saafe.exam.session import OnProgress
 from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged, judge_windows
 from saafe.metrics import Bounds, finite_or_none, paired_bootstrap, proportion_bounds
 from saafe.recipes import Recipe
-from saafe.rivals import registry
-from saafe.rivals.registry import Trained, TrainingSet
-from saafe.training.data import Purpose
-from saafe.training.runs import score_with
+from saafe.rivals import Trained, TrainingSet, registry
+from saafe.training import Purpose, score_with
 
 WIN, TIE, LOSS = "win", "tie", "loss"  # the transformer's
 

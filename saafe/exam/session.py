@@ -11,16 +11,12 @@ from enum import IntEnum
 import numpy as np
 import torch
 
-from saafe.detector.alarms import AlarmSettings
-from saafe.detector.detector import Detection, detect
+from saafe.detector import AlarmSettings, Detection, detect
 from saafe.exam.windows import Judged
 from saafe.formats import clock
-from saafe.recordings.recording import Recording
-from saafe.simulator import simulation
-from saafe.simulator.buildings import Rooms
-from saafe.simulator.scenarios import Mix
-from saafe.simulator.streams import Streams
-from saafe.training.data import Purpose, seeded_generator
+from saafe.recordings import Recording
+from saafe.simulator import Mix, Rooms, Streams, simulation
+from saafe.training import Purpose, seeded_generator
 
 HOURS = 3.0  # length of a simulated stream
 STREAM_BATCH = 128  # streams simulated at once

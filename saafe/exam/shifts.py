@@ -17,11 +17,9 @@ from saafe.exam.fires import (
 from saafe.exam.injection import ChannelReadings, slow
 from saafe.exam.nuisances import NuisanceTrial, draw_nuisances, is_cooking, try_nuisance
 from saafe.exam.session import Session
-from saafe.recordings.recording import Recording
+from saafe.recordings import Recording
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE
-from saafe.simulator import sources
-from saafe.simulator.buildings import Rooms
-from saafe.simulator.scenarios import Mix
+from saafe.simulator import Mix, Rooms, sources
 
 FIRE_TRIALS, NUISANCE_TRIALS = 40, 32
 FIRST_PART, PARTS = 5000, 10  # seeds apart from the matrices'

@@ -9,18 +9,15 @@ import numpy as np
 import torch
 
 from saafe import metrics
-from saafe.detector.alarms import AlarmSettings, log_odds
-from saafe.detector.detector import detect
+from saafe.detector import AlarmSettings, detect, log_odds
 from saafe.exam.outcomes import first_visible
 from saafe.exam.recordings import ScoringOptions, score_real
 from saafe.metrics import clustered_proportion_bounds
-from saafe.recordings.recording import Recording, read_recording
+from saafe.recordings import Recording, read_recording
 from saafe.rivals import registry
 from saafe.sensors import FIRE, LABELS
-from saafe.simulator import simulation
-from saafe.simulator.buildings import Rooms
-from saafe.training.data import REFERENCE_MIX, Purpose, sample_windows, seeded_generator
-from saafe.training.runs import Run, score_with
+from saafe.simulator import Rooms, simulation
+from saafe.training import REFERENCE_MIX, Purpose, Run, sample_windows, score_with, seeded_generator
 
 # outside every range that training draws from
 SHIFTED_ROOMS = Rooms(

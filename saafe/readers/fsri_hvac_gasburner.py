@@ -14,7 +14,7 @@ from saafe.readers.published import (
     ignited,
     to_recording,
 )
-from saafe.recordings.tables import Table, read_table
+from saafe.recordings import Table, read_table
 from saafe.sensors import CO2, TEMPERATURE
 
 _TEMPERATURE = re.compile(r"(.+) Temperature ([\d.]+) m Above Floor")

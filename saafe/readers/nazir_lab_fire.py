@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from saafe.readers.published import Published, Publisher, find_files, get_numbers, to_recording
-from saafe.recordings.columns import to_text
-from saafe.recordings.tables import Table, read_table, refusal
+from saafe.recordings import Table, read_table, refusal, to_text
 from saafe.sensors import CO2, HUMIDITY, TEMPERATURE
 
 _COLUMNS = {TEMPERATURE: "Temperature", HUMIDITY: "Humidity", CO2: "eCO2"}

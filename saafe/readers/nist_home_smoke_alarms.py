@@ -17,8 +17,7 @@ from saafe.readers.published import (
     peak_time,
     to_recording,
 )
-from saafe.recordings.columns import to_text
-from saafe.recordings.tables import Table, read_table
+from saafe.recordings import Table, read_table, to_text
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
 
 STATIONS = "ABCDEF"

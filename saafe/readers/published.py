@@ -8,10 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from saafe.recordings.check import Check
-from saafe.recordings.columns import to_numbers
-from saafe.recordings.recording import Recording, parse_recording
-from saafe.recordings.tables import Table, refusal
+from saafe.recordings import Check, Recording, Table, parse_recording, refusal, to_numbers
 from saafe.sensors import CHANNELS, COLUMNS, TEMPERATURE
 
 BASELINE_S = 60.0  # a channel's level before a fire is the median of the first minute

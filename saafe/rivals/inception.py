@@ -13,9 +13,7 @@ from torch.nn import functional as F
 
 from saafe.recipes import Recipe
 from saafe.sensors import LABELS
-from saafe.training.data import WindowSet
-from saafe.training.model import FEATURES, RiskModel, features
-from saafe.training.thresholds import logits_of
+from saafe.training import FEATURES, RiskModel, WindowSet, features, logits_of
 
 FILTERS = 16  # of each branch. Chosen: half the paper's 32, a quarter of the arithmetic
 KERNELS = (9, 19, 39)  # the paper's 10, 20 and 40, made odd so that they pad alike

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from saafe.recipes import Recipe
 from saafe.sensors import LABELS
-from saafe.training.data import WindowSet
-from saafe.training.model import (
+from saafe.training import (
     FLAT,
     RiskModel,
+    WindowSet,
     features,
     flat,
     levels,

@@ -8,17 +8,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saafe.detector.alarms import AlarmSettings
+from saafe.detector import AlarmSettings
 from saafe.errors import InputError
 from saafe.recipes import Recipe
 from saafe.rivals.convolution import fit_minirocket, fit_multirocket_hydra, fit_quant
 from saafe.rivals.inception import fit_inception
 from saafe.rivals.linear import fit_boosting, fit_discriminant, fit_logistic
 from saafe.sensors import LABELS
-from saafe.training.data import WindowSet, epoch_windows, held_out_windows
-from saafe.training.distributed import World
-from saafe.training.model import RiskModel
-from saafe.training.thresholds import calibrate, set_thresholds
+from saafe.training import (
+    RiskModel,
+    WindowSet,
+    World,
+    calibrate,
+    epoch_windows,
+    held_out_windows,
+    set_thresholds,
+)
 
 FIXED_RULE, LOGISTIC = "fixed rule", "logistic regression"
 WARM_UP_WINDOWS = 64  # that numba compiles on, before the clock runs

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saafe.errors import InputError
-from saafe.recordings.recording import Recording
-from saafe.recordings.superpose import (
+from saafe.recordings import (
     LEAD_S,
     LONGEST_GAP_S,
     QUIET_MOMENT,
     Home,
+    Recording,
     Rise,
     draw_moment,
     median_period,

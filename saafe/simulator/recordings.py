@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from saafe.recordings.recording import Recording
+from saafe.recordings import Recording
 from saafe.simulator.scenarios import mix_of
 from saafe.simulator.simulation import SIMULATION_CHUNK, simulate_streams
 from saafe.simulator.streams import describe_stream, to_recordings

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from saafe.recordings.recording import Recording
+from saafe.recordings import Recording
 from saafe.sensors import CHANNEL_NAMES, FIRE, NUISANCE
 from saafe.simulator import sources
 from saafe.simulator.instruments import STEP_S

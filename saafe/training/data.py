@@ -11,9 +11,7 @@ from torch import Tensor
 
 from saafe.recipes import Recipe
 from saafe.sensors import FIRE, NORMAL, NUISANCE
-from saafe.simulator import simulation
-from saafe.simulator.labels import NUISANCE_VISIBLE
-from saafe.simulator.streams import Streams, gather
+from saafe.simulator import NUISANCE_VISIBLE, Streams, gather, simulation
 from saafe.threads import Workers
 from saafe.training.distributed import World, part_numbers, share
 from saafe.windows import SPAN

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from saafe import __version__, recipes
-from saafe.detector.alarms import AlarmSettings
+from saafe.detector import AlarmSettings
 from saafe.errors import InputError
 from saafe.files import write_atomically, write_json
 from saafe.recipes import Recipe

@@ -8,12 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from saafe.detector.alarms import AlarmSettings
+from saafe.detector import AlarmSettings
 from saafe.recipes import Recipe
 from saafe.sensors import FIRE, LABELS
-from saafe.simulator import simulation
-from saafe.simulator.scenarios import Mix
-from saafe.simulator.streams import Streams, gather
+from saafe.simulator import Mix, Streams, gather, simulation
 from saafe.threads import Workers
 from saafe.training.data import REFERENCE_MIX, Purpose, WindowSet, seeded_generator
 from saafe.training.distributed import World, part_numbers, share
