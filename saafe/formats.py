@@ -2,13 +2,13 @@
 
 import math
 
-ABSENT = "-"
+DASH = "-"
 
 
 def number(value: float | None, digits: int = 4) -> str:
     """So many digits; thousands and integers in full, a dash for nothing."""
     if value is None or math.isnan(value):
-        return ABSENT
+        return DASH
     if isinstance(value, int) or 1000.0 <= abs(value) < math.inf:
         return f"{value:,.0f}"
     return f"{value + 0.0:.{digits}g}"  # no -0
@@ -16,7 +16,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 def percent(share: float | None, digits: int = 3) -> str:
     """A share of one in percent."""
-    return ABSENT if share is None or math.isnan(share) else f"{100.0 * share:.{digits}g} %"
+    return DASH if share is None or math.isnan(share) else f"{100.0 * share:.{digits}g} %"
 
 
 def interval(low: float | None, high: float | None, *, unit: str = "", digits: int = 4) -> str:

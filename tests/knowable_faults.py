@@ -1,12 +1,11 @@
 """When faults can be known, from a whole series at once: the reference for `self_test`."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from saafe.detector import self_test
 from saafe.recordings.recording import Recording
+from saafe.windows import DAY_S
 
 
 def knowable_time(recording: Recording, channel: int, at_s: float) -> float | None:
@@ -55,7 +54,7 @@ def held_times(times_s: NDArray, values: NDArray, channel: int) -> list[float]:
         value, usual = values[start], self_test.STUCK_HOLDS * longest
         if runs >= self_test.USUAL_RUNS:
             is_top = value == highest[start]
-            rests = value == lowest[start] and value >= self_test.REST_FROM.get(channel, math.inf)
+            rests = value == lowest[start] and value >= self_test.RESTS_FROM[channel]
             least = self_test.SATURATED_S if is_top else self_test.STUCK_S
             at_s = float(times_s[start]) + max(least, usual)
             if at_s < end_s and (is_top or not rests):
@@ -67,11 +66,11 @@ def held_times(times_s: NDArray, values: NDArray, channel: int) -> list[float]:
 
 def spiking_time(times_s: NDArray, values: NDArray, channel: int) -> float | None:
     """When the tenth lone spike within an hour is over."""
-    rise = self_test.SPIKE_RISE.get(channel)
-    if rise is None or len(values) < 3:
+    rise = self_test.SPIKE_RISE[channel]
+    if np.isinf(rise) or len(values) < 3:
         return None
     beside = np.maximum(values[:-2], values[2:])
-    share = self_test.SPIKE_SHARE.get(channel, 0.0)
+    share = self_test.SPIKE_SHARE[channel]
     at = times_s[2:][values[1:-1] - beside > rise + share * np.abs(beside)]
     if len(at) < self_test.SPIKE_COUNT:
         return None
@@ -82,15 +81,15 @@ def spiking_time(times_s: NDArray, values: NDArray, channel: int) -> float | Non
 
 def drift_time(times_s: NDArray, values: NDArray, channel: int) -> float | None:
     """When the third day in a row is over whose lowest reading stands too high."""
-    rise = self_test.DRIFT_RISE.get(channel)
-    if rise is None:
+    rise = self_test.DRIFT_RISE[channel]
+    if np.isinf(rise):
         return None
-    day = (times_s // self_test.DAY_S).astype(np.int64)
+    day = (times_s // DAY_S).astype(np.int64)
     floors = [float(values[day == k].min()) for k in range(day[-1]) if (day == k).any()]
     if len(floors) < int(day[-1]):
         return None  # a day without readings: nothing is claimed
     high = np.array(floors) > np.minimum.accumulate(floors) + rise
     for k in range(self_test.DRIFT_DAYS, len(high) + 1):
         if high[k - self_test.DRIFT_DAYS : k].all():
-            return k * self_test.DAY_S
+            return k * DAY_S
     return None

@@ -46,7 +46,7 @@ def test_stuck(recording: Recording) -> None:
 
 
 def test_saturated(recording: Recording) -> None:
-    assert (column(recording, "saturated", CO) == injection.TOP[CO]).all()
+    assert (column(recording, "saturated", CO) == CHANNELS[CO].instruments.top).all()
 
 
 def test_drifting(recording: Recording) -> None:

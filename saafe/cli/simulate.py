@@ -14,7 +14,7 @@ from saafe.recordings import Recording, make_folder, read_recording, write_recor
 
 
 @dataclass(frozen=True)
-class Settings:
+class SimulationSettings:
     """What `--set` changes.
 
     Attributes:
@@ -66,7 +66,7 @@ def simulate_command(
 
     Example: saafe simulate --scenarios 4 --set hours=1 --out simulated
     """
-    settings = with_changes(Settings(scenarios, seed), changes)
+    settings = with_changes(SimulationSettings(scenarios, seed), changes)
     check_values(settings, _RANGES, _CHOICES)
     if onto is None:
         made = spaces(settings, names)
@@ -87,7 +87,9 @@ def simulate_command(
     click.echo(json.dumps(written) if as_json else f"{len(written)} recordings in {folder}")
 
 
-def spaces(settings: Settings, names: tuple[str, ...]) -> Iterator[tuple[Recording, dict]]:
+def spaces(
+    settings: SimulationSettings, names: tuple[str, ...]
+) -> Iterator[tuple[Recording, dict]]:
     """Simulated recordings, and what was drawn for each.
 
     Raises:
@@ -102,7 +104,7 @@ def spaces(settings: Settings, names: tuple[str, ...]) -> Iterator[tuple[Recordi
 
 
 def superposed(
-    onto: str, settings: Settings, names: tuple[str, ...]
+    onto: str, settings: SimulationSettings, names: tuple[str, ...]
 ) -> Iterator[tuple[Recording, dict]]:
     """Simulated fires on a recording's first sensor, and what was put where.
 

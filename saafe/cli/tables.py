@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from saafe.formats import ABSENT, interval, number
+from saafe.formats import DASH, interval, number
 
 
 def print_gate(gate: dict) -> None:
@@ -31,5 +31,5 @@ def print_rows(title: str, columns: list[str], rows: list[tuple]) -> None:
     for k, column in enumerate(columns):
         table.add_column(column, justify="left" if k == 0 else "right")
     for row in rows:
-        table.add_row(*(ABSENT if cell is None else str(cell) for cell in row))
+        table.add_row(*(DASH if cell is None else str(cell) for cell in row))
     Console().print(table)

@@ -22,6 +22,7 @@ from saafe.metrics import Bounds
 from saafe.recordings import Recording, cut_recording, read_rows
 from saafe.sensors import CHANNEL_NAMES
 from saafe.simulator import FIRE_VISIBLE, Mix, to_recordings
+from saafe.windows import DAY_S
 
 LOST, OTHER = 88, 16  # fires for each lost fire channel, and for each other fault and channel
 ROW_FIRES = 16  # fires whose rows are disturbed
@@ -231,7 +232,7 @@ def examine_watch(session: Session) -> dict[str, Any]:
     session.on_progress("false faults", 0.4)
     rows = []
     for number, fault in enumerate(injection.INJECTED_FAULTS, start=1):
-        rows += [said_row(session, healthy, fault, c) for c in range(self_test.CHANNELS)]
+        rows += [said_row(session, healthy, fault, c) for c in range(len(CHANNEL_NAMES))]
         share = number / len(injection.INJECTED_FAULTS)
         session.on_progress(f"faults said, {fault}", 0.4 + 0.6 * share)
     return {"false_faults": false, "silence": rows, "knowable": self_test.KNOWABLE}
@@ -291,7 +292,7 @@ def said_row(session: Session, healthy: Sequence[Recording], fault: str, channel
     whole = [r for r in healthy if np.isfinite(r.readings[:, 0, channel]).mean() > 0.1]
     knowable = said = 0
     for recording in whole[:FAULTY]:
-        at_s = self_test.DAY_S * random.uniform(0.9, 1.0)
+        at_s = DAY_S * random.uniform(0.9, 1.0)
         faulty = injection.with_fault(recording, fault, channel, at_s=at_s, random=random)
         due_s = known_s(recording, faulty, fault, channel, at_s)
         if due_s is not None and due_s + SAID_WITHIN_S <= recording.times_s[-1]:
@@ -335,7 +336,7 @@ def known_s(
 def held_delay_s(times_s: NDArray, values: NDArray, held: float, channel: int) -> float | None:
     """How long a reading must stand, after such ones, to be known as stuck or saturated. [s]"""
     changes = times_s[1:][np.diff(values) != 0.0]
-    rests = held <= values.min() and held >= self_test.REST_FROM.get(channel, math.inf)
+    rests = held <= values.min() and held >= self_test.RESTS_FROM[channel]
     is_top = held >= values.max()
     if len(changes) < self_test.USUAL_RUNS or (rests and not is_top):
         return None
@@ -346,10 +347,11 @@ def held_delay_s(times_s: NDArray, values: NDArray, held: float, channel: int) -
 
 def tenth_spike_s(times_s: NDArray, before: NDArray, after: NDArray, channel: int) -> float | None:
     """When the reading after the tenth lone spike within an hour comes; None for too few. [s]"""
-    if channel not in self_test.SPIKE_RISE:
+    if np.isinf(self_test.SPIKE_RISE[channel]):
         return None
-    share = self_test.SPIKE_SHARE.get(channel, 0.0)
-    spikes = after - before > self_test.SPIKE_RISE[channel] + share * np.abs(before)
+    spikes = after - before > self_test.SPIKE_RISE[channel] + self_test.SPIKE_SHARE[
+        channel
+    ] * np.abs(before)
     lone = spikes[1:-1] & ~(spikes[:-2] | spikes[2:])
     at = times_s[2:][lone]
     tenth, first = at[self_test.SPIKE_COUNT - 1 :], at[: len(at) - self_test.SPIKE_COUNT + 1]

@@ -21,10 +21,6 @@ FIRES_OF_A_KIND = 60  # fires of each kind that count, so that seventeen kinds m
 FIRE_BATCHES = 8  # of 128 streams at most, to find them
 EARLY_FROM_S = 1800.0  # decisions before the fire, in which an alarm is early
 LATE_UNTIL_S = 1800.0  # decisions after the limit, in which an alarm is late
-SMOULDERING = (
-    "smouldering_foam", "smouldering_sofa", "smouldering_mattress", "smouldering_wood",
-    "smouldering_cotton", "cable", "socket", "battery",
-)  # fmt: skip
 OIL_FIRE = "overheating_oil"
 OIL_WHILE_FRYING = "overheating_oil while frying"
 REFERENCES = ("heat", "rate_of_rise", "photo", "ionisation")
@@ -252,7 +248,8 @@ def air_limit(fire: str, times_s: NDArray, air: NDArray, start: int) -> float | 
         name: float(times_s[start + np.argmax(is_over)]) if is_over.any() else None
         for name, is_over in reached.items()
     }
-    kind = references.SMOULDERING if fire in SMOULDERING else references.FLAMING
+    is_smouldering = sources.SOURCES[fire].mode == references.SMOULDERING
+    kind = references.SMOULDERING if is_smouldering else references.FLAMING
     return references.fire_limit(kind, at)
 
 

@@ -33,7 +33,7 @@ class TierLimits:
     latency_ms: float
 
 
-class Limit(NamedTuple):
+class GateLimit(NamedTuple):
     """What a figure must keep: at most the limit, or at least."""
 
     limit: float
@@ -54,14 +54,14 @@ NUISANCE_LIMIT = 1.0  # alarms per 100 cooking sessions
 CALIBRATION_LIMITS = {"in_distribution": 0.01, "out_of_distribution": 0.03}
 RAMP_LIMIT = 0.001  # share of ramps that may lower the risk; shown, not gated
 FULL_LIMITS = {
-    "fires_in_time_lower95": Limit(0.99, at_most=False),
-    "early_alarms": Limit(0),
-    "quiet_false_alarms_per_year": Limit(LIFE_LIMITS["quiet"]),
-    "nuisance_per_100_cookings": Limit(NUISANCE_LIMIT),
-    "false_faults_per_month": Limit(1.0),
+    "fires_in_time_lower95": GateLimit(0.99, at_most=False),
+    "early_alarms": GateLimit(0),
+    "quiet_false_alarms_per_year": GateLimit(LIFE_LIMITS["quiet"]),
+    "nuisance_per_100_cookings": GateLimit(NUISANCE_LIMIT),
+    "false_faults_per_month": GateLimit(1.0),
     # Chosen: of injected faults that can be known, all but one in twenty
-    "faults_said_within_60s": Limit(0.95, at_most=False),
-    "lost_channel_points": Limit(1.0),
+    "faults_said_within_60s": GateLimit(0.95, at_most=False),
+    "lost_channel_points": GateLimit(1.0),
 }
 REAL_FALSE_LIMIT = 4.0  # a year: one in the 91 recorded home-days
 REAL_SUPERPOSED_LIMIT = 0.95

@@ -9,19 +9,9 @@ from numpy.typing import NDArray
 from saafe.recordings import Recording
 from saafe.sensors import (
     CHANNELS,
-    CO,
-    CO2,
     COLUMNS,
-    HUMIDITY,
-    PM25,
-    SOUND,
-    TEMPERATURE,
 )
 
-# Chosen: what cheap cells do in a day, in a spike and at the end of their range
-DRIFT_A_DAY = {TEMPERATURE: 2.0, PM25: 75.0, CO2: 600.0, SOUND: 5.0, CO: 15.0, HUMIDITY: 8.0}
-SPIKE = {TEMPERATURE: 30.0, PM25: 800.0, CO2: 3000.0, SOUND: 40.0, CO: 300.0, HUMIDITY: 50.0}
-TOP = {TEMPERATURE: 125.0, PM25: 1000.0, CO2: 5000.0, SOUND: 120.0, CO: 500.0, HUMIDITY: 100.0}
 SPIKING_SHARE = 0.05  # of the readings
 SLOW_S = 900.0  # first-order lag of a blocked inlet
 LATE_SHARE = TWICE_SHARE = 0.1  # of the rows
@@ -74,19 +64,19 @@ def stuck(series: ChannelReadings, _random: np.random.Generator) -> NDArray:
 def drifting(series: ChannelReadings, _random: np.random.Generator) -> NDArray:
     """Further up every day."""
     days = np.maximum(series.times_s - series.at_s, 0.0) / 86_400.0
-    return series.values + DRIFT_A_DAY[series.channel] * days
+    return series.values + CHANNELS[series.channel].instruments.drift_a_day * days
 
 
 def saturated(series: ChannelReadings, _random: np.random.Generator) -> NDArray:
     """The top of the range, or the highest reading where that was higher."""
-    top = max(TOP[series.channel], float(series.values.max()))
+    top = max(CHANNELS[series.channel].instruments.top, float(series.values.max()))
     return np.where(series.is_on, top, series.values)
 
 
 def spiking(series: ChannelReadings, random: np.random.Generator) -> NDArray:
     """One reading in twenty far too high."""
     is_spike = series.is_on & (random.random(series.values.size) < SPIKING_SHARE)
-    return series.values + SPIKE[series.channel] * is_spike
+    return series.values + CHANNELS[series.channel].instruments.spike * is_spike
 
 
 def slow(series: ChannelReadings, _random: np.random.Generator) -> NDArray:

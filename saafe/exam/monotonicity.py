@@ -11,7 +11,7 @@ import torch
 from saafe import metrics, windows
 from saafe.exam.gate import RAMP_LIMIT
 from saafe.exam.windows import Judged
-from saafe.sensors import CHANNELS, CO, PM25, TEMPERATURE
+from saafe.sensors import CHANNELS
 from saafe.simulator import Streams, simulation
 from saafe.training import Purpose, seeded_generator
 
@@ -21,7 +21,11 @@ PAIR_BATCH = 1000
 RAMP_PART = 22  # of the judging seed
 FALL_POINTS = 1.0  # a fall of the risk by more is counted
 # Chosen: from what a first wisp adds to what a fire under the ceiling does
-AMPLITUDES = {TEMPERATURE: (2.0, 60.0), PM25: (20.0, 2_000.0), CO: (5.0, 500.0)}
+AMPLITUDES = {
+    k: channel.visibility.ramp
+    for k, channel in enumerate(CHANNELS)
+    if channel.visibility is not None and channel.visibility.ramp is not None
+}
 SHORTEST_RAMP_S, LONGEST_RAMP_S = 60.0, 300.0
 KNOWN_BINS = 30  # a channel can rise only if it was read in the last five minutes
 SHOWN_BINS = 180  # half an hour of the worst pair is kept, to be drawn

@@ -24,7 +24,6 @@ QUIET_STREAMS = 192
 NUISANCE_BATCHES = 8
 SCORED_BEFORE_S, SCORED_AFTER_S = 60.0, 1800.0  # decisions before an event and after it
 YEAR_S = 365.25 * 86_400.0
-NO_COOKING = ("kettle",)  # happens in kitchens and is no cooking session
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def examine_nuisances(session: Session) -> list[NuisanceRow]:
     """The nuisance matrix: a row a kind, alarms per 100 events with exact Poisson bounds."""
     rows = []
     for number, source in enumerate(sources.NUISANCES):
-        wanted = COOKING_EVENTS if is_cooking(source.name) else NUISANCE_EVENTS
+        wanted = COOKING_EVENTS if source.cooking else NUISANCE_EVENTS
         trials = draw_nuisances(session, (source.name,), wanted, part=100 * number)
         alarms = [try_nuisance(session, source.name, trial) for trial in trials]
         rows.append(nuisance_row(source, alarms))
@@ -185,11 +184,6 @@ def nuisance_row(source: emissions.Source, alarms: Sequence[Sequence[float]]) ->
         lower=bounds.lower,
         upper=metrics.finite_or_none(bounds.upper),
     )
-
-
-def is_cooking(name: str) -> bool:
-    """Whether a nuisance is a cooking session."""
-    return sources.SOURCES[name].kitchen and name not in NO_COOKING
 
 
 def examine_quiet(session: Session) -> QuietRow:
@@ -299,7 +293,7 @@ def per_100_cookings(nuisances: Sequence[NuisanceRow]) -> tuple[Bounds, int]:
     Returns:
         The rate with Fay and Feuer's bounds, and how many sessions were watched.
     """
-    rows = [row for row in nuisances if is_cooking(row.nuisance)]
+    rows = [row for row in nuisances if sources.SOURCES[row.nuisance].cooking]
     whole = sum(row.per_year for row in rows)
     bounds = metrics.weighted_rate_bounds(
         [row.alarms for row in rows],

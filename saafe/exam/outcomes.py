@@ -16,6 +16,7 @@ from saafe.detector import Detection, log_odds
 from saafe.metrics import rate_bounds
 from saafe.recordings import AFTER_COOKING_S, Interval, Recording
 from saafe.sensors import FIRE
+from saafe.windows import DAY_S
 
 Event = Mapping[str, Any]
 
@@ -25,7 +26,6 @@ LONGEST_HOLD_S = 120.0  # Chosen: a longer silence of a home is no exposure; one
 
 IN_TIME, LATE, EARLY, MISSED = "in time", "late", "early", "missed"
 OUTCOMES = (IN_TIME, LATE, EARLY, MISSED)
-DAY_S = 86400.0
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged, judge_wind
 from saafe.training import Purpose
 
 TRIALS = 96  # of each kind: fires, nuisances, streams of quiet life
-FIRST_PART, PARTS = 8000, 100  # seeds apart from the full exam's
+FIRST_QUICK_PART, QUICK_PARTS = 8000, 100  # seeds apart from the full exam's
 ROOMS = {
     "same rooms": (TRAINING_ROOMS, Purpose.JUDGE),
     "other rooms": (SHIFTED_ROOMS, Purpose.SHIFTED),
@@ -36,7 +36,7 @@ def judge_simulated(one: Judged, *, seed: int, trials: int = TRIALS) -> dict[str
     session = Session(one, seed)
     out = {}
     for number, (name, (rooms, purpose)) in enumerate(ROOMS.items()):
-        part = FIRST_PART + PARTS * number
+        part = FIRST_QUICK_PART + QUICK_PARTS * number
         drawn = draw_trials(session, rooms, part, fires=trials, nuisances=trials)
         random = np.random.default_rng([seed, part])
         out[name] = {

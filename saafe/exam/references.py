@@ -13,14 +13,18 @@ from numpy.typing import NDArray
 
 from saafe.detector import HEAT_C, RISE_K_PER_MIN
 from saafe.recordings import Recording
-from saafe.sensors import CO, CO2, PM25, TEMPERATURE
+from saafe.sensors import CHANNELS, CO, PM25, TEMPERATURE
 from saafe.simulator import physics
 
 FLAMING, SMOULDERING, COOKING_OIL = "flaming", "smouldering", "cooking oil"
 FLAMING_GRACE_S = 30.0  # after +20 K at the ceiling
 SMOULDERING_GRACE_S = 1800.0  # after OD 0.05/m, where neither OD 0.14/m nor +5 K is reached
 
-SIGNAL_RISES = {TEMPERATURE: 2.0, PM25: 300.0, CO2: 150.0, CO: 25.0}  # K, ug/m3, ppm, ppm
+SIGNAL_RISES = {
+    k: channel.visibility.first_signal
+    for k, channel in enumerate(CHANNELS)
+    if channel.visibility is not None
+}
 SIGNAL_HOLD_S = 30.0
 SIGNAL_BASE_S = 10.0
 

@@ -15,19 +15,19 @@ from saafe.exam.fires import (
     try_fire,
 )
 from saafe.exam.injection import ChannelReadings, slow
-from saafe.exam.nuisances import NuisanceTrial, draw_nuisances, is_cooking, try_nuisance
+from saafe.exam.nuisances import NuisanceTrial, draw_nuisances, try_nuisance
 from saafe.exam.session import Session
 from saafe.recordings import Recording
-from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE
+from saafe.sensors import CHANNELS, PM25, SOUND, TEMPERATURE
 from saafe.simulator import Mix, Rooms, sources
 
 FIRE_TRIALS, NUISANCE_TRIALS = 40, 32
-FIRST_PART, PARTS = 5000, 10  # seeds apart from the matrices'
+FIRST_SHIFT_PART, SHIFT_PARTS = 5000, 10  # seeds apart from the matrices'
 SHOWER = "shower"
 SLOW_PERIOD_S = 90.0
 PM_CAP, PM_GAIN, OFFSET_K, NOISE_TIMES = 120.0, 4.0, 5.0, 3.0
-# Chosen: the highest noise that training draws for a usual instrument (`instruments`)
-HIGHEST_NOISE = {TEMPERATURE: 0.25, PM25: 6.0, CO2: 25.0, CO: 2.0, HUMIDITY: 0.6}
+# that training draws for a usual instrument
+HIGHEST_NOISE = {k: c.instruments.noise[1] for k, c in enumerate(CHANNELS) if k != SOUND}
 
 Change = Callable[[Recording, np.random.Generator], Recording]
 
@@ -152,7 +152,7 @@ def examine_shifts(session: Session) -> list[ShiftRow]:
     rows = []
     for number, shift in enumerate(SHIFTS):
         if shift.rooms not in drawn:
-            part = FIRST_PART + PARTS * number
+            part = FIRST_SHIFT_PART + SHIFT_PARTS * number
             drawn[shift.rooms] = draw_trials(
                 session, shift.rooms, part, fires=FIRE_TRIALS, nuisances=NUISANCE_TRIALS
             )
@@ -167,7 +167,7 @@ def draw_trials(
 ) -> Trials:
     """So many fires and nuisances in some rooms, from the seeds of a part."""
     mix = Mix(1.0, nuisance_counts=(1.0, 0.0, 0.0), fault_share=0.0)
-    kinds = tuple(s.name for s in sources.NUISANCES if is_cooking(s.name) or s.name == SHOWER)
+    kinds = tuple(s.name for s in sources.NUISANCES if s.cooking or s.name == SHOWER)
     return Trials(
         draw_fires(session, "a fire", fires, part=part, mix=mix, rooms=rooms).trials,
         draw_nuisances(session, kinds, nuisances, part=part, rooms=rooms),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saafe.recordings.recording import Recording
-from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE
+from saafe.sensors import CHANNELS, HUMIDITY, PM25
 
 Interval = tuple[float, float]
 
@@ -22,10 +22,9 @@ LONGEST_GAP_S = 300.0  # Chosen: where a home is silent for longer, no fire is p
 AFTER_COOKING_S = 1800.0
 QUIET_MOMENT, COOKING_MOMENT = "quiet", "cooking"
 MOMENTS = (QUIET_MOMENT, COOKING_MOMENT)
-GASES = (TEMPERATURE, PM25, CO2, CO)  # what fires were recorded with
 
-# Chosen: what a cheap sensor adds from one reading to the next, well under what a home does.
-READING_NOISE = {TEMPERATURE: 0.05, PM25: 0.5, CO2: 5.0, CO: 0.05}  # K, ug/m3, ppm, ppm
+READING_NOISE = {k: c.reading_noise for k, c in enumerate(CHANNELS) if c.reading_noise}
+GASES = tuple(READING_NOISE)  # what fires were recorded with
 PM_NOISE_RELATIVE = 0.03
 
 
