@@ -49,12 +49,13 @@ from pathlib import Path
 from saafe.cloud.aws import Aws
 from saafe.cloud.ledger import Ledger
 from saafe.cloud.request import JobPlan
-from saafe.cloud.sagemaker import Cloud, launch
+from saafe.cloud.sagemaker import Cloud, start_job
 from saafe.cloud.watch import Pace, Screen, follow
 
 url, runs, source, limit = sys.argv[1:]
 cloud = Cloud(Aws("us-east-1", url, ("emulator", "emulator")), Ledger(Path(runs)), "emulator")
-entry = launch(cloud, JobPlan("ultra-fast", instance_types=("ml.m5.large",)), source=Path(source))
+plan = JobPlan("ultra-fast", instance_types=("ml.m5.large",))
+entry = start_job(cloud, plan, source=Path(source))
 if int(limit):
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), -1))

@@ -113,7 +113,7 @@ def test_cookings_are_weighted_by_how_often_they_happen() -> None:
 
 def test_every_kind_is_watched_often_enough() -> None:
     assert min(nuisances.NUISANCE_EVENTS, nuisances.COOKING_EVENTS) >= 30
-    assert any(nuisances.is_cooking(source.name) for source in sources.NUISANCES)
+    assert any(source.cooking for source in sources.NUISANCES)
     assert all(source.per_year > 0 for source in sources.NUISANCES)
 
 

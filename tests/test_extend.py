@@ -92,7 +92,7 @@ def test_a_reader(package: Path) -> None:
     (module,) = examples("Add a reader")
     (package / "saafe/readers/garage.py").write_text(module)
     door = package / "saafe/readers/__init__.py"
-    insert(door, "    garage,\n", before="    nazir_lab_fire,\n    nist")
+    insert(door, "garage, ", before="nazir_lab_fire, nist_home")
     insert(door, '    "garage": garage.PUBLISHER,\n', before='    "uhoo_homes": uhoo')
     (package / "raw").mkdir()
     (package / "raw/day1.csv").write_text(

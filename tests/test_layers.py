@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -123,6 +124,9 @@ def test_names_come_from_the_module_that_makes_them(module: str) -> None:
 def test_other_rooms_take_only_what_the_door_shows(door: str) -> None:
     shown = set(importlib.import_module(door).__all__)
     assert all(hasattr(importlib.import_module(door), name) for name in shown)
+    hidden = {name for name in shown if f"{door}.{name}" in FILES and not isinstance(
+        getattr(importlib.import_module(door), name), ModuleType)}  # fmt: skip
+    assert not hidden, f"{door}: a function hides its module: {hidden}"
     for other in FILES:
         for module, name in imports(other):
             if other == "saafe" or room(other) == room(door) or room(module) != room(door):
@@ -141,12 +145,13 @@ def test_no_public_name_has_two_meanings() -> None:
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
                 names = [node.name]
             elif isinstance(node, (ast.Assign, ast.AnnAssign)):
-                names = [n.id for n in ast.walk(node)
-                         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]  # fmt: skip
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                found = [n for target in targets for n in ast.walk(target)]
+                names = [n.id for n in found if isinstance(n, ast.Name)]
             else:
                 names = []
             for name in names:
-                if not name.startswith("_"):
+                if not name.startswith("_") and len(name) > 1:
                     makers.setdefault(name, []).append(module)
     # every reader has `read` and `PUBLISHER`; `main` is where a process begins
     twice = {name: found for name, found in makers.items() if len(set(found)) > 1}

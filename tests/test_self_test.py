@@ -19,7 +19,10 @@ def ordinary(hours: float, *, period_s: float = 60.0, seed: int = 0) -> tuple[np
     """Times and readings of a healthy sensor: every channel moves a few steps about its middle."""
     random = np.random.default_rng(seed)
     times = np.arange(0.0, hours * HOUR, period_s)
-    middle, step = (self_test.by_channel(values, 0.0) for values in (USUAL, STEP))
+    middle, step = (
+        np.array([values.get(k, 0.0) for k in range(len(CHANNEL_NAMES))])
+        for values in (USUAL, STEP)
+    )
     return times, middle + step * random.integers(0, 5, (len(times), 6))
 
 

@@ -4,17 +4,17 @@ boto3 is imported where it is used (`aws.py`); nothing here reaches into trainin
 the container exactly as `saafe train` runs at home.
 """
 
+from saafe.cloud import estimate, verify
 from saafe.cloud.artifact import inside
-from saafe.cloud.aws import INSTALL_BOTO3, Aws, AwsError, connect
+from saafe.cloud.aws import Aws, AwsError, INSTALL_BOTO3, connect
 from saafe.cloud.billing import bill_lines
-from saafe.cloud.estimate import estimate, estimate_lines, offers
+from saafe.cloud.estimate import estimate_lines, offers
 from saafe.cloud.ledger import ENDED, Ledger
 from saafe.cloud.machine import Machine, split_settings
 from saafe.cloud.prices import SHIPPED_REGION, load_prices, refresh
 from saafe.cloud.request import INSTANCES, JobPlan
 from saafe.cloud.sagemaker import Cloud, start_job, status, stop, view
 from saafe.cloud.setup import LOG_GROUP, describe_setup, set_up
-from saafe.cloud.verify import verify
 from saafe.cloud.watch import Pace, Screen, follow
 
 __all__ = [

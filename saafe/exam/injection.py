@@ -7,10 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saafe.recordings import Recording
-from saafe.sensors import (
-    CHANNELS,
-    COLUMNS,
-)
+from saafe.sensors import CHANNELS, COLUMNS
 
 SPIKING_SHARE = 0.05  # of the readings
 SLOW_S = 900.0  # first-order lag of a blocked inlet

@@ -105,7 +105,7 @@ def superpose_fires(
 
 
 def _put_fire(fire: Recording, home: Recording, moment: str, at_s: float) -> SuperposedFire:
-    part, fire_s = superpose(home, Rise(fire.times_s, fire_rise(fire)), at_s)
+    part, fire_s = add_rise(home, Rise(fire.times_s, fire_rise(fire)), at_s)
     recording = replace(part, name=f"{fire.name} on {home.name}, {moment}")
     start_s = at_s - fire_s
     return SuperposedFire(
@@ -113,7 +113,7 @@ def _put_fire(fire: Recording, home: Recording, moment: str, at_s: float) -> Sup
     )
 
 
-def superpose(home: Recording, rise: Rise, at_s: float) -> tuple[Recording, float]:
+def add_rise(home: Recording, rise: Rise, at_s: float) -> tuple[Recording, float]:
     """Add a fire's rise to a home's first sensor, as that sensor would have shown it.
 
     Each of the home's rows shows the rise as it was then, so the home's period holds it. PM2.5

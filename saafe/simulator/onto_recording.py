@@ -20,10 +20,10 @@ from saafe.recordings import (
     Home,
     Recording,
     Rise,
+    add_rise,
     draw_moment,
     median_period,
     pm_cap,
-    superpose,
 )
 from saafe.sensors import FIRE, NORMAL, SOUND
 from saafe.simulator import scenarios, simulation, sources
@@ -193,7 +193,7 @@ def superpose_one(
     length_s = float(fire.rise.times_s[-1]) + median_period(background)
     at_s = draw_moment(home, length_s, QUIET_MOMENT, drawn)
     assert at_s is not None, "prepare found room for a longer fire"
-    part, fire_s = superpose(background, fire.rise, at_s)
+    part, fire_s = add_rise(background, fire.rise, at_s)
     first = int(np.searchsorted(background.times_s, at_s - LEAD_S))
     plain = background.readings[first : first + len(part.times_s)]
     labels = label_rows(fire, part, plain, fire_s)

@@ -3,7 +3,7 @@
 from saafe.training import loop, runs
 from saafe.training.checkpoints import load_checkpoint, save_checkpoint
 from saafe.training.data import (
-    REFERENCE_MIX, TRAIN_HOURS, Purpose, WindowSet, epoch_windows, held_out_windows,
+    Purpose, REFERENCE_MIX, TRAIN_HOURS, WindowSet, epoch_windows, held_out_windows,
     sample_windows, seeded_generator,
 )  # fmt: skip
 from saafe.training.distributed import World, attempt, leads
