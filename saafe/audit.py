@@ -155,7 +155,7 @@ def accuracy(data: DataSet, is_test: np.ndarray, seed: int) -> tuple[int, int]:
     return int(right.sum()), len(right)
 
 
-def audit(data: DataSet, *, seed: int = 0) -> dict[str, Any]:
+def audit_data_set(data: DataSet, *, seed: int = 0) -> dict[str, Any]:
     """Measure what a score on a data set would be worth.
 
     Args:

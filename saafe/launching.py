@@ -17,7 +17,7 @@ from saafe.cloud import (
     follow,
     split_settings,
     start_job,
-    verify,
+    verify_run,
     view,
 )
 from saafe.cloud.emulator import endpoint
@@ -98,7 +98,7 @@ def finish(cloud: Cloud, entry: dict[str, Any]) -> dict[str, Any]:
     pace = Pace(poll_s=0.3 if cloud.aws.is_elsewhere else 5.0)
     entry = follow(cloud, entry, screen=Screen(), pace=pace)
     if entry.get("run"):
-        found = verify(cloud.ledger.runs / entry["run"])
+        found = verify_run(cloud.ledger.runs / entry["run"])
         entry = cloud.ledger.update(entry, verified=found, settled=True)
     for line in bill_lines(entry, cloud.ledger.runs):
         cloud.on_message(line)

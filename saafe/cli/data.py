@@ -126,7 +126,7 @@ def audit_command(
 
     if group is None and len(paths) == 1:
         raise InputError("--group is missing: name the column that tells recordings apart")
-    found = leakage.audit(
+    found = leakage.audit_data_set(
         leakage.read_data_set(paths, label=label, group=group or leakage.BY_FILE, drop=drop)
     )
     click.echo(json.dumps(found) if as_json else "\n".join(leakage.lines(found)))

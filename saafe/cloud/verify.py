@@ -12,7 +12,7 @@ QUIET_READINGS = (21.0, 8.0, 600.0, 38.0, 0.5, 45.0)  # in the order of sensors.
 SMOKY = (60.0, 900.0, 2500.0, 60.0, 120.0, 40.0)
 
 
-def verify(run: Path) -> dict[str, Any]:
+def verify_run(run: Path) -> dict[str, Any]:
     """Load a run and score a few windows with it; an unfinished one is said to be that.
 
     Raises:
