@@ -16,7 +16,7 @@ def examples(title: str) -> list[str]:
     """Code blocks of one section."""
     text = (ROOT / "docs" / "extend.md").read_text()
     section = text[text.index(f"## {title}") :].split("\n## ")[0]
-    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    return re.findall(r"```(?:python|text)\n(.*?)```", section, re.DOTALL)
 
 
 def insert(file: Path, text: str, *, before: str) -> None:
@@ -92,7 +92,7 @@ def test_a_reader(package: Path) -> None:
     (module,) = examples("Add a reader")
     (package / "saafe/readers/garage.py").write_text(module)
     door = package / "saafe/readers/__init__.py"
-    insert(door, "garage, ", before="nazir_lab_fire, nist_home")
+    insert(door, "from saafe.readers import garage\n\n", before="PUBLISHERS: dict")
     insert(door, '    "garage": garage.PUBLISHER,\n', before='    "uhoo_homes": uhoo')
     (package / "raw").mkdir()
     (package / "raw/day1.csv").write_text(
