@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from saafe.detector.alarms import CONFIRM_S, AlarmSettings
 from saafe.detector.detector import Detector, Scorer, detect
 from saafe.recordings.recording import Recording
-from saafe.sensors import CO, PM25, TEMPERATURE
+from saafe.sensors import CHANNELS, CO, PM25, TEMPERATURE
 
 SETTINGS = AlarmSettings(
     warm_s=0.0, fast=2.0, slow=0.0, warn=-1.0, leave=-2.0, fast_s=20.0, slow_s=60.0, clear_s=120.0
@@ -26,7 +26,7 @@ def score(windows: np.ndarray) -> np.ndarray:
 def recording(period_s: float = 10.0, **sensors: list[float]) -> Recording:
     """A recording of particles at a period, one list a sensor; None is missing."""
     rows = max(map(len, sensors.values()))
-    readings = np.full((rows, len(sensors), 6), np.nan, np.float32)
+    readings = np.full((rows, len(sensors), len(CHANNELS)), np.nan, np.float32)
     for k, values in enumerate(sensors.values()):
         readings[: len(values), k, PM25] = np.array(values, dtype=np.float32)
     return Recording("test", period_s * np.arange(rows), tuple(sensors), readings)
@@ -202,13 +202,13 @@ def test_stream_and_recording_score_the_same_windows() -> None:
     times = np.unique(random.uniform(0.0, 12_000.0, 600).round(1))
     times = times[(times < 3000.0) | (times > 4000.0)]
     times -= times[0]
-    readings = random.normal(50.0, 20.0, (len(times), 2, 6)).astype(np.float32)
+    readings = random.normal(50.0, 20.0, (len(times), 2, len(CHANNELS))).astype(np.float32)
     readings[random.random(readings.shape) < 0.4] = np.nan
     seen: list[np.ndarray] = []
 
     def keep(windows: np.ndarray) -> np.ndarray:
         assert windows.dtype == np.float32
-        assert windows.shape[1:] == (60, 1, 6)
+        assert windows.shape[1:] == (60, 1, len(CHANNELS))
         seen.extend(windows.copy())
         return np.zeros(len(windows))
 
@@ -238,7 +238,7 @@ def recordings(draw: st.DrawFn) -> Recording:
         PM25: st.sampled_from([LOW, LOW, RAISED, MIDDLE, HIGH, HIGH, np.nan]),
         CO: st.sampled_from([0.0, 60.0, 400.0, np.nan]),
     }
-    readings = np.full((len(times), len(names), 6), np.nan, np.float32)
+    readings = np.full((len(times), len(names), len(CHANNELS)), np.nan, np.float32)
     for sensor in range(len(names)):
         for channel, level in levels.items():
             # runs of one value, so that something lasts

@@ -27,6 +27,7 @@ from saafe.files import write_json
 from saafe.recipes import changed, find_tier
 from saafe.recordings.recording import Recording
 from saafe.recordings.superpose import Home
+from saafe.sensors import CHANNELS
 from saafe.simulator.sources import FIRES
 from saafe.training import runs
 from saafe.training.data import Purpose, seeded_generator
@@ -151,7 +152,7 @@ def begun(on_progress=lambda _: None) -> Session:
 
 def case(kind: str, name: str) -> Case:
     times = np.array([0.0, 10.0, 20.0])
-    readings = np.arange(18, dtype=np.float32).reshape(3, 1, 6)
+    readings = np.arange(18, dtype=np.float32).reshape(3, 1, len(CHANNELS))
     decided = Detection([], times[1:], np.zeros(2, np.int64), np.array([1.0, 2.0]))
     return Case(kind, name, Recording("r", times, ("A",), readings), decided, 10.0)
 
@@ -168,15 +169,15 @@ def test_the_ten_worst_of_each_sort_are_kept() -> None:
 def test_a_case_is_drawn_at_its_decisions() -> None:
     drawn = case("miss", "x").drawn()
     np.testing.assert_array_equal(drawn["times_s"], [10.0, 20.0])
-    assert drawn["readings"].shape == (2, 6)
+    assert drawn["readings"].shape == (2, len(CHANNELS))
     assert drawn["readings"][0, 0] == 6.0
     assert set(case("miss", "x").named()) < set(drawn)
 
 
 def test_every_window_is_counted() -> None:
     here = begun()
-    here.score(np.zeros((7, 60, 1, 6), np.float32))
-    here.judged().score(np.zeros((5, 60, 1, 6), np.float32))
+    here.score(np.zeros((7, 60, 1, len(CHANNELS)), np.float32))
+    here.judged().score(np.zeros((5, 60, 1, len(CHANNELS)), np.float32))
     assert here.windows == 12
     assert here.judged().classify is None
 

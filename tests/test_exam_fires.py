@@ -23,7 +23,7 @@ from saafe.exam.fires import (
 from saafe.exam.session import Session, Stage
 from saafe.exam.windows import Judged
 from saafe.recordings.recording import Recording
-from saafe.sensors import CO, FIRE, PM25, TEMPERATURE
+from saafe.sensors import CHANNELS, CO, FIRE, PM25, TEMPERATURE
 from saafe.simulator import streams
 from saafe.simulator.scenarios import Mix
 
@@ -46,7 +46,7 @@ def session(score=hot) -> Session:
 
 def air(**rises: float) -> np.ndarray:
     """True air that rises in a line from 3,600 s on, by so much an hour. (time, channel)"""
-    out = np.zeros((len(TIMES), 6))
+    out = np.zeros((len(TIMES), len(CHANNELS)))
     out[:, TEMPERATURE], out[:, PM25] = 20.0, 10.0
     names = {"temperature": TEMPERATURE, "pm25": PM25, "co": CO}
     for name, rise in rises.items():
@@ -76,7 +76,7 @@ def test_limits_of_the_scoring_rules(fire: str, rises: dict, limit: float | None
 
 
 def trial(temperature: np.ndarray, **changed: Any) -> FireTrial:
-    readings = np.full((len(TIMES), 1, 6), np.nan, np.float32)
+    readings = np.full((len(TIMES), 1, len(CHANNELS)), np.nan, np.float32)
     readings[:, 0, TEMPERATURE] = temperature
     values: dict[str, Any] = {
         "name": "made up", "recording": Recording("r", TIMES, ("A",), readings),

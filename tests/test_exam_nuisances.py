@@ -23,7 +23,7 @@ from saafe.exam.nuisances import (
 from saafe.exam.session import Session
 from saafe.exam.windows import Judged
 from saafe.recordings.recording import Recording
-from saafe.sensors import NORMAL, TEMPERATURE
+from saafe.sensors import CHANNELS, NORMAL, TEMPERATURE
 from saafe.simulator import sources
 
 REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
@@ -40,7 +40,7 @@ def session() -> Session:
 
 def test_alarms_of_one_event_are_counted_every_half_hour() -> None:
     times = np.arange(0.0, 9000.0, 10.0)
-    readings = np.full((len(times), 1, 6), np.nan, np.float32)
+    readings = np.full((len(times), 1, len(CHANNELS)), np.nan, np.float32)
     readings[:, 0, TEMPERATURE] = np.where((times >= 3000.0) & (times < 7500.0), 27.0, 20.0)
     trial = NuisanceTrial(Recording("r", times, ("A",), readings), 2900.0, 7200.0)
     here = session()

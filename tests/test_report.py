@@ -11,6 +11,7 @@ import pytest
 from saafe.detector.alarms import AlarmSettings, log_odds
 from saafe.exam import html, model_card, plots, report
 from saafe.recipes import changed, find_tier
+from saafe.sensors import CHANNELS
 from saafe.training import runs
 from saafe.training.model import FireTransformer
 
@@ -74,7 +75,7 @@ FULL = {
 
 def case(kind: str, missing: tuple[int, ...] = ()) -> dict:
     times = np.arange(0.0, 600.0, 10.0)
-    readings = np.random.default_rng(0).normal(20.0, 1.0, (60, 6)).astype(np.float32)
+    readings = np.random.default_rng(0).normal(20.0, 1.0, (60, len(CHANNELS))).astype(np.float32)
     readings[:, list(missing)] = np.nan
     return {
         "kind": kind, "title": f"{kind} {NASTY}", "times_s": times, "readings": readings,

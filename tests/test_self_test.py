@@ -8,7 +8,7 @@ from saafe.detector import self_test
 from saafe.detector.self_test import SelfTest
 from saafe.exam import faults, injection
 from saafe.recordings.recording import Recording
-from saafe.sensors import CHANNEL_NAMES, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
+from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
 
 HOUR, DAY = 3600.0, 86_400.0
 USUAL = {TEMPERATURE: 21.0, PM25: 8.0, CO2: 600.0, SOUND: 40.0, CO: 1.0, HUMIDITY: 45.0}
@@ -23,7 +23,7 @@ def ordinary(hours: float, *, period_s: float = 60.0, seed: int = 0) -> tuple[np
         np.array([values.get(k, 0.0) for k in range(len(CHANNEL_NAMES))])
         for values in (USUAL, STEP)
     )
-    return times, middle + step * random.integers(0, 5, (len(times), 6))
+    return times, middle + step * random.integers(0, 5, (len(times), len(CHANNELS)))
 
 
 def said(times: np.ndarray, readings: np.ndarray) -> list[tuple]:
@@ -129,7 +129,7 @@ def test_row_by_row_agrees_with_the_whole_series(seed: int) -> None:
     """`self_test` and `knowable_time` are written apart; neither sees the other."""
     random = np.random.default_rng(seed)
     times, readings = ordinary(30.0, seed=seed)
-    for channel in range(6):
+    for channel in range(len(CHANNELS)):
         start = random.uniform(3.0, 12.0) * HOUR
         on = times >= start
         how = random.integers(4)

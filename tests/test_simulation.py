@@ -8,6 +8,7 @@ import torch
 
 from saafe import windows
 from saafe.sensors import (
+    CHANNELS,
     CO,
     CO2,
     FIRE,
@@ -57,7 +58,7 @@ def test_same_seed_same_bytes() -> None:
 
 
 def test_shapes(streams: Streams) -> None:
-    assert streams.readings.shape == streams.truth.shape == (N, 1080, 3, 6)
+    assert streams.readings.shape == streams.truth.shape == (N, 1080, 3, len(CHANNELS))
     assert streams.labels.shape == (N, 1080, 3)
     assert streams.labels.dtype == streams.state.dtype == torch.int8
     assert streams.state.shape == (N, 1080)
@@ -218,7 +219,7 @@ def test_a_numb_meter_shows_daily_life_and_dense_smoke_only() -> None:
     rows = simulation.Rows(torch.tensor([0, 1, 0, 0, 1]), 2, 1, 1, torch.tensor([0, 1]))
     # full 0 and 1, the first without its fire, both without any event
     shown = torch.tensor([[5_000.0, 60.0, 900.0, 10.0, 20.0], [900.0, 20.0, 10.0, 10.0, 20.0]])
-    truth = torch.zeros(2, 5, 1, 6)
+    truth = torch.zeros(2, 5, 1, len(CHANNELS))
     truth[..., 0, PM25] = shown
     truth[..., 0, CO2] = 7.0
     simulation.apply_detection_floor(truth, rows, torch.tensor([[1_000.0], [0.0]]))
@@ -241,7 +242,7 @@ def test_only_channels_that_tell_the_truth_show_an_event() -> None:
 
 
 def test_limits_are_reached_at_their_time() -> None:
-    truth = torch.zeros(1, 100, 1, 6)
+    truth = torch.zeros(1, 100, 1, len(CHANNELS))
     truth[..., TEMPERATURE] = 20.0
     truth[:, 10:, :, TEMPERATURE] = 41.0
     truth[:, 20:, :, TEMPERATURE] = 120.0
@@ -358,8 +359,8 @@ def test_recordings_carry_labels_and_sources(streams: Streams) -> None:
 
 
 def test_lag_follows_a_step_as_first_order() -> None:
-    truth = torch.zeros(100, 1, 1, 6)
+    truth = torch.zeros(100, 1, 1, len(CHANNELS))
     truth[1:] = 1.0
-    seen = instruments.lagged(truth, torch.full((1, 1, 6), 50.0))
+    seen = instruments.lagged(truth, torch.full((1, 1, len(CHANNELS)), 50.0))
     assert seen[0].max() == 0.0
     assert seen[5].max().item() == pytest.approx(1.0 - math.exp(-1.0), rel=1e-5)

@@ -20,7 +20,7 @@ from saafe import recipes
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
 from saafe.recipes import changed, find_tier
-from saafe.sensors import FIRE, LABELS, NORMAL, NUISANCE
+from saafe.sensors import CHANNELS, FIRE, LABELS, NORMAL, NUISANCE
 from saafe.simulator import simulation
 from saafe.simulator.streams import gather
 from saafe.threads import Workers
@@ -157,7 +157,7 @@ def test_windows_come_from_labelled_moments() -> None:
     random = torch.Generator().manual_seed(1)
     streams = simulation.simulate_streams(48, generator=random, hours=TRAIN_HOURS)
     drawn = sample_windows(streams, 300, random)
-    assert drawn.windows.shape == (300, 60, 1, 6)
+    assert drawn.windows.shape == (300, 60, 1, len(CHANNELS))
     newest = drawn.windows[:, -1, 0]
     for window, label, group in zip(newest, drawn.labels, drawn.group, strict=True):
         known = ~torch.isnan(window)
@@ -184,7 +184,7 @@ def test_a_first_report_has_no_age_whatever_the_period() -> None:
 
 
 def test_a_jump_is_what_would_make_an_event_visible_within_a_minute() -> None:
-    readings = torch.full((1, 30, 3, 6), 20.0)
+    readings = torch.full((1, 30, 3, len(CHANNELS)), 20.0)
     readings[0, 20:, 0, 0] = 21.6  # K
     readings[0, 20:, 1, 1] = 59.0  # ug/m3, too little
     readings[0, 10:, 1, 2] = 900.0  # ppm, long ago
@@ -245,7 +245,9 @@ def test_ranks_make_parts_without_duplicates(small_parts: None) -> None:
     groups = [set(part.group.tolist()) for part in made.values()]
     assert len(set.union(*groups)) == sum(map(len, groups)), "a scenario belongs to one part"
     readings = [{window.numpy().tobytes() for window in part.windows} for part in made.values()]
-    unseen = torch.full((60, 1, 6), torch.nan).numpy().tobytes()  # a sensor that was silent
+    unseen = (
+        torch.full((60, 1, len(CHANNELS)), torch.nan).numpy().tobytes()
+    )  # a sensor that was silent
     assert len(set.union(*readings) - {unseen}) == sum(len(part - {unseen}) for part in readings)
 
 
