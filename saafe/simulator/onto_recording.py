@@ -127,14 +127,14 @@ def prepare_background(background: Recording, hours: float) -> Home:
     if found_s <= needed_s:
         raise InputError(
             f"{name}: lasts {found_s / 3600:.1f} h; needed are more than {needed_s / 3600:g} h "
-            f"(3 before a fire, {hours:g} of --hours)"
+            f"(3 before a fire, {hours:g} of hours)"
         )
     home = Home(_first_sensor(background, is_row), ())
     length_s = 3600.0 * hours + median_period(home.recording)
     if draw_moment(home, length_s, QUIET_MOMENT, np.random.default_rng(0)) is None:
         raise InputError(
             f"{name}: has no {needed_s / 3600:g} h without a gap over {LONGEST_GAP_S:g} s; give "
-            "another recording or less --hours"
+            "another recording or fewer hours: --set hours=H"
         )
     return home
 
