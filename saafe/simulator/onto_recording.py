@@ -127,7 +127,7 @@ def prepare_background(background: Recording, hours: float) -> Home:
     if found_s <= needed_s:
         raise InputError(
             f"{name}: lasts {found_s / 3600:.1f} h; needed are more than {needed_s / 3600:g} h "
-            f"(3 before a fire, {hours:g} of hours)"
+            f"(3 before a fire and {hours:g} for it: --set hours=H)"
         )
     home = Home(_first_sensor(background, is_row), ())
     length_s = 3600.0 * hours + median_period(home.recording)
