@@ -90,7 +90,7 @@ def stands(held: Held, time_s: float, *, last_s: float, for_s: float) -> bool:
     time, so its one reading counts: to wait would bring nothing.
 
     Args:
-        held: the condition, already told of this decision.
+        held: the condition, with this decision taken in.
         time_s: of this decision.
         last_s: of the sensor's decision before, -inf for none.
         for_s: persistence asked for. [s]

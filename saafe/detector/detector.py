@@ -231,7 +231,7 @@ class Space:
         return sorted(events, key=lambda event: (event["time_s"], event["sensor"]))
 
     def _clear(self, time_s: float, sensor: str, alarm: SensorAlarm) -> list[dict]:
-        """End the alarm of a sensor that can no longer be heard."""
+        """End the alarm of a sensor that has fallen silent."""
         alarm.alarmed = alarm.warned = False
         if any(other.alarmed for other in self.alarms.values()):
             return []

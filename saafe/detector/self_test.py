@@ -1,4 +1,4 @@
-"""What is wrong with a sensor's channels, told from its own readings alone.
+"""What is wrong with a sensor's channels, by its own readings alone.
 
 A fault is said once it can be known, not once it begins: `KNOWABLE` says when that is. What no
 single sensor can know of itself (a slow cell, a warm shelf, a drift of temperature) is not guessed.

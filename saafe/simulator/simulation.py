@@ -245,7 +245,7 @@ def play(world: ScenarioDraw, rows: Rows) -> tuple[Tensor, Counterfactuals]:
     supply.outdoor_pm += world.outdoor_pm[:, rows.scenario]
     air = carry(spread, supply, world.steps_s)[-world.steps :]
     air = at_sensors(air, world.building, world.events, rows)
-    truth = channels_of(air, spread, *heard(supply, spread, world.steps))
+    truth = channels_of(air, spread, *sound_and_sun(supply, spread, world.steps))
     truth[..., TEMPERATURE] += world.weather[:, rows.scenario].unsqueeze(-1)
     full_truth = truth[:, : rows.n].clone()
     apply_detection_floor(truth, rows, world.devices.detection_floor)
@@ -368,7 +368,7 @@ def at_sensors(air: Tensor, building: Building, events: Events, rows: Rows) -> T
     return seen.permute(1, 3, 2, 0)
 
 
-def heard(supply: Supply, building: Building, steps: int) -> tuple[Tensor, Tensor]:
+def sound_and_sun(supply: Supply, building: Building, steps: int) -> tuple[Tensor, Tensor]:
     """Acoustic power [pW] and warming by the sun [K] at every sensor. Two of (time, r, sensor)"""
     sound = supply.sound[-steps:].transpose(1, 2)
     radiant = supply.radiant[-steps:].amax(dim=1).unsqueeze(-1)

@@ -53,7 +53,7 @@ class Streams:
 
 
 def gather(readings: Tensor, stream: Tensor, end: Tensor, sensor: Tensor, start: Tensor) -> Tensor:
-    """Windows of simulated streams, which lie on the grid already; the twin of `windows.cut`.
+    """Windows of simulated streams, which lie on the grid already; as `windows.cut_windows`.
 
     Args:
         readings: (n, time, sensor, channel)

@@ -19,7 +19,7 @@ from saafe.windows import SEGMENTS, STEPS
 FEATURES = 3 * len(CHANNELS) + 1
 # six figures of each channel in each time scale
 STATISTICS = 6 * len(SEGMENTS) * len(CHANNELS)
-# what a linear reader sees: every step, the news, the statistics
+# what a linear model sees: every step, the onset features, the statistics
 FLAT = STEPS * FEATURES + len(CHANNELS) + STATISTICS
 ONSET_STEPS = 6  # of the window's steps, a minute
 ONSET_SCALE = 2.0
@@ -67,7 +67,7 @@ def statistics(seen: Tensor) -> Tensor:
     """Mean, spread, lowest, highest, change and known share of each channel's departure.
 
     Over each time scale of the window; the change is the mean of its newer half less that of the
-    older. Attention finds maxima and spreads within a token only with much teaching.
+    older. Attention finds maxima and spreads within a token only after many more windows.
 
     Args:
         seen: features. (B, T, 3 C + 1)
@@ -99,7 +99,7 @@ def known_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def flat(seen: Tensor, onset: Tensor, figures: Tensor) -> Tensor:
-    """What a linear reader sees of features, their news and their statistics. (B, FLAT)"""
+    """What a linear model sees: features, onset features and statistics. (B, FLAT)"""
     return torch.cat([seen.flatten(1), onset, figures], dim=1)
 
 
