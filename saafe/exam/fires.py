@@ -31,29 +31,17 @@ CONDITIONS = ("gas", "heat", "visibility")
 
 @dataclass(frozen=True)
 class FireTrial:
-    """A simulated fire whose limit is reached at the sensor and which the sensor can show.
+    """A simulated fire whose limit is reached at the sensor and which the sensor can show."""
 
-    Attributes:
-        name: of the fire, maybe with what went on beside it.
-        recording: one sensor's, up to half an hour after the limit.
-        burning_s: when it began to burn; a pan of oil when it passed 230 degC. [s]
-        visible_s: when a channel that the sensor has first shows it, from the twin. [s]
-        signal_s: first sustained sign, in the air or on the sensor. [s]
-        limit_s: latest alarm that is in time. [s]
-        references_s: when fixed thresholds on the true air would have alarmed. [s]
-        untenable_s: when the air at the sensor stopped being survivable. [s]
-        beside_fire: whether the sensor stands in the fire's room.
-    """
-
-    name: str
-    recording: Recording
-    burning_s: float
-    visible_s: float
-    signal_s: float
-    limit_s: float
-    references_s: dict[str, float | None]
-    untenable_s: dict[str, float | None]
-    beside_fire: bool
+    name: str  # of the fire, maybe with what went on beside it
+    recording: Recording  # one sensor's, up to half an hour after the limit
+    burning_s: float  # when it began to burn; a pan of oil when it passed 230 degC. [s]
+    visible_s: float  # when a channel that the sensor has first shows it, from the twin. [s]
+    signal_s: float  # first sustained sign, in the air or on the sensor. [s]
+    limit_s: float  # latest alarm that is in time. [s]
+    references_s: dict[str, float | None]  # fixed thresholds on the true air. [s]
+    untenable_s: dict[str, float | None]  # of the air at the sensor. [s]
+    beside_fire: bool  # whether the sensor stands in the fire's room
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -157,16 +145,7 @@ class Drawn:
 def draw_fires(
     session: Session, name: str, wanted: int, *, part: int, mix: Mix, rooms: Rooms | None = None
 ) -> Drawn:
-    """Simulate until enough fires count, or 1,024 were drawn.
-
-    Args:
-        session: gives the seeds.
-        name: for the rows.
-        wanted: how many shall count.
-        part: first part of the seeds; 8 are used.
-        mix: which fires, and what goes on beside them.
-        rooms: where.
-    """
+    """Simulate until enough fires count, or 1,024 were drawn; takes 8 parts of the seeds."""
     drawn = Drawn(name, [])
     for batch in range(FIRE_BATCHES):
         streams = session.simulate((Stage.FIRES, part + batch), mix=mix, rooms=rooms)
@@ -225,17 +204,7 @@ def fire_trial(name: str, streams: Streams, k: int, recording: Recording) -> Fir
 
 
 def air_limit(fire: str, times_s: NDArray, air: NDArray, start: int) -> float | None:
-    """The scoring rules' limit of a fire, from the true air at the sensor since it burns.
-
-    Args:
-        fire: its name in `sources.FIRES`.
-        times_s: (time,)
-        air: (time, channel)
-        start: first row that burns; rises are over the row before.
-
-    Returns:
-        The limit [s], None where the sensor's place never reaches one.
-    """
+    """The scoring rules' limit of a fire [s], from the true air (time, channel) since it burns."""
     rise = air[start:] - air[max(start - 1, 0)]
     smoke = references.density_of_smoke(1e-6 * rise[:, PM25])
     reached = {
@@ -273,11 +242,9 @@ def no_risk(windows: NDArray) -> NDArray[np.float64]:
 
 
 def examine_fires(session: Session) -> tuple[list[FireRow], list[FireResult]]:
-    """The fire matrix.
+    """The fire matrix: a row a kind, one for all but the last, and every result.
 
-    Returns:
-        A row a kind and one for all but the last, in which oil overheats while something fries;
-        and every result.
+    In the last kind oil overheats while something fries.
     """
     kinds = [
         (source.name, Mix(1.0, (source.name,), (), (0.7, 0.3, 0.0), fault_share=0.0))
@@ -312,13 +279,10 @@ def all_row(rows: Sequence[FireRow], results: Sequence[FireResult]) -> FireRow:
 
 
 def by_notice(results: Sequence[FireResult]) -> list[NoticeRow]:
-    """Outcomes by how long before its limit a reading first showed the fire.
+    """Outcomes by how long before its limit a reading first showed the fire; none while frying.
 
     Where that is a moment, no detector has time; the rows say how much of what is not found in
     time that explains.
-
-    Returns:
-        A row of each pair of neighbours in `NOTICE_S`, fires while frying left out.
     """
     whole = [result for result in results if result.trial.name != OIL_WHILE_FRYING]
     rows = []

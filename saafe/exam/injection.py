@@ -16,19 +16,12 @@ LATE_SHARE = TWICE_SHARE = 0.1  # of the rows
 
 @dataclass(frozen=True)
 class ChannelReadings:
-    """One channel of one sensor, readings only.
+    """One channel of one sensor, readings only."""
 
-    Attributes:
-        times_s: (reading,)
-        values: (reading,)
-        channel: which.
-        at_s: when the fault begins; may lie before the first reading. [s]
-    """
-
-    times_s: NDArray[np.float64]
-    values: NDArray[np.float64]
-    channel: int
-    at_s: float
+    times_s: NDArray[np.float64]  # (reading,)
+    values: NDArray[np.float64]  # (reading,)
+    channel: int  # which
+    at_s: float  # when the fault begins; may lie before the first reading. [s]
 
     @property
     def is_on(self) -> NDArray[np.bool_]:
@@ -99,15 +92,7 @@ INJECTED_FAULTS: dict[str, ChannelFault] = {
 def with_fault(
     recording: Recording, fault: str, channel: int, *, at_s: float, random: np.random.Generator
 ) -> Recording:
-    """A recording whose first sensor has a faulty channel.
-
-    Args:
-        recording: left as it is.
-        fault: name in `FAULTS`.
-        channel: index into `sensors.CHANNELS`.
-        at_s: when the fault begins. [s]
-        random: source of randomness.
-    """
+    """A copy of a recording whose first sensor has a faulty channel from `at_s` on. [s]"""
     readings = recording.readings.copy()
     column = readings[:, 0, channel]
     is_there = np.isfinite(column)

@@ -288,10 +288,9 @@ def year_row(strata: Sequence[Stratum], limit: float) -> YearRow:
 
 
 def per_100_cookings(nuisances: Sequence[NuisanceRow]) -> tuple[Bounds, int]:
-    """Nuisance alarms per 100 cooking sessions, each kind as often as it is stated to happen.
+    """Nuisance alarms per 100 cooking sessions with Fay and Feuer's bounds, and sessions watched.
 
-    Returns:
-        The rate with Fay and Feuer's bounds, and how many sessions were watched.
+    Each kind counts as often as it is stated to happen.
     """
     rows = [row for row in nuisances if sources.SOURCES[row.nuisance].cooking]
     whole = sum(row.per_year for row in rows)

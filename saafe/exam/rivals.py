@@ -92,19 +92,11 @@ def compare_at_equal_detection(
     ours: Judged, theirs: Sequence[Judged], *, seed: int, groups: int = GROUPS,
     on_progress: OnProgress = lambda line: None,
 ) -> list[ComparisonRow]:  # fmt: skip
-    """The transformer and its rivals on the same scenarios, at equal detection.
+    """The transformer and its rivals on the same scenarios, at equal detection: ours is first.
 
-    Args:
-        ours: the transformer, at its own thresholds.
-        theirs: the rivals; the fixed rule stays at its own.
-        seed: of the run, for the scenarios, and of the bootstrap.
-        groups: scenarios of each kind.
-        on_progress: takes a line of progress.
-
-    Returns:
-        A row a contestant, ours first. Differences are ours minus theirs with 95 % limits of a
-        paired bootstrap over scenarios; `verdict` is the transformer's: a win is better in one
-        of detection, false alarms and delay and worse in none, a loss the reverse.
+    Differences are ours minus theirs with 95 % limits of a paired bootstrap over scenarios;
+    `verdict` is the transformer's: a win is better in one of detection, false alarms and delay and
+    worse in none, a loss the reverse. The fixed rule stays at its own thresholds.
     """
     arena = draw_benchmark(seed, groups=groups)
     on_progress(f"{ours.name}: {3 * groups} streams")
@@ -167,16 +159,7 @@ def _figures(name: str, result: BenchmarkResult, reached: float) -> ComparisonRo
 def compare_superposed(
     ours: Mapping[str, bool], theirs: Mapping[str, bool], *, seed: int
 ) -> dict[str, Any]:
-    """Superposed fires in time, ours minus theirs, by a paired bootstrap over the recorded fires.
-
-    Args:
-        ours: whether the transformer found each superposed fire in time, by its name.
-        theirs: the same of a rival.
-        seed: of the bootstrap.
-
-    Returns:
-        Fields of the rival's row: counts, the difference with its limits, and the verdict.
-    """
+    """Fields of a rival's row: superposed fires in time, bootstrapped over the recorded fires."""
     assert ours.keys() == theirs.keys(), "both were scored on the same superposed fires"
     names = sorted(ours)
     fires = [name.split(" on ")[0] for name in names]
@@ -196,18 +179,7 @@ def superposed_rows(
     composed: SuperposedFires, contestants: Sequence[Judged], shifts: Sequence[float], *, seed: int,
     on_progress: OnProgress = lambda line: None,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """What every contestant finds on recorded superposed fires, at thresholds of equal detection.
-
-    Args:
-        composed: the superposed fires, made once for all.
-        contestants: the transformer first.
-        shifts: how far each one's thresholds were moved on simulated fires. [log-odds]
-        seed: of the bootstrap.
-        on_progress: takes a line of progress.
-
-    Returns:
-        Fields of each contestant's row; those of the transformer's are only two.
-    """
+    """What every contestant finds on superposed fires, at thresholds moved to equal detection."""
     found = []
     for one, shift in zip(contestants, shifts, strict=True):
         on_progress(f"{one.name}: {len(composed.made)} superposed fires")

@@ -34,17 +34,11 @@ Change = Callable[[Recording, np.random.Generator], Recording]
 
 @dataclass(frozen=True)
 class Shift:
-    """One way to lie outside what training draws.
+    """One way to lie outside what training draws."""
 
-    Attributes:
-        name: for people.
-        rooms: where; training's ranges by default.
-        change: what the instruments do to the readings beyond what is simulated.
-    """
-
-    name: str
-    rooms: Rooms | None = None
-    change: Change = lambda recording, random: recording
+    name: str  # for people
+    rooms: Rooms | None = None  # where; training's ranges by default
+    change: Change = lambda recording, random: recording  # by the instruments
 
 
 @dataclass(frozen=True)

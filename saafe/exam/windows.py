@@ -32,19 +32,12 @@ TRAINING_ROOMS = Rooms()
 
 @dataclass(frozen=True)
 class Judged:
-    """Something that can be judged: the model or a rival.
+    """Something that can be judged: the model or a rival."""
 
-    Attributes:
-        name: for tables.
-        score: windows (batch, 60, 1, channel) to risk percent (batch,).
-        settings: its alarm thresholds.
-        classify: windows to classes (batch,), None where it only scores.
-    """
-
-    name: str
-    score: Callable[[np.ndarray], np.ndarray]
-    settings: AlarmSettings
-    classify: Callable[[np.ndarray], np.ndarray] | None = None
+    name: str  # for tables
+    score: Callable[[np.ndarray], np.ndarray]  # windows (batch, 60, 1, channel) to %
+    settings: AlarmSettings  # its alarm thresholds
+    classify: Callable[[np.ndarray], np.ndarray] | None = None  # None: only scores
 
 
 def judged_run(run: Run) -> Judged:
