@@ -10,13 +10,7 @@ from saafe.exam.gate import CALIBRATION_LIMITS
 from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged
 from saafe.sensors import FIRE, LABELS
 from saafe.simulator import Rooms, simulation
-from saafe.training import (
-    REFERENCE_MIX,
-    TRAIN_HOURS,
-    Purpose,
-    sample_windows,
-    seeded_generator,
-)
+from saafe.training import REFERENCE_MIX, TRAIN_HOURS, Purpose, sample_windows, seeded_generator
 
 CALIBRATION_SCENARIOS = 1024  # groups behind each of the two tables
 WINDOWS_EACH = 16

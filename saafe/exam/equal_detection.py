@@ -4,13 +4,14 @@ The fires that set thresholds are not the fires that are counted.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from saafe.detector import AlarmSettings, Detection, Model, Scorer, detect
 from saafe.exam.outcomes import first_visible
+from saafe.exam.references import only_rows
 from saafe.exam.windows import Judged
 from saafe.recordings import Recording, cut_recording
 from saafe.rivals import registry
@@ -71,13 +72,7 @@ def thinned(recording: Recording) -> Recording:
     spoken = np.flatnonzero(~np.isnan(recording.readings).all(axis=(1, 2)))
     minutes = np.ceil(recording.times_s[spoken] / (10.0 * PERIOD_STEPS))
     rows = spoken[np.unique(minutes, return_index=True)[1]]
-    return replace(
-        recording,
-        times_s=recording.times_s[rows],
-        readings=recording.readings[rows],
-        labels=None if recording.labels is None else recording.labels[rows],
-        sources=None,
-    )
+    return only_rows(recording, rows)
 
 
 def judged_part(recording: Recording) -> Recording:

@@ -12,14 +12,7 @@ from typing import Any, Literal
 
 from saafe import metrics, readers, recipes
 from saafe.errors import InputError
-from saafe.exam import (
-    calibration,
-    faults,
-    identity,
-    model_card,
-    monotonicity,
-    report,
-)
+from saafe.exam import calibration, faults, identity, model_card, monotonicity, report
 from saafe.exam.fires import by_notice, examine_fires
 from saafe.exam.gate import (
     as_bounds,
@@ -36,13 +29,7 @@ from saafe.exam.results import plain_values
 from saafe.exam.rivals import examine_rivals
 from saafe.exam.session import Case, OnProgress, Session
 from saafe.exam.shifts import examine_shifts
-from saafe.exam.windows import (
-    TRAINING_ROOMS,
-    judge_real,
-    judge_windows,
-    judged_run,
-    latency_ms,
-)
+from saafe.exam.windows import TRAINING_ROOMS, judge_real, judge_windows, judged_run, latency_ms
 from saafe.files import write_json
 from saafe.metrics import Bounds
 from saafe.recordings import Home

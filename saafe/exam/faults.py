@@ -153,13 +153,7 @@ def gap_trial(trial: FireTrial) -> FireTrial:
 def recent(trial: FireTrial) -> Recording:
     """What a stream is fed: from half an hour before the fire on."""
     rows = trial.recording.times_s >= trial.burning_s - EARLY_FROM_S
-    return replace(
-        trial.recording,
-        times_s=trial.recording.times_s[rows],
-        readings=trial.recording.readings[rows],
-        labels=None,
-        sources=None,
-    )
+    return references.only_rows(trial.recording, rows)
 
 
 def stream_fire(session: Session, trial: FireTrial, lines: Sequence[str]) -> FireResult:

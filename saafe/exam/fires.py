@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from saafe import metrics
 from saafe.detector import Detection, Scorer, detect
 from saafe.exam import outcomes, references
+from saafe.exam.results import Figures
 from saafe.exam.session import Case, Session, Stage
 from saafe.recordings import Recording, cut_recording
 from saafe.sensors import CHANNEL_NAMES, FIRE, PM25, TEMPERATURE, UNKNOWN
@@ -68,12 +69,10 @@ class FireResult:
 class FireRow:
     """A kind of fire: how many were drawn and counted, outcomes with exact bounds, and times.
 
-    Attributes:
-        floor_suppressed: the fixed rules alone would have alarmed before the detector did.
-        after_X_median_s, after_X_p90_s: from that moment to the alarm; X_n times there was one.
-        PLACE_untenable_n, PLACE_alarm_too_late: the air there became untenable, and before an
-            alarm; PLACE_margin_median_s, PLACE_margin_p10_s are the time between.
-        The others are as in `Drawn` and `outcomes`.
+    `floor_suppressed`: the fixed rules alone would have alarmed before the detector did.
+    `delays`: after_X_median_s and after_X_p90_s from that moment to the alarm, of X_n such moments.
+    `margins`: PLACE_untenable_n times the air there became untenable, PLACE_alarm_too_late times
+    before an alarm; PLACE_margin_median_s and PLACE_margin_p10_s are the time between.
     """
 
     fire: str
@@ -89,30 +88,8 @@ class FireRow:
     in_time_lower: float
     in_time_upper: float
     floor_suppressed: int
-    after_signal_median_s: float | None
-    after_signal_p90_s: float | None
-    heat_n: int
-    after_heat_median_s: float | None
-    after_heat_p90_s: float | None
-    rate_of_rise_n: int
-    after_rate_of_rise_median_s: float | None
-    after_rate_of_rise_p90_s: float | None
-    photo_n: int
-    after_photo_median_s: float | None
-    after_photo_p90_s: float | None
-    ionisation_n: int
-    after_ionisation_median_s: float | None
-    after_ionisation_p90_s: float | None
-    with_pm25_after_photo_median_s: float | None
-    with_pm25_after_photo_p90_s: float | None
-    fire_room_untenable_n: int
-    fire_room_alarm_too_late: int
-    fire_room_margin_median_s: float | None
-    fire_room_margin_p10_s: float | None
-    other_rooms_untenable_n: int
-    other_rooms_alarm_too_late: int
-    other_rooms_margin_median_s: float | None
-    other_rooms_margin_p10_s: float | None
+    delays: Figures
+    margins: Figures
 
 
 @dataclass(frozen=True)
@@ -294,17 +271,13 @@ def by_notice(results: Sequence[FireResult]) -> list[NoticeRow]:
 
 def outcome_counts(results: Sequence[FireResult]) -> dict[str, Any]:
     """How many fires came out how, and the share found in time with its exact bounds."""
-    count = {o: sum(r.outcome == o for r in results) for o in outcomes.OUTCOMES}
-    bounds = metrics.proportion_bounds(count[outcomes.IN_TIME], len(results))
-    return (
-        {"n": len(results)}
-        | {name.replace(" ", "_"): value for name, value in count.items()}
-        | {
-            "in_time_share": metrics.finite_or_none(bounds.value),
-            "in_time_lower": bounds.lower,
-            "in_time_upper": bounds.upper,
-        }
-    )
+    counts = outcomes.counts_of(results)
+    bounds = metrics.proportion_bounds(counts["in_time"], len(results))
+    return counts | {
+        "in_time_share": metrics.finite_or_none(bounds.value),
+        "in_time_lower": bounds.lower,
+        "in_time_upper": bounds.upper,
+    }
 
 
 def fire_row(drawn: Drawn, results: Sequence[FireResult]) -> FireRow:
@@ -316,10 +289,14 @@ def fire_row(drawn: Drawn, results: Sequence[FireResult]) -> FireRow:
         unseen=drawn.unseen,
         **outcome_counts(results),
         floor_suppressed=sum(map(is_suppressed, results)),
-        **delay_quantiles("after_signal", [late_by(r, r.trial.signal_s) for r in results]),
-        **reference_delays(results),
-        **margins(results),
+        delays=Figures(signal_delays(results) | reference_delays(results)),
+        margins=Figures(margins(results)),
     )
+
+
+def signal_delays(results: Sequence[FireResult]) -> dict[str, float | None]:
+    """Times from each fire's first signal to the alarm."""
+    return delay_quantiles("after_signal", [late_by(r, r.trial.signal_s) for r in results])
 
 
 def reference_delays(results: Sequence[FireResult]) -> dict[str, Any]:

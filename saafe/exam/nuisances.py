@@ -13,6 +13,7 @@ import numpy as np
 from saafe import metrics
 from saafe.exam import outcomes
 from saafe.exam.gate import LIFE_LIMITS
+from saafe.exam.references import only_rows
 from saafe.exam.session import Case, Session, Stage
 from saafe.metrics import Bounds
 from saafe.recordings import Recording
@@ -116,12 +117,7 @@ def nuisance_trial(streams: Streams, k: int, recording: Recording) -> NuisanceTr
     if not acting.size or acting[0] == 0:
         return None
     start_s, end_s = (float(recording.times_s[acting[i]]) for i in (0, -1))
-    rows = recording.times_s <= end_s + SCORED_AFTER_S
-    labels = recording.labels[rows]
-    part = replace(
-        recording, times_s=recording.times_s[rows], readings=recording.readings[rows],
-        labels=labels, sources=None,
-    )  # fmt: skip
+    part = only_rows(recording, recording.times_s <= end_s + SCORED_AFTER_S)
     return NuisanceTrial(part, start_s, end_s)
 
 

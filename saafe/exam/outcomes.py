@@ -5,6 +5,7 @@ recording and of the events that a detector printed for it.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -132,6 +133,12 @@ def found(
     if alarm_s < min(visible, default=math.inf) - EARLY_S:
         return EARLY
     return IN_TIME if limit_s is None or alarm_s <= limit_s else LATE
+
+
+def counts_of(results: Sequence[Any]) -> dict[str, int]:
+    """How many results there are, `n`, and how many came out how."""
+    counts = Counter(result.outcome for result in results)
+    return {"n": len(results)} | {name.replace(" ", "_"): counts[name] for name in OUTCOMES}
 
 
 def first_visible(recording: Recording) -> float | None:

@@ -12,7 +12,6 @@ from saafe.recordings import Recording, cut_recording
 
 Detect = Callable[[Recording], Detection]
 COMMERCIAL = ("t_ion", "t_photo", "t_detector")  # first alarm of each kind beside the fire
-OUTCOME_KEYS = {outcome: outcome.replace(" ", "_") for outcome in outcomes.OUTCOMES}
 
 
 @dataclass(frozen=True)
@@ -96,13 +95,9 @@ def fire_times(fire: Published) -> tuple[float | None, float | None]:
 
 def sum_fires(rows: Sequence[Any]) -> dict[str, Any]:
     """Count rows by their outcome, and bound what is in time exactly (95 %, two-sided)."""
-    counts = {outcome: sum(row.outcome == outcome for row in rows) for outcome in OUTCOME_KEYS}
-    return {
-        "n": len(rows),
-        **{OUTCOME_KEYS[outcome]: count for outcome, count in counts.items()},
-        "in_time_share": proportion_bounds(counts[outcomes.IN_TIME], len(rows))._asdict(),
-        "rows": list(rows),
-    }
+    counts = outcomes.counts_of(rows)
+    share = proportion_bounds(counts["in_time"], len(rows))
+    return {**counts, "in_time_share": share._asdict(), "rows": list(rows)}
 
 
 def time_between(time: float | None, other: float | None) -> float | None:

@@ -24,13 +24,7 @@ from saafe.exam.recorded_fires import (
 )
 from saafe.exam.results import plain_values
 from saafe.readers import Published, read_published
-from saafe.recordings import (
-    Home,
-    Interval,
-    SuperposedFire,
-    dense_homes,
-    superpose_fires,
-)
+from saafe.recordings import Home, Interval, SuperposedFire, dense_homes, superpose_fires
 
 HOUSE, LAB, HOMES = "nist_home_smoke_alarms", "nazir_lab_fire", "uhoo_homes"
 BURNERS, POOLS = "fsri_hvac_gasburner", "nist_nrc_compartment"

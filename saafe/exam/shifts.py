@@ -6,14 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from saafe import metrics
-from saafe.exam.fires import (
-    FireTrial,
-    delay_quantiles,
-    draw_fires,
-    late_by,
-    outcome_counts,
-    try_fire,
-)
+from saafe.exam.fires import FireTrial, draw_fires, outcome_counts, signal_delays, try_fire
 from saafe.exam.injection import ChannelReadings, slow
 from saafe.exam.nuisances import NuisanceTrial, draw_nuisances, try_nuisance
 from saafe.exam.session import Session
@@ -181,13 +174,12 @@ def try_shift(
         changed = replace(trial, recording=shift.change(trial.recording, random))
         alarms += len(try_nuisance(session, shift.name, changed))
     counts = outcome_counts(results)
-    delays = delay_quantiles("after_signal", [late_by(r, r.trial.signal_s) for r in results])
     bounds = metrics.rate_bounds(alarms, len(trials.nuisances) / 100.0)
     return ShiftRow(
         shift=shift.name,
         fires=counts.pop("n"),
         **counts,
-        after_signal_median_s=delays["after_signal_median_s"],
+        after_signal_median_s=signal_delays(results)["after_signal_median_s"],
         events=len(trials.nuisances),
         alarms=alarms,
         alarms_per_100=metrics.finite_or_none(bounds.value),

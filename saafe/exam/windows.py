@@ -14,7 +14,7 @@ from saafe.exam.outcomes import first_visible
 from saafe.exam.recordings import ScoringOptions, score_real
 from saafe.metrics import clustered_proportion_bounds
 from saafe.recordings import Recording, read_recording
-from saafe.rivals import registry
+from saafe.rivals import Trained, registry
 from saafe.sensors import FIRE, LABELS
 from saafe.simulator import Rooms, simulation
 from saafe.training import REFERENCE_MIX, Purpose, Run, sample_windows, score_with, seeded_generator
@@ -53,8 +53,12 @@ def judged_run(run: Run) -> Judged:
 
 def judged_floor(run: Run) -> Judged:
     """Logistic regression on the model's own features, trained and set the same way."""
-    floor = registry.train_logistic(run.recipe)
-    return Judged(floor.name, score_with(floor.model), floor.settings)
+    return judged_rival(registry.train_logistic(run.recipe))
+
+
+def judged_rival(trained: Trained) -> Judged:
+    """A rival, ready to be judged."""
+    return Judged(trained.name, score_with(trained.model), trained.settings)
 
 
 def judge_windows(one: Judged, rooms: Rooms, seed: int, purpose: Purpose) -> dict:
