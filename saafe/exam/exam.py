@@ -23,12 +23,11 @@ from saafe.exam.gate import (
     real_lines,
 )
 from saafe.exam.nuisances import examine_nuisances, examine_quiet, per_100_cookings, year
-from saafe.exam.quick import judge_simulated
 from saafe.exam.recordings import HOMES
 from saafe.exam.results import plain_values
 from saafe.exam.rivals import examine_rivals
 from saafe.exam.session import Case, OnProgress, Session
-from saafe.exam.shifts import examine_shifts
+from saafe.exam.shifts import examine_shifts, judge_simulated
 from saafe.exam.windows import TRAINING_ROOMS, judge_real, judge_windows, judged_run, latency_ms
 from saafe.files import write_json
 from saafe.metrics import Bounds

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from saafe.exam.references import only_rows
 from saafe.recordings import Recording
 from saafe.sensors import CHANNELS, COLUMNS
 
@@ -109,14 +110,7 @@ def with_gap(recording: Recording, start_s: float, end_s: float) -> Recording:
     """A recording without the rows of a stretch of time."""
     kept = (recording.times_s < start_s) | (recording.times_s >= end_s)
     kept[0] = True
-    labels, names = recording.labels, recording.sources
-    return replace(
-        recording,
-        times_s=recording.times_s[kept],
-        readings=recording.readings[kept],
-        labels=None if labels is None else labels[kept],
-        sources=None if names is None else tuple(np.array(names)[kept]),
-    )
+    return only_rows(recording, kept)
 
 
 def csv_lines(recording: Recording) -> list[str]:

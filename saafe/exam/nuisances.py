@@ -29,12 +29,7 @@ YEAR_S = 365.25 * 86_400.0
 
 @dataclass(frozen=True)
 class NuisanceTrial:
-    """One nuisance, seen from just before it starts to half an hour after it ends.
-
-    Attributes:
-        recording: one sensor's, cut where the watching ends.
-        start_s, end_s: when the source begins and stops to act. [s]
-    """
+    """One nuisance, seen from just before it starts to half an hour after it ends."""
 
     recording: Recording
     start_s: float
@@ -73,26 +68,16 @@ class QuietRow:
 
 @dataclass(frozen=True)
 class Stratum:
-    """What a year holds of quiet life or of one nuisance, and the alarms that it brings.
-
-    Attributes:
-        stratum: its name.
-        unit: of the exposure: "year" or "event".
-        per_year: how many units a year has.
-        rate_source: where that is from.
-        alarms, exposure: seen, and in how many units.
-        room: "kitchen", "other" or "both".
-        alarms_per_year: None without exposure.
-    """
+    """What a year holds of quiet life or of one nuisance, and the alarms that it brings."""
 
     stratum: str
-    unit: str
-    per_year: float
+    unit: str  # of the exposure: "year" or "event"
+    per_year: float  # how many units a year has
     rate_source: str
     alarms: int
     exposure: float
-    room: str
-    alarms_per_year: float | None
+    room: str  # "kitchen", "other" or "both"
+    alarms_per_year: float | None  # None without exposure
 
 
 @dataclass(frozen=True)

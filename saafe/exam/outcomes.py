@@ -47,13 +47,7 @@ class AlarmCount:
 class HomeRow:
     """What a detector did in a home where nothing burnt: every alarm there is false.
 
-    Attributes:
-        home: its name.
-        days: that were watched.
-        alarms, alarm_times_s: by the counting rule.
-        nuisance_alarms: between a cooking session's start and 30 minutes after its end.
-        sessions, sessions_with_alarm: of cooking, and those with such an alarm.
-        hours_in_alarm: any sensor's.
+    Nuisance alarms are between a cooking session's start and 30 minutes after its end.
     """
 
     home: str

@@ -18,21 +18,15 @@ COMMERCIAL = ("t_ion", "t_photo", "t_detector")  # first alarm of each kind besi
 class FireScore:
     """What came of a recorded fire.
 
-    Attributes:
-        name, kind: of the fire.
-        signal_s, limit_s, end_s: its first signal, its limit, and where its scoring ends.
-        recorded_s, recorded_median_s: first and median alarm of the commercial detectors beside it.
-        alarm_s, sensor, cause: of the first alarm.
-        after_limit_s, delay_s, delay_to_median_s: from the limit and those alarms to it.
-        outcome: in `outcomes.OUTCOMES`.
-        reference_alarms_s: by `references.reference_alarms`.
+    `recorded_s` and `recorded_median_s` are the first and median alarm of the commercial detectors
+    beside it; `after_limit_s`, `delay_s` and `delay_to_median_s` are from the limit and those on.
     """
 
     name: str
     kind: str
     signal_s: float | None
     limit_s: float | None
-    end_s: float
+    end_s: float  # where its scoring ends
     recorded_s: float | None
     recorded_median_s: float | None
     alarm_s: float | None

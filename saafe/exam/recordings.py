@@ -61,16 +61,10 @@ class SuperposedFires:
 
 @dataclass(frozen=True)
 class SuperposedScore:
-    """What came of a superposed fire.
+    """What came of a superposed fire; times as in `FireScore`.
 
-    Attributes:
-        name, moment, kind: of the superposed fire, and of its fire.
-        fire_s: when it begins.
-        signal_s, limit_s, recorded_s: as in `FireScore`.
-        alarm_s, cause, after_limit_s: of the first alarm.
-        outcome, outcome_with_hold: by the limit, and one reading's hold later.
-        score, score_in_time: highest persisted log-odds from the first signal on, and by then.
-        alarms_without_fire: that the home gives in the same hours; None where it was not run.
+    `outcome_with_hold` is by one reading's hold later; `score` and `score_in_time` are the highest
+    persisted log-odds from the first signal on, and by then.
     """
 
     name: str
@@ -87,7 +81,7 @@ class SuperposedScore:
     score: float
     score_in_time: float
     kind: str
-    alarms_without_fire: int | None = None
+    alarms_without_fire: int | None = None  # that the home gives in the same hours
 
 
 @dataclass(frozen=True)

@@ -39,19 +39,11 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True)
 class Case:
-    """A stream worth looking at.
+    """A stream worth looking at."""
 
-    Attributes:
-        kind: "miss", "late", "early" or "false alarm".
-        title: what happened, for people.
-        recording: of one sensor.
-        detection: what the detector made of it.
-        alarm_s, limit_s, first_signal_s: None where there is none. [s]
-    """
-
-    kind: str
+    kind: str  # "miss", "late", "early" or "false alarm"
     title: str
-    recording: Recording
+    recording: Recording  # of one sensor
     detection: Detection
     alarm_s: float | None = None
     limit_s: float | None = None
