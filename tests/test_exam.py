@@ -18,9 +18,9 @@ from saafe.detector.detector import Detection
 from saafe.errors import InputError
 from saafe.exam import exam, faults, session
 from saafe.exam.gate import real_lines
-from saafe.exam.quick import judge_simulated
 from saafe.exam.results import plain_values
 from saafe.exam.session import Case, Session
+from saafe.exam.shifts import judge_simulated
 from saafe.exam.tables import simulated_table
 from saafe.exam.windows import Judged
 from saafe.files import write_json

@@ -90,7 +90,7 @@ def test_a_contestant_ties_with_itself(arena, monkeypatch: pytest.MonkeyPatch) -
     twin = Judged("twin", loud, SETTINGS.moved(1.5))
     rows = rivals.compare_at_equal_detection(ours, [twin], seed=3, groups=8)
     assert rows[1].verdict == TIE
-    assert rows[1].detection_difference_value == pytest.approx(0.0, abs=0.13)
+    assert rows[1].detection_difference.value == pytest.approx(0.0, abs=0.13)
     assert rows[0].verdict is None
 
 
@@ -130,7 +130,7 @@ def test_composites_are_paired_by_fire() -> None:
     row = rivals.compare_superposed(ours, theirs, seed=0)
     assert row["superposed_ours_in_time"] == 24
     assert row["superposed_in_time"] == 20
-    assert row["superposed_difference_value"] == pytest.approx(1 / 6)
+    assert row["superposed_difference"].value == pytest.approx(1 / 6)
     # one fire of six makes the difference: resampled by fire it is not shown
     assert row["superposed_verdict"] == TIE
 
@@ -173,9 +173,9 @@ def test_rivals_face_the_composites_at_their_moved_thresholds(composed) -> None:
     mine, moved, unmoved = rows
     assert mine["superposed_fires"] == 4
     assert moved["superposed_in_time"] == mine["superposed_in_time"] == 2
-    assert (moved["superposed_difference_value"], moved["superposed_verdict"]) == (0.0, TIE)
+    assert (moved["superposed_difference"].value, moved["superposed_verdict"]) == (0.0, TIE)
     assert (unmoved["superposed_in_time"], unmoved["superposed_ours_in_time"]) == (1, 2)
-    assert unmoved["superposed_difference_value"] == 0.25
+    assert unmoved["superposed_difference"].value == 0.25
     assert "superposed_verdict" not in mine
 
 

@@ -4,7 +4,7 @@ from saafe.exam import exam, windows
 from saafe.exam.exam import examine
 from saafe.exam.gate import limits_of
 from saafe.exam.html import figure_text, header, is_share, merged_bounds
-from saafe.exam.quick import judge_simulated
+from saafe.exam.shifts import judge_simulated
 from saafe.exam.report import FIRE_COLUMNS, IDENTITY_COLUMNS, RIVAL_COLUMNS
 from saafe.exam.results import plain_values
 from saafe.exam.rivals import headline

@@ -4,13 +4,14 @@ The fires that set thresholds are not the fires that are counted.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from saafe.detector import AlarmSettings, Detection, Model, Scorer, detect
 from saafe.exam.outcomes import first_visible
+from saafe.exam.references import only_rows
 from saafe.exam.windows import Judged
 from saafe.recordings import Recording, cut_recording
 from saafe.rivals import registry
@@ -27,42 +28,27 @@ SETTING_PART, FIRES_PART, NUISANCES_PART = 11, 12, 13  # parts of the judging se
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Simulated streams, one sensor and one scenario each.
+    """Simulated streams, one sensor and one scenario each."""
 
-    Attributes:
-        setting: fires that set the rivals' thresholds.
-        fires: other fires, that are counted.
-        nuisances: streams without a fire, with one or two nuisances.
-    """
-
-    setting: list[Recording]
-    fires: list[Recording]
-    nuisances: list[Recording]
+    setting: list[Recording]  # fires that set the rivals' thresholds
+    fires: list[Recording]  # other fires, that are counted
+    nuisances: list[Recording]  # streams without a fire, with one or two nuisances
 
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """What a contestant said of an arena.
+    """What a contestant said of an arena."""
 
-    Attributes:
-        found: whether each counted fire was found. float (fire,)
-        delay_s: alarm after first sign, NaN where not found. (fire,)
-        false: whether each nuisance stream alarmed. float (stream,)
-        shift: how far its thresholds were moved. [log-odds]
-    """
-
-    found: np.ndarray
-    delay_s: np.ndarray
-    false: np.ndarray
-    shift: float
+    found: np.ndarray  # whether each counted fire was found. float (fire,)
+    delay_s: np.ndarray  # alarm after first sign, NaN where not found. (fire,)
+    false: np.ndarray  # whether each nuisance stream alarmed. float (stream,)
+    shift: float  # how far its thresholds were moved. [log-odds]
 
 
 def draw_benchmark(seed: int, *, groups: int = GROUPS) -> Benchmark:
     """Scenarios of seeds that nothing was trained, calibrated or set on.
 
-    Args:
-        seed: of the run.
-        groups: nuisance streams; of each kind of fires as many as become visible among so many.
+    `groups` nuisance streams; of each kind of fires as many as become visible among so many.
     """
     alone = Mix(fire_share=1.0, nuisance_counts=(1.0, 0.0, 0.0))
     dense = Mix(fire_share=0.0, nuisance_counts=(0.0, 0.5, 0.5), balance=1.0)
@@ -86,13 +72,7 @@ def thinned(recording: Recording) -> Recording:
     spoken = np.flatnonzero(~np.isnan(recording.readings).all(axis=(1, 2)))
     minutes = np.ceil(recording.times_s[spoken] / (10.0 * PERIOD_STEPS))
     rows = spoken[np.unique(minutes, return_index=True)[1]]
-    return replace(
-        recording,
-        times_s=recording.times_s[rows],
-        readings=recording.readings[rows],
-        labels=None if recording.labels is None else recording.labels[rows],
-        sources=None,
-    )
+    return only_rows(recording, rows)
 
 
 def judged_part(recording: Recording) -> Recording:
@@ -138,15 +118,9 @@ def alarm_delays(recordings: Sequence[Recording], alarms: np.ndarray) -> np.ndar
 def run_benchmark(
     one: Judged, arena: Benchmark, *, target: float | None
 ) -> tuple[BenchmarkResult, float]:
-    """Run one contestant over an arena.
+    """What a contestant says of an arena, and the share of the setting fires that it finds.
 
-    Args:
-        one: the contestant.
-        arena: the streams.
-        target: share of the setting fires to find by moving the thresholds; None leaves them.
-
-    Returns:
-        What it said, and the share of the setting fires that it found.
+    Its thresholds are moved until it finds `target` of the setting fires; None leaves them.
     """
     known = score_streams(arena.setting, one)
 
@@ -166,14 +140,10 @@ def run_benchmark(
 
 
 def highest_shift(reached: Callable[[float], float], target: float) -> float:
-    """The highest shift of thresholds that still reaches a target.
+    """The highest shift of thresholds that still reaches a target, else the one that comes nearest.
 
     Whole steps from above, then halvings: far below, alarms before the fire hide the fire, so
     that the share does not rise for ever.
-
-    Args:
-        reached: share found at a shift.
-        target: share to reach; where no shift reaches it, the one that comes nearest is taken.
     """
     tried = {}
     for step in THRESHOLD_SHIFTS:

@@ -12,14 +12,7 @@ from typing import Any, Literal
 
 from saafe import metrics, readers, recipes
 from saafe.errors import InputError
-from saafe.exam import (
-    calibration,
-    faults,
-    identity,
-    model_card,
-    monotonicity,
-    report,
-)
+from saafe.exam import calibration, faults, identity, model_card, monotonicity, report
 from saafe.exam.fires import by_notice, examine_fires
 from saafe.exam.gate import (
     as_bounds,
@@ -30,19 +23,12 @@ from saafe.exam.gate import (
     real_lines,
 )
 from saafe.exam.nuisances import examine_nuisances, examine_quiet, per_100_cookings, year
-from saafe.exam.quick import judge_simulated
 from saafe.exam.recordings import HOMES
 from saafe.exam.results import plain_values
 from saafe.exam.rivals import examine_rivals
 from saafe.exam.session import Case, OnProgress, Session
-from saafe.exam.shifts import examine_shifts
-from saafe.exam.windows import (
-    TRAINING_ROOMS,
-    judge_real,
-    judge_windows,
-    judged_run,
-    latency_ms,
-)
+from saafe.exam.shifts import examine_shifts, judge_simulated
+from saafe.exam.windows import TRAINING_ROOMS, judge_real, judge_windows, judged_run, latency_ms
 from saafe.files import write_json
 from saafe.metrics import Bounds
 from saafe.recordings import Home
@@ -59,19 +45,12 @@ APART = ("superposed_fires", "identity")  # what recordings give that stands apa
 
 @dataclass(frozen=True)
 class ExamOptions:
-    """What a full exam does beside the simulated streams.
+    """What a full exam does beside the simulated streams."""
 
-    Attributes:
-        seed: of the exam; training's seeds are apart whatever it is.
-        real: folder of published recordings to score, or None.
-        rivals: whether simpler detectors are trained and compared.
-        on_progress: takes a line of progress.
-    """
-
-    seed: int = 0
-    real: Path | None = None
-    rivals: bool = False
-    on_progress: OnProgress = lambda line: None
+    seed: int = 0  # of the exam; training's seeds are apart whatever it is
+    real: Path | None = None  # folder of published recordings to score, or None
+    rivals: bool = False  # whether simpler detectors are trained and compared
+    on_progress: OnProgress = lambda line: None  # takes a line of progress
 
 
 def examine(
@@ -119,14 +98,7 @@ def examine(
 
 
 def examine_quick(run: Run) -> dict:
-    """Examine a run on simulated scenarios in under a minute.
-
-    Args:
-        run: a loaded run folder.
-
-    Returns:
-        What exam.json holds: version, gate, figures.
-    """
+    """Examine a run on simulated scenarios in under a minute: what exam.json holds."""
     figures = judge_simulated(judged_run(run), seed=run.recipe.seed, trials=QUICK_TRIALS)
     size, latency = cost_of(run)
     lines = quick_lines(figures["same rooms"]["windows"], size, latency, limits_of(run.recipe.tier))
@@ -150,14 +122,7 @@ def gate_of(level: str, lines: list[dict]) -> dict:
 
 
 def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case]]:
-    """Examine a run in full.
-
-    Args:
-        run: a loaded run folder.
-        plan: the seed, and what is done beside the simulated streams.
-
-    Returns:
-        What exam.json holds, the gate first; and the worst cases with their readings.
+    """Examine a run in full: what exam.json holds, and the worst cases with their readings.
 
     Raises:
         InputError: the folder of recordings holds none, or a rival's package is missing.
@@ -297,12 +262,9 @@ def provenance(run: Run) -> dict[str, Any]:
 
 
 def write_exam(run: Run, result: dict[str, Any], cases: Sequence[Case]) -> list[Path]:
-    """Write exam.json, the report and the model card; each whole or not at all.
+    """Write exam.json, the report and the model card, each whole or not at all; say which.
 
     A quick result never replaces a full one of the same model.
-
-    Returns:
-        What was written.
     """
     path = run.folder / EXAM_FILE
     if result["gate"]["level"] == "quick" and is_full(path, run):

@@ -69,9 +69,7 @@ class SaidRow:
 def examine_points(session: Session, results: Sequence[FireResult]) -> list[FaultRow]:
     """Points of detection that each fault of each channel costs, and those of disturbed rows.
 
-    Args:
-        session: the examination.
-        results: of the fire matrix, which are the healthy sensors to compare with.
+    The `results` of the fire matrix are the healthy sensors to compare with.
     """
     order = np.random.default_rng([session.seed, Stage.FAULTS]).permutation(len(results))
     mixed = [results[k] for k in order]
@@ -155,13 +153,7 @@ def gap_trial(trial: FireTrial) -> FireTrial:
 def recent(trial: FireTrial) -> Recording:
     """What a stream is fed: from half an hour before the fire on."""
     rows = trial.recording.times_s >= trial.burning_s - EARLY_FROM_S
-    return replace(
-        trial.recording,
-        times_s=trial.recording.times_s[rows],
-        readings=trial.recording.readings[rows],
-        labels=None,
-        sources=None,
-    )
+    return references.only_rows(trial.recording, rows)
 
 
 def stream_fire(session: Session, trial: FireTrial, lines: Sequence[str]) -> FireResult:
@@ -216,12 +208,7 @@ def worst_lost_channel(rows: Sequence[FaultRow]) -> tuple[Bounds, int]:
 
 
 def examine_watch(session: Session) -> dict[str, Any]:
-    """False faults a detector-month, and which injected faults are said as soon as promised.
-
-    Returns:
-        `false_faults` with its bounds and rows by reason, `silence` with a row for each fault and
-        channel, and `knowable`, which says when a fault can be known.
-    """
+    """False faults a detector-month, and which injected faults are said as soon as promised."""
     mix = Mix(0.0, nuisance_counts=(0.0, 0.5, 0.5), balance=1.0, fault_share=0.0)
     streams = session.simulate(
         (Stage.LASTING, 0), mix=mix, count=DETECTORS, hours=24.0 * DAYS + 1.0

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from saafe import metrics
 from saafe.detector import Detection, Scorer, detect
 from saafe.exam import outcomes, references
+from saafe.exam.results import Figures
 from saafe.exam.session import Case, Session, Stage
 from saafe.recordings import Recording, cut_recording
 from saafe.sensors import CHANNEL_NAMES, FIRE, PM25, TEMPERATURE, UNKNOWN
@@ -31,29 +32,17 @@ CONDITIONS = ("gas", "heat", "visibility")
 
 @dataclass(frozen=True)
 class FireTrial:
-    """A simulated fire whose limit is reached at the sensor and which the sensor can show.
+    """A simulated fire whose limit is reached at the sensor and which the sensor can show."""
 
-    Attributes:
-        name: of the fire, maybe with what went on beside it.
-        recording: one sensor's, up to half an hour after the limit.
-        burning_s: when it began to burn; a pan of oil when it passed 230 degC. [s]
-        visible_s: when a channel that the sensor has first shows it, from the twin. [s]
-        signal_s: first sustained sign, in the air or on the sensor. [s]
-        limit_s: latest alarm that is in time. [s]
-        references_s: when fixed thresholds on the true air would have alarmed. [s]
-        untenable_s: when the air at the sensor stopped being survivable. [s]
-        beside_fire: whether the sensor stands in the fire's room.
-    """
-
-    name: str
-    recording: Recording
-    burning_s: float
-    visible_s: float
-    signal_s: float
-    limit_s: float
-    references_s: dict[str, float | None]
-    untenable_s: dict[str, float | None]
-    beside_fire: bool
+    name: str  # of the fire, maybe with what went on beside it
+    recording: Recording  # one sensor's, up to half an hour after the limit
+    burning_s: float  # when it began to burn; a pan of oil when it passed 230 degC. [s]
+    visible_s: float  # when a channel that the sensor has first shows it, from the twin. [s]
+    signal_s: float  # first sustained sign, in the air or on the sensor. [s]
+    limit_s: float  # latest alarm that is in time. [s]
+    references_s: dict[str, float | None]  # fixed thresholds on the true air. [s]
+    untenable_s: dict[str, float | None]  # of the air at the sensor. [s]
+    beside_fire: bool  # whether the sensor stands in the fire's room
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -80,12 +69,10 @@ class FireResult:
 class FireRow:
     """A kind of fire: how many were drawn and counted, outcomes with exact bounds, and times.
 
-    Attributes:
-        floor_suppressed: the fixed rules alone would have alarmed before the detector did.
-        after_X_median_s, after_X_p90_s: from that moment to the alarm; X_n times there was one.
-        PLACE_untenable_n, PLACE_alarm_too_late: the air there became untenable, and before an
-            alarm; PLACE_margin_median_s, PLACE_margin_p10_s are the time between.
-        The others are as in `Drawn` and `outcomes`.
+    `floor_suppressed`: the fixed rules alone would have alarmed before the detector did.
+    `delays`: after_X_median_s and after_X_p90_s from that moment to the alarm, of X_n such moments.
+    `margins`: PLACE_untenable_n times the air there became untenable, PLACE_alarm_too_late times
+    before an alarm; PLACE_margin_median_s and PLACE_margin_p10_s are the time between.
     """
 
     fire: str
@@ -101,30 +88,8 @@ class FireRow:
     in_time_lower: float
     in_time_upper: float
     floor_suppressed: int
-    after_signal_median_s: float | None
-    after_signal_p90_s: float | None
-    heat_n: int
-    after_heat_median_s: float | None
-    after_heat_p90_s: float | None
-    rate_of_rise_n: int
-    after_rate_of_rise_median_s: float | None
-    after_rate_of_rise_p90_s: float | None
-    photo_n: int
-    after_photo_median_s: float | None
-    after_photo_p90_s: float | None
-    ionisation_n: int
-    after_ionisation_median_s: float | None
-    after_ionisation_p90_s: float | None
-    with_pm25_after_photo_median_s: float | None
-    with_pm25_after_photo_p90_s: float | None
-    fire_room_untenable_n: int
-    fire_room_alarm_too_late: int
-    fire_room_margin_median_s: float | None
-    fire_room_margin_p10_s: float | None
-    other_rooms_untenable_n: int
-    other_rooms_alarm_too_late: int
-    other_rooms_margin_median_s: float | None
-    other_rooms_margin_p10_s: float | None
+    delays: Figures
+    margins: Figures
 
 
 @dataclass(frozen=True)
@@ -157,16 +122,7 @@ class Drawn:
 def draw_fires(
     session: Session, name: str, wanted: int, *, part: int, mix: Mix, rooms: Rooms | None = None
 ) -> Drawn:
-    """Simulate until enough fires count, or 1,024 were drawn.
-
-    Args:
-        session: gives the seeds.
-        name: for the rows.
-        wanted: how many shall count.
-        part: first part of the seeds; 8 are used.
-        mix: which fires, and what goes on beside them.
-        rooms: where.
-    """
+    """Simulate until enough fires count, or 1,024 were drawn; takes 8 parts of the seeds."""
     drawn = Drawn(name, [])
     for batch in range(FIRE_BATCHES):
         streams = session.simulate((Stage.FIRES, part + batch), mix=mix, rooms=rooms)
@@ -225,17 +181,7 @@ def fire_trial(name: str, streams: Streams, k: int, recording: Recording) -> Fir
 
 
 def air_limit(fire: str, times_s: NDArray, air: NDArray, start: int) -> float | None:
-    """The scoring rules' limit of a fire, from the true air at the sensor since it burns.
-
-    Args:
-        fire: its name in `sources.FIRES`.
-        times_s: (time,)
-        air: (time, channel)
-        start: first row that burns; rises are over the row before.
-
-    Returns:
-        The limit [s], None where the sensor's place never reaches one.
-    """
+    """The scoring rules' limit of a fire [s], from the true air (time, channel) since it burns."""
     rise = air[start:] - air[max(start - 1, 0)]
     smoke = references.density_of_smoke(1e-6 * rise[:, PM25])
     reached = {
@@ -273,11 +219,9 @@ def no_risk(windows: NDArray) -> NDArray[np.float64]:
 
 
 def examine_fires(session: Session) -> tuple[list[FireRow], list[FireResult]]:
-    """The fire matrix.
+    """The fire matrix: a row a kind, one for all but the last, and every result.
 
-    Returns:
-        A row a kind and one for all but the last, in which oil overheats while something fries;
-        and every result.
+    In the last kind oil overheats while something fries.
     """
     kinds = [
         (source.name, Mix(1.0, (source.name,), (), (0.7, 0.3, 0.0), fault_share=0.0))
@@ -312,13 +256,10 @@ def all_row(rows: Sequence[FireRow], results: Sequence[FireResult]) -> FireRow:
 
 
 def by_notice(results: Sequence[FireResult]) -> list[NoticeRow]:
-    """Outcomes by how long before its limit a reading first showed the fire.
+    """Outcomes by how long before its limit a reading first showed the fire; none while frying.
 
     Where that is a moment, no detector has time; the rows say how much of what is not found in
     time that explains.
-
-    Returns:
-        A row of each pair of neighbours in `NOTICE_S`, fires while frying left out.
     """
     whole = [result for result in results if result.trial.name != OIL_WHILE_FRYING]
     rows = []
@@ -330,17 +271,13 @@ def by_notice(results: Sequence[FireResult]) -> list[NoticeRow]:
 
 def outcome_counts(results: Sequence[FireResult]) -> dict[str, Any]:
     """How many fires came out how, and the share found in time with its exact bounds."""
-    count = {o: sum(r.outcome == o for r in results) for o in outcomes.OUTCOMES}
-    bounds = metrics.proportion_bounds(count[outcomes.IN_TIME], len(results))
-    return (
-        {"n": len(results)}
-        | {name.replace(" ", "_"): value for name, value in count.items()}
-        | {
-            "in_time_share": metrics.finite_or_none(bounds.value),
-            "in_time_lower": bounds.lower,
-            "in_time_upper": bounds.upper,
-        }
-    )
+    counts = outcomes.counts_of(results)
+    bounds = metrics.proportion_bounds(counts["in_time"], len(results))
+    return counts | {
+        "in_time_share": metrics.finite_or_none(bounds.value),
+        "in_time_lower": bounds.lower,
+        "in_time_upper": bounds.upper,
+    }
 
 
 def fire_row(drawn: Drawn, results: Sequence[FireResult]) -> FireRow:
@@ -352,10 +289,14 @@ def fire_row(drawn: Drawn, results: Sequence[FireResult]) -> FireRow:
         unseen=drawn.unseen,
         **outcome_counts(results),
         floor_suppressed=sum(map(is_suppressed, results)),
-        **delay_quantiles("after_signal", [late_by(r, r.trial.signal_s) for r in results]),
-        **reference_delays(results),
-        **margins(results),
+        delays=Figures(signal_delays(results) | reference_delays(results)),
+        margins=Figures(margins(results)),
     )
+
+
+def signal_delays(results: Sequence[FireResult]) -> dict[str, float | None]:
+    """Times from each fire's first signal to the alarm."""
+    return delay_quantiles("after_signal", [late_by(r, r.trial.signal_s) for r in results])
 
 
 def reference_delays(results: Sequence[FireResult]) -> dict[str, Any]:

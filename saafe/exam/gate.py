@@ -16,21 +16,13 @@ from saafe.metrics import Bounds
 
 @dataclass(frozen=True)
 class TierLimits:
-    """What a tier promises, from the document that saafe started from.
+    """What a tier promises, from the document that saafe started from."""
 
-    Attributes:
-        accuracy: of windows in three classes, at least.
-        detection_rate: of fire windows, at least.
-        false_alarm_rate: of other windows, at most.
-        model_bytes: at most.
-        latency_ms: 99th percentile of one window on one thread, at most.
-    """
-
-    accuracy: float
-    detection_rate: float
-    false_alarm_rate: float
-    model_bytes: int
-    latency_ms: float
+    accuracy: float  # of windows in three classes, at least
+    detection_rate: float  # of fire windows, at least
+    false_alarm_rate: float  # of other windows, at most
+    model_bytes: int  # at most
+    latency_ms: float  # 99th percentile of one window on one thread, at most
 
 
 class GateLimit(NamedTuple):

@@ -38,15 +38,10 @@ MEANS = (
 
 @dataclass(frozen=True)
 class Quiet:
-    """Windows of one source in which nothing happens.
+    """Windows of one source in which nothing happens."""
 
-    Attributes:
-        windows: float32 (window, 60, 1, channel)
-        groups: day or scenario of each. int64 (window,)
-    """
-
-    windows: np.ndarray
-    groups: np.ndarray
+    windows: np.ndarray  # float32 (window, 60, 1, channel)
+    groups: np.ndarray  # day or scenario of each. int64 (window,)
 
 
 @dataclass(frozen=True)
@@ -105,15 +100,9 @@ def probe(
 ) -> dict[str, Any]:
     """Let a forest guess the source of quiet windows, on days that it was not fitted on.
 
-    Args:
-        sources: at least two.
-        seed: of the forest and of the days.
-        channels: that it may look at; the others are hidden. All by default.
-
-    Returns:
-        `accuracy` with 95 % bounds (a bootstrap over days, since windows of a day are alike),
-        `chance` (the commonest source's share), the `confusion` of true (row) and guessed
-        sources, whose `names` stand beside.
+    It may look at some `channels`, all by default. `accuracy` has 95 % bounds of a bootstrap over
+    days, since windows of a day are alike; `chance` is the commonest source's share; `confusion`
+    is of true (row) and guessed sources.
 
     Raises:
         InputError: fewer than two sources, one with fewer than two days, or no scikit-learn.
@@ -150,14 +139,6 @@ def probe(
 
 def examine_identity(homes: Sequence[Home], seed: int) -> dict[str, Any]:
     """The probe on recorded homes, and on them against simulated quiet life.
-
-    Args:
-        homes: recorded homes.
-        seed: of the windows, the days and the forest.
-
-    Returns:
-        `means` in words, how many `windows` the probes took, and `rows`: what was told apart,
-        the share told right with its bounds, chance, and whether even the lower bound beats it.
 
     Raises:
         InputError: fewer than two homes, one of fewer than two quiet days, or no scikit-learn.

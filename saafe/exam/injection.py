@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from saafe.exam.references import only_rows
 from saafe.recordings import Recording
 from saafe.sensors import CHANNELS, COLUMNS
 
@@ -16,19 +17,12 @@ LATE_SHARE = TWICE_SHARE = 0.1  # of the rows
 
 @dataclass(frozen=True)
 class ChannelReadings:
-    """One channel of one sensor, readings only.
+    """One channel of one sensor, readings only."""
 
-    Attributes:
-        times_s: (reading,)
-        values: (reading,)
-        channel: which.
-        at_s: when the fault begins; may lie before the first reading. [s]
-    """
-
-    times_s: NDArray[np.float64]
-    values: NDArray[np.float64]
-    channel: int
-    at_s: float
+    times_s: NDArray[np.float64]  # (reading,)
+    values: NDArray[np.float64]  # (reading,)
+    channel: int  # which
+    at_s: float  # when the fault begins; may lie before the first reading. [s]
 
     @property
     def is_on(self) -> NDArray[np.bool_]:
@@ -99,15 +93,7 @@ INJECTED_FAULTS: dict[str, ChannelFault] = {
 def with_fault(
     recording: Recording, fault: str, channel: int, *, at_s: float, random: np.random.Generator
 ) -> Recording:
-    """A recording whose first sensor has a faulty channel.
-
-    Args:
-        recording: left as it is.
-        fault: name in `FAULTS`.
-        channel: index into `sensors.CHANNELS`.
-        at_s: when the fault begins. [s]
-        random: source of randomness.
-    """
+    """A copy of a recording whose first sensor has a faulty channel from `at_s` on. [s]"""
     readings = recording.readings.copy()
     column = readings[:, 0, channel]
     is_there = np.isfinite(column)
@@ -124,14 +110,7 @@ def with_gap(recording: Recording, start_s: float, end_s: float) -> Recording:
     """A recording without the rows of a stretch of time."""
     kept = (recording.times_s < start_s) | (recording.times_s >= end_s)
     kept[0] = True
-    labels, names = recording.labels, recording.sources
-    return replace(
-        recording,
-        times_s=recording.times_s[kept],
-        readings=recording.readings[kept],
-        labels=None if labels is None else labels[kept],
-        sources=None if names is None else tuple(np.array(names)[kept]),
-    )
+    return only_rows(recording, kept)
 
 
 def csv_lines(recording: Recording) -> list[str]:

@@ -18,34 +18,18 @@ MORE_FIGURES = "exam.json and report.html hold every figure."
 
 
 def prior_shift(prior: float) -> float:
-    """What to add to the log-odds of a risk where fires are more or less common.
+    """What to add to the log-odds of a risk where fires are a share `prior`, over 0 and under 1.
 
-    Args:
-        prior: share of fires among the moments in question, over 0 and under 1.
-
-    Returns:
-        logit(prior) - logit(reference prior). Valid where each class looks as it does under
-        the reference mix and only the shares differ (Saerens, Latinne and Decaestecker,
-        "Adjusting the outputs of a classifier to new a priori probabilities," Neural
-        Computation, vol. 14, 2002; from memory, not checked).
+    Valid where each class looks as it does under the reference mix and only the shares differ
+    (Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a priori
+    probabilities," Neural Computation, vol. 14, 2002; from memory, not checked).
     """
     reference = REFERENCE_MIX[FIRE]
     return math.log(prior / (1.0 - prior)) - math.log(reference / (1.0 - reference))
 
 
 def write_model_card(run: Run, result: Mapping[str, Any]) -> Path:
-    """Write MODEL_CARD.md into a run folder, whole or not at all.
-
-    Args:
-        run: the run.
-        result: what exam.json holds; parts that it lacks are left out.
-
-    Returns:
-        The file.
-
-    Raises:
-        InputError: it cannot be written.
-    """
+    """Write MODEL_CARD.md into a run folder; what the result lacks is left out."""
     path = run.folder / MODEL_CARD_FILE
     parts = (
         about(run),

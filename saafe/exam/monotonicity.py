@@ -34,40 +34,22 @@ RISKS = (0.0, 50.0, 90.0, 100.0)  # risk without the ramp: calm, doubtful, sure 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Histories, and the same histories with a ramp.
+    """Histories, and the same histories with a ramp."""
 
-    Attributes:
-        before: float32 (pair, 740, channel)
-        after: the same with the ramp.
-        together: the same with ramps of all three channels, over the same time.
-        channel: that rises alone. int64 (pair,)
-        amplitude: at the end of the ramp, in the channel's unit. (pair,)
-        over_s: how long it rises. [s] (pair,)
-        stream: scenario. int64 (pair,)
-    """
-
-    before: np.ndarray
-    after: np.ndarray
-    together: np.ndarray
-    channel: np.ndarray
-    amplitude: np.ndarray
-    over_s: np.ndarray
-    stream: np.ndarray
+    before: np.ndarray  # float32 (pair, 740, channel)
+    after: np.ndarray  # the same with the ramp
+    together: np.ndarray  # the same with ramps of all three channels, over the same time
+    channel: np.ndarray  # that rises alone. int64 (pair,)
+    amplitude: np.ndarray  # at the end of the ramp, in the channel's unit. (pair,)
+    over_s: np.ndarray  # how long it rises. [s] (pair,)
+    stream: np.ndarray  # scenario. int64 (pair,)
 
 
 def examine_monotonicity(one: Judged, seed: int, *, pairs: int = PAIRS) -> dict[str, Any]:
-    """Count the ramps that lower the risk.
+    """Count the ramps of smoke, heat or CO that lower the risk, of so many random windows.
 
-    Args:
-        one: what is judged.
-        seed: of the run; the scenarios are apart from all that it was trained and set on.
-        pairs: a window each, and the same window with a ramp of smoke, heat or CO at its end.
-
-    Returns:
-        `pairs`, `fell` by more than a point, `share` with exact bounds, which take pairs as
-        independent (`streams_fell` of `streams` says how they gather), `goal`, `status`, `rows`
-        by channel and `by_risk` without the ramp, the same of all three `together`, and the
-        `worst` pair with half an hour of its readings.
+    The bounds of `share` take pairs as independent; `streams_fell` of `streams` says how they
+    gather. `worst` is the pair whose risk fell most, with half an hour of its readings.
     """
     random = np.random.default_rng([seed, Purpose.JUDGE, RAMP_PART])
     generator = seeded_generator(seed, Purpose.JUDGE, RAMP_PART, torch.device("cpu"))
@@ -194,14 +176,7 @@ def of_all_three(falls: np.ndarray, risk: np.ndarray) -> dict[str, Any]:
 def sum_up(
     falls: np.ndarray, risk: np.ndarray, channel: np.ndarray, stream: np.ndarray
 ) -> dict[str, Any]:
-    """Counts and bounds over all pairs, by channel, and by the risk before.
-
-    Args:
-        falls: risk without the ramp minus risk with it. [points] (pair,)
-        risk: without the ramp. [%] (pair,)
-        channel: that rose. int64 (pair,)
-        stream: scenario. int64 (pair,)
-    """
+    """Counts and bounds over all pairs, by channel, and by the risk before. (pair,)"""
     everything = count(falls)
     # the bound decides: a share of one in 10,000 seen says less than it looks
     status = metrics.line_status(everything["share"], everything["share_upper"], RAMP_LIMIT)

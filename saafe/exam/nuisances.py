@@ -13,6 +13,7 @@ import numpy as np
 from saafe import metrics
 from saafe.exam import outcomes
 from saafe.exam.gate import LIFE_LIMITS
+from saafe.exam.references import only_rows
 from saafe.exam.session import Case, Session, Stage
 from saafe.metrics import Bounds
 from saafe.recordings import Recording
@@ -28,12 +29,7 @@ YEAR_S = 365.25 * 86_400.0
 
 @dataclass(frozen=True)
 class NuisanceTrial:
-    """One nuisance, seen from just before it starts to half an hour after it ends.
-
-    Attributes:
-        recording: one sensor's, cut where the watching ends.
-        start_s, end_s: when the source begins and stops to act. [s]
-    """
+    """One nuisance, seen from just before it starts to half an hour after it ends."""
 
     recording: Recording
     start_s: float
@@ -72,26 +68,16 @@ class QuietRow:
 
 @dataclass(frozen=True)
 class Stratum:
-    """What a year holds of quiet life or of one nuisance, and the alarms that it brings.
-
-    Attributes:
-        stratum: its name.
-        unit: of the exposure: "year" or "event".
-        per_year: how many units a year has.
-        rate_source: where that is from.
-        alarms, exposure: seen, and in how many units.
-        room: "kitchen", "other" or "both".
-        alarms_per_year: None without exposure.
-    """
+    """What a year holds of quiet life or of one nuisance, and the alarms that it brings."""
 
     stratum: str
-    unit: str
-    per_year: float
+    unit: str  # of the exposure: "year" or "event"
+    per_year: float  # how many units a year has
     rate_source: str
     alarms: int
     exposure: float
-    room: str
-    alarms_per_year: float | None
+    room: str  # "kitchen", "other" or "both"
+    alarms_per_year: float | None  # None without exposure
 
 
 @dataclass(frozen=True)
@@ -116,12 +102,7 @@ def nuisance_trial(streams: Streams, k: int, recording: Recording) -> NuisanceTr
     if not acting.size or acting[0] == 0:
         return None
     start_s, end_s = (float(recording.times_s[acting[i]]) for i in (0, -1))
-    rows = recording.times_s <= end_s + SCORED_AFTER_S
-    labels = recording.labels[rows]
-    part = replace(
-        recording, times_s=recording.times_s[rows], readings=recording.readings[rows],
-        labels=labels, sources=None,
-    )  # fmt: skip
+    part = only_rows(recording, recording.times_s <= end_s + SCORED_AFTER_S)
     return NuisanceTrial(part, start_s, end_s)
 
 
@@ -288,10 +269,9 @@ def year_row(strata: Sequence[Stratum], limit: float) -> YearRow:
 
 
 def per_100_cookings(nuisances: Sequence[NuisanceRow]) -> tuple[Bounds, int]:
-    """Nuisance alarms per 100 cooking sessions, each kind as often as it is stated to happen.
+    """Nuisance alarms per 100 cooking sessions with Fay and Feuer's bounds, and sessions watched.
 
-    Returns:
-        The rate with Fay and Feuer's bounds, and how many sessions were watched.
+    Each kind counts as often as it is stated to happen.
     """
     rows = [row for row in nuisances if sources.SOURCES[row.nuisance].cooking]
     whole = sum(row.per_year for row in rows)

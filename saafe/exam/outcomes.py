@@ -5,6 +5,7 @@ recording and of the events that a detector printed for it.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,17 +31,11 @@ OUTCOMES = (IN_TIME, LATE, EARLY, MISSED)
 
 @dataclass(frozen=True)
 class AlarmCount:
-    """Alarms of one space, by the counting rule.
+    """Alarms of one space, by the counting rule."""
 
-    Attributes:
-        times_s: when each counted alarm was counted.
-        hours: time in alarm, any sensor's. [h]
-        days: the time that was watched. [d]
-    """
-
-    times_s: tuple[float, ...]
-    hours: float
-    days: float
+    times_s: tuple[float, ...]  # when each counted alarm was counted
+    hours: float  # time in alarm, any sensor's. [h]
+    days: float  # the time that was watched. [d]
 
     @property
     def hours_per_day(self) -> float:
@@ -52,13 +47,7 @@ class AlarmCount:
 class HomeRow:
     """What a detector did in a home where nothing burnt: every alarm there is false.
 
-    Attributes:
-        home: its name.
-        days: that were watched.
-        alarms, alarm_times_s: by the counting rule.
-        nuisance_alarms: between a cooking session's start and 30 minutes after its end.
-        sessions, sessions_with_alarm: of cooking, and those with such an alarm.
-        hours_in_alarm: any sensor's.
+    Nuisance alarms are between a cooking session's start and 30 minutes after its end.
     """
 
     home: str
@@ -97,15 +86,8 @@ def count_alarms(
     """Count a space's alarms: at the start, then every 30 minutes while not cleared.
 
     None counts within 30 minutes of the last counted one; an alarm that begins sooner counts
-    once those have passed, if it still stands.
-
-    Args:
-        events: as a detector prints them, in time order.
-        duration_s: when the recording ends; an alarm not cleared lasts until then. [s]
-        watched_s: exposure, where gaps make it shorter than the duration. [s]
-
-    Returns:
-        Times, hours in alarm, and days watched.
+    once those have passed, if it still stands. An alarm not cleared lasts until `duration_s`;
+    `watched_s` is the exposure where gaps make it shorter. [s]
     """
     intervals = alarm_intervals(events, duration_s)
     counted: list[float] = []
@@ -134,13 +116,10 @@ def found(
     limit_s: float | None,
     recorded_s: float | None = None,
 ) -> str:
-    """Say whether a fire's first alarm came in time, late, early (which is false) or never.
+    """Say whether a fire's first alarm came in time, late, early (which is false) or never. [s]
 
-    Args:
-        alarm_s: the first alarm, None = none. [s]
-        signal_s: the first signal; where there is none, only a recorded alarm excuses ours. [s]
-        limit_s: the latest time that is in time; None = no reference was reached. [s]
-        recorded_s: the first commercial alarm of the same test, where recorded. [s]
+    Where there is no first signal, only a recorded commercial alarm excuses ours; without a limit
+    no reference was reached, and an alarm is in time.
     """
     if alarm_s is None:
         return MISSED
@@ -148,6 +127,12 @@ def found(
     if alarm_s < min(visible, default=math.inf) - EARLY_S:
         return EARLY
     return IN_TIME if limit_s is None or alarm_s <= limit_s else LATE
+
+
+def counts_of(results: Sequence[Any]) -> dict[str, int]:
+    """How many results there are, `n`, and how many came out how."""
+    counts = Counter(result.outcome for result in results)
+    return {"n": len(results)} | {name.replace(" ", "_"): counts[name] for name in OUTCOMES}
 
 
 def first_visible(recording: Recording) -> float | None:
@@ -168,13 +153,7 @@ def exposure_s(recording: Recording) -> float:
 def score_home(
     events: Sequence[Event], recording: Recording, sessions: Sequence[Interval]
 ) -> HomeRow:
-    """Count what a detector did in a home where nothing burnt.
-
-    Args:
-        events: as a detector printed them for this home.
-        recording: the home.
-        sessions: start and end of each time that the stove was on. [s]
-    """
+    """Count what a detector did in a home where nothing burnt; the stove was on in its sessions."""
     count = count_alarms(events, float(recording.times_s[-1]), watched_s=exposure_s(recording))
     is_nuisance = in_sessions(np.asarray(count.times_s), sessions)
     disturbed = sum(
@@ -217,17 +196,10 @@ def sum_homes(homes: Sequence[HomeRow]) -> dict[str, Any]:
 
 
 def persisted_score(detection: Detection, persistence_s: float) -> tuple[NDArray, NDArray]:
-    """Log-odds of the largest risk that stood for the persistence time, at every decision.
+    """Largest log-odds that stood for the persistence time, of any one sensor: times and scores.
 
     An alarm rule with that persistence and a threshold on the risk fires where this passes the
-    threshold's log-odds. It is scored for each sensor alone.
-
-    Args:
-        detection: a detector's decisions on one recording.
-        persistence_s: how long a risk must stand. [s]
-
-    Returns:
-        Times `(decision,)`, sorted, and scores; -inf before the persistence time has passed.
+    threshold's log-odds. Sorted (decision,); -inf before the persistence time has passed.
     """
     all_times, all_scores = [np.empty(0)], [np.empty(0)]
     order = np.argsort(detection.times_s, kind="stable")
@@ -274,16 +246,9 @@ def hourly_scores(times: NDArray, scores: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def margin(superposed: ArrayLike, homes: ArrayLike, quiet: ArrayLike) -> float:
-    """Distance of the weakest fire from the loudest home, in deviations of quiet homes.
+    """Distance of the weakest fire from the loudest home hour, in deviations of quiet home hours.
 
-    Args:
-        superposed: one score a superposed fire, the highest while its fire burns.
-        homes: one score an hour of every home, cooking too.
-        quiet: the hours without cooking among them.
-
-    Returns:
-        (lowest superposed fire - highest home) / standard deviation of quiet hours, which no
-        scale of the log-odds changes; NaN where one of them is missing.
+    No scale of the log-odds changes it; NaN where one of them is missing.
     """
     fire, home, still = (np.asarray(scores, np.float64) for scores in (superposed, homes, quiet))
     spread = float(still.std()) if still.size > 1 else math.nan

@@ -12,28 +12,21 @@ from saafe.recordings import Recording, cut_recording
 
 Detect = Callable[[Recording], Detection]
 COMMERCIAL = ("t_ion", "t_photo", "t_detector")  # first alarm of each kind beside the fire
-OUTCOME_KEYS = {outcome: outcome.replace(" ", "_") for outcome in outcomes.OUTCOMES}
 
 
 @dataclass(frozen=True)
 class FireScore:
     """What came of a recorded fire.
 
-    Attributes:
-        name, kind: of the fire.
-        signal_s, limit_s, end_s: its first signal, its limit, and where its scoring ends.
-        recorded_s, recorded_median_s: first and median alarm of the commercial detectors beside it.
-        alarm_s, sensor, cause: of the first alarm.
-        after_limit_s, delay_s, delay_to_median_s: from the limit and those alarms to it.
-        outcome: in `outcomes.OUTCOMES`.
-        reference_alarms_s: by `references.reference_alarms`.
+    `recorded_s` and `recorded_median_s` are the first and median alarm of the commercial detectors
+    beside it; `after_limit_s`, `delay_s` and `delay_to_median_s` are from the limit and those on.
     """
 
     name: str
     kind: str
     signal_s: float | None
     limit_s: float | None
-    end_s: float
+    end_s: float  # where its scoring ends
     recorded_s: float | None
     recorded_median_s: float | None
     alarm_s: float | None
@@ -96,13 +89,9 @@ def fire_times(fire: Published) -> tuple[float | None, float | None]:
 
 def sum_fires(rows: Sequence[Any]) -> dict[str, Any]:
     """Count rows by their outcome, and bound what is in time exactly (95 %, two-sided)."""
-    counts = {outcome: sum(row.outcome == outcome for row in rows) for outcome in OUTCOME_KEYS}
-    return {
-        "n": len(rows),
-        **{OUTCOME_KEYS[outcome]: count for outcome, count in counts.items()},
-        "in_time_share": proportion_bounds(counts[outcomes.IN_TIME], len(rows))._asdict(),
-        "rows": list(rows),
-    }
+    counts = outcomes.counts_of(rows)
+    share = proportion_bounds(counts["in_time"], len(rows))
+    return {**counts, "in_time_share": share._asdict(), "rows": list(rows)}
 
 
 def time_between(time: float | None, other: float | None) -> float | None:

@@ -24,13 +24,7 @@ from saafe.exam.recorded_fires import (
 )
 from saafe.exam.results import plain_values
 from saafe.readers import Published, read_published
-from saafe.recordings import (
-    Home,
-    Interval,
-    SuperposedFire,
-    dense_homes,
-    superpose_fires,
-)
+from saafe.recordings import Home, Interval, SuperposedFire, dense_homes, superpose_fires
 
 HOUSE, LAB, HOMES = "nist_home_smoke_alarms", "nazir_lab_fire", "uhoo_homes"
 BURNERS, POOLS = "fsri_hvac_gasburner", "nist_nrc_compartment"
@@ -43,56 +37,34 @@ RULES_VERSION = 1
 
 @dataclass(frozen=True)
 class ScoringOptions:
-    """How much of the recordings is scored, and how.
+    """How much of the recordings is scored, and how."""
 
-    Attributes:
-        seed: of the superposed fires' moments and of the dense sensors' noise.
-        persistence_s: how long a risk must stand in the score behind the margin. [s]
-        dense_days: days of each home scored at ten seconds; 0 leaves that out. [d]
-        dense_sensors: sensors in each home there.
-        elsewhere: whether the sources that nothing was built on are scored as well.
-        on_progress: takes a line of progress.
-    """
-
-    seed: int = 0
-    persistence_s: float = 60.0
-    dense_days: float = 1.0
-    dense_sensors: int = 6
-    elsewhere: bool = True
+    seed: int = 0  # of the superposed fires' moments and of the dense sensors' noise
+    persistence_s: float = 60.0  # how long a risk must stand in the score behind the margin. [s]
+    dense_days: float = 1.0  # days of each home scored at ten seconds; 0 leaves that out. [d]
+    dense_sensors: int = 6  # sensors in each home there
+    elsewhere: bool = True  # whether the sources that nothing was built on are scored as well
     on_progress: Callable[[str], None] = field(default=lambda line: None)
 
 
 @dataclass(frozen=True)
 class SuperposedFires:
-    """Recorded fires on recorded homes, made once for every detector under judgement.
+    """Recorded fires on recorded homes, made once for every detector under judgement."""
 
-    Attributes:
-        made: the superposed fires.
-        left_out: names of those that found no moment in their home.
-        kinds: of each fire, by its name.
-        times_s: first signal, limit and first recorded alarm of each fire, by its name. [s]
-        homes: the homes, by name.
-    """
-
-    made: list[SuperposedFire]
-    left_out: list[str]
-    kinds: dict[str, str]
+    made: list[SuperposedFire]  # the superposed fires
+    left_out: list[str]  # names of those that found no moment in their home
+    kinds: dict[str, str]  # of each fire, by its name
+    # first signal, limit and first recorded alarm of each fire, by its name [s]
     times_s: dict[str, tuple[float | None, float | None, float | None]]
-    homes: dict[str, Home]
+    homes: dict[str, Home]  # the homes, by name
 
 
 @dataclass(frozen=True)
 class SuperposedScore:
-    """What came of a superposed fire.
+    """What came of a superposed fire; times as in `FireScore`.
 
-    Attributes:
-        name, moment, kind: of the superposed fire, and of its fire.
-        fire_s: when it begins.
-        signal_s, limit_s, recorded_s: as in `FireScore`.
-        alarm_s, cause, after_limit_s: of the first alarm.
-        outcome, outcome_with_hold: by the limit, and one reading's hold later.
-        score, score_in_time: highest persisted log-odds from the first signal on, and by then.
-        alarms_without_fire: that the home gives in the same hours; None where it was not run.
+    `outcome_with_hold` is by one reading's hold later; `score` and `score_in_time` are the highest
+    persisted log-odds from the first signal on, and by then.
     """
 
     name: str
@@ -109,7 +81,7 @@ class SuperposedScore:
     score: float
     score_in_time: float
     kind: str
-    alarms_without_fire: int | None = None
+    alarms_without_fire: int | None = None  # that the home gives in the same hours
 
 
 @dataclass(frozen=True)
@@ -246,14 +218,7 @@ def _score_dense(
 
 
 def read_superposed(real_dir: Path | str, *, seed: int = 0) -> SuperposedFires | None:
-    """The superposed fires that `score_real` judges by, to judge several detectors by them.
-
-    Args:
-        real_dir: holds the publishers' folders under the names of `readers.SOURCES`.
-        seed: of the superposed fires' moments.
-
-    Returns:
-        The superposed fires, None where the folder lacks the house fires or the homes.
+    """The superposed fires that `score_real` judges by; None without the house fires or the homes.
 
     Raises:
         InputError: where the folder, or every known folder in it, is missing.
@@ -285,13 +250,7 @@ def score_superposed(
     *,
     persistence_s: float = ScoringOptions.persistence_s,
 ) -> dict[str, Any]:
-    """Judge a detector on superposed fires: counts by outcome, and a row a superposed fire.
-
-    Args:
-        detect: runs the detector under judgement over one recording.
-        composed: the superposed fires.
-        persistence_s: how long a risk must stand in the score of a row. [s]
-    """
+    """Judge a detector on superposed fires: counts by outcome, and a row a superposed fire."""
     rows = [_score_superposed(detect, one, composed, persistence_s) for one in composed.made]
     names = [row.name for row in rows if row.outcome != outcomes.IN_TIME]
     with_hold = sum(row.outcome_with_hold == outcomes.IN_TIME for row in rows)

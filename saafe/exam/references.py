@@ -77,6 +77,17 @@ def only_sensor(recording: Recording, index: int) -> Recording:
     )
 
 
+def only_rows(recording: Recording, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Recording:
+    """Some rows of a recording, without the names of their sources."""
+    return replace(
+        recording,
+        times_s=recording.times_s[rows],
+        readings=recording.readings[rows],
+        labels=None if recording.labels is None else recording.labels[rows],
+        sources=None,
+    )
+
+
 def fire_limit(kind: str, references: Mapping[str, float | None]) -> float | None:
     """Return the latest time at which an alarm finds a fire in time [s].
 

@@ -10,6 +10,24 @@ import numpy as np
 from saafe.metrics import Bounds
 
 
+class Figures(dict[str, Any]):
+    """Figures of a row that stand flat in it, under their own names."""
+
+
+def flat_row(row: Any) -> dict[str, Any]:
+    """A row's fields by name; its bounds become NAME_value, NAME_lower and NAME_upper."""
+    out: dict[str, Any] = {}
+    for field in fields(row):
+        value = getattr(row, field.name)
+        if isinstance(value, Bounds):
+            out |= {f"{field.name}_{key}": figure for key, figure in value._asdict().items()}
+        elif isinstance(value, Figures):
+            out |= value
+        else:
+            out[field.name] = value
+    return out
+
+
 def plain_values(value: Any) -> Any:
     """Leave only what JSON can hold: no rows, no numpy, None for NaN and infinities."""
     if isinstance(value, Mapping):
@@ -17,7 +35,7 @@ def plain_values(value: Any) -> Any:
     if isinstance(value, Bounds):
         return plain_values(value._asdict())
     if is_dataclass(value):
-        return {field.name: plain_values(getattr(value, field.name)) for field in fields(value)}
+        return plain_values(flat_row(value))
     if isinstance(value, list | tuple):
         return [plain_values(item) for item in value]
     if isinstance(value, np.generic):

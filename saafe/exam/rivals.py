@@ -4,8 +4,9 @@ A rival's thresholds are moved together until it finds as many fires as the tran
 its own thresholds. The fires that set this are not the fires that are counted.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,16 @@ from saafe.detector import detect
 from saafe.exam.equal_detection import GROUPS, BenchmarkResult, draw_benchmark, run_benchmark
 from saafe.exam.outcomes import IN_TIME
 from saafe.exam.recordings import SuperposedFires, read_superposed, score_superposed
+from saafe.exam.results import Figures
 from saafe.exam.session import OnProgress
-from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged, judge_windows
-from saafe.metrics import Bounds, finite_or_none, paired_bootstrap, proportion_bounds
+from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged, judge_windows, judged_rival
+from saafe.metrics import Bounds, paired_bootstrap, proportion_bounds
 from saafe.recipes import Recipe
 from saafe.rivals import Trained, TrainingSet, registry
-from saafe.training import Purpose, score_with
+from saafe.training import Purpose
 
 WIN, TIE, LOSS = "win", "tie", "loss"  # the transformer's
+NOT_COMPARED = Bounds(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -30,25 +33,16 @@ class ComparisonRow:
     """A contestant: what it found, what it took, and how the transformer differs from it.
 
     Differences are ours minus theirs with 95 % limits; they and the verdicts, which are the
-    transformer's, are None in its own row.
-
-    Attributes:
-        name: of the contestant.
-        groups: scenarios of each kind.
-        threshold_shift: how far its thresholds were moved. [log-odds]
-        found_when_set: share of the fires that set the thresholds.
-        found, fires: those that are counted.
-        false_alarms, nuisance_streams: streams with an alarm, of so many without a fire.
-        delay_s_median: from the first sign to the alarm.
-        windows, train_s, compile_s, thresholds_s, about: what its training took.
-        X_shifted: of windows in rooms outside training's ranges.
-        superposed_X: the same on recorded fires in recorded homes.
+    transformer's, are None in its own row. `found` of `fires` are those that are counted;
+    `false_alarms` are of so many `nuisance_streams` without a fire; the delay is from the first
+    sign to the alarm. `superposed_X` is the same on recorded fires in recorded homes; the figures
+    of windows come as X and, in rooms outside training's ranges, as X_shifted.
     """
 
     name: str
     groups: int
-    threshold_shift: float
-    found_when_set: float
+    threshold_shift: float  # how far its thresholds were moved. [log-odds]
+    found_when_set: float  # share of the fires that set the thresholds
     found: int
     fires: int
     false_alarms: int
@@ -56,55 +50,32 @@ class ComparisonRow:
     false_alarm_share_lower: float
     false_alarm_share_upper: float
     delay_s_median: float | None
-    detection_difference_value: float | None = None
-    detection_difference_lower: float | None = None
-    detection_difference_upper: float | None = None
-    false_alarms_difference_value: float | None = None
-    false_alarms_difference_lower: float | None = None
-    false_alarms_difference_upper: float | None = None
-    delay_s_difference_value: float | None = None
-    delay_s_difference_lower: float | None = None
-    delay_s_difference_upper: float | None = None
+    detection_difference: Bounds = NOT_COMPARED
+    false_alarms_difference: Bounds = NOT_COMPARED
+    delay_s_difference: Bounds = NOT_COMPARED
     verdict: str | None = None
     superposed_fires: int | None = None
     superposed_in_time: int | None = None
     superposed_ours_in_time: int | None = None
-    superposed_difference_value: float | None = None
-    superposed_difference_lower: float | None = None
-    superposed_difference_upper: float | None = None
+    superposed_difference: Bounds = NOT_COMPARED
     superposed_verdict: str | None = None
     windows: int | None = None
     train_s: float | None = None
     compile_s: float | None = None
     thresholds_s: float | None = None
     about: str | None = None
-    roc_auc: float | None = None
-    detection_rate: float | None = None
-    false_alarm_rate: float | None = None
-    calibration_error: float | None = None
-    roc_auc_shifted: float | None = None
-    detection_rate_shifted: float | None = None
-    false_alarm_rate_shifted: float | None = None
-    calibration_error_shifted: float | None = None
+    window_figures: Figures = field(default_factory=Figures)
 
 
 def compare_at_equal_detection(
     ours: Judged, theirs: Sequence[Judged], *, seed: int, groups: int = GROUPS,
     on_progress: OnProgress = lambda line: None,
 ) -> list[ComparisonRow]:  # fmt: skip
-    """The transformer and its rivals on the same scenarios, at equal detection.
+    """The transformer and its rivals on the same scenarios, at equal detection: ours is first.
 
-    Args:
-        ours: the transformer, at its own thresholds.
-        theirs: the rivals; the fixed rule stays at its own.
-        seed: of the run, for the scenarios, and of the bootstrap.
-        groups: scenarios of each kind.
-        on_progress: takes a line of progress.
-
-    Returns:
-        A row a contestant, ours first. Differences are ours minus theirs with 95 % limits of a
-        paired bootstrap over scenarios; `verdict` is the transformer's: a win is better in one
-        of detection, false alarms and delay and worse in none, a loss the reverse.
+    Differences are ours minus theirs with 95 % limits of a paired bootstrap over scenarios;
+    `verdict` is the transformer's: a win is better in one of detection, false alarms and delay and
+    worse in none, a loss the reverse. The fixed rule stays at its own thresholds.
     """
     arena = draw_benchmark(seed, groups=groups)
     on_progress(f"{ours.name}: {3 * groups} streams")
@@ -123,16 +94,10 @@ def compare_at_equal_detection(
             differences["delay_s"] = paired_bootstrap(
                 mine.delay_s[both], his.delay_s[both], places[both], seed=seed
             )
-        changes = {k: v for name, bounds in differences.items() for k, v in named(name, bounds)}
+        changes: dict[str, Any] = {f"{name}_difference": b for name, b in differences.items()}
         row = _figures(one.name, his, reached)
         rows.append(replace(row, verdict=verdict(differences), **changes))
     return rows
-
-
-def named(name: str, bounds: Bounds) -> Iterator[tuple[str, Any]]:
-    """Fields and values of a difference."""
-    for key, value in bounds._asdict().items():
-        yield f"{name}_difference_{key}", finite_or_none(value)
 
 
 def verdict(differences: Mapping[str, Bounds]) -> str:
@@ -167,16 +132,7 @@ def _figures(name: str, result: BenchmarkResult, reached: float) -> ComparisonRo
 def compare_superposed(
     ours: Mapping[str, bool], theirs: Mapping[str, bool], *, seed: int
 ) -> dict[str, Any]:
-    """Superposed fires in time, ours minus theirs, by a paired bootstrap over the recorded fires.
-
-    Args:
-        ours: whether the transformer found each superposed fire in time, by its name.
-        theirs: the same of a rival.
-        seed: of the bootstrap.
-
-    Returns:
-        Fields of the rival's row: counts, the difference with its limits, and the verdict.
-    """
+    """Fields of a rival's row: superposed fires in time, bootstrapped over the recorded fires."""
     assert ours.keys() == theirs.keys(), "both were scored on the same superposed fires"
     names = sorted(ours)
     fires = [name.split(" on ")[0] for name in names]
@@ -187,7 +143,7 @@ def compare_superposed(
         "superposed_fires": len(names),
         "superposed_in_time": sum(theirs.values()),
         "superposed_ours_in_time": sum(ours.values()),
-        **dict(named("superposed", difference)),
+        "superposed_difference": difference,
         "superposed_verdict": verdict({"in_time": difference}),
     }
 
@@ -196,18 +152,7 @@ def superposed_rows(
     composed: SuperposedFires, contestants: Sequence[Judged], shifts: Sequence[float], *, seed: int,
     on_progress: OnProgress = lambda line: None,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """What every contestant finds on recorded superposed fires, at thresholds of equal detection.
-
-    Args:
-        composed: the superposed fires, made once for all.
-        contestants: the transformer first.
-        shifts: how far each one's thresholds were moved on simulated fires. [log-odds]
-        seed: of the bootstrap.
-        on_progress: takes a line of progress.
-
-    Returns:
-        Fields of each contestant's row; those of the transformer's are only two.
-    """
+    """What every contestant finds on superposed fires, at thresholds moved to equal detection."""
     found = []
     for one, shift in zip(contestants, shifts, strict=True):
         on_progress(f"{one.name}: {len(composed.made)} superposed fires")
@@ -221,11 +166,6 @@ def _superposed_in_time(one: Judged, shift: float, composed: SuperposedFires) ->
     moved = replace(one, settings=one.settings.moved(shift))
     part = score_superposed(lambda r: detect(moved, r), composed)
     return {row.name: row.outcome == IN_TIME for row in part["rows"]}
-
-
-def contestant_of(trained: Trained) -> Judged:
-    """A rival, ready to be judged."""
-    return Judged(trained.name, score_with(trained.model), trained.settings)
 
 
 def examine_rivals(
@@ -258,7 +198,7 @@ def examine_rivals(
         recipe, most=max(registry.RIVALS[name].most for name in names)
     )
     trained = [_trained(name, training_set, on_progress) for name in names]
-    contestants = [ours, *(contestant_of(one) for one in trained)]
+    contestants = [ours, *(judged_rival(one) for one in trained)]
     rows = compare_at_equal_detection(
         ours, contestants[1:], seed=recipe.seed, groups=groups, on_progress=on_progress
     )
@@ -271,7 +211,7 @@ def examine_rivals(
     own: dict[str, Any] = {"windows": recipe.windows * (recipe.epochs if recipe.fresh else 1)}
     costs = [own, *(_costs(one) for one in trained)]
     return [
-        replace(row, **cost, **_window_figures(one, recipe.seed))
+        replace(row, **cost, window_figures=_window_figures(one, recipe.seed))
         for row, cost, one in zip(rows, costs, contestants, strict=True)
     ]
 
@@ -293,9 +233,9 @@ def _costs(one: Trained) -> dict[str, Any]:
     }
 
 
-def _window_figures(one: Judged, seed: int) -> dict[str, Any]:
+def _window_figures(one: Judged, seed: int) -> Figures:
     rooms = (("", TRAINING_ROOMS, Purpose.JUDGE), ("_shifted", SHIFTED_ROOMS, Purpose.SHIFTED))
-    out: dict[str, Any] = {}
+    out = Figures()
     for suffix, ranges, purpose in rooms:
         figures = judge_windows(one, ranges, seed, purpose)
         for name in ("roc_auc", "detection_rate", "false_alarm_rate", "calibration_error"):

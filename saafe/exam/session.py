@@ -39,19 +39,11 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True)
 class Case:
-    """A stream worth looking at.
+    """A stream worth looking at."""
 
-    Attributes:
-        kind: "miss", "late", "early" or "false alarm".
-        title: what happened, for people.
-        recording: of one sensor.
-        detection: what the detector made of it.
-        alarm_s, limit_s, first_signal_s: None where there is none. [s]
-    """
-
-    kind: str
+    kind: str  # "miss", "late", "early" or "false alarm"
     title: str
-    recording: Recording
+    recording: Recording  # of one sensor
     detection: Detection
     alarm_s: float | None = None
     limit_s: float | None = None
@@ -79,11 +71,7 @@ class Case:
 
 
 class Session:
-    """Scores streams for one examination; counts windows and keeps the worst cases.
-
-    Attributes:
-        windows: scored so far.
-    """
+    """Scores streams for one examination; counts windows and keeps the worst cases."""
 
     def __init__(self, one: Judged, seed: int, *, on_progress: OnProgress = lambda _: None) -> None:
         """Begin."""
@@ -128,15 +116,7 @@ class Session:
         count: int | None = None,
         hours: float = HOURS,
     ) -> Streams:
-        """Streams of one sensor, of seeds that nothing else uses.
-
-        Args:
-            part: the stage, and a number under 10,000 within it.
-            mix: which sources.
-            rooms: where.
-            count: how many; 128 by default.
-            hours: length of each.
-        """
+        """Streams of one sensor, of seeds that nothing else uses; a part is under 10,000."""
         stage, number = part
         assert 0 <= number < 10_000, f"part {number} would share a seed"
         generator = seeded_generator(

@@ -1,28 +1,33 @@
-"""Rooms, weather, periods and instruments outside the training ranges."""
+"""Rooms, weather, periods and instruments outside the training ranges.
+
+Also the small examination, of a few windows and streams in training's rooms and outside them.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from saafe import metrics
-from saafe.exam.fires import (
-    FireTrial,
-    delay_quantiles,
-    draw_fires,
-    late_by,
-    outcome_counts,
-    try_fire,
-)
+from saafe.exam.fires import FireTrial, draw_fires, outcome_counts, signal_delays, try_fire
 from saafe.exam.injection import ChannelReadings, slow
-from saafe.exam.nuisances import NuisanceTrial, draw_nuisances, try_nuisance
+from saafe.exam.nuisances import NuisanceTrial, draw_nuisances, try_nuisance, watch_quiet
 from saafe.exam.session import Session
+from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged, judge_windows
 from saafe.recordings import Recording
 from saafe.sensors import CHANNELS, PM25, SOUND, TEMPERATURE
 from saafe.simulator import Mix, Rooms, sources
+from saafe.training import Purpose
 
 FIRE_TRIALS, NUISANCE_TRIALS = 40, 32
 FIRST_SHIFT_PART, SHIFT_PARTS = 5000, 10  # seeds apart from the matrices'
+TRIALS = 96  # of each kind: fires, nuisances, streams of quiet life
+FIRST_QUICK_PART, QUICK_PARTS = 8000, 100  # seeds apart from the full exam's
+ROOMS = {
+    "same rooms": (TRAINING_ROOMS, Purpose.JUDGE),
+    "other rooms": (SHIFTED_ROOMS, Purpose.SHIFTED),
+}
 SHOWER = "shower"
 SLOW_PERIOD_S = 90.0
 PM_CAP, PM_GAIN, OFFSET_K, NOISE_TIMES = 120.0, 4.0, 5.0, 3.0
@@ -34,17 +39,11 @@ Change = Callable[[Recording, np.random.Generator], Recording]
 
 @dataclass(frozen=True)
 class Shift:
-    """One way to lie outside what training draws.
+    """One way to lie outside what training draws."""
 
-    Attributes:
-        name: for people.
-        rooms: where; training's ranges by default.
-        change: what the instruments do to the readings beyond what is simulated.
-    """
-
-    name: str
-    rooms: Rooms | None = None
-    change: Change = lambda recording, random: recording
+    name: str  # for people
+    rooms: Rooms | None = None  # where; training's ranges by default
+    change: Change = lambda recording, random: recording  # by the instruments
 
 
 @dataclass(frozen=True)
@@ -187,16 +186,41 @@ def try_shift(
         changed = replace(trial, recording=shift.change(trial.recording, random))
         alarms += len(try_nuisance(session, shift.name, changed))
     counts = outcome_counts(results)
-    delays = delay_quantiles("after_signal", [late_by(r, r.trial.signal_s) for r in results])
     bounds = metrics.rate_bounds(alarms, len(trials.nuisances) / 100.0)
     return ShiftRow(
         shift=shift.name,
         fires=counts.pop("n"),
         **counts,
-        after_signal_median_s=delays["after_signal_median_s"],
+        after_signal_median_s=signal_delays(results)["after_signal_median_s"],
         events=len(trials.nuisances),
         alarms=alarms,
         alarms_per_100=metrics.finite_or_none(bounds.value),
         alarms_lower=bounds.lower,
         alarms_upper=metrics.finite_or_none(bounds.upper),
     )
+
+
+def judge_simulated(one: Judged, *, seed: int, trials: int = TRIALS) -> dict[str, dict[str, Any]]:
+    """Window and stream figures on simulated scenarios that were never trained on.
+
+    Args:
+        one: what is judged.
+        seed: of the training run; the judging seeds are apart from its own.
+        trials: how many fires, nuisances and quiet streams.
+
+    Returns:
+        For training's ranges ("same rooms") and outside them ("other rooms"): `windows`,
+        `streams` (a `ShiftRow`) and `quiet` (a `QuietRow`).
+    """
+    session = Session(one, seed)
+    out = {}
+    for number, (name, (rooms, purpose)) in enumerate(ROOMS.items()):
+        part = FIRST_QUICK_PART + QUICK_PARTS * number
+        drawn = draw_trials(session, rooms, part, fires=trials, nuisances=trials)
+        random = np.random.default_rng([seed, part])
+        out[name] = {
+            "windows": judge_windows(one, rooms, seed, purpose),
+            "streams": try_shift(session, Shift(name, rooms), drawn, random),
+            "quiet": watch_quiet(session, trials, part=part, rooms=rooms),
+        }
+    return out

@@ -7,7 +7,7 @@ from saafe.formats import interval, number, percent, percent_interval
 
 
 def simulated_table(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Rows of what `quick.judge_simulated` gives, as plain values."""
+    """Rows of what `shifts.judge_simulated` gives, as plain values."""
     rows = []
     for rooms, part in figures.items():
         windows, streams, quiet = part["windows"], part["streams"], part["quiet"]

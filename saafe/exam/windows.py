@@ -14,7 +14,7 @@ from saafe.exam.outcomes import first_visible
 from saafe.exam.recordings import ScoringOptions, score_real
 from saafe.metrics import clustered_proportion_bounds
 from saafe.recordings import Recording, read_recording
-from saafe.rivals import registry
+from saafe.rivals import Trained, registry
 from saafe.sensors import FIRE, LABELS
 from saafe.simulator import Rooms, simulation
 from saafe.training import REFERENCE_MIX, Purpose, Run, sample_windows, score_with, seeded_generator
@@ -32,19 +32,12 @@ TRAINING_ROOMS = Rooms()
 
 @dataclass(frozen=True)
 class Judged:
-    """Something that can be judged: the model or a rival.
+    """Something that can be judged: the model or a rival."""
 
-    Attributes:
-        name: for tables.
-        score: windows (batch, 60, 1, channel) to risk percent (batch,).
-        settings: its alarm thresholds.
-        classify: windows to classes (batch,), None where it only scores.
-    """
-
-    name: str
-    score: Callable[[np.ndarray], np.ndarray]
-    settings: AlarmSettings
-    classify: Callable[[np.ndarray], np.ndarray] | None = None
+    name: str  # for tables
+    score: Callable[[np.ndarray], np.ndarray]  # windows (batch, 60, 1, channel) to %
+    settings: AlarmSettings  # its alarm thresholds
+    classify: Callable[[np.ndarray], np.ndarray] | None = None  # None: only scores
 
 
 def judged_run(run: Run) -> Judged:
@@ -60,8 +53,12 @@ def judged_run(run: Run) -> Judged:
 
 def judged_floor(run: Run) -> Judged:
     """Logistic regression on the model's own features, trained and set the same way."""
-    floor = registry.train_logistic(run.recipe)
-    return Judged(floor.name, score_with(floor.model), floor.settings)
+    return judged_rival(registry.train_logistic(run.recipe))
+
+
+def judged_rival(trained: Trained) -> Judged:
+    """A rival, ready to be judged."""
+    return Judged(trained.name, score_with(trained.model), trained.settings)
 
 
 def judge_windows(one: Judged, rooms: Rooms, seed: int, purpose: Purpose) -> dict:
