@@ -60,8 +60,9 @@ def draw_benchmark(seed: int, *, groups: int = GROUPS) -> Benchmark:
         while len(found) < groups:
             streams = simulation.simulate_streams(groups, generator=generator, sensors=1, mix=mix)
             made = [thinned(one) for one in to_recordings(streams)]
-            if mix is not dense:
-                made = [judged_part(one) for one in made if first_visible(one) is not None]
+            if mix is not dense:  # a fire's stream up to where an alarm would come too late
+                seen = [(one, first_visible(one)) for one in made]
+                made = [cut_recording(one, 0.0, t + WITHIN_S) for one, t in seen if t is not None]
             found += made
         drawn.append(found[:groups])
     return Benchmark(*drawn)
@@ -73,11 +74,6 @@ def thinned(recording: Recording) -> Recording:
     minutes = np.ceil(recording.times_s[spoken] / (10.0 * PERIOD_STEPS))
     rows = spoken[np.unique(minutes, return_index=True)[1]]
     return only_rows(recording, rows)
-
-
-def judged_part(recording: Recording) -> Recording:
-    """A fire's stream up to where an alarm would come too late."""
-    return cut_recording(recording, 0.0, (first_visible(recording) or 0.0) + WITHIN_S)
 
 
 def score_streams(recordings: Sequence[Recording], model: Model) -> list[Detection]:

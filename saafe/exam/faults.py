@@ -91,7 +91,10 @@ def examine_points(session: Session, results: Sequence[FireResult]) -> list[Faul
 
 def disturbed_rows(session: Session, results: Sequence[FireResult]) -> list[FaultRow]:
     """Points that a gap in the clock, rows that come twice and late rows cost."""
-    gaps = [try_fire(session, gap_trial(result.trial))[0] for result in results]
+    gaps = []
+    for trial in (result.trial for result in results):
+        gap = injection.with_gap(trial.recording, trial.visible_s - OUTAGE_S, trial.visible_s)
+        gaps.append(try_fire(session, replace(trial, recording=gap))[0])
     rows = [fault_row("clock gap of 20 min", "all", results, gaps)]
     texts = [injection.csv_lines(recent(result.trial)) for result in results]
     streamed = [
@@ -112,13 +115,8 @@ def disturbed_rows(session: Session, results: Sequence[FireResult]) -> list[Faul
 
 def still_shows(trial: FireTrial, channel: int) -> bool:
     """Whether a sensor has a channel, and another one shows the fire by its limit."""
-    if not trial.present[channel]:
-        return False
-    return any(
-        channel_shows(trial, other, rise)
-        for other, rise in FIRE_VISIBLE.items()
-        if other != channel
-    )
+    others = [(other, rise) for other, rise in FIRE_VISIBLE.items() if other != channel]
+    return bool(trial.present[channel]) and any(channel_shows(trial, *one) for one in others)
 
 
 def channel_shows(trial: FireTrial, channel: int, rise: float) -> bool:
@@ -142,12 +140,6 @@ def faulty_trial(
         at_s = max(at_s, float(trial.recording.times_s[0]) + 1e-6)
     recording = injection.with_fault(trial.recording, fault, channel, at_s=at_s, random=random)
     return replace(trial, recording=recording)
-
-
-def gap_trial(trial: FireTrial) -> FireTrial:
-    """The same fire after twenty minutes without rows."""
-    gap = injection.with_gap(trial.recording, trial.visible_s - OUTAGE_S, trial.visible_s)
-    return replace(trial, recording=gap)
 
 
 def recent(trial: FireTrial) -> Recording:
@@ -336,9 +328,8 @@ def tenth_spike_s(times_s: NDArray, before: NDArray, after: NDArray, channel: in
     """When the reading after the tenth lone spike within an hour comes; None for too few. [s]"""
     if np.isinf(self_test.SPIKE_RISE[channel]):
         return None
-    spikes = after - before > self_test.SPIKE_RISE[channel] + self_test.SPIKE_SHARE[
-        channel
-    ] * np.abs(before)
+    share = self_test.SPIKE_SHARE[channel]
+    spikes = after - before > self_test.SPIKE_RISE[channel] + share * np.abs(before)
     lone = spikes[1:-1] & ~(spikes[:-2] | spikes[2:])
     at = times_s[2:][lone]
     tenth, first = at[self_test.SPIKE_COUNT - 1 :], at[: len(at) - self_test.SPIKE_COUNT + 1]

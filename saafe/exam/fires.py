@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -330,13 +330,16 @@ def late_by(result: FireResult, since_s: float) -> float:
 def delay_quantiles(name: str, times: Sequence[float]) -> dict[str, Any]:
     """Median and 90 % of times of which some are infinite; None where the quantile is."""
     at = {f"{name}_median_s": 0.5, f"{name}_p90_s": 0.9}
+    return {key: quantile_or_none(times, q, method="higher") for key, q in at.items()}
+
+
+def quantile_or_none(
+    times: Sequence[float], q: float, *, method: Literal["lower", "higher"]
+) -> float | None:
+    """One of the times, since interpolating between a number and infinity would give NaN."""
     if not len(times):
-        return dict.fromkeys(at)
-    ordered = np.sort(times)  # interpolating between a number and infinity would be NaN
-    return {
-        key: metrics.finite_or_none(float(np.quantile(ordered, q, method="higher")))
-        for key, q in at.items()
-    }
+        return None
+    return metrics.finite_or_none(float(np.quantile(np.sort(times), q, method=method)))
 
 
 def margins(results: Sequence[FireResult]) -> dict[str, Any]:
@@ -350,12 +353,7 @@ def margins(results: Sequence[FireResult]) -> dict[str, Any]:
         row[f"{place}_untenable_n"] = len(left)
         row[f"{place}_alarm_too_late"] = int(np.count_nonzero(np.array(left) < 0.0))
         at = {f"{place}_margin_median_s": 0.5, f"{place}_margin_p10_s": 0.1}
-        row |= {
-            key: metrics.finite_or_none(float(np.quantile(np.sort(left), q, method="lower")))
-            if left
-            else None
-            for key, q in at.items()
-        }
+        row |= {key: quantile_or_none(left, q, method="lower") for key, q in at.items()}
     return row
 
 

@@ -30,9 +30,8 @@ class ChannelReadings:
         return np.asarray(self.times_s >= self.at_s)
 
 
-ChannelFault = Callable[
-    [ChannelReadings, np.random.Generator], NDArray
-]  # (reading,) of what is read instead
+# (reading,) of what is read instead
+ChannelFault = Callable[[ChannelReadings, np.random.Generator], NDArray]
 
 
 def missing(series: ChannelReadings, _random: np.random.Generator) -> NDArray:

@@ -53,8 +53,8 @@ def examine_monotonicity(one: Judged, seed: int, *, pairs: int = PAIRS) -> dict[
     """
     random = np.random.default_rng([seed, Purpose.JUDGE, RAMP_PART])
     generator = seeded_generator(seed, Purpose.JUDGE, RAMP_PART, torch.device("cpu"))
-    count = math.ceil(pairs / PER_STREAM)
-    streams = simulation.simulate_streams(count, generator=generator, sensors=1)
+    scenarios = math.ceil(pairs / PER_STREAM)
+    streams = simulation.simulate_streams(scenarios, generator=generator, sensors=1)
     places = draw_places(streams, pairs, random)
     before_all, falls, together, parts = [], [], [], []
     worst: dict[str, Any] = {}
@@ -75,7 +75,9 @@ def examine_monotonicity(one: Judged, seed: int, *, pairs: int = PAIRS) -> dict[
     channel, stream = (np.concatenate(part) for part in zip(*parts, strict=True))
     risk = np.concatenate(before_all)
     found = sum_up(np.concatenate(falls), risk, channel, stream)
-    return found | {"together": of_all_three(np.concatenate(together), risk), "worst": worst}
+    fall_of_all = np.concatenate(together)
+    of_all = count(fall_of_all) | {"by_risk": by_risk(fall_of_all, risk)}
+    return found | {"together": of_all, "worst": worst}
 
 
 def draw_places(streams: Streams, pairs: int, random: np.random.Generator) -> np.ndarray:
@@ -166,11 +168,6 @@ def by_risk(falls: np.ndarray, risk: np.ndarray) -> list[dict[str, Any]]:
         chosen = (risk >= low) & ((risk < high) | (high == RISKS[-1]))
         rows.append({"risk_before": f"{low:.0f} to {high:.0f} %"} | count(falls[chosen]))
     return rows
-
-
-def of_all_three(falls: np.ndarray, risk: np.ndarray) -> dict[str, Any]:
-    """Counts over ramps of all three channels at once."""
-    return count(falls) | {"by_risk": by_risk(falls, risk)}
 
 
 def sum_up(

@@ -103,10 +103,7 @@ def count_alarms(
 
 def first_alarm(events: Iterable[Event], until_s: float = math.inf) -> Event | None:
     """Return the first alarm event at or before a time, or None."""
-    for event in events:
-        if event["event"] == "alarm" and event["time_s"] <= until_s:
-            return event
-    return None
+    return next((e for e in events if e["event"] == "alarm" and e["time_s"] <= until_s), None)
 
 
 def found(

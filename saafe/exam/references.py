@@ -89,16 +89,10 @@ def only_rows(recording: Recording, rows: NDArray[np.bool_] | NDArray[np.int64])
 
 
 def fire_limit(kind: str, references: Mapping[str, float | None]) -> float | None:
-    """Return the latest time at which an alarm finds a fire in time [s].
+    """Return the latest time at which an alarm finds a fire in time, None without a reference [s].
 
-    Args:
-        kind: "flaming", "smouldering" or "cooking oil"; a pan is measured against +20 K as a
-            flaming fire is, and reported apart.
-        references: when the ceiling or a smoke meter first reached `t_dT5` (+5 K), `t_dT20`,
-            `t_OD05` (0.05/m) and `t_OD14`; missing or None where it never did. [s]
-
-    Returns:
-        The limit, or None where the fire reached no reference.
+    The references are when the ceiling or a smoke meter first reached `t_dT5` (+5 K), `t_dT20`,
+    `t_OD05` (0.05/m) and `t_OD14`. A pan of oil is measured against +20 K as a flaming fire is.
     """
     at = {name: time for name, time in references.items() if time is not None}
     if kind == SMOULDERING:

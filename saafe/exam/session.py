@@ -53,16 +53,8 @@ class Case:
         """What the report draws: readings and risk at every decision."""
         times = self.detection.times_s
         rows = np.searchsorted(self.recording.times_s, times, side="right") - 1
-        return {
-            "kind": self.kind,
-            "title": self.title,
-            "times_s": times,
-            "readings": self.recording.readings[np.maximum(rows, 0), 0],
-            "risk": self.detection.risk,
-            "alarm_s": self.alarm_s,
-            "limit_s": self.limit_s,
-            "first_signal_s": self.first_signal_s,
-        }
+        readings = self.recording.readings[np.maximum(rows, 0), 0]
+        return self.named() | {"times_s": times, "readings": readings, "risk": self.detection.risk}
 
     def named(self) -> dict:
         """What exam.json keeps."""
