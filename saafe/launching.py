@@ -44,7 +44,7 @@ def launch(
         on_message: takes a line for people.
 
     Returns:
-        The job as `saafe jobs --json` shows it; its `run` is a folder that `load` takes.
+        The job as `saafe jobs --json` shows it; `run` names its folder under runs/.
 
     Raises:
         InputError: the job failed, or anything that the user can mend.
@@ -52,8 +52,8 @@ def launch(
     Example:
         >>> import saafe
         >>> tiny = {"epochs": 1, "windows": 256, "streams": 32, "held_out": 64, "width": 16}
-        >>> job = saafe.launch("tiny", settings={**tiny, "out": folder}, on_message=lambda _: None)
-        >>> saafe.load(folder / job["run"]).recipe.epochs
+        >>> job = saafe.launch("tiny", settings=tiny, on_message=lambda _: None)
+        >>> saafe.load(f"runs/{job['run']}").recipe.epochs
         1
     """
     texts = tuple(f"{name}={value}" for name, value in (settings or {}).items())

@@ -1,6 +1,6 @@
 """Channels: everything that is known of what a sensor can measure, one row a channel.
 
-A new channel is a row here and the physics that it needs in `simulator.air`; see CONTRIBUTING.md.
+A new channel is a row here and the physics that it needs in `simulator.air`; see docs/extend.md.
 Numbers without a source beside them are chosen.
 """
 

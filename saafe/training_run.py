@@ -89,7 +89,7 @@ def train(
     Example:
         >>> import saafe
         >>> tiny = {"epochs": 1, "windows": 256, "streams": 32, "held_out": 64, "width": 16}
-        >>> run = saafe.train("tiny", settings=tiny, out=folder)
+        >>> run = saafe.train("tiny", settings=tiny)
         >>> run.recipe.epochs
         1
     """
@@ -101,7 +101,12 @@ def train(
 
 
 def train_and_examine(
-    recipe: Recipe, folder: Path, *, on_epoch: Callable[[Progress], None], resume: bool = False
+    recipe: Recipe,
+    folder: Path,
+    *,
+    on_epoch: Callable[[Progress], None],
+    on_progress: Callable[[str], None] = lambda _: None,
+    resume: bool = False,
 ) -> dict | None:
     """Train in a folder and examine what came out.
 
@@ -109,6 +114,7 @@ def train_and_examine(
         recipe: what to train.
         folder: from `open_folder`.
         on_epoch: called after every epoch.
+        on_progress: takes a line of the exam's progress.
         resume: go on from the folder's checkpoint.
 
     Returns:
@@ -118,7 +124,7 @@ def train_and_examine(
     if trained is None:
         return None
     written = runs.load(folder)  # examine what was written, not what is in memory
-    result = exam.examine(written, level="quick")
+    result = exam.examine(written, level="quick", on_progress=on_progress)
     return {**trained, "gate": result["gate"], "figures": result["figures"]}
 
 

@@ -2,6 +2,7 @@
 
 import doctest
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,27 +49,23 @@ def test_names_are_the_promised_ones() -> None:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=LONG.get(name, ())) for name in WITH_EXAMPLES]
 )
-def test_examples_run(
-    name: str, run, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_examples_run(name: str, run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    shutil.copytree(run.folder, tmp_path / "runs" / "RUN")
     if name == "train":
         monkeypatch.setattr("saafe.training.thresholds.REFERENCE_STREAMS", 8)
         monkeypatch.setattr("saafe.training.thresholds.DENSE_PARTS", 1)
         monkeypatch.setattr("saafe.exam.exam.QUICK_TRIALS", 2)
-    if name == "launch":  # jobs import what they need from this checkout
-        monkeypatch.setenv("OMP_NUM_THREADS", "2")
     public = getattr(saafe, name)
     finder = doctest.DocTestFinder(recurse=False)
-    globs = vars(sys.modules[public.__module__]) | {"run": run}
-    globs["folder"] = tmp_path if name == "launch" else folder
-    (example,) = finder.find(public, name, globs=globs)
+    (example,) = finder.find(public, name, globs={})  # as typed by hand
     assert example.examples, f"{name} has no example"
     try:
         failed, _ = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example)
     finally:
         if name == "launch":
-            endpoint.end(tmp_path / ".emulator")
+            endpoint.end(tmp_path / "runs" / ".emulator")
     assert failed == 0
 
 

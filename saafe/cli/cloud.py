@@ -46,7 +46,8 @@ def say(line: str) -> None:
 
 @click.command("launch")
 @click.argument("tier", required=False)
-@click.option("--on", type=click.Choice(["here", "sagemaker", "emulator"]), default="here")
+@click.option("--on", type=click.Choice(["here", "sagemaker", "emulator"]), default="here",
+              show_default=True, help="Where to train.")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Of recipe or job.")
 @click.option("--max-cost", type=float, metavar="USD", help="Stop before it costs more.")
 @click.option("--detach", is_flag=True, help="Do not watch; `saafe watch` comes back.")

@@ -290,7 +290,7 @@ def risk_event(kind: str, time_s: float, sensor: str, risk: float, cause: str) -
     """An alarm, clear or warning as it is printed."""
     return {
         "event": kind,
-        "time_s": round(time_s, 1),
+        "time_s": round(float(time_s), 1),
         "sensor": sensor,
         "risk": round(risk, 1),
         "cause": cause,
@@ -301,7 +301,7 @@ def fault_event(kind: str, time_s: float, sensor: str, channel: str, reason: str
     """A fault or its end as it is printed."""
     return {
         "event": kind,
-        "time_s": round(time_s, 1),
+        "time_s": round(float(time_s), 1),
         "sensor": sensor,
         "channel": channel,
         "reason": reason,

@@ -58,7 +58,7 @@ def examine(
     *,
     level: Literal["quick", "full"] = "full",
     seed: int = 0,
-    real: Path | None = None,
+    real: Path | str | None = None,
     rivals: bool = False,
     on_progress: OnProgress = lambda _: None,
 ) -> dict[str, Any]:
@@ -81,13 +81,17 @@ def examine(
 
     Example:
         >>> import saafe
+        >>> run = saafe.load("runs/RUN")
         >>> saafe.examine(run, level="quick")["gate"]["level"]
         'quick'
     """
     cases: list[Case] = []
+    if level not in ("quick", "full"):
+        raise InputError(f"level = {level!r}: choose from quick, full")
     if level == "quick":
-        result = examine_quick(run)
+        result = examine_quick(run, on_progress=on_progress)
     else:
+        real = None if real is None else Path(real)
         result, cases = examine_full(run, ExamOptions(seed, real, rivals, on_progress))
     written = write_exam(run, result, cases)
     for path in written:
@@ -97,9 +101,11 @@ def examine(
     return result
 
 
-def examine_quick(run: Run) -> dict:
+def examine_quick(run: Run, *, on_progress: OnProgress = lambda _: None) -> dict:
     """Examine a run on simulated scenarios in under a minute: what exam.json holds."""
-    figures = judge_simulated(judged_run(run), seed=run.recipe.seed, trials=QUICK_TRIALS)
+    figures = judge_simulated(
+        judged_run(run), seed=run.recipe.seed, trials=QUICK_TRIALS, on_progress=on_progress
+    )
     size, latency = cost_of(run)
     lines = quick_lines(figures["same rooms"]["windows"], size, latency, limits_of(run.recipe.tier))
     result = {

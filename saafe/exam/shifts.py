@@ -13,7 +13,7 @@ from saafe import metrics
 from saafe.exam.fires import FireTrial, draw_fires, outcome_counts, signal_delays, try_fire
 from saafe.exam.injection import ChannelReadings, slow
 from saafe.exam.nuisances import NuisanceTrial, draw_nuisances, try_nuisance, watch_quiet
-from saafe.exam.session import Session
+from saafe.exam.session import OnProgress, Session
 from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged, judge_windows
 from saafe.recordings import Recording
 from saafe.sensors import CHANNELS, PM25, SOUND, TEMPERATURE
@@ -200,13 +200,16 @@ def try_shift(
     )
 
 
-def judge_simulated(one: Judged, *, seed: int, trials: int = TRIALS) -> dict[str, dict[str, Any]]:
+def judge_simulated(
+    one: Judged, *, seed: int, trials: int = TRIALS, on_progress: OnProgress = lambda _: None
+) -> dict[str, dict[str, Any]]:
     """Window and stream figures on simulated scenarios that were never trained on.
 
     Args:
         one: what is judged.
         seed: of the training run; the judging seeds are apart from its own.
         trials: how many fires, nuisances and quiet streams.
+        on_progress: takes a line of progress.
 
     Returns:
         For training's ranges ("same rooms") and outside them ("other rooms"): `windows`,
@@ -215,6 +218,7 @@ def judge_simulated(one: Judged, *, seed: int, trials: int = TRIALS) -> dict[str
     session = Session(one, seed)
     out = {}
     for number, (name, (rooms, purpose)) in enumerate(ROOMS.items()):
+        on_progress(f"examining on simulations, {name} ({number + 1} of {len(ROOMS)})")
         part = FIRST_QUICK_PART + QUICK_PARTS * number
         drawn = draw_trials(session, rooms, part, fires=trials, nuisances=trials)
         random = np.random.default_rng([seed, part])

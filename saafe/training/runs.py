@@ -198,7 +198,7 @@ def load(path: Path | str) -> Run:
 
     Example:
         >>> import saafe
-        >>> saafe.load(run.folder).recipe.tier
+        >>> saafe.load("runs/RUN").recipe.tier
         'tiny'
     """
     folder = Path(path)
