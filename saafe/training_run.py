@@ -30,9 +30,6 @@ def open_folder(recipe: Recipe, out: Path, name: str | None, *, resume: bool) ->
     """The folder of a run: a new one, or the one to resume.
 
     A job that torchrun has started again after a rank died resumes by itself.
-
-    Raises:
-        InputError: a new one exists already, or there is none to resume, or it is another's.
     """
     begun = attempt() > 0 and (name is None or (out / name).exists())
     if not resume and not begun:
@@ -50,11 +47,7 @@ def open_folder(recipe: Recipe, out: Path, name: str | None, *, resume: bool) ->
 
 
 def latest(out: Path) -> Path:
-    """The run folder changed last.
-
-    Raises:
-        InputError: there is none.
-    """
+    """The run folder changed last."""
     found = [path.parent for path in out.glob(f"*/{runs.RECIPE}")]
     if not found:
         raise InputError(f"{out}: holds no run to resume; leave --resume out to start one")
@@ -103,16 +96,9 @@ def train(
 def train_and_examine(
     recipe: Recipe, folder: Path, *, on_epoch: Callable[[Progress], None], resume: bool = False
 ) -> dict | None:
-    """Train in a folder and examine what came out.
+    """Train in a folder from `open_folder` and examine what came out.
 
-    Args:
-        recipe: what to train.
-        folder: from `open_folder`.
-        on_epoch: called after every epoch.
-        resume: go on from the folder's checkpoint.
-
-    Returns:
-        What `saafe train --json` prints; None on ranks that do not lead.
+    Returns what `saafe train --json` prints; None on ranks that do not lead.
     """
     trained = train_in(recipe, folder, on_epoch=on_epoch, resume=resume)
     if trained is None:
@@ -127,11 +113,7 @@ def train_in(
 ) -> dict | None:
     """Train in a folder, with a checkpoint an epoch, and save the model.
 
-    Returns:
-        What the training took; None on ranks that do not lead.
-
-    Raises:
-        InputError: the checkpoint is damaged or another's, or the disk is full.
+    Returns what the training took; None on ranks that do not lead.
     """
     resume = resume or attempt() > 0
     state = load_checkpoint(folder / runs.CHECKPOINT, recipe) if resume else None
@@ -180,11 +162,7 @@ def train_in(
 
 
 def append(file: Path, text: str) -> None:
-    """Add a line to a file.
-
-    Raises:
-        InputError: the disk is full.
-    """
+    """Add a line to a file."""
     try:
         with file.open("a") as opened:
             opened.write(text)

@@ -96,18 +96,7 @@ def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording
 
 
 def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, Check]:
-    """Turn a table into a recording, as `read_recording` does with a file.
-
-    Args:
-        table: cells of the recording's columns, one row a time and sensor.
-        repair: as in `read_recording`.
-
-    Returns:
-        The recording and its check.
-
-    Raises:
-        InputError: for what is structurally wrong.
-    """
+    """Turn a table, one row a time and sensor, into a recording; see `read_recording`."""
     refuse_columns(table.path, table.frame.columns)
     notes = list(table.notes)
     times, start = read_times(table, notes)
