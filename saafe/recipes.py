@@ -114,11 +114,7 @@ _LIMITS = {
 
 
 def find_tier(name: str) -> Recipe:
-    """The recipe of a tier.
-
-    Raises:
-        InputError: no tier has this name.
-    """
+    """The recipe of a tier."""
     if name not in TIERS:
         near = difflib.get_close_matches(name, TIERS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -127,20 +123,12 @@ def find_tier(name: str) -> Recipe:
 
 
 def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
-    """The recipe with `field=value` changes, checked.
-
-    Raises:
-        InputError: a change has no such field, type or range.
-    """
+    """The recipe with `field=value` changes, checked."""
     return check_recipe(with_changes(recipe, changes))
 
 
 def with_seed(changes: tuple[str, ...], seed: int | None) -> tuple[str, ...]:
-    """Changes of `--set` with that of `--seed`, where it is given.
-
-    Raises:
-        InputError: both give a seed, and not the same.
-    """
+    """Changes of `--set` with that of `--seed`, where it is given; both may not disagree."""
     if seed is None:
         return changes
     for change in changes:
@@ -151,11 +139,7 @@ def with_seed(changes: tuple[str, ...], seed: int | None) -> tuple[str, ...]:
 
 
 def check_recipe(recipe: Recipe) -> Recipe:
-    """The recipe itself, if its values make sense together.
-
-    Raises:
-        InputError: a value is out of range or does not fit another.
-    """
+    """The recipe itself, if its values make sense together."""
     check_values(recipe, _LIMITS, _CHOICES)
     if recipe.width % recipe.heads:
         raise InputError(f"width = {recipe.width} must be a multiple of heads = {recipe.heads}")
@@ -176,11 +160,7 @@ def to_dict(recipe: Recipe) -> dict[str, object]:
 
 
 def from_dict(values: dict[str, object]) -> Recipe:
-    """The recipe that `to_dict` wrote.
-
-    Raises:
-        InputError: fields are missing or unknown.
-    """
+    """The recipe that `to_dict` wrote."""
     known = {f.name for f in fields(Recipe)}
     if unknown := sorted(set(values) - known):
         raise InputError(f"recipe has unknown fields: {', '.join(unknown)}")
@@ -198,15 +178,9 @@ def field_types(settings: Any) -> dict[str, Any]:
 def with_changes(
     settings: Settings, changes: Sequence[str], *, elsewhere: Sequence[str] = ()
 ) -> Settings:
-    """The settings with `field=value` changes; of one field the last one counts.
+    """The settings, a dataclass, with `field=value` changes; of one field the last one counts.
 
-    Args:
-        settings: a frozen dataclass.
-        changes: each `field=value`.
-        elsewhere: fields that the same option may change elsewhere, to be named in errors.
-
-    Raises:
-        InputError: a change has no such field, or its value is not of the field's type.
+    Errors also name fields that the same option may change `elsewhere`.
     """
     types = field_types(settings)
     values = {}
@@ -222,11 +196,7 @@ def with_changes(
 
 
 def parse_change(change: str, kind: Any, text: str) -> object:
-    """The value of a change.
-
-    Raises:
-        InputError: it is not of its field's type.
-    """
+    """The value of a change."""
     try:
         if kind in (int, float):
             return kind(text)
@@ -247,16 +217,7 @@ def check_values(
     ranges: Mapping[str, tuple[float, float]],
     choices: Mapping[str, Sequence[str]],
 ) -> None:
-    """Refuse values out of range or choice.
-
-    Args:
-        settings: the dataclass.
-        ranges: field to its lowest and highest value.
-        choices: field to what it may be.
-
-    Raises:
-        InputError: the first that is.
-    """
+    """Refuse the first value out of a field's range (lowest, highest) or choices."""
     for name, (low, high) in ranges.items():
         value = getattr(settings, name)
         if not low <= value <= high:  # NaN fails too

@@ -30,9 +30,6 @@ def open_folder(recipe: Recipe, out: Path, name: str | None, *, resume: bool) ->
     """The folder of a run: a new one, or the one to resume.
 
     A job that torchrun has started again after a rank died resumes by itself.
-
-    Raises:
-        InputError: a new one exists already, or there is none to resume, or it is another's.
     """
     begun = attempt() > 0 and (name is None or (out / name).exists())
     if not resume and not begun:
@@ -50,11 +47,7 @@ def open_folder(recipe: Recipe, out: Path, name: str | None, *, resume: bool) ->
 
 
 def latest(out: Path) -> Path:
-    """The run folder changed last.
-
-    Raises:
-        InputError: there is none.
-    """
+    """The run folder changed last."""
     found = [path.parent for path in out.glob(f"*/{runs.RECIPE}")]
     if not found:
         raise InputError(f"{out}: holds no run to resume; leave --resume out to start one")
@@ -108,17 +101,9 @@ def train_and_examine(
     on_progress: Callable[[str], None] = lambda _: None,
     resume: bool = False,
 ) -> dict | None:
-    """Train in a folder and examine what came out.
+    """Train in a folder from `open_folder` and examine what came out.
 
-    Args:
-        recipe: what to train.
-        folder: from `open_folder`.
-        on_epoch: called after every epoch.
-        on_progress: takes a line of the exam's progress.
-        resume: go on from the folder's checkpoint.
-
-    Returns:
-        What `saafe train --json` prints; None on ranks that do not lead.
+    Returns what `saafe train --json` prints; None on ranks that do not lead.
     """
     trained = train_in(recipe, folder, on_epoch=on_epoch, resume=resume)
     if trained is None:
@@ -133,11 +118,7 @@ def train_in(
 ) -> dict | None:
     """Train in a folder, with a checkpoint an epoch, and save the model.
 
-    Returns:
-        What the training took; None on ranks that do not lead.
-
-    Raises:
-        InputError: the checkpoint is damaged or another's, or the disk is full.
+    Returns what the training took; None on ranks that do not lead.
     """
     resume = resume or attempt() > 0
     state = load_checkpoint(folder / runs.CHECKPOINT, recipe) if resume else None
@@ -186,11 +167,7 @@ def train_in(
 
 
 def append(file: Path, text: str) -> None:
-    """Add a line to a file.
-
-    Raises:
-        InputError: the disk is full.
-    """
+    """Add a line to a file."""
     try:
         with file.open("a") as opened:
             opened.write(text)

@@ -15,21 +15,13 @@ from saafe.recordings import Recording, make_folder, read_recording, write_recor
 
 @dataclass(frozen=True)
 class SimulationSettings:
-    """What `--set` changes.
+    """What `--set` changes."""
 
-    Attributes:
-        scenarios: how many.
-        seed: of everything random.
-        hours: length of what is simulated.
-        sensors: in each space; --onto has one.
-        format: suffix of the recordings' files.
-    """
-
-    scenarios: int
-    seed: int
-    hours: float = 3.0
-    sensors: int = 2
-    format: str = "csv.gz"
+    scenarios: int  # how many
+    seed: int  # of everything random
+    hours: float = 3.0  # length of what is simulated
+    sensors: int = 2  # in each space; --onto has one
+    format: str = "csv.gz"  # suffix of the recordings' files
 
 
 _RANGES = {
@@ -90,11 +82,7 @@ def simulate_command(
 def spaces(
     settings: SimulationSettings, names: tuple[str, ...]
 ) -> Iterator[tuple[Recording, dict]]:
-    """Simulated recordings, and what was drawn for each.
-
-    Raises:
-        InputError: a source is unknown; at once.
-    """
+    """Simulated recordings, and what was drawn for each."""
     from saafe.simulator import simulate_described
 
     return simulate_described(
@@ -106,11 +94,7 @@ def spaces(
 def superposed(
     onto: str, settings: SimulationSettings, names: tuple[str, ...]
 ) -> Iterator[tuple[Recording, dict]]:
-    """Simulated fires on a recording's first sensor, and what was put where.
-
-    Raises:
-        InputError: the recording or the sources do not fit; at once.
-    """
+    """Simulated fires on a recording's first sensor, and what was put where."""
     from saafe.simulator import onto_recording
 
     background, _ = read_recording(onto)

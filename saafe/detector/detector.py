@@ -43,19 +43,12 @@ class Scorer:
 
 @dataclass(frozen=True)
 class Detection:
-    """What a detector said of one recording.
+    """What a detector said of one recording."""
 
-    Attributes:
-        events: as they are printed, in time order.
-        times_s: of each decision. (decision,)
-        sensors: index of the sensor decided on. (decision,)
-        risk: percent. (decision,)
-    """
-
-    events: list[dict]
-    times_s: np.ndarray
-    sensors: np.ndarray
-    risk: np.ndarray
+    events: list[dict]  # as they are printed, in time order
+    times_s: np.ndarray  # of each decision. (decision,)
+    sensors: np.ndarray  # index of the sensor decided on. (decision,)
+    risk: np.ndarray  # percent. (decision,)
 
 
 class SensorStream:
@@ -123,11 +116,7 @@ class Detector:
     """
 
     def __init__(self, model: Model) -> None:
-        """Take the model.
-
-        Args:
-            model: a run, or anything with `score` and `settings`.
-        """
+        """Take a run, or anything with `score` and `settings`."""
         self.model = model
         self.reset()
 
@@ -238,16 +227,9 @@ class Space:
         return [risk_event("clear", time_s, sensor, 0.0, "model")]
 
     def decide(self, time_s: float, sensor: str, risk: float, latest: np.ndarray) -> list[dict]:
-        """Take one sensor's decision.
+        """Take a sensor's decision at a bin's end, on risk [%] and its last readings (channel,).
 
-        Args:
-            time_s: end of the bin.
-            sensor: name.
-            risk: percent.
-            latest: the sensor's last readings. (channel,)
-
-        Returns:
-            Events: the space alarms with its first sensor and clears with its last.
+        The space alarms with its first sensor and clears with its last.
         """
         alarm = self.alarms.setdefault(sensor, SensorAlarm(self.settings))
         rules = self.rules.setdefault(sensor, SafetyRules())
@@ -309,11 +291,7 @@ def fault_event(kind: str, time_s: float, sensor: str, channel: str, reason: str
 
 
 def by_name(readings: Mapping[str, float]) -> np.ndarray:
-    """Readings by their channels' names as an array, NaN where missing. (channel,)
-
-    Raises:
-        InputError: there is no such channel.
-    """
+    """Readings by their channels' names as an array, NaN where missing. (channel,)"""
     if unknown := sorted(set(readings) - set(CHANNEL_NAMES)):
         raise InputError(f"channel {unknown[0]!r} is unknown; use {', '.join(CHANNEL_NAMES)}")
     return np.array([readings.get(name, math.nan) for name in CHANNEL_NAMES])

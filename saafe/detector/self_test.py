@@ -171,15 +171,7 @@ class SelfTest:
         return out
 
     def read(self, time_s: float, readings: np.ndarray) -> list[tuple[str, str, str]]:
-        """What a row changes.
-
-        Args:
-            time_s: not before the last row's.
-            readings: NaN where missing. (channel,)
-
-        Returns:
-            ("fault" or "restored", channel, reason), the restored first.
-        """
+        """What a row changes: ("fault" or "restored", channel, reason), the restored first."""
         present = ~np.isnan(readings)
         if not present.any():
             return []

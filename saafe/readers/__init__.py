@@ -29,11 +29,7 @@ __all__ = ["PUBLISHERS", "Published", "Publisher", "read_published"]
 
 
 def read_published(name: str, folder: Path | str) -> Iterator[Published]:
-    """Yield the recordings of one source from its publisher's raw files.
-
-    Raises:
-        InputError: for an unknown source, or files that cannot be read.
-    """
+    """Yield the recordings of one source from its publisher's raw files."""
     if name not in PUBLISHERS:
         raise InputError(f"no reader named {name!r}; allowed: {', '.join(PUBLISHERS)}")
     return PUBLISHERS[name].read(Path(folder))

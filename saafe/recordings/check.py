@@ -11,63 +11,37 @@ GAP_S = 90.0  # the grid holds a reading for this long, so a longer silence is f
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of one channel's cells.
+    """What became of one channel's cells."""
 
-    Attributes:
-        present: readings that are used.
-        masked: readings outside the physical range, left out.
-        missing: empty cells.
-        first_masked: where and what the first masked reading was, "" = none.
-    """
-
-    present: int
-    masked: int
-    missing: int
-    first_masked: str = ""
+    present: int  # readings that are used
+    masked: int  # outside the physical range, left out
+    missing: int  # empty cells
+    first_masked: str = ""  # where and what it was, "" = none
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A time in which a sensor gave no reading. [s]
-
-    Attributes:
-        sensor: its name.
-        start_s: when it last gave one, from the recording's first row.
-        length_s: how long it was silent.
-    """
+    """A time in which a sensor gave no reading. [s]"""
 
     sensor: str
-    start_s: float
-    length_s: float
+    start_s: float  # when it last gave one, from the recording's first row
+    length_s: float  # how long it was silent
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was read, masked, repaired and ignored.
+    """What was read, masked, repaired and ignored."""
 
-    Attributes:
-        path: the file.
-        rows: that are used.
-        sensors: their names.
-        duration_s: from the first row to the last. [s]
-        period_s: shortest of the sensors' median periods, None of a single time. [s]
-        channels: name of each channel that the file has -> what became of its cells.
-        gaps: silences over 90 s.
-        ignored: columns that are not read.
-        repairs: what `repair` did.
-        notes: what was odd but not wrong.
-    """
-
-    path: str
-    rows: int
+    path: str  # the file
+    rows: int  # that are used
     sensors: tuple[str, ...]
-    duration_s: float
-    period_s: float | None
-    channels: dict[str, Counts]
-    gaps: tuple[Gap, ...] = ()
-    ignored: tuple[str, ...] = ()
-    repairs: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    duration_s: float  # from the first row to the last. [s]
+    period_s: float | None  # shortest of the sensors' median periods, None of a single time. [s]
+    channels: dict[str, Counts]  # of those that the file has, by their names
+    gaps: tuple[Gap, ...] = ()  # silences over 90 s
+    ignored: tuple[str, ...] = ()  # columns that are not read
+    repairs: tuple[str, ...] = ()  # what `repair` did
+    notes: tuple[str, ...] = ()  # what was odd but not wrong
 
     def to_dict(self) -> dict:
         """Plain values, for JSON."""

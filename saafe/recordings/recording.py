@@ -79,12 +79,11 @@ def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording
         InputError: for what is structurally wrong, with the row, the column and what mends it.
 
     Example:
-        >>> import tempfile
+        >>> import saafe
         >>> lines = ["time_s,temperature_c,pm25_ug_m3", "0,20.5,8", "10,20.6,-4", "20,,9"]
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = Path(folder, "kitchen.csv")
-        ...     _ = file.write_text("\n".join(lines))
-        ...     recording, check = read_recording(file)
+        >>> with open("kitchen.csv", "w") as file:
+        ...     _ = file.write("\n".join(lines))
+        >>> recording, check = saafe.read_recording("kitchen.csv")
         >>> recording.name, recording.sensors, recording.readings.shape
         ('kitchen', ('A',), (3, 1, 6))
         >>> recording.readings[:, 0, 1].tolist()  # PM2.5 [ug/m3]
@@ -96,18 +95,7 @@ def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording
 
 
 def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, Check]:
-    """Turn a table into a recording, as `read_recording` does with a file.
-
-    Args:
-        table: cells of the recording's columns, one row a time and sensor.
-        repair: as in `read_recording`.
-
-    Returns:
-        The recording and its check.
-
-    Raises:
-        InputError: for what is structurally wrong.
-    """
+    """Turn a table, one row a time and sensor, into a recording; see `read_recording`."""
     refuse_columns(table.path, table.frame.columns)
     notes = list(table.notes)
     times, start = read_times(table, notes)
@@ -180,16 +168,11 @@ def write_recording(recording: Recording, path: Path | str) -> None:
         InputError: for another suffix, or where the file cannot be written.
 
     Example:
-        >>> import tempfile
-        >>> readings = np.full((2, 1, 6), np.nan, dtype=np.float32)
-        >>> readings[:, 0, 0] = [20.5, 20.625]  # temperature [degC]
-        >>> hall = Recording("hall", np.array([0.0, 10.0]), ("ceiling",), readings)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_recording(hall, Path(folder, "hall.csv"))
-        ...     print(Path(folder, "hall.csv").read_text(), end="")
-        time_s,sensor,temperature_c
-        0.0,ceiling,20.5
-        10.0,ceiling,20.62
+        >>> import saafe
+        >>> (recording,) = saafe.simulate(1, hours=0.5)
+        >>> saafe.write_recording(recording, "simulated.csv.gz")
+        >>> saafe.read_recording("simulated.csv.gz")[0].sensors
+        ('A', 'B')
     """
     is_row = np.any(np.isfinite(recording.readings), axis=2)
     if recording.labels is not None:

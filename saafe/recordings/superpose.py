@@ -30,51 +30,31 @@ PM_NOISE_RELATIVE = 0.03
 
 @dataclass(frozen=True)
 class Home:
-    """A recorded home and when its stove was on.
+    """A recorded home and when its stove was on."""
 
-    Attributes:
-        recording: its readings; the first sensor's are used.
-        sessions: start and end of each use of the stove, by the recording's clock. [s]
-    """
-
-    recording: Recording
-    sessions: tuple[Interval, ...]
+    recording: Recording  # the first sensor is used
+    sessions: tuple[Interval, ...]  # uses of the stove, by the recording's clock. [s]
 
 
 @dataclass(frozen=True)
 class Rise:
-    """What a fire alone adds to the readings of a sensor.
+    """What a fire alone adds to the readings of a sensor."""
 
-    Attributes:
-        times_s: from the fire's begin; before the first nothing is added. [s] (time,)
-        values: in the channels' units. (time, channel)
-    """
-
-    times_s: NDArray
-    values: NDArray
+    times_s: NDArray  # from the fire's begin; before the first nothing is added. [s] (time,)
+    values: NDArray  # in the channels' units. (time, channel)
 
 
 @dataclass(frozen=True)
 class SuperposedFire:
-    """A recorded fire on a recorded home.
+    """A recorded fire on a recorded home."""
 
-    Attributes:
-        recording: three hours of the home, then the home with the fire's rise, one sensor.
-        fire: the fire's name.
-        home: the home's name.
-        moment: "quiet" or "cooking".
-        fire_s: when the fire begins, from the first row. [s]
-        start_s: where in the home the first row lies. [s]
-        period_s: how long the home holds a reading. [s]
-    """
-
-    recording: Recording
-    fire: str
-    home: str
-    moment: str
-    fire_s: float
-    start_s: float
-    period_s: float
+    recording: Recording  # three hours of the home, then the home with the fire's rise, one sensor
+    fire: str  # name
+    home: str  # name
+    moment: str  # "quiet" or "cooking"
+    fire_s: float  # when the fire begins, from the first row. [s]
+    start_s: float  # where in the home the first row lies. [s]
+    period_s: float  # how long the home holds a reading. [s]
 
 
 def superpose_fires(
@@ -82,13 +62,8 @@ def superpose_fires(
 ) -> tuple[list[SuperposedFire], list[str]]:
     """Put each fire on each home, once in a quiet hour and once while the stove is on.
 
-    Args:
-        fires: recorded fires, cut where their scoring ends; the first sensor of each is used.
-        homes: recorded homes.
-        seed: of the moments; each fire, home and moment draws for itself.
-
-    Returns:
-        The superposed fires, and the names of those that found no moment in their home.
+    Fires are cut where their scoring ends. Each fire, home and moment draws for itself.
+    Gives also the names of those that found no moment in their home.
     """
     made: list[SuperposedFire] = []
     left_out: list[str] = []
@@ -119,14 +94,8 @@ def add_rise(home: Recording, rise: Rise, at_s: float) -> tuple[Recording, float
     Each of the home's rows shows the rise as it was then, so the home's period holds it. PM2.5
     ends at `pm_cap` and every channel at its range; what the home does not read stays missing.
 
-    Args:
-        home: the background.
-        rise: what the fire adds.
-        at_s: when the fire begins, on the home's clock. [s]
-
-    Returns:
-        The home from `LEAD_S` before the fire to one period after the rise's end, and when the
-        fire begins in it. [s]
+    Returns the home from `LEAD_S` before the fire, at `at_s` on the home's clock [s], to one period
+    after the rise's end, and when the fire begins in it. [s]
     """
     start_s, end_s = at_s - LEAD_S, at_s + float(rise.times_s[-1]) + median_period(home)
     part = cut_recording(home, start_s, end_s)
@@ -175,16 +144,7 @@ def fire_rise(fire: Recording) -> NDArray[np.float32]:
 
 
 def values_held(times_s: NDArray, values: NDArray, at_s: NDArray) -> NDArray:
-    """Last value at or before each time, 0 before the first.
-
-    Args:
-        times_s: float64 `(time,)`, increasing. [s]
-        values: `(time, ...)`, in any unit.
-        at_s: `(moment,)`. [s]
-
-    Returns:
-        `(moment, ...)`, in the values' unit.
-    """
+    """Last value at or before each time [s], 0 before the first. (time, ...) to (moment, ...)"""
     index = np.searchsorted(times_s, at_s, side="right") - 1
     found = values[np.maximum(index, 0)]
     is_before = (index < 0).reshape(-1, *([1] * (values.ndim - 1)))
@@ -209,16 +169,10 @@ def cut_recording(recording: Recording, start_s: float, end_s: float) -> Recordi
 def draw_moment(
     home: Home, length_s: float, moment: str, generator: np.random.Generator
 ) -> float | None:
-    """Draw a time of the home at which a fire of this length can begin, between two rows.
+    """Draw a time of the home [s] at which a fire of this length can begin, between two rows.
 
-    Args:
-        home: the background.
-        length_s: of the fire. [s]
-        moment: "quiet", away from the stove and its fumes, or "cooking", while the stove is on.
-        generator: draws the time.
-
-    Returns:
-        The time on the home's clock [s]; None where its lead and its length fit nowhere.
+    "quiet" is away from the stove and its fumes, "cooking" while the stove is on; None where lead
+    and length fit nowhere.
     """
     times = home.recording.times_s
     start, end = times - LEAD_S, times + length_s

@@ -19,19 +19,12 @@ _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 
 @dataclass(frozen=True)
 class Table:
-    """A file's cells, not yet understood.
+    """A file's cells, not yet understood."""
 
-    Attributes:
-        path: where it came from.
-        frame: all text for CSV, typed for Parquet.
-        row_numbers: int64 `(row,)`, as a person counts them: a CSV's header is row 1.
-        notes: what was odd about the file but not wrong.
-    """
-
-    path: Path
-    frame: pl.DataFrame
-    row_numbers: np.ndarray
-    notes: tuple[str, ...] = ()
+    path: Path  # where it came from
+    frame: pl.DataFrame  # all text for CSV, typed for Parquet
+    row_numbers: np.ndarray  # int64 `(row,)`, as a person counts them: a CSV's header is row 1
+    notes: tuple[str, ...] = ()  # what was odd about the file but not wrong
 
 
 def refusal(
@@ -59,11 +52,7 @@ def quoted(cell: object) -> str:
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV, gzipped CSV or Parquet file; its content, not its name, says which it is.
-
-    Raises:
-        InputError: for what cannot be read as one table with a header.
-    """
+    """Read a CSV, gzipped CSV or Parquet file; its content, not its name, says which it is."""
     data = read_bytes(path)
     if data[:4] == _PARQUET or path.suffix == ".parquet":
         return _read_parquet(path, data)
@@ -75,11 +64,7 @@ def read_table(path: Path) -> Table:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file, gzipped or not.
-
-    Raises:
-        InputError: where it cannot be read or is not UTF-8.
-    """
+    """Read a text file, gzipped or not."""
     return _to_text(path, read_bytes(path))
 
 
@@ -88,11 +73,7 @@ def _to_text(path: Path, data: bytes) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a whole file.
-
-    Raises:
-        InputError: for a missing file, a folder, or one that may not be read.
-    """
+    """Read a whole file."""
     allowed = f"a file: {FORMATS}"
     if path.is_dir():
         raise refusal(path, "a folder", allowed=allowed, mend="name the files in it, one by one")
@@ -161,11 +142,7 @@ def parse_csv(path: Path, text: str, *, notes: tuple[str, ...] = ()) -> Table:
 
 
 def parse_header(path: Path | str, line: str) -> list[str]:
-    """Column names of a CSV's first line, stripped.
-
-    Raises:
-        InputError: where it is empty or another separator was used.
-    """
+    """Column names of a CSV's first line, stripped."""
     names = [name.strip() for name in split_line(line)]
     if not any(names):
         mend = "give the file a header such as time_s,sensor,temperature_c"
@@ -245,11 +222,7 @@ def _read_parquet(path: Path, data: bytes) -> Table:
 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
-    """Write `.csv`, `.csv.gz` or `.parquet` by the suffix, wholly or not at all.
-
-    Raises:
-        InputError: for another suffix, or where the file cannot be written.
-    """
+    """Write `.csv`, `.csv.gz` or `.parquet` by the suffix, wholly or not at all."""
     buffer = io.BytesIO()
     if path.suffix == ".parquet":
         frame.write_parquet(buffer)
@@ -266,11 +239,7 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, where it does not exist.
-
-    Raises:
-        InputError: where it cannot be made.
-    """
+    """Make a folder, and those above it, where it does not exist."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

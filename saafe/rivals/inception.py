@@ -78,16 +78,7 @@ class InceptionTime(RiskModel):
 
 
 def fit_inception(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> InceptionTime:
-    """Fit in one pass over the windows, keeping the weights that were best on held-out scenarios.
-
-    Args:
-        recipe: for its seed.
-        taught: the transformer's own training windows, each seen once.
-        held_out: windows of scenarios that are not trained on.
-
-    Returns:
-        The network in evaluation mode, not yet calibrated.
-    """
+    """Fit in one pass over the windows; the weights that were best on held-out scenarios stay."""
     torch.manual_seed(recipe.seed)
     model = InceptionTime()
     steps = max(1, len(taught.labels) // TRAIN_BATCH)

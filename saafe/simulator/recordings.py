@@ -41,11 +41,7 @@ def simulate(
 def simulate_described(
     n: int, *, seed: int, hours: float, sensors: int, sources: Sequence[str]
 ) -> Iterator[tuple[Recording, dict]]:
-    """Simulated recordings, chunk by chunk, and what was drawn for each; arguments of `simulate`.
-
-    Raises:
-        InputError: a source is unknown; at once.
-    """
+    """Recordings chunk by chunk, and what was drawn for each; see `simulate`, which lists them."""
     mix, generator = mix_of(tuple(sources)), torch.Generator().manual_seed(seed)
 
     def make(at: int) -> Iterator[tuple[Recording, dict]]:

@@ -23,11 +23,7 @@ CHECKPOINT_FORMAT = "saafe-checkpoint-1"
 
 
 def save_checkpoint(folder: Path, state: dict, recipe: Recipe) -> None:
-    """Write a checkpoint over the last one; a crash leaves the last one whole.
-
-    Raises:
-        InputError: it cannot be written.
-    """
+    """Write a checkpoint over the last one; a crash leaves the last one whole."""
     tensors: dict[str, Tensor] = {}
     tree = _strip(state, "", tensors)
     metadata = {
@@ -43,11 +39,7 @@ def save_checkpoint(folder: Path, state: dict, recipe: Recipe) -> None:
 
 
 def load_checkpoint(folder: Path, recipe: Recipe) -> dict | None:
-    """Read the checkpoint of a run; None where it has none yet.
-
-    Raises:
-        InputError: it is damaged or belongs to another recipe.
-    """
+    """Read the checkpoint of a run; None where it has none yet, refused where it is another's."""
     file = folder / CHECKPOINT_FILE
     if not file.exists():
         return None

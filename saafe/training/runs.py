@@ -38,14 +38,7 @@ MODEL, RECIPE, METRICS, ENVIRONMENT, CHECKPOINT = (
 
 @dataclass(frozen=True)
 class Run:
-    """A trained detector, loaded.
-
-    Attributes:
-        folder: where it lies.
-        recipe: how it was trained.
-        model: with its calibration, in evaluation mode.
-        settings: alarm thresholds.
-    """
+    """A trained detector, loaded: its calibrated model is in evaluation mode."""
 
     folder: Path
     recipe: Recipe
@@ -71,11 +64,7 @@ def score_with(model: RiskModel) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def new_folder(out: Path, name: str, recipe: Recipe) -> Path:
-    """Make the folder of a new run, whole at once: with its recipe and its environment.
-
-    Raises:
-        InputError: it exists already or cannot be made.
-    """
+    """Make the folder of a new run, whole at once: with its recipe and its environment."""
     folder = out / name
     if folder.exists():
         raise InputError(f"{folder} exists; give another --name, or continue it with --resume")
@@ -94,11 +83,7 @@ def new_folder(out: Path, name: str, recipe: Recipe) -> Path:
 
 
 def read_recipe(folder: Path) -> Recipe:
-    """The recipe of a run folder, finished or not.
-
-    Raises:
-        InputError: the folder is no run's.
-    """
+    """The recipe of a run folder, finished or not."""
     try:
         return recipes.from_dict(json.loads((folder / RECIPE).read_text()))
     except (OSError, ValueError, TypeError, InputError):
