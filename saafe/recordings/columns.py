@@ -40,8 +40,7 @@ def refuse_columns(path: Path | str, names: list[str]) -> None:
         raise refusal(path, f"no known channel in {came}", allowed=allowed, mend=mend, row=1)
     for name in _KNOWN:
         if f"{name} #2" in names:
-            mend = "delete one of them"
-            allowed = "each column once"
+            allowed, mend = "each column once", "delete one of them"
             raise refusal(path, "came twice", allowed=allowed, mend=mend, row=1, column=name)
 
 

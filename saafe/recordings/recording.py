@@ -258,9 +258,8 @@ def _read_sources(
     several = int((named["names"] > 1).sum())
     if several:
         notes.append(f"{counted(several, 'time')} with several sources; the first is kept")
-    sources = [""] * (int(row_time[-1]) + 1)
-    for time, source in named.select("time", "source").iter_rows():
-        sources[time] = source
+    sources = np.full(int(row_time[-1]) + 1, "", dtype=object)
+    sources[named["time"].to_numpy()] = named["source"].to_list()
     return tuple(sources)
 
 

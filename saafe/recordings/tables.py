@@ -119,15 +119,14 @@ def parse_csv(path: Path, text: str, *, notes: tuple[str, ...] = ()) -> Table:
         raise refusal(
             path, "a header and no rows", allowed="at least one row", mend="add readings", row=2
         )
-    if '"' in body:
+    quote = '"' if '"' in body else None
+    if quote:
         rows = _count_quoted_rows(path, body, len(names))
     else:
         rows = _count_plain_rows(path, body, len(names), numbers)
     schema = {str(i): pl.String for i in range(len(names))}
     try:
-        frame = pl.read_csv(
-            body.encode(), has_header=False, schema=schema, quote_char='"' if '"' in body else None
-        )
+        frame = pl.read_csv(body.encode(), has_header=False, schema=schema, quote_char=quote)
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise refusal(path, reason, allowed=FORMATS, mend="check the quotes") from None
