@@ -208,9 +208,9 @@ def dense_homes(
     """Yield each home as several quick sensors without humidity would have seen it.
 
     Readings are interpolated linearly, not across gaps over five minutes; each sensor adds small
-    noise of its own, by the seed, and keeps the home's resolution. Of each home `days` are taken,
-    from a whole hour on, with the most uses of the stove in them, the first of equals; all of a
-    home that is shorter.
+    noise of its own, by the seed, and keeps the home's resolution. Of each home `days` [d] are
+    taken, from a whole hour on, with the most uses of the stove in them, the first of equals; all
+    of a home that is shorter.
     """
     for index, home in enumerate(homes):
         start_s = _busiest_start(home, days * 86400.0)
