@@ -362,20 +362,21 @@ def _replay(recording: Recording, settings: AlarmSettings, spoken, decided) -> l
     names = recording.sensors
     space = Space(settings)
     events: list[dict] = []
+
+    def decide(k: int) -> list[dict]:
+        at_s = bins[k] * windows.BIN_S
+        return space.decide(at_s, names[sensors[k]], float(risk[k]), latest[k])
+
     reading_bins = windows.bin_of(times)[order]
     at = 0
     for row, reading_bin in zip(order, reading_bins, strict=True):
         while at < len(bins) and bins[at] < reading_bin:
-            events += space.decide(
-                bins[at] * windows.BIN_S, names[sensors[at]], float(risk[at]), latest[at]
-            )
+            events += decide(at)
             at += 1
         if who[row] < 0:
             events += space.settle(float(times[row]))
         else:
             events += space.read(float(times[row]), names[who[row]], readings[row])
     for k in range(at, len(bins)):
-        events += space.decide(
-            bins[k] * windows.BIN_S, names[sensors[k]], float(risk[k]), latest[k]
-        )
+        events += decide(k)
     return events + space.complete(math.inf)

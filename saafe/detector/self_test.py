@@ -37,14 +37,10 @@ def self_test_limits(name: str, otherwise: float) -> np.ndarray:
     return np.array([otherwise if value is None else value for value in values])
 
 
-RESTS_FROM, SPIKE_SHARE = (
-    self_test_limits("rests_from", math.inf),
-    self_test_limits("spike_share", 0.0),
-)
-SPIKE_RISE, DRIFT_RISE = (
-    self_test_limits("spike_rise", math.inf),
-    self_test_limits("drift_rise", math.inf),
-)
+RESTS_FROM = self_test_limits("rests_from", math.inf)
+SPIKE_RISE = self_test_limits("spike_rise", math.inf)
+SPIKE_SHARE = self_test_limits("spike_share", 0.0)
+DRIFT_RISE = self_test_limits("drift_rise", math.inf)
 
 
 class Holds:

@@ -5,13 +5,8 @@ from pathlib import Path
 
 from saafe.errors import InputError
 from saafe.readers import (
-    fsri_hvac_gasburner,
-    nazir_lab_fire,
-    nist_home_smoke_alarms,
-    nist_nrc_compartment,
-    uci_occupancy,
-    uci_room_occupancy_sound,
-    uhoo_homes,
+    fsri_hvac_gasburner, nazir_lab_fire, nist_home_smoke_alarms, nist_nrc_compartment,
+    uci_occupancy, uci_room_occupancy_sound, uhoo_homes,
 )  # fmt: skip
 from saafe.readers.published import Published, Publisher
 

@@ -24,14 +24,8 @@ from saafe.recordings.columns import (
     time_column,
     to_text,
 )
-from saafe.recordings.tables import Table, quoted, read_table, refusal, write_table
-from saafe.sensors import (
-    CHANNELS,
-    LABELS,
-    LONGEST_PERIOD_S,
-    SHORTEST_PERIOD_S,
-    UNKNOWN,
-)
+from saafe.recordings.tables import Table, quoted, read_table, write_table
+from saafe.sensors import CHANNELS, LABELS, LONGEST_PERIOD_S, SHORTEST_PERIOD_S, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -113,15 +107,18 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
 
     is_new = np.diff(times, prepend=-1.0) > 0
     row_time = np.cumsum(is_new) - 1  # row -> index into the distinct times
-    shape = (int(row_time[-1]) + 1, len(sensors))
+    shape, at = (int(row_time[-1]) + 1, len(sensors)), (row_time, sensor)
+    dense = np.full((*shape, len(CHANNELS)), np.nan, dtype=np.float32)
+    dense[at] = readings
+    if labels is not None:
+        labels, given = np.full(shape, UNKNOWN, dtype=np.int8), labels[kept]
+        labels[at] = given
     recording = Recording(
         name=re.sub(r"\.(csv|csv\.gz|gz|parquet)$", "", table.path.name),
         times_s=times[is_new],
         sensors=sensors,
-        readings=_spread(readings, (row_time, sensor), shape=shape, fill=np.float32(np.nan)),
-        labels=None
-        if labels is None
-        else _spread(labels[kept], (row_time, sensor), shape=shape, fill=np.int8(UNKNOWN)),
+        readings=dense,
+        labels=labels,
         sources=_read_sources(table, kept, row_time, notes),
         start=start,
     )
@@ -232,8 +229,7 @@ def _mask(
         masked = sum(counts.masked for counts in channels.values())
         missing = sum(counts.missing for counts in channels.values())
         came = f"no reading: {missing} cells empty, {masked} outside their channel's range"
-        raise refusal(
-            table.path,
+        raise table.refusal(
             came,
             allowed="at least one reading",
             mend="check the units and that values stand under their column",
@@ -256,9 +252,8 @@ def _read_sources(
     several = int((named["names"] > 1).sum())
     if several:
         notes.append(f"{counted(several, 'time')} with several sources; the first is kept")
-    sources = [""] * (int(row_time[-1]) + 1)
-    for time, source in named.select("time", "source").iter_rows():
-        sources[time] = source
+    sources = np.full(int(row_time[-1]) + 1, "", dtype=object)
+    sources[named["time"].to_numpy()] = named["source"].to_list()
     return tuple(sources)
 
 
@@ -279,7 +274,12 @@ def _order_rows(
     if len(backwards):
         order = np.argsort(times, kind="stable")
         repairs.append(f"sorted by time ({counted(len(backwards), 'step')} backwards)")
-    _refuse_span(table, times[order])
+    span_s = times[order][-1]
+    if not span_s <= LONGEST_SPAN_S:
+        came = f"{span_s:g} s from the first to the last time"
+        allowed = f"at most {LONGEST_SPAN_S:g} s (ten years)"
+        mend = "give the times in seconds and look for a mistyped one"
+        raise table.refusal(came, allowed=allowed, mend=mend, column=time_column(table))
     key = np.cumsum(np.diff(times[order], prepend=0.0) > 0) * len(sensors) + sensor[order]
     _, first = np.unique(key, return_index=True)
     if len(first) < len(key):
@@ -297,37 +297,16 @@ def _refuse_backwards(table: Table, index: int) -> None:
     column = time_column(table)
     cells = table.frame[column]
     came = f"time goes backwards, from {quoted(cells[index - 1])} to {quoted(cells[index])}"
-    raise refusal(
-        table.path,
-        came,
-        allowed="rows in time order",
-        mend="`saafe data check --repair` sorts them",
-        row=int(table.row_numbers[index]),
-        column=column,
-    )
+    mend = "`saafe data check --repair` sorts them"
+    raise table.refusal(came, allowed="rows in time order", mend=mend, index=index, column=column)
 
 
 def _refuse_duplicate(table: Table, index: int, sensor: str) -> None:
     column = time_column(table)
-    raise refusal(
-        table.path,
-        f"time {quoted(table.frame[column][index])} of sensor {quoted(sensor)} came twice",
-        allowed="one row a time and sensor",
-        mend="`saafe data check --repair` keeps the first; name the sensors if there are several",
-        row=int(table.row_numbers[index]),
-        column=column,
-    )
-
-
-def _refuse_span(table: Table, times: np.ndarray) -> None:
-    if not times[-1] <= LONGEST_SPAN_S:
-        raise refusal(
-            table.path,
-            f"{times[-1]:g} s from the first to the last time",
-            allowed=f"at most {LONGEST_SPAN_S:g} s (ten years)",
-            mend="give the times in seconds and look for a mistyped one",
-            column=time_column(table),
-        )
+    came = f"time {quoted(table.frame[column][index])} of sensor {quoted(sensor)} came twice"
+    mend = "`saafe data check --repair` keeps the first; name the sensors if there are several"
+    allowed = "one row a time and sensor"
+    raise table.refusal(came, allowed=allowed, mend=mend, index=index, column=column)
 
 
 def _median_period(
@@ -341,24 +320,8 @@ def _median_period(
             continue
         periods.append(float(np.round(np.median(np.diff(own)), 6)))
         if periods[-1] > LONGEST_PERIOD_S:
-            raise refusal(
-                table.path,
-                f"sensor {quoted(name)} has a median period of {periods[-1]:g} s",
-                allowed=f"at most {LONGEST_PERIOD_S:g} s",
-                mend="record more often, or give the times in seconds",
-                column=time_column(table),
-            )
+            came = f"sensor {quoted(name)} has a median period of {periods[-1]:g} s"
+            allowed = f"at most {LONGEST_PERIOD_S:g} s"
+            mend = "record more often, or give the times in seconds"
+            raise table.refusal(came, allowed=allowed, mend=mend, column=time_column(table))
     return min(periods, default=None)
-
-
-def _spread(
-    values: np.ndarray,
-    index: tuple[np.ndarray, np.ndarray],
-    *,
-    shape: tuple[int, int],
-    fill: np.generic,
-) -> np.ndarray:
-    """Rows laid out as `(time, sensor, ...)` in the type of `fill`."""
-    dense = np.full((*shape, *values.shape[1:]), fill, dtype=fill.dtype)
-    dense[index] = values
-    return dense

@@ -71,7 +71,9 @@ def superpose_fires(
         for j, home in enumerate(homes):
             for k, moment in enumerate(MOMENTS):
                 generator = np.random.default_rng([seed, i, j, k])
-                at_s = draw_moment(home, _length_s(fire, home.recording), moment, generator)
+                # a home shows its last reading one period longer
+                length_s = float(fire.times_s[-1]) + median_period(home.recording)
+                at_s = draw_moment(home, length_s, moment, generator)
                 if at_s is None:
                     left_out.append(f"{fire.name} on {home.recording.name}, {moment}")
                 else:
@@ -114,11 +116,6 @@ def pm_cap(home: Recording) -> float:
     shown = home.readings[:, 0, PM25]
     shown = shown[np.isfinite(shown)]
     return float(shown.max()) if shown.size else np.inf
-
-
-def _length_s(fire: Recording, home: Recording) -> float:
-    """Time that a fire takes on a home: the home shows its last reading one period longer."""
-    return float(fire.times_s[-1]) + median_period(home)
 
 
 def median_period(recording: Recording) -> float:
@@ -211,15 +208,9 @@ def dense_homes(
     """Yield each home as several quick sensors without humidity would have seen it.
 
     Readings are interpolated linearly, not across gaps over five minutes; each sensor adds small
-    noise of its own and keeps the home's resolution.
-
-    Args:
-        homes: recorded homes.
-        days: how much of each: the stretch from a whole hour on with the most uses of the stove
-            in it, the first of equals; all of a home that is shorter. [d]
-        sensors: how many sensors.
-        period_s: time between readings. [s]
-        seed: of the noise.
+    noise of its own, by the seed, and keeps the home's resolution. Of each home `days` [d] are
+    taken, from a whole hour on, with the most uses of the stove in them, the first of equals; all
+    of a home that is shorter.
     """
     for index, home in enumerate(homes):
         start_s = _busiest_start(home, days * 86400.0)

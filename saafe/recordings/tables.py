@@ -26,6 +26,13 @@ class Table:
     row_numbers: np.ndarray  # int64 `(row,)`, as a person counts them: a CSV's header is row 1
     notes: tuple[str, ...] = ()  # what was odd about the file but not wrong
 
+    def refusal(
+        self, came: str, *, allowed: str, mend: str, index: int | None = None, column: str = ""
+    ) -> InputError:
+        """What `refusal` says, of the row with this index."""
+        row = None if index is None else int(self.row_numbers[index])
+        return refusal(self.path, came, allowed=allowed, mend=mend, row=row, column=column or None)
+
 
 def refusal(
     path: Path | str,
@@ -69,7 +76,19 @@ def read_text(path: Path) -> str:
 
 
 def _to_text(path: Path, data: bytes) -> str:
-    return _decode(path, _unzip(path, data) if data[:2] == _GZIP else data)
+    try:
+        data = gzip.decompress(data) if data[:2] == _GZIP else data
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        came = "truncated gzip" if isinstance(error, EOFError) else "damaged gzip"
+        mend = "copy the file again, whole"
+        raise refusal(path, f"{came} ({error})", allowed="a complete gzip", mend=mend) from None
+    try:
+        return data.decode("utf-8-sig")  # -sig: a byte-order mark is no part of the first name
+    except UnicodeDecodeError as error:
+        row = data.count(b"\n", 0, error.start) + 1
+        came = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        mend = f"save it as UTF-8, for example: iconv -f LATIN1 -t UTF-8 {path.name}"
+        raise refusal(path, came, allowed=FORMATS, mend=mend, row=row) from None
 
 
 def read_bytes(path: Path) -> bytes:
@@ -86,25 +105,6 @@ def read_bytes(path: Path) -> bytes:
         raise refusal(path, reason, allowed=allowed, mend="check the path and its rights") from None
 
 
-def _unzip(path: Path, data: bytes) -> bytes:
-    try:
-        return gzip.decompress(data)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        came = "truncated gzip" if isinstance(error, EOFError) else "damaged gzip"
-        mend = "copy the file again, whole"
-        raise refusal(path, f"{came} ({error})", allowed="a complete gzip", mend=mend) from None
-
-
-def _decode(path: Path, data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")  # -sig: a byte-order mark is no part of the first name
-    except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
-        came = f"byte 0x{data[error.start]:02x} is not UTF-8"
-        mend = f"save it as UTF-8, for example: iconv -f LATIN1 -t UTF-8 {path.name}"
-        raise refusal(path, came, allowed=FORMATS, mend=mend, row=row) from None
-
-
 def parse_csv(path: Path, text: str, *, notes: tuple[str, ...] = ()) -> Table:
     """Parse comma-separated text into a table of stripped text cells, empty where missing."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
@@ -119,15 +119,14 @@ def parse_csv(path: Path, text: str, *, notes: tuple[str, ...] = ()) -> Table:
         raise refusal(
             path, "a header and no rows", allowed="at least one row", mend="add readings", row=2
         )
-    if '"' in body:
+    quote = '"' if '"' in body else None
+    if quote:
         rows = _count_quoted_rows(path, body, len(names))
     else:
         rows = _count_plain_rows(path, body, len(names), numbers)
     schema = {str(i): pl.String for i in range(len(names))}
     try:
-        frame = pl.read_csv(
-            body.encode(), has_header=False, schema=schema, quote_char='"' if '"' in body else None
-        )
+        frame = pl.read_csv(body.encode(), has_header=False, schema=schema, quote_char=quote)
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise refusal(path, reason, allowed=FORMATS, mend="check the quotes") from None
@@ -196,8 +195,7 @@ def _count_quoted_rows(path: Path, body: str, width: int) -> int:
             if len(cells) != width:
                 raise _wrong_width(path, len(cells), width, rows + 1)
     except csv.Error as error:
-        mend = "check the quotes"
-        allowed = "quotes around whole cells"
+        allowed, mend = "quotes around whole cells", "check the quotes"
         raise refusal(path, str(error), allowed=allowed, mend=mend, row=rows + 2) from None
     return rows
 
@@ -223,18 +221,17 @@ def _read_parquet(path: Path, data: bytes) -> Table:
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
     """Write `.csv`, `.csv.gz` or `.parquet` by the suffix, wholly or not at all."""
+    if not path.name.endswith((".csv", ".csv.gz", ".parquet")):
+        allowed = "a name that ends in .csv, .csv.gz or .parquet"
+        raise refusal(path, quoted(path.name), allowed=allowed, mend="name it so")
     buffer = io.BytesIO()
     if path.suffix == ".parquet":
         frame.write_parquet(buffer)
-        data = buffer.getvalue()
-    elif path.name.endswith((".csv", ".csv.gz")):
-        frame.write_csv(buffer)
-        data = buffer.getvalue()
-        if path.suffix == ".gz":
-            data = gzip.compress(data, 4, mtime=0)  # no time stamp: the same rows, the same bytes
     else:
-        allowed = "a name that ends in .csv, .csv.gz or .parquet"
-        raise refusal(path, quoted(path.name), allowed=allowed, mend="name it so")
+        frame.write_csv(buffer)
+    data = buffer.getvalue()
+    if path.suffix == ".gz":
+        data = gzip.compress(data, 4, mtime=0)  # no time stamp: the same rows, the same bytes
     write_atomically(path, data, mend="make the folder or name another file")
 
 

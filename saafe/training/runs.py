@@ -27,13 +27,8 @@ from saafe.training.model import FireTransformer, RiskModel
 
 RUN_FORMAT = "saafe-1"
 FIRST_CHANNELS = "temperature,pm25,co2,sound,co,humidity"  # runs of version 0.1.0 do not say
-MODEL, RECIPE, METRICS, ENVIRONMENT, CHECKPOINT = (
-    "model.safetensors",
-    "recipe.json",
-    "metrics.jsonl",
-    "environment.json",
-    "checkpoint",
-)
+MODEL, RECIPE, METRICS = "model.safetensors", "recipe.json", "metrics.jsonl"
+ENVIRONMENT, CHECKPOINT = "environment.json", "checkpoint"
 
 
 @dataclass(frozen=True)
