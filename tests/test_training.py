@@ -659,13 +659,14 @@ RANK = """
 import sys
 import torch
 torch.set_num_threads(1)
-from saafe import recipes, training
+from saafe import recipes
+from saafe.training import data, loop
 from saafe.training.distributed import joined
 recipe = recipes.changed(recipes.find_tier("ultra-fast"), sys.argv[1:])
 with joined(torch.device("cpu")) as world:
-    fit = training.start_fit(recipe, torch.device("cpu"))
-    data = training.epoch_windows(recipe, 0, torch.device("cpu"), world)
-    losses = training.train_on(fit, recipe, data, world)
+    fit = loop.start_fit(recipe, torch.device("cpu"))
+    data = data.epoch_windows(recipe, 0, torch.device("cpu"), world)
+    losses = loop.train_on(fit, recipe, data, world)
     print(*losses.tolist(), fit.model.head.weight.sum().item())
 """
 
