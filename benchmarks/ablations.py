@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from saafe import recipes
-from saafe.detector.detector import detect
+from saafe.detector.detector import Scorer, detect
 from saafe.exam import recordings
 from saafe.sensors import CO2, FIRE, NORMAL, NUISANCE, UNKNOWN
 from saafe.simulator import buildings, sensor_faults, simulation, streams
@@ -127,7 +127,7 @@ PARTS: dict[str, list[tuple[Any, str, Callable]]] = {
 @contextmanager
 def trained_without(part: str) -> Iterator[None]:
     """Leave a part out of the streams that are trained on: those of no stated mix or rooms."""
-    whole = simulation.simulate
+    whole = simulation.simulate_streams
 
     def simulate(n: int, **options: Any) -> streams.Streams:
         if "mix" in options or "rooms" in options:
@@ -141,20 +141,20 @@ def trained_without(part: str) -> Iterator[None]:
             for module, name, original in before:
                 setattr(module, name, original)
 
-    simulation.simulate = simulate
+    simulation.simulate_streams = simulate
     try:
         yield
     finally:
-        simulation.simulate = whole
+        simulation.simulate_streams = whole
 
 
 def figures_of(recipe: recipes.Recipe, part: str, real: Path) -> dict[str, float]:
     """Train once without a part, and score on the recordings."""
     with trained_without(part):
-        model, settings = loop.train(recipe, on_progress=lambda _: None)
+        model, settings = loop.fit_detector(recipe, on_progress=lambda _: None)
     score = score_with(model)
     scored = recordings.score_real(
-        lambda recording: detect(recording, score, settings),
+        lambda recording: detect(Scorer(score, settings), recording),
         real,
         recordings.ScoringOptions(dense_days=0.0, elsewhere=False),
     )

@@ -196,17 +196,18 @@ if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[core]})
 import torch
 torch.set_num_threads(1)
-from saafe import recipes, training
+from saafe import recipes
+from saafe.training import data, loop
 from saafe.training.distributed import joined
 recipe = recipes.find_tier("ultra-fast")
 device = torch.device("cuda", core) if torch.cuda.is_available() else torch.device("cpu")
 with joined(device) as world:
-    fit = training.start_fit(recipe, device)
-    training.train_on(fit, recipe, training.epoch_windows(recipe, 0, device, world), world)
+    fit = loop.start_fit(recipe, device)
+    loop.train_on(fit, recipe, data.epoch_windows(recipe, 0, device, world), world)
     began = time.perf_counter()
     for epoch in range(1, 1 + int(sys.argv[1])):
-        data = training.epoch_windows(recipe, epoch, device, world)
-        losses = training.train_on(fit, recipe, data, world)
+        windows = data.epoch_windows(recipe, epoch, device, world)
+        losses = loop.train_on(fit, recipe, windows, world)
     losses.sum().item()
     if world.leads:
         print(int(sys.argv[1]) * recipe.windows / (time.perf_counter() - began))
@@ -216,20 +217,21 @@ GROW = """
 import json, sys, time
 from dataclasses import replace
 import torch
-from saafe import recipes, sampling, training
+from saafe import recipes
+from saafe.training import data, loop
 from saafe.training.distributed import World
 from saafe.training_run import peak_mb
 from saafe.threads import Workers, spare_threads
 windows = int(sys.argv[1])
 recipe = recipes.find_tier("tiny")
-recipe = recipes.check(replace(recipe, windows=windows, streams=round(windows * 384 / 6000)))
-device = training.find_device(recipe)
+recipe = recipes.check_recipe(replace(recipe, windows=windows, streams=round(windows * 384 / 6000)))
+device = loop.find_device(recipe)
 with Workers(spare_threads(device)) as workers:
-    fit = training.start_fit(recipe, device)
+    fit = loop.start_fit(recipe, device)
     began = time.perf_counter()
-    feed = sampling.blocks_ahead(recipe, 0, device, World(), workers)
-    for _ in range(sampling.blocks_of(recipe)):
-        training.train_on(fit, recipe, next(feed), World()).sum().item()
+    feed = data.blocks_ahead(recipe, 0, device, World(), workers)
+    for _ in range(data.blocks_of(recipe)):
+        loop.train_on(fit, recipe, next(feed), World()).sum().item()
     spent = time.perf_counter() - began
 print(json.dumps([spent, peak_mb(device)]))
 """

@@ -19,7 +19,7 @@ import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from saafe import metrics
-from saafe.exam.recordings import fire_times, scored_part
+from saafe.exam.recorded_fires import fire_times, scored_part
 from saafe.exam.references import first_signal, seeing_sensor
 from saafe.readers import read_published
 from saafe.sensors import CHANNEL_NAMES, CO, CO2, HUMIDITY, PM25, TEMPERATURE

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from saafe.errors import InputError
 from saafe.exam import windows
-from saafe.exam.rivals import GROUPS, examine_rivals, headline
+from saafe.exam.equal_detection import GROUPS
+from saafe.exam.results import plain_values
+from saafe.exam.rivals import examine_rivals, headline
 from saafe.rivals import registry
 from saafe.training import runs
 
@@ -39,16 +41,17 @@ def main() -> None:
         registry.check_installed(chosen.rival or list(registry.RIVALS))
     except InputError as error:
         raise SystemExit(f"rivals: {error}; or name others with --rival") from None
-    run = runs.load_run(chosen.run)
+    run = runs.load(chosen.run)
     began = time.perf_counter()
     try:
-        rows = examine_rivals(
+        found = examine_rivals(
             windows.judged_run(run), run.recipe, names=chosen.rival or tuple(registry.RIVALS),
             groups=chosen.groups, real=chosen.real,
             on_progress=lambda line: print(line, flush=True),
         )  # fmt: skip
     except InputError as error:
         raise SystemExit(f"rivals: {error}") from None
+    rows = plain_values(found)
     print(" | ".join(COLUMNS))
     for row in rows:
         print(" | ".join(_cell(row.get(name)) for name in COLUMNS))

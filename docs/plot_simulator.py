@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from saafe.exam import references
-from saafe.exam.recordings import fire_times, scored_part
+from saafe.exam.recorded_fires import fire_times, scored_part
 from saafe.readers import read_published
 from saafe.readers.published import Published
 from saafe.recordings.recording import Recording

@@ -15,43 +15,28 @@ import polars as pl
 
 from saafe.errors import InputError
 from saafe.metrics import proportion_bounds
-from saafe.recordings.tables import read_table
+from saafe.recordings import read_table
 
 BLOCK_ROWS = 10  # Chosen: so many rows in a row are no coincidence where they repeat elsewhere
 MOST_COPIED = 0.01  # Chosen: share of a data set's blocks that may repeat across groups
 MARGIN = 0.10  # Chosen: accuracy that a random split may have over the grouped one
-FOREST_TREES = 60
+AUDIT_TREES = 60
 BY_FILE, BY_RESTART = "file", "restart"  # ways to name groups
 MOST_ROWS = 60_000  # that the forests are fitted on
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Labelled rows in groups.
+    """Labelled rows in groups; rows of one group lie in their order."""
 
-    Attributes:
-        columns: names of the features.
-        features: NaN where missing. float64 (row, column)
-        labels: class of each row. (row,)
-        groups: fire, home, house or source of each row; rows of one group in their order. (row,)
-    """
-
-    columns: tuple[str, ...]
-    features: np.ndarray
-    labels: np.ndarray
-    groups: np.ndarray
+    columns: tuple[str, ...]  # names of the features
+    features: np.ndarray  # NaN where missing. float64 (row, column)
+    labels: np.ndarray  # class of each row. (row,)
+    groups: np.ndarray  # fire, home, house or source of each row. (row,)
 
 
 def refuse_straddling(groups: np.ndarray, is_test: np.ndarray) -> None:
-    """Refuse a split that has rows of one group on both sides.
-
-    Args:
-        groups: of each row. (row,)
-        is_test: bool (row,)
-
-    Raises:
-        InputError: a group straddles, or a side is empty.
-    """
+    """Refuse a split, bool (row,), that has rows of one group on both sides, or one side."""
     groups, is_test = np.asarray(groups), np.asarray(is_test, dtype=bool)
     both = np.intersect1d(groups[is_test], groups[~is_test])
     if both.size:
@@ -64,11 +49,7 @@ def refuse_straddling(groups: np.ndarray, is_test: np.ndarray) -> None:
 
 
 def leave_one_out(groups: np.ndarray) -> Iterator[tuple[Any, np.ndarray]]:
-    """Each group in turn as the test set: its name, and which rows it holds. bool (row,)
-
-    Raises:
-        InputError: there are fewer than two groups.
-    """
+    """Each group in turn as the test set: its name, and which rows it holds. bool (row,)"""
     groups = np.asarray(groups)
     for name in np.unique(groups):
         is_test = groups == name
@@ -93,14 +74,9 @@ def blocks(features: np.ndarray) -> np.ndarray:
 def find_copies(data: DataSet) -> tuple[float, list[tuple[Any, Any, str]]]:
     """Share of ten-row runs that repeat in another group, and which groups share them.
 
-    Every column is left out once, too: a copy is still one where somebody edited a column.
-
-    Args:
-        data: rows in groups.
-
-    Returns:
-        The largest share over the columns left out, and pairs of groups that are copies (half of
-        the smaller one's runs), with the column that had to be left out ("" for none).
+    Every column is left out once, too: a copy is still one where somebody edited a column. The
+    share is the largest over the columns left out; pairs of groups are copies by half of the
+    smaller one's runs, given with the column that had to be left out ("" for none).
     """
     names = np.unique(data.groups)
     share, pairs = 0.0, {}
@@ -149,13 +125,13 @@ def accuracy(data: DataSet, is_test: np.ndarray, seed: int) -> tuple[int, int]:
 
     taught = np.flatnonzero(~is_test)
     taught = np.random.default_rng(seed).permutation(taught)[:MOST_ROWS]
-    forest = RandomForestClassifier(FOREST_TREES, random_state=seed)
+    forest = RandomForestClassifier(AUDIT_TREES, random_state=seed)
     forest.fit(data.features[taught], data.labels[taught])
     right = forest.predict(data.features[is_test]) == data.labels[is_test]
     return int(right.sum()), len(right)
 
 
-def audit(data: DataSet, *, seed: int = 0) -> dict[str, Any]:
+def audit_data_set(data: DataSet, *, seed: int = 0) -> dict[str, Any]:
     """Measure what a score on a data set would be worth.
 
     Args:
@@ -166,9 +142,6 @@ def audit(data: DataSet, *, seed: int = 0) -> dict[str, Any]:
         `clocks` left out, `repeated_share` and `copies` (groups that repeat one another), the
         accuracy of one random 80/20 split of rows (`random`), of every group held out alone
         (`grouped`; copies count as one group), `gap`, and `reasons` to refuse it, if any.
-
-    Raises:
-        InputError: scikit-learn is missing, there are no features, or fewer than two groups.
     """
     require_forest()
     if len(np.unique(data.groups)) < 2:
@@ -227,11 +200,7 @@ def reasons(found: dict[str, Any]) -> list[str]:
 
 
 def refuse(found: dict[str, Any], name: str) -> None:
-    """Refuse a data set that an audit found reasons against.
-
-    Raises:
-        InputError: it has any.
-    """
+    """Refuse a data set that an audit found reasons against."""
     if found["reasons"]:
         raise InputError(
             f"{name}: must not be scored on: {'; '.join(found['reasons'])}; "
@@ -240,11 +209,7 @@ def refuse(found: dict[str, Any], name: str) -> None:
 
 
 def require_forest() -> None:
-    """Refuse to go on without scikit-learn.
-
-    Raises:
-        InputError: it is not installed.
-    """
+    """Refuse to go on without scikit-learn."""
     if importlib.util.find_spec("sklearn") is None:
         raise InputError("the audit needs scikit-learn; pip install 'saafe[rivals]'")
 
@@ -259,13 +224,7 @@ def read_data_set(
         label: column of the class.
         group: column of the recording; "COLUMN:restart" begins a new one where that column
             falls, as a counter does; "file" where every file is one.
-        drop: columns to leave out.
-
-    Returns:
-        Every other column of numbers as a feature, in the order of the rows.
-
-    Raises:
-        InputError: a file or column is missing, or no numbers are left.
+        drop: columns to leave out; every other one of numbers is a feature.
     """
     frames = [read_table(path).frame.cast(pl.String) for path in paths]
     files = np.repeat([str(path) for path in paths], [len(frame) for frame in frames])
@@ -305,9 +264,9 @@ def lines(found: dict[str, Any]) -> list[str]:
     if found["clocks"]:
         out.append(f"left out, for they only count: {', '.join(map(repr, found['clocks']))}")
     out += [
-        f"group {one['of']} repeats group {one['group']}"
-        + (f" but for column {one['but_for']}" if one["but_for"] else "")
-        for one in found["copies"]
+        f"group {copy['of']} repeats group {copy['group']}"
+        + (f" but for column {copy['but_for']}" if copy["but_for"] else "")
+        for copy in found["copies"]
     ]
     out += [
         f"repeated elsewhere: {found['repeated_share']:.2%} of runs of {BLOCK_ROWS} rows",

@@ -6,4 +6,12 @@ class InputError(ValueError):
 
     The message is one line: what was given, what is allowed, and what to do.
     The command line prints it alone and exits 1.
+
+    Example:
+        >>> import saafe
+        >>> try:
+        ...     saafe.read_recording("absent.csv")
+        ... except saafe.InputError as error:
+        ...     print(error)
+        absent.csv: no such file; allowed: ...
     """

@@ -1,7 +1,7 @@
 """Pure figures: exact bounds, window figures, calibration, ranking, bootstrap."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -353,13 +353,6 @@ def paired_bootstrap(
     means = (draws @ sums) / (draws @ sizes)
     lower, upper = np.quantile(means, [0.025, 0.975])
     return Bounds(float(difference.mean()), float(lower), float(upper))
-
-
-def quantiles(values: ArrayLike, at: Mapping[str, float]) -> dict[str, float | None]:
-    """Name the asked quantiles of the finite values, None where there is no value."""
-    finite = np.asarray(values, dtype=np.float64)
-    finite = finite[np.isfinite(finite)]
-    return {name: float(np.quantile(finite, q)) if finite.size else None for name, q in at.items()}
 
 
 def _error_per_side(confidence: float, sides: int) -> float:

@@ -1,9 +1,15 @@
-"""Tiers: named training recipes. Imports without torch."""
+"""Tiers: named training recipes, and what `--set` changes. Imports without torch."""
 
 import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 from saafe.errors import InputError
+
+Settings = TypeVar("Settings")
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -108,11 +114,7 @@ _LIMITS = {
 
 
 def find_tier(name: str) -> Recipe:
-    """The recipe of a tier.
-
-    Raises:
-        InputError: no tier has this name.
-    """
+    """The recipe of a tier."""
     if name not in TIERS:
         near = difflib.get_close_matches(name, TIERS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -120,31 +122,13 @@ def find_tier(name: str) -> Recipe:
     return TIERS[name]
 
 
-def changed(recipe: Recipe, changes: tuple[str, ...]) -> Recipe:
-    """The recipe with `field=value` changes, checked.
-
-    Raises:
-        InputError: a change has no such field, type or range.
-    """
-    types = {f.name: f.type for f in fields(Recipe)}
-    values: dict[str, object] = {}
-    for change in changes:
-        name, separator, text = change.partition("=")
-        if not separator or name not in types or name == "tier":
-            names = [n for n in types if n != "tier"]
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"fields: {', '.join(names)}"
-            raise InputError(f"--set {change}: expected field=value; {hint}")
-        values[name] = _parse(name, types[name], text)
-    return check_recipe(replace(recipe, **values))  # type: ignore[arg-type]
+def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    """The recipe with `field=value` changes, checked."""
+    return check_recipe(with_changes(recipe, changes))
 
 
 def with_seed(changes: tuple[str, ...], seed: int | None) -> tuple[str, ...]:
-    """Changes of `--set` with that of `--seed`, where it is given.
-
-    Raises:
-        InputError: both give a seed, and not the same.
-    """
+    """Changes of `--set` with that of `--seed`, where it is given; both may not disagree."""
     if seed is None:
         return changes
     for change in changes:
@@ -154,32 +138,9 @@ def with_seed(changes: tuple[str, ...], seed: int | None) -> tuple[str, ...]:
     return (*changes, f"seed={seed}")
 
 
-def _parse(name: str, kind: object, text: str) -> object:
-    """Read one value of a field."""
-    kind = getattr(kind, "__name__", kind)
-    try:
-        if kind == "bool":
-            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-        return {"int": int, "float": float, "str": str}[str(kind)](text)
-    except (KeyError, ValueError):
-        raise InputError(f"--set {name}={text}: expected {kind}, got {text!r}") from None
-
-
 def check_recipe(recipe: Recipe) -> Recipe:
-    """The recipe itself, if its values make sense together.
-
-    Raises:
-        InputError: a value is out of range or does not fit another.
-    """
-    for name, (low, high) in _LIMITS.items():
-        value = getattr(recipe, name)
-        if not low <= value <= high:  # NaN fails too
-            raise InputError(f"{name} = {value}: allowed is {low} to {high}")
-    for name, choices in _CHOICES.items():
-        if getattr(recipe, name) not in choices:
-            raise InputError(
-                f"{name} = {getattr(recipe, name)!r}: choose from {', '.join(choices)}"
-            )
+    """The recipe itself, if its values make sense together."""
+    check_values(recipe, _LIMITS, _CHOICES)
     if recipe.width % recipe.heads:
         raise InputError(f"width = {recipe.width} must be a multiple of heads = {recipe.heads}")
     if 60 % recipe.patch:
@@ -199,11 +160,7 @@ def to_dict(recipe: Recipe) -> dict[str, object]:
 
 
 def from_dict(values: dict[str, object]) -> Recipe:
-    """The recipe that `to_dict` wrote.
-
-    Raises:
-        InputError: fields are missing or unknown.
-    """
+    """The recipe that `to_dict` wrote."""
     known = {f.name for f in fields(Recipe)}
     if unknown := sorted(set(values) - known):
         raise InputError(f"recipe has unknown fields: {', '.join(unknown)}")
@@ -211,3 +168,61 @@ def from_dict(values: dict[str, object]) -> Recipe:
         return check_recipe(Recipe(**values))  # type: ignore[arg-type]
     except TypeError as error:
         raise InputError(f"recipe cannot be read: {error}") from None
+
+
+def field_types(settings: Any) -> dict[str, Any]:
+    """Names and types of the fields that `--set` may change; a tier is chosen by name."""
+    return {field.name: field.type for field in fields(settings) if field.name != "tier"}
+
+
+def with_changes(
+    settings: Settings, changes: Sequence[str], *, elsewhere: Sequence[str] = ()
+) -> Settings:
+    """The settings, a dataclass, with `field=value` changes; of one field the last one counts.
+
+    Errors also name fields that the same option may change `elsewhere`.
+    """
+    types = field_types(settings)
+    values = {}
+    for change in changes:
+        name, separator, text = change.partition("=")
+        if not separator or name not in types:
+            known = [*types, *elsewhere]
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"fields: {', '.join(known)}"
+            raise InputError(f"--set {change}: expected field=value; {hint}")
+        values[name] = parse_change(change, types[name], text)
+    return replace(settings, **values)  # type: ignore[type-var]
+
+
+def parse_change(change: str, kind: Any, text: str) -> object:
+    """The value of a change."""
+    try:
+        if kind in (int, float):
+            return kind(text)
+        if kind is bool:
+            return BOOLEANS[text.lower()]
+        words = [word.strip() for word in (text.split(",") if kind == tuple[str, ...] else [text])]
+        if not all(words):
+            raise ValueError
+        return tuple(words) if kind == tuple[str, ...] else Path(text) if kind is Path else text
+    except (KeyError, ValueError):
+        names = {int: "a whole number", float: "a number", bool: "true or false"}
+        expected = names.get(kind, "a value")
+        raise InputError(f"--set {change}: expected {expected}, got {text!r}") from None
+
+
+def check_values(
+    settings: Any,
+    ranges: Mapping[str, tuple[float, float]],
+    choices: Mapping[str, Sequence[str]],
+) -> None:
+    """Refuse the first value out of a field's range (lowest, highest) or choices."""
+    for name, (low, high) in ranges.items():
+        value = getattr(settings, name)
+        if not low <= value <= high:  # NaN fails too
+            raise InputError(f"{name} = {value}: allowed is {low} to {high}")
+    for name, allowed in choices.items():
+        value = getattr(settings, name)
+        if value not in allowed:
+            raise InputError(f"{name} = {value!r}: choose from {', '.join(allowed)}")

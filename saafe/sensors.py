@@ -1,6 +1,6 @@
 """Channels: everything that is known of what a sensor can measure, one row a channel.
 
-A new channel is a row here and the physics that it needs in `simulator.air`; see CONTRIBUTING.md.
+A new channel is a row here and the physics that it needs in `simulator.air`; see docs/extend.md.
 Numbers without a source beside them are chosen.
 """
 
@@ -75,7 +75,9 @@ class InstrumentRanges:
         resolution: smallest step.
         present: share of sensors that have the channel.
         unresponsive: share of them on which no event shows.
-        highest_spike: as far as a loose contact goes.
+        highest_spike: as far as a loose contact goes in simulations.
+        drift_a_day, spike, top: what the exam's injected faults do: a cell's drift, a lone
+            spike's height, the end of a usual range.
     """
 
     lag_s: Range
@@ -87,6 +89,9 @@ class InstrumentRanges:
     present: float
     unresponsive: float
     highest_spike: float
+    drift_a_day: float
+    spike: float
+    top: float
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,8 @@ CHANNELS = (
         instruments=InstrumentRanges(
             lag_s=(2, 120), gain=(0.9, 1.05), offset=1.0, noise=(0.01, 0.25),
             relative_noise=(0.0001, 0.001), resolution=(0.01, 0.5), present=0.97,
-            unresponsive=0.08, highest_spike=60.0),
+            unresponsive=0.08, highest_spike=60.0,
+            drift_a_day=2.0, spike=30.0, top=125.0),
         self_test=SelfTestLimits(spike_rise=10.0),
         visibility=Visibility(fire=3.0, nuisance=1.5, first_signal=2.0, ramp=(2.0, 60.0)),
         reading_noise=0.05,
@@ -141,7 +147,8 @@ CHANNELS = (
         instruments=InstrumentRanges(
             lag_s=(5, 60), gain=(0.3, 2.0), offset=1.0, noise=(0.2, 6.0),
             relative_noise=(0.02, 0.3), resolution=(0.1, 1.0), present=0.9,
-            unresponsive=0.05, highest_spike=1_000.0),
+            unresponsive=0.05, highest_spike=1_000.0,
+            drift_a_day=75.0, spike=800.0, top=1000.0),
         self_test=SelfTestLimits(0.0, spike_rise=100.0, spike_share=2.0, drift_rise=50.0),
         visibility=Visibility(fire=100.0, nuisance=40.0, first_signal=300.0, ramp=(20.0, 2_000.0)),
         reading_noise=0.5,
@@ -152,7 +159,8 @@ CHANNELS = (
         instruments=InstrumentRanges(
             lag_s=(10, 180), gain=(0.85, 1.15), offset=30.0, noise=(1.0, 25.0),
             relative_noise=(0.001, 0.03), resolution=(1.0, 10.0), present=0.8,
-            unresponsive=0.25, highest_spike=5_000.0),
+            unresponsive=0.25, highest_spike=5_000.0,
+            drift_a_day=600.0, spike=3000.0, top=5000.0),
         self_test=SelfTestLimits(300.0, spike_rise=500.0, spike_share=0.5, drift_rise=400.0),
         visibility=Visibility(fire=600.0, nuisance=150.0, first_signal=150.0),
         reading_noise=5.0,
@@ -163,7 +171,8 @@ CHANNELS = (
         instruments=InstrumentRanges(
             lag_s=(1, 10), gain=(0.9, 1.1), offset=3.0, noise=(0.3, 3.0),
             relative_noise=(0.001, 0.02), resolution=(0.1, 1.0), present=0.3,
-            unresponsive=0.4, highest_spike=120.0),
+            unresponsive=0.4, highest_spike=120.0,
+            drift_a_day=5.0, spike=40.0, top=120.0),
     ),
     Channel(
         "co", "co_ppm", "ppm", lowest=0.0, highest=20_000.0, decimals=2, rest=0.0,
@@ -171,7 +180,8 @@ CHANNELS = (
         instruments=InstrumentRanges(
             lag_s=(15, 120), gain=(0.7, 1.3), offset=0.5, noise=(0.05, 2.0),
             relative_noise=(0.005, 0.05), resolution=(0.01, 1.0), present=0.65,
-            unresponsive=0.3, highest_spike=300.0),
+            unresponsive=0.3, highest_spike=300.0,
+            drift_a_day=15.0, spike=300.0, top=500.0),
         self_test=SelfTestLimits(0.0, spike_rise=100.0, spike_share=1.0, drift_rise=10.0),
         visibility=Visibility(fire=15.0, nuisance=4.0, first_signal=25.0, ramp=(5.0, 500.0)),
         reading_noise=0.05,
@@ -182,7 +192,8 @@ CHANNELS = (
         instruments=InstrumentRanges(
             lag_s=(5, 120), gain=(0.9, 1.1), offset=3.0, noise=(0.05, 0.6),
             relative_noise=(0.001, 0.01), resolution=(0.01, 1.0), present=0.6,
-            unresponsive=0.35, highest_spike=100.0),
+            unresponsive=0.35, highest_spike=100.0,
+            drift_a_day=8.0, spike=50.0, top=100.0),
         self_test=SelfTestLimits(spike_rise=20.0),
     ),
 )  # fmt: skip

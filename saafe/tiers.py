@@ -17,8 +17,7 @@ import torch
 
 from saafe import recipes
 from saafe.errors import InputError
-from saafe.exam import exam
-from saafe.exam.exam import limits_of
+from saafe.exam import exam, limits_of
 from saafe.files import write_atomically, write_json
 from saafe.recipes import Recipe, find_tier
 from saafe.training import runs
@@ -99,7 +98,7 @@ def train_tiers(
 
 def is_run_of(folder: Path, recipe: Recipe) -> bool:
     """Whether a run is what a recipe would give: equal, and ended within both time budgets."""
-    done = runs.load_run(folder).recipe
+    done = runs.load(folder).recipe
     train_s = json.loads((folder / runs.ENVIRONMENT).read_text())["timing"]["train_s"]
     budgets_s = [3600.0 * hours for hours in (done.hours, recipe.hours) if hours]
     return without_budget(done) == without_budget(recipe) and train_s < min(budgets_s, default=inf)
@@ -158,7 +157,7 @@ def column(folder: Path, whole: Recipe | None = None) -> dict[str, Cell]:
     Raises:
         InputError: the folder is no finished run.
     """
-    recipe = runs.load_run(folder).recipe
+    recipe = runs.load(folder).recipe
     try:
         timing = json.loads((folder / runs.ENVIRONMENT).read_text())["timing"]
         lines = json.loads((folder / exam.EXAM_FILE).read_text())["gate"]["lines"]
@@ -299,7 +298,7 @@ def compare_runs(
     """
     columns = {}
     for name, (folder, whole) in folders.items():
-        tier = (whole or runs.load_run(folder).recipe).tier
+        tier = (whole or runs.load(folder).recipe).tier
         columns[name] = with_cloud(column(folder, whole), expect(tier))
     facts = runs.environment()
     kept = ("saafe", "commit", "python", "torch", "device", "cores", "threads", "started")

@@ -1,11 +1,11 @@
-"""From a recipe to a finished run folder: train, save, judge."""
+"""From a recipe to a finished run folder: train, save, examine."""
 
 import json
 import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -13,20 +13,23 @@ import torch
 from saafe.errors import InputError
 from saafe.exam import exam
 from saafe.files import write_atomically, write_json
-from saafe.recipes import Recipe
-from saafe.training import loop, runs
-from saafe.training.checkpoints import load_checkpoint, save_checkpoint
-from saafe.training.distributed import attempt, leads
-from saafe.training.loop import Fit, Progress
+from saafe.recipes import Recipe, changed, find_tier
+from saafe.training import (
+    Fit,
+    Progress,
+    attempt,
+    leads,
+    load_checkpoint,
+    loop,
+    runs,
+    save_checkpoint,
+)
 
 
 def open_folder(recipe: Recipe, out: Path, name: str | None, *, resume: bool) -> Path:
     """The folder of a run: a new one, or the one to resume.
 
     A job that torchrun has started again after a rank died resumes by itself.
-
-    Raises:
-        InputError: a new one exists already, or there is none to resume, or it is another's.
     """
     begun = attempt() > 0 and (name is None or (out / name).exists())
     if not resume and not begun:
@@ -44,50 +47,78 @@ def open_folder(recipe: Recipe, out: Path, name: str | None, *, resume: bool) ->
 
 
 def latest(out: Path) -> Path:
-    """The run folder changed last.
-
-    Raises:
-        InputError: there is none.
-    """
+    """The run folder changed last."""
     found = [path.parent for path in out.glob(f"*/{runs.RECIPE}")]
     if not found:
         raise InputError(f"{out}: holds no run to resume; leave --resume out to start one")
     return max(found, key=lambda folder: folder.stat().st_mtime)
 
 
-def run(
-    recipe: Recipe, folder: Path, *, on_epoch: Callable[[Progress], None], resume: bool = False
-) -> dict | None:
-    """Train in a folder and judge what came out.
+def train(
+    tier: str = "ultra-fast",
+    *,
+    settings: Mapping[str, object] | None = None,
+    out: Path | str = "runs",
+    name: str | None = None,
+    resume: bool = False,
+    on_epoch: Callable[[Progress], None] = lambda _: None,
+) -> runs.Run:
+    """Train a detector on this machine, examine it quickly, and leave its run folder.
 
     Args:
-        recipe: what to train.
-        folder: from `open_folder`.
-        on_epoch: is told after every epoch.
-        resume: go on from the folder's checkpoint.
+        tier: its name.
+        settings: fields of the recipe to change, as `saafe train --set` takes them.
+        out: folder for the run's folder.
+        name: of the run's folder; made of tier and time by default.
+        resume: go on from the checkpoint of that run.
+        on_epoch: called after every epoch.
 
     Returns:
-        What `saafe train --json` prints; None on ranks that do not lead.
+        The run, loaded; its exam.json holds the quick gate.
+
+    Raises:
+        InputError: the tier, a setting or the folder cannot be used.
+
+    Example:
+        >>> import saafe
+        >>> tiny = {"epochs": 1, "windows": 256, "streams": 32, "held_out": 64, "width": 16}
+        >>> run = saafe.train("tiny", settings=tiny)
+        >>> run.recipe.epochs
+        1
+    """
+    changes = tuple(f"{field}={value}" for field, value in (settings or {}).items())
+    recipe = changed(find_tier(tier), changes)
+    folder = open_folder(recipe, Path(out), name, resume=resume)
+    train_and_examine(recipe, folder, on_epoch=on_epoch, resume=resume)
+    return runs.load(folder)
+
+
+def train_and_examine(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    on_epoch: Callable[[Progress], None],
+    on_progress: Callable[[str], None] = lambda _: None,
+    resume: bool = False,
+) -> dict | None:
+    """Train in a folder from `open_folder` and examine what came out.
+
+    Returns what `saafe train --json` prints; None on ranks that do not lead.
     """
     trained = train_in(recipe, folder, on_epoch=on_epoch, resume=resume)
     if trained is None:
         return None
-    written = runs.load_run(folder)  # judge what was written, not what is in memory
-    result = exam.examine_quick(written)
-    exam.write_exam(written, result, [])
+    written = runs.load(folder)  # examine what was written, not what is in memory
+    result = exam.examine(written, level="quick", on_progress=on_progress)
     return {**trained, "gate": result["gate"], "figures": result["figures"]}
 
 
 def train_in(
     recipe: Recipe, folder: Path, *, on_epoch: Callable[[Progress], None], resume: bool
 ) -> dict | None:
-    """Train in a folder, a checkpoint an epoch, and save the model; arguments as for `run`.
+    """Train in a folder, with a checkpoint an epoch, and save the model.
 
-    Returns:
-        What the training took; None on ranks that do not lead.
-
-    Raises:
-        InputError: the checkpoint is damaged or another's, or the disk is full.
+    Returns what the training took; None on ranks that do not lead.
     """
     resume = resume or attempt() > 0
     state = load_checkpoint(folder / runs.CHECKPOINT, recipe) if resume else None
@@ -105,7 +136,9 @@ def train_in(
         sweep(folder)
         keep_epochs(folder / runs.METRICS, state["epoch"] if state else 0)
     began = time.perf_counter()
-    model, settings = loop.train(recipe, on_epoch=note, on_checkpoint=on_checkpoint, resumed=state)
+    model, settings = loop.fit_detector(
+        recipe, on_epoch=note, on_checkpoint=on_checkpoint, resumed=state
+    )
     train_s = time.perf_counter() - began
     if not leads():
         return None
@@ -134,11 +167,7 @@ def train_in(
 
 
 def append(file: Path, text: str) -> None:
-    """Add a line to a file.
-
-    Raises:
-        InputError: the disk is full.
-    """
+    """Add a line to a file."""
     try:
         with file.open("a") as opened:
             opened.write(text)

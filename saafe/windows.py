@@ -1,7 +1,7 @@
 """From readings to what the model sees: a grid of 10 s bins, and windows of means.
 
 Indexing and means only; logarithms, quantiles and masks belong to the model. `cut` is numpy,
-for the detector, which runs without torch; `simulation.gather` is its twin on tensors.
+for the detector, which runs without torch; `simulator.streams.gather` gives the same on tensors.
 """
 
 import numpy as np

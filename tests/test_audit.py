@@ -116,7 +116,7 @@ def test_columns_that_count_are_left_out() -> None:
 
 def test_a_sound_data_set_passes() -> None:
     pytest.importorskip("sklearn", reason="needs saafe[rivals]")
-    found = audit.audit(make("sound"))
+    found = audit.audit_data_set(make("sound"))
     assert found["reasons"] == []
     assert abs(found["gap"]) < 0.1
     audit.refuse(found, "it")  # does not raise
@@ -124,7 +124,7 @@ def test_a_sound_data_set_passes() -> None:
 
 def test_a_data_set_that_only_knows_its_groups_is_refused() -> None:
     pytest.importorskip("sklearn", reason="needs saafe[rivals]")
-    found = audit.audit(make("levels"))
+    found = audit.audit_data_set(make("levels"))
     assert found["random"]["value"] > 0.95
     assert found["gap"] > audit.MARGIN
     with pytest.raises(InputError, match="table: must not be scored on: a random split scores"):
@@ -136,7 +136,7 @@ def test_without_scikit_learn_one_line_names_the_pip_command(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'saafe\[rivals\]'"):
-        audit.audit(make("sound"))
+        audit.audit_data_set(make("sound"))
 
 
 # --- tables and the command -------------------------------------------------------------------
@@ -206,7 +206,7 @@ def test_one_group_is_refused(rows: Path) -> None:
     pytest.importorskip("sklearn", reason="needs saafe[rivals]")
     data = audit.read_data_set([rows], label="label", group="note")
     with pytest.raises(InputError, match="of one group"):
-        audit.audit(data)
+        audit.audit_data_set(data)
 
 
 @pytest.mark.real
@@ -215,7 +215,9 @@ def test_kaggle_table_is_refused() -> None:
     pytest.importorskip("sklearn", reason="needs saafe[rivals]")
     if not KAGGLE.is_file():
         pytest.skip(f"{KAGGLE} is absent: it is not ours to pass on")
-    found = audit.audit(audit.read_data_set([KAGGLE], label="Fire Alarm", group="CNT:restart"))
+    found = audit.audit_data_set(
+        audit.read_data_set([KAGGLE], label="Fire Alarm", group="CNT:restart")
+    )
     assert found["groups"] == 5
     assert [(c["group"], c["of"], c["but_for"]) for c in found["copies"]] == [
         ("1", "2", "Temperature[C]"), ("4", "5", "Temperature[C]"),

@@ -10,7 +10,7 @@ import torch
 from test_superpose import make_fire, make_home
 
 from saafe.recordings.superpose import fire_rise, superpose_fires
-from saafe.sensors import TEMPERATURE
+from saafe.sensors import CHANNELS, TEMPERATURE
 from saafe.simulator import simulation
 from saafe.simulator.instruments import draw_instruments
 from saafe.simulator.labels import NUISANCE_VISIBLE
@@ -38,10 +38,10 @@ def test_ablated_parts_are_what_the_simulator_asks_for(benchmark) -> None:
         for module, name, _ in swaps:
             assert hasattr(module, name), part
         with ablations.trained_without(part):
-            streams = simulation.simulate(
+            streams = simulation.simulate_streams(
                 12, generator=torch.Generator().manual_seed(0), hours=1.0, sensors=2
             )
-        assert streams.readings.shape == (12, 360, 2, 6), part
+        assert streams.readings.shape == (12, 360, 2, len(CHANNELS)), part
         assert len(streams.labels.unique()) > 1, part
 
 

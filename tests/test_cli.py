@@ -12,7 +12,9 @@ from click.testing import CliRunner
 
 from saafe import recipes
 from saafe.cli import COMMANDS, main, saafe
+from saafe.cli.simulate import simulate_command
 from saafe.detector.alarms import AlarmSettings
+from saafe.errors import InputError
 from saafe.recipes import changed, find_tier
 from saafe.recordings.recording import read_recording
 from saafe.training import runs
@@ -23,6 +25,9 @@ TINY = (
     "width=16", "layers=1", "heads=2", "windows=128", "batch=64", "epochs=1", "streams=128",
     "held_out=32", "device=cpu",
 )  # fmt: skip
+SIMULATED = (
+    "--scenarios 3 --set hours=0.5 --set sensors=2 --set format=csv --source curtain --seed 1"
+)
 
 
 def call(
@@ -38,8 +43,7 @@ def call(
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("simulated")
-    arguments = "--scenarios 3 --hours 0.5 --sensors 2 --format csv --source curtain --seed 1"
-    done = CliRunner().invoke(saafe, ["simulate", "--out", str(folder), *arguments.split()])
+    done = CliRunner().invoke(saafe, ["simulate", "--out", str(folder), *SIMULATED.split()])
     assert done.exit_code == 0, done.output
     return folder
 
@@ -105,13 +109,35 @@ def test_simulate(simulated: Path) -> None:
 
 
 def test_simulate_again_writes_the_same(simulated: Path, tmp_path: Path) -> None:
-    arguments = "--scenarios 3 --hours 0.5 --sensors 2 --format csv --source curtain --seed 1"
     done = CliRunner().invoke(
-        saafe, ["simulate", "--json", "--out", str(tmp_path), *arguments.split()]
+        saafe, ["simulate", "--json", "--out", str(tmp_path), *SIMULATED.split()]
     )
     described = json.loads(done.stdout)
     for row in described:
         assert (tmp_path / row["file"]).read_bytes() == (simulated / row["file"]).read_bytes()
+
+
+def test_the_example_of_simulates_help_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    example = (simulate_command.help or "").split("Example: saafe ")[1].split("\n")[0]
+    done = CliRunner().invoke(saafe, example.split())
+    assert done.exit_code == 0, done.output
+    recordings = [read_recording(path)[0] for path in tmp_path.glob("simulated/*.csv.gz")]
+    assert [len(recording.sensors) for recording in recordings] == [2] * 4
+    assert all(recording.times_s[-1] <= 3600 for recording in recordings)
+
+
+def test_simulate_takes_under_eight_options() -> None:
+    assert len(simulate_command.params) < 8
+
+
+def test_simulate_says_where_it_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(saafe, ["simulate", "--out", str(tmp_path / "file")])
+    assert isinstance(done.exception, InputError)
+    assert "name another folder" in str(done.exception)
 
 
 def hot(path: Path) -> Path:
@@ -184,9 +210,19 @@ def test_bad_cells_of_a_stream_are_faults(
         (("train", "--set", "seed=3", "--seed", "0"), "--seed 0 and --set seed=3 disagree"),
         (("train", "--resume", "--out", "nowhere"), "no run to resume"),
         (("train", "--resume", "--out", ".", "--name", "none"), "no such run"),
-        (("simulate", "--out", "x", "--scenarios", "0"), "--scenarios 0: allowed is 1"),
-        (("simulate", "--out", "x", "--hours", "nan"), "--hours nan: allowed"),
-        (("simulate", "--out", "x", "--sensors", "65"), "allowed is 1 to 64"),
+        (("simulate", "--out", "x", "--scenarios", "0"), "scenarios = 0: allowed is 1"),
+        (("simulate", "--out", "x", "--seed", "-1"), "seed = -1: allowed is 0 to"),
+        (("simulate", "--out", "x", "--set", "hours=nan"), "hours = nan: allowed is 0.1 to 168"),
+        (("simulate", "--out", "x", "--set", "hours=long"), "hours=long: expected a number"),
+        (("simulate", "--out", "x", "--set", "sensors=65"), "sensors = 65: allowed is 1 to 64"),
+        (
+            ("simulate", "--out", "x", "--set", "sensors=1.5"),
+            "sensors=1.5: expected a whole number",
+        ),
+        (("simulate", "--out", "x", "--set", "format=xls"), "choose from csv, csv.gz, parquet"),
+        (("simulate", "--out", "x", "--set", "sensor=2"), "did you mean sensors?"),
+        (("simulate", "--out", "x", "--set", "hours"), "expected field=value"),
+        (("simulate", "--out", "x", "--set", "door=1"), "hours, sensors, format"),
         (("simulate", "--out", "x", "--source", "dragon"), "--source dragon: unknown"),
         (("detect", "nowhere", "a.csv"), "no such run folder"),
         (("detect", ".", "a.csv"), "give a run folder"),

@@ -23,7 +23,7 @@ from saafe.cloud.emulator import endpoint
 from saafe.cloud.emulator.emulator import Emulator
 from saafe.cloud.prices import load_prices, refresh
 from saafe.cloud.request import ROLE, JobPlan, build_request
-from saafe.cloud.sagemaker import Cloud, launch, stop
+from saafe.cloud.sagemaker import Cloud, start_job, stop
 from saafe.cloud.setup import bucket_name, place_of, set_up
 from saafe.cloud.watch import follow
 
@@ -161,7 +161,7 @@ def test_a_missing_channel_fails_the_job_as_sagemaker_does(cloud, request_of):
 
 def test_jobs_are_listed_in_pages_by_status_and_name(cloud, stub):
     names = [f"listed-{index}" for index in range(3)]
-    entries = [launch(cloud, PLAN, source=stub, name=name) for name in names]
+    entries = [start_job(cloud, PLAN, source=stub, name=name) for name in names]
     for entry in entries:
         follow(cloud, entry, screen=screen(), pace=FAST)
     pages = cloud.aws.client("sagemaker").get_paginator("list_training_jobs")
@@ -176,7 +176,7 @@ def test_jobs_are_listed_in_pages_by_status_and_name(cloud, stub):
 
 
 def test_an_ended_job_cannot_be_stopped(cloud, stub):
-    entry = follow(cloud, launch(cloud, PLAN, source=stub), screen=screen(), pace=FAST)
+    entry = follow(cloud, start_job(cloud, PLAN, source=stub), screen=screen(), pace=FAST)
     with pytest.raises(AwsError) as raised:
         cloud.aws.call("sagemaker", "stop_training_job", TrainingJobName=entry["job"])
     assert raised.value.code == "ValidationException"
@@ -285,7 +285,7 @@ def aws_words(*words):
 
 @pytest.mark.slow
 def test_the_aws_command_lists_running_jobs(cloud, slow_stub):
-    entry = launch(cloud, PLAN, source=slow_stub)
+    entry = start_job(cloud, PLAN, source=slow_stub)
     until(lambda: describe(cloud, entry)["SecondaryStatus"] == "Training")
     variables = {
         "AWS_ENDPOINT_URL": cloud.emulator.url,
@@ -327,7 +327,7 @@ def test_a_folder_is_served_by_one_process_and_found_again(tmp_path):
 @pytest.mark.slow
 def test_jobs_and_artefacts_outlive_the_process(tmp_path, cloud, stub):
     state = cloud.emulator.state
-    entry = follow(cloud, launch(cloud, PLAN, source=stub), screen=screen(), pace=FAST)
+    entry = follow(cloud, start_job(cloud, PLAN, source=stub), screen=screen(), pace=FAST)
     copied = shutil.copytree(state, tmp_path / "state")
     shutil.rmtree(cloud.ledger.runs / entry["run"])
     script = """
@@ -366,7 +366,7 @@ if dist.get_rank():
     plan = JobPlan("ultra-fast", instance_types=("ml.g5.12xlarge",), instances=2)
     shown = screen()
     emulated = Cloud(cloud.aws, cloud.ledger, "emulator", print)
-    entry = follow(emulated, launch(emulated, plan, source=source), screen=shown, pace=FAST)
+    entry = follow(emulated, start_job(emulated, plan, source=source), screen=shown, pace=FAST)
     words = shown.stream.getvalue()
     assert entry["status"] == "Completed", words
     world = words.count(" met")

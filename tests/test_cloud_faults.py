@@ -23,7 +23,7 @@ from saafe.cloud.billing import billed_so_far
 from saafe.cloud.container import hand_over
 from saafe.cloud.emulator.emulator import DROP
 from saafe.cloud.request import JobPlan, build_request
-from saafe.cloud.sagemaker import Cloud, launch, status, stop, try_next
+from saafe.cloud.sagemaker import Cloud, start_job, status, stop, try_next
 from saafe.cloud.setup import place_of, set_up
 from saafe.cloud.watch import Pace, follow, settle
 from saafe.errors import InputError
@@ -49,12 +49,13 @@ from pathlib import Path
 from saafe.cloud.aws import Aws
 from saafe.cloud.ledger import Ledger
 from saafe.cloud.request import JobPlan
-from saafe.cloud.sagemaker import Cloud, launch
+from saafe.cloud.sagemaker import Cloud, start_job
 from saafe.cloud.watch import Pace, Screen, follow
 
 url, runs, source, limit = sys.argv[1:]
 cloud = Cloud(Aws("us-east-1", url, ("emulator", "emulator")), Ledger(Path(runs)), "emulator")
-entry = launch(cloud, JobPlan("ultra-fast", instance_types=("ml.m5.large",)), source=Path(source))
+plan = JobPlan("ultra-fast", instance_types=("ml.m5.large",))
+entry = start_job(cloud, plan, source=Path(source))
 if int(limit):
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), -1))
@@ -78,7 +79,7 @@ def test_every_call_may_be_throttled_fail_and_be_cut_once(cloud, stub):
         cloud.emulator.inject(operation, "ThrottlingException")
         cloud.emulator.inject(operation, "InternalFailure", status=500)
         cloud.emulator.inject(operation, DROP)
-    entry = follow(cloud, launch(cloud, PLAN, source=stub), screen=screen(), pace=FAST)
+    entry = follow(cloud, start_job(cloud, PLAN, source=stub), screen=screen(), pace=FAST)
     assert entry["status"] == "Completed"
     assert jobs_of(cloud, entry) == [entry["job"]]
     assert not cloud.emulator.faults
@@ -108,11 +109,14 @@ def keep_failing(cloud, stub, operation, code):
     cloud.emulator.inject(operation, code, times=1000, status=status)
     with pytest.raises(InputError, match=r"run this again|the job runs on") as raised:
         follow(
-            cloud, launch(cloud, PLAN, source=stub), screen=screen(), pace=Pace(0.01, patience_s=0)
+            cloud,
+            start_job(cloud, PLAN, source=stub),
+            screen=screen(),
+            pace=Pace(0.01, patience_s=0),
         )
     assert "\n" not in str(raised.value)
     cloud.emulator.faults.clear()
-    entry = follow(cloud, launch(cloud, PLAN, source=stub), screen=screen(), pace=FAST)
+    entry = follow(cloud, start_job(cloud, PLAN, source=stub), screen=screen(), pace=FAST)
     assert entry["status"] == "Completed"
     assert len(cloud.ledger.entries()) == 1  # the second launch went on with the first
 
@@ -160,7 +164,7 @@ def kill_at(cloud, stub, when, operation):
 
 def test_a_network_lost_while_watching_is_borne(cloud, tmp_path):
     source = write_stub(tmp_path / "source", epochs=10, pause=0.1)
-    entry = launch(cloud, PLAN, source=source)
+    entry = start_job(cloud, PLAN, source=source)
     cloud.emulator.inject("sagemaker.*", DROP, times=40)
     shown = screen()
     entry = follow(cloud, entry, screen=shown, pace=FAST)
@@ -169,7 +173,7 @@ def test_a_network_lost_while_watching_is_borne(cloud, tmp_path):
 
 
 def test_a_network_that_stays_away_ends_the_watch_but_not_the_job(cloud, slow_stub):
-    entry = launch(cloud, PLAN, source=slow_stub)
+    entry = start_job(cloud, PLAN, source=slow_stub)
     cloud.emulator.inject("*", DROP, times=10_000)
     with pytest.raises(InputError, match=rf"the job runs on .*saafe watch {entry['job']}"):
         follow(cloud, entry, screen=screen(), pace=Pace(0.02, patience_s=0.1))
@@ -181,7 +185,7 @@ def test_a_network_that_stays_away_ends_the_watch_but_not_the_job(cloud, slow_st
 @pytest.mark.slow
 def test_expired_credentials_end_the_watch_but_not_the_job(cloud, tmp_path):
     source = write_stub(tmp_path / "source", epochs=5, pause=0.1)
-    entry = launch(cloud, PLAN, source=source)
+    entry = start_job(cloud, PLAN, source=source)
     until(lambda: describe(cloud, entry)["SecondaryStatus"] not in {"Starting", "Downloading"})
     cloud.emulator.inject("*", "ExpiredTokenException", times=1000)
     with pytest.raises(InputError, match=r"aws sso login.*the job runs on \(at most \$"):
@@ -194,13 +198,13 @@ def test_a_wrong_clock_is_named(cloud, stub):
     cloud.emulator.clock_offset_s = 3600.0
     try:
         with pytest.raises(InputError, match=r"clock wrong .*timedatectl"):
-            launch(cloud, PLAN, source=stub)
+            start_job(cloud, PLAN, source=stub)
     finally:
         cloud.emulator.clock_offset_s = 0.0
 
 
 def test_dollars_so_far_do_not_follow_this_machines_clock(cloud, slow_stub):
-    entry = launch(cloud, PLAN, source=slow_stub)
+    entry = start_job(cloud, PLAN, source=slow_stub)
     until(lambda: describe(cloud, entry)["SecondaryStatus"] == "Training")
     job = describe(cloud, entry)
     assert billed_so_far(job) < 60
@@ -215,7 +219,7 @@ def test_spot_interrupted_twice_goes_on_from_the_checkpoint(cloud, tmp_path):
     source = write_stub(tmp_path / "source", epochs=15, pause=0.25)
     shown = screen()
     plan = JobPlan("ultra-fast", instance_types=CPU, spot=True)
-    entry = follow(cloud, launch(cloud, plan, source=source), screen=shown, pace=FAST)
+    entry = follow(cloud, start_job(cloud, plan, source=source), screen=shown, pace=FAST)
     words = shown.stream.getvalue()
     transitions = [row["Status"] for row in describe(cloud, entry)["SecondaryStatusTransitions"]]
     assert (entry["status"], transitions.count("Interrupted")) == ("Completed", 2)
@@ -228,7 +232,7 @@ def test_on_demand_takes_the_third_type_when_two_are_sold_out(cloud, stub):
     types = ("ml.c5.xlarge", "ml.m5.xlarge", "ml.m5.large")
     cloud.emulator.region_state.no_capacity |= set(types[:2])
     plan = JobPlan("ultra-fast", instance_types=types)
-    entry = follow(cloud, launch(cloud, plan, source=stub), screen=screen(), pace=FAST)
+    entry = follow(cloud, start_job(cloud, plan, source=stub), screen=screen(), pace=FAST)
     assert (entry["status"], entry["instance"]) == ("Completed", types[2])
     assert entry["usd_per_hour"] == 0.115
     assert jobs_of(cloud, entry) == [entry["job"]]
@@ -239,14 +243,14 @@ def test_spot_takes_the_third_type_when_two_are_sold_out(cloud, stub):
     types = ("ml.c5.xlarge", "ml.m5.xlarge", "ml.m5.large")
     cloud.emulator.region_state.no_capacity |= set(types[:2])
     plan = JobPlan("ultra-fast", instance_types=types, spot=True)
-    entry = follow(cloud, launch(cloud, plan, source=stub), screen=screen(), pace=FAST)
+    entry = follow(cloud, start_job(cloud, plan, source=stub), screen=screen(), pace=FAST)
     assert (entry["status"], entry["instance"]) == ("Completed", types[2])
     assert entry["attempts"] == [entry["job"], f"{entry['job']}-2", f"{entry['job']}-3"]
 
 
 def test_no_capacity_at_all_costs_nothing_and_says_so(cloud, stub):
     cloud.emulator.region_state.no_capacity |= set(CPU)
-    entry = follow(cloud, launch(cloud, PLAN, source=stub), screen=screen(), pace=FAST)
+    entry = follow(cloud, start_job(cloud, PLAN, source=stub), screen=screen(), pace=FAST)
     assert (entry["status"], entry["cost_usd"]) == ("Failed", None)  # no billable time is given
     assert "CapacityError" in entry["failure"]
 
@@ -255,7 +259,7 @@ def test_no_capacity_at_all_costs_nothing_and_says_so(cloud, stub):
 def test_types_without_quota_are_skipped(cloud, stub):
     types = ("ml.c5.xlarge", "ml.m5.large")
     cloud.emulator.quotas["ml.c5.xlarge for training job usage"] = 0
-    entry = launch(cloud, JobPlan("ultra-fast", instance_types=types), source=stub)
+    entry = start_job(cloud, JobPlan("ultra-fast", instance_types=types), source=stub)
     assert "skipping ml.c5.xlarge" in cloud.notes[0]
     assert follow(cloud, entry, screen=screen(), pace=FAST)["instance"] == "ml.m5.large"
 
@@ -263,7 +267,7 @@ def test_types_without_quota_are_skipped(cloud, stub):
 def test_no_quota_says_what_to_ask_for(cloud, stub):
     cloud.emulator.quotas["ml.m5.large for training job usage"] = 0
     with pytest.raises(InputError, match=r"quota 'ml.m5.large for training job usage' is 0"):
-        launch(cloud, PLAN, source=stub)
+        start_job(cloud, PLAN, source=stub)
     assert not cloud.ledger.entries()
 
 
@@ -271,10 +275,10 @@ def test_a_quota_used_up_meanwhile_falls_back(cloud, stub, slow_stub_elsewhere):
     types = ("ml.c5.xlarge", "ml.m5.large")
     for use in ("training job usage", "spot training job usage"):
         cloud.emulator.quotas[f"ml.c5.xlarge for {use}"] = 1
-    first = launch(
+    first = start_job(
         cloud, JobPlan("ultra-fast", instance_types=types[:1]), source=slow_stub_elsewhere
     )
-    entry = launch(cloud, JobPlan("ultra-fast", instance_types=types), source=stub)
+    entry = start_job(cloud, JobPlan("ultra-fast", instance_types=types), source=stub)
     assert follow(cloud, entry, screen=screen(), pace=FAST)["instance"] == "ml.m5.large"
     follow(cloud, stop(cloud, first), screen=screen(), pace=FAST)
 
@@ -298,7 +302,7 @@ def test_a_full_disk_on_download_leaves_nothing_and_is_mended(cloud, stub):
 
 
 def test_a_corrupt_artefact_is_refused(cloud, stub):
-    entry = launch(cloud, PLAN, source=stub)
+    entry = start_job(cloud, PLAN, source=stub)
     until(lambda: describe(cloud, entry)["TrainingJobStatus"] == "Completed")
     job = describe(cloud, entry)
     item = {
@@ -361,21 +365,21 @@ def damaged(content, damage):
 
 
 def test_a_name_taken_by_another_job_is_refused(cloud, stub):
-    entry = launch(cloud, PLAN, source=stub)
+    entry = start_job(cloud, PLAN, source=stub)
     taken = {**entry, "job": "taken", "attempts": ["taken"], "fingerprint": "another"}
     row = cloud.prices.instance(CPU[0])
     request = build_request(taken, place_of(cloud.aws), [row], "taken")
     cloud.aws.call("sagemaker", "create_training_job", **request)
     with pytest.raises(InputError, match="the name taken is taken by another job"):
-        launch(cloud, PLAN, source=stub, name="taken")
+        start_job(cloud, PLAN, source=stub, name="taken")
     assert [row["job"] for row in cloud.ledger.entries()] == [entry["job"]]
     follow(cloud, entry, screen=screen(), pace=FAST)
 
 
 def test_a_job_launched_elsewhere_under_the_same_name_is_adopted(cloud, stub, tmp_path):
-    first = launch(cloud, PLAN, source=stub, name="shared")
+    first = start_job(cloud, PLAN, source=stub, name="shared")
     other = Cloud(cloud.aws, type(cloud.ledger)(tmp_path / "other"), "emulator", print)
-    second = launch(other, PLAN, source=stub, name="shared")
+    second = start_job(other, PLAN, source=stub, name="shared")
     assert second["fingerprint"] == first["fingerprint"]
     assert follow(other, second, screen=screen(), pace=FAST)["status"] == "Completed"
     assert jobs_of(cloud, first) == ["shared"]
@@ -390,7 +394,7 @@ def test_two_launchers_at_once_make_one_job(cloud, stub):
 
 
 def test_credentials_of_another_account_launch_nothing(cloud, slow_stub):
-    entry = launch(cloud, PLAN, source=slow_stub)
+    entry = start_job(cloud, PLAN, source=slow_stub)
     other = cloud.ledger.write({**entry, "account_mark": "000000", "status": "Planned"})
     with pytest.raises(InputError, match="another account"):
         follow(cloud, other, screen=screen(), pace=FAST)
@@ -403,29 +407,29 @@ def test_credentials_of_another_account_launch_nothing(cloud, slow_stub):
 def test_another_budget_holds_for_a_job_that_was_never_created(cloud, stub):
     cloud.emulator.inject("s3.PUT", "AccessDenied", status=403, times=2)
     with pytest.raises(InputError, match="AccessDenied"):
-        launch(cloud, PLAN, source=stub)
+        start_job(cloud, PLAN, source=stub)
     first = cloud.ledger.latest()
     with pytest.raises(InputError, match="never created"):
         follow(cloud, first, screen=screen(), pace=FAST)
     cloud.emulator.faults.clear()
-    second = launch(cloud, PLAN, source=stub, max_cost_usd=0.02)
+    second = start_job(cloud, PLAN, source=stub, max_cost_usd=0.02)
     assert (second["job"], second["max_cost_usd"]) == (first["job"], 0.02)
     assert second["limit_s"] < first["limit_s"]
     with pytest.raises(InputError, match=r"with \$0.02 as --max-cost"):
-        launch(cloud, PLAN, source=stub)
+        start_job(cloud, PLAN, source=stub)
     assert follow(cloud, second, screen=screen(), pace=FAST)["status"] == "Completed"
 
 
 def test_a_job_that_was_never_created_can_be_settled(cloud, stub):
     cloud.emulator.inject("s3.PUT", "AccessDenied", status=403)
     with pytest.raises(InputError, match="AccessDenied"):
-        launch(cloud, PLAN, source=stub)
+        start_job(cloud, PLAN, source=stub)
     entry = stop(cloud, cloud.ledger.latest())
     assert (entry["status"], entry["settled"], entry["cost_usd"]) == ("Stopped", True, 0)
 
 
 def test_a_stale_look_at_a_job_does_not_undo_its_settling(cloud, stub):
-    stale = launch(cloud, PLAN, source=stub)  # `saafe jobs`, slow, beside a watcher
+    stale = start_job(cloud, PLAN, source=stub)  # `saafe jobs`, slow, beside a watcher
     settled = follow(cloud, stale, screen=screen(), pace=FAST)
     seen = status(cloud, stale)
     assert (seen["settled"], seen["run"]) == (True, settled["run"])
@@ -436,7 +440,7 @@ def test_two_watchers_make_one_further_attempt(cloud, stub):
     types = ("ml.c5.xlarge", "ml.m5.large")
     cloud.emulator.region_state.no_capacity |= {types[0]}
     plan = JobPlan("ultra-fast", instance_types=types, spot=True)
-    entry = launch(cloud, plan, source=stub)
+    entry = start_job(cloud, plan, source=stub)
     until(lambda: describe(cloud, entry)["TrainingJobStatus"] == "Failed")
     failed = status(cloud, entry)
     first = try_next(cloud, failed)
@@ -464,7 +468,7 @@ def test_a_role_that_was_just_made_is_waited_for(cloud, stub):
 
     cloud.emulator.listener = listener
     try:
-        entry = launch(cloud, PLAN, source=stub)
+        entry = start_job(cloud, PLAN, source=stub)
     finally:
         cloud.emulator.listener = None
     assert len(asked) == 2
@@ -477,7 +481,7 @@ def test_a_public_bucket_is_refused(cloud, stub):
     cloud.aws.call("s3", "delete_public_access_block", Bucket=bucket)
     try:
         with pytest.raises(InputError, match="open to the public"):
-            launch(cloud, PLAN, source=stub)
+            start_job(cloud, PLAN, source=stub)
     finally:
         set_up(cloud.aws)
     assert not cloud.ledger.entries()
@@ -487,7 +491,7 @@ def test_another_accounts_bucket_is_refused(cloud, stub):
     cloud.emulator.foreign_buckets.add(place_of(cloud.aws).bucket)
     try:
         with pytest.raises(InputError, match="belongs to another account"):
-            launch(cloud, PLAN, source=stub)
+            start_job(cloud, PLAN, source=stub)
     finally:
         cloud.emulator.foreign_buckets.clear()
     assert not cloud.ledger.entries()
@@ -498,10 +502,10 @@ def test_no_account_id_or_secret_is_kept_or_shown(cloud, tmp_path):
     reason = f"arn:aws:iam::{account}:role/saafe-training of {account} may not"
     source = write_stub(tmp_path / "source", fail=1, reason=reason)
     for path in (source, write_stub(tmp_path / "good")):
-        follow(cloud, launch(cloud, PLAN, source=path), screen=shown, pace=FAST)
+        follow(cloud, start_job(cloud, PLAN, source=path), screen=shown, pace=FAST)
     cloud.emulator.inject("iam.GetRole", "AccessDenied", status=403)
     with pytest.raises(InputError) as raised:
-        launch(cloud, PLAN, source=source)
+        start_job(cloud, PLAN, source=source)
     words = [shown.stream.getvalue(), str(raised.value), *cloud.notes]
     kept = [path.read_bytes() for path in Path(cloud.ledger.runs).rglob("*") if path.is_file()]
     assert len(kept) >= 5

@@ -13,7 +13,7 @@ from cloud_stub import CPU, FAST, describe, screen, until, write_stub
 
 from saafe.cloud.billing import bill_lines
 from saafe.cloud.request import JobPlan
-from saafe.cloud.sagemaker import launch, status, stop, view
+from saafe.cloud.sagemaker import start_job, status, stop, view
 from saafe.cloud.watch import Screen, follow
 
 pytest_plugins = ["cloud_fixtures"]
@@ -24,7 +24,7 @@ PLAN = JobPlan("ultra-fast", instance_types=CPU)
 def test_a_job_is_launched_watched_fetched_and_billed(cloud, stub):
     shown = screen()
     plan = JobPlan("ultra-fast", ("seed=7",), instance_types=CPU)
-    entry = launch(cloud, plan, source=stub)
+    entry = start_job(cloud, plan, source=stub)
     entry = follow(cloud, entry, screen=shown, pace=FAST)
     run = cloud.ledger.runs / entry["job"]
     assert (entry["status"], entry["settled"], entry["run"]) == ("Completed", True, run.name)
@@ -39,7 +39,7 @@ def test_a_job_is_launched_watched_fetched_and_billed(cloud, stub):
 
 
 def test_statuses_come_in_the_documented_order(cloud, stub):
-    entry = launch(cloud, JobPlan("ultra-fast", instance_types=CPU), source=stub)
+    entry = start_job(cloud, JobPlan("ultra-fast", instance_types=CPU), source=stub)
     follow(cloud, entry, screen=screen(), pace=FAST)
     job = describe(cloud, entry)
     order = [row["Status"] for row in job["SecondaryStatusTransitions"]]
@@ -56,16 +56,18 @@ def test_statuses_come_in_the_documented_order(cloud, stub):
 
 def test_launching_the_same_again_goes_on_with_it(cloud, stub):
     plan = JobPlan("ultra-fast", instance_types=CPU)
-    first = launch(cloud, plan, source=stub)
-    second = launch(cloud, plan, source=stub)
+    first = start_job(cloud, plan, source=stub)
+    second = start_job(cloud, plan, source=stub)
     assert first["job"] == second["job"]
     follow(cloud, second, screen=screen(), pace=FAST)
-    assert launch(cloud, plan, source=stub)["job"] != first["job"]  # a finished one is not reused
+    assert (
+        start_job(cloud, plan, source=stub)["job"] != first["job"]
+    )  # a finished one is not reused
 
 
 def test_a_stopped_job_keeps_its_checkpoint(cloud, slow_stub):
     plan = JobPlan("ultra-fast", instance_types=CPU)
-    entry = launch(cloud, plan, source=slow_stub)
+    entry = start_job(cloud, plan, source=slow_stub)
     until(lambda: describe(cloud, entry)["FinalMetricDataList"])
     assert status(cloud, entry)["secondary"] == "Training"
     entry = follow(cloud, stop(cloud, entry), screen=screen(), pace=FAST)
@@ -76,7 +78,7 @@ def test_a_stopped_job_keeps_its_checkpoint(cloud, slow_stub):
 
 def test_a_failed_job_shows_its_log_and_reason(cloud, tmp_path):
     shown, source = screen(), write_stub(tmp_path / "source", fail=3)
-    entry = launch(cloud, JobPlan("ultra-fast", instance_types=CPU), source=source)
+    entry = start_job(cloud, JobPlan("ultra-fast", instance_types=CPU), source=source)
     entry = follow(cloud, entry, screen=shown, pace=FAST)
     assert (entry["status"], entry["settled"], entry["run"]) == ("Failed", True, None)
     assert "AlgorithmError" in entry["failure"]
@@ -86,7 +88,7 @@ def test_a_failed_job_shows_its_log_and_reason(cloud, tmp_path):
 
 def test_the_limit_stops_a_job_and_keeps_what_it_has(cloud, slow_stub):
     plan = JobPlan("ultra-fast", instance_types=CPU)
-    entry = launch(cloud, plan, source=slow_stub, max_cost_usd=0.02)
+    entry = start_job(cloud, plan, source=slow_stub, max_cost_usd=0.02)
     until(lambda: describe(cloud, entry)["FinalMetricDataList"])
     cloud.emulator.region_state.hurry = 100_000.0
     entry = follow(cloud, entry, screen=screen(), pace=FAST)
@@ -103,7 +105,7 @@ class Terminal(io.StringIO):
 
 def test_a_terminal_sees_one_live_line_with_time_left(cloud, stub):
     shown = Screen(Terminal())
-    follow(cloud, launch(cloud, PLAN, source=stub), screen=shown, pace=FAST)
+    follow(cloud, start_job(cloud, PLAN, source=stub), screen=shown, pace=FAST)
     words = shown.stream.getvalue()
     assert "  done\n" in words  # lines that are no progress stand above
     assert "  epoch 1/3" not in words
@@ -111,7 +113,7 @@ def test_a_terminal_sees_one_live_line_with_time_left(cloud, stub):
 
 
 def test_a_running_job_shows_metrics_and_dollars_so_far(cloud, slow_stub):
-    entry = launch(cloud, PLAN, source=slow_stub)
+    entry = start_job(cloud, PLAN, source=slow_stub)
     until(lambda: describe(cloud, entry)["FinalMetricDataList"])
     seen = view(status(cloud, entry))
     assert seen["metrics"]["loss"] <= 1

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from saafe.cloud.machine import MACHINE_FIELDS, RECIPE_FIELDS, Machine, split_settings
+from saafe.cloud.machine import Machine, split_settings
 from saafe.errors import InputError
+from saafe.recipes import Recipe, field_types
 
 
 def test_settings_are_split() -> None:
@@ -24,18 +25,18 @@ def test_the_last_setting_counts_and_without_any_nothing_is_set() -> None:
 
 
 def test_no_field_is_of_both() -> None:
-    assert not set(MACHINE_FIELDS) & set(RECIPE_FIELDS)
+    assert not set(field_types(Machine)) & set(field_types(Recipe))
 
 
 @pytest.mark.parametrize(
     ("setting", "line"),
     [
         ("spot", "--set spot: expected field=value; did you mean spot?"),
-        ("", "expected field=value; fields: instance, instances, spot, region, name, out, and"),
+        ("", "expected field=value; fields: instance, instances, spot, region, name, out, width"),
         ("instense=x", "did you mean instance?"),
         ("widht=64", "did you mean width?"),
         ("tier=standard", "--set tier=standard: expected field=value"),
-        ("zzz=1", "of the recipe width, layers"),
+        ("zzz=1", "out, width, layers"),
         ("instances=two", "expected a whole number, got 'two'"),
         ("instances=1.5", "expected a whole number"),
         ("spot=maybe", "expected true or false, got 'maybe'"),

@@ -17,7 +17,7 @@ from saafe.cloud.billing import bill, bill_lines
 from saafe.cloud.estimate import (
     STOP_GRACE_S,
     budget_limit,
-    estimate,
+    estimate_job,
     estimate_lines,
     expected_time,
     offers,
@@ -35,13 +35,13 @@ from saafe.cloud.request import (
     image_uri,
 )
 from saafe.cloud.setup import role_policy
-from saafe.cloud.verify import verify
+from saafe.cloud.verify import verify_run
 from saafe.cloud.watch import clean, parse_metrics
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
 from saafe.recipes import TIERS, changed, find_tier
 from saafe.training.model import FireTransformer
-from saafe.training.runs import load_run, new_folder, save_model
+from saafe.training.runs import load, new_folder, save_model
 
 ROOT = Path(__file__).parent.parent
 LINE = "epoch 3/25 step 141/1175 loss 0.4312 accuracy 0.812 samples/s 1834 left 00:41"
@@ -54,7 +54,7 @@ def prices(tmp_path):
 
 
 def entry_of(plan, prices, **more):
-    expected = estimate(plan, prices, [])
+    expected = estimate_job(plan, prices, [])
     return {
         "job": "j",
         "created": "2026-01-01",
@@ -178,18 +178,18 @@ def test_no_job_can_cost_more_than_its_budget(prices):
     """Volumes of types without a local disk count, at most a twentieth of the cheapest's rate."""
     for name in prices.instances:
         plan = JobPlan("standard", ("epochs=10000",), instance_types=(name,), instances=2)
-        assert estimate(plan, prices, [], 20.0)["most_usd"] <= 20.0
+        assert estimate_job(plan, prices, [], 20.0)["most_usd"] <= 20.0
 
 
 def test_the_budget_counts_the_dearest_fallback(prices):
     plan = JobPlan("ultra-fast", instance_types=("ml.g4dn.xlarge", "ml.g5.12xlarge"))
-    storage_usd = estimate(plan, prices, [])["storage_usd"]
-    assert estimate(plan, prices, [], 2.0)["limit_s"] == budget_limit(2.0, 7.09, storage_usd)
+    storage_usd = estimate_job(plan, prices, [])["storage_usd"]
+    assert estimate_job(plan, prices, [], 2.0)["limit_s"] == budget_limit(2.0, 7.09, storage_usd)
 
 
 def test_no_limit_is_longer_than_sagemaker_allows(prices):
     plan = JobPlan("ultra-fast", ("epochs=10000", "windows=100000000"))
-    expected = estimate(plan, prices, [])
+    expected = estimate_job(plan, prices, [])
     assert expected["expected_s"] <= expected["limit_s"] == 432_000
     assert expected["total_usd"] <= expected["most_usd"]
 
@@ -210,14 +210,14 @@ def test_a_region_without_the_tiers_first_type_takes_the_next(prices):
 
 def test_an_estimate_names_its_basis_and_range(prices):
     plan = JobPlan("ultra-fast", spot=True)
-    expected = estimate(plan, prices, [])
+    expected = estimate_job(plan, prices, [])
     words = "\n".join(estimate_lines(expected, plan))
     assert "assumed, never measured on a GPU" in words
     assert "spot" in words
     assert expected["spot_usd"][1] == pytest.approx(expected["total_usd"])
     assert expected["volume_usd"] == 0  # g5 has local disks
     cpu = JobPlan("ultra-fast", instance_types=("ml.m5.large",))
-    assert estimate(cpu, prices, [])["volume_usd"] > 0
+    assert estimate_job(cpu, prices, [])["volume_usd"] > 0
 
 
 def test_own_jobs_replace_assumptions(prices):
@@ -377,6 +377,16 @@ def test_the_ledger_finds_jobs_by_the_start_of_their_name(tmp_path):
         ledger.write({"job": "../x", "created": "", "fingerprint": ""})
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "runs").write_text("")
+    ledger = Ledger(tmp_path / "runs")
+    entry = {"job": "j", "created": "2026", "fingerprint": "0"}
+    with pytest.raises(InputError, match="cannot be made"):
+        ledger.write(entry)
+    with pytest.raises(InputError, match="cannot be made"):
+        ledger.update(entry, status="Planned")
+
+
 def test_what_two_processes_change_is_all_kept(tmp_path):
     ledger = Ledger(tmp_path)
     entry = ledger.write({"job": "j", "created": "2026", "fingerprint": "0", "status": "Planned"})
@@ -401,16 +411,16 @@ def run(tmp_path):
 
 
 def test_a_run_that_loads_and_scores_is_verified(run):
-    found = verify(run)
+    found = verify_run(run)
     assert found["loads"]
     assert found["gate_passed"] is None
     (run / "exam.json").write_text(json.dumps({"gate": {"passed": False, "lines": []}}))
-    assert verify(run)["gate_passed"] is False
+    assert verify_run(run)["gate_passed"] is False
 
 
 def test_a_run_without_weights_says_how_to_go_on(run, prices):
     (run / "model.safetensors").unlink()
-    found = verify(run)
+    found = verify_run(run)
     assert not found["loads"]
     plan = JobPlan("ultra-fast", ("epochs=9", "seed=4"))
     entry = entry_of(plan, prices, status="Stopped", run="run", verified=found)
@@ -424,9 +434,9 @@ def test_a_run_that_is_no_detector_is_refused(run, damage):
     if damage == "truncated":
         weights.write_bytes(weights.read_bytes()[:-8])
     else:
-        loaded = load_run(run)
+        loaded = load(run)
         loaded.model.head.weight.data *= float("nan")
         save_model(run, loaded.recipe, loaded.model, loaded.settings)
     with pytest.raises(InputError, match=r"is damaged|that is no detector") as raised:
-        verify(run)
+        verify_run(run)
     assert "\n" not in str(raised.value)

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from saafe.detector.alarms import CONFIRM_S, AlarmSettings
-from saafe.detector.detector import Detector, detect
+from saafe.detector.detector import Detector, Scorer, detect
 from saafe.recordings.recording import Recording
-from saafe.sensors import CO, PM25, TEMPERATURE
+from saafe.sensors import CHANNELS, CO, PM25, TEMPERATURE
 
 SETTINGS = AlarmSettings(
     warm_s=0.0, fast=2.0, slow=0.0, warn=-1.0, leave=-2.0, fast_s=20.0, slow_s=60.0, clear_s=120.0
@@ -26,7 +26,7 @@ def score(windows: np.ndarray) -> np.ndarray:
 def recording(period_s: float = 10.0, **sensors: list[float]) -> Recording:
     """A recording of particles at a period, one list a sensor; None is missing."""
     rows = max(map(len, sensors.values()))
-    readings = np.full((rows, len(sensors), 6), np.nan, np.float32)
+    readings = np.full((rows, len(sensors), len(CHANNELS)), np.nan, np.float32)
     for k, values in enumerate(sensors.values()):
         readings[: len(values), k, PM25] = np.array(values, dtype=np.float32)
     return Recording("test", period_s * np.arange(rows), tuple(sensors), readings)
@@ -34,7 +34,7 @@ def recording(period_s: float = 10.0, **sensors: list[float]) -> Recording:
 
 def streamed(read: Recording, score=score, alarms: AlarmSettings = SETTINGS) -> list[dict]:
     """Events of the recording's rows, fed one by one."""
-    detector = Detector(score, alarms)
+    detector = Detector(Scorer(score, alarms))
     events = []
     for time_s, row in zip(read.times_s, read.readings, strict=True):
         for sensor, readings in zip(read.sensors, row, strict=True):
@@ -44,7 +44,7 @@ def streamed(read: Recording, score=score, alarms: AlarmSettings = SETTINGS) -> 
 
 def events_of(read: Recording) -> list[dict]:
     """The events, which must be the same both ways, in order, and plain JSON."""
-    events = detect(read, score, SETTINGS).events
+    events = detect(Scorer(score, SETTINGS), read).events
     assert events == streamed(read)
     assert [e["time_s"] for e in events] == sorted(e["time_s"] for e in events)
     assert json.loads(json.dumps(events)) == events
@@ -138,7 +138,7 @@ def test_a_stuck_channel_is_a_fault() -> None:
 @pytest.mark.parametrize("since_s", [0.0, 150.0, 1e9])
 def test_no_decision_before_a_time(since_s: float) -> None:
     read = recording(A=[HIGH] * 60)
-    found = detect(read, score, SETTINGS, since_s=since_s)
+    found = detect(Scorer(score, SETTINGS), read, since_s=since_s)
     assert found.times_s.tolist() == [t for t in read.times_s.tolist() if t >= since_s]
     alarms = [event["time_s"] for event in found.events if event["event"] == "alarm"]
     assert alarms == ([since_s + 20.0] if since_s < 1e9 else [])
@@ -172,11 +172,13 @@ def test_held_heat_fires_alike_with_and_without_neighbours(others: tuple[str, ..
 def test_nothing_to_read() -> None:
     read = recording(A=[np.nan] * 5)
     assert brief(read) == []
-    assert len(detect(read, score, SETTINGS).risk) == 0
+    assert len(detect(Scorer(score, SETTINGS), read).risk) == 0
 
 
 def test_decisions_stand_beside_the_events() -> None:
-    found = detect(recording(30.0, A=[1.0, 2.0, 3.0], B=[4.0, np.nan, 6.0]), score, SETTINGS)
+    found = detect(
+        Scorer(score, SETTINGS), recording(30.0, A=[1.0, 2.0, 3.0], B=[4.0, np.nan, 6.0])
+    )
     assert found.times_s.tolist() == [0.0, 0.0, 30.0, 60.0, 60.0]
     assert found.sensors.tolist() == [0, 1, 0, 0, 1]
     assert found.risk.tolist() == [1.0, 4.0, 2.0, 3.0, 6.0]
@@ -184,7 +186,7 @@ def test_decisions_stand_beside_the_events() -> None:
 
 def test_reset_forgets() -> None:
     read = recording(A=[LOW] * 5 + [HIGH] * 5)
-    detector = Detector(score, SETTINGS)
+    detector = Detector(Scorer(score, SETTINGS))
     said = []
     for _ in range(2):
         detector.reset()
@@ -200,18 +202,18 @@ def test_stream_and_recording_score_the_same_windows() -> None:
     times = np.unique(random.uniform(0.0, 12_000.0, 600).round(1))
     times = times[(times < 3000.0) | (times > 4000.0)]
     times -= times[0]
-    readings = random.normal(50.0, 20.0, (len(times), 2, 6)).astype(np.float32)
+    readings = random.normal(50.0, 20.0, (len(times), 2, len(CHANNELS))).astype(np.float32)
     readings[random.random(readings.shape) < 0.4] = np.nan
     seen: list[np.ndarray] = []
 
     def keep(windows: np.ndarray) -> np.ndarray:
         assert windows.dtype == np.float32
-        assert windows.shape[1:] == (60, 1, 6)
+        assert windows.shape[1:] == (60, 1, len(CHANNELS))
         seen.extend(windows.copy())
         return np.zeros(len(windows))
 
     read = Recording("r", times, ("A", "B"), readings)
-    found = detect(read, keep, SETTINGS)
+    found = detect(Scorer(keep, SETTINGS), read)
     bulk = np.stack(seen)
     seen.clear()
     streamed(read, keep)
@@ -236,7 +238,7 @@ def recordings(draw: st.DrawFn) -> Recording:
         PM25: st.sampled_from([LOW, LOW, RAISED, MIDDLE, HIGH, HIGH, np.nan]),
         CO: st.sampled_from([0.0, 60.0, 400.0, np.nan]),
     }
-    readings = np.full((len(times), len(names), 6), np.nan, np.float32)
+    readings = np.full((len(times), len(names), len(CHANNELS)), np.nan, np.float32)
     for sensor in range(len(names)):
         for channel, level in levels.items():
             # runs of one value, so that something lasts

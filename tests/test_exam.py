@@ -16,19 +16,23 @@ from saafe.cli import saafe
 from saafe.detector.alarms import AlarmSettings
 from saafe.detector.detector import Detection
 from saafe.errors import InputError
-from saafe.exam import exam, fault_watch, session
+from saafe.exam import exam, faults, session
 from saafe.exam.gate import real_lines
+from saafe.exam.results import plain_values
 from saafe.exam.session import Case, Session
+from saafe.exam.shifts import judge_simulated
+from saafe.exam.tables import simulated_table
 from saafe.exam.windows import Judged
 from saafe.files import write_json
 from saafe.recipes import changed, find_tier
 from saafe.recordings.recording import Recording
 from saafe.recordings.superpose import Home
+from saafe.sensors import CHANNELS
 from saafe.simulator.sources import FIRES
 from saafe.training import runs
-from saafe.training.data import seeded_generator
+from saafe.training.data import Purpose, seeded_generator
 from saafe.training.model import FireTransformer
-from saafe.training.runs import Run, load_run
+from saafe.training.runs import Run, load
 
 REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
 FEW = {
@@ -37,8 +41,8 @@ FEW = {
     "saafe.exam.nuisances.NUISANCE_EVENTS": 1, "saafe.exam.nuisances.COOKING_EVENTS": 1,
     "saafe.exam.nuisances.NUISANCE_BATCHES": 1, "saafe.exam.nuisances.QUIET_STREAMS": 2,
     "saafe.exam.faults.LOST": 1, "saafe.exam.faults.OTHER": 1, "saafe.exam.faults.ROW_FIRES": 1,
-    "saafe.exam.fault_watch.DAYS": 1, "saafe.exam.fault_watch.DETECTORS": 1,
-    "saafe.exam.fault_watch.FAULTY": 1, "saafe.exam.shifts.FIRE_TRIALS": 1,
+    "saafe.exam.faults.DAYS": 1, "saafe.exam.faults.DETECTORS": 1,
+    "saafe.exam.faults.FAULTY": 1, "saafe.exam.shifts.FIRE_TRIALS": 1,
     "saafe.exam.shifts.NUISANCE_TRIALS": 1,
 }  # fmt: skip
 TOP = ["version", "level", "seed", "gate", "windows_scored", "seconds", "provenance", "fires",
@@ -53,7 +57,7 @@ def run(tmp_path: Path) -> Run:
     )
     torch.manual_seed(0)
     runs.save_model(tmp_path, recipe, FireTransformer(recipe), AlarmSettings(fast=9.0, slow=8.0))
-    return load_run(tmp_path)
+    return load(tmp_path)
 
 
 @pytest.fixture
@@ -97,7 +101,7 @@ def test_a_folder_without_recordings_is_refused_first(run: Run, tmp_path: Path) 
 def test_recorded_homes_have_no_false_fault_but_silences() -> None:
     (home,) = [item.recording for item in readers.read_published("uhoo_homes", REAL / "uhoo_homes")
                if item.recording.name == "1"]  # fmt: skip
-    found = fault_watch.sum_false_faults([home])
+    found = faults.sum_false_faults([home])
     assert found["by_reason"] == {}
     assert found["detector_months"] > 0.5
 
@@ -148,7 +152,7 @@ def begun(on_progress=lambda _: None) -> Session:
 
 def case(kind: str, name: str) -> Case:
     times = np.array([0.0, 10.0, 20.0])
-    readings = np.arange(18, dtype=np.float32).reshape(3, 1, 6)
+    readings = np.arange(18, dtype=np.float32).reshape(3, 1, len(CHANNELS))
     decided = Detection([], times[1:], np.zeros(2, np.int64), np.array([1.0, 2.0]))
     return Case(kind, name, Recording("r", times, ("A",), readings), decided, 10.0)
 
@@ -165,15 +169,15 @@ def test_the_ten_worst_of_each_sort_are_kept() -> None:
 def test_a_case_is_drawn_at_its_decisions() -> None:
     drawn = case("miss", "x").drawn()
     np.testing.assert_array_equal(drawn["times_s"], [10.0, 20.0])
-    assert drawn["readings"].shape == (2, 6)
+    assert drawn["readings"].shape == (2, len(CHANNELS))
     assert drawn["readings"][0, 0] == 6.0
     assert set(case("miss", "x").named()) < set(drawn)
 
 
 def test_every_window_is_counted() -> None:
     here = begun()
-    here.score(np.zeros((7, 60, 1, 6), np.float32))
-    here.judged().score(np.zeros((5, 60, 1, 6), np.float32))
+    here.score(np.zeros((7, 60, 1, len(CHANNELS)), np.float32))
+    here.judged().score(np.zeros((5, 60, 1, len(CHANNELS)), np.float32))
     assert here.windows == 12
     assert here.judged().classify is None
 
@@ -197,15 +201,15 @@ def test_windows_of_the_identity_probe_count_and_its_lack_ends_no_exam(tmp_path:
 def test_seeds_of_the_exam_are_nobody_elses() -> None:
     cpu = torch.device("cpu")
     mine = {
-        seeded_generator(seed, session.EXAM, stage * 10_000 + part, cpu).initial_seed()
+        seeded_generator(seed, Purpose.EXAM, stage * 10_000 + part, cpu).initial_seed()
         for seed in range(4)
-        for stage in range(6)
+        for stage in session.Stage
         for part in (0, 1, 9_999)
     }
     others = {
         seeded_generator(seed, purpose, part, cpu).initial_seed()
         for seed in range(5)
-        for purpose in range(session.EXAM)
+        for purpose in list(Purpose)[:-1]
         for part in (0, 1, 9_999, 19_999)
     }
     assert len(mine) == 4 * 6 * 3
@@ -221,3 +225,17 @@ def test_time_left_falls_to_nothing() -> None:
         here.on_progress("whole")
     assert told[-1].endswith("about 00:00 left")
     assert all(" windows in " in line for line in told)
+
+
+@pytest.mark.slow
+def test_the_small_examination_is_for_people(few: None) -> None:
+    figures = plain_values(judge_simulated(begun().one, seed=0, trials=1))
+    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+    for part in figures.values():
+        streams = part["streams"]
+        outcomes = [streams[name] for name in ("in_time", "late", "early", "missed")]
+        assert (sum(outcomes), streams["fires"], part["quiet"]["streams"]) == (1, 1, 1)
+        assert part["windows"]["n"] == 8192
+    rows = dict(simulated_table(figures))
+    assert rows["same rooms: fires in time"] in ("0 of 1", "1 of 1")
+    assert rows["other rooms: alarms in quiet life"] == "0 in 1 streams"

@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from saafe import metrics, readers
 from saafe.detector.alarms import AlarmSettings
 from saafe.exam import nuisances, outcomes
 from saafe.exam.nuisances import (
+    NuisanceRow,
     NuisanceTrial,
+    QuietRow,
     draw_nuisances,
     per_100_cookings,
     try_nuisance,
@@ -20,7 +23,7 @@ from saafe.exam.nuisances import (
 from saafe.exam.session import Session
 from saafe.exam.windows import Judged
 from saafe.recordings.recording import Recording
-from saafe.sensors import NORMAL, TEMPERATURE
+from saafe.sensors import CHANNELS, NORMAL, TEMPERATURE
 from saafe.simulator import sources
 
 REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
@@ -37,7 +40,7 @@ def session() -> Session:
 
 def test_alarms_of_one_event_are_counted_every_half_hour() -> None:
     times = np.arange(0.0, 9000.0, 10.0)
-    readings = np.full((len(times), 1, 6), np.nan, np.float32)
+    readings = np.full((len(times), 1, len(CHANNELS)), np.nan, np.float32)
     readings[:, 0, TEMPERATURE] = np.where((times >= 3000.0) & (times < 7500.0), 27.0, 20.0)
     trial = NuisanceTrial(Recording("r", times, ("A",), readings), 2900.0, 7200.0)
     here = session()
@@ -61,42 +64,46 @@ def test_drawn_events_start_within_their_streams() -> None:
         assert trial.recording.times_s[-1] <= trial.end_s + nuisances.SCORED_AFTER_S
 
 
+def row(
+    nuisance: str, *, kitchen: bool, per_year: float, events: int, alarms: int
+) -> NuisanceRow:  # fmt: skip
+    bounds = metrics.rate_bounds(alarms, events / 100.0)
+    return NuisanceRow(nuisance, kitchen, per_year, "assumed", events, alarms, alarms, *bounds)
+
+
 ROWS = [
-    {"rate_source": "assumed"} | row
-    for row in (
-        {"nuisance": "frying", "kitchen": True, "per_year": 300, "events": 100, "alarms": 2},
-        {"nuisance": "kettle", "kitchen": True, "per_year": 800, "events": 50, "alarms": 0},
-        {"nuisance": "shower", "kitchen": False, "per_year": 500, "events": 40, "alarms": 1},
-    )
+    row("frying", kitchen=True, per_year=300, events=100, alarms=2),
+    row("kettle", kitchen=True, per_year=800, events=50, alarms=0),
+    row("shower", kitchen=False, per_year=500, events=40, alarms=1),
 ]
-STILL = {"alarms": 0, "detector_years": 0.1}
+STILL = QuietRow(9, 0, 0.1, 0.0, 0.0, 40.0, 0.02, "not_shown")
 
 
 def test_a_year_is_a_weighted_sum() -> None:
     life = year(STILL, ROWS)
     kitchen, other = life["kitchen"], life["other"]
-    assert kitchen["alarms_per_year"] == pytest.approx(300 * 2 / 100)
-    assert other["alarms_per_year"] == pytest.approx(500 * 1 / 40)
+    assert kitchen.alarms_per_year == pytest.approx(300 * 2 / 100)
+    assert other.alarms_per_year == pytest.approx(500 * 1 / 40)
     bounds = metrics.weighted_rate_bounds([0, 2, 0], [0.1, 100, 50], [1, 300, 800])
-    assert (kitchen["lower"], kitchen["upper"]) == (bounds.lower, bounds.upper)
-    assert kitchen["upper"] <= kitchen["bonferroni_upper"]
-    assert kitchen["effective_exposure_years"] == pytest.approx(min(0.1, 100 / 300, 50 / 800))
-    assert (kitchen["status"], other["status"]) == ("fail", "fail")
-    assert sum(s["alarms_per_year"] for s in life["strata"]) == pytest.approx(6.0 + 12.5)
-    assert [s["room"] for s in life["strata"]] == ["both", "kitchen", "kitchen", "other"]
+    assert (kitchen.lower, kitchen.upper) == (bounds.lower, bounds.upper)
+    assert kitchen.upper <= kitchen.bonferroni_upper
+    assert kitchen.effective_exposure_years == pytest.approx(min(0.1, 100 / 300, 50 / 800))
+    assert (kitchen.status, other.status) == ("fail", "fail")
+    assert sum(s.alarms_per_year for s in life["strata"]) == pytest.approx(6.0 + 12.5)
+    assert [s.room for s in life["strata"]] == ["both", "kitchen", "kitchen", "other"]
 
 
 def test_no_alarm_is_not_yet_shown() -> None:
-    silent = [row | {"alarms": 0} for row in ROWS]
+    silent = [replace(one, alarms=0) for one in ROWS]
     life = year(STILL, silent)
-    assert life["kitchen"]["alarms_per_year"] == 0.0
-    assert life["kitchen"]["status"] == life["other"]["status"] == "not_shown"
-    many = [row | {"events": 10_000} for row in silent]
-    assert year(STILL | {"detector_years": 1000.0}, many)["kitchen"]["status"] == "pass"
+    assert life["kitchen"].alarms_per_year == 0.0
+    assert life["kitchen"].status == life["other"].status == "not_shown"
+    many = [replace(one, events=10_000) for one in silent]
+    assert year(replace(STILL, detector_years=1000.0), many)["kitchen"].status == "pass"
 
 
 def test_cookings_are_weighted_by_how_often_they_happen() -> None:
-    toast = ROWS[0] | {"nuisance": "toast", "per_year": 200, "events": 10, "alarms": 1}
+    toast = row("toast", kitchen=True, per_year=200, events=10, alarms=1)
     rows = [*ROWS, toast]
     bounds, n = per_100_cookings(rows)
     assert n == 110  # a kettle is no cooking session
@@ -106,22 +113,22 @@ def test_cookings_are_weighted_by_how_often_they_happen() -> None:
 
 def test_every_kind_is_watched_often_enough() -> None:
     assert min(nuisances.NUISANCE_EVENTS, nuisances.COOKING_EVENTS) >= 30
-    assert any(nuisances.is_cooking(source.name) for source in sources.NUISANCES)
+    assert any(source.cooking for source in sources.NUISANCES)
     assert all(source.per_year > 0 for source in sources.NUISANCES)
 
 
 def test_strata_say_where_their_rates_are_from() -> None:
-    strata = year(STILL, [ROWS[0] | {"rate_source": "a census"}, *ROWS[1:]])["strata"]
-    said = [s["rate_source"] for s in strata]
+    strata = year(STILL, [replace(ROWS[0], rate_source="a census"), *ROWS[1:]])["strata"]
+    said = [s.rate_source for s in strata]
     assert said == ["by definition", "a census", "assumed", "assumed"]
 
 
 def test_the_measured_rate_stands_beside_what_is_assumed() -> None:
-    (row,) = year(STILL, ROWS)["measured_rates"]
-    assert row["kinds"] == ["frying", "boiling", "gas_hob"]
-    assert row["assumed_per_year"] == 800
-    assert row["measured_per_year"] == pytest.approx(136 / 91.4 * 365.25)
-    assert row["measured_lower"] < row["measured_per_year"] < row["measured_upper"] < 800
+    (stove,) = year(STILL, ROWS)["measured_rates"]
+    assert stove["kinds"] == ["frying", "boiling", "gas_hob"]
+    assert stove["assumed_per_year"] == 800
+    assert stove["measured_per_year"] == pytest.approx(136 / 91.4 * 365.25)
+    assert stove["measured_lower"] < stove["measured_per_year"] < stove["measured_upper"] < 800
 
 
 def test_docs_name_every_rate_and_its_source() -> None:

@@ -3,16 +3,18 @@
 import json
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from raw_folders import write_burner, write_home, write_house, write_lab, write_office
 
 from saafe import readers
+from saafe.detector.detector import Detection
 from saafe.errors import InputError
 from saafe.exam import recordings
+from saafe.exam.recorded_fires import scored_part
 from saafe.exam.references import first_signal
+from saafe.exam.tables import score_table
 from saafe.sensors import CO2, PM25, TEMPERATURE
 
 REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
@@ -35,7 +37,7 @@ def detect_by(channel, limit):
             sensors.append(np.full(len(values), index))
             risk.append(100.0 / (1.0 + np.exp(-np.clip((values - limit) / limit, -20, 20))))
         events.sort(key=lambda event: event["time_s"])
-        return SimpleNamespace(
+        return Detection(
             events=events,
             times_s=np.concatenate(times),
             sensors=np.concatenate(sensors),
@@ -112,7 +114,7 @@ def test_sources_elsewhere_are_scored_by_the_same_rules(scored):
     assert (offices["alarms"], offices["sessions"]) == (1, 0)
     assert offices["days"] == pytest.approx(1.0, abs=0.01)
     assert scored["pool_fires"] == recordings.ABSENT
-    rows = [row[0] for row in recordings.score_table(scored)]
+    rows = [row[0] for row in score_table(scored)]
     assert "offices: false alarms" in rows
     assert "offices: nuisance alarms" not in rows  # nobody cooks there
 
@@ -178,7 +180,7 @@ def test_an_absent_folder_is_said(real_dir, tmp_path):
                  "burner_fires", "pool_fires", "offices"):  # fmt: skip
         assert result[part] == "not scored: folder absent"
     assert result["lab_fires"]["n"] == 1
-    assert ("margin", "-", "not scored: folder absent") in recordings.score_table(result)
+    assert ("margin", "-", "not scored: folder absent") in score_table(result)
 
 
 @pytest.mark.parametrize("name", ["missing", "."])
@@ -196,7 +198,7 @@ def test_a_detector_that_fails_fails_the_score(real_dir):
 
 
 def test_the_table_is_for_people(scored):
-    rows = recordings.score_table(scored)
+    rows = score_table(scored)
     assert all(len(row) == 3 for row in rows)
     assert ("house fires in time", "1 of 2", "1.26 to 98.7 %") in rows
     assert ("house fires late", "1", "SDC04") in rows
@@ -222,4 +224,4 @@ def test_the_recordings_are_what_the_readme_says():
 @pytest.mark.skipif(not (REAL / recordings.HOUSE).is_dir(), reason=f"no recordings in {REAL}")
 def test_recorded_fires_give_their_first_signal_within_the_scored_part():
     for fire in readers.read_published(recordings.HOUSE, REAL / recordings.HOUSE):
-        assert first_signal(recordings.scored_part(fire)) == first_signal(fire.recording)
+        assert first_signal(scored_part(fire)) == first_signal(fire.recording)

@@ -8,9 +8,12 @@ import torch
 from raw_folders import write_home, write_house
 
 from saafe.detector.alarms import AlarmSettings
-from saafe.detector.detector import detect
-from saafe.exam import recordings, rivals
-from saafe.exam.rivals import LOSS, TIE, WIN, headline, highest_shift, verdict
+from saafe.detector.detector import Scorer, detect
+from saafe.exam import equal_detection, recordings, rivals
+from saafe.exam.equal_detection import highest_shift
+from saafe.exam.outcomes import first_visible
+from saafe.exam.results import plain_values
+from saafe.exam.rivals import LOSS, TIE, WIN, headline, verdict
 from saafe.exam.windows import Judged
 from saafe.metrics import Bounds
 from saafe.sensors import PM25, TEMPERATURE
@@ -26,18 +29,18 @@ SETTINGS = AlarmSettings(fast=2.0, slow=1.0, warn=0.0, leave=-1.0)
 
 
 @pytest.fixture(scope="module")
-def arena() -> rivals.Benchmark:
+def arena() -> equal_detection.Benchmark:
     torch.set_num_threads(1)
-    return rivals.draw_benchmark(3, groups=8)
+    return equal_detection.draw_benchmark(3, groups=8)
 
 
 def test_arena_holds_visible_fires_cut_at_the_limit_and_streams_without(arena) -> None:
     assert [len(part) for part in (arena.setting, arena.fires, arena.nuisances)] == [8, 8, 8]
     for one in arena.setting + arena.fires:
-        sign = rivals.first_sign(one)
+        sign = first_visible(one)
         assert sign is not None
-        assert one.times_s[-1] <= sign + rivals.WITHIN_S
-    assert all(rivals.first_sign(one) is None for one in arena.nuisances)
+        assert one.times_s[-1] <= sign + equal_detection.WITHIN_S
+    assert all(first_visible(one) is None for one in arena.nuisances)
     assert arena.setting[0].readings.shape != arena.fires[0].readings.shape or not np.array_equal(
         arena.setting[0].readings, arena.fires[0].readings, equal_nan=True
     ), "the fires that set thresholds are not those that are counted"
@@ -53,19 +56,19 @@ def test_thinned_streams_read_once_a_minute(arena) -> None:
 @pytest.mark.parametrize("shift", [-3.0, 0.0, 2.5])
 def test_remembered_risks_give_the_detectors_own_alarms(arena, shift: float) -> None:
     streams = arena.fires + arena.nuisances
-    known = rivals.score_streams(streams, loud)
+    known = equal_detection.score_streams(streams, Scorer(loud, SETTINGS))
     moved = SETTINGS.moved(shift)
     expected = []
     for one in streams:
-        alarms = [e for e in detect(one, loud, moved).events if e["event"] == "alarm"]
+        alarms = [e for e in detect(Scorer(loud, moved), one).events if e["event"] == "alarm"]
         expected.append(alarms[0]["time_s"] if alarms else math.inf)
-    assert rivals.first_alarms(streams, known, moved).tolist() == expected
+    assert equal_detection.first_alarms(streams, known, moved).tolist() == expected
 
 
 def test_delays_count_only_alarms_between_sign_and_limit(arena) -> None:
     fires = arena.fires[:4]
-    signs = np.array([rivals.first_sign(one) for one in fires])
-    late = rivals.alarm_delays(fires, signs + np.array([-600.0, -30.0, 90.0, np.inf]))
+    signs = np.array([first_visible(one) for one in fires])
+    late = equal_detection.alarm_delays(fires, signs + np.array([-600.0, -30.0, 90.0, np.inf]))
     np.testing.assert_array_equal(late, [np.nan, 0.0, 90.0, np.nan])
 
 
@@ -86,9 +89,9 @@ def test_a_contestant_ties_with_itself(arena, monkeypatch: pytest.MonkeyPatch) -
     ours = Judged("transformer", loud, SETTINGS)
     twin = Judged("twin", loud, SETTINGS.moved(1.5))
     rows = rivals.compare_at_equal_detection(ours, [twin], seed=3, groups=8)
-    assert rows[1]["verdict"] == TIE
-    assert rows[1]["detection_difference_value"] == pytest.approx(0.0, abs=0.13)
-    assert "verdict" not in rows[0]
+    assert rows[1].verdict == TIE
+    assert rows[1].detection_difference.value == pytest.approx(0.0, abs=0.13)
+    assert rows[0].verdict is None
 
 
 POSITIVE, ZERO, NEGATIVE = Bounds(2.0, 1.0, 3.0), Bounds(0.0, -1.0, 1.0), Bounds(-2.0, -3.0, -1.0)
@@ -122,15 +125,14 @@ def test_headline_tells_losses_and_ties_only() -> None:
 
 def test_composites_are_paired_by_fire() -> None:
     names = [f"SDC{k} on home {h}, quiet" for k in range(6) for h in range(4)]
-    ours = {"rows": [{"name": name, "outcome": "in time"} for name in names]}
-    theirs = {"rows": [{"name": name, "outcome": "missed" if "SDC0" in name else "in time"}
-                       for name in names]}  # fmt: skip
+    ours = dict.fromkeys(names, True)
+    theirs = {name: "SDC0" not in name for name in names}
     row = rivals.compare_superposed(ours, theirs, seed=0)
-    assert row["ours_in_time"] == 24
-    assert row["theirs_in_time"] == 20
-    assert row["difference_value"] == pytest.approx(1 / 6)
+    assert row["superposed_ours_in_time"] == 24
+    assert row["superposed_in_time"] == 20
+    assert row["superposed_difference"].value == pytest.approx(1 / 6)
     # one fire of six makes the difference: resampled by fire it is not shown
-    assert row["verdict"] == TIE
+    assert row["superposed_verdict"] == TIE
 
 
 def test_headline_tells_composites_apart() -> None:
@@ -171,9 +173,9 @@ def test_rivals_face_the_composites_at_their_moved_thresholds(composed) -> None:
     mine, moved, unmoved = rows
     assert mine["superposed_fires"] == 4
     assert moved["superposed_in_time"] == mine["superposed_in_time"] == 2
-    assert (moved["superposed_difference_value"], moved["superposed_verdict"]) == (0.0, TIE)
+    assert (moved["superposed_difference"].value, moved["superposed_verdict"]) == (0.0, TIE)
     assert (unmoved["superposed_in_time"], unmoved["superposed_ours_in_time"]) == (1, 2)
-    assert unmoved["superposed_difference_value"] == 0.25
+    assert unmoved["superposed_difference"].value == 0.25
     assert "superposed_verdict" not in mine
 
 
@@ -182,21 +184,26 @@ def test_composites_of_the_comparison_are_those_of_the_scoring(composed, tmp_pat
     assert recordings.read_superposed(tmp_path) is None  # without homes
     write_home(tmp_path / recordings.HOMES)
     plan = recordings.ScoringOptions(dense_days=0.0)
-    whole = recordings.score_real(lambda r: detect(r, hot, SETTINGS), tmp_path, plan)[
+    whole = recordings.score_real(lambda r: detect(Scorer(hot, SETTINGS), r), tmp_path, plan)[
         "superposed_fires"
     ]
-    alone = recordings.score_superposed(lambda r: detect(r, hot, SETTINGS), composed)
-    for row in whole["rows"]:
+    alone = recordings.score_superposed(lambda r: detect(Scorer(hot, SETTINGS), r), composed)
+    alone = plain_values(alone)
+    for row in whole["rows"] + alone["rows"]:
         row.pop("alarms_without_fire")
-    assert whole == recordings.plain_values(alone)
+    assert whole == alone
 
 
 def test_scenarios_of_the_comparison_are_not_those_of_the_thresholds() -> None:
-    from saafe.training.data import DENSE, JUDGE, seeded_generator
+    from saafe.training.data import Purpose, seeded_generator
 
     cpu = torch.device("cpu")
     draws = [
         torch.rand(4, generator=seeded_generator(0, purpose, part, cpu)).tolist()
-        for purpose, part in ((DENSE, 0), (JUDGE, rivals.NUISANCES_PART), (JUDGE, 2))
+        for purpose, part in (
+            (Purpose.DENSE, 0),
+            (Purpose.JUDGE, equal_detection.NUISANCES_PART),
+            (Purpose.JUDGE, 2),
+        )
     ]
     assert len({tuple(d) for d in draws}) == 3

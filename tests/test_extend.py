@@ -16,7 +16,7 @@ def examples(title: str) -> list[str]:
     """Code blocks of one section."""
     text = (ROOT / "docs" / "extend.md").read_text()
     section = text[text.index(f"## {title}") :].split("\n## ")[0]
-    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    return re.findall(r"```(?:python|text)\n(.*?)```", section, re.DOTALL)
 
 
 def insert(file: Path, text: str, *, before: str) -> None:
@@ -45,7 +45,8 @@ END_TO_END = """
 from pathlib import Path
 import numpy as np
 import torch
-from saafe.detector.detector import detect
+from saafe.detector.alarms import AlarmSettings
+from saafe.detector.detector import Scorer, detect
 from saafe.recipes import changed, find_tier
 from saafe.recordings.recording import read_recording, write_recording
 from saafe.sensors import CHANNEL_NAMES
@@ -62,12 +63,8 @@ assert windows.windows.shape[-1] == 7 == len(CHANNEL_NAMES)
 model = FireTransformer(changed(find_tier("tiny"), ())).eval()
 model(windows.windows).sum().backward()
 
-class Untrained:
-    settings = __import__("saafe.detector.alarms", fromlist=["x"]).AlarmSettings()
-    def score(self, windows):
-        return np.full(len(windows), 50.0)
-
-assert len(detect(Untrained(), again).risk) > 0
+untrained = Scorer(lambda windows: np.full(len(windows), 50.0), AlarmSettings())
+assert len(detect(untrained, again).risk) > 0
 print("ok")
 """
 
@@ -95,7 +92,7 @@ def test_a_reader(package: Path) -> None:
     (module,) = examples("Add a reader")
     (package / "saafe/readers/garage.py").write_text(module)
     door = package / "saafe/readers/__init__.py"
-    insert(door, "    garage,\n", before="    nazir_lab_fire,\n    nist")
+    insert(door, "from saafe.readers import garage\n\n", before="PUBLISHERS: dict")
     insert(door, '    "garage": garage.PUBLISHER,\n', before='    "uhoo_homes": uhoo')
     (package / "raw").mkdir()
     (package / "raw/day1.csv").write_text(

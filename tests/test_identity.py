@@ -9,14 +9,14 @@ from saafe.exam.identity import Quiet
 from saafe.metrics import proportion_bounds
 from saafe.recordings.recording import Recording
 from saafe.recordings.superpose import Home
-from saafe.sensors import CO2, TEMPERATURE
+from saafe.sensors import CHANNELS, CO2, TEMPERATURE
 
 pytest.importorskip("sklearn", reason="needs saafe[rivals]")
 
 
 def quiet(seed: int, *, warmth: float = 22.0) -> Quiet:
     random = np.random.default_rng(seed)
-    windows = np.full((60, 60, 1, 6), np.nan, np.float32)
+    windows = np.full((60, 60, 1, len(CHANNELS)), np.nan, np.float32)
     day = np.repeat(np.arange(12), 5)
     level = random.normal(0.0, 1.0, 12)[day]
     windows[..., TEMPERATURE] = (warmth + level)[:, None, None]
@@ -51,7 +51,7 @@ def test_one_source_or_one_day_is_refused() -> None:
 
 def test_quiet_windows_of_a_home_know_no_cooking() -> None:
     times = np.arange(0.0, 2 * 86_400.0, 60.0)
-    readings = np.full((len(times), 1, 6), np.nan, np.float32)
+    readings = np.full((len(times), 1, len(CHANNELS)), np.nan, np.float32)
     readings[:, 0, TEMPERATURE] = 20.0
     cooking = (times >= 40_000.0) & (times <= 42_000.0)
     readings[cooking, 0, TEMPERATURE] = 99.0
@@ -64,7 +64,7 @@ def test_quiet_windows_of_a_home_know_no_cooking() -> None:
 def still_home(name: str, warmth: float) -> Home:
     """Three days in which nothing happens but a little noise."""
     times = np.arange(0.0, 3 * 86_400.0, 60.0)
-    readings = np.full((len(times), 1, 6), np.nan, np.float32)
+    readings = np.full((len(times), 1, len(CHANNELS)), np.nan, np.float32)
     random = np.random.default_rng(0)
     readings[:, 0, TEMPERATURE] = warmth + random.normal(0.0, 0.2, len(times))
     return Home(Recording(name, times, ("A",), readings), ())
@@ -74,13 +74,13 @@ def test_homes_are_examined_with_and_without_simulation() -> None:
     homes = [still_home("1", 18.0), still_home("2", 25.0)]
     found = identity.examine_identity(homes, 0)
     both, common, against = found["rows"]
-    assert [row["sources"].split(",")[0] for row in found["rows"]][:2] == ["homes", "homes"]
+    assert [row.sources.split(",")[0] for row in found["rows"]][:2] == ["homes", "homes"]
     for row in (both, common):
-        assert row["right_share"] == 1.0
-        assert row["chance_share"] == pytest.approx(0.5, abs=0.02)
-        assert row["told_apart"]
+        assert row.right_share == 1.0
+        assert row.chance_share == pytest.approx(0.5, abs=0.02)
+        assert row.told_apart
     # three of six days are judged, for days of two homes are six groups and not three
-    assert against["windows"] == (3 + identity.SIMULATED_STREAMS // 2) * identity.WINDOWS_OF_A_GROUP
+    assert against.windows == (3 + identity.SIMULATED_STREAMS // 2) * identity.WINDOWS_OF_A_GROUP
     # three days of two homes in three probes, and the simulated streams in one
     simulated = identity.SIMULATED_STREAMS * identity.WINDOWS_OF_A_GROUP
     assert found["windows"] == 3 * 6 * identity.WINDOWS_OF_A_GROUP + simulated
@@ -90,7 +90,7 @@ def test_homes_are_examined_with_and_without_simulation() -> None:
 def test_homes_alike_are_not_said_to_be_told_apart() -> None:
     found = {"windows": 50, "accuracy": {"value": 0.6, "lower": 0.45, "upper": 0.75},
              "chance": 0.5, "confusion": [[15, 10], [10, 15]]}  # fmt: skip
-    assert identity.is_told_apart("homes", found)["told_apart"] is False
+    assert identity.identity_row("homes", found).told_apart is False
 
 
 def test_bounds_are_wider_where_windows_of_a_day_are_alike() -> None:
@@ -102,5 +102,5 @@ def test_bounds_are_wider_where_windows_of_a_day_are_alike() -> None:
 
 def test_quiet_simulation_has_a_group_a_stream() -> None:
     found = identity.quiet_of_simulation(0, streams=3)
-    assert found.windows.shape == (60, 60, 1, 6)
+    assert found.windows.shape == (60, 60, 1, len(CHANNELS))
     assert np.unique(found.groups).tolist() == [0, 1, 2]

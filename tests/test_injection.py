@@ -14,7 +14,7 @@ TIMES = np.arange(0.0, 7200.0, 10.0)
 @pytest.fixture
 def recording() -> Recording:
     random = np.random.default_rng(0)
-    readings = random.normal(30.0, 1.0, (len(TIMES), 1, 6)).astype(np.float32)
+    readings = random.normal(30.0, 1.0, (len(TIMES), 1, len(CHANNELS))).astype(np.float32)
     readings[..., CO2] += 500.0
     readings[::3, 0, PM25] = np.nan
     return Recording("r", TIMES, ("A",), readings)
@@ -23,7 +23,7 @@ def recording() -> Recording:
 def column(recording: Recording, fault: str, channel: int, at_s: float = 3600.0) -> np.ndarray:
     random = np.random.default_rng(1)
     out = injection.with_fault(recording, fault, channel, at_s=at_s, random=random)
-    others = [c for c in range(6) if c != channel]
+    others = [c for c in range(len(CHANNELS)) if c != channel]
     np.testing.assert_array_equal(out.readings[..., others], recording.readings[..., others])
     before = at_s > TIMES
     np.testing.assert_array_equal(
@@ -46,7 +46,7 @@ def test_stuck(recording: Recording) -> None:
 
 
 def test_saturated(recording: Recording) -> None:
-    assert (column(recording, "saturated", CO) == injection.TOP[CO]).all()
+    assert (column(recording, "saturated", CO) == CHANNELS[CO].instruments.top).all()
 
 
 def test_drifting(recording: Recording) -> None:
@@ -73,7 +73,7 @@ def test_slow_follows_a_step_as_a_first_order_lag(recording: Recording) -> None:
 
 
 @pytest.mark.parametrize("fault", injection.INJECTED_FAULTS)
-@pytest.mark.parametrize("channel", range(6))
+@pytest.mark.parametrize("channel", range(len(CHANNELS)))
 def test_missing_readings_stay_missing_and_the_rest_within_limits(
     recording: Recording, fault: str, channel: int
 ) -> None:

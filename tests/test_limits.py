@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from saafe.sensors import CO, CO2, PM25, TEMPERATURE
+from saafe.sensors import CHANNELS, CO, CO2, PM25, TEMPERATURE
 from saafe.simulator import limits
 from saafe.simulator.limits import untenable_times
 
@@ -15,7 +15,7 @@ CLEAN = {TEMPERATURE: 20.0, PM25: 10.0, CO2: 600.0, CO: 0.0}
 def air(**changed: float) -> tuple[np.ndarray, np.ndarray]:
     """An hour of constant air, every 10 s."""
     times = np.arange(0.0, 3600.0, 10.0)
-    readings = np.zeros((len(times), 6))
+    readings = np.zeros((len(times), len(CHANNELS)))
     for channel, value in CLEAN.items():
         readings[:, channel] = value
     names = {"temperature": TEMPERATURE, "pm25": PM25, "co2": CO2, "co": CO}

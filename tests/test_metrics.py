@@ -242,8 +242,3 @@ def test_paired_bootstrap_draws_groups_not_items():
     assert grouped.upper - grouped.lower > 5 * (alone.upper - alone.lower)
     assert grouped.lower < grouped.value < grouped.upper
     assert grouped == metrics.paired_bootstrap(shift + noise, np.zeros(3000), groups)
-
-
-def test_quantiles_skip_what_is_missing():
-    assert metrics.quantiles([1, 2, 3, math.nan], {"median": 0.5}) == {"median": 2.0}
-    assert metrics.quantiles([], {"median": 0.5}) == {"median": None}

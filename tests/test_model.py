@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from saafe.recipes import Recipe, changed, find_tier
-from saafe.sensors import CO, CO2, FIRE, HUMIDITY, PM25, SOUND, TEMPERATURE
+from saafe.sensors import CHANNELS, CO, CO2, FIRE, HUMIDITY, PM25, SOUND, TEMPERATURE
 from saafe.training import model as models
 from saafe.training.model import FireTransformer
 
@@ -25,7 +25,7 @@ def made(recipe: Recipe = TINY, seed: int = 0) -> FireTransformer:
 def raw_windows(count: int, seed: int = 0, sensors: int = 1) -> torch.Tensor:
     """Plausible readings, a tenth of them missing. (count, 60, sensors, 6)"""
     random = torch.Generator().manual_seed(seed)
-    shape = (count, 60, sensors, 6)
+    shape = (count, 60, sensors, len(CHANNELS))
     out = MIDDLE * (0.3 * torch.randn(shape, generator=random)).exp()
     return out.masked_fill(torch.rand(shape, generator=random) < 0.1, torch.nan)
 
@@ -132,7 +132,7 @@ def test_features_mark_what_is_missing() -> None:
 
 
 def test_a_meter_at_its_end_is_at_the_top_of_its_window() -> None:
-    window = torch.full((1, 60, 6), 20.0)
+    window = torch.full((1, 60, len(CHANNELS)), 20.0)
     window[0, 30:, PM25] = 200.0
     assert models.features(window)[0, :, -1].tolist() == pytest.approx([0.0] * 30 + [1.0] * 30)
 
@@ -148,7 +148,7 @@ def test_risk_is_the_calibrated_share_of_fire() -> None:
 
 
 def test_news_is_what_was_not_seen_before_the_last_minute() -> None:
-    window = torch.full((1, 60, 6), 20.0)
+    window = torch.full((1, 60, len(CHANNELS)), 20.0)
     window[0, 40:, CO] = 30.0  # old by now
     window[0, -1, TEMPERATURE] = 27.0
     window[0, -6:, PM25] = 90.0
@@ -182,7 +182,7 @@ def test_statistics_are_those_of_numpy_over_known_steps() -> None:
 
 
 def test_statistics_of_nothing_known_are_zero() -> None:
-    windows = torch.full((2, 60, 6), torch.nan)
+    windows = torch.full((2, 60, len(CHANNELS)), torch.nan)
     windows[:, 45:, TEMPERATURE] = 21.0
     told = models.statistics(models.features(windows))
     assert torch.isfinite(told).all()

@@ -12,14 +12,14 @@ from saafe.exam.windows import Judged
 from saafe.sensors import CO, PM25, TEMPERATURE
 from saafe.simulator import simulation
 from saafe.simulator.streams import Streams
-from saafe.training.data import JUDGE, seeded_generator
+from saafe.training.data import Purpose, seeded_generator
 
 
 @pytest.fixture(scope="module")
 def made() -> tuple[monotonicity.Pairs, Streams]:
     torch.set_num_threads(1)
-    generator = seeded_generator(0, JUDGE, 0, torch.device("cpu"))
-    streams = simulation.simulate(16, generator=generator, sensors=1)
+    generator = seeded_generator(0, Purpose.JUDGE, 0, torch.device("cpu"))
+    streams = simulation.simulate_streams(16, generator=generator, sensors=1)
     random = np.random.default_rng(0)
     return monotonicity.draw_pairs(
         streams, monotonicity.draw_places(streams, 200, random), random

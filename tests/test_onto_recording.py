@@ -262,7 +262,10 @@ def simulate(folder: Path, *arguments: str) -> list[dict]:
 
 def test_the_command_puts_fires_on_a_recorded_home(tmp_path: Path) -> None:
     write_recording(make_background(), tmp_path / "home.csv")
-    words = f"--scenarios 2 --hours 1 --source flaming_foam --format csv --onto {tmp_path}/home.csv"
+    words = (
+        "--scenarios 2 --set hours=1 --set format=csv --source flaming_foam "
+        f"--onto {tmp_path}/home.csv"
+    )
     rows = simulate(tmp_path / "out", *words.split())
     assert rows == json.loads((tmp_path / "out" / "scenarios.json").read_text())
     assert [row["file"] for row in rows] == ["superposed-00000.csv", "superposed-00001.csv"]
@@ -280,10 +283,10 @@ def test_the_command_puts_fires_on_a_recorded_home(tmp_path: Path) -> None:
 
 
 def test_the_command_puts_fires_on_a_simulated_background(tmp_path: Path) -> None:
-    words = "--scenarios 1 --hours 6 --source frying --seed 2 --format parquet"
+    words = "--scenarios 1 --set hours=6 --source frying --seed 2 --set format=parquet"
     (row,) = simulate(tmp_path, *words.split())
     background, _ = read_recording(tmp_path / row["file"])
-    onto = f"--scenarios 1 --hours 1 --source curtain --onto {tmp_path / row['file']}"
+    onto = f"--scenarios 1 --set hours=1 --source curtain --onto {tmp_path / row['file']}"
     (made,) = simulate(tmp_path / "out", *onto.split())
     recording, _ = read_recording(tmp_path / "out" / made["file"])
     assert (made["background"], recording.sensors) == (background.name, background.sensors[:1])
@@ -297,8 +300,8 @@ def test_the_command_puts_fires_on_a_simulated_background(tmp_path: Path) -> Non
 
 def test_the_command_takes_one_sensor(tmp_path: Path) -> None:
     write_recording(make_background(), tmp_path / "home.csv")
-    words = ["simulate", "--out", str(tmp_path / "out"), "--sensors", "2", "--onto"]
+    words = ["simulate", "--out", str(tmp_path / "out"), "--set", "sensors=2", "--onto"]
     done = CliRunner().invoke(saafe, [*words, str(tmp_path / "home.csv")])
     assert isinstance(done.exception, InputError)
-    assert "--sensors" in str(done.exception)
+    assert "--set sensors" in str(done.exception)
     assert not (tmp_path / "out").exists()

@@ -1,5 +1,6 @@
 """Recordings: what is refused, masked, repaired; what is written comes back."""
 
+import doctest
 import gzip
 import itertools
 import json
@@ -180,7 +181,7 @@ def test_reads_a_plain_file(tmp_path: Path):
     assert recording.times_s.tolist() == [0, 10, 20]
     assert recording.times_s.dtype == np.float64
     assert recording.readings.dtype == np.float32
-    assert recording.readings.shape == (3, 1, 6)
+    assert recording.readings.shape == (3, 1, len(CHANNELS))
     assert recording.readings[:, 0, PM25].tolist() == [8, 9, 8]
     assert np.isnan(recording.readings[:, 0, CO2]).all()
     assert (recording.labels, recording.sources, recording.start) == (None, None, None)
@@ -352,7 +353,7 @@ def test_parquet_refusals(case: str, tmp_path: Path):
 
 def make_recording(start: datetime | None = None) -> Recording:
     generator = np.random.default_rng(1)
-    readings = np.full((40, 3, 6), np.nan)
+    readings = np.full((40, 3, len(CHANNELS)), np.nan)
     for index, channel in enumerate(CHANNELS):
         values = generator.uniform(channel.lowest, channel.highest, (40, 3))
         readings[:, :, index] = np.round(values, channel.decimals)
@@ -667,12 +668,20 @@ def test_stamps_that_once_read_differently(tmp_path: Path):
         assert row.problems[0].reason.endswith("no ISO 8601 time")
 
 
+def test_examples_of_the_docstrings_run():
+    from saafe.recordings import recording
+
+    failed, tried = doctest.testmod(recording)
+    assert failed == 0
+    assert tried > 10
+
+
 @pytest.mark.slow
 def test_a_month_of_six_sensors_reads_in_seconds(tmp_path: Path):
     import time
 
     times_s = np.arange(0, 30 * 86400, 10.0)
-    readings = np.full((len(times_s), 6, 6), 400, dtype=np.float32)
+    readings = np.full((len(times_s), 6, len(CHANNELS)), 400, dtype=np.float32)
     readings[:, :, HUMIDITY] = 40
     readings[:, :, :2] = 20
     path = tmp_path / "month.csv"

@@ -11,6 +11,7 @@ import pytest
 from saafe.detector.alarms import AlarmSettings, log_odds
 from saafe.exam import html, model_card, plots, report
 from saafe.recipes import changed, find_tier
+from saafe.sensors import CHANNELS
 from saafe.training import runs
 from saafe.training.model import FireTransformer
 
@@ -74,7 +75,7 @@ FULL = {
 
 def case(kind: str, missing: tuple[int, ...] = ()) -> dict:
     times = np.arange(0.0, 600.0, 10.0)
-    readings = np.random.default_rng(0).normal(20.0, 1.0, (60, 6)).astype(np.float32)
+    readings = np.random.default_rng(0).normal(20.0, 1.0, (60, len(CHANNELS))).astype(np.float32)
     readings[:, list(missing)] = np.nan
     return {
         "kind": kind, "title": f"{kind} {NASTY}", "times_s": times, "readings": readings,
@@ -182,7 +183,7 @@ def test_rates_are_said_to_be_assumed(full: str) -> None:
 def test_identity_is_told_with_bounds_and_meaning() -> None:
     section = report.identity(FULL)
     assert "Where it beats chance &lt;b&gt;" in section
-    assert "<td>75 % to 84 %</td><td>30 %</td><td>yes</td>" in section
+    assert "<td>75 to 84 %</td><td>30 %</td><td>yes</td>" in section
     assert "confusion" not in section
     assert report.identity({"identity": "not examined: <i>"}) == "<p>not examined: &lt;i&gt;</p>"
     assert report.identity({"identity": {}}) == ""
@@ -230,7 +231,7 @@ def test_headers(key: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("value", "percent", "expected"),
     [
-        (None, False, "–"), (math.nan, True, "–"), (True, False, "yes"), (0.12345, False, "0.1235"),
+        (None, False, "-"), (math.nan, True, "-"), (True, False, "yes"), (0.12345, False, "0.1235"),
         (0.12345, True, "12.3 %"), (-0.0, False, "0"), (1234567, False, "1,234,567"),
         ([1, "a"], False, "1, a"),
     ],
@@ -243,7 +244,7 @@ def test_bounds_stand_side_by_side() -> None:
     row = {"n": 3, "found_share": 0.5, "found_lower": 0.1, "found_upper": 0.9, "lower": 1.0}
     merged = html.merged_bounds(row)
     assert merged == {
-        "n": 3, "found_share": 0.5, "found_95_%_bounds": "10 % to 90 %", "lower": 1.0,
+        "n": 3, "found_share": 0.5, "found_95_%_bounds": "10 to 90 %", "lower": 1.0,
     }  # fmt: skip
 
 
@@ -253,7 +254,7 @@ def test_bounds_stand_side_by_side() -> None:
 def test_card_says_what_it_is_and_what_it_is_not(tmp_path: Path) -> None:
     recipe = changed(find_tier("tiny"), ("width=16", "heads=2", "layers=1"))
     runs.save_model(tmp_path, recipe, FireTransformer(recipe), AlarmSettings())
-    text = model_card.write_model_card(runs.load_run(tmp_path), FULL).read_text()
+    text = model_card.write_model_card(runs.load(tmp_path), FULL).read_text()
     for part in ("Intended use", "Training data", "Figures", "Risk and thresholds", "Limits"):
         assert f"## {part}\n" in text
     assert "not a listed device" in text
@@ -261,7 +262,7 @@ def test_card_says_what_it_is_and_what_it_is_not(tmp_path: Path) -> None:
     assert "| accuracy | 0.8 | 0.79 to 0.81 | 0.94 | 8,192 | fail |" in text
     assert runs.sha256(tmp_path / runs.MODEL) in text
     assert f"tier {recipe.tier}, seed" in text
-    assert model_card.write_model_card(runs.load_run(tmp_path), {}).read_text().count("## ") >= 5
+    assert model_card.write_model_card(runs.load(tmp_path), {}).read_text().count("## ") >= 5
 
 
 @pytest.mark.parametrize("prior", [0.5, 0.2, 0.01, 1e-6])

@@ -13,7 +13,7 @@ from saafe.rivals import linear, registry
 from saafe.rivals.inception import InceptionTime
 from saafe.rivals.linear import fit_linear, summaries
 from saafe.rivals.registry import RIVALS, TrainingSet
-from saafe.sensors import FIRE, LABELS
+from saafe.sensors import CHANNELS, FIRE, LABELS
 from saafe.training import data, distributed, thresholds
 from saafe.training.data import WindowSet
 from saafe.training.model import RiskModel, levels
@@ -138,7 +138,7 @@ def test_linear_fit_finds_the_bayes_rule() -> None:
 
 
 def test_summaries_hold_what_they_say() -> None:
-    windows = torch.full((1, 60, 1, 6), torch.nan)
+    windows = torch.full((1, 60, 1, len(CHANNELS)), torch.nan)
     windows[0, :, 0, 0] = 22.0  # temperature stands still
     windows[0, 40:, 0, 0] = torch.arange(20) + 22.0  # and rises in the last scale
     summary = summaries(windows)[0]
@@ -155,7 +155,7 @@ def test_summaries_hold_what_they_say() -> None:
 
 def test_inception_is_the_papers_shape_at_our_width() -> None:
     model = InceptionTime().eval()
-    logits = model(torch.full((2, 60, 1, 6), torch.nan))
+    logits = model(torch.full((2, 60, 1, len(CHANNELS)), torch.nan))
     assert logits.shape == (2, 1, 3)
     assert torch.isfinite(logits).all()
     assert len(model.blocks) == 6

@@ -1,25 +1,29 @@
-"""Faults that a channel shows by itself: said when they can be known, and not of sound ones."""
+"""Faults that a channel shows by itself: said when they can be known, and not of healthy ones."""
 
 import numpy as np
 import pytest
+from knowable_faults import knowable_time
 
 from saafe.detector import self_test
 from saafe.detector.self_test import SelfTest
-from saafe.exam import fault_watch
+from saafe.exam import faults, injection
 from saafe.recordings.recording import Recording
-from saafe.sensors import CHANNEL_NAMES, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
+from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
 
 HOUR, DAY = 3600.0, 86_400.0
-SOUND_VALUES = {TEMPERATURE: 21.0, PM25: 8.0, CO2: 600.0, SOUND: 40.0, CO: 1.0, HUMIDITY: 45.0}
+USUAL = {TEMPERATURE: 21.0, PM25: 8.0, CO2: 600.0, SOUND: 40.0, CO: 1.0, HUMIDITY: 45.0}
 STEP = {TEMPERATURE: 0.1, PM25: 1.0, CO2: 5.0, SOUND: 1.0, CO: 0.5, HUMIDITY: 0.5}
 
 
 def ordinary(hours: float, *, period_s: float = 60.0, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Times and readings of a sound sensor: every channel moves a few steps about its middle."""
+    """Times and readings of a healthy sensor: every channel moves a few steps about its middle."""
     random = np.random.default_rng(seed)
     times = np.arange(0.0, hours * HOUR, period_s)
-    middle, step = (self_test.by_channel(values, 0.0) for values in (SOUND_VALUES, STEP))
-    return times, middle + step * random.integers(0, 5, (len(times), 6))
+    middle, step = (
+        np.array([values.get(k, 0.0) for k in range(len(CHANNEL_NAMES))])
+        for values in (USUAL, STEP)
+    )
+    return times, middle + step * random.integers(0, 5, (len(times), len(CHANNELS)))
 
 
 def said(times: np.ndarray, readings: np.ndarray) -> list[tuple]:
@@ -31,7 +35,7 @@ def said(times: np.ndarray, readings: np.ndarray) -> list[tuple]:
     return out
 
 
-def test_a_sound_sensor_has_no_fault() -> None:
+def test_a_healthy_sensor_has_no_fault() -> None:
     assert said(*ordinary(5 * 24.0)) == []
 
 
@@ -122,10 +126,10 @@ def test_knowable_reasons_are_the_ones_said() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_row_by_row_agrees_with_the_whole_series(seed: int) -> None:
-    """`channels` and `fault_watch.knowable_time` are written apart; neither sees the other."""
+    """`self_test` and `knowable_time` are written apart; neither sees the other."""
     random = np.random.default_rng(seed)
     times, readings = ordinary(30.0, seed=seed)
-    for channel in range(6):
+    for channel in range(len(CHANNELS)):
         start = random.uniform(3.0, 12.0) * HOUR
         on = times >= start
         how = random.integers(4)
@@ -139,11 +143,42 @@ def test_row_by_row_agrees_with_the_whole_series(seed: int) -> None:
             readings[on, channel] = 5000.0
     recording = Recording("r", times, ("A",), readings[:, None])
     told: dict[str, float] = {}
-    for time_s, event in fault_watch.watched(recording):
+    for time_s, event in faults.watched(recording):
         if event["event"] == "fault":
             told.setdefault(event["channel"], time_s)
     for channel, name in enumerate(CHANNEL_NAMES):
-        known = fault_watch.knowable_time(recording, channel, 0.0)
+        known = knowable_time(recording, channel, 0.0)
         assert (known is None) == (name not in told), name
         if known is not None:
             assert 0.0 <= told[name] - known <= 60.0, name
+
+
+@pytest.mark.parametrize("fault", injection.INJECTED_FAULTS)
+def test_what_the_exam_calls_knowable_is_known_by_then(fault: str) -> None:
+    """What an injection promises against what the faulty series shows."""
+    times, readings = ordinary(40.0)
+    healthy = Recording("r", times, ("A",), readings[:, None].astype(np.float32))
+    promised = 0
+    for channel, name in enumerate(CHANNEL_NAMES):
+        random = np.random.default_rng(channel)
+        faulty = injection.with_fault(healthy, fault, channel, at_s=4 * HOUR, random=random)
+        due_s = faults.known_s(healthy, faulty, fault, channel, 4 * HOUR)
+        known = knowable_time(faulty, channel, 4 * HOUR)
+        assert (due_s is None) == (known is None), name
+        if due_s is not None and known is not None:
+            assert 4 * HOUR < known <= due_s + 60.0
+            assert faults.is_said(faulty, channel, 4 * HOUR)
+            promised += 1
+    assert (promised > 0) == (fault not in ("slow", "drifting", "spiking"))
+
+
+def test_spikes_are_promised_at_the_tenth_lone_one() -> None:
+    times, readings = ordinary(3.0, period_s=10.0)
+    before, after = readings[:, CO2], readings[:, CO2].copy()
+    at = np.arange(400, 430, 3)
+    after[at] += 3000.0
+    after[[100, 101]] += 3000.0  # two together are not lone
+    assert faults.tenth_spike_s(times, before, after, CO2) == times[at[9] + 1]
+    assert faults.tenth_spike_s(times, before, after, SOUND) is None
+    after[at[0]] = before[at[0]]
+    assert faults.tenth_spike_s(times, before, after, CO2) is None

@@ -14,7 +14,11 @@ TIMES = np.arange(0.0, 3600.0, 10.0)
 
 @pytest.fixture
 def recording() -> Recording:
-    readings = np.random.default_rng(0).normal(50.0, 5.0, (len(TIMES), 1, 6)).astype(np.float32)
+    readings = (
+        np.random.default_rng(0)
+        .normal(50.0, 5.0, (len(TIMES), 1, len(CHANNELS)))
+        .astype(np.float32)
+    )
     readings[..., PM25] *= 5.0
     readings[..., CO2] += 500.0
     readings[1::2] = np.nan
@@ -45,7 +49,7 @@ def test_instruments_alone_change_one_channel(recording: Recording) -> None:
     by_name = {shift.name: shift for shift in SHIFTS}
     out = by_name["PM2.5 ends at 120 ug/m3"].change(recording, np.random.default_rng(0))
     assert np.nanmax(out.readings[..., PM25]) == 120.0
-    others = [channel for channel in range(6) if channel != PM25]
+    others = [channel for channel in range(len(CHANNELS)) if channel != PM25]
     np.testing.assert_array_equal(out.readings[..., others], recording.readings[..., others])
     warm = by_name["temperature reads 5 K too much"].change(recording, np.random.default_rng(0))
     rise = warm.readings[..., TEMPERATURE] - recording.readings[..., TEMPERATURE]

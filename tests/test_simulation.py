@@ -8,6 +8,7 @@ import torch
 
 from saafe import windows
 from saafe.sensors import (
+    CHANNELS,
     CO,
     CO2,
     FIRE,
@@ -41,7 +42,7 @@ def seeded(seed: int) -> torch.Generator:
 
 @pytest.fixture(scope="module")
 def streams() -> Streams:
-    return simulation.simulate(N, generator=seeded(0), hours=3.0, sensors=3)
+    return simulation.simulate_streams(N, generator=seeded(0), hours=3.0, sensors=3)
 
 
 # --- streams ----------------------------------------------------------------------------------
@@ -49,7 +50,7 @@ def streams() -> Streams:
 
 def test_same_seed_same_bytes() -> None:
     first, again, other = (
-        simulation.simulate(8, generator=seeded(s), hours=0.5) for s in (3, 3, 4)
+        simulation.simulate_streams(8, generator=seeded(s), hours=0.5) for s in (3, 3, 4)
     )
     for name, value in vars(first).items():
         assert value.numpy().tobytes() == getattr(again, name).numpy().tobytes(), name
@@ -57,7 +58,7 @@ def test_same_seed_same_bytes() -> None:
 
 
 def test_shapes(streams: Streams) -> None:
-    assert streams.readings.shape == streams.truth.shape == (N, 1080, 3, 6)
+    assert streams.readings.shape == streams.truth.shape == (N, 1080, 3, len(CHANNELS))
     assert streams.labels.shape == (N, 1080, 3)
     assert streams.labels.dtype == streams.state.dtype == torch.int8
     assert streams.state.shape == (N, 1080)
@@ -65,7 +66,7 @@ def test_shapes(streams: Streams) -> None:
 
 def test_chunks_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulation, "SIMULATION_CHUNK", 4)
-    streams = simulation.simulate(10, generator=seeded(5), hours=0.2)
+    streams = simulation.simulate_streams(10, generator=seeded(5), hours=0.2)
     assert all(len(value) == 10 for value in vars(streams).values())
     assert (streams.fire >= 0).tolist() == [True, True, False, False] * 2 + [True, False]
 
@@ -129,7 +130,7 @@ def ignition(streams: Streams) -> torch.Tensor:
 
 def test_no_fires_where_none_are_drawn() -> None:
     mix = Mix(fire_share=0.0, nuisance_counts=(0.0, 0.5, 0.5))
-    streams = simulation.simulate(16, generator=seeded(6), mix=mix, hours=1.5)
+    streams = simulation.simulate_streams(16, generator=seeded(6), mix=mix, hours=1.5)
     assert (streams.fire == -1).all()
     assert set(streams.labels.unique().tolist()) == {UNKNOWN, NORMAL, NUISANCE}
     assert not (streams.state == FIRE).any()
@@ -137,7 +138,7 @@ def test_no_fires_where_none_are_drawn() -> None:
 
 def test_a_label_needs_something_to_show() -> None:
     mix = Mix(fire_share=1.0, fires=("curtain",), nuisance_counts=(1.0, 0.0, 0.0))
-    streams = simulation.simulate(16, generator=seeded(7), mix=mix, hours=2.0)
+    streams = simulation.simulate_streams(16, generator=seeded(7), mix=mix, hours=2.0)
     burning = streams.labels == FIRE
     before = streams.truth[..., 0].gather(
         1, (streams.ignition_s / 10.0).long().view(-1, 1, 1).expand(-1, 1, 2)
@@ -150,7 +151,7 @@ def test_a_label_needs_something_to_show() -> None:
 
 def test_mix_draws_the_named_sources_only() -> None:
     mix = scenarios.mix_of(("curtain", "toast"))
-    streams = simulation.simulate(12, generator=seeded(8), mix=mix, hours=0.5)
+    streams = simulation.simulate_streams(12, generator=seeded(8), mix=mix, hours=0.5)
     names = [describe_stream(streams, k) for k in range(12)]
     assert {name["fire"] for name in names} == {"curtain", None}
     assert {x for name in names for x in name["nuisances"]} == {"toast"}
@@ -162,7 +163,7 @@ def test_mix_draws_the_named_sources_only() -> None:
 def broken_streams(kind: int) -> tuple[Streams, torch.Tensor]:
     """Streams in which half of the sensors are broken, and the (n, sensor) of one kind."""
     mix = Mix(fault_share=0.5)
-    streams = simulation.simulate(96, generator=seeded(11), mix=mix, hours=1.0)
+    streams = simulation.simulate_streams(96, generator=seeded(11), mix=mix, hours=1.0)
     found = (streams.fault == kind).nonzero()
     assert len(found) > 2, sensor_faults.SENSOR_FAULTS[kind]
     return streams, found
@@ -218,7 +219,7 @@ def test_a_numb_meter_shows_daily_life_and_dense_smoke_only() -> None:
     rows = simulation.Rows(torch.tensor([0, 1, 0, 0, 1]), 2, 1, 1, torch.tensor([0, 1]))
     # full 0 and 1, the first without its fire, both without any event
     shown = torch.tensor([[5_000.0, 60.0, 900.0, 10.0, 20.0], [900.0, 20.0, 10.0, 10.0, 20.0]])
-    truth = torch.zeros(2, 5, 1, 6)
+    truth = torch.zeros(2, 5, 1, len(CHANNELS))
     truth[..., 0, PM25] = shown
     truth[..., 0, CO2] = 7.0
     simulation.apply_detection_floor(truth, rows, torch.tensor([[1_000.0], [0.0]]))
@@ -241,7 +242,7 @@ def test_only_channels_that_tell_the_truth_show_an_event() -> None:
 
 
 def test_limits_are_reached_at_their_time() -> None:
-    truth = torch.zeros(1, 100, 1, 6)
+    truth = torch.zeros(1, 100, 1, len(CHANNELS))
     truth[..., TEMPERATURE] = 20.0
     truth[:, 10:, :, TEMPERATURE] = 41.0
     truth[:, 20:, :, TEMPERATURE] = 120.0
@@ -265,7 +266,7 @@ def test_limits_are_reached_at_their_time() -> None:
 
 def test_descriptions_tell_limits_and_faults() -> None:
     mix = Mix(fire_share=1.0, fires=("flaming_foam",), fault_share=1.0)
-    streams = simulation.simulate(8, generator=seeded(16), mix=mix, hours=1.0)
+    streams = simulation.simulate_streams(8, generator=seeded(16), mix=mix, hours=1.0)
     told = [describe_stream(streams, k) for k in range(8)]
     assert all(len(one["faults"]) == 2 for one in told)
     reached = [one["limits_s"]["rise_20k"] for one in told if "rise_20k" in one["limits_s"]]
@@ -358,8 +359,8 @@ def test_recordings_carry_labels_and_sources(streams: Streams) -> None:
 
 
 def test_lag_follows_a_step_as_first_order() -> None:
-    truth = torch.zeros(100, 1, 1, 6)
+    truth = torch.zeros(100, 1, 1, len(CHANNELS))
     truth[1:] = 1.0
-    seen = instruments.lagged(truth, torch.full((1, 1, 6), 50.0))
+    seen = instruments.lagged(truth, torch.full((1, 1, len(CHANNELS)), 50.0))
     assert seen[0].max() == 0.0
     assert seen[5].max().item() == pytest.approx(1.0 - math.exp(-1.0), rel=1e-5)

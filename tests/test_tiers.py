@@ -199,11 +199,10 @@ def test_a_tier_is_trained_and_compared(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_standard_and_local_share_a_part(tmp_path: Path) -> None:
-    done = CliRunner().invoke(
-        saafe,
-        ["compare", "--tiers", "standard,local", "--fraction", "0.001", "--out", str(tmp_path)],
-    )
-    assert done.exit_code == 0, done.output
-    assert "local: the same training as standard's" in done.stderr
-    assert len(list((tmp_path / "runs").iterdir())) == 1
+def test_tiers_that_come_to_the_same_training_share_it(tmp_path: Path) -> None:
+    tiny, lines = find_tier("tiny"), []
+    within = replace(tiny, tier="tiny for an hour", hours=1.0)
+    trained = tiers.train_tiers((tiny, within), 0.01, tmp_path, lines.append)
+    assert lines[1:] == ["tiny for an hour: the same training as tiny's, not done again"]
+    assert trained["tiny"][0] == trained[within.tier][0]
+    assert [recipe for _, recipe in trained.values()] == [tiny, within]

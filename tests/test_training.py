@@ -20,7 +20,7 @@ from saafe import recipes
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
 from saafe.recipes import changed, find_tier
-from saafe.sensors import FIRE, LABELS, NORMAL, NUISANCE
+from saafe.sensors import CHANNELS, FIRE, LABELS, NORMAL, NUISANCE
 from saafe.simulator import simulation
 from saafe.simulator.streams import gather
 from saafe.threads import Workers
@@ -71,7 +71,7 @@ def one_thread():
 @pytest.fixture(scope="module")
 def drawn(one_thread: None) -> WindowSet:
     random = torch.Generator().manual_seed(0)
-    streams = simulation.simulate(256, generator=random, hours=TRAIN_HOURS)
+    streams = simulation.simulate_streams(256, generator=random, hours=TRAIN_HOURS)
     return sample_windows(streams, 6000, random)
 
 
@@ -87,7 +87,7 @@ def fitted(one_thread: None, tmp_path_factory: pytest.TempPathFactory):
         patch.setattr(thresholds, "REFERENCE_STREAMS", 16)  # enough to repeat, not to rely on
         patch.setattr(thresholds, "DENSE_PARTS", 1)
         seen = []
-        model, settings = loop.train(TINY, on_checkpoint=on_checkpoint, on_epoch=seen.append)
+        model, settings = loop.fit_detector(TINY, on_checkpoint=on_checkpoint, on_epoch=seen.append)
         yield folder, model, settings, seen
 
 
@@ -155,9 +155,9 @@ def test_windows_are_short_alike_in_every_class(drawn: WindowSet) -> None:
 
 def test_windows_come_from_labelled_moments() -> None:
     random = torch.Generator().manual_seed(1)
-    streams = simulation.simulate(48, generator=random, hours=TRAIN_HOURS)
+    streams = simulation.simulate_streams(48, generator=random, hours=TRAIN_HOURS)
     drawn = sample_windows(streams, 300, random)
-    assert drawn.windows.shape == (300, 60, 1, 6)
+    assert drawn.windows.shape == (300, 60, 1, len(CHANNELS))
     newest = drawn.windows[:, -1, 0]
     for window, label, group in zip(newest, drawn.labels, drawn.group, strict=True):
         known = ~torch.isnan(window)
@@ -184,7 +184,7 @@ def test_a_first_report_has_no_age_whatever_the_period() -> None:
 
 
 def test_a_jump_is_what_would_make_an_event_visible_within_a_minute() -> None:
-    readings = torch.full((1, 30, 3, 6), 20.0)
+    readings = torch.full((1, 30, 3, len(CHANNELS)), 20.0)
     readings[0, 20:, 0, 0] = 21.6  # K
     readings[0, 20:, 1, 1] = 59.0  # ug/m3, too little
     readings[0, 10:, 1, 2] = 900.0  # ppm, long ago
@@ -201,7 +201,7 @@ def test_held_out_windows_are_of_the_reference_mix() -> None:
 
 def test_shares_can_be_set() -> None:
     random = torch.Generator().manual_seed(2)
-    streams = simulation.simulate(48, generator=random, hours=TRAIN_HOURS)
+    streams = simulation.simulate_streams(48, generator=random, hours=TRAIN_HOURS)
     drawn = sample_windows(streams, 200, random, shares=REFERENCE_MIX)
     assert torch.bincount(drawn.labels).tolist() == pytest.approx([100, 60, 40], abs=2)
 
@@ -245,7 +245,9 @@ def test_ranks_make_parts_without_duplicates(small_parts: None) -> None:
     groups = [set(part.group.tolist()) for part in made.values()]
     assert len(set.union(*groups)) == sum(map(len, groups)), "a scenario belongs to one part"
     readings = [{window.numpy().tobytes() for window in part.windows} for part in made.values()]
-    unseen = torch.full((60, 1, 6), torch.nan).numpy().tobytes()  # a sensor that was silent
+    unseen = (
+        torch.full((60, 1, len(CHANNELS)), torch.nan).numpy().tobytes()
+    )  # a sensor that was silent
     assert len(set.union(*readings) - {unseen}) == sum(len(part - {unseen}) for part in readings)
 
 
@@ -402,7 +404,7 @@ def test_resumed_fit_is_the_same(fitted) -> None:
     assert state is not None
     assert state["epoch"] == 1
     seen = []
-    again, settings_again = loop.train(TINY, resumed=state, on_epoch=seen.append)
+    again, settings_again = loop.fit_detector(TINY, resumed=state, on_epoch=seen.append)
     assert [p.epoch for p in seen] == [2]
     for (name, a), b in zip(model.state_dict().items(), again.state_dict().values(), strict=True):
         assert a.numpy().tobytes() == b.numpy().tobytes(), name
@@ -412,7 +414,7 @@ def test_resumed_fit_is_the_same(fitted) -> None:
 def test_the_second_look_finds_the_loudest(fitted) -> None:
     random = torch.Generator().manual_seed(3)
     mix = thresholds.DENSE_MIX
-    streams = simulation.simulate(48, generator=random, sensors=1, mix=mix)
+    streams = simulation.simulate_streams(48, generator=random, sensors=1, mix=mix)
     index = torch.arange(streams.readings.shape[1])
     ends = torch.where(streams.reported[:, :, 0], index, 0).cummax(dim=1).values[:, 5::6]
     odds = thresholds.score_ends(fitted[1], streams.readings, ends)
@@ -439,7 +441,7 @@ def test_thresholds_share_what_may_alarm() -> None:
 
 def test_scores_are_those_of_the_windows(fitted) -> None:
     random = torch.Generator().manual_seed(4)
-    streams = simulation.simulate(8, generator=random, sensors=1)
+    streams = simulation.simulate_streams(8, generator=random, sensors=1)
     odds = thresholds.score_ends(fitted[1], streams.readings, torch.tensor([[800, 1000]] * 8))
     at = torch.tensor([3])
     window = gather(streams.readings, at, torch.tensor([1000]), at * 0, at * 0)
@@ -524,7 +526,7 @@ def test_checkpoints_and_runs_of_an_older_version_load(fitted, saved: Path, tmp_
     assert load_checkpoint(tmp_path / "1", TINY) is not None
     shutil.copytree(saved, tmp_path / "run", ignore=shutil.ignore_patterns("run", "1"))
     rewritten(tmp_path / "run" / runs.MODEL, forget_newer_fields)
-    assert runs.load_run(tmp_path / "run").recipe == runs.load_run(saved).recipe
+    assert runs.load(tmp_path / "run").recipe == runs.load(saved).recipe
 
 
 @pytest.mark.parametrize(
@@ -541,7 +543,7 @@ def test_runs_of_other_versions_are_refused_in_one_line(
     shutil.copytree(saved, tmp_path / "run", ignore=shutil.ignore_patterns("run", "1"))
     rewritten(tmp_path / "run" / runs.MODEL, lambda metadata: metadata.update({field: value}))
     with pytest.raises(InputError, match=said) as raised:
-        runs.load_run(tmp_path / "run")
+        runs.load(tmp_path / "run")
     assert "\n" not in str(raised.value)
 
 
@@ -579,7 +581,7 @@ def test_hours_shorten_a_fit_and_its_schedule(small_parts: None) -> None:
 def test_a_fit_keeps_to_its_hours(small_parts: None) -> None:
     seen: list[Progress] = []
     recipe = changed(TINY, ("epochs=400", "hours=0.0005", "windows=64", "batch=64", "streams=32"))
-    loop.train(recipe, on_epoch=seen.append)
+    loop.fit_detector(recipe, on_epoch=seen.append)
     assert seen[-1].epoch == seen[-1].epochs < 400
 
 
@@ -611,8 +613,8 @@ LOAD = """
 import sys
 import numpy as np, torch
 torch.set_num_threads(1)
-from saafe.training.runs import load_run
-run = load_run(sys.argv[1])
+from saafe.training.runs import load
+run = load(sys.argv[1])
 np.save(sys.argv[1] + "/risk.npy", run.score(np.load(sys.argv[1] + "/windows.npy")))
 print(run.settings)
 """
@@ -641,14 +643,14 @@ def test_saved_run_gives_the_same_numbers_in_a_fresh_process(
 def test_damaged_run_is_refused(saved: Path, kind: str) -> None:
     damage(kind, saved / runs.MODEL)
     with pytest.raises(InputError, match=runs.MODEL):
-        runs.load_run(saved)
+        runs.load(saved)
 
 
 def test_run_that_does_not_fit_its_recipe_is_refused(tmp_path: Path) -> None:
     other = FireTransformer(changed(TINY, ("width=32",)))
     runs.save_model(tmp_path, TINY, other, AlarmSettings())
     with pytest.raises(InputError, match="do not fit"):
-        runs.load_run(tmp_path)
+        runs.load(tmp_path)
 
 
 # --- ranks ------------------------------------------------------------------------------------
@@ -657,13 +659,14 @@ RANK = """
 import sys
 import torch
 torch.set_num_threads(1)
-from saafe import recipes, training
+from saafe import recipes
+from saafe.training import data, loop
 from saafe.training.distributed import joined
 recipe = recipes.changed(recipes.find_tier("ultra-fast"), sys.argv[1:])
 with joined(torch.device("cpu")) as world:
-    fit = training.start_fit(recipe, torch.device("cpu"))
-    data = training.epoch_windows(recipe, 0, torch.device("cpu"), world)
-    losses = training.train_on(fit, recipe, data, world)
+    fit = loop.start_fit(recipe, torch.device("cpu"))
+    data = data.epoch_windows(recipe, 0, torch.device("cpu"), world)
+    losses = loop.train_on(fit, recipe, data, world)
     print(*losses.tolist(), fit.model.head.weight.sum().item())
 """
 

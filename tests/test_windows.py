@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from saafe import windows
+from saafe.sensors import CHANNELS
 
 NAN = np.nan
 
@@ -100,7 +101,7 @@ def test_window_is_20_means_of_5_min_1_min_and_10_s() -> None:
 
 
 def test_window_averages_what_is_known() -> None:
-    grid = np.full((740, 6), 2.0, np.float32)
+    grid = np.full((740, len(CHANNELS)), 2.0, np.float32)
     grid[0:29] = NAN  # one bin of the first 5 min is known
     grid[29] = 8.0
     grid[600:606] = NAN  # a whole minute is not
@@ -126,11 +127,11 @@ def test_windows_of_several_ends() -> None:
 
 def test_cut_equals_means_of_each_history_to_the_last_bit() -> None:
     random = np.random.default_rng(0)
-    grid = random.normal(50.0, 20.0, (1500, 6)).astype(np.float32)
+    grid = random.normal(50.0, 20.0, (1500, len(CHANNELS))).astype(np.float32)
     grid[random.random(grid.shape) < 0.3] = NAN
     grid[200:900] = NAN
     grid[:, 3] = NAN
     ends = np.sort(random.choice(1500, 300, replace=False))
-    padded = np.concatenate([np.full((windows.SPAN, 6), NAN, np.float32), grid])
+    padded = np.concatenate([np.full((windows.SPAN, len(CHANNELS)), NAN, np.float32), grid])
     histories = padded[ends[:, None] + 1 + np.arange(windows.SPAN)]
     assert_array_equal(windows.cut_windows(grid, ends)[:, :, 0], windows.means(histories))

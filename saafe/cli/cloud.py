@@ -1,7 +1,6 @@
 """`saafe launch`, `jobs`, `watch`, `stop`, `cost`, `prices` and `emulator`."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,19 +9,29 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from saafe.cloud.aws import AwsError, connect
-from saafe.cloud.billing import bill_lines
+from saafe.cloud import (
+    ENDED,
+    AwsError,
+    Cloud,
+    JobPlan,
+    Ledger,
+    Machine,
+    connect,
+    describe_setup,
+    estimate_lines,
+    load_prices,
+    offers,
+    refresh,
+    set_up,
+    split_settings,
+    start_job,
+    status,
+    stop,
+    view,
+)
 from saafe.cloud.emulator import endpoint
-from saafe.cloud.estimate import estimate_lines, offers
-from saafe.cloud.ledger import ENDED, Ledger
-from saafe.cloud.machine import Machine, split_settings
-from saafe.cloud.prices import load_prices, refresh
-from saafe.cloud.request import JobPlan
-from saafe.cloud.sagemaker import Cloud, launch, status, stop, view
-from saafe.cloud.setup import describe_setup, set_up
-from saafe.cloud.verify import verify
-from saafe.cloud.watch import Pace, Screen, follow
 from saafe.errors import InputError
+from saafe.launching import finish, open_cloud, plan_job
 
 out_option = click.option(
     "--out", default="runs", type=click.Path(path_type=Path), help="Folder of runs and ledger."
@@ -35,15 +44,10 @@ def say(line: str) -> None:
     click.echo(line, err=True)
 
 
-def open_cloud(on: str, out: Path, region: str | None) -> Cloud:
-    """The account that a command works on."""
-    aws = endpoint.find_or_start(out / ".emulator", region) if on == "emulator" else connect(region)
-    return Cloud(aws, Ledger(out), on, say)
-
-
 @click.command("launch")
 @click.argument("tier", required=False)
-@click.option("--on", type=click.Choice(["here", "sagemaker", "emulator"]), default="here")
+@click.option("--on", type=click.Choice(["here", "sagemaker", "emulator"]), default="here",
+              show_default=True, help="Where to train.")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Of recipe or job.")
 @click.option("--max-cost", type=float, metavar="USD", help="Stop before it costs more.")
 @click.option("--detach", is_flag=True, help="Do not watch; `saafe watch` comes back.")
@@ -67,7 +71,7 @@ def launch_command(
     if on == "here":
         _launch_here(context, changes, machine, options)
         return
-    cloud = open_cloud(on, machine.out, machine.region)
+    cloud = open_cloud(on, machine.out, machine.region, say)
     if options["setup"]:
         _set_up(cloud, options["yes"])
         if options["tier"] is None:
@@ -87,17 +91,9 @@ def _launch(
     cloud: Cloud, changes: tuple[str, ...], machine: Machine, options: dict[str, Any]
 ) -> dict[str, Any]:
     """Show the estimate, ask, and make sure that the job exists."""
-    threads = os.environ.get("OMP_NUM_THREADS", "") if cloud.on == "emulator" else ""
-    plan = JobPlan(
-        tier=options["tier"],
-        settings=changes,
-        instance_types=machine.instance,
-        instances=machine.instances,
-        spot=machine.spot,
-        threads=int(threads) if threads.isdigit() else None,
-    )
+    plan = plan_job(cloud, options["tier"], changes, machine)
     try:
-        return launch(
+        return start_job(
             cloud,
             plan,
             name=machine.name,
@@ -159,23 +155,15 @@ def _ask(question: str) -> None:
 
 def _watch(cloud: Cloud, entry: dict[str, Any], as_json: bool) -> None:
     """Follow a job, verify what it left, and print the bill."""
-    pace = Pace(poll_s=0.3 if cloud.aws.is_elsewhere else 5.0)
     try:
-        entry = follow(cloud, entry, screen=Screen(), pace=pace)
+        finish(cloud, entry)
     except KeyboardInterrupt:
         job, most = entry["job"], entry["estimate"]["most_usd"]
         say(f"\ndetached: {job} runs on (at most ${most:.2f}); `saafe watch {job}` comes back,")
         say(f"`saafe stop {job}` ends it")
         sys.exit(130)
-    if entry.get("run"):
-        found = verify(cloud.ledger.runs / entry["run"])
-        entry = cloud.ledger.update(entry, verified=found, settled=True)
-    for line in bill_lines(entry, cloud.ledger.runs):
-        say(line)
-    _print_json(view(entry), as_json)
-    if entry["status"] == "Failed":
-        reason = entry["failure"].strip() or "SageMaker gives no reason"
-        raise InputError(f"{entry['job']} failed: {reason.splitlines()[0]}")
+    finally:
+        _print_json(view(cloud.ledger.find(entry["job"])), as_json)
 
 
 def _print_json(document: Any, as_json: bool) -> None:
@@ -192,7 +180,7 @@ def _refreshed(
     key = (entry["on"], entry["region"])
     try:
         if key not in clouds:
-            clouds[key] = open_cloud(entry["on"], out, entry["region"])
+            clouds[key] = open_cloud(entry["on"], out, entry["region"], say)
         return status(clouds[key], entry)
     except (AwsError, InputError) as error:
         say(f"{entry['job']} as last seen: {error}")
@@ -227,7 +215,7 @@ def watch_command(job: str | None, latest: bool, out: Path, as_json: bool) -> No
     Example: saafe watch --latest
     """
     entry = _entry(Ledger(out), job, latest)
-    _watch(open_cloud(entry["on"], out, entry["region"]), entry, as_json)
+    _watch(open_cloud(entry["on"], out, entry["region"], say), entry, as_json)
 
 
 @click.command("stop")
@@ -241,7 +229,7 @@ def stop_command(job: str | None, latest: bool, out: Path, as_json: bool) -> Non
     Example: saafe stop --latest
     """
     entry = _entry(Ledger(out), job, latest)
-    cloud = open_cloud(entry["on"], out, entry["region"])
+    cloud = open_cloud(entry["on"], out, entry["region"], say)
     entry = stop(cloud, entry)
     if entry.get("settled"):
         say(f"{entry['job']}: {entry['status']}")

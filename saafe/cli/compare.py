@@ -45,8 +45,6 @@ def compare_command(
 
 def expected(tier: str) -> dict | None:
     """What `saafe launch` expects of a tier by shipped prices; None where it has no plan."""
-    from saafe.cloud.estimate import estimate
-    from saafe.cloud.prices import load_prices
-    from saafe.cloud.request import INSTANCES, JobPlan
+    from saafe.cloud import INSTANCES, JobPlan, estimate_job, load_prices
 
-    return estimate(JobPlan(tier), load_prices(), []) if tier in INSTANCES else None
+    return estimate_job(JobPlan(tier), load_prices(), []) if tier in INSTANCES else None

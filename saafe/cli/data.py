@@ -8,10 +8,8 @@ import click
 
 from saafe.errors import InputError
 from saafe.files import write_json
-from saafe.readers import PUBLISHERS, read_published
-from saafe.readers.published import Published
-from saafe.recordings.recording import read_recording, write_recording
-from saafe.recordings.tables import refusal
+from saafe.readers import PUBLISHERS, Published, read_published
+from saafe.recordings import make_folder, read_recording, write_recording
 
 
 @click.group("data")
@@ -83,7 +81,7 @@ def convert_command(name: str, source: Path, out: Path, suffix: str, as_json: bo
     """
     recordings = {}
     for published in read_published(name, source):
-        _make_folder(out)
+        make_folder(out)
         file = f"{published.recording.name}.{suffix}"
         write_recording(published.recording, out / file)
         recordings[file] = describe_published(published)
@@ -128,7 +126,7 @@ def audit_command(
 
     if group is None and len(paths) == 1:
         raise InputError("--group is missing: name the column that tells recordings apart")
-    found = leakage.audit(
+    found = leakage.audit_data_set(
         leakage.read_data_set(paths, label=label, group=group or leakage.BY_FILE, drop=drop)
     )
     click.echo(json.dumps(found) if as_json else "\n".join(leakage.lines(found)))
@@ -144,11 +142,3 @@ def describe_published(published: Published) -> dict:
         "notes": published.notes,
         "check": asdict(published.check),
     }
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        mend = "name another folder"
-        raise refusal(path, str(error.strerror), allowed="a folder", mend=mend) from None

@@ -18,9 +18,9 @@ def detect_command(model: str, recording: str, repair: bool) -> None:
 
     Example: saafe detect runs/my-run kitchen.csv
     """
-    from saafe.training.runs import load_run
+    from saafe.training import load
 
-    run = load_run(model)
+    run = load(model)
     if recording == "-":
         detect_stream(run)
         return
@@ -28,22 +28,22 @@ def detect_command(model: str, recording: str, repair: bool) -> None:
         raise InputError(
             "mqtt:// is not built yet; pipe the readings as CSV into `saafe detect MODEL -`"
         )
-    from saafe.detector.detector import detect as detect_recording
-    from saafe.recordings.recording import read_recording
+    from saafe.detector import detect as detect_recording
+    from saafe.recordings import read_recording
 
     readings, check = read_recording(Path(recording), repair=repair)
     for line in check.lines():
         click.echo(line, err=True)
-    for event in detect_recording(readings, run.score, run.settings).events:
+    for event in detect_recording(run, readings).events:
         click.echo(json.dumps(event))
 
 
 def detect_stream(run) -> None:
     """Read CSV rows from stdin as they come and print events as they become certain."""
-    from saafe.detector.detector import Detector
-    from saafe.recordings.stream import read_rows
+    from saafe.detector import Detector
+    from saafe.recordings import read_rows
 
-    detector = Detector(run.score, run.settings)
+    detector = Detector(run)
     for row in read_rows(sys.stdin):
         events = []
         if row.sensor:

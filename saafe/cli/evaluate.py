@@ -24,10 +24,10 @@ def evaluate_command(
 
     Example: saafe evaluate runs/my-run kitchen.csv --no-floor
     """
-    from saafe.exam import windows
-    from saafe.training.runs import load_run
+    from saafe.exam import judge_simulated, plain_values, windows
+    from saafe.training import load
 
-    loaded = load_run(run)
+    loaded = load(run)
     recordings = windows.read_all([Path(path) for path in paths])
     contestants = [windows.judged_run(loaded)]
     if not no_floor:
@@ -36,7 +36,7 @@ def evaluate_command(
     result: dict = {"run": run, "contestants": {}}
     for one in contestants:
         click.echo(f"scoring {one.name}", err=True)
-        figures: dict = {"simulated": windows.judge_simulated(one, seed=loaded.recipe.seed)}
+        figures = {"simulated": plain_values(judge_simulated(one, seed=loaded.recipe.seed))}
         if recordings:
             figures["recordings"] = windows.judge_recordings(one, recordings)
         if real_dir is not None:
@@ -55,18 +55,16 @@ def evaluate_command(
 
 def show_evaluation(contestants: dict[str, dict]) -> None:
     """Print one table a part, contestants side by side."""
-    from saafe.exam import recordings as recordings_module
-    from saafe.exam import windows
+    from saafe.exam import score_table, simulated_table
 
     names = list(contestants)
-    parts = [(f["simulated"], windows.simulated_rows) for f in contestants.values()]
-    tables = [rows(part) for part, rows in parts]
-    print_rows("simulated streams", ["figure", *names], beside(tables))
+    simulated = [simulated_table(f["simulated"]) for f in contestants.values()]
+    print_rows("simulated streams", ["figure", *names], beside(simulated))
     first = contestants[names[0]]
     if "real" in first:
         real = [
             [(what, figure if not note else f"{figure}  ({note})")
-             for what, figure, note in recordings_module.score_table(f["real"])]
+             for what, figure, note in score_table(f["real"])]
             for f in contestants.values()
         ]  # fmt: skip
         print_rows("published recordings", ["figure", *names], beside(real))

@@ -1,26 +1,12 @@
 """`saafe exam`."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from saafe.cli.tables import figure, print_gate, print_rows
-
-FIRE_TABLE = ("fire", "n", "in_time", "late", "early", "missed", "in_time_lower", "in_time_upper",
-         "unseen", "limit_unreached", "after_signal_median_s", "after_photo_median_s",
-         "fire_room_margin_median_s")  # fmt: skip
-NOTICE_TABLE = ("notice_from_s", "notice_below_s", "n", "in_time", "late", "early", "missed",
-          "in_time_lower", "in_time_upper")  # fmt: skip
-NUISANCE_TABLE = ("nuisance", "per_year", "events", "alarms", "alarms_per_100", "lower", "upper")
-YEAR_TABLE = ("room", "alarms_per_year", "lower", "upper", "bonferroni_upper",
-        "effective_exposure_years", "limit", "status")  # fmt: skip
-FAULT_TABLE = ("fault", "channel", "n", "in_time_sound", "in_time_faulty", "points_lost", "upper")
-SILENCE_TABLE = ("fault", "channel", "detectors", "knowable", "said", "longest_silence_s")
-IDENTITY_TABLE = ("sources", "windows", "right_share", "right_lower", "right_upper", "chance_share")
-RIVAL_TABLE = ("name", "train_s", "found", "fires", "false_alarms", "delay_s_median", "verdict",
-          "superposed_in_time", "superposed_fires", "superposed_verdict")  # fmt: skip
-SHIFT_TABLE = ("shift", "fires", "in_time", "late", "early", "missed", "events", "alarms")
+from saafe.cli.tables import print_gate, print_rows
 
 
 @click.command("exam")
@@ -38,22 +24,13 @@ def exam_command(
 
     Example: saafe exam runs/my-run --quick
     """
-    from saafe.exam import exam as library
-    from saafe.training.runs import load_run
+    from saafe.exam import examine
+    from saafe.training import load
 
-    loaded = load_run(run)
-    if quick:
-        result, cases = library.examine_quick(loaded), []
-    else:
-        plan = library.ExamOptions(
-            seed, real, rivals, on_progress=lambda line: click.echo(line, err=True)
-        )
-        result, cases = library.examine_full(loaded, plan)
-    written = library.write_exam(loaded, result, cases)
-    for path in written:
-        click.echo(f"wrote {path}", err=True)
-    if not written:
-        click.echo(f"{run}: keeps the full exam that it has", err=True)
+    result = examine(
+        load(run), level="quick" if quick else "full", seed=seed, real=real, rivals=rivals,
+        on_progress=lambda line: click.echo(line, err=True),
+    )  # fmt: skip
     if as_json:
         click.echo(json.dumps(result))
     else:
@@ -62,35 +39,32 @@ def exam_command(
 
 def show_exam(result: dict) -> None:
     """Print the gate, and the tables of a full exam; first whom the transformer does not beat."""
-    from saafe.exam.rivals import headline
+    from saafe.exam import FIRE_COLUMNS, IDENTITY_COLUMNS, RIVAL_COLUMNS, headline
 
     if line := headline(result.get("rivals") or []):
         click.echo(line)
     if result["gate"]["level"] == "full":
         life = [{"room": name} | result["life"][name] for name in ("quiet", "kitchen", "other")]
-        silence = result["fault_watch"]["silence"]
-        for title, columns, rows in (
-            ("fires: outcomes, 95 % bounds, times [s]", FIRE_TABLE, result["fires"]),
+        for title, rows, columns in (
+            ("fires: outcomes, 95 % bounds, times", result["fires"], FIRE_COLUMNS),
             (
                 "fires by time from the first reading that shows them to the limit",
-                NOTICE_TABLE,
                 result["notice"],
+                None,
             ),
             (
                 "nuisances: alarms per 100 events; yearly rates are assumed",
-                NUISANCE_TABLE,
                 result["nuisances"],
+                None,
             ),
-            ("false alarms a detector-year", YEAR_TABLE, life),
-            ("faults: fires found in time", FAULT_TABLE, result["faults"]),
-            ("faults: silence once knowable [s]", SILENCE_TABLE, silence),
-            ("outside the training ranges", SHIFT_TABLE, result["shift"]),
-            ("whose are quiet minutes?", IDENTITY_TABLE, identity_rows(result)),
-            ("rivals at equal detection", RIVAL_TABLE, result["rivals"]),
+            ("false alarms a detector-year", life, None),
+            ("faults: fires found in time", result["faults"], None),
+            ("faults: said once knowable", result["fault_watch"]["silence"], None),
+            ("outside the training ranges", result["shift"], None),
+            ("whose are quiet minutes?", identity_rows(result), IDENTITY_COLUMNS),
+            ("rivals at equal detection", result["rivals"], RIVAL_COLUMNS),
         ):
-            cells = [tuple(figure(row.get(name)) for name in columns) for row in rows]
-            if cells:
-                print_rows(title, [name.replace("_", " ") for name in columns], cells)
+            print_part(title, rows, columns)
         for case in result["cases"]:
             click.echo(f"{case['kind']}: {case['title']}")
         click.echo(
@@ -98,6 +72,19 @@ def show_exam(result: dict) -> None:
             f"{result['seconds']:.0f} s"
         )
     print_gate(result["gate"])
+
+
+def print_part(title: str, rows: list[dict], columns: Sequence[str] | None) -> None:
+    """Print rows of a part, bounds side by side: some columns, or all that have a value."""
+    from saafe.exam import figure_text, header, is_share, merged_bounds
+
+    plain = [merged_bounds(row) for row in rows]
+    if plain:
+        every = columns or dict.fromkeys(name for row in plain for name in row)
+        names = [n for n in every if any(row.get(n) is not None for row in plain)]
+        cells = [tuple(figure_text(row.get(n), percent=is_share(n)) for n in names)
+                 for row in plain]  # fmt: skip
+        print_rows(title, [header(name) for name in names], cells)
 
 
 def identity_rows(result: dict) -> list[dict]:

@@ -3,6 +3,8 @@
 from rich.console import Console
 from rich.table import Table
 
+from saafe.formats import DASH, interval, number
+
 
 def print_gate(gate: dict) -> None:
     """The gate, a line a figure."""
@@ -10,20 +12,17 @@ def print_gate(gate: dict) -> None:
     for column in ("figure", "value", "95 % bounds", "limit", "n", ""):
         table.add_column(column, justify="left" if column in ("figure", "") else "right")
     for line in gate["lines"]:
-        low, high = (figure(line[key]) for key in ("lower", "upper"))
-        bounds = "" if line["lower"] == line["upper"] else f"{low} to {high}"
-        value = figure(line["value"])
+        low, high = line["lower"], line["upper"]
+        bounds = "" if low == high else interval(low, high)
         table.add_row(
-            line["name"], value, bounds, f"{line['limit']:g}", str(line["n"]), line["status"]
+            line["name"],
+            number(line["value"]),
+            bounds,
+            number(line["limit"]),
+            number(line["n"]),
+            line["status"],
         )
     Console().print(table)
-
-
-def figure(value: object) -> str:
-    """A cell: four digits of a number, a dash for nothing."""
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def print_rows(title: str, columns: list[str], rows: list[tuple]) -> None:
@@ -32,5 +31,5 @@ def print_rows(title: str, columns: list[str], rows: list[tuple]) -> None:
     for k, column in enumerate(columns):
         table.add_column(column, justify="left" if k == 0 else "right")
     for row in rows:
-        table.add_row(*("-" if cell is None else str(cell) for cell in row))
+        table.add_row(*(DASH if cell is None else str(cell) for cell in row))
     Console().print(table)

@@ -11,11 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from saafe import recipes
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds, such as 01:07."""
-    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"
+from saafe.formats import clock
 
 
 class Reporter:
@@ -41,6 +37,11 @@ class Reporter:
             self.task = self.bar.add_task("", total=at.epochs)
         self.bar.update(self.task, completed=at.epoch, description=text)
 
+    def say(self, line: str) -> None:
+        """Print a line of the exam, which follows the training."""
+        self.close()
+        click.echo(line, err=True)
+
     def close(self) -> None:
         """End the bar."""
         if self.bar is not None:
@@ -65,7 +66,7 @@ def train_command(
     tier: str, changes: tuple[str, ...], out: str, name: str | None, seed: int | None,
     resume: bool, strict: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Train TIER (ultra-fast, standard or local) on this machine, then judge it.
+    """Train TIER (ultra-fast, standard, local or tiny) on this machine, then examine it.
 
     Example: saafe train ultra-fast --set epochs=2 --seed 1
     """
@@ -73,14 +74,16 @@ def train_command(
     reporter = Reporter()
     signal.signal(signal.SIGTERM, raise_interrupt)
     from saafe import training_run  # imports torch, which takes seconds
-    from saafe.training.distributed import leads
+    from saafe.training import leads
 
     began = time.perf_counter()
     folder = training_run.open_folder(recipe, Path(out), name, resume=resume)
     if leads():
         click.echo(f"run folder: {folder}", err=True)
     try:
-        result = training_run.run(recipe, folder, on_epoch=reporter, resume=resume)
+        result = training_run.train_and_examine(
+            recipe, folder, on_epoch=reporter, on_progress=reporter.say, resume=resume
+        )
     except KeyboardInterrupt:
         reporter.close()
         extra = "".join(f" --set {change}" for change in changes)

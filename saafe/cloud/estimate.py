@@ -85,7 +85,7 @@ def assumed_speed(recipe: Recipe) -> float:
     return CPU_WINDOWS_PER_S / max(1.0, size)
 
 
-def estimate(
+def estimate_job(
     plan: JobPlan,
     prices: Prices,
     entries: list[dict[str, Any]],

@@ -36,7 +36,7 @@ class Ledger:
     def write(self, entry: dict[str, Any]) -> dict[str, Any]:
         """Keep one job's entry: whole or not at all, also when the process is killed."""
         path = self._path(entry["job"])
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         # it must survive a power cut: it is the money's receipt
         write_json(path, entry, mend="free some space, and run this again", is_durable=True)
         return entry
@@ -59,7 +59,7 @@ class Ledger:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the ledger for this process; the system lets go when it dies."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         with (self.folder / "lock").open("w") as file:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX)
@@ -104,6 +104,14 @@ class Ledger:
         """The newest job of the same request that is not settled yet, if any."""
         same = [entry for entry in self.entries() if entry["fingerprint"] == fingerprint]
         return next((entry for entry in reversed(same) if not entry.get("settled")), None)
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{self.folder}: cannot be made ({error.strerror}); choose another --set out=DIR"
+            ) from None
 
     def _path(self, job: str) -> Path:
         return self.folder / f"{check_name(job)}.json"

@@ -16,7 +16,7 @@ from typing import Any
 
 from saafe.cloud.aws import Aws, AwsError, redact
 from saafe.cloud.billing import bill, so_far_usd
-from saafe.cloud.estimate import estimate
+from saafe.cloud.estimate import estimate_job
 from saafe.cloud.ledger import ENDED, Ledger, check_name
 from saafe.cloud.package import Package, pack
 from saafe.cloud.preflight import check_account
@@ -48,7 +48,7 @@ class Cloud:
         return self._prices[region]
 
 
-def launch(
+def start_job(
     cloud: Cloud,
     plan: JobPlan,
     *,
@@ -82,7 +82,7 @@ def launch(
         return entry if entry.get("settled") else ensure(cloud, entry, package)
     job = entry["job"] if entry is not None else name or _new_name(plan.tier)
     fitted = check_account(cloud.aws, plan, cloud.prices, cloud.on_message)
-    expected = estimate(fitted, cloud.prices, cloud.ledger.entries(), max_cost_usd)
+    expected = estimate_job(fitted, cloud.prices, cloud.ledger.entries(), max_cost_usd)
     confirm(expected)
     kept = {"fingerprint": fingerprint, "code_sha256": package.sha256}
     planned = {**_new_entry(cloud, fitted, job, expected), **kept, "max_cost_usd": max_cost_usd}

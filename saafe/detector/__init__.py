@@ -1,1 +1,10 @@
 """From readings to events: one path for files and streams, on numpy alone."""
+
+from saafe.detector import self_test
+from saafe.detector.alarms import AlarmSettings, HEAT_C, RISE_K_PER_MIN, log_odds
+from saafe.detector.detector import Detection, Detector, Model, Scorer, Space, detect
+
+__all__ = [
+    "HEAT_C", "RISE_K_PER_MIN", "AlarmSettings", "Detection", "Detector", "Model", "Scorer",
+    "Space", "detect", "log_odds", "self_test",
+]  # fmt: skip

@@ -84,16 +84,11 @@ class Held:
 
 
 def stands(held: Held, time_s: float, *, last_s: float, for_s: float) -> bool:
-    """Whether a condition has stood long enough to act on.
+    """Whether a condition, this decision included, has stood for `for_s` [s] and is to be acted on.
 
     A sensor that reports less often than the persistence asked for cannot contradict itself in
-    time, so its one reading counts: to wait would bring nothing.
-
-    Args:
-        held: the condition, already told of this decision.
-        time_s: of this decision.
-        last_s: of the sensor's decision before, -inf for none.
-        for_s: persistence asked for. [s]
+    time, so its one reading counts: to wait would bring nothing. `last_s` is the time of the
+    sensor's decision before, -inf for none.
     """
     if held.since is None:
         return False
@@ -177,15 +172,9 @@ class SensorAlarm:
         return at if self.last_s < at < min(until_s, self.last_s + HOLD_S) else None
 
     def step(self, time_s: float, odds: float, rule: str | None) -> tuple[str, str] | None:
-        """Take one decision.
+        """Take one decision, on the log-odds of fire and the safety rule that fires now, if any.
 
-        Args:
-            time_s: on the stream's clock.
-            odds: log-odds of fire.
-            rule: safety rule that fires now, or None.
-
-        Returns:
-            ("alarm", cause), ("clear", "model"), ("warning", "model") or None.
+        Returns ("alarm", cause), ("clear", "model"), ("warning", "model") or None.
         """
         s = self.settings
         last_s, self.last_s = self.last_s, time_s

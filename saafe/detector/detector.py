@@ -1,40 +1,54 @@
 """The detector: readings in, events out, the same on a stream and on a recording.
 
-It takes a scoring callable, so that run folders (torch) and exported files (onnxruntime) use
-it alike; it imports neither.
+It takes anything that scores windows and has alarm settings (`Model`), and imports no torch.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from saafe import windows
 from saafe.detector.alarms import AlarmSettings, SafetyRules, SensorAlarm, log_odds
 from saafe.detector.self_test import SelfTest
-from saafe.recordings.recording import Recording
+from saafe.errors import InputError
+from saafe.recordings import Recording
 from saafe.sensors import CHANNEL_NAMES, CO, TEMPERATURE
 
-Score = Callable[[np.ndarray], np.ndarray]  # windows (batch, 60, 1, channel) -> risk % (batch,)
 WINDOW_BATCH = 4096  # windows scored at once
+
+
+class Model(Protocol):
+    """What a detector needs of a trained run, a rival or an exported file."""
+
+    @property
+    def settings(self) -> AlarmSettings:
+        """Its alarm thresholds."""
+        ...
+
+    def score(self, windows: np.ndarray, /) -> np.ndarray:
+        """Risk of windows. (batch, 60, 1, channel) to percent (batch,)"""
+        ...
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A model made of a scoring function and alarm settings; see `Model`."""
+
+    score: Callable[[np.ndarray], np.ndarray]
+    settings: AlarmSettings
 
 
 @dataclass(frozen=True)
 class Detection:
-    """What a detector said of one recording.
+    """What a detector said of one recording."""
 
-    Attributes:
-        events: as they are printed, in time order.
-        times_s: of each decision. (decision,)
-        sensors: index of the sensor decided on. (decision,)
-        risk: percent. (decision,)
-    """
-
-    events: list[dict]
-    times_s: np.ndarray
-    sensors: np.ndarray
-    risk: np.ndarray
+    events: list[dict]  # as they are printed, in time order
+    times_s: np.ndarray  # of each decision. (decision,)
+    sensors: np.ndarray  # index of the sensor decided on. (decision,)
+    risk: np.ndarray  # percent. (decision,)
 
 
 class SensorStream:
@@ -88,31 +102,47 @@ class Detector:
     """Events of one space, row by row.
 
     Feed rows in time order with `update`; call `finish` at the end of a recording.
+
+    Example:
+        >>> import numpy as np
+        >>> import saafe
+        >>> from saafe.detector import AlarmSettings, Scorer
+        >>> calm = Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings())
+        >>> detector = saafe.Detector(calm)  # or a run: saafe.Detector(saafe.load("runs/my-run"))
+        >>> for time_s in (0.0, 10.0, 20.0):
+        ...     events = detector.update(time_s, "kitchen", {"temperature": 70.0})
+        >>> [event["cause"] for event in events + detector.finish()]
+        ['heat']
     """
 
-    def __init__(self, score: Score, settings: AlarmSettings) -> None:
-        """Take the model and its alarm settings."""
-        self.score, self.settings = score, settings
+    def __init__(self, model: Model) -> None:
+        """Take a run, or anything with `score` and `settings`."""
+        self.model = model
         self.reset()
 
     def reset(self) -> None:
         """Forget everything seen."""
         self.streams: dict[str, SensorStream] = {}
-        self.space = Space(self.settings)
+        self.space = Space(self.model.settings)
 
-    def update(self, time_s: float, sensor: str, readings: np.ndarray) -> list[dict]:
+    def update(
+        self, time_s: float, sensor: str, readings: np.ndarray | Mapping[str, float]
+    ) -> list[dict]:
         """Take one row.
 
         Args:
             time_s: not before the last row's time.
             sensor: name.
-            readings: NaN where missing. (channel,)
+            readings: NaN where missing, in the order of `sensors.CHANNELS` (channel,); or by the
+                channels' names.
 
         Returns:
             Events that became certain, in time order.
         """
         current = int(windows.bin_of(np.array([time_s]))[0])
         events = self._close_until(current)
+        if isinstance(readings, Mapping):
+            readings = by_name(readings)
         readings = np.asarray(readings, dtype=np.float64)
         if np.isnan(readings).all():
             return events + self.space.settle(time_s)
@@ -149,7 +179,7 @@ class Detector:
         events: list[dict] = []
         due.sort(key=lambda row: row[:2])
         if due:
-            risks = self.score(np.concatenate([row[2] for row in due]))
+            risks = self.model.score(np.concatenate([row[2] for row in due]))
             for (at, sensor, _, latest), risk in zip(due, risks, strict=True):
                 events += self.space.decide(at * windows.BIN_S, sensor, float(risk), latest)
         return events
@@ -190,23 +220,16 @@ class Space:
         return sorted(events, key=lambda event: (event["time_s"], event["sensor"]))
 
     def _clear(self, time_s: float, sensor: str, alarm: SensorAlarm) -> list[dict]:
-        """End the alarm of a sensor that can no longer be heard."""
+        """End the alarm of a sensor that has fallen silent."""
         alarm.alarmed = alarm.warned = False
         if any(other.alarmed for other in self.alarms.values()):
             return []
         return [risk_event("clear", time_s, sensor, 0.0, "model")]
 
     def decide(self, time_s: float, sensor: str, risk: float, latest: np.ndarray) -> list[dict]:
-        """Take one sensor's decision.
+        """Take a sensor's decision at a bin's end, on risk [%] and its last readings (channel,).
 
-        Args:
-            time_s: end of the bin.
-            sensor: name.
-            risk: percent.
-            latest: the sensor's last readings. (channel,)
-
-        Returns:
-            Events: the space alarms with its first sensor and clears with its last.
+        The space alarms with its first sensor and clears with its last.
         """
         alarm = self.alarms.setdefault(sensor, SensorAlarm(self.settings))
         rules = self.rules.setdefault(sensor, SafetyRules())
@@ -249,7 +272,7 @@ def risk_event(kind: str, time_s: float, sensor: str, risk: float, cause: str) -
     """An alarm, clear or warning as it is printed."""
     return {
         "event": kind,
-        "time_s": round(time_s, 1),
+        "time_s": round(float(time_s), 1),
         "sensor": sensor,
         "risk": round(risk, 1),
         "cause": cause,
@@ -260,26 +283,39 @@ def fault_event(kind: str, time_s: float, sensor: str, channel: str, reason: str
     """A fault or its end as it is printed."""
     return {
         "event": kind,
-        "time_s": round(time_s, 1),
+        "time_s": round(float(time_s), 1),
         "sensor": sensor,
         "channel": channel,
         "reason": reason,
     }
 
 
-def detect(
-    recording: Recording, score: Score, settings: AlarmSettings, *, since_s: float = -math.inf
-) -> Detection:
+def by_name(readings: Mapping[str, float]) -> np.ndarray:
+    """Readings by their channels' names as an array, NaN where missing. (channel,)"""
+    if unknown := sorted(set(readings) - set(CHANNEL_NAMES)):
+        raise InputError(f"channel {unknown[0]!r} is unknown; use {', '.join(CHANNEL_NAMES)}")
+    return np.array([readings.get(name, math.nan) for name in CHANNEL_NAMES])
+
+
+def detect(model: Model, recording: Recording, *, since_s: float = -math.inf) -> Detection:
     """Run a recording through the detector, scoring its windows in bulk.
 
     Args:
+        model: a run, or anything with `score` and `settings`.
         recording: readings of one space.
-        score: the model.
-        settings: the alarm settings.
         since_s: no decision is taken before; windows know what came before all the same. [s]
 
     Returns:
         The events that `Detector` gives on the same rows, and the risk behind them.
+
+    Example:
+        >>> import numpy as np
+        >>> import saafe
+        >>> from saafe.detector import AlarmSettings, Scorer
+        >>> calm = Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings())
+        >>> (recording,) = saafe.simulate(1, hours=1.0, sources=["kettle"])
+        >>> saafe.detect(calm, recording).events  # or of a run: saafe.load("runs/my-run")
+        []
     """
     decisions = []  # (bin, sensor index, risk, latest readings)
     # (time, sensor index, readings); rows without readings tell that time goes on, of no sensor
@@ -302,7 +338,7 @@ def detect(
         risk = np.concatenate(
             [np.empty(0)]
             + [
-                score(windows.cut_windows(grid, ends[at : at + WINDOW_BATCH]))
+                model.score(windows.cut_windows(grid, ends[at : at + WINDOW_BATCH]))
                 for at in range(0, len(ends), WINDOW_BATCH)
             ]
         )
@@ -314,7 +350,7 @@ def detect(
     rank = np.argsort(np.argsort(recording.sensors))  # ties go by name, as on a stream
     order = np.lexsort((rank[sensors], bins))
     bins, sensors, risk, latest = bins[order], sensors[order], risk[order], latest[order]
-    events = _replay(recording, settings, spoken, (bins, sensors, risk, latest))
+    events = _replay(recording, model.settings, spoken, (bins, sensors, risk, latest))
     return Detection(events, bins * windows.BIN_S, sensors, risk)
 
 
@@ -326,20 +362,21 @@ def _replay(recording: Recording, settings: AlarmSettings, spoken, decided) -> l
     names = recording.sensors
     space = Space(settings)
     events: list[dict] = []
+
+    def decide(k: int) -> list[dict]:
+        at_s = bins[k] * windows.BIN_S
+        return space.decide(at_s, names[sensors[k]], float(risk[k]), latest[k])
+
     reading_bins = windows.bin_of(times)[order]
     at = 0
     for row, reading_bin in zip(order, reading_bins, strict=True):
         while at < len(bins) and bins[at] < reading_bin:
-            events += space.decide(
-                bins[at] * windows.BIN_S, names[sensors[at]], float(risk[at]), latest[at]
-            )
+            events += decide(at)
             at += 1
         if who[row] < 0:
             events += space.settle(float(times[row]))
         else:
             events += space.read(float(times[row]), names[who[row]], readings[row])
     for k in range(at, len(bins)):
-        events += space.decide(
-            bins[k] * windows.BIN_S, names[sensors[k]], float(risk[k]), latest[k]
-        )
+        events += decide(k)
     return events + space.complete(math.inf)

@@ -1,4 +1,4 @@
-"""What is wrong with a sensor's channels, told from its own readings alone.
+"""What is wrong with a sensor's channels, by its own readings alone.
 
 A fault is said once it can be known, not once it begins: `KNOWABLE` says when that is. What no
 single sensor can know of itself (a slow cell, a warm shelf, a drift of temperature) is not guessed.
@@ -10,23 +10,15 @@ from collections import deque
 
 import numpy as np
 
-from saafe.sensors import CHANNEL_NAMES, CO, CO2, HUMIDITY, PM25, TEMPERATURE
+from saafe.sensors import CHANNEL_NAMES, CHANNELS
+from saafe.windows import DAY_S
 
-CHANNELS = len(CHANNEL_NAMES)
 SILENT_S = 180.0  # Chosen: three times the longest usual period, a minute
 STUCK_S, STUCK_HOLDS = 3600.0, 10.0  # Chosen: an hour, and ten times the longest hold seen
 USUAL_RUNS = 20  # Chosen: changes of the reading before its usual hold counts as known
 SATURATED_S = 12 * 3600.0  # Chosen: longer than any simulated nuisance lasts (8 h)
 SPIKE_COUNT, SPIKE_SPAN_S = 10, 3600.0  # Chosen: lone spikes within an hour; spray cans make six
-DRIFT_DAYS, DAY_S = 3, 86_400.0  # of clean air; a channel spikes until a day without
-# clean air is where these rest for hours: a channel that rests is not stuck
-REST_FROM = {PM25: 0.0, CO2: 300.0, CO: 0.0}
-# a lone spike stands over both neighbours by a rise and a share of them
-SPIKE_RISE = {TEMPERATURE: 10.0, PM25: 100.0, CO2: 500.0, CO: 100.0, HUMIDITY: 20.0}
-SPIKE_SHARE = {PM25: 2.0, CO2: 0.5, CO: 1.0}
-# a day's lowest reading is clean air; it may rise by so much, for a day of bad weather
-DRIFT_RISE = {PM25: 50.0, CO2: 400.0, CO: 10.0}
-
+DRIFT_DAYS = 3  # of clean air; a channel spikes until a day without
 KNOWABLE = {
     "silent": "180 s after the sensor's last row, at the next row of the space",
     "missing": "180 s after the channel's last reading, at the sensor's next row",
@@ -39,25 +31,30 @@ KNOWABLE = {
 }  # fmt: skip
 
 
-def by_channel(values: dict[int, float], otherwise: float) -> np.ndarray:
-    """One value a channel. (channel,)"""
-    return np.array([values.get(channel, otherwise) for channel in range(CHANNELS)])
+def self_test_limits(name: str, otherwise: float) -> np.ndarray:
+    """One of the channels' `sensors.SelfTestLimits`, a value where it is None. (channel,)"""
+    values = [getattr(channel.self_test, name) for channel in CHANNELS]
+    return np.array([otherwise if value is None else value for value in values])
+
+
+RESTS_FROM = self_test_limits("rests_from", math.inf)
+SPIKE_RISE = self_test_limits("spike_rise", math.inf)
+SPIKE_SHARE = self_test_limits("spike_share", 0.0)
+DRIFT_RISE = self_test_limits("drift_rise", math.inf)
 
 
 class Holds:
     """How long each channel has shown one and the same reading, and usually does."""
 
-    rests_from = by_channel(REST_FROM, math.inf)
-
     def __init__(self) -> None:
         """Start with nothing seen."""
-        self.value = np.full(CHANNELS, np.nan)
-        self.since_s = np.full(CHANNELS, np.nan)
-        self.seen_s = np.full(CHANNELS, -np.inf)
-        self.longest_s = np.zeros(CHANNELS)
-        self.runs = np.zeros(CHANNELS, np.int64)
-        self.lowest = np.full(CHANNELS, np.nan)
-        self.highest = np.full(CHANNELS, np.nan)
+        self.value = np.full(len(CHANNELS), np.nan)
+        self.since_s = np.full(len(CHANNELS), np.nan)
+        self.seen_s = np.full(len(CHANNELS), -np.inf)
+        self.longest_s = np.zeros(len(CHANNELS))
+        self.runs = np.zeros(len(CHANNELS), np.int64)
+        self.lowest = np.full(len(CHANNELS), np.nan)
+        self.highest = np.full(len(CHANNELS), np.nan)
 
     def read(self, time_s: float, readings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Whether each channel is stuck, and is saturated, on this row. bool (channel,)"""
@@ -77,7 +74,7 @@ class Holds:
         unusual = present & (self.runs >= USUAL_RUNS) & (held_s >= STUCK_HOLDS * self.longest_s)
         if not unusual.any():
             return unusual, unusual
-        rests = (self.value == self.lowest) & (self.value >= self.rests_from)
+        rests = (self.value == self.lowest) & (self.value >= RESTS_FROM)
         is_top = self.value == self.highest
         stuck = unusual & ~rests & ~is_top & (held_s >= STUCK_S)
         return stuck, unusual & is_top & (held_s >= SATURATED_S)
@@ -86,19 +83,17 @@ class Holds:
 class Spikes:
     """Lone readings far above both their neighbours."""
 
-    rise, share = by_channel(SPIKE_RISE, math.inf), by_channel(SPIKE_SHARE, 0.0)
-
     def __init__(self) -> None:
         """Start with nothing seen."""
-        self.before = np.full(CHANNELS, np.nan)
-        self.last = np.full(CHANNELS, np.nan)
-        self.times = [deque(maxlen=SPIKE_COUNT) for _ in range(CHANNELS)]
-        self.spiking = np.zeros(CHANNELS, bool)
+        self.before = np.full(len(CHANNELS), np.nan)
+        self.last = np.full(len(CHANNELS), np.nan)
+        self.times = [deque(maxlen=SPIKE_COUNT) for _ in CHANNELS]
+        self.spiking = np.zeros(len(CHANNELS), bool)
 
     def read(self, time_s: float, readings: np.ndarray) -> np.ndarray:
         """Whether each spikes: from the tenth in an hour to a day without. bool (channel,)"""
         beside = np.maximum(self.before, readings)  # NaN where either is missing: no spike
-        lone = self.last - beside > self.rise + self.share * np.abs(beside)
+        lone = self.last - beside > SPIKE_RISE + SPIKE_SHARE * np.abs(beside)
         present = ~np.isnan(readings)
         self.before = np.where(present, self.last, self.before)
         self.last = np.where(present, readings, self.last)
@@ -116,16 +111,14 @@ class Spikes:
 class Floors:
     """The lowest reading of each day, where clean air brings a channel back."""
 
-    rise = by_channel(DRIFT_RISE, math.inf)
-
     def __init__(self) -> None:
         """Start before the first day."""
         self.first_s: float | None = None
         self.day = 0
-        self.floor = np.full(CHANNELS, np.nan)  # of the day that is on
-        self.lowest = np.full(CHANNELS, np.nan)  # of the days that are over
-        self.days = np.zeros(CHANNELS, np.int64)  # in a row that stood too high
-        self.drifting = np.zeros(CHANNELS, bool)
+        self.floor = np.full(len(CHANNELS), np.nan)  # of the day that is on
+        self.lowest = np.full(len(CHANNELS), np.nan)  # of the days that are over
+        self.days = np.zeros(len(CHANNELS), np.int64)  # in a row that stood too high
+        self.drifting = np.zeros(len(CHANNELS), bool)
 
     def read(self, time_s: float, readings: np.ndarray) -> np.ndarray:
         """Whether each channel has drifted, by the days that are over. bool (channel,)"""
@@ -134,10 +127,10 @@ class Floors:
         day = int((time_s - self.first_s) // DAY_S)
         if day > self.day:
             self.lowest = np.fmin(self.lowest, self.floor)
-            self.days = np.where(self.floor > self.lowest + self.rise, self.days + 1, 0)
+            self.days = np.where(self.floor > self.lowest + DRIFT_RISE, self.days + 1, 0)
             self.drifting = self.days >= DRIFT_DAYS
             self.day = day
-            self.floor = np.full(CHANNELS, np.nan)
+            self.floor = np.full(len(CHANNELS), np.nan)
         self.floor = np.fmin(self.floor, readings)
         return self.drifting
 
@@ -151,7 +144,7 @@ class SelfTest:
 
     def __init__(self) -> None:
         """Expect nothing yet."""
-        self.last_s = np.full(CHANNELS, np.nan)
+        self.last_s = np.full(len(CHANNELS), np.nan)
         self.faulty: dict[int, str] = {}
         self.silent = False
         self.back_s = -math.inf  # end of the last silence
@@ -174,15 +167,7 @@ class SelfTest:
         return out
 
     def read(self, time_s: float, readings: np.ndarray) -> list[tuple[str, str, str]]:
-        """What a row changes.
-
-        Args:
-            time_s: not before the last row's.
-            readings: NaN where missing. (channel,)
-
-        Returns:
-            ("fault" or "restored", channel, reason), the restored first.
-        """
+        """What a row changes: ("fault" or "restored", channel, reason), the restored first."""
         present = ~np.isnan(readings)
         if not present.any():
             return []

@@ -6,58 +6,42 @@ import numpy as np
 import torch
 
 from saafe import metrics
+from saafe.exam.gate import CALIBRATION_LIMITS
 from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged
 from saafe.sensors import FIRE, LABELS
-from saafe.simulator import simulation
-from saafe.simulator.buildings import Rooms
-from saafe.training.data import (
-    JUDGE,
-    REFERENCE_MIX,
-    SHIFTED,
-    TRAIN_HOURS,
-    sample_windows,
-    seeded_generator,
-)
+from saafe.simulator import Rooms, simulation
+from saafe.training import REFERENCE_MIX, TRAIN_HOURS, Purpose, sample_windows, seeded_generator
 
 CALIBRATION_SCENARIOS = 1024  # groups behind each of the two tables
 WINDOWS_EACH = 16
 SCORE_BATCH = 4096
 CALIBRATION_PART = 21  # of the judging seeds
 RESAMPLES = 400
-GOALS = {"in_distribution": 0.01, "out_of_distribution": 0.03}
 
 
 def examine_calibration(
     one: Judged, seed: int, *, scenarios: int = CALIBRATION_SCENARIOS
 ) -> dict[str, Any]:
-    """Compare risk with what happened, under the reference mix.
-
-    Args:
-        one: what is judged.
-        seed: of the run; nothing was trained, calibrated or set on these scenarios.
-        scenarios: simulated for each of the two tables.
-
-    Returns:
-        `mix` and, for training's rooms ("in_distribution") and rooms outside their ranges
-        ("out_of_distribution"), what `examine_rooms` gives.
-    """
+    """Compare risk with what happened under the reference mix, in and out of training's rooms."""
     rooms = {
-        "in_distribution": (TRAINING_ROOMS, JUDGE),
-        "out_of_distribution": (SHIFTED_ROOMS, SHIFTED),
+        "in_distribution": (TRAINING_ROOMS, Purpose.JUDGE),
+        "out_of_distribution": (SHIFTED_ROOMS, Purpose.SHIFTED),
     }
     out: dict[str, Any] = {"mix": {LABELS[k]: share for k, share in REFERENCE_MIX.items()}}
     for name, (ranges, purpose) in rooms.items():
         risk, is_fire, group = draw(one, ranges, (seed, purpose), scenarios)
-        out[name] = examine_rooms(risk, is_fire, group, GOALS[name])
+        out[name] = examine_rooms(risk, is_fire, group, CALIBRATION_LIMITS[name])
     return out
 
 
 def draw(
-    one: Judged, rooms: Rooms, seeds: tuple[int, int], scenarios: int
+    one: Judged, rooms: Rooms, seeds: tuple[int, Purpose], scenarios: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probability, truth and scenario of windows drawn under the reference mix. (window,)"""
     generator = seeded_generator(*seeds, CALIBRATION_PART, torch.device("cpu"))
-    streams = simulation.simulate(scenarios, generator=generator, hours=TRAIN_HOURS, rooms=rooms)
+    streams = simulation.simulate_streams(
+        scenarios, generator=generator, hours=TRAIN_HOURS, rooms=rooms
+    )
     drawn = sample_windows(streams, WINDOWS_EACH * scenarios, generator, shares=REFERENCE_MIX)
     parts = [one.score(part.numpy()) for part in drawn.windows.split(SCORE_BATCH)]
     return np.concatenate(parts) / 100.0, (drawn.labels == FIRE).numpy(), drawn.group.numpy()
@@ -66,18 +50,9 @@ def draw(
 def examine_rooms(
     probability: np.ndarray, is_fire: np.ndarray, group: np.ndarray, goal: float
 ) -> dict[str, Any]:
-    """Reliability of one set of predictions.
+    """Reliability of probabilities of fire, with 95 % limits of a bootstrap over groups. (window,)
 
-    Args:
-        probability: of fire, 0 to 1. (window,)
-        is_fire: truth. bool (window,)
-        group: scenario. int64 (window,)
-        goal: largest expected calibration error wanted.
-
-    Returns:
-        `windows`, `groups`, `ece` with the 95 % percentile limits of a bootstrap over groups,
-        `goal`, `status`, `brier`, and the `table` of bins. Resampling adds noise to every bin,
-        so the limits lie somewhat high.
+    Resampling adds noise to every bin, so the limits lie somewhat high.
     """
     table = metrics.reliability_table(probability, is_fire)
     error = metrics.calibration_error(table)

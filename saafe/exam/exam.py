@@ -5,95 +5,115 @@ detector that users run; its seeds are apart from every training's.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from saafe import metrics, readers, recipes
 from saafe.errors import InputError
-from saafe.exam import (
-    calibration,
-    fault_watch,
-    identity,
-    model_card,
-    monotonicity,
-    report,
-)
-from saafe.exam.faults import examine_points
+from saafe.exam import calibration, faults, identity, model_card, monotonicity, report
 from saafe.exam.fires import by_notice, examine_fires
-from saafe.exam.gate import Limits, full_lines, quick_lines, real_lines
-from saafe.exam.nuisances import examine_nuisances, examine_quiet, year
-from saafe.exam.recordings import HOMES, plain_values
-from saafe.exam.rivals import examine_rivals
-from saafe.exam.session import Case, Session
-from saafe.exam.shifts import examine_shifts
-from saafe.exam.windows import (
-    TRAINING_ROOMS,
-    judge_real,
-    judge_simulated,
-    judge_windows,
-    judged_run,
-    latency_ms,
+from saafe.exam.gate import (
+    as_bounds,
+    calibration_line,
+    full_lines,
+    limits_of,
+    quick_lines,
+    real_lines,
 )
+from saafe.exam.nuisances import examine_nuisances, examine_quiet, per_100_cookings, year
+from saafe.exam.recordings import HOMES
+from saafe.exam.results import plain_values
+from saafe.exam.rivals import examine_rivals
+from saafe.exam.session import Case, OnProgress, Session
+from saafe.exam.shifts import examine_shifts, judge_simulated
+from saafe.exam.windows import TRAINING_ROOMS, judge_real, judge_windows, judged_run, latency_ms
 from saafe.files import write_json
-from saafe.recordings.superpose import Home
-from saafe.training import runs
-from saafe.training.data import JUDGE
-from saafe.training.runs import Run
+from saafe.metrics import Bounds
+from saafe.recordings import Home
+from saafe.training import Purpose, Run, runs
 
 EXAM_FILE = "exam.json"
 VERSION = "quick-1"
 FULL_VERSION = "full-1"
-QUICK_STREAMS = 32
+QUICK_TRIALS = 28
 MOST_WINDOWS = 1_500_000  # that a full exam may score
 DENSE_DAYS = 0.25  # of each recorded home at 10 s on six sensors, to stay under that
 APART = ("superposed_fires", "identity")  # what recordings give that stands apart in exam.json
-ULTRA_FAST = Limits(0.94, 0.94, 0.002, 15_000_000, 30.0)
-STANDARD = Limits(0.95, 0.95, 0.001, 29_000_000, 50.0)
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class ExamOptions:
-    """What a full exam does beside the simulated streams.
+    """What a full exam does beside the simulated streams."""
 
-    Attributes:
-        seed: of the exam; training's seeds are apart whatever it is.
-        real: folder of published recordings to score, or None.
-        rivals: whether simpler detectors are trained and compared.
-        on_progress: takes a line of progress.
-    """
-
-    seed: int = 0
-    real: Path | None = None
-    rivals: bool = False
-    on_progress: Tell = lambda line: None
+    seed: int = 0  # of the exam; training's seeds are apart whatever it is
+    real: Path | None = None  # folder of published recordings to score, or None
+    rivals: bool = False  # whether simpler detectors are trained and compared
+    on_progress: OnProgress = lambda line: None  # takes a line of progress
 
 
-def limits_of(tier: str) -> Limits:
-    """The limits of a tier."""
-    return ULTRA_FAST if tier == "ultra-fast" else STANDARD
-
-
-def examine_quick(run: Run) -> dict:
-    """Examine a run on simulated scenarios in under a minute.
+def examine(
+    run: Run,
+    *,
+    level: Literal["quick", "full"] = "full",
+    seed: int = 0,
+    real: Path | str | None = None,
+    rivals: bool = False,
+    on_progress: OnProgress = lambda _: None,
+) -> dict[str, Any]:
+    """Examine a run and write its exam.json, report and model card.
 
     Args:
         run: a loaded run folder.
+        level: "quick" takes under a minute, "full" a quarter of an hour.
+        seed: of the full exam; apart from training's seeds.
+        real: folder of published recordings to score too.
+        rivals: whether simpler detectors are trained and compared.
+        on_progress: takes a line of progress.
 
     Returns:
-        What exam.json holds: version, gate, figures.
+        What exam.json holds; `gate` says whether the run passed. A quick result is returned but
+        not written where the folder holds the full exam of the same model.
+
+    Raises:
+        InputError: the recordings or a package are missing, or the folder cannot be written.
+
+    Example:
+        >>> import saafe
+        >>> run = saafe.load("runs/RUN")
+        >>> saafe.examine(run, level="quick")["gate"]["level"]
+        'quick'
     """
-    figures = judge_simulated(judged_run(run), seed=run.recipe.seed, streams=QUICK_STREAMS)
+    cases: list[Case] = []
+    if level not in ("quick", "full"):
+        raise InputError(f"level = {level!r}: choose from quick, full")
+    if level == "quick":
+        result = examine_quick(run, on_progress=on_progress)
+    else:
+        real = None if real is None else Path(real)
+        result, cases = examine_full(run, ExamOptions(seed, real, rivals, on_progress))
+    written = write_exam(run, result, cases)
+    for path in written:
+        on_progress(f"wrote {path}")
+    if not written:
+        on_progress(f"{run.folder}: keeps the full exam that it has")
+    return result
+
+
+def examine_quick(run: Run, *, on_progress: OnProgress = lambda _: None) -> dict:
+    """Examine a run on simulated scenarios in under a minute: what exam.json holds."""
+    figures = judge_simulated(
+        judged_run(run), seed=run.recipe.seed, trials=QUICK_TRIALS, on_progress=on_progress
+    )
     size, latency = cost_of(run)
     lines = quick_lines(figures["same rooms"]["windows"], size, latency, limits_of(run.recipe.tier))
-    return {
+    result = {
         "version": VERSION,
         "gate": gate_of("quick", lines),
         "figures": {**figures, "model_bytes": size, "latency_p99_ms": round(latency, 3)},
     }
+    return plain_values(result)
 
 
 def cost_of(run: Run) -> tuple[int, float]:
@@ -108,14 +128,7 @@ def gate_of(level: str, lines: list[dict]) -> dict:
 
 
 def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case]]:
-    """Examine a run in full.
-
-    Args:
-        run: a loaded run folder.
-        plan: the seed, and what is done beside the simulated streams.
-
-    Returns:
-        What exam.json holds, the gate first; and the worst cases with their readings.
+    """Examine a run in full: what exam.json holds, and the worst cases with their readings.
 
     Raises:
         InputError: the folder of recordings holds none, or a rival's package is missing.
@@ -126,7 +139,11 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
     parts = simulated_parts(session, run, share)
     size, latency = cost_of(run)
     limits = limits_of(run.recipe.tier)
-    lines = quick_lines(parts["windows"], size, latency, limits) + full_lines(parts)
+    lines = [
+        *quick_lines(parts["windows"], size, latency, limits),
+        *full_lines(gate_figures(parts)),
+        calibration_line(parts["calibration"]),
+    ]
     if real:
         lines += real_lines(real)
     result = {
@@ -162,14 +179,14 @@ def simulated_parts(session: Session, run: Run, share: float) -> dict[str, Any]:
     session.begin(0.06 * share)
     quiet = examine_quiet(session)
     session.begin(0.18 * share)
-    points = examine_points(session, results)
+    points = faults.examine_points(session, results)
     session.begin(0.14 * share)
-    watch = fault_watch.examine_watch(session)
+    watch = faults.examine_watch(session)
     session.begin(0.1 * share)
     shift = examine_shifts(session)
     session.begin(0.04 * share)
     one, seed = session.judged(), run.recipe.seed
-    windows = judge_windows(one, TRAINING_ROOMS, seed, JUDGE)
+    windows = judge_windows(one, TRAINING_ROOMS, seed, Purpose.JUDGE)
     calibrated = calibration.examine_calibration(one, seed)
     ramped = monotonicity.examine_monotonicity(one, seed)
     session.on_progress("windows, calibration, ramps")
@@ -184,6 +201,22 @@ def simulated_parts(session: Session, run: Run, share: float) -> dict[str, Any]:
         "windows": windows,
         "calibration": calibrated,
         "ramps": ramped,
+    }
+
+
+def gate_figures(parts: dict[str, Any]) -> dict[str, tuple[Bounds, int]]:
+    """What the full gate holds to its limits, and how many each figure is of."""
+    fires, quiet = parts["fires"][-1], parts["life"]["quiet"]
+    false = parts["fault_watch"]["false_faults"]
+    early, n = float(fires.early), fires.n
+    return {
+        "fires_in_time_lower95": (metrics.proportion_bounds(fires.in_time, n, sides=1), n),
+        "early_alarms": (Bounds(early, early, early), n),
+        "quiet_false_alarms_per_year": (as_bounds(vars(quiet), "alarms_per_year"), quiet.streams),
+        "nuisance_per_100_cookings": per_100_cookings(parts["nuisances"]),
+        "false_faults_per_month": (as_bounds(false, "per_month"), round(false["detector_months"])),
+        "faults_said_within_60s": faults.said_share(parts["fault_watch"]["silence"]),
+        "lost_channel_points": faults.worst_lost_channel(parts["faults"]),
     }
 
 
@@ -205,7 +238,7 @@ def real_part(session: Session, plan: ExamOptions) -> dict[str, Any]:
             Home(item.recording, item.stove) for item in readers.read_published(HOMES, homes)
         ]
         recordings = [home.recording for home in lived_in]
-        out["false_faults_in_homes"] = fault_watch.sum_false_faults(recordings)
+        out["false_faults_in_homes"] = faults.sum_false_faults(recordings)
         out["identity"] = identity_part(session, lived_in)
     session.on_progress("recordings")
     return out
@@ -235,12 +268,9 @@ def provenance(run: Run) -> dict[str, Any]:
 
 
 def write_exam(run: Run, result: dict[str, Any], cases: Sequence[Case]) -> list[Path]:
-    """Write exam.json, the report and the model card; each whole or not at all.
+    """Write exam.json, the report and the model card, each whole or not at all; say which.
 
     A quick result never replaces a full one of the same model.
-
-    Returns:
-        What was written.
     """
     path = run.folder / EXAM_FILE
     if result["gate"]["level"] == "quick" and is_full(path, run):

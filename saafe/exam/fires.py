@@ -4,31 +4,24 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saafe import metrics
-from saafe.detector.detector import Detection, detect
+from saafe.detector import Detection, Scorer, detect
 from saafe.exam import outcomes, references
-from saafe.exam.session import FIRES, Case, Session
-from saafe.recordings.recording import Recording
-from saafe.recordings.superpose import cut_recording
+from saafe.exam.results import Figures
+from saafe.exam.session import Case, Session, Stage
+from saafe.recordings import Recording, cut_recording
 from saafe.sensors import CHANNEL_NAMES, FIRE, PM25, TEMPERATURE, UNKNOWN
-from saafe.simulator import sources
-from saafe.simulator.buildings import Rooms
-from saafe.simulator.limits import untenable_times
-from saafe.simulator.scenarios import Mix
-from saafe.simulator.streams import Streams, to_recordings
+from saafe.simulator import Mix, Rooms, Streams, sources, to_recordings, untenable_times
 
 FIRES_OF_A_KIND = 60  # fires of each kind that count, so that seventeen kinds make more than 1,000
 FIRE_BATCHES = 8  # of 128 streams at most, to find them
 EARLY_FROM_S = 1800.0  # decisions before the fire, in which an alarm is early
 LATE_UNTIL_S = 1800.0  # decisions after the limit, in which an alarm is late
-SMOULDERING = (
-    "smouldering_foam", "smouldering_sofa", "smouldering_mattress", "smouldering_wood",
-    "smouldering_cotton", "cable", "socket", "battery",
-)  # fmt: skip
 OIL_FIRE = "overheating_oil"
 OIL_WHILE_FRYING = "overheating_oil while frying"
 REFERENCES = ("heat", "rate_of_rise", "photo", "ionisation")
@@ -39,33 +32,21 @@ CONDITIONS = ("gas", "heat", "visibility")
 
 @dataclass(frozen=True)
 class FireTrial:
-    """A simulated fire whose limit is reached at the sensor and which the sensor can show.
+    """A simulated fire whose limit is reached at the sensor and which the sensor can show."""
 
-    Attributes:
-        name: of the fire, maybe with what went on beside it.
-        recording: one sensor's, up to half an hour after the limit.
-        burning_s: when it began to burn; a pan of oil when it passed 230 degC. [s]
-        visible_s: when a channel that the sensor has first shows it, from the twin. [s]
-        signal_s: first sustained sign, in the air or on the sensor. [s]
-        limit_s: latest alarm that is in time. [s]
-        references_s: when fixed thresholds on the true air would have alarmed. [s]
-        untenable_s: when the air at the sensor stopped being survivable. [s]
-        beside_fire: whether the sensor stands in the fire's room.
-    """
-
-    name: str
-    recording: Recording
-    burning_s: float
-    visible_s: float
-    signal_s: float
-    limit_s: float
-    references_s: dict[str, float | None]
-    untenable_s: dict[str, float | None]
-    beside_fire: bool
+    name: str  # of the fire, maybe with what went on beside it
+    recording: Recording  # one sensor's, up to half an hour after the limit
+    burning_s: float  # when it began to burn; a pan of oil when it passed 230 degC. [s]
+    visible_s: float  # when a channel that the sensor has first shows it, from the twin. [s]
+    signal_s: float  # first sustained sign, in the air or on the sensor. [s]
+    limit_s: float  # latest alarm that is in time. [s]
+    references_s: dict[str, float | None]  # fixed thresholds on the true air. [s]
+    untenable_s: dict[str, float | None]  # of the air at the sensor. [s]
+    beside_fire: bool  # whether the sensor stands in the fire's room
 
     @property
     def present(self) -> NDArray[np.bool_]:
-        """Which channels the sensor has. (6,)"""
+        """Which channels the sensor has. (channel,)"""
         return np.asarray(np.isfinite(self.recording.readings[:, 0]).any(axis=0))
 
 
@@ -84,6 +65,49 @@ class FireResult:
         return self.outcome == outcomes.IN_TIME
 
 
+@dataclass(frozen=True)
+class FireRow:
+    """A kind of fire: how many were drawn and counted, outcomes with exact bounds, and times.
+
+    `floor_suppressed`: the fixed rules alone would have alarmed before the detector did.
+    `delays`: after_X_median_s and after_X_p90_s from that moment to the alarm, of X_n such moments.
+    `margins`: PLACE_untenable_n times the air there became untenable, PLACE_alarm_too_late times
+    before an alarm; PLACE_margin_median_s and PLACE_margin_p10_s are the time between.
+    """
+
+    fire: str
+    simulated: int
+    limit_unreached: int
+    unseen: int
+    n: int
+    in_time: int
+    late: int
+    early: int
+    missed: int
+    in_time_share: float | None
+    in_time_lower: float
+    in_time_upper: float
+    floor_suppressed: int
+    delays: Figures
+    margins: Figures
+
+
+@dataclass(frozen=True)
+class NoticeRow:
+    """Fires that could be seen for so long before their limit, and what came of them."""
+
+    notice_from_s: float
+    notice_below_s: float | None
+    n: int
+    in_time: int
+    late: int
+    early: int
+    missed: int
+    in_time_share: float | None
+    in_time_lower: float
+    in_time_upper: float
+
+
 @dataclass
 class Drawn:
     """Fires of one kind: those that count, and how many do not."""
@@ -98,19 +122,10 @@ class Drawn:
 def draw_fires(
     session: Session, name: str, wanted: int, *, part: int, mix: Mix, rooms: Rooms | None = None
 ) -> Drawn:
-    """Simulate until enough fires count, or 1,024 were drawn.
-
-    Args:
-        session: gives the seeds.
-        name: for the rows.
-        wanted: how many shall count.
-        part: first part of the seeds; 8 are used.
-        mix: which fires, and what goes on beside them.
-        rooms: where.
-    """
+    """Simulate until enough fires count, or 1,024 were drawn; takes 8 parts of the seeds."""
     drawn = Drawn(name, [])
     for batch in range(FIRE_BATCHES):
-        streams = session.simulate((FIRES, part + batch), mix=mix, rooms=rooms)
+        streams = session.simulate((Stage.FIRES, part + batch), mix=mix, rooms=rooms)
         for k, stream in enumerate(to_recordings(streams)):
             recording = replace(stream, name=f"{part + batch}-{k}")
             if len(drawn.trials) == wanted:
@@ -128,7 +143,6 @@ def draw_fires(
 
 def fire_trial(name: str, streams: Streams, k: int, recording: Recording) -> FireTrial | str:
     """One simulated stream as a trial, or why it is none: "unreached" or "unseen"."""
-    assert recording.labels is not None, "simulated recordings have labels"
     times = recording.times_s
     state = streams.state[k].numpy()
     burns = (times >= float(streams.ignition_s[k])) & ((state == FIRE) | (state == UNKNOWN))
@@ -139,10 +153,10 @@ def fire_trial(name: str, streams: Streams, k: int, recording: Recording) -> Fir
     limit_s = air_limit(sources.FIRES[int(streams.fire[k])].name, times, air, start)
     if limit_s is None or limit_s > times[-1]:
         return "unreached"
-    shown = np.flatnonzero(recording.labels[:, 0] == FIRE)
-    if not shown.size or times[shown[0]] > limit_s:
+    visible_s = outcomes.first_visible(recording)
+    if visible_s is None or visible_s > limit_s:
         return "unseen"
-    burning_s, visible_s = float(times[start]), float(times[shown[0]])
+    burning_s = float(times[start])
     truth = replace(recording, readings=air[:, None], labels=None, sources=None)
     fire_air = cut_recording(
         truth, max(burning_s - references.SIGNAL_BASE_S, 0.0), float(times[-1])
@@ -167,19 +181,9 @@ def fire_trial(name: str, streams: Streams, k: int, recording: Recording) -> Fir
 
 
 def air_limit(fire: str, times_s: NDArray, air: NDArray, start: int) -> float | None:
-    """The scoring rules' limit of a fire, from the true air at the sensor since it burns.
-
-    Args:
-        fire: its name in `sources.FIRES`.
-        times_s: (time,)
-        air: (time, channel)
-        start: first row that burns; rises are over the row before.
-
-    Returns:
-        The limit [s], None where the sensor's place never reaches one.
-    """
+    """The scoring rules' limit of a fire [s], from the true air (time, channel) since it burns."""
     rise = air[start:] - air[max(start - 1, 0)]
-    smoke = 1e-6 * rise[:, PM25] * references.SMOKE_EXTINCTION_M2_G / math.log(10.0)
+    smoke = references.density_of_smoke(1e-6 * rise[:, PM25])
     reached = {
         "t_dT5": rise[:, TEMPERATURE] >= 5.0,
         "t_dT20": rise[:, TEMPERATURE] >= 20.0,
@@ -190,7 +194,8 @@ def air_limit(fire: str, times_s: NDArray, air: NDArray, start: int) -> float | 
         name: float(times_s[start + np.argmax(is_over)]) if is_over.any() else None
         for name, is_over in reached.items()
     }
-    kind = references.SMOULDERING if fire in SMOULDERING else references.FLAMING
+    is_smouldering = sources.SOURCES[fire].mode == references.SMOULDERING
+    kind = references.SMOULDERING if is_smouldering else references.FLAMING
     return references.fire_limit(kind, at)
 
 
@@ -201,7 +206,7 @@ def try_fire(
     since_s = trial.burning_s - lead_s
     detection = session.detect(trial.recording, since_s=since_s)
     alarm = outcomes.first_alarm(detection.events) or {}
-    floor = detect(trial.recording, no_risk, session.one.settings, since_s=since_s)
+    floor = detect(Scorer(no_risk, session.one.settings), trial.recording, since_s=since_s)
     rule = outcomes.first_alarm(floor.events) or {}
     alarm_s = alarm.get("time_s")
     outcome = outcomes.found(alarm_s, signal_s=trial.signal_s, limit_s=trial.limit_s)
@@ -213,12 +218,10 @@ def no_risk(windows: NDArray) -> NDArray[np.float64]:
     return np.zeros(len(windows))
 
 
-def examine_fires(session: Session) -> tuple[list[dict], list[FireResult]]:
-    """The fire matrix.
+def examine_fires(session: Session) -> tuple[list[FireRow], list[FireResult]]:
+    """The fire matrix: a row a kind, one for all but the last, and every result.
 
-    Returns:
-        A row a kind and one for all but the last, in which oil overheats while something fries;
-        and every result.
+    In the last kind oil overheats while something fries.
     """
     kinds = [
         (source.name, Mix(1.0, (source.name,), (), (0.7, 0.3, 0.0), fault_share=0.0))
@@ -234,76 +237,82 @@ def examine_fires(session: Session) -> tuple[list[dict], list[FireResult]]:
             result, detection = try_fire(session, trial)
             found.append(result)
             keep_case(session, result, detection)
-        rows.append(counts_row(drawn) | results_row(found))
+        rows.append(fire_row(drawn, found))
         results += found
         session.on_progress(f"fires, {name}", (number + 1) / len(kinds))
     return [*rows, all_row(rows[:-1], results)], results
 
 
-def all_row(rows: Sequence[dict], results: Sequence[FireResult]) -> dict:
+def all_row(rows: Sequence[FireRow], results: Sequence[FireResult]) -> FireRow:
     """The row of all fires together; those while frying are a question of their own."""
-    whole = [result for result in results if result.trial.name != OIL_WHILE_FRYING]
-    counts = {
-        key: sum(row[key] for row in rows) for key in ("simulated", "limit_unreached", "unseen")
-    }
-    return {"fire": "all", **counts} | results_row(whole)
+    drawn = Drawn(
+        "all",
+        [],
+        simulated=sum(row.simulated for row in rows),
+        unreached=sum(row.limit_unreached for row in rows),
+        unseen=sum(row.unseen for row in rows),
+    )
+    return fire_row(drawn, [r for r in results if r.trial.name != OIL_WHILE_FRYING])
 
 
-def by_notice(results: Sequence[FireResult]) -> list[dict]:
-    """Outcomes by how long before its limit a reading first showed the fire.
+def by_notice(results: Sequence[FireResult]) -> list[NoticeRow]:
+    """Outcomes by how long before its limit a reading first showed the fire; none while frying.
 
     Where that is a moment, no detector has time; the rows say how much of what is not found in
     time that explains.
-
-    Returns:
-        A row of each pair of neighbours in `NOTICE_S`, fires while frying left out.
     """
     whole = [result for result in results if result.trial.name != OIL_WHILE_FRYING]
     rows = []
     for least, most in itertools.pairwise(NOTICE_S):
         here = [r for r in whole if least <= r.trial.limit_s - r.trial.visible_s < most]
-        ends = {"notice_from_s": least, "notice_below_s": metrics.finite_or_none(most)}
-        rows.append(ends | outcome_counts(here))
+        rows.append(NoticeRow(least, metrics.finite_or_none(most), **outcome_counts(here)))
     return rows
 
 
-def outcome_counts(results: Sequence[FireResult]) -> dict:
+def outcome_counts(results: Sequence[FireResult]) -> dict[str, Any]:
     """How many fires came out how, and the share found in time with its exact bounds."""
-    count = {o: sum(r.outcome == o for r in results) for o in outcomes.OUTCOMES}
-    bounds = metrics.proportion_bounds(count[outcomes.IN_TIME], len(results))
-    return (
-        {"n": len(results)}
-        | {name.replace(" ", "_"): value for name, value in count.items()}
-        | {
-            "in_time_share": metrics.finite_or_none(bounds.value),
-            "in_time_lower": bounds.lower,
-            "in_time_upper": bounds.upper,
-        }
-    )
-
-
-def counts_row(drawn: Drawn) -> dict:
-    """How many fires were drawn, and why some do not count."""
-    return {
-        "fire": drawn.name,
-        "simulated": drawn.simulated,
-        "limit_unreached": drawn.unreached,
-        "unseen": drawn.unseen,
+    counts = outcomes.counts_of(results)
+    bounds = metrics.proportion_bounds(counts["in_time"], len(results))
+    return counts | {
+        "in_time_share": metrics.finite_or_none(bounds.value),
+        "in_time_lower": bounds.lower,
+        "in_time_upper": bounds.upper,
     }
 
 
-def results_row(results: Sequence[FireResult]) -> dict:
+def fire_row(drawn: Drawn, results: Sequence[FireResult]) -> FireRow:
     """Outcomes with exact bounds, and times against references and untenable air."""
-    row = outcome_counts(results) | {"floor_suppressed": sum(map(is_suppressed, results))}
-    row |= delay_quantiles("after_signal", [late_by(r, r.trial.signal_s) for r in results])
+    return FireRow(
+        fire=drawn.name,
+        simulated=drawn.simulated,
+        limit_unreached=drawn.unreached,
+        unseen=drawn.unseen,
+        **outcome_counts(results),
+        floor_suppressed=sum(map(is_suppressed, results)),
+        delays=Figures(signal_delays(results) | reference_delays(results)),
+        margins=Figures(margins(results)),
+    )
+
+
+def signal_delays(results: Sequence[FireResult]) -> dict[str, float | None]:
+    """Times from each fire's first signal to the alarm."""
+    return delay_quantiles("after_signal", [late_by(r, r.trial.signal_s) for r in results])
+
+
+def reference_delays(results: Sequence[FireResult]) -> dict[str, Any]:
+    """Times from each reference alarm to the detector's, and where the sensor has PM2.5."""
+    row: dict[str, Any] = {}
     for name in REFERENCES:
-        times = [late_by(r, r.trial.references_s[name]) for r in results
-                 if r.trial.references_s[name] is not None]  # fmt: skip
+        times = delays_after(name, results)
         row |= {f"{name}_n": len(times)} | delay_quantiles(f"after_{name}", times)
     smoke = [r for r in results if r.trial.present[PM25]]
-    times = [late_by(r, r.trial.references_s["photo"]) for r in smoke
-             if r.trial.references_s["photo"] is not None]  # fmt: skip
-    return row | delay_quantiles("with_pm25_after_photo", times) | margins(results)
+    return row | delay_quantiles("with_pm25_after_photo", delays_after("photo", smoke))
+
+
+def delays_after(reference: str, results: Sequence[FireResult]) -> list[float]:
+    """Times from a reference alarm to the detector's, where that alarm went off. [s]"""
+    at = [(r, r.trial.references_s[reference]) for r in results]
+    return [late_by(result, time_s) for result, time_s in at if time_s is not None]
 
 
 def is_suppressed(result: FireResult) -> bool:
@@ -313,27 +322,29 @@ def is_suppressed(result: FireResult) -> bool:
     return result.alarm_s is None or bool(result.alarm_s > result.floor_s)
 
 
-def late_by(result: FireResult, since_s: float | None) -> float:
+def late_by(result: FireResult, since_s: float) -> float:
     """Time from a moment to the alarm, infinite where none came. [s]"""
-    assert since_s is not None, "there is such a moment"
     return math.inf if result.alarm_s is None else result.alarm_s - since_s
 
 
-def delay_quantiles(name: str, times: Sequence[float]) -> dict[str, float | None]:
+def delay_quantiles(name: str, times: Sequence[float]) -> dict[str, Any]:
     """Median and 90 % of times of which some are infinite; None where the quantile is."""
     at = {f"{name}_median_s": 0.5, f"{name}_p90_s": 0.9}
+    return {key: quantile_or_none(times, q, method="higher") for key, q in at.items()}
+
+
+def quantile_or_none(
+    times: Sequence[float], q: float, *, method: Literal["lower", "higher"]
+) -> float | None:
+    """One of the times, since interpolating between a number and infinity would give NaN."""
     if not len(times):
-        return dict.fromkeys(at)
-    ordered = np.sort(times)  # interpolating between a number and infinity would be NaN
-    return {
-        key: metrics.finite_or_none(float(np.quantile(ordered, q, method="higher")))
-        for key, q in at.items()
-    }
+        return None
+    return metrics.finite_or_none(float(np.quantile(np.sort(times), q, method=method)))
 
 
-def margins(results: Sequence[FireResult]) -> dict:
+def margins(results: Sequence[FireResult]) -> dict[str, Any]:
     """Time from the alarm to the first untenable condition, in the fire's room and in others."""
-    row = {}
+    row: dict[str, Any] = {}
     for place, is_beside in (("fire_room", True), ("other_rooms", False)):
         here = [r for r in results if r.trial.beside_fire == is_beside]
         first = [(r, min(t for t in r.trial.untenable_s.values() if t is not None)) for r in here
@@ -342,12 +353,7 @@ def margins(results: Sequence[FireResult]) -> dict:
         row[f"{place}_untenable_n"] = len(left)
         row[f"{place}_alarm_too_late"] = int(np.count_nonzero(np.array(left) < 0.0))
         at = {f"{place}_margin_median_s": 0.5, f"{place}_margin_p10_s": 0.1}
-        row |= {
-            key: metrics.finite_or_none(float(np.quantile(np.sort(left), q, method="lower")))
-            if left
-            else None
-            for key, q in at.items()
-        }
+        row |= {key: quantile_or_none(left, q, method="lower") for key, q in at.items()}
     return row
 
 

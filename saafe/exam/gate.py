@@ -7,43 +7,73 @@ value does. Figures on the few recordings are counts and are held to as counts.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from saafe import metrics
-from saafe.exam.fault_watch import longest_silence
-from saafe.exam.faults import worst_lost_channel
-from saafe.exam.nuisances import QUIET_LIMIT, per_100_cookings
+from saafe.errors import InputError
 from saafe.metrics import Bounds
 
-IN_TIME_LIMIT = 0.99
+
+@dataclass(frozen=True)
+class TierLimits:
+    """What a tier promises, from the document that saafe started from."""
+
+    accuracy: float  # of windows in three classes, at least
+    detection_rate: float  # of fire windows, at least
+    false_alarm_rate: float  # of other windows, at most
+    model_bytes: int  # at most
+    latency_ms: float  # 99th percentile of one window on one thread, at most
+
+
+class GateLimit(NamedTuple):
+    """What a figure must keep: at most the limit, or at least."""
+
+    limit: float
+    at_most: bool = True
+
+
+ULTRA_FAST = TierLimits(0.94, 0.94, 0.002, 15_000_000, 30.0)
+STANDARD = TierLimits(0.95, 0.95, 0.001, 29_000_000, 50.0)
+TIER_LIMITS = {
+    "ultra-fast": ULTRA_FAST,
+    "tiny": ULTRA_FAST,  # a smaller ultra-fast
+    "standard": STANDARD,
+    "local": STANDARD,
+}
+# false alarms a detector-year: rooms without a nuisance source, kitchens, other rooms
+LIFE_LIMITS = {"quiet": 0.02, "kitchen": 1.0, "other": 0.1}
 NUISANCE_LIMIT = 1.0  # alarms per 100 cooking sessions
-FAULT_LIMIT, SILENCE_LIMIT_S, POINTS_LIMIT = 1.0, 60.0, 1.0
 CALIBRATION_LIMITS = {"in_distribution": 0.01, "out_of_distribution": 0.03}
+RAMP_LIMIT = 0.001  # share of ramps that may lower the risk; shown, not gated
+FULL_LIMITS = {
+    "fires_in_time_lower95": GateLimit(0.99, at_most=False),
+    "early_alarms": GateLimit(0),
+    "quiet_false_alarms_per_year": GateLimit(LIFE_LIMITS["quiet"]),
+    "nuisance_per_100_cookings": GateLimit(NUISANCE_LIMIT),
+    "false_faults_per_month": GateLimit(1.0),
+    # Chosen: of injected faults that can be known, all but one in twenty
+    "faults_said_within_60s": GateLimit(0.95, at_most=False),
+    "lost_channel_points": GateLimit(1.0),
+}
 REAL_FALSE_LIMIT = 4.0  # a year: one in the 91 recorded home-days
 REAL_SUPERPOSED_LIMIT = 0.95
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a tier promises, from the document that saafe started from.
+def limits_of(tier: str) -> TierLimits:
+    """The limits of a tier.
 
-    Attributes:
-        accuracy: of windows in three classes, at least.
-        detection_rate: of fire windows, at least.
-        false_alarm_rate: of other windows, at most.
-        model_bytes: at most.
-        latency_ms: 99th percentile of one window on one thread, at most.
+    Raises:
+        InputError: the tier has none.
     """
+    if tier not in TIER_LIMITS:
+        raise InputError(
+            f"tier {tier!r} has no limits in the gate; it knows {', '.join(TIER_LIMITS)}"
+        )
+    return TIER_LIMITS[tier]
 
-    accuracy: float
-    detection_rate: float
-    false_alarm_rate: float
-    model_bytes: int
-    latency_ms: float
 
-
-def quick_lines(windows: dict, size: int, latency: float, limits: Limits) -> list[dict]:
-    """The gate's five lines of the quick level, from `evaluation.judge_windows`."""
+def quick_lines(windows: dict, size: int, latency: float, limits: TierLimits) -> list[dict]:
+    """The gate's five lines of the quick level, from `windows.judge_windows`."""
     n, fires = windows["n"], windows["fires"]
     accuracy, found, alarmed = (
         Bounds(**windows["bounds"][name])
@@ -65,34 +95,12 @@ def exact_line(name: str, value: float, limit: float, *, n: int = 1) -> dict:
     return metrics.gate_line(name, Bounds(value, value, value), limit, n=n)
 
 
-def full_lines(parts: Mapping[str, Any]) -> list[dict]:
-    """The lines that only the full level has, from `exam.simulated_parts`."""
-    fires = next(row for row in parts["fires"] if row["fire"] == "all")
-    quiet = parts["life"]["quiet"]
-    nuisance, sessions = per_100_cookings(parts["nuisances"])
-    false = parts["fault_watch"]["false_faults"]
-    silence, knowable = longest_silence(parts["fault_watch"]["silence"])
-    points, lost_n = worst_lost_channel(parts["faults"])
+def full_lines(figures: Mapping[str, tuple[Bounds, int]]) -> list[dict]:
+    """The lines that only the full level has, from the figures of `FULL_LIMITS` and their n."""
     return [
-        metrics.gate_line(
-            "fires_in_time_lower95",
-            metrics.proportion_bounds(fires["in_time"], fires["n"], sides=1),
-            IN_TIME_LIMIT, n=fires["n"], at_most=False,
-        ),
-        exact_line("early_alarms", fires["early"], 0, n=fires["n"]),
-        metrics.gate_line(
-            "quiet_false_alarms_per_year", as_bounds(quiet, "alarms_per_year"), QUIET_LIMIT,
-            n=quiet["streams"],
-        ),
-        metrics.gate_line("nuisance_per_100_cookings", nuisance, NUISANCE_LIMIT, n=sessions),
-        metrics.gate_line(
-            "false_faults_per_month", as_bounds(false, "per_month"), FAULT_LIMIT,
-            n=round(false["detector_months"]),
-        ),
-        exact_line("fault_silence_s", silence, SILENCE_LIMIT_S, n=knowable),
-        metrics.gate_line("lost_channel_points", points, POINTS_LIMIT, n=lost_n),
-        calibration_line(parts["calibration"]),
-    ]  # fmt: skip
+        metrics.gate_line(name, figures[name][0], limit, n=figures[name][1], at_most=at_most)
+        for name, (limit, at_most) in FULL_LIMITS.items()
+    ]
 
 
 def as_bounds(row: Mapping[str, Any], key: str) -> Bounds:
@@ -117,7 +125,7 @@ def calibration_line(calibration: Mapping[str, Any]) -> dict:
 
 
 def real_lines(real: Mapping[str, Any]) -> list[dict]:
-    """The lines of recorded fires, homes and superposed fires, from `scoring.score_real`."""
+    """The lines of recorded fires, homes and superposed fires, from `recordings.score_real`."""
     fires, homes, superposed = (real[name] for name in ("house_fires", "homes", "superposed_fires"))
     return [
         share_line("real_fires_in_time", fires, 1.0),

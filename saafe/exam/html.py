@@ -2,9 +2,10 @@
 
 import base64
 import html
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from saafe import formats
 
 UNITS = {
     "_s": " [s]", "_ms": " [ms]", "_pct": " [%]", "_ppm": " [ppm]", "_c": " [°C]",
@@ -71,16 +72,12 @@ def is_share(key: str) -> bool:
 
 def figure_text(value: object, *, percent: bool = False) -> str:
     """A value as people read it; not escaped."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float) and percent:
-        return f"{100.0 * value:.3g} %"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value + 0.0:.4g}"  # no -0
-    if isinstance(value, int):
-        return f"{value:,}"
+        return formats.percent(value)
+    if value is None or isinstance(value, int | float):
+        return formats.number(value)
     if isinstance(value, list | tuple):
         return ", ".join(figure_text(item) for item in value)
     if isinstance(value, Mapping):
@@ -97,8 +94,8 @@ def merged_bounds(row: Mapping[str, Any]) -> dict[str, Any]:
             percent = is_share(stem.rstrip("_")) or any(
                 is_share(other) for other in row if stem and other.startswith(stem)
             )
-            ends = (figure_text(x, percent=percent) for x in (value, row[f"{stem}upper"]))
-            out[f"{stem}95_%_bounds"] = " to ".join(ends)
+            text = formats.percent_interval if percent else formats.interval
+            out[f"{stem}95_%_bounds"] = text(value, row[f"{stem}upper"])
         elif not (key.endswith("upper") and f"{key.removesuffix('upper')}lower" in row):
             out[key] = value
     return out

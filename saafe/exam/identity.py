@@ -15,13 +15,11 @@ from saafe.audit import refuse_straddling, require_forest
 from saafe.errors import InputError
 from saafe.exam.outcomes import in_sessions
 from saafe.metrics import confusion, paired_bootstrap
-from saafe.recordings.superpose import AFTER_COOKING_S, Home
-from saafe.rivals.linear import summaries
+from saafe.recordings import AFTER_COOKING_S, Home
+from saafe.rivals import summaries
 from saafe.sensors import CO2, PM25, TEMPERATURE
-from saafe.simulator import simulation
-from saafe.simulator.scenarios import Mix
-from saafe.simulator.streams import gather
-from saafe.training.data import JUDGE, seeded_generator
+from saafe.simulator import Mix, gather, simulation
+from saafe.training import Purpose, seeded_generator
 
 STRETCH_S = 86_400.0  # a day is a group
 WINDOWS_OF_A_GROUP = 20  # windows of a group
@@ -40,15 +38,24 @@ MEANS = (
 
 @dataclass(frozen=True)
 class Quiet:
-    """Windows of one source in which nothing happens.
+    """Windows of one source in which nothing happens."""
 
-    Attributes:
-        windows: float32 (window, 60, 1, 6)
-        groups: day or scenario of each. int64 (window,)
-    """
+    windows: np.ndarray  # float32 (window, 60, 1, channel)
+    groups: np.ndarray  # day or scenario of each. int64 (window,)
 
-    windows: np.ndarray
-    groups: np.ndarray
+
+@dataclass(frozen=True)
+class IdentityRow:
+    """What a probe told apart, how often it was right, and whether even that bound beats chance."""
+
+    sources: str
+    windows: int
+    right_share: float
+    right_lower: float
+    right_upper: float
+    chance_share: float
+    told_apart: bool
+    confusion: list[list[int]]
 
 
 def quiet_of_home(home: Home, *, seed: int) -> Quiet:
@@ -76,8 +83,8 @@ def quiet_of_home(home: Home, *, seed: int) -> Quiet:
 def quiet_of_simulation(seed: int, *, streams: int = SIMULATED_STREAMS) -> Quiet:
     """Windows of simulated life without any event, one sensor a stream."""
     calm = Mix(fire_share=0.0, nuisance_counts=(1.0, 0.0, 0.0))
-    generator = seeded_generator(seed, JUDGE, IDENTITY_PART, torch.device("cpu"))
-    made = simulation.simulate(streams, generator=generator, hours=6.0, sensors=1, mix=calm)
+    generator = seeded_generator(seed, Purpose.JUDGE, IDENTITY_PART, torch.device("cpu"))
+    made = simulation.simulate_streams(streams, generator=generator, hours=6.0, sensors=1, mix=calm)
     random = np.random.default_rng(seed)
     ends = random.integers(windows.SPAN, made.readings.shape[1], size=(streams, WINDOWS_OF_A_GROUP))
     stream = np.repeat(np.arange(streams), WINDOWS_OF_A_GROUP)
@@ -93,15 +100,9 @@ def probe(
 ) -> dict[str, Any]:
     """Let a forest guess the source of quiet windows, on days that it was not fitted on.
 
-    Args:
-        sources: at least two.
-        seed: of the forest and of the days.
-        channels: that it may look at; the others are hidden. All by default.
-
-    Returns:
-        `accuracy` with 95 % bounds (a bootstrap over days, since windows of a day are alike),
-        `chance` (the commonest source's share), the `confusion` of true (row) and guessed
-        sources, whose `names` stand beside.
+    It may look at some `channels`, all by default. `accuracy` has 95 % bounds of a bootstrap over
+    days, since windows of a day are alike; `chance` is the commonest source's share; `confusion`
+    is of true (row) and guessed sources.
 
     Raises:
         InputError: fewer than two sources, one with fewer than two days, or no scikit-learn.
@@ -139,14 +140,6 @@ def probe(
 def examine_identity(homes: Sequence[Home], seed: int) -> dict[str, Any]:
     """The probe on recorded homes, and on them against simulated quiet life.
 
-    Args:
-        homes: recorded homes.
-        seed: of the windows, the days and the forest.
-
-    Returns:
-        `means` in words, how many `windows` the probes took, and `rows`: what was told apart,
-        the share told right with its bounds, chance, and whether even the lower bound beats it.
-
     Raises:
         InputError: fewer than two homes, one of fewer than two quiet days, or no scikit-learn.
     """
@@ -163,30 +156,30 @@ def examine_identity(homes: Sequence[Home], seed: int) -> dict[str, Any]:
         "homes against simulated life": (simulated, None),
     }
     rows = [
-        is_told_apart(name, probe(sources, seed=seed, channels=channels))
+        identity_row(name, probe(sources, seed=seed, channels=channels))
         for name, (sources, channels) in asked.items()
     ]
     looked_at = sum(len(one.windows) for sources, _ in asked.values() for one in sources.values())
     return {"means": MEANS, "windows": looked_at, "rows": rows}
 
 
-def is_told_apart(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    """A flat row of what a probe found."""
+def identity_row(name: str, found: Mapping[str, Any]) -> IdentityRow:
+    """The row of what a probe found."""
     bounds = found["accuracy"]
-    return {
-        "sources": name,
-        "windows": found["windows"],
-        "right_share": bounds["value"],
-        "right_lower": bounds["lower"],
-        "right_upper": bounds["upper"],
-        "chance_share": found["chance"],
-        "told_apart": bool(bounds["lower"] > found["chance"]),
-        "confusion": found["confusion"],
-    }
+    return IdentityRow(
+        sources=name,
+        windows=found["windows"],
+        right_share=bounds["value"],
+        right_lower=bounds["lower"],
+        right_upper=bounds["upper"],
+        chance_share=found["chance"],
+        told_apart=bool(bounds["lower"] > found["chance"]),
+        confusion=found["confusion"],
+    )
 
 
 def hide(shown: np.ndarray, channels: Sequence[int] | None) -> np.ndarray:
-    """Windows in which only some channels are known. (window, 60, 1, 6)"""
+    """Windows in which only some channels are known. (window, 60, 1, channel)"""
     if channels is None:
         return shown
     out = np.full_like(shown, np.nan)

@@ -6,22 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from saafe.recordings.recording import Recording
-from saafe.sensors import (
-    CHANNELS,
-    CO,
-    CO2,
-    COLUMNS,
-    HUMIDITY,
-    PM25,
-    SOUND,
-    TEMPERATURE,
-)
+from saafe.exam.references import only_rows
+from saafe.recordings import Recording
+from saafe.sensors import CHANNELS, COLUMNS
 
-# Chosen: what cheap cells do in a day, in a spike and at the end of their range
-DRIFT_A_DAY = {TEMPERATURE: 2.0, PM25: 75.0, CO2: 600.0, SOUND: 5.0, CO: 15.0, HUMIDITY: 8.0}
-SPIKE = {TEMPERATURE: 30.0, PM25: 800.0, CO2: 3000.0, SOUND: 40.0, CO: 300.0, HUMIDITY: 50.0}
-TOP = {TEMPERATURE: 125.0, PM25: 1000.0, CO2: 5000.0, SOUND: 120.0, CO: 500.0, HUMIDITY: 100.0}
 SPIKING_SHARE = 0.05  # of the readings
 SLOW_S = 900.0  # first-order lag of a blocked inlet
 LATE_SHARE = TWICE_SHARE = 0.1  # of the rows
@@ -29,19 +17,12 @@ LATE_SHARE = TWICE_SHARE = 0.1  # of the rows
 
 @dataclass(frozen=True)
 class ChannelReadings:
-    """One channel of one sensor, readings only.
+    """One channel of one sensor, readings only."""
 
-    Attributes:
-        times_s: (reading,)
-        values: (reading,)
-        channel: which.
-        at_s: when the fault begins; may lie before the first reading. [s]
-    """
-
-    times_s: NDArray[np.float64]
-    values: NDArray[np.float64]
-    channel: int
-    at_s: float
+    times_s: NDArray[np.float64]  # (reading,)
+    values: NDArray[np.float64]  # (reading,)
+    channel: int  # which
+    at_s: float  # when the fault begins; may lie before the first reading. [s]
 
     @property
     def is_on(self) -> NDArray[np.bool_]:
@@ -49,9 +30,8 @@ class ChannelReadings:
         return np.asarray(self.times_s >= self.at_s)
 
 
-ChannelFault = Callable[
-    [ChannelReadings, np.random.Generator], NDArray
-]  # (reading,) of what is read instead
+# (reading,) of what is read instead
+ChannelFault = Callable[[ChannelReadings, np.random.Generator], NDArray]
 
 
 def missing(series: ChannelReadings, _random: np.random.Generator) -> NDArray:
@@ -74,19 +54,19 @@ def stuck(series: ChannelReadings, _random: np.random.Generator) -> NDArray:
 def drifting(series: ChannelReadings, _random: np.random.Generator) -> NDArray:
     """Further up every day."""
     days = np.maximum(series.times_s - series.at_s, 0.0) / 86_400.0
-    return series.values + DRIFT_A_DAY[series.channel] * days
+    return series.values + CHANNELS[series.channel].instruments.drift_a_day * days
 
 
 def saturated(series: ChannelReadings, _random: np.random.Generator) -> NDArray:
     """The top of the range, or the highest reading where that was higher."""
-    top = max(TOP[series.channel], float(series.values.max()))
+    top = max(CHANNELS[series.channel].instruments.top, float(series.values.max()))
     return np.where(series.is_on, top, series.values)
 
 
 def spiking(series: ChannelReadings, random: np.random.Generator) -> NDArray:
     """One reading in twenty far too high."""
     is_spike = series.is_on & (random.random(series.values.size) < SPIKING_SHARE)
-    return series.values + SPIKE[series.channel] * is_spike
+    return series.values + CHANNELS[series.channel].instruments.spike * is_spike
 
 
 def slow(series: ChannelReadings, _random: np.random.Generator) -> NDArray:
@@ -112,15 +92,7 @@ INJECTED_FAULTS: dict[str, ChannelFault] = {
 def with_fault(
     recording: Recording, fault: str, channel: int, *, at_s: float, random: np.random.Generator
 ) -> Recording:
-    """A recording whose first sensor has a faulty channel.
-
-    Args:
-        recording: left as it is.
-        fault: name in `FAULTS`.
-        channel: index into `sensors.CHANNELS`.
-        at_s: when the fault begins. [s]
-        random: source of randomness.
-    """
+    """A copy of a recording whose first sensor has a faulty channel from `at_s` on. [s]"""
     readings = recording.readings.copy()
     column = readings[:, 0, channel]
     is_there = np.isfinite(column)
@@ -137,14 +109,7 @@ def with_gap(recording: Recording, start_s: float, end_s: float) -> Recording:
     """A recording without the rows of a stretch of time."""
     kept = (recording.times_s < start_s) | (recording.times_s >= end_s)
     kept[0] = True
-    labels, names = recording.labels, recording.sources
-    return replace(
-        recording,
-        times_s=recording.times_s[kept],
-        readings=recording.readings[kept],
-        labels=None if labels is None else labels[kept],
-        sources=None if names is None else tuple(np.array(names)[kept]),
-    )
+    return only_rows(recording, kept)
 
 
 def csv_lines(recording: Recording) -> list[str]:

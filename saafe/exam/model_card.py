@@ -9,44 +9,27 @@ from saafe.exam import rivals
 from saafe.exam.html import figure_text, header
 from saafe.exam.report import EVIDENCE_LIMITS, NAMED_NOT_LISTED
 from saafe.files import write_atomically
+from saafe.formats import interval, number
 from saafe.sensors import CHANNELS, FIRE, LABELS
-from saafe.training import runs
-from saafe.training.data import REFERENCE_MIX
-from saafe.training.runs import Run
+from saafe.training import REFERENCE_MIX, Run, runs
 
 MODEL_CARD_FILE = "MODEL_CARD.md"
 MORE_FIGURES = "exam.json and report.html hold every figure."
 
 
 def prior_shift(prior: float) -> float:
-    """What to add to the log-odds of a risk where fires are more or less common.
+    """What to add to the log-odds of a risk where fires are a share `prior`, over 0 and under 1.
 
-    Args:
-        prior: share of fires among the moments in question, over 0 and under 1.
-
-    Returns:
-        logit(prior) - logit(reference prior). Valid where each class looks as it does under
-        the reference mix and only the shares differ (Saerens, Latinne and Decaestecker,
-        "Adjusting the outputs of a classifier to new a priori probabilities," Neural
-        Computation, vol. 14, 2002; from memory, not checked).
+    Valid where each class looks as it does under the reference mix and only the shares differ
+    (Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a priori
+    probabilities," Neural Computation, vol. 14, 2002; from memory, not checked).
     """
     reference = REFERENCE_MIX[FIRE]
     return math.log(prior / (1.0 - prior)) - math.log(reference / (1.0 - reference))
 
 
 def write_model_card(run: Run, result: Mapping[str, Any]) -> Path:
-    """Write MODEL_CARD.md into a run folder, whole or not at all.
-
-    Args:
-        run: the run.
-        result: what exam.json holds; parts that it lacks are left out.
-
-    Returns:
-        The file.
-
-    Raises:
-        InputError: it cannot be written.
-    """
+    """Write MODEL_CARD.md into a run folder; what the result lacks is left out."""
     path = run.folder / MODEL_CARD_FILE
     parts = (
         about(run),
@@ -110,10 +93,9 @@ def figures(result: Mapping[str, Any]) -> str:
     gate = result.get("gate") or {"lines": [], "level": "no", "passed": False}
     rows = ["| figure | value | 95 % bounds | limit | n | |", "|---|---|---|---|---|---|"]
     for line in gate["lines"]:
-        bounds = f"{figure_text(line['lower'])} to {figure_text(line['upper'])}"
         cells = (
-            header(line["name"]), figure_text(line["value"]), bounds, figure_text(line["limit"]),
-            figure_text(line["n"]), line["status"].replace("_", " "),
+            header(line["name"]), number(line["value"]), interval(line["lower"], line["upper"]),
+            number(line["limit"]), number(line["n"]), line["status"].replace("_", " "),
         )  # fmt: skip
         rows.append(f"| {' | '.join(cells)} |")
     word = "PASS" if gate["passed"] else "FAIL"

@@ -9,20 +9,23 @@ import numpy as np
 import torch
 
 from saafe import metrics, windows
+from saafe.exam.gate import RAMP_LIMIT
 from saafe.exam.windows import Judged
-from saafe.sensors import CHANNELS, CO, PM25, TEMPERATURE
-from saafe.simulator import simulation
-from saafe.simulator.streams import Streams
-from saafe.training.data import JUDGE, seeded_generator
+from saafe.sensors import CHANNELS
+from saafe.simulator import Streams, simulation
+from saafe.training import Purpose, seeded_generator
 
 PAIRS = 10_000
 PER_STREAM = 20
 PAIR_BATCH = 1000
 RAMP_PART = 22  # of the judging seed
 FALL_POINTS = 1.0  # a fall of the risk by more is counted
-GOAL = 0.001
 # Chosen: from what a first wisp adds to what a fire under the ceiling does
-AMPLITUDES = {TEMPERATURE: (2.0, 60.0), PM25: (20.0, 2_000.0), CO: (5.0, 500.0)}
+AMPLITUDES = {
+    k: channel.visibility.ramp
+    for k, channel in enumerate(CHANNELS)
+    if channel.visibility is not None and channel.visibility.ramp is not None
+}
 SHORTEST_RAMP_S, LONGEST_RAMP_S = 60.0, 300.0
 KNOWN_BINS = 30  # a channel can rise only if it was read in the last five minutes
 SHOWN_BINS = 180  # half an hour of the worst pair is kept, to be drawn
@@ -31,45 +34,27 @@ RISKS = (0.0, 50.0, 90.0, 100.0)  # risk without the ramp: calm, doubtful, sure 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Histories, and the same histories with a ramp.
+    """Histories, and the same histories with a ramp."""
 
-    Attributes:
-        before: float32 (pair, 740, channel)
-        after: the same with the ramp.
-        together: the same with ramps of all three channels, over the same time.
-        channel: that rises alone. int64 (pair,)
-        amplitude: at the end of the ramp, in the channel's unit. (pair,)
-        over_s: how long it rises. [s] (pair,)
-        stream: scenario. int64 (pair,)
-    """
-
-    before: np.ndarray
-    after: np.ndarray
-    together: np.ndarray
-    channel: np.ndarray
-    amplitude: np.ndarray
-    over_s: np.ndarray
-    stream: np.ndarray
+    before: np.ndarray  # float32 (pair, 740, channel)
+    after: np.ndarray  # the same with the ramp
+    together: np.ndarray  # the same with ramps of all three channels, over the same time
+    channel: np.ndarray  # that rises alone. int64 (pair,)
+    amplitude: np.ndarray  # at the end of the ramp, in the channel's unit. (pair,)
+    over_s: np.ndarray  # how long it rises. [s] (pair,)
+    stream: np.ndarray  # scenario. int64 (pair,)
 
 
 def examine_monotonicity(one: Judged, seed: int, *, pairs: int = PAIRS) -> dict[str, Any]:
-    """Count the ramps that lower the risk.
+    """Count the ramps of smoke, heat or CO that lower the risk, of so many random windows.
 
-    Args:
-        one: what is judged.
-        seed: of the run; the scenarios are apart from all that it was trained and set on.
-        pairs: a window each, and the same window with a ramp of smoke, heat or CO at its end.
-
-    Returns:
-        `pairs`, `fell` by more than a point, `share` with exact bounds, which take pairs as
-        independent (`streams_fell` of `streams` says how they gather), `goal`, `status`, `rows`
-        by channel and `by_risk` without the ramp, the same of all three `together`, and the
-        `worst` pair with half an hour of its readings.
+    The bounds of `share` take pairs as independent; `streams_fell` of `streams` says how they
+    gather. `worst` is the pair whose risk fell most, with half an hour of its readings.
     """
-    random = np.random.default_rng([seed, JUDGE, RAMP_PART])
-    generator = seeded_generator(seed, JUDGE, RAMP_PART, torch.device("cpu"))
-    count = math.ceil(pairs / PER_STREAM)
-    streams = simulation.simulate(count, generator=generator, sensors=1)
+    random = np.random.default_rng([seed, Purpose.JUDGE, RAMP_PART])
+    generator = seeded_generator(seed, Purpose.JUDGE, RAMP_PART, torch.device("cpu"))
+    scenarios = math.ceil(pairs / PER_STREAM)
+    streams = simulation.simulate_streams(scenarios, generator=generator, sensors=1)
     places = draw_places(streams, pairs, random)
     before_all, falls, together, parts = [], [], [], []
     worst: dict[str, Any] = {}
@@ -90,7 +75,9 @@ def examine_monotonicity(one: Judged, seed: int, *, pairs: int = PAIRS) -> dict[
     channel, stream = (np.concatenate(part) for part in zip(*parts, strict=True))
     risk = np.concatenate(before_all)
     found = sum_up(np.concatenate(falls), risk, channel, stream)
-    return found | {"together": of_all_three(np.concatenate(together), risk), "worst": worst}
+    fall_of_all = np.concatenate(together)
+    of_all = count(fall_of_all) | {"by_risk": by_risk(fall_of_all, risk)}
+    return found | {"together": of_all, "worst": worst}
 
 
 def draw_places(streams: Streams, pairs: int, random: np.random.Generator) -> np.ndarray:
@@ -183,27 +170,15 @@ def by_risk(falls: np.ndarray, risk: np.ndarray) -> list[dict[str, Any]]:
     return rows
 
 
-def of_all_three(falls: np.ndarray, risk: np.ndarray) -> dict[str, Any]:
-    """Counts over ramps of all three channels at once."""
-    return count(falls) | {"by_risk": by_risk(falls, risk)}
-
-
 def sum_up(
     falls: np.ndarray, risk: np.ndarray, channel: np.ndarray, stream: np.ndarray
 ) -> dict[str, Any]:
-    """Counts and bounds over all pairs, by channel, and by the risk before.
-
-    Args:
-        falls: risk without the ramp minus risk with it. [points] (pair,)
-        risk: without the ramp. [%] (pair,)
-        channel: that rose. int64 (pair,)
-        stream: scenario. int64 (pair,)
-    """
+    """Counts and bounds over all pairs, by channel, and by the risk before. (pair,)"""
     everything = count(falls)
     # the bound decides: a share of one in 10,000 seen says less than it looks
-    status = metrics.line_status(everything["share"], everything["share_upper"], GOAL)
+    status = metrics.line_status(everything["share"], everything["share_upper"], RAMP_LIMIT)
     return everything | {
-        "goal": GOAL,
+        "goal": RAMP_LIMIT,
         "status": status,
         "streams": len(np.unique(stream)),
         "streams_fell": len(np.unique(stream[falls > FALL_POINTS])),

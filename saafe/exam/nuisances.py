@@ -6,42 +6,93 @@ it. Events are watched one by one, so that rare ones cost as much as frequent on
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from saafe import metrics
 from saafe.exam import outcomes
-from saafe.exam.session import NUISANCES, QUIET, Case, Session
+from saafe.exam.gate import LIFE_LIMITS
+from saafe.exam.references import only_rows
+from saafe.exam.session import Case, Session, Stage
 from saafe.metrics import Bounds
-from saafe.recordings.recording import Recording
+from saafe.recordings import Recording
 from saafe.sensors import NORMAL
-from saafe.simulator import simulation, sources
-from saafe.simulator.buildings import Rooms
-from saafe.simulator.scenarios import Mix
-from saafe.simulator.streams import Streams, to_recordings
+from saafe.simulator import Mix, Rooms, Streams, emissions, simulation, sources, to_recordings
 
 NUISANCE_EVENTS, COOKING_EVENTS = 36, 90  # events of each kind
 QUIET_STREAMS = 192
 NUISANCE_BATCHES = 8
 SCORED_BEFORE_S, SCORED_AFTER_S = 60.0, 1800.0  # decisions before an event and after it
 YEAR_S = 365.25 * 86_400.0
-NO_COOKING = ("kettle",)  # happens in kitchens and is no cooking session
-# false alarms a detector-year; rooms without a nuisance source, kitchens, other rooms
-QUIET_LIMIT, KITCHEN_LIMIT, OTHER_LIMIT = 0.02, 1.0, 0.1
 
 
 @dataclass(frozen=True)
 class NuisanceTrial:
-    """One nuisance, seen from just before it starts to half an hour after it ends.
-
-    Attributes:
-        recording: one sensor's, cut where the watching ends.
-        start_s, end_s: when the source begins and stops to act. [s]
-    """
+    """One nuisance, seen from just before it starts to half an hour after it ends."""
 
     recording: Recording
     start_s: float
     end_s: float
+
+
+@dataclass(frozen=True)
+class NuisanceRow:
+    """A kind of nuisance: how often it happens, and its alarms per 100 events with exact bounds."""
+
+    nuisance: str
+    kitchen: bool
+    per_year: float
+    rate_source: str
+    events: int
+    alarms: int
+    events_with_alarm: int
+    alarms_per_100: float | None
+    lower: float
+    upper: float | None
+
+
+@dataclass(frozen=True)
+class QuietRow:
+    """Alarms in rooms where people live and nothing else happens."""
+
+    streams: int
+    alarms: int
+    detector_years: float
+    alarms_per_year: float | None
+    lower: float | None
+    upper: float | None
+    limit: float
+    status: str
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """What a year holds of quiet life or of one nuisance, and the alarms that it brings."""
+
+    stratum: str
+    unit: str  # of the exposure: "year" or "event"
+    per_year: float  # how many units a year has
+    rate_source: str
+    alarms: int
+    exposure: float
+    room: str  # "kitchen", "other" or "both"
+    alarms_per_year: float | None  # None without exposure
+
+
+@dataclass(frozen=True)
+class YearRow:
+    """False alarms a detector-year in rooms of one sort, summed over strata."""
+
+    alarms_per_year: float | None
+    lower: float | None
+    upper: float | None
+    limit: float
+    status: str
+    bonferroni_upper: float | None
+    effective_exposure_years: float
+    events_per_year: float
+    alarms: int
 
 
 def nuisance_trial(streams: Streams, k: int, recording: Recording) -> NuisanceTrial | None:
@@ -51,12 +102,7 @@ def nuisance_trial(streams: Streams, k: int, recording: Recording) -> NuisanceTr
     if not acting.size or acting[0] == 0:
         return None
     start_s, end_s = (float(recording.times_s[acting[i]]) for i in (0, -1))
-    rows = recording.times_s <= end_s + SCORED_AFTER_S
-    labels = recording.labels[rows]
-    part = replace(
-        recording, times_s=recording.times_s[rows], readings=recording.readings[rows],
-        labels=labels, sources=None,
-    )  # fmt: skip
+    part = only_rows(recording, recording.times_s <= end_s + SCORED_AFTER_S)
     return NuisanceTrial(part, start_s, end_s)
 
 
@@ -67,7 +113,7 @@ def draw_nuisances(
     mix = Mix(0.0, (), names, (0.0, 1.0, 0.0), balance=1.0, fault_share=0.0)
     trials: list[NuisanceTrial] = []
     for batch in range(NUISANCE_BATCHES):
-        streams = session.simulate((NUISANCES, part + batch), mix=mix, rooms=rooms)
+        streams = session.simulate((Stage.NUISANCES, part + batch), mix=mix, rooms=rooms)
         for k, recording in enumerate(to_recordings(streams)):
             named = replace(recording, name=f"{part + batch}-{k}")
             trial = nuisance_trial(streams, k, named)
@@ -82,81 +128,76 @@ def try_nuisance(session: Session, name: str, trial: NuisanceTrial) -> tuple[flo
     """Times of the alarms that one event caused, by the counting rule. [s]"""
     detection = session.detect(trial.recording, since_s=trial.start_s - SCORED_BEFORE_S)
     end_s = float(trial.recording.times_s[-1])
-    times = outcomes.count_alarms(detection.events, end_s).times_s
-    if times:
+    counted = outcomes.count_alarms(detection.events, end_s)
+    if counted.times_s:
         alarm = outcomes.first_alarm(detection.events) or {}
         title = f"{name} ({trial.recording.name}), {alarm['cause']}, at {alarm['risk']:g} %"
-        case = Case("false alarm", title, trial.recording, detection, times[0])
-        session.keep(case, alarm_hours(detection.events, end_s))
-    return times
+        case = Case("false alarm", title, trial.recording, detection, counted.times_s[0])
+        session.keep(case, counted.hours)
+    return counted.times_s
 
 
-def alarm_hours(events: Sequence[outcomes.Event], end_s: float) -> float:
-    """Hours in alarm: how bad a false alarm is."""
-    return outcomes.count_alarms(events, end_s).hours
-
-
-def examine_nuisances(session: Session) -> list[dict]:
+def examine_nuisances(session: Session) -> list[NuisanceRow]:
     """The nuisance matrix: a row a kind, alarms per 100 events with exact Poisson bounds."""
     rows = []
     for number, source in enumerate(sources.NUISANCES):
-        wanted = COOKING_EVENTS if is_cooking(source.name) else NUISANCE_EVENTS
+        wanted = COOKING_EVENTS if source.cooking else NUISANCE_EVENTS
         trials = draw_nuisances(session, (source.name,), wanted, part=100 * number)
         alarms = [try_nuisance(session, source.name, trial) for trial in trials]
-        count = sum(len(times) for times in alarms)
-        bounds = metrics.rate_bounds(count, len(trials) / 100.0)
-        rows.append(
-            {
-                "nuisance": source.name,
-                "kitchen": source.kitchen,
-                "per_year": source.per_year,
-                "rate_source": source.rate_source,
-                "events": len(trials),
-                "alarms": count,
-                "events_with_alarm": sum(bool(times) for times in alarms),
-                "alarms_per_100": metrics.finite_or_none(bounds.value),
-                "lower": bounds.lower,
-                "upper": metrics.finite_or_none(bounds.upper),
-            }
-        )
+        rows.append(nuisance_row(source, alarms))
         session.on_progress(f"nuisances, {source.name}", (number + 1) / len(sources.NUISANCES))
     return rows
 
 
-def is_cooking(name: str) -> bool:
-    """Whether a nuisance is a cooking session."""
-    return sources.SOURCES[name].kitchen and name not in NO_COOKING
+def nuisance_row(source: emissions.Source, alarms: Sequence[Sequence[float]]) -> NuisanceRow:
+    """The row of a kind, from the times of the alarms of each of its events."""
+    count = sum(map(len, alarms))
+    bounds = metrics.rate_bounds(count, len(alarms) / 100.0)
+    return NuisanceRow(
+        nuisance=source.name,
+        kitchen=source.kitchen,
+        per_year=source.per_year,
+        rate_source=source.rate_source,
+        events=len(alarms),
+        alarms=count,
+        events_with_alarm=sum(map(bool, alarms)),
+        alarms_per_100=metrics.finite_or_none(bounds.value),
+        lower=bounds.lower,
+        upper=metrics.finite_or_none(bounds.upper),
+    )
 
 
-def examine_quiet(session: Session) -> dict:
+def examine_quiet(session: Session) -> QuietRow:
     """False alarms in rooms where people live and nothing else happens."""
+    row = watch_quiet(session, QUIET_STREAMS)
+    session.on_progress("quiet life")
+    return row
+
+
+def watch_quiet(
+    session: Session, streams: int, *, part: int = 0, rooms: Rooms | None = None
+) -> QuietRow:
+    """Let so many streams of quiet life through the detector."""
     mix = Mix(0.0, nuisance_counts=(1.0, 0.0, 0.0), fault_share=0.0)
     alarms, watched_s = 0, 0.0
-    for batch, first in enumerate(range(0, QUIET_STREAMS, simulation.SIMULATION_CHUNK)):
-        count = min(simulation.SIMULATION_CHUNK, QUIET_STREAMS - first)
-        streams = session.simulate((QUIET, batch), mix=mix, count=count)
-        for k, stream in enumerate(to_recordings(streams)):
+    for batch, first in enumerate(range(0, streams, simulation.SIMULATION_CHUNK), start=part):
+        count = min(simulation.SIMULATION_CHUNK, streams - first)
+        drawn = session.simulate((Stage.QUIET, batch), mix=mix, rooms=rooms, count=count)
+        for k, stream in enumerate(to_recordings(drawn)):
             recording = replace(stream, name=f"{batch}-{k}")
             detection = session.detect(recording)
-            end_s = float(recording.times_s[-1])
-            times = outcomes.count_alarms(detection.events, end_s).times_s
-            alarms += len(times)
+            counted = outcomes.count_alarms(detection.events, float(recording.times_s[-1]))
+            alarms += len(counted.times_s)
             watched_s += outcomes.exposure_s(recording)
-            if times:
+            if counted.times_s:
                 title = f"quiet life ({recording.name})"
-                hours = alarm_hours(detection.events, end_s)
-                session.keep(Case("false alarm", title, recording, detection, times[0]), hours)
-    session.on_progress("quiet life")
+                case = Case("false alarm", title, recording, detection, counted.times_s[0])
+                session.keep(case, counted.hours)
     bounds = metrics.rate_bounds(alarms, watched_s / YEAR_S)
-    return {
-        "streams": QUIET_STREAMS,
-        "alarms": alarms,
-        "detector_years": watched_s / YEAR_S,
-        **claim(bounds, QUIET_LIMIT),
-    }
+    return QuietRow(streams, alarms, watched_s / YEAR_S, **claim(bounds, LIFE_LIMITS["quiet"]))
 
 
-def claim(bounds: Bounds, limit: float) -> dict:
+def claim(bounds: Bounds, limit: float) -> dict[str, Any]:
     """A yearly rate with its bounds, its limit, and whether it is shown to keep it."""
     return {
         "alarms_per_year": metrics.finite_or_none(bounds.value),
@@ -167,40 +208,33 @@ def claim(bounds: Bounds, limit: float) -> dict:
     }
 
 
-def year(quiet: dict, nuisances: Sequence[dict]) -> dict:
+def year(quiet: QuietRow, nuisances: Sequence[NuisanceRow]) -> dict[str, Any]:
     """False alarms a detector-year in kitchens and elsewhere, summed over strata.
 
     A kitchen's year holds quiet life and every nuisance of kitchens at its stated yearly rate;
     another room's the others. Each stratum says where its rate is from (`sources`).
-
-    Args:
-        quiet: from `examine_quiet`.
-        nuisances: rows of `examine_nuisances`.
     """
-    strata = [
-        {"stratum": "quiet", "unit": "year", "per_year": 1.0, "rate_source": "by definition",
-         "alarms": quiet["alarms"], "exposure": quiet["detector_years"]}
-    ]  # fmt: skip
-    strata += [
-        {"stratum": row["nuisance"], "unit": "event", "per_year": row["per_year"],
-         "rate_source": row["rate_source"], "alarms": row["alarms"],
-         "exposure": float(row["events"])}
-        for row in nuisances
-    ]  # fmt: skip
-    is_kitchen = [row["kitchen"] for row in nuisances]
+    years = quiet.detector_years
+    life = yearly(quiet.alarms, years, 1.0)
+    strata = [Stratum("quiet", "year", 1.0, "by definition", quiet.alarms, years, "both", life)]
+    for row in nuisances:
+        room, events = "kitchen" if row.kitchen else "other", float(row.events)
+        rate = yearly(row.alarms, events, row.per_year)
+        strata.append(
+            Stratum(
+                row.nuisance, "event", row.per_year, row.rate_source, row.alarms, events, room, rate
+            )
+        )
     rooms = {
-        "kitchen": (KITCHEN_LIMIT, [True, *is_kitchen]),
-        "other": (OTHER_LIMIT, [True, *(not kitchen for kitchen in is_kitchen)]),
+        name: year_row([one for one in strata if one.room in ("both", name)], LIFE_LIMITS[name])
+        for name in ("kitchen", "other")
     }
-    out: dict = {"quiet": quiet}
-    for name, (limit, held) in rooms.items():
-        mine = [stratum for stratum, is_in in zip(strata, held, strict=True) if is_in]
-        out[name] = summed(mine, limit)
-    for stratum, kitchen in zip(strata, [None, *is_kitchen], strict=True):
-        stratum["room"] = "both" if kitchen is None else "kitchen" if kitchen else "other"
-        rate = stratum["alarms"] / stratum["exposure"] if stratum["exposure"] else None
-        stratum["alarms_per_year"] = None if rate is None else rate * stratum["per_year"]
-    return out | {"measured_rates": [stove_rate()], "strata": strata}
+    return {"quiet": quiet, **rooms, "measured_rates": [stove_rate()], "strata": strata}
+
+
+def yearly(alarms: int, exposure: float, per_year: float) -> float | None:
+    """Alarms a year at so many units of exposure a year; None without exposure."""
+    return alarms / exposure * per_year if exposure else None
 
 
 def stove_rate() -> dict:
@@ -218,34 +252,32 @@ def stove_rate() -> dict:
     }
 
 
-def summed(strata: Sequence[dict], limit: float) -> dict:
+def year_row(strata: Sequence[Stratum], limit: float) -> YearRow:
     """The weighted sum of some strata: Fay and Feuer's bounds, and Bonferroni's as the check."""
-    counts, exposures, weights = (
-        [stratum[key] for stratum in strata] for key in ("alarms", "exposure", "per_year")
-    )
+    counts = [one.alarms for one in strata]
+    exposures = [one.exposure for one in strata]
+    weights = [one.per_year for one in strata]
     bounds = metrics.weighted_rate_bounds(counts, exposures, weights)
     proven = metrics.bonferroni_rate_bounds(counts, exposures, weights)
-    row = claim(bounds, limit)
-    return {
-        **row,
-        "bonferroni_upper": metrics.finite_or_none(proven.upper),
-        "effective_exposure_years": metrics.effective_exposure(exposures, weights),
-        "events_per_year": sum(weights[1:]),
-        "alarms": sum(counts),
-    }
-
-
-def per_100_cookings(nuisances: Sequence[dict]) -> tuple[Bounds, int]:
-    """Nuisance alarms per 100 cooking sessions, each kind as often as it is stated to happen.
-
-    Returns:
-        The rate with Fay and Feuer's bounds, and how many sessions were watched.
-    """
-    rows = [row for row in nuisances if is_cooking(row["nuisance"])]
-    whole = sum(row["per_year"] for row in rows)
-    bounds = metrics.weighted_rate_bounds(
-        [row["alarms"] for row in rows],
-        [row["events"] for row in rows],
-        [100.0 * row["per_year"] / whole for row in rows],
+    return YearRow(
+        **claim(bounds, limit),
+        bonferroni_upper=metrics.finite_or_none(proven.upper),
+        effective_exposure_years=metrics.effective_exposure(exposures, weights),
+        events_per_year=sum(weights[1:]),
+        alarms=sum(counts),
     )
-    return bounds, sum(row["events"] for row in rows)
+
+
+def per_100_cookings(nuisances: Sequence[NuisanceRow]) -> tuple[Bounds, int]:
+    """Nuisance alarms per 100 cooking sessions with Fay and Feuer's bounds, and sessions watched.
+
+    Each kind counts as often as it is stated to happen.
+    """
+    rows = [row for row in nuisances if sources.SOURCES[row.nuisance].cooking]
+    whole = sum(row.per_year for row in rows)
+    bounds = metrics.weighted_rate_bounds(
+        [row.alarms for row in rows],
+        [row.events for row in rows],
+        [100.0 * row.per_year / whole for row in rows],
+    )
+    return bounds, sum(row.events for row in rows)

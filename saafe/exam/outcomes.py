@@ -5,71 +5,59 @@ recording and of the events that a detector printed for it.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from saafe.detector import Detection, log_odds
 from saafe.metrics import rate_bounds
-from saafe.recordings.recording import Recording
+from saafe.recordings import AFTER_COOKING_S, Interval, Recording
+from saafe.sensors import FIRE
+from saafe.windows import DAY_S
 
 Event = Mapping[str, Any]
-Interval = tuple[float, float]
 
 RECOUNT_S = 1800.0  # an alarm that stays is counted again this often
 EARLY_S = 10.0  # an alarm this long before anything can be seen is false
-AFTER_COOKING_S = 1800.0  # fumes outlast the stove
 LONGEST_HOLD_S = 120.0  # Chosen: a longer silence of a home is no exposure; one missed minute is
 
 IN_TIME, LATE, EARLY, MISSED = "in time", "late", "early", "missed"
 OUTCOMES = (IN_TIME, LATE, EARLY, MISSED)
-DAY_S = 86400.0
-
-
-class Detection(Protocol):
-    """What a detector made of one recording; `detector.Detection` is one."""
-
-    @property
-    def events(self) -> Sequence[Event]:
-        """Events as they are printed, in time order."""
-        ...
-
-    @property
-    def times_s(self) -> NDArray[np.float64]:
-        """When each decision was taken, `(decision,)` [s]."""
-        ...
-
-    @property
-    def sensors(self) -> NDArray[np.integer]:
-        """Which sensor each decision is about, `(decision,)`."""
-        ...
-
-    @property
-    def risk(self) -> NDArray[np.floating]:
-        """Risk that each decision saw, `(decision,)` [%]."""
-        ...
 
 
 @dataclass(frozen=True)
 class AlarmCount:
-    """Alarms of one space, by the counting rule.
+    """Alarms of one space, by the counting rule."""
 
-    Attributes:
-        times_s: when each counted alarm was counted.
-        hours: time in alarm, any sensor's. [h]
-        days: the time that was watched. [d]
-    """
-
-    times_s: tuple[float, ...]
-    hours: float
-    days: float
+    times_s: tuple[float, ...]  # when each counted alarm was counted
+    hours: float  # time in alarm, any sensor's. [h]
+    days: float  # the time that was watched. [d]
 
     @property
     def hours_per_day(self) -> float:
         """Hours in alarm per day watched."""
         return self.hours / self.days if self.days else math.nan
+
+
+@dataclass(frozen=True)
+class HomeRow:
+    """What a detector did in a home where nothing burnt: every alarm there is false.
+
+    Nuisance alarms are between a cooking session's start and 30 minutes after its end.
+    """
+
+    home: str
+    days: float
+    alarms: int
+    alarm_times_s: list[float]
+    nuisance_alarms: int
+    sessions: int
+    sessions_with_alarm: int
+    hours_in_alarm: float
 
 
 def alarm_intervals(events: Iterable[Event], duration_s: float) -> list[Interval]:
@@ -98,15 +86,8 @@ def count_alarms(
     """Count a space's alarms: at the start, then every 30 minutes while not cleared.
 
     None counts within 30 minutes of the last counted one; an alarm that begins sooner counts
-    once those have passed, if it still stands.
-
-    Args:
-        events: as a detector prints them, in time order.
-        duration_s: when the recording ends; an alarm not cleared lasts until then. [s]
-        watched_s: exposure, where gaps make it shorter than the duration. [s]
-
-    Returns:
-        Times, hours in alarm, and days watched.
+    once those have passed, if it still stands. An alarm not cleared lasts until `duration_s`;
+    `watched_s` is the exposure where gaps make it shorter. [s]
     """
     intervals = alarm_intervals(events, duration_s)
     counted: list[float] = []
@@ -122,10 +103,7 @@ def count_alarms(
 
 def first_alarm(events: Iterable[Event], until_s: float = math.inf) -> Event | None:
     """Return the first alarm event at or before a time, or None."""
-    for event in events:
-        if event["event"] == "alarm" and event["time_s"] <= until_s:
-            return event
-    return None
+    return next((e for e in events if e["event"] == "alarm" and e["time_s"] <= until_s), None)
 
 
 def found(
@@ -135,13 +113,10 @@ def found(
     limit_s: float | None,
     recorded_s: float | None = None,
 ) -> str:
-    """Say whether a fire's first alarm came in time, late, early (which is false) or never.
+    """Say whether a fire's first alarm came in time, late, early (which is false) or never. [s]
 
-    Args:
-        alarm_s: the first alarm, None = none. [s]
-        signal_s: the first signal; where there is none, only a recorded alarm excuses ours. [s]
-        limit_s: the latest time that is in time; None = no reference was reached. [s]
-        recorded_s: the first commercial alarm of the same test, where recorded. [s]
+    Where there is no first signal, only a recorded commercial alarm excuses ours; without a limit
+    no reference was reached, and an alarm is in time.
     """
     if alarm_s is None:
         return MISSED
@@ -149,6 +124,20 @@ def found(
     if alarm_s < min(visible, default=math.inf) - EARLY_S:
         return EARLY
     return IN_TIME if limit_s is None or alarm_s <= limit_s else LATE
+
+
+def counts_of(results: Sequence[Any]) -> dict[str, int]:
+    """How many results there are, `n`, and how many came out how."""
+    counts = Counter(result.outcome for result in results)
+    return {"n": len(results)} | {name.replace(" ", "_"): counts[name] for name in OUTCOMES}
+
+
+def first_visible(recording: Recording) -> float | None:
+    """When a fire is first labelled as visible, at any sensor; None for never. [s]"""
+    if recording.labels is None:
+        return None
+    seen = np.flatnonzero((recording.labels == FIRE).any(axis=1))
+    return float(recording.times_s[seen[0]]) if seen.size else None
 
 
 def exposure_s(recording: Recording) -> float:
@@ -160,35 +149,24 @@ def exposure_s(recording: Recording) -> float:
 
 def score_home(
     events: Sequence[Event], recording: Recording, sessions: Sequence[Interval]
-) -> dict[str, Any]:
-    """Count what a detector did in a home where nothing burnt.
-
-    Args:
-        events: as a detector printed them for this home.
-        recording: the home.
-        sessions: start and end of each time that the stove was on. [s]
-
-    Returns:
-        Days watched, alarms (all are false), their times, nuisance alarms (between a cooking
-        session's start and 30 minutes after its end), sessions, sessions with such an alarm,
-        hours in alarm; ready for `sum_homes`.
-    """
+) -> HomeRow:
+    """Count what a detector did in a home where nothing burnt; the stove was on in its sessions."""
     count = count_alarms(events, float(recording.times_s[-1]), watched_s=exposure_s(recording))
     is_nuisance = in_sessions(np.asarray(count.times_s), sessions)
     disturbed = sum(
         any(start <= time <= end + AFTER_COOKING_S for time in count.times_s)
         for start, end in sessions
     )
-    return {
-        "home": recording.name,
-        "days": count.days,
-        "alarms": len(count.times_s),
-        "alarm_times_s": list(count.times_s),
-        "nuisance_alarms": int(is_nuisance.sum()),
-        "sessions": len(sessions),
-        "sessions_with_alarm": disturbed,
-        "hours_in_alarm": count.hours,
-    }
+    return HomeRow(
+        home=recording.name,
+        days=count.days,
+        alarms=len(count.times_s),
+        alarm_times_s=list(count.times_s),
+        nuisance_alarms=int(is_nuisance.sum()),
+        sessions=len(sessions),
+        sessions_with_alarm=disturbed,
+        hours_in_alarm=count.hours,
+    )
 
 
 def in_sessions(times_s: NDArray, sessions: Sequence[Interval]) -> NDArray[np.bool_]:
@@ -199,12 +177,12 @@ def in_sessions(times_s: NDArray, sessions: Sequence[Interval]) -> NDArray[np.bo
     return is_in
 
 
-def sum_homes(homes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def sum_homes(homes: Sequence[HomeRow]) -> dict[str, Any]:
     """Add homes up and bound their rates exactly (Poisson, 95 %, two-sided)."""
     keys = ("days", "alarms", "nuisance_alarms", "sessions", "sessions_with_alarm")
-    total: dict[str, Any] = {key: sum(home[key] for home in homes) for key in keys}
+    total: dict[str, Any] = {key: sum(getattr(home, key) for home in homes) for key in keys}
     days = total["days"]
-    hours = sum(home["hours_in_alarm"] for home in homes)
+    hours = sum(home.hours_in_alarm for home in homes)
     total["false_alarms_per_day"] = rate_bounds(total["alarms"], days)._asdict()
     total["false_alarms_per_year"] = rate_bounds(total["alarms"], days / 365.25)._asdict()
     total["nuisance_per_100_sessions"] = rate_bounds(
@@ -215,35 +193,23 @@ def sum_homes(homes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def persisted_score(detection: Detection, persistence_s: float) -> tuple[NDArray, NDArray]:
-    """Logit of the largest risk that stood for the persistence time, at every decision.
+    """Largest log-odds that stood for the persistence time, of any one sensor: times and scores.
 
     An alarm rule with that persistence and a threshold on the risk fires where this passes the
-    threshold's logit. It is scored for each sensor alone.
-
-    Args:
-        detection: a detector's decisions on one recording.
-        persistence_s: how long a risk must stand. [s]
-
-    Returns:
-        Times `(decision,)`, sorted, and scores; -inf before the persistence time has passed.
+    threshold's log-odds. Sorted (decision,); -inf before the persistence time has passed.
     """
     all_times, all_scores = [np.empty(0)], [np.empty(0)]
     order = np.argsort(detection.times_s, kind="stable")
     for sensor in np.unique(detection.sensors):
         mine = order[detection.sensors[order] == sensor]
         times = np.asarray(detection.times_s, dtype=np.float64)[mine]
-        lowest = _rolling_minimum(times, risk_logit(detection.risk[mine]), persistence_s)
+        odds = np.array([log_odds(risk) for risk in detection.risk[mine]])
+        lowest = _rolling_minimum(times, odds, persistence_s)
         all_times.append(times)
         all_scores.append(lowest)
     times, scores = np.concatenate(all_times), np.concatenate(all_scores)
     order = np.argsort(times, kind="stable")
     return times[order], scores[order]
-
-
-def risk_logit(risk: NDArray) -> NDArray[np.float64]:
-    """Log-odds of a risk in percent, clipped where a 64-bit sigmoid saturates (+-20.7)."""
-    p = np.clip(np.asarray(risk, dtype=np.float64) / 100.0, 1e-9, 1.0 - 1e-9)
-    return np.log(p) - np.log1p(-p)
 
 
 def _rolling_minimum(times: NDArray, values: NDArray, span_s: float) -> NDArray[np.float64]:
@@ -277,16 +243,9 @@ def hourly_scores(times: NDArray, scores: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def margin(superposed: ArrayLike, homes: ArrayLike, quiet: ArrayLike) -> float:
-    """Distance of the weakest fire from the loudest home, in deviations of quiet homes.
+    """Distance of the weakest fire from the loudest home hour, in deviations of quiet home hours.
 
-    Args:
-        superposed: one score a superposed fire, the highest while its fire burns.
-        homes: one score an hour of every home, cooking too.
-        quiet: the hours without cooking among them.
-
-    Returns:
-        (lowest superposed fire - highest home) / standard deviation of quiet hours, which no
-        scale of the logit changes; NaN where one of them is missing.
+    No scale of the log-odds changes it; NaN where one of them is missing.
     """
     fire, home, still = (np.asarray(scores, np.float64) for scores in (superposed, homes, quiet))
     spread = float(still.std()) if still.size > 1 else math.nan

@@ -43,12 +43,7 @@ def to_svg(figure: Figure) -> bytes:
 
 
 def draw_case(case: Mapping[str, Any]) -> bytes:
-    """Channels and risk of one missed, late, early or false alarm, in time.
-
-    Args:
-        case: `times_s` (time,), `readings` (time, 6) with NaN where missing, `risk` percent
-            (time,), and `alarm_s`, `limit_s`, `first_signal_s`, each a time or None.
-    """
+    """Channels and risk of one `Case.drawn`: a missed, late, early or false alarm, in time."""
     minutes = np.asarray(case["times_s"], dtype=np.float64) / 60.0
     readings = np.asarray(case["readings"], dtype=np.float64)
     known = [k for k in range(len(CHANNELS)) if not np.isnan(readings[:, k]).all()]
@@ -87,11 +82,7 @@ def _label(place: Axes, text: str) -> None:
 
 
 def draw_reliability(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> bytes:
-    """Reliability diagram: what was predicted against what happened.
-
-    Args:
-        tables: rows of `metrics.ReliabilityRow` as dicts, by the name of their set.
-    """
+    """Reliability diagram: what was predicted against what happened, a table a set."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
         places = figure.subplots(1, max(1, len(tables)), sharey=True, squeeze=False)[0]
@@ -111,11 +102,7 @@ def draw_reliability(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> bytes
 
 
 def draw_delays(rows: Sequence[Mapping[str, Any]]) -> bytes | None:
-    """Median and 90 % of the time to alarm of each kind of fire; None where no row has one.
-
-    Args:
-        rows: the fire matrix; `after_NAME_median_s` and `after_NAME_p90_s` are drawn.
-    """
+    """Median and 90 % of the time to alarm of each kind of fire; None where no row has one."""
     names = sorted(
         {
             key.removeprefix("after_").removesuffix("_median_s")

@@ -6,7 +6,7 @@ detector that fails on a recording fails here: nothing is caught.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,17 @@ import numpy as np
 
 from saafe.errors import InputError
 from saafe.exam import outcomes, references
-from saafe.exam.outcomes import Detection
-from saafe.metrics import Bounds, proportion_bounds
-from saafe.readers import read_published
-from saafe.readers.published import Published
-from saafe.recordings.recording import Recording
-from saafe.recordings.superpose import (
-    Home,
-    SuperposedFire,
-    cut_recording,
-    dense_homes,
-    superpose_fires,
+from saafe.exam.recorded_fires import (
+    Detect,
+    fire_times,
+    score_fire,
+    scored_part,
+    sum_fires,
+    time_between,
 )
-
-Detect = Callable[[Recording], Detection]
-ScoreRow = dict[str, Any]
+from saafe.exam.results import plain_values
+from saafe.readers import Published, read_published
+from saafe.recordings import Home, Interval, SuperposedFire, dense_homes, superpose_fires
 
 HOUSE, LAB, HOMES = "nist_home_smoke_alarms", "nazir_lab_fire", "uhoo_homes"
 BURNERS, POOLS = "fsri_hvac_gasburner", "nist_nrc_compartment"
@@ -37,56 +33,63 @@ ELSEWHERE = (BURNERS, POOLS, *OFFICES)  # sources that were not watched while sa
 ABSENT = "not scored: folder absent"
 LEFT_OUT = "not scored: left out of this plan"
 RULES_VERSION = 1
-COMMERCIAL = ("t_ion", "t_photo", "t_detector")  # first alarm of each kind beside the fire
-OUTCOME_KEYS = {outcome: outcome.replace(" ", "_") for outcome in outcomes.OUTCOMES}
 
 
 @dataclass(frozen=True)
 class ScoringOptions:
-    """How much of the recordings is scored, and how.
+    """How much of the recordings is scored, and how."""
 
-    Attributes:
-        seed: of the superposed fires' moments and of the dense sensors' noise.
-        persistence_s: how long a risk must stand in the score behind the margin. [s]
-        dense_days: days of each home scored at ten seconds; 0 leaves that out. [d]
-        dense_sensors: sensors in each home there.
-        elsewhere: whether the sources that nothing was built on are scored as well.
-        on_progress: takes a line of progress.
-    """
-
-    seed: int = 0
-    persistence_s: float = 60.0
-    dense_days: float = 1.0
-    dense_sensors: int = 6
-    elsewhere: bool = True
+    seed: int = 0  # of the superposed fires' moments and of the dense sensors' noise
+    persistence_s: float = 60.0  # how long a risk must stand in the score behind the margin. [s]
+    dense_days: float = 1.0  # days of each home scored at ten seconds; 0 leaves that out. [d]
+    dense_sensors: int = 6  # sensors in each home there
+    elsewhere: bool = True  # whether the sources that nothing was built on are scored as well
     on_progress: Callable[[str], None] = field(default=lambda line: None)
 
 
 @dataclass(frozen=True)
 class SuperposedFires:
-    """Recorded fires on recorded homes, made once for every detector under judgement.
+    """Recorded fires on recorded homes, made once for every detector under judgement."""
 
-    Attributes:
-        made: the superposed fires.
-        left_out: names of those that found no moment in their home.
-        kinds: of each fire, by its name.
-        times_s: first signal, limit and first recorded alarm of each fire, by its name. [s]
-        homes: the homes, by name.
+    made: list[SuperposedFire]  # the superposed fires
+    left_out: list[str]  # names of those that found no moment in their home
+    kinds: dict[str, str]  # of each fire, by its name
+    # first signal, limit and first recorded alarm of each fire, by its name [s]
+    times_s: dict[str, tuple[float | None, float | None, float | None]]
+    homes: dict[str, Home]  # the homes, by name
+
+
+@dataclass(frozen=True)
+class SuperposedScore:
+    """What came of a superposed fire; times as in `FireScore`.
+
+    `outcome_with_hold` is by one reading's hold later; `score` and `score_in_time` are the highest
+    persisted log-odds from the first signal on, and by then.
     """
 
-    made: list[SuperposedFire]
-    left_out: list[str]
-    kinds: dict[str, str]
-    times_s: dict[str, tuple[float | None, float | None, float | None]]
-    homes: dict[str, Home]
+    name: str
+    moment: str
+    fire_s: float
+    signal_s: float | None
+    limit_s: float | None
+    recorded_s: float | None
+    alarm_s: float | None
+    cause: str | None
+    after_limit_s: float | None
+    outcome: str
+    outcome_with_hold: str
+    score: float
+    score_in_time: float
+    kind: str
+    alarms_without_fire: int | None = None  # that the home gives in the same hours
 
 
 @dataclass(frozen=True)
 class HomeScore:
     """A home as a detector saw it: its figures, its alarms, and the score of each hour."""
 
-    row: ScoreRow
-    alarms: list[outcomes.Interval]
+    row: outcomes.HomeRow
+    alarms: list[Interval]
     hour_scores: np.ndarray
     quiet_scores: np.ndarray
 
@@ -159,67 +162,6 @@ def score_real(
     return plain_values(result)
 
 
-def score_fire(detect: Detect, fire: Published) -> ScoreRow:
-    """Judge one recorded fire up to its peak ceiling temperature, or its end where unknown.
-
-    A laboratory fire has no ceiling references: its limit is the start of the conventional
-    detector beside it. Delays are to recorded commercial alarms, negative where ours was first.
-    """
-    recording = scored_part(fire)
-    signal_s = references.first_signal(recording)
-    limit_s, recorded_s = fire_times(fire)
-    alarm = outcomes.first_alarm(detect(recording).events) or {}
-    alarm_s = alarm.get("time_s")
-    median_s = fire.references.get("t_alarm_median")
-    return {
-        "name": recording.name,
-        "kind": fire.kind,
-        "signal_s": signal_s,
-        "limit_s": limit_s,
-        "end_s": float(recording.times_s[-1]),
-        "recorded_s": recorded_s,
-        "recorded_median_s": median_s,
-        "alarm_s": alarm_s,
-        "sensor": alarm.get("sensor"),
-        "cause": alarm.get("cause"),
-        "after_limit_s": _minus(alarm_s, limit_s),
-        "delay_s": _minus(alarm_s, recorded_s),
-        "delay_to_median_s": _minus(alarm_s, median_s),
-        "outcome": outcomes.found(
-            alarm_s, signal_s=signal_s, limit_s=limit_s, recorded_s=recorded_s
-        ),
-        "reference_alarms_s": references.reference_alarms(recording),
-    }
-
-
-def scored_part(fire: Published) -> Recording:
-    """Cut a fire where its scoring ends: at its peak, though not before its limit."""
-    peak_s = fire.references.get("t_peak")
-    if peak_s is None:
-        return fire.recording
-    limit_s, _ = fire_times(fire)
-    return cut_recording(fire.recording, 0.0, max(peak_s, limit_s or 0.0))
-
-
-def fire_times(fire: Published) -> tuple[float | None, float | None]:
-    """Return a fire's limit and its first recorded commercial alarm, None where unknown [s]."""
-    at = fire.references
-    recorded_s = min((at[name] for name in COMMERCIAL if name in at), default=None)
-    limit_s = references.fire_limit(fire.kind, at)
-    return (at.get("t_detector") if limit_s is None else limit_s), recorded_s
-
-
-def sum_fires(rows: Sequence[ScoreRow]) -> dict[str, Any]:
-    """Count rows by outcome, and bound what is in time exactly (95 %, two-sided)."""
-    counts = {outcome: sum(row["outcome"] == outcome for row in rows) for outcome in OUTCOME_KEYS}
-    return {
-        "n": len(rows),
-        **{OUTCOME_KEYS[outcome]: count for outcome, count in counts.items()},
-        "in_time_share": proportion_bounds(counts[outcomes.IN_TIME], len(rows))._asdict(),
-        "rows": list(rows),
-    }
-
-
 def _read_sources(
     real_dir: Path, names: Sequence[str] = (HOUSE, LAB, HOMES)
 ) -> dict[str, list[Published]]:
@@ -257,7 +199,7 @@ def _score_home(detect: Detect, home: Home, persistence_s: float) -> HomeScore:
     )
 
 
-def _home_part(rows: Sequence[ScoreRow]) -> dict[str, Any]:
+def _home_part(rows: Sequence[outcomes.HomeRow]) -> dict[str, Any]:
     return outcomes.sum_homes(rows) | {"rows": list(rows)}
 
 
@@ -276,14 +218,7 @@ def _score_dense(
 
 
 def read_superposed(real_dir: Path | str, *, seed: int = 0) -> SuperposedFires | None:
-    """The superposed fires that `score_real` judges by, to judge several detectors by them.
-
-    Args:
-        real_dir: holds the publishers' folders under the names of `readers.SOURCES`.
-        seed: of the superposed fires' moments.
-
-    Returns:
-        The superposed fires, None where the folder lacks the house fires or the homes.
+    """The superposed fires that `score_real` judges by; None without the house fires or the homes.
 
     Raises:
         InputError: where the folder, or every known folder in it, is missing.
@@ -315,169 +250,83 @@ def score_superposed(
     *,
     persistence_s: float = ScoringOptions.persistence_s,
 ) -> dict[str, Any]:
-    """Judge a detector on superposed fires: counts by outcome, and a row a superposed fire.
-
-    Args:
-        detect: runs the detector under judgement over one recording.
-        composed: the superposed fires.
-        persistence_s: how long a risk must stand in the score of a row. [s]
-    """
-    rows = [
-        _score_superposed(detect, one, composed.times_s[one.fire], persistence_s)
-        | {"kind": composed.kinds[one.fire]}
-        for one in composed.made
-    ]
-    names = [row["name"] for row in rows if row["outcome"] != outcomes.IN_TIME]
-    with_hold = sum(row["outcome_with_hold"] == outcomes.IN_TIME for row in rows)
+    """Judge a detector on superposed fires: counts by outcome, and a row a superposed fire."""
+    rows = [_score_superposed(detect, one, composed, persistence_s) for one in composed.made]
+    names = [row.name for row in rows if row.outcome != outcomes.IN_TIME]
+    with_hold = sum(row.outcome_with_hold == outcomes.IN_TIME for row in rows)
     counts = {"in_time_with_hold": with_hold, "not_in_time": names, "left_out": composed.left_out}
     return sum_fires(rows) | counts
 
 
 def _beside_homes(
-    rows: Sequence[ScoreRow], composed: SuperposedFires, scores: Sequence[HomeScore]
-) -> list[ScoreRow]:
+    rows: Sequence[SuperposedScore], composed: SuperposedFires, scores: Sequence[HomeScore]
+) -> list[SuperposedScore]:
     """The rows with the alarms that each home gives in the same hours without the fire."""
-    alone = {score.row["home"]: score.alarms for score in scores}
+    alone = {score.row.home: score.alarms for score in scores}
     return [
-        row | {"alarms_without_fire": _overlaps(one, alone[one.home])}
+        replace(row, alarms_without_fire=_overlaps(one, alone[one.home]))
         for row, one in zip(rows, composed.made, strict=True)
     ]
 
 
 def _score_superposed(
-    detect: Detect,
-    one: SuperposedFire,
-    fire_times_s: tuple[float | None, float | None, float | None],
-    persistence_s: float,
-) -> ScoreRow:
+    detect: Detect, one: SuperposedFire, composed: SuperposedFires, persistence_s: float
+) -> SuperposedScore:
     """Judge one superposed fire by its fire's own times; any alarm in the hours before is early."""
     detection = detect(one.recording)
-    names = ("signal_s", "limit_s", "recorded_s")
-    shifted = [_plus(time, one.fire_s) for time in fire_times_s]
-    at = dict(zip(names, shifted, strict=True))
+    signal_s, limit_s, recorded_s = (_plus(t, one.fire_s) for t in composed.times_s[one.fire])
     alarm = outcomes.first_alarm(detection.events) or {}
     alarm_s = alarm.get("time_s")
     times, scores = outcomes.persisted_score(detection, persistence_s)
-    start_s, end_s = at["signal_s"] or one.fire_s, float(one.recording.times_s[-1])
+    start_s, end_s = signal_s or one.fire_s, float(one.recording.times_s[-1])
     # A home's sensor holds its reading for a period, which is the instrument's delay.
-    held_s = _plus(at["limit_s"], one.period_s)
-    return {
-        "name": one.recording.name,
-        "moment": one.moment,
-        "fire_s": one.fire_s,
-        **at,
-        "alarm_s": alarm_s,
-        "cause": alarm.get("cause"),
-        "after_limit_s": _minus(alarm_s, at["limit_s"]),
-        "outcome": outcomes.found(alarm_s, **at),
-        "outcome_with_hold": outcomes.found(alarm_s, **(at | {"limit_s": held_s})),
-        "score": outcomes.highest_between(times, scores, start_s, end_s),
-        "score_in_time": outcomes.highest_between(
+    held_s = _plus(limit_s, one.period_s)
+    outcome, with_hold = (
+        outcomes.found(alarm_s, signal_s=signal_s, limit_s=until_s, recorded_s=recorded_s)
+        for until_s in (limit_s, held_s)
+    )
+    return SuperposedScore(
+        name=one.recording.name,
+        moment=one.moment,
+        fire_s=one.fire_s,
+        signal_s=signal_s,
+        limit_s=limit_s,
+        recorded_s=recorded_s,
+        alarm_s=alarm_s,
+        cause=alarm.get("cause"),
+        after_limit_s=time_between(alarm_s, limit_s),
+        outcome=outcome,
+        outcome_with_hold=with_hold,
+        score=outcomes.highest_between(times, scores, start_s, end_s),
+        score_in_time=outcomes.highest_between(
             times, scores, start_s, end_s if held_s is None else held_s
         ),
-    }
+        kind=composed.kinds[one.fire],
+    )
 
 
-def _overlaps(one: SuperposedFire, alarms: Sequence[outcomes.Interval]) -> int:
+def _overlaps(one: SuperposedFire, alarms: Sequence[Interval]) -> int:
     """Count the alarms that the same home gives in the same hours without the fire."""
     end_s = one.start_s + float(one.recording.times_s[-1])
     return sum(a <= end_s and b >= one.start_s for a, b in alarms)
 
 
-def _margins(rows: Sequence[ScoreRow], scores: Sequence[HomeScore]) -> dict[str, Any]:
+def _margins(rows: Sequence[SuperposedScore], scores: Sequence[HomeScore]) -> dict[str, Any]:
     hours = np.concatenate([score.hour_scores for score in scores])
     quiet = np.concatenate([score.quiet_scores for score in scores])
     loudest = float(hours.max()) if hours.size else math.nan
-    weakest = min(rows, key=lambda row: row["score"])
+    weakest = min(rows, key=lambda row: row.score)
     return {
-        "value": outcomes.margin([row["score"] for row in rows], hours, quiet),
-        "in_time": outcomes.margin([row["score_in_time"] for row in rows], hours, quiet),
-        "lowest_superposed": weakest["score"],
-        "lowest_superposed_name": weakest["name"],
+        "value": outcomes.margin([row.score for row in rows], hours, quiet),
+        "in_time": outcomes.margin([row.score_in_time for row in rows], hours, quiet),
+        "lowest_superposed": weakest.score,
+        "lowest_superposed_name": weakest.name,
         "highest_home": loudest,
         "quiet_deviation": float(quiet.std()) if quiet.size else math.nan,
-        "clear_of_homes": sum(row["score"] > loudest for row in rows),
+        "clear_of_homes": sum(row.score > loudest for row in rows),
         "n": len(rows),
     }
 
 
-def score_table(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Rows for people: what, the figure, and its 95 % bounds or a note."""
-    rows: list[tuple[str, str, str]] = []
-    names = {
-        "house_fires": "house fires",
-        "oil_pans": "oil pans",
-        "lab_fires": "laboratory fires",
-        "burner_fires": "gas-burner fires",
-        "pool_fires": "pool fires",
-        "superposed_fires": "superposed_fires",
-    }
-    for part, name in names.items():
-        rows += _fire_rows(name, result[part])
-    quiet = {"homes": "homes", "homes_at_10_s": "homes at 10 s", "offices": "offices"}
-    for part, name in quiet.items():
-        rows += _home_rows(name, result[part])
-    margin = result["margin"]
-    if isinstance(margin, str):
-        return [*rows, ("margin", "-", margin)]
-    note = (
-        f"{margin['clear_of_homes']} of {margin['n']} superposed fires above the loudest home hour"
-    )
-    return [*rows, ("margin", _figure(margin["value"]), note)]
-
-
-def _fire_rows(name: str, part: Mapping[str, Any] | str) -> list[tuple[str, str, str]]:
-    if isinstance(part, str):
-        return [(name, "-", part)]
-    share = _range(part["in_time_share"], 100.0, " %")
-    rows = [(f"{name} in time", f"{part['in_time']} of {part['n']}", share)]
-    for key in ("late", "early", "missed"):
-        which = ", ".join(row["name"] for row in part["rows"] if row["outcome"] == key)
-        rows.append((f"{name} {key}", str(part[key]), which if name != "superposed_fires" else ""))
-    if "in_time_with_hold" in part:
-        figure = f"{part['in_time_with_hold']} of {part['n']}"
-        rows.append((f"{name} in time, a held reading allowed", figure, ""))
-    return rows
-
-
-def _home_rows(name: str, part: Mapping[str, Any] | str) -> list[tuple[str, str, str]]:
-    if isinstance(part, str):
-        return [(name, "-", part)]
-    rate, nuisance = part["false_alarms_per_day"], part["nuisance_per_100_sessions"]
-    days, sessions = part["days"], part["sessions"]
-    figure = f"{part['alarms']} in {days:.1f} days"
-    rows = [(f"{name}: false alarms", figure, _range(rate, 1, " a day"))]
-    if sessions:
-        figure = f"{part['nuisance_alarms']} in {sessions} stove sessions"
-        rows.append((f"{name}: nuisance alarms", figure, _range(nuisance, 1, " per 100")))
-    return [*rows, (f"{name}: in alarm", f"{_figure(part['hours_in_alarm_per_day'])} h a day", "")]
-
-
-def _range(bounds: Mapping[str, float | None], scale: float, unit: str) -> str:
-    low, high = (None if (v := bounds[k]) is None else v * scale for k in ("lower", "upper"))
-    return f"{_figure(low)} to {_figure(high)}{unit}"
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
-
-
 def _plus(time: float | None, seconds: float) -> float | None:
     return None if time is None else time + seconds
-
-
-def _minus(time: float | None, other: float | None) -> float | None:
-    return None if time is None or other is None else time - other
-
-
-def plain_values(value: Any) -> Any:
-    """Leave only what JSON can hold: no numpy, None for NaN and infinities."""
-    if isinstance(value, Mapping):
-        return {key: plain_values(item) for key, item in value.items()}
-    if isinstance(value, Bounds):
-        return plain_values(value._asdict())
-    if isinstance(value, list | tuple):
-        return [plain_values(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

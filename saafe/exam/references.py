@@ -8,24 +8,29 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from saafe.recordings.recording import Recording
-from saafe.sensors import CO, CO2, PM25, TEMPERATURE
+from saafe.detector import HEAT_C, RISE_K_PER_MIN
+from saafe.recordings import Recording
+from saafe.sensors import CHANNELS, CO, PM25, TEMPERATURE
+from saafe.simulator import physics
 
 FLAMING, SMOULDERING, COOKING_OIL = "flaming", "smouldering", "cooking oil"
 FLAMING_GRACE_S = 30.0  # after +20 K at the ceiling
 SMOULDERING_GRACE_S = 1800.0  # after OD 0.05/m, where neither OD 0.14/m nor +5 K is reached
 
-SIGNAL_RISES = {TEMPERATURE: 2.0, PM25: 300.0, CO2: 150.0, CO: 25.0}  # K, ug/m3, ppm, ppm
+SIGNAL_RISES = {
+    k: channel.visibility.first_signal
+    for k, channel in enumerate(CHANNELS)
+    if channel.visibility is not None
+}
 SIGNAL_HOLD_S = 30.0
 SIGNAL_BASE_S = 10.0
 
-HEAT_C = 57.0  # fixed temperature of a 135 degF heat detector
-RISE_K, RISE_S = 8.3, 60.0  # 15 degF in a minute
+RISE_S = 60.0  # a rate of rise is over so long
 # Chosen: sensitivities as commonly marked on detectors; UL 217 and 268 allow 0.5 to 4 %/ft.
 PHOTO_PCT_FT, ION_PCT_FT = 2.1, 1.2
-SMOKE_EXTINCTION_M2_G = 8.7  # natural log, flaming smoke: Mulholland and Croarkin, 2000
 CLEAN_PM25_UG_M3 = 8.0  # what the conversion of smoke meters adds, see readers
 CO_STEPS = {50.0: 5400.0, 100.0: 2400.0, 300.0: 180.0}  # ppm: latest alarm [s], EN 50291-1
 
@@ -40,7 +45,7 @@ def first_signal(recording: Recording) -> float | None:
     for channel, rise in SIGNAL_RISES.items():
         for times, values in channel_readings(recording, channel):
             base = np.median(values[times <= times[0] + SIGNAL_BASE_S])
-            starts.append(_first_held(times, values - base >= rise, SIGNAL_HOLD_S))
+            starts.append(first_held(times, values - base >= rise, SIGNAL_HOLD_S))
     return _earliest(starts)
 
 
@@ -72,17 +77,22 @@ def only_sensor(recording: Recording, index: int) -> Recording:
     )
 
 
+def only_rows(recording: Recording, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Recording:
+    """Some rows of a recording, without the names of their sources."""
+    return replace(
+        recording,
+        times_s=recording.times_s[rows],
+        readings=recording.readings[rows],
+        labels=None if recording.labels is None else recording.labels[rows],
+        sources=None,
+    )
+
+
 def fire_limit(kind: str, references: Mapping[str, float | None]) -> float | None:
-    """Return the latest time at which an alarm finds a fire in time [s].
+    """Return the latest time at which an alarm finds a fire in time, None without a reference [s].
 
-    Args:
-        kind: "flaming", "smouldering" or "cooking oil"; a pan is measured against +20 K as a
-            flaming fire is, and reported apart.
-        references: when the ceiling or a smoke meter first reached `t_dT5` (+5 K), `t_dT20`,
-            `t_OD05` (0.05/m) and `t_OD14`; missing or None where it never did. [s]
-
-    Returns:
-        The limit, or None where the fire reached no reference.
+    The references are when the ceiling or a smoke meter first reached `t_dT5` (+5 K), `t_dT20`,
+    `t_OD05` (0.05/m) and `t_OD14`. A pan of oil is measured against +20 K as a flaming fire is.
     """
     at = {name: time for name, time in references.items() if time is not None}
     if kind == SMOULDERING:
@@ -119,7 +129,9 @@ def reference_alarms(
     temperature = list(channel_readings(recording, TEMPERATURE))
     return {
         "heat": _earliest([_first(t, v >= HEAT_C) for t, v in temperature]),
-        "rate_of_rise": _earliest([_first(t, _rise(t, v) >= RISE_K) for t, v in temperature]),
+        "rate_of_rise": _earliest(
+            [_first(t, _rise(t, v) >= RISE_K_PER_MIN) for t, v in temperature]
+        ),
         "photo": _earliest([_first(t, v >= density_of(PHOTO_PCT_FT)) for t, v in smoke]),
         "ionisation": _earliest([_first(t, v >= density_of(ION_PCT_FT)) for t, v in smoke]),
         "co": _earliest([_co_alarm(t, v) for t, v in channel_readings(recording, CO)]),
@@ -129,6 +141,11 @@ def reference_alarms(
 def density_of(obscuration_pct_ft: float) -> float:
     """Decadic optical density per metre of an obscuration in percent a foot."""
     return -math.log10(1.0 - obscuration_pct_ft / 100.0) / 0.3048
+
+
+def density_of_smoke(smoke_g_m3: NDArray) -> NDArray:
+    """Decadic optical density per metre, as the simulator has it."""
+    return physics.optical_density(torch.from_numpy(smoke_g_m3)).numpy()
 
 
 def channel_readings(recording: Recording, channel: int) -> Iterator[tuple[NDArray, NDArray]]:
@@ -145,8 +162,7 @@ def _density_series(
 ) -> Iterator[tuple[NDArray, NDArray]]:
     if optical_density is None:
         for times, pm25 in channel_readings(recording, PM25):
-            smoke_g_m3 = (pm25 - CLEAN_PM25_UG_M3) * 1e-6
-            yield times, smoke_g_m3 * SMOKE_EXTINCTION_M2_G / math.log(10.0)
+            yield times, density_of_smoke((pm25 - CLEAN_PM25_UG_M3) * 1e-6)
         return
     for values in np.asarray(optical_density).T:
         is_there = np.isfinite(values)
@@ -162,7 +178,7 @@ def _rise(times: NDArray, values: NDArray) -> NDArray:
 def _co_alarm(times: NDArray, ppm: NDArray) -> float | None:
     alarms = []
     for level, hold_s in CO_STEPS.items():
-        start = _first_held(times, ppm >= level, hold_s)
+        start = first_held(times, ppm >= level, hold_s)
         alarms.append(None if start is None else start + hold_s)
     return _earliest(alarms)
 
@@ -172,7 +188,7 @@ def _first(times: NDArray, is_above: NDArray) -> float | None:
     return float(times[index[0]]) if index.size else None
 
 
-def _first_held(times: NDArray, is_above: NDArray, hold_s: float) -> float | None:
+def first_held(times: NDArray, is_above: NDArray, hold_s: float) -> float | None:
     """Start of the first unbroken run of True that spans the hold, or None."""
     edges = np.diff(np.concatenate([[0], is_above.astype(np.int8), [0]]))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1

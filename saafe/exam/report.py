@@ -30,6 +30,7 @@ RIVAL_COLUMNS = (
 FIRE_COLUMNS = (
     "fire", "n", "in_time", "late", "early", "missed", "in_time_share", "in_time_95_%_bounds",
     "unseen", "limit_unreached", "after_signal_median_s", "after_photo_median_s",
+    "fire_room_margin_median_s",
 )  # fmt: skip
 EVIDENCE_LIMITS = (
     "Everything simulated rests on one simulator: what it gets wrong, training and exam get "
@@ -47,20 +48,7 @@ DrawnCase = Mapping[str, Any]
 
 
 def write_report(folder: Path, result: Result, cases: Sequence[DrawnCase]) -> Path:
-    """Write report.html into a run folder, whole or not at all.
-
-    Args:
-        folder: of the run; its recipe and environment are quoted where they are there.
-        result: what exam.json holds; sections that it lacks are left out.
-        cases: what `drawings.draw_case` takes, with `kind` ("miss", "late", "early" or "false
-            alarm") and `title`, worst first.
-
-    Returns:
-        The file.
-
-    Raises:
-        InputError: it cannot be written.
-    """
+    """Write report.html into a run folder; cases as of `Case.drawn`, worst first."""
     path = folder / REPORT_FILE
     write_atomically(path, page(folder, result, cases).encode())
     return path

@@ -6,41 +6,44 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import torch
 
-from saafe.detector.detector import Detection, detect
+from saafe.detector import AlarmSettings, Detection, detect
 from saafe.exam.windows import Judged
-from saafe.recordings.recording import Recording
-from saafe.simulator import simulation
-from saafe.simulator.buildings import Rooms
-from saafe.simulator.scenarios import Mix
-from saafe.simulator.streams import Streams
-from saafe.training.data import seeded_generator
+from saafe.formats import clock
+from saafe.recordings import Recording
+from saafe.simulator import Mix, Rooms, Streams, simulation
+from saafe.training import Purpose, seeded_generator
 
-EXAM = 7  # purpose of the exam's seeds; those under 7 are training's and evaluation's
 HOURS = 3.0  # length of a simulated stream
 STREAM_BATCH = 128  # streams simulated at once
 KEPT = 10  # worst cases of each sort
-FIRES, NUISANCES, QUIET, FAULTS, SHIFTS, LASTING = range(6)  # stages, each with seeds of its own
+
+
+OnProgress = Callable[[str], None]  # takes a line of progress
+
+
+class Stage(IntEnum):
+    """Stages of an exam, each with seeds of its own."""
+
+    FIRES = 0
+    NUISANCES = 1
+    QUIET = 2
+    FAULTS = 3
+    SHIFTS = 4
+    LASTING = 5
 
 
 @dataclass(frozen=True)
 class Case:
-    """A stream worth looking at.
+    """A stream worth looking at."""
 
-    Attributes:
-        kind: "miss", "late", "early" or "false alarm".
-        title: what happened, for people.
-        recording: of one sensor.
-        detection: what the detector made of it.
-        alarm_s, limit_s, first_signal_s: None where there is none. [s]
-    """
-
-    kind: str
+    kind: str  # "miss", "late", "early" or "false alarm"
     title: str
-    recording: Recording
+    recording: Recording  # of one sensor
     detection: Detection
     alarm_s: float | None = None
     limit_s: float | None = None
@@ -50,16 +53,8 @@ class Case:
         """What the report draws: readings and risk at every decision."""
         times = self.detection.times_s
         rows = np.searchsorted(self.recording.times_s, times, side="right") - 1
-        return {
-            "kind": self.kind,
-            "title": self.title,
-            "times_s": times,
-            "readings": self.recording.readings[np.maximum(rows, 0), 0],
-            "risk": self.detection.risk,
-            "alarm_s": self.alarm_s,
-            "limit_s": self.limit_s,
-            "first_signal_s": self.first_signal_s,
-        }
+        readings = self.recording.readings[np.maximum(rows, 0), 0]
+        return self.named() | {"times_s": times, "readings": readings, "risk": self.detection.risk}
 
     def named(self) -> dict:
         """What exam.json keeps."""
@@ -68,15 +63,9 @@ class Case:
 
 
 class Session:
-    """Scores streams for one examination; counts windows and keeps the worst cases.
+    """Scores streams for one examination; counts windows and keeps the worst cases."""
 
-    Attributes:
-        windows: scored so far.
-    """
-
-    def __init__(
-        self, one: Judged, seed: int, *, on_progress: Callable[[str], None] = lambda _: None
-    ) -> None:
+    def __init__(self, one: Judged, seed: int, *, on_progress: OnProgress = lambda _: None) -> None:
         """Begin."""
         self.one, self.seed = one, seed
         self.windows = 0
@@ -86,12 +75,17 @@ class Session:
         self._number = itertools.count()
 
     def score(self, windows: np.ndarray) -> np.ndarray:
-        """Risk of windows, counted. (batch, 60, 1, 6) to percent (batch,)"""
+        """Risk of windows, counted. (batch, 60, 1, channel) to percent (batch,)"""
         self.windows += len(windows)
         return self.one.score(windows)
 
+    @property
+    def settings(self) -> AlarmSettings:
+        """Alarm thresholds of the examinee."""
+        return self.one.settings
+
     def classify(self, windows: np.ndarray) -> np.ndarray:
-        """Classes of windows, counted as well. (batch, 60, 1, 6) to (batch,)"""
+        """Classes of windows, counted as well. (batch, 60, 1, channel) to (batch,)"""
         assert self.one.classify is not None, f"{self.one.name} only scores"
         self.windows += len(windows)
         return self.one.classify(windows)
@@ -103,30 +97,24 @@ class Session:
 
     def detect(self, recording: Recording, *, since_s: float = -math.inf) -> Detection:
         """Run a recording through the detector; no decision is taken before `since_s`."""
-        return detect(recording, self.score, self.one.settings, since_s=since_s)
+        return detect(self, recording, since_s=since_s)
 
     def simulate(
         self,
-        part: tuple[int, int],
+        part: tuple[Stage, int],
         *,
         mix: Mix,
         rooms: Rooms | None = None,
         count: int | None = None,
         hours: float = HOURS,
     ) -> Streams:
-        """Streams of one sensor, of seeds that nothing else uses.
-
-        Args:
-            part: the stage, and a number under 10,000 within it.
-            mix: which sources.
-            rooms: where.
-            count: how many; 128 by default.
-            hours: length of each.
-        """
+        """Streams of one sensor, of seeds that nothing else uses; a part is under 10,000."""
         stage, number = part
         assert 0 <= number < 10_000, f"part {number} would share a seed"
-        generator = seeded_generator(self.seed, EXAM, stage * 10_000 + number, torch.device("cpu"))
-        return simulation.simulate(
+        generator = seeded_generator(
+            self.seed, Purpose.EXAM, stage * 10_000 + number, torch.device("cpu")
+        )
+        return simulation.simulate_streams(
             count or STREAM_BATCH, generator=generator, hours=hours, sensors=1, mix=mix, rooms=rooms
         )
 
@@ -159,8 +147,3 @@ class Session:
         self._on_progress(
             f"{text}: {self.windows:,} windows in {clock(self.seconds)}, about {clock(left)} left"
         )
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds, such as 01:07."""
-    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"

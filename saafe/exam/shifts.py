@@ -1,45 +1,78 @@
-"""Rooms, weather, periods and instruments outside the training ranges."""
+"""Rooms, weather, periods and instruments outside the training ranges.
 
-from collections.abc import Callable, Sequence
+Also the small examination, of a few windows and streams in training's rooms and outside them.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from saafe import metrics
-from saafe.exam.fires import FireTrial, draw_fires, results_row, try_fire
+from saafe.exam.fires import FireTrial, draw_fires, outcome_counts, signal_delays, try_fire
 from saafe.exam.injection import ChannelReadings, slow
-from saafe.exam.nuisances import NuisanceTrial, draw_nuisances, is_cooking, try_nuisance
-from saafe.exam.session import Session
-from saafe.recordings.recording import Recording
-from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE
-from saafe.simulator import sources
-from saafe.simulator.buildings import Rooms
-from saafe.simulator.scenarios import Mix
+from saafe.exam.nuisances import NuisanceTrial, draw_nuisances, try_nuisance, watch_quiet
+from saafe.exam.session import OnProgress, Session
+from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged, judge_windows
+from saafe.recordings import Recording
+from saafe.sensors import CHANNELS, PM25, SOUND, TEMPERATURE
+from saafe.simulator import Mix, Rooms, sources
+from saafe.training import Purpose
 
 FIRE_TRIALS, NUISANCE_TRIALS = 40, 32
-FIRST_PART, PARTS = 5000, 10  # seeds apart from the matrices'
+FIRST_SHIFT_PART, SHIFT_PARTS = 5000, 10  # seeds apart from the matrices'
+TRIALS = 96  # of each kind: fires, nuisances, streams of quiet life
+FIRST_QUICK_PART, QUICK_PARTS = 8000, 100  # seeds apart from the full exam's
+ROOMS = {
+    "same rooms": (TRAINING_ROOMS, Purpose.JUDGE),
+    "other rooms": (SHIFTED_ROOMS, Purpose.SHIFTED),
+}
 SHOWER = "shower"
 SLOW_PERIOD_S = 90.0
 PM_CAP, PM_GAIN, OFFSET_K, NOISE_TIMES = 120.0, 4.0, 5.0, 3.0
-# Chosen: the highest noise that training draws for a usual instrument (`instruments`)
-HIGHEST_NOISE = {TEMPERATURE: 0.25, PM25: 6.0, CO2: 25.0, CO: 2.0, HUMIDITY: 0.6}
+# that training draws for a usual instrument
+HIGHEST_NOISE = {k: c.instruments.noise[1] for k, c in enumerate(CHANNELS) if k != SOUND}
 
 Change = Callable[[Recording, np.random.Generator], Recording]
 
 
 @dataclass(frozen=True)
 class Shift:
-    """One way to lie outside what training draws.
+    """One way to lie outside what training draws."""
 
-    Attributes:
-        name: for people.
-        rooms: where; training's ranges by default.
-        change: what the instruments do to the readings beyond what is simulated.
-    """
+    name: str  # for people
+    rooms: Rooms | None = None  # where; training's ranges by default
+    change: Change = lambda recording, random: recording  # by the instruments
 
-    name: str
-    rooms: Rooms | None = None
-    change: Change = lambda recording, random: recording
+
+@dataclass(frozen=True)
+class ShiftRow:
+    """Fires and nuisances under a shift: outcomes and alarms with exact bounds."""
+
+    shift: str
+    fires: int
+    in_time: int
+    late: int
+    early: int
+    missed: int
+    in_time_share: float | None
+    in_time_lower: float
+    in_time_upper: float
+    after_signal_median_s: float | None
+    events: int
+    alarms: int
+    alarms_per_100: float | None
+    alarms_lower: float
+    alarms_upper: float | None
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Fires of any kind, and cooking and showers as often as dwellings see them."""
+
+    fires: list[FireTrial]
+    nuisances: list[NuisanceTrial]
 
 
 def rarely(recording: Recording, _random: np.random.Generator) -> Recording:
@@ -108,62 +141,90 @@ SHIFTS = (
 )  # fmt: skip
 
 
-def examine_shifts(session: Session) -> list[dict]:
+def examine_shifts(session: Session) -> list[ShiftRow]:
     """Fires found in time and nuisance alarms in training's ranges, and for each shift.
 
     Shifts of the instruments alone see the same fires and nuisances, so that they can be compared
     with the first row.
     """
-    kinds = tuple(s.name for s in sources.NUISANCES if is_cooking(s.name) or s.name == SHOWER)
-    mix = Mix(1.0, nuisance_counts=(1.0, 0.0, 0.0), fault_share=0.0)
-    drawn: dict[Rooms | None, tuple[list[FireTrial], list[NuisanceTrial]]] = {}
+    drawn: dict[Rooms | None, Trials] = {}
     rows = []
     for number, shift in enumerate(SHIFTS):
         if shift.rooms not in drawn:
-            part = FIRST_PART + PARTS * number
-            fires = draw_fires(
-                session, "a fire", FIRE_TRIALS, part=part, mix=mix, rooms=shift.rooms
-            ).trials
-            drawn[shift.rooms] = (
-                fires,
-                draw_nuisances(session, kinds, NUISANCE_TRIALS, part=part, rooms=shift.rooms),
+            part = FIRST_SHIFT_PART + SHIFT_PARTS * number
+            drawn[shift.rooms] = draw_trials(
+                session, shift.rooms, part, fires=FIRE_TRIALS, nuisances=NUISANCE_TRIALS
             )
-        fires, nuisances = drawn[shift.rooms]
         random = np.random.default_rng([session.seed, number])
-        found = shifted_fires(session, shift, fires, random)
-        rows.append({"shift": shift.name} | found)
-        rows[-1] |= shifted_nuisances(session, shift, nuisances, random)
+        rows.append(try_shift(session, shift, drawn[shift.rooms], random))
         session.on_progress(f"shift, {shift.name}", (number + 1) / len(SHIFTS))
     return rows
 
 
-def shifted_fires(
-    session: Session, shift: Shift, trials: Sequence[FireTrial], random: np.random.Generator
-) -> dict:
-    """Fires under a shift, drawn as often as in training."""
+def draw_trials(
+    session: Session, rooms: Rooms | None, part: int, *, fires: int, nuisances: int
+) -> Trials:
+    """So many fires and nuisances in some rooms, from the seeds of a part."""
+    mix = Mix(1.0, nuisance_counts=(1.0, 0.0, 0.0), fault_share=0.0)
+    kinds = tuple(s.name for s in sources.NUISANCES if s.cooking or s.name == SHOWER)
+    return Trials(
+        draw_fires(session, "a fire", fires, part=part, mix=mix, rooms=rooms).trials,
+        draw_nuisances(session, kinds, nuisances, part=part, rooms=rooms),
+    )
+
+
+def try_shift(
+    session: Session, shift: Shift, trials: Trials, random: np.random.Generator
+) -> ShiftRow:
+    """The fires and nuisances as the shifted instruments show them."""
     results = []
-    for trial in trials:
+    for trial in trials.fires:
         changed = replace(trial, recording=shift.change(trial.recording, random))
         results.append(try_fire(session, changed)[0])
-    row = results_row(results)
-    kept = ("in_time", "late", "early", "missed", "in_time_share", "in_time_lower",
-            "in_time_upper", "after_signal_median_s")  # fmt: skip
-    return {"fires": row["n"]} | {name: row[name] for name in kept}
-
-
-def shifted_nuisances(
-    session: Session, shift: Shift, trials: Sequence[NuisanceTrial], random: np.random.Generator
-) -> dict:
-    """Cooking and showers under a shift, as often as dwellings see them."""
-    count = 0
-    for trial in trials:
+    alarms = 0
+    for trial in trials.nuisances:
         changed = replace(trial, recording=shift.change(trial.recording, random))
-        count += len(try_nuisance(session, shift.name, changed))
-    bounds = metrics.rate_bounds(count, len(trials) / 100.0)
-    return {
-        "events": len(trials),
-        "alarms": count,
-        "alarms_per_100": metrics.finite_or_none(bounds.value),
-        "alarms_lower": bounds.lower,
-        "alarms_upper": metrics.finite_or_none(bounds.upper),
-    }
+        alarms += len(try_nuisance(session, shift.name, changed))
+    counts = outcome_counts(results)
+    bounds = metrics.rate_bounds(alarms, len(trials.nuisances) / 100.0)
+    return ShiftRow(
+        shift=shift.name,
+        fires=counts.pop("n"),
+        **counts,
+        after_signal_median_s=signal_delays(results)["after_signal_median_s"],
+        events=len(trials.nuisances),
+        alarms=alarms,
+        alarms_per_100=metrics.finite_or_none(bounds.value),
+        alarms_lower=bounds.lower,
+        alarms_upper=metrics.finite_or_none(bounds.upper),
+    )
+
+
+def judge_simulated(
+    one: Judged, *, seed: int, trials: int = TRIALS, on_progress: OnProgress = lambda _: None
+) -> dict[str, dict[str, Any]]:
+    """Window and stream figures on simulated scenarios that were never trained on.
+
+    Args:
+        one: what is judged.
+        seed: of the training run; the judging seeds are apart from its own.
+        trials: how many fires, nuisances and quiet streams.
+        on_progress: takes a line of progress.
+
+    Returns:
+        For training's ranges ("same rooms") and outside them ("other rooms"): `windows`,
+        `streams` (a `ShiftRow`) and `quiet` (a `QuietRow`).
+    """
+    session = Session(one, seed)
+    out = {}
+    for number, (name, (rooms, purpose)) in enumerate(ROOMS.items()):
+        on_progress(f"examining on simulations, {name} ({number + 1} of {len(ROOMS)})")
+        part = FIRST_QUICK_PART + QUICK_PARTS * number
+        drawn = draw_trials(session, rooms, part, fires=trials, nuisances=trials)
+        random = np.random.default_rng([seed, part])
+        out[name] = {
+            "windows": judge_windows(one, rooms, seed, purpose),
+            "streams": try_shift(session, Shift(name, rooms), drawn, random),
+            "quiet": watch_quiet(session, trials, part=part, rooms=rooms),
+        }
+    return out

@@ -9,25 +9,15 @@ import numpy as np
 import torch
 
 from saafe import metrics
-from saafe.detector.alarms import AlarmSettings, log_odds
-from saafe.detector.detector import Detection, Score, detect
+from saafe.detector import AlarmSettings, detect, log_odds
+from saafe.exam.outcomes import first_visible
 from saafe.exam.recordings import ScoringOptions, score_real
 from saafe.metrics import clustered_proportion_bounds
-from saafe.recordings.recording import Recording, read_recording
-from saafe.rivals import registry
+from saafe.recordings import Recording, read_recording
+from saafe.rivals import Trained, registry
 from saafe.sensors import FIRE, LABELS
-from saafe.simulator import simulation, sources
-from saafe.simulator.buildings import Rooms
-from saafe.simulator.scenarios import Mix
-from saafe.simulator.streams import to_recordings
-from saafe.training.data import (
-    JUDGE,
-    REFERENCE_MIX,
-    SHIFTED,
-    sample_windows,
-    seeded_generator,
-)
-from saafe.training.runs import Run, score_with
+from saafe.simulator import Rooms, simulation
+from saafe.training import REFERENCE_MIX, Purpose, Run, sample_windows, score_with, seeded_generator
 
 # outside every range that training draws from
 SHIFTED_ROOMS = Rooms(
@@ -38,25 +28,16 @@ SHIFTED_ROOMS = Rooms(
     indoor_c=(31.0, 36.0),
 )
 TRAINING_ROOMS = Rooms()
-STREAMS = 96  # of each kind: fires, nuisances, quiet
-HOURS = 3.0
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Something that can be judged: the model or a rival.
+    """Something that can be judged: the model or a rival."""
 
-    Attributes:
-        name: for tables.
-        score: windows (batch, 60, 1, 6) to risk percent (batch,).
-        settings: its alarm thresholds.
-        classify: windows to classes (batch,), None where it only scores.
-    """
-
-    name: str
-    score: Score
-    settings: AlarmSettings
-    classify: Callable[[np.ndarray], np.ndarray] | None = None
+    name: str  # for tables
+    score: Callable[[np.ndarray], np.ndarray]  # windows (batch, 60, 1, channel) to %
+    settings: AlarmSettings  # its alarm thresholds
+    classify: Callable[[np.ndarray], np.ndarray] | None = None  # None: only scores
 
 
 def judged_run(run: Run) -> Judged:
@@ -72,40 +53,21 @@ def judged_run(run: Run) -> Judged:
 
 def judged_floor(run: Run) -> Judged:
     """Logistic regression on the model's own features, trained and set the same way."""
-    floor = registry.train_logistic(run.recipe)
-    return Judged(floor.name, score_with(floor.model), floor.settings)
+    return judged_rival(registry.train_logistic(run.recipe))
 
 
-def judge_simulated(one: Judged, *, seed: int, streams: int = STREAMS) -> dict:
-    """Window and stream figures on simulated scenarios that were never trained on.
-
-    Args:
-        one: what is judged.
-        seed: of the training run; the judging seeds are apart from its own.
-        streams: how many streams of each kind.
-
-    Returns:
-        Figures by name, for training's ranges ("same rooms") and outside them ("other rooms").
-    """
-    out = {}
-    for name, rooms, purpose in (
-        ("same rooms", TRAINING_ROOMS, JUDGE),
-        ("other rooms", SHIFTED_ROOMS, SHIFTED),
-    ):
-        out[name] = {
-            "windows": judge_windows(one, rooms, seed, purpose),
-            "streams": judge_streams(one, rooms, seed, purpose, streams),
-        }
-    return out
+def judged_rival(trained: Trained) -> Judged:
+    """A rival, ready to be judged."""
+    return Judged(trained.name, score_with(trained.model), trained.settings)
 
 
-def judge_windows(one: Judged, rooms: Rooms, seed: int, purpose: int) -> dict:
+def judge_windows(one: Judged, rooms: Rooms, seed: int, purpose: Purpose) -> dict:
     """Accuracy, detection rate and false alarms of single windows in which something shows.
 
     `bounds` has the 95 % limits of those three, whose windows come in scenarios (`groups`).
     """
     generator = seeded_generator(seed, purpose, 0, torch.device("cpu"))
-    streams = simulation.simulate(512, generator=generator, rooms=rooms)
+    streams = simulation.simulate_streams(512, generator=generator, rooms=rooms)
     drawn = sample_windows(streams, 8192, generator, shares=REFERENCE_MIX)
     windows, truth = drawn.windows.numpy(), drawn.labels.numpy()
     risk = np.concatenate([one.score(windows[at : at + 4096]) for at in range(0, 8192, 4096)])
@@ -133,80 +95,6 @@ def judge_windows(one: Judged, rooms: Rooms, seed: int, purpose: int) -> dict:
     return figures | {"bounds": {name: bound._asdict() for name, bound in bounds.items()}}
 
 
-def judge_streams(one: Judged, rooms: Rooms, seed: int, purpose: int, count: int) -> dict:
-    """Run whole streams through the detector: fires found, too soon, how fast; false alarms."""
-    kinds = {
-        "fires": Mix(fire_share=1.0, nuisance_counts=(0.7, 0.3, 0.0)),
-        "nuisances": Mix(fire_share=0.0, nuisance_counts=(0.0, 0.7, 0.3), balance=1.0),
-        "quiet": Mix(fire_share=0.0, nuisance_counts=(1.0, 0.0, 0.0)),
-    }
-    found = {}
-    for part, (name, mix) in enumerate(kinds.items(), start=1):
-        generator = seeded_generator(seed, purpose, part, torch.device("cpu"))
-        streams = simulation.simulate(
-            count, generator=generator, hours=HOURS, sensors=1, mix=mix, rooms=rooms
-        )
-        recordings = to_recordings(streams)
-        detections = [detect(r, one.score, one.settings) for r in recordings]
-        found[name] = (streams, recordings, detections)
-    return {
-        "fires": count_fires(*found["fires"]),
-        "nuisances": sum_alarms(found["nuisances"][2], "streams with nuisances"),
-        "quiet": sum_alarms(found["quiet"][2], "quiet streams"),
-    }
-
-
-def count_fires(streams, recordings: list[Recording], detections: list[Detection]) -> dict:
-    """How many visible fires were found, before any sign, and how long after the first."""
-    delays, early, missed, unseen = [], 0, 0, 0
-    kinds: dict[str, list[int]] = {}
-    for k, (recording, detection) in enumerate(zip(recordings, detections, strict=True)):
-        assert recording.labels is not None, "simulated recordings have labels"
-        seen = np.flatnonzero((recording.labels == FIRE).any(axis=1))
-        if len(seen) == 0:
-            unseen += 1
-            continue
-        alarm = next((e["time_s"] for e in detection.events if e["event"] == "alarm"), None)
-        late = alarm is None
-        kind = kinds.setdefault(sources.FIRES[int(streams.fire[k])].name, [0, 0])
-        kind[1] += 1
-        if late:
-            missed += 1
-        elif alarm < float(streams.ignition_s[k]):
-            early += 1
-        else:
-            delays.append(alarm - float(recording.times_s[seen[0]]))
-            kind[0] += 1
-    n = len(delays) + early + missed
-    return {
-        "visible": n,
-        "invisible": unseen,
-        "found": len(delays),
-        "before_ignition": early,
-        "missed": missed,
-        "found_bounds": list(metrics.proportion_bounds(len(delays), n)),
-        "delay_s_median": float(np.median(delays)) if delays else None,
-        "delay_s_p90": float(np.quantile(delays, 0.9)) if delays else None,
-        "by_kind": {name: f"{a} of {b}" for name, (a, b) in sorted(kinds.items())},
-    }
-
-
-def sum_alarms(detections: list[Detection], what: str) -> dict:
-    """How many streams alarmed, and how many alarms a day that is."""
-    alarms = [sum(e["event"] == "alarm" for e in d.events) for d in detections]
-    days = len(detections) * HOURS / 24.0
-    return {
-        "what": what,
-        "streams": len(detections),
-        "alarmed": int(np.count_nonzero(alarms)),
-        "alarmed_bounds": list(
-            metrics.proportion_bounds(int(np.count_nonzero(alarms)), len(alarms))
-        ),
-        "alarms_a_day": sum(alarms) / days,
-        "alarms_a_day_bounds": list(metrics.rate_bounds(sum(alarms), days)),
-    }
-
-
 def latency_ms(run: Run, *, runs: int = 200) -> float:
     """99th percentile of the time to score one window, on one thread. [ms]"""
     score = run.score
@@ -226,32 +114,6 @@ def latency_ms(run: Run, *, runs: int = 200) -> float:
     return float(np.quantile(times, 0.99))
 
 
-def simulated_rows(figures: dict) -> list[tuple[str, str]]:
-    """The simulated figures for people."""
-    rows = []
-    for rooms, part in figures.items():
-        windows, streams = part["windows"], part["streams"]
-        fires, nuisances, quiet = streams["fires"], streams["nuisances"], streams["quiet"]
-        rows += [
-            (f"{rooms}: window accuracy", _percent(windows.get("accuracy"))),
-            (f"{rooms}: fire windows over the threshold", _percent(windows["detection_rate"])),
-            (f"{rooms}: other windows over it", _percent(windows["false_alarm_rate"])),
-            (f"{rooms}: ROC AUC", f"{windows['roc_auc']:.4f}"),
-            (f"{rooms}: calibration error", _percent(windows["calibration_error"])),
-            (f"{rooms}: visible fires found", f"{fires['found']} of {fires['visible']}"),
-            (f"{rooms}: alarms before ignition", f"{fires['before_ignition']}"),
-            (f"{rooms}: median delay after first sign", f"{fires['delay_s_median']} s"),
-            (f"{rooms}: nuisance streams alarmed",
-             f"{nuisances['alarmed']} of {nuisances['streams']}"),
-            (f"{rooms}: quiet streams alarmed", f"{quiet['alarmed']} of {quiet['streams']}"),
-        ]  # fmt: skip
-    return rows
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f} %"
-
-
 def read_all(paths: list[Path]) -> list[Recording]:
     """Recordings to judge; every file is read before the long work begins."""
     return [read_recording(path)[0] for path in paths]
@@ -261,7 +123,7 @@ def judge_recordings(one: Judged, recordings: list[Recording]) -> list[dict]:
     """What the detector says of each recording, against its labels where it has them."""
     rows = []
     for recording in recordings:
-        detection = detect(recording, one.score, one.settings)
+        detection = detect(one, recording)
         alarms = [e["time_s"] for e in detection.events if e["event"] == "alarm"]
         row = {
             "name": recording.name,
@@ -270,9 +132,8 @@ def judge_recordings(one: Judged, recordings: list[Recording]) -> list[dict]:
             "first_alarm_s": alarms[0] if alarms else None,
             "highest_risk": round(float(detection.risk.max()), 2) if len(detection.risk) else None,
         }
-        if recording.labels is not None and (recording.labels == FIRE).any():
-            seen = np.flatnonzero((recording.labels == FIRE).any(axis=1))
-            row["fire_visible_s"] = float(recording.times_s[seen[0]])
+        if (visible_s := first_visible(recording)) is not None:
+            row["fire_visible_s"] = visible_s
         rows.append(row)
     return rows
 
@@ -287,4 +148,4 @@ def judge_real(
 ) -> dict:
     """Score published fires, homes and superposed fires; see `recordings.ScoringOptions`."""
     plan = ScoringOptions(dense_days=dense_days, elsewhere=elsewhere, on_progress=on_progress)
-    return score_real(lambda r: detect(r, one.score, one.settings), folder, plan)
+    return score_real(lambda r: detect(one, r), folder, plan)

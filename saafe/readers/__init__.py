@@ -5,14 +5,9 @@ from pathlib import Path
 
 from saafe.errors import InputError
 from saafe.readers import (
-    fsri_hvac_gasburner,
-    nazir_lab_fire,
-    nist_home_smoke_alarms,
-    nist_nrc_compartment,
-    uci_occupancy,
-    uci_room_occupancy_sound,
-    uhoo_homes,
-)
+    fsri_hvac_gasburner, nazir_lab_fire, nist_home_smoke_alarms, nist_nrc_compartment,
+    uci_occupancy, uci_room_occupancy_sound, uhoo_homes,
+)  # fmt: skip
 from saafe.readers.published import Published, Publisher
 
 PUBLISHERS: dict[str, Publisher] = {
@@ -29,11 +24,7 @@ __all__ = ["PUBLISHERS", "Published", "Publisher", "read_published"]
 
 
 def read_published(name: str, folder: Path | str) -> Iterator[Published]:
-    """Yield the recordings of one source from its publisher's raw files.
-
-    Raises:
-        InputError: for an unknown source, or files that cannot be read.
-    """
+    """Yield the recordings of one source from its publisher's raw files."""
     if name not in PUBLISHERS:
         raise InputError(f"no reader named {name!r}; allowed: {', '.join(PUBLISHERS)}")
     return PUBLISHERS[name].read(Path(folder))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from saafe.readers.published import (
+    PPM_PER_VOL_PCT,
     Published,
     Publisher,
     co2_above_outdoor,
@@ -13,10 +14,9 @@ from saafe.readers.published import (
     ignited,
     to_recording,
 )
-from saafe.recordings.tables import Table, read_table
+from saafe.recordings import Table, read_table
 from saafe.sensors import CO2, TEMPERATURE
 
-PPM_PER_VOL_PCT = 1e4
 _TEMPERATURE = re.compile(r"(.+) Temperature ([\d.]+) m Above Floor")
 _CO2 = re.compile(r"(.+) Carbon Dioxide [\d.]+ m Above Floor")
 _NOT_ROOMS = ("Attic", "Basement Stairwell", "Top Stairwell", "Front Door")

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from saafe.readers.published import Published, Publisher, find_files, get_numbers, to_recording
-from saafe.recordings.columns import to_text
-from saafe.recordings.tables import Table, read_table, refusal
+from saafe.recordings import Table, read_table, to_text
 from saafe.sensors import CO2, HUMIDITY, TEMPERATURE
 
 _COLUMNS = {TEMPERATURE: "Temperature", HUMIDITY: "Humidity", CO2: "eCO2"}
@@ -43,9 +42,8 @@ def _read_clock(table: Table) -> np.ndarray:
     hours, minutes, seconds = (part.cast(int) for part in parts.struct.unnest().get_columns())
     clock = hours * 3600 + minutes * 60 + seconds
     if clock.null_count():
-        row = int(table.row_numbers[clock.is_null().arg_true()[0]])
-        mend = "use the file as the publisher wrote it"
-        raise refusal(table.path, "no time", allowed="h:mm:ss", mend=mend, row=row, column="Time")
+        index, mend = clock.is_null().arg_true()[0], "use the file as the publisher wrote it"
+        raise table.refusal("no time", allowed="h:mm:ss", mend=mend, index=index, column="Time")
     times_s = clock.to_numpy().astype(np.float64)
     return times_s + 86400.0 * np.cumsum(np.diff(times_s, prepend=times_s[0]) < -43200.0)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from saafe.readers.published import (
+    PPM_PER_VOL_PCT,
     Published,
     Publisher,
     co2_above_outdoor,
@@ -16,13 +17,11 @@ from saafe.readers.published import (
     peak_time,
     to_recording,
 )
-from saafe.recordings.columns import to_text
-from saafe.recordings.tables import Table, read_table
+from saafe.recordings import Table, read_table, to_text
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
 
 STATIONS = "ABCDEF"
 SCENARIOS_FILE = "SCENARIOS_derived.csv"
-PPM_PER_VOL_PCT = 1e4
 _REFERENCES = ("t_dT5", "t_dT20", "t_OD05", "t_OD14")
 _KINDS = {"smoldering": "smouldering"}
 _MISSING_SCENARIOS = (

@@ -17,7 +17,7 @@ from saafe.readers.published import (
     smoke_to_pm25,
     to_recording,
 )
-from saafe.recordings.tables import Table, read_table
+from saafe.recordings import Table, read_table
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
 
 MISSING_VALUE = 999.0

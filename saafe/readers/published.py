@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from saafe.recordings.columns import to_numbers
-from saafe.recordings.recording import Check, Recording, parse_recording
-from saafe.recordings.tables import Table, refusal
+from saafe.recordings import Check, Recording, Table, parse_recording, refusal, to_numbers
 from saafe.sensors import CHANNELS, COLUMNS, TEMPERATURE
 
 BASELINE_S = 60.0  # a channel's level before a fire is the median of the first minute
@@ -19,6 +17,7 @@ BACKGROUND_PM25_UG_M3 = 8.0
 PM25_CEILING_UG_M3 = 1000.0  # a low-cost sensor says no more
 OPTICAL_DENSITY_NOISE = 0.012  # [1/m]
 EXTINCTION_M2_G = 8.7
+PPM_PER_VOL_PCT = 1e4
 
 
 @dataclass(frozen=True)
@@ -46,27 +45,16 @@ class Published:
 
 @dataclass(frozen=True)
 class Publisher:
-    """A publisher's set of recordings.
+    """A publisher's set of recordings."""
 
-    Attributes:
-        read: takes the folder with the raw files, yields one recording after another.
-        description: what was recorded.
-        licence: as the publisher states it.
-        citation: where it comes from.
-    """
-
-    read: Callable[[Path], Iterator[Published]]
-    description: str
-    licence: str
-    citation: str
+    read: Callable[[Path], Iterator[Published]]  # the recordings of a folder with the raw files
+    description: str  # what was recorded
+    licence: str  # as the publisher states it
+    citation: str  # where it comes from
 
 
 def find_files(folder: Path, pattern: str) -> list[Path]:
-    """Files whose name without `.gz` matches; of a file and its gzipped twin, the plain one.
-
-    Raises:
-        InputError: where there is none.
-    """
+    """Files whose name without `.gz` matches; of a file and its gzipped twin, the plain one."""
     if not folder.is_dir():
         mend = "unpack the publisher's files into one"
         raise refusal(folder, "no such folder", allowed="a folder", mend=mend)
@@ -86,11 +74,7 @@ def _natural(name: str) -> list[str]:
 
 
 def get_numbers(table: Table, *columns: str) -> dict[str, np.ndarray]:
-    """Columns as float64 `(row,)`, NaN where empty.
-
-    Raises:
-        InputError: where a column is absent or holds text.
-    """
+    """Columns as float64 `(row,)`, NaN where empty."""
     for column in columns:
         if column not in table.frame.columns:
             mend = "use the file as the publisher wrote it"
@@ -105,10 +89,7 @@ def to_recording(
 ) -> tuple[Recording, Check]:
     """Lay sensors' channels out as a recording, checked as any other.
 
-    Args:
-        path: the raw file, for messages.
-        times_s: float64 `(time,)`.
-        sensors: name -> channel index -> float64 `(time,)`.
+    `sensors` has name -> channel index -> float64 `(time,)`; `path`, the raw file, is for messages.
     """
     frames = []
     for name, channels in sensors.items():
@@ -132,15 +113,10 @@ def peak_time(recording: Recording) -> float:
 
 
 def ignited(recording: Recording, ignition_s: float) -> dict[str, float]:
-    """Known moments of a fire whose publisher gives its ignition alone.
+    """Known moments of a fire whose publisher gives its ignition alone, by its own clock. [s]
 
-    Args:
-        recording: the fire.
-        ignition_s: by the recording's clock. [s]
-
-    Returns:
-        `t_ignition`, `t_peak`, and `t_dT20`: the first reading of any sensor from then on that is
-        20 K over that sensor's median in the minute before; absent where there is none. [s]
+    `t_ignition`, `t_peak`, and `t_dT20`: the first reading of any sensor from then on that is
+    20 K over that sensor's median in the minute before; absent where there is none.
     """
     times, temperatures = recording.times_s, recording.readings[:, :, TEMPERATURE]
     moments = {"t_ignition": ignition_s, "t_peak": peak_time(recording)}

@@ -8,8 +8,7 @@ import numpy as np
 import polars as pl
 
 from saafe.readers.published import Published, Publisher, find_files, get_numbers
-from saafe.recordings.recording import parse_recording
-from saafe.recordings.tables import parse_csv, read_text
+from saafe.recordings import parse_csv, parse_recording, read_text
 from saafe.sensors import CHANNELS, CO2, HUMIDITY, TEMPERATURE
 
 _COLUMNS = {TEMPERATURE: "Temperature", HUMIDITY: "Humidity", CO2: "CO2"}

@@ -7,8 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from saafe.readers.published import Published, Publisher, find_files, get_numbers
-from saafe.recordings.recording import parse_recording
-from saafe.recordings.tables import read_table
+from saafe.recordings import parse_recording, read_table
 from saafe.sensors import CHANNELS, CO2, TEMPERATURE
 
 _COLUMNS = {TEMPERATURE: "S1_Temp", CO2: "S5_CO2"}

@@ -8,8 +8,7 @@ import numpy as np
 import polars as pl
 
 from saafe.readers.published import Published, Publisher, find_files, get_numbers
-from saafe.recordings.recording import Recording, parse_recording
-from saafe.recordings.tables import parse_csv, read_text
+from saafe.recordings import Recording, parse_csv, parse_recording, read_text
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE
 
 _HEADER = "time,T,RH,PM2.5,TVOC,CO2,CO,pressure,O3,NO2,meal,stove"  # the files have none

@@ -40,8 +40,7 @@ def refuse_columns(path: Path | str, names: list[str]) -> None:
         raise refusal(path, f"no known channel in {came}", allowed=allowed, mend=mend, row=1)
     for name in _KNOWN:
         if f"{name} #2" in names:
-            mend = "delete one of them"
-            allowed = "each column once"
+            allowed, mend = "each column once", "delete one of them"
             raise refusal(path, "came twice", allowed=allowed, mend=mend, row=1, column=name)
 
 
@@ -59,8 +58,7 @@ def time_column(table: Table) -> str:
 def _refuse_cell(table: Table, column: str, index: int, *, allowed: str, mend: str) -> None:
     cell = table.frame[column][index]
     came = "empty" if cell is None or cell == "" else f"came {quoted(cell)}"
-    row = int(table.row_numbers[index])
-    raise refusal(table.path, came, allowed=allowed, mend=mend, row=row, column=column)
+    raise table.refusal(came, allowed=allowed, mend=mend, index=index, column=column)
 
 
 def to_text(table: Table, column: str) -> pl.Series:
@@ -69,7 +67,7 @@ def to_text(table: Table, column: str) -> pl.Series:
         return table.frame[column].cast(pl.String).fill_null("").str.strip_chars()
     except pl.exceptions.PolarsError:
         came, mend = f"type {table.frame[column].dtype}", "store it as text"
-        raise refusal(table.path, came, allowed="text", mend=mend, column=column) from None
+        raise table.refusal(came, allowed="text", mend=mend, column=column) from None
 
 
 def to_numbers(table: Table, column: str) -> np.ndarray:
@@ -128,7 +126,12 @@ def _typed_stamps(table: Table, *, has_offset: bool) -> tuple[np.ndarray, dateti
     if series.null_count():
         index = int(series.is_null().arg_true()[0])
         _refuse_cell(table, "time", index, allowed="a time", mend="give every row its time")
-    _refuse_years(table, series)
+    wrong = (~series.dt.year().is_between(1000, 9998)).arg_true()
+    if len(wrong):  # Parquet holds years that Python's datetime does not
+        came, mend = f"year {series.dt.year()[wrong[0]]}", "check the unit of the time column"
+        raise table.refusal(
+            came, allowed="years 1000 to 9998", mend=mend, index=wrong[0], column="time"
+        )
     microseconds = series.dt.epoch("us").to_numpy()
     start = EPOCH + timedelta(microseconds=int(microseconds[0]))
     return microseconds, start if has_offset else start.replace(tzinfo=None)
@@ -159,17 +162,6 @@ def _offset_microseconds(offset: pl.Series) -> np.ndarray:
     midnights = [to_stamp(f"1970-01-01T00:00{name or ''}") for name in names]
     east = pl.Series([-to_microseconds(midnight) for midnight in midnights])
     return offset.replace_strict(names, east, return_dtype=pl.Int64).to_numpy()
-
-
-def _refuse_years(table: Table, series: pl.Series) -> None:
-    """Parquet holds years that Python's datetime does not."""
-    wrong = (~series.dt.year().is_between(1000, 9998)).arg_true()
-    if len(wrong):
-        came, mend = f"year {series.dt.year()[wrong[0]]}", "check the unit of the time column"
-        row = int(table.row_numbers[wrong[0]])
-        raise refusal(
-            table.path, came, allowed="years 1000 to 9998", mend=mend, row=row, column="time"
-        )
 
 
 def read_sensors(table: Table) -> tuple[tuple[str, ...], np.ndarray]:

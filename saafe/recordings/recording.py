@@ -5,15 +5,15 @@ is masked and counted. docs/recordings.md describes the format.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from saafe.recordings.cells import LONGEST_SPAN_S, is_outside, range_text
+from saafe.recordings.cells import LONGEST_SPAN_S, is_outside
+from saafe.recordings.check import GAP_S, Check, Counts, Gap, counted
 from saafe.recordings.columns import (
     ignored_columns,
     read_labels,
@@ -24,16 +24,8 @@ from saafe.recordings.columns import (
     time_column,
     to_text,
 )
-from saafe.recordings.tables import Table, quoted, read_table, refusal, write_table
-from saafe.sensors import (
-    CHANNELS,
-    LABELS,
-    LONGEST_PERIOD_S,
-    SHORTEST_PERIOD_S,
-    UNKNOWN,
-)
-
-GAP_S = 90.0  # the grid holds a reading for this long, so a longer silence is felt
+from saafe.recordings.tables import Table, quoted, read_table, write_table
+from saafe.sensors import CHANNELS, LABELS, LONGEST_PERIOD_S, SHORTEST_PERIOD_S, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -66,93 +58,38 @@ class Recording:
         assert self.sources is None or len(self.sources) == shape[0], "sources: (time,)"
 
 
-@dataclass(frozen=True)
-class Counts:
-    """What became of one channel's cells.
-
-    Attributes:
-        present: readings that are used.
-        masked: readings outside the physical range, left out.
-        missing: empty cells.
-        first_masked: where and what the first masked reading was, "" = none.
-    """
-
-    present: int
-    masked: int
-    missing: int
-    first_masked: str = ""
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A time in which a sensor gave no reading."""
-
-    sensor: str
-    start_s: float
-    length_s: float
-
-
-@dataclass(frozen=True)
-class Check:
-    """What was read, masked, repaired and ignored."""
-
-    path: str
-    rows: int
-    sensors: tuple[str, ...]
-    duration_s: float
-    period_s: float | None
-    channels: dict[str, Counts]
-    gaps: tuple[Gap, ...] = ()
-    ignored: tuple[str, ...] = ()
-    repairs: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict:
-        """Plain values, for JSON."""
-        return asdict(self)
-
-    def lines(self) -> list[str]:
-        """The same for people, one finding a line."""
-        period = "one time" if self.period_s is None else f"median period {self.period_s:g} s"
-        names = ", ".join(self.sensors[:8]) + (", ..." if len(self.sensors) > 8 else "")
-        lines = [
-            f"{self.path}: {_count(self.rows, 'row')}, {_count(len(self.sensors), 'sensor')} "
-            f"({names}), {self.duration_s:,.0f} s, {period}"
-        ]
-        for channel in CHANNELS:
-            counts = self.channels.get(channel.name)
-            if counts is None:
-                continue
-            line = f"  {channel.name}: {counts.present:,} present, {counts.missing:,} missing"
-            if counts.masked:
-                limits = range_text(channel)
-                line += f", {counts.masked:,} masked (outside {limits}; {counts.first_masked})"
-            lines.append(line)
-        lines += _gap_lines(self.gaps)
-        if self.ignored:
-            lines.append(f"  ignored columns: {', '.join(self.ignored)}")
-        lines += [f"  repaired: {repair}" for repair in self.repairs]
-        return lines + [f"  note: {note}" for note in self.notes]
-
-
 def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording, Check]:
-    """Read one recording and say what was found in it.
+    r"""Read one recording and say what was found in it.
 
     Args:
-        path: a CSV, CSV.gz or Parquet file.
+        path: a CSV, CSV.gz or Parquet file; its content says which.
         repair: sort rows whose time goes backwards and keep the first of duplicate rows.
 
     Returns:
-        The recording and its check.
+        The recording, readings float32 `(time, sensor, channel)` in the channels' units with NaN
+        where a cell is empty or physically impossible, and a check that counts both.
 
     Raises:
-        InputError: for what is structurally wrong.
+        InputError: for what is structurally wrong, with the row, the column and what mends it.
+
+    Example:
+        >>> import saafe
+        >>> lines = ["time_s,temperature_c,pm25_ug_m3", "0,20.5,8", "10,20.6,-4", "20,,9"]
+        >>> with open("kitchen.csv", "w") as file:
+        ...     _ = file.write("\n".join(lines))
+        >>> recording, check = saafe.read_recording("kitchen.csv")
+        >>> recording.name, recording.sensors, recording.readings.shape
+        ('kitchen', ('A',), (3, 1, 6))
+        >>> recording.readings[:, 0, 1].tolist()  # PM2.5 [ug/m3]
+        [8.0, nan, 9.0]
+        >>> check.channels["pm25"].first_masked
+        'first: -4 in row 3'
     """
     return parse_recording(read_table(Path(path)), repair=repair)
 
 
 def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, Check]:
-    """Turn a table into a recording, as `read_recording` does with a file."""
+    """Turn a table, one row a time and sensor, into a recording; see `read_recording`."""
     refuse_columns(table.path, table.frame.columns)
     notes = list(table.notes)
     times, start = read_times(table, notes)
@@ -170,15 +107,18 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
 
     is_new = np.diff(times, prepend=-1.0) > 0
     row_time = np.cumsum(is_new) - 1  # row -> index into the distinct times
-    shape = (int(row_time[-1]) + 1, len(sensors))
+    shape, at = (int(row_time[-1]) + 1, len(sensors)), (row_time, sensor)
+    dense = np.full((*shape, len(CHANNELS)), np.nan, dtype=np.float32)
+    dense[at] = readings
+    if labels is not None:
+        labels, given = np.full(shape, UNKNOWN, dtype=np.int8), labels[kept]
+        labels[at] = given
     recording = Recording(
         name=re.sub(r"\.(csv|csv\.gz|gz|parquet)$", "", table.path.name),
         times_s=times[is_new],
         sensors=sensors,
-        readings=_spread(readings, (row_time, sensor), shape=shape, fill=np.float32(np.nan)),
-        labels=None
-        if labels is None
-        else _spread(labels[kept], (row_time, sensor), shape=shape, fill=np.int8(UNKNOWN)),
+        readings=dense,
+        labels=labels,
         sources=_read_sources(table, kept, row_time, notes),
         start=start,
     )
@@ -216,8 +156,20 @@ def write_recording(recording: Recording, path: Path | str) -> None:
     Readings are rounded to their channel's decimals. A row is written where a sensor has a reading
     or a label; the first time has a row for each sensor, so that their order is kept.
 
+    Args:
+        recording: readings `(time, sensor, channel)` in the channels' units. Times are written as
+            ISO 8601 where it has a `start`, else as seconds.
+        path: a name that ends in one of the suffixes, in a folder that exists.
+
     Raises:
         InputError: for another suffix, or where the file cannot be written.
+
+    Example:
+        >>> import saafe
+        >>> (recording,) = saafe.simulate(1, hours=0.5)
+        >>> saafe.write_recording(recording, "simulated.csv.gz")
+        >>> saafe.read_recording("simulated.csv.gz")[0].sensors
+        ('A', 'B')
     """
     is_row = np.any(np.isfinite(recording.readings), axis=2)
     if recording.labels is not None:
@@ -277,8 +229,7 @@ def _mask(
         masked = sum(counts.masked for counts in channels.values())
         missing = sum(counts.missing for counts in channels.values())
         came = f"no reading: {missing} cells empty, {masked} outside their channel's range"
-        raise refusal(
-            table.path,
+        raise table.refusal(
             came,
             allowed="at least one reading",
             mend="check the units and that values stand under their column",
@@ -300,10 +251,9 @@ def _read_sources(
     )
     several = int((named["names"] > 1).sum())
     if several:
-        notes.append(f"{_count(several, 'time')} with several sources; the first is kept")
-    sources = [""] * (int(row_time[-1]) + 1)
-    for time, source in named.select("time", "source").iter_rows():
-        sources[time] = source
+        notes.append(f"{counted(several, 'time')} with several sources; the first is kept")
+    sources = np.full(int(row_time[-1]) + 1, "", dtype=object)
+    sources[named["time"].to_numpy()] = named["source"].to_list()
     return tuple(sources)
 
 
@@ -323,8 +273,13 @@ def _order_rows(
         _refuse_backwards(table, int(backwards[0]))
     if len(backwards):
         order = np.argsort(times, kind="stable")
-        repairs.append(f"sorted by time ({_count(len(backwards), 'step')} backwards)")
-    _refuse_span(table, times[order])
+        repairs.append(f"sorted by time ({counted(len(backwards), 'step')} backwards)")
+    span_s = times[order][-1]
+    if not span_s <= LONGEST_SPAN_S:
+        came = f"{span_s:g} s from the first to the last time"
+        allowed = f"at most {LONGEST_SPAN_S:g} s (ten years)"
+        mend = "give the times in seconds and look for a mistyped one"
+        raise table.refusal(came, allowed=allowed, mend=mend, column=time_column(table))
     key = np.cumsum(np.diff(times[order], prepend=0.0) > 0) * len(sensors) + sensor[order]
     _, first = np.unique(key, return_index=True)
     if len(first) < len(key):
@@ -333,7 +288,7 @@ def _order_rows(
         second = int(order[~is_first].min())
         if not repair:
             _refuse_duplicate(table, second, sensors[sensor[second]])
-        repairs.append(f"kept the first of {_count(len(key) - len(first), 'duplicate row')}")
+        repairs.append(f"kept the first of {counted(len(key) - len(first), 'duplicate row')}")
         order = order[is_first]
     return order, repairs
 
@@ -342,37 +297,16 @@ def _refuse_backwards(table: Table, index: int) -> None:
     column = time_column(table)
     cells = table.frame[column]
     came = f"time goes backwards, from {quoted(cells[index - 1])} to {quoted(cells[index])}"
-    raise refusal(
-        table.path,
-        came,
-        allowed="rows in time order",
-        mend="`saafe data check --repair` sorts them",
-        row=int(table.row_numbers[index]),
-        column=column,
-    )
+    mend = "`saafe data check --repair` sorts them"
+    raise table.refusal(came, allowed="rows in time order", mend=mend, index=index, column=column)
 
 
 def _refuse_duplicate(table: Table, index: int, sensor: str) -> None:
     column = time_column(table)
-    raise refusal(
-        table.path,
-        f"time {quoted(table.frame[column][index])} of sensor {quoted(sensor)} came twice",
-        allowed="one row a time and sensor",
-        mend="`saafe data check --repair` keeps the first; name the sensors if there are several",
-        row=int(table.row_numbers[index]),
-        column=column,
-    )
-
-
-def _refuse_span(table: Table, times: np.ndarray) -> None:
-    if not times[-1] <= LONGEST_SPAN_S:
-        raise refusal(
-            table.path,
-            f"{times[-1]:g} s from the first to the last time",
-            allowed=f"at most {LONGEST_SPAN_S:g} s (ten years)",
-            mend="give the times in seconds and look for a mistyped one",
-            column=time_column(table),
-        )
+    came = f"time {quoted(table.frame[column][index])} of sensor {quoted(sensor)} came twice"
+    mend = "`saafe data check --repair` keeps the first; name the sensors if there are several"
+    allowed = "one row a time and sensor"
+    raise table.refusal(came, allowed=allowed, mend=mend, index=index, column=column)
 
 
 def _median_period(
@@ -386,40 +320,8 @@ def _median_period(
             continue
         periods.append(float(np.round(np.median(np.diff(own)), 6)))
         if periods[-1] > LONGEST_PERIOD_S:
-            raise refusal(
-                table.path,
-                f"sensor {quoted(name)} has a median period of {periods[-1]:g} s",
-                allowed=f"at most {LONGEST_PERIOD_S:g} s",
-                mend="record more often, or give the times in seconds",
-                column=time_column(table),
-            )
+            came = f"sensor {quoted(name)} has a median period of {periods[-1]:g} s"
+            allowed = f"at most {LONGEST_PERIOD_S:g} s"
+            mend = "record more often, or give the times in seconds"
+            raise table.refusal(came, allowed=allowed, mend=mend, column=time_column(table))
     return min(periods, default=None)
-
-
-def _spread(
-    values: np.ndarray,
-    index: tuple[np.ndarray, np.ndarray],
-    *,
-    shape: tuple[int, int],
-    fill: np.generic,
-) -> np.ndarray:
-    """Rows laid out as `(time, sensor, ...)` in the type of `fill`."""
-    dense = np.full((*shape, *values.shape[1:]), fill, dtype=fill.dtype)
-    dense[index] = values
-    return dense
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _gap_lines(gaps: Sequence[Gap]) -> list[str]:
-    """The longest five gaps, and how many there are."""
-    if not gaps:
-        return []
-    longest = sorted(gaps, key=lambda gap: -gap.length_s)
-    total = sum(gap.length_s for gap in gaps)
-    lines = [f"  {_count(len(gaps), 'gap')} over {GAP_S:g} s, {total:,.0f} s in all"]
-    for gap in longest[:5]:
-        lines.append(f"    sensor {gap.sensor}: {gap.length_s:,.0f} s from {gap.start_s:,.0f} s")
-    return lines

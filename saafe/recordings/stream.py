@@ -36,34 +36,18 @@ class Problem(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row of a stream.
+    """One row of a stream."""
 
-    Attributes:
-        time_s: seconds from the stream's first row; the latest time where the row's is unusable.
-        sensor: its name; "" where the row names none that can be used, so that only its problems
-            count.
-        readings: float64 `(channel,)`, NaN = missing, masked or unusable.
-        problems: what is wrong with it.
-    """
-
-    time_s: float
-    sensor: str
-    readings: np.ndarray
-    problems: tuple[Problem, ...]
+    time_s: float  # from the stream's first row; the latest time where the row's is unusable
+    sensor: str  # "" where it names none that can be used: only its problems count
+    readings: np.ndarray  # float64 `(channel,)`, NaN = missing, masked or unusable
+    problems: tuple[Problem, ...]  # what is wrong with it
 
 
 def read_rows(lines: Iterable[str], *, name: str = "-") -> Iterator[Row]:
-    """Parse CSV text line by line; the first line is the header.
+    """Parse CSV text line by line into rows, of lines that are not empty; the first is the header.
 
-    Args:
-        lines: lines of text, with or without line ends.
-        name: what to call the stream in an error.
-
-    Yields:
-        A row for each line that is not empty.
-
-    Raises:
-        InputError: where there is no header, or it has no time or no known channel.
+    `name` is what to call the stream where it has no header, no time or no known channel.
     """
     lines = iter(lines)
     header = next(lines, "").strip().removeprefix("\ufeff")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saafe.recordings.recording import Recording
-from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE
+from saafe.sensors import CHANNELS, HUMIDITY, PM25
 
 Interval = tuple[float, float]
 
@@ -22,10 +22,9 @@ LONGEST_GAP_S = 300.0  # Chosen: where a home is silent for longer, no fire is p
 AFTER_COOKING_S = 1800.0
 QUIET_MOMENT, COOKING_MOMENT = "quiet", "cooking"
 MOMENTS = (QUIET_MOMENT, COOKING_MOMENT)
-GASES = (TEMPERATURE, PM25, CO2, CO)  # what fires were recorded with
 
-# Chosen: what a cheap sensor adds from one reading to the next, well under what a home does.
-READING_NOISE = {TEMPERATURE: 0.05, PM25: 0.5, CO2: 5.0, CO: 0.05}  # K, ug/m3, ppm, ppm
+READING_NOISE = {k: c.reading_noise for k, c in enumerate(CHANNELS) if c.reading_noise}
+GASES = tuple(READING_NOISE)  # what fires were recorded with
 PM_NOISE_RELATIVE = 0.03
 
 
@@ -33,44 +32,29 @@ PM_NOISE_RELATIVE = 0.03
 class Home:
     """A recorded home and when its stove was on."""
 
-    recording: Recording
-    sessions: tuple[Interval, ...]
+    recording: Recording  # the first sensor is used
+    sessions: tuple[Interval, ...]  # uses of the stove, by the recording's clock. [s]
 
 
 @dataclass(frozen=True)
 class Rise:
-    """What a fire alone adds to the readings of a sensor.
+    """What a fire alone adds to the readings of a sensor."""
 
-    Attributes:
-        times_s: from the fire's begin; before the first nothing is added. [s] (time,)
-        values: in the channels' units. (time, channel)
-    """
-
-    times_s: NDArray
-    values: NDArray
+    times_s: NDArray  # from the fire's begin; before the first nothing is added. [s] (time,)
+    values: NDArray  # in the channels' units. (time, channel)
 
 
 @dataclass(frozen=True)
 class SuperposedFire:
-    """A recorded fire on a recorded home.
+    """A recorded fire on a recorded home."""
 
-    Attributes:
-        recording: three hours of the home, then the home with the fire's rise, one sensor.
-        fire: the fire's name.
-        home: the home's name.
-        moment: "quiet" or "cooking".
-        fire_s: when the fire begins, from the first row. [s]
-        start_s: where in the home the first row lies. [s]
-        period_s: how long the home holds a reading. [s]
-    """
-
-    recording: Recording
-    fire: str
-    home: str
-    moment: str
-    fire_s: float
-    start_s: float
-    period_s: float
+    recording: Recording  # three hours of the home, then the home with the fire's rise, one sensor
+    fire: str  # name
+    home: str  # name
+    moment: str  # "quiet" or "cooking"
+    fire_s: float  # when the fire begins, from the first row. [s]
+    start_s: float  # where in the home the first row lies. [s]
+    period_s: float  # how long the home holds a reading. [s]
 
 
 def superpose_fires(
@@ -78,13 +62,8 @@ def superpose_fires(
 ) -> tuple[list[SuperposedFire], list[str]]:
     """Put each fire on each home, once in a quiet hour and once while the stove is on.
 
-    Args:
-        fires: recorded fires, cut where their scoring ends; the first sensor of each is used.
-        homes: recorded homes.
-        seed: of the moments; each fire, home and moment draws for itself.
-
-    Returns:
-        The superposed fires, and the names of those that found no moment in their home.
+    Fires are cut where their scoring ends. Each fire, home and moment draws for itself.
+    Gives also the names of those that found no moment in their home.
     """
     made: list[SuperposedFire] = []
     left_out: list[str] = []
@@ -92,16 +71,18 @@ def superpose_fires(
         for j, home in enumerate(homes):
             for k, moment in enumerate(MOMENTS):
                 generator = np.random.default_rng([seed, i, j, k])
-                at_s = draw_moment(home, _length_s(fire, home.recording), moment, generator)
+                # a home shows its last reading one period longer
+                length_s = float(fire.times_s[-1]) + median_period(home.recording)
+                at_s = draw_moment(home, length_s, moment, generator)
                 if at_s is None:
                     left_out.append(f"{fire.name} on {home.recording.name}, {moment}")
                 else:
-                    made.append(_compose_one(fire, home.recording, moment, at_s))
+                    made.append(_put_fire(fire, home.recording, moment, at_s))
     return made, left_out
 
 
-def _compose_one(fire: Recording, home: Recording, moment: str, at_s: float) -> SuperposedFire:
-    part, fire_s = superpose(home, Rise(fire.times_s, fire_rise(fire)), at_s)
+def _put_fire(fire: Recording, home: Recording, moment: str, at_s: float) -> SuperposedFire:
+    part, fire_s = add_rise(home, Rise(fire.times_s, fire_rise(fire)), at_s)
     recording = replace(part, name=f"{fire.name} on {home.name}, {moment}")
     start_s = at_s - fire_s
     return SuperposedFire(
@@ -109,20 +90,14 @@ def _compose_one(fire: Recording, home: Recording, moment: str, at_s: float) -> 
     )
 
 
-def superpose(home: Recording, rise: Rise, at_s: float) -> tuple[Recording, float]:
+def add_rise(home: Recording, rise: Rise, at_s: float) -> tuple[Recording, float]:
     """Add a fire's rise to a home's first sensor, as that sensor would have shown it.
 
     Each of the home's rows shows the rise as it was then, so the home's period holds it. PM2.5
     ends at `pm_cap` and every channel at its range; what the home does not read stays missing.
 
-    Args:
-        home: the background.
-        rise: what the fire adds.
-        at_s: when the fire begins, on the home's clock. [s]
-
-    Returns:
-        The home from `LEAD_S` before the fire to one period after the rise's end, and when the
-        fire begins in it. [s]
+    Returns the home from `LEAD_S` before the fire, at `at_s` on the home's clock [s], to one period
+    after the rise's end, and when the fire begins in it. [s]
     """
     start_s, end_s = at_s - LEAD_S, at_s + float(rise.times_s[-1]) + median_period(home)
     part = cut_recording(home, start_s, end_s)
@@ -141,11 +116,6 @@ def pm_cap(home: Recording) -> float:
     shown = home.readings[:, 0, PM25]
     shown = shown[np.isfinite(shown)]
     return float(shown.max()) if shown.size else np.inf
-
-
-def _length_s(fire: Recording, home: Recording) -> float:
-    """Time that a fire takes on a home: the home shows its last reading one period longer."""
-    return float(fire.times_s[-1]) + median_period(home)
 
 
 def median_period(recording: Recording) -> float:
@@ -171,7 +141,7 @@ def fire_rise(fire: Recording) -> NDArray[np.float32]:
 
 
 def values_held(times_s: NDArray, values: NDArray, at_s: NDArray) -> NDArray:
-    """Last value at or before each time, 0 before the first; `values` is `(time, ...)`."""
+    """Last value at or before each time [s], 0 before the first. (time, ...) to (moment, ...)"""
     index = np.searchsorted(times_s, at_s, side="right") - 1
     found = values[np.maximum(index, 0)]
     is_before = (index < 0).reshape(-1, *([1] * (values.ndim - 1)))
@@ -179,7 +149,7 @@ def values_held(times_s: NDArray, values: NDArray, at_s: NDArray) -> NDArray:
 
 
 def cut_recording(recording: Recording, start_s: float, end_s: float) -> Recording:
-    """Part of a recording with start <= time <= end, its times counted from its first row."""
+    """Part of a recording with start <= time <= end [s], its times from its own first row."""
     first, last = np.searchsorted(recording.times_s, [start_s, np.nextafter(end_s, np.inf)])
     assert first < last, f"{recording.name} has no row between {start_s:g} and {end_s:g} s"
     rows = slice(int(first), int(last))
@@ -196,10 +166,10 @@ def cut_recording(recording: Recording, start_s: float, end_s: float) -> Recordi
 def draw_moment(
     home: Home, length_s: float, moment: str, generator: np.random.Generator
 ) -> float | None:
-    """Draw a time of the home at which a fire of this length can begin, between two rows.
+    """Draw a time of the home [s] at which a fire of this length can begin, between two rows.
 
-    Returns:
-        The time on the home's clock [s]; None where its lead and its length fit nowhere.
+    "quiet" is away from the stove and its fumes, "cooking" while the stove is on; None where lead
+    and length fit nowhere.
     """
     times = home.recording.times_s
     start, end = times - LEAD_S, times + length_s
@@ -238,15 +208,9 @@ def dense_homes(
     """Yield each home as several quick sensors without humidity would have seen it.
 
     Readings are interpolated linearly, not across gaps over five minutes; each sensor adds small
-    noise of its own and keeps the home's resolution.
-
-    Args:
-        homes: recorded homes.
-        days: how much of each: the stretch from a whole hour on with the most uses of the stove
-            in it, the first of equals; all of a home that is shorter. [d]
-        sensors: how many sensors.
-        period_s: time between readings. [s]
-        seed: of the noise.
+    noise of its own, by the seed, and keeps the home's resolution. Of each home `days` [d] are
+    taken, from a whole hour on, with the most uses of the stove in them, the first of equals; all
+    of a home that is shorter.
     """
     for index, home in enumerate(homes):
         start_s = _busiest_start(home, days * 86400.0)

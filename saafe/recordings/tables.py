@@ -19,19 +19,19 @@ _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 
 @dataclass(frozen=True)
 class Table:
-    """A file's cells, not yet understood.
+    """A file's cells, not yet understood."""
 
-    Attributes:
-        path: where it came from.
-        frame: all text for CSV, typed for Parquet.
-        row_numbers: int64 `(row,)`, as a person counts them: a CSV's header is row 1.
-        notes: what was odd about the file but not wrong.
-    """
+    path: Path  # where it came from
+    frame: pl.DataFrame  # all text for CSV, typed for Parquet
+    row_numbers: np.ndarray  # int64 `(row,)`, as a person counts them: a CSV's header is row 1
+    notes: tuple[str, ...] = ()  # what was odd about the file but not wrong
 
-    path: Path
-    frame: pl.DataFrame
-    row_numbers: np.ndarray
-    notes: tuple[str, ...] = ()
+    def refusal(
+        self, came: str, *, allowed: str, mend: str, index: int | None = None, column: str = ""
+    ) -> InputError:
+        """What `refusal` says, of the row with this index."""
+        row = None if index is None else int(self.row_numbers[index])
+        return refusal(self.path, came, allowed=allowed, mend=mend, row=row, column=column or None)
 
 
 def refusal(
@@ -59,11 +59,7 @@ def quoted(cell: object) -> str:
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV, gzipped CSV or Parquet file; its content, not its name, says which it is.
-
-    Raises:
-        InputError: for what cannot be read as one table with a header.
-    """
+    """Read a CSV, gzipped CSV or Parquet file; its content, not its name, says which it is."""
     data = read_bytes(path)
     if data[:4] == _PARQUET or path.suffix == ".parquet":
         return _read_parquet(path, data)
@@ -75,24 +71,28 @@ def read_table(path: Path) -> Table:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file, gzipped or not.
-
-    Raises:
-        InputError: where it cannot be read or is not UTF-8.
-    """
+    """Read a text file, gzipped or not."""
     return _to_text(path, read_bytes(path))
 
 
 def _to_text(path: Path, data: bytes) -> str:
-    return _decode(path, _unzip(path, data) if data[:2] == _GZIP else data)
+    try:
+        data = gzip.decompress(data) if data[:2] == _GZIP else data
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        came = "truncated gzip" if isinstance(error, EOFError) else "damaged gzip"
+        mend = "copy the file again, whole"
+        raise refusal(path, f"{came} ({error})", allowed="a complete gzip", mend=mend) from None
+    try:
+        return data.decode("utf-8-sig")  # -sig: a byte-order mark is no part of the first name
+    except UnicodeDecodeError as error:
+        row = data.count(b"\n", 0, error.start) + 1
+        came = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        mend = f"save it as UTF-8, for example: iconv -f LATIN1 -t UTF-8 {path.name}"
+        raise refusal(path, came, allowed=FORMATS, mend=mend, row=row) from None
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a whole file.
-
-    Raises:
-        InputError: for a missing file, a folder, or one that may not be read.
-    """
+    """Read a whole file."""
     allowed = f"a file: {FORMATS}"
     if path.is_dir():
         raise refusal(path, "a folder", allowed=allowed, mend="name the files in it, one by one")
@@ -103,25 +103,6 @@ def read_bytes(path: Path) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise refusal(path, reason, allowed=allowed, mend="check the path and its rights") from None
-
-
-def _unzip(path: Path, data: bytes) -> bytes:
-    try:
-        return gzip.decompress(data)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        came = "truncated gzip" if isinstance(error, EOFError) else "damaged gzip"
-        mend = "copy the file again, whole"
-        raise refusal(path, f"{came} ({error})", allowed="a complete gzip", mend=mend) from None
-
-
-def _decode(path: Path, data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")  # -sig: a byte-order mark is no part of the first name
-    except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
-        came = f"byte 0x{data[error.start]:02x} is not UTF-8"
-        mend = f"save it as UTF-8, for example: iconv -f LATIN1 -t UTF-8 {path.name}"
-        raise refusal(path, came, allowed=FORMATS, mend=mend, row=row) from None
 
 
 def parse_csv(path: Path, text: str, *, notes: tuple[str, ...] = ()) -> Table:
@@ -138,15 +119,14 @@ def parse_csv(path: Path, text: str, *, notes: tuple[str, ...] = ()) -> Table:
         raise refusal(
             path, "a header and no rows", allowed="at least one row", mend="add readings", row=2
         )
-    if '"' in body:
+    quote = '"' if '"' in body else None
+    if quote:
         rows = _count_quoted_rows(path, body, len(names))
     else:
         rows = _count_plain_rows(path, body, len(names), numbers)
     schema = {str(i): pl.String for i in range(len(names))}
     try:
-        frame = pl.read_csv(
-            body.encode(), has_header=False, schema=schema, quote_char='"' if '"' in body else None
-        )
+        frame = pl.read_csv(body.encode(), has_header=False, schema=schema, quote_char=quote)
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise refusal(path, reason, allowed=FORMATS, mend="check the quotes") from None
@@ -161,11 +141,7 @@ def parse_csv(path: Path, text: str, *, notes: tuple[str, ...] = ()) -> Table:
 
 
 def parse_header(path: Path | str, line: str) -> list[str]:
-    """Column names of a CSV's first line, stripped.
-
-    Raises:
-        InputError: where it is empty or another separator was used.
-    """
+    """Column names of a CSV's first line, stripped."""
     names = [name.strip() for name in split_line(line)]
     if not any(names):
         mend = "give the file a header such as time_s,sensor,temperature_c"
@@ -219,8 +195,7 @@ def _count_quoted_rows(path: Path, body: str, width: int) -> int:
             if len(cells) != width:
                 raise _wrong_width(path, len(cells), width, rows + 1)
     except csv.Error as error:
-        mend = "check the quotes"
-        allowed = "quotes around whole cells"
+        allowed, mend = "quotes around whole cells", "check the quotes"
         raise refusal(path, str(error), allowed=allowed, mend=mend, row=rows + 2) from None
     return rows
 
@@ -245,21 +220,25 @@ def _read_parquet(path: Path, data: bytes) -> Table:
 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
-    """Write `.csv`, `.csv.gz` or `.parquet` by the suffix, wholly or not at all.
-
-    Raises:
-        InputError: for another suffix, or where the file cannot be written.
-    """
+    """Write `.csv`, `.csv.gz` or `.parquet` by the suffix, wholly or not at all."""
+    if not path.name.endswith((".csv", ".csv.gz", ".parquet")):
+        allowed = "a name that ends in .csv, .csv.gz or .parquet"
+        raise refusal(path, quoted(path.name), allowed=allowed, mend="name it so")
     buffer = io.BytesIO()
     if path.suffix == ".parquet":
         frame.write_parquet(buffer)
-        data = buffer.getvalue()
-    elif path.name.endswith((".csv", ".csv.gz")):
-        frame.write_csv(buffer)
-        data = buffer.getvalue()
-        if path.suffix == ".gz":
-            data = gzip.compress(data, 4, mtime=0)  # no time stamp: the same rows, the same bytes
     else:
-        allowed = "a name that ends in .csv, .csv.gz or .parquet"
-        raise refusal(path, quoted(path.name), allowed=allowed, mend="name it so")
+        frame.write_csv(buffer)
+    data = buffer.getvalue()
+    if path.suffix == ".gz":
+        data = gzip.compress(data, 4, mtime=0)  # no time stamp: the same rows, the same bytes
     write_atomically(path, data, mend="make the folder or name another file")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where it does not exist."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        mend = "name another folder"
+        raise refusal(path, str(error.strerror), allowed="a folder", mend=mend) from None

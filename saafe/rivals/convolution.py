@@ -15,8 +15,7 @@ from torch import Tensor
 
 from saafe.recipes import Recipe
 from saafe.rivals.linear import Estimator, fit_linear, log_shares
-from saafe.training.data import WindowSet
-from saafe.training.model import RiskModel, features
+from saafe.training import RiskModel, WindowSet, features
 
 MINIROCKET_KERNELS = 10_000  # as published
 # Chosen: a fifth and a quarter of the published sizes, which gave 190 and 340 windows/s on a CPU

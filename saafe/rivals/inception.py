@@ -13,9 +13,7 @@ from torch.nn import functional as F
 
 from saafe.recipes import Recipe
 from saafe.sensors import LABELS
-from saafe.training.data import WindowSet
-from saafe.training.model import FEATURES, RiskModel, features
-from saafe.training.thresholds import logits_of
+from saafe.training import FEATURES, RiskModel, WindowSet, features, logits_of
 
 FILTERS = 16  # of each branch. Chosen: half the paper's 32, a quarter of the arithmetic
 KERNELS = (9, 19, 39)  # the paper's 10, 20 and 40, made odd so that they pad alike
@@ -80,16 +78,7 @@ class InceptionTime(RiskModel):
 
 
 def fit_inception(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> InceptionTime:
-    """Fit in one pass over the windows, keeping the weights that were best on held-out scenarios.
-
-    Args:
-        recipe: for its seed.
-        taught: the transformer's own training windows, each seen once.
-        held_out: windows of scenarios that are not trained on.
-
-    Returns:
-        The network in evaluation mode, not yet calibrated.
-    """
+    """Fit in one pass over the windows; the weights that were best on held-out scenarios stay."""
     torch.manual_seed(recipe.seed)
     model = InceptionTime()
     steps = max(1, len(taught.labels) // TRAIN_BATCH)

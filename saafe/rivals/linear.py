@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from saafe.recipes import Recipe
 from saafe.sensors import LABELS
-from saafe.training.data import WindowSet
-from saafe.training.model import (
+from saafe.training import (
     FLAT,
     RiskModel,
+    WindowSet,
     features,
     flat,
     levels,
@@ -89,14 +89,7 @@ def fit_linear(
 ) -> nn.Linear:
     """The linear layer whose weight decay gave the least loss on held-out scenarios.
 
-    Args:
-        inputs: of the taught windows. (window, feature)
-        labels: int64 (window,)
-        held_inputs: of the held-out windows. (window, feature)
-        held_labels: int64 (window,)
-
-    Returns:
-        The fitted layer.
+    From inputs (window, feature) and labels int64 (window,), taught and held out.
     """
     found = []
     for decay in DECAYS:
@@ -156,12 +149,7 @@ def summaries(windows: Tensor) -> Tensor:
 
     Mean, spread, lowest, highest, change and known share of the channel's level, and the last
     level over the window's lower quartile; NaN where the channel is missing.
-
-    Args:
-        windows: raw readings. (batch, 60, 1, channel)
-
-    Returns:
-        (batch, 6 x 3 x 6 + 6)
+    (batch, 60, 1, channel) to (batch, 6 x 3 x 6 + 6)
     """
     level = levels(windows[:, :, 0])  # (batch, time, channel)
     known = ~torch.isnan(level)

@@ -8,17 +8,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saafe.detector.alarms import AlarmSettings
+from saafe.detector import AlarmSettings
 from saafe.errors import InputError
 from saafe.recipes import Recipe
 from saafe.rivals.convolution import fit_minirocket, fit_multirocket_hydra, fit_quant
 from saafe.rivals.inception import fit_inception
 from saafe.rivals.linear import fit_boosting, fit_discriminant, fit_logistic
 from saafe.sensors import LABELS
-from saafe.training.data import WindowSet, epoch_windows, held_out_windows
-from saafe.training.distributed import World
-from saafe.training.model import RiskModel
-from saafe.training.thresholds import calibrate, set_thresholds
+from saafe.training import (
+    RiskModel,
+    WindowSet,
+    World,
+    calibrate,
+    epoch_windows,
+    held_out_windows,
+    set_thresholds,
+)
 
 FIXED_RULE, LOGISTIC = "fixed rule", "logistic regression"
 WARM_UP_WINDOWS = 64  # that numba compiles on, before the clock runs
@@ -28,21 +33,13 @@ FitFunction = Callable[[Recipe, WindowSet, WindowSet], RiskModel]
 
 @dataclass(frozen=True)
 class Rival:
-    """One row of the registry.
+    """One row of the registry."""
 
-    Attributes:
-        fit: (recipe, taught, held_out) to a model that is not yet calibrated.
-        needs: packages of the extra `rivals` that it uses.
-        most: training windows it takes at most, the first ones of the transformer's own.
-        compiles: its first use compiles code, which is counted apart.
-        about: a line for tables and docs.
-    """
-
-    fit: FitFunction
-    needs: tuple[str, ...]
-    most: int
-    compiles: bool
-    about: str
+    fit: FitFunction  # to a model that is not yet calibrated
+    needs: tuple[str, ...]  # packages of the extra `rivals`
+    most: int  # training windows it takes at most, the first ones of the transformer's own
+    compiles: bool  # its first use compiles code, which is counted apart
+    about: str  # a line for tables and docs
 
 
 class FixedRule(RiskModel):
@@ -86,48 +83,31 @@ RIVALS = {
 
 @dataclass(frozen=True)
 class Trained:
-    """A rival, ready to be judged.
+    """A rival, ready to be judged."""
 
-    Attributes:
-        name: its row in `RIVALS`.
-        model: fitted and calibrated.
-        settings: its alarm thresholds.
-        windows: how many it was trained on.
-        compile_s: of its first use, before the fit. [s]
-        fit_s: of the fit itself, the making of the windows not included. [s]
-        thresholds_s: of calibration and thresholds. [s]
-    """
-
-    name: str
-    model: RiskModel
+    name: str  # its row in `RIVALS`
+    model: RiskModel  # fitted and calibrated
     settings: AlarmSettings
-    windows: int
-    compile_s: float
-    fit_s: float
-    thresholds_s: float
+    windows: int  # how many it was trained on
+    compile_s: float  # of its first use, before the fit. [s]
+    fit_s: float  # of the fit itself, the making of the windows not included. [s]
+    thresholds_s: float  # of calibration and thresholds. [s]
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What all rivals learn from.
+    """What all rivals learn from."""
 
-    Attributes:
-        recipe: of the run that they rival.
-        taught: the windows of the run's epochs, in its order.
-        held_out: the windows that the run was stopped and calibrated by.
-    """
-
-    recipe: Recipe
-    taught: WindowSet
-    held_out: WindowSet
+    recipe: Recipe  # of the run that they rival
+    taught: WindowSet  # the windows of the run's epochs, in its order
+    held_out: WindowSet  # the windows that the run was stopped and calibrated by
 
 
 def draw_training_set(recipe: Recipe, *, most: int = ALL) -> TrainingSet:
     """The windows that a run of this recipe sees, as the run's own seeds draw them.
 
-    Args:
-        recipe: of the run; a recipe with one fixed set gives that set once.
-        most: windows; no more epochs are simulated than these need.
+    A recipe with one fixed set gives that set once; no more epochs are simulated than `most`
+    windows need.
     """
     device = torch.device("cpu")
     epochs = recipe.epochs if recipe.fresh else 1
@@ -140,11 +120,7 @@ def draw_training_set(recipe: Recipe, *, most: int = ALL) -> TrainingSet:
 
 
 def check_installed(names: tuple[str, ...] | list[str]) -> None:
-    """Refuse rivals whose packages are not installed.
-
-    Raises:
-        InputError: a name is unknown, or a package is missing.
-    """
+    """Refuse unknown rivals, and those whose packages are not installed."""
     for name in names:
         if name not in RIVALS:
             raise InputError(f"rival {name!r} is unknown; choose from {', '.join(RIVALS)}")
@@ -157,18 +133,7 @@ def check_installed(names: tuple[str, ...] | list[str]) -> None:
 
 
 def train_rival(name: str, from_lesson: TrainingSet) -> Trained:
-    """Fit one rival, calibrate it and set its thresholds as the transformer's are set.
-
-    Args:
-        name: a key of `RIVALS`.
-        from_lesson: the windows; a rival takes the first `most` of them.
-
-    Returns:
-        The rival and what it took.
-
-    Raises:
-        InputError: the name is unknown, or its packages are not installed.
-    """
+    """Fit one rival, calibrate it and set its thresholds as the transformer's are set."""
     check_installed([name])
     rival, recipe = RIVALS[name], from_lesson.recipe
     taught = from_lesson.taught.rows(slice(rival.most))

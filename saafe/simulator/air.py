@@ -94,19 +94,11 @@ def prepare_flows(building: Building, supply: Supply) -> Flows:
 
 
 def carry(building: Building, supply: Supply, steps_s: list[float]) -> Tensor:
-    """Move heat, smoke and gases through the zones, one implicit Euler step after another.
+    """Move heat, smoke and gases through the zones, one implicit Euler step [s] after another.
 
     Forced air is taken from the state before the step, which conserves mass and is stable while
-    a step moves less than a zone's volume.
-
-    Args:
-        building: rooms, of r rows.
-        supply: what the zones receive; its `rates` and `fire` are overwritten.
-        steps_s: length of each step. [s]
-
-    Returns:
-        What the air holds: K above the usual temperature, mg/m3 or g/m3.
-        (time, zone, CARRIED, r)
+    a step moves less than a zone's volume. Overwrites the supply's `rates` and `fire`; returns what
+    the air holds: K above the usual temperature, mg/m3 or g/m3. (time, zone, CARRIED, r)
     """
     flows = prepare_flows(building, supply)
     burning = supply.fire.shape[-1]
@@ -161,10 +153,7 @@ def solve_chain(diagonal: Tensor, swap: Tensor, right: Tensor, out: Tensor) -> T
         diagonal: without the swaps. (zone, k, r)
         swap: air between zones 0-1 and 1-2, each way. [m3/s] (2, 1, r)
         right: right-hand sides. (zone, k, r)
-        out: where the solution is written. (zone, k, r)
-
-    Returns:
-        `out`.
+        out: where the solution is written, and what comes back. (zone, k, r)
     """
     ends = diagonal[::2] + swap  # both ends are eliminated, then the middle is known
     share = swap / ends
@@ -178,32 +167,20 @@ def solve_chain(diagonal: Tensor, swap: Tensor, right: Tensor, out: Tensor) -> T
 
 @dataclass
 class Near:
-    """Sensors in the room of a source, p of them.
+    """Sensors in the room of a source, p of them."""
 
-    Attributes:
-        row: scenario. int64 (p,)
-        sensor: which of its sensors. int64 (p,)
-        height: of the ceiling. [m] (p,)
-        distance: from the source. [m] (p,)
-        under_ceiling: else on a shelf. bool (p,)
-        air_speed: of the draught. [m/s] (p,)
-    """
-
-    row: Tensor
-    sensor: Tensor
-    height: Tensor
-    distance: Tensor
-    under_ceiling: Tensor
-    air_speed: Tensor
+    row: Tensor  # scenario. int64 (p,)
+    sensor: Tensor  # which of its sensors. int64 (p,)
+    height: Tensor  # of the ceiling. [m] (p,)
+    distance: Tensor  # from the source. [m] (p,)
+    under_ceiling: Tensor  # else on a shelf. bool (p,)
+    air_speed: Tensor  # of the draught. [m/s] (p,)
 
 
 def sensors_near(building: Building, zone: Tensor, distance: Tensor) -> Near:
-    """The sensors that stand in the room of their scenario's source.
+    """The sensors in the room of their scenario's source: zone (n,), -1 for nowhere.
 
-    Args:
-        building: rooms of n scenarios.
-        zone: where the source stands, -1 for nowhere. int64 (n,)
-        distance: of every sensor from it. [m] (n, sensor)
+    `distance` is that of every sensor from it. [m] (n, sensor)
     """
     row, sensor = (building.sensor_zone == zone.unsqueeze(1)).nonzero(as_tuple=True)
     return Near(
@@ -223,13 +200,7 @@ def near_excess(rates: Tensor, near: Near) -> Tensor:
     weak one is diluted by the room's turbulence: exchange through a hemisphere of radius r,
     pi r^2 u (M. Nicas, "Estimating exposure intensity in an imperfectly mixed room," AIHA J.,
     vol. 57, pp. 542-550, 1996). Both take their time: r over the speed of jet and draught.
-
-    Args:
-        rates: emissions of the scenarios. (time, n, quantity)
-        near: the sensors.
-
-    Returns:
-        Excess in K, mg/m3 or g/m3. (time, p, CARRIED)
+    From rates (time, n, quantity) to K, mg/m3 or g/m3. (time, p, CARRIED)
     """
     height, radius = near.height, near.distance
     # the laws are powers of the heat: their factors need working out once a sensor
@@ -253,16 +224,13 @@ def near_excess(rates: Tensor, near: Near) -> Tensor:
 
 
 def channels_of(air: Tensor, building: Building, sound: Tensor, radiant: Tensor) -> Tensor:
-    """Turn what the air holds into the channels' units.
+    """Turn what the air holds into the channels' units. (time, n, sensor, channel)
 
     Args:
         air: K, mg/m3, g/m3 at the sensors. (time, n, sensor, CARRIED)
         building: indoor temperature and so on.
         sound: acoustic power in the sensor's room. [pW] (time, n, sensor)
         radiant: warming of the sensor itself. [K] (time, n, sensor)
-
-    Returns:
-        (time, n, sensor, channel)
     """
     steps, rows, sensors, _ = air.shape
     # a channel without physics here is missing in simulations

@@ -14,26 +14,16 @@ OUTDOOR_CO2 = 0.77  # [g/m3], 421 ppm
 
 @dataclass(frozen=True)
 class Rooms:
-    """Ranges that buildings are drawn from; the exam's shifted rooms lie outside them.
+    """Ranges that buildings are drawn from; the exam's shifted rooms lie outside them."""
 
-    Attributes:
-        volume_m3: of a zone.
-        height_m: of its ceiling.
-        air_changes: outdoor air. [1/h]
-        door_m2: open area between zones; a share of doors is shut.
-        outdoor_c, indoor_c: temperatures. [degC]
-        outdoor_pm: [ug/m3]
-        ceiling_share: share of sensors under the ceiling, the others on a shelf.
-    """
-
-    volume_m3: tuple[float, float] = (10.0, 150.0)
-    height_m: tuple[float, float] = (2.2, 4.0)
-    air_changes: tuple[float, float] = (0.1, 8.0)
-    door_m2: tuple[float, float] = (0.02, 2.0)
-    outdoor_c: tuple[float, float] = (-10.0, 35.0)
-    indoor_c: tuple[float, float] = (14.0, 31.0)
-    outdoor_pm: tuple[float, float] = (1.0, 60.0)
-    ceiling_share: float = 0.75
+    volume_m3: tuple[float, float] = (10.0, 150.0)  # of a zone
+    height_m: tuple[float, float] = (2.2, 4.0)  # of its ceiling
+    air_changes: tuple[float, float] = (0.1, 8.0)  # outdoor air [1/h]
+    door_m2: tuple[float, float] = (0.02, 2.0)  # open area between zones; a share of doors is shut
+    outdoor_c: tuple[float, float] = (-10.0, 35.0)  # [degC]
+    indoor_c: tuple[float, float] = (14.0, 31.0)  # [degC]
+    outdoor_pm: tuple[float, float] = (1.0, 60.0)  # [ug/m3]
+    ceiling_share: float = 0.75  # of sensors, the others on a shelf
 
 
 @dataclass

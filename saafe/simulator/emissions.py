@@ -62,25 +62,15 @@ class Random:
 
 
 class Draw(Random):
-    """Random parameters of a source for `n` scenarios, one column each: (1, n).
-
-    Attributes:
-        time: since the source's start. [s] (time, n)
-        n: scenarios.
-    """
+    """Random parameters of a source for `n` scenarios, one column each: (1, n)."""
 
     def __init__(self, time: Tensor, generator: torch.Generator) -> None:
-        """Bind the time axis and the generator."""
+        """Bind the time since the source's start [s] (time, n), and the generator."""
         super().__init__((1, time.shape[1]), generator)
         self.time, self.n = time, time.shape[1]
 
     def flicker(self, spread: float, *, period_s: float = 120.0) -> Tensor:
-        """Smooth multiplicative fluctuation about one. (time, n)
-
-        Args:
-            spread: standard deviation of its logarithm.
-            period_s: between independent knots.
-        """
+        """Smooth factor about one, its logarithm of this spread, knots a period apart. (time, n)"""
         knots = max(2, int(self.time.shape[0] * 10.0 / period_s))
         values = torch.randn(1, self.n, knots, generator=self.generator, device=self.time.device)
         smooth = torch.nn.functional.interpolate(
@@ -101,61 +91,39 @@ class Draw(Random):
 
 @dataclass(frozen=True)
 class Emission:
-    """What a source gives off and what is true meanwhile.
+    """What a source gives off and what is true meanwhile: NORMAL while it does not act."""
 
-    Attributes:
-        rates: (time, n, quantity), in the units of `Quantity`.
-        state: int8 (time, n): what holds while the source acts, one of NORMAL (not acting),
-            NUISANCE, FIRE or UNKNOWN (neither is asserted).
-    """
-
-    rates: Tensor
-    state: Tensor
+    rates: Tensor  # in the units of `Quantity` (time, n, quantity)
+    state: Tensor  # NORMAL, NUISANCE, FIRE, or UNKNOWN: neither is asserted. int8 (time, n)
 
 
 @dataclass(frozen=True)
 class Source:
-    """One registry row.
+    """One registry row."""
 
-    Attributes:
-        name: unique word, also the value of a recording's `source` column.
-        kind: "fire" or "nuisance".
-        emit: draws parameters and returns the emissions.
-        per_year: how often a dwelling sees it, 0 for fires.
-        rate_source: where that number comes from, "assumed" where nowhere.
-        weight: how often training draws a fire, relative to the others.
-        table: rates of a `steady` source.
-        mode: how a fire burns when it begins, which decides by what limit it must be found.
-        kitchen: whether it happens where people cook.
-        cooking: whether it is a session of cooking, by which nuisance alarms are counted.
-    """
-
-    name: str
-    kind: str
-    emit: Callable[[Draw, "Source"], Emission]
-    per_year: float = 0.0
-    weight: float = 1.0
-    table: "Rates | None" = None
+    name: str  # unique word, also the value of a recording's `source` column
+    kind: str  # "fire" or "nuisance"
+    emit: Callable[[Draw, "Source"], Emission]  # draws parameters and returns the emissions
+    per_year: float = 0.0  # how often a dwelling sees it, 0 for fires
+    weight: float = 1.0  # how often training draws a fire, relative to the others
+    table: "Rates | None" = None  # of a `steady` source
+    # how a fire burns when it begins, which decides by what limit it must be found
     mode: Literal["flaming", "smouldering", "cooking oil"] | None = None
-    kitchen: bool = False
-    cooking: bool = False
-    rate_source: str = "assumed"
+    kitchen: bool = False  # happens where people cook
+    cooking: bool = False  # a session of cooking, by which nuisance alarms are counted
+    rate_source: str = "assumed"  # where `per_year` comes from
 
 
 @dataclass(frozen=True)
 class Rates:
     """Ranges of a source that runs steadily for a while, triangular in the logarithm.
 
-    Attributes:
-        duration_s, rise_s, fall_s: length, time to full rate, time to fade. [s]
-        heat .. outdoor_pm: emission ranges in the units of `Quantity`; None emits nothing.
-        sound: sound power level. [dB]
-        flicker: spread of the logarithm over minutes.
+    Emissions are in the units of `Quantity`; None emits nothing.
     """
 
-    duration_s: Range
-    rise_s: Range = (10.0, 120.0)
-    fall_s: Range = (10.0, 300.0)
+    duration_s: Range  # [s]
+    rise_s: Range = (10.0, 120.0)  # to full rate. [s]
+    fall_s: Range = (10.0, 300.0)  # to fade. [s]
     heat: Range | None = None
     pm: Range | None = None
     co2: Range | None = None
@@ -166,8 +134,8 @@ class Rates:
     radiant: Range | None = None
     vent: Range | None = None
     outdoor_pm: Range | None = None
-    sound: Range | None = None
-    flicker: float = 0.25
+    sound: Range | None = None  # power level. [dB]
+    flicker: float = 0.25  # spread of the logarithm over minutes
 
 
 def acting(draw: Draw, duration: Tensor) -> Tensor:

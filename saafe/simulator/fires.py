@@ -13,14 +13,9 @@ from saafe.simulator.emissions import Draw, Emission, Quantity, Source
 
 @dataclass(frozen=True)
 class Fuel:
-    """Yields of a fuel in one mode of burning, as ranges.
+    """Yields of a fuel in one mode of burning: mass per mass of fuel burnt. [g/g]"""
 
-    Attributes:
-        heat: chemical heat of combustion. [kJ/g]
-        soot, co2, co, water: mass per mass of fuel burnt. [g/g]
-    """
-
-    heat: Range
+    heat: Range  # of combustion, chemical. [kJ/g]
     soot: Range
     co2: Range
     co: Range
@@ -47,16 +42,7 @@ SMOULDERING_CABLE = Fuel((1.0, 6.0), (0.03, 0.2), (0.1, 0.6), (0.01, 0.12), (0.0
 
 
 def burn(draw: Draw, fuel: Fuel, burning_rate: Tensor) -> Tensor:
-    """Emissions of a fuel consumed at a rate.
-
-    Args:
-        draw: the scenarios.
-        fuel: its yields.
-        burning_rate: fuel consumed. [g/s] (time, n)
-
-    Returns:
-        Rates. (time, n, quantity)
-    """
+    """Emissions of a fuel consumed at a rate [g/s] (time, n). (time, n, quantity)"""
     rates = draw.nothing()
     heat = draw.uniform(*fuel.heat) * burning_rate
     rates[..., Quantity.HEAT] = heat
@@ -99,10 +85,7 @@ def flame(draw: Draw, *, growth_s: Range, peak_kw: Range, start: Tensor | None =
 def fire_state(time: Tensor, rates: Tensor) -> Tensor:
     """FIRE while it burns, UNKNOWN once it has all but burnt out, NORMAL before. int8 (time, n)
 
-    Args:
-        time: since ignition. [s] (time, n)
-        rates: emissions; out means under 2 % of the largest smoke rate so far.
-            (time, n, quantity)
+    Out means under 2 % of the largest smoke rate so far.
     """
     smoke = rates[..., Quantity.PM]
     out = (smoke < 0.02 * smoke.cummax(dim=0).values) & (time >= 0.0)
@@ -112,25 +95,15 @@ def fire_state(time: Tensor, rates: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Fire:
-    """Parameters of a fire row: what burns, how fast, and whether it smoulders first.
+    """Parameters of a fire row: what burns, how fast, and whether it smoulders first."""
 
-    Attributes:
-        fuel: yields while flaming; None never flames.
-        ember: yields while smouldering; None starts with flames.
-        growth_s: t-squared growth time. [s]
-        peak_kw: [kW]
-        smoulder_s: time for the smoulder to reach its full rate. [s]
-        smoulder_g_s: full mass-loss rate of the smoulder. [g/s]
-        flaming_chance: of a smoulder's turning into flames.
-    """
-
-    fuel: Fuel | None = None
-    ember: Fuel | None = None
-    growth_s: Range = (75.0, 600.0)
-    peak_kw: Range = (50.0, 2500.0)
-    smoulder_s: Range = (300.0, 7200.0)
-    smoulder_g_s: Range = (0.002, 0.15)
-    flaming_chance: float = 0.0
+    fuel: Fuel | None = None  # yields while flaming; None never flames
+    ember: Fuel | None = None  # while smouldering; None starts with flames
+    growth_s: Range = (75.0, 600.0)  # t-squared growth time. [s]
+    peak_kw: Range = (50.0, 2500.0)  # [kW]
+    smoulder_s: Range = (300.0, 7200.0)  # for the smoulder to reach its full rate. [s]
+    smoulder_g_s: Range = (0.002, 0.15)  # full mass-loss rate of the smoulder. [g/s]
+    flaming_chance: float = 0.0  # of a smoulder's turning into flames
 
 
 def ignite(fire: Fire) -> Callable[[Draw, Source], Emission]:

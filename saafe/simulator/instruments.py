@@ -9,7 +9,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE, Range
+from saafe.sensors import (
+    CHANNELS,
+    CO,
+    CO2,
+    HUMIDITY,
+    PM25,
+    SOUND,
+    TEMPERATURE,
+    Range,
+)
 from saafe.simulator.emissions import Random
 from saafe.windows import BIN_S, HOLD_S
 
@@ -23,67 +32,38 @@ INSENSITIVE_SHARE, INSENSITIVE_BELOW = 0.3, (100.0, 20_000.0)
 class Instruments:
     """Parameters of every sensor and channel of a batch.
 
-    Attributes:
-        lag_s: first-order time constant. (n, sensor, channel)
-        gain: factor on the truth's departure from the channel's zero. (n, sensor, channel)
-        offset: added. (n, sensor, channel)
-        noise: standard deviation of one 10 s reading. (n, sensor, channel)
-        relative_noise: the same as a share of the reading. (n, sensor, channel)
-        resolution: smallest step. (n, sensor, channel)
-        lowest, highest: where readings clip. (n, sensor, channel)
-        zero_below: readings under it are lost and show `lowest`. (n, sensor, channel)
-        present: whether the channel exists. bool (n, sensor, channel)
-        unresponsive: whether the channel shows life but no event: it sits elsewhere, behind a
-            grille, or its cell is spent. bool (n, sensor, channel)
-        detection_floor: particles that an event must bring before any of them show: the way into
-            the meter resists slow air, or it stands aside. [ug/m3] (n, sensor)
-        hold_steps: a new reading comes every so many 10 s steps. int64 (n, sensor)
-        hold_phase: int64 (n, sensor)
-        voc_as_co2: what a metal-oxide "eCO2" cell reports. [ppm per mg/m3] (n, sensor)
-        voc_as_co: cross-sensitivity of the CO cell. [ppm per mg/m3] (n, sensor)
-        kappa: hygroscopic growth that the particle sensor does not dry off. (n, sensor)
-        drift: linear drift over a day. (n, sensor, channel)
-        self_heat: how much its own electronics warm the sensor. [K] (n, sensor)
-        late_chance: that a report comes 10 s late. (n, sensor)
-        lost_chance: that a report is lost on its way. (n, sensor)
-        puff_chance: of a puff of dust or spray at the sensor itself, a step. (n, sensor)
-        puff_s: time constant with which a puff fades. [s] (n, sensor)
-        co_spike_chance: of a lone wrong reading of carbon monoxide, a step. (n, sensor)
-        gap_chance: that a sensor falls silent once, for minutes to an hour. (n, sensor)
+    Those up to `unresponsive`, and `drift`, are (n, sensor, channel), the others (n, sensor).
     """
 
-    lag_s: Tensor
-    gain: Tensor
-    offset: Tensor
-    noise: Tensor
-    relative_noise: Tensor
-    resolution: Tensor
-    lowest: Tensor
-    highest: Tensor
-    zero_below: Tensor
-    present: Tensor
-    unresponsive: Tensor
-    detection_floor: Tensor
-    hold_steps: Tensor
-    hold_phase: Tensor
-    voc_as_co2: Tensor
-    voc_as_co: Tensor
-    kappa: Tensor
-    drift: Tensor
-    self_heat: Tensor
-    late_chance: Tensor
-    lost_chance: Tensor
-    puff_chance: Tensor
-    puff_s: Tensor
-    co_spike_chance: Tensor
-    gap_chance: Tensor
+    lag_s: Tensor  # first-order time constant
+    gain: Tensor  # factor on the truth's departure from the channel's zero
+    offset: Tensor  # added
+    noise: Tensor  # standard deviation of one 10 s reading
+    relative_noise: Tensor  # the same as a share of the reading
+    resolution: Tensor  # smallest step
+    lowest: Tensor  # where readings clip
+    highest: Tensor  # where readings clip
+    zero_below: Tensor  # readings under it are lost and show `lowest`
+    present: Tensor  # whether the channel exists. bool
+    unresponsive: Tensor  # shows life but no event: elsewhere, behind a grille, a spent cell. bool
+    detection_floor: Tensor  # particles of an event before any show: slow air, aside. [ug/m3]
+    hold_steps: Tensor  # a new reading comes every so many 10 s steps. int64
+    hold_phase: Tensor  # int64
+    voc_as_co2: Tensor  # what a metal-oxide "eCO2" cell reports. [ppm per mg/m3]
+    voc_as_co: Tensor  # cross-sensitivity of the CO cell. [ppm per mg/m3]
+    kappa: Tensor  # hygroscopic growth that the particle sensor does not dry off
+    drift: Tensor  # linear, over a day
+    self_heat: Tensor  # how much its own electronics warm the sensor. [K]
+    late_chance: Tensor  # that a report comes 10 s late
+    lost_chance: Tensor  # that a report is lost on its way
+    puff_chance: Tensor  # of a puff of dust or spray at the sensor itself, a step
+    puff_s: Tensor  # time constant with which a puff fades. [s]
+    co_spike_chance: Tensor  # of a lone wrong reading of carbon monoxide, a step
+    gap_chance: Tensor  # that a sensor falls silent once, for minutes to an hour
 
 
 def draw_usual(dice: Random) -> list[Tensor]:
-    """Lag, gain, offset, noise, relative noise and resolution of healthy channels.
-
-    Each (n, sensor, channel).
-    """
+    """Lag, gain, offset, noise, relative noise, resolution, each (n, sensor, channel)."""
 
     def draw(limits: Range | float) -> Tensor:
         is_range = isinstance(limits, tuple)
@@ -97,16 +77,9 @@ def draw_usual(dice: Random) -> list[Tensor]:
 def draw_instruments(
     n: int, sensors: int, generator: torch.Generator, *, analyser_share: float = 0.0
 ) -> Instruments:
-    """Draw `n` spaces of `sensors` instruments each.
+    """Draw `n` spaces of `sensors` instruments each, on the generator's device.
 
-    Args:
-        n: spaces.
-        sensors: instruments in each.
-        generator: source of randomness; its device is where the tensors live.
-        analyser_share: share of them that are gas analysers at the foot of their range.
-
-    Returns:
-        The parameters.
+    A share of them are gas analysers at the foot of their range.
     """
     dice = Random((n, sensors), generator)
     lag, gain, offset, noise, relative, resolution = draw_usual(dice)
@@ -191,12 +164,7 @@ def draw_instruments(
 def lagged(truth: Tensor, lag_s: Tensor) -> Tensor:
     """Follow the truth as a first-order instrument sampled every 10 s, in place.
 
-    Args:
-        truth: (time, n, sensor, channel), overwritten.
-        lag_s: (n, sensor, channel)
-
-    Returns:
-        `truth`, now lagged: y += (1 - exp(-dt / lag)) (x - y).
+    y += (1 - exp(-dt / lag)) (x - y), truth (time, n, sensor, channel), lag (n, sensor, channel).
     """
     share = 1.0 - torch.exp(-STEP_S / lag_s)
     for k in range(1, truth.shape[0]):
@@ -207,13 +175,7 @@ def lagged(truth: Tensor, lag_s: Tensor) -> Tensor:
 def respond(lagged_truth: Tensor, instruments: Instruments, *, baseline: Tensor) -> Tensor:
     """What clean instruments would show: gain, offset, floor and clipping, no noise.
 
-    Args:
-        lagged_truth: (time, n, sensor, channel), overwritten.
-        instruments: their parameters.
-        baseline: value about which the gain acts, (channel,).
-
-    Returns:
-        Readings in the channels' units. (time, n, sensor, channel)
+    Overwrites the lagged truth (time, n, sensor, channel); gain acts about the baseline (channel,).
     """
     out = lagged_truth.sub_(baseline).mul_(instruments.gain).add_(baseline)
     out.add_(instruments.offset)
@@ -222,15 +184,9 @@ def respond(lagged_truth: Tensor, instruments: Instruments, *, baseline: Tensor)
 
 
 def noisy(clean: Tensor, instruments: Instruments, generator: torch.Generator) -> Tensor:
-    """Add what makes a reading ugly: noise, drift, spikes, floor, steps, clipping.
+    """A reading for every step, with noise, drift, spikes, floor, steps, clipping.
 
-    Args:
-        clean: from `respond`. (time, n, sensor, channel)
-        instruments: their parameters.
-        generator: source of randomness.
-
-    Returns:
-        A reading for every step. (time, n, sensor, channel)
+    `clean` is from `respond`. (time, n, sensor, channel)
     """
     steps, n, sensors, _ = clean.shape
     device = clean.device
@@ -249,13 +205,7 @@ def noisy(clean: Tensor, instruments: Instruments, generator: torch.Generator) -
 
 
 def puffs(steps: int, instruments: Instruments, generator: torch.Generator) -> Tensor:
-    """What someone's duster, bedding or spray can adds at the sensor. [ug/m3] (time, n, sensor)
-
-    Args:
-        steps: of time.
-        instruments: their parameters.
-        generator: source of randomness.
-    """
+    """What someone's duster, bedding or spray can adds at the sensor. [ug/m3] (time, n, sensor)"""
     shape = (steps, *instruments.puff_s.shape)
     device = instruments.puff_s.device
     unit, size = torch.rand(2, *shape, generator=generator, device=device)
@@ -268,13 +218,7 @@ def puffs(steps: int, instruments: Instruments, generator: torch.Generator) -> T
 def reports(steps: int, instruments: Instruments, generator: torch.Generator) -> Tensor:
     """At which steps a sensor reports: at its period, some late, some lost, not in its gap.
 
-    Args:
-        steps: of time.
-        instruments: their parameters.
-        generator: source of randomness.
-
-    Returns:
-        bool (time, n, sensor)
+    bool (time, n, sensor)
     """
     shape = (steps, *instruments.hold_steps.shape)
     device = instruments.hold_steps.device
@@ -294,13 +238,8 @@ def reports(steps: int, instruments: Instruments, generator: torch.Generator) ->
 def hold_reports(readings: Tensor, reported: Tensor) -> Tensor:
     """Hold each sensor's last report for 90 s at most, as a detector does; then NaN.
 
-    Args:
-        readings: (time, n, sensor, channel)
-        reported: bool (time, n, sensor)
-
-    Returns:
-        What stands at every step; before the first report the first step's.
-        (time, n, sensor, channel)
+    Before the first report the first step's stands. From reported, bool (time, n, sensor), to
+    (time, n, sensor, channel).
     """
     index = torch.arange(len(readings), device=readings.device).view(-1, 1, 1)
     last = torch.where(reported, index, 0).cummax(dim=0).values

@@ -14,17 +14,11 @@ NUISANCE_VISIBLE = {k: visibility.nuisance for k, visibility in VISIBLE.items()}
 
 @dataclass(frozen=True)
 class Counterfactuals:
-    """Clean readings of the same scenarios on the same instruments; (time, n, sensor, channel).
+    """Clean readings of the same scenarios on the same instruments; (time, n, sensor, channel)."""
 
-    Attributes:
-        full: with everything.
-        calm: without the fire.
-        bare: without any event.
-    """
-
-    full: Tensor
-    calm: Tensor
-    bare: Tensor
+    full: Tensor  # with everything
+    calm: Tensor  # without the fire
+    bare: Tensor  # without any event
 
 
 def visible(
@@ -39,16 +33,13 @@ def visible(
 
 
 def label(counterfactuals: Counterfactuals, states: Tensor, working: Tensor) -> Tensor:
-    """Label every step of every sensor by what is true and visible there.
+    """Label every step of every sensor by what is true and visible there. int8 (time, n, sensor)
 
     Args:
         counterfactuals: what the instruments show with and without the events.
         states: of the fire and the two nuisances. int8 (3, time, n)
         working: channels that a sensor has and that tell the truth.
             bool (time, n, sensor, channel)
-
-    Returns:
-        int8 (time, n, sensor)
     """
     nuisance_seen = visible(counterfactuals.calm, counterfactuals.bare, working, NUISANCE_VISIBLE)
     fire_seen = visible(counterfactuals.full, counterfactuals.calm, working, FIRE_VISIBLE)

@@ -22,20 +22,12 @@ SIGN_CONSTANT = 3.0  # of a reflecting sign: visibility x natural extinction coe
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit and the quantity that it is about.
+    """A limit and the quantity that it is about."""
 
-    Attributes:
-        name: unique word.
-        quantity: "optical_density" [1/m], "temperature" [degC], "rise" [K over the start],
-            "gas_dose" or "heat_dose" [-].
-        value: reached at or above it.
-        source: who states it.
-    """
-
-    name: str
-    quantity: str
-    value: float
-    source: str
+    name: str  # unique word
+    quantity: str  # optical_density [1/m], temperature [degC], rise [K], gas_dose, heat_dose
+    value: float  # reached at or above it
+    source: str  # who states it
 
 
 LIMITS = (
@@ -56,15 +48,10 @@ LIMITS = (
 
 
 def times_reached(truth: Tensor) -> Tensor:
-    """When each of `LIMITS` is first reached at each sensor.
+    """When each of `LIMITS` is first reached at each sensor; inf = never. [s] (n, sensor, limit)
 
-    Droplets of steam count as smoke, as they do in a smoke meter.
-
-    Args:
-        truth: true air at the sensors, every 10 s. (n, time, sensor, channel)
-
-    Returns:
-        Stream time, inf where never. [s] (n, sensor, limit)
+    From the true air every 10 s, (n, time, sensor, channel). Droplets of steam count as smoke, as
+    they do in a smoke meter.
     """
     minutes = STEP_S / 60.0
     temperature, co2 = truth[..., TEMPERATURE], truth[..., CO2]
@@ -87,13 +74,7 @@ def first_time(reached: Tensor) -> Tensor:
 
 
 def visibility_m(smoke_g_m3: NDArray) -> NDArray[np.float64]:
-    """How far a reflecting sign can be seen through smoke.
-
-    Args:
-        smoke_g_m3: mass concentration. [g/m3]
-
-    Returns:
-        Distance, 3 / (sigma C). [m]
+    """How far a reflecting sign can be seen through smoke [g/m3]: 3 / (sigma C). [m]
 
     Source:
         T. Jin, "Visibility through fire smoke," J. Fire & Flammability, vol. 9, pp. 135-155,

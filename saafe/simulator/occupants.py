@@ -28,15 +28,11 @@ def time_of_day(clock: Tensor, n: int, generator: torch.Generator) -> Tensor:
 
 
 def occupant_emissions(hour: Tensor, generator: torch.Generator) -> Tensor:
-    """Emissions of the people at home. (time, n, quantity)
+    """Emissions of the people at home, by the hours since midnight (time, n). (time, n, quantity)
 
     Breathing out 18 L/h of CO2 (light work, from memory of ASHRAE 62.1's appendix), 55 g/h of
     water and 80 W each; they come and go, stir up dust, talk and cook nothing. Some work away by
     day; from about eleven to seven they sleep. In some homes a neighbour's smoke comes through.
-
-    Args:
-        hour: since midnight. (time, n)
-        generator: source of randomness.
     """
     steps, n = hour.shape
     home = Random((1, n), generator)
@@ -67,10 +63,7 @@ def occupant_emissions(hour: Tensor, generator: torch.Generator) -> Tensor:
 def room_temperature(clock: Tensor, n: int, generator: torch.Generator) -> Tensor:
     """What weather, sun on the walls and a thermostat do to the usual temperature. [K] (time, n)
 
-    Args:
-        clock: stream time. [s] (time, 1)
-        n: scenarios.
-        generator: source of randomness.
+    `clock` is the stream's. [s] (time, 1)
     """
     hours = float(clock[-1] - clock[0]) / 3600.0
     home = Random((1, n), generator)
@@ -85,13 +78,7 @@ def room_temperature(clock: Tensor, n: int, generator: torch.Generator) -> Tenso
 
 
 def outdoor_particles(usual: Tensor, steps: int, generator: torch.Generator) -> Tensor:
-    """Departure of the outdoor air's particles from the usual. [mg/m3] (time, n)
-
-    Args:
-        usual: [mg/m3] (n,)
-        steps: of time.
-        generator: source of randomness.
-    """
+    """Departure of the outdoor air's particles from the usual (n,). [mg/m3] (time, n)"""
     knots = max(2, int(steps * STEP_S / 3600.0))
     # Chosen: a spread of 30 % from hour to hour
     return usual * (torch.exp(0.3 * smooth_noise((steps, len(usual)), knots, generator)) - 1.0)

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saafe.errors import InputError
-from saafe.recordings.recording import Recording
-from saafe.recordings.superpose import (
+from saafe.recordings import (
     LEAD_S,
     LONGEST_GAP_S,
     QUIET_MOMENT,
     Home,
+    Recording,
     Rise,
+    add_rise,
     draw_moment,
     median_period,
     pm_cap,
-    superpose,
 )
 from saafe.sensors import FIRE, NORMAL, SOUND
 from saafe.simulator import scenarios, simulation, sources
@@ -36,36 +36,22 @@ DECLARED = "superposed: "  # a source that begins so is a fire put on a backgrou
 
 @dataclass(frozen=True)
 class SimulatedFire:
-    """A simulated fire, alone.
+    """A simulated fire, alone."""
 
-    Attributes:
-        name: of its source.
-        rise: what it adds at the sensor, every 10 s from ignition on.
-        state: truth of the source at those times: FIRE while it burns. int8 (time,)
-    """
-
-    name: str
-    rise: Rise
-    state: NDArray
+    name: str  # of its source
+    rise: Rise  # what it adds at the sensor, every 10 s from ignition on
+    state: NDArray  # of the source at those times: FIRE while it burns. int8 (time,)
 
 
 @dataclass(frozen=True)
 class SimulatedSuperposition:
-    """A simulated fire on a background.
+    """A simulated fire on a background."""
 
-    Attributes:
-        recording: three hours of the background, then the background with the fire's rise.
-        fire: name of the fire's source.
-        fire_s: ignition, from the first row. [s]
-        start_s: where in the background the first row lies, from its own first row. [s]
-        visible_s: first row that is labelled fire, from the first row; None for none. [s]
-    """
-
-    recording: Recording
-    fire: str
-    fire_s: float
-    start_s: float
-    visible_s: float | None
+    recording: Recording  # three hours of the background, then the background with the fire's rise
+    fire: str  # name of the fire's source
+    fire_s: float  # ignition, from the first row. [s]
+    start_s: float  # first row in the background, from the background's own first row. [s]
+    visible_s: float | None  # first row labelled fire, from the first row; None for none. [s]
 
 
 def superpose_simulated(
@@ -79,9 +65,6 @@ def superpose_simulated(
         seed: of the fires and of the moments.
         hours: length of the simulated streams: a fire lasts from its ignition to there.
         names: fires to draw; none means all.
-
-    Returns:
-        The superposed fires, one by one.
 
     Raises:
         InputError: the background or the names do not fit; at once, before the first is made.
@@ -100,11 +83,7 @@ def superpose_simulated(
 
 
 def fire_mix(names: tuple[str, ...]) -> scenarios.Mix:
-    """The mix that draws one fire a scenario and nothing else.
-
-    Raises:
-        InputError: a name is unknown or a nuisance's.
-    """
+    """The mix that draws one fire a scenario and nothing else."""
     mix = scenarios.mix_of(names)
     if names and mix.nuisances:
         fires = ", ".join(source.name for source in sources.FIRES)
@@ -113,11 +92,7 @@ def fire_mix(names: tuple[str, ...]) -> scenarios.Mix:
 
 
 def prepare_background(background: Recording, hours: float) -> Home:
-    """The background's first sensor, alone, where it has readings.
-
-    Raises:
-        InputError: it has a fire, or no stretch long enough without a gap.
-    """
+    """The background's first sensor, alone, where it has readings."""
     name = f"--onto {background.name}, sensor {background.sensors[0]}"
     if background.labels is not None and (background.labels == FIRE).any():
         raise InputError(f"{name}: holds rows labelled fire; give a recording without a fire")
@@ -127,14 +102,14 @@ def prepare_background(background: Recording, hours: float) -> Home:
     if found_s <= needed_s:
         raise InputError(
             f"{name}: lasts {found_s / 3600:.1f} h; needed are more than {needed_s / 3600:g} h "
-            f"(3 before a fire, {hours:g} of --hours)"
+            f"(3 before a fire and {hours:g} for it: --set hours=H)"
         )
     home = Home(_first_sensor(background, is_row), ())
     length_s = 3600.0 * hours + median_period(home.recording)
     if draw_moment(home, length_s, QUIET_MOMENT, np.random.default_rng(0)) is None:
         raise InputError(
             f"{name}: has no {needed_s / 3600:g} h without a gap over {LONGEST_GAP_S:g} s; give "
-            "another recording or less --hours"
+            "another recording or fewer hours: --set hours=H"
         )
     return home
 
@@ -154,16 +129,10 @@ def _first_sensor(background: Recording, is_row: NDArray) -> Recording:
 def simulate_fires(
     n: int, hours: float, mix: scenarios.Mix, generator: torch.Generator
 ) -> list[SimulatedFire]:
-    """Simulate fires and keep of each what it alone adds to the air at a sensor.
+    """Simulate at most a chunk of fires and keep of each what it alone adds to the air at a sensor.
 
     The same world runs twice, with its fire and without. Sound levels do not add, so there is no
     rise of sound.
-
-    Args:
-        n: how many, at most `simulation.CHUNK`.
-        hours: length of the streams.
-        mix: draws a fire in every scenario.
-        generator: source of randomness.
     """
     world = simulation.draw_world(n, simulation.StreamSettings(hours, 1, mix), generator)
     rows = simulation.runs_needed(world.events, labelled=False)
@@ -193,7 +162,7 @@ def superpose_one(
     length_s = float(fire.rise.times_s[-1]) + median_period(background)
     at_s = draw_moment(home, length_s, QUIET_MOMENT, drawn)
     assert at_s is not None, "prepare found room for a longer fire"
-    part, fire_s = superpose(background, fire.rise, at_s)
+    part, fire_s = add_rise(background, fire.rise, at_s)
     first = int(np.searchsorted(background.times_s, at_s - LEAD_S))
     plain = background.readings[first : first + len(part.times_s)]
     labels = label_rows(fire, part, plain, fire_s)
@@ -209,13 +178,9 @@ def superpose_one(
 
 
 def label_rows(fire: SimulatedFire, part: Recording, plain: NDArray, fire_s: float) -> NDArray:
-    """Labels of a superposed fire, int8 `(time, 1)`.
+    """Labels of a superposed fire that begins at `fire_s`, int8 `(time, 1)`.
 
-    Args:
-        fire: what was added.
-        part: the superposed fire; its labels are the background's.
-        plain: the background's readings. (time, 1, channel)
-        fire_s: ignition, from the first row. [s]
+    The labels of `part` are the background's; `plain` are its readings, (time, 1, channel).
     """
     index = np.searchsorted(fire.rise.times_s, part.times_s - fire_s, side="right") - 1
     state = np.where(index < 0, NORMAL, fire.state[np.maximum(index, 0)])

@@ -18,7 +18,6 @@ GRAVITY = 9.81  # [m/s2]
 ABSOLUTE_ZERO = -273.15  # [degC]
 MOLAR_VOLUME = 24.055  # [L/mol] ideal gas at 20 degC and 101,325 Pa
 OXYGEN_PER_HEAT = 76.3e-3  # [g/kJ], Huggett: 13.1 kJ per gram of oxygen
-AMBIENT_OXYGEN = 278.0  # [g/m3], 20.9 % of dry air at 20 degC
 
 
 def t_squared_heat_release(time: Tensor, *, growth_time: Tensor) -> Tensor:

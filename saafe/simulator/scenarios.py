@@ -14,35 +14,23 @@ PREROLL_S, PREROLL_STEP_S = 3 * 3600.0, 60.0  # so that a stream can begin amid 
 
 @dataclass(frozen=True)
 class Mix:
-    """Which scenarios to draw.
+    """Which scenarios to draw."""
 
-    Attributes:
-        fire_share: share of scenarios with a fire.
-        fires: names that may be drawn; empty means all.
-        nuisances: names that may be drawn; empty means all.
-        nuisance_counts: probability of 0, 1 and 2 nuisances.
-        balance: 1 draws nuisances as often as dwellings see them and 0 all alike; training takes
-            the middle, so that the rare ones are learnt too.
-        fault_share: share of sensors of which one channel breaks (`faults.FAULTS`).
-        analyser_share: share of sensors that are gas analysers at the foot of their range, as
-            stand beside test fires and not in dwellings.
-    """
-
-    fire_share: float = 0.45
-    fires: tuple[str, ...] = ()
-    nuisances: tuple[str, ...] = ()
-    nuisance_counts: tuple[float, float, float] = (0.3, 0.45, 0.25)
+    fire_share: float = 0.45  # of scenarios with a fire
+    fires: tuple[str, ...] = ()  # names that may be drawn; empty means all
+    nuisances: tuple[str, ...] = ()  # the same
+    nuisance_counts: tuple[float, float, float] = (0.3, 0.45, 0.25)  # probability of 0, 1 and 2
+    # 1 draws nuisances as often as dwellings see them and 0 all alike; training takes the middle,
+    # so that the rare ones are learnt too
     balance: float = 0.75
-    fault_share: float = 0.02
+    fault_share: float = 0.02  # of sensors of which one channel breaks (`SENSOR_FAULTS`)
+    # of sensors that are gas analysers at the foot of their range, as stand beside test fires and
+    # not in dwellings
     analyser_share: float = 0.06
 
 
 def mix_of(names: tuple[str, ...]) -> Mix:
-    """The mix that draws only some sources; the default one for no names.
-
-    Raises:
-        InputError: a name is unknown.
-    """
+    """The mix that draws only some sources; the default one for no names."""
     if not names:
         return Mix()
     if unknown := sorted(set(names) - set(sources.SOURCES)):
@@ -75,16 +63,9 @@ def odds(registry: tuple[Source, ...], names: tuple[str, ...], balance: float) -
 def emit_all(
     registry: tuple[Source, ...], chosen: Tensor, time: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Emissions and states of one event a scenario; -1 in `chosen` emits nothing.
+    """Rates (time, n, quantity) and states int8 (time, n) of one event a scenario.
 
-    Args:
-        registry: rows that `chosen` indexes.
-        chosen: int64 (n,)
-        time: since the event's start. [s] (time, n)
-        generator: source of randomness.
-
-    Returns:
-        rates (time, n, quantity) and state int8 (time, n).
+    `chosen` (n,) indexes the registry; -1 emits nothing. `time` is since its start. [s] (time, n)
     """
     rates = time.new_zeros(*time.shape, len(Quantity))
     state = torch.zeros(time.shape, dtype=torch.int8, device=time.device)
@@ -119,14 +100,9 @@ class Events:
 def draw_events(
     clock: Tensor, hours: float, mix: Mix, zones: Tensor, generator: torch.Generator
 ) -> Events:
-    """Draw fires and nuisances, and let them emit.
+    """Draw fires and nuisances of a stream, and let them emit.
 
-    Args:
-        clock: stream time, negative in the pre-roll. [s] (time, 1)
-        hours: length of the stream.
-        mix: what to draw.
-        zones: how many zones each building uses. (n,)
-        generator: source of randomness.
+    `clock` is negative in the pre-roll [s] (time, 1); `zones` is how many each building uses.
     """
     n, device = len(zones), clock.device
 

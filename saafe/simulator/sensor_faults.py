@@ -18,29 +18,15 @@ HIGHEST_SPIKE = torch.tensor([channel.instruments.highest_spike for channel in C
 
 @dataclass(frozen=True)
 class Faults:
-    """What is broken in a batch: at most one channel of each sensor.
+    """What is broken in a batch: at most one channel of each sensor; int64 (n, sensor)."""
 
-    Attributes:
-        kind: index into `SENSOR_FAULTS`. int64 (n, sensor)
-        channel: the one that is broken; SWAPPED exchanges temperature and humidity.
-            int64 (n, sensor)
-        onset: step from which it is; 0 for SLOW and SWAPPED. int64 (n, sensor)
-    """
-
-    kind: Tensor
-    channel: Tensor
-    onset: Tensor
+    kind: Tensor  # index into `SENSOR_FAULTS`
+    channel: Tensor  # the one that is broken; SWAPPED exchanges temperature and humidity
+    onset: Tensor  # step from which it is; 0 for SLOW and SWAPPED
 
 
 def draw_faults(devices: Instruments, share: float, steps: int, random: torch.Generator) -> Faults:
-    """Break a share of the sensors, each kind as often.
-
-    Args:
-        devices: the instruments; only channels that they have break.
-        share: of the sensors.
-        steps: length of the streams; faults begin anywhere in them.
-        random: source of randomness.
-    """
+    """Break a share of the sensors, each kind as often, anywhere in the streams' steps."""
     present = devices.present
     dice = Random((present.shape[0], present.shape[1]), random)
     kind = 1 + (dice.uniform(0.0, 1.0) * (len(SENSOR_FAULTS) - 1)).long()
@@ -72,16 +58,9 @@ def working(faults: Faults, steps: int) -> Tensor:
 def broken_readings(
     readings: Tensor, faults: Faults, devices: Instruments, generator: torch.Generator
 ) -> Tensor:
-    """Readings as the faults leave them, in place.
+    """Readings of whole instruments as the faults leave them, in place and before holding.
 
-    Args:
-        readings: of whole instruments, before holding. (time, n, sensor, channel)
-        faults: what is broken.
-        devices: where readings end.
-        generator: source of randomness.
-
-    Returns:
-        `readings`.
+    (time, n, sensor, channel)
     """
     now = torch.arange(len(readings), device=readings.device).unsqueeze(1)
     for kind in (STUCK, DEAD, SPIKES):

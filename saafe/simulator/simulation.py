@@ -43,41 +43,24 @@ SIMULATION_CHUNK = 256  # scenarios simulated together; more brings memory, not 
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """What to simulate.
-
-    Attributes:
-        hours: length of the streams.
-        sensors: instruments in each space.
-        mix: which sources to draw.
-        rooms: ranges of the buildings.
-        labelled: whether the counterfactual runs run that labels need. Without them every label
-            is UNKNOWN and no channel is unresponsive to events.
-    """
+    """What to simulate; see `simulate_streams`."""
 
     hours: float = 3.0
     sensors: int = 2
     mix: Mix = field(default_factory=Mix)
     rooms: Rooms = field(default_factory=Rooms)
-    labelled: bool = True
+    labelled: bool = True  # run counterfactuals; else all is UNKNOWN and no channel is unresponsive
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Runs of a chunk: every scenario in full, then without its fire, then without any event.
+    """Runs of a chunk: every scenario in full, then without its fire, then without any event."""
 
-    Attributes:
-        scenario: of each row. int64 (r,)
-        n: scenarios.
-        burning: how many of the first scenarios have a fire.
-        fires: how many of them are run again without it.
-        upset: scenarios run again without any event. int64 (m,)
-    """
-
-    scenario: Tensor
-    n: int
-    burning: int
-    fires: int
-    upset: Tensor
+    scenario: Tensor  # of each row. int64 (r,)
+    n: int  # scenarios
+    burning: int  # how many of the first scenarios have a fire
+    fires: int  # how many of them are run again without it
+    upset: Tensor  # scenarios run again without any event. int64 (m,)
 
     def runs(self) -> list[tuple[slice, slice | Tensor]]:
         """The three runs: where their rows are, and of which scenarios."""
@@ -86,7 +69,7 @@ class Rows:
         return list(zip(parts, (slice(0, first), slice(0, self.fires), self.upset), strict=True))
 
 
-def simulate(
+def simulate_streams(
     n: int,
     *,
     generator: torch.Generator,
@@ -95,18 +78,15 @@ def simulate(
     mix: Mix | None = None,
     rooms: Rooms | None = None,
 ) -> Streams:
-    """Simulate `n` labelled spaces.
+    """Simulate `n` labelled spaces on the generator's device.
 
     Args:
         n: scenarios; those with a fire come first within each chunk of 256.
-        generator: source of randomness; its device is where everything happens.
+        generator: source of randomness.
         hours: length of the streams.
         sensors: instruments in each space.
         mix: which sources to draw.
         rooms: ranges of the buildings.
-
-    Returns:
-        The streams, on the generator's device.
     """
     plan = StreamSettings(hours, sensors, mix or Mix(), rooms or Rooms())
     parts = list(simulate_chunks(n, plan, generator))
@@ -145,33 +125,21 @@ def simulate_chunks(n: int, plan: StreamSettings, generator: torch.Generator) ->
 
 @dataclass(frozen=True)
 class ScenarioDraw:
-    """Everything that was drawn for a chunk but the noise of its readings.
+    """Everything that was drawn for a chunk but the noise of its readings."""
 
-    Attributes:
-        steps: of the stream; before them lies the pre-roll.
-        steps_s: length of each step, pre-roll included. [s]
-        building: rooms and places.
-        events: fires and nuisances, with what they emit.
-        people: what life emits. (time, n, quantity)
-        outdoor_pm: departure of the outdoor air's particles. [mg/m3] (time, n)
-        weather: departure of the usual temperature. [K] (step, n)
-        devices: instruments.
-        broken: their faults.
-    """
-
-    steps: int
-    steps_s: list[float]
+    steps: int  # of the stream; before them lies the pre-roll
+    steps_s: list[float]  # of each step, pre-roll included. [s]
     building: Building
-    events: Events
-    people: Tensor
-    outdoor_pm: Tensor
-    weather: Tensor
+    events: Events  # with what they emit
+    people: Tensor  # what life emits. (time, n, quantity)
+    outdoor_pm: Tensor  # departure from the usual. [mg/m3] (time, n)
+    weather: Tensor  # departure of the usual temperature. [K] (step, n)
     devices: Instruments
     broken: Faults
 
 
 def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> Streams:
-    """Simulate one chunk; see `Plan`."""
+    """Simulate one chunk."""
     world = draw_world(n, plan, generator)
     truth, counterfactuals = play(world, runs_needed(world.events, plan.labelled))
     devices, broken, steps = world.devices, world.broken, world.steps
@@ -232,20 +200,15 @@ def draw_world(n: int, plan: StreamSettings, generator: torch.Generator) -> Scen
 def play(world: ScenarioDraw, rows: Rows) -> tuple[Tensor, Counterfactuals]:
     """Let a world run; nothing is random here.
 
-    Args:
-        world: what was drawn.
-        rows: the runs.
-
-    Returns:
-        truth: true air at the sensors with everything. (time, n, sensor, channel)
-        counterfactuals: what clean instruments show of it, with and without the events.
+    Returns the true air at the sensors with everything, and what clean instruments show of it with
+    and without the events. (time, n, sensor, channel)
     """
     spread = take(world.building, rows.scenario)
     supply = gather_supply(world.people, world.events, rows)
     supply.outdoor_pm += world.outdoor_pm[:, rows.scenario]
     air = carry(spread, supply, world.steps_s)[-world.steps :]
     air = at_sensors(air, world.building, world.events, rows)
-    truth = channels_of(air, spread, *heard(supply, spread, world.steps))
+    truth = channels_of(air, spread, *sound_and_sun(supply, spread, world.steps))
     truth[..., TEMPERATURE] += world.weather[:, rows.scenario].unsqueeze(-1)
     full_truth = truth[:, : rows.n].clone()
     apply_detection_floor(truth, rows, world.devices.detection_floor)
@@ -259,10 +222,8 @@ def play(world: ScenarioDraw, rows: Rows) -> tuple[Tensor, Counterfactuals]:
 def apply_detection_floor(truth: Tensor, rows: Rows, below: Tensor) -> None:
     """Take away the particles of events that a meter does not notice, in place.
 
-    Args:
-        truth: of all rows. (time, row, sensor, channel)
-        rows: the runs.
-        below: what an event must add before it shows. [ug/m3] (n, sensor)
+    From the truth of all rows (time, row, sensor, channel) what adds less than `below`. [ug/m3]
+    (n, sensor)
     """
     particles = truth[..., PM25]
     without_fire = particles[:, rows.n : rows.n + rows.fires]
@@ -294,13 +255,7 @@ def runs_needed(events: Events, labelled: bool) -> Rows:
 
 
 def gather_supply(people: Tensor, events: Events, rows: Rows) -> Supply:
-    """What the zones of every row receive.
-
-    Args:
-        people: emissions of life, in the first zone. (time, n, quantity)
-        events: the events.
-        rows: the runs.
-    """
+    """What the zones of every row receive; people, (time, n, quantity), are in the first."""
     steps, count = people.shape[0], len(rows.scenario)
     shape = (steps, ZONES, count)
     supply = Supply(
@@ -334,16 +289,10 @@ def gather_supply(people: Tensor, events: Events, rows: Rows) -> Supply:
 
 
 def at_sensors(air: Tensor, building: Building, events: Events, rows: Rows) -> Tensor:
-    """What the air holds at every sensor of every row, sources near by included.
+    """What the air in the zones holds at every sensor, sources near by included.
 
-    Args:
-        air: in the zones. (time, zone, CARRIED, r)
-        building: of the scenarios.
-        events: the events; their last steps are those of `air`.
-        rows: the runs.
-
-    Returns:
-        (time, r, sensor, CARRIED)
+    From (time, zone, CARRIED, r) to (time, r, sensor, CARRIED); the last steps of the events are
+    those of `air`.
     """
     steps, n, count = len(air), rows.n, len(rows.scenario)
     where = building.sensor_zone[rows.scenario].T  # (sensor, r)
@@ -368,7 +317,7 @@ def at_sensors(air: Tensor, building: Building, events: Events, rows: Rows) -> T
     return seen.permute(1, 3, 2, 0)
 
 
-def heard(supply: Supply, building: Building, steps: int) -> tuple[Tensor, Tensor]:
+def sound_and_sun(supply: Supply, building: Building, steps: int) -> tuple[Tensor, Tensor]:
     """Acoustic power [pW] and warming by the sun [K] at every sensor. Two of (time, r, sensor)"""
     sound = supply.sound[-steps:].transpose(1, 2)
     radiant = supply.radiant[-steps:].amax(dim=1).unsqueeze(-1)
@@ -385,15 +334,9 @@ def take(parameters, rows: Tensor):
 
 
 def observe(truth: Tensor, air: Tensor, each: Instruments) -> Tensor:
-    """What clean instruments show of the truth, which is overwritten.
+    """What clean instruments show of the truth, which is overwritten. (time, row, sensor, channel)
 
-    Args:
-        truth: (time, row, sensor, channel)
-        air: for the cross-sensitivities. (time, row, sensor, CARRIED)
-        each: instruments of each row.
-
-    Returns:
-        (time, row, sensor, channel)
+    The air, (time, row, sensor, CARRIED), is for the cross-sensitivities.
     """
     voc = air[..., Quantity.VOC]
     truth[..., CO] += each.voc_as_co * voc
@@ -414,10 +357,7 @@ def observe(truth: Tensor, air: Tensor, each: Instruments) -> Tensor:
 def separate(clean: Tensor, rows: Rows, unresponsive: Tensor) -> Counterfactuals:
     """Clean readings of every scenario in full, without its fire, and without any event.
 
-    Args:
-        clean: of all rows. (time, row, sensor, channel)
-        rows: the runs.
-        unresponsive: channels that show life but no event. bool (n, sensor, channel)
+    From (time, row, sensor, channel); unresponsive channels (n, sensor, channel) show no event.
     """
     full = clean[:, : rows.n]
     calm = full.clone()

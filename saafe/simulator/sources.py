@@ -28,7 +28,7 @@ from saafe.simulator.fires import (
 HOUR = 3600.0
 
 # Uses of the stove labelled by hand in four recorded homes (uhoo_homes), and the days that those
-# were heard for, silences over two minutes left out; docs/scoring.md. Labels name the
+# reported, silences over two minutes left out; docs/scoring.md. Labels name the
 # meal, not how it was cooked.
 STOVE_SESSIONS, STOVE_DAYS = 136, 91.4
 STOVE_SOURCE = "136 stove sessions in 91.4 days of four recorded homes (uhoo_homes)"

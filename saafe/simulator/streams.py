@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from saafe.recordings.recording import Recording
+from saafe.recordings import Recording
 from saafe.sensors import CHANNEL_NAMES, FIRE, NUISANCE
 from saafe.simulator import sources
 from saafe.simulator.instruments import STEP_S
@@ -19,41 +19,24 @@ from saafe.windows import SEGMENTS
 
 @dataclass
 class Streams:
-    """Simulated recordings of `n` spaces, every 10 s.
+    """Simulated recordings of `n` spaces, every 10 s."""
 
-    Attributes:
-        readings: NaN where missing. (n, time, sensor, channel)
-        labels: int8, one of NORMAL, NUISANCE, FIRE, UNKNOWN. (n, time, sensor)
-        fire: index into `sources.FIRES`, -1 for none. int64 (n,)
-        nuisance: index into `sources.NUISANCES`, -1 for none. int64 (n, 2)
-        ignition_s: start of the fire on the stream's clock, inf for none. (n,)
-        state: int8 truth of the fire source. (n, time)
-        truth: true air at the sensors, before the instruments: the channels of
-            `sensors.CHANNELS`. (n, time, sensor, channel)
-        reported: whether a sensor reports at a step; between reports `readings` holds the last
-            one. bool (n, time, sensor)
-        fault: what is broken, index into `faults.FAULTS`. int64 (n, sensor)
-        fault_channel: where. int64 (n, sensor)
-        fault_s: from when, inf for no fault. (n, sensor)
-        beside_fire: whether the sensor stands in the fire's room. bool (n, sensor)
-    """
-
-    readings: Tensor
-    labels: Tensor
-    fire: Tensor
-    nuisance: Tensor
-    ignition_s: Tensor
-    state: Tensor
-    truth: Tensor
-    reported: Tensor
-    fault: Tensor
-    fault_channel: Tensor
-    fault_s: Tensor
-    beside_fire: Tensor
+    readings: Tensor  # NaN where missing. (n, time, sensor, channel)
+    labels: Tensor  # NORMAL, NUISANCE, FIRE or UNKNOWN. int8 (n, time, sensor)
+    fire: Tensor  # index into `sources.FIRES`, -1 for none. int64 (n,)
+    nuisance: Tensor  # index into `sources.NUISANCES`, -1 for none. int64 (n, 2)
+    ignition_s: Tensor  # start of the fire on the stream's clock, inf for none. (n,)
+    state: Tensor  # truth of the fire source. int8 (n, time)
+    truth: Tensor  # true air at the sensors, before the instruments. (n, time, sensor, channel)
+    reported: Tensor  # between reports `readings` holds the last one. bool (n, time, sensor)
+    fault: Tensor  # what is broken, index into `SENSOR_FAULTS`. int64 (n, sensor)
+    fault_channel: Tensor  # where. int64 (n, sensor)
+    fault_s: Tensor  # from when, inf for no fault. (n, sensor)
+    beside_fire: Tensor  # whether the sensor stands in the fire's room. bool (n, sensor)
 
 
 def gather(readings: Tensor, stream: Tensor, end: Tensor, sensor: Tensor, start: Tensor) -> Tensor:
-    """Windows of simulated streams, which lie on the grid already; the twin of `windows.cut`.
+    """Windows of simulated streams, which lie on the grid already; as `windows.cut_windows`.
 
     Args:
         readings: (n, time, sensor, channel)
@@ -94,12 +77,7 @@ def gather(readings: Tensor, stream: Tensor, end: Tensor, sensor: Tensor, start:
 def to_recordings(streams: Streams, *, first: int = 0) -> list[Recording]:
     """The streams as recordings: rows only when a sensor reports, labels and sources beside.
 
-    Args:
-        streams: simulated scenarios.
-        first: number of the first, for the names.
-
-    Returns:
-        One recording a scenario, at the sensors' own periods.
+    `first` is the number of the first, for the names.
     """
     readings = streams.readings.cpu().numpy().copy()
     labels = streams.labels.cpu().numpy()
@@ -126,11 +104,9 @@ def to_recordings(streams: Streams, *, first: int = 0) -> list[Recording]:
 
 
 def describe_stream(streams: Streams, k: int) -> dict:
-    """What was drawn for one scenario: its sources, limits that the air passed, and faults.
+    """What was drawn for one scenario: sources, faults, and limits passed at its first sensor.
 
-    Returns:
-        fire, ignition_s, nuisances; `limits_s`, when the first sensor's place passes each of
-        `limits.LIMITS` that any passes; `faults`, one entry a broken sensor.
+    `limits_s` says when the air passes each of `limits.LIMITS` that it passes.
     """
     fire = int(streams.fire[k])
     ignition = float(streams.ignition_s[k])

@@ -1,1 +1,25 @@
 """From a recipe to a trained model: data, the loop, thresholds, run folders."""
+
+from saafe.training import loop, runs
+from saafe.training.checkpoints import load_checkpoint, save_checkpoint
+from saafe.training.data import (
+    Purpose, REFERENCE_MIX, TRAIN_HOURS, WindowSet, epoch_windows, held_out_windows,
+    sample_windows, seeded_generator,
+)  # fmt: skip
+from saafe.training.distributed import World, attempt, leads
+from saafe.training.loop import Fit, Progress, fit_detector
+from saafe.training.model import (
+    FEATURES, FLAT, RiskModel, features, flat, levels, lower_quartile, onset_features,
+    statistics,
+)  # fmt: skip
+from saafe.training.runs import Run, load, score_with
+from saafe.training.thresholds import calibrate, logits_of, set_thresholds
+
+__all__ = [
+    "FEATURES", "FLAT", "REFERENCE_MIX", "TRAIN_HOURS", "Fit", "Progress", "Purpose",
+    "RiskModel", "Run", "WindowSet", "World", "attempt", "calibrate", "epoch_windows",
+    "features", "fit_detector", "flat", "held_out_windows", "leads", "levels", "load",
+    "load_checkpoint", "logits_of", "loop", "lower_quartile", "onset_features", "runs",
+    "sample_windows", "save_checkpoint", "score_with", "seeded_generator", "set_thresholds",
+    "statistics",
+]  # fmt: skip

@@ -4,6 +4,7 @@ Tensors lie in the file, plain values in its metadata as JSON; nothing is ever u
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,7 @@ CHECKPOINT_FORMAT = "saafe-checkpoint-1"
 
 
 def save_checkpoint(folder: Path, state: dict, recipe: Recipe) -> None:
-    """Write a checkpoint over the last one; a crash leaves the last one whole.
-
-    Raises:
-        InputError: it cannot be written.
-    """
+    """Write a checkpoint over the last one; a crash leaves the last one whole."""
     tensors: dict[str, Tensor] = {}
     tree = _strip(state, "", tensors)
     metadata = {
@@ -35,17 +32,14 @@ def save_checkpoint(folder: Path, state: dict, recipe: Recipe) -> None:
         "recipe": json.dumps(recipes.to_dict(recipe), sort_keys=True),
     }
     partial = folder / f".{CHECKPOINT_FILE}.partial"  # one name: what a kill left is overwritten
-    folder.mkdir(exist_ok=True)
+    with suppress(OSError):  # what is wrong, writing says
+        folder.mkdir(exist_ok=True)
     data, mend = save(tensors, metadata), "free some space, then --resume"
     write_atomically(folder / CHECKPOINT_FILE, data, partial=partial, mend=mend)
 
 
 def load_checkpoint(folder: Path, recipe: Recipe) -> dict | None:
-    """Read the checkpoint of a run; None where it has none yet.
-
-    Raises:
-        InputError: it is damaged or belongs to another recipe.
-    """
+    """Read the checkpoint of a run; None where it has none yet, refused where it is another's."""
     file = folder / CHECKPOINT_FILE
     if not file.exists():
         return None

@@ -11,9 +11,7 @@ from torch import Tensor
 
 from saafe.recipes import Recipe
 from saafe.sensors import FIRE, NORMAL, NUISANCE
-from saafe.simulator import simulation
-from saafe.simulator.labels import NUISANCE_VISIBLE
-from saafe.simulator.streams import Streams, gather
+from saafe.simulator import NUISANCE_VISIBLE, Streams, gather, simulation
 from saafe.threads import Workers
 from saafe.training.distributed import World, part_numbers, share
 from saafe.windows import SPAN
@@ -48,17 +46,11 @@ class Purpose(IntEnum):
 
 @dataclass(frozen=True)
 class WindowSet:
-    """Windows with their labels.
+    """Windows with their labels."""
 
-    Attributes:
-        windows: (window, 60, 1, channel), NaN where missing.
-        labels: int64 (window,)
-        group: scenario of each window, which never straddles a split. int64 (window,)
-    """
-
-    windows: Tensor
-    labels: Tensor
-    group: Tensor
+    windows: Tensor  # (window, 60, 1, channel), NaN where missing
+    labels: Tensor  # int64 (window,)
+    group: Tensor  # scenario of each, which never straddles a split. int64 (window,)
 
     def rows(self, index: slice | Tensor) -> "WindowSet":
         """Some of the windows."""
@@ -91,20 +83,11 @@ def sample_windows(
     *,
     shares: dict[int, float] | None = None,
 ) -> WindowSet:
-    """Draw labelled windows so that only the readings tell the classes apart.
+    """Draw labelled windows, classes mixed, so that only the readings tell the classes apart.
 
     Every class gets the same mix of history lengths and of missing channels, else a model
-    could read the class off them.
-
-    Args:
-        streams: simulated scenarios.
-        count: windows.
-        generator: source of randomness.
-        shares: of the classes, moments drawn evenly in time; by default training's shares, and
-            moments soon after something has become visible more often.
-
-    Returns:
-        The windows, classes mixed.
+    could read the class off them. With `shares` of the classes moments are drawn evenly in time;
+    without, by training's shares, and more often soon after something has become visible.
     """
     device = streams.readings.device
     lengths = torch.rand(count, generator=generator, device=device)
@@ -173,19 +156,16 @@ def pick_windows(
 
 
 def freshness(is_kind: Tensor, places: Tensor, earliest: int, often: Tensor) -> Tensor:
-    """Weight of windows by how lately what they show became visible: early ones decide.
+    """Weight of windows by how lately what they show became visible: early ones decide. (place,)
 
     Fires and nuisances are weighted alike, so that age alone says nothing. A sensor's first report
-    of it has no age, however long its period.
+    of it has no age, however long its period. (age + 30 s)^-1 of the run, up to a constant.
 
     Args:
         is_kind: whether the label is this kind. bool (n, time, sensor)
         places: stream, end after `earliest`, and sensor. int64 (place, 3)
         earliest: first end considered.
         often: share of the steps at which each sensor reports. (n, sensor)
-
-    Returns:
-        (age + 30 s)^-1 of the unbroken run, up to a constant. (place,)
     """
     index = torch.arange(is_kind.shape[1], device=is_kind.device).view(1, -1, 1)
     began = torch.where(is_kind, -1, index).cummax(dim=1).values  # last step before the run
@@ -196,15 +176,9 @@ def freshness(is_kind: Tensor, places: Tensor, earliest: int, often: Tensor) -> 
 
 
 def jumped(readings: Tensor, places: Tensor, earliest: int) -> Tensor:
-    """Whether a reading stands above what its sensor showed a minute before, for no reason.
+    """1 where a channel stands above what it showed a minute before, else 0. (place,)
 
-    Args:
-        readings: of the streams. (n, time, sensor, channel)
-        places: stream, end after `earliest`, and sensor. int64 (place, 3)
-        earliest: first end considered.
-
-    Returns:
-        1 where any channel does by what makes an event visible, else 0. (place,)
+    By what makes an event visible, for no reason; places as in `freshness`.
     """
     stream, end, sensor = places.unbind(1)
     now, before = (readings[stream, end + earliest - ago, sensor] for ago in (0, MINUTE))
@@ -233,7 +207,7 @@ def make_part(
 ) -> WindowSet:
     """Windows of some scenarios that no other purpose, part or seed shares."""
     generator = seeded_generator(seed, purpose, part, device)
-    streams = simulation.simulate(
+    streams = simulation.simulate_streams(
         PART_STREAMS, generator=generator, hours=TRAIN_HOURS, sensors=TRAIN_SENSORS
     )
     drawn = sample_windows(streams, count, generator, shares=shares)
@@ -277,15 +251,7 @@ def epoch_windows(recipe: Recipe, epoch: int, device: torch.device, world: World
 def block_later(
     recipe: Recipe, block: int, device: torch.device, world: World, workers: Workers
 ) -> Callable[[], WindowSet]:
-    """Have a block of windows made; the result waits for them, or makes them.
-
-    Args:
-        recipe: of the fit.
-        block: counted from the first epoch on.
-        device: where to simulate.
-        world: the ranks.
-        workers: threads that may begin at once.
-    """
+    """Have a block of windows, counted from the first epoch on, made; the result waits for it."""
     blocks = blocks_of(recipe)
     wanted, parts = recipe.windows // blocks, parts_of(recipe.streams / blocks)
     first = parts * (block if recipe.fresh else block % blocks)

@@ -12,15 +12,10 @@ from torch.distributed.rendezvous import rendezvous
 
 @dataclass(frozen=True)
 class World:
-    """This process among the ranks of a job.
-
-    Attributes:
-        rank: of this process.
-        size: how many processes train together.
-    """
+    """This process among the ranks of a job."""
 
     rank: int = 0
-    size: int = 1
+    size: int = 1  # how many processes train together
 
     @property
     def leads(self) -> bool:
@@ -61,14 +56,9 @@ def part_numbers(parts: int, world: World) -> range:
 
 
 def share(parts: list[Tensor], world: World) -> list[Tensor]:
-    """Every rank's parts, in one order on every rank.
+    """Every rank's parts, of equal shapes, in one order on every rank.
 
-    Args:
-        parts: this rank's, of equal shapes on all ranks.
-        world: the ranks; part k of rank r becomes number k x size + r.
-
-    Returns:
-        All parts.
+    Part k of rank r becomes number k x size + r.
     """
     if world.size == 1:
         return parts

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from saafe.detector.alarms import AlarmSettings
+from saafe.detector import AlarmSettings
 from saafe.recipes import Recipe
 from saafe.threads import Workers, spare_threads
 from saafe.training.data import (
@@ -26,12 +26,7 @@ from saafe.training.data import (
 from saafe.training.distributed import World, joined, mean_gradients, total
 from saafe.training.graphs import Graphed
 from saafe.training.model import FireTransformer
-from saafe.training.thresholds import (
-    calibrate,
-    logits_of,
-    reference_streams,
-    thresholds_on,
-)
+from saafe.training.thresholds import calibrate, logits_of, reference_streams, thresholds_on
 
 WATCHED = 3  # every third held-out window tells when to stop; all of them calibrate
 
@@ -56,27 +51,17 @@ class Fit:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a fit stands, for those who watch.
+    """Where a fit stands, for those who watch."""
 
-    Attributes:
-        epoch, epochs: of the fit; epoch counts from 1.
-        step, steps: optimizer steps so far and in all.
-        loss: mean of the epoch's training windows.
-        accuracy: on the held-out scenarios.
-        held_out_loss: on the held-out scenarios.
-        samples_per_s: training windows a second, their simulation included.
-        left_s: estimated time to the last epoch.
-    """
-
-    epoch: int
+    epoch: int  # counts from 1
     epochs: int
-    step: int
+    step: int  # optimizer steps so far
     steps: int
-    loss: float
-    accuracy: float
-    held_out_loss: float
-    samples_per_s: float
-    left_s: float
+    loss: float  # mean of the epoch's training windows
+    accuracy: float  # on the held-out scenarios
+    held_out_loss: float  # on the held-out scenarios
+    samples_per_s: float  # training windows a second, their simulation included
+    left_s: float  # estimated time to the last epoch
 
 
 def start_fit(recipe: Recipe, device: torch.device) -> Fit:
@@ -118,14 +103,7 @@ def start_schedule(
 
 
 def shorten_to_hours(fit: Fit, recipe: Recipe, epoch_s: float, world: World) -> None:
-    """Train no more epochs than the recipe's hours hold, by the time that the first took.
-
-    Args:
-        fit: after its first epoch.
-        recipe: of the fit.
-        epoch_s: what the first epoch took on this rank. [s]
-        world: the ranks, which all train as many.
-    """
+    """Train no more epochs than the recipe's hours hold, by the time [s] of the first one here."""
     device = next(fit.model.parameters()).device
     mean_s = total(torch.tensor(epoch_s, device=device), world).item() / world.size
     fit.epochs = max(1, min(recipe.epochs, int(3600.0 * recipe.hours / mean_s)))
@@ -166,8 +144,7 @@ def data_device(device: torch.device) -> torch.device:
 def update_weights(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> Tensor:
     """Forward, backward, and an update of the weights; no word between the CPU and a GPU.
 
-    Returns:
-        The mean loss of this rank's share, a scalar left on the device.
+    Returns the mean loss of this rank's share, a scalar left on the device.
     """
     size = len(batch.labels)
     loss = torch.zeros((), device=batch.labels.device)
@@ -192,10 +169,7 @@ def update_weights(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> 
 def head_loss(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
     """Cross entropy of each head by itself, their mean, summed over windows.
 
-    Args:
-        logits: (window, head, class)
-        labels: int64 (window,)
-        recipe: of the fit.
+    From logits (window, head, class) and labels int64 (window,).
     """
     heads = logits.shape[1]
     losses = F.cross_entropy(
@@ -230,7 +204,7 @@ def train_on(fit: Fit, recipe: Recipe, data: WindowSet, world: World) -> Tensor:
     return total(torch.stack(losses), world) / world.size
 
 
-def train(
+def fit_detector(
     recipe: Recipe,
     *,
     on_epoch: Callable[[Progress], None] = lambda _: None,
@@ -244,9 +218,6 @@ def train(
         on_epoch: called after every epoch.
         on_checkpoint: called with the fit after every epoch, to write a checkpoint.
         resumed: a checkpoint's contents.
-
-    Returns:
-        The model with its calibrated risk, and the alarm settings.
     """
     device = find_device(recipe)
     source = data_device(device)
@@ -284,14 +255,9 @@ def train(
 def progress_of(
     fit: Fit, recipe: Recipe, losses: Tensor, right: Tensor, epoch_s: float
 ) -> Progress:
-    """Where a fit stands after an epoch.
+    """Where a fit stands after an epoch of mean time `epoch_s` [s].
 
-    Args:
-        fit: what runs.
-        recipe: of the fit.
-        losses: of the epoch's steps. (step,)
-        right: which watched windows were classified rightly. bool (window,)
-        epoch_s: mean time of an epoch. [s]
+    `losses` are of the epoch's steps (step,); `right`, which watched windows were right (window,).
     """
     steps = steps_of(recipe)
     return Progress(

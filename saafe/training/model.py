@@ -19,21 +19,14 @@ from saafe.windows import SEGMENTS, STEPS
 FEATURES = 3 * len(CHANNELS) + 1
 # six figures of each channel in each time scale
 STATISTICS = 6 * len(SEGMENTS) * len(CHANNELS)
-# what a linear reader sees: every step, the news, the statistics
+# what a linear model sees: every step, the onset features, the statistics
 FLAT = STEPS * FEATURES + len(CHANNELS) + STATISTICS
 ONSET_STEPS = 6  # of the window's steps, a minute
 ONSET_SCALE = 2.0
 
 
 def features(windows: Tensor) -> Tensor:
-    """Levels, departures and masks of raw windows.
-
-    Args:
-        windows: NaN where missing. (B, T, C)
-
-    Returns:
-        (B, T, 3 C + 1), zero where missing.
-    """
+    """Levels, departures, masks of raw windows (B, T, C), NaN or 0 = missing. (B, T, 3 C + 1)"""
     known = ~torch.isnan(windows)
     level = levels(torch.where(known, windows, 20.0))
     base = lower_quartile(level, known)
@@ -46,15 +39,10 @@ def features(windows: Tensor) -> Tensor:
 
 
 def onset_features(seen: Tensor) -> Tensor:
-    """How far each channel now stands above all that it showed until a minute ago.
+    """How far each channel now stands above all that it showed until a minute ago. (B, C)
 
-    A sensor that reports once a minute shows a fire's first minute by one step of the window.
-
-    Args:
-        seen: features. (B, T, 3 C + 1)
-
-    Returns:
-        Zero where it does not, or where one of the two is missing. (B, C)
+    A sensor that reports once a minute shows a fire's first minute by one step of the window. Of
+    features (B, T, 3 C + 1); 0 where it does not, or where one of the two is missing.
     """
     C = len(CHANNELS)
     departure, mask = seen[..., C : 2 * C], seen[..., 2 * C : 3 * C]
@@ -67,13 +55,8 @@ def statistics(seen: Tensor) -> Tensor:
     """Mean, spread, lowest, highest, change and known share of each channel's departure.
 
     Over each time scale of the window; the change is the mean of its newer half less that of the
-    older. Attention finds maxima and spreads within a token only with much teaching.
-
-    Args:
-        seen: features. (B, T, 3 C + 1)
-
-    Returns:
-        Zero where the channel is missing. (B, 6 x 3 x C)
+    older. Attention finds maxima and spreads within a token only after many windows.
+    Of features (B, T, 3 C + 1); 0 where the channel is missing. (B, 6 x 3 x C)
     """
     C, counts = len(CHANNELS), [count for count, _ in SEGMENTS]
     departures = seen[..., C : 2 * C].split(counts, dim=1)
@@ -99,7 +82,7 @@ def known_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def flat(seen: Tensor, onset: Tensor, figures: Tensor) -> Tensor:
-    """What a linear reader sees of features, their news and their statistics. (B, FLAT)"""
+    """What a linear model sees: features, onset features and statistics. (B, FLAT)"""
     return torch.cat([seen.flatten(1), onset, figures], dim=1)
 
 
@@ -210,13 +193,9 @@ class FireTransformer(RiskModel):
         self.linear = nn.Linear(FLAT, len(LABELS))
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Class logits of each sensor of each window.
+        """Logits of normal, nuisance and fire for each sensor of each window.
 
-        Args:
-            windows: raw readings, NaN where missing. (B, T, S, C)
-
-        Returns:
-            Logits of normal, nuisance and fire. (B, S, class)
+        From raw readings, NaN where missing. (B, T, S, C) to (B, S, class)
         """
         return self.head_logits(windows).log_softmax(dim=-1).logsumexp(dim=2) - math.log(2.0)
 

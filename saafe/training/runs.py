@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from saafe import __version__, recipes
-from saafe.detector.alarms import AlarmSettings
+from saafe.detector import AlarmSettings
 from saafe.errors import InputError
 from saafe.files import write_atomically, write_json
 from saafe.recipes import Recipe
@@ -27,25 +27,13 @@ from saafe.training.model import FireTransformer, RiskModel
 
 RUN_FORMAT = "saafe-1"
 FIRST_CHANNELS = "temperature,pm25,co2,sound,co,humidity"  # runs of version 0.1.0 do not say
-MODEL, RECIPE, METRICS, ENVIRONMENT, CHECKPOINT = (
-    "model.safetensors",
-    "recipe.json",
-    "metrics.jsonl",
-    "environment.json",
-    "checkpoint",
-)
+MODEL, RECIPE, METRICS = "model.safetensors", "recipe.json", "metrics.jsonl"
+ENVIRONMENT, CHECKPOINT = "environment.json", "checkpoint"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trained detector, loaded.
-
-    Attributes:
-        folder: where it lies.
-        recipe: how it was trained.
-        model: with its calibration, in evaluation mode.
-        settings: alarm thresholds.
-    """
+    """A trained detector, loaded: its calibrated model is in evaluation mode."""
 
     folder: Path
     recipe: Recipe
@@ -71,11 +59,7 @@ def score_with(model: RiskModel) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def new_folder(out: Path, name: str, recipe: Recipe) -> Path:
-    """Make the folder of a new run, whole at once: with its recipe and its environment.
-
-    Raises:
-        InputError: it exists already or cannot be made.
-    """
+    """Make the folder of a new run, whole at once: with its recipe and its environment."""
     folder = out / name
     if folder.exists():
         raise InputError(f"{folder} exists; give another --name, or continue it with --resume")
@@ -94,11 +78,7 @@ def new_folder(out: Path, name: str, recipe: Recipe) -> Path:
 
 
 def read_recipe(folder: Path) -> Recipe:
-    """The recipe of a run folder, finished or not.
-
-    Raises:
-        InputError: the folder is no run's.
-    """
+    """The recipe of a run folder, finished or not."""
     try:
         return recipes.from_dict(json.loads((folder / RECIPE).read_text()))
     except (OSError, ValueError, TypeError, InputError):
@@ -187,11 +167,19 @@ def in_order(data: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
-def load_run(path: Path | str) -> Run:
+def load(path: Path | str) -> Run:
     """Load a run folder.
 
+    Returns:
+        The run, which `Detector`, `detect` and `examine` take.
+
     Raises:
-        InputError: it is no run folder, not finished, or damaged.
+        InputError: it is no run folder, not finished, damaged, or of other channels.
+
+    Example:
+        >>> import saafe
+        >>> saafe.load("runs/RUN").recipe.tier
+        'tiny'
     """
     folder = Path(path)
     if not folder.is_dir():

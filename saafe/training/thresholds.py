@@ -8,12 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from saafe.detector.alarms import AlarmSettings
+from saafe.detector import AlarmSettings
 from saafe.recipes import Recipe
 from saafe.sensors import FIRE, LABELS
-from saafe.simulator import simulation
-from saafe.simulator.scenarios import Mix
-from saafe.simulator.streams import Streams, gather
+from saafe.simulator import Mix, Streams, gather, simulation
 from saafe.threads import Workers
 from saafe.training.data import REFERENCE_MIX, Purpose, WindowSet, seeded_generator
 from saafe.training.distributed import World, part_numbers, share
@@ -85,15 +83,16 @@ def reference_streams(
 ) -> list[Callable[[], Streams]]:
     """Have the streams simulated that set the thresholds: this rank's parts.
 
-    Returns:
-        A function a part, which gives streams of one sensor; dense ones first, quiet ones last.
+    Returns a function a part, which gives streams of one sensor; dense ones first, quiet ones last.
     """
     kinds = [(Purpose.DENSE, DENSE_MIX, part) for part in range(DENSE_PARTS)]
     kinds += [(Purpose.QUIET, QUIET_MIX, part) for part in range(QUIET_PARTS)]
 
     def simulated(purpose: Purpose, mix: Mix, part: int) -> Streams:
         generator = seeded_generator(recipe.seed, purpose, part, device)
-        return simulation.simulate(REFERENCE_STREAMS, generator=generator, sensors=1, mix=mix)
+        return simulation.simulate_streams(
+            REFERENCE_STREAMS, generator=generator, sensors=1, mix=mix
+        )
 
     return [
         workers.later(simulated, *kinds[min(part, len(kinds) - 1)])
@@ -112,13 +111,10 @@ def set_thresholds(model: RiskModel, recipe: Recipe) -> AlarmSettings:
 def thresholds_on(
     model: RiskModel, streams: list[Callable[[], Streams]], world: World, workers: Workers
 ) -> AlarmSettings:
-    """Alarm thresholds from `reference_streams`.
+    """Alarm thresholds, in log-odds, from `reference_streams`.
 
     At most 1 % of three-hour streams with one or two nuisances each, drawn as often as dwellings
     see them, and none of the quiet ones may alarm.
-
-    Returns:
-        The settings; every threshold in log-odds.
     """
     mine = [workers.later(peak_odds, model, part()) for part in streams]
     peaks = torch.cat(share([part() for part in mine], world)[: DENSE_PARTS + QUIET_PARTS])
@@ -131,14 +127,10 @@ def thresholds_on(
 
 
 def share_alarms(loud: Tensor, most: float) -> Tensor:
-    """The lowest thresholds, all of one quantile, that few enough streams reach.
+    """The lowest thresholds, all of one quantile, that few enough streams reach. (tier,)
 
-    Args:
-        loud: loudest moment of each stream by each tier's persistence. (n, tier)
-        most: share of the streams that may reach any of the thresholds.
-
-    Returns:
-        Thresholds just above what the first stream too many reaches. (tier,)
+    Just above what the first stream too many reaches: `loud` is the loudest moment of each stream
+    by each tier's persistence (n, tier), `most` the share that may reach any of the thresholds.
     """
     ordered = loud.sort(dim=0, descending=True).values
     best = ordered[0]
@@ -150,18 +142,11 @@ def share_alarms(loud: Tensor, most: float) -> Tensor:
 
 
 def peak_odds(model: RiskModel, streams: Streams) -> Tensor:
-    """Highest log-odds of each stream, held for an instant, for a minute and for five.
+    """Highest log-odds of each stream of one sensor, for an instant, a minute and five. (n, 3)
 
     Every stream is scored every `STRIDE` minutes, and those that come out loudest every minute:
-    only they decide where the loudest hundredth begins. What is scored is what the detector would
-    decide on: the latest reading.
-
-    Args:
-        model: calibrated.
-        streams: of one sensor.
-
-    Returns:
-        The three; -inf but for the instant where a stream got no second look. (n, 3)
+    only they decide where the loudest hundredth begins; the others are -inf but for the instant.
+    What is scored is what the detector would decide on: the latest reading.
     """
     reported = streams.reported[:, :, 0]
     n, time = reported.shape
@@ -179,10 +164,7 @@ def peak_odds(model: RiskModel, streams: Streams) -> Tensor:
 def score_ends(model: RiskModel, readings: Tensor, ends: Tensor) -> Tensor:
     """Log-odds of windows that end at given steps of each stream. (n, end)
 
-    Args:
-        model: calibrated.
-        readings: of one sensor. (n, time, 1, channel)
-        ends: steps. int64 (n, end)
+    Readings are of one sensor, (n, time, 1, channel); ends, steps, int64 (n, end).
     """
     stream = torch.arange(len(readings), device=ends.device).unsqueeze(1).expand_as(ends)
     first = torch.zeros(ends.numel(), dtype=torch.int64, device=ends.device)

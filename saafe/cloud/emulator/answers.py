@@ -4,6 +4,7 @@ import json
 import time
 from typing import Any
 
+from saafe.cloud import SHIPPED_REGION, load_prices
 from saafe.cloud.emulator.emulated_job import EmulatedJob
 from saafe.cloud.emulator.validation import (
     Refusal,
@@ -11,7 +12,6 @@ from saafe.cloud.emulator.validation import (
     requested_counts,
     requested_types,
 )
-from saafe.cloud.prices import SHIPPED_REGION, load_prices
 
 DEFAULT_QUOTA = 4  # instances of each type, for training and for spot training
 SUMMARY = [

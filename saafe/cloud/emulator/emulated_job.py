@@ -22,10 +22,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from saafe.cloud.artifact import inside
+from saafe.cloud import LOG_GROUP, inside
 from saafe.cloud.emulator.processes import cores, kill_tree, pump
 from saafe.cloud.emulator.validation import requested_counts, requested_types
-from saafe.cloud.setup import LOG_GROUP
 
 # Chosen: spot is billed as 30 % of the time, within what EC2's spot market showed.
 SPOT_BILLED = 0.3

@@ -19,13 +19,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from saafe.cloud.artifact import inside
-from saafe.cloud.aws import Aws
+from saafe.cloud import LOG_GROUP, SHIPPED_REGION, Aws, inside, load_prices, set_up
 from saafe.cloud.emulator.answers import Answers
 from saafe.cloud.emulator.emulated_job import EmulatedJob, EmulatedRegion, has_ended
 from saafe.cloud.emulator.validation import Refusal, validate
-from saafe.cloud.prices import SHIPPED_REGION, load_prices
-from saafe.cloud.setup import LOG_GROUP, set_up
 from saafe.errors import InputError
 from saafe.files import write_atomically, write_json
 

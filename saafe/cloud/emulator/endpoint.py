@@ -12,10 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from saafe.cloud.aws import INSTALL_BOTO3 as INSTALL_AWS
-from saafe.cloud.aws import Aws
+from saafe.cloud import INSTALL_BOTO3 as INSTALL_AWS
+from saafe.cloud import SHIPPED_REGION, Aws
 from saafe.cloud.emulator.emulator import INSTALL_EMULATOR, KEYS, Emulator
-from saafe.cloud.prices import SHIPPED_REGION
 from saafe.errors import InputError
 from saafe.files import write_json
 

@@ -1,0 +1,88 @@
+"""Figures of an evaluation for people: rows of what, the figure, and its bounds or a note."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from saafe.formats import interval, number, percent, percent_interval
+
+
+def simulated_table(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Rows of what `shifts.judge_simulated` gives, as plain values."""
+    rows = []
+    for rooms, part in figures.items():
+        windows, streams, quiet = part["windows"], part["streams"], part["quiet"]
+        found = ", ".join(f"{streams[key]} {key}" for key in ("late", "early", "missed"))
+        rows += [
+            (f"{rooms}: window accuracy", percent(windows.get("accuracy"), 4)),
+            (f"{rooms}: fire windows over the threshold", percent(windows["detection_rate"], 4)),
+            (f"{rooms}: other windows over it", percent(windows["false_alarm_rate"], 4)),
+            (f"{rooms}: ROC AUC", number(windows["roc_auc"])),
+            (f"{rooms}: calibration error", percent(windows["calibration_error"])),
+            (f"{rooms}: fires in time", f"{streams['in_time']} of {streams['fires']}"),
+            (f"{rooms}: other fires", found),
+            (f"{rooms}: median time to alarm",
+             f"{number(streams['after_signal_median_s'])} s after the first signal"),
+            (f"{rooms}: alarms by cooking and showers",
+             f"{streams['alarms']} of {streams['events']} events"),
+            (f"{rooms}: alarms in quiet life", f"{quiet['alarms']} in {quiet['streams']} streams"),
+        ]  # fmt: skip
+    return rows
+
+
+def score_table(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Rows for people: what, the figure, and its 95 % bounds or a note."""
+    rows: list[tuple[str, str, str]] = []
+    names = {
+        "house_fires": "house fires",
+        "oil_pans": "oil pans",
+        "lab_fires": "laboratory fires",
+        "burner_fires": "gas-burner fires",
+        "pool_fires": "pool fires",
+        "superposed_fires": "superposed_fires",
+    }
+    for part, name in names.items():
+        rows += _fire_rows(name, result[part])
+    quiet = {"homes": "homes", "homes_at_10_s": "homes at 10 s", "offices": "offices"}
+    for part, name in quiet.items():
+        rows += _home_rows(name, result[part])
+    margin = result["margin"]
+    if isinstance(margin, str):
+        return [*rows, ("margin", "-", margin)]
+    note = (
+        f"{margin['clear_of_homes']} of {margin['n']} superposed fires above the loudest home hour"
+    )
+    return [*rows, ("margin", number(margin["value"], 3), note)]
+
+
+def _fire_rows(name: str, part: Mapping[str, Any] | str) -> list[tuple[str, str, str]]:
+    if isinstance(part, str):
+        return [(name, "-", part)]
+    share = percent_interval(part["in_time_share"]["lower"], part["in_time_share"]["upper"])
+    rows = [(f"{name} in time", f"{part['in_time']} of {part['n']}", share)]
+    for key in ("late", "early", "missed"):
+        which = ", ".join(row["name"] for row in part["rows"] if row["outcome"] == key)
+        rows.append((f"{name} {key}", str(part[key]), which if name != "superposed_fires" else ""))
+    if "in_time_with_hold" in part:
+        figure = f"{part['in_time_with_hold']} of {part['n']}"
+        rows.append((f"{name} in time, a held reading allowed", figure, ""))
+    return rows
+
+
+def _home_rows(name: str, part: Mapping[str, Any] | str) -> list[tuple[str, str, str]]:
+    if isinstance(part, str):
+        return [(name, "-", part)]
+    rate, nuisance = part["false_alarms_per_day"], part["nuisance_per_100_sessions"]
+    days, sessions = part["days"], part["sessions"]
+    figure = f"{part['alarms']} in {days:.1f} days"
+    rows = [(f"{name}: false alarms", figure, _interval(rate, " a day"))]
+    if sessions:
+        figure = f"{part['nuisance_alarms']} in {sessions} stove sessions"
+        rows.append((f"{name}: nuisance alarms", figure, _interval(nuisance, " per 100")))
+    return [
+        *rows,
+        (f"{name}: in alarm", f"{number(part['hours_in_alarm_per_day'], 3)} h a day", ""),
+    ]
+
+
+def _interval(bounds: Mapping[str, float | None], unit: str) -> str:
+    return interval(bounds["lower"], bounds["upper"], unit=unit, digits=3)

@@ -1,0 +1,35 @@
+"""Numbers, shares, intervals and times as people read them."""
+
+import math
+
+DASH = "-"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """So many digits; thousands and integers in full, a dash for nothing."""
+    if value is None or math.isnan(value):
+        return DASH
+    if isinstance(value, int) or 1000.0 <= abs(value) < math.inf:
+        return f"{value:,.0f}"
+    return f"{value + 0.0:.{digits}g}"  # no -0
+
+
+def percent(share: float | None, digits: int = 3) -> str:
+    """A share of one in percent."""
+    return DASH if share is None or math.isnan(share) else f"{100.0 * share:.{digits}g} %"
+
+
+def interval(low: float | None, high: float | None, *, unit: str = "", digits: int = 4) -> str:
+    """Two ends and their unit, such as "0.2 to 1.3 a day"."""
+    return f"{number(low, digits)} to {number(high, digits)}{unit}"
+
+
+def percent_interval(low: float | None, high: float | None) -> str:
+    """Two shares of one in percent, such as "75 to 84 %"."""
+    ends = (None if share is None else 100.0 * share for share in (low, high))
+    return interval(*ends, unit=" %", digits=3)
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, such as 01:07."""
+    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"

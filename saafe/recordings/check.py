@@ -1,0 +1,88 @@
+"""What reading a recording found: what was used, masked, repaired and ignored."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from saafe.recordings.cells import range_text
+from saafe.sensors import CHANNELS
+
+GAP_S = 90.0  # the grid holds a reading for this long, so a longer silence is felt
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of one channel's cells."""
+
+    present: int  # readings that are used
+    masked: int  # outside the physical range, left out
+    missing: int  # empty cells
+    first_masked: str = ""  # where and what it was, "" = none
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A time in which a sensor gave no reading. [s]"""
+
+    sensor: str
+    start_s: float  # when it last gave one, from the recording's first row
+    length_s: float  # how long it was silent
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was read, masked, repaired and ignored."""
+
+    path: str  # the file
+    rows: int  # that are used
+    sensors: tuple[str, ...]
+    duration_s: float  # from the first row to the last. [s]
+    period_s: float | None  # shortest of the sensors' median periods, None of a single time. [s]
+    channels: dict[str, Counts]  # of those that the file has, by their names
+    gaps: tuple[Gap, ...] = ()  # silences over 90 s
+    ignored: tuple[str, ...] = ()  # columns that are not read
+    repairs: tuple[str, ...] = ()  # what `repair` did
+    notes: tuple[str, ...] = ()  # what was odd but not wrong
+
+    def to_dict(self) -> dict:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The same for people, one finding a line."""
+        period = "one time" if self.period_s is None else f"median period {self.period_s:g} s"
+        names = ", ".join(self.sensors[:8]) + (", ..." if len(self.sensors) > 8 else "")
+        lines = [
+            f"{self.path}: {counted(self.rows, 'row')}, {counted(len(self.sensors), 'sensor')} "
+            f"({names}), {self.duration_s:,.0f} s, {period}"
+        ]
+        for channel in CHANNELS:
+            counts = self.channels.get(channel.name)
+            if counts is None:
+                continue
+            line = f"  {channel.name}: {counts.present:,} present, {counts.missing:,} missing"
+            if counts.masked:
+                limits = range_text(channel)
+                line += f", {counts.masked:,} masked (outside {limits}; {counts.first_masked})"
+            lines.append(line)
+        lines += _gap_lines(self.gaps)
+        if self.ignored:
+            lines.append(f"  ignored columns: {', '.join(self.ignored)}")
+        lines += [f"  repaired: {repair}" for repair in self.repairs]
+        return lines + [f"  note: {note}" for note in self.notes]
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _gap_lines(gaps: Sequence[Gap]) -> list[str]:
+    """The longest five gaps, and how many there are."""
+    if not gaps:
+        return []
+    longest = sorted(gaps, key=lambda gap: -gap.length_s)
+    total = sum(gap.length_s for gap in gaps)
+    lines = [f"  {counted(len(gaps), 'gap')} over {GAP_S:g} s, {total:,.0f} s in all"]
+    for gap in longest[:5]:
+        lines.append(f"    sensor {gap.sensor}: {gap.length_s:,.0f} s from {gap.start_s:,.0f} s")
+    return lines

@@ -1,0 +1,99 @@
+"""The public names of `saafe`: there, lazy, documented, and their examples run."""
+
+import doctest
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import saafe
+from saafe.cloud.emulator import endpoint
+
+ROOT = Path(__file__).parents[1]
+NAMES = {
+    "load", "Detector", "detect", "read_recording", "write_recording", "simulate", "train",
+    "examine", "launch", "InputError", "__version__",
+}  # fmt: skip
+WITH_EXAMPLES = sorted(NAMES - {"__version__"})
+LONG = {"launch": pytest.mark.slow, "examine": pytest.mark.slow}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("api")
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path):
+    tiny = {"epochs": 1, "windows": 256, "streams": 32, "held_out": 64, "width": 16}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("saafe.training.thresholds.REFERENCE_STREAMS", 8)
+        patch.setattr("saafe.training.thresholds.DENSE_PARTS", 1)
+        patch.setattr("saafe.exam.exam.QUICK_TRIALS", 2)
+        return saafe.train("tiny", settings=tiny, out=folder, name="fixture")
+
+
+def test_names_are_the_promised_ones() -> None:
+    assert set(saafe.__all__) == NAMES
+    assert saafe.__all__ == sorted(saafe.__all__)
+    assert dir(saafe) == saafe.__all__
+    for name in NAMES:
+        assert getattr(saafe, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'arena'"):
+        _ = saafe.arena
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=LONG.get(name, ())) for name in WITH_EXAMPLES]
+)
+def test_examples_run(name: str, run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    shutil.copytree(run.folder, tmp_path / "runs" / "RUN")
+    if name == "train":
+        monkeypatch.setattr("saafe.training.thresholds.REFERENCE_STREAMS", 8)
+        monkeypatch.setattr("saafe.training.thresholds.DENSE_PARTS", 1)
+        monkeypatch.setattr("saafe.exam.exam.QUICK_TRIALS", 2)
+    public = getattr(saafe, name)
+    finder = doctest.DocTestFinder(recurse=False)
+    (example,) = finder.find(public, name, globs={})  # as typed by hand
+    assert example.examples, f"{name} has no example"
+    try:
+        failed, _ = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example)
+    finally:
+        if name == "launch":
+            endpoint.end(tmp_path / "runs" / ".emulator")
+    assert failed == 0
+
+
+def test_readme_lines_run(run, tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    code = text[text.index("```python\n") + 10 :].split("```")[0]
+    saafe.write_recording(saafe.simulate(1, hours=1.0)[0], tmp_path / "kitchen.csv")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "RUN").symlink_to(run.folder.resolve())
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+LAZY = """
+import sys, time
+began = time.perf_counter()
+import saafe
+print(time.perf_counter() - began < 0.5)
+heavy = ("torch", "numpy", "polars", "boto3", "matplotlib", "scipy")
+print([name for name in heavy if name in sys.modules])
+"""
+
+
+def test_import_is_light() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LAZY], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout == "True\n[]\n"

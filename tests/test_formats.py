@@ -1,0 +1,33 @@
+"""What people read."""
+
+import math
+
+import pytest
+
+from saafe import formats
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, "-"), (math.nan, "-"), (math.inf, "inf"), (0.12345, "0.1235"), (-0.0, "0"),
+        (1234567, "1,234,567"), (12345.6, "12,346"), (7, "7"), (1e-6, "1e-06"),
+    ],
+)  # fmt: skip
+def test_numbers(value: float | None, expected: str) -> None:
+    assert formats.number(value) == expected
+
+
+def test_shares() -> None:
+    assert formats.percent(0.12345) == "12.3 %"
+    assert formats.percent(0.99949, 4) == "99.95 %"
+    assert formats.percent(None) == formats.percent(math.nan) == "-"
+
+
+def test_intervals() -> None:
+    assert formats.interval(0.2, None, unit=" a day") == "0.2 to - a day"
+    assert formats.percent_interval(0.0126, 0.98734) == "1.26 to 98.7 %"
+
+
+def test_clock() -> None:
+    assert [formats.clock(s) for s in (0.0, 67.9, 3661.0)] == ["00:00", "01:07", "61:01"]
