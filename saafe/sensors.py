@@ -215,4 +215,4 @@ UNKNOWN = -1  # the label of a row that says nothing
 
 MAX_SENSORS = 64
 SHORTEST_PERIOD_S = 1.0
-LONGEST_PERIOD_S = 90.0  # a recording whose median period is longer is refused
+LONGEST_PERIOD_S = 3600.0  # a recording whose median period is longer is refused

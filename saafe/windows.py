@@ -8,6 +8,7 @@ import numpy as np
 
 BIN_S = 10.0
 HOLD_S = 90.0  # an empty bin shows the last reading for so long
+HOLD_BINS = int(HOLD_S / BIN_S)
 DAY_S = 86_400.0
 # (how many, bins in each), oldest first: 20 means of 5 min, 20 of 1 min, 20 of 10 s
 SEGMENTS = ((20, 30), (20, 6), (20, 1))
@@ -20,16 +21,19 @@ def bin_of(times_s: np.ndarray) -> np.ndarray:
     return np.ceil(np.asarray(times_s, dtype=np.float64) / BIN_S - 1e-9).astype(np.int64)
 
 
-def to_grid(times_s: np.ndarray, readings: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+def to_grid(
+    times_s: np.ndarray, readings: np.ndarray, *, hold_bins: int = HOLD_BINS
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Put one sensor's readings on the 10 s grid.
 
     Args:
         times_s: strictly increasing. [s] (time,)
         readings: NaN where missing. (time, channel)
+        hold_bins: how many empty bins show the last reading.
 
     Returns:
-        grid: float32 (bin, channel): the mean of a bin's readings, else the last reading held
-            for at most 90 s, else NaN.
+        grid: float32 (bin, channel): the mean of a bin's readings, else the last reading where
+            it is held, else NaN.
         fresh: bool (bin,): whether the bin has a reading of its own.
         first: index of the first bin.
     """
@@ -45,12 +49,11 @@ def to_grid(times_s: np.ndarray, readings: np.ndarray) -> tuple[np.ndarray, np.n
     with np.errstate(invalid="ignore"):
         grid = (sums / counts).astype(np.float32)  # 0/0 is NaN: nothing was read
     fresh = counts.sum(axis=1) > 0
-    return hold(grid), fresh, first
+    return hold(grid, hold_bins), fresh, first
 
 
-def hold(grid: np.ndarray) -> np.ndarray:
-    """Fill each empty bin with the channel's last reading, for at most 90 s. (bin, channel)"""
-    limit = int(HOLD_S / BIN_S)
+def hold(grid: np.ndarray, limit: int = HOLD_BINS) -> np.ndarray:
+    """Fill up to `limit` empty bins with the channel's last reading. (bin, channel)"""
     rows = np.arange(len(grid))[:, None]
     last = np.maximum.accumulate(np.where(np.isnan(grid), -1, rows), axis=0)
     held = np.take_along_axis(grid, np.maximum(last, 0), axis=0)
@@ -67,8 +70,12 @@ def cut_windows(grid: np.ndarray, ends: np.ndarray) -> np.ndarray:
     Returns:
         float32 (window, 60, 1, channel); NaN where nothing was known, also before the start.
     """
-    padded = np.concatenate([np.full((SPAN, grid.shape[1]), np.nan, np.float32), grid])
-    newest = np.asarray(ends)[:, None] + SPAN
+    ends = np.asarray(ends)
+    # only what these windows see: a batch takes as long in a long recording as in a short one
+    first, last = (max(int(ends.min()) + 1 - SPAN, 0), int(ends.max()) + 1) if ends.size else (0, 0)
+    blank = np.full((SPAN, grid.shape[1]), np.nan, np.float32)
+    padded = np.concatenate([blank, grid[first:last]])
+    newest = (ends - first)[:, None] + SPAN
     parts, left = [], SPAN
     for count, width in SEGMENTS:
         # neighbouring windows share their bins: each mean is taken once, then looked up

@@ -35,9 +35,9 @@ def knowable_time(recording: Recording, channel: int, at_s: float) -> float | No
 
 
 def silent_time(times_s: NDArray, rows_s: NDArray) -> float | None:
-    """180 s after the channel's last reading, if the sensor still speaks then."""
-    at_s = float(times_s[-1]) + self_test.SILENT_S
-    return at_s if rows_s[-1] > at_s else None
+    """At the sensor's first row more than 180 s after the channel's last reading."""
+    after = rows_s[rows_s > float(times_s[-1]) + self_test.SILENT_S]
+    return float(after[0]) if after.size else None
 
 
 def held_times(times_s: NDArray, values: NDArray, channel: int) -> list[float]:

@@ -2,11 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from saafe.detector.alarms import (
     CONFIRM_S,
+    LATE_S,
     AlarmSettings,
+    Evidence,
     SafetyRules,
     SensorAlarm,
     log_odds,
@@ -80,19 +83,33 @@ def test_alarm_does_not_clear_between_the_thresholds_nor_on_a_dip() -> None:
     assert len(said([HIGH] * 3 + ([LOW] * 12 + [RAISED]) * 5)) == 1
 
 
+AGREES = Evidence(agree=True)
+
+
 def test_a_held_reading_completes_the_fast_tier() -> None:
     alarm = SensorAlarm(SETTINGS)
-    assert alarm.step(0.0, HIGH, None) is None
-    assert alarm.overdue(20.0) is None  # a decision at 20 s may yet deny it
-    assert alarm.overdue(60.0) == 20.0
+    assert alarm.step(0.0, HIGH, None, AGREES) is None
+    assert alarm.overdue() == 20.0
+    assert alarm.step(60.0, LOW, None, AGREES) is None
+    assert alarm.overdue() is None
+    alarm.step(120.0, HIGH, None, Evidence(period_s=60.0))
+    assert alarm.overdue() == 120.0 + 60.0 + LATE_S  # one channel alone
+
+
+def test_a_lone_reading_is_believed_where_channels_agree_and_not_after_an_outage() -> None:
+    first = Evidence(agree=True, is_first=True)
+    for evidence, expected in ((AGREES, ("alarm", "model")), (Evidence(), None), (first, None)):
+        alarm = SensorAlarm(SETTINGS)
+        alarm.step(0.0, LOW, None)
+        assert alarm.step(60.0, HIGH, None, evidence) == expected
+    assert alarm.step(120.0, HIGH, None) == ("alarm", "model")
+
+
+def test_a_decision_taken_again_counts_once() -> None:
+    alarm = SensorAlarm(SETTINGS)
+    alarm.step(0.0, LOW, None)
     assert alarm.step(60.0, LOW, None) is None
-    assert alarm.overdue(1e9) is None
-
-
-def test_nothing_is_held_for_more_than_90_s() -> None:
-    slow = SensorAlarm(AlarmSettings(warm_s=0.0, fast_s=100.0))
-    slow.step(0.0, HIGH, None)
-    assert slow.overdue(math.inf) is None
+    assert alarm.step(60.0, HIGH, None, AGREES) == ("alarm", "model")
 
 
 def test_rule_alarms_whatever_the_risk() -> None:
@@ -176,9 +193,37 @@ def test_missing_channels_fire_nothing() -> None:
 
 def test_a_held_reading_completes_heat() -> None:
     rules = SafetyRules()
-    assert rules.step(0.0, 80.0, math.nan) is None
-    assert rules.overdue(CONFIRM_S) is None
-    assert rules.overdue(60.0) == (CONFIRM_S, "heat")
+    assert rules.step(0.0, 80.0, math.nan, evidence=AGREES) is None
+    assert rules.overdue() == (CONFIRM_S, "heat")
+    rules.step(60.0, 20.0, math.nan)
+    assert rules.overdue() is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_step_of_25_kelvin_is_seen_at_a_period_of_about_a_minute(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    for _ in range(40):
+        rules = SafetyRules()
+        times = np.cumsum(60.0 + random.uniform(-0.5, 0.5, 12))
+        said = [rules.step(float(t), 20.0 + 25.0 * (k >= 8), math.nan) for k, t in enumerate(times)]
+        assert said.index("rate_of_rise") == 9  # the second reading that shows it
+
+
+@pytest.mark.parametrize(("kelvin", "cause"), [(41.0, None), (42.0, "rate_of_rise")])
+def test_the_rate_of_rise_is_taken_over_the_shortest_span(kelvin: float, cause: str | None) -> None:
+    """At a period of five minutes 8.3 K a minute are 41.5 K."""
+    rules = SafetyRules()
+    said = [rules.step(300.0 * k, 10.0 + kelvin * (k >= 3), math.nan) for k in range(6)]
+    assert said[4] == cause
+
+
+def test_no_claim_bridges_an_outage() -> None:
+    rules = SafetyRules()
+    rules.step(0.0, 80.0, 400.0, outage_s=180.0)
+    assert rules.step(7200.0, 80.0, 400.0, outage_s=180.0) is None
+    rules.step(7210.0, 20.0, math.nan, outage_s=180.0)
+    assert rules.step(14_400.0, 50.0, math.nan, outage_s=180.0) is None
+    assert rules.step(14_410.0, 50.0, math.nan, outage_s=180.0) is None
 
 
 def test_the_fast_tier_waits_for_a_baseline_and_the_rules_do_not():

@@ -2,7 +2,9 @@
 
 from saafe.detector import self_test
 from saafe.detector.alarms import AlarmSettings, HEAT_C, RISE_K_PER_MIN, log_odds
-from saafe.detector.detector import Detection, Detector, Model, Scorer, Space, detect
+from saafe.detector.detector import Detector, Model, Scorer
+from saafe.detector.recorded import Detection, detect
+from saafe.detector.space import Space
 
 __all__ = [
     "HEAT_C", "RISE_K_PER_MIN", "AlarmSettings", "Detection", "Detector", "Model", "Scorer",

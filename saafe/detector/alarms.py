@@ -4,19 +4,22 @@ Three tiers of persistence: an instant finds flaming fires fast, a minute keeps 
 readings from alarming, and five minutes let a smoulder alarm at a risk that cooking reaches too,
 but does not keep. Fixed safety rules stand beside the model: it may precede them and never
 suppress them.
+
+A claim is a condition that would alarm if it lasted. No claim outlives an outage of its sensor.
 """
 
 import math
 from dataclasses import asdict, dataclass, replace
 
-from saafe.windows import HOLD_S
-
 HEAT_C = 57.0  # fixed-temperature heat detectors, UL 521 / EN 54-5 class A1's range
 RISE_K_PER_MIN = 8.3  # 15 F a minute, rate-of-rise heat detectors, UL 521
+RISE_SPAN_S = 60.0
 CONFIRM_S = 10.0
 # (ppm, seconds at or above). EN 50291-1:2018 asks for an alarm after 60 to 90 min at 50 ppm, 10 to
 # 40 min at 100 ppm and at most 3 min at 300 ppm; these times lie within each.
 CO_DOSES = ((300.0, 120.0), (100.0, 1500.0), (50.0, 4500.0))
+LATE_S = 5.0  # Chosen: a row that comes so late still counts at its own time
+HUSH_S = 600.0  # Chosen, as smoke alarms' hush buttons do, 5 to 15 min (UL 217, from memory)
 
 
 @dataclass(frozen=True)
@@ -66,33 +69,71 @@ def log_odds(risk: float) -> float:
     return math.log(share / (1.0 - share))
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What stands behind the reading that a decision is taken on.
+
+    Attributes:
+        agree: whether two channels show a fire in it, so that it needs no second reading.
+        period_s: the sensor's usual interval. [s]
+        is_first: whether it is the sensor's first, or the first after an outage.
+    """
+
+    agree: bool = False
+    period_s: float = 60.0
+    is_first: bool = False
+
+    def wait_s(self, for_s: float) -> float:
+        """How long a lone reading must stand that would be believed after `for_s`. [s]
+
+        Two channels are believed at once; one alone waits for the next reading, or for a period
+        in which nothing contradicts it.
+        """
+        believed = self.agree and not self.is_first
+        return for_s if believed else max(for_s, self.period_s + LATE_S)
+
+
 class Held:
     """How long a condition has held without a break, judged at decisions only."""
 
     def __init__(self) -> None:
         """Start with the condition false."""
         self.since: float | None = None
+        self.is_lone = False  # whether one decision only has found it
+        self.wait_s = 0.0  # how long a lone one must stand
 
     def step(self, time_s: float, claim: bool) -> float:
         """Seconds since the first decision of the unbroken run; -1 while false."""
         if not claim:
             self.since = None
             return -1.0
+        self.is_lone = self.since is None or self.since == time_s
         if self.since is None:
             self.since = time_s
         return time_s - self.since
 
+    def stands(
+        self, time_s: float, claim: bool, *, last_s: float, for_s: float, evidence: Evidence
+    ) -> bool:
+        """Whether a condition has stood, this decision included, for `for_s` and is acted on. [s]
 
-def stands(held: Held, time_s: float, *, last_s: float, for_s: float) -> bool:
-    """Whether a condition, this decision included, has stood for `for_s` [s] and is to be acted on.
+        A sensor that reports less often than `for_s` cannot contradict itself in time: to wait
+        would bring nothing, where two channels agree. `last_s` is the time of the sensor's
+        decision before, -inf for none.
+        """
+        held_s = self.step(time_s, claim)
+        self.wait_s = evidence.wait_s(for_s)
+        if held_s < 0.0:
+            return False
+        is_slow = for_s < time_s - last_s < math.inf
+        return held_s >= for_s or (is_slow and self.wait_s <= for_s)
 
-    A sensor that reports less often than the persistence asked for cannot contradict itself in
-    time, so its one reading counts: to wait would bring nothing. `last_s` is the time of the
-    sensor's decision before, -inf for none.
-    """
-    if held.since is None:
-        return False
-    return time_s - held.since >= for_s or for_s < time_s - last_s < math.inf
+    def overdue(self, last_s: float, for_s: float) -> float | None:
+        """When the last decision's claim completes with no further reading; None if it does not."""
+        if self.since is None:
+            return None
+        at = self.since + (self.wait_s if self.is_lone else for_s)
+        return at if at > last_s else None
 
 
 class SafetyRules:
@@ -106,45 +147,64 @@ class SafetyRules:
         """Start with nothing seen."""
         self.hot, self.rising = Held(), Held()
         self.doses = [Held() for _ in CO_DOSES]
-        self.past: list[tuple[float, float]] = []  # (time, temperature) of the last minute
-        self.rise_from: float | None = None
-        self.last_s = -math.inf
+        self.past: list[tuple[float, float]] = []  # (time, temperature) since the last outage
+        self.rise_from, self.rise_by = 0.0, 0.0
+        self.before_s = self.last_s = -math.inf  # of the last two temperatures
+        self.last_co_s = -math.inf
 
-    def step(self, time_s: float, temperature_c: float, co_ppm: float) -> str | None:
-        """The rule that fires on these readings (NaN where missing), or None."""
-        last_s, self.last_s = self.last_s, time_s
+    def step(
+        self, time_s: float, temperature_c: float, co_ppm: float,
+        *, evidence: Evidence = Evidence(), outage_s: float = math.inf,
+    ) -> str | None:  # fmt: skip
+        """The rule that fires on these readings (NaN where missing), or None.
+
+        No claim bridges more than `outage_s` without a reading of its channel. [s]
+        """
         cause = None
         if not math.isnan(co_ppm):
+            if time_s - self.last_co_s > outage_s:
+                self.doses = [Held() for _ in CO_DOSES]
+            self.last_co_s = time_s
             for (level, seconds), held in zip(CO_DOSES, self.doses, strict=True):
                 if held.step(time_s, co_ppm >= level) >= seconds:
                     cause = "co_dose"
         if not math.isnan(temperature_c):
-            self.rising.step(time_s, self._rises(time_s, temperature_c))
-            self.hot.step(time_s, temperature_c >= HEAT_C)
-            if stands(self.rising, time_s, last_s=last_s, for_s=CONFIRM_S):
+            if time_s - self.last_s > outage_s:
+                self.hot, self.rising, self.past = Held(), Held(), []
+                self.last_s = -math.inf
+            if time_s > self.last_s:
+                self.before_s, self.last_s = self.last_s, time_s
+            rises = self._rises(time_s, temperature_c)
+            how = {"last_s": self.before_s, "for_s": CONFIRM_S, "evidence": evidence}
+            if self.rising.stands(time_s, rises, **how):
                 cause = "rate_of_rise"
-            if stands(self.hot, time_s, last_s=last_s, for_s=CONFIRM_S):
+            if self.hot.stands(time_s, temperature_c >= HEAT_C, **how):
                 cause = "heat"
         return cause
 
-    def overdue(self, until_s: float) -> tuple[float, str] | None:
-        """The rule that a held reading completes before a time, and when."""
-        for held, cause in ((self.hot, "heat"), (self.rising, "rate_of_rise")):
-            if held.since is not None:
-                at = held.since + CONFIRM_S
-                if self.last_s < at < min(until_s, self.last_s + HOLD_S):
-                    return at, cause
-        return None
+    def overdue(self) -> tuple[float, str] | None:
+        """The rule that a held reading completes with no further one, and when."""
+        due = [
+            (at, cause)
+            for held, cause in ((self.hot, "heat"), (self.rising, "rate_of_rise"))
+            if (at := held.overdue(self.last_s, CONFIRM_S)) is not None
+        ]
+        return min(due, default=None)
 
     def _rises(self, time_s: float, temperature_c: float) -> bool:
-        """Whether the temperature has risen 8.3 K in a minute, and has not come back since."""
-        self.past = [(t, v) for t, v in self.past if t >= time_s - 60.0]
-        coolest = min((v for _, v in self.past), default=temperature_c)
+        """Whether the temperature has risen by 8.3 K a minute, and has not come back since.
+
+        Over the shortest span of at least a minute between two readings.
+        """
+        self.past = [one for one in self.past if one[0] < time_s]  # a bin may be decided on again
         self.past.append((time_s, temperature_c))
+        while len(self.past) > 1 and self.past[1][0] <= time_s - RISE_SPAN_S:
+            self.past.pop(0)
         if self.rising.since is None:
-            self.rise_from = coolest
-        assert self.rise_from is not None, "a rise begins somewhere"
-        return temperature_c - self.rise_from >= RISE_K_PER_MIN
+            start_s, self.rise_from = self.past[0]
+            # a younger sensor than a minute: a step in it is one within the first minute
+            self.rise_by = RISE_K_PER_MIN * max(time_s - start_s, RISE_SPAN_S) / 60.0
+        return temperature_c - self.rise_from >= self.rise_by
 
 
 class SensorAlarm:
@@ -153,37 +213,45 @@ class SensorAlarm:
     def __init__(self, settings: AlarmSettings) -> None:
         """Start calm."""
         self.settings = settings
+        self.alarmed = self.warned = False
+        self.hushed_until_s = -math.inf
+        self.first_s: float | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Drop every claim, to be an alarm or to be calm: after an outage, or by a person."""
         self.fast, self.slow, self.steady = Held(), Held(), Held()
         self.warn, self.calm = Held(), Held()
-        self.alarmed = False
-        self.warned = False
-        self.last_s = -math.inf
-        self.first_s: float | None = None
+        self.before_s = self.last_s = -math.inf  # of the last two decisions
 
-    def overdue(self, until_s: float) -> float | None:
-        """When a reading held since the last decision completes the fast tier before a time.
+    def overdue(self) -> float | None:
+        """When a held reading completes the fast tier with no further one.
 
-        Between readings the last one is held, for at most 90 s, as it is in the windows: at a
-        period of a minute a fire need not wait for a second reading.
+        Between readings the last one is held: at a period of a minute a fire need not wait for
+        more than one reading.
         """
-        if self.alarmed or self.fast.since is None:
-            return None
-        at = self.fast.since + self.settings.fast_s
-        return at if self.last_s < at < min(until_s, self.last_s + HOLD_S) else None
+        at = None if self.alarmed else self.fast.overdue(self.last_s, self.settings.fast_s)
+        return at if at is None or at >= self.hushed_until_s else None
 
-    def step(self, time_s: float, odds: float, rule: str | None) -> tuple[str, str] | None:
+    def step(
+        self, time_s: float, odds: float, rule: str | None, evidence: Evidence = Evidence()
+    ) -> tuple[str, str] | None:
         """Take one decision, on the log-odds of fire and the safety rule that fires now, if any.
 
         Returns ("alarm", cause), ("clear", "model"), ("warning", "model") or None.
         """
         s = self.settings
-        last_s, self.last_s = self.last_s, time_s
+        if time_s > self.last_s:
+            self.before_s, self.last_s = self.last_s, time_s
         self.first_s = time_s if self.first_s is None else self.first_s
         is_warm = time_s - self.first_s >= s.warm_s
-        self.fast.step(time_s, odds >= s.fast and is_warm)
-        persisted = stands(self.fast, time_s, last_s=last_s, for_s=s.fast_s)
+        persisted = self.fast.stands(
+            time_s, odds >= s.fast and is_warm,
+            last_s=self.before_s, for_s=s.fast_s, evidence=evidence,
+        )  # fmt: skip
         persisted |= self.slow.step(time_s, odds >= s.slow) >= s.slow_s
         persisted |= self.steady.step(time_s, odds >= s.steady) >= s.steady_s
+        persisted &= time_s >= self.hushed_until_s
         raised = self.warn.step(time_s, odds >= s.warn) >= s.slow_s
         calm = self.calm.step(time_s, odds < s.leave and rule is None)
         if not self.alarmed and (persisted or rule is not None):

@@ -4,20 +4,20 @@ It takes anything that scores windows and has alarm settings (`Model`), and impo
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from saafe import windows
-from saafe.detector.alarms import AlarmSettings, SafetyRules, SensorAlarm, log_odds
-from saafe.detector.self_test import SelfTest
+from saafe.detector.alarms import HUSH_S, LATE_S, AlarmSettings
+from saafe.detector.space import Space
 from saafe.errors import InputError
-from saafe.recordings import Recording
-from saafe.sensors import CHANNEL_NAMES, CO, TEMPERATURE
+from saafe.sensors import CHANNEL_NAMES, CHANNELS
 
-WINDOW_BATCH = 4096  # windows scored at once
+SHOWS = np.array([c.visibility.fire if c.visibility else math.inf for c in CHANNELS])
+RECENT_STEPS = 40  # of a window: its last 23 minutes
 
 
 class Model(Protocol):
@@ -41,67 +41,79 @@ class Scorer:
     settings: AlarmSettings
 
 
-@dataclass(frozen=True)
-class Detection:
-    """What a detector said of one recording."""
-
-    events: list[dict]  # as they are printed, in time order
-    times_s: np.ndarray  # of each decision. (decision,)
-    sensors: np.ndarray  # index of the sensor decided on. (decision,)
-    risk: np.ndarray  # percent. (decision,)
-
-
 class SensorStream:
     """The grid of one sensor as it grows: the last 740 bins and the bin being filled."""
 
-    def __init__(self) -> None:
-        """Start with nothing known."""
+    def __init__(self, first: int, hold_bins: int) -> None:
+        """Start with nothing known and bin `first` open; a reading is held for `hold_bins`."""
         channels = len(CHANNEL_NAMES)
         self.history = np.full((windows.SPAN, channels), np.nan, np.float32)
         self.last = np.full(channels, np.nan, np.float32)  # last reading, and how old it is
         self.age = np.zeros(channels, np.int64)
-        self.bin: int | None = None  # the bin being filled
+        self.hold_bins = hold_bins
+        self.bin = first  # the bin being filled
         self.sums = np.zeros(channels)
         self.counts = np.zeros(channels)
+        self.last_s = -math.inf  # of a row
+        self.before = (self.sums, self.counts, self.last, self.age)  # as the last bin closed
 
-    def add(self, readings: np.ndarray) -> None:
-        """Put one row into the bin being filled."""
+    @property
+    def end_s(self) -> float:
+        """When the bin being filled closes, inf where nothing is in it. [s]"""
+        return self.bin * windows.BIN_S if self.counts.any() else math.inf
+
+    def add(self, time_s: float, readings: np.ndarray) -> None:
+        """Put one row into the bin being filled; one of the last row's time joins that row."""
+        target = int(windows.bin_of(np.array([time_s]))[0])
+        if time_s == self.last_s and target == self.bin - 1:
+            self._reopen()
+        self.last_s = max(self.last_s, time_s)
+        self._skip_to(target)
         valid = ~np.isnan(readings)
-        self.sums += np.where(valid, readings, 0.0)
-        self.counts += valid
+        self.sums = self.sums + np.where(valid, readings, 0.0)
+        self.counts = self.counts + valid
 
-    def close(self) -> bool:
-        """Close the bin being filled; whether it held any reading."""
-        assert self.bin is not None, "no bin is open"
-        fresh = bool(self.counts.any())
+    def close(self) -> np.ndarray:
+        """Close the bin being filled; its window. (60, 1, channel)"""
+        self.before = (self.sums, self.counts, self.last, self.age)
         with np.errstate(invalid="ignore"):
             value = (self.sums / self.counts).astype(np.float32)
         new = ~np.isnan(value)
         self.last = np.where(new, value, self.last)
         self.age = np.where(new, 0, self.age + 1)
-        held = np.where(self.age <= windows.HOLD_S / windows.BIN_S, self.last, np.nan)
+        held = np.where(self.age <= self.hold_bins, self.last, np.nan)
         self.history = np.roll(self.history, -1, axis=0)
         self.history[-1] = held
-        self.sums[:] = 0.0
-        self.counts[:] = 0.0
+        self.sums, self.counts = np.zeros_like(self.sums), np.zeros_like(self.counts)
         self.bin += 1
-        return fresh
+        return windows.means(self.history)[:, None, :]
 
-    def skip_to(self, target: int) -> None:
+    def _reopen(self) -> None:
+        """Open the bin again that closed last."""
+        self.sums, self.counts, self.last, self.age = self.before
+        self.history = np.roll(self.history, 1, axis=0)  # its oldest bin is gone, and leaves again
+        self.bin -= 1
+
+    def _skip_to(self, target: int) -> None:
         """Close empty bins until `target` is the open one."""
-        assert self.bin is not None, "no bin is open"
-        if target - self.bin > windows.SPAN + 10:  # a long gap leaves nothing known
+        if target - self.bin > windows.SPAN + self.hold_bins:  # a long gap leaves nothing known
             self.history[:] = np.nan
             self.last[:] = np.nan
             self.bin = target
-        while self.bin < target:
-            self.close()
+        missing = target - self.bin
+        if missing <= 0:
+            return
+        ages = self.age + np.arange(1, missing + 1)[:, None]
+        held = np.where(ages <= self.hold_bins, self.last, np.float32(np.nan))
+        self.history = np.concatenate([self.history, held])[-windows.SPAN :]
+        self.age, self.bin = ages[-1], target
 
 
 class Detector:
-    """Events of one space, row by row.
+    """Events of one space, row by row and by the clock.
 
-    Feed rows in time order with `update`; call `finish` at the end of a recording.
+    Feed rows with `update` as they come, and let time go on with `tick` where none comes; call
+    `finish` at the end of a recording.
 
     Example:
         >>> import numpy as np
@@ -111,183 +123,137 @@ class Detector:
         >>> detector = saafe.Detector(calm)  # or a run: saafe.Detector(saafe.load("runs/my-run"))
         >>> for time_s in (0.0, 10.0, 20.0):
         ...     events = detector.update(time_s, "kitchen", {"temperature": 70.0})
-        >>> [event["cause"] for event in events + detector.finish()]
-        ['heat']
+        ...     print(time_s, [event["cause"] for event in events])
+        0.0 []
+        10.0 ['heat']
+        20.0 []
+        >>> [event["reason"] for event in detector.tick(5420.0)]
+        []
     """
 
-    def __init__(self, model: Model) -> None:
-        """Take a run, or anything with `score` and `settings`."""
+    def __init__(self, model: Model, *, longest_interval_s: float | None = None) -> None:
+        """Take a run, or anything with `score` and `settings`.
+
+        `longest_interval_s` is how long a healthy sensor may pause, for those that report on
+        change: so long its last reading holds, and it is silent after 1.5 times that. [s] None:
+        as the sensor itself usually does.
+        """
         self.model = model
+        self.longest_interval_s = longest_interval_s
         self.reset()
 
     def reset(self) -> None:
         """Forget everything seen."""
         self.streams: dict[str, SensorStream] = {}
-        self.space = Space(self.model.settings)
+        self.space = Space(self.model.settings, self.longest_interval_s)
+
+    @property
+    def now_s(self) -> float:
+        """Stream time: as far as rows and ticks have come, -inf before the first. [s]"""
+        return self.space.now_s
 
     def update(
-        self, time_s: float, sensor: str, readings: np.ndarray | Mapping[str, float]
+        self,
+        time_s: float,
+        sensor: str,
+        readings: np.ndarray | Mapping[str, float],
+        refused: Mapping[str, str] | None = None,
     ) -> list[dict]:
         """Take one row.
 
         Args:
-            time_s: not before the last row's time.
+            time_s: of the row. One up to 5 s late joins its bin while that is open; a later one
+                counts from now on.
             sensor: name.
             readings: NaN where missing, in the order of `sensors.CHANNELS` (channel,); or by the
                 channels' names.
+            refused: why cells could not be used, by channel; "row", "sensor" or "time" for what
+                is wrong with the row.
 
         Returns:
-            Events that became certain, in time order.
+            Events that became true before the row and by it, in time order.
         """
-        current = int(windows.bin_of(np.array([time_s]))[0])
-        events = self._close_until(current)
+        if time_s < self.now_s - LATE_S:
+            time_s = self.now_s
+        events = self._advance(time_s, inclusive=False)
+        now_s = self.now_s
         if isinstance(readings, Mapping):
             readings = by_name(readings)
         readings = np.asarray(readings, dtype=np.float64)
+        events += self.space.read(now_s, sensor, readings, refused)
         if np.isnan(readings).all():
-            return events + self.space.settle(time_s)
-        stream = self.streams.setdefault(sensor, SensorStream())
-        if stream.bin is None:
-            stream.bin = current
-        stream.add(readings)
-        events += self.space.read(time_s, sensor, readings)
+            return events
+        first = int(windows.bin_of(np.array([time_s]))[0])
+        if sensor not in self.streams:
+            self.streams[sensor] = SensorStream(first, hold_bins(self.longest_interval_s))
+        stream = self.streams[sensor]
+        if first < stream.bin and time_s != stream.last_s:  # its bin is closed
+            time_s = max(now_s, (stream.bin - 1) * windows.BIN_S + 1e-6)
+        stream.add(time_s, readings)
+        if stream.end_s <= now_s:
+            events += self._decide([(now_s, sensor)])
         return events
 
-    def fault(self, time_s: float, sensor: str, channel: str, reason: str) -> dict:
-        """The event of a reading that could not be used; the channel's next one restores it."""
-        watch = self.space.channels.get(sensor)
-        if watch is not None and channel in CHANNEL_NAMES:
-            watch.faulty[CHANNEL_NAMES.index(channel)] = reason
-        return fault_event("fault", time_s, sensor, channel, reason)
+    def tick(self, now_s: float) -> list[dict]:
+        """Let time go on to `now_s` with no row: the events that have become true by then. [s]"""
+        return self._advance(now_s, inclusive=True)
+
+    def next_due(self) -> float:
+        """When `tick` has something to do, if no row comes before; inf for never. [s]"""
+        ends = [stream.end_s for stream in self.streams.values()]
+        return min([self.space.next_due(), *ends])
+
+    def acknowledge(self) -> list[dict]:
+        """A person has seen to the alarm: it clears, and the model raises no other for 10 min.
+
+        The fixed rules may: readings that go on to meet one alarm again.
+        """
+        return self.space.acknowledge(self.now_s, hush_s=HUSH_S)
 
     def finish(self) -> list[dict]:
         """Close the open bins and return the last events."""
-        return self._close_until(None) + self.space.complete(math.inf)
+        ends = [stream.end_s for stream in self.streams.values()]
+        last_s = max((end for end in ends if end < math.inf), default=-math.inf)
+        return self._advance(last_s, inclusive=True) + self.space.complete()
 
-    def _close_until(self, current: int | None) -> list[dict]:
-        """Close every bin before `current` (all where None) and decide on the fresh ones."""
-        due = []
-        for sensor, stream in self.streams.items():
-            if stream.bin is None or (current is not None and stream.bin >= current):
-                continue
-            at = stream.bin
-            if stream.close():
-                window = windows.means(stream.history)[None, :, None, :]
-                due.append((at, sensor, window, stream.history[-1].copy()))
-            if current is not None:
-                stream.skip_to(current)
+    def _advance(self, until_s: float, *, inclusive: bool) -> list[dict]:
+        """Go on to a time, deciding on each bin that ends before it, or by it, as it ends."""
         events: list[dict] = []
-        due.sort(key=lambda row: row[:2])
-        if due:
-            risks = self.model.score(np.concatenate([row[2] for row in due]))
-            for (at, sensor, _, latest), risk in zip(due, risks, strict=True):
-                events += self.space.decide(at * windows.BIN_S, sensor, float(risk), latest)
+        while True:
+            ends = {sensor: stream.end_s for sensor, stream in self.streams.items()}
+            end_s = min(ends.values(), default=math.inf)
+            if end_s > until_s or (end_s == until_s and not inclusive):
+                return events + self.space.advance(until_s, inclusive=inclusive)
+            at = max(end_s, self.now_s)
+            events += self.space.advance(end_s)
+            events += self._decide([(at, sensor) for sensor in ends if ends[sensor] == end_s])
+
+    def _decide(self, due: Iterable[tuple[float, str]]) -> list[dict]:
+        """Close the open bins of sensors and decide on them: (time, sensor)."""
+        due = list(due)
+        closed = np.stack([self.streams[sensor].close() for _, sensor in due])
+        agree = agreeing(closed)
+        events: list[dict] = []
+        for k, ((at, sensor), risk) in enumerate(zip(due, self.model.score(closed), strict=True)):
+            latest = self.streams[sensor].history[-1]
+            events += self.space.decide(at, sensor, float(risk), latest, agree=bool(agree[k]))
         return events
 
 
-class Space:
-    """Alarm state of a space: its sensors' alarms are one incident."""
-
-    def __init__(self, settings: AlarmSettings) -> None:
-        """Start calm."""
-        self.settings = settings
-        self.alarms: dict[str, SensorAlarm] = {}
-        self.rules: dict[str, SafetyRules] = {}
-        self.channels: dict[str, SelfTest] = {}
-        self.risks: dict[str, float] = {}
-        self.settled_s = -math.inf
-
-    def read(self, time_s: float, sensor: str, readings: np.ndarray) -> list[dict]:
-        """Note that a sensor has spoken; faults and restorations that follow."""
-        events = self.settle(time_s)
-        watch = self.channels.setdefault(sensor, SelfTest())
-        for kind, channel, reason in watch.read(time_s, readings):
-            events.append(fault_event(kind, time_s, sensor, channel, reason))
-        return events
-
-    def settle(self, time_s: float) -> list[dict]:
-        """What has become true by now: alarms of held readings, faults of silent sensors."""
-        if time_s == self.settled_s:
-            return []
-        events = self.complete(time_s)
-        self.settled_s = time_s
-        for sensor, watch in self.channels.items():
-            for since, channel, reason in watch.lapse(time_s):
-                events.append(fault_event("fault", since, sensor, channel, reason))
-                alarm = self.alarms.get(sensor)
-                if reason == "silent" and alarm is not None and alarm.alarmed:
-                    events += self._clear(since, sensor, alarm)
-        return sorted(events, key=lambda event: (event["time_s"], event["sensor"]))
-
-    def _clear(self, time_s: float, sensor: str, alarm: SensorAlarm) -> list[dict]:
-        """End the alarm of a sensor that has fallen silent."""
-        alarm.alarmed = alarm.warned = False
-        if any(other.alarmed for other in self.alarms.values()):
-            return []
-        return [risk_event("clear", time_s, sensor, 0.0, "model")]
-
-    def decide(self, time_s: float, sensor: str, risk: float, latest: np.ndarray) -> list[dict]:
-        """Take a sensor's decision at a bin's end, on risk [%] and its last readings (channel,).
-
-        The space alarms with its first sensor and clears with its last.
-        """
-        alarm = self.alarms.setdefault(sensor, SensorAlarm(self.settings))
-        rules = self.rules.setdefault(sensor, SafetyRules())
-        events = self.settle(time_s)  # before this reading replaces the held one
-        rule = rules.step(time_s, float(latest[TEMPERATURE]), float(latest[CO]))
-        others = any(a.alarmed for name, a in self.alarms.items() if name != sensor)
-        self.risks[sensor] = risk
-        step = alarm.step(time_s, log_odds(risk), rule)
-        if step is None or others:
-            return events
-        kind, cause = step
-        if kind == "warning" and any(a.warned for name, a in self.alarms.items() if name != sensor):
-            return events
-        return [*events, risk_event(kind, time_s, sensor, risk, cause)]
-
-    def complete(self, until_s: float) -> list[dict]:
-        """Alarms that held readings complete before a time."""
-        due = []
-        for sensor, alarm in self.alarms.items():
-            if alarm.alarmed:
-                continue
-            at, rule = alarm.overdue(until_s), self.rules[sensor].overdue(until_s)
-            ready = [(at, "model")] if at is not None else []
-            ready += [rule] if rule is not None else []
-            # what came due earlier has been said, and may have been cleared since
-            ready = [one for one in ready if one[0] >= self.settled_s]
-            if ready:
-                due.append((*min(ready), sensor))
-        events = []
-        for at, cause, sensor in sorted(due):
-            others = any(a.alarmed for a in self.alarms.values())
-            self.alarms[sensor].alarmed = self.alarms[sensor].warned = True
-            self.alarms[sensor].calm.since = None  # to clear, calm must hold from now on
-            if not others:
-                events.append(risk_event("alarm", at, sensor, self.risks[sensor], cause))
-        return events
+def hold_bins(longest_interval_s: float | None) -> int:
+    """For how many empty bins a reading is shown."""
+    return int(max(windows.HOLD_S, longest_interval_s or 0.0) / windows.BIN_S)
 
 
-def risk_event(kind: str, time_s: float, sensor: str, risk: float, cause: str) -> dict:
-    """An alarm, clear or warning as it is printed."""
-    return {
-        "event": kind,
-        "time_s": round(float(time_s), 1),
-        "sensor": sensor,
-        "risk": round(risk, 1),
-        "cause": cause,
-    }
+def agreeing(cut: np.ndarray) -> np.ndarray:
+    """Whether two channels show a fire at the end of windows. (window, 60, 1, channel) to (window,)
 
-
-def fault_event(kind: str, time_s: float, sensor: str, channel: str, reason: str) -> dict:
-    """A fault or its end as it is printed."""
-    return {
-        "event": kind,
-        "time_s": round(float(time_s), 1),
-        "sensor": sensor,
-        "channel": channel,
-        "reason": reason,
-    }
+    Against their lowest of the last 23 minutes, by `sensors.Visibility.fire`.
+    """
+    recent = cut[:, -RECENT_STEPS:, 0]
+    lowest = np.where(np.isnan(recent), np.inf, recent).min(axis=1)
+    with np.errstate(invalid="ignore"):
+        return (recent[:, -1] - lowest >= SHOWS).sum(axis=1) >= 2
 
 
 def by_name(readings: Mapping[str, float]) -> np.ndarray:
@@ -295,88 +261,3 @@ def by_name(readings: Mapping[str, float]) -> np.ndarray:
     if unknown := sorted(set(readings) - set(CHANNEL_NAMES)):
         raise InputError(f"channel {unknown[0]!r} is unknown; use {', '.join(CHANNEL_NAMES)}")
     return np.array([readings.get(name, math.nan) for name in CHANNEL_NAMES])
-
-
-def detect(model: Model, recording: Recording, *, since_s: float = -math.inf) -> Detection:
-    """Run a recording through the detector, scoring its windows in bulk.
-
-    Args:
-        model: a run, or anything with `score` and `settings`.
-        recording: readings of one space.
-        since_s: no decision is taken before; windows know what came before all the same. [s]
-
-    Returns:
-        The events that `Detector` gives on the same rows, and the risk behind them.
-
-    Example:
-        >>> import numpy as np
-        >>> import saafe
-        >>> from saafe.detector import AlarmSettings, Scorer
-        >>> calm = Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings())
-        >>> (recording,) = saafe.simulate(1, hours=1.0, sources=["kettle"])
-        >>> saafe.detect(calm, recording).events  # or of a run: saafe.load("runs/my-run")
-        []
-    """
-    decisions = []  # (bin, sensor index, risk, latest readings)
-    # (time, sensor index, readings); rows without readings tell that time goes on, of no sensor
-    silent = np.flatnonzero(np.isnan(recording.readings).all(axis=(1, 2)))
-    spoken = [
-        (
-            recording.times_s[silent],
-            np.full(len(silent), -1),
-            np.full((len(silent), len(CHANNEL_NAMES)), np.nan),
-        )
-    ]
-    for index, _ in enumerate(recording.sensors):
-        readings = recording.readings[:, index]
-        rows = np.flatnonzero(~np.isnan(readings).all(axis=1))
-        if len(rows) == 0:
-            continue
-        times = recording.times_s[rows]
-        grid, fresh, first = windows.to_grid(times, readings[rows])
-        ends = np.flatnonzero(fresh & ((np.arange(len(fresh)) + first) * windows.BIN_S >= since_s))
-        risk = np.concatenate(
-            [np.empty(0)]
-            + [
-                model.score(windows.cut_windows(grid, ends[at : at + WINDOW_BATCH]))
-                for at in range(0, len(ends), WINDOW_BATCH)
-            ]
-        )
-        decisions.append((ends + first, np.full(len(ends), index), risk, grid[ends]))
-        spoken.append((times, np.full(len(rows), index), readings[rows]))
-    if not decisions:
-        return Detection([], np.empty(0), np.empty(0, np.int64), np.empty(0))
-    bins, sensors, risk, latest = (np.concatenate(part) for part in zip(*decisions, strict=True))
-    rank = np.argsort(np.argsort(recording.sensors))  # ties go by name, as on a stream
-    order = np.lexsort((rank[sensors], bins))
-    bins, sensors, risk, latest = bins[order], sensors[order], risk[order], latest[order]
-    events = _replay(recording, model.settings, spoken, (bins, sensors, risk, latest))
-    return Detection(events, bins * windows.BIN_S, sensors, risk)
-
-
-def _replay(recording: Recording, settings: AlarmSettings, spoken, decided) -> list[dict]:
-    """Let the space take readings and decisions in the order of time."""
-    bins, sensors, risk, latest = decided
-    times, who, readings = (np.concatenate(part) for part in zip(*spoken, strict=True))
-    order = np.lexsort((who, times))
-    names = recording.sensors
-    space = Space(settings)
-    events: list[dict] = []
-
-    def decide(k: int) -> list[dict]:
-        at_s = bins[k] * windows.BIN_S
-        return space.decide(at_s, names[sensors[k]], float(risk[k]), latest[k])
-
-    reading_bins = windows.bin_of(times)[order]
-    at = 0
-    for row, reading_bin in zip(order, reading_bins, strict=True):
-        while at < len(bins) and bins[at] < reading_bin:
-            events += decide(at)
-            at += 1
-        if who[row] < 0:
-            events += space.settle(float(times[row]))
-        else:
-            events += space.read(float(times[row]), names[who[row]], readings[row])
-    for k in range(at, len(bins)):
-        events += decide(k)
-    return events + space.complete(math.inf)

@@ -234,13 +234,10 @@ def sum_false_faults(recordings: Sequence[Recording]) -> dict[str, Any]:
 def watched(recording: Recording) -> Iterator[tuple[float, dict]]:
     """Fault events of one sensor, each with the time of the row at which it was said. [s]"""
     space = Space(AlarmSettings())  # nothing is decided, so any settings do
-    for time_s, row in zip(recording.times_s, recording.readings[:, 0], strict=True):
-        if np.isnan(row).all():
-            events = space.settle(float(time_s))
-        else:
-            events = space.read(float(time_s), recording.sensors[0], row)
-        for event in events:
-            yield float(time_s), event
+    name = recording.sensors[0]
+    for time_s, row in zip(recording.times_s.tolist(), recording.readings[:, 0], strict=True):
+        for event in space.advance(time_s) + space.read(time_s, name, row, None):
+            yield time_s, event
 
 
 def false_faults(recording: Recording) -> list[str]:

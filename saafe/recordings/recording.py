@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -26,6 +27,15 @@ from saafe.recordings.columns import (
 )
 from saafe.recordings.tables import Table, quoted, read_table, write_table
 from saafe.sensors import CHANNELS, LABELS, LONGEST_PERIOD_S, SHORTEST_PERIOD_S, UNKNOWN
+
+
+class RefusedCell(NamedTuple):
+    """A cell that came and could not be used."""
+
+    time_s: float
+    sensor: str
+    channel: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,7 @@ class Recording:
     labels: np.ndarray | None = None
     sources: tuple[str, ...] | None = None
     start: datetime | None = None
+    refused: tuple[RefusedCell, ...] = ()
 
     def __post_init__(self) -> None:
         """Catch our own mistakes; what a user gives is checked by `read_recording`."""

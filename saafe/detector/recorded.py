@@ -1,0 +1,166 @@
+"""A recording through the detector: its windows are scored in bulk, its events are a stream's."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from saafe import windows
+from saafe.detector.detector import Model, agreeing, hold_bins
+from saafe.detector.space import Space
+from saafe.recordings import Recording
+from saafe.sensors import CHANNELS
+
+WINDOW_BATCH = 4096  # windows scored at once
+GRID_BINS = 50_000  # put on a grid at once: six days, some megabytes
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What a detector said of one recording."""
+
+    events: list[dict]  # as they are printed, in time order
+    times_s: np.ndarray  # of each decision. (decision,)
+    sensors: np.ndarray  # index of the sensor decided on. (decision,)
+    risk: np.ndarray  # percent. (decision,)
+
+
+def detect(
+    model: Model,
+    recording: Recording,
+    *,
+    since_s: float = -math.inf,
+    longest_interval_s: float | None = None,
+    on_progress: Callable[[float], None] = lambda _share: None,
+) -> Detection:
+    """Run a recording through the detector, scoring its windows in bulk.
+
+    Args:
+        model: a run, or anything with `score` and `settings`.
+        recording: readings of one space.
+        since_s: no decision is taken before; windows know what came before all the same. [s]
+        longest_interval_s: see `Detector`.
+        on_progress: takes the share of the work that is done.
+
+    Returns:
+        The events that `Detector` gives on the same rows, at the same times, and the risk behind
+        them.
+
+    Example:
+        >>> import numpy as np
+        >>> import saafe
+        >>> from saafe.detector import AlarmSettings, Scorer
+        >>> calm = Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings())
+        >>> (recording,) = saafe.simulate(1, hours=1.0, sources=["kettle"])
+        >>> saafe.detect(calm, recording).events  # or of a run: saafe.load("runs/my-run")
+        []
+    """
+    hold = hold_bins(longest_interval_s)
+    counts = (~np.isnan(recording.readings).all(axis=2)).sum()
+    parts, done = [NO_DECISION], 0
+    for index in range(len(recording.sensors)):
+        for part, rows in _decisions(model, recording, index, hold):
+            parts.append(part)
+            done += rows
+            on_progress(0.5 * done / counts)
+    decided = Decisions(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    decided = decided.only(decided.times_s >= since_s)
+    decided = decided.only(np.lexsort((decided.sensors, decided.times_s)))
+    space = Space(model.settings, longest_interval_s)
+    events = _replay(recording, space, decided, lambda share: on_progress(0.5 + 0.5 * share))
+    return Detection(events, decided.times_s, decided.sensors, decided.risk)
+
+
+class Decisions(NamedTuple):
+    """Decisions of a recording's sensors, at the ends of bins that hold a reading."""
+
+    times_s: np.ndarray  # (decision,)
+    sensors: np.ndarray  # index of the sensor. int64 (decision,)
+    risk: np.ndarray  # percent. (decision,)
+    latest: np.ndarray  # the sensor's last readings. (decision, channel)
+    agree: np.ndarray  # see `agreeing`. bool (decision,)
+
+    def only(self, which: np.ndarray) -> "Decisions":
+        """Some of them, by a mask or an index."""
+        return Decisions(*(part[which] for part in self))
+
+
+NO_DECISION = Decisions(
+    np.empty(0), np.empty(0, np.int64), np.empty(0), np.empty((0, len(CHANNELS))), np.empty(0, bool)
+)
+
+
+def _decisions(
+    model: Model, recording: Recording, index: int, hold: int
+) -> Iterator[tuple[Decisions, int]]:
+    """Decisions of one sensor span by span, each with its number of rows.
+
+    A span's grid begins as long before it as a window and a held reading reach back.
+    """
+    rows = np.flatnonzero(~np.isnan(recording.readings[:, index]).all(axis=1))
+    times, readings = recording.times_s[rows], recording.readings[rows, index]
+    bins = windows.bin_of(times)
+    at = 0
+    while at < len(rows):
+        begin = int(bins[at])
+        end = int(np.searchsorted(bins, begin + GRID_BINS))
+        known = slice(int(np.searchsorted(bins, begin - windows.SPAN - hold)), end)
+        grid, fresh, first = windows.to_grid(times[known], readings[known], hold_bins=hold)
+        fresh[: begin - first] = False
+        ends = np.flatnonzero(fresh)
+        risk, agree = [], []
+        for batch in np.array_split(ends, math.ceil(len(ends) / WINDOW_BATCH)):
+            cut = windows.cut_windows(grid, batch)
+            risk.append(model.score(cut))
+            agree.append(agreeing(cut))
+        part = Decisions(
+            (ends + first) * windows.BIN_S, np.full(len(ends), index), np.concatenate(risk),
+            grid[ends], np.concatenate(agree),
+        )  # fmt: skip
+        yield part, end - at
+        at = end
+
+
+def _replay(
+    recording: Recording, space: Space, decided: Decisions, on_progress: Callable[[float], None]
+) -> list[dict]:
+    """Let the space take rows and decisions in the order in which a stream does."""
+    times, names = recording.times_s.tolist(), recording.sensors
+    refused = {(cell.time_s, cell.sensor): {} for cell in recording.refused}
+    for cell in recording.refused:
+        refused[cell.time_s, cell.sensor][cell.channel] = cell.reason
+    is_row = np.any(~np.isnan(recording.readings), axis=2)
+    end_s, who = decided.times_s.tolist(), decided.sensors.tolist()
+    events: list[dict] = []
+    at = 0  # the next decision
+
+    def decide(k: int) -> list[dict]:
+        return space.decide(
+            end_s[k], names[who[k]], float(decided.risk[k]), decided.latest[k],
+            agree=bool(decided.agree[k]),
+        )  # fmt: skip
+
+    for moment, time_s in enumerate(times):
+        while at < len(end_s) and end_s[at] < time_s:
+            events += space.advance(end_s[at])
+            events += decide(at)
+            at += 1
+        events += space.advance(time_s)
+        for index, name in enumerate(names):
+            reasons = refused.get((time_s, name))
+            if is_row[moment, index] or reasons:
+                readings = recording.readings[moment, index].astype(np.float64)
+                events += space.read(time_s, name, readings, reasons)
+                if at < len(end_s) and end_s[at] == time_s and who[at] == index:
+                    events += decide(at)
+                    at += 1
+        if moment % 10_000 == 0:
+            on_progress(moment / len(times))
+    for k in range(at, len(end_s)):
+        events += space.advance(end_s[k])
+        events += decide(k)
+    if end_s:
+        events += space.advance(end_s[-1], inclusive=True)
+    return events + space.complete()

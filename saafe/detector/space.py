@@ -1,0 +1,201 @@
+"""Events of one space: its sensors' alarms are one incident; every fault is said once."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from saafe.detector.alarms import AlarmSettings, Evidence, SafetyRules, SensorAlarm, log_odds
+from saafe.detector.self_test import Said, SelfTest
+from saafe.sensors import CO, TEMPERATURE
+from saafe.windows import BIN_S
+
+
+class Watched:
+    """What is known of one sensor."""
+
+    def __init__(self, settings: AlarmSettings, longest_interval_s: float | None) -> None:
+        """Start calm and healthy."""
+        self.alarm, self.rules = SensorAlarm(settings), SafetyRules()
+        self.test = SelfTest(longest_interval_s)
+        self.risk = 0.0
+        self.began_s = math.inf  # the claims began anew with this row
+
+    def overdue(self) -> tuple[float, str] | None:
+        """The alarm that a held reading completes with no further one: when, and its cause."""
+        if self.alarm.alarmed:
+            return None
+        at, rule = self.alarm.overdue(), self.rules.overdue()
+        due = [(at, "model")] if at is not None else []
+        return min(due + ([rule] if rule is not None else []), default=None)
+
+    def is_waiting(self) -> bool:
+        """Whether a lone reading would alarm if nothing contradicted it."""
+        return self.overdue() is not None
+
+    def evidence(self, time_s: float, agree: bool) -> Evidence:
+        """What stands behind a decision."""
+        period_s = self.test.intervals.period_s
+        return Evidence(agree, period_s, is_first=time_s < self.test.began_s + BIN_S)
+
+
+class Space:
+    """Alarm state of a space.
+
+    It goes on in time by `advance`; `read`, `refuse` and `decide` stand at a moment.
+    """
+
+    def __init__(self, settings: AlarmSettings, longest_interval_s: float | None = None) -> None:
+        """Start calm; `longest_interval_s` is how long a healthy sensor may pause. [s]"""
+        self.settings = settings
+        self.longest_interval_s = longest_interval_s
+        self.sensors: dict[str, Watched] = {}
+        self.incident: str | None = None  # the sensor that the alarm was said of
+        self.now_s = -math.inf
+
+    def sensor(self, name: str) -> Watched:
+        """What is known of a sensor."""
+        if name not in self.sensors:
+            self.sensors[name] = Watched(self.settings, self.longest_interval_s)
+        return self.sensors[name]
+
+    def next_due(self) -> float:
+        """When something becomes true with no further reading, inf for never. [s]"""
+        due = math.inf
+        for watched in self.sensors.values():
+            overdue = watched.overdue()
+            due = min(due, watched.test.silent_due(), overdue[0] if overdue else math.inf)
+        return due
+
+    def advance(self, until_s: float, *, inclusive: bool = False) -> list[dict]:
+        """Let time go on: what held readings and silence make true before a time, or by it. [s]"""
+        events: list[dict] = []
+        while (due := self.next_due()) < until_s or (inclusive and due == until_s < math.inf):
+            at = self.now_s = max(due, self.now_s)
+            for name, watched in self.sensors.items():
+                overdue = watched.overdue()
+                if overdue is not None and overdue[0] <= due:
+                    events += self._complete(at, name, watched, overdue[1])
+                if watched.test.silent_due() <= due:
+                    events += said_events([("fault", *watched.test.lapse())], at, name)
+        self.now_s = max(self.now_s, until_s) if math.isfinite(until_s) else self.now_s
+        return events
+
+    def complete(self) -> list[dict]:
+        """The alarms that held readings complete after the last row, and nothing else."""
+        due = [
+            (*overdue, name)
+            for name, watched in self.sensors.items()
+            if (overdue := watched.overdue()) is not None
+        ]
+        events: list[dict] = []
+        for at, cause, name in sorted(due):
+            events += self._complete(max(at, self.now_s), name, self.sensors[name], cause)
+        return events
+
+    def _complete(self, at: float, name: str, watched: Watched, cause: str) -> list[dict]:
+        watched.alarm.alarmed = watched.alarm.warned = True
+        watched.alarm.calm.since = None  # to clear, calm must hold from now on
+        return self._alarm(at, name, cause)
+
+    def _alarm(self, time_s: float, name: str, cause: str) -> list[dict]:
+        if self.incident is not None:
+            return []
+        self.incident = name
+        return [risk_event("alarm", time_s, name, self.sensors[name].risk, cause)]
+
+    def read(
+        self, time_s: float, name: str, readings: np.ndarray, refused: Mapping[str, str] | None
+    ) -> list[dict]:
+        """Note a row of a sensor: the faults that it begins and ends.
+
+        Readings are NaN where missing (channel,); `refused` tells why cells could not be used.
+        """
+        said = self.sensor(name).test.read(time_s, readings)
+        if refused:
+            is_empty = bool(np.isnan(readings).all())
+            said = said + self.sensor(name).test.refuse(time_s, refused, is_empty=is_empty)
+        return said_events(said, time_s, name)
+
+    def decide(
+        self, time_s: float, name: str, risk: float, latest: np.ndarray, *, agree: bool = False
+    ) -> list[dict]:
+        """Take a sensor's decision at a bin's end.
+
+        Args:
+            time_s: when.
+            name: of the sensor.
+            risk: percent.
+            latest: its last readings. (channel,)
+            agree: whether two channels show a fire in them.
+
+        Returns:
+            Events. The space alarms with its first sensor, and clears with its last.
+        """
+        watched = self.sensor(name)
+        if watched.began_s != watched.test.began_s:
+            watched.began_s = watched.test.began_s
+            watched.alarm.restart()
+        was_waiting = watched.is_waiting()
+        watched.risk = risk
+        evidence = watched.evidence(time_s, agree)
+        rule = watched.rules.step(
+            time_s, float(latest[TEMPERATURE]), float(latest[CO]),
+            evidence=evidence, outage_s=watched.test.outage_s,
+        )  # fmt: skip
+        step = watched.alarm.step(time_s, log_odds(risk), rule, evidence)
+        kind, cause = step or ("", "")
+        events = []
+        if was_waiting and not watched.alarm.alarmed and not watched.is_waiting():
+            events = said_events(watched.test.jump(), time_s, name)
+        if kind == "alarm":
+            return events + self._alarm(time_s, name, cause)
+        if kind == "clear":
+            return events + self._clear(time_s, cause)
+        if kind == "warning" and not self._others_warned(watched):
+            events.append(risk_event("warning", time_s, name, risk, cause))
+        return events
+
+    def acknowledge(self, time_s: float, *, hush_s: float) -> list[dict]:
+        """A person ends the incident; for `hush_s` the model alone raises no other. [s]"""
+        for watched in self.sensors.values():
+            watched.alarm.alarmed = watched.alarm.warned = False
+            watched.alarm.restart()
+            watched.rules = SafetyRules()
+            watched.alarm.hushed_until_s = time_s + hush_s
+        return self._clear(time_s, "acknowledged")
+
+    def _others_warned(self, watched: Watched) -> bool:
+        return any(other.alarm.warned for other in self.sensors.values() if other is not watched)
+
+    def _clear(self, time_s: float, cause: str) -> list[dict]:
+        """End the incident once no sensor alarms, naming the sensor that began it."""
+        if self.incident is None or any(one.alarm.alarmed for one in self.sensors.values()):
+            return []
+        name, self.incident = self.incident, None
+        return [risk_event("clear", time_s, name, self.sensors[name].risk, cause)]
+
+
+def risk_event(kind: str, time_s: float, sensor: str, risk: float, cause: str) -> dict:
+    """An alarm, clear or warning as it is printed."""
+    return {
+        "event": kind,
+        "time_s": round(float(time_s), 1),
+        "sensor": sensor,
+        "risk": round(risk, 1),
+        "cause": cause,
+    }
+
+
+def said_events(said: list[Said], time_s: float, sensor: str) -> list[dict]:
+    """Faults and their ends as they are printed."""
+    return [
+        {
+            "event": kind,
+            "time_s": round(float(time_s), 1),
+            "sensor": sensor,
+            "channel": channel,
+            "reason": reason,
+        }
+        for kind, channel, reason in said
+    ]
