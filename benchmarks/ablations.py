@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 
 from saafe import recipes
-from saafe.detector.detector import Scorer, detect
+from saafe.detector.detector import Scorer
+from saafe.detector.recorded import detect
 from saafe.exam import recordings
 from saafe.sensors import CO2, FIRE, NORMAL, NUISANCE, UNKNOWN
 from saafe.simulator import buildings, sensor_faults, simulation, streams

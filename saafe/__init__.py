@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from saafe.errors import InputError
 
 if TYPE_CHECKING:
-    from saafe.detector.detector import Detector, detect
+    from saafe.detector.detector import Detector
+    from saafe.detector.recorded import detect
     from saafe.exam.exam import examine
     from saafe.launching import launch
     from saafe.recordings.recording import read_recording, write_recording
@@ -24,7 +25,7 @@ __all__ = [
 ]  # fmt: skip
 _HOMES = {
     "Detector": "saafe.detector.detector",
-    "detect": "saafe.detector.detector",
+    "detect": "saafe.detector.recorded",
     "examine": "saafe.exam.exam",
     "launch": "saafe.launching",
     "load": "saafe.training.runs",

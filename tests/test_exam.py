@@ -14,7 +14,7 @@ from raw_folders import write_home
 from saafe import readers
 from saafe.cli import saafe
 from saafe.detector.alarms import AlarmSettings
-from saafe.detector.detector import Detection
+from saafe.detector.recorded import Detection
 from saafe.errors import InputError
 from saafe.exam import exam, faults, session
 from saafe.exam.gate import real_lines

@@ -9,7 +9,7 @@ import pytest
 from raw_folders import write_burner, write_home, write_house, write_lab, write_office
 
 from saafe import readers
-from saafe.detector.detector import Detection
+from saafe.detector.recorded import Detection
 from saafe.errors import InputError
 from saafe.exam import recordings
 from saafe.exam.recorded_fires import scored_part

@@ -8,7 +8,8 @@ import torch
 from raw_folders import write_home, write_house
 
 from saafe.detector.alarms import AlarmSettings
-from saafe.detector.detector import Scorer, detect
+from saafe.detector.detector import Scorer
+from saafe.detector.recorded import detect
 from saafe.exam import equal_detection, recordings, rivals
 from saafe.exam.equal_detection import highest_shift
 from saafe.exam.outcomes import first_visible

@@ -46,7 +46,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from saafe.detector.alarms import AlarmSettings
-from saafe.detector.detector import Scorer, detect
+from saafe.detector.detector import Scorer
+from saafe.detector.recorded import detect
 from saafe.recipes import changed, find_tier
 from saafe.recordings.recording import read_recording, write_recording
 from saafe.sensors import CHANNEL_NAMES

@@ -190,7 +190,8 @@ for name in ("torch", "onnxruntime", "boto3"):
     sys.modules[name] = None  # importing it fails, as if it were not installed
 import numpy as np
 from saafe.detector.alarms import AlarmSettings
-from saafe.detector.detector import Scorer, detect
+from saafe.detector.detector import Scorer
+from saafe.detector.recorded import detect
 from saafe.recordings.recording import Recording
 
 times = np.arange(0.0, 1200.0, 10.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from saafe.detector.alarms import log_odds
-from saafe.detector.detector import Detection
+from saafe.detector.recorded import Detection
 from saafe.exam import outcomes
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS

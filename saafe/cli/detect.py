@@ -2,57 +2,115 @@
 
 import json
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from saafe.errors import InputError
 
+DRILL_FIRE, DRILL_SEED, DRILL_HOURS = "flaming_foam", 1, 1.0
+
 
 @click.command("detect")
 @click.argument("model")
-@click.argument("recording", default="-")
-@click.option("--repair", is_flag=True, help="Sort and de-duplicate a file's rows first.")
-def detect_command(model: str, recording: str, repair: bool) -> None:
-    """Print what MODEL finds in RECORDING, one JSON event a line; `-` reads a CSV stream.
+@click.argument("recordings", nargs=-1, metavar="[RECORDING... | -]")
+@click.option("--repair", is_flag=True, help="Mend the order of a file's rows first.")
+@click.option("--longest-interval", "longest_interval_s", type=click.FloatRange(1.0), metavar="S",
+              help="Longest pause of a healthy sensor that reports on change. [s]")  # fmt: skip
+@click.option("--drill", is_flag=True, help="Play a simulated fire over a live stream.")
+def detect_command(
+    model: str, recordings: tuple[str, ...], repair: bool, longest_interval_s: float | None,
+    drill: bool,
+) -> None:  # fmt: skip
+    """Print what MODEL finds in recordings, one JSON event a line; `-` reads a live CSV stream.
+
+    On a stream each event is printed when it becomes true. A line `acknowledge` among the rows
+    clears the alarm.
 
     Example: saafe detect runs/my-run kitchen.csv
     """
     from saafe.training import load
 
     run = load(model)
-    if recording == "-":
-        detect_stream(run)
+    if recordings in ((), ("-",)):
+        if repair:
+            raise InputError("--repair mends files; a live stream is mended as it comes")
+        detect_stream(run, longest_interval_s, drill=drill)
         return
-    if recording.startswith("mqtt://"):
+    if drill:
+        raise InputError("--drill plays over a live stream: use - for RECORDING")
+    if odd := [name for name in recordings if name == "-" or name.startswith("mqtt://")]:
         raise InputError(
-            "mqtt:// is not built yet; pipe the readings as CSV into `saafe detect MODEL -`"
+            f"{odd[0]}: pipe the readings of one space as CSV into `saafe detect MODEL -`, alone"
         )
+    detect_files(run, recordings, longest_interval_s, repair=repair)
+
+
+def detect_files(
+    run: Any, paths: Sequence[str], longest_interval_s: float | None, *, repair: bool
+) -> None:
+    """Print the events of recordings, one after the other."""
     from saafe.detector import detect as detect_recording
     from saafe.recordings import read_recording
 
-    readings, check = read_recording(Path(recording), repair=repair)
-    for line in check.lines():
-        click.echo(line, err=True)
-    for event in detect_recording(run, readings).events:
+    for path in paths:
+        readings, check = read_recording(Path(path), repair=repair)
+        for line in check.lines():
+            click.echo(line, err=True)
+        with click.progressbar(length=1000, label="detect", file=sys.stderr) as bar:
+            found = detect_recording(
+                run,
+                readings,
+                longest_interval_s=longest_interval_s,
+                on_progress=lambda share, bar=bar: bar.update(int(1000 * share) - bar.pos),
+            )
+        for event in found.events:
+            click.echo(json.dumps({**event, "file": path} if len(paths) > 1 else event))
+
+
+def detect_stream(run: Any, longest_interval_s: float | None, *, drill: bool) -> None:
+    """Read lines of standard input as they come, and print events as they become true."""
+    from saafe.cli.lines import Lines
+    from saafe.detector import Drill, Live
+    from saafe.recordings import RowReader
+
+    live = Live(
+        run,
+        RowReader(),
+        longest_interval_s=longest_interval_s,
+        drill=Drill(run, *simulated_fire()) if drill else None,
+        note=lambda text: click.echo(f"note: {text}", err=True),
+    )
+    lines = Lines()
+    while True:
+        try:
+            came = lines.next(live.wait_s(time.monotonic()))
+        except TimeoutError:
+            events = live.tick(time.monotonic())
+        else:
+            events = live.close() if came is None else live.line(*came)
+            if came is None:
+                print_events(events)
+                return
+        print_events(events)
+
+
+def print_events(events: list[dict]) -> None:
+    """One JSON line an event, at once: click flushes every line."""
+    for event in events:
         click.echo(json.dumps(event))
 
 
-def detect_stream(run) -> None:
-    """Read CSV rows from stdin as they come and print events as they become certain."""
-    from saafe.detector import Detector
-    from saafe.recordings import read_rows
+def simulated_fire() -> tuple[str, Any]:
+    """The fire of a drill: its name, and what it adds to readings."""
+    import torch
 
-    detector = Detector(run)
-    for row in read_rows(sys.stdin):
-        events = []
-        if row.sensor:
-            events += detector.update(row.time_s, row.sensor, row.readings)
-        events += [
-            detector.fault(row.time_s, row.sensor, problem.channel, problem.reason)
-            for problem in row.problems
-        ]
-        for event in events:
-            click.echo(json.dumps(event))  # click flushes every line
-    for event in detector.finish():
-        click.echo(json.dumps(event))
+    from saafe.simulator import onto_recording
+
+    generator = torch.Generator().manual_seed(DRILL_SEED)
+    mix = onto_recording.fire_mix((DRILL_FIRE,))
+    (fire,) = onto_recording.simulate_fires(1, DRILL_HOURS, mix, generator)
+    return fire.name, fire.rise

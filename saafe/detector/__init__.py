@@ -3,10 +3,11 @@
 from saafe.detector import self_test
 from saafe.detector.alarms import AlarmSettings, HEAT_C, RISE_K_PER_MIN, log_odds
 from saafe.detector.detector import Detector, Model, Scorer
+from saafe.detector.live import Drill, Live
 from saafe.detector.recorded import Detection, detect
 from saafe.detector.space import Space
 
 __all__ = [
-    "HEAT_C", "RISE_K_PER_MIN", "AlarmSettings", "Detection", "Detector", "Model", "Scorer",
+    "HEAT_C", "RISE_K_PER_MIN", "AlarmSettings", "Detection", "Detector", "Drill", "Live", "Model", "Scorer",
     "Space", "detect", "log_odds", "self_test",
 ]  # fmt: skip

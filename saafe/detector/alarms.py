@@ -11,6 +11,8 @@ A claim is a condition that would alarm if it lasted. No claim outlives an outag
 import math
 from dataclasses import asdict, dataclass, replace
 
+from saafe.recordings import LATE_S
+
 HEAT_C = 57.0  # fixed-temperature heat detectors, UL 521 / EN 54-5 class A1's range
 RISE_K_PER_MIN = 8.3  # 15 F a minute, rate-of-rise heat detectors, UL 521
 RISE_SPAN_S = 60.0
@@ -18,7 +20,6 @@ CONFIRM_S = 10.0
 # (ppm, seconds at or above). EN 50291-1:2018 asks for an alarm after 60 to 90 min at 50 ppm, 10 to
 # 40 min at 100 ppm and at most 3 min at 300 ppm; these times lie within each.
 CO_DOSES = ((300.0, 120.0), (100.0, 1500.0), (50.0, 4500.0))
-LATE_S = 5.0  # Chosen: a row that comes so late still counts at its own time
 HUSH_S = 600.0  # Chosen, as smoke alarms' hush buttons do, 5 to 15 min (UL 217, from memory)
 
 

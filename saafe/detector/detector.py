@@ -11,9 +11,10 @@ from typing import Protocol
 import numpy as np
 
 from saafe import windows
-from saafe.detector.alarms import HUSH_S, LATE_S, AlarmSettings
+from saafe.detector.alarms import HUSH_S, AlarmSettings
 from saafe.detector.space import Space
 from saafe.errors import InputError
+from saafe.recordings import LATE_S
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
 
 SHOWS = np.array([c.visibility.fire if c.visibility else math.inf for c in CHANNELS])

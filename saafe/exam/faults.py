@@ -154,8 +154,7 @@ def stream_fire(session: Session, trial: FireTrial, lines: Sequence[str]) -> Fir
     detector = Detector(session)
     events: list[dict] = []
     for row in read_rows(lines):
-        if row.sensor:
-            events += detector.update(row.time_s, row.sensor, row.readings)
+        events += detector.update(row.time_s, row.sensor, row.readings, row.refused)
     events += detector.finish()
     alarm = outcomes.first_alarm(events)
     alarm_s = None if alarm is None else alarm["time_s"] + first_s

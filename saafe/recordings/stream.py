@@ -3,28 +3,31 @@
 The format is the one of `recordings`; only a wrong header stops a stream.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
+from saafe.errors import InputError
 from saafe.recordings.cells import (
     DEFAULT_SENSOR,
-    LONGEST_SPAN_S,
     WHITESPACE,
     CellError,
     check_sensor,
-    is_outside,
-    range_text,
+    read_cell,
     to_microseconds,
-    to_number,
     to_seconds,
     to_stamp,
 )
+from saafe.recordings.clock import StreamClock
 from saafe.recordings.columns import refuse_columns
 from saafe.recordings.tables import parse_header, split_line, unique_names
-from saafe.sensors import CHANNELS
+from saafe.sensors import CHANNELS, COLUMNS
+
+ACKNOWLEDGE = "acknowledge"  # a line that says that a person has seen to the alarm
+LINES_BEFORE_HEADER = 50  # Chosen: banners and comments before it are passed over
+REPEATED_LINES = 32  # Chosen: so far back a line that comes twice is dropped
 
 
 class Problem(NamedTuple):
@@ -38,107 +41,172 @@ class Problem(NamedTuple):
 class Row(NamedTuple):
     """One row of a stream."""
 
-    time_s: float  # from the stream's first row; the latest time where the row's is unusable
-    sensor: str  # "" where it names none that can be used: only its problems count
+    time_s: float  # stream time; the latest where the row has none that can be used
+    sensor: str  # "" where it names none that can be used
     readings: np.ndarray  # float64 `(channel,)`, NaN = missing, masked or unusable
-    problems: tuple[Problem, ...]  # what is wrong with it
+    problems: tuple[Problem, ...] = ()  # what is wrong with it
+    is_acknowledgement: bool = False  # whether a person has seen to the alarm
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Why cells cannot be used, by channel, as `Detector.update` takes it."""
+        return {problem.channel: problem.reason for problem in self.problems}
 
 
 def read_rows(lines: Iterable[str], *, name: str = "-") -> Iterator[Row]:
-    """Parse CSV text line by line into rows, of lines that are not empty; the first is the header.
+    """Parse CSV text line by line into rows; the first line with known columns is the header.
 
     `name` is what to call the stream where it has no header, no time or no known channel.
     """
-    lines = iter(lines)
-    header = next(lines, "").strip().removeprefix("\ufeff")
-    names = unique_names(parse_header(name, header))
-    refuse_columns(name, names)
-    stream = _Stream(names)
-    for number, line in enumerate(lines, 2):
-        if line.strip():
-            yield stream.parse(line, number)
+    reader = RowReader(name)
+    for line in lines:
+        row = reader.read(line)
+        if row is not None:
+            yield row
+    reader.close()
 
 
-@dataclass
-class _Stream:
-    """What must be remembered from row to row."""
+class RowReader:
+    """Reads a stream's lines as they come."""
 
-    names: list[str]
-    first: float | None = None  # of the first row with a time, as `_read_moment` gives it
-    latest_s: float = 0.0
-    has_offset: bool = False
-    sensors: set[str] = field(default_factory=set)
-    sensors_now: set[str] = field(default_factory=set)  # that gave a row at the latest time
+    def __init__(self, name: str = "-") -> None:
+        """Wait for a header; `name` is what to call the stream in an error."""
+        self.name = name
+        self.names: list[str] = []  # the header's
+        self.refused: InputError | None = None  # the first line's, as no header
+        self.line = 0
+        self.has_offset: bool | None = None
+        self.clock = StreamClock()
+        self.cells: dict[str, tuple[float, dict[str, str]]] = {}  # sensor -> stamp, cells at it
+        self.recent: deque[str] = deque(maxlen=REPEATED_LINES)
 
-    def parse(self, line: str, number: int) -> Row:
-        """Read one line."""
-        cells = [cell.strip(WHITESPACE) for cell in split_line(line.rstrip("\r\n"))]
+    def read(self, line: str, arrival_s: float | None = None) -> Row | None:
+        """Read one line; None where it is no row: a header, empty, or a repetition.
+
+        Args:
+            line: text, with or without its end.
+            arrival_s: when it came, by a clock that only goes on; None for lines of a file. [s]
+
+        Raises:
+            InputError: there is no header, or one without a time or a known channel.
+        """
+        self.line += 1
+        text = line.strip().removeprefix("\ufeff")
+        if not text or text in self.recent:
+            return None
+        if not self.names:
+            self._read_header(text)
+            return None
+        if text.casefold() == ACKNOWLEDGE:
+            return Row(self.clock.now_s(arrival_s), "", unread(), is_acknowledgement=True)
+        self.recent.append(text)
+        cells = [cell.strip(WHITESPACE) for cell in split_line(text)]
+        if cells == self.names:
+            return None
         if len(cells) != len(self.names):
             reason = f"{len(cells)} cells where the header has {len(self.names)}"
-            return self._unusable("", [Problem("row", reason, number)])
-        row = dict(zip(self.names, cells, strict=True))
+            problem = Problem("row", reason, self.line)
+            return Row(self.clock.now_s(arrival_s), "", unread(), (problem,))
+        return self._read_row(dict(zip(self.names, cells, strict=True)), arrival_s)
+
+    def close(self) -> None:
+        """The stream has ended: an InputError where no header came."""
+        if not self.names:
+            raise self.refused or self._refuse("")
+
+    def _refuse(self, text: str) -> InputError:
+        """Why a line is no header."""
+        try:
+            self.names = unique_names(parse_header(self.name, text))
+            refuse_columns(self.name, self.names)
+        except InputError as error:
+            self.names = []
+            return error
+        raise AssertionError("it is one")
+
+    def _read_header(self, text: str) -> None:
+        """Take a line as the header, or pass it over where it is none."""
+        names = [known_name(name) for name in split_line(text)]
+        if any(name in ("time", "time_s") or name in COLUMNS for name in names):
+            self.names = unique_names(parse_header(self.name, ",".join(names)))
+            refuse_columns(self.name, self.names)
+            return
+        self.refused = self.refused or self._refuse(text)
+        if self.line >= LINES_BEFORE_HEADER:
+            raise self.refused
+
+    def _read_row(self, row: dict[str, str], arrival_s: float | None) -> Row:
         reasons = {}
         sensor = row.get("sensor", DEFAULT_SENSOR)
         try:
-            check_sensor(sensor, 0 if sensor in self.sensors else len(self.sensors))
+            known = self.clock.sensors
+            check_sensor(sensor, 0 if sensor in known else len(known))
         except CellError as error:
             sensor, reasons["sensor"] = "", str(error)
+        readings, wrong = _read_cells(row)
+        reasons |= wrong
+        time_s = self.clock.now_s(arrival_s)
         try:
-            time_s = self._read_time(row)
+            stamp = self._read_stamp(row)
         except ValueError as error:
             reasons["time"] = str(error)
-            return self._unusable(sensor, [Problem(*item, number) for item in reasons.items()])
-        if time_s > self.latest_s:
-            self.latest_s = time_s
-            self.sensors_now.clear()
-        if sensor in self.sensors_now:
-            reason = f"{time_s:g} s came twice"
-            return self._unusable(sensor, [Problem("time", reason, number)])
-        if sensor:
-            self.sensors.add(sensor)
-            self.sensors_now.add(sensor)
-        readings, wrong = _read_cells(row)
-        problems = [Problem(*item, number) for item in (reasons | wrong).items()]
-        return Row(time_s, sensor, readings, tuple(problems))
+        else:
+            if sensor:
+                time_s, odd = self.clock.place(sensor, stamp, arrival_s)
+                reasons |= {"time": odd} if odd else {}
+                reasons |= self._collisions(sensor, stamp, row, readings)
+        problems = tuple(Problem(*item, self.line) for item in reasons.items())
+        return Row(time_s, sensor, readings if sensor else unread(), problems)
 
-    def _unusable(self, sensor: str, problems: list[Problem]) -> Row:
-        return Row(self.latest_s, sensor, np.full(len(CHANNELS), np.nan), tuple(problems))
-
-    def _read_time(self, row: dict[str, str]) -> float:
-        """Seconds from the first row; a ValueError says why there are none."""
-        moment, units, has_offset = _read_moment(row)
-        if self.first is None:
-            self.first, self.has_offset = moment, has_offset
+    def _read_stamp(self, row: dict[str, str]) -> float:
+        """A row's time by its sensor's clock [s]; a ValueError says why there is none."""
+        if "time_s" in row:
+            return to_seconds(row["time_s"])
+        stamp = to_stamp(row["time"])
+        has_offset = stamp.tzinfo is not None
+        if self.has_offset is None:
+            self.has_offset = has_offset
         if has_offset != self.has_offset:
             raise ValueError("times with and without an offset are mixed")
-        time_s = round((moment - self.first) / units * 1e6) / 1e6  # to 1 us, as np.round does
-        if time_s < self.latest_s:
-            raise ValueError(f"goes backwards, from {self.latest_s:g} s to {time_s:g} s")
-        if time_s > LONGEST_SPAN_S:
-            raise ValueError(f"{time_s:g} s is more than ten years from the first row")
-        return time_s
+        return to_microseconds(stamp) / 1e6
+
+    def _collisions(
+        self, sensor: str, stamp: float, row: dict[str, str], readings: np.ndarray
+    ) -> dict[str, str]:
+        """Leave out what the sensor has said at this time already: channel -> another value."""
+        last, cells = self.cells.get(sensor, (None, {}))
+        if last != stamp:
+            cells = {}
+        wrong = {}
+        for index, channel in enumerate(CHANNELS):
+            cell = row.get(channel.column, "")
+            if cell and channel.column in cells:
+                readings[index] = np.nan
+                if cell != cells[channel.column]:
+                    wrong[channel.name] = f"came twice at {stamp:g} s"
+            elif cell:
+                cells[channel.column] = cell
+        self.cells[sensor] = stamp, cells
+        return wrong
 
 
-def _read_moment(row: dict[str, str]) -> tuple[float, float, bool]:
-    """A row's absolute time, in how many units a second, and whether it has an offset."""
-    if "time_s" in row:
-        return to_seconds(row["time_s"]), 1.0, False
-    stamp = to_stamp(row["time"])
-    return to_microseconds(stamp), 1e6, stamp.tzinfo is not None
+def unread() -> np.ndarray:
+    """No reading of any channel. (channel,)"""
+    return np.full(len(CHANNELS), np.nan)
+
+
+def known_name(name: str) -> str:
+    """A column's name, in lower case where that is a known one."""
+    name = name.strip()
+    low = name.casefold()
+    return low if low in ("time", "time_s", "sensor", *COLUMNS) else name
 
 
 def _read_cells(row: dict[str, str]) -> tuple[np.ndarray, dict[str, str]]:
     """Readings, and channel -> what is wrong with its cell."""
-    readings = np.full(len(CHANNELS), np.nan)
-    wrong = {}
+    readings, wrong = unread(), {}
     for index, channel in enumerate(CHANNELS):
-        try:
-            value = to_number(row.get(channel.column, ""))
-        except CellError as error:
-            wrong[channel.name] = str(error)
-            continue
-        if is_outside(value, channel):
-            wrong[channel.name] = f"{value:g} is outside {range_text(channel)}"
-        else:
-            readings[index] = value
+        readings[index], why = read_cell(row.get(channel.column, ""), channel)
+        if why:
+            wrong[channel.name] = why
     return readings, wrong

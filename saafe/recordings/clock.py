@@ -1,0 +1,122 @@
+"""Stream time of rows by the clocks of their sensors, which are wrong now and then.
+
+A sensor's clock is believed as long as its rows are in order. A row that is not counts from now
+on; a few that agree with each other set the clock anew.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+LATE_S = 5.0  # Chosen: rows of one sensor may overtake each other by so much
+FAR_S = 30 * 86_400.0  # Chosen: no outage is longer; the clock was set
+CLOCK_STEP_S = 60.0  # Chosen: a live clock that gains more than this on ours was set
+AGREEING_ROWS = 3  # Chosen: so many rows in order set a clock
+LIVE_SHARE = 0.3  # Chosen: of their own interval that live rows are apart
+
+
+@dataclass
+class _SensorClock:
+    """One sensor's clock."""
+
+    last: float  # its latest time. [s]
+    last_s: float  # the stream's then. [s]
+    shift_s: float  # from its time to the stream's. [s]
+    arrival_s: float | None  # of that row, by our own clock. [s]
+    intervals: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+    odd_rows: int = 0  # in order with each other, and out of order with the others
+    odd_last: float = 0.0
+
+    @property
+    def period_s(self) -> float:
+        return float(np.median(self.intervals)) if self.intervals else 0.0
+
+
+class StreamClock:
+    """Puts rows on one axis, stream time: the newest row's time + the time since it arrived."""
+
+    def __init__(self) -> None:
+        """Start before the first row."""
+        self.first: float | None = None
+        self.newest_s = 0.0
+        self.arrival_s: float | None = None
+        self.sensors: dict[str, _SensorClock] = {}
+        self.is_live = False  # whether rows come at the pace of their times
+
+    def now_s(self, arrival_s: float | None) -> float:
+        """Stream time at a moment of our own clock; None: as the newest row came. [s]"""
+        if arrival_s is None or self.arrival_s is None:
+            return self.newest_s
+        return self.newest_s + max(arrival_s - self.arrival_s, 0.0)
+
+    def place(self, sensor: str, stamp: float, arrival_s: float | None = None) -> tuple[float, str]:
+        """Stream time of a row, and what is wrong with its own, "" for nothing.
+
+        Args:
+            sensor: name.
+            stamp: the row's time by the sensor's clock. [s]
+            arrival_s: when it came by our own clock; None for rows of a file. [s]
+        """
+        now_s = self.now_s(arrival_s)
+        self.first = stamp if self.first is None else self.first
+        one = self.sensors.get(sensor)
+        if one is None:
+            one = self.sensors[sensor] = self._first_row(stamp, now_s, arrival_s)
+        wrong = self._wrong(one, stamp, arrival_s)
+        if wrong:
+            time_s = self._odd_row(one, stamp, now_s)
+        else:
+            time_s = self._row_in_order(one, stamp, now_s, arrival_s)
+        one.last_s = max(one.last_s, time_s)
+        self.newest_s, self.arrival_s = max(now_s, time_s), arrival_s
+        return round(time_s * 1e6) / 1e6, wrong
+
+    def _first_row(self, stamp: float, now_s: float, arrival_s: float | None) -> _SensorClock:
+        """A sensor's clock by its first row: the stream's, or else what makes the row count now."""
+        assert self.first is not None, "set by the stream's first row"
+        time_s = stamp - self.first
+        ahead = CLOCK_STEP_S if self.is_live else FAR_S
+        shift_s = -self.first if now_s - LATE_S <= time_s <= now_s + ahead else now_s - stamp
+        return _SensorClock(stamp, stamp + shift_s, shift_s, arrival_s)
+
+    def _wrong(self, one: _SensorClock, stamp: float, arrival_s: float | None) -> str:
+        """How far a row is out of order with its sensor's others, for people; "" where it is not."""
+        ahead_s = stamp - one.last
+        if ahead_s < -LATE_S:
+            return f"clock set back {one.period_s - ahead_s:,.0f} s"
+        allowed_s = FAR_S
+        if self.is_live and arrival_s is not None and one.arrival_s is not None:
+            allowed_s = arrival_s - one.arrival_s + max(CLOCK_STEP_S, 3.0 * one.period_s)
+        if ahead_s > min(allowed_s, FAR_S):
+            return f"clock set ahead {ahead_s - one.period_s:,.0f} s"
+        return ""
+
+    def _odd_row(self, one: _SensorClock, stamp: float, now_s: float) -> float:
+        """Let a row count from now on; a few that agree set the clock."""
+        ahead_s = stamp - one.odd_last
+        agrees = one.odd_rows > 0 and -LATE_S <= ahead_s <= FAR_S
+        pace_s = max(ahead_s, 0.0) if agrees else one.period_s
+        one.odd_rows = one.odd_rows + 1 if agrees else 1
+        one.odd_last = stamp
+        time_s = max(now_s, one.last_s + pace_s)
+        if one.odd_rows == AGREEING_ROWS:
+            one.last, one.shift_s, one.odd_rows, one.arrival_s = stamp, time_s - stamp, 0, None
+        return time_s
+
+    def _row_in_order(
+        self, one: _SensorClock, stamp: float, now_s: float, arrival_s: float | None
+    ) -> float:
+        """The row's own time, or from now on where that is past."""
+        interval_s = stamp - one.last
+        time_s = stamp + one.shift_s
+        if time_s < now_s - LATE_S:  # of a clock that is behind, or on its way for long
+            time_s = now_s if self.is_live else max(now_s, one.last_s + interval_s)
+        elif interval_s > 0.0 and arrival_s is not None and one.arrival_s is not None:
+            self.is_live = arrival_s - one.arrival_s > LIVE_SHARE * interval_s
+        if interval_s > 0.0:
+            one.intervals.append(interval_s)
+        if interval_s >= 0.0:
+            one.last, one.arrival_s = stamp, arrival_s
+        one.odd_rows = 0
+        return time_s
