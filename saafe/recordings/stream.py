@@ -15,10 +15,8 @@ from saafe.recordings.cells import (
     WHITESPACE,
     CellError,
     check_sensor,
-    is_outside,
-    range_text,
+    read_cell,
     to_microseconds,
-    to_number,
     to_seconds,
     to_stamp,
 )
@@ -129,16 +127,6 @@ def _read_moment(row: dict[str, str]) -> tuple[float, float, bool]:
 
 def _read_cells(row: dict[str, str]) -> tuple[np.ndarray, dict[str, str]]:
     """Readings, and channel -> what is wrong with its cell."""
-    readings = np.full(len(CHANNELS), np.nan)
-    wrong = {}
-    for index, channel in enumerate(CHANNELS):
-        try:
-            value = to_number(row.get(channel.column, ""))
-        except CellError as error:
-            wrong[channel.name] = str(error)
-            continue
-        if is_outside(value, channel):
-            wrong[channel.name] = f"{value:g} is outside {range_text(channel)}"
-        else:
-            readings[index] = value
-    return readings, wrong
+    cells = [read_cell(row.get(channel.column, ""), channel) for channel in CHANNELS]
+    wrong = {c.name: why for c, (_, why) in zip(CHANNELS, cells, strict=True) if why}
+    return np.array([value for value, _ in cells]), wrong
