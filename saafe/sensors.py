@@ -8,6 +8,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 Range = tuple[float, float]
+WrongValues = tuple[tuple[float, str], ...]
+
+# What instruments send in place of a reading; those that a channel can have are in its row.
+_NO_VALUE_CODES: WrongValues = (
+    *((value, "the 16-bit code 0xFFFF, no value") for value in (65535.0, 6553.5, 655.35)),
+    *((value, "the 16-bit code 0x7FFF, no value") for value in (32767.0, 3276.7, 327.67)),
+    (-1000.0, "AirGradient's for no value"),
+)
+_NO_VALUE: WrongValues = (*_NO_VALUE_CODES, (-1.0, "a driver's for no value"))
 
 
 @dataclass(frozen=True)
@@ -104,12 +113,16 @@ class Channel:
         unit: for people.
         lowest: smallest reading that is physically possible; below it a reading is masked.
         highest: largest reading that is physically possible.
+        indoors: where the median of a recording can lie; beyond it the unit is doubted.
         decimals: digits after the point when written.
         rest: an ordinary indoor reading.
         scale: for the model.
         instruments: for the simulator.
         self_test: for the detector.
         visibility: None where no event shows by itself.
+        wrong_values: what known sensors send in place of a reading, and what it is; masked where
+            it comes exactly so.
+        overshoot: how far a healthy sensor reads over `highest`; such a reading is `highest`.
         reading_noise: what a cheap sensor adds from one reading to the next, well under what a
             home does; None where no fire was recorded with the channel.
     """
@@ -119,18 +132,22 @@ class Channel:
     unit: str
     lowest: float
     highest: float
+    indoors: Range
     decimals: int
     rest: float
     scale: Scale
     instruments: InstrumentRanges
     self_test: SelfTestLimits = SelfTestLimits()
     visibility: Visibility | None = None
+    wrong_values: WrongValues = _NO_VALUE
+    overshoot: float = 0.0
     reading_noise: float | None = None
 
 
 CHANNELS = (
     Channel(
         "temperature", "temperature_c", "degC", lowest=-40.0, highest=1200.0, decimals=2, rest=20.0,
+        indoors=(0.0, 45.0),
         scale=Scale("linear", 22.0, 5.0, is_wide=True),  # a fire moves it by 1 to 500 K
         instruments=InstrumentRanges(
             lag_s=(2, 120), gain=(0.9, 1.05), offset=1.0, noise=(0.01, 0.25),
@@ -139,10 +156,15 @@ CHANNELS = (
             drift_a_day=2.0, spike=30.0, top=125.0),
         self_test=SelfTestLimits(spike_rise=10.0),
         visibility=Visibility(fire=3.0, nuisance=1.5, first_signal=2.0, ramp=(2.0, 60.0)),
+        wrong_values=(
+            (85.0, "a DS18B20's power-on value"),
+            (-127.0, "a DS18B20's that is not connected"),
+            *_NO_VALUE_CODES),
         reading_noise=0.05,
     ),
     Channel(
         "pm25", "pm25_ug_m3", "ug/m3", lowest=0.0, highest=100_000.0, decimals=1, rest=0.0,
+        indoors=(0.1, 500.0),
         scale=Scale("log1p", 1.0, 10.0),
         instruments=InstrumentRanges(
             lag_s=(5, 60), gain=(0.3, 2.0), offset=1.0, noise=(0.2, 6.0),
@@ -151,10 +173,15 @@ CHANNELS = (
             drift_a_day=75.0, spike=800.0, top=1000.0),
         self_test=SelfTestLimits(0.0, spike_rise=100.0, spike_share=2.0, drift_rise=50.0),
         visibility=Visibility(fire=100.0, nuisance=40.0, first_signal=300.0, ramp=(20.0, 2_000.0)),
+        wrong_values=(
+            *_NO_VALUE,
+            (999.9, "where an SDS011 ends"),
+            (3661.0, "a PM sensor's for no value")),
         reading_noise=0.5,
     ),
     Channel(
         "co2", "co2_ppm", "ppm", lowest=100.0, highest=200_000.0, decimals=1, rest=420.0,
+        indoors=(300.0, 10_000.0),
         scale=Scale("log", 600.0, 0.5),
         instruments=InstrumentRanges(
             lag_s=(10, 180), gain=(0.85, 1.15), offset=30.0, noise=(1.0, 25.0),
@@ -163,10 +190,12 @@ CHANNELS = (
             drift_a_day=600.0, spike=3000.0, top=5000.0),
         self_test=SelfTestLimits(300.0, spike_rise=500.0, spike_share=0.5, drift_rise=400.0),
         visibility=Visibility(fire=600.0, nuisance=150.0, first_signal=150.0),
+        wrong_values=(*_NO_VALUE, (0.0, "a CO2 sensor's before its first measurement")),
         reading_noise=5.0,
     ),
     Channel(
         "sound", "sound_db", "dB", lowest=0.0, highest=150.0, decimals=1, rest=0.0,
+        indoors=(15.0, 110.0),
         scale=Scale("linear", 45.0, 15.0),
         instruments=InstrumentRanges(
             lag_s=(1, 10), gain=(0.9, 1.1), offset=3.0, noise=(0.3, 3.0),
@@ -176,6 +205,7 @@ CHANNELS = (
     ),
     Channel(
         "co", "co_ppm", "ppm", lowest=0.0, highest=20_000.0, decimals=2, rest=0.0,
+        indoors=(0.0, 50.0),
         scale=Scale("log1p", 0.0, 3.0),
         instruments=InstrumentRanges(
             lag_s=(15, 120), gain=(0.7, 1.3), offset=0.5, noise=(0.05, 2.0),
@@ -188,6 +218,7 @@ CHANNELS = (
     ),
     Channel(
         "humidity", "humidity_pct", "%", lowest=0.0, highest=100.0, decimals=2, rest=50.0,
+        indoors=(2.0, 100.0),
         scale=Scale("linear", 50.0, 20.0),
         instruments=InstrumentRanges(
             lag_s=(5, 120), gain=(0.9, 1.1), offset=3.0, noise=(0.05, 0.6),
@@ -195,6 +226,7 @@ CHANNELS = (
             unresponsive=0.35, highest_spike=100.0,
             drift_a_day=8.0, spike=50.0, top=100.0),
         self_test=SelfTestLimits(spike_rise=20.0),
+        overshoot=10.0,  # a wet sensor reads 105 to 110
     ),
 )  # fmt: skip
 CHANNEL_NAMES = tuple(channel.name for channel in CHANNELS)

@@ -205,7 +205,7 @@ def test_uhoo_homes(tmp_path: Path):
         home.recording.readings[0, 0, channels], np.float32([24.3, 69.69, 7.9, 476, 0])
     )
     assert home.stove == ((60, 180), (1200, 1260))
-    assert home.check.repairs == ("kept the first of 1 duplicate row",)
+    assert home.check.notes[-1] == "1 row came twice, cell for cell: dropped"
     assert home.check.gaps[0].length_s == 1020
     assert home.recording.start is not None
     assert home.recording.start.tzinfo is None

@@ -1,9 +1,11 @@
 """Readings of one space over time: the format, files and streams, superposed fires."""
 
-from saafe.recordings.check import Check
+from saafe.recordings.check import Check, doubt
 from saafe.recordings.clock import LATE_S
 from saafe.recordings.columns import to_numbers, to_text
-from saafe.recordings.recording import Recording, parse_recording, read_recording, write_recording
+from saafe.recordings.recording import (
+    Recording, RefusedCell, parse_recording, read_recording, write_recording,
+)  # fmt: skip
 from saafe.recordings.stream import Row, RowReader, read_rows
 from saafe.recordings.superpose import (
     AFTER_COOKING_S, Home, Interval, LEAD_S, LONGEST_GAP_S, QUIET_MOMENT, Rise, SuperposedFire,
@@ -12,9 +14,10 @@ from saafe.recordings.superpose import (
 from saafe.recordings.tables import Table, make_folder, parse_csv, read_table, read_text, refusal
 
 __all__ = [
-    "AFTER_COOKING_S", "LATE_S", "LEAD_S", "LONGEST_GAP_S", "QUIET_MOMENT", "Check", "Home", "Interval",
-    "Recording", "Rise", "Row", "RowReader", "SuperposedFire", "Table", "add_rise", "cut_recording", "dense_homes",
-    "draw_moment", "make_folder", "median_period", "parse_csv", "parse_recording", "pm_cap",
-    "read_recording", "read_rows", "read_table", "read_text", "refusal", "superpose_fires",
-    "to_numbers", "to_text", "write_recording",
+    "AFTER_COOKING_S", "LATE_S", "LEAD_S", "LONGEST_GAP_S", "QUIET_MOMENT", "Check", "Home",
+    "Interval", "Recording", "RefusedCell", "Rise", "Row", "RowReader", "SuperposedFire", "Table",
+    "add_rise", "cut_recording", "dense_homes", "doubt", "draw_moment", "make_folder",
+    "median_period", "parse_csv", "parse_recording", "pm_cap", "read_recording", "read_rows",
+    "read_table", "read_text", "refusal", "superpose_fires", "to_numbers", "to_text",
+    "write_recording",
 ]  # fmt: skip

@@ -30,6 +30,11 @@ ISO_PATTERN = (
     r"^([1-9][0-9]{3}-[0-9]{2}-[0-9]{2})[T ]((?:[01][0-9]|2[0-3]):[0-5][0-9])"
     r"(:[0-5][0-9](?:\.[0-9]{1,9})?)? ?([Zz]|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)?$"
 )
+# what programs and sensors write where there is no reading
+_WORD = re.compile(
+    r"unavailable|unknown|undefined|missing|none|null|nil|[+-]?nan|n/?a|#n/a|init|off|-+",
+    re.IGNORECASE,
+)
 _NUMBER, _ISO = re.compile(NUMBER_PATTERN), re.compile(ISO_PATTERN)
 _NO_NAME = re.compile(r"^$|[\x00-\x1f\x7f]")
 
@@ -45,14 +50,34 @@ class CellError(ValueError):
         self.allowed, self.mend = allowed, mend
 
 
+def is_missing_word(cell: str) -> bool:
+    """Whether a cell says in words that there is no reading, such as "unavailable" or "-"."""
+    return _WORD.fullmatch(cell) is not None
+
+
 def to_number(cell: str) -> float:
-    """The number in a cell, NaN where it is empty; a CellError says why there is none."""
-    if not cell:
+    """The number in a cell, NaN where it is missing; a CellError says why there is none."""
+    if not cell or is_missing_word(cell):
         return math.nan
     if not _NUMBER.fullmatch(cell):
         mend = "leave a missing reading empty, and write decimals with a point"
         raise CellError(cell, "no number", allowed="a number", mend=mend)
     return float(cell)
+
+
+def read_cell(cell: str, channel: Channel) -> tuple[float, str]:
+    """A channel's reading, NaN where there is none that can be used, and why; "" where empty."""
+    if is_missing_word(cell):
+        return math.nan, f"{cell.lower()}: no reading"
+    try:
+        value = float(held_in(to_number(cell), channel))
+    except CellError as error:
+        return math.nan, str(error)
+    if cause := wrong_value(value, channel):
+        return math.nan, f"{value:g} is {cause}"
+    if is_outside(value, channel):
+        return math.nan, f"{value:g} is outside {range_text(channel)}"
+    return value, ""
 
 
 def to_seconds(cell: str) -> float:
@@ -98,6 +123,31 @@ def check_sensor(cell: str, others: int) -> None:
 def is_outside(values: Values, channel: Channel) -> Values:
     """Whether readings are physically impossible; a missing one is not."""
     return (values < channel.lowest) | (values > channel.highest)
+
+
+def is_overshoot(values: Values, channel: Channel) -> Values:
+    """Whether readings lie over the range by no more than a healthy sensor's."""
+    return (values > channel.highest) & (values <= channel.highest + channel.overshoot)
+
+
+def held_in(values: Values, channel: Channel) -> np.ndarray:
+    """Readings, those that overshoot the range as its end."""
+    return np.where(is_overshoot(values, channel), channel.highest, values)
+
+
+def wrong_value(value: float, channel: Channel) -> str:
+    """What a value is that comes in place of a reading; "" for a reading."""
+    return next((cause for wrong, cause in channel.wrong_values if value in _as_held(wrong)), "")
+
+
+def is_wrong(values: np.ndarray, channel: Channel) -> np.ndarray:
+    """Where `wrong_value` has something to say."""
+    return np.isin(values, [held for wrong, _ in channel.wrong_values for held in _as_held(wrong)])
+
+
+def _as_held(value: float) -> tuple[float, float]:
+    """A value as text and as a Parquet file of single precision hold it."""
+    return value, float(np.float32(value))
 
 
 def range_text(channel: Channel) -> str:

@@ -1,12 +1,18 @@
 """What reading a recording found: what was used, masked, repaired and ignored."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from saafe.recordings.cells import range_text
-from saafe.sensors import CHANNELS
+from saafe.sensors import CHANNELS, Channel
 
 GAP_S = 90.0  # the grid holds a reading for this long, so a longer silence is felt
+GAP_PERIODS = 3.0  # Chosen: a slow sensor's own interval is no gap, nor is a reading that it missed
+
+# what a sensor may count in instead: its name for --unit, for people, factor and zero
+_OTHER_UNITS = {
+    "temperature": (("F", "degF", 1 / 1.8, 32.0), ("K", "kelvin", 1.0, 273.15)),
+}
 
 
 @dataclass(frozen=True)
@@ -14,9 +20,10 @@ class Counts:
     """What became of one channel's cells."""
 
     present: int  # readings that are used
-    masked: int  # outside the physical range, left out
-    missing: int  # empty cells
-    first_masked: str = ""  # where and what it was, "" = none
+    masked: int  # that cannot be readings, left out
+    missing: int  # empty cells, and words that say so
+    first_masked: str = ""  # the first outside the physical range and its row, "" = none
+    wrong_values: dict[str, int] = field(default_factory=dict)  # of those masked, by what they are
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class Check:
     duration_s: float  # from the first row to the last. [s]
     period_s: float | None  # shortest of the sensors' median periods, None of a single time. [s]
     channels: dict[str, Counts]  # of those that the file has, by their names
-    gaps: tuple[Gap, ...] = ()  # silences over 90 s
+    gaps: tuple[Gap, ...] = ()  # silences over 90 s and three periods
     ignored: tuple[str, ...] = ()  # columns that are not read
     repairs: tuple[str, ...] = ()  # what `repair` did
     notes: tuple[str, ...] = ()  # what was odd but not wrong
@@ -60,9 +67,11 @@ class Check:
             if counts is None:
                 continue
             line = f"  {channel.name}: {counts.present:,} present, {counts.missing:,} missing"
-            if counts.masked:
+            if outside := counts.masked - sum(counts.wrong_values.values()):
                 limits = range_text(channel)
-                line += f", {counts.masked:,} masked (outside {limits}; {counts.first_masked})"
+                line += f", {outside:,} masked (outside {limits}; {counts.first_masked})"
+            for cause, number in counts.wrong_values.items():
+                line += f", {number:,} masked as no reading: {cause}"
             lines.append(line)
         lines += _gap_lines(self.gaps)
         if self.ignored:
@@ -74,6 +83,28 @@ class Check:
 def counted(number: int, noun: str) -> str:
     """A number and its noun."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def doubt(channel: Channel, median: float) -> str | None:
+    """Why the median of a channel's readings cannot be a room's, with the unit that it looks like.
+
+    None where it can.
+
+    Args:
+        channel: a row of `sensors.CHANNELS`.
+        median: in the channel's unit.
+    """
+    lowest, highest = channel.indoors
+    if lowest <= median <= highest or median == channel.self_test.rests_from:
+        return None
+    for unit, name, factor, zero in _OTHER_UNITS.get(channel.name, ()):
+        if lowest <= (median - zero) * factor <= highest:
+            option = f"--unit {channel.name}={unit}"
+            return f"{channel.name} looks like {name} (median {median:.4g}): {option}"
+    return (
+        f"{channel.name} has a median of {median:.4g} {channel.unit}, which no room has "
+        f"({lowest:g} to {highest:g}): look at its unit"
+    )
 
 
 def _gap_lines(gaps: Sequence[Gap]) -> list[str]:

@@ -5,6 +5,7 @@ nothing.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -70,15 +71,28 @@ def to_text(table: Table, column: str) -> pl.Series:
         raise table.refusal(came, allowed="text", mend=mend, column=column) from None
 
 
+def cells_at(table: Table, column: str, rows: np.ndarray) -> pl.Series:
+    """The cells of some rows `(row,)` of a column, as `to_text` gives them."""
+    return to_text(replace(table, frame=table.frame.select(pl.col(column).gather(rows))), column)
+
+
 def to_numbers(table: Table, column: str) -> np.ndarray:
-    """A column as float64 `(row,)`, NaN where empty."""
+    """A column as float64 `(row,)`, NaN where a cell is empty or a word for that."""
+    return _numbers_and_words(table, column)[0]
+
+
+def _numbers_and_words(table: Table, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """A column as float64 `(row,)`, NaN where missing, and where words say so."""
     series = table.frame[column]
     if series.dtype.is_numeric():
-        return series.cast(pl.Float64).fill_null(np.nan).to_numpy()
+        numbers = series.cast(pl.Float64).fill_null(np.nan).to_numpy()
+        return numbers, np.zeros(len(numbers), dtype=bool)
     text = to_text(table, column)
     numbers = text.cast(pl.Float64, strict=False)
     is_left = (numbers.is_null() & (text != "")).to_numpy()
-    return _read_left(table, column, numbers.fill_null(np.nan).to_numpy(), is_left, to_number)
+    is_word = is_left | numbers.is_nan().fill_null(False).to_numpy()
+    numbers = _read_left(table, column, numbers.fill_null(np.nan).to_numpy(), is_left, to_number)
+    return numbers, is_word  # what is left and is no word was refused
 
 
 def _read_left(
@@ -89,15 +103,19 @@ def _read_left(
     read: Callable[[str], float],
 ) -> np.ndarray:
     """Values, with those of the cells that polars did not take read one by one, or refused."""
-    left = np.flatnonzero(is_left).tolist()
-    if not left:
+    left = np.flatnonzero(is_left)
+    if not len(left):
         return values
-    values, cells = values.copy(), to_text(table, column)
-    for index in left:
+    cells = cells_at(table, column, left)
+    meaning = {}
+    for cell in cells.unique(maintain_order=True):
         try:
-            values[index] = read(cells[index])
+            meaning[cell] = read(cell)
         except CellError as error:
+            index = int(left[(cells == cell).arg_true()[0]])
             _refuse_cell(table, column, index, allowed=error.allowed, mend=error.mend)
+    values = values.copy()
+    values[left] = [meaning[cell] for cell in cells]
     return values
 
 
@@ -180,13 +198,14 @@ def read_sensors(table: Table) -> tuple[tuple[str, ...], np.ndarray]:
     return tuple(names), index.to_numpy()
 
 
-def read_numbers(table: Table) -> np.ndarray:
-    """Float64 `(row, channel)`, NaN where a cell is empty or its column absent."""
+def read_numbers(table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Float64 `(row, channel)`, NaN where missing or no such column, and where words say so."""
     readings = np.full((table.frame.height, len(CHANNELS)), np.nan)
+    is_word = np.zeros(readings.shape, dtype=bool)
     for index, column in enumerate(COLUMNS):
         if column in table.frame.columns:
-            readings[:, index] = to_numbers(table, column)
-    return readings
+            readings[:, index], is_word[:, index] = _numbers_and_words(table, column)
+    return readings, is_word
 
 
 def read_labels(table: Table) -> np.ndarray | None:

@@ -5,7 +5,8 @@ is masked and counted. docs/recordings.md describes the format.
 """
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +14,17 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from saafe.recordings.cells import LONGEST_SPAN_S, is_outside
-from saafe.recordings.check import GAP_S, Check, Counts, Gap, counted
+from saafe.recordings.cells import (
+    held_in,
+    is_outside,
+    is_overshoot,
+    is_wrong,
+    read_cell,
+    wrong_value,
+)
+from saafe.recordings.check import GAP_PERIODS, GAP_S, Check, Counts, Gap, counted, doubt
 from saafe.recordings.columns import (
+    cells_at,
     ignored_columns,
     read_labels,
     read_numbers,
@@ -23,19 +32,22 @@ from saafe.recordings.columns import (
     read_times,
     refuse_columns,
     time_column,
-    to_text,
 )
+from saafe.recordings.rows import TableRows, merge_rows, order_rows
 from saafe.recordings.tables import Table, quoted, read_table, write_table
 from saafe.sensors import CHANNELS, LABELS, LONGEST_PERIOD_S, SHORTEST_PERIOD_S, UNKNOWN
 
 
 class RefusedCell(NamedTuple):
-    """A cell that came and could not be used."""
+    """A cell that came and gave no reading, the first of its run.
 
-    time_s: float
+    A run ends with the channel's next reading; empty cells neither begin nor end one.
+    """
+
+    time_s: float  # from the first row
     sensor: str
-    channel: str
-    reason: str
+    channel: str  # its name
+    reason: str  # as a stream says it
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,7 @@ class Recording:
         labels: int8 `(time, sensor)` or None, index into `sensors.LABELS`, -1 = not labelled.
         sources: `(time,)` name of the active source, "" = none; or None.
         start: absolute time of the first row where the input had ISO times.
+        refused: what came and gave no reading, in time order; not written.
     """
 
     name: str
@@ -74,7 +87,8 @@ def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording
 
     Args:
         path: a CSV, CSV.gz or Parquet file; its content says which.
-        repair: sort rows whose time goes backwards and keep the first of duplicate rows.
+        repair: sort shuffled rows, shift rows after a clock was set, drop lone rows of an odd
+            time, keep the first of rows that conflict; at most 2 % of the rows are lost.
 
     Returns:
         The recording, readings float32 `(time, sensor, channel)` in the channels' units with NaN
@@ -105,39 +119,43 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
     notes = list(table.notes)
     times, start = read_times(table, notes)
     sensors, sensor = read_sensors(table)
-    readings = read_numbers(table)
-    labels = read_labels(table)
-    start = start and start + timedelta(seconds=float(times.min()))  # < 0 where it goes backwards
-    times = np.round(times - times.min(), 6)  # to 1 us, so that sums of large times come back
-    kept, repairs = _order_rows(table, times, sensors=sensors, sensor=sensor, repair=repair)
-    times, sensor = times[kept], sensor[kept]
-    period = _median_period(table, times, sensors, sensor)
-    if period is not None and period < SHORTEST_PERIOD_S:
-        notes.append(f"median period {period:g} s is under {SHORTEST_PERIOD_S:g} s")
-    readings, channels = _mask(table, readings[kept], table.row_numbers[kept])
+    readings, is_word = read_numbers(table)
+    cells = np.broadcast_to(np.arange(len(times))[:, None], readings.shape)
+    rows = TableRows(np.round(times, 6), sensor, readings, is_word, read_labels(table), cells)
+    rows, repairs = order_rows(table, rows, sensors, repair=repair)
+    first_s = float(rows.times_s[0])  # < 0 where it was not the first
+    start = start and start + timedelta(seconds=first_s)
+    # to 1 us, so that sums of large times come back
+    rows = replace(rows, times_s=np.round(rows.times_s - first_s, 6))
+    sources = _read_sources(table, rows, notes)
+    rows = merge_rows(table, rows, sensors, repairs if repair else None, notes)
+    period = _median_period(table, rows, sensors, notes)
+    readings, is_refused, channels = _mask(table, rows, notes)
 
-    is_new = np.diff(times, prepend=-1.0) > 0
+    is_new = np.diff(rows.times_s, prepend=-1.0) > 0
     row_time = np.cumsum(is_new) - 1  # row -> index into the distinct times
-    shape, at = (int(row_time[-1]) + 1, len(sensors)), (row_time, sensor)
+    shape, at = (int(row_time[-1]) + 1, len(sensors)), (row_time, rows.sensor)
     dense = np.full((*shape, len(CHANNELS)), np.nan, dtype=np.float32)
     dense[at] = readings
-    if labels is not None:
-        labels, given = np.full(shape, UNKNOWN, dtype=np.int8), labels[kept]
-        labels[at] = given
+    labels = None
+    if rows.labels is not None:
+        labels = np.full(shape, UNKNOWN, dtype=np.int8)
+        labels[at] = rows.labels
     recording = Recording(
         name=re.sub(r"\.(csv|csv\.gz|gz|parquet)$", "", table.path.name),
-        times_s=times[is_new],
+        times_s=rows.times_s[is_new],
         sensors=sensors,
         readings=dense,
         labels=labels,
-        sources=_read_sources(table, kept, row_time, notes),
+        sources=sources,
         start=start,
+        refused=_first_refused(table, rows, sensors, readings, is_refused),
     )
     check = Check(
         path=str(table.path),
-        rows=len(times),
+        rows=len(rows.times_s),
         sensors=sensors,
-        duration_s=float(times[-1]),
+        duration_s=float(rows.times_s[-1]),
         period_s=period,
         channels=channels,
         gaps=find_gaps(recording),
@@ -149,15 +167,17 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
 
 
 def find_gaps(recording: Recording) -> tuple[Gap, ...]:
-    """Times longer than 90 s in which a sensor gave no reading on any channel."""
+    """Times longer than 90 s and three periods in which a sensor gave no reading on any channel."""
     gaps = []
     end = float(recording.times_s[-1])
     has_reading = np.any(np.isfinite(recording.readings), axis=2)
     for index, sensor in enumerate(recording.sensors):
-        times = np.concatenate([[0.0], recording.times_s[has_reading[:, index]], [end]])
-        lengths = np.diff(times)
-        for k in np.flatnonzero(lengths > GAP_S):
-            gaps.append(Gap(sensor, float(times[k]), round(float(lengths[k]), 6)))
+        spoken = recording.times_s[has_reading[:, index]]
+        period = np.median(np.diff(spoken)) if len(spoken) > 1 else 0.0
+        lengths = np.diff(np.concatenate([[0.0], spoken, [end]]))
+        starts = np.append(0.0, spoken)
+        for k in np.flatnonzero(lengths > max(GAP_S, GAP_PERIODS * period)):
+            gaps.append(Gap(sensor, float(starts[k]), round(float(lengths[k]), 6)))
     return tuple(sorted(gaps, key=lambda gap: gap.start_s))
 
 
@@ -218,47 +238,101 @@ def _time_series(recording: Recording, time: np.ndarray) -> tuple[str, pl.Series
 
 
 def _mask(
-    table: Table, readings: np.ndarray, row_numbers: np.ndarray
-) -> tuple[np.ndarray, dict[str, Counts]]:
-    """Leave out what is physically impossible, and count."""
-    readings = readings.copy()
+    table: Table, rows: TableRows, notes: list[str]
+) -> tuple[np.ndarray, np.ndarray, dict[str, Counts]]:
+    """Readings without what can be none, which cells gave none though they came, and counts."""
+    readings, is_refused = rows.readings.copy(), rows.is_word.copy()
     channels = {}
     for index, channel in enumerate(CHANNELS):
         if channel.column not in table.frame.columns:
             continue
         values = readings[:, index]
-        is_missing = np.isnan(values)
-        is_masked = is_outside(values, channel)
-        masked = np.flatnonzero(is_masked)
-        first = (
-            f"first: {values[masked[0]]:g} in row {row_numbers[masked[0]]}" if len(masked) else ""
+        over = values[is_overshoot(values, channel)]
+        if len(over):
+            notes.append(
+                f"{counted(len(over), f'{channel.name} reading')} over {channel.highest:g} "
+                f"{channel.unit}, up to {over.max():g}, taken as {channel.highest:g}"
+            )
+        values[:] = held_in(values, channel)
+        missing, is_unusable = int(np.isnan(values).sum()), is_wrong(values, channel)
+        wrong = zip(*np.unique(values[is_unusable], return_counts=True), strict=True)
+        causes = {f"{value:g} is {wrong_value(value, channel)}": int(n) for value, n in wrong}
+        outside = np.flatnonzero(is_outside(values, channel) & ~is_unusable)
+        first = ""
+        if len(outside):
+            row = table.row_numbers[rows.cells[outside[0], index]]
+            first = f"first: {values[outside[0]]:g} in row {row}"
+        is_unusable[outside] = True
+        values[is_unusable] = np.nan
+        is_refused[:, index] |= is_unusable
+        masked = int(is_unusable.sum())
+        channels[channel.name] = Counts(
+            len(values) - missing - masked, masked, missing, first, causes
         )
-        present = int(len(values) - is_missing.sum() - len(masked))
-        channels[channel.name] = Counts(present, len(masked), int(is_missing.sum()), first)
-        values[is_masked] = np.nan
+        if channels[channel.name].present:
+            notes += filter(None, [doubt(channel, float(np.nanmedian(values)))])
     if not any(counts.present for counts in channels.values()):
         masked = sum(counts.masked for counts in channels.values())
         missing = sum(counts.missing for counts in channels.values())
-        came = f"no reading: {missing} cells empty, {masked} outside their channel's range"
         raise table.refusal(
-            came,
+            f"no reading: {missing} cells empty or words for that, {masked} masked",
             allowed="at least one reading",
             mend="check the units and that values stand under their column",
             column=", ".join(c.column for c in CHANNELS if c.name in channels),
         )
-    return readings, channels
+    notes += _word_notes(table, rows)
+    return readings, is_refused, channels
 
 
-def _read_sources(
-    table: Table, kept: np.ndarray, row_time: np.ndarray, notes: list[str]
-) -> tuple[str, ...] | None:
+def _word_notes(table: Table, rows: TableRows) -> list[str]:
+    """Which words stood for missing readings, and how often."""
+    words = Counter()
+    for index in np.flatnonzero(rows.is_word.any(axis=0)).tolist():
+        at = rows.cells[rows.is_word[:, index], index]
+        words.update(cells_at(table, CHANNELS[index].column, at).str.to_lowercase())
+    if not words:
+        return []
+    named = ", ".join(f"{word} ({number:,})" for word, number in words.most_common(5))
+    return [f"{counted(words.total(), 'cell')} with a word in place of a reading: {named}"]
+
+
+def _first_refused(
+    table: Table,
+    rows: TableRows,
+    sensors: tuple[str, ...],
+    readings: np.ndarray,
+    is_refused: np.ndarray,
+) -> tuple[RefusedCell, ...]:
+    """The first of each run of cells that came and gave no reading."""
+    found = []
+    for index in np.flatnonzero(is_refused.any(axis=0)).tolist():
+        channel, refused = CHANNELS[index], is_refused[:, index]
+        tells = np.flatnonzero(refused | ~np.isnan(readings[:, index]))
+        tells = tells[np.argsort(rows.sensor[tells], kind="stable")]
+        continues = refused[tells[:-1]] & (rows.sensor[tells[1:]] == rows.sensor[tells[:-1]])
+        at = tells[refused[tells] & ~np.append(False, continues)[: len(tells)]]
+        cells = cells_at(table, channel.column, rows.cells[at, index])
+        reasons = {cell: read_cell(cell, channel)[1] for cell in cells.unique()}
+        found += [
+            RefusedCell(time_s, sensors[sensor], channel.name, reasons[cell])
+            for time_s, sensor, cell in zip(
+                rows.times_s[at].tolist(), rows.sensor[at].tolist(), cells, strict=True
+            )
+        ]
+    return tuple(sorted(found))
+
+
+def _read_sources(table: Table, rows: TableRows, notes: list[str]) -> tuple[str, ...] | None:
     """The first source named at each time; None without such a column."""
     if "source" not in table.frame.columns:
         return None
-    text = to_text(table, "source").gather(kept)
-    rows = pl.DataFrame({"time": row_time, "source": text}).filter(pl.col("source") != "")
-    named = rows.group_by("time", maintain_order=True).agg(
-        pl.col("source").first(), pl.col("source").n_unique().alias("names")
+    row_time = np.cumsum(np.diff(rows.times_s, prepend=-1.0) > 0) - 1
+    text = cells_at(table, "source", rows.cells[:, 0])
+    named = (
+        pl.DataFrame({"time": row_time, "source": text})
+        .filter(pl.col("source") != "")
+        .group_by("time", maintain_order=True)
+        .agg(pl.col("source").first(), pl.col("source").n_unique().alias("names"))
     )
     several = int((named["names"] > 1).sum())
     if several:
@@ -268,71 +342,31 @@ def _read_sources(
     return tuple(sources)
 
 
-def _order_rows(
-    table: Table,
-    times: np.ndarray,
-    *,
-    sensors: tuple[str, ...],
-    sensor: np.ndarray,
-    repair: bool,
-) -> tuple[np.ndarray, list[str]]:
-    """Indices of the rows to keep, in time order, and what had to be repaired for that."""
-    repairs = []
-    order = np.arange(len(times))
-    backwards = np.flatnonzero(np.diff(times) < 0) + 1
-    if len(backwards) and not repair:
-        _refuse_backwards(table, int(backwards[0]))
-    if len(backwards):
-        order = np.argsort(times, kind="stable")
-        repairs.append(f"sorted by time ({counted(len(backwards), 'step')} backwards)")
-    span_s = times[order][-1]
-    if not span_s <= LONGEST_SPAN_S:
-        came = f"{span_s:g} s from the first to the last time"
-        allowed = f"at most {LONGEST_SPAN_S:g} s (ten years)"
-        mend = "give the times in seconds and look for a mistyped one"
-        raise table.refusal(came, allowed=allowed, mend=mend, column=time_column(table))
-    key = np.cumsum(np.diff(times[order], prepend=0.0) > 0) * len(sensors) + sensor[order]
-    _, first = np.unique(key, return_index=True)
-    if len(first) < len(key):
-        is_first = np.zeros(len(key), dtype=bool)
-        is_first[first] = True
-        second = int(order[~is_first].min())
-        if not repair:
-            _refuse_duplicate(table, second, sensors[sensor[second]])
-        repairs.append(f"kept the first of {counted(len(key) - len(first), 'duplicate row')}")
-        order = order[is_first]
-    return order, repairs
-
-
-def _refuse_backwards(table: Table, index: int) -> None:
-    column = time_column(table)
-    cells = table.frame[column]
-    came = f"time goes backwards, from {quoted(cells[index - 1])} to {quoted(cells[index])}"
-    mend = "`saafe data check --repair` sorts them"
-    raise table.refusal(came, allowed="rows in time order", mend=mend, index=index, column=column)
-
-
-def _refuse_duplicate(table: Table, index: int, sensor: str) -> None:
-    column = time_column(table)
-    came = f"time {quoted(table.frame[column][index])} of sensor {quoted(sensor)} came twice"
-    mend = "`saafe data check --repair` keeps the first; name the sensors if there are several"
-    allowed = "one row a time and sensor"
-    raise table.refusal(came, allowed=allowed, mend=mend, index=index, column=column)
-
-
 def _median_period(
-    table: Table, times: np.ndarray, sensors: tuple[str, ...], sensor: np.ndarray
+    table: Table, rows: TableRows, sensors: tuple[str, ...], notes: list[str]
 ) -> float | None:
     """The shortest of the sensors' median periods; None where no sensor has two rows."""
-    periods = []
+    periods = {}
     for index, name in enumerate(sensors):
-        own = times[sensor == index]
+        own = rows.times_s[rows.sensor == index]
         if len(own) < 2:
             continue
-        periods.append(float(np.round(np.median(np.diff(own)), 6)))
-        if periods[-1] > LONGEST_PERIOD_S:
-            came = f"sensor {quoted(name)} has a median period of {periods[-1]:g} s"
+        periods[name] = period = float(np.round(np.median(np.diff(own)), 6))
+        if period > LONGEST_PERIOD_S:
+            came = f"sensor {quoted(name)} has a median period of {period:g} s"
             allowed = f"at most {LONGEST_PERIOD_S:g} s"
             mend = "record more often, or give the times in seconds"
             raise table.refusal(came, allowed=allowed, mend=mend, column=time_column(table))
-    return min(periods, default=None)
+    if not periods:
+        return None
+    slowest = max(periods, key=lambda name: periods[name])
+    if periods[slowest] > GAP_S:
+        of = f" of sensor {quoted(slowest)}" if len(sensors) > 1 else ""
+        notes.append(
+            f"readings{of} every {periods[slowest]:g} s: longer than the model's windows hold a "
+            f"reading ({GAP_S:g} s)"
+        )
+    shortest = min(periods.values())
+    if shortest < SHORTEST_PERIOD_S:
+        notes.append(f"median period {shortest:g} s is under {SHORTEST_PERIOD_S:g} s")
+    return shortest

@@ -108,7 +108,10 @@ def add_rise(home: Recording, rise: Rise, at_s: float) -> tuple[Recording, float
     lowest, highest = np.array([(c.lowest, c.highest) for c in CHANNELS], dtype=np.float32).T
     readings = np.clip(readings, lowest, highest)
     labels = None if part.labels is None else part.labels[:, :1]
-    return replace(part, sensors=home.sensors[:1], readings=readings, labels=labels), fire_s
+    refused = tuple(cell for cell in part.refused if cell.sensor == home.sensors[0])
+    return replace(
+        part, sensors=home.sensors[:1], readings=readings, labels=labels, refused=refused
+    ), fire_s
 
 
 def pm_cap(home: Recording) -> float:
@@ -149,7 +152,10 @@ def values_held(times_s: NDArray, values: NDArray, at_s: NDArray) -> NDArray:
 
 
 def cut_recording(recording: Recording, start_s: float, end_s: float) -> Recording:
-    """Part of a recording with start <= time <= end [s], its times from its own first row."""
+    """Part of a recording with start <= time <= end [s], its times from its own first row.
+
+    Of cells that were refused it keeps the runs that begin in it.
+    """
     first, last = np.searchsorted(recording.times_s, [start_s, np.nextafter(end_s, np.inf)])
     assert first < last, f"{recording.name} has no row between {start_s:g} and {end_s:g} s"
     rows = slice(int(first), int(last))
@@ -160,6 +166,11 @@ def cut_recording(recording: Recording, start_s: float, end_s: float) -> Recordi
         labels=None if recording.labels is None else recording.labels[rows],
         sources=None if recording.sources is None else recording.sources[rows],
         start=None,
+        refused=tuple(
+            cell._replace(time_s=cell.time_s - float(recording.times_s[first]))
+            for cell in recording.refused
+            if start_s <= cell.time_s <= end_s
+        ),
     )
 
 
