@@ -509,11 +509,12 @@ BAD_ROWS = {
         "10,A,hot,-4",
         [("temperature", "came 'hot', no number"), ("pm25", "-4 is outside 0 to 100000 ug/m3")],
     ),
-    "backwards": ("-5,A,20,9", [("time", "goes backwards, from 0 s to -5 s")]),
-    "duplicate": ("0,A,20,9", [("time", "0 s came twice")]),
+    "late": ("-50,A,20,9", [("time", "came 50 s late")]),
+    "backwards": ("-500,A,20,9", [("time", "clock set back 500 s")]),
+    "duplicate": ("0,A,20,9", [("pm25", "came twice at 0 s")]),
     "text as time": ("noon,A,20,9", [("time", "came 'noon', no number of seconds")]),
     "empty time": (",A,20,9", [("time", "came '', no number of seconds")]),
-    "far time": ("1e11,A,20,9", [("time", "1e+11 s is more than ten years from the first row")]),
+    "far time": ("1e11,A,20,9", [("time", "clock set ahead 100,000,000,000 s")]),
     "short": ("10,A", [("row", "2 cells where the header has 4")]),
     "no sensor": ("10,,20,9", [("sensor", "came '', no name")]),
     "open quote": ('10,"A,20,9', [("row", "2 cells where the header has 4")]),
@@ -556,11 +557,55 @@ def test_stream_of_iso_times():
 
 @pytest.mark.parametrize(
     ("header", "message"),
-    [("", "an empty header"), ("time_s,x", "no known channel"), ("time_s;co2_ppm", "separated")],
+    [
+        ("", "no time in columns '0, 1'"),
+        ("time_s,x", "no known channel"),
+        ("time_s;co2_ppm", "separated"),
+    ],
 )
 def test_stream_header_must_be_right(header: str, message: str):
     with pytest.raises(InputError, match=message):
-        next(read_rows([header, "0,1"]))
+        next(read_rows([header, "0,1"]), None)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        ["\n"],
+        ["ets Jan  8 2013,rst cause:2, boot mode:(3,6)"],
+        ["# a comment", "", "\ufeff# another"],
+    ],
+)
+def test_lines_before_a_header_are_passed_over(before: list[str]):
+    rows = list(read_rows([*before, HEADER, "0,A,20,8", HEADER, "10,A,21,9"]))
+    assert [(row.time_s, row.readings[TEMPERATURE], row.problems) for row in rows] == [
+        (0, 20, ()), (10, 21, ()),
+    ]  # fmt: skip
+
+
+def test_a_stream_of_nothing_has_no_header():
+    with pytest.raises(InputError, match="an empty header"):
+        list(read_rows(["", "\n"]))
+
+
+def test_a_line_that_acknowledges():
+    first, said = read_rows([HEADER, "7,A,20,8", "Acknowledge\n"])
+    assert not first.is_acknowledgement
+    assert said.is_acknowledgement
+    assert said.time_s == 0
+
+
+PIECES = ["0,A,20,", "0,A,,8", "0,A,20,8", "0,A,,9", "0,A,,", "0,B,30,"]
+
+
+def test_rows_of_one_time_are_one_reading():
+    rows = list(read_rows(["time_s,sensor,temperature_c,pm25_ug_m3", *PIECES]))
+    read = [(row.sensor, *row.readings[[TEMPERATURE, PM25]], row.refused) for row in rows]
+    nan = pytest.approx(np.nan, nan_ok=True)
+    assert read == [
+        ("A", 20, nan, {}), ("A", nan, 8, {}), ("A", nan, nan, {}),  # said already
+        ("A", nan, nan, {"pm25": "came twice at 0 s"}), ("A", nan, nan, {}), ("B", 30, nan, {}),
+    ]  # fmt: skip
 
 
 # --- one grammar: a cell of a file and of a stream

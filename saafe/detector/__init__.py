@@ -8,6 +8,6 @@ from saafe.detector.recorded import Detection, detect
 from saafe.detector.space import Space
 
 __all__ = [
-    "HEAT_C", "RISE_K_PER_MIN", "AlarmSettings", "Detection", "Detector", "Drill", "Live", "Model", "Scorer",
-    "Space", "detect", "log_odds", "self_test",
+    "HEAT_C", "RISE_K_PER_MIN", "AlarmSettings", "Detection", "Detector", "Drill", "Live", "Model",
+    "Scorer", "Space", "detect", "log_odds", "self_test",
 ]  # fmt: skip

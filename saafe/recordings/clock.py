@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 LATE_S = 5.0  # Chosen: rows of one sensor may overtake each other by so much
+LATEST_S = 180.0  # Chosen: later than that it is the clock that was set
 FAR_S = 30 * 86_400.0  # Chosen: no outage is longer; the clock was set
 CLOCK_STEP_S = 60.0  # Chosen: a live clock that gains more than this on ours was set
 AGREEING_ROWS = 3  # Chosen: so many rows in order set a clock
@@ -37,8 +38,7 @@ class StreamClock:
     """Puts rows on one axis, stream time: the newest row's time + the time since it arrived."""
 
     def __init__(self) -> None:
-        """Start before the first row."""
-        self.first: float | None = None
+        """Start with the first row, at 0 s."""
         self.newest_s = 0.0
         self.arrival_s: float | None = None
         self.sensors: dict[str, _SensorClock] = {}
@@ -55,11 +55,10 @@ class StreamClock:
 
         Args:
             sensor: name.
-            stamp: the row's time by the sensor's clock. [s]
+            stamp: the row's time by the sensor's clock, from the stream's first row. [s]
             arrival_s: when it came by our own clock; None for rows of a file. [s]
         """
         now_s = self.now_s(arrival_s)
-        self.first = stamp if self.first is None else self.first
         one = self.sensors.get(sensor)
         if one is None:
             one = self.sensors[sensor] = self._first_row(stamp, now_s, arrival_s)
@@ -74,17 +73,18 @@ class StreamClock:
 
     def _first_row(self, stamp: float, now_s: float, arrival_s: float | None) -> _SensorClock:
         """A sensor's clock by its first row: the stream's, or else what makes the row count now."""
-        assert self.first is not None, "set by the stream's first row"
-        time_s = stamp - self.first
-        ahead = CLOCK_STEP_S if self.is_live else FAR_S
-        shift_s = -self.first if now_s - LATE_S <= time_s <= now_s + ahead else now_s - stamp
+        ahead_s = CLOCK_STEP_S if self.is_live else FAR_S
+        shift_s = 0.0 if now_s - LATE_S <= stamp <= now_s + ahead_s else now_s - stamp
         return _SensorClock(stamp, stamp + shift_s, shift_s, arrival_s)
 
     def _wrong(self, one: _SensorClock, stamp: float, arrival_s: float | None) -> str:
-        """How far a row is out of order with its sensor's others, for people; "" where it is not."""
+        """How far a row is out of order with its sensor's others; "" where it is in order."""
         ahead_s = stamp - one.last
         if ahead_s < -LATE_S:
-            return f"clock set back {one.period_s - ahead_s:,.0f} s"
+            late = f"came {-ahead_s:g} s late"
+            return (
+                late if -ahead_s <= LATEST_S else f"clock set back {one.period_s - ahead_s:,.0f} s"
+            )
         allowed_s = FAR_S
         if self.is_live and arrival_s is not None and one.arrival_s is not None:
             allowed_s = arrival_s - one.arrival_s + max(CLOCK_STEP_S, 3.0 * one.period_s)
@@ -96,7 +96,7 @@ class StreamClock:
         """Let a row count from now on; a few that agree set the clock."""
         ahead_s = stamp - one.odd_last
         agrees = one.odd_rows > 0 and -LATE_S <= ahead_s <= FAR_S
-        pace_s = max(ahead_s, 0.0) if agrees else one.period_s
+        pace_s = max(ahead_s, 0.0) if agrees else 0.0
         one.odd_rows = one.odd_rows + 1 if agrees else 1
         one.odd_last = stamp
         time_s = max(now_s, one.last_s + pace_s)

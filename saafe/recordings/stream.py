@@ -75,7 +75,8 @@ class RowReader:
         self.names: list[str] = []  # the header's
         self.refused: InputError | None = None  # the first line's, as no header
         self.line = 0
-        self.has_offset: bool | None = None
+        self.first: float | None = None  # of the first row: seconds, or microseconds of a `time`
+        self.has_offset = False
         self.clock = StreamClock()
         self.cells: dict[str, tuple[float, dict[str, str]]] = {}  # sensor -> stamp, cells at it
         self.recent: deque[str] = deque(maxlen=REPEATED_LINES)
@@ -159,16 +160,17 @@ class RowReader:
         return Row(time_s, sensor, readings if sensor else unread(), problems)
 
     def _read_stamp(self, row: dict[str, str]) -> float:
-        """A row's time by its sensor's clock [s]; a ValueError says why there is none."""
+        """Seconds from the stream's first row by a row's own clock; a ValueError says why none."""
         if "time_s" in row:
-            return to_seconds(row["time_s"])
-        stamp = to_stamp(row["time"])
-        has_offset = stamp.tzinfo is not None
-        if self.has_offset is None:
-            self.has_offset = has_offset
+            moment, units, has_offset = to_seconds(row["time_s"]), 1.0, False
+        else:
+            stamp = to_stamp(row["time"])
+            moment, units, has_offset = to_microseconds(stamp), 1e6, stamp.tzinfo is not None
+        if self.first is None:
+            self.first, self.has_offset = moment, has_offset
         if has_offset != self.has_offset:
             raise ValueError("times with and without an offset are mixed")
-        return to_microseconds(stamp) / 1e6
+        return round((moment - self.first) / units * 1e6) / 1e6  # to 1 us, as np.round does
 
     def _collisions(
         self, sensor: str, stamp: float, row: dict[str, str], readings: np.ndarray
