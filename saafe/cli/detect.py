@@ -60,7 +60,8 @@ def detect_files(
         readings, check = read_recording(Path(path), repair=repair)
         for line in check.lines():
             click.echo(line, err=True)
-        with click.progressbar(length=1000, label="detect", file=sys.stderr) as bar:
+        label = path if sys.stderr.isatty() else None
+        with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
             found = detect_recording(
                 run,
                 readings,

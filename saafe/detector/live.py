@@ -10,7 +10,7 @@ from saafe.recordings import Rise, Row, RowReader, doubt
 from saafe.sensors import CHANNELS
 from saafe.windows import HOLD_S
 
-DOUBTED_ROWS = 30  # Chosen: the first rows, whose units may be doubted
+DOUBTED_S = 600.0  # Chosen: the first minutes, in which units may be doubted
 DRILL_AFTER_S = 120.0  # Chosen: of live readings, before a drill's fire begins
 
 
@@ -78,7 +78,7 @@ class Live:
         """Note what is odd about a sensor's first rows: units, and a period too long."""
         for index in np.flatnonzero(~np.isnan(row.readings)):
             values = self.first[row.sensor, int(index)]
-            if len(values) < DOUBTED_ROWS:
+            if row.time_s < DOUBTED_S:
                 values.append(float(row.readings[index]))
                 text = doubt(CHANNELS[index], float(np.median(values))) if len(values) > 1 else None
                 if text:
