@@ -7,7 +7,7 @@ import numpy as np
 LONGEST_SILENCE_S = 30 * 86400.0  # Chosen: a longer step forward is a clock set anew
 FAR_PERIODS = 10.0  # Chosen: rows come late by less
 RESET_PERIODS = 2.5  # Chosen: two rows that change places go back by less
-DISORDER = 0.02  # share of steps backwards from which rows are merely shuffled
+DISORDER = 0.1  # Chosen: where a greater share of steps goes back, rows are merely shuffled
 
 
 class Move(NamedTuple):
@@ -41,7 +41,7 @@ def mend_clock(times_s: np.ndarray, *, zero_s: float = np.nan) -> Mended:
     steps = np.diff(times_s)
     forward = steps[steps > 0]
     in_order = not len(steps) or (steps.min() >= 0 and steps.max() <= LONGEST_SILENCE_S)
-    if in_order or not len(forward) or (steps < 0).sum() > max(2, DISORDER * len(steps)):
+    if in_order or not len(forward) or (steps < 0).sum() > max(1, DISORDER * len(steps)):
         return Mended(times_s, is_odd, ())
     period = float(np.median(forward))
     is_odd = _find_odd(times_s, period)
