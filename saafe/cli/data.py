@@ -24,7 +24,7 @@ def data_command() -> None:
 @click.argument(
     "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-@click.option("--repair", is_flag=True, help="Sort by time and keep the first of duplicate rows.")
+@click.option("--repair", is_flag=True, help="Sort rows, undo set clocks, drop few odd rows.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the mended recording here.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def check_command(paths: tuple[Path, ...], repair: bool, out: Path | None, as_json: bool) -> None:

@@ -87,7 +87,7 @@ def _find_resets(times_s: np.ndarray, period: float, zero_s: float) -> np.ndarra
     restarts = times_s[1:][back] - zero_s <= FAR_PERIODS * period
     is_apart = in_order.max(initial=0.0) > max(FAR_PERIODS * period, steps.max(initial=0.0))
     if not (
-        crowded > back.sum()  # rows of both clocks would stand among each other
+        crowded > 2 * back.sum()  # rows of both clocks would stand among each other
         or in_order.max(initial=0.0) > LONGEST_SILENCE_S
         or (restarts.any() and is_apart)
     ):

@@ -44,7 +44,9 @@ def refusal(
     column: str | None = None,
 ) -> InputError:
     """One line that says where, what came, what is allowed and what mends it."""
-    place = str(path) if str(path).isprintable() else ascii(str(path))  # one line, whatever the name
+    place = (
+        str(path) if str(path).isprintable() else ascii(str(path))
+    )  # one line, whatever the name
     if row is not None:
         place += f", row {row}"
     if column is not None:
