@@ -71,6 +71,24 @@ def test_a_lone_odd_row_is_named_and_dropped(case: str):
     np.testing.assert_array_equal(recording.times_s, kept - kept[0])
 
 
+def test_rows_of_one_moment_have_one_fate():
+    cells = [(time_s, column) for time_s in T for column in range(4)]  # one cell a row
+    frame = pl.DataFrame({
+        "time_s": [500 + DAY if time_s == 500 else time_s for time_s, _ in cells],
+        "temperature_c": [20 if column == 0 else None for _, column in cells],
+        "pm25_ug_m3": [8 if column == 1 else None for _, column in cells],
+        "co2_ppm": [500 if column == 2 else None for _, column in cells],
+        "humidity_pct": [50 if column == 3 else None for _, column in cells],
+    })  # fmt: skip
+    table = Table(Path("home.csv"), frame, np.arange(2, len(cells) + 2))
+    with pytest.raises(InputError, match=r"row 202, .* is odd.* drops such rows \(4\)"):
+        parse_recording(table)
+    recording, check = parse_recording(table, repair=True)
+    assert check.repairs == ("dropped 4 rows of an odd time (202, 203, 204, 205)",)
+    np.testing.assert_array_equal(recording.times_s, np.delete(T, 50))
+    assert np.isfinite(recording.readings).sum() == 4 * 199
+
+
 def test_too_many_odd_rows_are_not_dropped():
     times = with_rows([20, 40, 60, 80, 100], 1e9)
     for repair in (False, True):

@@ -44,14 +44,19 @@ def mend_clock(times_s: np.ndarray, *, zero_s: float = np.nan) -> Mended:
     if in_order or not len(forward) or (steps < 0).sum() > max(1, DISORDER * len(steps)):
         return Mended(times_s, is_odd, ())
     period = float(np.median(forward))
-    is_odd = _find_odd(times_s, period)
+    is_first = np.append(True, steps != 0)  # rows of one moment have one fate
+    first, moment = np.flatnonzero(is_first), np.cumsum(is_first) - 1
+    last = np.append(first[1:], len(times_s)) - 1
+    moments = times_s[first]
+    is_odd = _find_odd(moments, period)
     rows = np.flatnonzero(~is_odd)
-    times_s = times_s.copy()
-    blocks = np.split(rows, _find_resets(times_s[rows], period, zero_s))
-    moves = _place(times_s, blocks, period)
-    for move in moves:
-        times_s[move.first : move.last + 1] += move.shift_s
-    return Mended(times_s, is_odd, tuple(moves))
+    blocks = np.split(rows, _find_resets(moments[rows], period, zero_s))
+    moves, mended = [], times_s.copy()
+    for move in _place(moments, blocks, period):
+        start, end, at = int(first[move.first]), int(last[move.last]), int(first[move.at])
+        moves.append(move._replace(first=start, last=end, at=at))
+        mended[start : end + 1] += move.shift_s
+    return Mended(mended, is_odd[moment], tuple(moves))
 
 
 def _find_odd(times_s: np.ndarray, period: float) -> np.ndarray:
