@@ -173,6 +173,25 @@ def test_two_restarts_follow_each_other():
     np.testing.assert_array_equal(recording.times_s, T)
 
 
+def test_a_repeated_hour_newest_first():
+    times = with_rows(slice(120, None), T[120:] - 600.0)[::-1]
+    assert "row 81, column time_s: clock set back 600 s" in refusal_of(times)
+    recording, repairs = mended(times)
+    assert repairs[0].startswith("shifted rows 2 to 81 by +600 s")
+    assert repairs[1].startswith("sorted by time")
+    np.testing.assert_array_equal(recording.times_s, T)
+    assert (np.diff(recording.readings[:, 0, 0]) < 0).all()
+
+
+def test_no_repair_is_offered_that_would_be_refused():
+    """Two sensors under one name, and their rows out of order besides."""
+    times = np.random.default_rng(0).permutation(np.repeat(T, 2))
+    message = refusal_of(times)
+    assert "came twice" in message
+    assert "--repair" not in message
+    assert message == refusal_of(times, repair=True)
+
+
 def test_each_sensor_has_its_own_clock():
     both = np.repeat(T, 2)
     both[1::2] = with_rows(slice(100, None), T[100:] - 500.0)

@@ -37,12 +37,14 @@ def mend_clock(times_s: np.ndarray, *, zero_s: float = np.nan) -> Mended:
         times_s: seconds. (row,)
         zero_s: where a counter would begin anew; NaN for calendar times. [s]
     """
-    is_odd = np.zeros(len(times_s), dtype=bool)
     steps = np.diff(times_s)
-    forward = steps[steps > 0]
-    in_order = not len(steps) or (steps.min() >= 0 and steps.max() <= LONGEST_SILENCE_S)
-    if in_order or not len(forward) or (steps < 0).sum() > max(1, DISORDER * len(steps)):
-        return Mended(times_s, is_odd, ())
+    forward, back = steps[steps > 0], int((steps < 0).sum())
+    if not back and steps.max(initial=0.0) <= LONGEST_SILENCE_S:
+        return Mended(times_s, np.zeros(len(times_s), dtype=bool), ())
+    if len(forward) <= DISORDER * back:
+        return _mend_backwards(times_s, zero_s)
+    if back > max(1, DISORDER * len(steps)):
+        return Mended(times_s, np.zeros(len(times_s), dtype=bool), ())
     period = float(np.median(forward))
     is_first = np.append(True, steps != 0)  # rows of one moment have one fate
     first, moment = np.flatnonzero(is_first), np.cumsum(is_first) - 1
@@ -57,6 +59,17 @@ def mend_clock(times_s: np.ndarray, *, zero_s: float = np.nan) -> Mended:
         moves.append(move._replace(first=start, last=end, at=at))
         mended[start : end + 1] += move.shift_s
     return Mended(mended, is_odd[moment], tuple(moves))
+
+
+def _mend_backwards(times_s: np.ndarray, zero_s: float) -> Mended:
+    """The same of rows that stand newest first."""
+    times, is_odd, moves = mend_clock(times_s[::-1], zero_s=zero_s)
+    end = len(times_s) - 1
+    turned = [
+        move._replace(first=end - move.last, last=end - move.first, at=end - move.at)
+        for move in moves
+    ]
+    return Mended(times[::-1], is_odd[::-1], tuple(turned))
 
 
 def _find_odd(times_s: np.ndarray, period: float) -> np.ndarray:
