@@ -66,6 +66,48 @@ def test_check_repair_writes_the_mended_recording(messy: Path, tmp_path: Path):
     assert read_recording(out)[0].readings[:, 0, 1].tolist() == [9, 8]
 
 
+def test_check_repair_undoes_a_repeated_hour(tmp_path: Path):
+    hours = ["00", "01", "02", "02", "03"]  # clocks go back at three
+    stamps = [f"2026-10-25 {hour}:{minute:02}:00" for hour in hours for minute in range(60)]
+    path, out = tmp_path / "dst.csv", tmp_path / "mended.csv"
+    path.write_text("time,co2_ppm\n" + "".join(f"{stamp},500\n" for stamp in stamps))
+    said = "row 182, column time: clock set back 3,600 s; allowed: one clock all through"
+    assert said in str(run("check", path).exception)
+    result = run("check", path, "--repair", "--out", out)
+    assert (
+        "repaired: shifted rows 182 to 301 by +3,600 s at sensor 'A': clock set back"
+        in result.output
+    )
+    assert out.read_text().splitlines()[-1].startswith("2026-10-25T04:59:00")
+    assert run("check", out).exit_code == 0
+
+
+def test_check_repair_drops_a_row_of_before_the_clock_was_set(tmp_path: Path):
+    stamps = [f"2026-11-27T08:{minute:02}:00Z" for minute in range(60)]
+    path = tmp_path / "ntp.csv"
+    path.write_text(
+        "time,co2_ppm\n" + "".join(f"{s},500\n" for s in ["1970-01-01T00:00:12Z", *stamps])
+    )
+    assert "row 2, column time: time '1970" in str(run("check", path).exception)
+    found = json.loads(run("check", path, "--repair", "--json").stdout)["checks"][0]
+    assert found["repairs"] == ["dropped 1 row of an odd time (2)"]
+    assert found["rows"] == 60
+
+
+def test_check_notes_words_wrong_values_and_units(tmp_path: Path):
+    path = tmp_path / "odd.csv"
+    path.write_text("time_s,temperature_c,pm25_ug_m3\n0,70,unknown\n300,70,65535\n600,85,8\n")
+    lines = run("check", path).output.splitlines()
+    masked = "1 masked as no reading"
+    assert lines[1:] == [
+        f"  temperature: 2 present, 0 missing, {masked}: 85 is a DS18B20's power-on value",
+        f"  pm25: 1 present, 1 missing, {masked}: 65535 is the 16-bit code 0xFFFF, no value",
+        "  note: readings every 300 s: longer than the model's windows hold a reading (90 s)",
+        "  note: temperature looks like degF (median 70): --unit temperature=F",
+        "  note: 1 cell with a word in place of a reading: unknown (1)",
+    ]
+
+
 def test_one_bad_recording_is_one_line_and_exit_1(
     messy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

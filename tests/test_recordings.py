@@ -4,6 +4,7 @@ import doctest
 import gzip
 import itertools
 import json
+import os
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -15,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from saafe.errors import InputError
-from saafe.recordings import cells
+from saafe.recordings import cells, cut_recording, doubt
 from saafe.recordings.recording import Recording, read_recording, write_recording
 from saafe.recordings.stream import Row, read_rows
-from saafe.sensors import CHANNELS, CO2, HUMIDITY, PM25, TEMPERATURE
+from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO2, HUMIDITY, PM25, TEMPERATURE, Channel
 
 HEADER = "time_s,sensor,temperature_c,pm25_ug_m3\n"
 GOOD = HEADER + "0,A,20.5,8\n10,A,20.6,9\n20,A,20.7,8\n"
@@ -182,6 +183,32 @@ def test_missing_file_folder_and_parquet_in_name_only(tmp_path: Path):
         read_recording(write(tmp_path, b"PAR1 and nothing else", "home.csv"))
 
 
+UNREADABLE = {
+    "home.csv/more.csv": "no such file, because a part of the path before it is no folder",
+    "a\0b.csv": "cannot be opened (embedded null byte)",
+    "two\nlines.csv": "no such file",
+    "x" * 300 + ".csv": "cannot be opened (File name too long)",
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE, ids=range(len(UNREADABLE)))
+def test_unreadable_paths_are_one_line(name: str, tmp_path: Path):
+    write(tmp_path, GOOD)
+    with pytest.raises(InputError) as caught:
+        read_recording(f"{tmp_path}/{name}")
+    assert UNREADABLE[name] + "; allowed: a file" in str(caught.value)
+    assert "damaged" not in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_a_file_without_rights_is_not_called_damaged(tmp_path: Path):
+    path = write(tmp_path, GOOD)
+    path.chmod(0)
+    with pytest.raises(InputError, match=r"may not be read by this user.*chmod \+r home.csv"):
+        read_recording(path)
+
+
 def test_reads_a_plain_file(tmp_path: Path):
     recording, check = read_recording(write(tmp_path, GOOD, "living.room.csv"))
     assert recording.name == "living.room"
@@ -240,6 +267,137 @@ def test_out_of_range_is_masked_and_counted(tmp_path: Path):
     assert pm25.first_masked == "first: -4 in row 2"
     lines = "\n".join(check.lines())
     assert "pm25: 1 present, 1 missing, 2 masked (outside 0 to 100000 ug/m3; first: -4" in lines
+
+
+WORDS_FOR_MISSING = [
+    *("unavailable", "unknown", "none", "null", "nan", "n/a", "NA", "-", "--", "Unavailable"),
+    *("UNKNOWN", "None", "NULL", "NaN", "N/A", "#N/A", "nil", "undefined", "missing", "OFF"),
+]
+
+
+@pytest.mark.parametrize("word", WORDS_FOR_MISSING)
+def test_words_are_missing_cells(word: str, tmp_path: Path):
+    text = f"time_s,pm25_ug_m3,co2_ppm\n0,{word},500\n10,9,\n20, {word} ,500\n30,{word},500\n"
+    recording, check = read_recording(write(tmp_path, text))
+    assert (check.channels["pm25"].present, check.channels["pm25"].missing) == (1, 3)
+    assert check.channels["pm25"].masked == 0
+    note = f"3 cells with a word in place of a reading: {word.lower()} (3)"
+    assert check.notes == (note,)
+    assert [cell.time_s for cell in recording.refused] == [0, 20]  # 30 is in the same run
+    rows = list(read_rows(text.split("\n")))
+    assert all(row.problems[0].reason.startswith(word.lower()) for row in (rows[0], rows[2]))
+    assert {cell.reason for cell in recording.refused} == {rows[0].problems[0].reason}
+
+
+def test_only_words_are_no_reading(tmp_path: Path):
+    with pytest.raises(InputError, match="2 cells empty or words for that"):
+        read_recording(write(tmp_path, "time_s,co2_ppm\n0,unavailable\n10,unknown\n"))
+
+
+WRONG = [
+    (channel, value, cause) for channel in CHANNELS for value, cause in channel.wrong_values
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("channel", "value", "cause"), WRONG, ids=lambda value: getattr(value, "name", value)
+)
+def test_known_wrong_values_are_masked(
+    channel: Channel, value: float, cause: str, suffix: str, tmp_path: Path
+):
+    rest, path = channel.indoors[1], tmp_path / f"a.{suffix}"
+    column = pl.Series(channel.column, [rest, value, value, rest, value + 0.5], dtype=pl.Float32)
+    frame = pl.DataFrame([pl.Series("time_s", [0, 10, 20, 30, 40]), column])
+    frame.write_csv(path) if suffix == "csv" else frame.write_parquet(path)
+    recording, check = read_recording(path)
+    counts = check.channels[channel.name]
+    said = f"{np.float32(value):g} is {cause}"
+    assert counts.wrong_values == {said: 2}
+    assert f"2 masked as no reading: {said}" in check.lines()[1]
+    assert recording.refused[0] == (10.0, "A", channel.name, said)
+    is_near_one = channel.lowest <= value + 0.5 <= channel.highest
+    assert counts.present == 2 + is_near_one  # only the exact value is meant
+    row = next(read_rows(["time_s," + channel.column, f"0,{value}"]))
+    assert row.problems == ((channel.name, said, 2),)
+
+
+def test_a_wet_humidity_sensor_reads_100(tmp_path: Path):
+    text = "time_s,humidity_pct\n0,99\n10,100.1\n20,110\n30,110.1\n"
+    recording, check = read_recording(write(tmp_path, text))
+    assert recording.readings[:3, 0, HUMIDITY].tolist() == [99, 100, 100]
+    assert check.notes == ("2 humidity readings over 100 %, up to 110, taken as 100",)
+    assert check.channels["humidity"].masked == 1
+    rows = list(read_rows(text.split("\n")))
+    assert [row.readings[HUMIDITY] for row in rows[:3]] == [99, 100, 100]
+    assert [len(row.problems) for row in rows] == [0, 0, 0, 1]
+
+
+DOUBTED = {  # channel: {readings: what the note holds, "" = no doubt}
+    "temperature": {
+        "21": "", "0": "", "45": "", "70": "looks like degF (median 70): --unit temperature=F",
+        "294.15": "looks like kelvin (median 294.1): --unit temperature=K",
+        "-10": "median of -10 degC", "500": "median of 500 degC",
+    },
+    "pm25": {"0": "", "8": "", "0.008": "median of 0.008 ug/m3", "8000": "median of 8000"},
+    "co2": {"420": "", "9000": "", "150": "no room has (300 to 10000)", "50000": "its unit"},
+    "sound": {"40": "", "0": "median of 0 dB", "115": "median of 115 dB"},
+    "co": {"0": "", "0.3": "", "300": "median of 300 ppm"},
+    "humidity": {"45": "", "100": "", "0.45": "median of 0.45 %"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"), [(n, *item) for n, row in DOUBTED.items() for item in row.items()]
+)
+def test_a_median_that_no_room_has_is_doubted(name: str, value: str, said: str, tmp_path: Path):
+    channel = CHANNELS[CHANNEL_NAMES.index(name)]
+    lines = "".join(f"{t},{value}\n" for t in (10, 20, 30))
+    text = f"time_s,{channel.column}\n0,{channel.indoors[0]}\n{lines}"
+    _, check = read_recording(write(tmp_path, text))
+    why = doubt(channel, float(value))
+    assert check.notes == ((why,) if why else ())
+    assert (said in why) if why else said == ""
+
+
+def test_refused_cells_are_the_first_of_their_runs(tmp_path: Path):
+    text = (
+        "time_s,sensor,temperature_c,co2_ppm\n0,A,-,unknown\n0,B,85,500\n10,A,,0\n10,B,99999,500\n"
+        "20,A,unavailable,500\n20,B,20,50\n30,A,21,0\n30,B,20,500\n40,A,85,500\n40,B,nan,500\n"
+    )
+    recording, _ = read_recording(write(tmp_path, text))
+    assert recording.refused == (
+        (0, "A", "co2", "unknown: no reading"),
+        (0, "A", "temperature", "-: no reading"),  # its run goes on over empty cells
+        (0, "B", "temperature", "85 is a DS18B20's power-on value"),
+        (20, "B", "co2", "50 is outside 100 to 200000 ppm"),
+        (30, "A", "co2", "0 is a CO2 sensor's before its first measurement"),
+        (40, "A", "temperature", "85 is a DS18B20's power-on value"),
+        (40, "B", "temperature", "nan: no reading"),
+    )
+    part = cut_recording(recording, 15, 35)
+    assert part.times_s.tolist() == [0, 10]
+    assert [(cell.time_s, cell.sensor) for cell in part.refused] == [(0, "B"), (10, "A")]
+
+
+@pytest.mark.parametrize("period_s", [1, 90, 120, 300, 3600])
+def test_periods_up_to_an_hour(period_s: int, tmp_path: Path):
+    text = rows(*(f"{period_s * k},A,20,8" for k in range(50)))
+    _, check = read_recording(write(tmp_path, text))
+    assert check.period_s == period_s
+    assert check.gaps == ()
+    note = f"readings every {period_s} s: longer than the model's windows hold a reading (90 s)"
+    assert check.notes == ((note,) if period_s > 90 else ())
+
+
+def test_the_slowest_sensor_is_noted(tmp_path: Path):
+    lines = [f"{t},A,20,8" for t in range(0, 3000, 10)] + [
+        f"{t},B,20,8" for t in range(0, 3000, 300)
+    ]
+    _, check = read_recording(write(tmp_path, rows(*lines)))
+    assert check.period_s == 10
+    assert check.notes[0].startswith("readings of sensor 'B' every 300 s")
+    assert check.repairs == check.gaps == ()
 
 
 def test_limits_themselves_are_kept(tmp_path: Path):

@@ -11,6 +11,9 @@ from saafe.files import write_json
 from saafe.readers import PUBLISHERS, Published, read_published
 from saafe.recordings import make_folder, read_recording, write_recording
 
+# a file without rights is refused as one line says, not by click's usage
+READABLE_OR_TOLD = click.Path(readable=False, path_type=Path)
+
 
 @click.group("data")
 def data_command() -> None:
@@ -21,10 +24,8 @@ def data_command() -> None:
 
 
 @data_command.command()
-@click.argument(
-    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
-@click.option("--repair", is_flag=True, help="Sort by time and keep the first of duplicate rows.")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=READABLE_OR_TOLD)
+@click.option("--repair", is_flag=True, help="Sort rows, undo set clocks, drop few odd rows.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the mended recording here.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def check_command(paths: tuple[Path, ...], repair: bool, out: Path | None, as_json: bool) -> None:
@@ -101,9 +102,7 @@ def convert_command(name: str, source: Path, out: Path, suffix: str, as_json: bo
 
 
 @data_command.command()
-@click.argument(
-    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=READABLE_OR_TOLD)
 @click.option("--label", default="label", show_default=True, help="Column of the class.")
 @click.option(
     "--group",

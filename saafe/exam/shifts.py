@@ -76,7 +76,7 @@ class Trials:
 
 
 def rarely(recording: Recording, _random: np.random.Generator) -> Recording:
-    """Only the readings every 90 s; the longest period that is accepted."""
+    """Only the readings every 90 s; the longest period that windows hold."""
     every = round(SLOW_PERIOD_S / float(recording.times_s[1] - recording.times_s[0]))
     readings = np.full_like(recording.readings, np.nan)
     rows = np.arange(0, len(recording.times_s), every)

@@ -7,7 +7,7 @@ import numpy as np
 LONGEST_SILENCE_S = 30 * 86400.0  # Chosen: a longer step forward is a clock set anew
 FAR_PERIODS = 10.0  # Chosen: rows come late by less
 RESET_PERIODS = 2.5  # Chosen: two rows that change places go back by less
-DISORDER = 0.02  # share of steps backwards from which rows are merely shuffled
+DISORDER = 0.1  # Chosen: where a greater share of steps goes back, rows are merely shuffled
 
 
 class Move(NamedTuple):
@@ -37,21 +37,39 @@ def mend_clock(times_s: np.ndarray, *, zero_s: float = np.nan) -> Mended:
         times_s: seconds. (row,)
         zero_s: where a counter would begin anew; NaN for calendar times. [s]
     """
-    is_odd = np.zeros(len(times_s), dtype=bool)
     steps = np.diff(times_s)
-    forward = steps[steps > 0]
-    in_order = not len(steps) or (steps.min() >= 0 and steps.max() <= LONGEST_SILENCE_S)
-    if in_order or not len(forward) or (steps < 0).sum() > max(2, DISORDER * len(steps)):
-        return Mended(times_s, is_odd, ())
+    forward, back = steps[steps > 0], int((steps < 0).sum())
+    if not back and steps.max(initial=0.0) <= LONGEST_SILENCE_S:
+        return Mended(times_s, np.zeros(len(times_s), dtype=bool), ())
+    if len(forward) <= DISORDER * back:
+        return _mend_backwards(times_s, zero_s)
+    if back > max(1, DISORDER * len(steps)):
+        return Mended(times_s, np.zeros(len(times_s), dtype=bool), ())
     period = float(np.median(forward))
-    is_odd = _find_odd(times_s, period)
+    is_first = np.append(True, steps != 0)  # rows of one moment have one fate
+    first, moment = np.flatnonzero(is_first), np.cumsum(is_first) - 1
+    last = np.append(first[1:], len(times_s)) - 1
+    moments = times_s[first]
+    is_odd = _find_odd(moments, period)
     rows = np.flatnonzero(~is_odd)
-    times_s = times_s.copy()
-    blocks = np.split(rows, _find_resets(times_s[rows], period, zero_s))
-    moves = _place(times_s, blocks, period)
-    for move in moves:
-        times_s[move.first : move.last + 1] += move.shift_s
-    return Mended(times_s, is_odd, tuple(moves))
+    blocks = np.split(rows, _find_resets(moments[rows], period, zero_s))
+    moves, mended = [], times_s.copy()
+    for move in _place(moments, blocks, period):
+        start, end, at = int(first[move.first]), int(last[move.last]), int(first[move.at])
+        moves.append(move._replace(first=start, last=end, at=at))
+        mended[start : end + 1] += move.shift_s
+    return Mended(mended, is_odd[moment], tuple(moves))
+
+
+def _mend_backwards(times_s: np.ndarray, zero_s: float) -> Mended:
+    """The same of rows that stand newest first."""
+    times, is_odd, moves = mend_clock(times_s[::-1], zero_s=zero_s)
+    end = len(times_s) - 1
+    turned = [
+        move._replace(first=end - move.last, last=end - move.first, at=end - move.at)
+        for move in moves
+    ]
+    return Mended(times[::-1], is_odd[::-1], tuple(turned))
 
 
 def _find_odd(times_s: np.ndarray, period: float) -> np.ndarray:
@@ -87,7 +105,7 @@ def _find_resets(times_s: np.ndarray, period: float, zero_s: float) -> np.ndarra
     restarts = times_s[1:][back] - zero_s <= FAR_PERIODS * period
     is_apart = in_order.max(initial=0.0) > max(FAR_PERIODS * period, steps.max(initial=0.0))
     if not (
-        crowded > back.sum()  # rows of both clocks would stand among each other
+        crowded > 2 * back.sum()  # rows of both clocks would stand among each other
         or in_order.max(initial=0.0) > LONGEST_SILENCE_S
         or (restarts.any() and is_apart)
     ):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from saafe.errors import InputError
 from saafe.recordings.cells import (
     held_in,
     is_outside,
@@ -122,13 +123,18 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
     readings, is_word = read_numbers(table)
     cells = np.broadcast_to(np.arange(len(times))[:, None], readings.shape)
     rows = TableRows(np.round(times, 6), sensor, readings, is_word, read_labels(table), cells)
-    rows, repairs = order_rows(table, rows, sensors, repair=repair)
-    first_s = float(rows.times_s[0])  # < 0 where it was not the first
+    try:
+        rows, repairs = order_rows(table, rows, sensors, repair=repair)
+        first_s = float(rows.times_s[0])  # < 0 where it was not the first
+        # to 1 us, so that sums of large times come back
+        rows = replace(rows, times_s=np.round(rows.times_s - first_s, 6))
+        sources = _read_sources(table, rows, notes)
+        rows = merge_rows(table, rows, sensors, repairs if repair else None, notes)
+    except InputError:
+        if not repair:
+            parse_recording(table, repair=True)  # says why where a repair would not help
+        raise
     start = start and start + timedelta(seconds=first_s)
-    # to 1 us, so that sums of large times come back
-    rows = replace(rows, times_s=np.round(rows.times_s - first_s, 6))
-    sources = _read_sources(table, rows, notes)
-    rows = merge_rows(table, rows, sensors, repairs if repair else None, notes)
     period = _median_period(table, rows, sensors, notes)
     readings, is_refused, channels = _mask(table, rows, notes)
 

@@ -97,7 +97,7 @@ def merge_rows(
         InputError: where cells conflict and there is no list of repairs, or too much is lost.
     """
     key = np.cumsum(np.diff(rows.times_s, prepend=0.0) > 0) * len(sensors) + rows.sensor
-    if len(np.unique(key)) == len(key):
+    if (np.diff(key) > 0).all() or len(np.unique(key)) == len(key):
         return rows
     order = np.argsort(key, kind="stable")
     rows, key = rows.take(order), key[order]
@@ -154,8 +154,6 @@ def _refuse_clock(table: Table, own: np.ndarray, mended: Mended) -> None:
     if len(odd) and (not sets or odd[0] < own[min(sets)]):
         cell = quoted(table.frame[column][int(odd[0])])
         mend = f"{REPAIR} drops it" if len(odd) == 1 else f"{REPAIR} drops such rows ({len(odd)})"
-        if len(odd) > _most_lost(table.frame.height):
-            mend = f"correct the times: {len(odd)} rows are so"
         came = f"time {cell} is odd: far from the rows beside it, which agree"
         allowed = "rows of a sensor in time order"
         raise table.refusal(came, allowed=allowed, mend=mend, index=int(odd[0]), column=column)
@@ -217,9 +215,9 @@ def _refuse_conflict(
     name, cell = quoted(sensors[rows.sensor[row]]), quoted(table.frame[column][index])
     came = f"time {cell} of sensor {name} came twice with different cells"
     mend = "name the sensors if there are several"
-    if lost <= most:
-        mend = f"{REPAIR} keeps the first; {mend}"
-    elif repair:
+    if repair:
         came += f", as {lost:,} rows do: more than the {most:,} that a repair drops"
+    else:
+        mend = f"{REPAIR} keeps the first; {mend}"
     allowed = "one row a time and sensor"
     raise table.refusal(came, allowed=allowed, mend=mend, index=index, column=column)

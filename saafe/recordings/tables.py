@@ -44,7 +44,9 @@ def refusal(
     column: str | None = None,
 ) -> InputError:
     """One line that says where, what came, what is allowed and what mends it."""
-    place = str(path)
+    place = (
+        str(path) if str(path).isprintable() else ascii(str(path))
+    )  # one line, whatever the name
     if row is not None:
         place += f", row {row}"
     if column is not None:
@@ -93,16 +95,21 @@ def _to_text(path: Path, data: bytes) -> str:
 
 def read_bytes(path: Path) -> bytes:
     """Read a whole file."""
-    allowed = f"a file: {FORMATS}"
-    if path.is_dir():
-        raise refusal(path, "a folder", allowed=allowed, mend="name the files in it, one by one")
+    came, allowed, mend = "cannot be opened", f"a file: {FORMATS}", "check the path"
     try:
         return path.read_bytes()
+    except IsADirectoryError:
+        came, mend = "a folder", "name the files in it, one by one"
     except FileNotFoundError:
-        raise refusal(path, "no such file", allowed=allowed, mend="check the path") from None
+        came = "no such file"
+    except NotADirectoryError:
+        came = "no such file, because a part of the path before it is no folder"
+    except PermissionError:
+        came, allowed = "may not be read by this user", "a file that you may read"
+        mend = f"give the right to, for example: chmod +r {path.name}"
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise refusal(path, reason, allowed=allowed, mend="check the path and its rights") from None
+        came += f" ({getattr(error, 'strerror', None) or error})"
+    raise refusal(path, came, allowed=allowed, mend=mend)
 
 
 def parse_csv(path: Path, text: str, *, notes: tuple[str, ...] = ()) -> Table:
