@@ -12,7 +12,7 @@ import torch
 
 from saafe.errors import InputError
 from saafe.exam import exam
-from saafe.files import write_atomically, write_json
+from saafe.files import json_text, write_atomically, write_json
 from saafe.recipes import Recipe, changed, find_tier
 from saafe.training import (
     Fit,
@@ -126,7 +126,7 @@ def train_in(
 
     def note(progress: Progress) -> None:
         last[:] = [progress]
-        append(folder / runs.METRICS, json.dumps(vars(progress)) + "\n")
+        append(folder / runs.METRICS, json_text(vars(progress)) + "\n")
         on_epoch(progress)
 
     def on_checkpoint(fit: Fit) -> None:
