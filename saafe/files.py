@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -97,3 +98,8 @@ def read_file(path: Path) -> bytes:
         raise InputError(
             f"{path}: is unreadable ({error.strerror}); mend its rights, or copy it again"
         ) from None
+
+
+def plain_name(name: str) -> str:
+    """A name as one part of a path: a recording's or sensor's own may hold a slash or be `..`."""
+    return re.sub(r"[/\\\x00-\x1f]|^\.", "_", name) or "_"
