@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from saafe.cli.output import counted, print_json
+from saafe.cli.output import print_json, with_progress
 from saafe.cli.tables import print_rows
 from saafe.errors import InputError
 from saafe.files import json_text
@@ -33,7 +33,7 @@ def evaluate_command(
     if real_only and not paths and real_dir is None:
         raise InputError("--real-only: there are no recordings; give a PATH or --real FOLDER")
     loaded = load(run)
-    recordings = windows.read_all(counted(map(Path, paths), len(paths), "recordings read"))
+    recordings = windows.read_all(with_progress(map(Path, paths), len(paths), "recordings read"))
     contestants = [windows.judged_run(loaded)]
     if not no_floor:
         click.echo("fitting logistic regression", err=True)
@@ -45,7 +45,7 @@ def evaluate_command(
         if not real_only:
             figures["simulated"] = plain_values(judge_simulated(one, seed=loaded.recipe.seed))
         if recordings:
-            scored = counted(recordings, len(recordings), "recordings scored")
+            scored = with_progress(recordings, len(recordings), "recordings scored")
             figures["recordings"] = windows.judge_recordings(one, scored)
         if real_dir is not None:
             figures["real"] = windows.judge_real(

@@ -28,7 +28,7 @@ def print_json(document: object, **layout: Any) -> None:
     click.echo(json_text(document, **layout))
 
 
-def counted(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+def with_progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
     """Pass items on and say how many are done: over itself on a terminal, else now and then."""
     said_s = time.monotonic()
     for done, item in enumerate(items, 1):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from saafe.cli.output import counted, print_json
+from saafe.cli.output import print_json, with_progress
 from saafe.errors import InputError
 from saafe.files import plain_name, write_json
 from saafe.recipes import check_values, with_changes
@@ -69,7 +69,7 @@ def simulate_command(
     folder = Path(out)
     make_folder(folder)
     written = []
-    for recording, described in counted(made, settings.scenarios, "recordings"):
+    for recording, described in with_progress(made, settings.scenarios, "recordings"):
         path = folder / f"{plain_name(recording.name)}.{settings.format}"
         write_recording(recording, path)
         written.append({"file": path.name, **described})
