@@ -123,10 +123,10 @@ def accuracy(data: DataSet, is_test: np.ndarray, seed: int) -> tuple[int, int]:
     """Rows that a random forest of the other rows gets right, and how many there were."""
     from sklearn.ensemble import RandomForestClassifier
 
-    taught = np.flatnonzero(~is_test)
-    taught = np.random.default_rng(seed).permutation(taught)[:MOST_ROWS]
+    training = np.flatnonzero(~is_test)
+    training = np.random.default_rng(seed).permutation(training)[:MOST_ROWS]
     forest = RandomForestClassifier(AUDIT_TREES, random_state=seed)
-    forest.fit(data.features[taught], data.labels[taught])
+    forest.fit(data.features[training], data.labels[training])
     right = forest.predict(data.features[is_test]) == data.labels[is_test]
     return int(right.sum()), len(right)
 

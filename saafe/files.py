@@ -1,9 +1,14 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and the one way in which JSON is written."""
 
 import json
+import math
 import os
+import re
 import threading
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from saafe.errors import InputError
 
@@ -24,7 +29,8 @@ def write_atomically(
         path: of the file; its folder exists.
         data: all of it.
         partial: where it is written first, on the same disk; by default a hidden file beside it
-            that ends in this thread's number, as `training_run.sweep` expects.
+            that ends in this thread's number, as `training_run.sweep` expects. A device or a pipe
+            is written in place: a file must not take its place.
         mend: what the user can do if it cannot be written.
         is_durable: wait until it would survive a power cut.
 
@@ -33,6 +39,9 @@ def write_atomically(
     """
     partial = partial or path.with_name(f".{path.name}.{threading.get_native_id()}")
     try:
+        if path.is_char_device() or path.is_fifo():
+            path.write_bytes(data)
+            return
         with partial.open("wb") as file:
             file.write(data)
             if is_durable:
@@ -40,7 +49,8 @@ def write_atomically(
                 os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing lies
+            partial.unlink()
         raise InputError(f"{path}: cannot be written ({error.strerror}); {mend}") from None
 
 
@@ -48,5 +58,48 @@ def write_json(
     path: Path, value: object, *, mend: str = FREE_SPACE, is_durable: bool = False
 ) -> None:
     """Write JSON as `write_atomically` does."""
-    data = (json.dumps(value, indent=2) + "\n").encode()
+    data = (json_text(value, indent=2) + "\n").encode()
     write_atomically(path, data, mend=mend, is_durable=is_durable)
+
+
+def json_text(value: object, **layout: Any) -> str:
+    """JSON of plain values, which every reader takes: NaN and infinities become null.
+
+    Args:
+        value: of dictionaries, lists, words and numbers.
+        layout: `indent`, `sort_keys` or `separators`, as `json.dumps` takes them.
+    """
+    return json.dumps(_finite(value), allow_nan=False, **layout)
+
+
+def _finite(value: Any) -> Any:
+    """The value, None in place of each number that is none."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def read_file(path: Path) -> bytes:
+    """All of a file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InputError: it is there, but this user or this machine cannot read it.
+    """
+    try:
+        return path.read_bytes()
+    except NotADirectoryError:
+        raise FileNotFoundError(path) from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(
+            f"{path}: is unreadable ({error.strerror}); mend its rights, or copy it again"
+        ) from None
+
+
+def plain_name(name: str) -> str:
+    """A name as one part of a path: a recording's or sensor's own may hold a slash or be `..`."""
+    return re.sub(r"[/\\\x00-\x1f]|^\.", "_", name) or "_"

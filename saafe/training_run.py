@@ -12,7 +12,7 @@ import torch
 
 from saafe.errors import InputError
 from saafe.exam import exam
-from saafe.files import write_atomically, write_json
+from saafe.files import json_text, plain_name, write_atomically, write_json
 from saafe.recipes import Recipe, changed, find_tier
 from saafe.training import (
     Fit,
@@ -31,6 +31,8 @@ def open_folder(recipe: Recipe, out: Path, name: str | None, *, resume: bool) ->
 
     A job that torchrun has started again after a rank died resumes by itself.
     """
+    if name is not None and plain_name(name) != name:
+        raise InputError(f"--name {name}: allowed is a folder's name; --out says where it stands")
     begun = attempt() > 0 and (name is None or (out / name).exists())
     if not resume and not begun:
         folder = out / (name or runs.run_name(recipe))
@@ -126,7 +128,7 @@ def train_in(
 
     def note(progress: Progress) -> None:
         last[:] = [progress]
-        append(folder / runs.METRICS, json.dumps(vars(progress)) + "\n")
+        append(folder / runs.METRICS, json_text(vars(progress)) + "\n")
         on_epoch(progress)
 
     def on_checkpoint(fit: Fit) -> None:

@@ -84,7 +84,8 @@ def test_full_exam_by_the_command_line(few: None, run: Run) -> None:
     assert sum(row["n"] for row in result["fires"][:kinds]) == result["fires"][-1]["n"]
     assert all(row["floor_suppressed"] == 0 for row in result["fires"])
     assert len(result["faults"]) == 7 * 6 + 3
-    assert {row["fault"] for row in result["fault_watch"]["silence"]} >= {"stuck", "missing"}
+    said = result["fault_watch"]["faults_said_within_60s"]
+    assert {row["fault"] for row in said} >= {"stuck", "missing"}
     assert " left" in done.stderr
     again, _ = exam.examine_full(run, exam.ExamOptions(seed=5))
     for name in ("fires", "nuisances", "life", "faults", "shift", "windows"):

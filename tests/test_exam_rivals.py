@@ -30,33 +30,33 @@ SETTINGS = AlarmSettings(fast=2.0, slow=1.0, warn=0.0, leave=-1.0)
 
 
 @pytest.fixture(scope="module")
-def arena() -> equal_detection.Benchmark:
+def drawn() -> equal_detection.Benchmark:
     torch.set_num_threads(1)
     return equal_detection.draw_benchmark(3, groups=8)
 
 
-def test_arena_holds_visible_fires_cut_at_the_limit_and_streams_without(arena) -> None:
-    assert [len(part) for part in (arena.setting, arena.fires, arena.nuisances)] == [8, 8, 8]
-    for one in arena.setting + arena.fires:
+def test_benchmark_holds_visible_fires_cut_at_the_limit_and_streams_without(drawn) -> None:
+    assert [len(part) for part in (drawn.setting, drawn.fires, drawn.nuisances)] == [8, 8, 8]
+    for one in drawn.setting + drawn.fires:
         sign = first_visible(one)
         assert sign is not None
         assert one.times_s[-1] <= sign + equal_detection.WITHIN_S
-    assert all(first_visible(one) is None for one in arena.nuisances)
-    assert arena.setting[0].readings.shape != arena.fires[0].readings.shape or not np.array_equal(
-        arena.setting[0].readings, arena.fires[0].readings, equal_nan=True
+    assert all(first_visible(one) is None for one in drawn.nuisances)
+    assert drawn.setting[0].readings.shape != drawn.fires[0].readings.shape or not np.array_equal(
+        drawn.setting[0].readings, drawn.fires[0].readings, equal_nan=True
     ), "the fires that set thresholds are not those that are counted"
 
 
-def test_thinned_streams_read_once_a_minute(arena) -> None:
-    for one in arena.nuisances:
+def test_thinned_streams_read_once_a_minute(drawn) -> None:
+    for one in drawn.nuisances:
         assert np.diff(one.times_s).min() >= 10.0
         minutes = np.ceil(one.times_s / 60.0)
         assert len(np.unique(minutes)) == len(minutes)
 
 
 @pytest.mark.parametrize("shift", [-3.0, 0.0, 2.5])
-def test_remembered_risks_give_the_detectors_own_alarms(arena, shift: float) -> None:
-    streams = arena.fires + arena.nuisances
+def test_remembered_risks_give_the_detectors_own_alarms(drawn, shift: float) -> None:
+    streams = drawn.fires + drawn.nuisances
     known = equal_detection.score_streams(streams, Scorer(loud, SETTINGS))
     moved = SETTINGS.moved(shift)
     expected = []
@@ -66,8 +66,8 @@ def test_remembered_risks_give_the_detectors_own_alarms(arena, shift: float) -> 
     assert equal_detection.first_alarms(streams, known, moved).tolist() == expected
 
 
-def test_delays_count_only_alarms_between_sign_and_limit(arena) -> None:
-    fires = arena.fires[:4]
+def test_delays_count_only_alarms_between_sign_and_limit(drawn) -> None:
+    fires = drawn.fires[:4]
     signs = np.array([first_visible(one) for one in fires])
     late = equal_detection.alarm_delays(fires, signs + np.array([-600.0, -30.0, 90.0, np.inf]))
     np.testing.assert_array_equal(late, [np.nan, 0.0, 90.0, np.nan])
@@ -85,8 +85,8 @@ def test_shift_where_none_reaches_it_is_the_nearest() -> None:
     assert highest_shift(lambda shift: -abs(shift + 4.0), 0.5) == -4.0
 
 
-def test_a_contestant_ties_with_itself(arena, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rivals, "draw_benchmark", lambda seed, groups: arena)
+def test_a_contestant_ties_with_itself(drawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rivals, "draw_benchmark", lambda seed, groups: drawn)
     ours = Judged("transformer", loud, SETTINGS)
     twin = Judged("twin", loud, SETTINGS.moved(1.5))
     rows = rivals.compare_at_equal_detection(ours, [twin], seed=3, groups=8)

@@ -45,7 +45,7 @@ def quiet(upper: float) -> dict:
 def said(knowable: int, within: int) -> dict:
     false = {"per_month": 0.0, "lower": 0.0, "upper": 0.7, "detector_months": 5.3}
     rows = [SaidRow("stuck", "co", 99, knowable, within), SaidRow("slow", "co", 2, 0, 0)]
-    return {"false_faults": false, "silence": rows}
+    return {"false_faults": false, "faults_said_within_60s": rows}
 
 
 def parts(**changed: object) -> dict:

@@ -51,7 +51,9 @@ FULL = {
     "life": {"kitchen": {"alarms_per_year": 1.2, "status": "fail"}, "strata": [
         {"stratum": "frying", "per_year": 300.0, "rate_source": "assumed"}]},
     "faults": [{"fault": "dead", "channel": "co", "points_lost": 2.0}],
-    "fault_watch": {"false_faults": {"per_month": 0.2}, "silence": [{"fault": "stuck"}]},
+    "fault_watch": {
+        "false_faults": {"per_month": 0.2}, "faults_said_within_60s": [{"fault": "stuck"}],
+    },
     "cases": [{"kind": "miss", "title": "drawn already"}],
     "shift": [{"rooms": "large", "found": 3}],
     "calibration": {

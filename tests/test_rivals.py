@@ -41,7 +41,7 @@ def small_parts():
 
 
 @pytest.fixture(scope="module")
-def taught(one_thread: None, small_parts: None) -> TrainingSet:
+def drawn(one_thread: None, small_parts: None) -> TrainingSet:
     return registry.draw_training_set(TINY)
 
 
@@ -60,69 +60,69 @@ def skip_without(name: str) -> None:
         pytest.skip(f"{', '.join(missing)} not installed: pip install 'saafe[rivals]'")
 
 
-def test_lesson_is_what_the_run_trains_on(taught: TrainingSet) -> None:
+def test_training_set_is_what_the_run_trains_on(drawn: TrainingSet) -> None:
     first = data.epoch_windows(TINY, 0, torch.device("cpu"), distributed.World())
-    assert len(taught.taught.labels) == 2 * 256
-    np.testing.assert_array_equal(taught.taught.windows[:256].numpy(), first.windows.numpy())
+    assert len(drawn.training.labels) == 2 * 256
+    np.testing.assert_array_equal(drawn.training.windows[:256].numpy(), first.windows.numpy())
 
 
 @pytest.mark.parametrize("name", ["linear discriminant", "logistic regression"])
-def test_linear_rivals_give_graded_class_logits(name: str, taught: TrainingSet) -> None:
+def test_linear_rivals_give_graded_class_logits(name: str, drawn: TrainingSet) -> None:
     skip_without(name)
-    model = RIVALS[name].fit(TINY, taught.taught, taught.held_out)
-    logits = logits_of(model, taught.held_out.windows)
-    assert logits.shape == (len(taught.held_out.labels), len(LABELS))
+    model = RIVALS[name].fit(TINY, drawn.training, drawn.held_out)
+    logits = logits_of(model, drawn.held_out.windows)
+    assert logits.shape == (len(drawn.held_out.labels), len(LABELS))
     assert torch.isfinite(logits).all()
-    assert fire_auc(model, taught.held_out) > 0.75
+    assert fire_auc(model, drawn.held_out) > 0.75
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["gradient boosting", "QUANT", "MiniRocket", "MultiRocket-Hydra"])
-def test_other_rivals_learn_too(name: str, taught: TrainingSet, few_streams: None) -> None:
+def test_other_rivals_learn_too(name: str, drawn: TrainingSet, few_streams: None) -> None:
     skip_without(name)
-    trained = registry.train_rival(name, taught)
-    assert torch.isfinite(logits_of(trained.model, taught.held_out.windows)).all()
-    assert fire_auc(trained.model, taught.held_out) > 0.75
-    assert trained.windows == len(taught.taught.labels)
+    trained = registry.train_rival(name, drawn)
+    assert torch.isfinite(logits_of(trained.model, drawn.held_out.windows)).all()
+    assert fire_auc(trained.model, drawn.held_out) > 0.75
+    assert trained.windows == len(drawn.training.labels)
 
 
 @pytest.mark.slow
-def test_inception_learns_what_it_is_taught(taught: TrainingSet) -> None:
-    often = taught.taught.rows(torch.arange(6 * len(taught.taught.labels)) % 512)
-    model = RIVALS["InceptionTime"].fit(TINY, often, taught.held_out)
-    assert torch.isfinite(logits_of(model, taught.held_out.windows)).all()
-    assert fire_auc(model, taught.taught) > 0.75  # 48 optimizer steps: too few for unseen scenarios
+def test_inception_learns_what_it_is_shown(drawn: TrainingSet) -> None:
+    often = drawn.training.rows(torch.arange(6 * len(drawn.training.labels)) % 512)
+    model = RIVALS["InceptionTime"].fit(TINY, often, drawn.held_out)
+    assert torch.isfinite(logits_of(model, drawn.held_out.windows)).all()
+    assert fire_auc(model, drawn.training) > 0.75  # 48 steps: too few for unseen scenarios
 
 
 def test_trained_rival_is_calibrated_and_has_thresholds(
-    taught: TrainingSet, few_streams: None
+    drawn: TrainingSet, few_streams: None
 ) -> None:
-    trained = registry.train_rival(registry.LOGISTIC, taught)
+    trained = registry.train_rival(registry.LOGISTIC, drawn)
     assert trained.model.risk_scale != 1.0
     s = trained.settings
     assert s.leave < s.warn < s.steady <= s.slow <= s.fast
 
 
 def test_fixed_rule_sees_nothing_and_never_reaches_its_thresholds(
-    taught: TrainingSet, few_streams: None
+    drawn: TrainingSet, few_streams: None
 ) -> None:
-    trained = registry.train_rival(registry.FIXED_RULE, taught)
-    odds = trained.model.risk_logit(logits_of(trained.model, taught.held_out.windows))
+    trained = registry.train_rival(registry.FIXED_RULE, drawn)
+    odds = trained.model.risk_logit(logits_of(trained.model, drawn.held_out.windows))
     assert odds.unique().numel() == 1
     assert odds.max() < trained.settings.slow
     # all it knows is the mix that it was calibrated under
     assert torch.sigmoid(odds[0]).item() == pytest.approx(data.REFERENCE_MIX[FIRE], abs=0.02)
 
 
-def test_unknown_rival_is_refused(taught: TrainingSet) -> None:
+def test_unknown_rival_is_refused(drawn: TrainingSet) -> None:
     with pytest.raises(InputError, match="unknown; choose from fixed rule"):
-        registry.train_rival("crystal ball", taught)
+        registry.train_rival("crystal ball", drawn)
 
 
-def test_missing_package_is_one_line(taught: TrainingSet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_one_line(drawn: TrainingSet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'saafe\[rivals\]'$") as caught:
-        registry.train_rival("QUANT", taught)
+        registry.train_rival("QUANT", drawn)
     assert "\n" not in str(caught.value)
 
 

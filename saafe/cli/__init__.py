@@ -5,12 +5,13 @@ Commands live in the modules of this folder and are imported when they are used,
 """
 
 import importlib
+import os
 import sys
 
 import click
 
 from saafe import __version__
-from saafe.errors import InputError
+from saafe.cli.output import run
 
 # command: (module that holds its function, COMMAND_command; help line)
 COMMANDS = {
@@ -61,12 +62,7 @@ def saafe() -> None:
 
 
 def main() -> None:
-    """Run the command line; an InputError becomes one line and exit code 1."""
-    try:
+    """Run the command line; what a user can mend becomes one line and exit code 1."""
+    if "_SAAFE_COMPLETE" in os.environ:  # a shell asks for completion, which click answers
         saafe()
-    except InputError as error:
-        click.echo(f"saafe: {error}", err=True)
-        sys.exit(1)
-    except BrokenPipeError:  # `saafe ... | head` closes the pipe early
-        sys.stderr.close()
-        sys.exit(0)
+    sys.exit(run(saafe, sys.argv[1:]))

@@ -1,10 +1,11 @@
 """`saafe compare`."""
 
 import functools
-import json
 from pathlib import Path
 
 import click
+
+from saafe.cli.output import print_json
 
 
 @click.command("compare")
@@ -36,7 +37,7 @@ def compare_command(
     result = comparison.compare_runs(folders, expected)
     files = comparison.write_comparison(result, Path(out))
     if as_json:
-        click.echo(json.dumps(result))
+        print_json(result)
         return
     header, *rows = comparison.table_rows(result)
     print_rows("tiers compared", header, [tuple(row) for row in rows])

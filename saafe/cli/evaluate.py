@@ -1,11 +1,13 @@
 """`saafe evaluate`."""
 
-import json
 from pathlib import Path
 
 import click
 
+from saafe.cli.output import print_json, with_progress
 from saafe.cli.tables import print_rows
+from saafe.errors import InputError
+from saafe.files import json_text
 
 
 @click.command("evaluate")
@@ -14,11 +16,12 @@ from saafe.cli.tables import print_rows
 @click.option("--real", "real_dir", help="Folder of published raw recordings to score too.")
 @click.option("--dense-days", default=1.0, show_default=True,
               help="Days of each home scored at 10 s on six sensors; 0 skips them.")  # fmt: skip
+@click.option("--real-only", is_flag=True, help="Score recordings alone, no simulated streams.")
 @click.option("--no-floor", is_flag=True, help="Leave logistic regression out.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def evaluate_command(
-    run: str, paths: tuple[str, ...], real_dir: str | None, dense_days: float, no_floor: bool,
-    as_json: bool,
+    run: str, paths: tuple[str, ...], real_dir: str | None, dense_days: float, real_only: bool,
+    no_floor: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Score RUN on simulated streams from other seeds and rooms, and on recordings at PATHS.
 
@@ -27,8 +30,10 @@ def evaluate_command(
     from saafe.exam import judge_simulated, plain_values, windows
     from saafe.training import load
 
+    if real_only and not paths and real_dir is None:
+        raise InputError("--real-only: there are no recordings; give a PATH or --real FOLDER")
     loaded = load(run)
-    recordings = windows.read_all([Path(path) for path in paths])
+    recordings = windows.read_all(with_progress(map(Path, paths), len(paths), "recordings read"))
     contestants = [windows.judged_run(loaded)]
     if not no_floor:
         click.echo("fitting logistic regression", err=True)
@@ -36,9 +41,12 @@ def evaluate_command(
     result: dict = {"run": run, "contestants": {}}
     for one in contestants:
         click.echo(f"scoring {one.name}", err=True)
-        figures = {"simulated": plain_values(judge_simulated(one, seed=loaded.recipe.seed))}
+        figures: dict = {}
+        if not real_only:
+            figures["simulated"] = plain_values(judge_simulated(one, seed=loaded.recipe.seed))
         if recordings:
-            figures["recordings"] = windows.judge_recordings(one, recordings)
+            scored = with_progress(recordings, len(recordings), "recordings scored")
+            figures["recordings"] = windows.judge_recordings(one, scored)
         if real_dir is not None:
             figures["real"] = windows.judge_real(
                 one,
@@ -48,7 +56,7 @@ def evaluate_command(
             )
         result["contestants"][one.name] = figures
     if as_json:
-        click.echo(json.dumps(result))
+        print_json(result)
     else:
         show_evaluation(result["contestants"])
 
@@ -58,9 +66,10 @@ def show_evaluation(contestants: dict[str, dict]) -> None:
     from saafe.exam import score_table, simulated_table
 
     names = list(contestants)
-    simulated = [simulated_table(f["simulated"]) for f in contestants.values()]
-    print_rows("simulated streams", ["figure", *names], beside(simulated))
     first = contestants[names[0]]
+    if "simulated" in first:
+        simulated = [simulated_table(f["simulated"]) for f in contestants.values()]
+        print_rows("simulated streams", ["figure", *names], beside(simulated))
     if "real" in first:
         real = [
             [(what, figure if not note else f"{figure}  ({note})")
@@ -70,7 +79,7 @@ def show_evaluation(contestants: dict[str, dict]) -> None:
         print_rows("published recordings", ["figure", *names], beside(real))
     for name, figures in contestants.items():
         for row in figures.get("recordings", []):
-            click.echo(f"{name}: {json.dumps(row)}")
+            click.echo(f"{name}: {json_text(row)}")
 
 
 def beside(tables: list[list[tuple[str, str]]]) -> list[tuple]:

@@ -1,11 +1,11 @@
 """`saafe exam`."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from saafe.cli.output import print_json
 from saafe.cli.tables import print_gate, print_rows
 
 
@@ -15,10 +15,10 @@ from saafe.cli.tables import print_gate, print_rows
               help="Folder of published raw recordings to score too.")  # fmt: skip
 @click.option("--quick", is_flag=True, help="The level that `saafe train` ends with: a minute.")
 @click.option("--rivals", is_flag=True, help="Train simpler detectors and compare them (extra).")
-@click.option("--seed", default=0, show_default=True, help="Of the exam; apart from training's.")
+@click.option("--seed", type=int, help="Of the full exam, 0 where not given; not training's.")
 @click.option("--json", "as_json", is_flag=True, help="Print exam.json.")
 def exam_command(
-    run: str, real: Path | None, quick: bool, rivals: bool, seed: int, as_json: bool
+    run: str, real: Path | None, quick: bool, rivals: bool, seed: int | None, as_json: bool
 ) -> None:  # fmt: skip
     """Examine RUN and write its exam.json; exit code 0 means that the exam ran.
 
@@ -32,7 +32,7 @@ def exam_command(
         on_progress=lambda line: click.echo(line, err=True),
     )  # fmt: skip
     if as_json:
-        click.echo(json.dumps(result))
+        print_json(result)
     else:
         show_exam(result)
 
@@ -59,7 +59,7 @@ def show_exam(result: dict) -> None:
             ),
             ("false alarms a detector-year", life, None),
             ("faults: fires found in time", result["faults"], None),
-            ("faults: said once knowable", result["fault_watch"]["silence"], None),
+            ("faults: said once knowable", result["fault_watch"]["faults_said_within_60s"], None),
             ("outside the training ranges", result["shift"], None),
             ("whose are quiet minutes?", identity_rows(result), IDENTITY_COLUMNS),
             ("rivals at equal detection", result["rivals"], RIVAL_COLUMNS),

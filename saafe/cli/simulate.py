@@ -1,14 +1,14 @@
 """`saafe simulate`."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from saafe.cli.output import print_json, with_progress
 from saafe.errors import InputError
-from saafe.files import write_json
+from saafe.files import plain_name, write_json
 from saafe.recipes import check_values, with_changes
 from saafe.recordings import Recording, make_folder, read_recording, write_recording
 
@@ -69,14 +69,15 @@ def simulate_command(
     folder = Path(out)
     make_folder(folder)
     written = []
-    for recording, described in made:
-        path = folder / f"{recording.name}.{settings.format}"
+    for recording, described in with_progress(made, settings.scenarios, "recordings"):
+        path = folder / f"{plain_name(recording.name)}.{settings.format}"
         write_recording(recording, path)
         written.append({"file": path.name, **described})
-        click.echo(f"\r{len(written)} of {settings.scenarios}", nl=False, err=True)
-    click.echo("", err=True)
     write_json(folder / "scenarios.json", written)
-    click.echo(json.dumps(written) if as_json else f"{len(written)} recordings in {folder}")
+    if as_json:
+        print_json(written)
+    else:
+        click.echo(f"{len(written)} recordings in {folder}")
 
 
 def spaces(

@@ -1,6 +1,5 @@
 """`saafe train`."""
 
-import json
 import signal
 import sys
 import time
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from saafe import recipes
+from saafe.cli.output import print_json
 from saafe.formats import clock
 
 
@@ -58,7 +58,7 @@ def raise_interrupt(_signal, _frame) -> None:
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change the recipe.")
 @click.option("--out", default="runs", show_default=True, help="Folder for the run's folder.")
 @click.option("--name", default=None, help="Name of the run's folder.")
-@click.option("--seed", type=int, show_default="0", help="Of everything random.")
+@click.option("--seed", type=int, help="Of everything random; 0 where not given.")
 @click.option("--resume", is_flag=True, help="Go on from the run's checkpoint.")
 @click.option("--strict", is_flag=True, help="Exit 3 if the quick gate fails.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -85,23 +85,21 @@ def train_command(
             recipe, folder, on_epoch=reporter, on_progress=reporter.say, resume=resume
         )
     except KeyboardInterrupt:
-        reporter.close()
         extra = "".join(f" --set {change}" for change in changes)
         extra += "" if seed is None else f" --seed {seed}"
-        if leads():
-            click.echo(
-                f"stopped; continue with: saafe train {tier}{extra} --out {out} "
-                f"--name {folder.name} --resume",
-                err=True,
-            )
-        sys.exit(130)
+        if not leads():
+            sys.exit(130)
+        raise KeyboardInterrupt(
+            f"stopped; continue with: saafe train {tier}{extra} --out {out} --name {folder.name} "
+            "--resume"
+        ) from None
     finally:
         reporter.close()
     if result is None:  # another rank leads
         return
     result["total_s"] = round(time.perf_counter() - began, 2)
     if as_json:
-        click.echo(json.dumps(result))
+        print_json(result)
     else:
         show_run(result)
     if strict and not result["gate"]["passed"]:

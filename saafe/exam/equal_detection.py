@@ -37,7 +37,7 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """What a contestant said of an arena."""
+    """What a contestant said of a benchmark."""
 
     found: np.ndarray  # whether each counted fire was found. float (fire,)
     delay_s: np.ndarray  # alarm after first sign, NaN where not found. (fire,)
@@ -112,25 +112,25 @@ def alarm_delays(recordings: Sequence[Recording], alarms: np.ndarray) -> np.ndar
 
 
 def run_benchmark(
-    one: Judged, arena: Benchmark, *, target: float | None
+    one: Judged, benchmark: Benchmark, *, target: float | None
 ) -> tuple[BenchmarkResult, float]:
-    """What a contestant says of an arena, and the share of the setting fires that it finds.
+    """What a contestant says of a benchmark, and the share of the setting fires that it finds.
 
     Its thresholds are moved until it finds `target` of the setting fires; None leaves them.
     """
-    known = score_streams(arena.setting, one)
+    known = score_streams(benchmark.setting, one)
 
     def reached(shift: float) -> float:
-        alarms = first_alarms(arena.setting, known, one.settings.moved(shift))
-        return float(np.isfinite(alarm_delays(arena.setting, alarms)).mean())
+        alarms = first_alarms(benchmark.setting, known, one.settings.moved(shift))
+        return float(np.isfinite(alarm_delays(benchmark.setting, alarms)).mean())
 
     shift = 0.0
     if target is not None and one.name != registry.FIXED_RULE:  # nothing to move there
         shift = highest_shift(reached, target)
     moved = one.settings.moved(shift)
-    alarms = first_alarms(arena.fires, score_streams(arena.fires, one), moved)
-    delay = alarm_delays(arena.fires, alarms)
-    noise = first_alarms(arena.nuisances, score_streams(arena.nuisances, one), moved)
+    alarms = first_alarms(benchmark.fires, score_streams(benchmark.fires, one), moved)
+    delay = alarm_delays(benchmark.fires, alarms)
+    noise = first_alarms(benchmark.nuisances, score_streams(benchmark.nuisances, one), moved)
     found = np.isfinite(delay).astype(float)
     return BenchmarkResult(found, delay, np.isfinite(noise).astype(float), shift), reached(shift)
 

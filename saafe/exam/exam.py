@@ -57,7 +57,7 @@ def examine(
     run: Run,
     *,
     level: Literal["quick", "full"] = "full",
-    seed: int = 0,
+    seed: int | None = None,
     real: Path | str | None = None,
     rivals: bool = False,
     on_progress: OnProgress = lambda _: None,
@@ -67,9 +67,9 @@ def examine(
     Args:
         run: a loaded run folder.
         level: "quick" takes under a minute, "full" a quarter of an hour.
-        seed: of the full exam; apart from training's seeds.
-        real: folder of published recordings to score too.
-        rivals: whether simpler detectors are trained and compared.
+        seed: of the full exam, 0 by default; apart from training's seeds.
+        real: folder of published recordings that a full exam scores too.
+        rivals: whether a full exam trains simpler detectors and compares them.
         on_progress: takes a line of progress.
 
     Returns:
@@ -77,7 +77,8 @@ def examine(
         not written where the folder holds the full exam of the same model.
 
     Raises:
-        InputError: the recordings or a package are missing, or the folder cannot be written.
+        InputError: the recordings or a package are missing, the folder cannot be written, or a
+            quick exam was asked for what only a full one does.
 
     Example:
         >>> import saafe
@@ -88,11 +89,15 @@ def examine(
     cases: list[Case] = []
     if level not in ("quick", "full"):
         raise InputError(f"level = {level!r}: choose from quick, full")
+    asked = {"real": real is not None, "rivals": rivals, "seed": seed is not None}
+    if level == "quick" and any(asked.values()):
+        name = next(name for name, is_asked in asked.items() if is_asked)
+        raise InputError(f"{name} is of the full exam: leave it out, or leave out quick")
     if level == "quick":
         result = examine_quick(run, on_progress=on_progress)
     else:
         real = None if real is None else Path(real)
-        result, cases = examine_full(run, ExamOptions(seed, real, rivals, on_progress))
+        result, cases = examine_full(run, ExamOptions(seed or 0, real, rivals, on_progress))
     written = write_exam(run, result, cases)
     for path in written:
         on_progress(f"wrote {path}")
@@ -215,7 +220,7 @@ def gate_figures(parts: dict[str, Any]) -> dict[str, tuple[Bounds, int]]:
         "quiet_false_alarms_per_year": (as_bounds(vars(quiet), "alarms_per_year"), quiet.streams),
         "nuisance_per_100_cookings": per_100_cookings(parts["nuisances"]),
         "false_faults_per_month": (as_bounds(false, "per_month"), round(false["detector_months"])),
-        "faults_said_within_60s": faults.said_share(parts["fault_watch"]["silence"]),
+        "faults_said_within_60s": faults.said_share(parts["fault_watch"]["faults_said_within_60s"]),
         "lost_channel_points": faults.worst_lost_channel(parts["faults"]),
     }
 

@@ -46,7 +46,7 @@ class Quiet:
 
 @dataclass(frozen=True)
 class IdentityRow:
-    """What a probe told apart, how often it was right, and whether even that bound beats chance."""
+    """What a probe keeps apart, how often it is right, and whether even that bound beats chance."""
 
     sources: str
     windows: int

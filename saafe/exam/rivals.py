@@ -77,13 +77,13 @@ def compare_at_equal_detection(
     `verdict` is the transformer's: a win is better in one of detection, false alarms and delay and
     worse in none, a loss the reverse. The fixed rule stays at its own thresholds.
     """
-    arena = draw_benchmark(seed, groups=groups)
+    benchmark = draw_benchmark(seed, groups=groups)
     on_progress(f"{ours.name}: {3 * groups} streams")
-    mine, target = run_benchmark(ours, arena, target=None)
+    mine, target = run_benchmark(ours, benchmark, target=None)
     rows = [_figures(ours.name, mine, target)]
     for one in theirs:
         on_progress(f"{one.name}: {3 * groups} streams")
-        his, reached = run_benchmark(one, arena, target=target)
+        his, reached = run_benchmark(one, benchmark, target=target)
         both = np.isfinite(mine.delay_s) & np.isfinite(his.delay_s)
         places = np.arange(groups)
         differences = {
@@ -246,7 +246,7 @@ def _window_figures(one: Judged, seed: int) -> Figures:
 def headline(rows: Sequence[Mapping[str, Any]]) -> str | None:
     """The report's first line where the transformer does not beat every rival, else None.
 
-    Simulated scenarios and superposed fires, where they were compared, are told apart.
+    Simulated scenarios and superposed fires, where they were compared, stand apart.
     """
     simulated = _not_beaten(rows, "verdict")
     recorded = _not_beaten(rows, "superposed_verdict")
@@ -261,7 +261,7 @@ def headline(rows: Sequence[Mapping[str, Any]]) -> str | None:
 def _not_beaten(rows: Sequence[Mapping[str, Any]], key: str) -> str:
     """Which rivals a verdict names as better or as good; empty for none."""
     words = {LOSS: "loses to", TIE: "is not shown to be better than"}
-    told = {kind: [str(row["name"]) for row in rows if row.get(key) == kind] for kind in words}
+    found = {kind: [str(row["name"]) for row in rows if row.get(key) == kind] for kind in words}
     return " and ".join(
-        f"{words[kind]} {', '.join(names)}" for kind, names in told.items() if names
+        f"{words[kind]} {', '.join(names)}" for kind, names in found.items() if names
     )

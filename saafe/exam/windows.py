@@ -1,7 +1,7 @@
 """How good a detector is on simulated streams from other seeds and other rooms."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,12 +114,12 @@ def latency_ms(run: Run, *, runs: int = 200) -> float:
     return float(np.quantile(times, 0.99))
 
 
-def read_all(paths: list[Path]) -> list[Recording]:
+def read_all(paths: Iterable[Path]) -> list[Recording]:
     """Recordings to judge; every file is read before the long work begins."""
     return [read_recording(path)[0] for path in paths]
 
 
-def judge_recordings(one: Judged, recordings: list[Recording]) -> list[dict]:
+def judge_recordings(one: Judged, recordings: Iterable[Recording]) -> list[dict]:
     """What the detector says of each recording, against its labels where it has them."""
     rows = []
     for recording in recordings:

@@ -79,15 +79,15 @@ class Transforms:
         return np.concatenate(parts, axis=1)
 
 
-def fit_rocket(parts: list[Any], taught: WindowSet, held_out: WindowSet) -> RiskModel:
+def fit_rocket(parts: list[Any], training: WindowSet, held_out: WindowSet) -> RiskModel:
     """Random convolutions, and a linear layer on what they give.
 
     The layer is logistic, not the papers' ridge: alarms need a graded score.
     """
     transforms = Transforms(parts)
-    inputs = transforms.fit(cases(taught.windows))
+    inputs = transforms.fit(cases(training.windows))
     held = transforms(cases(held_out.windows))
-    linear = fit_linear(inputs, taught.labels, held, held_out.labels)
+    linear = fit_linear(inputs, training.labels, held, held_out.labels)
 
     def logits(windows: Tensor) -> np.ndarray:
         with torch.inference_mode():
@@ -96,7 +96,7 @@ def fit_rocket(parts: list[Any], taught: WindowSet, held_out: WindowSet) -> Risk
     return Estimator(logits)
 
 
-def fit_minirocket(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> RiskModel:
+def fit_minirocket(recipe: Recipe, training: WindowSet, held_out: WindowSet) -> RiskModel:
     """MiniRocket.
 
     Source:
@@ -106,10 +106,10 @@ def fit_minirocket(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> Ri
     from aeon.transformations.collection.convolution_based import MiniRocket
 
     one = MiniRocket(n_kernels=MINIROCKET_KERNELS, random_state=recipe.seed)
-    return fit_rocket([one], taught, held_out)
+    return fit_rocket([one], training, held_out)
 
 
-def fit_multirocket_hydra(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> RiskModel:
+def fit_multirocket_hydra(recipe: Recipe, training: WindowSet, held_out: WindowSet) -> RiskModel:
     """MultiRocket beside Hydra, smaller than published.
 
     Source:
@@ -124,10 +124,10 @@ def fit_multirocket_hydra(recipe: Recipe, taught: WindowSet, held_out: WindowSet
         MultiRocket(n_kernels=MULTIROCKET_KERNELS, random_state=recipe.seed),
         HydraTransformer(n_groups=HYDRA_GROUPS, random_state=recipe.seed),
     ]
-    return fit_rocket(parts, taught, held_out)
+    return fit_rocket(parts, training, held_out)
 
 
-def fit_quant(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> RiskModel:
+def fit_quant(recipe: Recipe, training: WindowSet, held_out: WindowSet) -> RiskModel:
     """QUANT: quantiles of nested intervals, and extremely randomised trees.
 
     Source:
@@ -142,5 +142,5 @@ def fit_quant(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> RiskMod
         n_estimators=FOREST_TREES, criterion="entropy", random_state=recipe.seed,
         max_features=0.1,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
-    forest.fit(transforms.fit(cases(taught.windows)).numpy(), taught.labels.numpy())
+    forest.fit(transforms.fit(cases(training.windows)).numpy(), training.labels.numpy())
     return Estimator(lambda windows: log_shares(forest, transforms(cases(windows)).numpy()))

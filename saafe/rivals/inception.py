@@ -77,11 +77,11 @@ class InceptionTime(RiskModel):
         return self.head(x.mean(dim=2)).unsqueeze(1)
 
 
-def fit_inception(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> InceptionTime:
+def fit_inception(recipe: Recipe, training: WindowSet, held_out: WindowSet) -> InceptionTime:
     """Fit in one pass over the windows; the weights that were best on held-out scenarios stay."""
     torch.manual_seed(recipe.seed)
     model = InceptionTime()
-    steps = max(1, len(taught.labels) // TRAIN_BATCH)
+    steps = max(1, len(training.labels) // TRAIN_BATCH)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=max(2, steps), pct_start=0.2, cycle_momentum=False
@@ -90,8 +90,8 @@ def fit_inception(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> Inc
     for step in range(steps):
         model.train()
         here = slice(step * TRAIN_BATCH, (step + 1) * TRAIN_BATCH)
-        logits = model(taught.windows[here])[:, 0]
-        F.cross_entropy(logits, taught.labels[here]).backward()
+        logits = model(training.windows[here])[:, 0]
+        F.cross_entropy(logits, training.labels[here]).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         schedule.step()

@@ -1,6 +1,6 @@
 """Rivals of linear algebra and of scikit-learn, behind the same face as the transformer.
 
-Every fit takes (recipe, taught, held_out) and returns a RiskModel that is not yet calibrated.
+Every fit takes (recipe, training, held_out) and returns a RiskModel that is not yet calibrated.
 """
 
 from collections.abc import Callable
@@ -89,7 +89,7 @@ def fit_linear(
 ) -> nn.Linear:
     """The linear layer whose weight decay gave the least loss on held-out scenarios.
 
-    From inputs (window, feature) and labels int64 (window,), taught and held out.
+    From inputs (window, feature) and labels int64 (window,), of the training set and held out.
     """
     found = []
     for decay in DECAYS:
@@ -100,17 +100,17 @@ def fit_linear(
     return min(found, key=lambda one: one[0])[1]
 
 
-def fit_logistic(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> RiskModel:
+def fit_logistic(recipe: Recipe, training: WindowSet, held_out: WindowSet) -> RiskModel:
     """Logistic regression on the transformer's own features."""
     model = LogisticRegression()
     model.linear = fit_linear(
-        flat_features(taught.windows), taught.labels,
+        flat_features(training.windows), training.labels,
         flat_features(held_out.windows), held_out.labels,
     )  # fmt: skip
     return model
 
 
-def fit_discriminant(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> RiskModel:
+def fit_discriminant(recipe: Recipe, training: WindowSet, held_out: WindowSet) -> RiskModel:
     """Linear discriminant analysis on the same features, its covariance shrunk.
 
     Source:
@@ -120,11 +120,11 @@ def fit_discriminant(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> 
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-    fitted.fit(flat_features(taught.windows).numpy(), taught.labels.numpy())
+    fitted.fit(flat_features(training.windows).numpy(), training.labels.numpy())
     return Estimator(lambda windows: log_shares(fitted, flat_features(windows).numpy()))
 
 
-def fit_boosting(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> RiskModel:
+def fit_boosting(recipe: Recipe, training: WindowSet, held_out: WindowSet) -> RiskModel:
     """Gradient boosting on summary features."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -133,7 +133,7 @@ def fit_boosting(recipe: Recipe, taught: WindowSet, held_out: WindowSet) -> Risk
         # its own split would tear scenarios apart
         early_stopping=False,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
-    fitted.fit(summaries(taught.windows).numpy(), taught.labels.numpy())
+    fitted.fit(summaries(training.windows).numpy(), training.labels.numpy())
     return Estimator(lambda windows: log_shares(fitted, summaries(windows).numpy()))
 
 

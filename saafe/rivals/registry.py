@@ -55,7 +55,7 @@ ALL = 10**9
 # transformer, its row says how many
 RIVALS = {
     FIXED_RULE: Rival(
-        lambda recipe, taught, held_out: FixedRule(), (), 0, False,
+        lambda recipe, training, held_out: FixedRule(), (), 0, False,
         "57 degC, 8.3 K/min and CO dose only",
     ),
     "linear discriminant": Rival(
@@ -99,7 +99,7 @@ class TrainingSet:
     """What all rivals learn from."""
 
     recipe: Recipe  # of the run that they rival
-    taught: WindowSet  # the windows of the run's epochs, in its order
+    training: WindowSet  # the windows of the run's epochs, in its order
     held_out: WindowSet  # the windows that the run was stopped and calibrated by
 
 
@@ -113,10 +113,10 @@ def draw_training_set(recipe: Recipe, *, most: int = ALL) -> TrainingSet:
     epochs = recipe.epochs if recipe.fresh else 1
     epochs = min(epochs, max(1, -(-most // recipe.windows)))
     parts = [epoch_windows(recipe, k, device, World()) for k in range(epochs)]
-    taught = WindowSet(
+    training = WindowSet(
         *(torch.cat([getattr(p, name) for p in parts]) for name in ("windows", "labels", "group"))
     )
-    return TrainingSet(recipe, taught, held_out_windows(recipe, device))
+    return TrainingSet(recipe, training, held_out_windows(recipe, device))
 
 
 def check_installed(names: tuple[str, ...] | list[str]) -> None:
@@ -132,23 +132,23 @@ def check_installed(names: tuple[str, ...] | list[str]) -> None:
                 )
 
 
-def train_rival(name: str, from_lesson: TrainingSet) -> Trained:
+def train_rival(name: str, training_set: TrainingSet) -> Trained:
     """Fit one rival, calibrate it and set its thresholds as the transformer's are set."""
     check_installed([name])
-    rival, recipe = RIVALS[name], from_lesson.recipe
-    taught = from_lesson.taught.rows(slice(rival.most))
+    rival, recipe = RIVALS[name], training_set.recipe
+    training = training_set.training.rows(slice(rival.most))
     began = time.perf_counter()
     if rival.compiles:
-        few = from_lesson.taught.rows(slice(WARM_UP_WINDOWS))
+        few = training_set.training.rows(slice(WARM_UP_WINDOWS))
         rival.fit(recipe, few, few)
     compiled = time.perf_counter()
-    model = rival.fit(recipe, taught, from_lesson.held_out)
+    model = rival.fit(recipe, training, training_set.held_out)
     fitted = time.perf_counter()
-    calibrate(model, from_lesson.held_out)
+    calibrate(model, training_set.held_out)
     settings = set_thresholds(model, recipe)
     done = time.perf_counter()
     return Trained(
-        name, model, settings, len(taught.labels), compiled - began, fitted - compiled,
+        name, model, settings, len(training.labels), compiled - began, fitted - compiled,
         done - fitted,
     )  # fmt: skip
 

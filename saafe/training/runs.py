@@ -14,16 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
 
 from saafe import __version__, recipes
 from saafe.detector import AlarmSettings
 from saafe.errors import InputError
-from saafe.files import write_atomically, write_json
+from saafe.files import json_text, read_file, write_atomically, write_json
 from saafe.recipes import Recipe
 from saafe.sensors import CHANNEL_NAMES
 from saafe.training.model import FireTransformer, RiskModel
+from saafe.training.weights import COPY_AGAIN, damage, read_sealed, sealed
 
 RUN_FORMAT = "saafe-1"
 FIRST_CHANNELS = "temperature,pm25,co2,sound,co,humidity"  # runs of version 0.1.0 do not say
@@ -80,8 +79,12 @@ def new_folder(out: Path, name: str, recipe: Recipe) -> Path:
 def read_recipe(folder: Path) -> Recipe:
     """The recipe of a run folder, finished or not."""
     try:
-        return recipes.from_dict(json.loads((folder / RECIPE).read_text()))
-    except (OSError, ValueError, TypeError, InputError):
+        text = read_file(folder / RECIPE)
+    except FileNotFoundError:
+        text = b""
+    try:
+        return recipes.from_dict(json.loads(text))
+    except (ValueError, TypeError):  # an InputError is a ValueError
         raise InputError(
             f"{folder}: holds no readable {RECIPE}, so it is no run of saafe; left alone"
         ) from None
@@ -144,27 +147,13 @@ def save_model(
     path = folder / MODEL
     metadata = {
         "format": RUN_FORMAT,
-        "recipe": json.dumps(recipes.to_dict(recipe)),
-        "alarms": json.dumps(settings.to_dict()),
+        "recipe": json_text(recipes.to_dict(recipe)),
+        "alarms": json_text(settings.to_dict()),
         "channels": ",".join(CHANNEL_NAMES),
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-    write_atomically(path, in_order(save(tensors, metadata)))
+    write_atomically(path, sealed(tensors, metadata))
     return path
-
-
-def in_order(data: bytes) -> bytes:
-    """A safetensors file with its metadata sorted, so that equal models are equal files.
-
-    safetensors writes metadata in an order of its own in every process. The file begins with the
-    length of its JSON header, eight bytes, little endian; spaces may pad the header.
-    """
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def load(path: Path | str) -> Run:
@@ -174,7 +163,7 @@ def load(path: Path | str) -> Run:
         The run, which `Detector`, `detect` and `examine` take.
 
     Raises:
-        InputError: it is no run folder, not finished, damaged, or of other channels.
+        InputError: it is no run folder, not finished, unreadable, damaged, or of other channels.
 
     Example:
         >>> import saafe
@@ -182,30 +171,38 @@ def load(path: Path | str) -> Run:
         'tiny'
     """
     folder = Path(path)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such run folder; `saafe train` makes one under runs/")
     file = folder / MODEL
-    if not file.is_file():
-        hint = "continue it with --resume" if (folder / RECIPE).is_file() else "give a run folder"
-        raise InputError(f"{folder}: has no {MODEL}; {hint}")
     try:
-        with safe_open(file, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-        tensors = load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{file}: is damaged ({error}); train again or fetch it again") from None
+        metadata, tensors = read_sealed(file, mend=COPY_AGAIN)
+    except FileNotFoundError:
+        raise no_model(folder) from None
     if metadata.get("format") != RUN_FORMAT:
         raise InputError(f"{file}: was not written by this saafe (format {metadata.get('format')})")
     channels = metadata.get("channels", FIRST_CHANNELS)
     if channels != ",".join(CHANNEL_NAMES):
         raise InputError(f"{file}: was trained for the channels {channels}; train again")
-    recipe = recipes.from_dict(json.loads(metadata["recipe"]))
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise damage(file, "weights that are no numbers")
+    try:
+        settings = AlarmSettings(**json.loads(metadata["alarms"]))
+        stored = json.loads(metadata["recipe"])
+    except (KeyError, TypeError, json.JSONDecodeError):
+        raise damage(file, "its recipe or its alarm settings") from None
+    recipe = recipes.from_dict(stored)
     model = FireTransformer(recipe)
     try:
         model.load_state_dict(tensors)
     except RuntimeError:
         raise InputError(f"{file}: its weights do not fit its recipe; train again") from None
-    return Run(folder, recipe, model.eval(), AlarmSettings(**json.loads(metadata["alarms"])))
+    return Run(folder, recipe, model.eval(), settings)
+
+
+def no_model(folder: Path) -> InputError:
+    """What to say where there is no model to load."""
+    if not folder.is_dir():
+        return InputError(f"{folder}: no such run folder; `saafe train` makes one under runs/")
+    hint = "continue it with --resume" if (folder / RECIPE).is_file() else "give a run folder"
+    return InputError(f"{folder}: has no {MODEL}; {hint}")
 
 
 def sha256(path: Path) -> str:

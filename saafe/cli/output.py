@@ -1,0 +1,107 @@
+"""What commands print, and how they end: here alone failures become lines and exit codes."""
+
+import errno
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import click
+
+from saafe.errors import InputError
+from saafe.files import json_text
+
+CAUSED = (InputError, OSError, UnicodeError, KeyboardInterrupt)  # all else is a bug: a traceback
+# what a stream says that is full or that nobody reads; files say their names
+FULL_OR_GONE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE)
+ANSWERED = "saafe.answered"  # in a context's meta: stdout has its one JSON document
+NOW_AND_THEN_S = 10.0
+
+Item = TypeVar("Item")
+
+
+def print_json(document: object, **layout: Any) -> None:
+    """Print the one JSON document of a command with --json; `layout` as of `json_text`."""
+    click.get_current_context().meta[ANSWERED] = True
+    click.echo(json_text(document, **layout))
+
+
+def with_progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """Pass items on and say how many are done: over itself on a terminal, else now and then."""
+    said_s = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        if sys.stderr.isatty():  # \r at the end: whatever comes next is written over it
+            click.echo(f"{done} of {total} {what}" + ("\n" if done == total else "\r"), nl=False,
+                       err=True)  # fmt: skip
+        elif done == total or time.monotonic() - said_s > NOW_AND_THEN_S:
+            click.echo(f"{done} of {total} {what}", err=True)
+            said_s = time.monotonic()
+
+
+def run(group: click.Group, words: list[str]) -> int:
+    """Run a command line and return its exit code: 1 for what a user can mend, 130 for Ctrl-C.
+
+    With --json a failure is one JSON document too, unless stdout has its document already.
+    """
+    meta: dict[str, Any] = {}
+    try:
+        open_streams()
+        with group.make_context("saafe", words) as context:
+            meta = context.meta
+            group.invoke(context)
+        sys.stdout.flush()
+        return 0
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as error:  # wrong usage: click says how it is right
+        error.show()
+        code, line = error.exit_code, error.format_message()
+    except (click.Abort, *CAUSED) as error:  # Abort: Ctrl-C at a question
+        is_stop = isinstance(error, click.Abort | KeyboardInterrupt)
+        code, line = 130 if is_stop else 1, line_of(error)
+        click.echo(f"saafe: {line}", err=True)
+    if "--json" in words and ANSWERED not in meta:
+        with suppress(OSError):  # stdout may be what failed
+            click.echo(json_text({"error": line}))
+    return code
+
+
+def open_streams() -> None:
+    """Put nothing in the place of a closed stdin or stderr, lest an opened file take it.
+
+    Raises:
+        InputError: stdout is closed.
+    """
+    for number, (name, mode) in enumerate([("stdin", "r"), ("stdout", "w"), ("stderr", "w")]):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+            if name == "stdout":
+                raise InputError("stdout is closed; send what is not wanted to /dev/null")
+
+
+def line_of(error: BaseException) -> str:
+    """One line of what went wrong: the path and the reason, where it was a file."""
+    drop_unwritten()
+    text = str(error)
+    if isinstance(error, OSError):
+        place = error.filename or ("stdout" if error.errno in FULL_OR_GONE else "")
+        reason = error.strerror or text
+        text = f"{place}: {reason}" if place else reason
+    return " ".join(text.splitlines()) or "interrupted"
+
+
+def drop_unwritten() -> None:
+    """Send what stdout cannot write nowhere: the interpreter would try it again as it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
