@@ -74,6 +74,8 @@ def detect_files(
 
 def detect_stream(run: Any, longest_interval_s: float | None, *, drill: bool) -> None:
     """Read lines of standard input as they come, and print events as they become true."""
+    import torch
+
     from saafe.cli.lines import Lines
     from saafe.detector import Drill, Live
     from saafe.recordings import RowReader
@@ -86,6 +88,7 @@ def detect_stream(run: Any, longest_interval_s: float | None, *, drill: bool) ->
         note=lambda text: click.echo(f"note: {text}", err=True),
     )
     lines = Lines()
+    torch.set_num_threads(1)  # one window at a time: threads would only wait for each other
     while True:
         try:
             came = lines.next(live.wait_s(time.monotonic()))

@@ -61,12 +61,11 @@ def detect(
     counts = (~np.isnan(recording.readings).all(axis=2)).sum()
     parts, done = [NO_DECISION], 0
     for index in range(len(recording.sensors)):
-        for part, rows in _decisions(model, recording, index, hold):
+        for part, rows in _decisions(model, recording, index, hold, since_s):
             parts.append(part)
             done += rows
             on_progress(0.5 * done / counts)
     decided = Decisions(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-    decided = decided.only(decided.times_s >= since_s)
     decided = decided.only(np.lexsort((decided.sensors, decided.times_s)))
     space = Space(model.settings, longest_interval_s)
     events = _replay(recording, space, decided, lambda share: on_progress(0.5 + 0.5 * share))
@@ -93,7 +92,7 @@ NO_DECISION = Decisions(
 
 
 def _decisions(
-    model: Model, recording: Recording, index: int, hold: int
+    model: Model, recording: Recording, index: int, hold: int, since_s: float
 ) -> Iterator[tuple[Decisions, int]]:
     """Decisions of one sensor span by span, each with its number of rows.
 
@@ -109,9 +108,12 @@ def _decisions(
         known = slice(int(np.searchsorted(bins, begin - windows.SPAN - hold)), end)
         grid, fresh, first = windows.to_grid(times[known], readings[known], hold_bins=hold)
         fresh[: begin - first] = False
+        fresh &= (np.arange(len(fresh)) + first) * windows.BIN_S >= since_s
         ends = np.flatnonzero(fresh)
-        risk, agree = [], []
-        for batch in np.array_split(ends, math.ceil(len(ends) / WINDOW_BATCH)):
+        risk, agree = [NO_DECISION.risk], [NO_DECISION.agree]
+        for batch in np.array_split(ends, math.ceil(len(ends) / WINDOW_BATCH) or 1):
+            if not len(batch):
+                continue
             cut = windows.cut_windows(grid, batch)
             risk.append(model.score(cut))
             agree.append(agreeing(cut))
