@@ -7,7 +7,7 @@ import numpy as np
 
 from saafe.detector.detector import Detector, Model
 from saafe.recordings import Rise, Row, RowReader, doubt
-from saafe.sensors import CHANNELS
+from saafe.sensors import CHANNELS, LONGEST_PERIOD_S
 from saafe.windows import HOLD_S
 
 DOUBTED_S = 600.0  # Chosen: the first minutes, in which units may be doubted
@@ -85,12 +85,12 @@ class Live:
                     self._note((row.sensor, index), f"sensor {row.sensor}: {text}")
         watched = self.detector.space.sensors.get(row.sensor)
         period_s = watched.test.intervals.period_s if watched else 0.0
-        if period_s > HOLD_S:
-            self._note(
-                row.sensor,
-                f"sensor {row.sensor} reports every {period_s:g} s; the model has learnt periods "
-                f"up to {HOLD_S:g} s and may find fires later",
-            )
+        if period_s > LONGEST_PERIOD_S:
+            text = f"sensor {row.sensor}: its times are {period_s:g} apart: are they milliseconds?"
+            self._note(row.sensor, text)
+        elif period_s > HOLD_S:
+            text = f"sensor {row.sensor} reports every {period_s:g} s; the model has learnt periods "
+            self._note(row.sensor, f"{text}up to {HOLD_S:g} s and may find fires later")
 
     def _note(self, key: object, text: str) -> None:
         if key not in self.noted:

@@ -91,7 +91,7 @@ class Intervals:
             rank = np.clip(count - 1, 0, LONGEST_RANK)
             usual = np.take_along_axis(ordered, rank[None], axis=0)[0]
             unknown = (count == 0) & ~np.isnan(self.last_s)  # it may well come once an hour
-            longest = np.where(unknown, LONGEST_PERIOD_S, np.minimum(usual, LONGEST_PERIOD_S))
+            longest = np.where(unknown, LONGEST_PERIOD_S, usual)
         limits = np.maximum(SILENT_S, SILENT_INTERVALS * longest)
         self.any_long = bool((limits > SILENT_S).any())
         return limits
