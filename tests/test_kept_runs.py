@@ -181,7 +181,7 @@ def test_interrupt_and_resume_by_the_command_line(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in rest
     said = rest.strip().splitlines()[-1]
-    assert said.startswith("stopped; continue with: saafe train ultra-fast")
+    assert said.startswith("saafe: stopped; continue with: saafe train ultra-fast")
     assert not (tmp_path / "r" / runs.MODEL).exists()
     again = [sys.executable, "-m", *said.split("continue with: ")[1].split(), "--json"]
     done = subprocess.run(again, capture_output=True, text=True, timeout=300)

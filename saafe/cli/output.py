@@ -18,6 +18,7 @@ CAUSED = (InputError, OSError, UnicodeError, KeyboardInterrupt)  # all else is a
 FULL_OR_GONE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE)
 ANSWERED = "saafe.answered"  # in a context's meta: stdout has its one JSON document
 NOW_AND_THEN_S = 10.0
+WRONG_USAGE = 2
 
 Item = TypeVar("Item")
 
@@ -42,7 +43,9 @@ def with_progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item
 
 
 def run(group: click.Group, words: list[str]) -> int:
-    """Run a command line and return its exit code: 1 for what a user can mend, 130 for Ctrl-C.
+    """Run a command line and return its exit code.
+
+    It is 1 for what a user can mend, 2 for a command that is none, 130 for Ctrl-C.
 
     With --json a failure is one JSON document too, unless stdout has its document already.
     """
@@ -56,12 +59,16 @@ def run(group: click.Group, words: list[str]) -> int:
         return 0
     except click.exceptions.Exit as ended:
         return ended.exit_code
-    except click.ClickException as error:  # wrong usage: click says how it is right
-        error.show()
+    except click.ClickException as error:
         code, line = error.exit_code, error.format_message()
+        if isinstance(getattr(getattr(error, "param", None), "type", None), click.Path):
+            code = 1  # the command is right, its path cannot be read
+        if code == WRONG_USAGE:
+            error.show()  # says how it is right
     except (click.Abort, *CAUSED) as error:  # Abort: Ctrl-C at a question
         is_stop = isinstance(error, click.Abort | KeyboardInterrupt)
         code, line = 130 if is_stop else 1, line_of(error)
+    if code != WRONG_USAGE:
         click.echo(f"saafe: {line}", err=True)
     if "--json" in words and ANSWERED not in meta:
         with suppress(OSError):  # stdout may be what failed

@@ -5,6 +5,7 @@ detector that users run; its seeds are apart from every training's.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,8 @@ def examine(
     if level == "quick" and any(asked.values()):
         name = next(name for name, is_asked in asked.items() if is_asked)
         raise InputError(f"{name} is of the full exam: leave it out, or leave out quick")
+    if not os.access(run.folder, os.W_OK):  # not after a quarter of an hour
+        raise InputError(f"{run.folder}: {EXAM_FILE} cannot be written there; copy the run first")
     if level == "quick":
         result = examine_quick(run, on_progress=on_progress)
     else:

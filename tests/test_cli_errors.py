@@ -1,0 +1,388 @@
+"""What a user can cause is one line and an exit code, and with --json one JSON document."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+import torch
+from safetensors.torch import save
+
+import saafe
+from saafe.cli.output import run, with_progress
+from saafe.detector.alarms import AlarmSettings
+from saafe.errors import InputError
+from saafe.files import json_text, plain_name, write_atomically
+from saafe.recipes import changed, find_tier, to_dict
+from saafe.training import runs
+from saafe.training.model import FireTransformer
+
+ROOT = Path(saafe.__file__).parent.parent
+TINY = changed(find_tier("tiny"), ("width=16", "layers=1", "heads=2", "device=cpu"))
+SIMULATE = "simulate --scenarios 1 --set hours=0.2 --set format=csv"
+# what root may read and write although nobody may
+RIGHTS = "-dac_override,-dac_read_search"
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+
+
+def saved(folder: Path) -> Path:
+    """A run whose weights nobody trained: enough to load and to score."""
+    folder.mkdir()
+    torch.manual_seed(0)
+    runs.save_model(folder, TINY, FireTransformer(TINY), AlarmSettings())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run, a recording, a file, and things that nobody may read or write."""
+    here = tmp_path_factory.mktemp("place")
+    saved(here / "RUN")
+    rows = [f"{10 * k},A,{20 if k < 30 else 80},5" for k in range(60)]
+    header = "time_s,sensor,temperature_c,pm25_ug_m3"
+    (here / "fire.csv").write_text("\n".join([header, *rows]) + "\n")
+    (here / "file").touch()
+    (here / "readonly").mkdir()
+    saved(here / "closed")
+    saved(here / "secret")
+    (here / "secret.csv").write_text("time_s\n")
+    (here / "readonly").chmod(0o555)
+    (here / "closed").chmod(0)
+    (here / "secret" / runs.MODEL).chmod(0)
+    (here / "secret.csv").chmod(0)
+    return here
+
+
+def shell(place: Path, line: str, **more) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a shell line in which SAAFE is the command line."""
+    command = f"{sys.executable} -W error -m saafe"
+    if os.geteuid() == 0:  # root may do anything: without those rights
+        command = f"setpriv --bounding-set={RIGHTS} --inh-caps={RIGHTS} {command}"
+    done = subprocess.run(
+        ["bash", "-c", f"umask 022; {line.replace('SAAFE', command)}"],
+        cwd=place, capture_output=True, text=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, **more,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (f"SAAFE {SIMULATE} --out readonly/sim", "readonly/sim: Permission denied"),
+        ("SAAFE train --out readonly/runs", "Permission denied"),
+        ("SAAFE launch ultra-fast --on emulator --yes --set out=readonly/r", "readonly/r"),
+        ("SAAFE detect closed fire.csv", "is unreadable (Permission denied)"),
+        ("SAAFE detect secret fire.csv", "is unreadable (Permission denied)"),
+        ("SAAFE detect RUN secret.csv", "secret.csv"),
+        ("SAAFE detect RUN <&-", "header"),
+        ("SAAFE data check secret.csv", "'secret.csv' is not readable"),
+        ("SAAFE data check --repair fire.csv --out readonly/x.csv", "Permission denied"),
+        ("SAAFE jobs --out closed", "'closed' is not readable"),
+        ("SAAFE --help >&-", "stdout is closed"),
+        pytest.param("SAAFE --help >/dev/full", "stdout: No space left", marks=needs_full),
+        pytest.param("SAAFE prices >/dev/full", "stdout: No space left", marks=needs_full),
+        pytest.param("SAAFE prices --json >/dev/full", "stdout: No space", marks=needs_full),
+        (
+            "SAAFE data check fire.csv | true; exit ${PIPESTATUS[0]}",
+            "stdout: Broken pipe",
+        ),
+    ],
+)
+def test_what_is_closed_or_full_is_one_line(place: Path, line: str, said: str) -> None:
+    code, out, err = shell(place, line)
+    assert (code, out) == (1, ""), err
+    assert said in err
+    assert err.startswith("saafe: ")
+    assert err.count("\n") == 1, err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (f"{SIMULATE} --out file", "file: File exists"),
+        (f"{SIMULATE} --out file/x", "file/x: Not a directory"),
+        ("train --out file", "Not a directory"),
+        ("train --name ../x", "--name ../x: allowed is a folder's name"),
+        ("train --name a/b --resume", "--name a/b: allowed is a folder's name"),
+        ("launch ultra-fast --on emulator --yes --set out=file/r", "file/r"),
+        ("detect file fire.csv", "file: no such run folder"),
+        ("detect RUN/model.safetensors fire.csv", "no such run folder"),
+        ("detect nowhere fire.csv", "nowhere: no such run folder"),
+        ("detect readonly fire.csv", "readonly: has no model.safetensors"),
+        ("detect RUN readonly", "readonly"),
+        ("exam RUN --real file", "file"),
+        ("exam RUN --quick --rivals", "rivals is of the full exam"),
+        ("exam RUN --quick --real .", "real is of the full exam"),
+        ("exam RUN --quick --seed 0", "seed is of the full exam"),
+        ("evaluate RUN nowhere.csv", "nowhere.csv"),
+        ("evaluate RUN --real-only", "--real-only: there are no recordings"),
+        ("compare nowhere", "no such run folder"),
+        ("data check readonly", "readonly"),
+        ("data convert uhoo_homes file homes", "file"),
+    ],
+)
+def test_wrong_paths_are_one_line(
+    place: Path, words: str, said: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(place)
+    assert run(saafe_group(), words.split()) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert err.startswith("saafe: ")
+    assert err.count("\n") == 1, err
+
+
+def test_recordings_alone(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(place)
+    words = "evaluate RUN fire.csv fire.csv --real-only --no-floor --json"
+    assert run(saafe_group(), words.split()) == 0
+    out, err = capsys.readouterr()
+    (figures,) = json.loads(out)["contestants"].values()
+    assert list(figures) == ["recordings"]
+    assert [row["alarms"] for row in figures["recordings"]] == [1, 1]
+    assert "2 of 2 recordings scored" in err
+
+
+@needs_full
+def test_events_to_a_full_disk(place: Path) -> None:
+    code, _, err = shell(place, "SAAFE detect RUN fire.csv >/dev/full")
+    assert (code, err.splitlines()[-1]) == (1, "saafe: stdout: No space left on device")
+    assert "Traceback" not in err
+
+
+def test_files_on_a_full_disk(place: Path) -> None:
+    """A limit on the size of files stands for a full disk, which tests cannot have."""
+    code, _, err = shell(place, f"ulimit -f 0; SAAFE {SIMULATE} --out sim")
+    assert code == 1
+    assert err.splitlines()[-1].startswith("saafe: sim/simulated-00000.csv: cannot be written")
+    assert "Traceback" not in err
+    assert list((place / "sim").iterdir()) == []
+
+
+@needs_full
+def test_a_device_is_written_in_place() -> None:
+    with pytest.raises(InputError, match="/dev/full: cannot be written"):
+        write_atomically(Path("/dev/full"), b"x")
+    assert Path("/dev/full").is_char_device()
+    write_atomically(Path("/dev/null"), b"x")
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize("options", ["", "--json"])
+def test_ctrl_c(place: Path, options: str) -> None:
+    command = [sys.executable, "-m", "saafe", *SIMULATE.split(), "--out", "many", *options.split()]
+    command[command.index("1")] = "100000"
+    process = subprocess.Popen(
+        command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while not (place / "many").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err == "saafe: interrupted\n"
+    assert out == ('{"error": "interrupted"}\n' if options else "")
+
+
+# --- JSON on failure --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("train nothing", 1, "nothing"),
+        ("train --epochs 3", 2, "No such option"),
+        ("compare nowhere", 1, "no such run folder"),
+        ("evaluate", 2, "Missing argument"),
+        ("evaluate nowhere", 1, "no such run folder"),
+        ("exam nowhere", 1, "no such run folder"),
+        ("exam RUN --seed x", 2, "Invalid value"),
+        (f"{SIMULATE} --out file", 1, "file: File exists"),
+        ("simulate", 2, "Missing option"),
+        ("data check nowhere.csv", 1, "no such file"),
+        ("data convert nothing . x", 1, "nothing"),
+        ("data audit nowhere.csv --group file", 1, "nowhere.csv"),
+        ("launch nothing", 1, "nothing"),
+        ("watch", 1, "which job?"),
+        ("stop", 1, "which job?"),
+        ("prices --tier nothing", 1, "nothing"),
+        ("nothing", 2, "No such command"),
+    ],
+)
+def test_json_on_failure(
+    place: Path, words: str, code: int, said: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(place)
+    assert run(saafe_group(), [*words.split(), "--json"]) == code
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 1
+    (message,) = json.loads(out).values()
+    assert list(json.loads(out)) == ["error"]
+    assert said in message
+    assert message in err
+
+
+def saafe_group() -> click.Group:
+    from saafe.cli import saafe as group
+
+    return group
+
+
+def outcome(action: Callable[[], None]) -> int:
+    group = click.Group("saafe")
+    option = click.Option(["--json", "as_json"], is_flag=True)
+    group.add_command(click.Command("go", callback=lambda as_json: action(), params=[option]))
+    return run(group, ["go", "--json"])
+
+
+def test_one_document_where_a_command_fails_after_it_answered(capsys) -> None:
+    from saafe.cli.output import print_json
+
+    def answer_and_fail() -> None:
+        print_json({"found": float("nan")})
+        raise InputError("must not be scored on")
+
+    assert outcome(answer_and_fail) == 1
+    assert capsys.readouterr() == ('{"found": null}\n', "saafe: must not be scored on\n")
+
+
+def test_lines_of_errors(capsys) -> None:
+    def fail(error: BaseException) -> Callable[[], None]:
+        def action() -> None:
+            raise error
+
+        return action
+
+    for error, code, line in [
+        (PermissionError(13, "Permission denied", "a\nb"), 1, "a b: Permission denied"),
+        (OSError("no number"), 1, "no number"),
+        (UnicodeEncodeError("ascii", "é", 0, 1, "no"), 1, "codec"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (KeyboardInterrupt("stopped; go on"), 130, "stopped; go on"),
+        (click.Abort(), 130, "interrupted"),
+    ]:
+        assert outcome(fail(error)) == code
+        out, err = capsys.readouterr()
+        assert line in json.loads(out)["error"]
+        assert err.count("\n") == 1
+    for bug in (KeyError("x"), ValueError("x"), TypeError("x")):
+        with pytest.raises(type(bug)):
+            outcome(fail(bug))
+
+
+def test_json_holds_no_nan() -> None:
+    value = {"a": float("nan"), "b": [float("inf"), (1.5, -float("inf"))], "c": "NaN", "d": None}
+    text = json_text(value)
+    assert text == '{"a": null, "b": [null, [1.5, null]], "c": "NaN", "d": null}'
+
+
+def test_progress_without_a_terminal_is_plain_lines(capsys) -> None:
+    assert list(with_progress("abc", 3, "letters")) == ["a", "b", "c"]
+    assert capsys.readouterr().err == "3 of 3 letters\n"
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "..", ".", "", "a/b\\c\n", "a.b"])
+def test_names_stay_in_their_folder(name: str) -> None:
+    plain = plain_name(name)
+    assert Path(plain).name == plain not in ("", ".", "..")
+    assert (plain == name) == (name == "a.b")
+
+
+# --- damaged weights --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def model(place: Path, tmp_path: Path) -> Path:
+    """The weights of a run that may be damaged."""
+    return saved(tmp_path / "run") / runs.MODEL
+
+
+def refused(file: Path) -> str:
+    with pytest.raises(InputError) as raised:
+        runs.load(file.parent)
+    message = str(raised.value)
+    assert message.startswith(f"{file} is damaged (")
+    assert message.endswith("): copy the run again")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("at", [0.0, 0.01, 0.1, 0.3, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("kind", ["truncated", "zeroed", "flipped", "all ones"])
+def test_damaged_weights(model: Path, kind: str, at: float) -> None:
+    data = bytearray(model.read_bytes())
+    k = min(int(at * len(data)), len(data) - 4)
+    match kind:
+        case "truncated":
+            del data[k:]
+        case "zeroed":
+            data[k : k + 4] = bytes(4) if any(data[k : k + 4]) else b"\1\1\1\1"
+        case "flipped":
+            data[k] ^= 1
+        case _:
+            data[k : k + 4] = b"\xff" * 4
+    model.write_bytes(data)
+    refused(model)
+
+
+def test_every_flipped_bit_of_a_header_is_damage(model: Path) -> None:
+    """Recipe and alarm settings stand there too: a changed threshold is as bad as a weight."""
+    whole = model.read_bytes()
+    size = 8 + int.from_bytes(whole[:8], "little")
+    text = whole[:size].rstrip(b" ")  # spaces pad it, and say nothing
+    mark = text.index(b'"sha256"')  # without it a file passes for an older one
+    for k in {*range(0, len(text), 7)} - {*range(mark, mark + 8)}:
+        data = bytearray(whole)
+        data[k] ^= 2
+        model.write_bytes(data)
+        with pytest.raises(InputError) as raised:
+            runs.load(model.parent)
+        assert "\n" not in str(raised.value)
+    model.write_bytes(whole)
+    assert runs.load(model.parent).recipe == TINY
+
+
+def older(model: Path, change: Callable[[dict], None]) -> None:
+    """Write the weights as versions did that knew no checksum."""
+    tensors = dict(runs.load(model.parent).model.state_dict())
+    change(tensors)
+    metadata = {
+        "format": runs.RUN_FORMAT,
+        "recipe": json.dumps(to_dict(TINY)),
+        "alarms": json.dumps(AlarmSettings().to_dict()),
+    }
+    model.write_bytes(save(tensors, metadata))
+
+
+def test_older_runs_load_and_must_be_finite(model: Path) -> None:
+    older(model, lambda tensors: None)
+    assert runs.load(model.parent).recipe == TINY
+
+    def spoil(tensors: dict) -> None:
+        name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
+        tensors[name] = tensors[name] * float("inf")
+
+    older(model, spoil)
+    assert "weights that are no numbers" in refused(model)
+
+
+def test_checksum_is_said(model: Path) -> None:
+    data = bytearray(model.read_bytes())
+    data[-1] ^= 1
+    model.write_bytes(data)
+    assert "checksum" in refused(model)
