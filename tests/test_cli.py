@@ -162,7 +162,7 @@ def test_detect_a_file_and_a_stream(
     events = events_in(out)
     assert any(e["event"] == "alarm" and 300 <= e["time_s"] <= 330 for e in events)
     for arguments in ((run_folder, "-"), (run_folder,)):
-        monkeypatch.setattr(sys, "stdin", io.StringIO(file.read_text()))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
         code, streamed, _ = call(monkeypatch, capsys, "detect", *arguments)
         assert code == 0
         assert events_in(streamed) == events
@@ -178,7 +178,7 @@ def test_detect_simulated_recordings(
         code, out, _ = call(monkeypatch, capsys, "detect", run_folder, file)
         assert code == 0
         events = events_in(out)
-        monkeypatch.setattr(sys, "stdin", io.StringIO(file.read_text()))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
         code, streamed, _ = call(monkeypatch, capsys, "detect", run_folder, "-")
         assert code == 0
         assert events_in(streamed) == events
@@ -188,7 +188,7 @@ def test_bad_cells_of_a_stream_are_faults(
     run_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     text = "time_s,sensor,temperature_c\n0,A,20\n10,A,hot\n20,A,21\n"
-    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     code, out, _ = call(monkeypatch, capsys, "detect", run_folder, "-")
     assert code == 0
     events = events_in(out)

@@ -292,8 +292,8 @@ def test_bytes_of_any_kind_do_not_stop_a_process_and_events_come_at_once(
         for line in [HEADER.encode() + b"\n", *noise, *rows]:
             process.stdin.write(line)
         process.stdin.flush()  # and the pipe stays open
-        kinds = [json.loads(process.stdout.readline())["event"] for _ in range(3)]
-        assert kinds == ["fault", "restored", "alarm"]
+        kinds = [json.loads(process.stdout.readline())["event"] for _ in range(2)]
+        assert kinds == ["fault", "alarm"]
         process.stdin.close()
         assert process.wait(30) == 0
 
@@ -304,5 +304,5 @@ def test_a_process_whose_input_is_closed_says_so(run_folder: Path) -> None:
         shell=True, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr.startswith("saafe: standard input is closed")
+    assert done.stderr.startswith("saafe: -: no line came")
     assert done.stderr.count("\n") == 1

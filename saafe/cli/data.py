@@ -1,13 +1,13 @@
 """`saafe data`: check recordings, convert published ones, audit data sets."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from saafe.cli.output import print_json
 from saafe.errors import InputError
-from saafe.files import write_json
+from saafe.files import plain_name, write_json
 from saafe.readers import PUBLISHERS, Published, read_published
 from saafe.recordings import make_folder, read_recording, write_recording
 
@@ -53,7 +53,7 @@ def check_command(paths: tuple[Path, ...], repair: bool, out: Path | None, as_js
         if not as_json:
             click.echo("\n".join(found.lines()))
     if as_json:
-        click.echo(json.dumps({"checks": checks, "failed": failed}))
+        print_json({"checks": checks, "failed": failed})
     if failed:
         raise click.exceptions.Exit(1)
 
@@ -83,7 +83,7 @@ def convert_command(name: str, source: Path, out: Path, suffix: str, as_json: bo
     recordings = {}
     for published in read_published(name, source):
         make_folder(out)
-        file = f"{published.recording.name}.{suffix}"
+        file = f"{plain_name(published.recording.name)}.{suffix}"
         write_recording(published.recording, out / file)
         recordings[file] = describe_published(published)
         if not as_json:
@@ -98,7 +98,7 @@ def convert_command(name: str, source: Path, out: Path, suffix: str, as_json: bo
     }
     write_json(out / "references.json", document)
     if as_json:
-        click.echo(json.dumps(document))
+        print_json(document)
 
 
 @data_command.command()
@@ -128,7 +128,10 @@ def audit_command(
     found = leakage.audit_data_set(
         leakage.read_data_set(paths, label=label, group=group or leakage.BY_FILE, drop=drop)
     )
-    click.echo(json.dumps(found) if as_json else "\n".join(leakage.lines(found)))
+    if as_json:
+        print_json(found)
+    else:
+        click.echo("\n".join(leakage.lines(found)))
     leakage.refuse(found, ", ".join(map(str, paths)))
 
 

@@ -1,6 +1,5 @@
 """`saafe detect`."""
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from saafe.errors import InputError
+from saafe.files import json_text
 
 DRILL_FIRE, DRILL_SEED, DRILL_HOURS = "flaming_foam", 1, 1.0
 
@@ -69,7 +69,7 @@ def detect_files(
                 on_progress=lambda share, bar=bar: bar.update(int(1000 * share) - bar.pos),
             )
         for event in found.events:
-            click.echo(json.dumps({**event, "file": path} if len(paths) > 1 else event))
+            click.echo(json_text({**event, "file": path} if len(paths) > 1 else event))
 
 
 def detect_stream(run: Any, longest_interval_s: float | None, *, drill: bool) -> None:
@@ -105,7 +105,7 @@ def detect_stream(run: Any, longest_interval_s: float | None, *, drill: bool) ->
 def print_events(events: list[dict]) -> None:
     """One JSON line an event, at once: click flushes every line."""
     for event in events:
-        click.echo(json.dumps(event))
+        click.echo(json_text(event))
 
 
 def simulated_fire() -> tuple[str, Any]:

@@ -8,8 +8,6 @@ import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from saafe.errors import InputError
-
 CHUNK = 1 << 16
 WAITING = 10_000  # lines read ahead
 LONGEST_LINE = 1 << 20  # characters; more without an end is cut
@@ -21,8 +19,6 @@ class Lines:
 
     def __init__(self) -> None:
         """Begin to read."""
-        if sys.stdin is None:
-            raise InputError("standard input is closed: pipe readings into it, or name a file")
         self.came: queue.Queue[tuple[str, float] | None] = queue.Queue(WAITING)
         threading.Thread(target=self._read, args=(sys.stdin.buffer,), daemon=True).start()
 

@@ -128,8 +128,8 @@ class Detector:
         0.0 []
         10.0 ['heat']
         20.0 []
-        >>> [event["reason"] for event in detector.tick(5420.0)]
-        []
+        >>> [event["reason"] for event in detector.tick(200.0)]
+        ['silent']
     """
 
     def __init__(self, model: Model, *, longest_interval_s: float | None = None) -> None:

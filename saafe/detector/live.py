@@ -89,8 +89,8 @@ class Live:
             text = f"sensor {row.sensor}: its times are {period_s:g} apart: are they milliseconds?"
             self._note(row.sensor, text)
         elif period_s > HOLD_S:
-            text = f"sensor {row.sensor} reports every {period_s:g} s; the model has learnt periods "
-            self._note(row.sensor, f"{text}up to {HOLD_S:g} s and may find fires later")
+            text = f"reports every {period_s:g} s; the model has learnt periods up to {HOLD_S:g} s"
+            self._note(row.sensor, f"sensor {row.sensor} {text} and may find fires later")
 
     def _note(self, key: object, text: str) -> None:
         if key not in self.noted:

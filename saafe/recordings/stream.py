@@ -112,6 +112,8 @@ class RowReader:
 
     def close(self) -> None:
         """The stream has ended: an InputError where no header came."""
+        if not self.line:
+            raise InputError(f"{self.name}: no line came: pipe readings into it, or name a file")
         if not self.names:
             raise self.refused or self._refuse("")
 
