@@ -8,8 +8,21 @@ import click
 
 from saafe.errors import InputError
 from saafe.files import write_json
-from saafe.readers import PUBLISHERS, Published, read_published
-from saafe.recordings import make_folder, read_recording, write_recording
+from saafe.readers import (
+    PRESETS,
+    PUBLISHERS,
+    Published,
+    parse_columns,
+    read_export,
+    read_published,
+)
+from saafe.recordings import (
+    make_folder,
+    parse_recording,
+    parse_units,
+    read_recording,
+    write_recording,
+)
 
 
 @click.group("data")
@@ -55,6 +68,68 @@ def check_command(paths: tuple[Path, ...], repair: bool, out: Path | None, as_js
         click.echo(json.dumps({"checks": checks, "failed": failed}))
     if failed:
         raise click.exceptions.Exit(1)
+
+
+@data_command.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--preset", metavar="NAME", help="Whose export it is; else told by its header.")
+@click.option(
+    "--map",
+    "maps",
+    metavar="COLUMN=CHANNEL",
+    multiple=True,
+    help="What a column or an entity is: a channel, time, sensor or ignore; may be given again.",
+)
+@click.option(
+    "--unit",
+    "units",
+    metavar="CHANNEL=UNIT",
+    multiple=True,
+    help="A channel's unit, such as temperature=F; may be given again.",
+)
+@click.option("--zone", help="Time zone of times without offset, such as Europe/Berlin.")
+@click.option("--decimal", type=click.Choice([".", ","]), help="Decimal sign; else guessed.")
+@click.option("--sensor", metavar="NAME", help="A name for the only sensor.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def import_command(
+    file: Path,
+    out: Path,
+    preset: str | None,
+    maps: tuple[str, ...],
+    units: tuple[str, ...],
+    zone: str | None,
+    decimal: str | None,
+    sensor: str | None,
+    as_json: bool,
+) -> None:
+    """Turn a vendor's export FILE into a recording OUT.
+
+    Separators, decimal signs, time forms, units and columns are guessed, and what was guessed is
+    shown on stderr before it is used. PRESETS
+
+    Example: saafe data import export.csv home.csv --unit temperature=F
+    """
+    table, guess = read_export(
+        file,
+        preset=preset,
+        columns=parse_columns(maps),
+        units=parse_units(units),
+        zone=zone,
+        decimal=decimal,
+        sensor=sensor,
+    )
+    click.echo("\n".join(guess.lines()), err=True)
+    recording, found = parse_recording(table, repair=True)
+    write_recording(recording, out)
+    if as_json:
+        click.echo(json.dumps({"guess": guess.to_dict(), "check": found.to_dict()}))
+    else:
+        click.echo("\n".join(found.lines()))
+
+
+_NAMES = ", ".join(dict.fromkeys(preset.name for preset in PRESETS))
+import_command.help = (import_command.help or "").replace("PRESETS", f"Presets: {_NAMES}.")
 
 
 @data_command.command()
