@@ -7,7 +7,7 @@ from saafe.recordings import Conversion, find_unit, plain, unit_texts
 
 # in names as `_spaced` writes them; the first that matches
 _CHANNELS = {
-    "pm25": r"pm ?0?2 ?[.,_p]? ?5(?![0-9])|pm02|feinstaub 2[.,]5",
+    "pm25": r"pm ?<? ?0?2 ?[,p]? ?5(?: ?um)?|pm02|feinstaub 2,5",
     "co2": r"co ?2(?![0-9])|carbon ?dioxide|kohlen(?:stoff)?dioxid|dioxyde de carbone",
     "co": r"co(?![0-9a-z])|carbon ?monoxide|kohlen(?:stoff)?monoxid|monoxyde de carbone",
     "humidity": r"rel(?:ative)? ?hum\w*|humid\w*|hum|humedad|\w*feucht\w*|rh",
@@ -39,7 +39,7 @@ _QUALIFIERS = (
 )  # fmt: skip
 _IGNORED_WORDS = {
     *_QUALIFIERS, "1", "sensor", "number", "state", "value", "current", "indoor", "inside", "in",
-    "relative", "air", "ambient", "room", "reading", "level", "levels", "concentration", "measured",
+    "relative", "air", "ambient", "weight", "reading", "level", "levels", "concentration", "measured",
     "calibrated", "zigbee2mqtt", "mass", "of", "conc", "standard", "std", "sampled", "payload",
 }  # fmt: skip
 SENSOR_NAMES = (
@@ -96,6 +96,7 @@ def find_meaning(name: str) -> Meaning | None:
         unit, text = (found, text) if found else (unit, f"{text} {spaced(bracket)}")
     words = [*text.split(), *(w for label in labels for w in spaced(label).split())]
     left = [w for w in words if w not in _IGNORED_WORDS and not _is_channel(w)]
+    left = [] if left == ["room"] else left
     ranks = [_QUALIFIERS.index(word) for word in words if word in _QUALIFIERS]
     return Meaning(channel, unit, "_".join(dict.fromkeys(left)), max(ranks, default=0))
 

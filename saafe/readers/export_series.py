@@ -82,6 +82,7 @@ def choose_time(
     by_plain = {plain(name): name for name in reversed(names)}
     wished = [by_plain[name] for name in (preset.times if preset else ()) if name in by_plain]
     named = mapped or list(dict.fromkeys(wished + [name for name in names if is_time(name)]))
+    zone = zone or (preset.zone if preset else None) or None
     cells = {name: export.frame[name] for name in named}
     dates = [name for name in named if is_date(cells[name])]
     clocks = [name for name in named if is_clock(cells[name])]
@@ -194,21 +195,26 @@ def _long(export: Export, entities: list[str], columns: Mapping[str, str]) -> li
         name for name in _named(export, SENSOR_NAMES)
         if not any(find_meaning(cell) for cell in export.frame[name].unique())
     ]  # fmt: skip
+    places.sort(key=lambda name: export.frame[name].n_unique() == 1)
     units = _named(export, UNIT_NAMES)
     keys = list(dict.fromkeys([*entities, *places[:1]]))
-    series = []
+    found: dict[tuple[str, str, str], Series] = {}
     for key, part in frame.group_by(keys, maintain_order=True):
         texts = dict(zip(keys, (str(cell) for cell in key), strict=True))
-        found = _entity_meaning([texts[name] for name in entities], columns)
-        if not found:
+        named = _entity_meaning([texts[name] for name in entities], columns)
+        if not named:
             continue
-        name, meaning = found
+        name, meaning = named
         place = _place_text(texts[places[0]]) if places else meaning.place
         cells = [cell for unit in units for cell in part[unit].unique() if cell]
         unit = next((u for cell in cells if (u := find_unit(meaning.channel, cell))), meaning.unit)
-        series.append(Series(meaning.channel, name, value, place, meaning.rank, unit,
-                             part["row at"].to_numpy()))
-    return series
+        rows = part["row at"].to_numpy()
+        one = Series(meaning.channel, name, value, place, meaning.rank, unit, rows)
+        before = found.setdefault((one.channel, name, place), one)
+        if before is not one:  # the same entity, of which another column says more or less
+            rows = np.sort(np.concatenate([before.rows, rows]))
+            found[one.channel, name, place] = replace(before, unit=before.unit or unit, rows=rows)
+    return list(found.values())
 
 
 def _entity_meaning(texts: list[str], columns: Mapping[str, str]) -> tuple[str, Meaning] | None:

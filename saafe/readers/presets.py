@@ -23,6 +23,7 @@ class Preset:
         columns: column -> channel; of several for one channel the first that the file has.
         units: channel -> unit where neither header nor cell tells it.
         sensor: the column that names the sensor, "" = as guessed.
+        zone: of times without offset, "" = not known.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Preset:
     columns: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     sensor: str = ""
+    zone: str = ""
 
 
 _FAHRENHEIT = {"temperature": "F"}
@@ -93,6 +95,7 @@ PRESETS = (
         times=("timestamp",),
         columns={"p2": "pm25", "temperature": "temperature", "humidity": "humidity"},
         sensor="sensor_id",
+        zone="UTC",
     ),
     Preset("influxdb", header=("_time",), times=("_time", "time")),
     Preset("grafana", times=("time",)),
