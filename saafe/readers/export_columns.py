@@ -12,7 +12,8 @@ _CHANNELS = {
     "co": r"co(?![0-9a-z])|carbon ?monoxide|kohlen(?:stoff)?monoxid|monoxyde de carbone",
     "humidity": r"rel(?:ative)? ?hum\w*|humid\w*|hum|humedad|\w*feucht\w*|rh",
     "temperature": r"temp\w*|\w*temperatur\w*|t",
-    "sound": r"noise|sound|spl|loudness|decibels?|dba?|l[aä]eq|bruit|l[aä]rm\w*|laut\w*|geräusch\w*",
+    "sound": r"noise|sound|spl|loudness|decibels?|dba?|l[aä]eq|bruit|l[aä]rm\w*|laut\w*"
+    r"|geräusch\w*",
 }
 _CHANNEL_PATTERNS = {
     channel: re.compile(rf"(?<![a-z0-9])(?:{pattern})(?![a-z0-9])")
@@ -39,8 +40,8 @@ _QUALIFIERS = (
 )  # fmt: skip
 _IGNORED_WORDS = {
     *_QUALIFIERS, "1", "sensor", "number", "state", "value", "current", "indoor", "inside", "in",
-    "relative", "air", "ambient", "weight", "reading", "level", "levels", "concentration", "measured",
-    "calibrated", "zigbee2mqtt", "mass", "of", "conc", "standard", "std", "sampled", "payload",
+    "relative", "air", "ambient", "weight", "reading", "level", "levels", "concentration",
+    "measured", "calibrated", "zigbee2mqtt", "mass", "of", "conc", "standard", "std", "sampled", "payload",
 }  # fmt: skip
 SENSOR_NAMES = (
     "sensor", "room", "location name", "device name", "friendly name", "device", "sensor name",
@@ -80,13 +81,16 @@ def find_meaning(name: str) -> Meaning | None:
     text = text.partition("{")[0]
     if _OTHER.search(text):
         return None
-    for channel, pattern in _CHANNEL_PATTERNS.items():
-        match = pattern.search(text) or pattern.search(spaced(" ".join(labels)))
-        if match:
-            break
-    else:
+    in_labels = spaced(" ".join(labels))
+    found = (
+        (channel, match)
+        for channel, pattern in _CHANNEL_PATTERNS.items()
+        if (match := pattern.search(text) or pattern.search(in_labels))
+    )
+    channel, match = next(found, ("", None))
+    if not match:
         return None
-    if match.re.search(text):
+    if match.string == text:
         text = text[: match.start()] + " " + text[match.end() :]
     text, unit = _split_unit(channel, text)
     for bracket in brackets:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 # a reading that did not come, as vendors write it
-WORDS = (
+MISSING_WORDS = (
     "", "unavailable", "unknown", "none", "null", "nan", "na", "n/a", "#n/a", "-", "--", "---",
     "undefined", "nil", "inf", "-inf", "+inf", "infinity", "offline", "no data",
 )  # fmt: skip
@@ -16,8 +16,10 @@ _CELL = (
     r"^([+-]?(?:[0-9][0-9., '’\u00a0\u202f]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?)"
     r"[ \u00a0\u202f]*([^0-9\s].*)?$"
 )
-_THOUSANDS = {"." : r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$",
-              ",": r"^[+-]?[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]*)?$"}
+_THOUSANDS = {
+    ".": r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$",
+    ",": r"^[+-]?[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]*)?$",
+}
 
 
 class Numbers(NamedTuple):
@@ -31,7 +33,7 @@ class Numbers(NamedTuple):
 def read_cells(cells: pl.Series, decimal: str) -> Numbers:
     """Read text cells `(row,)` whose decimals are written with "." or ","."""
     text = cells.str.strip_chars().str.replace_all("−", "-", literal=True)
-    is_missing = text.str.to_lowercase().is_in(list(WORDS))
+    is_missing = text.str.to_lowercase().is_in(list(MISSING_WORDS))
     groups = text.str.extract_groups(_CELL).struct.unnest()
     number, unit = groups.get_columns()
     number = number.str.replace_all(r"[ '’\u00a0\u202f]", "")

@@ -164,13 +164,13 @@ def _wide(export: Export, columns: Mapping[str, str], preset: Preset | None) -> 
         channel = chosen.get(name)
         if channel and channel != (meaning and meaning.channel):
             meaning = Meaning(channel, None, "", 0)
-        if not meaning or name in columns and not channel:
+        if not meaning or (name in columns and not channel):
             continue
         if not channel and meaning.channel in chosen.values():
             continue
-        if name in export.frame.columns:
-            series.append(Series(meaning.channel, name, name, meaning.place, meaning.rank,
-                                 meaning.unit))
+        series.append(
+            Series(meaning.channel, name, name, meaning.place, meaning.rank, meaning.unit)
+        )
     return series
 
 
@@ -231,9 +231,7 @@ def _entity_meaning(texts: list[str], columns: Mapping[str, str]) -> tuple[str, 
     return next(((text, m) for text, m in found if m and m.channel not in mapped), None)
 
 
-def _sensor_column(
-    export: Export, columns: Mapping[str, str], preset: Preset | None
-) -> str | None:
+def _sensor_column(export: Export, columns: Mapping[str, str], preset: Preset | None) -> str | None:
     """The column that names the sensors of a wide table."""
     mapped = [name for name, target in columns.items() if target == "sensor"]
     names = (preset.sensor,) if preset and preset.sensor else ()
@@ -271,6 +269,19 @@ def _distinct(series: list[Series], columns: Mapping[str, str]) -> list[Series]:
             key = (one.channel, one.place)
         kept.setdefault(key, one)
     return [one for one in kept.values() if one in series or one.name in columns]
+
+
+def unused_names(export: Export, series: list[Series]) -> list[str]:
+    """Columns that are no series, and of a long table the entities that are none."""
+    names = [name for name in export.frame.columns if not name.startswith("unnamed #")]
+    if not any(one.rows is not None for one in series):
+        return [name for name in names if name not in {one.column for one in series}]
+    parts = {*VALUE_NAMES, *ENTITY_NAMES, *SENSOR_NAMES, *UNIT_NAMES}
+    used = np.concatenate([one.rows for one in series if one.rows is not None])
+    is_left = ~np.isin(np.arange(export.frame.height), used)
+    entities = export.frame[_entity_columns(export)[0]].filter(pl.Series(is_left))
+    left = [name for name in names if spaced(name) not in parts]
+    return left + [name for name in entities.unique(maintain_order=True) if name]
 
 
 def _no_series(export: Export) -> InputError:

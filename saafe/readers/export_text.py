@@ -141,7 +141,9 @@ def _read_json(path: Path, text: str, lines: list[str]) -> list[tuple[int, dict[
 def _find_records(document: object) -> list[dict]:
     """The records of a JSON document: a list of them, or what vendors put around it."""
     if isinstance(document, dict):
-        if isinstance(document.get("feeds"), list):  # ThingSpeak: the names of field1... stand apart
+        if isinstance(
+            document.get("feeds"), list
+        ):  # ThingSpeak: the names of field1... stand apart
             names = document.get("channel", {})
             feeds = document["feeds"]
             return [{str(names.get(k, k)): v for k, v in feed.items()} for feed in feeds]
@@ -167,8 +169,10 @@ def _flatten(record: dict, prefix: str = "") -> dict[str, str]:
     for name, value in record.items():
         if isinstance(value, dict):
             inner = _flatten(value, f"{name}.")
-            cells |= {k.removeprefix(f"{name}.") if _is_free(k, cells, record) else k: v
-                      for k, v in inner.items()}
+            cells |= {
+                k.removeprefix(f"{name}.") if _is_free(k, cells, record) else k: v
+                for k, v in inner.items()
+            }
         elif isinstance(value, list):
             for item in value:  # Awair: sensors: [{"comp": "temp", "value": 21.0}, ...]
                 if isinstance(item, dict) and {"comp", "value"} <= item.keys():
@@ -188,7 +192,9 @@ def _read_log(lines: list[str]) -> list[tuple[int, dict[str, str]]]:
     start = [line for line in lines[:HEADER_WITHIN] if line.strip()]
     for log in _LOGS:
         if sum(bool(log.match(line)) for line in start) >= min(2, len(start)) > 0:
-            found = ((i, log.match(re.sub("\x1b.*?m", "", line))) for i, line in enumerate(lines, 1))
+            found = (
+                (i, log.match(re.sub("\x1b.*?m", "", line))) for i, line in enumerate(lines, 1)
+            )
             return [(i, cells) for i, match in found if match and (cells := _log_cells(match))]
     return []
 
@@ -231,10 +237,14 @@ def _read_table(path: Path, lines: list[str], is_known: Callable[[str], bool]) -
     notes = []
     if left_out:
         count = f"{len(left_out)} row{'s' * (len(left_out) > 1)}"
-        notes.append(f"left out {count} with more or fewer cells than the header, first in line "
-                     f"{left_out[0]}")
+        notes.append(
+            f"left out {count} with more or fewer cells than the header, first in line "
+            f"{left_out[0]}"
+        )
     if again:
-        notes.append(f"the header came again {again} times" if again > 1 else "the header came again")
+        notes.append(
+            f"the header came again {again} times" if again > 1 else "the header came again"
+        )
     if not rows:
         allowed, mend = "at least one row", "export the readings again"
         raise refusal(path, "a header and no rows", allowed=allowed, mend=mend, row=at + 2)
@@ -245,9 +255,7 @@ def _read_table(path: Path, lines: list[str], is_known: Callable[[str], bool]) -
     return Export(path, frame, np.array(numbers, dtype=np.int64), separator, tuple(notes))
 
 
-def _find_header(
-    path: Path, lines: list[str], is_known: Callable[[str], bool]
-) -> tuple[int, str]:
+def _find_header(path: Path, lines: list[str], is_known: Callable[[str], bool]) -> tuple[int, str]:
     """Index of the header's line, and the separator: where most names are known."""
     declared = re.match(r"^\"?sep=(.)\"?$", next((line for line in lines if line.strip()), ""))
     best, found = 0, None
@@ -300,7 +308,9 @@ def _join_decimals(cells: list[str], over: int) -> list[str] | None:
     whole = [i for i, cell in enumerate(cells) if re.fullmatch(r"[+-]?\d+", cell)]
     if len(cells) == 2 * over + 1:  # a time, and a decimal in every other cell
         whole = [i for i in whole if i > 0]
-    if len(whole) != 2 * over or any(b - a != 1 for a, b in zip(whole[::2], whole[1::2], strict=True)):
+    if len(whole) != 2 * over or any(
+        b - a != 1 for a, b in zip(whole[::2], whole[1::2], strict=True)
+    ):
         return None
     joined = {a: f"{cells[a]}.{cells[b]}" for a, b in zip(whole[::2], whole[1::2], strict=True)}
     return [joined.get(i, cell) for i, cell in enumerate(cells) if i not in whole[1::2]]
@@ -322,4 +332,6 @@ def _number(names: list[str]) -> Iterator[str]:
 def _refuse_many(path: Path, wrong: int, right: int, what: str) -> None:
     if wrong > max(2, MOST_LEFT_OUT * (wrong + right)):
         mend = "export it with quotes around cells, or with semicolons between them"
-        raise refusal(path, f"{wrong} {what}, of {wrong + right}", allowed="at most a tenth", mend=mend)
+        raise refusal(
+            path, f"{wrong} {what}, of {wrong + right}", allowed="at most a tenth", mend=mend
+        )

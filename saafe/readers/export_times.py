@@ -9,10 +9,10 @@ import polars as pl
 
 from saafe.errors import InputError
 from saafe.recordings import plain
+from saafe.windows import DAY_S
 
 UTC_TYPE, LOCAL_TYPE = pl.Datetime("us", "UTC"), pl.Datetime("us")
 MOST_UNREADABLE = 0.1  # Chosen: with more than a tenth a column is no time
-DAY_S = 86400.0
 LONGEST_STEP_S = 900.0  # Chosen: between rows of a counter; a longer step counts milliseconds
 USUAL_LONG_STEPS_S = (1200.0, 1800.0, 3600.0)
 EXCEL_EPOCH_DAYS = 25569.0  # 1970-01-01 in Excel's days
@@ -25,10 +25,15 @@ _DATES = {  # of each form the parts; month names are English or German
     "year first": r"(?<year>\d{4})[-/.](?<month>\d{1,2})[-/.](?<day>\d{1,2})",
     "day first": r"(?<day>\d{1,2})[-/. ](?<month>\d{1,2})[-/. ](?<year>\d{4}|\d{2})",
     "month first": r"(?<month>\d{1,2})[-/ ](?<day>\d{1,2})[-/. ](?<year>\d{4}|\d{2})",
-    "day, month's name": r"(?:\w+,? )?(?<day>\d{1,2})\.?[- ](?<month>[A-Za-zä]{3})[a-z]*\.?,?[- ](?<year>\d{4})",
-    "month's name, day": r"(?:[A-Za-z]+,? )?(?<month>[A-Za-z]{3})[a-z]*\.? (?<day>\d{1,2}),? (?<year>\d{4})",
+    "day, month's name": r"(?:\w+,? )?(?<day>\d{1,2})\.?[- ]"
+    r"(?<month>[A-Za-zä]{3})[a-zä]*\.?,?[- ](?<year>\d{4})",
+    "month's name, day": r"(?:[A-Za-z]+,? )?(?<month>[A-Za-z]{3})[a-z]*\.? "
+    r"(?<day>\d{1,2}),? (?<year>\d{4})",
 }  # fmt: skip
-_COMPACT = r"^(?<year>(?:19|20)\d{2})(?<month>\d{2})(?<day>\d{2})T?(?<hour>\d{2})(?<minute>\d{2})(?<second>\d{2})(?<offset>Z|[+-]\d{2}:?\d{2})?$"  # noqa: E501
+_COMPACT = (
+    r"^(?<year>(?:19|20)\d{2})(?<month>\d{2})(?<day>\d{2})T?"
+    r"(?<hour>\d{2})(?<minute>\d{2})(?<second>\d{2})(?<offset>Z|[+-]\d{2}:?\d{2})?$"
+)
 _MONTHS = {
     name: number
     for number, names in enumerate(
@@ -138,7 +143,7 @@ def _read_numbers(numbers: pl.Series, name: str) -> Times:
             return Times(stamps.dt.replace_time_zone("UTC"), f"{unit} since 1970")
     steps = np.diff(np.unique(present))
     step = float(np.median(steps)) if len(steps) else 0.0
-    if 20_000 < present.min() and present.max() < 80_000 and 0 < step < 0.05:
+    if present.min() > 20_000 and present.max() < 80_000 and 0 < step < 0.05:
         stamps = ((numbers - EXCEL_EPOCH_DAYS) * DAY_S).round(3) * 1e6
         return Times(stamps.round().cast(pl.Int64).cast(LOCAL_TYPE), "Excel's days")
     unit = next((u for u, w in _COUNTER_WORDS.items() if re.search(rf"\b(?:{w})\b", words)), "s")
@@ -189,8 +194,10 @@ def _read_texts(text: pl.Series, pattern: str, form: str) -> Times:
 
 def _moment(parts: pl.DataFrame) -> pl.Series:
     """The clock's own time of parts of text; null for a day or an hour that there is not."""
-    named = parts["month"].str.to_lowercase().replace_strict(
-        _MONTHS, default=None, return_dtype=pl.Int64
+    named = (
+        parts["month"]
+        .str.to_lowercase()
+        .replace_strict(_MONTHS, default=None, return_dtype=pl.Int64)
     )
     month = named.fill_null(parts["month"].cast(pl.Int64, strict=False)).cast(pl.String)
     year = parts["year"].str.pad_start(3, "0").str.pad_start(4, "2")  # 26 is 2026
@@ -217,15 +224,17 @@ def _offset_s(parts: pl.DataFrame) -> pl.Series:
     """Seconds east of Greenwich that a time names by an offset or a zone's name; null: neither."""
     texts = parts["offset"].str.to_uppercase().str.replace("UTC|GMT", "").str.replace("^Z$", "+00")
     hours, minutes = (
-        texts.str.extract(rf"^([+-])(\d{{2}}):?(\d{{2}})?$", group).cast(pl.Float64, strict=False)
+        texts.str.extract(r"^([+-])(\d{2}):?(\d{2})?$", group).cast(pl.Float64, strict=False)
         for group in (2, 3)
     )
     east = hours * 3600 + minutes.fill_null(0.0) * 60
     east = east.zip_with(~texts.str.starts_with("-").fill_null(False), -east)
     if "zone" not in parts.columns:
         return east
-    named = parts["zone"].str.strip_chars("()").replace_strict(
-        _ZONES, default=None, return_dtype=pl.Float64
+    named = (
+        parts["zone"]
+        .str.strip_chars("()")
+        .replace_strict(_ZONES, default=None, return_dtype=pl.Float64)
     )
     return east.fill_null(named * 3600)
 

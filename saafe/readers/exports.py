@@ -6,7 +6,7 @@ are, `export_times` and `export_numbers` read them, `presets` holds what vendors
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +22,13 @@ from saafe.readers.export_series import (
     find_series,
     is_fallen_back,
     sensor_cells,
+    unused_names,
 )
 from saafe.readers.export_text import MOST_LEFT_OUT, Export, read_cells_of
 from saafe.readers.export_times import check_zone
 from saafe.readers.presets import PRESETS, Preset, choose_preset
 from saafe.recordings import (
-    UNITS,
+    CHANNEL_UNITS,
     Check,
     Conversion,
     Recording,
@@ -40,6 +41,7 @@ from saafe.recordings import (
 )
 from saafe.sensors import CHANNELS, LABELS
 
+MOST_SHOWN = 20  # Chosen: of what is ignored
 ONLY_SENSOR = "A"  # as a recording calls it that names none
 _COLUMN = {channel.name: channel.column for channel in CHANNELS}
 
@@ -75,7 +77,8 @@ class Guess:
             lines.append(f'{column.channel}: "{column.name}" in {column.unit}{place}')
         lines += [f'sensor: "{self.sensor}"'] if self.sensor else []
         lines += ["decimal sign: comma"] if self.decimal == "," else []
-        return lines + ([f"ignored columns: {', '.join(self.ignored)}"] if self.ignored else [])
+        shown = [*self.ignored[:MOST_SHOWN], *(["..."] if len(self.ignored) > MOST_SHOWN else [])]
+        return lines + ([f"ignored: {', '.join(shown)}"] if shown else [])
 
     def to_dict(self) -> dict:
         """Plain values, for JSON."""
@@ -148,12 +151,14 @@ def read_export(
     readings, found, ignored = _read_series(export, series, chosen, units, decimal)
     if not found:
         one = series[0]
-        came = f"no numbers in column {quoted(one.name)}, such as {quoted(export.frame[one.column][0])}"
+        cell = export.frame[one.column][0]
+        came = f"no numbers in column {quoted(one.name)}, such as {quoted(cell)}"
         mend = "say which column it is with --map COLUMN=CHANNEL"
         raise refusal(path, came, allowed="readings", mend=mend)
     frame, rows, notes = _assemble(export, moments, readings, sensor_cells(export, column))
     used = {one.column for one in series} | {column, *moments.name.split(" + "), moments.name}
     used |= {name for name in ("label", "source") if name in frame.columns}
+    left = [name for name in unused_names(export, series) if name not in used]
     guess = Guess(
         preset=chosen.name if chosen else None,
         time=moments.name,
@@ -161,7 +166,7 @@ def read_export(
         columns=tuple(found),
         sensor=column,
         decimal=decimal,
-        ignored=tuple([n for n in export.frame.columns if n not in used] + ignored),
+        ignored=tuple(left + ignored),
     )
     return Table(path, frame, export.row_numbers[rows], (*export.notes, *notes)), guess
 
@@ -183,7 +188,7 @@ def _one_place(path: Path, series: list[Series], one: Series, sensor: str) -> Se
         came = f"several of {one.channel} for --sensor {sensor}: {', '.join(same)}"
         mend = f'choose one with --map "{same[0]}={one.channel}", or leave out --sensor'
         raise refusal(path, came, allowed="one", mend=mend)
-    return Series(one.channel, one.name, one.column, sensor, 0, one.unit, one.rows)
+    return replace(one, place=sensor)
 
 
 def _usable_rows(
@@ -196,7 +201,9 @@ def _usable_rows(
     if not is_timed.all():
         lost = np.flatnonzero(~is_timed)
         count = f"{len(lost)} row{'s' * (len(lost) > 1)}"
-        notes.append(f"left out {count} without a time, first in line {export.row_numbers[lost[0]]}")
+        notes.append(
+            f"left out {count} without a time, first in line {export.row_numbers[lost[0]]}"
+        )
     order = np.flatnonzero(is_timed)
     values = times.values.gather(order)
     if is_fallen_back(type(times)(values, times.form), groups[order]):
@@ -210,10 +217,10 @@ def _usable_rows(
         notes.append("newest first: turned round")
     place = np.full(len(is_timed), -1)
     place[order] = np.arange(len(order))
-    moved = [
-        one if one.rows is None else Series(**(vars(one) | {"rows": (at := place[one.rows])[at >= 0]}))
-        for one in series
-    ]
+    moved = []
+    for one in series:
+        rows = None if one.rows is None else place[one.rows]
+        moved.append(one if rows is None else replace(one, rows=rows[rows >= 0]))
     frame, numbers = export.frame[order], export.row_numbers[order]
     kept = Export(export.path, frame, numbers, export.separator, tuple(notes))
     return kept, moved, Moments(moments.name, type(times)(times.values.gather(order), times.form))
@@ -233,14 +240,21 @@ def _read_series(
         cells = cells if one.rows is None else cells.gather(one.rows)
         numbers = read_cells(cells, decimal)
         own = preset.units.get(one.channel) if preset else None
-        default = one.unit or (own and find_unit(one.channel, own)) or UNITS[one.channel][0]
+        default = one.unit or (own and find_unit(one.channel, own)) or CHANNEL_UNITS[one.channel][0]
         texts = numbers.units.unique().to_list()
         conversions = {t: find_unit(one.channel, t) or default for t in texts}
         if one.channel in units:
             conversions = dict.fromkeys(texts, units[one.channel])
-        is_wrong = numbers.is_wrong | numbers.units.is_in(
-            [t for t in texts if t and one.channel not in units and not find_unit(one.channel, t)]
-        ).to_numpy()
+        is_wrong = (
+            numbers.is_wrong
+            | numbers.units.is_in(
+                [
+                    t
+                    for t in texts
+                    if t and one.channel not in units and not find_unit(one.channel, t)
+                ]
+            ).to_numpy()
+        )
         if is_wrong.sum() > MOST_LEFT_OUT * len(is_wrong):
             ignored.append(f"{one.name} (no numbers of {one.channel})")
             continue
@@ -272,7 +286,7 @@ def _assemble(
     is_melted = is_long or max(counts.values()) > 1
     if not is_melted:  # one place: its name where all agree on one
         only = next(iter(places)) if len(places) == 1 else ""
-        readings = [(Series(**(vars(one) | {"place": only})), v) for one, v in readings]
+        readings = [(replace(one, place=only), values) for one, values in readings]
     parts: dict[str, list[tuple[Series, np.ndarray]]] = {}
     for one, values in readings:
         parts.setdefault(one.place, []).append((one, values))
@@ -304,8 +318,9 @@ def _part(
         column = pl.Series(_COLUMN[one.channel], values, nan_to_null=True)
         frames.append(pl.DataFrame({"row": rows, column.name: column}))
     if all(len(frame) == height for frame in frames):
-        frame = pl.concat([frames[0], *(other.drop("row") for other in frames[1:])],
-                          how="horizontal")
+        frame = pl.concat(
+            [frames[0], *(other.drop("row") for other in frames[1:])], how="horizontal"
+        )
     else:
         frame = pl.concat(frames, how="diagonal").sort("row", maintain_order=True)
     cells = sensors.gather(frame["row"])
@@ -337,7 +352,7 @@ def _options(guess: Guess) -> dict:
     """The options of `import_recording` that say what was guessed."""
     options: dict = {"preset": guess.preset} if guess.preset else {}
     columns = {one.name: one.channel for one in guess.columns}
-    own = {channel: f'{units[0].unit}' for channel, units in UNITS.items()}
+    own = {channel: f"{units[0].unit}" for channel, units in CHANNEL_UNITS.items()}
     units = {
         one.channel: unit
         for one in guess.columns

@@ -9,17 +9,17 @@ from saafe.recordings.superpose import (
     add_rise, cut_recording, dense_homes, draw_moment, median_period, pm_cap, superpose_fires,
 )  # fmt: skip
 from saafe.recordings.tables import (
-    Table, make_folder, parse_csv, quoted, read_table, read_text, read_unzipped, refusal, split_line,
+    Table, make_folder, parse_csv, quoted, read_table, read_text, read_unzipped, refusal,
 )  # fmt: skip
 from saafe.recordings.units import (
-    Conversion, UNITS, find_unit, parse_units, plain, unit_texts,
+    Conversion, CHANNEL_UNITS, find_unit, parse_units, plain, unit_texts,
 )  # fmt: skip
 
 __all__ = [
-    "AFTER_COOKING_S", "LEAD_S", "LONGEST_GAP_S", "QUIET_MOMENT", "UNITS", "Check", "Conversion",
+    "AFTER_COOKING_S", "LEAD_S", "LONGEST_GAP_S", "QUIET_MOMENT", "CHANNEL_UNITS", "Check", "Conversion",
     "Home", "Interval", "Recording", "Rise", "SuperposedFire", "Table", "add_rise",
     "cut_recording", "dense_homes", "draw_moment", "find_unit", "make_folder", "median_period",
     "parse_csv", "parse_recording", "parse_units", "plain", "pm_cap", "quoted", "read_recording",
-    "read_rows", "read_table", "read_text", "read_unzipped", "refusal", "split_line",
+    "read_rows", "read_table", "read_text", "read_unzipped", "refusal",
     "superpose_fires", "to_numbers", "to_text", "unit_texts", "write_recording",
 ]  # fmt: skip

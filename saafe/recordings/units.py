@@ -1,6 +1,6 @@
 """Units that readings may come in, and what turns each into its channel's own.
 
-A new unit is one row of `UNITS`.
+A new unit is one row of `CHANNEL_UNITS`.
 """
 
 import re
@@ -15,7 +15,7 @@ from saafe.errors import InputError
 from saafe.sensors import CHANNELS
 
 # [l/mol] of air at 25 degC and 1,013 hPa: mg/m3 of a gas is ppm times its g/mol over this
-MOLAR_VOLUME = 24.45
+AIR_L_MOL = 24.45
 CO2_G_MOL, CO_G_MOL = 44.01, 28.01
 
 Reading = TypeVar("Reading", float, np.ndarray)
@@ -38,7 +38,7 @@ class Conversion:
 _PER_CENT = ("pct", "percent", "prozent", "%rh", "rh%", "% rh", "%r.h.")
 _MASS = ("mcg/m3", "ug per m3", "micrograms per cubic meter", "ug/m^3")
 # channel -> its units, its own first
-UNITS: dict[str, tuple[Conversion, ...]] = {
+CHANNEL_UNITS: dict[str, tuple[Conversion, ...]] = {
     "temperature": (
         Conversion("C", also=("degC", "deg C", "celsius", "degrees celsius")),
         Conversion("F", 5 / 9, -160 / 9, also=("degF", "deg F", "fahrenheit")),
@@ -56,13 +56,13 @@ UNITS: dict[str, tuple[Conversion, ...]] = {
         Conversion("%", 1e4, also=("vol%", "vol %", "pct", "percent")),
         Conversion("fraction", 1e6),
         Conversion("ppb", 1e-3),
-        Conversion("mg/m3", MOLAR_VOLUME / CO2_G_MOL, also=("mg/m^3",)),
+        Conversion("mg/m3", AIR_L_MOL / CO2_G_MOL, also=("mg/m^3",)),
     ),
     "sound": (Conversion("dB", also=("dBA", "dB(A)", "dB A", "dB SPL", "decibel")),),
     "co": (
         Conversion("ppm", also=("ppmv",)),
         Conversion("ppb", 1e-3),
-        Conversion("mg/m3", MOLAR_VOLUME / CO_G_MOL, also=("mg/m^3",)),
+        Conversion("mg/m3", AIR_L_MOL / CO_G_MOL, also=("mg/m^3",)),
         Conversion("%", 1e4, also=("vol%", "pct", "percent")),
         Conversion("fraction", 1e6),
     ),
@@ -83,7 +83,7 @@ def plain(text: str) -> str:
 
 _BY_TEXT = {
     channel: {plain(text): unit for unit in units for text in (unit.unit, *unit.also)}
-    for channel, units in UNITS.items()
+    for channel, units in CHANNEL_UNITS.items()
 }
 
 
@@ -109,12 +109,12 @@ def parse_units(texts: Iterable[str]) -> Mapping[str, Conversion]:
     found: dict[str, Conversion] = {}
     for text in texts:
         channel, _, unit = (part.strip() for part in text.partition("="))
-        if channel not in UNITS:
+        if channel not in CHANNEL_UNITS:
             allowed = ", ".join(c.name for c in CHANNELS)
             raise InputError(f"--unit {text}: no channel {channel!r}; allowed: {allowed}")
         conversion = find_unit(channel, unit)
         if conversion is None:
-            allowed = ", ".join(f"{channel}={unit.unit}" for unit in UNITS[channel])
+            allowed = ", ".join(f"{channel}={unit.unit}" for unit in CHANNEL_UNITS[channel])
             raise InputError(f"--unit {text}: no unit {unit!r} of {channel}; allowed: {allowed}")
         if channel in found:
             raise InputError(f"--unit {text}: {channel} came twice; allowed: one unit a channel")
