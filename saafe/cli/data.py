@@ -2,14 +2,26 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from saafe.cli.output import print_json
+from saafe.cli.reading import Reading, export_options, read_file
 from saafe.errors import InputError
 from saafe.files import plain_name, write_json
-from saafe.readers import PUBLISHERS, Published, read_published
-from saafe.recordings import make_folder, read_recording, write_recording
+from saafe.readers import (
+    PRESETS,
+    PUBLISHERS,
+    Published,
+    read_export,
+    read_published,
+)
+from saafe.recordings import (
+    make_folder,
+    parse_recording,
+    write_recording,
+)
 
 # a file without rights is refused as one line says, not by click's usage
 READABLE_OR_TOLD = click.Path(readable=False, path_type=Path)
@@ -28,7 +40,10 @@ def data_command() -> None:
 @click.option("--repair", is_flag=True, help="Sort rows, undo set clocks, drop few odd rows.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the mended recording here.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def check_command(paths: tuple[Path, ...], repair: bool, out: Path | None, as_json: bool) -> None:
+@export_options
+def check_command(
+    paths: tuple[Path, ...], repair: bool, out: Path | None, as_json: bool, **reading: Any
+) -> None:
     """Say what was read, masked and repaired in each recording.
 
     Exits 1 where one of them cannot be used.
@@ -40,7 +55,7 @@ def check_command(paths: tuple[Path, ...], repair: bool, out: Path | None, as_js
     checks, failed = [], []
     for path in paths:
         try:
-            recording, found = read_recording(path, repair=repair)
+            recording, found = read_file(path, Reading(**reading), repair=repair)
             if out:
                 write_recording(recording, out)
         except InputError as error:
@@ -56,6 +71,33 @@ def check_command(paths: tuple[Path, ...], repair: bool, out: Path | None, as_js
         print_json({"checks": checks, "failed": failed})
     if failed:
         raise click.exceptions.Exit(1)
+
+
+@data_command.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@export_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def import_command(file: Path, out: Path, as_json: bool, **reading: Any) -> None:
+    """Turn a vendor's export FILE into a recording OUT.
+
+    Separators, decimal signs, time forms, units and columns are guessed, and what was guessed is
+    shown on stderr before it is used. PRESETS
+
+    Example: saafe data import export.csv home.csv --unit temperature=F
+    """
+    table, guess = read_export(file, **Reading(**reading).named())
+    click.echo("\n".join(guess.lines()), err=True)
+    recording, found = parse_recording(table, repair=True)
+    write_recording(recording, out)
+    if as_json:
+        print_json({"guess": guess.to_dict(), "check": found.to_dict()})
+    else:
+        click.echo("\n".join(found.lines()))
+
+
+_NAMES = ", ".join(dict.fromkeys(preset.name for preset in PRESETS))
+import_command.help = (import_command.help or "").replace("PRESETS", f"Presets: {_NAMES}.")
 
 
 @data_command.command()

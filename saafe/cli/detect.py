@@ -3,11 +3,13 @@
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from saafe.cli.reading import Reading, export_options, read_file
 from saafe.errors import InputError
 from saafe.files import json_text
 
@@ -20,10 +22,11 @@ DRILL_FIRE, DRILL_SEED, DRILL_HOURS = "flaming_foam", 1, 1.0
 @click.option("--repair", is_flag=True, help="Mend the order of a file's rows first.")
 @click.option("--longest-interval", "longest_interval_s", type=click.FloatRange(1.0), metavar="S",
               help="Longest pause of a healthy sensor that reports on change. [s]")  # fmt: skip
+@export_options
 @click.option("--drill", is_flag=True, help="Play a simulated fire over a live stream.")
 def detect_command(
     model: str, recordings: tuple[str, ...], repair: bool, longest_interval_s: float | None,
-    drill: bool,
+    drill: bool, **reading: Any,
 ) -> None:  # fmt: skip
     """Print what MODEL finds in recordings, one JSON event a line; `-` reads a live CSV stream.
 
@@ -34,11 +37,15 @@ def detect_command(
     """
     from saafe.training import load
 
-    run = load(model)
+    run, options = load(model), Reading(**reading)
     if recordings in ((), ("-",)):
         if repair:
             raise InputError("--repair mends files; a live stream is mended as it comes")
-        detect_stream(run, longest_interval_s, drill=drill)
+        if replace(options, units=()):
+            raise InputError(
+                "a live stream is CSV in saafe's format; of these options it takes --unit"
+            )
+        detect_stream(run, longest_interval_s, options.units, drill=drill)
         return
     if drill:
         raise InputError("--drill plays over a live stream: use - for RECORDING")
@@ -46,18 +53,18 @@ def detect_command(
         raise InputError(
             f"{odd[0]}: pipe the readings of one space as CSV into `saafe detect MODEL -`, alone"
         )
-    detect_files(run, recordings, longest_interval_s, repair=repair)
+    detect_files(run, recordings, longest_interval_s, options, repair=repair)
 
 
 def detect_files(
-    run: Any, paths: Sequence[str], longest_interval_s: float | None, *, repair: bool
-) -> None:
+    run: Any, paths: Sequence[str], longest_interval_s: float | None, options: Reading,
+    *, repair: bool,
+) -> None:  # fmt: skip
     """Print the events of recordings, one after the other."""
     from saafe.detector import detect as detect_recording
-    from saafe.recordings import read_recording
 
     for path in paths:
-        readings, check = read_recording(Path(path), repair=repair)
+        readings, check = read_file(Path(path), options, repair=repair)
         for line in check.lines():
             click.echo(line, err=True)
         label = path if sys.stderr.isatty() else None
@@ -72,17 +79,19 @@ def detect_files(
             click.echo(json_text({**event, "file": path} if len(paths) > 1 else event))
 
 
-def detect_stream(run: Any, longest_interval_s: float | None, *, drill: bool) -> None:
+def detect_stream(
+    run: Any, longest_interval_s: float | None, units: Sequence[str], *, drill: bool
+) -> None:
     """Read lines of standard input as they come, and print events as they become true."""
     import torch
 
     from saafe.cli.lines import Lines
     from saafe.detector import Drill, Live
-    from saafe.recordings import RowReader
+    from saafe.recordings import RowReader, parse_units
 
     live = Live(
         run,
-        RowReader(),
+        RowReader(units=parse_units(units)),
         longest_interval_s=longest_interval_s,
         drill=Drill(run, *simulated_fire()) if drill else None,
         note=lambda text: click.echo(f"note: {text}", err=True),

@@ -1,4 +1,4 @@
-"""Readers of published recordings, one module a source."""
+"""Readers of published recordings, one module a source, and of vendors' exports."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +8,9 @@ from saafe.readers import (
     fsri_hvac_gasburner, nazir_lab_fire, nist_home_smoke_alarms, nist_nrc_compartment,
     uci_occupancy, uci_room_occupancy_sound, uhoo_homes,
 )  # fmt: skip
+from saafe.readers.export_series import parse_columns
+from saafe.readers.exports import Guess, import_hint, import_recording, read_export
+from saafe.readers.presets import PRESETS
 from saafe.readers.published import Published, Publisher
 
 PUBLISHERS: dict[str, Publisher] = {
@@ -20,7 +23,10 @@ PUBLISHERS: dict[str, Publisher] = {
     "uci_room_occupancy_sound": uci_room_occupancy_sound.PUBLISHER,
 }
 
-__all__ = ["PUBLISHERS", "Published", "Publisher", "read_published"]
+__all__ = [
+    "PRESETS", "PUBLISHERS", "Guess", "Published", "Publisher", "import_hint", "import_recording",
+    "parse_columns", "read_export", "read_published",
+]  # fmt: skip
 
 
 def read_published(name: str, folder: Path | str) -> Iterator[Published]:

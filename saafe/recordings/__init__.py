@@ -11,13 +11,19 @@ from saafe.recordings.superpose import (
     AFTER_COOKING_S, Home, Interval, LEAD_S, LONGEST_GAP_S, QUIET_MOMENT, Rise, SuperposedFire,
     add_rise, cut_recording, dense_homes, draw_moment, median_period, pm_cap, superpose_fires,
 )  # fmt: skip
-from saafe.recordings.tables import Table, make_folder, parse_csv, read_table, read_text, refusal
+from saafe.recordings.tables import (
+    Table, make_folder, parse_csv, quoted, read_table, read_text, read_unzipped, refusal,
+)  # fmt: skip
+from saafe.recordings.units import (
+    Conversion, CHANNEL_UNITS, find_unit, parse_units, plain, unit_texts,
+)  # fmt: skip
 
 __all__ = [
-    "AFTER_COOKING_S", "LATE_S", "LEAD_S", "LONGEST_GAP_S", "QUIET_MOMENT", "Check", "Home",
-    "Interval", "Recording", "RefusedCell", "Rise", "Row", "RowReader", "SuperposedFire", "Table",
-    "add_rise", "cut_recording", "dense_homes", "doubt", "draw_moment", "make_folder",
-    "median_period", "parse_csv", "parse_recording", "pm_cap", "read_recording", "read_rows",
-    "read_table", "read_text", "refusal", "superpose_fires", "to_numbers", "to_text",
-    "write_recording",
+    "AFTER_COOKING_S", "CHANNEL_UNITS", "LATE_S", "LEAD_S", "LONGEST_GAP_S", "QUIET_MOMENT",
+    "Check", "Conversion", "Home", "Interval", "Recording", "RefusedCell", "Rise", "Row",
+    "RowReader", "SuperposedFire", "Table", "add_rise", "cut_recording", "dense_homes", "doubt",
+    "draw_moment", "find_unit", "make_folder", "median_period", "parse_csv", "parse_recording",
+    "parse_units", "plain", "pm_cap", "quoted", "read_recording", "read_rows", "read_table",
+    "read_text", "read_unzipped", "refusal", "superpose_fires", "to_numbers", "to_text",
+    "unit_texts", "write_recording",
 ]  # fmt: skip

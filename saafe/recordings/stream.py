@@ -4,7 +4,8 @@ The format is the one of `recordings`; only a wrong header stops a stream.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -17,12 +18,14 @@ from saafe.recordings.cells import (
     check_sensor,
     read_cell,
     to_microseconds,
+    to_number,
     to_seconds,
     to_stamp,
 )
 from saafe.recordings.clock import StreamClock
 from saafe.recordings.columns import refuse_columns
 from saafe.recordings.tables import parse_header, split_line, unique_names
+from saafe.recordings.units import Conversion
 from saafe.sensors import CHANNELS, COLUMNS
 
 ACKNOWLEDGE = "acknowledge"  # a line that says that a person has seen to the alarm
@@ -69,9 +72,12 @@ def read_rows(lines: Iterable[str], *, name: str = "-") -> Iterator[Row]:
 class RowReader:
     """Reads a stream's lines as they come."""
 
-    def __init__(self, name: str = "-") -> None:
-        """Wait for a header; `name` is what to call the stream in an error."""
-        self.name = name
+    def __init__(self, name: str = "-", units: Mapping[str, Conversion] | None = None) -> None:
+        """Wait for a header; `name` is what to call the stream in an error.
+
+        `units`: channel -> the conversion of its readings, as `parse_units` gives them.
+        """
+        self.name, self.units = name, units or {}
         self.names: list[str] = []  # the header's
         self.refused: InputError | None = None  # the first line's, as no header
         self.line = 0
@@ -146,7 +152,7 @@ class RowReader:
             check_sensor(sensor, 0 if sensor in known else len(known))
         except CellError as error:
             sensor, reasons["sensor"] = "", str(error)
-        readings, wrong = _read_cells(row)
+        readings, wrong = _read_cells(row, self.units)
         reasons |= wrong
         time_s = self.clock.now_s(arrival_s)
         try:
@@ -206,11 +212,17 @@ def known_name(name: str) -> str:
     return low if low in ("time", "time_s", "sensor", *COLUMNS) else name
 
 
-def _read_cells(row: dict[str, str]) -> tuple[np.ndarray, dict[str, str]]:
+def _read_cells(
+    row: dict[str, str], units: Mapping[str, Conversion]
+) -> tuple[np.ndarray, dict[str, str]]:
     """Readings, and channel -> what is wrong with its cell."""
     readings, wrong = unread(), {}
     for index, channel in enumerate(CHANNELS):
-        readings[index], why = read_cell(row.get(channel.column, ""), channel)
+        cell = row.get(channel.column, "")
+        if cell and channel.name in units:
+            with suppress(CellError):
+                cell = repr(units[channel.name].apply(to_number(cell)))
+        readings[index], why = read_cell(cell, channel)
         if why:
             wrong[channel.name] = why
     return readings, wrong

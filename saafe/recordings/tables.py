@@ -62,28 +62,36 @@ def quoted(cell: object) -> str:
 
 def read_table(path: Path) -> Table:
     """Read a CSV, gzipped CSV or Parquet file; its content, not its name, says which it is."""
-    data = read_bytes(path)
+    data = _read_bytes(path)
     if data[:4] == _PARQUET or path.suffix == ".parquet":
         return _read_parquet(path, data)
     is_zipped = data[:2] == _GZIP
     notes = ()
     if is_zipped != (path.suffix == ".gz"):
         notes = (f"{'gzipped' if is_zipped else 'not gzipped'}, unlike its name",)
-    return parse_csv(path, _to_text(path, data), notes=notes)
+    return parse_csv(path, _to_text(path, _unzip(path, data)), notes=notes)
 
 
 def read_text(path: Path) -> str:
     """Read a text file, gzipped or not."""
-    return _to_text(path, read_bytes(path))
+    return _to_text(path, read_unzipped(path))
 
 
-def _to_text(path: Path, data: bytes) -> str:
+def read_unzipped(path: Path) -> bytes:
+    """Read a file's bytes, gzipped or not."""
+    return _unzip(path, _read_bytes(path))
+
+
+def _unzip(path: Path, data: bytes) -> bytes:
     try:
-        data = gzip.decompress(data) if data[:2] == _GZIP else data
+        return gzip.decompress(data) if data[:2] == _GZIP else data
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         came = "truncated gzip" if isinstance(error, EOFError) else "damaged gzip"
         mend = "copy the file again, whole"
         raise refusal(path, f"{came} ({error})", allowed="a complete gzip", mend=mend) from None
+
+
+def _to_text(path: Path, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")  # -sig: a byte-order mark is no part of the first name
     except UnicodeDecodeError as error:
@@ -93,7 +101,7 @@ def _to_text(path: Path, data: bytes) -> str:
         raise refusal(path, came, allowed=FORMATS, mend=mend, row=row) from None
 
 
-def read_bytes(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     """Read a whole file."""
     came, allowed, mend = "cannot be opened", f"a file: {FORMATS}", "check the path"
     try:

@@ -1,0 +1,77 @@
+"""How the command line reads recordings: in saafe's format, or as a vendor exported them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from saafe.errors import InputError
+from saafe.recordings import Check, Recording, parse_units, read_recording
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+OPTIONS = (
+    click.option("--preset", metavar="NAME", help="The vendor whose export it is."),
+    click.option("--map", "maps", metavar="COLUMN=CHANNEL", multiple=True,
+                 help="What a column holds: a channel, time, sensor or ignore."),
+    click.option("--unit", "units", metavar="CHANNEL=UNIT", multiple=True,
+                 help="The unit of a channel, such as temperature=F."),
+    click.option("--zone", metavar="Z", help="Time zone of times, such as Europe/Berlin."),
+    click.option("--decimal", type=click.Choice([".", ","]), help="Decimal sign."),
+    click.option("--sensor", metavar="NAME", help="Name of the only sensor."),
+)  # fmt: skip
+
+
+def export_options(command: Command) -> Command:
+    """Add the options that say how a vendor's export is read."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What `export_options` said; none of it is a recording in saafe's format."""
+
+    preset: str | None
+    maps: tuple[str, ...]
+    units: tuple[str, ...]
+    zone: str | None
+    decimal: str | None
+    sensor: str | None
+
+    def __bool__(self) -> bool:
+        """Whether any was given."""
+        return any(vars(self).values())
+
+    def named(self) -> dict[str, Any]:
+        """The same as `readers.import_recording` takes it."""
+        from saafe.readers import parse_columns
+
+        columns, units = parse_columns(self.maps), parse_units(self.units)
+        return {
+            "preset": self.preset, "columns": columns, "units": units, "zone": self.zone,
+            "decimal": self.decimal, "sensor": self.sensor,
+        }  # fmt: skip
+
+
+def read_file(path: Path, reading: Reading, *, repair: bool) -> tuple[Recording, Check]:
+    """Read a recording; of one that is refused say how it can be imported, where it can.
+
+    What is guessed of an export is shown on stderr before it is used.
+    """
+    from saafe.readers import import_hint, read_export
+    from saafe.recordings import parse_recording
+
+    if reading:
+        table, guess = read_export(path, **reading.named())
+        click.echo("\n".join(guess.lines()), err=True)
+        return parse_recording(table, repair=True)
+    try:
+        return read_recording(path, repair=repair)
+    except InputError as error:
+        if "--repair" in str(error) or (hint := import_hint(path)) is None:
+            raise
+        what = str(error).partition("; allowed:")[0]
+        raise InputError(f"{what}; this reads it: {hint}") from None

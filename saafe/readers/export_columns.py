@@ -1,0 +1,130 @@
+"""What a column or an entity of an export is, by its name: channel, unit, and whose it is."""
+
+import re
+from dataclasses import dataclass
+
+from saafe.recordings import Conversion, find_unit, plain, unit_texts
+
+# in names as `_spaced` writes them; the first that matches
+_CHANNELS = {
+    "pm25": r"pm ?<? ?0?2 ?[,p]? ?5(?: ?um)?|pm02|feinstaub 2,5",
+    "co2": r"co ?2(?![0-9])|carbon ?dioxide|kohlen(?:stoff)?dioxid|dioxyde de carbone",
+    "co": r"co(?![0-9a-z])|carbon ?monoxide|kohlen(?:stoff)?monoxid|monoxyde de carbone",
+    "humidity": r"rel(?:ative)? ?hum\w*|humid\w*|hum|humedad|\w*feucht\w*|rh",
+    "temperature": r"temp\w*|\w*temperatur\w*|t",
+    "sound": r"noise|sound|spl|loudness|decibels?|dba?|l[aä]eq|bruit|l[aä]rm\w*|laut\w*"
+    r"|geräusch\w*",
+}
+_CHANNEL_PATTERNS = {
+    channel: re.compile(rf"(?<![a-z0-9])(?:{pattern})(?![a-z0-9])")
+    for channel, pattern in _CHANNELS.items()
+}
+# what has a channel's name in its own and is not the air of the room
+_OTHER = re.compile(
+    r"(?<![a-z])(?:outdoors?|outside|outd|au(?:ss|ß)en\w*|ext(?:ernal|erior|erieur|érieur)?|dew\w*"
+    r"|taupunkt|set ?point|target|soll\w*|feels|heat index|apparent|gef[uü]hlt\w*|battery|device"
+    r"|chip|cpu|esp32|board|offset|calibration|threshold|alarm|alert|status|quality|aqi|index"
+    r"|score|units?|trend|absolute|abs|counts?|std|stdev|error|accuracy|uncertainty|linkquality"
+    r"|weather|forecast|oven|fridge|freezer|water)(?![a-z])"
+)
+_TIME = re.compile(
+    r"(?<![a-z])(?:date|time|datetime|timestamp|date ?time|time ?stamp|utcdatetime|datum|zeit\w*"
+    r"|uhrzeit|datum ?zeit|recorded|created|last (?:seen|changed|updated)|ts|epoch|uptime|millis"
+    r"|elapsed|horodatage|heure|fecha|hora|timezone \w+.*)(?![a-z])"
+)
+_NO_TIME = re.compile(r"^(?:start|stop)$|time ?zone$|run ?time|response|uptime ?min|entry")
+# of two columns of one channel and one place, the one whose qualifier comes first is used
+_QUALIFIERS = (
+    "", "corrected", "compensated", "atm", "cf", "mean", "avg", "average", "raw", "last", "a", "b",
+    "alt", "min", "max", "median",
+)  # fmt: skip
+_IGNORED_WORDS = {
+    *_QUALIFIERS, "1", "sensor", "number", "state", "value", "current", "indoor", "inside", "in",
+    "relative", "air", "ambient", "weight", "reading", "level", "levels", "concentration",
+    "measured", "calibrated", "zigbee2mqtt", "mass", "of", "conc", "standard", "std", "sampled", "payload",
+}  # fmt: skip
+SENSOR_NAMES = (
+    "sensor", "room", "location name", "device name", "friendly name", "device", "sensor name",
+    "station", "area", "node", "topic", "location", "sensor id", "device id", "sensor index",
+    "module", "name", "serial number", "mac", "mac address", "host", "entity id",
+)  # fmt: skip
+ENTITY_NAMES = (
+    "field", "entity id", "metric", "parameter", "attribute", "variable", "quantity", "comp",
+    "topic", "friendly name", "name", "statistic id", "series", "measurement", "type", "sensor",
+    "entity", "device",
+)  # fmt: skip
+VALUE_NAMES = ("state", "value", "wert", "messwert", "val", "mean", "reading")
+UNIT_NAMES = ("unit of measurement", "unit", "einheit", "measurement", "units")
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a name says: a channel, its unit if it tells, what is left, which of several it is."""
+
+    channel: str
+    unit: Conversion | None
+    place: str  # the words that are neither, such as a room; "" = none
+    rank: int  # of two columns of one place the lower is used
+
+
+def spaced(name: str) -> str:
+    """A name in plain small letters, words apart."""
+    text = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name)  # LastSeen
+    return re.sub(r"[\s_\-/.:]+", " ", re.sub(r"(?<=\d)\.(?=\d)", ",", plain(text))).strip()
+
+
+def find_meaning(name: str) -> Meaning | None:
+    """What a column or an entity measures by its name; None where it is no channel of a room."""
+    brackets = re.findall(r"[(\[]([^)\]]*)[)\]]", name)
+    text = spaced(re.sub(r"[(\[][^)\]]*[)\]]", " ", name))
+    labels = re.findall(r"[=:] *\"?([^,}\"]+)", name.partition("{")[2])
+    text = text.partition("{")[0]
+    if _OTHER.search(text):
+        return None
+    in_labels = spaced(" ".join(labels))
+    found = (
+        (channel, match)
+        for channel, pattern in _CHANNEL_PATTERNS.items()
+        if (match := pattern.search(text) or pattern.search(in_labels))
+    )
+    channel, match = next(found, ("", None))
+    if not match:
+        return None
+    if match.string == text:
+        text = text[: match.start()] + " " + text[match.end() :]
+    text, unit = _split_unit(channel, text)
+    for bracket in brackets:
+        found = find_unit(channel, bracket)
+        if not found and re.search(r"[#/]|aqi|count|index|°", bracket, re.IGNORECASE):
+            return None  # a number of particles, an index, another quantity
+        unit, text = (found, text) if found else (unit, f"{text} {spaced(bracket)}")
+    words = [*text.split(), *(w for label in labels for w in spaced(label).split())]
+    left = [w for w in words if w not in _IGNORED_WORDS and not _is_channel(w)]
+    left = [] if left == ["room"] else left
+    ranks = [_QUALIFIERS.index(word) for word in words if word in _QUALIFIERS]
+    return Meaning(channel, unit, "_".join(dict.fromkeys(left)), max(ranks, default=0))
+
+
+def _is_channel(word: str) -> bool:
+    return any(pattern.fullmatch(word) for pattern in _CHANNEL_PATTERNS.values())
+
+
+def _split_unit(channel: str, text: str) -> tuple[str, Conversion | None]:
+    """A name without the unit that it ends in, and the unit."""
+    text = text.strip()
+    for writing in unit_texts(channel):
+        if (end := f" {spaced(writing)}") and f" {text}".endswith(end):
+            return f" {text}"[: -len(end)], find_unit(channel, writing)
+    return text, None
+
+
+def is_time(name: str) -> bool:
+    """Whether a column is a time by its name."""
+    text = spaced(name)
+    return bool(_TIME.search(text)) and not _NO_TIME.search(text) and find_meaning(name) is None
+
+
+def is_known(name: str) -> bool:
+    """Whether a name may stand in a header: a time, a channel, or a part of a long table."""
+    parts = {*SENSOR_NAMES, *ENTITY_NAMES, *VALUE_NAMES}
+    return is_time(name) or find_meaning(name) is not None or spaced(name) in parts

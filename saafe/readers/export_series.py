@@ -1,0 +1,310 @@
+"""Which cells of an export are its time, and which are whose readings of which channel."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from saafe.errors import InputError
+from saafe.readers.export_columns import (
+    ENTITY_NAMES,
+    SENSOR_NAMES,
+    UNIT_NAMES,
+    VALUE_NAMES,
+    Meaning,
+    find_meaning,
+    is_time,
+    spaced,
+)
+from saafe.readers.export_text import Export
+from saafe.readers.export_times import LOCAL_TYPE, Times, is_clock, is_date, read_moments
+from saafe.readers.presets import Preset
+from saafe.recordings import Conversion, find_unit, plain, quoted, refusal
+from saafe.sensors import CHANNEL_NAMES
+
+TARGETS = ("time", "sensor", "ignore", *CHANNEL_NAMES)
+
+
+@dataclass(frozen=True)
+class Series:
+    """One channel's readings at one place: a column, or an entity's rows of a long table."""
+
+    channel: str
+    name: str  # of the column or the entity, for people
+    column: str  # that holds the cells
+    place: str  # the sensor's name, "" = none given
+    rank: int = 0
+    unit: Conversion | None = None
+    rows: np.ndarray | None = None  # int `(row,)` of a long table; None = all
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The time of each row."""
+
+    name: str  # of the column, or of a date's and an hour's
+    times: Times
+
+
+def parse_columns(texts: Iterable[str]) -> dict[str, str]:
+    """What texts such as `Temp (F)=temperature` say: column or entity -> what it is.
+
+    Raises:
+        InputError: for a text without "=", an unknown target, or a column that comes twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        column, sign, target = (part.strip() for part in text.rpartition("="))
+        if not sign or target not in TARGETS:
+            allowed = f"COLUMN=CHANNEL, of {', '.join(TARGETS)}"
+            raise InputError(f"--map {text}: no channel {target!r}; allowed: {allowed}")
+        if column in found:
+            raise InputError(f"--map {text}: {column} came twice; allowed: each column once")
+        found[column] = target
+    return found
+
+
+def choose_time(
+    export: Export,
+    columns: Mapping[str, str],
+    preset: Preset | None,
+    *,
+    zone: str | None,
+    groups: np.ndarray,
+) -> Moments:
+    """The time of each row: the column mapped to it, else the best that reads as times.
+
+    A column `time_s` comes first, then absolute times, then a clock's, then a counter's.
+    """
+    names = [name for name in export.frame.columns if name not in columns]
+    mapped = [name for name, target in columns.items() if target == "time"]
+    by_plain = {plain(name): name for name in reversed(names)}
+    wished = [by_plain[name] for name in (preset.times if preset else ()) if name in by_plain]
+    named = mapped or list(dict.fromkeys(wished + [name for name in names if is_time(name)]))
+    zone = zone or (preset.zone if preset else None) or None
+    cells = {name: export.frame[name] for name in named}
+    dates = [name for name in named if is_date(cells[name])]
+    clocks = [name for name in named if is_clock(cells[name])]
+    if dates and clocks:
+        both = f"{dates[0]} + {clocks[0]}"
+        cells = {both: cells[dates[0]] + " " + cells[clocks[0]]} | cells
+        cells = {name: cells[name] for name in cells if name not in (dates[0], clocks[0])}
+    found = [
+        Moments(name, times)
+        for name, column in cells.items()
+        if (times := read_moments(column, name, zone=_zone(name, zone), groups=groups))
+    ]
+    for name in names if not found and not mapped else ():
+        times = read_moments(export.frame[name], name, zone=zone, groups=groups)
+        if times and not times.is_counter:
+            found.append(Moments(name, times))
+    if not found:
+        raise _no_time(export, named)
+    return min(found, key=_time_rank)
+
+
+def _zone(name: str, zone: str | None) -> str | None:
+    """The zone to read a column in: Netatmo writes "Timezone : Europe/Berlin" above it."""
+    return zone or (name.partition(":")[2].strip() or None if "timezone :" in plain(name) else None)
+
+
+def _time_rank(moments: Moments) -> int:
+    if plain(moments.name) == "time_s":
+        return 0
+    return 1 if moments.times.is_absolute else 3 if moments.times.is_counter else 2
+
+
+def _no_time(export: Export, named: list[str]) -> InputError:
+    if named:
+        came = f"no times in column {quoted(named[0])}, such as {quoted(export.frame[named[0]][0])}"
+        mend = "write them as 2026-01-31T12:00:00+01:00 or name another with --map COLUMN=time"
+    else:
+        came = f"no time in columns {', '.join(export.frame.columns)[:120]}"
+        mend = "name its column with --map COLUMN=time"
+    allowed = "dates with hours, seconds or milliseconds"
+    return refusal(export.path, came, allowed=allowed, mend=mend)
+
+
+def find_series(
+    export: Export, columns: Mapping[str, str], preset: Preset | None
+) -> tuple[list[Series], str | None]:
+    """The series of a table, and the column that names its sensors if there is one.
+
+    Raises:
+        InputError: where none is found, with the columns that could be mapped.
+    """
+    entities = _entity_columns(export)
+    known = {*export.frame.columns, *(cell for e in entities for cell in export.frame[e].unique())}
+    for name in columns.keys() - known:
+        came = f"no column or entity {quoted(name)} (--map)"
+        allowed = ", ".join(export.frame.columns)[:200]
+        raise refusal(export.path, came, allowed=allowed, mend="name one of these")
+    series = _wide(export, columns, preset)
+    sensor = _sensor_column(export, columns, preset)
+    if not series and entities:
+        series, sensor = _long(export, entities, columns), None
+    if not series:
+        raise _no_series(export)
+    return _distinct(series, columns), sensor
+
+
+def _wide(export: Export, columns: Mapping[str, str], preset: Preset | None) -> list[Series]:
+    """One series a column."""
+    names = [name for name in export.frame.columns if name not in columns]
+    chosen: dict[str, str] = {}  # column -> channel, of the preset
+    by_plain = {plain(name): name for name in names}
+    for column, channel in (preset.columns if preset else {}).items():
+        if column in by_plain and channel not in {*chosen.values(), *columns.values()}:
+            chosen[by_plain[column]] = channel
+    chosen |= {name: target for name, target in columns.items() if target in CHANNEL_NAMES}
+    series = []
+    for name in export.frame.columns:
+        meaning = find_meaning(name)
+        channel = chosen.get(name)
+        if channel and channel != (meaning and meaning.channel):
+            meaning = Meaning(channel, None, "", 0)
+        if not meaning or (name in columns and not channel):
+            continue
+        if not channel and meaning.channel in chosen.values():
+            continue
+        series.append(
+            Series(meaning.channel, name, name, meaning.place, meaning.rank, meaning.unit)
+        )
+    return series
+
+
+def _named(export: Export, names: Iterable[str]) -> list[str]:
+    """Columns of these spaced names, in the order of the names."""
+    by_name = {spaced(name): name for name in reversed(export.frame.columns)}
+    return [by_name[name] for name in names if name in by_name]
+
+
+def _entity_columns(export: Export) -> list[str]:
+    """Columns that say what a long table's rows measure; [] of another table."""
+    values = _named(export, VALUE_NAMES)[:1]
+    names = _named(export, ENTITY_NAMES) if values else []
+    return [name for name in names if name not in values]
+
+
+def _long(export: Export, entities: list[str], columns: Mapping[str, str]) -> list[Series]:
+    """One series an entity: a distinct row of the columns that name what is measured."""
+    value = _named(export, VALUE_NAMES)[0]
+    frame = export.frame.with_row_index("row at")
+    places = [
+        name for name in _named(export, SENSOR_NAMES)
+        if not any(find_meaning(cell) for cell in export.frame[name].unique())
+    ]  # fmt: skip
+    places.sort(key=lambda name: export.frame[name].n_unique() == 1)
+    units = _named(export, UNIT_NAMES)
+    keys = list(dict.fromkeys([*entities, *places[:1]]))
+    found: dict[tuple[str, str, str], Series] = {}
+    for key, part in frame.group_by(keys, maintain_order=True):
+        texts = dict(zip(keys, (str(cell) for cell in key), strict=True))
+        named = _entity_meaning([texts[name] for name in entities], columns)
+        if not named:
+            continue
+        name, meaning = named
+        place = _place_text(texts[places[0]]) if places else meaning.place
+        cells = [cell for unit in units for cell in part[unit].unique() if cell]
+        unit = next((u for cell in cells if (u := find_unit(meaning.channel, cell))), meaning.unit)
+        rows = part["row at"].to_numpy()
+        one = Series(meaning.channel, name, value, place, meaning.rank, unit, rows)
+        before = found.setdefault((one.channel, name, place), one)
+        if before is not one:  # the same entity, of which another column says more or less
+            rows = np.sort(np.concatenate([before.rows, rows]))
+            found[one.channel, name, place] = replace(before, unit=before.unit or unit, rows=rows)
+    return list(found.values())
+
+
+def _entity_meaning(texts: list[str], columns: Mapping[str, str]) -> tuple[str, Meaning] | None:
+    """The first text that names a channel, and what it says; a map comes before a guess."""
+    for text in texts:
+        if text in columns:
+            if columns[text] not in CHANNEL_NAMES:
+                return None
+            meaning = find_meaning(text) or Meaning("", None, "", 0)
+            unit = meaning.unit if meaning.channel == columns[text] else None
+            return text, replace(meaning, channel=columns[text], unit=unit)
+    mapped = set(columns.values())
+    found = ((text, find_meaning(text)) for text in texts)
+    return next(((text, m) for text, m in found if m and m.channel not in mapped), None)
+
+
+def _sensor_column(export: Export, columns: Mapping[str, str], preset: Preset | None) -> str | None:
+    """The column that names the sensors of a wide table."""
+    mapped = [name for name, target in columns.items() if target == "sensor"]
+    names = (preset.sensor,) if preset and preset.sensor else ()
+    by_plain = {plain(name): name for name in export.frame.columns}
+    wished = [by_plain[name] for name in names if name in by_plain]
+    guessed = [
+        name for name in _named(export, SENSOR_NAMES)
+        if name not in columns and export.frame[name].n_unique() <= 64
+        and (export.frame[name] != "").any()
+    ]  # fmt: skip
+    return next(iter([*mapped, *wished, *guessed]), None)
+
+
+def _place_text(text: str) -> str:
+    """A place's own name: of an MQTT topic the last part."""
+    return text.rstrip("/").rpartition("/")[2].strip()
+
+
+def sensor_cells(export: Export, column: str | None) -> pl.Series:
+    """The sensor's name in each row, "" where none is given."""
+    if column is None:
+        return pl.repeat("", export.frame.height, dtype=pl.String, eager=True)
+    cells = export.frame[column]
+    names = cells.unique()
+    return cells.replace_strict(names, names.map_elements(_place_text, return_dtype=pl.String))
+
+
+def _distinct(series: list[Series], columns: Mapping[str, str]) -> list[Series]:
+    """Of several series of one channel and place the one that comes first; mapped ones all."""
+    kept: dict[tuple[str, str], Series] = {}
+    for one in sorted(series, key=lambda one: one.rank):
+        key = (one.channel, one.place)
+        if key in kept and one.name in columns:
+            one = replace(one, place=one.name)
+            key = (one.channel, one.place)
+        kept.setdefault(key, one)
+    return [one for one in kept.values() if one in series or one.name in columns]
+
+
+def unused_names(export: Export, series: list[Series]) -> list[str]:
+    """Columns that are no series, and of a long table the entities that are none."""
+    names = [name for name in export.frame.columns if not name.startswith("unnamed #")]
+    if not any(one.rows is not None for one in series):
+        return [name for name in names if name not in {one.column for one in series}]
+    parts = {*VALUE_NAMES, *ENTITY_NAMES, *SENSOR_NAMES, *UNIT_NAMES}
+    used = np.concatenate([one.rows for one in series if one.rows is not None])
+    is_left = ~np.isin(np.arange(export.frame.height), used)
+    entities = export.frame[_entity_columns(export)[0]].filter(pl.Series(is_left))
+    left = [name for name in names if spaced(name) not in parts]
+    return left + [name for name in entities.unique(maintain_order=True) if name]
+
+
+def _no_series(export: Export) -> InputError:
+    """An error that names a column of numbers and the option that says what it is."""
+    numbers = [
+        name for name in export.frame.columns
+        if not is_time(name) and spaced(name) not in ("entry id", "id", "")
+        and export.frame[name].cast(pl.Float64, strict=False).is_not_null().any()
+    ]  # fmt: skip
+    came = f"no known channel in columns {', '.join(export.frame.columns)[:120]}"
+    example = numbers[0] if numbers else "COLUMN"
+    mend = f'say which column is which, for example --map "{example}=temperature"'
+    allowed = f"readings of {', '.join(CHANNEL_NAMES)}"
+    return refusal(export.path, came, allowed=allowed, mend=mend)
+
+
+def is_fallen_back(times: Times, groups: np.ndarray) -> bool:
+    """Whether a clock without offset goes back by about an hour within a series."""
+    if times.values.dtype != LOCAL_TYPE:
+        return False
+    epochs = times.values.dt.epoch("ms").to_numpy() / 1e3
+    order = np.argsort(groups, kind="stable")
+    steps, same = np.diff(epochs[order]), np.diff(groups[order]) == 0
+    if (steps[same] <= 0).all():
+        return False  # newest first
+    return bool(((steps >= -3600.0) & (steps <= -1800.0) & same).any())

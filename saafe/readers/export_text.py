@@ -1,0 +1,337 @@
+"""An export's bytes as a table of text cells: encodings, JSON, logs, separators, the header.
+
+Nothing here knows what a column means, but for which names may stand in a header.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from saafe.recordings import plain, read_unzipped, refusal
+
+SEPARATORS = (",", ";", "\t", "|")
+HEADER_WITHIN = 200  # Chosen: no export has a longer banner
+MOST_LEFT_OUT = 0.1  # Chosen: a file with more bad rows than a tenth was misread
+_TOPIC = r"(?P<topic>[^\s']+)"
+# lines of logs; the forms are from memory
+_LOGS = [
+    re.compile(pattern)
+    for pattern in (
+        # ESPHome: [08:00:00][D][sensor:094]: 'Kitchen CO2': Sending state 559.0 ppm with 0 dec...
+        r"^.*?(?P<time>(?:\d{4}-\d\d-\d\d[ T])?\d\d:\d\d:\d\d(?:\.\d+)?)\].*'(?P<name>[^']+)'"
+        r"(?:: Sending state|:? >>) *(?P<value>\S+) ?(?P<unit>(?!with )\S*)",
+        # Zigbee2MQTT: ... MQTT publish: topic 'zigbee2mqtt/kitchen', payload '{"co2":559,...}'
+        r"^.*?(?P<time>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?)\]?:? .*topic '"
+        + _TOPIC
+        + r"', payload '(?P<payload>\{.*\})'",
+        # mosquitto_sub -v, and with -F '%I %t %p'
+        rf"^(?:(?P<time>\d\S+) )?{_TOPIC} (?P<payload>\{{.*\}})$",
+        rf"^(?P<time>\d\S+) {_TOPIC} (?P<value>[+-]?[0-9.]+)$",
+    )
+]
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file's cells as text, "" where there is none."""
+
+    path: Path
+    frame: pl.DataFrame  # String columns, named as in the file
+    row_numbers: np.ndarray  # int64 `(row,)`, lines of the file
+    separator: str  # "" = JSON or a log
+    notes: tuple[str, ...] = ()
+
+    def keep(self, is_kept: np.ndarray) -> "Export":
+        """The same with some of the rows."""
+        frame, numbers = self.frame.filter(pl.Series(is_kept)), self.row_numbers[is_kept]
+        return Export(self.path, frame, numbers, self.separator, self.notes)
+
+
+def read_cells_of(path: Path, is_known: Callable[[str], bool]) -> Export:
+    """Read any export as text cells.
+
+    Args:
+        path: of the file.
+        is_known: whether a name may stand in the header.
+
+    Raises:
+        InputError: where no header is found, or more than a tenth of the rows do not fit it.
+    """
+    data = read_unzipped(path)
+    if data[:4] == b"PAR1":
+        frame = pl.read_parquet(path)
+        frame = frame.select(pl.all().cast(pl.String, strict=False).fill_null(""))
+        return Export(path, frame, np.arange(1, frame.height + 1), "")
+    text = decode(data)
+    lines = text.split("\n")
+    start = text.lstrip()[:1]
+    if start in ("{", "["):
+        records = _read_json(path, text, lines)
+        if records:
+            return _to_export(path, records)
+    records = _read_log(lines)
+    return _to_export(path, records) if records else _read_table(path, lines, is_known)
+
+
+def decode(data: bytes) -> str:
+    """Bytes as text with lines that end in a line feed, and no NUL.
+
+    UTF-16 is told by its mark or its NULs; a line that is not UTF-8 is taken as Windows-1252.
+    """
+    sample = data[:4000]
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        text = data.decode("utf-16", errors="replace")
+    elif sample.count(0) > len(sample) // 4:
+        is_little = sample[1::2].count(0) > sample[::2].count(0)
+        text = data.decode("utf-16-le" if is_little else "utf-16-be", errors="replace")
+    else:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = "\n".join(_decode_line(line) for line in data.split(b"\n"))
+    return text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
+
+
+def _decode_line(line: bytes) -> str:
+    try:
+        return line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return line.decode("cp1252", errors="replace")
+
+
+def _to_export(path: Path, records: list[tuple[int, dict[str, str]]]) -> Export:
+    """Records of (line, name -> cell) as columns, in the order of their first use."""
+    names = list(dict.fromkeys(name for _, record in records for name in record))
+    columns = {name: [record.get(name, "") for _, record in records] for name in names}
+    frame = pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String))
+    return Export(path, frame, np.array([line for line, _ in records], dtype=np.int64), "")
+
+
+def _read_json(path: Path, text: str, lines: list[str]) -> list[tuple[int, dict[str, str]]]:
+    """Records of JSON lines or of one document; [] where it is neither."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        pass
+    else:
+        records = [_flatten(record) for record in _find_records(document)]
+        return list(enumerate(records, 1))
+    records, wrong = [], 0
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            document = json.loads(line)
+        except ValueError:
+            document = None
+        if isinstance(document, dict):
+            records.append((number, _flatten(document)))
+        else:
+            wrong += 1
+    _refuse_many(path, wrong, len(records), "lines that are no JSON object")
+    return records
+
+
+def _find_records(document: object) -> list[dict]:
+    """The records of a JSON document: a list of them, or what vendors put around it."""
+    if isinstance(document, dict):
+        if isinstance(
+            document.get("feeds"), list
+        ):  # ThingSpeak: the names of field1... stand apart
+            names = document.get("channel", {})
+            feeds = document["feeds"]
+            return [{str(names.get(k, k)): v for k, v in feed.items()} for feed in feeds]
+        fields, data = document.get("fields"), document.get("data")
+        if isinstance(fields, list) and isinstance(data, list):  # PurpleAir
+            return [dict(zip(fields, row, strict=False)) for row in data]
+        inner = next((v for v in document.values() if isinstance(v, list) and v), None)
+        is_one = inner is None or not isinstance(inner[0], (dict, list))
+        return [document] if is_one else _find_records(inner)
+    records = []
+    for item in document if isinstance(document, list) else []:
+        if isinstance(item, list):  # Home Assistant: one list an entity, named in its first only
+            entity = next((r.get("entity_id") for r in item if isinstance(r, dict)), None)
+            records += [{"entity_id": entity} | record for record in _find_records(item)]
+        elif isinstance(item, dict):
+            records.append(item)
+    return records
+
+
+def _flatten(record: dict, prefix: str = "") -> dict[str, str]:
+    """Cells of a record; those of one inside it by their own names where these are free."""
+    cells: dict[str, str] = {}
+    for name, value in record.items():
+        if isinstance(value, dict):
+            inner = _flatten(value, f"{name}.")
+            cells |= {
+                k.removeprefix(f"{name}.") if _is_free(k, cells, record) else k: v
+                for k, v in inner.items()
+            }
+        elif isinstance(value, list):
+            for item in value:  # Awair: sensors: [{"comp": "temp", "value": 21.0}, ...]
+                if isinstance(item, dict) and {"comp", "value"} <= item.keys():
+                    cells[str(item["comp"])] = str(item["value"])
+        else:
+            cells[f"{prefix}{name}"] = "" if value is None else str(value)
+    return cells
+
+
+def _is_free(name: str, cells: dict[str, str], record: dict) -> bool:
+    short = name.partition(".")[2]
+    return short not in cells and short not in record
+
+
+def _read_log(lines: list[str]) -> list[tuple[int, dict[str, str]]]:
+    """Records of a log's lines that hold a reading; [] where it is no log."""
+    start = [line for line in lines[:HEADER_WITHIN] if line.strip()]
+    for log in _LOGS:
+        if sum(bool(log.match(line)) for line in start) >= min(2, len(start)) > 0:
+            found = (
+                (i, log.match(re.sub("\x1b.*?m", "", line))) for i, line in enumerate(lines, 1)
+            )
+            return [(i, cells) for i, match in found if match and (cells := _log_cells(match))]
+    return []
+
+
+def _log_cells(match: re.Match[str]) -> dict[str, str]:
+    cells = {name: text for name, text in match.groupdict().items() if text is not None}
+    try:
+        return cells | _flatten(json.loads(cells.pop("payload", "{}")))
+    except ValueError:
+        return {}
+
+
+def _read_table(path: Path, lines: list[str], is_known: Callable[[str], bool]) -> Export:
+    """Read lines of cells under a header."""
+    at, separator = _find_header(path, lines, is_known)
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    names = header = _split(lines[at].lstrip("#"), separator)
+    is_new, left_out, again = False, [], 0
+    for number, line in enumerate(lines[at + 1 :], at + 2):
+        if not line.strip() or line.startswith("#"):
+            is_new |= line.startswith(("#datatype", "#group", "#default"))
+            continue
+        cells = _split(line, separator)
+        if cells == header:
+            again += 1
+            is_new = False
+        elif is_new:  # InfluxDB: another table, with its own columns
+            header, is_new = cells, False
+            names = names + [name for name in header if name not in names]
+        elif (fitted := _fit(cells, header)) is None:
+            left_out.append(number)
+        else:
+            if header is not names:
+                by_name = dict(zip(header, fitted, strict=True))
+                fitted = [by_name.get(name, "") for name in names]
+            rows.append(fitted)
+            numbers.append(number)
+    _refuse_many(path, len(left_out), len(rows), "rows with more or fewer cells than the header")
+    notes = []
+    if left_out:
+        count = f"{len(left_out)} row{'s' * (len(left_out) > 1)}"
+        notes.append(
+            f"left out {count} with more or fewer cells than the header, first in line "
+            f"{left_out[0]}"
+        )
+    if again:
+        notes.append(
+            f"the header came again {again} times" if again > 1 else "the header came again"
+        )
+    if not rows:
+        allowed, mend = "at least one row", "export the readings again"
+        raise refusal(path, "a header and no rows", allowed=allowed, mend=mend, row=at + 2)
+    unique = _unique(names)
+    rows = [row + [""] * (len(unique) - len(row)) for row in rows]
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(unique, pl.String), orient="row")
+    frame = frame.select(pl.all().str.strip_chars())
+    return Export(path, frame, np.array(numbers, dtype=np.int64), separator, tuple(notes))
+
+
+def _find_header(path: Path, lines: list[str], is_known: Callable[[str], bool]) -> tuple[int, str]:
+    """Index of the header's line, and the separator: where most names are known."""
+    declared = re.match(r"^\"?sep=(.)\"?$", next((line for line in lines if line.strip()), ""))
+    best, found = 0, None
+    for at, line in enumerate(lines[:HEADER_WITHIN]):
+        if line.startswith(("#datatype", "#group", "#default", "sep=")):
+            continue
+        for separator in declared.groups() if declared else SEPARATORS:
+            cells = _split(line.lstrip("#"), separator)
+            if len(cells) < 2 or any(_is_value(cell) for cell in cells):
+                continue
+            score = sum(is_known(cell) for cell in cells if cell)
+            if score > best:
+                best, found = score, (at, separator)
+    if found is None:
+        first = next((line for line in lines if line.strip()), "")
+        came = f"no header in the first {HEADER_WITHIN} lines, which begin {first[:40]!r}"
+        mend = "put a line such as time,temperature_c above the readings"
+        raise refusal(path, came, allowed="a line of column names", mend=mend)
+    return found
+
+
+def _is_value(cell: str) -> bool:
+    """Whether a cell is a reading or a time, and so no name."""
+    return bool(re.match(r"^[+-]?[0-9.,]+$|^\d+[-/.:]\d+[-/.:]", cell))
+
+
+def _split(line: str, separator: str) -> list[str]:
+    """Cells of one line, stripped; quotes cannot reach over its end."""
+    if '"' not in line:
+        return [cell.strip() for cell in line.split(separator)]
+    try:
+        cells: Iterable[str] = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+    except (csv.Error, StopIteration):
+        cells = line.split(separator)
+    return [cell.strip() for cell in cells]
+
+
+def _fit(cells: list[str], header: list[str]) -> list[str] | None:
+    """Cells of a row, as many as the header; None where it does not fit."""
+    over = len(cells) - len(header)
+    if over > 0 and not any(cells[len(header) :]):
+        return cells[: len(header)]
+    if over < 0:
+        return cells + [""] * -over if not any(header[len(cells) :]) else None
+    return cells if over == 0 else _join_decimals(cells, over)
+
+
+def _join_decimals(cells: list[str], over: int) -> list[str] | None:
+    """A row whose decimal commas were taken for separators; None where that is not certain."""
+    whole = [i for i, cell in enumerate(cells) if re.fullmatch(r"[+-]?\d+", cell)]
+    if len(cells) == 2 * over + 1:  # a time, and a decimal in every other cell
+        whole = [i for i in whole if i > 0]
+    if len(whole) != 2 * over or any(
+        b - a != 1 for a, b in zip(whole[::2], whole[1::2], strict=True)
+    ):
+        return None
+    joined = {a: f"{cells[a]}.{cells[b]}" for a, b in zip(whole[::2], whole[1::2], strict=True)}
+    return [joined.get(i, cell) for i, cell in enumerate(cells) if i not in whole[1::2]]
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Names that differ: the second of one gets " #2"."""
+    return list(_number(names))
+
+
+def _number(names: list[str]) -> Iterator[str]:
+    seen: dict[str, int] = {}
+    for name in names:
+        key = plain(name)
+        seen[key] = seen.get(key, 0) + 1
+        yield name if name and seen[key] == 1 else f"{name or 'unnamed'} #{seen[key]}"
+
+
+def _refuse_many(path: Path, wrong: int, right: int, what: str) -> None:
+    if wrong > max(2, MOST_LEFT_OUT * (wrong + right)):
+        mend = "export it with quotes around cells, or with semicolons between them"
+        raise refusal(
+            path, f"{wrong} {what}, of {wrong + right}", allowed="at most a tenth", mend=mend
+        )

@@ -1,0 +1,286 @@
+"""Time cells of an export in any usual form, as moments or as seconds from a start."""
+
+import re
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+
+from saafe.errors import InputError
+from saafe.recordings import plain
+from saafe.windows import DAY_S
+
+UTC_TYPE, LOCAL_TYPE = pl.Datetime("us", "UTC"), pl.Datetime("us")
+MOST_UNREADABLE = 0.1  # Chosen: with more than a tenth a column is no time
+LONGEST_STEP_S = 900.0  # Chosen: between rows of a counter; a longer step counts milliseconds
+USUAL_LONG_STEPS_S = (1200.0, 1800.0, 3600.0)
+EXCEL_EPOCH_DAYS = 25569.0  # 1970-01-01 in Excel's days
+_CLOCK = (
+    r"(?<hour>\d{1,2})[:h](?<minute>\d{2})(?:[:.](?<second>\d{2})(?:[.,](?<fraction>\d{1,9})\d*)?)?"
+    r" ?(?<half>[AaPp])?(?:\.?[Mm]\.?)? ?"
+    r"(?<offset>[Zz]|(?:UTC|GMT)?[+-]\d{2}:?(?:\d{2})?)? ?(?<zone>\(?[A-Z]{2,5}\)?)?(?: m=.*)?"
+)
+_DATES = {  # of each form the parts; month names are English or German
+    "year first": r"(?<year>\d{4})[-/.](?<month>\d{1,2})[-/.](?<day>\d{1,2})",
+    "day first": r"(?<day>\d{1,2})[-/. ](?<month>\d{1,2})[-/. ](?<year>\d{4}|\d{2})",
+    "month first": r"(?<month>\d{1,2})[-/ ](?<day>\d{1,2})[-/. ](?<year>\d{4}|\d{2})",
+    "day, month's name": r"(?:\w+,? )?(?<day>\d{1,2})\.?[- ]"
+    r"(?<month>[A-Za-zä]{3})[a-zä]*\.?,?[- ](?<year>\d{4})",
+    "month's name, day": r"(?:[A-Za-z]+,? )?(?<month>[A-Za-z]{3})[a-z]*\.? "
+    r"(?<day>\d{1,2}),? (?<year>\d{4})",
+}  # fmt: skip
+_COMPACT = (
+    r"^(?<year>(?:19|20)\d{2})(?<month>\d{2})(?<day>\d{2})T?"
+    r"(?<hour>\d{2})(?<minute>\d{2})(?<second>\d{2})(?<offset>Z|[+-]\d{2}:?\d{2})?$"
+)
+_MONTHS = {
+    name: number
+    for number, names in enumerate(
+        ("jan", "feb", "mar mär mrz", "apr", "may mai", "jun", "jul", "aug", "sep", "oct okt",
+         "nov", "dec dez"), 1)
+    for name in names.split()
+}  # fmt: skip
+# hours east of Greenwich of the names that exports write in place of an offset
+_ZONES = {
+    "UTC": 0, "GMT": 0, "WET": 0, "WEST": 1, "BST": 1, "CET": 1, "MEZ": 1, "CEST": 2, "MESZ": 2,
+    "EET": 2, "EEST": 3, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6,
+    "PST": -8, "PDT": -7, "AEST": 10, "AEDT": 11, "JST": 9,
+}  # fmt: skip
+_EPOCHS = ((1e17, 1e-9, "ns"), (1e14, 1e-6, "us"), (1e11, 1e-3, "ms"), (3e8, 1.0, "s"))
+_COUNTER_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+_COUNTER_WORDS = {
+    "us": r"us|microseconds?|micros",
+    "ms": r"ms|msecs?|millis|milliseconds?",
+    "min": r"min|mins|minutes?|minuten",
+    "h": r"h|hours?|hrs|stunden",
+    "s": r"secs?|seconds?|sekunden",
+}
+
+
+@dataclass(frozen=True)
+class Times:
+    """A column of times that was read.
+
+    Attributes:
+        values: `(row,)`, null where unreadable: Datetime in UTC, Datetime by a clock without
+            offset, or Float64 seconds from any start.
+        form: the form that was found, for people.
+    """
+
+    values: pl.Series
+    form: str
+
+    @property
+    def is_absolute(self) -> bool:
+        """Whether the values are moments, not readings of some clock."""
+        return self.values.dtype == UTC_TYPE
+
+    @property
+    def is_counter(self) -> bool:
+        """Whether the values are seconds from an unknown start."""
+        return self.values.dtype == pl.Float64
+
+
+def check_zone(zone: str) -> None:
+    """Raise an InputError where there is no time zone of that name."""
+    try:
+        ZoneInfo(zone)
+        pl.Series([], dtype=LOCAL_TYPE).dt.replace_time_zone(zone)
+    except (ValueError, OSError, KeyError, pl.exceptions.PolarsError):
+        allowed = "a name such as Europe/Berlin, America/New_York or UTC"
+        raise InputError(f"--zone {zone}: no such time zone; allowed: {allowed}") from None
+
+
+def read_moments(
+    cells: pl.Series, name: str, *, zone: str | None = None, groups: np.ndarray | None = None
+) -> Times | None:
+    """Read a column of times, whatever their form.
+
+    Args:
+        cells: stripped text `(row,)`.
+        name: the column's, which may tell the order of day and month or a counter's unit.
+        zone: the time zone of a clock without offset; its hours that come twice are told apart
+            by the order of the rows.
+        groups: `(row,)` int of the series that a row belongs to, each in order of time or in the
+            reverse; None = one.
+
+    Returns:
+        The times, or None where more than a tenth of the cells are none.
+    """
+    text = cells.str.replace_all("[\u00a0\u202f]", " ").str.strip_chars()
+    groups = np.zeros(len(text), dtype=np.int64) if groups is None else groups
+    numbers = text.cast(pl.Float64, strict=False)
+    numbers = pl.select(pl.when(numbers.is_finite()).then(numbers)).to_series()
+    if _reads(text.str.contains(_COMPACT), text):
+        times = _read_texts(text, _COMPACT, "compact ISO 8601")
+    elif _reads(numbers.is_not_null(), text):
+        return _read_numbers(numbers, name)
+    else:
+        times = _read_dates(text, name) or _read_clocks(text)
+    if times and zone and times.values.dtype == LOCAL_TYPE:
+        values = localise(times.values, zone, groups)
+        return Times(values, f"{times.form}, in {zone}")
+    return times
+
+
+def _reads(is_read: pl.Series, text: pl.Series) -> bool:
+    """Whether nearly all cells that are not empty were read."""
+    given = int((text != "").sum())
+    wrong = given - int((is_read & (text != "")).sum())
+    return 2 * wrong < given and wrong <= max(2, MOST_UNREADABLE * given)
+
+
+def _read_numbers(numbers: pl.Series, name: str) -> Times:
+    """Seconds since 1970, or since the start, by their size and their steps."""
+    values = numbers.to_numpy()
+    present = values[np.isfinite(values)]
+    size = float(np.median(np.abs(present)))
+    words = re.sub(r"[^a-z0-9]+", " ", plain(name))
+    for least, factor, unit in _EPOCHS:
+        if size >= least and not (unit == "s" and re.search(r"uptime|elapsed", words)):
+            stamps = (numbers * (factor * 1e6)).round().cast(pl.Int64).cast(LOCAL_TYPE)
+            return Times(stamps.dt.replace_time_zone("UTC"), f"{unit} since 1970")
+    steps = np.diff(np.unique(present))
+    step = float(np.median(steps)) if len(steps) else 0.0
+    if present.min() > 20_000 and present.max() < 80_000 and 0 < step < 0.05:
+        stamps = ((numbers - EXCEL_EPOCH_DAYS) * DAY_S).round(3) * 1e6
+        return Times(stamps.round().cast(pl.Int64).cast(LOCAL_TYPE), "Excel's days")
+    unit = next((u for u, w in _COUNTER_WORDS.items() if re.search(rf"\b(?:{w})\b", words)), "s")
+    if unit == "s" and step > LONGEST_STEP_S and step not in USUAL_LONG_STEPS_S:
+        unit = "ms"
+    return Times(numbers * _COUNTER_UNITS[unit], f"{unit} from a start")
+
+
+def _read_dates(text: pl.Series, name: str) -> Times | None:
+    """Dates with or without a clock."""
+    hint = re.sub(r"[^a-z]+", " ", name.lower())
+    is_month_hinted = re.search(r"\bmm? dd?\b", hint) is not None
+    is_day_hinted = re.search(r"\bdd? mm?\b", hint) is not None
+    found = []
+    for form, date in _DATES.items():
+        pattern = rf"^{date},?(?:[T ,]+{_CLOCK})?$"
+        if not _reads(text.str.contains(pattern), text):
+            continue
+        times = _read_texts(text, pattern, form)
+        if not _reads(times.values.is_not_null(), text):
+            continue
+        if form not in ("day first", "month first") or (is_day_hinted and form == "day first"):
+            return times
+        if is_month_hinted and form == "month first":
+            return times
+        found.append(times)
+    # where both could be, that by which the rows lie closer together; else day first
+    return min(found, key=lambda times: _span(times.values), default=None)
+
+
+def _span(values: pl.Series) -> int:
+    epochs = values.dt.epoch("us").drop_nulls().to_numpy()
+    return int(np.abs(np.diff(epochs)).sum())
+
+
+def _read_texts(text: pl.Series, pattern: str, form: str) -> Times:
+    """Cells by a pattern of named parts."""
+    parts = text.str.extract_groups(pattern).struct.unnest()
+    moments, offset = _moment(parts), _offset_s(parts)
+    form = "ISO 8601" if form == "year first" else form
+    if "half" in parts.columns and parts["half"].is_not_null().any():
+        form += ", AM/PM"
+    if offset.is_not_null().any():
+        moments = (moments - (offset * 1e6).cast(pl.Int64)).cast(LOCAL_TYPE)
+        return Times(moments.dt.replace_time_zone("UTC"), form)
+    return Times(moments.cast(LOCAL_TYPE), f"{form}, without offset")
+
+
+def _moment(parts: pl.DataFrame) -> pl.Series:
+    """The clock's own time of parts of text; null for a day or an hour that there is not."""
+    named = (
+        parts["month"]
+        .str.to_lowercase()
+        .replace_strict(_MONTHS, default=None, return_dtype=pl.Int64)
+    )
+    month = named.fill_null(parts["month"].cast(pl.Int64, strict=False)).cast(pl.String)
+    year = parts["year"].str.pad_start(3, "0").str.pad_start(4, "2")  # 26 is 2026
+    date = year + "-" + month.str.zfill(2) + "-" + parts["day"].str.zfill(2)
+    days = date.str.to_date("%Y-%m-%d", strict=False).cast(pl.Int64)
+    return days * int(DAY_S * 1e6) + (_clock_s(parts) * 1e6).round().cast(pl.Int64)
+
+
+def _clock_s(parts: pl.DataFrame) -> pl.Series:
+    """Seconds since midnight, 0 of a date alone; null for an hour that there is not."""
+    hour, minute = (parts[name].cast(pl.Float64).fill_null(0.0) for name in ("hour", "minute"))
+    second = parts["second"].cast(pl.Float64).fill_null(0.0)
+    if "half" in parts.columns:
+        half = parts["half"].str.to_lowercase()
+        second = second + ("0." + parts["fraction"]).cast(pl.Float64).fill_null(0.0)
+        twelve = (hour % 12) + 12.0 * (half == "p").fill_null(False).cast(pl.Float64)
+        hour = twelve.zip_with(half.is_not_null(), hour)
+    is_real = (hour < 24) & (minute < 60) & (second < 61)
+    seconds = hour * 3600 + minute * 60 + second
+    return pl.select(pl.when(is_real).then(seconds)).to_series()
+
+
+def _offset_s(parts: pl.DataFrame) -> pl.Series:
+    """Seconds east of Greenwich that a time names by an offset or a zone's name; null: neither."""
+    texts = parts["offset"].str.to_uppercase().str.replace("UTC|GMT", "").str.replace("^Z$", "+00")
+    hours, minutes = (
+        texts.str.extract(r"^([+-])(\d{2}):?(\d{2})?$", group).cast(pl.Float64, strict=False)
+        for group in (2, 3)
+    )
+    east = hours * 3600 + minutes.fill_null(0.0) * 60
+    east = east.zip_with(~texts.str.starts_with("-").fill_null(False), -east)
+    if "zone" not in parts.columns:
+        return east
+    named = (
+        parts["zone"]
+        .str.strip_chars("()")
+        .replace_strict(_ZONES, default=None, return_dtype=pl.Float64)
+    )
+    return east.fill_null(named * 3600)
+
+
+def _read_clocks(text: pl.Series) -> Times | None:
+    """Hours without a date, as seconds from the first midnight; a day later where they fall."""
+    pattern = f"^{_CLOCK}$"
+    if not _reads(text.str.contains(pattern), text):
+        return None
+    seconds = _clock_s(text.str.extract_groups(pattern).struct.unnest())
+    seconds = pl.select(pl.when(text.str.contains(pattern)).then(seconds)).to_series()
+    values = seconds.to_numpy().copy()
+    at = np.flatnonzero(np.isfinite(values))
+    steps = np.diff(values[at], prepend=values[at[:1]])
+    days = np.cumsum((steps < -DAY_S / 2).astype(int) - (steps > DAY_S / 2).astype(int))
+    values[at] += days * DAY_S
+    return Times(pl.Series(values, nan_to_null=True), "hours without a date")
+
+
+def is_date(cells: pl.Series) -> bool:
+    """Whether cells are dates without an hour."""
+    return not cells.str.contains(":", literal=True).any() and _read_dates(cells, "") is not None
+
+
+def is_clock(cells: pl.Series) -> bool:
+    """Whether cells are hours without a date."""
+    return _reads(cells.str.contains(f"^{_CLOCK}$"), cells)
+
+
+def localise(local: pl.Series, zone: str, groups: np.ndarray) -> pl.Series:
+    """Moments in UTC of a zone's clock; an hour that comes twice is the later once it fell back."""
+    early, late = (
+        local.dt.replace_time_zone(zone, ambiguous=which, non_existent="null").dt.convert_time_zone(
+            "UTC"
+        )
+        for which in ("earliest", "latest")
+    )
+    is_twice = (early != late).fill_null(False).to_numpy()
+    is_late = np.zeros(len(local), dtype=bool)
+    epochs = local.dt.epoch("us").fill_null(0).to_numpy()
+    for group in np.unique(groups[is_twice]):
+        rows = np.flatnonzero(groups == group)
+        rows = rows[::-1] if epochs[rows[0]] > epochs[rows[-1]] else rows  # newest first
+        rows = rows[is_twice[rows]]
+        years = epochs[rows] // int(200 * DAY_S * 1e6)
+        for year in np.unique(years):  # a long recording falls back more than once
+            at = rows[years == year]
+            is_late[at] = np.cumsum(np.diff(epochs[at], prepend=epochs[at[0]] - 1) <= 0) > 0
+    return late.zip_with(pl.Series(is_late), early)

@@ -1,0 +1,364 @@
+"""Vendors' exports: a file of almost any form as a recording, every guess told.
+
+The parts: `export_text` makes cells of bytes, `export_columns` and `export_series` say what they
+are, `export_times` and `export_numbers` read them, `presets` holds what vendors leave out.
+"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from saafe.errors import InputError
+from saafe.readers.export_columns import is_known
+from saafe.readers.export_numbers import guess_decimal, read_cells
+from saafe.readers.export_series import (
+    Moments,
+    Series,
+    choose_time,
+    find_series,
+    is_fallen_back,
+    sensor_cells,
+    unused_names,
+)
+from saafe.readers.export_text import MOST_LEFT_OUT, Export, read_cells_of
+from saafe.readers.export_times import check_zone
+from saafe.readers.presets import PRESETS, Preset, choose_preset
+from saafe.recordings import (
+    CHANNEL_UNITS,
+    Check,
+    Conversion,
+    Recording,
+    Table,
+    find_unit,
+    parse_recording,
+    plain,
+    quoted,
+    refusal,
+)
+from saafe.sensors import CHANNELS, LABELS
+
+MOST_SHOWN = 20  # Chosen: of what is ignored
+ONLY_SENSOR = "A"  # as a recording calls it that names none
+_COLUMN = {channel.name: channel.column for channel in CHANNELS}
+
+
+@dataclass(frozen=True)
+class GuessedColumn:
+    """What one column or entity is taken for."""
+
+    channel: str
+    name: str  # as in the file
+    unit: str
+    sensor: str  # "" = as the sensor column says
+
+
+@dataclass(frozen=True)
+class Guess:
+    """How a file is understood, before a reading is used."""
+
+    preset: str | None
+    time: str  # its column, or two
+    time_form: str
+    columns: tuple[GuessedColumn, ...]
+    sensor: str | None  # the column that names sensors
+    decimal: str
+    ignored: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """The same for people, one thing a line."""
+        lines = [f"preset: {self.preset}"] if self.preset else []
+        lines.append(f"time: {self.time} ({self.time_form})")
+        for column in self.columns:
+            place = f", sensor {column.sensor}" if column.sensor else ""
+            lines.append(f'{column.channel}: "{column.name}" in {column.unit}{place}')
+        lines += [f'sensor: "{self.sensor}"'] if self.sensor else []
+        lines += ["decimal sign: comma"] if self.decimal == "," else []
+        shown = [*self.ignored[:MOST_SHOWN], *(["..."] if len(self.ignored) > MOST_SHOWN else [])]
+        return lines + ([f"ignored: {', '.join(shown)}"] if shown else [])
+
+    def to_dict(self) -> dict:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def import_recording(
+    path: Path | str,
+    *,
+    preset: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, Conversion] | None = None,
+    zone: str | None = None,
+    decimal: str | None = None,
+    sensor: str | None = None,
+) -> tuple[Recording, Check, Guess]:
+    """Read a vendor's export as a recording.
+
+    Args:
+        path: text of almost any form, JSON or Parquet, gzipped or not.
+        preset: a vendor's name, see `presets`; None = told by the header.
+        columns: column or entity -> channel, `time`, `sensor` or `ignore`; others are guessed.
+        units: channel -> conversion, as `parse_units` gives them; else as the file says.
+        zone: time zone of times without offset, such as Europe/Berlin.
+        decimal: "." or ","; None = guessed.
+        sensor: a name for the only sensor.
+
+    Returns:
+        The recording, readings float32 `(time, sensor, channel)` in the channels' units, its
+        check, and what was guessed.
+
+    Raises:
+        InputError: for what cannot be understood, with the option that helps.
+    """
+    table, guess = read_export(
+        path, preset=preset, columns=columns, units=units, zone=zone, decimal=decimal, sensor=sensor
+    )
+    return *parse_recording(table, repair=True), guess
+
+
+def read_export(
+    path: Path | str,
+    *,
+    preset: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, Conversion] | None = None,
+    zone: str | None = None,
+    decimal: str | None = None,
+    sensor: str | None = None,
+) -> tuple[Table, Guess]:
+    """A vendor's export as the table of a recording, and how it was understood.
+
+    See `import_recording`, which also checks the table.
+    """
+    columns, units, path = columns or {}, units or {}, Path(path)
+    if zone:
+        check_zone(zone)
+    known = {name for row in PRESETS for name in (*row.header, *row.times, *row.columns)}
+    export = read_cells_of(path, lambda n: n in columns or is_known(n) or plain(n) in known)
+    chosen = choose_preset(preset, {plain(name) for name in export.frame.columns})
+    series, column = find_series(export, columns, chosen)
+    groups = _groups(export, series, column)
+    moments = choose_time(export, columns, chosen, zone=zone, groups=groups)
+    export, series, moments = _usable_rows(export, series, moments, groups)
+    if sensor:
+        series, column = [_one_place(export.path, series, one, sensor) for one in series], None
+    decimal = decimal or guess_decimal(
+        [export.frame[one.column] for one in series], export.separator or ","
+    )
+    readings, found, ignored = _read_series(export, series, chosen, units, decimal)
+    if not found:
+        one = series[0]
+        cell = export.frame[one.column][0]
+        came = f"no numbers in column {quoted(one.name)}, such as {quoted(cell)}"
+        mend = "say which column it is with --map COLUMN=CHANNEL"
+        raise refusal(path, came, allowed="readings", mend=mend)
+    frame, rows, notes = _assemble(export, moments, readings, sensor_cells(export, column))
+    used = {one.column for one in series} | {column, *moments.name.split(" + "), moments.name}
+    used |= {name for name in ("label", "source") if name in frame.columns}
+    left = [name for name in unused_names(export, series) if name not in used]
+    guess = Guess(
+        preset=chosen.name if chosen else None,
+        time=moments.name,
+        time_form=moments.times.form,
+        columns=tuple(found),
+        sensor=column,
+        decimal=decimal,
+        ignored=tuple(left + ignored),
+    )
+    return Table(path, frame, export.row_numbers[rows], (*export.notes, *notes)), guess
+
+
+def _groups(export: Export, series: list[Series], column: str | None) -> np.ndarray:
+    """An index of the series that each row belongs to, int64 `(row,)`."""
+    groups = sensor_cells(export, column).cast(pl.Categorical).to_physical().to_numpy().copy()
+    groups = groups.astype(np.int64)
+    for index, one in enumerate(series, 1):
+        if one.rows is not None:
+            groups[one.rows] = index
+    return groups
+
+
+def _one_place(path: Path, series: list[Series], one: Series, sensor: str) -> Series:
+    """A series at the only sensor; refused where another of its channel would stand beside."""
+    same = [other.name for other in series if other.channel == one.channel]
+    if len(same) > 1:
+        came = f"several of {one.channel} for --sensor {sensor}: {', '.join(same)}"
+        mend = f'choose one with --map "{same[0]}={one.channel}", or leave out --sensor'
+        raise refusal(path, came, allowed="one", mend=mend)
+    return replace(one, place=sensor)
+
+
+def _usable_rows(
+    export: Export, series: list[Series], moments: Moments, groups: np.ndarray
+) -> tuple[Export, list[Series], Moments]:
+    """The rows whose time can be read, oldest first; refused where the clock fell back."""
+    times = moments.times
+    is_timed = times.values.is_not_null().to_numpy()
+    notes = list(export.notes)
+    if not is_timed.all():
+        lost = np.flatnonzero(~is_timed)
+        count = f"{len(lost)} row{'s' * (len(lost) > 1)}"
+        notes.append(
+            f"left out {count} without a time, first in line {export.row_numbers[lost[0]]}"
+        )
+    order = np.flatnonzero(is_timed)
+    values = times.values.gather(order)
+    if is_fallen_back(type(times)(values, times.form), groups[order]):
+        came = "a clock without offset goes back by an hour"
+        mend = "name its zone, for example --zone Europe/Berlin"
+        allowed = "the time zone where clocks change"
+        raise refusal(export.path, came, allowed=allowed, mend=mend, column=moments.name)
+    steps = np.diff(values.cast(pl.Float64).to_numpy())
+    if len(steps) and (steps <= 0).all() and (steps < 0).any():
+        order = order[::-1]
+        notes.append("newest first: turned round")
+    place = np.full(len(is_timed), -1)
+    place[order] = np.arange(len(order))
+    moved = []
+    for one in series:
+        rows = None if one.rows is None else place[one.rows]
+        moved.append(one if rows is None else replace(one, rows=rows[rows >= 0]))
+    frame, numbers = export.frame[order], export.row_numbers[order]
+    kept = Export(export.path, frame, numbers, export.separator, tuple(notes))
+    return kept, moved, Moments(moments.name, type(times)(times.values.gather(order), times.form))
+
+
+def _read_series(
+    export: Export,
+    series: list[Series],
+    preset: Preset | None,
+    units: Mapping[str, Conversion],
+    decimal: str,
+) -> tuple[list[tuple[Series, np.ndarray]], list[GuessedColumn], list[str]]:
+    """Readings of each series in its channel's unit, what they were taken for, and what not."""
+    readings, found, ignored = [], [], []
+    for one in series:
+        cells = export.frame[one.column]
+        cells = cells if one.rows is None else cells.gather(one.rows)
+        numbers = read_cells(cells, decimal)
+        own = preset.units.get(one.channel) if preset else None
+        default = one.unit or (own and find_unit(one.channel, own)) or CHANNEL_UNITS[one.channel][0]
+        texts = numbers.units.unique().to_list()
+        conversions = {t: find_unit(one.channel, t) or default for t in texts}
+        if one.channel in units:
+            conversions = dict.fromkeys(texts, units[one.channel])
+        is_wrong = (
+            numbers.is_wrong
+            | numbers.units.is_in(
+                [
+                    t
+                    for t in texts
+                    if t and one.channel not in units and not find_unit(one.channel, t)
+                ]
+            ).to_numpy()
+        )
+        if is_wrong.sum() > MOST_LEFT_OUT * len(is_wrong):
+            ignored.append(f"{one.name} (no numbers of {one.channel})")
+            continue
+        values = numbers.values.copy()
+        for text, conversion in conversions.items():
+            at = (numbers.units == text).to_numpy()
+            values[at] = conversion.apply(values[at])
+        values[is_wrong] = np.nan
+        readings.append((one, values))
+        given = (numbers.units.filter(pl.Series(np.isfinite(numbers.values)))).unique().to_list()
+        shown = " or ".join(dict.fromkeys(conversions[text].unit for text in given))
+        unit = shown or units.get(one.channel, default).unit
+        found.append(GuessedColumn(one.channel, one.name, unit, one.place))
+    return readings, found, ignored
+
+
+def _assemble(
+    export: Export,
+    moments: Moments,
+    readings: list[tuple[Series, np.ndarray]],
+    sensors: pl.Series,
+) -> tuple[pl.DataFrame, np.ndarray, list[str]]:
+    """The frame of a recording's table, the row of the export of each of its rows, and notes."""
+    height = export.frame.height
+    name = "time_s" if moments.times.is_counter else "time"
+    places = {one.place for one, _ in readings}
+    is_long = any(one.rows is not None for one, _ in readings)
+    counts = {channel: sum(one.channel == channel for one, _ in readings) for channel in _COLUMN}
+    is_melted = is_long or max(counts.values()) > 1
+    if not is_melted:  # one place: its name where all agree on one
+        only = next(iter(places)) if len(places) == 1 else ""
+        readings = [(replace(one, place=only), values) for one, values in readings]
+    parts: dict[str, list[tuple[Series, np.ndarray]]] = {}
+    for one, values in readings:
+        parts.setdefault(one.place, []).append((one, values))
+    frames = [_part(place, part, sensors, height) for place, part in parts.items()]
+    frame = pl.concat(frames, how="diagonal")
+    frame = frame.with_columns(moments.times.values.gather(frame["row"]).alias(name))
+    notes = []
+    if is_melted:
+        columns = [column for column in frame.columns if column not in (name, "sensor")]
+        frame = frame.group_by(name, "sensor", maintain_order=True).agg(
+            pl.col(columns).drop_nulls().first()
+        )
+        frame = frame.sort(name, maintain_order=True)
+    rows = frame["row"].to_numpy()
+    labels = {"label", "source"} & set(export.frame.columns)
+    is_ours = "label" in labels and export.frame["label"].str.to_lowercase().is_in([*LABELS, ""])
+    if not is_melted and is_ours is not False and is_ours.all():
+        frame = frame.with_columns(export.frame[column].gather(rows) for column in labels)
+    return frame.drop("row"), rows, notes
+
+
+def _part(
+    place: str, part: list[tuple[Series, np.ndarray]], sensors: pl.Series, height: int
+) -> pl.DataFrame:
+    """One place's rows, with the channels that it has."""
+    frames = []
+    for one, values in part:
+        rows = np.arange(height) if one.rows is None else one.rows
+        column = pl.Series(_COLUMN[one.channel], values, nan_to_null=True)
+        frames.append(pl.DataFrame({"row": rows, column.name: column}))
+    if all(len(frame) == height for frame in frames):
+        frame = pl.concat(
+            [frames[0], *(other.drop("row") for other in frames[1:])], how="horizontal"
+        )
+    else:
+        frame = pl.concat(frames, how="diagonal").sort("row", maintain_order=True)
+    cells = sensors.gather(frame["row"])
+    names = cells if not place else pl.Series([f"{c} {place}".strip() for c in cells])
+    return frame.with_columns(names.replace("", ONLY_SENSOR).alias("sensor"))
+
+
+def import_hint(path: Path | str) -> str | None:
+    """The import command that reads a file, its guess filled in; None where there is none."""
+    try:
+        _, _, guess = import_recording(path)
+        options = _options(guess)
+        import_recording(path, **options)
+    except InputError:
+        return None
+    words = ["saafe", "data", "import", str(path), f"{Path(path).name.partition('.')[0]}-saafe.csv"]
+    if "preset" in options:
+        words += ["--preset", options["preset"]]
+    for column, channel in options.get("columns", {}).items():
+        words += ["--map", f"{column}={channel}"]
+    for channel, unit in options.get("units", {}).items():
+        words += ["--unit", f"{channel}={unit.unit}"]
+    if "decimal" in options:
+        words += ["--decimal", ","]
+    return shlex.join(words)
+
+
+def _options(guess: Guess) -> dict:
+    """The options of `import_recording` that say what was guessed."""
+    options: dict = {"preset": guess.preset} if guess.preset else {}
+    columns = {one.name: one.channel for one in guess.columns}
+    own = {channel: f"{units[0].unit}" for channel, units in CHANNEL_UNITS.items()}
+    units = {
+        one.channel: unit
+        for one in guess.columns
+        if one.unit != own[one.channel] and (unit := find_unit(one.channel, one.unit))
+    }
+    if not guess.preset:
+        options["columns"] = columns
+        options |= {"units": units} if units else {}
+    return options | ({"decimal": ","} if guess.decimal == "," else {})

@@ -1,0 +1,122 @@
+"""Units that readings may come in, and what turns each into its channel's own.
+
+A new unit is one row of `CHANNEL_UNITS`.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from saafe.errors import InputError
+from saafe.sensors import CHANNELS
+
+# [l/mol] of air at 25 degC and 1,013 hPa: mg/m3 of a gas is ppm times its g/mol over this
+AIR_L_MOL = 24.45
+CO2_G_MOL, CO_G_MOL = 44.01, 28.01
+
+Reading = TypeVar("Reading", float, np.ndarray)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A unit, and the line that leads from it to the channel's own unit."""
+
+    unit: str  # as it is named to people and on the command line
+    factor: float = 1.0
+    shift: float = 0.0
+    also: tuple[str, ...] = ()  # other ways to write it
+
+    def apply(self, values: Reading) -> Reading:
+        """Readings `(...)` of this unit in the channel's own; NaN stays."""
+        return values * self.factor + self.shift
+
+
+_PER_CENT = ("pct", "percent", "prozent", "%rh", "rh%", "% rh", "%r.h.")
+_MASS = ("mcg/m3", "ug per m3", "micrograms per cubic meter", "ug/m^3")
+# channel -> its units, its own first
+CHANNEL_UNITS: dict[str, tuple[Conversion, ...]] = {
+    "temperature": (
+        Conversion("C", also=("degC", "deg C", "celsius", "degrees celsius")),
+        Conversion("F", 5 / 9, -160 / 9, also=("degF", "deg F", "fahrenheit")),
+        Conversion("K", 1.0, -273.15, also=("kelvin",)),
+        Conversion("deci-degrees", 0.1, also=("dC", "0.1C")),
+        Conversion("centi-degrees", 0.01, also=("cC", "0.01C")),
+        Conversion("milli-degrees", 0.001, also=("mC", "0.001C")),
+    ),
+    "pm25": (
+        Conversion("ug/m3", also=_MASS),
+        Conversion("mg/m3", 1e3, also=("mg/m^3",)),
+    ),
+    "co2": (
+        Conversion("ppm", also=("ppmv", "umol/mol")),
+        Conversion("%", 1e4, also=("vol%", "vol %", "pct", "percent")),
+        Conversion("fraction", 1e6),
+        Conversion("ppb", 1e-3),
+        Conversion("mg/m3", AIR_L_MOL / CO2_G_MOL, also=("mg/m^3",)),
+    ),
+    "sound": (Conversion("dB", also=("dBA", "dB(A)", "dB A", "dB SPL", "decibel")),),
+    "co": (
+        Conversion("ppm", also=("ppmv",)),
+        Conversion("ppb", 1e-3),
+        Conversion("mg/m3", AIR_L_MOL / CO_G_MOL, also=("mg/m^3",)),
+        Conversion("%", 1e4, also=("vol%", "pct", "percent")),
+        Conversion("fraction", 1e6),
+    ),
+    "humidity": (
+        Conversion("%", also=_PER_CENT),
+        Conversion("fraction", 100.0),
+        Conversion("centi-percent", 0.01, also=("0.01%",)),
+    ),
+}
+
+
+def plain(text: str) -> str:
+    """Text in small ASCII letters where it can be: no degree sign, micro as u, 3 for a cube."""
+    text = unicodedata.normalize("NFKC", text).replace("°", "").replace("º", "")
+    # Latin-1 text read as UTF-8, or the reverse, leaves these before a degree or micro sign
+    return text.replace("μ", "u").replace("Â", "").replace("\ufffd", "").strip().lower()
+
+
+_BY_TEXT = {
+    channel: {plain(text): unit for unit in units for text in (unit.unit, *unit.also)}
+    for channel, units in CHANNEL_UNITS.items()
+}
+
+
+def find_unit(channel: str, text: str) -> Conversion | None:
+    """The unit of a channel that a text names, in any usual writing; None where it names none."""
+    return _BY_TEXT[channel].get(re.sub(r"\s+", " ", plain(text)))
+
+
+def unit_texts(channel: str) -> tuple[str, ...]:
+    """All writings of a channel's units, plain, the longest first."""
+    return tuple(sorted(_BY_TEXT[channel], key=lambda text: -len(text)))
+
+
+def parse_units(texts: Iterable[str]) -> Mapping[str, Conversion]:
+    """What texts such as `temperature=F` say: channel -> the conversion of its readings.
+
+    Args:
+        texts: `CHANNEL=UNIT`, each channel at most once.
+
+    Raises:
+        InputError: for an unknown channel or unit, or a channel that comes twice.
+    """
+    found: dict[str, Conversion] = {}
+    for text in texts:
+        channel, _, unit = (part.strip() for part in text.partition("="))
+        if channel not in CHANNEL_UNITS:
+            allowed = ", ".join(c.name for c in CHANNELS)
+            raise InputError(f"--unit {text}: no channel {channel!r}; allowed: {allowed}")
+        conversion = find_unit(channel, unit)
+        if conversion is None:
+            allowed = ", ".join(f"{channel}={unit.unit}" for unit in CHANNEL_UNITS[channel])
+            raise InputError(f"--unit {text}: no unit {unit!r} of {channel}; allowed: {allowed}")
+        if channel in found:
+            raise InputError(f"--unit {text}: {channel} came twice; allowed: one unit a channel")
+        found[channel] = conversion
+    return found

@@ -1,0 +1,444 @@
+"""`saafe data import`: exports of each vendor and oddity in, the readings and times out.
+
+The vendors' texts are from memory of real exports.
+"""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from saafe.readers.exports import import_recording
+from saafe.sensors import CHANNEL_NAMES
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+LOCAL_NOON = NOON.replace(tzinfo=None)
+
+
+class Case(NamedTuple):
+    """An export, and what stands in its first two times: sensor -> channel -> readings."""
+
+    text: str
+    readings: dict[str, dict[str, list[float | None]]]
+    start: datetime | None = NOON
+    step_s: float = 60.0
+    options: dict = {}  # noqa: RUF012 - never changed
+    preset: str | None = None
+
+
+def one(**channels: list[float | None]) -> dict[str, dict[str, list[float | None]]]:
+    return {"A": dict(channels)}
+
+
+T, RH, PM, CO2 = [21.0, 21.5], [45.0, 46.0], [7.0, 7.5], [560.0, 1565.0]
+ALL = {"temperature": T, "humidity": RH, "pm25": PM, "co2": CO2}
+VENDORS = {
+    "home-assistant, two rooms": Case(
+        "entity_id,state,last_changed\n"
+        "sensor.living_room_temperature,21.0,2026-11-20T12:00:00.000Z\n"
+        "sensor.living_room_temperature,21.5,2026-11-20T12:01:00.000Z\n"
+        "sensor.kitchen_pm2_5,7.0,2026-11-20T12:00:00.000Z\n"
+        "sensor.kitchen_pm2_5,unavailable,2026-11-20T12:01:00.000Z\n"
+        "sensor.kitchen_humidity,45,2026-11-20T12:00:00.000Z\n"
+        "sensor.kitchen_humidity,46,2026-11-20T12:01:00.000Z\n"
+        "binary_sensor.kitchen_door,on,2026-11-20T12:01:00.000Z\n",
+        {"living_room": {"temperature": T}, "kitchen": {"pm25": [7.0, None], "humidity": RH}},
+        preset="home-assistant",
+    ),
+    "home-assistant, REST": Case(
+        json.dumps(
+            [
+                [
+                    {
+                        "entity_id": "sensor.hall_temperature",
+                        "state": "69.8",
+                        "attributes": {
+                            "unit_of_measurement": "°F",
+                            "friendly_name": "Hall Temperature",
+                        },
+                        "last_changed": "2026-11-20T12:00:00+00:00",
+                    },
+                    {"state": "70.7", "last_changed": "2026-11-20T13:01:00+01:00"},
+                ],
+                [
+                    {
+                        "entity_id": "sensor.hall_carbon_dioxide",
+                        "state": "560",
+                        "last_changed": "2026-11-20T12:00:00+00:00",
+                    },
+                    {"state": "1565", "last_changed": "2026-11-20T12:01:00+00:00"},
+                ],
+            ]
+        ),
+        {"hall": {"temperature": T, "co2": CO2}},
+        preset="home-assistant",
+    ),
+    "esphome log": Case(
+        "INFO Starting log output from kitchen.local\n"
+        "[12:00:00][D][sensor:094]: 'Temperature': Sending state 21.00000 °C with 1 decimals of "
+        "accuracy\n"
+        "[12:00:00][D][sensor:094]: 'PM <2.5µm Weight concentration': Sending state 7.0 µg/m³ with "
+        "2 decimals of accuracy\n"
+        "[12:00:20][D][wifi:123]: roaming\n"
+        "[12:01:00][D][sensor:094]: 'Temperature': Sending state 21.50000 °C with 1 decimals\n"
+        "[12:01:00][D][sensor:094]: 'PM <2.5µm Weight concentration': Sending state 7.5 µg/m³ with "
+        "2 decimals of accuracy\n",
+        one(temperature=T, pm25=PM),
+        start=None,
+    ),
+    "esphome csv": Case(
+        "time,Kitchen Temperature,Kitchen CO2\n1795176000,21.0,560\n1795176060,21.5,1565\n",
+        {"kitchen": {"temperature": T, "co2": CO2}},
+        options={"preset": "esphome"},
+        preset="esphome",
+    ),
+    "zigbee2mqtt, epoch ms": Case(
+        '{"battery":97,"co2":560,"humidity":45,"last_seen":1795176000000,"linkquality":120,'
+        '"pm25":7,"temperature":21,"device_temperature":31}\n'
+        '{"battery":97,"co2":1565,"humidity":46,"last_seen":1795176060000,"linkquality":118,'
+        '"pm25":7.5,"temperature":21.5,"device_temperature":31}\n',
+        {"A": ALL},
+        preset="zigbee2mqtt",
+    ),
+    "zigbee2mqtt, topics": Case(
+        'zigbee2mqtt/kitchen {"last_seen":"2026-11-20T13:00:00+01:00","temperature":21}\n'
+        'zigbee2mqtt/hall {"last_seen":"2026-11-20T13:00:00+01:00","temperature":20}\n'
+        'zigbee2mqtt/kitchen {"last_seen":"2026-11-20T13:01:00+01:00","temperature":21.5}\n'
+        'zigbee2mqtt/hall {"last_seen":"2026-11-20T13:01:00+01:00","temperature":20}\n',
+        {"kitchen": {"temperature": T}, "hall": {"temperature": [20.0, 20.0]}},
+        preset="zigbee2mqtt",
+    ),
+    "zigbee2mqtt, log": Case(
+        "[2026-11-20 12:00:00] info: \tz2m:mqtt: MQTT publish: topic 'zigbee2mqtt/kitchen', payload "
+        '\'{"temperature":21.0,"humidity":45}\'\n'
+        "[2026-11-20 12:01:00] info: \tz2m:mqtt: MQTT publish: topic 'zigbee2mqtt/kitchen', payload "
+        '\'{"temperature":21.5,"humidity":46}\'\n',
+        {"kitchen": {"temperature": T, "humidity": RH}},
+        start=LOCAL_NOON,
+    ),
+    "thingspeak": Case(
+        "created_at,entry_id,field1,field2,latitude,longitude,elevation,status\n"
+        "2026-11-20 12:00:00 UTC,1,21.0,7.0,,,,\n2026-11-20 12:01:00 UTC,2,21.5,7.5,,,,\n",
+        one(temperature=T, pm25=PM),
+        options={"columns": {"field1": "temperature", "field2": "pm25"}},
+        preset="thingspeak",
+    ),
+    "thingspeak, JSON": Case(
+        json.dumps(
+            {
+                "channel": {"id": 9, "name": "Home", "field1": "Temperature", "field2": "PM2.5"},
+                "feeds": [
+                    {
+                        "created_at": "2026-11-20T12:00:00Z",
+                        "entry_id": 1,
+                        "field1": "21.0",
+                        "field2": "7.0",
+                    },
+                    {
+                        "created_at": "2026-11-20T12:01:00Z",
+                        "entry_id": 2,
+                        "field1": "21.5",
+                        "field2": "7.5",
+                    },
+                ],
+            }
+        ),
+        one(temperature=T, pm25=PM),
+        preset="thingspeak",
+    ),
+    "purpleair": Case(
+        "time_stamp,sensor_index,humidity,temperature,pm2.5_atm,pm2.5_cf_1\n"
+        "1795176000,4321,45,69.8,7.0,9.0\n1795176060,4321,46,70.7,7.5,9.5\n",
+        {"4321": {"temperature": T, "humidity": RH, "pm25": PM}},
+        preset="purpleair",
+    ),
+    "purpleair, API": Case(
+        json.dumps(
+            {
+                "api_version": "V1.0.11",
+                "sensor_index": 4321,
+                "fields": ["time_stamp", "temperature", "humidity", "pm2.5_atm"],
+                "data": [[1795176060, 70.7, 46, 7.5], [1795176000, 69.8, 45, 7.0]],
+            }
+        ),
+        one(temperature=T, humidity=RH, pm25=PM),
+        preset="purpleair",
+    ),
+    "purpleair, SD card": Case(
+        "UTCDateTime,mac_address,current_temp_f,current_humidity,current_dewpoint_f,pressure,"
+        "pm1_0_cf_1,pm2_5_cf_1,pm2_5_atm,pm2_5_atm_b\n"
+        "2026/11/20T12:00:00z,84:f3:eb,69.8,45,50,1013,5,9.0,7.0,8\n"
+        "2026/11/20T12:01:00z,84:f3:eb,70.7,46,50,1013,5,9.5,7.5,8\n",
+        {"84:f3:eb": {"temperature": T, "humidity": RH, "pm25": PM}},
+    ),
+    "airgradient": Case(
+        "Location ID,Location Name,Location Group,Location Type,Sensor ID,Place Open,"
+        "Local Date/Time,UTC Date/Time,# of aggregated records,PM2.5 (μg/m³) raw,"
+        "PM2.5 (μg/m³) corrected,0.3μm particle count,CO2 (ppm) raw,CO2 (ppm) corrected,"
+        "Temperature (°C) raw,Temperature (°C) corrected,Heat Index (°C),Humidity (%) raw,"
+        "Humidity (%) corrected,TVOC (ppb),TVOC index\n"
+        "1,Kitchen,,,airgradient:ab,,2026-11-20 13:00:00,2026-11-20T12:00:00.000Z,1,9,7.0,900,"
+        "999,560,25,21.0,21,40,45,100,99\n"
+        "1,Kitchen,,,airgradient:ab,,2026-11-20 13:01:00,2026-11-20T12:01:00.000Z,1,9,7.5,900,"
+        "999,1565,25,21.5,21,40,46,100,99\n",
+        {"Kitchen": ALL},
+        preset="airgradient",
+    ),
+    "awair": Case(
+        "timestamp,score,temp,humid,co2,voc,pm25\n"
+        "2026-11-20T12:00:00.000Z,93,21.0,45.0,560,120,7.0\n"
+        "2026-11-20T12:01:00.000Z,93,21.5,46.0,1565,120,7.5\n",
+        {"A": ALL},
+        preset="awair",
+    ),
+    "awair, API": Case(
+        json.dumps(
+            {
+                "data": [
+                    {
+                        "timestamp": "2026-11-20T12:01:00.000Z",
+                        "score": 90,
+                        "sensors": [
+                            {"comp": "temp", "value": 21.5},
+                            {"comp": "pm25", "value": 7.5},
+                        ],
+                    },
+                    {
+                        "timestamp": "2026-11-20T12:00:00.000Z",
+                        "score": 90,
+                        "sensors": [
+                            {"comp": "temp", "value": 21.0},
+                            {"comp": "pm25", "value": 7.0},
+                        ],
+                    },
+                ]
+            }
+        ),
+        one(temperature=T, pm25=PM),
+    ),
+    "aranet": Case(
+        '"Time(DD/MM/YYYY h:mm:ss A)","Carbon dioxide(ppm)","Temperature(°C)",'
+        '"Relative humidity(%)","Atmospheric pressure(hPa)"\n'
+        '"20/11/2026 12:00:00 PM","560","21.0","45","1,013"\n'
+        '"20/11/2026 12:01:00 PM","1565","21.5","46","1,013"\n',
+        one(co2=CO2, temperature=T, humidity=RH),
+        start=LOCAL_NOON,
+        preset="aranet",
+    ),
+    "aranet, degF": Case(
+        "Time(MM/DD/YYYY h:mm:ss A),Carbon dioxide(ppm),Temperature(°F)\n"
+        '01/02/2026 12:00:00 PM,560,69.8\n01/02/2026 12:01:00 PM,"1,565",70.7\n',
+        one(co2=CO2, temperature=T),
+        start=datetime(2026, 1, 2, 12),
+    ),
+    "airthings": Case(
+        "recorded;RADON_SHORT_TERM_AVG Bq/m3;TEMP °C;HUMIDITY %;PRESSURE hPa;CO2 ppm;VOC ppb;"
+        "PM25 μg/m3\n"
+        "2026-11-20T12:00:00;30.0;21.00;45.00;1013.2;560.0;80.0;7.0\n"
+        "2026-11-20T12:01:00;30.0;21.50;46.00;1013.2;1565.0;80.0;7.5\n",
+        {"A": ALL},
+        start=LOCAL_NOON,
+        preset="airthings",
+    ),
+    "airthings, German": Case(
+        "aufgezeichnet;RADON Bq/m3;TEMP °C;LUFTFEUCHTIGKEIT %;CO2 ppm\n"
+        "2026-11-20T12:00:00;30,0;21,0;45,0;560\n2026-11-20T12:01:00;30,0;21,5;46,0;1.565\n",
+        one(temperature=T, humidity=RH, co2=CO2),
+        start=LOCAL_NOON,
+    ),
+    "netatmo": Case(
+        'Name;"Kitchen"\nLongitude;13.4\nLatitude;52.5\n'
+        'Timestamp;"Timezone : Europe/Berlin";Temperature;Humidity;CO2;Noise;Pressure\n'
+        '1795176000;"2026/11/20 13:00:00";21;45;560;38;1013.2\n'
+        '1795176060;"2026/11/20 13:01:00";21.5;46;1565;39;1013.2\n',
+        one(temperature=T, humidity=RH, co2=CO2, sound=[38.0, 39.0]),
+        preset="netatmo",
+    ),
+    "qingping": Case(
+        "\ufeffTime,Temperature(℃),Humidity(%),CO2(ppm),PM2.5(μg/m³),PM10(μg/m³)\r\n"
+        "2026-11-20 12:01:00,21.5,46,1565,7.5,9\r\n2026-11-20 12:00:00,21.0,45,560,7,9\r\n",
+        {"A": ALL},
+        start=LOCAL_NOON,
+        preset="qingping",
+    ),
+    "sensor.community, SDS011": Case(
+        "sensor_id;sensor_type;location;lat;lon;timestamp;P1;durP1;ratioP1;P2;durP2;ratioP2\n"
+        "71;SDS011;40;48.1;9.2;2026-11-20T12:00:00;11.20;;;7.00;;\n"
+        "71;SDS011;40;48.1;9.2;2026-11-20T12:01:00;11.20;;;7.50;;\n",
+        {"71": {"pm25": PM}},
+        preset="sensor.community",
+    ),
+    "sensor.community, BME280": Case(
+        "sensor_id;sensor_type;location;lat;lon;timestamp;pressure;altitude;temperature;humidity\n"
+        "72;BME280;40;48.1;9.2;2026-11-20T12:00:00;101300;;21.00;45.00\n"
+        "72;BME280;40;48.1;9.2;2026-11-20T12:01:00;101300;;21.50;46.00\n",
+        {"72": {"temperature": T, "humidity": RH}},
+        preset="sensor.community",
+    ),
+    "influxdb, annotated long": Case(
+        "#group,false,false,true,true,false,false,true,true,true\n"
+        "#datatype,string,long,dateTime:RFC3339,dateTime:RFC3339,dateTime:RFC3339,double,string,"
+        "string,string\n#default,_result,,,,,,,,\n"
+        ",result,table,_start,_stop,_time,_value,_field,_measurement,room\n"
+        ",,0,2026-11-20T00:00:00Z,2026-11-21T00:00:00Z,2026-11-20T12:00:00Z,21,temperature,air,hall\n"
+        ",,0,2026-11-20T00:00:00Z,2026-11-21T00:00:00Z,2026-11-20T12:01:00Z,21.5,temperature,air,"
+        "hall\n\n"
+        "#group,false,false,true,true,false,false,true,true,true\n"
+        "#datatype,string,long,dateTime:RFC3339,dateTime:RFC3339,dateTime:RFC3339,long,string,"
+        "string,string\n#default,_result,,,,,,,,\n"
+        ",result,table,_start,_stop,_time,_value,_field,_measurement,room\n"
+        ",,1,2026-11-20T00:00:00Z,2026-11-21T00:00:00Z,2026-11-20T12:00:00Z,560,co2,air,hall\n"
+        ",,1,2026-11-20T00:00:00Z,2026-11-21T00:00:00Z,2026-11-20T12:01:00Z,1565,co2,air,hall\n",
+        {"hall": {"temperature": T, "co2": CO2}},
+        preset="influxdb",
+    ),
+    "influxdb, of Home Assistant": Case(
+        "#datatype,string,long,dateTime:RFC3339,double,string,string,string,string\n"
+        ",result,table,_time,_value,_field,_measurement,domain,entity_id\n"
+        ",,0,2026-11-20T12:00:00Z,69.8,value,°F,sensor,kitchen_temperature\n"
+        ",,0,2026-11-20T12:01:00Z,70.7,value,°F,sensor,kitchen_temperature\n"
+        ",,1,2026-11-20T12:00:00Z,7,value,µg/m³,sensor,kitchen_pm25\n"
+        ",,1,2026-11-20T12:01:00Z,7.5,value,µg/m³,sensor,kitchen_pm25\n",
+        {"kitchen": {"temperature": T, "pm25": PM}},
+        preset="influxdb",
+    ),
+    "influxdb, wide": Case(
+        ",result,table,_time,co2,temperature,room\n"
+        ",_result,0,2026-11-20T12:00:00Z,560,21,hall\n,_result,0,2026-11-20T12:01:00Z,1565,21.5,hall\n",
+        {"hall": {"temperature": T, "co2": CO2}},
+        preset="influxdb",
+    ),
+    "influxdb 1, ns": Case(
+        "name,time,host,temperature\n"
+        "air,1795176000000000000,pi,21\nair,1795176060000000000,pi,21.5\n",
+        {"air": {"temperature": T}},
+    ),
+    "grafana, units in cells": Case(
+        '"Time","Temperature","CO2","Humidity"\n'
+        "2026-11-20 12:00:00,69.8 °F,560 ppm,45%\n2026-11-20 12:01:00,70.7 °F,1565 ppm,46%\n",
+        one(temperature=T, co2=CO2, humidity=RH),
+        start=LOCAL_NOON,
+    ),
+    "grafana, rooms": Case(
+        '"Time","temperature {room=""kitchen""}","temperature {room=""hall""}"\n'
+        "1795176000000,21.0,20\n1795176060000,21.5,undefined\n",
+        {"kitchen": {"temperature": T}, "hall": {"temperature": [20.0, None]}},
+    ),
+    "grafana, series": Case(
+        '"Series";"Time";"Value"\n'
+        '"kitchen co2";"2026-11-20T12:00:00+00:00";560\n'
+        '"kitchen co2";"2026-11-20T12:01:00+00:00";1565\n'
+        '"kitchen temperature";"2026-11-20T12:00:00+00:00";21\n'
+        '"kitchen temperature";"2026-11-20T12:01:00+00:00";21.5\n',
+        {"kitchen": {"co2": CO2, "temperature": T}},
+    ),
+}
+
+
+def rows(*cells: str, header: str = "time,temperature_c") -> str:
+    return "\n".join([header, *cells]) + "\n"
+
+
+def stamped(first: str, second: str, **options: str) -> Case:
+    start = NOON if options.pop("absolute", "yes") == "yes" else LOCAL_NOON
+    text = rows(f"{first}|21.0", f"{second}|21.5", header="time|temperature_c")
+    return Case(text, one(temperature=T), start=start, options=options)
+
+
+ODDITIES = {
+    "banner and comments": Case(
+        "ets Jan  8 2013,rst cause:2, boot mode:(3,6)\n# temperature of a home\n\nsome words\n"
+        + rows("2026-11-20T12:00:00Z,21.0", "# break", "2026-11-20T12:01:00Z,21.5"),
+        one(temperature=T),
+    ),
+    "commented header": Case(
+        rows("2026-11-20T12:00:00Z,21.0", "2026-11-20T12:01:00Z,21.5", header="# time, temp"),
+        one(temperature=T),
+    ),
+    "sep line, footer, header again": Case(
+        "sep=;\n" + rows("2026-11-20T12:00:00Z;21.0", "time;temperature_c",
+                         "2026-11-20T12:01:00Z;21.5", "Total;2", header="time;temperature_c"),
+        one(temperature=T),
+    ),
+    "decimal commas between commas": Case(
+        rows('"2026-11-20T12:00:00Z",21,0,45,0', '"2026-11-20T12:01:00Z",21,5,46,0',
+             header="time,temperature_c,humidity_pct"),
+        one(temperature=T, humidity=RH),
+    ),
+    "thousands": Case(
+        rows('2026-11-20T12:00:00Z,"560"', '2026-11-20T12:01:00Z,"1,565"', header="time,co2"),
+        one(co2=CO2),
+    ),
+    "points for thousands": Case(
+        rows("2026-11-20T12:00:00Z;560;21,0", "2026-11-20T12:01:00Z;1.565;21,5",
+             header="time;co2;temp"),
+        one(co2=CO2, temperature=T),
+    ),
+    "spaces for thousands": Case(
+        rows("2026-11-20T12:00:00Z;560", "2026-11-20T12:01:00Z;1 565,0", header="time;co2"),
+        one(co2=CO2),
+    ),
+    "tabs": Case(
+        rows("2026-11-20T12:00:00Z\t21.0", "2026-11-20T12:01:00Z\t21.5", header="time\ttemp"),
+        one(temperature=T),
+    ),
+    "newest first": Case(
+        rows("2026-11-20T12:01:00Z,21.5", "2026-11-20T12:00:00Z,21.0"), one(temperature=T)
+    ),
+    "words": Case(
+        rows("2026-11-20T12:00:00Z,unknown,7", "2026-11-20T12:01:00Z,21.5,-",
+             header="time,temp,pm2.5"),
+        one(temperature=[None, 21.5], pm25=[7.0, None]),
+    ),
+    "date and hour apart": Case(
+        rows("20.11.2026;12:00;21,0", "20.11.2026;12:01;21,5", header="Datum;Uhrzeit;Temperatur"),
+        one(temperature=T),
+        start=LOCAL_NOON,
+    ),
+    "rooms in columns": Case(
+        rows("2026-11-20T12:00:00Z,21,20,45", "2026-11-20T12:01:00Z,21.5,20,46",
+             header="time,Kitchen Temperature [°C],Hall Temperature [°C],Kitchen RH"),
+        {"Kitchen": {}, "kitchen": {"temperature": T, "humidity": RH},
+         "hall": {"temperature": [20.0, 20.0]}},
+    ),
+    "not the room's air": Case(
+        rows("2026-11-20T12:00:00Z,5,21,9,30", "2026-11-20T12:01:00Z,5,21.5,9,30",
+             header="time,Outdoor Temperature,Temperature,Dew point,Battery temperature"),
+        one(temperature=T),
+    ),
+    "one-digit hours": stamped("2026-11-20 1:00:00 PM +01:00", "2026-11-20 1:01:00 PM +01:00"),
+    "AM and PM": stamped("11/20/2026 12:00 PM", "11/20/2026 12:01 PM", absolute="no"),
+    "UTC behind": stamped("2026-11-20 12:00:00 UTC", "2026-11-20 12:01:00 UTC"),
+    "Go": stamped("2026-11-20 13:00:00 +0100 CET", "2026-11-20 13:01:00 +0100 CET m=+0.01"),
+    "zone's name": stamped("20.11.2026 13:00 CET", "20.11.2026 13:01 CET"),
+    "epoch s": stamped("1795176000", "1795176060"),
+    "epoch ms": stamped("1795176000000", "1795176060000"),
+    "month's name": stamped("Nov 20, 2026 12:00:00 PM", "Nov 20, 2026 12:01:00 PM", absolute="no"),
+    "compact": stamped("20261120T120000Z", "20261120T120100Z"),
+    "zone given": stamped("2026-11-20 13:00", "2026-11-20 13:01", zone="Europe/Berlin"),
+}  # fmt: skip
+
+
+def write(folder: Path, text: str | bytes, name: str = "export.csv") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+@pytest.mark.parametrize("name", [*VENDORS, *ODDITIES])
+def test_reads(name: str, tmp_path: Path):
+    case = (VENDORS | ODDITIES)[name]
+    recording, _, guess = import_recording(write(tmp_path, case.text), **case.options)
+    expected = {sensor: channels for sensor, channels in case.readings.items() if channels}
+    assert set(recording.sensors) == set(expected)
+    assert recording.start == case.start
+    assert recording.times_s.tolist() == [0.0, case.step_s]
+    assert guess.preset == case.preset
+    for sensor, channels in expected.items():
+        for index, channel in enumerate(CHANNEL_NAMES):
+            got = recording.readings[:, recording.sensors.index(sensor), index]
+            wanted = [np.nan if v is None else v for v in channels.get(channel, [None, None])]
+            np.testing.assert_allclose(got, wanted, atol=1e-4, err_msg=f"{sensor} {channel}")
