@@ -137,6 +137,31 @@ def test_units_and_slow_sensors_are_doubted_before_the_first_alarm() -> None:
     ]  # fmt: skip
 
 
+# --- sensors that report on change
+
+
+def changes(burning: bool) -> list[str]:
+    """A row a change, on a channel each; pauses of up to two hours. It burns from 5,000 s on."""
+    rows = ["0,kitchen,21,7,560,0,45", "400,kitchen,21.5,,,,", "900,kitchen,,9,,,"]
+    rows += ["4400,kitchen,,,600,,", "4990,kitchen,21.9,,,,"]
+    if burning:
+        rows += ["5020,kitchen,44,,,,", "5030,kitchen,,900,,,", "5040,kitchen,71,,,,"]
+        return [*rows, "5050,kitchen,,,,90,", "5060,kitchen,90,,,,", "8000,kitchen,,3000,,,"]
+    return [*rows, "8400,kitchen,21,,,,", "9000,kitchen,,8,,,"]
+
+
+@pytest.mark.parametrize("burning", [False, True])
+def test_a_sensor_that_reports_on_change_is_not_silent_and_its_fire_not_over(burning: bool) -> None:
+    live = Live(NO_RISK, RowReader(), longest_interval_s=7200.0)
+    events = []
+    for line in [HEADER, *changes(burning)]:
+        events += live.line(line, 0.0)
+    events += live.close()
+    recording, _ = parse_recording(parse_csv(Path("r.csv"), "\n".join([HEADER, *changes(burning)])))
+    assert events == detect(NO_RISK, recording, longest_interval_s=7200.0).events
+    assert [event["event"] for event in events] == (["alarm"] if burning else [])
+
+
 # --- a drill
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from saafe.cli.output import print_json
-from saafe.cli.reading import Reading, export_options, read_file
+from saafe.cli.reading import ExportOptions, export_options, read_any
 from saafe.errors import InputError
 from saafe.files import plain_name, write_json
 from saafe.readers import (
@@ -55,7 +55,7 @@ def check_command(
     checks, failed = [], []
     for path in paths:
         try:
-            recording, found = read_file(path, Reading(**reading), repair=repair)
+            recording, found = read_any(path, ExportOptions(**reading), repair=repair)
             if out:
                 write_recording(recording, out)
         except InputError as error:
@@ -86,7 +86,7 @@ def import_command(file: Path, out: Path, as_json: bool, **reading: Any) -> None
 
     Example: saafe data import export.csv home.csv --unit temperature=F
     """
-    table, guess = read_export(file, **Reading(**reading).named())
+    table, guess = read_export(file, **ExportOptions(**reading).named())
     click.echo("\n".join(guess.lines()), err=True)
     recording, found = parse_recording(table, repair=True)
     write_recording(recording, out)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from saafe.cli.reading import Reading, export_options, read_file
+from saafe.cli.reading import ExportOptions, export_options, read_any
 from saafe.errors import InputError
 from saafe.files import json_text
 
@@ -37,7 +37,7 @@ def detect_command(
     """
     from saafe.training import load
 
-    run, options = load(model), Reading(**reading)
+    run, options = load(model), ExportOptions(**reading)
     if recordings in ((), ("-",)):
         if repair:
             raise InputError("--repair mends files; a live stream is mended as it comes")
@@ -57,14 +57,14 @@ def detect_command(
 
 
 def detect_files(
-    run: Any, paths: Sequence[str], longest_interval_s: float | None, options: Reading,
+    run: Any, paths: Sequence[str], longest_interval_s: float | None, options: ExportOptions,
     *, repair: bool,
 ) -> None:  # fmt: skip
     """Print the events of recordings, one after the other."""
     from saafe.detector import detect as detect_recording
 
     for path in paths:
-        readings, check = read_file(Path(path), options, repair=repair)
+        readings, check = read_any(Path(path), options, repair=repair)
         for line in check.lines():
             click.echo(line, err=True)
         label = path if sys.stderr.isatty() else None

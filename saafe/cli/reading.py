@@ -31,7 +31,7 @@ def export_options(command: Command) -> Command:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ExportOptions:
     """What `export_options` said; none of it is a recording in saafe's format."""
 
     preset: str | None
@@ -56,7 +56,7 @@ class Reading:
         }  # fmt: skip
 
 
-def read_file(path: Path, reading: Reading, *, repair: bool) -> tuple[Recording, Check]:
+def read_any(path: Path, reading: ExportOptions, *, repair: bool) -> tuple[Recording, Check]:
     """Read a recording; of one that is refused say how it can be imported, where it can.
 
     What is guessed of an export is shown on stderr before it is used.
