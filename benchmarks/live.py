@@ -65,7 +65,8 @@ class Pipe:
         self.send(HEADER)
         offset = OFFSET_S if self.number % 2 else 0.0
         count = max(HISTORY_ROWS, int(HISTORY_S / self.period_s))
-        for k in range(count):
+        self.send(row(0.0, 0.0, self.noise))  # the stream's beginning
+        for k in range(1, count):
             self.send(row(k * self.period_s + offset, 0.0, self.noise))
         self.synced_s = (count - 1) * self.period_s + offset + 1.0
         self.synced = time.monotonic()
