@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from saafe.recordings import plain, read_unzipped, refusal
+from saafe.recordings import plain, read_table, read_unzipped, refusal
 
 SEPARATORS = (",", ";", "\t", "|")
 HEADER_WITHIN = 200  # Chosen: no export has a longer banner
@@ -32,7 +32,7 @@ _LOGS = [
         + r"', payload '(?P<payload>\{.*\})'",
         # mosquitto_sub -v, and with -F '%I %t %p'
         rf"^(?:(?P<time>\d\S+) )?{_TOPIC} (?P<payload>\{{.*\}})$",
-        rf"^(?P<time>\d\S+) {_TOPIC} (?P<value>[+-]?[0-9.]+)$",
+        r"^(?P<time>\d\S+) (?P<topic>[A-Za-z][^\s']*/[^\s']+) (?P<value>[+-]?[0-9.]+)$",
     )
 ]
 
@@ -65,7 +65,7 @@ def read_cells_of(path: Path, is_known: Callable[[str], bool]) -> Export:
     """
     data = read_unzipped(path)
     if data[:4] == b"PAR1":
-        frame = pl.read_parquet(path)
+        frame = read_table(path).frame
         frame = frame.select(pl.all().cast(pl.String, strict=False).fill_null(""))
         return Export(path, frame, np.arange(1, frame.height + 1), "")
     text = decode(data)

@@ -12,14 +12,14 @@ from saafe.recordings.tables import (
     Table, make_folder, parse_csv, quoted, read_table, read_text, read_unzipped, refusal,
 )  # fmt: skip
 from saafe.recordings.units import (
-    Conversion, CHANNEL_UNITS, find_unit, parse_units, plain, unit_texts,
+    CHANNEL_UNITS, Conversion, find_unit, parse_units, plain, unit_texts,
 )  # fmt: skip
 
 __all__ = [
-    "AFTER_COOKING_S", "LEAD_S", "LONGEST_GAP_S", "QUIET_MOMENT", "CHANNEL_UNITS", "Check", "Conversion",
-    "Home", "Interval", "Recording", "Rise", "SuperposedFire", "Table", "add_rise",
+    "AFTER_COOKING_S", "CHANNEL_UNITS", "LEAD_S", "LONGEST_GAP_S", "QUIET_MOMENT", "Check",
+    "Conversion", "Home", "Interval", "Recording", "Rise", "SuperposedFire", "Table", "add_rise",
     "cut_recording", "dense_homes", "draw_moment", "find_unit", "make_folder", "median_period",
     "parse_csv", "parse_recording", "parse_units", "plain", "pm_cap", "quoted", "read_recording",
-    "read_rows", "read_table", "read_text", "read_unzipped", "refusal",
-    "superpose_fires", "to_numbers", "to_text", "unit_texts", "write_recording",
+    "read_rows", "read_table", "read_text", "read_unzipped", "refusal", "superpose_fires",
+    "to_numbers", "to_text", "unit_texts", "write_recording",
 ]  # fmt: skip
