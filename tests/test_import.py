@@ -5,6 +5,7 @@ The vendors' texts are from memory of real exports.
 
 import json
 import shlex
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -32,18 +33,21 @@ NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LOCAL_NOON = NOON.replace(tzinfo=None)
 
 
+Readings = Mapping[str, Mapping[str, Sequence[float | None]]]
+
+
 class Case(NamedTuple):
     """An export, and what stands in its first two times: sensor -> channel -> readings."""
 
     text: str
-    readings: dict[str, dict[str, list[float | None]]]
+    readings: Readings
     start: datetime | None = NOON
     step_s: float = 60.0
     options: dict = {}  # noqa: RUF012 - never changed
     preset: str | None = None
 
 
-def one(**channels: list[float | None]) -> dict[str, dict[str, list[float | None]]]:
+def one(**channels: Sequence[float | None]) -> Readings:
     return {"A": dict(channels)}
 
 
@@ -395,6 +399,11 @@ ODDITIES = {
         rows("2026-11-20T12:00:00Z;560", "2026-11-20T12:01:00Z;1 565,0", header="time;co2"),
         one(co2=CO2),
     ),
+    "units below the header": Case(
+        rows(",°F,ppm", "2026-11-20T12:00:00Z,69.8,560", "2026-11-20T12:01:00Z,70.7,1565",
+             header="time,temperature,co2"),
+        one(temperature=T, co2=CO2),
+    ),
     "tabs": Case(
         rows("2026-11-20T12:00:00Z\t21.0", "2026-11-20T12:01:00Z\t21.5", header="time\ttemp"),
         one(temperature=T),
@@ -527,7 +536,7 @@ def test_each_channel_has_its_own_unit_first(channel: str):
     ("name", "channel", "place"),
     [
         ("sensor.living_room_temperature", "temperature", "living_room"),
-        ("PM2.5_CF1_ug/m3", "pm25", "cf1"),
+        ("PM2.5_CF1_ug/m3", "pm25", ""),
         ("Humidité (%)", "humidity", ""),
         ("CarbonDioxide", "co2", ""),
         ("Carbon Monoxide(ppb)", "co", ""),

@@ -248,6 +248,9 @@ def _read_table(path: Path, lines: list[str], is_known: Callable[[str], bool]) -
     if not rows:
         allowed, mend = "at least one row", "export the readings again"
         raise refusal(path, "a header and no rows", allowed=allowed, mend=mend, row=at + 2)
+    if _are_units(rows[0]):
+        cells, rows, numbers = rows[0], rows[1:], numbers[1:]
+        names = [f"{n} ({u})" if u else n for n, u in zip(names, cells, strict=False)]
     unique = _unique(names)
     rows = [row + [""] * (len(unique) - len(row)) for row in rows]
     frame = pl.DataFrame(rows, schema=dict.fromkeys(unique, pl.String), orient="row")
@@ -280,6 +283,12 @@ def _find_header(path: Path, lines: list[str], is_known: Callable[[str], bool]) 
 def _is_value(cell: str) -> bool:
     """Whether a cell is a reading or a time, and so no name."""
     return bool(re.match(r"^[+-]?[0-9.,]+$|^\d+[-/.:]\d+[-/.:]", cell))
+
+
+def _are_units(cells: list[str]) -> bool:
+    """Whether the row below the header tells units."""
+    is_unit = [re.fullmatch(r"\W*[cfk]|%.*|ppm|ppb|.g/m.*", plain(cell)) for cell in cells]
+    return any(is_unit) and not any(_is_value(cell) for cell in cells)
 
 
 def _split(line: str, separator: str) -> list[str]:
