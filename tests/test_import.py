@@ -4,32 +4,50 @@ The vendors' texts are from memory of real exports.
 """
 
 import json
-from datetime import UTC, datetime
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
+import polars as pl
 import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from saafe.readers.exports import import_recording
+from saafe.cli import saafe
+from saafe.errors import InputError
+from saafe.readers.export_columns import find_meaning
+from saafe.readers.export_numbers import guess_decimal, read_cells
+from saafe.readers.export_series import parse_columns
+from saafe.readers.export_times import read_moments
+from saafe.readers.exports import import_hint, import_recording
+from saafe.readers.presets import PRESETS
+from saafe.recordings.units import CHANNEL_UNITS, parse_units
 from saafe.sensors import CHANNEL_NAMES
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LOCAL_NOON = NOON.replace(tzinfo=None)
 
 
+Readings = Mapping[str, Mapping[str, Sequence[float | None]]]
+
+
 class Case(NamedTuple):
     """An export, and what stands in its first two times: sensor -> channel -> readings."""
 
     text: str
-    readings: dict[str, dict[str, list[float | None]]]
+    readings: Readings
     start: datetime | None = NOON
     step_s: float = 60.0
     options: dict = {}  # noqa: RUF012 - never changed
     preset: str | None = None
 
 
-def one(**channels: list[float | None]) -> dict[str, dict[str, list[float | None]]]:
+def one(**channels: Sequence[float | None]) -> Readings:
     return {"A": dict(channels)}
 
 
@@ -112,11 +130,11 @@ VENDORS = {
         preset="zigbee2mqtt",
     ),
     "zigbee2mqtt, log": Case(
-        "[2026-11-20 12:00:00] info: \tz2m:mqtt: MQTT publish: topic 'zigbee2mqtt/kitchen', payload "
+        "[2026-11-20 12:00:00] info: \tz2m:mqtt: MQTT publish: topic 'zigbee2mqtt/k', payload "
         '\'{"temperature":21.0,"humidity":45}\'\n'
-        "[2026-11-20 12:01:00] info: \tz2m:mqtt: MQTT publish: topic 'zigbee2mqtt/kitchen', payload "
+        "[2026-11-20 12:01:00] info: \tz2m:mqtt: MQTT publish: topic 'zigbee2mqtt/k', payload "
         '\'{"temperature":21.5,"humidity":46}\'\n',
-        {"kitchen": {"temperature": T, "humidity": RH}},
+        {"k": {"temperature": T, "humidity": RH}},
         start=LOCAL_NOON,
     ),
     "thingspeak": Case(
@@ -381,6 +399,11 @@ ODDITIES = {
         rows("2026-11-20T12:00:00Z;560", "2026-11-20T12:01:00Z;1 565,0", header="time;co2"),
         one(co2=CO2),
     ),
+    "units below the header": Case(
+        rows(",°F,ppm", "2026-11-20T12:00:00Z,69.8,560", "2026-11-20T12:01:00Z,70.7,1565",
+             header="time,temperature,co2"),
+        one(temperature=T, co2=CO2),
+    ),
     "tabs": Case(
         rows("2026-11-20T12:00:00Z\t21.0", "2026-11-20T12:01:00Z\t21.5", header="time\ttemp"),
         one(temperature=T),
@@ -442,3 +465,244 @@ def test_reads(name: str, tmp_path: Path):
             got = recording.readings[:, recording.sensors.index(sensor), index]
             wanted = [np.nan if v is None else v for v in channels.get(channel, [None, None])]
             np.testing.assert_allclose(got, wanted, atol=1e-4, err_msg=f"{sensor} {channel}")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+def test_reads_any_encoding(encoding: str, tmp_path: Path):
+    text = "Zeit;Temperatur (°C)\r\n2026-11-20 12:00:00Z;21,0\r\n2026-11-20 12:01:00Z;21,5\r\n"
+    recording, _, _ = import_recording(write(tmp_path, text.encode(encoding)))
+    assert recording.readings[:, 0, 0].tolist() == [21.0, 21.5]
+
+
+def test_bytes_of_a_bad_line_cost_one_row(tmp_path: Path):
+    good = [f"{10 * k},kitchen,21.{k},7" for k in range(40)]
+    noise = b'\n200,kit\xffchen\xb0,2\n\x00\x00\x00210,"kitchen,21.0,7\n'
+    head = b"time_s,sensor,temperature_c,pm25_ug_m3\n" + "\n".join(good[:20]).encode()
+    data = head + noise + "\n".join(good[20:]).encode() + b"\n"
+    recording, check, _ = import_recording(write(tmp_path, data))
+    assert len(recording.times_s) == 40
+    assert any("left out 2 rows" in note for note in check.notes)
+
+
+def test_the_repeated_hour_is_told_apart_by_order(tmp_path: Path):
+    start = datetime(2026, 10, 24, 23, 50, tzinfo=UTC)  # clocks fall back at 01:00 UTC
+    berlin = ZoneInfo("Europe/Berlin")
+    clocks = [(start + timedelta(minutes=k)).astimezone(berlin) for k in range(150)]
+    lines = [f"{clock:%Y-%m-%d %H:%M:%S},{k}" for k, clock in enumerate(clocks)]
+    for order in (lines, lines[::-1]):
+        path = write(tmp_path, rows(*order))
+        recording, _, _ = import_recording(path, zone="Europe/Berlin")
+        assert (recording.times_s / 60).tolist() == list(range(150))
+        assert recording.readings[:, 0, 0].tolist() == list(range(150))
+        assert recording.start == start
+    with pytest.raises(InputError, match="--zone Europe/Berlin"):
+        import_recording(write(tmp_path, rows(*lines)))
+
+
+def test_counters_in_milliseconds_are_told_by_their_steps(tmp_path: Path):
+    path = write(tmp_path, rows("5000,21", "15000,21", "25000,22", header="time_s,temperature_c"))
+    recording, _, guess = import_recording(path)
+    assert recording.times_s.tolist() == [0.0, 10.0, 20.0]
+    assert guess.time_form == "ms from a start"
+
+
+@pytest.mark.parametrize(
+    ("channel", "unit", "value", "wanted"),
+    [
+        ("temperature", "F", 69.8, 21.0),
+        ("temperature", "K", 294.15, 21.0),
+        ("temperature", "centi-degrees", 2100.0, 21.0),
+        ("pm25", "mg/m3", 0.007, 7.0),
+        ("pm25", "µg/m³", 7.0, 7.0),
+        ("co2", "%", 0.056, 560.0),
+        ("co2", "fraction", 0.00056, 560.0),
+        ("co", "ppb", 9000.0, 9.0),
+        ("co", "mg/m3", 10.0, 8.7291),  # 1 ppm is 1.1456 mg/m3 at 25 degC
+        ("humidity", "fraction", 0.45, 45.0),
+    ],
+)
+def test_units(channel: str, unit: str, value: float, wanted: float):
+    conversion = parse_units([f"{channel}={unit}"])[channel]
+    assert conversion.apply(value) == pytest.approx(wanted, rel=1e-4)
+    assert np.isnan(conversion.apply(np.array([np.nan]))).all()
+
+
+@pytest.mark.parametrize("channel", CHANNEL_UNITS)
+def test_each_channel_has_its_own_unit_first(channel: str):
+    assert CHANNEL_UNITS[channel][0].apply(12.5) == 12.5
+
+
+@pytest.mark.parametrize(
+    ("name", "channel", "place"),
+    [
+        ("sensor.living_room_temperature", "temperature", "living_room"),
+        ("PM2.5_CF1_ug/m3", "pm25", ""),
+        ("Humidité (%)", "humidity", ""),
+        ("CarbonDioxide", "co2", ""),
+        ("Carbon Monoxide(ppb)", "co", ""),
+        ("Room temperature", "temperature", ""),
+        ("scd40_co2", "co2", "scd40"),
+        ("pm10", None, None),
+        ("PM2.5 (AQI)", None, None),
+        ("PM2.5 (#/cm3)", None, None),
+        ("CO (mV)", None, None),
+        ("Outdoor humidity", None, None),
+        ("temperature_unit", None, None),
+        ("country", None, None),
+    ],
+)
+def test_names(name: str, channel: str | None, place: str | None):
+    meaning = find_meaning(name)
+    assert (meaning and meaning.channel, meaning and meaning.place) == (channel, place)
+
+
+REFUSED = {
+    "no header": ("1,2\n3,4\n", {}, "no header"),
+    "empty": ("", {}, "no header"),
+    "no channel": (VENDORS["thingspeak"].text, {}, '--map "field1=temperature"'),
+    "no time": ("when,temperature\nnow,21\nthen,22\n", {}, "--map COLUMN=time"),
+    "unknown column": (rows("0,21"), {"columns": {"temp": "temperature"}}, "allowed: time, temp"),
+    "unknown zone": (rows("0,21"), {"zone": "Berlin"}, "Europe/Berlin"),
+    "unknown preset": (rows("0,21"), {"preset": "acme"}, "purpleair"),
+    "no numbers": (rows("0,warm", "10,hot", "20,hot"), {}, "--map COLUMN=CHANNEL"),
+    "rooms for one sensor": (ODDITIES["rooms in columns"].text, {"sensor": "x"}, "--map"),
+    "two separators": (rows(*(f"{k},21,5,6,1" for k in range(9))), {}, "semicolons"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refuses(name: str, tmp_path: Path):
+    text, options, words = REFUSED[name]
+    with pytest.raises(InputError) as refused:
+        import_recording(write(tmp_path, text), **options)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["temperature=X", "smell=F", "temperature", "co2="])
+def test_refuses_units(text: str):
+    with pytest.raises(InputError, match="allowed: "):
+        parse_units([text])
+    with pytest.raises(InputError, match="came twice"):
+        parse_units(["temperature=F", "temperature=K"])
+
+
+def test_maps_take_names_with_an_equals_sign():
+    assert parse_columns(["a=b=co2"]) == {"a=b": "co2"}
+    for text in ("co2", "a=smell"):
+        with pytest.raises(InputError, match="allowed: COLUMN=CHANNEL"):
+            parse_columns([text])
+
+
+@pytest.mark.parametrize("name", VENDORS)
+def test_a_hint_is_a_command_that_runs(name: str, tmp_path: Path):
+    path = write(tmp_path, VENDORS[name].text)
+    hint = import_hint(path)
+    if VENDORS[name].options.get("columns"):  # nothing in the file says what its fields are
+        assert hint is None
+        return
+    assert hint is not None
+    words = shlex.split(hint)
+    assert words[:4] == ["saafe", "data", "import", str(path)]
+    words[4] = str(tmp_path / "out.csv")
+    result = CliRunner().invoke(saafe, words[1:])
+    assert result.exit_code == 0, result.output
+
+
+def test_a_hint_names_the_column_and_its_unit(tmp_path: Path):
+    path = write(tmp_path, "Time,Temp (F)\n2026-11-20T12:00:00Z,70\n2026-11-20T12:01:00Z,71\n")
+    hint = import_hint(path)
+    assert hint is not None
+    assert hint.endswith("--map 'Temp (F)=temperature' --unit temperature=F")
+
+
+def test_command_shows_the_guess_before_the_check(tmp_path: Path):
+    path, out = write(tmp_path, VENDORS["purpleair"].text), tmp_path / "home.csv"
+    result = CliRunner().invoke(saafe, ["data", "import", str(path), str(out), "--sensor", "hall"])
+    assert result.exit_code == 0, result.output
+    shown = result.stderr.splitlines()
+    assert shown[:2] == ["preset: purpleair", "time: time_stamp (s since 1970)"]
+    assert 'temperature: "temperature" in F, sensor hall' in shown
+    assert shown[-1] == "ignored: sensor_index, pm2.5_cf_1"
+    checked = result.stdout.splitlines()[0]
+    assert checked.endswith("2 rows, 1 sensor (hall), 60 s, median period 60 s")
+    assert out.read_text().splitlines()[1] == "2026-11-20T12:00:00+00:00,hall,21.0,7.0,45.0"
+    result = CliRunner().invoke(saafe, ["data", "import", str(path), str(out), "--json"])
+    document = json.loads(result.stdout)
+    assert document["guess"]["preset"] == "purpleair"
+    assert document["check"]["rows"] == 2
+
+
+def test_every_preset_is_tried():
+    assert {preset.name for preset in PRESETS} <= {
+        name for case in VENDORS for name in [case.partition(",")[0].split()[0]]
+    }
+
+
+FORMS = {
+    "ISO": lambda t: t.isoformat(),
+    "UTC": lambda t: f"{t:%Y-%m-%d %H:%M:%S} UTC",
+    "day first": lambda t: f"{t:%d.%m.%Y %H:%M:%S}",
+    "AM/PM": lambda t: f"{t.month}/{t.day}/{t.year} {t:%I:%M:%S %p}",
+    "s": lambda t: f"{t.timestamp():.0f}",
+    "ms": lambda t: f"{t.timestamp() * 1000:.0f}",
+    "Go": lambda t: f"{t:%Y-%m-%d %H:%M:%S} +0000 UTC",
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    readings=st.lists(
+        st.tuples(st.integers(-300, 900), st.none() | st.integers(400, 30_000)),
+        min_size=2, max_size=12,
+    ),
+    separator=st.sampled_from([",", ";", "\t", "|"]),
+    decimal=st.sampled_from([".", ","]),
+    form=st.sampled_from(sorted(FORMS)),
+    is_newest_first=st.booleans(),
+    day=st.integers(1, 28),
+)  # fmt: skip
+def test_an_export_in_any_form_comes_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    readings: list[tuple[int, int | None]],
+    separator: str,
+    decimal: str,
+    form: str,
+    is_newest_first: bool,
+    day: int,
+):
+    start = datetime(2026, 10, day, 23, 50, tzinfo=UTC)
+    lines = []
+    for k, (tenths, co2) in enumerate(readings):
+        number = f"{tenths / 10:.1f}".replace(".", decimal)
+        number = f'"{number}"' if decimal == separator else number
+        stamp = FORMS[form](start + timedelta(seconds=60 * k))
+        lines.append(separator.join([stamp, number, "" if co2 is None else str(co2)]))
+    lines = lines[::-1] if is_newest_first else lines
+    text = rows(*lines, header=separator.join(["time", "Temperature (°C)", "CO2 (ppm)"]))
+    path = write(tmp_path_factory.mktemp("export"), text)
+    recording, _, _ = import_recording(path, zone="UTC")
+    assert recording.start == start
+    assert recording.times_s.tolist() == [60.0 * k for k in range(len(readings))]
+    np.testing.assert_allclose(
+        recording.readings[:, 0, 0], [t / 10 for t, _ in readings], atol=1e-4
+    )
+    wanted = [np.nan if c is None else c for _, c in readings]
+    if np.isfinite(wanted).any():
+        np.testing.assert_allclose(recording.readings[:, 0, 2], wanted)
+
+
+@settings(max_examples=60, deadline=None)
+@given(value=st.integers(-(10**7), 10**7), decimal=st.sampled_from([".", ","]))
+def test_numbers_with_thousands_come_back(value: int, decimal: str):
+    text = f"{value / 100:,.2f}"
+    text = text if decimal == "." else text.translate(str.maketrans(",.", ".,"))
+    cells = pl.Series([text, f"{text} ppm"])
+    assert guess_decimal([cells], ";") == decimal
+    numbers = read_cells(cells, decimal)
+    assert numbers.values.tolist() == [value / 100] * 2
+    assert numbers.units.to_list() == ["", "ppm"]
+
+
+def test_no_form_is_read_from_words():
+    assert read_moments(pl.Series(["on", "off", "on"]), "state") is None

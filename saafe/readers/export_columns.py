@@ -10,10 +10,11 @@ _CHANNELS = {
     "pm25": r"pm ?<? ?0?2 ?[,p]? ?5(?: ?um)?|pm02|feinstaub 2,5",
     "co2": r"co ?2(?![0-9])|carbon ?dioxide|kohlen(?:stoff)?dioxid|dioxyde de carbone",
     "co": r"co(?![0-9a-z])|carbon ?monoxide|kohlen(?:stoff)?monoxid|monoxyde de carbone",
-    "humidity": r"rel(?:ative)? ?hum\w*|humid\w*|hum|humedad|\w*feucht\w*|rh",
+    "humidity": r"rel(?:ative)? ?hum\w*|humid\w*|hum|humedad|rh"
+    r"|umidit\w*|\w*feucht\w*|\w*vochtig\w*",
     "temperature": r"temp\w*|\w*temperatur\w*|t",
-    "sound": r"noise|sound|spl|loudness|decibels?|dba?|l[aä]eq|bruit|l[aä]rm\w*|laut\w*"
-    r"|geräusch\w*",
+    "sound": r"noise|sound|spl|loudness|decibels?|dba?|l[aä]eq|bruit|ruido|rumore"
+    r"|geluid|l[aä]rm\w*|laut\w*|geräusch\w*",
 }
 _CHANNEL_PATTERNS = {
     channel: re.compile(rf"(?<![a-z0-9])(?:{pattern})(?![a-z0-9])")
@@ -27,6 +28,8 @@ _OTHER = re.compile(
     r"|score|units?|trend|absolute|abs|counts?|std|stdev|error|accuracy|uncertainty|linkquality"
     r"|weather|forecast|oven|fridge|freezer|water)(?![a-z])"
 )
+# in brackets: a number of particles, an index, a raw signal, another quantity
+_OTHER_UNIT = re.compile(r"[#/]|aqi|count|index|^(?:m?v|k?ohms?|adc|raw|[hk]?pa|s|ms|lux|dbm|g)$")
 _TIME = re.compile(
     r"(?<![a-z])(?:date|time|datetime|timestamp|date ?time|time ?stamp|utcdatetime|datum|zeit\w*"
     r"|uhrzeit|datum ?zeit|recorded|created|last (?:seen|changed|updated)|ts|epoch|uptime|millis"
@@ -35,13 +38,14 @@ _TIME = re.compile(
 _NO_TIME = re.compile(r"^(?:start|stop)$|time ?zone$|run ?time|response|uptime ?min|entry")
 # of two columns of one channel and one place, the one whose qualifier comes first is used
 _QUALIFIERS = (
-    "", "corrected", "compensated", "atm", "cf", "mean", "avg", "average", "raw", "last", "a", "b",
-    "alt", "min", "max", "median",
+    "", "corrected", "compensated", "atm", "cf", "cf1", "mean", "avg", "average", "raw", "last", "a", "b",
+    "alt", "min", "max", "median", "10minute", "30minute",
+    "60minute", "6hour", "24hour", "1week",
 )  # fmt: skip
 _IGNORED_WORDS = {
     *_QUALIFIERS, "1", "sensor", "number", "state", "value", "current", "indoor", "inside", "in",
     "relative", "air", "ambient", "weight", "reading", "level", "levels", "concentration",
-    "measured", "calibrated", "zigbee2mqtt", "mass", "of", "conc", "standard", "std", "sampled", "payload",
+    "measured", "calibrated", "zigbee2mqtt", "mass", "of", "conc", "standard", "sampled", "payload",
 }  # fmt: skip
 SENSOR_NAMES = (
     "sensor", "room", "location name", "device name", "friendly name", "device", "sensor name",
@@ -95,8 +99,8 @@ def find_meaning(name: str) -> Meaning | None:
     text, unit = _split_unit(channel, text)
     for bracket in brackets:
         found = find_unit(channel, bracket)
-        if not found and re.search(r"[#/]|aqi|count|index|°", bracket, re.IGNORECASE):
-            return None  # a number of particles, an index, another quantity
+        if not found and _OTHER_UNIT.search(plain(bracket)):
+            return None
         unit, text = (found, text) if found else (unit, f"{text} {spaced(bracket)}")
     words = [*text.split(), *(w for label in labels for w in spaced(label).split())]
     left = [w for w in words if w not in _IGNORED_WORDS and not _is_channel(w)]

@@ -1,5 +1,6 @@
 """Which cells of an export are its time, and which are whose readings of which channel."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,7 @@ from saafe.readers.export_columns import (
     spaced,
 )
 from saafe.readers.export_text import Export
-from saafe.readers.export_times import LOCAL_TYPE, Times, is_clock, is_date, read_moments
+from saafe.readers.export_times import LOCAL_TYPE, Times, is_clock, is_date, is_zone, read_moments
 from saafe.readers.presets import Preset
 from saafe.recordings import Conversion, find_unit, plain, quoted, refusal
 from saafe.sensors import CHANNEL_NAMES
@@ -36,7 +37,7 @@ class Series:
     place: str  # the sensor's name, "" = none given
     rank: int = 0
     unit: Conversion | None = None
-    rows: np.ndarray | None = None  # int `(row,)` of a long table; None = all
+    rows: np.ndarray | None = None  # int64 `(row,)` of a long table; None = all
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,11 @@ def choose_time(
 
 
 def _zone(name: str, zone: str | None) -> str | None:
-    """The zone to read a column in: Netatmo writes "Timezone : Europe/Berlin" above it."""
-    return zone or (name.partition(":")[2].strip() or None if "timezone :" in plain(name) else None)
+    """The zone to read a column in: that given, else one that stands in the column's name."""
+    if zone or re.search(r"utc|gmt", plain(name)):
+        return zone or "UTC"
+    named = re.search(r"[A-Z][a-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?", name)
+    return named.group() if named and is_zone(named.group()) else None
 
 
 def _time_rank(moments: Moments) -> int:
@@ -211,7 +215,9 @@ def _long(export: Export, entities: list[str], columns: Mapping[str, str]) -> li
         rows = part["row at"].to_numpy()
         one = Series(meaning.channel, name, value, place, meaning.rank, unit, rows)
         before = found.setdefault((one.channel, name, place), one)
-        if before is not one:  # the same entity, of which another column says more or less
+        if (
+            before is not one and before.rows is not None
+        ):  # the same entity, of which another column says more or less
             rows = np.sort(np.concatenate([before.rows, rows]))
             found[one.channel, name, place] = replace(before, unit=before.unit or unit, rows=rows)
     return list(found.values())

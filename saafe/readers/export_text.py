@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from saafe.recordings import plain, read_unzipped, refusal
+from saafe.recordings import plain, read_table, read_unzipped, refusal
 
 SEPARATORS = (",", ";", "\t", "|")
 HEADER_WITHIN = 200  # Chosen: no export has a longer banner
@@ -32,7 +32,7 @@ _LOGS = [
         + r"', payload '(?P<payload>\{.*\})'",
         # mosquitto_sub -v, and with -F '%I %t %p'
         rf"^(?:(?P<time>\d\S+) )?{_TOPIC} (?P<payload>\{{.*\}})$",
-        rf"^(?P<time>\d\S+) {_TOPIC} (?P<value>[+-]?[0-9.]+)$",
+        r"^(?P<time>\d\S+) (?P<topic>[A-Za-z][^\s']*/[^\s']+) (?P<value>[+-]?[0-9.]+)$",
     )
 ]
 
@@ -65,7 +65,7 @@ def read_cells_of(path: Path, is_known: Callable[[str], bool]) -> Export:
     """
     data = read_unzipped(path)
     if data[:4] == b"PAR1":
-        frame = pl.read_parquet(path)
+        frame = read_table(path).frame
         frame = frame.select(pl.all().cast(pl.String, strict=False).fill_null(""))
         return Export(path, frame, np.arange(1, frame.height + 1), "")
     text = decode(data)
@@ -248,6 +248,9 @@ def _read_table(path: Path, lines: list[str], is_known: Callable[[str], bool]) -
     if not rows:
         allowed, mend = "at least one row", "export the readings again"
         raise refusal(path, "a header and no rows", allowed=allowed, mend=mend, row=at + 2)
+    if _are_units(rows[0]):
+        cells, rows, numbers = rows[0], rows[1:], numbers[1:]
+        names = [f"{n} ({u})" if u else n for n, u in zip(names, cells, strict=False)]
     unique = _unique(names)
     rows = [row + [""] * (len(unique) - len(row)) for row in rows]
     frame = pl.DataFrame(rows, schema=dict.fromkeys(unique, pl.String), orient="row")
@@ -280,6 +283,12 @@ def _find_header(path: Path, lines: list[str], is_known: Callable[[str], bool]) 
 def _is_value(cell: str) -> bool:
     """Whether a cell is a reading or a time, and so no name."""
     return bool(re.match(r"^[+-]?[0-9.,]+$|^\d+[-/.:]\d+[-/.:]", cell))
+
+
+def _are_units(cells: list[str]) -> bool:
+    """Whether the row below the header tells units."""
+    is_unit = [re.fullmatch(r"\W*[cfk]|%.*|ppm|ppb|.g/m.*", plain(cell)) for cell in cells]
+    return any(is_unit) and not any(_is_value(cell) for cell in cells)
 
 
 def _split(line: str, separator: str) -> list[str]:

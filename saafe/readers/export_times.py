@@ -82,14 +82,21 @@ class Times:
         return self.values.dtype == pl.Float64
 
 
+def is_zone(name: str) -> bool:
+    """Whether there is a time zone of that name."""
+    try:
+        ZoneInfo(name)
+        pl.Series([], dtype=LOCAL_TYPE).dt.replace_time_zone(name)
+    except (ValueError, OSError, KeyError, pl.exceptions.PolarsError):
+        return False
+    return True
+
+
 def check_zone(zone: str) -> None:
     """Raise an InputError where there is no time zone of that name."""
-    try:
-        ZoneInfo(zone)
-        pl.Series([], dtype=LOCAL_TYPE).dt.replace_time_zone(zone)
-    except (ValueError, OSError, KeyError, pl.exceptions.PolarsError):
+    if not is_zone(zone):
         allowed = "a name such as Europe/Berlin, America/New_York or UTC"
-        raise InputError(f"--zone {zone}: no such time zone; allowed: {allowed}") from None
+        raise InputError(f"--zone {zone}: no such time zone; allowed: {allowed}")
 
 
 def read_moments(
@@ -170,7 +177,9 @@ def _read_dates(text: pl.Series, name: str) -> Times | None:
         if is_month_hinted and form == "month first":
             return times
         found.append(times)
-    # where both could be, that by which the rows lie closer together; else day first
+    # where both could be, that by which the rows lie closer together; else as AM and PM are used
+    is_half = text.str.contains("(?i)[ap]\\.?m").any()
+    found = found[::-1] if is_half else found
     return min(found, key=lambda times: _span(times.values), default=None)
 
 

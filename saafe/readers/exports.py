@@ -136,7 +136,7 @@ def read_export(
     columns, units, path = columns or {}, units or {}, Path(path)
     if zone:
         check_zone(zone)
-    known = {name for row in PRESETS for name in (*row.header, *row.times, *row.columns)}
+    known = {name for row in PRESETS for name in (*sum(row.headers, ()), *row.times, *row.columns)}
     export = read_cells_of(path, lambda n: n in columns or is_known(n) or plain(n) in known)
     chosen = choose_preset(preset, {plain(name) for name in export.frame.columns})
     series, column = find_series(export, columns, chosen)

@@ -18,7 +18,8 @@ class Preset:
 
     Attributes:
         name: for `--preset`.
-        header: columns that all stand in such a file and together in no other; () = never guessed.
+        headers: columns that all stand in such a file and together in no other, one set a form of
+            it; () = never guessed.
         times: columns of the time, the best first.
         columns: column -> channel; of several for one channel the first that the file has.
         units: channel -> unit where neither header nor cell tells it.
@@ -27,7 +28,7 @@ class Preset:
     """
 
     name: str
-    header: tuple[str, ...] = ()
+    headers: tuple[tuple[str, ...], ...] = ()
     times: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
@@ -41,6 +42,8 @@ _PURPLEAIR = {
     "pm2.5_atm": "pm25",
     "pm2.5_cf_1": "pm25",
     "pm2.5_alt": "pm25",
+    "pm2.5_atm_a": "pm25",
+    "pm2.5_cf_1_a": "pm25",
     "pm2_5_atm": "pm25",
     "pm2_5_cf_1": "pm25",
     "current_temp_f": "temperature",
@@ -49,55 +52,50 @@ _PURPLEAIR = {
 PRESETS = (
     Preset(
         "home-assistant",
-        header=("entity_id", "state", "last_changed"),
+        headers=(("entity_id", "state", "last_changed"),),
         times=("last_changed", "last_updated"),
     ),
     Preset("esphome", times=("time", "timestamp")),
-    Preset("zigbee2mqtt", header=("last_seen",), times=("last_seen", "time", "timestamp")),
-    Preset("thingspeak", header=("created_at", "entry_id"), times=("created_at",)),
+    Preset("zigbee2mqtt", headers=(("last_seen",),), times=("last_seen", "time", "timestamp")),
+    Preset("thingspeak", headers=(("created_at", "entry_id"),), times=("created_at",)),
     # the map's CSV and API give degF, the SD card's log too
     Preset(
         "purpleair",
-        header=("time_stamp", "pm2.5_atm"),
+        headers=tuple(
+            ("time_stamp", other)
+            for other in ("pm2.5_atm", "pm2.5_cf_1", "pm2.5_alt", "pm2.5_atm_a", "sensor_index")
+        ),
         times=("time_stamp", "utcdatetime", "created_at"),
         columns=_PURPLEAIR,
         units=_FAHRENHEIT,
         sensor="sensor_index",
     ),
     Preset(
-        "purpleair",
-        header=("time_stamp", "temperature"),
-        times=("time_stamp",),
-        columns=_PURPLEAIR,
-        units=_FAHRENHEIT,
-        sensor="sensor_index",
-    ),
-    Preset(
         "airgradient",
-        header=("utc date/time", "local date/time"),
+        headers=(("utc date/time", "local date/time"),),
         times=("utc date/time", "local date/time"),
         sensor="location name",
     ),
     Preset(
         "awair",
-        header=("timestamp", "score", "temp", "humid"),
+        headers=(("timestamp", "score", "temp", "humid"),),
         times=("timestamp",),
         columns={"temp": "temperature", "humid": "humidity", "spl_a": "sound"},
     ),
-    Preset("aranet", header=("time(dd/mm/yyyy h:mm:ss a)",)),
-    Preset("airthings", header=("recorded",), times=("recorded",)),
-    Preset("netatmo", header=("timestamp", "noise", "temperature"), times=("timestamp",)),
-    Preset("qingping", header=("time", "temperature(c)"), times=("time",)),
+    Preset("aranet", headers=(("time(dd/mm/yyyy h:mm:ss a)",),)),
+    Preset("airthings", headers=(("recorded",),), times=("recorded",)),
+    Preset("netatmo", headers=(("timestamp", "noise", "temperature"),), times=("timestamp",)),
+    Preset("qingping", headers=(("time", "temperature(c)"),), times=("time",)),
     # P1 is PM10 and P2 is PM2.5 of an SDS011 and its like
     Preset(
         "sensor.community",
-        header=("sensor_id", "sensor_type", "timestamp"),
+        headers=(("sensor_id", "sensor_type", "timestamp"),),
         times=("timestamp",),
         columns={"p2": "pm25", "temperature": "temperature", "humidity": "humidity"},
         sensor="sensor_id",
         zone="UTC",
     ),
-    Preset("influxdb", header=("_time",), times=("_time", "time")),
+    Preset("influxdb", headers=(("_time",),), times=("_time", "time")),
     Preset("grafana", times=("time",)),
 )
 
@@ -114,5 +112,5 @@ def find_presets(name: str) -> list[Preset]:
 def choose_preset(name: str | None, columns: set[str]) -> Preset | None:
     """The row for a file's plain column names: of the preset named, else told by the header."""
     rows = find_presets(name) if name else PRESETS
-    fitting = [preset for preset in rows if preset.header and columns.issuperset(preset.header)]
-    return next(iter(fitting), rows[0] if name else None)
+    fitting = (row for row in rows if any(columns.issuperset(names) for names in row.headers))
+    return next(fitting, rows[0] if name else None)
