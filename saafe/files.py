@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import errno
 import json
 import os
 import threading
@@ -50,3 +51,22 @@ def write_json(
     """Write JSON as `write_atomically` does."""
     data = (json.dumps(value, indent=2) + "\n").encode()
     write_atomically(path, data, mend=mend, is_durable=is_durable)
+
+
+def writable_folder(folder: Path, mend: str = "choose another --out") -> Path:
+    """The folder itself, made where it is not there.
+
+    Args:
+        folder: to write into.
+        mend: what the user can do if that cannot be.
+
+    Raises:
+        InputError: it cannot be made, or not be written into.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}); {mend}") from None
+    return folder
