@@ -246,7 +246,7 @@ def _bear(
     most = entry["estimate"]["most_usd"]
     back = f"the job runs on (at most ${most:.2f}); come back with `saafe watch {entry['job']}`"
     if not error.is_passing or silent_s > pace.patience_s:
-        raise AwsError(f"{error}; {back}", code=error.code, operation=error.operation) from error
+        raise AwsError(f"{error}; {back}", code=error.code) from error
     reason = "network lost" if error.code == NETWORK else f"AWS answers {error.code}"
     screen.print_line(f"{reason}, still trying: {back}")
 
