@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and the one way in which JSON is written."""
 
+import errno
 import json
 import math
 import os
@@ -103,3 +104,22 @@ def read_file(path: Path) -> bytes:
 def plain_name(name: str) -> str:
     """A name as one part of a path: a recording's or sensor's own may hold a slash or be `..`."""
     return re.sub(r"[/\\\x00-\x1f]|^\.", "_", name) or "_"
+
+
+def writable_folder(folder: Path, mend: str = "choose another --out") -> Path:
+    """The folder itself, made where it is not there.
+
+    Args:
+        folder: to write into.
+        mend: what the user can do if that cannot be.
+
+    Raises:
+        InputError: it cannot be made, or not be written into.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}); {mend}") from None
+    return folder

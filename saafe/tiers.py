@@ -18,7 +18,7 @@ import torch
 from saafe import recipes
 from saafe.errors import InputError
 from saafe.exam import exam, limits_of
-from saafe.files import write_atomically, write_json
+from saafe.files import writable_folder, write_atomically, write_json
 from saafe.recipes import Recipe, find_tier
 from saafe.training import runs
 
@@ -358,10 +358,7 @@ def write_comparison(result: dict[str, Any], folder: Path) -> list[Path]:
     Raises:
         InputError: the folder cannot be made or written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {folder}: cannot be made ({error.strerror})") from None
+    writable_folder(folder)
     files = [folder / "comparison.json", folder / "comparison.md"]
     write_json(files[0], result)
     write_atomically(files[1], to_markdown(result).encode())

@@ -61,7 +61,7 @@ header = json.dumps({"w": shape}).encode()
 weights = struct.pack("<Q", len(header)) + header + struct.pack("<10000f", *values)
 (run / "model.safetensors").write_bytes(weights)
 (run / "exam.json").write_text(json.dumps({"gate": {"passed": True, "lines": []}}))
-print("done", flush=True)
+print(f"done; next: saafe detect {run} RECORDING.csv", flush=True)
 """
 
 

@@ -210,6 +210,7 @@ REFUSED = [
     (("launch", "ultra-fast", *CPU, *SET, "instances=65"), "allowed is 1 to 64"),
     (("launch", "ultra-fast", *CPU, *SET, "name=a.b"), "1 to 60"),
     (("launch", "ultra-fast", *CPU, *SET, "region=eu-west-1"), "refresh --region eu-west-1"),
+    (("launch", "ultra-fast", "--on", "emulator", *SET, "out=/dev/null/runs"), "--set out=DIR"),
     (("prices", "--tier", "none"), "choose from"),
 ]
 

@@ -105,9 +105,10 @@ class Terminal(io.StringIO):
 
 def test_a_terminal_sees_one_live_line_with_time_left(cloud, stub):
     shown = Screen(Terminal())
-    follow(cloud, start_job(cloud, PLAN, source=stub), screen=shown, pace=FAST)
+    entry = follow(cloud, start_job(cloud, PLAN, source=stub), screen=shown, pace=FAST)
     words = shown.stream.getvalue()
-    assert "  done\n" in words  # lines that are no progress stand above
+    # lines that are no progress stand above; the run is where it will be here
+    assert f"  done; next: saafe detect {cloud.ledger.runs / entry['job']} REC" in words
     assert "  epoch 1/3" not in words
     assert re.search(r"\$0\.00\d\d  epoch \d  loss [\d.]+  accuracy 0.9  left 00:0\d", words)
 

@@ -1,6 +1,7 @@
 """A file is written whole or the old one stands, and the user reads one line."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ import pytest
 
 from saafe import training_run
 from saafe.errors import InputError
-from saafe.files import write_atomically, write_json
+from saafe.files import writable_folder, write_atomically, write_json
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -73,3 +74,14 @@ def test_threads_do_not_meet_in_one_partial_file(tmp_path: Path) -> None:
         thread.join()
     assert not errors
     assert path.read_bytes() in contents
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    folders = [tmp_path / "file" / "runs"]
+    folders += [closed, closed / "runs"] if not os.access(closed, os.W_OK) else []  # root may
+    for folder in folders:
+        with pytest.raises(InputError, match=r"cannot be made \(.+\); name another$"):
+            writable_folder(folder, "name another")

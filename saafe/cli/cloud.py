@@ -2,16 +2,16 @@
 
 import json
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
+from saafe.cli.tables import print_rows
 from saafe.cloud import (
     ENDED,
-    AwsError,
     Cloud,
     JobPlan,
     Ledger,
@@ -73,7 +73,10 @@ def launch_command(
         return
     cloud = open_cloud(on, machine.out, machine.region, say)
     if options["setup"]:
-        _set_up(cloud, options["yes"])
+        say(describe_setup(cloud.aws))
+        _ask("create these?", is_sure=options["yes"])
+        set_up(cloud.aws)
+        say("role and bucket are ready")
         if options["tier"] is None:
             say(f"now: saafe launch ultra-fast --on {on}")
             return
@@ -92,13 +95,18 @@ def _launch(
 ) -> dict[str, Any]:
     """Show the estimate, ask, and make sure that the job exists."""
     plan = plan_job(cloud, options["tier"], changes, machine)
+
+    def confirm(expected: dict[str, Any]) -> None:
+        say("\n".join(estimate_lines(expected, plan)))
+        _ask("launch it?", is_sure=options["yes"])
+
     try:
         return start_job(
             cloud,
             plan,
             name=machine.name,
             max_cost_usd=options["max_cost"],
-            confirm=lambda expected: _confirm(expected, plan, is_sure=options["yes"]),
+            confirm=confirm,
         )
     except KeyboardInterrupt:
         say("\ninterrupted while launching: the same command again goes on with the same job,")
@@ -126,27 +134,14 @@ def _launch_here(
         train_command.invoke(child)
 
 
-def _set_up(cloud: Cloud, is_sure: bool) -> None:
-    say(describe_setup(cloud.aws))
-    if not is_sure:
-        _ask("create these?")
-    set_up(cloud.aws)
-    say("role and bucket are ready")
-
-
-def _confirm(expected: dict[str, Any], plan: JobPlan, *, is_sure: bool) -> None:
-    for line in estimate_lines(expected, plan):
-        say(line)
-    if not is_sure:
-        _ask("launch it?")
-
-
-def _ask(question: str) -> None:
-    """Wait for the user's yes.
+def _ask(question: str, *, is_sure: bool) -> None:
+    """Wait for the user's yes, unless that is given already.
 
     Raises:
         InputError: the answer was no, or there is nobody to ask.
     """
+    if is_sure:
+        return
     if not sys.stdin.isatty():
         raise InputError("there is no terminal to ask at: add --yes")
     if not click.confirm(question, err=True):
@@ -171,20 +166,20 @@ def _print_json(document: Any, as_json: bool) -> None:
         click.echo(json.dumps(document, indent=1))
 
 
-def _refreshed(
-    entry: dict[str, Any], clouds: dict[tuple[str, str], Cloud], out: Path
-) -> dict[str, Any]:
-    """The entry as AWS has it now; as it was last seen when AWS cannot be asked."""
-    if entry["status"] in ENDED:
-        return entry
-    key = (entry["on"], entry["region"])
-    try:
-        if key not in clouds:
-            clouds[key] = open_cloud(entry["on"], out, entry["region"], say)
-        return status(clouds[key], entry)
-    except (AwsError, InputError) as error:
-        say(f"{entry['job']} as last seen: {error}")
-        return entry
+def _jobs(out: Path) -> list[dict[str, Any]]:
+    """All jobs as AWS has them now; as they were last seen where AWS cannot be asked."""
+    opened = cache(open_cloud)
+
+    def fresh(entry: dict[str, Any]) -> dict[str, Any]:
+        if entry["status"] in ENDED:
+            return entry
+        try:
+            return status(opened(entry["on"], out, entry["region"], say), entry)
+        except InputError as error:
+            say(f"{entry['job']} as last seen: {error}")
+            return entry
+
+    return [view(fresh(entry)) for entry in Ledger(out).entries()]
 
 
 @click.command("jobs")
@@ -195,8 +190,7 @@ def jobs_command(out: Path, as_json: bool) -> None:
 
     Example: saafe jobs --json
     """
-    clouds: dict[tuple[str, str], Cloud] = {}
-    rows = [view(_refreshed(entry, clouds, out)) for entry in Ledger(out).entries()]
+    rows = _jobs(out)
     if as_json:
         _print_json(rows, True)
         return
@@ -204,44 +198,43 @@ def jobs_command(out: Path, as_json: bool) -> None:
     _print_table([{**row, **(row["metrics"] or {})} for row in rows], [*columns, "run"])
 
 
+def of_one_job(command: Callable[..., None]) -> Callable[..., None]:
+    """The parameters of a command that goes on with one job."""
+    latest = click.option("--latest", is_flag=True, help="The job launched last.")
+    return click.argument("job", required=False)(latest(out_option(json_option(command))))
+
+
+def _find(job: str | None, latest: bool, out: Path) -> tuple[Cloud, dict[str, Any]]:
+    if job is None and not latest:
+        raise InputError("which job? name it, or add --latest; `saafe jobs` lists them")
+    entry = Ledger(out).find(job) if job is not None else Ledger(out).latest()
+    return open_cloud(entry["on"], out, entry["region"], say), entry
+
+
 @click.command("watch")
-@click.argument("job", required=False)
-@click.option("--latest", is_flag=True, help="The job launched last.")
-@out_option
-@json_option
-def watch_command(job: str | None, latest: bool, out: Path, as_json: bool) -> None:
+@of_one_job
+def watch_command(as_json: bool, **job: Any) -> None:
     """Follow a job to its end, fetch what it left, and print the bill.
 
     Example: saafe watch --latest
     """
-    entry = _entry(Ledger(out), job, latest)
-    _watch(open_cloud(entry["on"], out, entry["region"], say), entry, as_json)
+    _watch(*_find(**job), as_json)
 
 
 @click.command("stop")
-@click.argument("job", required=False)
-@click.option("--latest", is_flag=True, help="The job launched last.")
-@out_option
-@json_option
-def stop_command(job: str | None, latest: bool, out: Path, as_json: bool) -> None:
+@of_one_job
+def stop_command(as_json: bool, **job: Any) -> None:
     """Stop a job; it saves what it has, which is then fetched.
 
     Example: saafe stop --latest
     """
-    entry = _entry(Ledger(out), job, latest)
-    cloud = open_cloud(entry["on"], out, entry["region"], say)
+    cloud, entry = _find(**job)
     entry = stop(cloud, entry)
     if entry.get("settled"):
         say(f"{entry['job']}: {entry['status']}")
         _print_json(view(entry), as_json)
         return
     _watch(cloud, entry, as_json)
-
-
-def _entry(ledger: Ledger, job: str | None, latest: bool) -> dict[str, Any]:
-    if job is None and not latest:
-        raise InputError("which job? name it, or add --latest; `saafe jobs` lists them")
-    return ledger.find(job) if job is not None else ledger.latest()
 
 
 @click.command("cost")
@@ -252,8 +245,7 @@ def cost_command(out: Path, as_json: bool) -> None:
 
     Example: saafe cost
     """
-    clouds: dict[tuple[str, str], Cloud] = {}
-    rows = [view(_refreshed(entry, clouds, out)) for entry in Ledger(out).entries()]
+    rows = _jobs(out)
     paid = sum(row["cost_usd"] or 0.0 for row in rows if not row["rehearsal"])
     rehearsed = sum(row["cost_usd"] or 0.0 for row in rows if row["rehearsal"])
     unknown = [row["job"] for row in rows if row["cost_usd"] is None]
@@ -307,17 +299,12 @@ def prices_command(action: str, tier: str, region: str | None, out: Path, **opti
 @click.option("--state", default="runs/.emulator", type=click.Path(path_type=Path))
 @click.option("--port", default=0, help="0 takes a free one.")
 @click.option("--idle", type=float, help="End after so many seconds without calls and jobs.")
-@click.option("--interrupt", default=0, help="Interrupt each spot job so many times.")
+@click.option(
+    "--interrupt", "interruptions", default=0, help="Interrupt each spot job so many times."
+)
 @click.option("--hurry", default=1.0, help="Seconds of job time in a second here.")
 @click.option("--no-capacity", multiple=True, metavar="TYPE", help="Sold-out instance type.")
-def emulator_command(
-    state: Path,
-    port: int,
-    idle: float | None,
-    interrupt: int,
-    hurry: float,
-    no_capacity: tuple[str, ...],
-) -> None:
+def emulator_command(state: Path, port: int, idle: float | None, **rehearsed: Any) -> None:
     """Serve a local AWS endpoint that really runs training jobs, for `aws` and `saafe` alike.
 
     Example: saafe emulator --port 5001
@@ -325,8 +312,7 @@ def emulator_command(
     endpoint.require_installed()
 
     def rehearse(emulator: Any) -> None:
-        emulator.region_state.interruptions, emulator.region_state.hurry = interrupt, hurry
-        emulator.region_state.no_capacity |= set(no_capacity)
+        emulator.rehearse(rehearsed)
         say("the endpoint is up; in another shell:")
         say(f"  export AWS_ENDPOINT_URL={emulator.url} AWS_DEFAULT_REGION=us-east-1")
         say("  export AWS_ACCESS_KEY_ID=emulator AWS_SECRET_ACCESS_KEY=emulator")
@@ -335,13 +321,7 @@ def emulator_command(
 
 
 def _print_table(rows: list[dict[str, Any]], columns: list[str]) -> None:
-    table = Table(*columns, box=None)
-    for row in rows:
-        table.add_row(*(_cell(name, row.get(name)) for name in columns))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    def cell(name: str, value: Any) -> Any:
+        return f"{value:.4f}" if name.endswith("_usd") and value is not None else value
 
-
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if name.endswith("_usd") else str(value)
+    print_rows(None, columns, ([cell(name, row.get(name)) for name in columns] for row in rows))

@@ -1,12 +1,20 @@
 """Tables on a terminal."""
 
+import os
 import sys
+import textwrap
+from collections.abc import Iterable, Sequence
 
 import click
+from rich.box import HEAVY_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from saafe.formats import DASH, interval, number
+
+PIPE_WIDTH = 200  # who reads a pipe has no right margin
+UNBOUNDED = 10_000
 
 
 def print_gate(gate: dict) -> None:
@@ -21,23 +29,39 @@ def print_gate(gate: dict) -> None:
     print_rows(title, ["figure", "value", "95 % bounds", "limit", "n", ""], rows)
 
 
-def print_rows(title: str, columns: list[str], rows: list[tuple]) -> None:
-    """A plain table; the first column to the left, the others to the right.
+def print_rows(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table; the first column to the left, the others to the right; None is a dash.
 
-    Where the terminal is narrow, words stand below one another; none is cut.
+    Where a terminal is too narrow for its words, each row becomes a few lines: names and amounts
+    are never cut.
     """
-    table = Table(title=title, box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for k, column in enumerate(columns):
-        side = "left" if k == 0 else "right"
-        table.add_column(column, justify=side, no_wrap=k == 0, overflow="fold")
-    for row in rows:
-        table.add_row(*(DASH if cell is None else str(cell) for cell in row))
-    show(table)
+    texts = [[DASH if cell is None else str(cell) for cell in row] for row in rows]
+    table = Table(title=title, box=HEAVY_HEAD if title else None)
+    for k, (name, *cells) in enumerate(zip(columns, *texts, strict=True)):
+        is_words = any(" " in cell for cell in (name, *cells))
+        table.add_column(name, justify="right" if k else "left", no_wrap=not is_words)
+    for row in texts:
+        table.add_row(*map(escape, row))
+    is_told = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(width=None if is_told else PIPE_WIDTH)
+    if Console(width=UNBOUNDED).measure(table).minimum <= console.width:
+        with console.capture() as text:  # click's echo says what a full disk or closed pipe is
+            console.print(table)
+        click.echo(text.get(), nl=False)
+    else:
+        click.echo(title or "", nl=bool(title))
+        click.echo("\n".join(folded_lines(columns, texts, console.width)))
 
 
-def show(table: Table) -> None:
-    """Print a table; where no terminal is that wraps it, names and figures stay on one line."""
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    with console.capture() as text:  # click's echo says what a full disk or a closed pipe is
-        console.print(table)
-    click.echo(text.get(), nl=False)
+def folded_lines(columns: Sequence[str], texts: list[list[str]], width: int) -> list[str]:
+    """Rows of a table for a narrow terminal: the first cell, and the others below it."""
+    wrapper = textwrap.TextWrapper(
+        width, initial_indent="  ", subsequent_indent="  ", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+    lines = []
+    for first, *others in texts:
+        cells = zip(columns[1:], others, strict=True)
+        told = ", ".join(f"{name} {cell}" for name, cell in cells if cell != DASH)
+        lines += [first, *wrapper.wrap(told)]
+    return lines

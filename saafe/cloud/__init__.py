@@ -5,10 +5,10 @@ the container exactly as `saafe train` runs at home.
 """
 
 from saafe.cloud.artifact import inside
-from saafe.cloud.aws import Aws, AwsError, INSTALL_BOTO3, connect
+from saafe.cloud.aws import Aws, INSTALL_BOTO3, connect
 from saafe.cloud.billing import bill_lines
 from saafe.cloud.estimate import estimate_job, estimate_lines, offers
-from saafe.cloud.ledger import ENDED, Ledger
+from saafe.cloud.ledger import ENDED, Ledger, OTHER_OUT
 from saafe.cloud.machine import Machine, split_settings
 from saafe.cloud.prices import SHIPPED_REGION, load_prices, refresh
 from saafe.cloud.request import INSTANCES, JobPlan
@@ -18,7 +18,7 @@ from saafe.cloud.verify import verify_run
 from saafe.cloud.watch import Pace, Screen, follow
 
 __all__ = [
-    "ENDED", "INSTALL_BOTO3", "INSTANCES", "LOG_GROUP", "SHIPPED_REGION", "Aws", "AwsError",
+    "ENDED", "INSTALL_BOTO3", "INSTANCES", "LOG_GROUP", "OTHER_OUT", "SHIPPED_REGION", "Aws",
     "Cloud", "JobPlan", "Ledger", "Machine", "Pace", "Screen", "bill_lines", "connect",
     "describe_setup", "estimate_job", "estimate_lines", "follow", "inside", "load_prices",
     "offers", "refresh", "set_up", "split_settings", "start_job", "status", "stop",

@@ -16,34 +16,18 @@ from saafe.errors import InputError
 # Codes after which the same call may succeed: AWS's general error list, per service spelling.
 RETRYABLE = frozenset(
     [
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "TooManyRequestsException",
-        "SlowDown",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "InternalFailure",
-        "InternalError",
-        "InternalServerError",
-        "InternalServerException",
-        "RequestTimeout",
-        "RequestTimeoutException",
+        *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled"),
+        *("TooManyRequestsException", "RequestLimitExceeded", "SlowDown"),
+        *("ServiceUnavailable", "ServiceUnavailableException"),
+        *("RequestTimeout", "RequestTimeoutException"),
+        *("InternalFailure", "InternalError", "InternalServerError", "InternalServerException"),
     ]
 )
 CREDENTIALS = frozenset(
     [
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidClientTokenId",
-        "UnrecognizedClientException",
-        "InvalidAccessKeyId",
-        "SignatureDoesNotMatch",
-        "IncompleteSignature",
-        "RequestExpired",
-        "InvalidToken",
+        *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidToken"),
+        *("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"),
+        *("SignatureDoesNotMatch", "IncompleteSignature"),
         "400",  # an S3 HEAD with expired credentials says so, and no more
     ]
 )
@@ -64,10 +48,10 @@ _SECRETS = (
 class AwsError(InputError):
     """AWS refused or did not answer; `code` is its own error code."""
 
-    def __init__(self, message: str, *, code: str, operation: str):
+    def __init__(self, message: str, *, code: str):
         """Keep AWS's code beside the line that the user reads."""
         super().__init__(message)
-        self.code, self.operation = code, operation
+        self.code = code
 
     @property
     def is_passing(self) -> bool:
@@ -116,24 +100,17 @@ class Aws:
         The client is asked, not the environment: a profile may name an endpoint too, and
         `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` makes a named one void.
         """
-        host = urlsplit(self._open("sagemaker").meta.endpoint_url).hostname or ""
-        return not host.endswith(AWS_DOMAINS)
-
-    def _open(self, service: str) -> Any:
-        """A client, with the user's line when the configuration allows none."""
-        return self.retry(service, lambda: self.client(service))
-
-    def client(self, service: str) -> Any:
-        """The boto3 client of a service, made once."""
-        if service not in self._clients:
-            self._clients[service] = self._make_client(service)
-        return self._clients[service]
+        client = self.retry("sagemaker", lambda: self.client("sagemaker"))
+        return not (urlsplit(client.meta.endpoint_url).hostname or "").endswith(AWS_DOMAINS)
 
     @cached_property
     def _session(self) -> Any:
-        return _session_with(self.keys) if self.keys else boto3().Session()
+        return _session_with(*self.keys) if self.keys else boto3().Session()
 
-    def _make_client(self, service: str) -> Any:
+    def client(self, service: str) -> Any:
+        """The boto3 client of a service, made once."""
+        if service in self._clients:
+            return self._clients[service]
         is_path = service == "s3" and self.is_elsewhere
         config = import_module("botocore.config").Config(
             retries={"total_max_attempts": 1},  # `call` retries, and says so
@@ -144,9 +121,8 @@ class Aws:
         )
         # The Price List API lives in a few regions only.
         region = "us-east-1" if service == "pricing" else self.region
-        return self._session.client(
-            service, region_name=region, endpoint_url=self.endpoint_url, config=config
-        )
+        settings = {"region_name": region, "endpoint_url": self.endpoint_url, "config": config}
+        return self._clients.setdefault(service, self._session.client(service, **settings))
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """Call one operation, trying again while AWS is throttling, failing or out of reach.
@@ -189,28 +165,25 @@ class Aws:
     def _translate(self, error: Exception, operation: str) -> AwsError | None:
         """The user's line for a botocore exception; None when it is not one."""
         exceptions = import_module("botocore.exceptions")
-        if isinstance(error, exceptions.ClientError):
-            return self._client_error(error, operation)
-        if isinstance(error, exceptions.NoCredentialsError):
-            return AwsError(NO_CREDENTIALS, code="NoCredentials", operation=operation)
-        if isinstance(error, exceptions.ParamValidationError):
-            return AwsError(
-                redact(one_line(error)), code="ValidationException", operation=operation
-            )
         network = exceptions.HTTPClientError | exceptions.ConnectionError | ConnectionError
         broken = exceptions.IncompleteReadError | exceptions.ResponseStreamingError
-        if isinstance(error, network | broken):
-            tries = len(self.waits_s) + 1
-            line = (
-                f"no answer from AWS to {operation} in {tries} tries: check the network, and run"
-                " this again"
-            )
-            return AwsError(line, code=NETWORK, operation=operation)
-        if isinstance(error, exceptions.BotoCoreError) or "Invalid endpoint" in str(error):
+        if isinstance(error, exceptions.ClientError):
+            return self._client_error(error, operation)
+        code, line = type(error).__name__, redact(one_line(error))
+        if isinstance(error, exceptions.NoCredentialsError):
+            line = NO_CREDENTIALS
+        elif isinstance(error, exceptions.ParamValidationError):
+            code = "ValidationException"
+        elif isinstance(error, network | broken):
+            asked = f"{operation} in {len(self.waits_s) + 1} tries"
+            line = f"no answer from AWS to {asked}: check the network, and run this again"
+            code = NETWORK
+        elif isinstance(error, exceptions.BotoCoreError) or "Invalid endpoint" in line:
             # expired single sign-on, a broken configuration file, an address that is none
-            line = f"{redact(one_line(error))}: {CHECK_CONFIGURATION}"
-            return AwsError(line, code=type(error).__name__, operation=operation)
-        return None
+            line = f"{line}: {CHECK_CONFIGURATION}"
+        else:
+            return None
+        return AwsError(line, code=code)
 
     def _client_error(self, error: Any, operation: str) -> AwsError:
         details = error.response.get("Error", {})
@@ -221,21 +194,17 @@ class Aws:
         if status >= 500 and code not in RETRYABLE:
             code = "InternalFailure"
         if code in RETRYABLE:
-            tries = len(self.waits_s) + 1
-            line = f"AWS answered {code} to {operation} in {tries} tries: wait, and run this again"
+            asked = f"{operation} in {len(self.waits_s) + 1} tries"
+            line = f"AWS answered {code} to {asked}: wait, and run this again"
         elif code in CREDENTIALS or (code in CLOCK and "does not match" in message):
-            line = (
-                f"AWS does not accept these credentials ({code}): renew them (aws sso login, or"
-                " aws configure), and run this again"
-            )
+            mend = "renew them (aws sso login, or aws configure), and run this again"
+            line = f"AWS does not accept these credentials ({code}): {mend}"
         elif code in CLOCK:
-            line = (
-                f"AWS finds this machine's clock wrong ({code}): set it (timedatectl set-ntp"
-                " true), and run this again"
-            )
+            mend = "set it (timedatectl set-ntp true), and run this again"
+            line = f"AWS finds this machine's clock wrong ({code}): {mend}"
         else:
             line = f"AWS refused {operation}: {code}: {message}"
-        return AwsError(line, code=code, operation=operation)
+        return AwsError(line, code=code)
 
 
 CHECK_CONFIGURATION = "check aws configure, aws sso login and AWS_* variables"
@@ -246,9 +215,9 @@ NO_CREDENTIALS = (
 
 
 @cache
-def _session_with(keys: tuple[str, str]) -> Any:
+def _session_with(key: str, secret: str) -> Any:
     """One session for the same explicit keys: loading service models takes a moment."""
-    return boto3().Session(aws_access_key_id=keys[0], aws_secret_access_key=keys[1])
+    return boto3().Session(key, secret)
 
 
 def boto3() -> Any:

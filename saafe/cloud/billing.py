@@ -60,7 +60,8 @@ def bill_lines(entry: dict[str, Any], runs: Path) -> list[str]:
     else:
         rate = f"{entry['instances']} x {entry['instance']} at ${entry['usd_per_hour']:g}/h"
         estimated = entry["estimate"]["compute_usd"]  # volume and S3 are billed apart
-        lines.append(f"billed  {seconds} s x {rate} = ${cost:.4f}; estimated ${estimated:.4f}")
+        billed = f"billed  {seconds} s x {rate} = ${cost:.4f}"
+        lines.append(f"{billed}; estimated ${estimated:.4f} for compute")
     if entry["rehearsal"]:
         lines.append("paid    $0: this was a rehearsal")
     if entry.get("spot_saving"):

@@ -17,8 +17,9 @@ except ImportError:  # Windows: two launchers at the same instant are the user's
     fcntl = None
 
 from saafe.errors import InputError
-from saafe.files import write_json
+from saafe.files import writable_folder, write_json
 
+OTHER_OUT = "choose another --set out=DIR"
 ENDED = frozenset({"Completed", "Failed", "Stopped"})
 
 
@@ -35,8 +36,7 @@ class Ledger:
 
     def write(self, entry: dict[str, Any]) -> dict[str, Any]:
         """Keep one job's entry: whole or not at all, also when the process is killed."""
-        path = self._path(entry["job"])
-        self._make_folder()
+        path = writable_folder(self.folder, OTHER_OUT) / f"{check_name(entry['job'])}.json"
         # it must survive a power cut: it is the money's receipt
         write_json(path, entry, mend="free some space, and run this again", is_durable=True)
         return entry
@@ -49,7 +49,7 @@ class Ledger:
         says whether it is settled still.
         """
         with self.locked():
-            kept = _read(self._path(entry["job"])) or entry
+            kept = _read(self.folder / f"{entry['job']}.json") or entry
             is_late = kept.get("attempts") != entry.get("attempts")
             if is_late or (kept.get("settled") and "settled" not in changes):
                 return kept
@@ -59,8 +59,7 @@ class Ledger:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the ledger for this process; the system lets go when it dies."""
-        self._make_folder()
-        with (self.folder / "lock").open("w") as file:
+        with (writable_folder(self.folder, OTHER_OUT) / "lock").open("w") as file:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -104,17 +103,6 @@ class Ledger:
         """The newest job of the same request that is not settled yet, if any."""
         same = [entry for entry in self.entries() if entry["fingerprint"] == fingerprint]
         return next((entry for entry in reversed(same) if not entry.get("settled")), None)
-
-    def _make_folder(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{self.folder}: cannot be made ({error.strerror}); choose another --set out=DIR"
-            ) from None
-
-    def _path(self, job: str) -> Path:
-        return self.folder / f"{check_name(job)}.json"
 
 
 def check_name(job: str) -> str:

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from saafe.cloud.aws import Aws
 from saafe.errors import InputError
-from saafe.files import write_json
+from saafe.files import writable_folder, write_json
 
 SHIPPED_REGION = "us-east-1"
 # Processors and NVIDIA GPUs: what AWS's PyTorch images run on; not Trainium.
@@ -97,13 +97,17 @@ def refresh(aws: Aws, folder: Path | None = None) -> tuple[Prices, dict[str, tup
     table["as_of"] = datetime.now(UTC).date().isoformat()
     table["note"] = "AWS Price List API, pricing.get_products"
     known = table["instances"]
-    before = _earlier(aws.region, folder)
+    try:
+        before = load_prices(aws.region, folder).instances
+    except InputError:  # none were, or they are damaged
+        before = {}
     rows = [row for row in _training_rows(aws) if FAMILY.match(row["name"])]
     table["instances"] = {row["name"]: _row(row, known) for row in rows}
     if not table["instances"]:
         raise InputError(f"the Price List API knows no training prices in {aws.region}: check it")
     if folder is not None or not aws.is_elsewhere:
-        _store(table, folder or prices_folder())
+        kept_in = writable_folder(folder or prices_folder(), "set XDG_CACHE_HOME to another folder")
+        write_json(kept_in / f"prices_{aws.region}.json", table, mend="free some space")
     prices = _parse(table)
     pairs = {
         name: (before[name].usd_per_hour, row.usd_per_hour)
@@ -111,19 +115,6 @@ def refresh(aws: Aws, folder: Path | None = None) -> tuple[Prices, dict[str, tup
         if name in before
     }
     return prices, {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _earlier(region: str, folder: Path | None) -> dict[str, Instance]:
-    """The rows known of a region until now."""
-    try:
-        return load_prices(region, folder).instances
-    except InputError:  # none were, or they are damaged
-        return {}
-
-
-def _store(table: dict[str, Any], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / f"prices_{table['region']}.json", table, mend="free some space")
 
 
 def _training_rows(aws: Aws) -> Iterator[dict[str, Any]]:
@@ -167,11 +158,5 @@ def _shipped() -> dict[str, Any]:
 
 def _parse(table: dict[str, Any]) -> Prices:
     instances = {name: Instance(name=name, **row) for name, row in table["instances"].items()}
-    return Prices(
-        region=table["region"],
-        as_of=table["as_of"],
-        note=table["note"],
-        instances=instances,
-        retired=table["retired"],
-        storage=table["storage"],
-    )
+    kept = {field.name: table[field.name] for field in fields(Prices)}
+    return Prices(**{**kept, "instances": instances})

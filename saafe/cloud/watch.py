@@ -5,7 +5,9 @@ import shutil
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TextIO
 
 from saafe.cloud.artifact import fetch
@@ -29,6 +31,7 @@ from saafe.cloud.setup import LOG_GROUP, place_of
 from saafe.errors import InputError
 
 TAIL_LINES = 40
+LIVE_EVERY_S = 30.0  # where there is no terminal
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -40,43 +43,29 @@ class Pace:
     patience_s: float = 1800.0
 
 
-@dataclass
 class Screen:
     """Progress for people: one live line on a terminal, plain lines elsewhere."""
 
-    stream: TextIO = field(default_factory=lambda: sys.stderr)
-    every_s: float = 30.0
-    _shown: str = ""
-    _phase: str = ""
-    _printed: float = 0.0
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether lines can be drawn over."""
-        return self.stream.isatty()
+    def __init__(self, stream: TextIO | None = None):
+        """Print to a stream, by default to stderr."""
+        self.stream = stream or sys.stderr
+        self.is_terminal = self.stream.isatty()
+        self._erase, self._phase, self._printed = "", "", 0.0
 
     def print_line(self, line: str) -> None:
         """Print a line above the live one."""
-        self._clear()
-        print(line, file=self.stream, flush=True)
+        print(f"{self._erase}{line}", file=self.stream, flush=True)
+        self._erase = ""
 
     def live(self, line: str, phase: str = "") -> None:
         """Replace the live line; where there is no terminal, print it now and then."""
-        if self.is_terminal:
-            self._clear()
-            line = line[
-                : shutil.get_terminal_size().columns - 1
-            ]  # one that wraps cannot be cleared
-            print(f"\r{line}", end="", file=self.stream, flush=True)
-            self._shown = line
-        elif phase != self._phase or time.monotonic() - self._printed > self.every_s:
-            print(line, file=self.stream, flush=True)
+        if self.is_terminal:  # a line that wraps cannot be erased
+            line = line[: shutil.get_terminal_size().columns - 1]
+            print(f"{self._erase}\r{line}", end="", file=self.stream, flush=True)
+            self._erase = "\r\x1b[2K"
+        elif phase != self._phase or time.monotonic() - self._printed > LIVE_EVERY_S:
+            self.print_line(line)
             self._phase, self._printed = phase, time.monotonic()
-
-    def _clear(self) -> None:
-        if self._shown and self.is_terminal:
-            print("\r\x1b[2K", end="", file=self.stream)
-            self._shown = ""
 
 
 class LogReader:
@@ -93,14 +82,8 @@ class LogReader:
         for stream in self._streams(job):
             while True:
                 token = {"nextToken": self.tokens[stream]} if stream in self.tokens else {}
-                page = self.aws.call(
-                    "logs",
-                    "get_log_events",
-                    logGroupName=LOG_GROUP,
-                    logStreamName=stream,
-                    startFromHead=True,
-                    **token,
-                )
+                asked = {"logGroupName": LOG_GROUP, "logStreamName": stream, **token}
+                page = self.aws.call("logs", "get_log_events", **asked, startFromHead=True)
                 lines += [clean(event["message"], self.aws.account) for event in page["events"]]
                 is_end = page["nextForwardToken"] == self.tokens.get(stream)
                 self.tokens[stream] = page["nextForwardToken"]
@@ -126,65 +109,52 @@ def clean(line: str, account: str | None = None) -> str:
     return redact(_CONTROL.sub("", line), account).rstrip()
 
 
-@dataclass
-class JobProgress:
-    """The latest figures that a job printed."""
-
-    metrics: dict[str, float] = field(default_factory=dict)
-    left: str = ""
-
-    def read(self, line: str) -> bool:
-        """Take what a line tells; says whether it is a progress line."""
-        found, left = parse_metrics(line), TIME_LEFT.search(line)
-        self.metrics |= found
-        self.left = left.group(1) if left else self.left
-        return {"epoch", "loss"} <= found.keys()
-
-
 def parse_metrics(line: str) -> dict[str, float]:
     """Figures of a progress line by the expressions that SageMaker is given; else empty."""
-    found = {name: re.search(regex, line) for name, regex in METRIC_PATTERNS.items()}
     figures = {}
-    for name, match in found.items():
-        if match:
-            try:
+    for name, regex in METRIC_PATTERNS.items():
+        with suppress(ValueError):  # no number
+            if match := re.search(regex, line):
                 figures[name] = float(match.group(1))
-            except ValueError:
-                continue
     return figures
 
 
 @dataclass
 class Log:
-    """A job's log as it is shown: its new lines, the last ones, and the figures in them."""
+    """A job's log as it is shown: its new lines, the last ones, and the figures in them.
+
+    Lines name the run's folder in the container; shown is where it will be here.
+    """
 
     reader: LogReader
     screen: Screen
+    run: Path
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
-    progress: JobProgress = field(default_factory=JobProgress)
+    metrics: dict[str, float] = field(default_factory=dict)
+    left: str = ""
 
     def show(self, job: str) -> None:
         """Show what came; on a terminal the live line stands for progress lines."""
         for line in self.reader.read(job):
+            line = re.sub(
+                rf"\S*/checkpoints/{self.run.name}(?![\w-])", lambda _: str(self.run), line
+            )
             self.tail.append(line)
-            if not (self.progress.read(line) and self.screen.is_terminal):
+            found, left = parse_metrics(line), TIME_LEFT.search(line)
+            self.metrics |= found
+            self.left = left.group(1) if left else self.left
+            if not ({"epoch", "loss"} <= found.keys() and self.screen.is_terminal):
                 self.screen.print_line(f"  {line}")
 
 
-def follow(
-    cloud: Cloud,
-    entry: dict[str, Any],
-    *,
-    screen: Screen,
-    pace: Pace | None = None,
-) -> dict[str, Any]:
+def follow(cloud: Cloud, entry: dict[str, Any], *, screen: Screen, pace: Pace) -> dict[str, Any]:
     """Watch a job until it ends, fetch what it left, and return its settled entry.
 
     Raises:
         InputError: watching cannot go on; the line says what the job does meanwhile.
     """
-    pace = pace or Pace()
-    log, heard, has_ended = Log(LogReader(cloud.aws), screen), time.monotonic(), False
+    log = Log(LogReader(cloud.aws), screen, cloud.ledger.runs / entry["job"])
+    heard, has_ended = time.monotonic(), False
     while True:
         try:
             entry, job = _look(cloud, entry)
@@ -194,21 +164,20 @@ def follow(
             _bear(error, entry, screen, silent_s=time.monotonic() - heard, pace=pace)
             time.sleep(pace.poll_s)
             continue
-        screen.live(status_line(entry, job, log.progress), phase=entry["secondary"])
-        entry = record_metrics(cloud, entry, log.progress.metrics)
+        screen.live(status_line(entry, job, log), phase=entry["secondary"])
+        entry = record_metrics(cloud, entry, log.metrics)
         if may_try_next(entry):
             entry = try_next(cloud, entry)
         elif has_ended:
             break
         elif _is_over_budget(entry, job):
-            screen.print_line(
-                f"{entry['job']} has used its ${entry['max_cost_usd']:g}: stopping it"
-            )
+            spent = f"${entry['max_cost_usd']:g}"
+            screen.print_line(f"{entry['job']} has used its {spent}: stopping it")
             entry = stop(cloud, entry)
         has_ended = entry["status"] in ENDED  # once more: the log lags some seconds behind
         time.sleep(pace.poll_s)
-    if entry["status"] == "Failed":
-        for line in log.tail if screen.is_terminal else ():  # elsewhere it stands above already
+    if entry["status"] == "Failed" and screen.is_terminal:  # elsewhere it stands above already
+        for line in log.tail:
             screen.print_line(f"  {line}")
     return settle(cloud, entry, job)
 
@@ -227,17 +196,16 @@ def settle(cloud: Cloud, entry: dict[str, Any], job: dict[str, Any]) -> dict[str
     return cloud.ledger.update(entry, **found, settled=True)
 
 
-def status_line(entry: dict[str, Any], job: dict[str, Any], progress: JobProgress) -> str:
+def status_line(entry: dict[str, Any], job: dict[str, Any], log: Log) -> str:
     """Status, dollars so far, figures, instance and job in one line, what changes first."""
-    cost, metrics = entry.get("cost_usd"), progress.metrics
+    cost = entry.get("cost_usd")
     bound = "up to " if entry["plan"]["spot"] and cost is None else ""
     dollars = so_far_usd(entry, job) if cost is None else cost
-    names = [name for name in ("epoch", "loss", "accuracy") if name in metrics]
     parts = [
-        f"{entry['secondary'] or entry['status']}",
+        entry["secondary"] or entry["status"],
         f"{bound}${dollars:.4f}",
-        *(f"{name} {metrics[name]:g}" for name in names),
-        *([f"left {progress.left}"] if progress.left and entry["status"] not in ENDED else []),
+        *(f"{name} {value:g}" for name, value in log.metrics.items() if name != "samples_per_s"),
+        *([f"left {log.left}"] if log.left and entry["status"] not in ENDED else []),
         f"{entry['instances']} x {entry['instance']}",
         entry["job"],
     ]
@@ -278,7 +246,7 @@ def _bear(
     most = entry["estimate"]["most_usd"]
     back = f"the job runs on (at most ${most:.2f}); come back with `saafe watch {entry['job']}`"
     if not error.is_passing or silent_s > pace.patience_s:
-        raise AwsError(f"{error}; {back}", code=error.code, operation=error.operation) from error
+        raise AwsError(f"{error}; {back}", code=error.code) from error
     reason = "network lost" if error.code == NETWORK else f"AWS answers {error.code}"
     screen.print_line(f"{reason}, still trying: {back}")
 

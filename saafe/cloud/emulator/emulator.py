@@ -249,7 +249,7 @@ class Emulator:
         if environ["REQUEST_METHOD"] == "POST":
             size = int(environ.get("CONTENT_LENGTH") or 0)
             try:
-                self._rehearse(json.loads(environ["wsgi.input"].read(size) or b"{}"))
+                self.rehearse(json.loads(environ["wsgi.input"].read(size) or b"{}"))
             except (ValueError, TypeError, AttributeError) as error:
                 message = json.dumps({"error": str(error)}).encode()
                 return _answer(start_response, 400, message, "application/json")
@@ -261,7 +261,7 @@ class Emulator:
         }
         return _answer(start_response, 200, json.dumps(health).encode(), "application/json")
 
-    def _rehearse(self, payload: dict[str, Any]) -> None:
+    def rehearse(self, payload: dict[str, Any]) -> None:
         """Take what should go wrong: all of it, or nothing when a value makes no sense."""
         faults = [ApiFault(**fault) for fault in payload.get("faults", [])]
         quotas = {str(name): float(value) for name, value in payload.get("quotas", {}).items()}

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from saafe.cloud import INSTALL_BOTO3 as INSTALL_AWS
-from saafe.cloud import SHIPPED_REGION, Aws
+from saafe.cloud import OTHER_OUT, SHIPPED_REGION, Aws
 from saafe.cloud.emulator.emulator import INSTALL_EMULATOR, KEYS, Emulator
 from saafe.errors import InputError
-from saafe.files import write_json
+from saafe.files import writable_folder, write_json
 
 IDLE_S = 900.0
 START_PATIENCE_S = 120.0  # its imports take seconds, on a busy machine many
@@ -44,8 +44,7 @@ def find_or_start(state: Path, region: str | None = None) -> Aws:
         InputError: it is not installed, or does not start.
     """
     require_installed()
-    state.mkdir(parents=True, exist_ok=True)
-    url = running(state) or _start(state)
+    url = running(state) or _start(writable_folder(state, OTHER_OUT))
     return Aws(region or SHIPPED_REGION, url, KEYS)
 
 
@@ -72,8 +71,7 @@ def serve(state: Path, *, port: int = 0, idle_s: float | None = None, rehearse: 
     Raises:
         InputError: another emulator serves the folder.
     """
-    state.mkdir(parents=True, exist_ok=True)
-    state = state.resolve()
+    state = writable_folder(state, "pick another --state").resolve()
     with (state / "lock").open("w") as lock:
         _lock(lock, state)
         emulator = Emulator(state, port=port).start()
@@ -127,14 +125,12 @@ def _start(state: Path) -> str:
     _started.append(process)
     deadline = time.monotonic() + START_PATIENCE_S
     while time.monotonic() < deadline:
-        url = running(state)
-        if url:
-            return url
-        if process.poll() is not None and process.returncode != 0:
+        has_failed = bool(process.poll())
+        if has_failed:
             time.sleep(0.5)  # another launcher's emulator may have won the folder
-            url = running(state)
-            if url:
-                return url
+        if url := running(state):
+            return url
+        if has_failed:
             break
         time.sleep(0.1)
     raise InputError(f"the emulator did not start: {state / 'emulator.log'} says why")

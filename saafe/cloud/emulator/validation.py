@@ -103,8 +103,9 @@ def _check_limits(shape: Any, value: Any, path: str) -> Iterator[str]:
         yield f"{failed} have {what} less than or equal to {limits['max']}"
     if "enum" in limits and value not in limits["enum"]:
         yield f"{failed} satisfy enum value set: [{', '.join(limits['enum'])}]"
-    if "pattern" in limits and isinstance(value, str) and not _fits(limits["pattern"], value):
-        yield f"{failed} satisfy regular expression pattern: {limits['pattern']}"
+    pattern = limits.get("pattern")
+    if pattern and isinstance(value, str) and not _compiled(pattern).fullmatch(value):
+        yield f"{failed} satisfy regular expression pattern: {pattern}"
 
 
 @cache
@@ -112,10 +113,6 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     for java, python in _CLASSES.items():
         pattern = pattern.replace(java, python)
     return re.compile(pattern, re.DOTALL)
-
-
-def _fits(pattern: str, value: str) -> bool:
-    return _compiled(pattern).fullmatch(value) is not None
 
 
 def _join(path: str, name: str) -> str:
@@ -133,85 +130,50 @@ def check_training_job(request: dict[str, Any], rented: set[str]) -> None:
     Raises:
         Refusal: ValidationException.
     """
-    algorithm = request.get("AlgorithmSpecification", {})
-    channels = [channel["ChannelName"] for channel in request.get("InputDataConfig", [])]
-    is_spot = bool(request.get("EnableManagedSpotTraining"))
-    rules = [
-        (
-            bool(algorithm.get("TrainingImage")) != bool(algorithm.get("AlgorithmName")),
-            "You must specify either TrainingImage or AlgorithmName, not both.",
-        ),
-        (len(set(channels)) == len(channels), "Channel names must be unique."),
-        *_resource_rules(request["ResourceConfig"], is_spot, rented),
-        *_time_rules(request["StoppingCondition"], is_spot),
-    ]
-    for holds, message in rules:
-        if not holds:
-            raise Refusal("ValidationException", message)
-
-
-def _resource_rules(
-    resources: dict[str, Any], is_spot: bool, rented: set[str]
-) -> list[tuple[bool, str]]:
-    """What botocore's documentation says of ResourceConfig and its InstancePreferences."""
+    algorithm, resources = request.get("AlgorithmSpecification", {}), request["ResourceConfig"]
     types, preferences = requested_types(resources), resources.get("InstancePreferences", [])
-    missing = sorted(set(types) - rented)
     counted = [row for row in preferences if "InstanceCount" in row]
-    return [
-        (
-            bool(resources.get("InstanceType")) != bool(preferences),
-            "Specify exactly one of InstanceType and InstancePreferences in ResourceConfig.",
-        ),
-        (
-            not (preferences and is_spot),
-            "InstancePreferences is mutually exclusive with EnableManagedSpotTraining.",
-        ),
-        (
-            len(set(types)) == len(types),
-            "An instance type can appear only once in an InstancePreferences list.",
-        ),
-        (
-            not preferences
-            or len(counted) == (0 if "InstanceCount" in resources else len(preferences)),
-            "Set InstanceCount on every preference, or once in ResourceConfig.",
-        ),
-        (
-            not {"SelectedInstanceType", "SelectedInstanceCount"} & resources.keys(),
-            "SelectedInstanceType is read-only.",
-        ),
-        (
-            all(count >= 1 for count in requested_counts(resources)),
-            "InstanceCount must be at least 1.",
-        ),
-        (
-            not missing,
-            f"Instance types {missing} are not supported for training jobs in this region.",
-        ),
-    ]
-
-
-def _time_rules(stopping: dict[str, Any], is_spot: bool) -> list[tuple[bool, str]]:
-    """What botocore's documentation says of StoppingCondition."""
+    wanted = 0 if "InstanceCount" in resources else len(preferences)
+    missing = sorted(set(types) - rented)
+    channels = [channel["ChannelName"] for channel in request.get("InputDataConfig", [])]
+    is_spot, stopping = bool(request.get("EnableManagedSpotTraining")), request["StoppingCondition"]
     limit_s = stopping.get("MaxRuntimeInSeconds", 86_400)
     wait_s = stopping.get("MaxWaitTimeInSeconds")
-    return [
-        (
-            limit_s <= LONGEST_RUNTIME_S,
-            f"MaxRuntimeInSeconds must be at most {LONGEST_RUNTIME_S}.",
+    one_algorithm = bool(algorithm.get("TrainingImage")) != bool(algorithm.get("AlgorithmName"))
+    one_kind = bool(resources.get("InstanceType")) != bool(preferences)
+    is_selected = bool({"SelectedInstanceType", "SelectedInstanceCount"} & resources.keys())
+    rules = {
+        "You must specify either TrainingImage or AlgorithmName, not both.": one_algorithm,
+        "Channel names must be unique.": len(set(channels)) == len(channels),
+        "Specify exactly one of InstanceType and InstancePreferences in ResourceConfig.": one_kind,
+        "InstancePreferences is mutually exclusive with EnableManagedSpotTraining.": not (
+            preferences and is_spot
         ),
-        (
-            not is_spot or wait_s is not None,
-            "MaxWaitTimeInSeconds must be specified when using managed spot training.",
+        "An instance type can appear only once in an InstancePreferences list.": (
+            len(set(types)) == len(types)
         ),
-        (
-            wait_s is None or is_spot,
-            "MaxWaitTimeInSeconds may be specified with managed spot training only.",
+        "Set InstanceCount on every preference, or once in ResourceConfig.": (
+            not preferences or len(counted) == wanted
         ),
-        (
-            wait_s is None or wait_s >= limit_s,
-            "MaxWaitTimeInSeconds must be greater than or equal to MaxRuntimeInSeconds.",
+        "SelectedInstanceType is read-only.": not is_selected,
+        "InstanceCount must be at least 1.": min(requested_counts(resources), default=1) >= 1,
+        f"Instance types {missing} are not supported for training jobs in this region.": (
+            not missing
         ),
-    ]
+        f"MaxRuntimeInSeconds must be at most {LONGEST_RUNTIME_S}.": limit_s <= LONGEST_RUNTIME_S,
+        "MaxWaitTimeInSeconds must be specified when using managed spot training.": (
+            not is_spot or wait_s is not None
+        ),
+        "MaxWaitTimeInSeconds may be specified with managed spot training only.": (
+            wait_s is None or is_spot
+        ),
+        "MaxWaitTimeInSeconds must be greater than or equal to MaxRuntimeInSeconds.": (
+            wait_s is None or wait_s >= limit_s
+        ),
+    }
+    for message, holds in rules.items():
+        if not holds:
+            raise Refusal("ValidationException", message)
 
 
 def requested_types(resources: dict[str, Any]) -> list[str]:

@@ -1,0 +1,49 @@
+"""Tables at any width: a name or an amount is whole, or there is no table."""
+
+import pytest
+
+from saafe.cli.tables import print_rows
+from saafe.cloud import JobPlan, load_prices, offers
+
+COMPARED = [
+    "figure",
+    *("ultra-fast", "standard", "local", "original ultra-fast", "original standard"),
+]
+LATENCY = "latency of one window, 99th percentile [ms]"
+
+
+@pytest.mark.parametrize("width", [*range(30, 90, 5), 120, 200])
+def test_no_word_is_cut(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    prices = offers(JobPlan("ultra-fast"), load_prices(), [])
+    columns = ["instance", "gpus", "gpu", "usd_per_hour", "cost_usd"]
+    rows = [[row[name] for name in columns] for row in prices]
+    print_rows(None, columns, rows)
+    cells = [
+        "1,010.0 (estimate)",
+        "30.0 (measured)",
+        None,
+        "1800 to 2700 (claim)",
+        "0.9400 (claim)",
+    ]
+    print_rows("tiers compared", COMPARED, [[LATENCY, *cells], ["device", "cpu", *cells[1:]]])
+    out = capsys.readouterr().out
+    assert "…" not in out
+    told = [str(cell) for row in [*rows, cells] for cell in row if cell is not None]
+    whole = {word.rstrip(",") for word in out.split()}
+    assert {word for text in told for word in text.split()} <= whole
+    assert max(map(len, out.splitlines())) <= max(width, len(LATENCY))
+
+
+def test_a_narrow_terminal_gets_lines(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    columns = ["job", "on", "instance", "billed_seconds", "cost_usd"]
+    rows = [["saafe-x", "emulator", "ml.g5.12xlarge", 300, "0.7090"]]
+    print_rows(None, columns, [*rows, ["saafe-y", "emulator", None, None, None]])
+    assert capsys.readouterr().out.splitlines() == [
+        "saafe-x",
+        "  on emulator, instance ml.g5.12xlarge,",
+        "  billed_seconds 300, cost_usd 0.7090",
+        "saafe-y",
+        "  on emulator",
+    ]
