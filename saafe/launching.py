@@ -23,8 +23,6 @@ from saafe.cloud import (
 from saafe.cloud.emulator import endpoint
 from saafe.errors import InputError
 
-OnMessage = Callable[[str], None]
-
 
 def launch(
     tier: str,
@@ -32,7 +30,7 @@ def launch(
     on: str = "emulator",
     settings: Mapping[str, object] | None = None,
     max_cost_usd: float | None = None,
-    on_message: OnMessage = print,
+    on_message: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Train a tier on SageMaker, or on a rehearsal of it for $0, and fetch what it left.
 
@@ -64,7 +62,7 @@ def launch(
     return view(finish(cloud, entry))
 
 
-def open_cloud(on: str, out: Path, region: str | None, on_message: OnMessage) -> Cloud:
+def open_cloud(on: str, out: Path, region: str | None, on_message: Callable[[str], None]) -> Cloud:
     """The account that jobs run on.
 
     Raises:

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from saafe import recipes
 from saafe.errors import InputError
 from saafe.exam import exam, limits_of
 from saafe.files import writable_folder, write_atomically, write_json
@@ -92,7 +91,7 @@ def train_tiers(
             trained[recipe.tier] = (trained[same[0]][0], recipe)
         else:
             on_message(f"training {recipe.tier}")
-            trained[recipe.tier] = (train_part(recipe.tier, share, out), recipe)
+            trained[recipe.tier] = (train_part(part, out), recipe)
     return trained
 
 
@@ -109,29 +108,18 @@ def without_budget(recipe: Recipe) -> Recipe:
     return replace(recipe, tier="", hours=0.0)
 
 
-def train_part(tier: str, fraction: float, out: Path) -> Path:
-    """Train a tier, or a fraction of its epochs, in a process of its own.
-
-    Args:
-        tier: its name.
-        fraction: of the epochs, above 0 and up to 1; less than one epoch takes fewer windows.
-        out: folder for the run's folder.
-
-    Returns:
-        The run folder.
+def train_part(recipe: Recipe, out: Path) -> Path:
+    """Train what `part_of` makes of a tier, in a process of its own; returns the run folder.
 
     Raises:
         InputError: the training failed.
     """
-    recipe = part_of(find_tier(tier), fraction)
-    name = runs.run_name(recipe)
-    command = [
-        sys.executable, "-m", "saafe", "train", tier, "--out", str(out), "--name", name, "--json",
-        "--set", f"epochs={recipe.epochs}", "--set", f"windows={recipe.windows}",
-        "--set", f"streams={recipe.streams}",
-    ]  # fmt: skip
+    tier, name = recipe.tier, runs.run_name(recipe)
+    command = [sys.executable, "-m", "saafe", "train", tier, "--out", str(out), "--name", name]
+    for field in ("epochs", "windows", "streams"):
+        command += ["--set", f"{field}={getattr(recipe, field)}"]
     # its progress is ours: stderr goes through
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([*command, "--json"], stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         raise InputError(f"{tier}: its training ended with exit code {done.returncode}; see above")
     return out / name
@@ -223,16 +211,13 @@ def with_energy(cells: dict[str, Cell], timing: dict[str, Any]) -> dict[str, Cel
         reason = missing_cell("no power is assumed for GPUs")
         return {**cells, "energy_wh": reason, "cost_here_usd": reason}
     energy = float(train_s or 0.0) * cores * CORE_W / 3600.0
+    usd = round(energy / 1000 * USD_PER_KWH, 6)
+    power = f"training x {cores} cores x {CORE_W:g} W (chosen)"
     return {
         **cells,
-        "energy_wh": Cell(
-            round(energy, 4), "estimate", f"training x {cores} cores x {CORE_W:g} W (chosen)"
-        ),
-        "cost_here_usd": Cell(
-            round(energy / 1000 * USD_PER_KWH, 6),
-            "estimate", f"energy x ${USD_PER_KWH:.2f}/kWh (chosen)",
-        ),
-    }  # fmt: skip
+        "energy_wh": Cell(round(energy, 4), "estimate", power),
+        "cost_here_usd": Cell(usd, "estimate", f"energy x ${USD_PER_KWH:.2f}/kWh (chosen)"),
+    }
 
 
 def with_cloud(cells: dict[str, Cell], expected: dict[str, Any] | None) -> dict[str, Cell]:
@@ -241,14 +226,12 @@ def with_cloud(cells: dict[str, Cell], expected: dict[str, Any] | None) -> dict[
         reason = missing_cell("this tier is not meant for rented machines")
         return {**cells, "cost_cloud_usd": reason, "cloud_s": reason}
     rate = f"{expected['instances']} x {expected['instance']} at ${expected['usd_per_hour']:g}/h"
+    basis = f"billed time x {rate} + storage; prices of {expected['prices_as_of']}"
     return {
         **cells,
-        "cost_cloud_usd": Cell(
-            expected["total_usd"], "estimate",
-            f"billed time x {rate} + storage; prices of {expected['prices_as_of']}",
-        ),
+        "cost_cloud_usd": Cell(expected["total_usd"], "estimate", basis),
         "cloud_s": Cell(expected["expected_s"], "estimate", expected["basis"]),
-    }  # fmt: skip
+    }
 
 
 def claimed(tier: str) -> dict[str, Cell]:
@@ -270,19 +253,6 @@ def claimed(tier: str) -> dict[str, Cell]:
     return cells
 
 
-def document(columns: dict[str, dict[str, Cell]], facts: dict[str, Any]) -> dict[str, Any]:
-    """The comparison as plain values, for JSON and for the table."""
-    tiers = [name for name in ("ultra-fast", "standard") if name in columns]
-    original = {f"original {name}": claimed(name) for name in tiers}
-    return {
-        "columns": {
-            name: {figure: asdict(cells[figure]) for figure in FIGURES}
-            for name, cells in (columns | original).items()
-        },
-        "environment": facts,
-    }
-
-
 def compare_runs(
     folders: dict[str, tuple[Path, Recipe | None]],
     expect: Callable[[str], dict[str, Any] | None],
@@ -300,17 +270,23 @@ def compare_runs(
     for name, (folder, whole) in folders.items():
         tier = (whole or runs.load(folder).recipe).tier
         columns[name] = with_cloud(column(folder, whole), expect(tier))
+    tiers = [name for name in ("ultra-fast", "standard") if name in columns]
+    columns |= {f"original {name}": claimed(name) for name in tiers}
+    shown = {
+        name: {figure: asdict(cells[figure]) for figure in FIGURES}
+        for name, cells in columns.items()
+    }
     facts = runs.environment()
     kept = ("saafe", "commit", "python", "torch", "device", "cores", "threads", "started")
-    return document(columns, {name: facts[name] for name in kept})
+    return {"columns": shown, "environment": {name: facts[name] for name in kept}}
 
 
 def cell_text(cell: dict[str, Any], decimals: int) -> str:
-    """A cell's figure for people."""
-    value = cell["value"]
+    """A cell for people: its figure, and how that is known."""
+    value, how = cell["value"], cell["how"]
     if value is None:
         return "-"
-    return value if isinstance(value, str) else f"{value:,.{decimals}f}"
+    return f"{value} ({how})" if isinstance(value, str) else f"{value:,.{decimals}f} ({how})"
 
 
 def table_rows(result: dict[str, Any]) -> list[list[str]]:
@@ -318,25 +294,19 @@ def table_rows(result: dict[str, Any]) -> list[list[str]]:
     names = list(result["columns"])
     rows = [["figure", *names]]
     for figure, (title, unit, decimals) in FIGURES.items():
-        cells = [result["columns"][name][figure] for name in names]
-        rows.append([
-            f"{title} [{unit}]" if unit else title,
-            *(f"{cell_text(cell, decimals)} ({cell['how']})" if cell["value"] is not None else "-"
-              for cell in cells),
-        ])  # fmt: skip
+        cells = [cell_text(result["columns"][name][figure], decimals) for name in names]
+        rows.append([f"{title} [{unit}]" if unit else title, *cells])
     return rows
 
 
 def notes_of(result: dict[str, Any]) -> list[str]:
     """Formulas, sources and reasons behind the cells, one line each."""
-    lines = []
-    for name, cells in result["columns"].items():
-        lines += [
-            f"{name}, {FIGURES[figure][0]}: {cell['how']}: {cell['note']}"
-            for figure, cell in cells.items()
-            if cell["note"] and cell["note"] != "not claimed" and cell["how"] != "measured"
-        ]
-    return lines
+    return [
+        f"{name}, {FIGURES[figure][0]}: {cell['how']}: {cell['note']}"
+        for name, cells in result["columns"].items()
+        for figure, cell in cells.items()
+        if cell["note"] not in ("", "not claimed") and cell["how"] != "measured"
+    ]
 
 
 def to_markdown(result: dict[str, Any]) -> str:
@@ -378,4 +348,4 @@ def check_wanted(names: tuple[str, ...], fraction: float) -> tuple[Recipe, ...]:
     """
     if not 0.0 < fraction <= 1.0:  # NaN fails too
         raise InputError(f"--fraction {fraction:g}: allowed is above 0 and up to 1")
-    return tuple(recipes.find_tier(name) for name in names)
+    return tuple(find_tier(name) for name in names)

@@ -37,7 +37,10 @@ def open_folder(recipe: Recipe, out: Path, name: str | None, *, resume: bool) ->
     if not resume and not begun:
         folder = out / (name or runs.run_name(recipe))
         return runs.new_folder(out, folder.name, recipe) if leads() else folder
-    folder = out / name if name else latest(out)
+    found = [path.parent for path in out.glob(f"*/{runs.RECIPE}")]
+    if not (name or found):
+        raise InputError(f"{out}: holds no run to resume; leave --resume out to start one")
+    folder = out / name if name else max(found, key=lambda folder: folder.stat().st_mtime)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such run to resume; leave --resume out to start one")
     if runs.read_recipe(folder) != recipe:
@@ -46,14 +49,6 @@ def open_folder(recipe: Recipe, out: Path, name: str | None, *, resume: bool) ->
             "--seed, or give another --name"
         )
     return folder
-
-
-def latest(out: Path) -> Path:
-    """The run folder changed last."""
-    found = [path.parent for path in out.glob(f"*/{runs.RECIPE}")]
-    if not found:
-        raise InputError(f"{out}: holds no run to resume; leave --resume out to start one")
-    return max(found, key=lambda folder: folder.stat().st_mtime)
 
 
 def train(

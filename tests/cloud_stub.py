@@ -5,9 +5,12 @@ The stub is plain Python and reads from a file what to do: jobs take a second in
 
 import io
 import json
+import os
+import signal
 import time
 from pathlib import Path
 
+from saafe.cloud.emulator import endpoint
 from saafe.cloud.watch import Pace, Screen
 
 CPU = ("ml.m5.large",)
@@ -96,3 +99,19 @@ def until(condition, patience_s=PATIENCE_S):
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+
+
+def inject(cloud, operation, code, **more):
+    """Let the next calls of an operation fail."""
+    cloud.emulator.rehearse({"faults": [{"operation": operation, "code": code, **more}]})
+
+
+def end_emulator(state):
+    """End the detached emulator that serves a folder, if one runs, and wait for it."""
+    if endpoint.running(state) is not None:
+        pid = json.loads((state / "endpoint.json").read_text())["pid"]
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: endpoint.running(state) is None)
+        for process in endpoint._started:
+            if process.pid == pid:
+                process.wait(PATIENCE_S)

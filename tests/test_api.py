@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from cloud_stub import end_emulator
 
 import saafe
-from saafe.cloud.emulator import endpoint
 
 ROOT = Path(__file__).parents[1]
 NAMES = {
@@ -65,7 +65,7 @@ def test_examples_run(name: str, run, monkeypatch: pytest.MonkeyPatch, tmp_path:
         failed, _ = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example)
     finally:
         if name == "launch":
-            endpoint.end(tmp_path / "runs" / ".emulator")
+            end_emulator(tmp_path / "runs" / ".emulator")
     assert failed == 0
 
 

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("boto3")
 pytest.importorskip("moto")
 
-from cloud_stub import PATIENCE_S, until
+from cloud_stub import PATIENCE_S, end_emulator, until
 
 from saafe.cli import saafe
 from saafe.cli.cloud import launch_command
@@ -175,7 +175,7 @@ def test_ctrl_c_while_launching_says_how_to_go_on(shell, cloud):
         holder.append(shell("launch", "ultra-fast", *CPU))
         _, err = holder[0].communicate(timeout=PATIENCE_S)
     finally:
-        cloud.emulator.listener = None
+        cloud.emulator.listener = lambda *_: None
     assert holder[0].returncode == 130
     assert "the same command again" in err
     run(shell, "launch", "ultra-fast", *CPU)
@@ -306,7 +306,7 @@ def test_on_emulator_starts_one_and_every_command_finds_it(package, tmp_path):
         assert json.loads(command("jobs", "--json"))[1]["status"] in {"Stopped", "Completed"}
         assert "rehearsed for $0" in command("cost")
     finally:
-        endpoint.end(state)
+        end_emulator(state)
 
 
 @pytest.mark.parametrize("name", ["launch", "jobs", "watch", "stop", "cost", "prices", "emulator"])

@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("boto3")
 pytest.importorskip("moto")
 
-from cloud_stub import CPU, FAST, describe, screen, until, write_stub
+from cloud_stub import CPU, FAST, describe, end_emulator, screen, until, write_stub
 
 from saafe.cloud.aws import Aws, AwsError
 from saafe.cloud.emulator import endpoint
@@ -320,7 +320,7 @@ def test_a_folder_is_served_by_one_process_and_found_again(tmp_path):
         assert done.returncode == 1
         assert "another emulator serves" in done.stderr
     finally:
-        endpoint.end(state)
+        end_emulator(state)
     assert endpoint.running(state) is None
 
 

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("boto3")
 pytest.importorskip("moto")
 
-from cloud_stub import CPU, FAST, PATIENCE_S, describe, screen, until, write_stub
+from cloud_stub import CPU, FAST, PATIENCE_S, describe, inject, screen, until, write_stub
 
 from saafe.cloud.artifact import unpack_run
 from saafe.cloud.aws import connect
@@ -76,9 +76,9 @@ def launcher(cloud, source, limit=0):
 
 def test_every_call_may_be_throttled_fail_and_be_cut_once(cloud, stub):
     for operation in OPERATIONS:
-        cloud.emulator.inject(operation, "ThrottlingException")
-        cloud.emulator.inject(operation, "InternalFailure", status=500)
-        cloud.emulator.inject(operation, DROP)
+        inject(cloud, operation, "ThrottlingException")
+        inject(cloud, operation, "InternalFailure", status=500)
+        inject(cloud, operation, DROP)
     entry = follow(cloud, start_job(cloud, PLAN, source=stub), screen=screen(), pace=FAST)
     assert entry["status"] == "Completed"
     assert jobs_of(cloud, entry) == [entry["job"]]
@@ -106,7 +106,7 @@ def test_any_call_that_keeps_failing_gives_one_line(cloud, stub, operation, code
 def keep_failing(cloud, stub, operation, code):
     """Fail a call for good, read the line, let it heal, and count the jobs."""
     status = 500 if code == "InternalFailure" else 400
-    cloud.emulator.inject(operation, code, times=1000, status=status)
+    inject(cloud, operation, code, times=1000, status=status)
     with pytest.raises(InputError, match=r"run this again|the job runs on") as raised:
         follow(
             cloud,
@@ -151,7 +151,7 @@ def kill_at(cloud, stub, when, operation):
         _, first_words = holder[0].communicate(timeout=PATIENCE_S)
         assert armed.is_set(), first_words.decode()
     finally:
-        cloud.emulator.listener = None
+        cloud.emulator.listener = lambda *_: None
     again = launcher(cloud, stub)
     _, words = again.communicate(timeout=PATIENCE_S)
     assert again.returncode == 0, words.decode()
@@ -165,7 +165,7 @@ def kill_at(cloud, stub, when, operation):
 def test_a_network_lost_while_watching_is_borne(cloud, tmp_path):
     source = write_stub(tmp_path / "source", epochs=10, pause=0.1)
     entry = start_job(cloud, PLAN, source=source)
-    cloud.emulator.inject("sagemaker.*", DROP, times=40)
+    inject(cloud, "sagemaker.*", DROP, times=40)
     shown = screen()
     entry = follow(cloud, entry, screen=shown, pace=FAST)
     assert entry["status"] == "Completed"
@@ -174,7 +174,7 @@ def test_a_network_lost_while_watching_is_borne(cloud, tmp_path):
 
 def test_a_network_that_stays_away_ends_the_watch_but_not_the_job(cloud, slow_stub):
     entry = start_job(cloud, PLAN, source=slow_stub)
-    cloud.emulator.inject("*", DROP, times=10_000)
+    inject(cloud, "*", DROP, times=10_000)
     with pytest.raises(InputError, match=rf"the job runs on .*saafe watch {entry['job']}"):
         follow(cloud, entry, screen=screen(), pace=Pace(0.02, patience_s=0.1))
     cloud.emulator.faults.clear()
@@ -187,7 +187,7 @@ def test_expired_credentials_end_the_watch_but_not_the_job(cloud, tmp_path):
     source = write_stub(tmp_path / "source", epochs=5, pause=0.1)
     entry = start_job(cloud, PLAN, source=source)
     until(lambda: describe(cloud, entry)["SecondaryStatus"] not in {"Starting", "Downloading"})
-    cloud.emulator.inject("*", "ExpiredTokenException", times=1000)
+    inject(cloud, "*", "ExpiredTokenException", times=1000)
     with pytest.raises(InputError, match=r"aws sso login.*the job runs on \(at most \$"):
         follow(cloud, entry, screen=screen(), pace=FAST)
     cloud.emulator.faults.clear()
@@ -405,7 +405,7 @@ def test_credentials_of_another_account_launch_nothing(cloud, slow_stub):
 
 
 def test_another_budget_holds_for_a_job_that_was_never_created(cloud, stub):
-    cloud.emulator.inject("s3.PUT", "AccessDenied", status=403, times=2)
+    inject(cloud, "s3.PUT", "AccessDenied", status=403, times=2)
     with pytest.raises(InputError, match="AccessDenied"):
         start_job(cloud, PLAN, source=stub)
     first = cloud.ledger.latest()
@@ -421,7 +421,7 @@ def test_another_budget_holds_for_a_job_that_was_never_created(cloud, stub):
 
 
 def test_a_job_that_was_never_created_can_be_settled(cloud, stub):
-    cloud.emulator.inject("s3.PUT", "AccessDenied", status=403)
+    inject(cloud, "s3.PUT", "AccessDenied", status=403)
     with pytest.raises(InputError, match="AccessDenied"):
         start_job(cloud, PLAN, source=stub)
     entry = stop(cloud, cloud.ledger.latest())
@@ -470,7 +470,7 @@ def test_a_role_that_was_just_made_is_waited_for(cloud, stub):
     try:
         entry = start_job(cloud, PLAN, source=stub)
     finally:
-        cloud.emulator.listener = None
+        cloud.emulator.listener = lambda *_: None
     assert len(asked) == 2
     assert cloud.aws.call("iam", "get_role", **role)["Role"]
     assert follow(cloud, entry, screen=screen(), pace=FAST)["status"] == "Completed"
@@ -503,7 +503,7 @@ def test_no_account_id_or_secret_is_kept_or_shown(cloud, tmp_path):
     source = write_stub(tmp_path / "source", fail=1, reason=reason)
     for path in (source, write_stub(tmp_path / "good")):
         follow(cloud, start_job(cloud, PLAN, source=path), screen=shown, pace=FAST)
-    cloud.emulator.inject("iam.GetRole", "AccessDenied", status=403)
+    inject(cloud, "iam.GetRole", "AccessDenied", status=403)
     with pytest.raises(InputError) as raised:
         start_job(cloud, PLAN, source=source)
     words = [shown.stream.getvalue(), str(raised.value), *cloud.notes]

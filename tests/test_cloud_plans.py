@@ -312,7 +312,7 @@ def test_equal_sources_make_equal_archives(tmp_path):
     assert pack(first) == package
     (first / "saafe" / "__main__.py").write_text("pass")
     assert pack(first).sha256 != package.sha256
-    with tarfile.open(fileobj=BytesIO(package.archive)) as tar:
+    with tarfile.open(fileobj=BytesIO(package.files["source.tar.gz"])) as tar:
         assert {member.mtime for member in tar.getmembers()} == {0}
         assert "requirements.txt" in tar.getnames()
 

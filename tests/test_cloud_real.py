@@ -11,9 +11,8 @@ pytest.importorskip("boto3")
 pytest.importorskip("moto")
 pytest.importorskip("saafe.cli.train")
 
+from cloud_stub import end_emulator
 from safetensors.torch import load_file
-
-from saafe.cloud.emulator import endpoint
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +36,7 @@ def saafe(tmp_path):
         return done.stdout
 
     yield command
-    endpoint.end(tmp_path / "runs" / ".emulator")
+    end_emulator(tmp_path / "runs" / ".emulator")
 
 
 def last_loss(run):

@@ -89,12 +89,13 @@ def is_installed(requirement: str) -> bool:
     return True
 
 
-def hosts(base: Path) -> tuple[list[str], int]:
-    """All hosts of the job, and the index of this one."""
+def hosts(base: Path) -> tuple[list[str], int, str]:
+    """All hosts of the job, the index of this one, and the interface over which they meet."""
     path = base / "input" / "config" / "resourceconfig.json"
     resources = json.loads(path.read_text())
     names = sorted(resources["hosts"])
-    return names, names.index(resources["current_host"])
+    interface = resources.get("network_interface_name", "")
+    return names, names.index(resources["current_host"]), interface
 
 
 def devices() -> int:
@@ -111,7 +112,7 @@ def devices() -> int:
 
 def launcher(base: Path, name: str) -> list[str]:
     """The command before `-m saafe`: plain Python for one rank, torchrun for several."""
-    names, index = hosts(base)
+    names, index, _ = hosts(base)
     ranks = max(1, devices())
     if ranks == 1 and len(names) == 1:
         return [sys.executable]
@@ -143,8 +144,7 @@ class Stop:
 
 def variables(base: Path) -> dict[str, str]:
     """Environment of the training: where the code is, and over which interface ranks meet."""
-    path = base / "input" / "config" / "resourceconfig.json"
-    interface = json.loads(path.read_text()).get("network_interface_name", "")
+    interface = hosts(base)[2]
     found = {"PYTHONPATH": str(base / "code"), "PYTHONUNBUFFERED": "1"}
     if devices() > 1:  # torchrun's own default, without its warning
         found["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")

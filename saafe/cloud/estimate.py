@@ -106,7 +106,7 @@ def estimate_job(
         limit_s = min(limit_s, budget_limit(max_cost_usd, most, storage_usd))
     expected_s = min(expected_s, limit_s)
     compute_usd = expected_s / 3600 * plan.instances * first.usd_per_hour
-    volume_usd = expected_s / 3600 * plan.instances * _volume(prices, first)
+    volume_usd = expected_s / 3600 * plan.instances * hourly(prices, first) - compute_usd
     rest_usd = volume_usd + storage_usd
     return {
         "instance": first.name,
@@ -171,8 +171,9 @@ def offers(plan: JobPlan, prices: Prices, entries: list[dict[str, Any]]) -> list
 
 
 def hourly(prices: Prices, row: Instance) -> float:
-    """Dollars an hour of one machine with its volume."""
-    return row.usd_per_hour + _volume(prices, row)
+    """Dollars an hour of one machine, with an EBS volume where it has no local disk."""
+    each = 0.0 if row.local_nvme else prices.storage["training_volume_gp2_usd_per_gb_month"]
+    return row.usd_per_hour + VOLUME_GB * each / HOURS_A_MONTH
 
 
 def _storage(prices: Prices) -> float:
@@ -180,13 +181,6 @@ def _storage(prices: Prices) -> float:
     each = prices.storage
     kept = KEPT_GB * KEPT_MONTHS * each["s3_standard_usd_per_gb_month"]
     return kept + PUTS / 1000 * each["s3_put_per_1000"] + GETS / 1000 * each["s3_get_per_1000"]
-
-
-def _volume(prices: Prices, row: Instance) -> float:
-    """The EBS volume of types that have no local disk, in dollars an hour."""
-    if row.local_nvme:
-        return 0.0
-    return VOLUME_GB * prices.storage["training_volume_gp2_usd_per_gb_month"] / HOURS_A_MONTH
 
 
 def estimate_lines(expected: dict[str, Any], plan: JobPlan) -> list[str]:

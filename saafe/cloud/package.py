@@ -26,16 +26,10 @@ LARGEST_SOURCE_BYTES = 50_000_000
 
 @dataclass(frozen=True)
 class Package:
-    """What is put into the code channel of a job."""
+    """What is put into the code channel of a job: content by file name, and the hash of all."""
 
-    archive: bytes
-    entry: bytes
+    files: dict[str, bytes]
     sha256: str
-
-    @property
-    def files(self) -> dict[str, bytes]:
-        """File name in the channel: content."""
-        return {"source.tar.gz": self.archive, "container.py": self.entry}
 
 
 def pack(source: Path | None = None) -> Package:
@@ -55,9 +49,9 @@ def pack(source: Path | None = None) -> Package:
         )
     contents = {path.relative_to(source).as_posix(): path.read_bytes() for path in paths}
     contents["requirements.txt"] = ("\n".join(REQUIREMENTS) + "\n").encode()
-    archive = _archive(contents)
     entry = (Path(__file__).parent / "container.py").read_bytes()
-    return Package(archive, entry, hashlib.sha256(archive + entry).hexdigest())
+    channel = {"source.tar.gz": _archive(contents), "container.py": entry}
+    return Package(channel, hashlib.sha256(b"".join(channel.values())).hexdigest())
 
 
 def _travels(path: Path, source: Path) -> bool:

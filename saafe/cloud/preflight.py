@@ -96,13 +96,16 @@ def fit_quota(aws: Aws, plan: JobPlan, on_message: Callable[[str], None]) -> Job
         InputError: no type is left; the line says which quota to ask for.
     """
     use = "spot training job usage" if plan.spot else "training job usage"
+    asked = {"ServiceCode": "sagemaker", "MaxResults": 100}
     try:
-        quotas = _quotas(aws)
+        pages = list(aws.pages("service-quotas", "list_service_quotas", **asked))
     except AwsError as error:
         if error.code in DENIED:  # the check is a courtesy: SageMaker refuses by itself
             on_message("quota not checked: these credentials may not read service quotas")
             return plan
         raise
+    # one that has AWS's default may not be listed: CreateTrainingJob will tell
+    quotas = {quota["QuotaName"]: quota["Value"] for page in pages for quota in page["Quotas"]}
     limits = {name: quotas.get(f"{name} for {use}", math.inf) for name in plan.types}
     enough = [name for name in plan.types if limits[name] >= plan.instances]
     lacking = [name for name in plan.types if name not in enough]
@@ -115,13 +118,3 @@ def fit_quota(aws: Aws, plan: JobPlan, on_message: Callable[[str], None]) -> Job
     for name in lacking:
         on_message(f"skipping {name}: its quota for {use} is under {plan.instances}")
     return replace(plan, instance_types=tuple(enough)) if lacking else plan
-
-
-def _quotas(aws: Aws) -> dict[str, float]:
-    """Quota name: value, of SageMaker in this region.
-
-    Quotas that have AWS's default may not be listed: CreateTrainingJob will tell.
-    """
-    asked = {"ServiceCode": "sagemaker", "MaxResults": 100}
-    pages = aws.pages("service-quotas", "list_service_quotas", **asked)
-    return {quota["QuotaName"]: quota["Value"] for page in pages for quota in page["Quotas"]}

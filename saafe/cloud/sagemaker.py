@@ -9,8 +9,9 @@ import re
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,11 @@ class Cloud:
     ledger: Ledger
     on: str = "sagemaker"
     on_message: Callable[[str], None] = print
-    _prices: dict[str, Prices] = field(default_factory=dict, repr=False)
 
-    @property
+    @cached_property
     def prices(self) -> Prices:
         """Prices of the region."""
-        region = self.aws.region
-        if region not in self._prices:
-            self._prices[region] = load_prices(region)
-        return self._prices[region]
+        return load_prices(self.aws.region)
 
 
 def start_job(
@@ -140,8 +137,8 @@ def ensure(cloud: Cloud, entry: dict[str, Any], package: Package | None = None) 
         if package is not None and package.sha256 == entry["code_sha256"]:
             upload(cloud.aws, place, package)
         _create(cloud, entry, place)
-    elif not _is_ours(job, entry):
-        raise _taken(cloud, entry)
+    else:
+        _require_ours(cloud, entry, job)
     if entry["status"] == NOT_CREATED:
         entry = cloud.ledger.update(entry, status="InProgress", settled=False)
     return entry
@@ -257,10 +254,8 @@ def _known(cloud: Cloud, fingerprint: str, name: str | None) -> dict[str, Any] |
             )
         return entry
     job = describe_job(cloud.aws, name)
-    if job is not None and job.get("HyperParameters", {}).get("request") != fingerprint:
-        raise InputError(
-            f"the name {name} is taken by another job: pick another name (--set name=NAME)"
-        )
+    if job is not None and not _is_ours(job, fingerprint):
+        raise _taken(name)
     return None
 
 
@@ -293,9 +288,7 @@ def _create(cloud: Cloud, entry: dict[str, Any], place: Place) -> None:
             return
         except AwsError as error:
             if error.code == "ResourceInUse":  # an earlier try got through, or somebody else's
-                job = describe_job(cloud.aws, request["TrainingJobName"])
-                if job is None or not _is_ours(job, entry):
-                    raise _taken(cloud, entry) from error
+                _require_ours(cloud, entry, describe_job(cloud.aws, request["TrainingJobName"]))
                 return
             if error.code != "ResourceLimitExceeded":
                 raise
@@ -319,14 +312,19 @@ def _create_once(cloud: Cloud, request: dict[str, Any]) -> None:
         time.sleep(wait_s)
 
 
-def _is_ours(job: dict[str, Any], entry: dict[str, Any]) -> bool:
-    return job.get("HyperParameters", {}).get("request") == entry["fingerprint"]
+def _is_ours(job: dict[str, Any], fingerprint: str) -> bool:
+    return job.get("HyperParameters", {}).get("request") == fingerprint
 
 
-def _taken(cloud: Cloud, entry: dict[str, Any]) -> InputError:
-    cloud.ledger.update(entry, status="Failed", failure="name taken", settled=True)
+def _require_ours(cloud: Cloud, entry: dict[str, Any], job: dict[str, Any] | None) -> None:
+    if job is None or not _is_ours(job, entry["fingerprint"]):
+        cloud.ledger.update(entry, status="Failed", failure="name taken", settled=True)
+        raise _taken(entry["job"])
+
+
+def _taken(name: str) -> InputError:
     return InputError(
-        f"the name {entry['job']} is taken by another job: pick another name (--set name=NAME)"
+        f"the name {name} is taken by another job: pick another name (--set name=NAME)"
     )
 
 

@@ -6,23 +6,13 @@ from typing import Any
 
 from saafe.cloud import SHIPPED_REGION, load_prices
 from saafe.cloud.emulator.emulated_job import EmulatedJob
-from saafe.cloud.emulator.validation import (
-    Refusal,
-    check_training_job,
-    requested_counts,
-    requested_types,
-)
+from saafe.cloud.emulator.validation import Refusal, check_training_job, requested
 
 DEFAULT_QUOTA = 4  # instances of each type, for training and for spot training
-SUMMARY = [
-    "TrainingJobName",
-    "TrainingJobArn",
-    "CreationTime",
-    "TrainingEndTime",
-    "LastModifiedTime",
-    "TrainingJobStatus",
-    "SecondaryStatus",
-]
+SUMMARY = (
+    *("TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingEndTime", "LastModifiedTime"),
+    *("TrainingJobStatus", "SecondaryStatus"),
+)
 
 
 class Answers:
@@ -55,7 +45,9 @@ class Answers:
     def create(self, request: dict[str, Any], region: str) -> dict[str, Any]:
         """CreateTrainingJob."""
         name = request["TrainingJobName"]
-        self._require_resources(request)
+        for member in ("ResourceConfig", "StoppingCondition"):
+            if member not in request:
+                raise Refusal("ValidationException", f"{member} must be specified.")
         check_training_job(request, set(self.prices.instances))
         if name in self.emulator.jobs:
             raise Refusal(
@@ -64,10 +56,9 @@ class Answers:
         self._check_role(request["RoleArn"])
         self._check_buckets(request)
         self._check_quota(request)
-        arn = f"arn:aws:sagemaker:{region}:{self._account()}:training-job/{name}"
-        described = {key: value for key, value in request.items() if key != "Tags"}
+        arn = f"arn:aws:sagemaker:{region}:{self.emulator.internal.account}:training-job/{name}"
         description = {
-            **described,
+            **{key: value for key, value in request.items() if key != "Tags"},
             "TrainingJobArn": arn,
             "CreationTime": time.time(),
             "SecondaryStatusTransitions": [],
@@ -147,14 +138,6 @@ class Answers:
             raise Refusal("ValidationException", "Requested resource not found.")
         return self.emulator.jobs[name]
 
-    def _account(self) -> str:
-        return self.emulator.internal.account
-
-    def _require_resources(self, request: dict[str, Any]) -> None:
-        for member in ("ResourceConfig", "StoppingCondition"):
-            if member not in request:
-                raise Refusal("ValidationException", f"{member} must be specified.")
-
     def _check_role(self, arn: str) -> None:
         client = self.emulator.internal.client("iam")
         try:
@@ -177,8 +160,7 @@ class Answers:
     def _check_quota(self, request: dict[str, Any]) -> None:
         resources = request["ResourceConfig"]
         use = "spot training job" if request.get("EnableManagedSpotTraining") else "training job"
-        pairs = zip(requested_types(resources), requested_counts(resources), strict=True)
-        for name, count in pairs:
+        for name, count in requested(resources):
             limit, used = self._quota(f"{name} for {use} usage"), self._in_use(name, use)
             if used + count > limit:
                 raise Refusal(
@@ -193,13 +175,12 @@ class Answers:
         return float(self.emulator.quotas.get(name, DEFAULT_QUOTA))
 
     def _in_use(self, name: str, use: str) -> int:
-        running = [job.description for job in self.emulator.jobs.values() if not job.has_ended]
         total = 0
-        for row in running:
-            is_spot = bool(row.get("EnableManagedSpotTraining"))
-            resources = row["ResourceConfig"]
-            if is_spot == use.startswith("spot") and name in requested_types(resources)[:1]:
-                total += requested_counts(resources)[0]
+        for job in (job.description for job in self.emulator.jobs.values() if not job.has_ended):
+            is_spot = bool(job.get("EnableManagedSpotTraining"))
+            first, count = requested(job["ResourceConfig"])[0]
+            if is_spot == use.startswith("spot") and name == first:
+                total += count
         return total
 
 

@@ -17,14 +17,15 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from saafe.cloud import LOG_GROUP, inside
+from saafe.cloud import ENDED, LOG_GROUP, inside
 from saafe.cloud.emulator.processes import cores, kill_tree, pump
-from saafe.cloud.emulator.validation import requested_counts, requested_types
+from saafe.cloud.emulator.validation import requested
 
 # Chosen: spot is billed as 30 % of the time, within what EC2's spot market showed.
 SPOT_BILLED = 0.3
@@ -61,11 +62,6 @@ class EmulatedRegion:
     hurry: float = 1.0
 
 
-def has_ended(description: dict[str, Any]) -> bool:
-    """Whether a described job will enter no further status."""
-    return description["TrainingJobStatus"] in {"Completed", "Failed", "Stopped"}
-
-
 class EmulatedJob:
     """A training job and the thread that lives it."""
 
@@ -92,7 +88,7 @@ class EmulatedJob:
     @property
     def has_ended(self) -> bool:
         """Whether no status will follow."""
-        return has_ended(self.description)
+        return self.description["TrainingJobStatus"] in ENDED
 
     def set_status(self, primary: str, secondary: str, message: str) -> None:
         """Enter a status, as SecondaryStatusTransitions tells it; saved before anybody sees it."""
@@ -180,8 +176,7 @@ class EmulatedJob:
     def _select_instance(self) -> bool:
         """Take the first type that is not sold out; says whether there is one."""
         resources = self.description["ResourceConfig"]
-        pairs = zip(requested_types(resources), requested_counts(resources), strict=True)
-        for name, count in pairs:
+        for name, count in requested(resources):
             if name not in self.region_state.no_capacity:
                 self.instance, self.count = name, count
                 if "InstancePreferences" in resources:
@@ -264,7 +259,10 @@ class EmulatedJob:
             return "stopped", ""
         lines: SimpleQueue[tuple[int, str]] = SimpleQueue()
         started = time.time()
-        streams = self._open_streams(int(started * 1000))
+        stamp = int(started * 1000)  # a log stream a host; a restart opens new ones
+        streams = [f"{self.name}/algo-{index + 1}-{stamp}" for index in range(self.count)]
+        for stream in streams:
+            self.region_state.logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=stream)
         synced: dict[Path, tuple[int, int]] = {}
         self._changed_checkpoints(synced)  # what was restored is in S3 already
         restored = dict(synced)
@@ -297,15 +295,7 @@ class EmulatedJob:
             reader.join(timeout=5)
         self._write_logs(lines, streams)
         self._sync_checkpoints(synced)
-        codes = [process.returncode for process in processes]
-        return self._judge(outcome, codes)
-
-    def _open_streams(self, stamp: int) -> list[str]:
-        """A log stream a host, named as SageMaker names them; a restart opens new ones."""
-        streams = [f"{self.name}/algo-{index + 1}-{stamp}" for index in range(self.count)]
-        for stream in streams:
-            self.region_state.logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=stream)
-        return streams
+        return self._judge(outcome, [process.returncode for process in processes])
 
     def _judge(self, outcome: str, codes: list[int]) -> tuple[str, str]:
         if outcome:
@@ -334,10 +324,7 @@ class EmulatedJob:
     def _start(self, index: int) -> subprocess.Popen[str]:
         base = self._base(index)
         algorithm = self.description["AlgorithmSpecification"]
-        words = [
-            *algorithm.get("ContainerEntrypoint", []),
-            *algorithm.get("ContainerArguments", []),
-        ]
+        words = algorithm.get("ContainerEntrypoint", []) + algorithm.get("ContainerArguments", [])
         command = [word.replace("/opt/ml", str(base)) for word in words]
         return subprocess.Popen(
             command,
@@ -390,13 +377,10 @@ class EmulatedJob:
         latest = {row["MetricName"]: row for row in self.description["FinalMetricDataList"]}
         for metric in self.description["AlgorithmSpecification"].get("MetricDefinitions", []):
             match = re.search(metric["Regex"], line)
-            try:
-                value = float(match.group(1)) if match else None
-            except (ValueError, IndexError):
-                value = None
-            if value is not None:
-                name = metric["Name"]
-                latest[name] = {"MetricName": name, "Value": value, "Timestamp": time.time()}
+            with suppress(ValueError, IndexError):  # no number, or no group to read it from
+                if match:
+                    row = {"MetricName": metric["Name"], "Value": float(match.group(1))}
+                    latest[metric["Name"]] = {**row, "Timestamp": time.time()}
         self.description["FinalMetricDataList"] = list(latest.values())
 
     def _sync_checkpoints(self, synced: dict[Path, tuple[int, int]]) -> None:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from saafe.cloud import LOG_GROUP, SHIPPED_REGION, Aws, inside, load_prices, set_up
+from saafe.cloud import ENDED, LOG_GROUP, SHIPPED_REGION, Aws, inside, load_prices, set_up
 from saafe.cloud.emulator.answers import Answers
-from saafe.cloud.emulator.emulated_job import EmulatedJob, EmulatedRegion, has_ended
+from saafe.cloud.emulator.emulated_job import EmulatedJob, EmulatedRegion
 from saafe.cloud.emulator.validation import Refusal, validate
 from saafe.errors import InputError
 from saafe.files import write_atomically, write_json
@@ -91,7 +91,7 @@ class Emulator:
     quotas: dict[str, float] = field(default_factory=dict)
     foreign_buckets: set[str] = field(default_factory=set)
     clock_offset_s: float = 0.0
-    listener: Callable[[str, str], None] | None = None
+    listener: Callable[[str, str], None] = lambda when, operation: None
     faults: list[ApiFault] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     last_call: float = field(default_factory=time.monotonic)
@@ -157,11 +157,6 @@ class Emulator:
         """Whether a job is running."""
         return any(not job.has_ended for job in self.jobs.values())
 
-    def inject(self, operation: str, code: str, *, times: int = 1, status: int = 400) -> None:
-        """Let the next calls of an operation fail."""
-        with self.lock:
-            self.faults.append(ApiFault(operation, code, times, status))
-
     # Requests
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -176,7 +171,7 @@ class Emulator:
         call = read_call(environ)
         if call.access_key == INTERNAL_KEY:
             return self._serve(call, environ, start_response)
-        self._call_listener("before", call)
+        self.listener("before", call.name)
         try:
             with self.lock:
                 self.calls.append(call.name)
@@ -189,7 +184,7 @@ class Emulator:
         except ConnectionAbortedError:
             return []
         finally:
-            self._call_listener("after", call)
+            self.listener("after", call.name)
 
     def _serve(self, call: Call, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if call.service not in OWN_SERVICES.values():
@@ -200,10 +195,6 @@ class Emulator:
         validate(call.service, call.operation, call.body)
         answer = self._answers.answer(call)
         return _answer(start_response, 200, json.dumps(answer).encode(), JSON_TYPE)
-
-    def _call_listener(self, when: str, call: Call) -> None:
-        if self.listener is not None:
-            self.listener(when, call.name)
 
     def _check_clock(self, call: Call) -> None:
         """Refuse requests signed at another time than ours, as AWS does."""
@@ -278,7 +269,7 @@ class Emulator:
 
     def save_job(self, folder: Path, description: dict[str, Any]) -> None:
         """Keep a job's description; once it has ended, the objects before it."""
-        if has_ended(description):
+        if description["TrainingJobStatus"] in ENDED:
             self.save_objects()
         write_json(folder / "description.json", description)
 

@@ -134,17 +134,3 @@ def _start(state: Path) -> str:
             break
         time.sleep(0.1)
     raise InputError(f"the emulator did not start: {state / 'emulator.log'} says why")
-
-
-def end(state: Path) -> None:
-    """End the emulator that serves a folder, if one runs, and wait for it."""
-    if running(state) is None:
-        return
-    pid = json.loads((state / "endpoint.json").read_text())["pid"]
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + START_PATIENCE_S
-    while running(state) is not None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    for process in _started:
-        if process.pid == pid:
-            process.wait(START_PATIENCE_S)

@@ -131,7 +131,8 @@ def check_training_job(request: dict[str, Any], rented: set[str]) -> None:
         Refusal: ValidationException.
     """
     algorithm, resources = request.get("AlgorithmSpecification", {}), request["ResourceConfig"]
-    types, preferences = requested_types(resources), resources.get("InstancePreferences", [])
+    types = [name for name, _ in requested(resources)]
+    preferences = resources.get("InstancePreferences", [])
     counted = [row for row in preferences if "InstanceCount" in row]
     wanted = 0 if "InstanceCount" in resources else len(preferences)
     missing = sorted(set(types) - rented)
@@ -156,7 +157,7 @@ def check_training_job(request: dict[str, Any], rented: set[str]) -> None:
             not preferences or len(counted) == wanted
         ),
         "SelectedInstanceType is read-only.": not is_selected,
-        "InstanceCount must be at least 1.": min(requested_counts(resources), default=1) >= 1,
+        "InstanceCount must be at least 1.": all(count >= 1 for _, count in requested(resources)),
         f"Instance types {missing} are not supported for training jobs in this region.": (
             not missing
         ),
@@ -176,16 +177,11 @@ def check_training_job(request: dict[str, Any], rented: set[str]) -> None:
             raise Refusal("ValidationException", message)
 
 
-def requested_types(resources: dict[str, Any]) -> list[str]:
-    """Instance types of a ResourceConfig, in order of preference."""
-    if "InstancePreferences" in resources:
-        return [row["InstanceType"] for row in resources["InstancePreferences"]]
-    return [resources["InstanceType"]] if "InstanceType" in resources else []
-
-
-def requested_counts(resources: dict[str, Any]) -> list[int]:
-    """Instance counts that belong to `requested_types`."""
+def requested(resources: dict[str, Any]) -> list[tuple[str, int]]:
+    """Instance types of a ResourceConfig with their counts, in order of preference."""
     if "InstancePreferences" in resources:
         common = resources.get("InstanceCount", 1)
-        return [row.get("InstanceCount", common) for row in resources["InstancePreferences"]]
-    return [resources.get("InstanceCount", 0)]
+        rows = resources["InstancePreferences"]
+        return [(row["InstanceType"], row.get("InstanceCount", common)) for row in rows]
+    name = resources.get("InstanceType")
+    return [(name, resources.get("InstanceCount", 0))] if name else []
