@@ -184,15 +184,16 @@ def _read_dates(text: pl.Series, name: str) -> Times | None:
         if is_month_hinted and form == "month first":
             return times
         found.append(times)
-    # where both could be, that by which the rows lie closer together; else as AM and PM are used
+    # that which reads more rows, or puts them closer together; else month first with AM and PM
     is_half = text.str.contains("(?i)[ap]\\.?m").any()
     found = found[::-1] if is_half else found
-    return min(found, key=lambda times: _span(times.values), default=None)
+    return min(found, key=lambda times: _disorder(times.values), default=None)
 
 
-def _span(values: pl.Series) -> int:
+def _disorder(values: pl.Series) -> tuple[int, int]:
+    """How many times could not be read, and how far the others lie apart. [us]"""
     epochs = values.dt.epoch("us").drop_nulls().to_numpy()
-    return int(np.abs(np.diff(epochs)).sum())
+    return values.null_count(), int(np.abs(np.diff(epochs)).sum())
 
 
 def _read_texts(text: pl.Series, pattern: str, form: str) -> Times:

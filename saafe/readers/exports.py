@@ -149,9 +149,9 @@ def read_export(
         [export.frame[one.column] for one in series], export.separator or ","
     )
     readings, found, ignored = _read_series(export, series, chosen, units, decimal)
-    if not found:
+    if not any(len(values) for _, values in readings):
         one = series[0]
-        cell = export.frame[one.column][0]
+        cell = next(iter(export.frame[one.column]), "")
         came = f"no numbers in column {quoted(one.name)}, such as {quoted(cell)}"
         mend = "say which column it is with --map COLUMN=CHANNEL"
         raise refusal(path, came, allowed="readings", mend=mend)
