@@ -38,9 +38,9 @@ _TIME = re.compile(
 _NO_TIME = re.compile(r"^(?:start|stop)$|time ?zone$|run ?time|response|uptime ?min|entry")
 # of two columns of one channel and one place, the one whose qualifier comes first is used
 _QUALIFIERS = (
-    "", "corrected", "compensated", "atm", "cf", "cf1", "mean", "avg", "average", "raw", "last", "a", "b",
-    "alt", "min", "max", "median", "10minute", "30minute",
-    "60minute", "6hour", "24hour", "1week",
+    "", "corrected", "compensated", "atm", "cf", "cf1", "mean", "avg", "average", "raw", "last",
+    "a", "b", "alt", "min", "max", "median", "10minute", "30minute", "60minute", "6hour",
+    "24hour", "1week",
 )  # fmt: skip
 _IGNORED_WORDS = {
     *_QUALIFIERS, "1", "sensor", "number", "state", "value", "current", "indoor", "inside", "in",

@@ -120,7 +120,7 @@ def _read_json(path: Path, text: str, lines: list[str]) -> list[tuple[int, dict[
     except ValueError:
         pass
     else:
-        records = [_flatten(record) for record in _find_records(document)]
+        records = [_flatten(record) for record in _find_records(document) if record]
         return list(enumerate(records, 1))
     records, wrong = [], 0
     for number, line in enumerate(lines, 1):
@@ -130,7 +130,7 @@ def _read_json(path: Path, text: str, lines: list[str]) -> list[tuple[int, dict[
             document = json.loads(line)
         except ValueError:
             document = None
-        if isinstance(document, dict):
+        if isinstance(document, dict) and document:
             records.append((number, _flatten(document)))
         else:
             wrong += 1
@@ -245,12 +245,12 @@ def _read_table(path: Path, lines: list[str], is_known: Callable[[str], bool]) -
         notes.append(
             f"the header came again {again} times" if again > 1 else "the header came again"
         )
+    if rows and _are_units(rows[0]):
+        cells, rows, numbers = rows[0], rows[1:], numbers[1:]
+        names = [f"{n} ({u})" if u else n for n, u in zip(names, cells, strict=False)]
     if not rows:
         allowed, mend = "at least one row", "export the readings again"
         raise refusal(path, "a header and no rows", allowed=allowed, mend=mend, row=at + 2)
-    if _are_units(rows[0]):
-        cells, rows, numbers = rows[0], rows[1:], numbers[1:]
-        names = [f"{n} ({u})" if u else n for n, u in zip(names, cells, strict=False)]
     unique = _unique(names)
     rows = [row + [""] * (len(unique) - len(row)) for row in rows]
     frame = pl.DataFrame(rows, schema=dict.fromkeys(unique, pl.String), orient="row")

@@ -146,17 +146,24 @@ def _read_numbers(numbers: pl.Series, name: str) -> Times:
     words = re.sub(r"[^a-z0-9]+", " ", plain(name))
     for least, factor, unit in _EPOCHS:
         if size >= least and not (unit == "s" and re.search(r"uptime|elapsed", words)):
-            stamps = (numbers * (factor * 1e6)).round().cast(pl.Int64).cast(LOCAL_TYPE)
+            stamps = _microseconds(numbers * factor)
             return Times(stamps.dt.replace_time_zone("UTC"), f"{unit} since 1970")
     steps = np.diff(np.unique(present))
     step = float(np.median(steps)) if len(steps) else 0.0
     if present.min() > 20_000 and present.max() < 80_000 and 0 < step < 0.05:
-        stamps = ((numbers - EXCEL_EPOCH_DAYS) * DAY_S).round(3) * 1e6
-        return Times(stamps.round().cast(pl.Int64).cast(LOCAL_TYPE), "Excel's days")
+        stamps = _microseconds(((numbers - EXCEL_EPOCH_DAYS) * DAY_S).round(3))
+        return Times(stamps, "Excel's days")
     unit = next((u for u, w in _COUNTER_WORDS.items() if re.search(rf"\b(?:{w})\b", words)), "s")
     if unit == "s" and step > LONGEST_STEP_S and step not in USUAL_LONG_STEPS_S:
         unit = "ms"
     return Times(numbers * _COUNTER_UNITS[unit], f"{unit} from a start")
+
+
+def _microseconds(seconds: pl.Series) -> pl.Series:
+    """Seconds since 1970 as moments; null beyond the year 2242."""
+    is_real = seconds.abs() < 2**33
+    seconds = pl.select(pl.when(is_real).then(seconds)).to_series()
+    return (seconds * 1e6).round().cast(pl.Int64).cast(LOCAL_TYPE)
 
 
 def _read_dates(text: pl.Series, name: str) -> Times | None:
@@ -177,15 +184,16 @@ def _read_dates(text: pl.Series, name: str) -> Times | None:
         if is_month_hinted and form == "month first":
             return times
         found.append(times)
-    # where both could be, that by which the rows lie closer together; else as AM and PM are used
+    # that which reads more rows, or puts them closer together; else month first with AM and PM
     is_half = text.str.contains("(?i)[ap]\\.?m").any()
     found = found[::-1] if is_half else found
-    return min(found, key=lambda times: _span(times.values), default=None)
+    return min(found, key=lambda times: _disorder(times.values), default=None)
 
 
-def _span(values: pl.Series) -> int:
+def _disorder(values: pl.Series) -> tuple[int, int]:
+    """How many times could not be read, and how far the others lie apart. [us]"""
     epochs = values.dt.epoch("us").drop_nulls().to_numpy()
-    return int(np.abs(np.diff(epochs)).sum())
+    return values.null_count(), int(np.abs(np.diff(epochs)).sum())
 
 
 def _read_texts(text: pl.Series, pattern: str, form: str) -> Times:

@@ -149,13 +149,13 @@ def read_export(
         [export.frame[one.column] for one in series], export.separator or ","
     )
     readings, found, ignored = _read_series(export, series, chosen, units, decimal)
-    if not found:
+    if not any(len(values) for _, values in readings):
         one = series[0]
-        cell = export.frame[one.column][0]
+        cell = next(iter(export.frame[one.column]), "")
         came = f"no numbers in column {quoted(one.name)}, such as {quoted(cell)}"
         mend = "say which column it is with --map COLUMN=CHANNEL"
         raise refusal(path, came, allowed="readings", mend=mend)
-    frame, rows, notes = _assemble(export, moments, readings, sensor_cells(export, column))
+    frame, rows = _assemble(export, moments, readings, sensor_cells(export, column))
     used = {one.column for one in series} | {column, *moments.name.split(" + "), moments.name}
     used |= {name for name in ("label", "source") if name in frame.columns}
     left = [name for name in unused_names(export, series) if name not in used]
@@ -168,7 +168,7 @@ def read_export(
         decimal=decimal,
         ignored=tuple(left + ignored),
     )
-    return Table(path, frame, export.row_numbers[rows], (*export.notes, *notes)), guess
+    return Table(path, frame, export.row_numbers[rows], export.notes), guess
 
 
 def _groups(export: Export, series: list[Series], column: str | None) -> np.ndarray:
@@ -276,8 +276,8 @@ def _assemble(
     moments: Moments,
     readings: list[tuple[Series, np.ndarray]],
     sensors: pl.Series,
-) -> tuple[pl.DataFrame, np.ndarray, list[str]]:
-    """The frame of a recording's table, the row of the export of each of its rows, and notes."""
+) -> tuple[pl.DataFrame, np.ndarray]:
+    """The frame of a recording's table, and the row of the export of each of its rows."""
     height = export.frame.height
     name = "time_s" if moments.times.is_counter else "time"
     places = {one.place for one, _ in readings}
@@ -293,7 +293,6 @@ def _assemble(
     frames = [_part(place, part, sensors, height) for place, part in parts.items()]
     frame = pl.concat(frames, how="diagonal")
     frame = frame.with_columns(moments.times.values.gather(frame["row"]).alias(name))
-    notes = []
     if is_melted:
         columns = [column for column in frame.columns if column not in (name, "sensor")]
         frame = frame.group_by(name, "sensor", maintain_order=True).agg(
@@ -301,11 +300,16 @@ def _assemble(
         )
         frame = frame.sort(name, maintain_order=True)
     rows = frame["row"].to_numpy()
-    labels = {"label", "source"} & set(export.frame.columns)
-    is_ours = "label" in labels and export.frame["label"].str.to_lowercase().is_in([*LABELS, ""])
-    if not is_melted and is_ours is not False and is_ours.all():
-        frame = frame.with_columns(export.frame[column].gather(rows) for column in labels)
-    return frame.drop("row"), rows, notes
+    if not is_melted and _is_labelled(export):
+        labels = [name for name in ("label", "source") if name in export.frame.columns]
+        frame = frame.with_columns(export.frame[name].gather(rows) for name in labels)
+    return frame.drop("row"), rows
+
+
+def _is_labelled(export: Export) -> bool:
+    """Whether a column `label` is that of a recording."""
+    words = export.frame["label"] if "label" in export.frame.columns else None
+    return words is not None and words.str.to_lowercase().is_in([*LABELS, ""]).all()
 
 
 def _part(
@@ -324,7 +328,9 @@ def _part(
     else:
         frame = pl.concat(frames, how="diagonal").sort("row", maintain_order=True)
     cells = sensors.gather(frame["row"])
-    names = cells if not place else pl.Series([f"{c} {place}".strip() for c in cells])
+    names = (
+        cells if not place else pl.Series([f"{c} {place}".strip() for c in cells], dtype=pl.String)
+    )
     return frame.with_columns(names.replace("", ONLY_SENSOR).alias("sensor"))
 
 
