@@ -136,7 +136,7 @@ def as_in_file(pipe: Pipe) -> bool:
         path = Path(folder) / "rows.csv"
         path.write_text("\n".join(pipe.rows))
         done = subprocess.run(
-            [*DETECT, pipe.run, str(path)], capture_output=True, text=True, cwd=ROOT, check=True
+            [*DETECT, pipe.run, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT, check=True
         )
     said = [json.loads(line) for line in done.stdout.splitlines()]
     first = [

@@ -488,12 +488,12 @@ def test_the_repeated_hour_is_told_apart_by_order(tmp_path: Path):
     start = datetime(2026, 10, 24, 23, 50, tzinfo=UTC)  # clocks fall back at 01:00 UTC
     berlin = ZoneInfo("Europe/Berlin")
     clocks = [(start + timedelta(minutes=k)).astimezone(berlin) for k in range(150)]
-    lines = [f"{clock:%Y-%m-%d %H:%M:%S},{k}" for k, clock in enumerate(clocks)]
+    lines = [f"{clock:%Y-%m-%d %H:%M:%S},{k / 2}" for k, clock in enumerate(clocks)]
     for order in (lines, lines[::-1]):
         path = write(tmp_path, rows(*order))
         recording, _, _ = import_recording(path, zone="Europe/Berlin")
         assert (recording.times_s / 60).tolist() == list(range(150))
-        assert recording.readings[:, 0, 0].tolist() == list(range(150))
+        assert (2 * recording.readings[:, 0, 0]).tolist() == list(range(150))
         assert recording.start == start
     with pytest.raises(InputError, match="--zone Europe/Berlin"):
         import_recording(write(tmp_path, rows(*lines)))
