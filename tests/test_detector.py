@@ -1,6 +1,7 @@
 """Events of whole recordings; a stream gives the same as a recording in bulk."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from saafe.detector.alarms import CONFIRM_S, LATE_S, AlarmSettings
 from saafe.detector.detector import Detector, Scorer
 from saafe.detector.recorded import detect
+from saafe.errors import InputError
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS, CO, PM25, TEMPERATURE
 
@@ -294,6 +296,16 @@ def test_a_person_clears_the_alarm_and_the_model_is_quiet_for_ten_minutes() -> N
     assert detector.acknowledge() == []
     assert detector.update(1000.0, "A", {"temperature": 80.0}) == []
     assert [e["cause"] for e in detector.update(1010.0, "A", {"temperature": 80.0})] == ["heat"]
+
+
+def test_what_is_no_reading_is_refused_or_missing() -> None:
+    detector = Detector(Scorer(score, SETTINGS))
+    for time_s, readings in ((math.nan, {}), (math.inf, {}), (0.0, np.zeros(3)), (0.0, {"x": 1.0})):
+        with pytest.raises(InputError):
+            detector.update(time_s, "A", readings)
+    for k in range(5):
+        endless = np.full(len(CHANNELS), np.inf)
+        assert detector.update(10.0 * k, "A", endless) == []
 
 
 def test_every_fault_of_a_cell_is_said_once() -> None:

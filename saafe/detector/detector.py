@@ -173,7 +173,12 @@ class Detector:
 
         Returns:
             Events that became true before the row and by it, in time order.
+
+        Raises:
+            InputError: the time is no number, or the readings are not one a channel.
         """
+        if not math.isfinite(time_s):
+            raise InputError(f"time_s: came {time_s}; allowed: seconds from any start")
         if time_s < self.now_s - LATE_S:
             time_s = self.now_s
         events = self._advance(time_s, inclusive=False)
@@ -181,6 +186,9 @@ class Detector:
         if isinstance(readings, Mapping):
             readings = by_name(readings)
         readings = np.asarray(readings, dtype=np.float64)
+        if readings.shape != (len(CHANNELS),):
+            raise InputError(f"readings: came {readings.shape}; allowed: ({len(CHANNELS)},)")
+        readings = np.where(np.isfinite(readings), readings, np.nan)
         events += self.space.read(now_s, sensor, readings, refused)
         if np.isnan(readings).all():
             return events
