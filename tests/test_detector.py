@@ -217,6 +217,17 @@ def test_a_slow_sensor_is_not_silent(period_s: float) -> None:
     assert brief(recording(period_s, A=[LOW] * 40)) == []
 
 
+def test_a_sensor_that_reports_on_change_is_soon_not_silent() -> None:
+    """Pauses of a minute's median and up to an hour: its faults end once that is known."""
+    random = np.random.default_rng(0)
+    times = np.cumsum(np.minimum(random.exponential(90.0, 2000) ** 1.5 / 9.0, 3600.0).round(1) + 1)
+    readings = np.full((len(times), 1, len(CHANNELS)), np.nan, np.float32)
+    readings[:, 0, PM25] = LOW
+    faults = [e["time_s"] for e in events_of(Recording("r", times, ("A",), readings))]
+    assert len(faults) < 24
+    assert sum(at > times[500] for at in faults) < 10
+
+
 def ticked(period_s: float, values: list[float], until_s: float) -> list[tuple]:
     """What is said of a stream that ends and of the clock that goes on, with the time on it."""
     detector = Detector(Scorer(score, SETTINGS))

@@ -16,7 +16,9 @@ from saafe.windows import DAY_S
 
 SILENT_S = 180.0  # Chosen: three times the longest usual period, a minute
 SILENT_INTERVALS = 1.5  # Chosen: or so many of the longest usual interval
-KEPT_INTERVALS, LONGEST_RANK = 20, 2  # the third longest of the last twenty is the longest usual
+KEPT_INTERVALS, RECENT_INTERVALS = 100, 20
+LONGEST_RANK = 2  # the third longest of the last twenty is the longest usual one
+IRREGULAR = 3.0  # Chosen: over so many medians it is one of a channel that reports on change
 UNKNOWN_PERIOD_S = 60.0  # Chosen: what most devices report at
 STUCK_S, STUCK_HOLDS = 3600.0, 10.0  # Chosen: an hour, and ten times the longest hold seen
 USUAL_RUNS = 20  # Chosen: changes of the reading before its usual hold counts as known
@@ -59,6 +61,7 @@ class Intervals:
         self.last_s = np.full(len(CHANNELS) + 1, np.nan)
         self.recent = np.full((KEPT_INTERVALS, len(CHANNELS) + 1), np.nan)
         self.at = np.zeros(len(CHANNELS) + 1, np.int64)  # where each one's next interval goes
+        self.is_irregular = np.zeros(len(CHANNELS) + 1, bool)  # reports on change
         self.any_long = True
         self.limits_s = self._limits()
 
@@ -86,10 +89,15 @@ class Intervals:
         if self.longest_s is not None:
             longest = np.full(len(CHANNELS) + 1, self.longest_s)
         else:
-            ordered = -np.sort(-np.nan_to_num(self.recent, nan=-np.inf), axis=0)
+            last = (self.at - 1 - np.arange(RECENT_INTERVALS)[:, None]) % KEPT_INTERVALS
+            recent = np.take_along_axis(self.recent, last, axis=0)
+            ordered = -np.sort(-np.nan_to_num(recent, nan=-np.inf), axis=0)
             count = np.isfinite(ordered).sum(axis=0)
             rank = np.clip(count - 1, 0, LONGEST_RANK)
             usual = np.take_along_axis(ordered, rank[None], axis=0)[0]
+            is_full = count == RECENT_INTERVALS
+            self.is_irregular |= is_full & (usual > IRREGULAR * ordered[RECENT_INTERVALS // 2])
+            usual = np.where(self.is_irregular, np.fmax.reduce(self.recent), usual)
             unknown = (count == 0) & ~np.isnan(self.last_s)  # it may well come once an hour
             longest = np.where(unknown, LONGEST_PERIOD_S, usual)
         limits = np.maximum(SILENT_S, SILENT_INTERVALS * longest)
