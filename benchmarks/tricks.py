@@ -125,13 +125,15 @@ def windows_of(recipe: Recipe) -> list[WindowSet]:
     return out
 
 
-def run(trick: Trick, base: Recipe, taught: list[WindowSet], held: WindowSet) -> dict[str, float]:
+def run(
+    trick: Trick, base: Recipe, training_sets: list[WindowSet], held: WindowSet
+) -> dict[str, float]:
     """Train one variant to the end; its loss, what it finds, and its seconds."""
     recipe = recipes.changed(base, trick.changes)
     fit = loop.start_fit(recipe, CPU)
     trick.prepare(fit, recipe)
     began = time.perf_counter()
-    for data in taught:
+    for data in training_sets:
         loop.train_on(fit, recipe, data, World())
     spent = time.perf_counter() - began
     logits = logits_of(fit.averaged, held.windows)
@@ -160,9 +162,9 @@ def main() -> None:
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for seed in range(chosen.seeds):
         base = replace(recipes.find_tier("ultra-fast"), seed=seed, epochs=chosen.epochs)
-        taught, held = windows_of(base), held_out_windows(base, CPU)
+        training_sets, held = windows_of(base), held_out_windows(base, CPU)
         for name in names:
-            rows[name].append(run(TRICKS[name], base, taught, held))
+            rows[name].append(run(TRICKS[name], base, training_sets, held))
             last = rows[name][-1]
             print(f"seed {seed} {name}: {json.dumps(last)}", file=sys.stderr, flush=True)
     print_rows(
