@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from saafe.errors import InputError
@@ -826,6 +826,8 @@ def test_readings_mean_the_same_in_files_and_streams(cell: str, tmp_path: Path):
 
 @FUZZ
 @given(cell=ANY_CELL, column=st.sampled_from(["time_s", "time"]))
+@example(cell="\x1f0", column="time_s")  # a separator is no white space
+@example(cell="\ufeff0", column="time_s")
 def test_times_mean_the_same_in_files_and_streams(cell: str, column: str, tmp_path: Path):
     recording, (row,) = read_both(f"{column},co2_ppm\n{in_csv(cell)},400", tmp_path)
     assert (recording is None) == bool(row.problems)

@@ -98,7 +98,7 @@ class RowReader:
             InputError: there is no header, or one without a time or a known channel.
         """
         self.line += 1
-        text = line.strip().removeprefix("\ufeff")
+        text = line.strip(WHITESPACE).removeprefix("\ufeff")
         if not text or text in self.recent:
             return None
         if not self.names:
