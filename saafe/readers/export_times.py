@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from saafe.errors import InputError
 from saafe.recordings import plain
@@ -140,7 +141,7 @@ def _reads(is_read: pl.Series, text: pl.Series) -> bool:
 
 def _read_numbers(numbers: pl.Series, name: str) -> Times:
     """Seconds since 1970, or since the start, by their size and their steps."""
-    values = numbers.to_numpy()
+    values: NDArray[np.float64] = numbers.to_numpy()
     present = values[np.isfinite(values)]
     size = float(np.median(np.abs(present)))
     words = re.sub(r"[^a-z0-9]+", " ", plain(name))
