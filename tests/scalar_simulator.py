@@ -9,8 +9,12 @@ from dataclasses import dataclass
 
 from saafe.simulator.simulation import ScenarioDraw
 
-HEAT, PM, CO2, CO, WATER, VOC, DROPLETS, OXYGEN, RADIANT, VENT, OUTDOOR_PM, SOUND = range(12)
-CARRIED, ZONES = 8, 3
+(
+    HEAT, SOOT, SMOKE, COOKING, DUST, DROPLETS, CO2, CO, WATER, VOC, OXYGEN, RADIANT, VENT,
+    OUTDOOR_PM, SOUND,
+) = range(15)  # fmt: skip
+CARRIED, QUANTITIES, ZONES = 11, 15, 3
+PARTICLES = range(1, 6)
 T, P, C2, S, CM, H = range(6)  # channels
 FIRE_VISIBLE = ((T, 3.0), (P, 100.0), (C2, 600.0), (CM, 15.0))
 NUISANCE_VISIBLE = ((T, 1.5), (P, 40.0), (C2, 150.0), (CM, 4.0))
@@ -26,6 +30,8 @@ class Scenario:
     devices: dict
     fault: tuple[list, list]
     zone: list[int]
+    base_m: list[float]
+    walls: list[float]
     rates: list[list[list[float]]]  # of the fire and two nuisances (time, quantity)
     state: list[list[int]]
     people: list[list[float]]
@@ -44,6 +50,8 @@ def scenario_of(world: ScenarioDraw, i: int) -> Scenario:
         plain(world.devices),
         (world.broken.kind[i].tolist(), world.broken.channel[i].tolist()),
         world.events.zone[i].tolist(),
+        world.events.base_m[i].tolist(),
+        world.events.walls[i].tolist(),
         [rates[:, i].tolist() for rates in world.events.rates],
         [state[-world.steps :, i].tolist() for state in world.events.state],
         world.people[:, i].tolist(),
@@ -72,28 +80,38 @@ def solve3(matrix: list[list[float]], right: list[float]) -> list[float]:
     return [(x - b * y) / a, y, z]
 
 
-def air_in_zones(s: Scenario, slots: list[int]) -> list[list[list[float]]]:
-    """What the air of each zone holds, with only some of the events. (time, zone, CARRIED)"""
+def starved(air: float) -> list[float]:
+    """What a fire gives off for want of air, against plenty, by quantity."""
+    strength = [air] * QUANTITIES
+    for q, yields in ((CO, 10.0), (SOOT, 2.0), (SMOKE, 2.0), (CO2, 0.7), (VOC, 5.0)):
+        strength[q] = air * (1.0 + (yields - 1.0) * (1.0 - air))
+    return strength
+
+
+def air_in_zones(s: Scenario, slots: list[int]) -> tuple[list[list[list[float]]], list[float]]:
+    """What the air of each zone holds, with only some of the events (time, zone, CARRIED).
+
+    And the share of its free rate that the fire keeps (time,).
+    """
     b = s.building
     volume, fresh, wall, deposition = b["volume"], b["fresh"], b["wall_loss"], b["deposition"]
     outdoor, duct, kept = b["outdoor"], b["recirculation"], b["filter"]
     state = [list(outdoor) for _ in range(ZONES)]
     for zone in state:
         zone[WATER] = b["indoor_water"]
-    out = []
+    out, kept_rate, warm = [], [], [0.0] * ZONES
     for k, step in enumerate(s.steps_s):
-        given = [[0.0] * 12 for _ in range(ZONES)]
+        given = [[0.0] * QUANTITIES for _ in range(ZONES)]
+        kept_rate.append(1.0)
         for q, value in enumerate(s.people[k]):
             given[0][q] += value
         for slot in slots:
             zone = s.zone[slot]
-            strength = [1.0] * 12
+            strength = [1.0] * QUANTITIES
             if slot == 0:
                 air = 1.0 - (state[zone][OXYGEN] - 105.0) / 60.0
-                air = min(max(air, 0.02), 1.0)
-                strength = [air] * 12
-                for q, starved in ((CO, 10.0), (PM, 2.0), (CO2, 0.7), (VOC, 5.0)):
-                    strength[q] = air * (1.0 + (starved - 1.0) * (1.0 - air))
+                kept_rate[-1] = min(max(air, 0.02), 1.0)
+                strength = starved(kept_rate[-1])
             for q, value in enumerate(s.rates[slot][k]):
                 given[zone][q] += strength[q] * value
         smoke = s.outdoor_pm[k]
@@ -118,12 +136,12 @@ def air_in_zones(s: Scenario, slots: list[int]) -> list[list[list[float]]]:
                 gain, vent = given[z][q], given[z][VENT]
                 if q == HEAT:
                     gain = 0.7 * gain / (1.2 * 1.005) + vent * b["outdoor_excess_c"]
-                    gain += fresh[z] * outdoor[HEAT]
+                    gain += fresh[z] * outdoor[HEAT] + wall[z] * volume[z] * warm[z]
                 elif q == WATER:
                     gain += vent * outdoor[q] + (fresh[z] + lost) * b["indoor_water"]
                 else:
                     gain += (fresh[z] + vent) * outdoor[q]
-                if q == PM:
+                if q == SMOKE:
                     gain += (fresh[z] + vent) * smoke
                 row = [0.0, 0.0, 0.0]
                 row[z] = volume[z] / step + fresh[z] + vent + lost
@@ -137,34 +155,54 @@ def air_in_zones(s: Scenario, slots: list[int]) -> list[list[list[float]]]:
             for z, value in enumerate(solve3(matrix, right)):
                 new[z][q] = value
         state = new
-        out.append(state)
-    return out[-s.steps :]
+        for z, held in enumerate(state):
+            warm[z] += (1.0 - math.exp(-step / b["wall_s"])) * (held[HEAT] - warm[z])
+            most = saturation(b["indoor_c"] + held[HEAT])
+            beyond = max(held[WATER] - most, 0.0)
+            held[WATER] -= beyond
+            held[DROPLETS] += 1e3 * b["fog_share"] * beyond
+            held[DROPLETS] /= 1.0 + step * b["drying"] * (1.0 - held[WATER] / most)
+        out.append([list(held) for held in state])
+    return out[-s.steps :], kept_rate[-s.steps :]
 
 
-def add_near(s: Scenario, slot: int, sensor: int, seen: list[list[float]]) -> None:
+def add_near(
+    s: Scenario, slot: int, sensor: int, seen: list[list[float]], kept_rate: list[float]
+) -> None:
     """Add what a source in the same room brings to a sensor. seen: (step, CARRIED)"""
     b = s.building
     zone = s.zone[slot]
     if b["sensor_zone"][sensor] != zone:
         return
-    height, draught = b["height"][zone], b["air_speed"][sensor]
+    height, draught = max(b["height"][zone] - s.base_m[slot], 0.3), b["air_speed"][sensor]
     radius = b["fire_distance" if slot == 0 else "distance"][sensor]
-    ceiling = b["under_ceiling"][sensor]
+    ceiling, walls = b["under_ceiling"][sensor], s.walls[slot]
+    dryness = max(1.0 - b["indoor_water"] / saturation(b["indoor_c"]), 0.0)
+    weakest = (height / (5.54 * b["gradient"] ** (-3 / 8))) ** 4 / 0.7
     rates = s.rates[slot][-s.steps :]
+    if slot == 0:
+        rates = [
+            [strength * rate for strength, rate in zip(starved(air), row, strict=True)]
+            for air, row in zip(kept_rate, rates, strict=True)
+        ]
     for k in range(s.steps):
-        heat = max(rates[k][HEAT], 0.0)
+        heat = walls * max(rates[k][HEAT], 0.0)
         fast = 0.96 * (heat / height) ** (1 / 3)
         slow = 0.195 * heat ** (1 / 3) * math.sqrt(height) / radius ** (5 / 6)
         speed = draught + (min(fast, slow) if ceiling else 0.0)
         then = rates[max(0, k - round(radius / speed / 10.0))]
         heat = max(then[HEAT], 0.0)
-        rise = 16.9 * heat ** (2 / 3) / height ** (5 / 3)
-        rise = min(rise, 5.38 * (heat / radius) ** (2 / 3) / height, 1000.0)
+        rise = 16.9 * (walls * heat) ** (2 / 3) / height ** (5 / 3)
+        rise = min(rise, 5.38 * (walls * heat / radius) ** (2 / 3) / height, 1000.0)
         rise *= 1.0 if ceiling else 0.1
-        flow = math.pi * radius**2 * draught
-        flow += 0.7 * heat / (1.2 * 1.005 * max(rise, 1e-3))
+        if ceiling and heat < weakest:
+            rise = 0.0
+        flow = math.pi * (radius**2 + (height**2 if ceiling else 0.0)) * draught
+        if rise > 0.0:
+            flow += 0.7 * heat / (1.2 * 1.005 * max(rise, 1e-3))
         for q in range(1, CARRIED):
-            seen[k][q] += then[q] / flow
+            dried = math.exp(-b["drying"] * dryness * radius / speed) if q == DROPLETS else 1.0
+            seen[k][q] += dried * then[q] / flow
         seen[k][HEAT] += rise
 
 
@@ -174,7 +212,7 @@ def true_channels(s: Scenario, sensor: int, air: list[list[float]], slots: list[
     here, radius = b["sensor_zone"][sensor], b["distance"][sensor]
     early = len(s.steps_s) - s.steps
     for k, held in enumerate(air):
-        celsius = b["indoor_c"] + held[HEAT]
+        celsius = min(b["indoor_c"] + held[HEAT], 1200.0)
         power = [0.0] * ZONES
         power[0] = s.people[early + k][SOUND]
         warm = [0.0] * ZONES
@@ -189,7 +227,7 @@ def true_channels(s: Scenario, sensor: int, air: list[list[float]], slots: list[
         row = [0.0] * 6
         row[T] = celsius + max(warm) * b["sun_share"][sensor] + s.weather[k]
         row[H] = min(max(100.0 * held[WATER] / saturation(celsius), 0.0), 100.0)
-        row[P] = 1e3 * (held[PM] + held[DROPLETS])
+        row[P] = 1e3 * sum(held[q] for q in PARTICLES)
         row[C2] = 24_055.0 / 44.01 * held[CO2]
         row[CM] = 24.055 / 28.01 * held[CO]
         row[S] = level
@@ -211,6 +249,9 @@ def shown(s: Scenario, sensor: int, truth: list, air: list) -> list:
         row[CM] += d["voc_as_co"] * air[k][VOC]
         if d["voc_as_co2"] > 0.0:
             row[C2] = 400.0 + d["voc_as_co2"] * air[k][VOC] + 2.0 * row[CM]
+        row[P] = 1e3 * sum(
+            share * air[k][q] for q, share in zip(PARTICLES, d["response"], strict=True)
+        )
         activity = min(max(row[H] / 100.0, 0.0), 0.9)
         row[P] *= 1.0 + d["kappa"] * activity / (1.0 - activity)
         warm = row[T] + d["self_heat"]
@@ -231,28 +272,15 @@ def shown(s: Scenario, sensor: int, truth: list, air: list) -> list:
 
 def run(s: Scenario, slots: list[int]) -> tuple[list, list]:
     """Truth (sensor, step, 6) and air (sensor, step, CARRIED) with only some of the events."""
-    zones = air_in_zones(s, slots)
+    zones, kept_rate = air_in_zones(s, slots)
     truths, airs = [], []
     for sensor, here in enumerate(s.building["sensor_zone"]):
         air = [list(moment[here]) for moment in zones]
         for slot in slots:
-            add_near(s, slot, sensor, air)
+            add_near(s, slot, sensor, air, kept_rate)
         truths.append(true_channels(s, sensor, air, slots))
         airs.append(air)
     return truths, airs
-
-
-def reading(s: Scenario, run_of: tuple[list, list], bare: tuple[list, list]) -> list:
-    """A run's clean readings, events shown from `detection_floor` on. (sensor, step, 6)"""
-    out = []
-    for sensor, (truth, air) in enumerate(zip(*run_of, strict=True)):
-        seen = [list(row) for row in truth]
-        for k, row in enumerate(seen):
-            without = bare[0][sensor][k][P]
-            if row[P] - without < s.devices["detection_floor"][sensor]:
-                row[P] = without
-        out.append(shown(s, sensor, seen, air))
-    return out
 
 
 def play(s: Scenario, *, fire: bool, nuisance: bool) -> tuple[list, list, list, list]:
@@ -264,7 +292,10 @@ def play(s: Scenario, *, fire: bool, nuisance: bool) -> tuple[list, list, list, 
     with_all = run(s, [0, *nuisances] if fire else nuisances)
     without_fire = run(s, nuisances) if fire else with_all
     alone = run(s, []) if nuisance else without_fire
-    full, calm, bare = (reading(s, each, alone) for each in (with_all, without_fire, alone))
+    full, calm, bare = (
+        [shown(s, sensor, *seen) for sensor, seen in enumerate(zip(*each, strict=True))]
+        for each in (with_all, without_fire, alone)
+    )
     for sensor, unresponsive in enumerate(s.devices["unresponsive"]):
         for c in range(6):
             if unresponsive[c]:

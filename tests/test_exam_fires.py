@@ -71,7 +71,9 @@ OD05 = 1e6 * 0.05 * math.log(10.0) / 8.7  # ug/m3
     ],
 )
 def test_limits_of_the_scoring_rules(fire: str, rises: dict, limit: float | None) -> None:
-    at = air_limit(fire, TIMES, air(**rises), 361)
+    readings = air(**rises)
+    density = 8.7e-6 / np.log(10.0) * readings[:, PM25]
+    at = air_limit(fire, TIMES, readings, density, 361)
     assert (at is None) == (limit is None)
     assert limit is None or at == pytest.approx(limit, abs=10.0)
 

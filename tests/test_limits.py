@@ -12,8 +12,8 @@ from saafe.simulator.limits import untenable_times
 CLEAN = {TEMPERATURE: 20.0, PM25: 10.0, CO2: 600.0, CO: 0.0}
 
 
-def air(**changed: float) -> tuple[np.ndarray, np.ndarray]:
-    """An hour of constant air, every 10 s."""
+def air(density: float = 1e-4, **changed: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An hour of constant air every 10 s, and its optical density."""
     times = np.arange(0.0, 3600.0, 10.0)
     readings = np.zeros((len(times), len(CHANNELS)))
     for channel, value in CLEAN.items():
@@ -21,7 +21,7 @@ def air(**changed: float) -> tuple[np.ndarray, np.ndarray]:
     names = {"temperature": TEMPERATURE, "pm25": PM25, "co2": CO2, "co": CO}
     for name, value in changed.items():
         readings[:, names[name]] = value
-    return times, readings
+    return times, readings, np.full(len(times), density)
 
 
 def test_clean_air_is_tenable() -> None:
@@ -50,8 +50,8 @@ def test_heat_dose() -> None:
 
 
 def test_visibility() -> None:
-    # 3 / (8.7 m2/g x C) = 5 m
-    edge = 1e6 * 3.0 / (8.7 * 5.0)
-    assert limits.visibility_m(np.array([1e-6 * edge]))[0] == pytest.approx(5.0)
-    assert untenable_times(*air(pm25=1.01 * edge), ignition_s=50.0)["visibility"] == 50.0
-    assert untenable_times(*air(pm25=0.99 * edge), ignition_s=0.0)["visibility"] is None
+    # 3 / (ln 10 D) = 5 m
+    edge = 3.0 / (math.log(10.0) * 5.0)
+    assert limits.visibility_m(np.array([edge]))[0] == pytest.approx(5.0)
+    assert untenable_times(*air(1.01 * edge), ignition_s=50.0)["visibility"] == 50.0
+    assert untenable_times(*air(0.99 * edge), ignition_s=0.0)["visibility"] is None

@@ -163,11 +163,11 @@ def test_simulated_rises_are_what_the_fire_alone_adds() -> None:
         6, 1.0, onto_recording.fire_mix(()), torch.Generator().manual_seed(5)
     )
     drawn = world()
-    truth, _ = simulation.play(drawn, simulation.runs_needed(drawn.events, labelled=True))
+    truth = simulation.play(drawn, simulation.runs_needed(drawn.events, labelled=True)).truth
     without = world()
     for rates in without.events.rates[:1]:
         rates.zero_()
-    calm, _ = simulation.play(without, simulation.runs_needed(without.events, labelled=True))
+    calm = simulation.play(without, simulation.runs_needed(without.events, labelled=True)).truth
     for k, fire in enumerate(fires):
         first = int(np.ceil(float(drawn.events.ignition_s[k]) / 10.0))
         assert fire.rise.times_s[0] == pytest.approx(

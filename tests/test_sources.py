@@ -1,5 +1,6 @@
 """Every row of the registry keeps the same promises."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,15 @@ import torch
 
 from saafe.sensors import FIRE, NORMAL, NUISANCE, UNKNOWN
 from saafe.simulator import occupants, sources
-from saafe.simulator.emissions import Draw, Emission, Quantity, Source
+from saafe.simulator.emissions import (
+    PARTICLES,
+    ROOMS,
+    Draw,
+    Emission,
+    Lognormal,
+    Quantity,
+    Source,
+)
 from saafe.simulator.sources import SOURCES
 
 N = 24
@@ -43,10 +52,11 @@ def test_source(source: Source) -> None:
         assert reached <= {NORMAL, UNKNOWN, FIRE}
         assert (state == FIRE).any(dim=0).all(), "a draw never burns"
         assert (rates[..., Quantity.OXYGEN].amax(dim=0) > 0.0).all()
-        assert (rates[..., Quantity.PM].amax(dim=0) > 0.0).all()
+        assert (rates[..., PARTICLES].sum(dim=-1).amax(dim=0) > 0.0).all()
     else:
-        assert reached == {NORMAL, NUISANCE}
-        assert (state == NUISANCE).any(dim=0).all(), "a draw never acts"
+        acting = NUISANCE if source.kind == "nuisance" else UNKNOWN
+        assert reached == {NORMAL, acting}
+        assert (state == acting).any(dim=0).all(), "a draw never acts"
         assert (rates[..., Quantity.OXYGEN] == 0.0).all()
     # nothing is given off while the source is said to rest
     resting = (state == NORMAL) & (time >= 0.0)
@@ -61,7 +71,11 @@ def test_source_depends_on_the_seed_alone(source: Source) -> None:
 
 
 def test_names_and_kinds() -> None:
-    assert len(SOURCES) == len(sources.FIRES) + len(sources.NUISANCES), "a name is used twice"
+    assert len(SOURCES) == len(sources.FIRES) + len(sources.OTHERS), "a name is used twice"
+    assert {s.kind for s in sources.HAZARDS} == {"hazard"}
+    for source in SOURCES.values():
+        assert set(source.rooms) <= set(ROOMS), source.name
+        assert 0.0 <= source.base_m[0] <= source.base_m[1] <= 2.0, source.name
     assert {s.kind for s in sources.FIRES} == {"fire"}
     assert {s.kind for s in sources.NUISANCES} == {"nuisance"}
     assert all(s.weight > 0.0 for s in sources.FIRES)
@@ -79,10 +93,32 @@ def test_oil_passes_its_states_in_the_order_of_temperature() -> None:
     assert (emission.state[:, ~burning] <= NUISANCE).all()
     # it smokes before it burns, and flames give far more heat than the hob
     lit = emission.rates[..., Quantity.HEAT] > 5.0
-    smoked = (emission.rates[..., Quantity.PM] > 0.1) & ~lit
+    smoked = (emission.rates[..., Quantity.COOKING] > 0.1) & ~lit
     assert smoked.any(dim=0)[burning].all()
     assert lit.any(dim=0)[burning].all()
     assert not lit.any(dim=0)[~burning].any()
+
+
+def test_flames_obey_chemistry() -> None:
+    # methane gives 2.75 g of CO2 and 2.25 g of water a gram, and 50 kJ
+    rates = emit(SOURCES["gas_hob"])[1].rates
+    lit = rates[..., Quantity.HEAT] > 0.0
+    assert (rates[..., Quantity.CO2] / rates[..., Quantity.HEAT])[lit].std() < 1e-6
+    # what burns completely gives the most of each
+    foam = emit(SOURCES["flaming_foam"])[1].rates.sum(dim=0)
+    per_heat = foam / foam[:, Quantity.HEAT : Quantity.HEAT + 1]
+    assert per_heat[:, Quantity.CO2].max() / per_heat[:, Quantity.CO2].min() < 1.05
+
+
+def test_published_rates_are_lognormal() -> None:
+    source = SOURCES["incense"]
+    assert source.table is not None
+    law = source.table.pm
+    assert isinstance(law, Lognormal)
+    assert law.median == pytest.approx(1.0 / 60.0)
+    drawn = Draw(torch.zeros(1, 20_000), torch.Generator().manual_seed(0)).amount(law).log()
+    assert drawn.median().item() == pytest.approx(math.log(law.median), abs=0.03)
+    assert drawn.std().item() == pytest.approx(law.sigma, rel=0.03)
 
 
 def test_the_documented_source_keeps_the_promises() -> None:

@@ -150,7 +150,8 @@ def fire_trial(name: str, streams: Streams, k: int, recording: Recording) -> Fir
         return "unreached"
     start = int(np.argmax(burns))
     air = streams.truth[k, :, 0].numpy()
-    limit_s = air_limit(sources.FIRES[int(streams.fire[k])].name, times, air, start)
+    density = streams.optical_density[k, :, 0].numpy()
+    limit_s = air_limit(sources.FIRES[int(streams.fire[k])].name, times, air, density, start)
     if limit_s is None or limit_s > times[-1]:
         return "unreached"
     visible_s = outcomes.first_visible(recording)
@@ -175,15 +176,20 @@ def fire_trial(name: str, streams: Streams, k: int, recording: Recording) -> Fir
         signal_s=visible_s if signal_s is None else min(visible_s, signal_s + offset),
         limit_s=limit_s,
         references_s=seen_at,
-        untenable_s=untenable_times(times, air, ignition_s=burning_s),
+        untenable_s=untenable_times(times, air, density, ignition_s=burning_s),
         beside_fire=bool(streams.beside_fire[k, 0]),
     )
 
 
-def air_limit(fire: str, times_s: NDArray, air: NDArray, start: int) -> float | None:
-    """The scoring rules' limit of a fire [s], from the true air (time, channel) since it burns."""
-    rise = air[start:] - air[max(start - 1, 0)]
-    smoke = references.density_of_smoke(1e-6 * rise[:, PM25])
+def air_limit(
+    fire: str, times_s: NDArray, air: NDArray, density: NDArray, start: int
+) -> float | None:
+    """The scoring rules' limit of a fire [s], by what it adds since it burns.
+
+    To the true air (time, channel) and to its optical density (time,) [1/m].
+    """
+    before = max(start - 1, 0)
+    rise, smoke = air[start:] - air[before], density[start:] - density[before]
     reached = {
         "t_dT5": rise[:, TEMPERATURE] >= 5.0,
         "t_dT20": rise[:, TEMPERATURE] >= 20.0,

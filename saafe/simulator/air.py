@@ -14,7 +14,7 @@ from torch import Tensor
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
 from saafe.simulator import physics
 from saafe.simulator.buildings import ZONES, Building
-from saafe.simulator.emissions import CARRIED, Quantity
+from saafe.simulator.emissions import CARRIED, PARTICLES, Quantity
 from saafe.simulator.instruments import STEP_S
 
 # a hot layer carries smoke out under its own buoyancy; combustion fails under some 13 % oxygen
@@ -23,10 +23,14 @@ OXYGEN_LIMIT, OXYGEN_SPAN = 105.0, 60.0  # deficit at which flames weaken, and d
 # (W. M. Pitts, "The global equivalence ratio concept and the formation mechanisms of carbon
 # monoxide in enclosure fires," Prog. Energy Combust. Sci., vol. 21, 1995: some 0.2 g/g), twice
 # the soot, less CO2 (A. Tewarson, SFPE Handbook). From memory, not checked.
-STARVED_YIELD = {Quantity.CO: 10.0, Quantity.PM: 2.0, Quantity.CO2: 0.7, Quantity.VOC: 5.0}
+STARVED_YIELD = {
+    Quantity.CO: 10.0, Quantity.SOOT: 2.0, Quantity.SMOKE: 2.0, Quantity.CO2: 0.7,
+    Quantity.VOC: 5.0,
+}  # fmt: skip
 CONVECTIVE = 0.7  # share of the heat that the air carries; the rest is radiated
 HEATED_AIR = physics.AIR_DENSITY * physics.AIR_HEAT_CAPACITY  # [kJ/(m3 K)]
 DOOR_HEIGHT, DOOR_KELVIN = 2.0, 293.0  # [m], [K]
+HOTTEST_C = 1200.0  # Chosen: of a room in flames
 
 
 @dataclass
@@ -53,6 +57,10 @@ class Flows:
     duct: Tensor  # forced air [m3/s] (zone, 1, r)
     duct_share: Tensor  # of each zone in the returned air (zone, 1, r)
     filter: Tensor  # (CARRIED, r)
+    to_walls: Tensor  # [m3/s] (zone, r)
+    indoor_c: Tensor  # (r,)
+    fog: Tensor  # [mg/g] (r,)
+    drying: Tensor  # [1/s] (r,)
 
 
 def prepare_flows(building: Building, supply: Supply) -> Flows:
@@ -74,7 +82,7 @@ def prepare_flows(building: Building, supply: Supply) -> Flows:
     let_in[Quantity.HEAT] = building.outdoor_excess_c
     incoming.addcmul_(supply.vent.unsqueeze(2), let_in)
     outdoor_air = building.fresh.T + supply.vent
-    incoming[:, :, Quantity.PM].addcmul_(outdoor_air, supply.outdoor_pm.unsqueeze(1))
+    incoming[:, :, Quantity.SMOKE].addcmul_(outdoor_air, supply.outdoor_pm.unsqueeze(1))
     duct = building.recirculation.T
     return Flows(
         incoming=incoming,
@@ -90,15 +98,23 @@ def prepare_flows(building: Building, supply: Supply) -> Flows:
         duct=duct.unsqueeze(1),
         duct_share=(duct / duct.sum(dim=0).clamp(min=1e-9)).unsqueeze(1),
         filter=building.filter.T,
+        to_walls=building.wall_loss.T * building.volume.T,
+        indoor_c=building.indoor_c,
+        fog=1e3 * building.fog_share,
+        drying=building.drying,
     )
 
 
-def carry(building: Building, supply: Supply, steps_s: list[float]) -> Tensor:
+def carry(building: Building, supply: Supply, steps_s: list[float]) -> tuple[Tensor, Tensor]:
     """Move heat, smoke and gases through the zones, one implicit Euler step [s] after another.
 
     Forced air is taken from the state before the step, which conserves mass and is stable while
-    a step moves less than a zone's volume. Overwrites the supply's `rates` and `fire`; returns what
-    the air holds: K above the usual temperature, mg/m3 or g/m3. (time, zone, CARRIED, r)
+    a step moves less than a zone's volume. So are the walls, which warm up. Vapour beyond
+    saturation is dew and fog, and droplets dry. Overwrites the supply's `rates` and `fire`.
+
+    Returns:
+        What the air holds: K above the usual temperature, mg/m3 or g/m3. (time, zone, CARRIED, r)
+        The share of its free burning rate that a fire keeps in each zone. (time, zone, m)
     """
     flows = prepare_flows(building, supply)
     burning = supply.fire.shape[-1]
@@ -106,15 +122,20 @@ def carry(building: Building, supply: Supply, steps_s: list[float]) -> Tensor:
     vented = bool(supply.vent.any())
     state = building.outdoor.T.repeat(ZONES, 1, 1)
     state[:, Quantity.WATER] = building.indoor_water
+    walls = torch.zeros_like(flows.to_walls)
     # each quantity by itself, as sensors read it
     out = state.new_empty(CARRIED, len(steps_s), ZONES, state.shape[-1]).permute(1, 2, 0, 3)
+    kept_rate = state.new_ones(len(steps_s), ZONES, burning)
     held = {step: flows.volume / step for step in set(steps_s)}
     kept = {step: share - flows.duct for step, share in held.items()}
     diagonals = {step: share + flows.leaving for step, share in held.items()}
+    warming = {step: 1.0 - torch.exp(-step / building.wall_s) for step in held}
     for k, step in enumerate(steps_s):
         right = torch.addcmul(flows.incoming[k], kept[step], state)
+        right[:, Quantity.HEAT].addcmul_(flows.to_walls, walls)
         if burning:
-            air = air_to_burn(state[:, Quantity.OXYGEN, :burning]).unsqueeze(1)
+            air = kept_rate[k] = air_to_burn(state[:, Quantity.OXYGEN, :burning])
+            air = air.unsqueeze(1)
             right[..., :burning].addcmul_(torch.addcmul(air, gain, air - air * air), supply.fire[k])
         returned = (state * flows.duct_share).sum(dim=0).mul_(flows.filter)
         right.addcmul_(flows.duct, returned)
@@ -124,7 +145,31 @@ def carry(building: Building, supply: Supply, steps_s: list[float]) -> Tensor:
         if vented:
             diagonal = diagonal + supply.vent[k].unsqueeze(1)
         state = solve_chain(diagonal, swap.unsqueeze(1), right, out[k])
-    return out
+        walls = torch.lerp(walls, state[:, Quantity.HEAT], warming[step])
+        condense_and_dry(state, flows, step)
+    return out, kept_rate
+
+
+def condense_and_dry(state: Tensor, flows: Flows, step: float) -> None:
+    """Let vapour beyond saturation go, some of it into fog, and droplets dry, in place.
+
+    The state is (zone, CARRIED, r); a step lasts so long [s].
+    """
+    water, droplets = state[:, Quantity.WATER], state[:, Quantity.DROPLETS]
+    most = physics.saturation_vapour_density(flows.indoor_c + state[:, Quantity.HEAT])
+    beyond = (water - most).clamp_(min=0.0)
+    water -= beyond
+    droplets.addcmul_(flows.fog, beyond)
+    dryness = 1.0 - water / most
+    droplets /= 1.0 + step * flows.drying * dryness
+
+
+def starved(rates: Tensor, kept_rate: Tensor) -> Tensor:
+    """What a fire gives off (time, m, quantity) at a share of its free rate (time, m)."""
+    share = kept_rate.unsqueeze(-1)
+    gain = yield_gain(rates)[:, 0]
+    carried = rates[..., :CARRIED] * torch.addcmul(share, gain, share - share * share)
+    return torch.cat([carried, rates[..., CARRIED:]], dim=-1)
 
 
 def rows_last(parameter: Tensor) -> Tensor:
@@ -171,54 +216,73 @@ class Near:
 
     row: Tensor  # scenario. int64 (p,)
     sensor: Tensor  # which of its sensors. int64 (p,)
-    height: Tensor  # of the ceiling. [m] (p,)
+    height: Tensor  # of the ceiling above the source. [m] (p,)
     distance: Tensor  # from the source. [m] (p,)
     under_ceiling: Tensor  # else on a shelf. bool (p,)
     air_speed: Tensor  # of the draught. [m/s] (p,)
+    walls: Tensor  # see `scenarios.Events` (p,)
+    gradient: Tensor  # [K/m] (p,)
+    drying: Tensor  # of droplets on their way [1/s] (p,)
 
 
-def sensors_near(building: Building, zone: Tensor, distance: Tensor) -> Near:
+LOWEST_ABOVE_M = 0.3  # Chosen: a source under the ceiling itself
+
+
+def sensors_near(
+    building: Building, zone: Tensor, distance: Tensor, base_m: Tensor, walls: Tensor
+) -> Near:
     """The sensors in the room of their scenario's source: zone (n,), -1 for nowhere.
 
-    `distance` is that of every sensor from it. [m] (n, sensor)
+    `distance` is that of every sensor from it [m] (n, sensor); `base_m` and `walls` are the
+    source's (n,).
     """
     row, sensor = (building.sensor_zone == zone.unsqueeze(1)).nonzero(as_tuple=True)
+    saturated = physics.saturation_vapour_density(building.indoor_c)
+    dryness = (1.0 - building.indoor_water / saturated).clamp(min=0.0)
     return Near(
         row=row,
         sensor=sensor,
-        height=building.height[row, zone[row]],
+        height=(building.height[row, zone[row]] - base_m[row]).clamp(min=LOWEST_ABOVE_M),
         distance=distance[row, sensor],
         under_ceiling=building.under_ceiling[row, sensor],
         air_speed=building.air_speed[row, sensor],
+        walls=walls[row],
+        gradient=building.gradient[row],
+        drying=(building.drying * dryness)[row],
     )
 
 
 def near_excess(rates: Tensor, near: Near) -> Tensor:
     """What a sensor in a source's room sees above the mixed air, after the way there.
 
-    A strong source drives a ceiling jet (Alpert); its smoke is diluted as much as its heat. A
-    weak one is diluted by the room's turbulence: exchange through a hemisphere of radius r,
-    pi r^2 u (M. Nicas, "Estimating exposure intensity in an imperfectly mixed room," AIHA J.,
-    vol. 57, pp. 542-550, 1996). Both take their time: r over the speed of jet and draught.
+    A strong source drives a ceiling jet (Alpert), at a wall or in a corner that of two or four
+    times the heat; its smoke is diluted as much as its heat. A weak plume stagnates under a warm
+    ceiling. Without a plume the room's turbulence dilutes: exchange through a hemisphere of
+    radius r, pi r^2 u (M. Nicas, "Estimating exposure intensity in an imperfectly mixed room,"
+    AIHA J., vol. 57, pp. 542-550, 1996), r to a sensor under the ceiling being aslant. Both take
+    their time: r over the speed of jet and draught.
     From rates (time, n, quantity) to K, mg/m3 or g/m3. (time, p, CARRIED)
     """
     height, radius = near.height, near.distance
     # the laws are powers of the heat: their factors need working out once a sensor
-    one = torch.ones_like(radius)
-    jet = physics.ceiling_jet_speed(one, height=height, radius=radius) * near.under_ceiling
+    jet = physics.ceiling_jet_speed(near.walls, height=height, radius=radius) * near.under_ceiling
+    weakest = physics.plume_that_reaches(height, gradient=near.gradient) / CONVECTIVE
     root = rates[..., Quantity.HEAT].clamp(min=0.0).pow(1 / 3)  # (time, n)
     delay = radius / (near.air_speed + jet * root[:, near.row]) / STEP_S
     now = torch.arange(len(rates), device=rates.device).unsqueeze(1)
-    then = (now - delay.round_().long()).clamp_(min=0)
+    then = (now - delay.round().long()).clamp_(min=0)
     gone = rates[then, near.row, :CARRIED]
     heat = gone[..., Quantity.HEAT]
     # a shelf lies below the jet and sees a tenth of it
-    jet_rise = physics.ceiling_jet_rise(one, height=height, radius=radius)
+    jet_rise = physics.ceiling_jet_rise(near.walls, height=height, radius=radius)
     rise = (root[then, near.row].square_() * jet_rise).clamp_(max=1000.0)
     rise *= torch.where(near.under_ceiling, 1.0, 0.1)
-    turbulence = torch.pi * radius**2 * near.air_speed
-    flow = turbulence + CONVECTIVE * heat / (HEATED_AIR * rise.clamp(min=1e-3))
-    gone *= (1.0 / flow).unsqueeze(-1)
+    rise *= heat >= weakest * near.under_ceiling
+    aslant = radius**2 + near.under_ceiling * height**2
+    turbulence = torch.pi * aslant * near.air_speed
+    jet_flow = torch.where(rise > 0.0, CONVECTIVE * heat / (HEATED_AIR * rise.clamp(min=1e-3)), 0.0)
+    gone *= (1.0 / (turbulence + jet_flow)).unsqueeze(-1)
+    gone[..., Quantity.DROPLETS] *= torch.exp(-near.drying * STEP_S * delay)
     gone[..., Quantity.HEAT] = rise
     return gone
 
@@ -236,11 +300,11 @@ def channels_of(air: Tensor, building: Building, sound: Tensor, radiant: Tensor)
     # a channel without physics here is missing in simulations
     shape = (len(CHANNELS), steps, sensors, rows)
     out = air.new_full(shape, torch.nan).permute(1, 3, 2, 0)
-    celsius = building.indoor_c.view(1, -1, 1) + air[..., Quantity.HEAT]
+    celsius = (building.indoor_c.view(1, -1, 1) + air[..., Quantity.HEAT]).clamp(max=HOTTEST_C)
     out[..., TEMPERATURE] = celsius + radiant
     wet = air[..., Quantity.WATER] / physics.saturation_vapour_density(celsius)
     out[..., HUMIDITY] = (100.0 * wet).clamp(0.0, 100.0)
-    out[..., PM25] = 1e3 * (air[..., Quantity.PM] + air[..., Quantity.DROPLETS])
+    out[..., PM25] = 1e3 * air[..., PARTICLES].sum(dim=-1)
     out[..., CO2] = physics.ppm_from_density(air[..., Quantity.CO2], molar_mass=44.01)
     out[..., CO] = physics.ppm_from_density(1e-3 * air[..., Quantity.CO], molar_mass=28.01)
     level = physics.room_sound_level(

@@ -19,13 +19,11 @@ from saafe.sensors import (
     TEMPERATURE,
     Range,
 )
+from saafe.simulator.aerosols import AEROSOLS
 from saafe.simulator.emissions import Random
 from saafe.windows import BIN_S, HOLD_S
 
 STEP_S = BIN_S  # streams lie on the detector's grid
-# Chosen: three in ten. Recorded fires were met by smoke meters that show nothing under an optical
-# density of 0.012 /m, some 3,200 ug/m3, and one that showed nothing at all.
-INSENSITIVE_SHARE, INSENSITIVE_BELOW = 0.3, (100.0, 20_000.0)
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Instruments:
     zero_below: Tensor  # readings under it are lost and show `lowest`
     present: Tensor  # whether the channel exists. bool
     unresponsive: Tensor  # shows life but no event: elsewhere, behind a grille, a spent cell. bool
-    detection_floor: Tensor  # particles of an event before any show: slow air, aside. [ug/m3]
+    response: Tensor  # what a particle meter shows of each aerosol's mass (n, sensor, aerosol)
     hold_steps: Tensor  # a new reading comes every so many 10 s steps. int64
     hold_phase: Tensor  # int64
     voc_as_co2: Tensor  # what a metal-oxide "eCO2" cell reports. [ppm per mg/m3]
@@ -141,9 +139,7 @@ def draw_instruments(
         zero_below=zero_below,
         present=present,
         unresponsive=unresponsive,
-        detection_floor=torch.where(
-            dice.chance(INSENSITIVE_SHARE), dice.log_uniform(*INSENSITIVE_BELOW), 0.0
-        ),
+        response=draw_response(dice),
         hold_steps=period.long(),
         hold_phase=(dice.uniform(0.0, 1.0) * period).long(),
         voc_as_co2=torch.where(dice.chance(0.18), dice.log_uniform(50.0, 5_000.0), 0.0),
@@ -158,6 +154,21 @@ def draw_instruments(
         puff_s=dice.log_uniform(5.0, 150.0),
         co_spike_chance=torch.where(poor, dice.log_uniform(1e-3, 0.3), 0.0),
         gap_chance=torch.where(dice.chance(0.1), 1.0, 0.0),
+    )
+
+
+def draw_response(dice: Random) -> Tensor:
+    """What a meter shows of aerosols: a good half by the meter, the rest by the aerosol.
+
+    (n, sensor, aerosol)
+    """
+    meter = dice.uniform(0.0, 1.0)
+    return torch.stack(
+        [
+            low * (high / low) ** (0.6 * meter + 0.4 * dice.uniform(0.0, 1.0))
+            for low, high in (aerosol.meter for aerosol in AEROSOLS)
+        ],
+        dim=-1,
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saafe.sensors import CO, CO2, PM25, TEMPERATURE
+from saafe.sensors import CO, CO2, TEMPERATURE
 from saafe.simulator import physics
 from saafe.simulator.instruments import STEP_S
 
@@ -47,17 +47,17 @@ LIMITS = (
 )
 
 
-def times_reached(truth: Tensor) -> Tensor:
+def times_reached(truth: Tensor, density: Tensor) -> Tensor:
     """When each of `LIMITS` is first reached at each sensor; inf = never. [s] (n, sensor, limit)
 
-    From the true air every 10 s, (n, time, sensor, channel). Droplets of steam count as smoke, as
-    they do in a smoke meter.
+    From the true air every 10 s, (n, time, sensor, channel), and its optical density
+    (n, time, sensor) [1/m], in which droplets of steam count, as they do in a smoke meter.
     """
     minutes = STEP_S / 60.0
     temperature, co2 = truth[..., TEMPERATURE], truth[..., CO2]
     gas = physics.fractional_effective_dose_rate(truth[..., CO], co2=co2)
     quantities = {
-        "optical_density": physics.optical_density(1e-6 * truth[..., PM25]),
+        "optical_density": density,
         "temperature": temperature,
         "rise": temperature - temperature[:, :1],
         "gas_dose": (minutes * gas).cumsum(dim=1),
@@ -73,27 +73,26 @@ def first_time(reached: Tensor) -> Tensor:
     return torch.where(reached.any(dim=1), STEP_S * step, torch.inf)
 
 
-def visibility_m(smoke_g_m3: NDArray) -> NDArray[np.float64]:
-    """How far a reflecting sign can be seen through smoke [g/m3]: 3 / (sigma C). [m]
+def visibility_m(density: NDArray) -> NDArray[np.float64]:
+    """How far a reflecting sign can be seen at an optical density [1/m]: 3 / (ln 10 D). [m]
 
     Source:
         T. Jin, "Visibility through fire smoke," J. Fire & Flammability, vol. 9, pp. 135-155,
         1978: extinction coefficient times visibility is 3 for reflecting signs (from memory, not
-        checked); specific extinction as in `physics.optical_density`.
+        checked).
     """
-    smoke = torch.as_tensor(np.asarray(smoke_g_m3, np.float64)).clamp(min=1e-12)
-    extinction = physics.optical_density(smoke).numpy() * math.log(10.0)
-    return SIGN_CONSTANT / extinction
+    return SIGN_CONSTANT / (math.log(10.0) * np.maximum(np.asarray(density, np.float64), 1e-9))
 
 
 def untenable_times(
-    times_s: NDArray, air: NDArray, *, ignition_s: float
+    times_s: NDArray, air: NDArray, density: NDArray, *, ignition_s: float
 ) -> dict[str, float | None]:
     """When each condition first becomes untenable at one place, None = never [s].
 
     Args:
         times_s: evenly spaced. (time,)
         air: what is true there, in the units of `sensors.CHANNELS`. (time, channel)
+        density: optical, there. [1/m] (time,)
         ignition_s: doses count from here, and nothing is untenable before.
 
     Returns:
@@ -105,7 +104,7 @@ def untenable_times(
     co, co2 = (torch.as_tensor(air[:, channel].astype(np.float64)) for channel in (CO, CO2))
     gas = physics.fractional_effective_dose_rate(co, co2=co2).numpy()
     heat = physics.heat_dose_rate(torch.as_tensor(air[:, TEMPERATURE].astype(np.float64))).numpy()
-    view = visibility_m(1e-6 * air[:, PM25].astype(np.float64))
+    view = visibility_m(density)
     reached = {
         "gas": np.cumsum(np.where(burning, gas, 0.0)) * step_min >= DOSE,
         "heat": np.cumsum(np.where(burning, heat, 0.0)) * step_min >= DOSE,

@@ -48,15 +48,16 @@ def occupant_emissions(hour: Tensor, generator: torch.Generator) -> Tensor:
     rates[..., Quantity.WATER] = 0.015 * breath
     rates[..., Quantity.HEAT] = 0.08 * breath
     stir = torch.exp(0.7 * smooth_noise((steps, n), 4 * knots, generator))
-    habit = torch.exp(home.uniform(-13.2, -9.2))
-    rates[..., Quantity.PM] = habit * presence * stir * awake  # 2e-6 to 1e-4 mg/s each
+    # each person stirs up 0.001 to 0.1 mg/min: the low end of Ferro et al. 2004, who walked briskly
+    habit = home.log_uniform(2e-5, 2e-3)
+    rates[..., Quantity.DUST] = habit * presence * stir * awake
     rates[..., Quantity.VOC] = 0.02 * presence
     talking = smooth_noise((steps, n), 8 * knots, generator)
     speech = 10.0 ** (5.5 + 0.8 * talking).clamp(max=8.0)
     rates[..., Quantity.SOUND] = presence * awake * speech
     # Chosen: one home in seven shares air with a smoker or a cook next door
     seeping = home.chance(0.15) * home.log_uniform(1e-4, 2e-3)
-    rates[..., Quantity.PM] += seeping * smooth_noise((steps, n), knots, generator).clamp(min=0.0)
+    rates[..., Quantity.SMOKE] = seeping * smooth_noise((steps, n), knots, generator).clamp(min=0.0)
     return rates
 
 

@@ -136,7 +136,9 @@ def simulate_fires(
     """
     world = simulation.draw_world(n, simulation.StreamSettings(hours, 1, mix), generator)
     rows = simulation.runs_needed(world.events, labelled=False)
-    added = simulation.play(world, rows)[0] - simulation.play(world, replace(rows, burning=0))[0]
+    added = (
+        simulation.play(world, rows).truth - simulation.play(world, replace(rows, burning=0)).truth
+    )
     added[..., SOUND] = 0.0
     states = world.events.state[0][-world.steps :]
     return [_after_ignition(world.events, k, added[:, k, 0], states[:, k]) for k in range(n)]

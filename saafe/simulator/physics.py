@@ -88,6 +88,23 @@ def ceiling_jet_speed(heat_release: Tensor, *, height: Tensor, radius: Tensor) -
     return torch.minimum(on_axis, off_axis)
 
 
+def plume_that_reaches(height: Tensor, *, gradient: Tensor) -> Tensor:
+    """Convective heat of the weakest plume that reaches a height in stratified air.
+
+    Args:
+        height: above the source, z. [m]
+        gradient: of the room's temperature, upwards, dT/dz. [K/m]
+
+    Returns:
+        Convective heat release rate, from z = 5.54 Q^(1/4) (dT/dz)^(-3/8). [kW]
+
+    Source:
+        NFPA 92, Standard for Smoke Control Systems, maximum rise of a plume, after Heskestad 1989;
+        quoted from memory.
+    """
+    return (height / (5.54 * gradient ** (-3 / 8))) ** 4
+
+
 def door_exchange_flow(
     area: Tensor, *, height: Tensor, temperature_difference: Tensor, temperature: Tensor
 ) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from saafe.errors import InputError
 from saafe.simulator import sources
-from saafe.simulator.emissions import Draw, Quantity, Source
+from saafe.simulator.emissions import ROOMS, Draw, Quantity, Random, Source
 
 PREROLL_S, PREROLL_STEP_S = 3 * 3600.0, 60.0  # so that a stream can begin amid an event
 
@@ -38,7 +38,7 @@ def mix_of(names: tuple[str, ...]) -> Mix:
             f"--source {unknown[0]}: unknown; choose from {', '.join(sources.SOURCES)}"
         )
     fires = tuple(name for name in names if sources.SOURCES[name].kind == "fire")
-    nuisances = tuple(name for name in names if sources.SOURCES[name].kind == "nuisance")
+    nuisances = tuple(name for name in names if sources.SOURCES[name].kind != "fire")
     return Mix(
         fire_share=(0.5 if nuisances else 1.0) if fires else 0.0,
         fires=fires,
@@ -89,54 +89,86 @@ def draw_starts(n: int, hours: float, generator: torch.Generator, *, earliest_s:
 class Events:
     """The events of a chunk: what was drawn and what it emits."""
 
-    fire: Tensor  # int64 (n,)
-    nuisance: Tensor  # int64 (n, 2)
+    fire: Tensor  # index into `sources.FIRES`, -1 for none. int64 (n,)
+    nuisance: Tensor  # index into `sources.OTHERS`, -1 for none. int64 (n, 2)
     ignition_s: Tensor  # (n,)
     zone: Tensor  # int64 (n, 3): of the fire and the two nuisances
+    base_m: Tensor  # height above the floor. [m] (n, 3)
+    walls: Tensor  # 1 in the open, 2 at a wall, 4 in a corner: flames draw in less air. (n, 3)
     rates: list[Tensor]  # three of (time, n, quantity)
     state: list[Tensor]  # three of int8 (time, n)
 
 
-def draw_events(
-    clock: Tensor, hours: float, mix: Mix, zones: Tensor, generator: torch.Generator
-) -> Events:
-    """Draw fires and nuisances of a stream, and let them emit.
+REGISTRIES = (sources.FIRES, sources.OTHERS, sources.OTHERS)
 
-    `clock` is negative in the pre-roll [s] (time, 1); `zones` is how many each building uses.
-    """
-    n, device = len(zones), clock.device
+
+def draw_sources(n: int, mix: Mix, generator: torch.Generator) -> Tensor:
+    """What happens in `n` scenarios: a fire and two others, indices into `REGISTRIES`. (n, 3)"""
+    device = generator.device
 
     def choose(registry: tuple[Source, ...], names: tuple[str, ...]) -> Tensor:
         weights = odds(registry, names, mix.balance).to(device)
         return torch.multinomial(weights, n, replacement=True, generator=generator)
 
-    fires = round(mix.fire_share * n)
     fire = choose(sources.FIRES, mix.fires)
-    fire[fires:] = -1
+    fire[round(mix.fire_share * n) :] = -1
     counts = torch.multinomial(
         torch.tensor(mix.nuisance_counts, device=device), n, replacement=True, generator=generator
     )
-    first = choose(sources.NUISANCES, mix.nuisances)
-    second = choose(sources.NUISANCES, mix.nuisances)
-    first = torch.where(counts > 0, first, -1)
-    second = torch.where(counts > 1, second, -1)
+    first = choose(sources.OTHERS, mix.nuisances)
+    second = choose(sources.OTHERS, mix.nuisances)
+    return torch.stack(
+        [fire, torch.where(counts > 0, first, -1), torch.where(counts > 1, second, -1)], dim=1
+    )
+
+
+def rooms_needed(chosen: Tensor, generator: torch.Generator) -> Tensor:
+    """In which room each of the sources (n, 3) happens, index into `ROOMS`; -1 for none. (n, 3)"""
+    needed = torch.full_like(chosen, -1)
+    for slot, registry in enumerate(REGISTRIES):
+        can = torch.tensor([[float(room in s.rooms) for room in ROOMS] for s in registry])
+        weights = can.to(chosen.device)[chosen[:, slot].clamp(min=0)]
+        room = torch.multinomial(weights, 1, generator=generator)[:, 0]
+        needed[:, slot] = torch.where(chosen[:, slot] >= 0, room, -1)
+    return needed
+
+
+def draw_events(
+    clock: Tensor, hours: float, chosen: Tensor, zone: Tensor, generator: torch.Generator
+) -> Events:
+    """Let the sources of `draw_sources` (n, 3) emit in their zones (n, 3).
+
+    `clock` is of the stream, negative in the pre-roll. [s] (time, 1)
+    """
+    n, device = len(chosen), clock.device
     starts = [
         draw_starts(n, hours, generator, earliest_s=0.0),
         draw_starts(n, hours, generator, earliest_s=-0.9 * PREROLL_S),
         draw_starts(n, hours, generator, earliest_s=-0.3 * PREROLL_S),
     ]
-    zone = (torch.rand(n, 3, generator=generator, device=device) * zones.unsqueeze(1)).long()
-    registries = (sources.FIRES, sources.NUISANCES, sources.NUISANCES)
     drawn = [
-        emit_all(registry, chosen, clock - start, generator)
-        for registry, chosen, start in zip(registries, (fire, first, second), starts, strict=True)
+        emit_all(registry, chosen[:, slot], clock - starts[slot], generator)
+        for slot, registry in enumerate(REGISTRIES)
     ]
-    ignition = torch.where(fire >= 0, starts[0], torch.inf)
+    low, high = torch.stack(
+        [
+            torch.tensor([source.base_m for source in registry], device=device)[
+                chosen[:, slot].clamp(min=0)
+            ]
+            for slot, registry in enumerate(REGISTRIES)
+        ],
+        dim=1,
+    ).unbind(dim=-1)
+    place = Random((n, 3), generator)
+    open_or_not = place.uniform(0.0, 1.0)  # Chosen: 40 % in the open, 45 % at a wall
+    walls = 1.0 + (open_or_not > 0.4) + 2.0 * (open_or_not > 0.85)
     return Events(
-        fire,
-        torch.stack([first, second], dim=1),
-        ignition,
-        zone,
-        [d[0] for d in drawn],
-        [d[1] for d in drawn],
+        fire=chosen[:, 0],
+        nuisance=chosen[:, 1:],
+        ignition_s=torch.where(chosen[:, 0] >= 0, starts[0], torch.inf),
+        zone=zone,
+        base_m=low + (high - low) * place.uniform(0.0, 1.0),
+        walls=walls,
+        rates=[d[0] for d in drawn],
+        state=[d[1] for d in drawn],
     )

@@ -5,6 +5,7 @@ happen (`events`, `sources`); the `air` carries what they give off to `instrumen
 `faults`. Every scenario with an event is run again without it: `labels` say what it changed.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -22,9 +23,11 @@ from saafe.simulator.air import (
     near_excess,
     rows_last,
     sensors_near,
+    starved,
 )
-from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building
-from saafe.simulator.emissions import CARRIED, Quantity
+from saafe.simulator.aerosols import AEROSOLS
+from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building, lay_out
+from saafe.simulator.emissions import CARRIED, PARTICLES, Quantity
 from saafe.simulator.instruments import STEP_S, Instruments
 from saafe.simulator.labels import Counterfactuals, label
 from saafe.simulator.occupants import (
@@ -33,7 +36,15 @@ from saafe.simulator.occupants import (
     room_temperature,
     time_of_day,
 )
-from saafe.simulator.scenarios import PREROLL_S, PREROLL_STEP_S, Events, Mix, draw_events
+from saafe.simulator.scenarios import (
+    PREROLL_S,
+    PREROLL_STEP_S,
+    Events,
+    Mix,
+    draw_events,
+    draw_sources,
+    rooms_needed,
+)
 from saafe.simulator.sensor_faults import Faults
 from saafe.simulator.streams import Streams
 from saafe.threads import Workers
@@ -49,6 +60,7 @@ class StreamSettings:
     sensors: int = 2
     mix: Mix = field(default_factory=Mix)
     rooms: Rooms = field(default_factory=Rooms)
+    alarms: bool = False  # time the reference alarms
     labelled: bool = True  # run counterfactuals; else all is UNKNOWN and no channel is unresponsive
 
 
@@ -141,7 +153,8 @@ class ScenarioDraw:
 def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> Streams:
     """Simulate one chunk."""
     world = draw_world(n, plan, generator)
-    truth, counterfactuals = play(world, runs_needed(world.events, plan.labelled))
+    played = play(world, runs_needed(world.events, plan.labelled))
+    counterfactuals = played.shown
     devices, broken, steps = world.devices, world.broken, world.steps
     states = torch.stack([state[-steps:] for state in world.events.state])
     labels = torch.full_like(counterfactuals.full[..., 0], UNKNOWN, dtype=torch.int8)
@@ -160,7 +173,11 @@ def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> 
         nuisance=world.events.nuisance,
         ignition_s=world.events.ignition_s,
         state=states[0].T.contiguous(),
-        truth=truth.transpose(0, 1),
+        truth=played.truth.transpose(0, 1),
+        optical_density=played.density.sum(dim=-1).transpose(0, 1),
+        alarms_s=alarms_beside(played, world)
+        if plan.alarms
+        else played.truth.new_empty(n, plan.sensors, 0),
         reported=reported.transpose(0, 1).contiguous(),
         fault=broken.kind,
         fault_channel=broken.channel,
@@ -179,16 +196,18 @@ def draw_world(n: int, plan: StreamSettings, generator: torch.Generator) -> Scen
     """Draw buildings, events, people, weather and instruments for `n` scenarios."""
     clock, steps_s = time_axis(plan.hours, generator.device)
     steps = len(clock) - round(PREROLL_S / PREROLL_STEP_S)
-    building = draw_building(n, plan.sensors, plan.rooms, generator)
+    chosen = draw_sources(n, plan.mix, generator)
+    layout = lay_out(rooms_needed(chosen, generator), generator)
+    building = draw_building(n, plan.sensors, plan.rooms, generator, layout)
     devices = instrument.draw_instruments(
         n, plan.sensors, generator, analyser_share=plan.mix.analyser_share
     )
-    usual_pm = building.outdoor[:, Quantity.PM]
+    usual_pm = building.outdoor[:, Quantity.SMOKE]
     return ScenarioDraw(
         steps=steps,
         steps_s=steps_s,
         building=building,
-        events=draw_events(clock, plan.hours, plan.mix, building.zones, generator),
+        events=draw_events(clock, plan.hours, chosen, layout.event_zone, generator),
         people=occupant_emissions(time_of_day(clock, n, generator), generator),
         outdoor_pm=outdoor_particles(usual_pm, len(clock), generator),
         weather=room_temperature(clock[-steps:], n, generator),
@@ -197,42 +216,45 @@ def draw_world(n: int, plan: StreamSettings, generator: torch.Generator) -> Scen
     )
 
 
-def play(world: ScenarioDraw, rows: Rows) -> tuple[Tensor, Counterfactuals]:
-    """Let a world run; nothing is random here.
+@dataclass(frozen=True)
+class Played:
+    """What a world did."""
 
-    Returns the true air at the sensors with everything, and what clean instruments show of it with
-    and without the events. (time, n, sensor, channel)
-    """
+    truth: Tensor  # the true air at the sensors, with everything. (time, n, sensor, channel)
+    density: Tensor  # its optical density, by aerosol [1/m]. (time, n, sensor, aerosol)
+    shown: Counterfactuals
+
+
+def play(world: ScenarioDraw, rows: Rows) -> Played:
+    """Let a world run; nothing is random here."""
     spread = take(world.building, rows.scenario)
     supply = gather_supply(world.people, world.events, rows)
     supply.outdoor_pm += world.outdoor_pm[:, rows.scenario]
-    air = carry(spread, supply, world.steps_s)[-world.steps :]
-    air = at_sensors(air, world.building, world.events, rows)
+    air, kept_rate = carry(spread, supply, world.steps_s)
+    events = weakened(world.events, kept_rate, rows.burning)
+    air = at_sensors(air[-world.steps :], world.building, events, rows)
     truth = channels_of(air, spread, *sound_and_sun(supply, spread, world.steps))
     truth[..., TEMPERATURE] += world.weather[:, rows.scenario].unsqueeze(-1)
     full_truth = truth[:, : rows.n].clone()
-    apply_detection_floor(truth, rows, world.devices.detection_floor)
     lag_s = sensor_faults.slowed(world.devices.lag_s, world.broken)
     devices = take(replace(world.devices, lag_s=lag_s), rows.scenario)
-    return full_truth, separate(
-        observe(truth, air, devices), rows, rows_last(world.devices.unresponsive)
-    )
+    shown = separate(observe(truth, air, devices), rows, rows_last(world.devices.unresponsive))
+    return Played(full_truth, optical_densities(air[:, : rows.n]), shown)
 
 
-def apply_detection_floor(truth: Tensor, rows: Rows, below: Tensor) -> None:
-    """Take away the particles of events that a meter does not notice, in place.
+def optical_densities(air: Tensor) -> Tensor:
+    """Optical density of each aerosol [1/m], of air (..., CARRIED). (..., aerosol)"""
+    extinction = air.new_tensor([aerosol.extinction_m2_g for aerosol in AEROSOLS])
+    return 1e-3 * air[..., PARTICLES] * (extinction / math.log(10.0))
 
-    From the truth of all rows (time, row, sensor, channel) what adds less than `below`. [ug/m3]
-    (n, sensor)
-    """
-    particles = truth[..., PM25]
-    without_fire = particles[:, rows.n : rows.n + rows.fires]
-    bare = particles[:, : rows.n].clone()
-    bare[:, : rows.fires] = without_fire
-    bare[:, rows.upset] = particles[:, rows.n + rows.fires :]
-    for part, k in ((particles[:, : rows.n], slice(None)), (without_fire, slice(0, rows.fires))):
-        added = part - bare[:, k]
-        part.copy_(torch.where(added < below[k], bare[:, k], part))
+
+def weakened(events: Events, kept_rate: Tensor, burning: int) -> Events:
+    """The events with what their first `burning` fires give off for want of air."""
+    zone = events.zone[:burning, 0].view(1, 1, -1).expand(len(kept_rate), 1, -1)
+    share = kept_rate.gather(1, zone)[:, 0]
+    fire = events.rates[0].clone()
+    fire[:, :burning] = starved(fire[:, :burning], share)
+    return replace(events, rates=[fire, *events.rates[1:]])
 
 
 def time_axis(hours: float, device: torch.device) -> tuple[Tensor, list[float]]:
@@ -307,7 +329,7 @@ def at_sensors(air: Tensor, building: Building, events: Events, rows: Rows) -> T
     for slot, acts in enumerate((burns, *(events.nuisance.T >= 0))):
         zone = torch.where(acts, events.zone[:, slot], -1)
         distance = building.distance if slot else building.fire_distance
-        near = sensors_near(building, zone, distance)
+        near = sensors_near(building, zone, distance, events.base_m[:, slot], events.walls[:, slot])
         excess = near_excess(events.rates[slot][-steps:], near).permute(2, 0, 1)
         at = near.sensor * count + near.row
         flat.index_add_(2, at, excess)
@@ -339,6 +361,7 @@ def observe(truth: Tensor, air: Tensor, each: Instruments) -> Tensor:
     The air, (time, row, sensor, CARRIED), is for the cross-sensitivities.
     """
     voc = air[..., Quantity.VOC]
+    truth[..., PM25] = 1e3 * (air[..., PARTICLES] * each.response).sum(dim=-1)
     truth[..., CO] += each.voc_as_co * voc
     estimated = each.voc_as_co2 > 0.0  # metal-oxide cells never see the CO2 itself
     guess = 400.0 + each.voc_as_co2 * voc + 2.0 * truth[..., CO]

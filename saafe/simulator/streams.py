@@ -24,10 +24,14 @@ class Streams:
     readings: Tensor  # NaN where missing. (n, time, sensor, channel)
     labels: Tensor  # NORMAL, NUISANCE, FIRE or UNKNOWN. int8 (n, time, sensor)
     fire: Tensor  # index into `sources.FIRES`, -1 for none. int64 (n,)
-    nuisance: Tensor  # index into `sources.NUISANCES`, -1 for none. int64 (n, 2)
+    nuisance: Tensor  # index into `sources.OTHERS`, -1 for none. int64 (n, 2)
     ignition_s: Tensor  # start of the fire on the stream's clock, inf for none. (n,)
     state: Tensor  # truth of the fire source. int8 (n, time)
     truth: Tensor  # true air at the sensors, before the instruments. (n, time, sensor, channel)
+    optical_density: Tensor  # of all that floats in it [1/m]. (n, time, sensor)
+    alarms_s: (
+        Tensor  # when each reference alarm beside it sounds, inf for never. (n, sensor, alarm)
+    )
     reported: Tensor  # between reports `readings` holds the last one. bool (n, time, sensor)
     fault: Tensor  # what is broken, index into `SENSOR_FAULTS`. int64 (n, sensor)
     fault_channel: Tensor  # where. int64 (n, sensor)
@@ -90,7 +94,7 @@ def to_recordings(streams: Streams, *, first: int = 0) -> list[Recording]:
     fires, nuisances = streams.fire.tolist(), streams.nuisance.tolist()
     out = []
     for k in range(n):
-        events = [sources.NUISANCES[i].name for i in nuisances[k] if i >= 0]
+        events = [sources.OTHERS[i].name for i in nuisances[k] if i >= 0]
         burning = (streams.state[k] == FIRE).cpu().numpy()
         fire = sources.FIRES[fires[k]].name if fires[k] >= 0 else ""
         other = "+".join(events)
@@ -110,13 +114,17 @@ def describe_stream(streams: Streams, k: int) -> dict:
     """
     fire = int(streams.fire[k])
     ignition = float(streams.ignition_s[k])
-    first = times_reached(streams.truth[k : k + 1])[0].amin(dim=0).tolist()
+    first = (
+        times_reached(streams.truth[k : k + 1], streams.optical_density[k : k + 1])[0]
+        .amin(dim=0)
+        .tolist()
+    )
     passed = {limit.name: t for limit, t in zip(LIMITS, first, strict=True) if t < math.inf}
     kinds = streams.fault[k].tolist()
     return {
         "fire": sources.FIRES[fire].name if fire >= 0 else None,
         "ignition_s": round(ignition, 1) if fire >= 0 else None,
-        "nuisances": [sources.NUISANCES[i].name for i in streams.nuisance[k].tolist() if i >= 0],
+        "nuisances": [sources.OTHERS[i].name for i in streams.nuisance[k].tolist() if i >= 0],
         "limits_s": passed,
         "faults": [
             {
