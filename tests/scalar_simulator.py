@@ -227,7 +227,7 @@ def true_channels(s: Scenario, sensor: int, air: list[list[float]], slots: list[
         row = [0.0] * 6
         row[T] = celsius + max(warm) * b["sun_share"][sensor] + s.weather[k]
         row[H] = min(max(100.0 * held[WATER] / saturation(celsius), 0.0), 100.0)
-        row[P] = 1e3 * sum(held[q] for q in PARTICLES)
+        row[P] = 1e3 * (sum(held[q] for q in PARTICLES) - 0.97 * held[DROPLETS])
         row[C2] = 24_055.0 / 44.01 * held[CO2]
         row[CM] = 24.055 / 28.01 * held[CO]
         row[S] = level

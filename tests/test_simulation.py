@@ -250,10 +250,10 @@ def test_carbon_monoxide_without_a_fire_is_neither_fire_nor_nuisance() -> None:
 
 def test_meters_see_smoke_by_what_it_is() -> None:
     devices = draw_instruments(512, 1, seeded(23))
-    seen = devices.response[:, 0]
+    seen = devices.response[:, 0]  # of mass
     for kind, aerosol in enumerate(AEROSOLS):
-        assert (seen[:, kind] >= aerosol.meter[0] * 0.999).all()
-        assert (seen[:, kind] <= aerosol.meter[1] * 1.001).all()
+        assert (seen[:, kind] >= aerosol.fine_share * aerosol.meter[0] * 0.999).all()
+        assert (seen[:, kind] <= aerosol.fine_share * aerosol.meter[1] * 1.001).all()
     dust, smoulder = AerosolKind.DUST, AerosolKind.SMOULDERING
     assert (seen[:, dust] < seen[:, smoulder]).all()
 

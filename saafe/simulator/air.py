@@ -13,6 +13,7 @@ from torch import Tensor
 
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
 from saafe.simulator import physics
+from saafe.simulator.aerosols import AEROSOLS
 from saafe.simulator.buildings import ZONES, Building
 from saafe.simulator.emissions import CARRIED, PARTICLES, Quantity
 from saafe.simulator.instruments import STEP_S
@@ -30,6 +31,7 @@ STARVED_YIELD = {
 CONVECTIVE = 0.7  # share of the heat that the air carries; the rest is radiated
 HEATED_AIR = physics.AIR_DENSITY * physics.AIR_HEAT_CAPACITY  # [kJ/(m3 K)]
 DOOR_HEIGHT, DOOR_KELVIN = 2.0, 293.0  # [m], [K]
+FINE_SHARES = [aerosol.fine_share for aerosol in AEROSOLS]
 HOTTEST_C = 1200.0  # Chosen: of a room in flames
 
 
@@ -304,7 +306,7 @@ def channels_of(air: Tensor, building: Building, sound: Tensor, radiant: Tensor)
     out[..., TEMPERATURE] = celsius + radiant
     wet = air[..., Quantity.WATER] / physics.saturation_vapour_density(celsius)
     out[..., HUMIDITY] = (100.0 * wet).clamp(0.0, 100.0)
-    out[..., PM25] = 1e3 * air[..., PARTICLES].sum(dim=-1)
+    out[..., PM25] = 1e3 * (air[..., PARTICLES] * air.new_tensor(FINE_SHARES)).sum(dim=-1)
     out[..., CO2] = physics.ppm_from_density(air[..., Quantity.CO2], molar_mass=44.01)
     out[..., CO] = physics.ppm_from_density(1e-3 * air[..., Quantity.CO], molar_mass=28.01)
     level = physics.room_sound_level(

@@ -238,7 +238,9 @@ def steady(draw: Draw, source: Source) -> Emission:
     if table.sound is not None:
         power = 10.0 ** (draw.uniform(*table.sound) / 10.0)
         rates[..., Quantity.SOUND] = power * acting(draw, duration)
-    state = torch.where(acting(draw, duration + fall), STATES[source.kind], NORMAL)
+    # what a hazard leaves in the air is no more harmless than it was
+    lasting = duration + fall if source.kind == "nuisance" else torch.full_like(duration, math.inf)
+    state = torch.where(acting(draw, lasting), STATES[source.kind], NORMAL)
     return Emission(rates, state.to(torch.int8))
 
 

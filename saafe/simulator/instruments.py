@@ -158,15 +158,15 @@ def draw_instruments(
 
 
 def draw_response(dice: Random) -> Tensor:
-    """What a meter shows of aerosols: a good half by the meter, the rest by the aerosol.
+    """What a meter shows of aerosols' mass: a good half by the meter, the rest by the aerosol.
 
     (n, sensor, aerosol)
     """
     meter = dice.uniform(0.0, 1.0)
     return torch.stack(
         [
-            low * (high / low) ** (0.6 * meter + 0.4 * dice.uniform(0.0, 1.0))
-            for low, high in (aerosol.meter for aerosol in AEROSOLS)
+            share * low * (high / low) ** (0.6 * meter + 0.4 * dice.uniform(0.0, 1.0))
+            for share, (low, high) in ((one.fine_share, one.meter) for one in AEROSOLS)
         ],
         dim=-1,
     )

@@ -46,9 +46,8 @@ def label(counterfactuals: Counterfactuals, states: Tensor, working: Tensor) -> 
     acting = (states[1:] == NUISANCE).any(dim=0)
     labels = torch.where(acting, UNKNOWN, NORMAL).unsqueeze(-1).expand(nuisance_seen.shape)
     labels = torch.where(nuisance_seen, NUISANCE, labels)
-    # a hazard is neither a fire nor harmless, nor is what it leaves in the air
-    hazard = (states[1:] == UNKNOWN).any(dim=0).int().cummax(dim=0).values.bool()
-    labels = torch.where(hazard.unsqueeze(-1), UNKNOWN, labels)
+    hazard = (states[1:] == UNKNOWN).any(dim=0).unsqueeze(-1)  # neither a fire nor harmless
+    labels = torch.where(hazard, UNKNOWN, labels)
     state = states[0].unsqueeze(-1)
     labels = torch.where(state == UNKNOWN, UNKNOWN, labels)
     labels = torch.where((state == NUISANCE) & fire_seen, NUISANCE, labels)

@@ -16,6 +16,7 @@ from torch import Tensor
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE, UNKNOWN
 from saafe.simulator import instruments as instrument
 from saafe.simulator import physics, sensor_faults
+from saafe.simulator.aerosols import AEROSOLS
 from saafe.simulator.air import (
     Supply,
     carry,
@@ -25,7 +26,6 @@ from saafe.simulator.air import (
     sensors_near,
     starved,
 )
-from saafe.simulator.aerosols import AEROSOLS
 from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building, lay_out
 from saafe.simulator.emissions import CARRIED, PARTICLES, Quantity
 from saafe.simulator.instruments import STEP_S, Instruments

@@ -19,7 +19,6 @@ and a row that says nothing is assumed.
 """
 
 from saafe.simulator.emissions import (
-    LIVED_IN,
     LPG,
     ROOMS,
     WAX,
@@ -75,7 +74,7 @@ NUISANCES = (
     Source("stir_frying", "nuisance", steady, 60, rooms=KITCHEN, cooking=True, base_m=(0.9, 1.0),
         table=Rates((300, 1200), heat=(0.5, 2.5), gas_kw=(1.0, 5.0), gas_share=0.6,
         pm=per_minute(2.4, 1.3), water=(0.03, 0.4), voc=(0.2, 10), droplets=(0.05, 5),
-        sound=(58, 75), flicker=0.9), rate_source=STOVE_RATE),  # [2] is under a hood that takes 58 %
+        sound=(58, 75), flicker=0.9), rate_source=STOVE_RATE),  # [2], there under a hood
     Source("boiling", "nuisance", steady, 300, rooms=KITCHEN, cooking=True, base_m=(0.9, 1.1),
         table=Rates((600, 3600), heat=(0.3, 1.5), gas_kw=(0.5, 2.5), gas_share=0.4,
         pm=per_minute(0.11, 1.1), water=Lognormal(0.25, 0.3), droplets=(0.1, 10),
@@ -113,7 +112,7 @@ NUISANCES = (
         (60, 240), fall_s=(10, 60), heat=(0.1, 0.6), water=(0.1, 1.2), droplets=(0.2, 20),
         sound=(55, 72))),
     Source("humidifier", "nuisance", steady, 30, rooms=("bedroom", "living room"), table=Rates(
-        (3600, 8 * HOUR), water=Lognormal(0.13, 0.5), droplets=(5, 100),
+        (3600, 8 * HOUR), water=Lognormal(0.13, 0.5), droplets=(0.2, 20),
         pm=per_minute(0.13, 1.2), aerosol=SMOKE, sound=(35, 50))),  # [4], water [3]
     Source("candle", "nuisance", steady, 40, table=Rates(
         (1800, 4 * HOUR), gas_kw=(0.03, 0.5), gas=WAX, pm=per_minute(0.04, 1.2), aerosol=SOOT,
@@ -140,7 +139,7 @@ NUISANCES = (
         (300, 3600), pm=per_minute(0.12, 0.85), aerosol=DUST, sound=(50, 65), flicker=0.8)),  # [5]
     Source("vacuuming", "nuisance", steady, 70, rooms=WITH_HALL, table=Rates(
         (600, 2400), heat=(0.3, 1), pm=per_minute(0.5, 1.0), aerosol=DUST, sound=(70, 88))),  # [5]
-    Source("building_dust", "nuisance", steady, 3, rooms=WITH_HALL + ("garage",), table=Rates(
+    Source("building_dust", "nuisance", steady, 3, rooms=(*WITH_HALL, "garage"), table=Rates(
         (120, 2 * HOUR), pm=(0.01, 10), aerosol=DUST, sound=(65, 100), flicker=0.8)),
     Source("welding", "nuisance", bursts, 1, rooms=("garage",), table=Rates(
         (120, 1800), heat=(0.5, 3), pm=per_minute(150, 1.0), aerosol=SOOT, co=(0.01, 1),
