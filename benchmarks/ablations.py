@@ -29,7 +29,8 @@ from saafe.exam import recordings
 from saafe.sensors import CO2, FIRE, NORMAL, NUISANCE, UNKNOWN
 from saafe.simulator import buildings, sensor_faults, simulation, streams
 from saafe.simulator import instruments as instrument
-from saafe.simulator.buildings import Building
+from saafe.simulator.air import FINE_SHARES
+from saafe.simulator.buildings import Layout
 from saafe.simulator.instruments import Instruments
 from saafe.simulator.labels import Counterfactuals
 from saafe.simulator.scenarios import Mix
@@ -41,7 +42,7 @@ FIGURES = ("in_time", "with_hold", "clear", "margin", "house_in_time", "home_ala
 
 
 # the originals, which replacements draw from
-DRAW_INSTRUMENTS, DRAW_BUILDING = instrument.draw_instruments, buildings.draw_building
+DRAW_INSTRUMENTS, LAY_OUT = instrument.draw_instruments, buildings.lay_out
 DRAW_FAULTS = sensor_faults.draw_faults
 
 
@@ -56,14 +57,7 @@ def clean_instruments(
     """Every sensor alike: all channels, quick, exact, a reading every 10 s, nothing lost."""
     drawn = DRAW_INSTRUMENTS(n, sensors, generator)
     nothing = ("offset", "relative_noise", "zero_below", "drift", "voc_as_co2", "voc_as_co")
-    nothing += (
-        "kappa",
-        "self_heat",
-        "late_chance",
-        "lost_chance",
-        "puff_chance",
-        "detection_floor",
-    )
+    nothing += ("kappa", "self_heat", "late_chance", "lost_chance", "puff_chance")
     nothing += ("co_spike_chance", "gap_chance", "hold_phase")
     plain = {name: torch.zeros_like(getattr(drawn, name)) for name in nothing}
     resolution = torch.full_like(drawn.lag_s, 0.1)
@@ -80,6 +74,7 @@ def clean_instruments(
         highest=highest,
         present=torch.ones_like(drawn.present),
         unresponsive=torch.zeros_like(drawn.unresponsive),
+        response=drawn.response.new_tensor(FINE_SHARES).expand_as(drawn.response),
         hold_steps=torch.ones_like(drawn.hold_steps),
         **plain,
     )
@@ -92,14 +87,12 @@ def whole_sensors(
     return DRAW_FAULTS(devices, 0.0, steps, random)
 
 
-def one_zone(*arguments: Any) -> Building:
+def one_zone(needed: Tensor, generator: torch.Generator) -> Layout:
     """Buildings of a single room, with everything in it."""
-    building = DRAW_BUILDING(*arguments)
-    nothing = {
-        name: torch.zeros_like(getattr(building, name))
-        for name in ("door", "fan", "recirculation", "sensor_zone")
-    }
-    return replace(building, zones=torch.ones_like(building.zones), **nothing)
+    drawn = LAY_OUT(needed, generator)
+    return replace(
+        drawn, zones=torch.ones_like(drawn.zones), event_zone=torch.zeros_like(drawn.event_zone)
+    )
 
 
 def label_by_truth(_twins: Counterfactuals, states: Tensor, working: Tensor) -> Tensor:
@@ -120,7 +113,7 @@ PARTS: dict[str, list[tuple[Any, str, Callable]]] = {
         (sensor_faults, "draw_faults", whole_sensors),
     ],
     "faults": [(sensor_faults, "draw_faults", whole_sensors)],
-    "zones": [(simulation, "draw_building", one_zone)],
+    "zones": [(simulation, "lay_out", one_zone)],
     "visibility labels": [(simulation, "label", label_by_truth)],
 }
 

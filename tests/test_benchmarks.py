@@ -49,7 +49,7 @@ def test_clean_instruments_show_what_is_true(benchmark) -> None:
     clean = benchmark("ablations").clean_instruments(8, 2, torch.Generator().manual_seed(1))
     whole = draw_instruments(8, 2, torch.Generator().manual_seed(1))
     assert set(vars(clean)) == set(vars(whole))
-    for name in ("puff_chance", "detection_floor", "lost_chance", "drift", "gap_chance"):
+    for name in ("puff_chance", "lost_chance", "drift", "gap_chance"):
         assert (getattr(clean, name) == 0.0).all(), name
     assert clean.present.all()
 

@@ -23,6 +23,7 @@ from saafe.simulator.air import (
     channels_of,
     near_excess,
     rows_last,
+    Near,
     sensors_near,
     starved,
 )
@@ -36,6 +37,7 @@ from saafe.simulator.occupants import (
     room_temperature,
     time_of_day,
 )
+from saafe.simulator.reference_alarms import draw_units, sounding_times
 from saafe.simulator.scenarios import (
     PREROLL_S,
     PREROLL_STEP_S,
@@ -148,6 +150,7 @@ class ScenarioDraw:
     weather: Tensor  # departure of the usual temperature. [K] (step, n)
     devices: Instruments
     broken: Faults
+    alarm_units: Tensor  # sensitivity of the reference alarms' units (n, sensor, alarm)
 
 
 def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> Streams:
@@ -166,6 +169,7 @@ def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> 
     readings = sensor_faults.broken_readings(readings, broken, devices, generator)
     reported = instrument.reports(steps, devices, generator)
     readings = instrument.hold_reports(readings, reported).masked_fill_(~devices.present, torch.nan)
+    no_alarms = played.truth.new_empty(n, plan.sensors, 0)
     return Streams(
         readings=readings.transpose(0, 1).contiguous(),
         labels=labels.transpose(0, 1).contiguous(),
@@ -175,9 +179,7 @@ def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> 
         state=states[0].T.contiguous(),
         truth=played.truth.transpose(0, 1),
         optical_density=played.density.sum(dim=-1).transpose(0, 1),
-        alarms_s=alarms_beside(played, world)
-        if plan.alarms
-        else played.truth.new_empty(n, plan.sensors, 0),
+        alarms_s=alarms_beside(played, world.alarm_units) if plan.alarms else no_alarms,
         reported=reported.transpose(0, 1).contiguous(),
         fault=broken.kind,
         fault_channel=broken.channel,
@@ -213,6 +215,7 @@ def draw_world(n: int, plan: StreamSettings, generator: torch.Generator) -> Scen
         weather=room_temperature(clock[-steps:], n, generator),
         devices=devices,
         broken=sensor_faults.draw_faults(devices, plan.mix.fault_share, steps, generator),
+        alarm_units=draw_units(n, plan.sensors, generator),
     )
 
 
@@ -222,6 +225,7 @@ class Played:
 
     truth: Tensor  # the true air at the sensors, with everything. (time, n, sensor, channel)
     density: Tensor  # its optical density, by aerosol [1/m]. (time, n, sensor, aerosol)
+    air_speed: Tensor  # of draught and jets [m/s]. (time, n, sensor)
     shown: Counterfactuals
 
 
@@ -239,7 +243,36 @@ def play(world: ScenarioDraw, rows: Rows) -> Played:
     lag_s = sensor_faults.slowed(world.devices.lag_s, world.broken)
     devices = take(replace(world.devices, lag_s=lag_s), rows.scenario)
     shown = separate(observe(truth, air, devices), rows, rows_last(world.devices.unresponsive))
-    return Played(full_truth, optical_densities(air[:, : rows.n]), shown)
+    speed = air_speeds(world.building, events, rows.burning, world.steps)
+    return Played(full_truth, optical_densities(air[:, : rows.n]), speed, shown)
+
+
+def air_speeds(building: Building, events: Events, burning: int, steps: int) -> Tensor:
+    """Speed of the air past every sensor: the draught, and the jets of what burns in its room.
+
+    Over the last steps of the events. [m/s] (time, n, sensor)
+    """
+    speed = building.air_speed.repeat(steps, 1, 1)
+    for slot, near in enumerate(sources_near(building, events, burning)):
+        height, radius = near.height, near.distance
+        jet = physics.ceiling_jet_speed(near.walls, height=height, radius=radius)
+        heat = events.rates[slot][-steps:, near.row, Quantity.HEAT].clamp(min=0.0)
+        speed[:, near.row, near.sensor] += heat.pow(1 / 3) * jet * near.under_ceiling
+    return speed
+
+
+def alarms_beside(played: Played, units: Tensor) -> Tensor:
+    """When each reference alarm beside a sensor sounds, inf for never. [s] (n, sensor, alarm)
+
+    `units` are the sensitivities of the alarms' units. (n, sensor, alarm)
+    """
+    return sounding_times(
+        played.density.transpose(0, 1),
+        played.truth[..., TEMPERATURE].transpose(0, 1),
+        played.truth[..., CO].transpose(0, 1),
+        air_speed=played.air_speed.transpose(0, 1),
+        sensitivity=units,
+    )
 
 
 def optical_densities(air: Tensor) -> Tensor:
@@ -325,11 +358,7 @@ def at_sensors(air: Tensor, building: Building, events: Events, rows: Rows) -> T
         for zone in range(1, ZONES):
             here.addcmul_(zones[zone], (place == zone).float())
     flat = seen.flatten(2)
-    burns = torch.arange(n, device=air.device) < rows.burning
-    for slot, acts in enumerate((burns, *(events.nuisance.T >= 0))):
-        zone = torch.where(acts, events.zone[:, slot], -1)
-        distance = building.distance if slot else building.fire_distance
-        near = sensors_near(building, zone, distance, events.base_m[:, slot], events.walls[:, slot])
+    for slot, near in enumerate(sources_near(building, events, rows.burning)):
         excess = near_excess(events.rates[slot][-steps:], near).permute(2, 0, 1)
         at = near.sensor * count + near.row
         flat.index_add_(2, at, excess)
@@ -337,6 +366,18 @@ def at_sensors(air: Tensor, building: Building, events: Events, rows: Rows) -> T
             counterfactuals = near.row < rows.fires
             flat.index_add_(2, at[counterfactuals] + n, excess[:, :, counterfactuals])
     return seen.permute(1, 3, 2, 0)
+
+
+def sources_near(building: Building, events: Events, burning: int) -> list[Near]:
+    """The sensors in the room of the fire, if it is among the first `burning`, and of nuisances."""
+    acts = torch.cat([events.fire.unsqueeze(1), events.nuisance], dim=1) >= 0
+    acts[burning:, 0] = False
+    zone = torch.where(acts, events.zone, -1)
+    distances = (building.fire_distance, building.distance, building.distance)
+    return [
+        sensors_near(building, zone[:, k], distance, events.base_m[:, k], events.walls[:, k])
+        for k, distance in enumerate(distances)
+    ]
 
 
 def sound_and_sun(supply: Supply, building: Building, steps: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,151 @@
+"""How often simulated cooking trips simulated smoke alarms, beside nine measured homes.
+
+    python benchmarks/reference_alarms.py [--cookings 2000] [--sensitivity 1.0] [--seed 0]
+
+The US CPSC's pilot study of 2010 hung alarms of two makers at 1.5, 3 and 6 m from the stove of nine
+homes through 469 cookings. Here as many kinds of cooking as dwellings see happen in drawn kitchens,
+with alarms under the ceiling at those distances. At 6 m an alarm hangs in the room beyond, where
+the kitchen is smaller. Nothing is trained. `--burnt-share` shows what the one fitted parameter does.
+"""
+
+import argparse
+import json
+import math
+import platform
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from saafe.metrics import proportion_bounds
+from saafe.sensors import NORMAL, NUISANCE
+from saafe.simulator import emissions, simulation, sources
+from saafe.simulator.reference_alarms import REFERENCE_ALARMS
+from saafe.simulator.scenarios import Mix
+from saafe.simulator.simulation import StreamSettings
+
+DISTANCES_M = (1.5, 3.0, 6.0)
+CPSC_COOKINGS = 469
+CPSC_ALARMS = {"photo": (14, 28, 4), "ionisation": (41, 23, 5)}
+NEAR = slice(0, 2)  # of the distances
+HOURS, CHUNK = 3.0, 256
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass
+class Cookings:
+    """What alarms did in simulated cookings."""
+
+    kind: Tensor  # index into `sources.OTHERS` (cooking,)
+    sounded: Tensor  # bool (cooking, distance, alarm)
+
+
+def simulate_cookings(wanted: int, *, seed: int, sensitivity: float) -> Cookings:
+    """Cook until so many cookings began within their stream."""
+    generator = torch.Generator().manual_seed(seed)
+    names = tuple(source.name for source in sources.NUISANCES if source.cooking)
+    mix = Mix(0.0, (), names, (0.0, 1.0, 0.0), balance=1.0, fault_share=0.0)
+    plan = StreamSettings(HOURS, len(DISTANCES_M), mix)
+    kinds, sounded, found = [], [], 0
+    while found < wanted:
+        world = hang_alarms(simulation.draw_world(CHUNK, plan, generator))
+        rows = simulation.runs_needed(world.events, labelled=False)
+        played = simulation.play(world, rows)
+        alarms = simulation.alarms_beside(played, sensitivity * world.alarm_units)
+        state = world.events.state[1][-world.steps :]
+        begins = (state[0] == NORMAL) & (state == NUISANCE).any(dim=0)
+        kinds.append(world.events.nuisance[begins, 0])
+        sounded.append(torch.isfinite(alarms[begins]))
+        found += int(begins.sum())
+    return Cookings(torch.cat(kinds)[:wanted], torch.cat(sounded)[:wanted])
+
+
+def hang_alarms(world: simulation.ScenarioDraw) -> simulation.ScenarioDraw:
+    """The same world with a sensor at each distance from the stove, under the ceiling."""
+    building, kitchen = world.building, world.events.zone[:, 1:2]
+    volume = building.volume.gather(1, kitchen)
+    reach = 0.7 * (volume / building.height.gather(1, kitchen)).sqrt()
+    next_door = torch.where(kitchen > 0, kitchen - 1, kitchen + 1)
+    has_next = next_door < building.zones.unsqueeze(1)
+    distance = torch.tensor(DISTANCES_M).expand(len(kitchen), -1)
+    beyond = (distance > 4.0) & (distance > reach) & has_next
+    building = replace(
+        building,
+        sensor_zone=torch.where(beyond, next_door, kitchen),
+        distance=distance.contiguous(),
+        under_ceiling=torch.ones_like(building.under_ceiling),
+    )
+    return replace(world, building=building)
+
+
+def row(name: str, alarms: int, n: int) -> str:
+    """A share with its bounds, in percent."""
+    low, high = proportion_bounds(alarms, n)
+    return f"{name:22} {100 * alarms / n:6.1f} %  ({100 * low:.1f} to {100 * high:.1f})  n {n}"
+
+
+def figures_of(cookings: Cookings) -> dict[str, float]:
+    """Shares of cookings with an alarm, and near ones over CPSC's."""
+    figures = {}
+    for k, alarm in enumerate(REFERENCE_ALARMS):
+        if alarm.name not in CPSC_ALARMS:
+            continue
+        shares = cookings.sounded[:, :, k].double().mean(dim=0)
+        for distance, share in zip(DISTANCES_M, shares.tolist(), strict=True):
+            figures[f"{alarm.name}_at_{distance:g}_m"] = share
+        measured = sum(CPSC_ALARMS[alarm.name][NEAR]) / (2 * CPSC_COOKINGS)
+        name = {"photo": "photo_near_ratio", "ionisation": "ion_near_ratio"}[alarm.name]
+        figures[name] = float(shares[NEAR].mean()) / measured
+    return figures
+
+
+def show(cookings: Cookings) -> None:
+    """Print the six cells beside CPSC's, and a table by kind."""
+    n = len(cookings.kind)
+    for k, alarm in enumerate(REFERENCE_ALARMS):
+        for d, distance in enumerate(DISTANCES_M):
+            sounded = int(cookings.sounded[:, d, k].sum())
+            print(row(f"{alarm.name} at {distance:g} m", sounded, n))
+            if alarm.name in CPSC_ALARMS:
+                print(row("    CPSC", CPSC_ALARMS[alarm.name][d], CPSC_COOKINGS))
+    print(f"\n{'kind':20} {'n':>5} " + " ".join(f"{a.name} 1.5/3/6 m (%)" for a in
+                                               REFERENCE_ALARMS[:2]))  # fmt: skip
+    for kind in sorted(cookings.kind.unique().tolist()):
+        one = cookings.sounded[cookings.kind == kind].double().mean(dim=0)
+        cells = ["/".join(f"{100 * x:.1f}" for x in one[:, k].tolist()) for k in range(2)]
+        number = int((cookings.kind == kind).sum())
+        print(f"{sources.OTHERS[kind].name:20} {number:5} " + "      ".join(cells))
+
+
+def main() -> None:
+    """Simulate, print the tables, then one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cookings", type=int, default=2000)
+    parser.add_argument("--sensitivity", type=float, default=1.0)
+    parser.add_argument("--burnt-share", type=float, default=math.nan)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    if not math.isnan(options.burnt_share):
+        emissions.BURNT_SHARE = options.burnt_share
+    cookings = simulate_cookings(
+        options.cookings, seed=options.seed, sensitivity=options.sensitivity
+    )
+    show(cookings)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    )
+    result = {
+        "benchmark": "reference_alarms",
+        "figures": {name: round(value, 4) for name, value in figures_of(cookings).items()},
+        "runs": 1,
+        "commit": commit.stdout.strip(),
+        "device": platform.processor() or platform.machine(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
