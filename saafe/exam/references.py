@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from saafe.detector import HEAT_C, RISE_K_PER_MIN
 from saafe.recordings import Recording
-from saafe.sensors import CHANNELS, CO, PM25, TEMPERATURE
+from saafe.sensors import CHANNELS, CO, HEAT_C, PM25, RISE_K_PER_MIN, TEMPERATURE
 from saafe.simulator import physics
 
 FLAMING, SMOULDERING, COOKING_OIL = "flaming", "smouldering", "cooking oil"
