@@ -82,7 +82,7 @@ def hang_alarms(world: simulation.ScenarioDraw) -> simulation.ScenarioDraw:
 
 def row(name: str, alarms: int, n: int) -> str:
     """A share with its bounds, in percent."""
-    low, high = proportion_bounds(alarms, n)
+    _, low, high = proportion_bounds(alarms, n)
     return f"{name:22} {100 * alarms / n:6.1f} %  ({100 * low:.1f} to {100 * high:.1f})  n {n}"
 
 

@@ -241,6 +241,10 @@ TEMPERATURE, PM25, CO2, SOUND, CO, HUMIDITY = (
 # memory). It turns what smoke meters show into PM2.5; smouldering smoke scatters half as much.
 SMOKE_EXTINCTION_M2_G = 8.7
 
+HEAT_C = 57.0  # fixed-temperature heat detectors, UL 521 / EN 54-5 class A1's range
+RISE_K_PER_MIN = 8.3  # 15 F a minute, rate-of-rise heat detectors, UL 521
+RISE_SPAN_S = 60.0  # which the rise is taken over
+
 LABELS = ("normal", "nuisance", "fire")
 NORMAL, NUISANCE, FIRE = range(len(LABELS))
 UNKNOWN = -1  # the label of a row that says nothing

@@ -1,11 +1,15 @@
-"""references: first signal, limits, fixed thresholds."""
+"""references: first signal, limits, reference alarms beside a recording."""
 
 import numpy as np
 import pytest
+import torch
 
 from saafe.exam import references
+from saafe.exam.references import AIR_SPEED_M_S
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS, CO, CO2, PM25, TEMPERATURE
+from saafe.simulator.aerosols import AerosolKind
+from saafe.simulator.reference_alarms import RESPONSE_TIME_INDEX, entry_lag
 
 
 def recording(period_s, columns, sensors=1):
@@ -17,6 +21,20 @@ def recording(period_s, columns, sensors=1):
         readings[:, -1, channel] = values
     times = np.arange(length) * period_s
     return Recording("made", times, tuple("ABCDEF"[:sensors]), readings)
+
+
+def course(times):
+    """Air that warms, fills with smoke and CO evenly from an hour on, at these times."""
+    since = np.maximum(times - 3600.0, 0.0) / 3600.0
+    readings = np.full((len(times), 1, len(CHANNELS)), np.nan, dtype=np.float32)
+    readings[:, 0, TEMPERATURE] = 20.0 + 600.0 * since
+    readings[:, 0, PM25] = 8.0 + 60_000.0 * since
+    readings[:, 0, CO] = 600.0 * since
+    return Recording("course", times, ("A",), readings)
+
+
+def alarms_of(made, aerosol=AerosolKind.FLAMING, **options):
+    return references.reference_alarms(made, aerosol, **options)
 
 
 @pytest.mark.parametrize(
@@ -78,37 +96,92 @@ def test_limits_of_fires_by_kind():
     assert references.fire_limit("smouldering", {}) is None
 
 
-def test_obscuration_of_a_foot_in_optical_density():
-    # ../shared/FACTS.md: 1.5 %/ft is 0.215 dB/m, OD 0.0215/m
-    assert references.density_of(1.5) == pytest.approx(0.0215, abs=5e-5)
-    assert references.density_of(12.0) == pytest.approx(0.182, abs=5e-4)
-
-
-def test_heat_alarms():
+def test_heat_alarms_lag_behind_the_readings():
+    tau = RESPONSE_TIME_INDEX / AIR_SPEED_M_S**0.5
     ramp = 20.0 + np.arange(100) * 10.0 * (8.2 / 60.0)  # 8.2 K a minute: slow enough
-    alarms = references.reference_alarms(recording(10.0, {TEMPERATURE: ramp}))
+    alarms = alarms_of(recording(10.0, {TEMPERATURE: ramp}))
     assert alarms["rate_of_rise"] is None
-    assert alarms["heat"] == pytest.approx(60.0 * 37.0 / 8.2, abs=10.0)
-    faster = 20.0 + np.arange(20) * 10.0 * (8.4 / 60.0)
-    alarms = references.reference_alarms(recording(10.0, {TEMPERATURE: faster}))
-    assert alarms["rate_of_rise"] == 60.0
-    assert alarms["heat"] is None
+    # the element follows a ramp by its time constant
+    assert alarms["heat"] == pytest.approx(60.0 * 37.0 / 8.2 + tau, abs=10.0)
+    steep = 20.0 + np.arange(20) * 10.0 * (20.0 / 60.0)
+    alarms = alarms_of(recording(10.0, {TEMPERATURE: steep}))
+    assert alarms["heat"] == alarms["rate_of_rise"] == pytest.approx(70.0, abs=10.0)
     assert alarms["co"] is None
 
 
 def test_smoke_alarms_need_a_sensor_that_can_show_them():
-    smoke = np.linspace(8.0, 12_000.0, 200)
-    alarms = references.reference_alarms(recording(10.0, {PM25: smoke}, sensors=2))
+    smoke = np.linspace(8.0, 40_000.0, 200)
+    alarms = alarms_of(recording(10.0, {PM25: smoke}, sensors=2))
     assert 0 < alarms["ionisation"] < alarms["photo"]
-    capped = references.reference_alarms(recording(10.0, {PM25: np.minimum(smoke, 1000.0)}))
+    capped = alarms_of(recording(10.0, {PM25: np.minimum(smoke, 1000.0)}))
     assert capped["photo"] is None
     made = recording(10.0, {PM25: np.minimum(smoke, 1000.0)})
-    measured = np.linspace(0.0, 0.06, 200)[:, None]  # OD 0.0303/m is 2.1 %/ft
-    known = references.reference_alarms(made, measured)
-    assert known["photo"] == pytest.approx(10.0 * 199 * 0.0303 / 0.06, abs=10.0)
+    measured = np.linspace(0.0, 0.06, 200)[:, None]
+    known = alarms_of(made, AerosolKind.SMOULDERING, optical_density=measured)
+    dwell_s, mixing_s = entry_lag(torch.tensor(AIR_SPEED_M_S))
+    at = 10.0 * 199 * 0.030 / 0.06 + float(dwell_s + mixing_s)  # a ramp lags by its constants
+    assert known["photo"] == pytest.approx(at, abs=10.0)
+    assert known["ionisation"] is None  # 0.3 of 0.06/m, not there before the end
+    keen = alarms_of(made, AerosolKind.SMOULDERING, optical_density=measured, sensitivity=1.3)
+    assert known["photo"] - keen["photo"] == pytest.approx(1990.0 / 2 * (1 - 1 / 1.3), abs=10.0)
+
+
+def test_smoke_of_a_mass_depends_on_its_aerosol():
+    # 10 mg/m3: OD 0.038/m of soot, a response of 0.33; 0.019 of a smoulder
+    made = recording(10.0, {PM25: np.full(60, 10_008.0)})
+    assert alarms_of(made)["photo"] is None
+    assert alarms_of(made)["ionisation"] == 0.0
+    assert alarms_of(made, AerosolKind.SMOULDERING)["photo"] is None
+    twice = recording(10.0, {PM25: np.full(60, 20_008.0)})
+    assert alarms_of(twice, AerosolKind.SMOULDERING)["photo"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "aerosol"),
+    [
+        ("flaming", AerosolKind.FLAMING),
+        ("pool fire", AerosolKind.FLAMING),
+        ("smouldering", AerosolKind.SMOULDERING),
+        ("cooking oil", AerosolKind.COOKING),
+        ("home", AerosolKind.COOKING),
+    ],
+)
+def test_aerosols_of_recordings(kind, aerosol):
+    assert references.aerosol_of(kind) == aerosol
+
+
+@pytest.mark.parametrize("period_s", [2.0, 10.0, 30.0, 60.0])
+def test_reference_alarms_at_any_period_and_at_irregular_times(period_s):
+    """Air that changes evenly is the same air, however often somebody looks."""
+    times = np.arange(0.0, 7200.0 + period_s, period_s)
+    if period_s == 30.0:
+        kept = np.random.default_rng(0).random(len(times)) < 0.6
+        times = times[kept | (times % 3600.0 == 0.0)]
+    expected = alarms_of(course(np.arange(0.0, 7210.0, 10.0)))
+    assert None not in expected.values()
+    assert alarms_of(course(times)) == pytest.approx(expected, abs=10.0)
+
+
+def test_missing_readings_are_bridged_and_never_alarm_by_themselves():
+    made = course(np.arange(0.0, 7210.0, 10.0))
+    whole = alarms_of(made)
+    made.readings[1::3, 0, TEMPERATURE] = np.nan
+    made.readings[::2, 0, PM25] = np.nan
+    assert alarms_of(made) == pytest.approx(whole, abs=10.0)
+    made.readings[:400] = np.nan  # a sensor that begins late, in smoke
+    late = alarms_of(made)
+    assert all(4000.0 <= time < 7200.0 for time in late.values() if time is not None)
+    made.readings[:] = np.nan
+    assert set(alarms_of(made).values()) == {None}
 
 
 @pytest.mark.parametrize(("ppm", "alarm_s"), [(49, None), (50, 5400), (100, 2400), (300, 180)])
 def test_carbon_monoxide_alarm_times(ppm, alarm_s):
-    alarms = references.reference_alarms(recording(60.0, {CO: np.full(120, float(ppm))}))
-    assert alarms["co"] == alarm_s
+    assert alarms_of(recording(60.0, {CO: np.full(120, float(ppm))}))["co"] == alarm_s
+
+
+def test_times_are_of_the_recordings_clock():
+    made = course(np.arange(0.0, 7210.0, 10.0))
+    expected = {name: time + 25.0 for name, time in alarms_of(made).items()}
+    made.times_s[:] += 25.0
+    assert alarms_of(made) == expected

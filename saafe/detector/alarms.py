@@ -12,10 +12,8 @@ import math
 from dataclasses import asdict, dataclass, replace
 
 from saafe.recordings import LATE_S
+from saafe.sensors import HEAT_C, RISE_K_PER_MIN, RISE_SPAN_S
 
-HEAT_C = 57.0  # fixed-temperature heat detectors, UL 521 / EN 54-5 class A1's range
-RISE_K_PER_MIN = 8.3  # 15 F a minute, rate-of-rise heat detectors, UL 521
-RISE_SPAN_S = 60.0
 CONFIRM_S = 10.0
 # (ppm, seconds at or above). EN 50291-1:2018 asks for an alarm after 60 to 90 min at 50 ppm, 10 to
 # 40 min at 100 ppm and at most 3 min at 300 ppm; these times lie within each.

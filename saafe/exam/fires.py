@@ -40,7 +40,7 @@ class FireTrial:
     visible_s: float  # when a channel that the sensor has first shows it, from the twin. [s]
     signal_s: float  # first sustained sign, in the air or on the sensor. [s]
     limit_s: float  # latest alarm that is in time. [s]
-    references_s: dict[str, float | None]  # fixed thresholds on the true air. [s]
+    references_s: dict[str, float | None]  # reference alarms in the true air. [s]
     untenable_s: dict[str, float | None]  # of the air at the sensor. [s]
     beside_fire: bool  # whether the sensor stands in the fire's room
 
@@ -150,8 +150,8 @@ def fire_trial(name: str, streams: Streams, k: int, recording: Recording) -> Fir
         return "unreached"
     start = int(np.argmax(burns))
     air = streams.truth[k, :, 0].numpy()
-    density = streams.optical_density[k, :, 0].numpy()
-    limit_s = air_limit(sources.FIRES[int(streams.fire[k])].name, times, air, density, start)
+    fire, density = sources.FIRES[int(streams.fire[k])], streams.optical_density[k, :, 0].numpy()
+    limit_s = air_limit(fire.name, times, air, density, start)
     if limit_s is None or limit_s > times[-1]:
         return "unreached"
     visible_s = outcomes.first_visible(recording)
@@ -164,10 +164,11 @@ def fire_trial(name: str, streams: Streams, k: int, recording: Recording) -> Fir
     )
     offset = float(times[-1] - fire_air.times_s[-1])
     signal_s = references.first_signal(fire_air)
-    seen_at = {
-        key: None if time is None else time + offset
-        for key, time in references.reference_alarms(fire_air).items()
-    }
+    sounding = references.reference_alarms(
+        fire_air,
+        references.aerosol_of(fire.mode),
+        optical_density=density[-len(fire_air.times_s) :, None],
+    )
     return FireTrial(
         name=name,
         recording=cut_recording(recording, 0.0, min(limit_s + LATE_UNTIL_S, float(times[-1]))),
@@ -175,7 +176,9 @@ def fire_trial(name: str, streams: Streams, k: int, recording: Recording) -> Fir
         visible_s=visible_s,
         signal_s=visible_s if signal_s is None else min(visible_s, signal_s + offset),
         limit_s=limit_s,
-        references_s=seen_at,
+        references_s={
+            key: None if time is None else time + offset for key, time in sounding.items()
+        },
         untenable_s=untenable_times(times, air, density, ignition_s=burning_s),
         beside_fire=bool(streams.beside_fire[k, 0]),
     )

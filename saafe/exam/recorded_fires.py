@@ -66,7 +66,7 @@ def score_fire(detect: Detect, fire: Published) -> FireScore:
         delay_s=time_between(alarm_s, recorded_s),
         delay_to_median_s=time_between(alarm_s, median_s),
         outcome=outcomes.found(alarm_s, signal_s=signal_s, limit_s=limit_s, recorded_s=recorded_s),
-        reference_alarms_s=references.reference_alarms(recording),
+        reference_alarms_s=references.reference_alarms(recording, references.aerosol_of(fire.kind)),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a recording shows by itself: first signal, limits of a fire, fixed thresholds.
+"""What a recording shows by itself: first signal, limits of a fire, reference alarms.
 
 No model comes in here: an alarm is measured against these times.
 """
@@ -11,10 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from saafe.detector import HEAT_C, RISE_K_PER_MIN
 from saafe.recordings import Recording
 from saafe.sensors import CHANNELS, CO, PM25, TEMPERATURE
-from saafe.simulator import physics
+from saafe.simulator import (
+    AEROSOLS,
+    REFERENCE_ALARMS,
+    AerosolKind,
+    physics,
+    rate_of_rise_times,
+    sounding_times,
+)
+from saafe.windows import BIN_S
 
 FLAMING, SMOULDERING, COOKING_OIL = "flaming", "smouldering", "cooking oil"
 FLAMING_GRACE_S = 30.0  # after +20 K at the ceiling
@@ -28,11 +35,12 @@ SIGNAL_RISES = {
 SIGNAL_HOLD_S = 30.0
 SIGNAL_BASE_S = 10.0
 
-RISE_S = 60.0  # a rate of rise is over so long
-# Chosen: sensitivities as commonly marked on detectors; UL 217 and 268 allow 0.5 to 4 %/ft.
-PHOTO_PCT_FT, ION_PCT_FT = 2.1, 1.2
 CLEAN_PM25_UG_M3 = 8.0  # what the conversion of smoke meters adds, see readers
-CO_STEPS = {50.0: 5400.0, 100.0: 2400.0, 300.0: 180.0}  # ppm: latest alarm [s], EN 50291-1
+# Assumed of recordings, where nobody measured it: the speed at which UL 217 measures the
+# sensitivity of smoke alarms, 32 ft/min (from memory). Calm rooms have 0.05 to 0.3 m/s; under the
+# ceiling of a flaming fire air is faster, and real alarms sound sooner: smoke alarms by their lag
+# of some 15 s, heat alarms by more.
+AIR_SPEED_M_S = 0.16
 
 
 def first_signal(recording: Recording) -> float | None:
@@ -104,43 +112,59 @@ def fire_limit(kind: str, references: Mapping[str, float | None]) -> float | Non
 
 
 def reference_alarms(
-    recording: Recording, optical_density: NDArray | None = None
+    recording: Recording,
+    aerosol: AerosolKind,
+    *,
+    optical_density: NDArray | None = None,
+    sensitivity: float = 1.0,
 ) -> dict[str, float | None]:
-    """Return when fixed thresholds would have alarmed on the same stream, None = never [s].
+    """Return when commercial alarms beside the sensors would first have sounded, None = never [s].
 
-    `heat` is 57 degC and `rate_of_rise` 8.3 K within a minute, both of the reading as it is: the
-    sensor's own lag is in it, a heat detector's is not added. `photo` and `ionisation` are
-    obscurations of 2.1 and 1.2 % a foot, both of the light that smoke takes away: how an
-    ionisation chamber prefers flaming smoke is not modelled. `co` follows EN 50291-1's latest
-    times: 90 min over 50 ppm, 40 min over 100 ppm, 3 min over 300 ppm, without a break.
+    They are those of `simulator.reference_alarms`, in air that changes evenly from one reading of
+    a channel to its next and passes them at 0.16 m/s (assumed). Temperature is the reading as it
+    is: the sensor's own lag comes before the alarm's. `rate_of_rise` is the heat alarm by that
+    alone; `heat` has both.
 
     Args:
-        recording: the stream.
+        recording: readings of any period.
+        aerosol: what its smoke is; see `aerosol_of`.
         optical_density: decadic, per metre, `(time, sensor)`, where it was measured or is known.
-            Otherwise it is taken from PM2.5, which reaches 1.2 % a foot at about 4,600 ug/m3: a
-            sensor that saturates lower never shows a smoke threshold.
-
-    Source:
-        UL 521 (57 degC and 8.3 K/min heat detectors), UL 217 (obscuration), EN 50291-1:2018,
-        table of alarm conditions; specific extinction of smoke from G. W. Mulholland and
-        C. Croarkin, Fire and Materials, vol. 24, pp. 227-230, 2000.
+            Otherwise it is taken from PM2.5 as the mass of the aerosol: a flaming fire reaches
+            the ionisation alarm's level at about 4,800 ug/m3, and a sensor that saturates lower
+            never shows a smoke alarm's.
+        sensitivity: factor of the smoke alarms' units.
     """
-    smoke = list(_density_series(recording, optical_density))
-    temperature = list(channel_readings(recording, TEMPERATURE))
-    return {
-        "heat": _earliest([_first(t, v >= HEAT_C) for t, v in temperature]),
-        "rate_of_rise": _earliest(
-            [_first(t, _rise(t, v) >= RISE_K_PER_MIN) for t, v in temperature]
-        ),
-        "photo": _earliest([_first(t, v >= density_of(PHOTO_PCT_FT)) for t, v in smoke]),
-        "ionisation": _earliest([_first(t, v >= density_of(ION_PCT_FT)) for t, v in smoke]),
-        "co": _earliest([_co_alarm(t, v) for t, v in channel_readings(recording, CO)]),
-    }
+    start_s, end_s = recording.times_s[[0, -1]].tolist()
+    at = start_s + BIN_S * np.arange(int((end_s - start_s) // BIN_S) + 1)
+    if optical_density is None:
+        pm25 = recording.readings[:, :, PM25].astype(np.float64)
+        extinction = AEROSOLS[aerosol].extinction_m2_g / math.log(10.0)
+        optical_density = (pm25 - CLEAN_PM25_UG_M3) * 1e-6 * extinction
+    temperature, co, smoke = (
+        _on_grid(recording.times_s, values, at)
+        for values in (
+            recording.readings[:, :, TEMPERATURE],
+            recording.readings[:, :, CO],
+            np.asarray(optical_density),
+        )
+    )
+    density = torch.zeros((*smoke.shape, len(AEROSOLS)), dtype=smoke.dtype)
+    density[..., aerosol] = smoke
+    speed = torch.full((1, 1, len(recording.sensors)), AIR_SPEED_M_S, dtype=smoke.dtype)
+    sounding = sounding_times(
+        density, temperature, co, air_speed=speed, sensitivity=sensitivity
+    ).amin(dim=(0, 1))
+    first = dict(zip((alarm.name for alarm in REFERENCE_ALARMS), sounding.tolist(), strict=True))
+    first["rate_of_rise"] = float(rate_of_rise_times(temperature, air_speed=speed).min())
+    return {name: start_s + time if time < math.inf else None for name, time in first.items()}
 
 
-def density_of(obscuration_pct_ft: float) -> float:
-    """Decadic optical density per metre of an obscuration in percent a foot."""
-    return -math.log10(1.0 - obscuration_pct_ft / 100.0) / 0.3048
+def aerosol_of(kind: str | None) -> AerosolKind:
+    """What the smoke of a recording is, by its kind: homes and pans of oil cook."""
+    if kind == SMOULDERING:
+        return AerosolKind.SMOULDERING
+    is_cooking = kind in (COOKING_OIL, "home", "office")
+    return AerosolKind.COOKING if is_cooking else AerosolKind.FLAMING
 
 
 def density_of_smoke(smoke_g_m3: NDArray) -> NDArray:
@@ -157,35 +181,18 @@ def channel_readings(recording: Recording, channel: int) -> Iterator[tuple[NDArr
             yield recording.times_s[is_there], values[is_there]
 
 
-def _density_series(
-    recording: Recording, optical_density: NDArray | None
-) -> Iterator[tuple[NDArray, NDArray]]:
-    if optical_density is None:
-        for times, pm25 in channel_readings(recording, PM25):
-            yield times, density_of_smoke((pm25 - CLEAN_PM25_UG_M3) * 1e-6)
-        return
-    for values in np.asarray(optical_density).T:
-        is_there = np.isfinite(values)
-        yield recording.times_s[is_there], values[is_there]
+def _on_grid(times: NDArray, values: NDArray, at: NDArray) -> torch.Tensor:
+    """Readings (time, sensor) at other times, between those that are not missing.
 
-
-def _rise(times: NDArray, values: NDArray) -> NDArray:
-    """Rise over the last minute, 0 where less than one was seen."""
-    rise = values - np.interp(times - RISE_S, times, values)
-    return np.where(times - times[0] >= RISE_S, rise, 0.0) if times.size else rise
-
-
-def _co_alarm(times: NDArray, ppm: NDArray) -> float | None:
-    alarms = []
-    for level, hold_s in CO_STEPS.items():
-        start = first_held(times, ppm >= level, hold_s)
-        alarms.append(None if start is None else start + hold_s)
-    return _earliest(alarms)
-
-
-def _first(times: NDArray, is_above: NDArray) -> float | None:
-    index = np.flatnonzero(is_above)
-    return float(times[index[0]]) if index.size else None
+    NaN before a sensor's first reading and after its last. float64 (1, time, sensor)
+    """
+    out = np.full((len(at), values.shape[1]), np.nan)
+    for sensor, column in enumerate(values.T):
+        is_there = np.isfinite(column)
+        if is_there.any():
+            known = times[is_there]
+            out[:, sensor] = np.interp(at, known, column[is_there], left=np.nan, right=np.nan)
+    return torch.from_numpy(out)[None]
 
 
 def first_held(times: NDArray, is_above: NDArray, hold_s: float) -> float | None:
