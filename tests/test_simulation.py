@@ -30,7 +30,7 @@ from saafe.simulator import (
 )
 from saafe.simulator.aerosols import AEROSOLS, AerosolKind
 from saafe.simulator.buildings import lay_out
-from saafe.simulator.emissions import ROOMS
+from saafe.simulator.emissions import ROOM_NAMES
 from saafe.simulator.instruments import draw_instruments
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.simulation import StreamSettings, simulate_chunks
@@ -230,7 +230,7 @@ def test_sources_happen_in_their_rooms_and_sensors_stand_within_them() -> None:
     assert torch.equal(at[needed >= 0], needed[needed >= 0])
     for slot, registry in enumerate(scenarios.REGISTRIES):
         for row in (needed[:, slot] >= 0).nonzero()[:, 0].tolist():
-            room = ROOMS[int(needed[row, slot])]
+            room = ROOM_NAMES[int(needed[row, slot])]
             assert room in registry[int(chosen[row, slot])].rooms
     # half of a diagonal; the volume is at least 60 % of the room's
     volume = building.volume.gather(1, building.sensor_zone) / 0.6

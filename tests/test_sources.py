@@ -12,7 +12,7 @@ from saafe.sensors import FIRE, NORMAL, NUISANCE, UNKNOWN
 from saafe.simulator import occupants, sources
 from saafe.simulator.emissions import (
     PARTICLES,
-    ROOMS,
+    ROOM_NAMES,
     Draw,
     Emission,
     Lognormal,
@@ -74,7 +74,7 @@ def test_names_and_kinds() -> None:
     assert len(SOURCES) == len(sources.FIRES) + len(sources.OTHERS), "a name is used twice"
     assert {s.kind for s in sources.HAZARDS} == {"hazard"}
     for source in SOURCES.values():
-        assert set(source.rooms) <= set(ROOMS), source.name
+        assert set(source.rooms) <= set(ROOM_NAMES), source.name
         assert 0.0 <= source.base_m[0] <= source.base_m[1] <= 2.0, source.name
     assert {s.kind for s in sources.FIRES} == {"fire"}
     assert {s.kind for s in sources.NUISANCES} == {"nuisance"}

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from saafe.sensors import Range
 from saafe.simulator import physics
-from saafe.simulator.emissions import CARRIED, PARTICLES, ROOMS, Quantity, Random
+from saafe.simulator.emissions import CARRIED, PARTICLES, ROOM_NAMES, Quantity, Random
 
 ZONES = 3
 OUTDOOR_CO2 = 0.77  # [g/m3], 421 ppm
@@ -30,12 +30,12 @@ ROOM_ROWS = {
     "hall": RoomRow((8.0, 50.0), 2.0),
     "garage": RoomRow((40.0, 150.0), 0.5),
 }
-VOLUMES = torch.tensor([ROOM_ROWS[name].volume_m3 for name in ROOMS]).log()
-HUNG = torch.tensor([ROOM_ROWS[name].hung for name in ROOMS])
-FANS = torch.tensor([ROOM_ROWS[name].fan for name in ROOMS])
+VOLUMES = torch.tensor([ROOM_ROWS[name].volume_m3 for name in ROOM_NAMES]).log()
+HUNG = torch.tensor([ROOM_ROWS[name].hung for name in ROOM_NAMES])
+FANS = torch.tensor([ROOM_ROWS[name].fan for name in ROOM_NAMES])
 # rooms that lie in a chain, door to door
 CHAINS = torch.tensor(
-    [[ROOMS.index(name) for name in chain] for chain in (
+    [[ROOM_NAMES.index(name) for name in chain] for chain in (
         ("kitchen", "hall", "bedroom"),
         ("kitchen", "living room", "hall"),
         ("kitchen", "living room", "bedroom"),
@@ -52,7 +52,7 @@ CHAINS = torch.tensor(
 class Layout:
     """Which rooms a building has, and in which of them its events happen."""
 
-    purpose: Tensor  # index into `ROOMS` (n, zone)
+    purpose: Tensor  # index into `ROOM_NAMES` (n, zone)
     zones: Tensor  # how many are in use (n,)
     event_zone: Tensor  # of each event (n, event)
 
@@ -61,7 +61,7 @@ def lay_out(needed: Tensor, generator: torch.Generator) -> Layout:
     """Draw buildings that hold the rooms that events need.
 
     Args:
-        needed: index into `ROOMS` for each event, -1 where there is none. int64 (n, event)
+        needed: index into `ROOM_NAMES` for each event, -1 where there is none. int64 (n, event)
         generator: source of randomness.
     """
     n, device = len(needed), needed.device

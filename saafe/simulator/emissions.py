@@ -38,7 +38,7 @@ class Quantity(IntEnum):
 
 CARRIED = 11  # the first eleven quantities travel with the air
 PARTICLES = slice(1, 6)  # in the order of `aerosols.AEROSOLS`
-ROOMS = ("kitchen", "bathroom", "bedroom", "living room", "hall", "garage")
+ROOM_NAMES = ("kitchen", "bathroom", "bedroom", "living room", "hall", "garage")
 LIVED_IN = ("kitchen", "bedroom", "living room")
 
 
@@ -141,7 +141,7 @@ class Source:
     table: "Rates | None" = None  # of a `steady` source
     # how a fire burns when it begins, which decides by what limit it must be found
     mode: Literal["flaming", "smouldering", "cooking oil"] | None = None
-    rooms: tuple[str, ...] = LIVED_IN  # of `ROOMS`, where it happens, each as often
+    rooms: tuple[str, ...] = LIVED_IN  # of `ROOM_NAMES`, where it happens, each as often
     base_m: Range = (0.0, 1.0)  # height of what burns or emits, above the floor. [m]
     cooking: bool = False  # a session of cooking, by which nuisance alarms are counted
     rate_source: str = "assumed"  # where `per_year` comes from
@@ -196,7 +196,7 @@ class Rates:
 
 # The one parameter fitted to alarms in kitchens: how often food burns or fat smokes, of all
 # cookings. See docs/simulator.md and `benchmarks/reference_alarms.py`.
-BURNT_SHARE = 0.15
+BURNT_SHARE = 0.38
 # [mg/s] 3 to 420 mg/min: from burnt toast (2 to 40 mg/min, memory) to a pan of oil left on the hob,
 # which brought a recorded kitchen to 0.05 /m within 300 s
 BURNT_PM: Range = (0.05, 7.0)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from saafe.errors import InputError
 from saafe.simulator import sources
-from saafe.simulator.emissions import ROOMS, Draw, Quantity, Random, Source
+from saafe.simulator.emissions import ROOM_NAMES, Draw, Quantity, Random, Source
 
 PREROLL_S, PREROLL_STEP_S = 3 * 3600.0, 60.0  # so that a stream can begin amid an event
 
@@ -123,10 +123,10 @@ def draw_sources(n: int, mix: Mix, generator: torch.Generator) -> Tensor:
 
 
 def rooms_needed(chosen: Tensor, generator: torch.Generator) -> Tensor:
-    """In which room each of the sources (n, 3) happens, index into `ROOMS`; -1 for none. (n, 3)"""
+    """In which room each of the sources (n, 3) happens, index into `ROOM_NAMES`; -1 for none. (n, 3)"""
     needed = torch.full_like(chosen, -1)
     for slot, registry in enumerate(REGISTRIES):
-        can = torch.tensor([[float(room in s.rooms) for room in ROOMS] for s in registry])
+        can = torch.tensor([[float(room in s.rooms) for room in ROOM_NAMES] for s in registry])
         weights = can.to(chosen.device)[chosen[:, slot].clamp(min=0)]
         room = torch.multinomial(weights, 1, generator=generator)[:, 0]
         needed[:, slot] = torch.where(chosen[:, slot] >= 0, room, -1)

@@ -18,12 +18,12 @@ from saafe.simulator import instruments as instrument
 from saafe.simulator import physics, sensor_faults
 from saafe.simulator.aerosols import AEROSOLS
 from saafe.simulator.air import (
+    Near,
     Supply,
     carry,
     channels_of,
     near_excess,
     rows_last,
-    Near,
     sensors_near,
     starved,
 )

@@ -20,7 +20,7 @@ and a row that says nothing is assumed.
 
 from saafe.simulator.emissions import (
     LPG,
-    ROOMS,
+    ROOM_NAMES,
     WAX,
     Lognormal,
     Quantity,
@@ -53,7 +53,7 @@ from saafe.simulator.fires import (
 
 HOUR = 3600.0
 KITCHEN = ("kitchen",)
-INDOORS = ROOMS[:5]
+INDOORS = ROOM_NAMES[:5]
 LIVING = ("bedroom", "living room")
 WITH_HALL = ("bedroom", "living room", "hall")
 DUST, SMOKE, SOOT = Quantity.DUST, Quantity.SMOKE, Quantity.SOOT
@@ -182,7 +182,7 @@ NUISANCES = (
         sound=(68, 95))),
     Source("music", "nuisance", steady, 60, rooms=LIVING, table=Rates(
         (600, 5 * HOUR), sound=(75, 105))),
-    Source("other_alarm", "nuisance", bursts, 2, rooms=ROOMS, table=Rates(
+    Source("other_alarm", "nuisance", bursts, 2, rooms=ROOM_NAMES, table=Rates(
         (10, 300), rise_s=(1, 2), fall_s=(1, 2), sound=(95, 110))),  # EN 14604: 85 dB(A) at 3 m
     Source("plateau", "nuisance", steady, 30, table=Rates(
         (2400, 8 * HOUR), rise_s=(60, 5400), fall_s=(300, 5400), heat=(0.03, 0.6),
@@ -253,7 +253,7 @@ FIRES = (
         fuel=PAPER, growth_s=(80, 250), peak_kw=(100, 600)))),
     Source("christmas_tree", "fire", mode="flaming", rooms=("living room",), base_m=(0.0, 0.3),
         emit=ignite(Fire(fuel=WOOD, growth_s=(25, 80), peak_kw=(1500, 5000))), weight=0.5),
-    Source("flammable_liquid", "fire", mode="flaming", rooms=ROOMS, emit=ignite(Fire(
+    Source("flammable_liquid", "fire", mode="flaming", rooms=ROOM_NAMES, emit=ignite(Fire(
         fuel=HEPTANE, growth_s=(30, 150), peak_kw=(20, 500)))),
     Source("alcohol", "fire", mode="flaming", emit=ignite(Fire(
         fuel=ALCOHOL, growth_s=(30, 200), peak_kw=(20, 300))), weight=0.5),
