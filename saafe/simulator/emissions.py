@@ -196,7 +196,7 @@ class Rates:
 
 # The one parameter fitted to alarms in kitchens: how often food burns or fat smokes, of all
 # cookings. See docs/simulator.md and `benchmarks/reference_alarms.py`.
-BURNT_SHARE = 0.38
+BURNT_SHARE = 0.43
 # [mg/s] 3 to 420 mg/min: from burnt toast (2 to 40 mg/min, memory) to a pan of oil left on the hob,
 # which brought a recorded kitchen to 0.05 /m within 300 s
 BURNT_PM: Range = (0.05, 7.0)

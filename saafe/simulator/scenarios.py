@@ -123,7 +123,7 @@ def draw_sources(n: int, mix: Mix, generator: torch.Generator) -> Tensor:
 
 
 def rooms_needed(chosen: Tensor, generator: torch.Generator) -> Tensor:
-    """In which room each of the sources (n, 3) happens, index into `ROOM_NAMES`; -1 for none. (n, 3)"""
+    """The room of each source (n, 3): an index into `ROOM_NAMES`, -1 for none. (n, 3)"""
     needed = torch.full_like(chosen, -1)
     for slot, registry in enumerate(REGISTRIES):
         can = torch.tensor([[float(room in s.rooms) for room in ROOM_NAMES] for s in registry])
