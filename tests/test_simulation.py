@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from saafe import windows
+from saafe.errors import InputError
 from saafe.sensors import (
     CHANNELS,
     CO,
@@ -30,8 +31,10 @@ from saafe.simulator import (
 )
 from saafe.simulator.aerosols import AEROSOLS, AerosolKind
 from saafe.simulator.buildings import lay_out
+from saafe.simulator.devices import DEVICES
 from saafe.simulator.emissions import ROOM_NAMES
 from saafe.simulator.instruments import draw_instruments
+from saafe.simulator.reference_alarms import REFERENCE_ALARMS
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.simulation import StreamSettings, simulate_chunks
 from saafe.simulator.streams import Streams, describe_stream, gather, to_recordings
@@ -246,6 +249,46 @@ def test_carbon_monoxide_without_a_fire_is_neither_fire_nor_nuisance() -> None:
     poisoned = streams.truth[..., CO] > 200.0
     assert poisoned.any()
     assert (streams.labels[poisoned] == UNKNOWN).all()
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_devices_of_reference_report_every_ten_seconds_within_their_figures(name: str) -> None:
+    mix = scenarios.mix_of((), name)
+    streams = simulation.simulate_streams(24, generator=seeded(24), mix=mix, hours=1.0)
+    readings = streams.readings
+    present = ~torch.isnan(readings).all(dim=1)
+    channels = torch.zeros(len(CHANNELS), dtype=torch.bool)
+    channels[list(DEVICES[name])] = True
+    assert (present == channels).all()
+    assert streams.reported.all()
+    assert readings[..., PM25].nan_to_num(0.0).max() <= 1000.0
+    quiet = (streams.labels == NORMAL).unsqueeze(-1) & torch.isfinite(readings)
+    error = (readings - streams.truth)[..., TEMPERATURE][quiet[..., TEMPERATURE]]
+    assert error.abs().median() < 0.7  # +-0.5 K and the lag
+    step = (readings[..., TEMPERATURE] * 10.0).nan_to_num(0.0)
+    assert (step - step.round()).abs().max() < 1e-2
+
+
+def test_an_unknown_device_is_refused() -> None:
+    with pytest.raises(InputError, match="saafe-6"):
+        scenarios.mix_of((), "saafe-7")
+
+
+def test_reference_alarms_sound_in_smoke_and_are_described() -> None:
+    mix = scenarios.mix_of(("flaming_foam",))
+    streams = simulation.simulate_streams(16, generator=seeded(25), mix=mix, hours=2.0, alarms=True)
+    beside = streams.beside_fire.unsqueeze(-1).expand_as(streams.alarms_s)
+    assert torch.isfinite(streams.alarms_s[beside]).float().mean() > 0.5
+    names = [alarm.name for alarm in REFERENCE_ALARMS]
+    for k in range(16):
+        sounding = describe_stream(streams, k)["reference_alarms_s"]
+        first = streams.alarms_s[k].amin(dim=0)
+        assert sounding == {
+            name: time for name, time in zip(names, first.tolist(), strict=True) if time < math.inf
+        }
+    photo, ionisation = (streams.alarms_s[..., names.index(n)] for n in ("photo", "ionisation"))
+    both = torch.isfinite(photo) & torch.isfinite(ionisation)
+    assert (ionisation[both] <= photo[both]).float().mean() > 0.9  # flames: ionisation first
 
 
 def test_meters_see_smoke_by_what_it_is() -> None:

@@ -22,6 +22,7 @@ class SimulationSettings:
     hours: float = 3.0  # length of what is simulated
     sensors: int = 2  # in each space; --onto has one
     format: str = "csv.gz"  # suffix of the recordings' files
+    device: str = "anything"  # which instruments; --onto has the background's
 
 
 _RANGES = {
@@ -44,7 +45,8 @@ _CHOICES = {"format": ("csv", "csv.gz", "parquet")}
     "changes",
     multiple=True,
     metavar="FIELD=VALUE",
-    help="hours=3 simulated, sensors=2 in each space, format=csv.gz, csv or parquet.",
+    help="hours=3 simulated, sensors=2 in each space, format=csv.gz, csv or parquet, "
+    "device=anything, saafe-6 or saafe-4.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def simulate_command(
@@ -88,7 +90,7 @@ def spaces(
 
     return simulate_described(
         settings.scenarios, seed=settings.seed, hours=settings.hours, sensors=settings.sensors,
-        sources=names,
+        sources=names, device=settings.device,
     )  # fmt: skip
 
 

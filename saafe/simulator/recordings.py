@@ -5,13 +5,20 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from saafe.recordings import Recording
+from saafe.simulator.devices import ANYTHING
 from saafe.simulator.scenarios import mix_of
 from saafe.simulator.simulation import SIMULATION_CHUNK, simulate_streams
 from saafe.simulator.streams import describe_stream, to_recordings
 
 
 def simulate(
-    n: int, *, seed: int = 0, hours: float = 3.0, sensors: int = 2, sources: Sequence[str] = ()
+    n: int,
+    *,
+    seed: int = 0,
+    hours: float = 3.0,
+    sensors: int = 2,
+    sources: Sequence[str] = (),
+    device: str = ANYTHING,
 ) -> list[Recording]:
     """Simulate labelled recordings of `n` spaces.
 
@@ -21,12 +28,13 @@ def simulate(
         hours: length of each.
         sensors: in each space.
         sources: names of the fires and nuisances to draw; all by default.
+        device: "saafe-6" or "saafe-4", the devices of reference; any instruments by default.
 
     Returns:
         Recordings with `labels` and `sources`.
 
     Raises:
-        InputError: a source is unknown.
+        InputError: a source or the device is unknown.
 
     Example:
         >>> import saafe
@@ -34,19 +42,23 @@ def simulate(
         >>> recording.sensors, recording.readings.shape
         (('A', 'B'), (360, 2, 6))
     """
-    described = simulate_described(n, seed=seed, hours=hours, sensors=sensors, sources=sources)
+    described = simulate_described(
+        n, seed=seed, hours=hours, sensors=sensors, sources=sources, device=device
+    )
     return [recording for recording, _ in described]
 
 
 def simulate_described(
-    n: int, *, seed: int, hours: float, sensors: int, sources: Sequence[str]
+    n: int, *, seed: int, hours: float, sensors: int, sources: Sequence[str], device: str
 ) -> Iterator[tuple[Recording, dict]]:
     """Recordings chunk by chunk, and what was drawn for each; see `simulate`, which lists them."""
-    mix, generator = mix_of(tuple(sources)), torch.Generator().manual_seed(seed)
+    mix, generator = mix_of(tuple(sources), device), torch.Generator().manual_seed(seed)
 
     def make(at: int) -> Iterator[tuple[Recording, dict]]:
         size = min(SIMULATION_CHUNK, n - at)
-        streams = simulate_streams(size, generator=generator, hours=hours, sensors=sensors, mix=mix)
+        streams = simulate_streams(
+            size, generator=generator, hours=hours, sensors=sensors, mix=mix, alarms=True
+        )
         for k, recording in enumerate(to_recordings(streams, first=at)):
             yield recording, describe_stream(streams, k)
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from saafe.errors import InputError
 from saafe.simulator import sources
+from saafe.simulator.devices import ANYTHING, DEVICES
 from saafe.simulator.emissions import ROOM_NAMES, Draw, Quantity, Random, Source
 
 PREROLL_S, PREROLL_STEP_S = 3 * 3600.0, 60.0  # so that a stream can begin amid an event
@@ -27,12 +28,15 @@ class Mix:
     # of sensors that are gas analysers at the foot of their range, as stand beside test fires and
     # not in dwellings
     analyser_share: float = 0.06
+    device: str = ANYTHING  # which instruments: any, or one of `devices.DEVICES`
 
 
-def mix_of(names: tuple[str, ...]) -> Mix:
-    """The mix that draws only some sources; the default one for no names."""
+def mix_of(names: tuple[str, ...], device: str = ANYTHING) -> Mix:
+    """The mix that draws only some sources, all for no names, for one device or for any."""
+    if device not in (ANYTHING, *DEVICES):
+        raise InputError(f"device {device}: unknown; choose from {', '.join((ANYTHING, *DEVICES))}")
     if not names:
-        return Mix()
+        return Mix(device=device)
     if unknown := sorted(set(names) - set(sources.SOURCES)):
         raise InputError(
             f"--source {unknown[0]}: unknown; choose from {', '.join(sources.SOURCES)}"
@@ -44,6 +48,7 @@ def mix_of(names: tuple[str, ...]) -> Mix:
         fires=fires,
         nuisances=nuisances,
         nuisance_counts=(0.0, 1.0, 0.0) if nuisances else (1.0, 0.0, 0.0),
+        device=device,
     )
 
 

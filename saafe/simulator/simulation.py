@@ -28,6 +28,7 @@ from saafe.simulator.air import (
     starved,
 )
 from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building, lay_out
+from saafe.simulator.devices import ANYTHING, draw_device
 from saafe.simulator.emissions import CARRIED, PARTICLES, Quantity
 from saafe.simulator.instruments import STEP_S, Instruments
 from saafe.simulator.labels import Counterfactuals, label
@@ -91,6 +92,7 @@ def simulate_streams(
     sensors: int = 2,
     mix: Mix | None = None,
     rooms: Rooms | None = None,
+    alarms: bool = False,
 ) -> Streams:
     """Simulate `n` labelled spaces on the generator's device.
 
@@ -101,8 +103,9 @@ def simulate_streams(
         sensors: instruments in each space.
         mix: which sources to draw.
         rooms: ranges of the buildings.
+        alarms: whether to time the reference alarms beside the sensors.
     """
-    plan = StreamSettings(hours, sensors, mix or Mix(), rooms or Rooms())
+    plan = StreamSettings(hours, sensors, mix or Mix(), rooms or Rooms(), alarms)
     parts = list(simulate_chunks(n, plan, generator))
     if len(parts) == 1:
         return parts[0]
@@ -201,9 +204,12 @@ def draw_world(n: int, plan: StreamSettings, generator: torch.Generator) -> Scen
     chosen = draw_sources(n, plan.mix, generator)
     layout = lay_out(rooms_needed(chosen, generator), generator)
     building = draw_building(n, plan.sensors, plan.rooms, generator, layout)
-    devices = instrument.draw_instruments(
-        n, plan.sensors, generator, analyser_share=plan.mix.analyser_share
-    )
+    if plan.mix.device == ANYTHING:
+        devices = instrument.draw_instruments(
+            n, plan.sensors, generator, analyser_share=plan.mix.analyser_share
+        )
+    else:
+        devices = draw_device(plan.mix.device, n, plan.sensors, generator)
     usual_pm = building.outdoor[:, Quantity.SMOKE]
     return ScenarioDraw(
         steps=steps,

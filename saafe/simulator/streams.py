@@ -13,6 +13,7 @@ from saafe.sensors import CHANNEL_NAMES, FIRE, NUISANCE
 from saafe.simulator import sources
 from saafe.simulator.instruments import STEP_S
 from saafe.simulator.limits import LIMITS, times_reached
+from saafe.simulator.reference_alarms import REFERENCE_ALARMS
 from saafe.simulator.sensor_faults import NONE, SENSOR_FAULTS
 from saafe.windows import SEGMENTS
 
@@ -110,7 +111,8 @@ def to_recordings(streams: Streams, *, first: int = 0) -> list[Recording]:
 def describe_stream(streams: Streams, k: int) -> dict:
     """What was drawn for one scenario: sources, faults, and limits passed at its first sensor.
 
-    `limits_s` says when the air passes each of `limits.LIMITS` that it passes.
+    `limits_s` says when the air passes each of `limits.LIMITS` that it passes,
+    `reference_alarms_s` when the first alarm of each kind beside a sensor sounds, where it does.
     """
     fire = int(streams.fire[k])
     ignition = float(streams.ignition_s[k])
@@ -119,6 +121,10 @@ def describe_stream(streams: Streams, k: int) -> dict:
         .amin(dim=0)
         .tolist()
     )
+    alarms_s = streams.alarms_s[k]
+    sounding = (
+        alarms_s.amin(dim=0).tolist() if alarms_s.shape[1] else [math.inf] * len(REFERENCE_ALARMS)
+    )
     passed = {limit.name: t for limit, t in zip(LIMITS, first, strict=True) if t < math.inf}
     kinds = streams.fault[k].tolist()
     return {
@@ -126,6 +132,11 @@ def describe_stream(streams: Streams, k: int) -> dict:
         "ignition_s": round(ignition, 1) if fire >= 0 else None,
         "nuisances": [sources.OTHERS[i].name for i in streams.nuisance[k].tolist() if i >= 0],
         "limits_s": passed,
+        "reference_alarms_s": {
+            alarm.name: time
+            for alarm, time in zip(REFERENCE_ALARMS, sounding, strict=True)
+            if time < math.inf
+        },
         "faults": [
             {
                 "sensor": place,
