@@ -153,8 +153,7 @@ def _replay(
         for index, name in enumerate(names):
             reasons = refused.get((time_s, name))
             if is_row[moment, index] or reasons:
-                readings = recording.readings[moment, index].astype(np.float64)
-                events += space.read(time_s, name, readings, reasons)
+                events += space.read(time_s, name, recording.readings[moment, index], reasons)
                 if at < len(end_s) and end_s[at] == time_s and who[at] == index:
                     events += decide(at)
                     at += 1
