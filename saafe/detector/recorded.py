@@ -14,6 +14,7 @@ from saafe.recordings import Recording
 from saafe.sensors import CHANNELS
 
 WINDOW_BATCH = 4096  # windows scored at once
+NO_READING = np.full(len(CHANNELS), np.nan)
 GRID_BINS = 50_000  # put on a grid at once: six days, some megabytes
 
 
@@ -157,6 +158,8 @@ def _replay(
                 if at < len(end_s) and end_s[at] == time_s and who[at] == index:
                     events += decide(at)
                     at += 1
+        if lost := refused.get((time_s, "")):  # a row that could not be read names no sensor
+            events += space.read(time_s, "", NO_READING, lost)
         if moment % 10_000 == 0:
             on_progress(moment / len(times))
     for k in range(at, len(end_s)):
