@@ -67,7 +67,9 @@ def detect(
             done += rows
             on_progress(0.5 * done / counts)
     decided = Decisions(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-    decided = decided.only(np.lexsort((decided.sensors, decided.times_s)))
+    parts.clear()
+    if len(recording.sensors) > 1:  # one sensor's are in order
+        decided = decided.only(np.lexsort((decided.sensors, decided.times_s)))
     space = Space(model.settings, longest_interval_s)
     events = _replay(recording, space, decided, lambda share: on_progress(0.5 + 0.5 * share))
     return Detection(events, decided.times_s, decided.sensors, decided.risk)
@@ -88,8 +90,9 @@ class Decisions(NamedTuple):
 
 
 NO_DECISION = Decisions(
-    np.empty(0), np.empty(0, np.int64), np.empty(0), np.empty((0, len(CHANNELS))), np.empty(0, bool)
-)
+    np.empty(0), np.empty(0, np.int64), np.empty(0), np.empty((0, len(CHANNELS)), np.float32),
+    np.empty(0, bool),
+)  # fmt: skip
 
 
 def _decisions(
@@ -130,12 +133,13 @@ def _replay(
     recording: Recording, space: Space, decided: Decisions, on_progress: Callable[[float], None]
 ) -> list[dict]:
     """Let the space take rows and decisions in the order in which a stream does."""
-    times, names = recording.times_s.tolist(), recording.sensors
+    # views give plain floats, as lists of millions would, and take no memory
+    times, names = recording.times_s.data, recording.sensors
     refused = {(cell.time_s, cell.sensor): {} for cell in recording.refused}
     for cell in recording.refused:
         refused[cell.time_s, cell.sensor][cell.channel] = cell.reason
     is_row = np.any(~np.isnan(recording.readings), axis=2)
-    end_s, who = decided.times_s.tolist(), decided.sensors.tolist()
+    end_s, who = decided.times_s.data, decided.sensors.data
     events: list[dict] = []
     at = 0  # the next decision
 
@@ -165,6 +169,6 @@ def _replay(
     for k in range(at, len(end_s)):
         events += space.advance(end_s[k])
         events += decide(k)
-    if end_s:
+    if len(end_s):
         events += space.advance(end_s[-1], inclusive=True)
     return events + space.complete()

@@ -139,6 +139,7 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
     start = start and start + timedelta(seconds=first_s)
     period = _median_period(table, rows, sensors, notes)
     readings, is_refused, channels = _mask(table, rows, notes)
+    rows = replace(rows, readings=readings)  # lets go of those of twice the size
 
     is_new = np.diff(rows.times_s, prepend=-1.0) > 0
     row_time = np.cumsum(is_new) - 1  # row -> index into the distinct times
@@ -248,20 +249,24 @@ def _time_series(recording: Recording, time: np.ndarray) -> tuple[str, pl.Series
 def _mask(
     table: Table, rows: TableRows, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Counts]]:
-    """Readings without what can be none, which cells gave none though they came, and counts."""
-    readings, is_refused = rows.readings.copy(), rows.is_word.copy()
+    """Readings without what can be none, which cells gave none though they came, and counts.
+
+    Readings are float32 (row, channel).
+    """
+    readings = np.full(rows.readings.shape, np.nan, dtype=np.float32)
+    is_refused = rows.is_word.copy()
     channels = {}
     for index, channel in enumerate(CHANNELS):
         if channel.column not in table.frame.columns:
             continue
-        values = readings[:, index]
+        values = rows.readings[:, index]
         over = values[is_overshoot(values, channel)]
         if len(over):
             notes.append(
                 f"{counted(len(over), f'{channel.name} reading')} over {channel.highest:g} "
                 f"{channel.unit}, up to {over.max():g}, taken as {channel.highest:g}"
             )
-        values[:] = held_in(values, channel)
+        values = held_in(values, channel)
         missing, is_unusable = int(np.isnan(values).sum()), is_wrong(values, channel)
         wrong = zip(*np.unique(values[is_unusable], return_counts=True), strict=True)
         causes = {f"{value:g} is {wrong_value(value, channel)}": int(n) for value, n in wrong}
@@ -272,6 +277,7 @@ def _mask(
             first = f"first: {values[outside[0]]:g} in row {row}"
         is_unusable[outside] = True
         values[is_unusable] = np.nan
+        readings[:, index] = values
         is_refused[:, index] |= is_unusable
         masked = int(is_unusable.sum())
         channels[channel.name] = Counts(
