@@ -34,6 +34,8 @@ class Published:
             the names.
         stove: start and end of each uninterrupted use of the stove, in the same seconds.
         notes: what was left out or assumed.
+        group: of an annotated set's recording; no split may divide a group.
+        days: that were watched, where an annotated set says so. [d]
     """
 
     recording: Recording
@@ -42,6 +44,8 @@ class Published:
     references: dict[str, float] = field(default_factory=dict)
     stove: tuple[tuple[float, float], ...] = ()
     notes: tuple[str, ...] = ()
+    group: str = ""
+    days: float | None = None
 
 
 @dataclass(frozen=True)
