@@ -145,7 +145,7 @@ def trained_without(part: str) -> Iterator[None]:
 def figures_of(recipe: recipes.Recipe, part: str, real: Path) -> dict[str, float]:
     """Train once without a part, and score on the recordings."""
     with trained_without(part):
-        model, settings = loop.fit_detector(recipe, on_progress=lambda _: None)
+        model, settings = loop.fit_detector(recipe)
     score = score_with(model)
     scored = recordings.score_real(
         lambda recording: detect(Scorer(score, settings), recording),

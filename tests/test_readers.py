@@ -275,6 +275,15 @@ def test_optical_density_to_pm25_by_hand():
     assert np.isnan(pm25[5])
 
 
+@pytest.mark.parametrize(("kind", "expected"), [("flaming", 272.7), ("smouldering", 531.3)])
+def test_smouldering_smoke_of_one_density_is_twice_the_mass(monkeypatch, kind, expected):
+    # no noise, so that the ceiling does not hide the mass
+    monkeypatch.setattr("saafe.readers.published.OPTICAL_DENSITY_NOISE", 0.0)
+    times_s, density = np.array([0.0, 30, 60, 90]), np.array([0.0, 0, 0, 0.001])
+    pm25 = optical_density_to_pm25(times_s, density, kind=kind)
+    assert pm25[-1] == pytest.approx(expected, abs=0.1)  # 0.001/m x 2.302585 / 8.7 or 4.4 m2/g + 8
+
+
 def test_smoke_to_pm25_by_hand():
     times_s = np.array([0.0, 60, 61, 62, 63])
     smoke = np.array([0.5, 0.5, 0.4, 0.6, 400.0])

@@ -14,12 +14,16 @@ from saafe.readers import (
     PRESETS,
     PUBLISHERS,
     Published,
+    Unreadable,
+    read_annotated,
     read_export,
     read_published,
 )
 from saafe.recordings import (
+    AnnotatedSet,
     make_folder,
     parse_recording,
+    read_sets,
     write_recording,
 )
 
@@ -46,7 +50,8 @@ def check_command(
 ) -> None:
     """Say what was read, masked and repaired in each recording.
 
-    Exits 1 where one of them cannot be used.
+    A PATH may be an annotated set, or a folder of some: then set.json is checked too, and against
+    its recordings. Exits 1 where one of them cannot be used.
 
     Example: saafe data check home.csv --repair --out mended.csv
     """
@@ -54,6 +59,14 @@ def check_command(
         raise InputError("--out takes the mended recording: give one PATH and --repair with it")
     checks, failed = [], []
     for path in paths:
+        if path.is_dir() and (sets := read_sets(path)):
+            if repair or out or ExportOptions(**reading):
+                raise InputError(f"{path}: a set is read as it is; give its files one by one")
+            for one in sets:
+                found, unread = check_set(one, is_told=not as_json)
+                checks += found
+                failed += unread
+            continue
         try:
             recording, found = read_any(path, ExportOptions(**reading), repair=repair)
             if out:
@@ -71,6 +84,22 @@ def check_command(
         print_json({"checks": checks, "failed": failed})
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def check_set(one: AnnotatedSet, *, is_told: bool) -> tuple[list[dict], list[dict]]:
+    """Check the recordings of a set against what it says of them: checks, and what failed."""
+    if is_told:
+        click.echo(f"{one.path}: {one.name}, {len(one.recordings)} recordings")
+    checks, failed = [], []
+    for item in read_annotated(one):
+        if isinstance(item, Unreadable):
+            click.echo(f"saafe: {item.reason}", err=True)
+            failed.append({"path": str(one.path.parent / item.file), "error": item.reason})
+            continue
+        checks.append(item.check.to_dict())
+        if is_told:
+            click.echo("\n".join([f"{item.kind}, group {item.group}", *item.check.lines()]))
+    return checks, failed
 
 
 @data_command.command()

@@ -13,7 +13,8 @@ from saafe.files import json_text
 @click.command("evaluate")
 @click.argument("run")
 @click.argument("paths", nargs=-1)
-@click.option("--real", "real_dir", help="Folder of published raw recordings to score too.")
+@click.option("--real", "real_dir",
+              help="Folder of publishers' raw recordings, annotated sets or both.")  # fmt: skip
 @click.option("--dense-days", default=1.0, show_default=True,
               help="Days of each home scored at 10 s on six sensors; 0 skips them.")  # fmt: skip
 @click.option("--real-only", is_flag=True, help="Score recordings alone, no simulated streams.")
@@ -76,7 +77,7 @@ def show_evaluation(contestants: dict[str, dict]) -> None:
              for what, figure, note in score_table(f["real"])]
             for f in contestants.values()
         ]  # fmt: skip
-        print_rows("published recordings", ["figure", *names], beside(real))
+        print_rows("recordings", ["figure", *names], beside(real))
     for name, figures in contestants.items():
         for row in figures.get("recordings", []):
             click.echo(f"{name}: {json_text(row)}")

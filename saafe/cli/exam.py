@@ -12,7 +12,7 @@ from saafe.cli.tables import print_gate, print_rows
 @click.command("exam")
 @click.argument("run")
 @click.option("--real", type=click.Path(path_type=Path),
-              help="Folder of published raw recordings to score too.")  # fmt: skip
+              help="Folder of publishers' raw recordings, annotated sets or both.")  # fmt: skip
 @click.option("--quick", is_flag=True, help="The level that `saafe train` ends with: a minute.")
 @click.option("--rivals", is_flag=True, help="Train simpler detectors and compare them (extra).")
 @click.option("--seed", type=int, help="Of the full exam, 0 where not given; not training's.")
@@ -39,7 +39,7 @@ def exam_command(
 
 def show_exam(result: dict) -> None:
     """Print the gate, and the tables of a full exam; first whom the transformer does not beat."""
-    from saafe.exam import FIRE_COLUMNS, IDENTITY_COLUMNS, RIVAL_COLUMNS, headline
+    from saafe.exam import FIRE_COLUMNS, IDENTITY_COLUMNS, RIVAL_COLUMNS, headline, sets_table
 
     if line := headline(result.get("rivals") or []):
         click.echo(line)
@@ -65,6 +65,8 @@ def show_exam(result: dict) -> None:
             ("rivals at equal detection", result["rivals"], RIVAL_COLUMNS),
         ):
             print_part(title, rows, columns)
+        if rows := sets_table(result["recordings"].get("sets", [])):
+            print_rows("annotated sets", ["figure", "", "95 % bounds or a note"], rows)
         for case in result["cases"]:
             click.echo(f"{case['kind']}: {case['title']}")
         click.echo(

@@ -1,13 +1,13 @@
 """From readings to events: one path for files and streams, on numpy alone."""
 
 from saafe.detector import self_test
-from saafe.detector.alarms import AlarmSettings, log_odds
+from saafe.detector.alarms import AlarmSettings, CO_DOSES, log_odds
 from saafe.detector.detector import Detector, Model, Scorer
 from saafe.detector.live import Drill, Live
 from saafe.detector.recorded import Detection, detect
 from saafe.detector.space import Space
 
 __all__ = [
-    "AlarmSettings", "Detection", "Detector", "Drill", "Live", "Model", "Scorer", "Space", "detect",
-    "log_odds", "self_test",
+    "CO_DOSES", "AlarmSettings", "Detection", "Detector", "Drill", "Live", "Model", "Scorer",
+    "Space", "detect", "log_odds", "self_test",
 ]  # fmt: skip

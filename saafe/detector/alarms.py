@@ -183,6 +183,8 @@ class SafetyRules:
 
     def overdue(self) -> tuple[float, str] | None:
         """The rule that a held reading completes with no further one, and when."""
+        if self.hot.since is None and self.rising.since is None:  # as nearly always
+            return None
         due = [
             (at, cause)
             for held, cause in ((self.hot, "heat"), (self.rising, "rate_of_rise"))
@@ -195,7 +197,8 @@ class SafetyRules:
 
         Over the shortest span of at least a minute between two readings.
         """
-        self.past = [one for one in self.past if one[0] < time_s]  # a bin may be decided on again
+        while self.past and self.past[-1][0] >= time_s:  # a bin may be decided on again
+            self.past.pop()
         self.past.append((time_s, temperature_c))
         while len(self.past) > 1 and self.past[1][0] <= time_s - RISE_SPAN_S:
             self.past.pop(0)

@@ -84,7 +84,7 @@ class Live:
                 if text:
                     self._note((row.sensor, index), f"sensor {row.sensor}: {text}")
         watched = self.detector.space.sensors.get(row.sensor)
-        period_s = watched.test.intervals.period_s if watched else 0.0
+        period_s = watched.test.period_s if watched else 0.0
         if period_s > LONGEST_PERIOD_S:
             text = f"sensor {row.sensor}: its times are {period_s:g} apart: are they milliseconds?"
             self._note(row.sensor, text)

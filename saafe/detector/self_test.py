@@ -6,6 +6,7 @@ Numbers only; what a fault does to the alarm is nobody's business here.
 """
 
 import math
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Mapping
 
@@ -26,6 +27,7 @@ SATURATED_S = 12 * 3600.0  # Chosen: longer than any simulated nuisance lasts (8
 SPIKE_COUNT, SPIKE_SPAN_S = 10, 3600.0  # Chosen: lone spikes within an hour; spray cans make six
 LINE_FAULTS = ("row", "sensor", "time")  # of a row as a whole; over after 180 s without
 Said = tuple[str, str, str]  # "fault" or "restored", channel or "all", reason
+REASONS = ("stuck", "saturated", "spiking", "drift", "missing")  # in the order said
 DRIFT_DAYS = 3  # of clean air; a channel spikes until a day without
 KNOWABLE = {
     "silent": "180 s after the sensor's last row, or 1.5 times its longest usual interval",
@@ -40,10 +42,10 @@ KNOWABLE = {
 }  # fmt: skip
 
 
-def self_test_limits(name: str, otherwise: float) -> np.ndarray:
+def self_test_limits(name: str, otherwise: float) -> list[float]:
     """One of the channels' `sensors.SelfTestLimits`, a value where it is None. (channel,)"""
     values = [getattr(channel.self_test, name) for channel in CHANNELS]
-    return np.array([otherwise if value is None else value for value in values])
+    return [otherwise if value is None else value for value in values]
 
 
 RESTS_FROM = self_test_limits("rests_from", math.inf)
@@ -53,152 +55,191 @@ DRIFT_RISE = self_test_limits("drift_rise", math.inf)
 
 
 class Intervals:
-    """How often a sensor and each of its channels report. The sensor stands last."""
+    """How often a sensor, or one of its channels, reports."""
 
     def __init__(self, longest_s: float | None = None) -> None:
         """Start with nothing seen; `longest_s` is how long a healthy one may pause, if known."""
         self.longest_s = longest_s
-        self.last_s = np.full(len(CHANNELS) + 1, np.nan)
-        self.recent = np.full((KEPT_INTERVALS, len(CHANNELS) + 1), np.nan)
-        self.at = np.zeros(len(CHANNELS) + 1, np.int64)  # where each one's next interval goes
-        self.is_irregular = np.zeros(len(CHANNELS) + 1, bool)  # reports on change
-        self.any_long = True
-        self.limits_s = self._limits()
+        self.last_s = math.nan  # before the first
+        self.recent: deque[float] = deque(maxlen=KEPT_INTERVALS)
+        self.is_irregular = False  # reports on change
+        self.limit_s = max(SILENT_S, SILENT_INTERVALS * (longest_s or 0.0))  # silent after so long
 
-    def read(self, time_s: float, present: np.ndarray) -> None:
-        """Note a row. `present`: bool (channel,)"""
-        came = np.append(present, True)
-        interval = time_s - self.last_s
-        new = came & (interval > 0.0)
-        self.last_s[came] = time_s
-        columns = np.flatnonzero(new)
-        self.recent[self.at[columns], columns] = interval[columns]
-        self.at[columns] = (self.at[columns] + 1) % KEPT_INTERVALS
-        is_new = np.isnan(interval[came]).any()
-        if is_new or self.any_long or (interval[columns] > SILENT_S / SILENT_INTERVALS).any():
-            self.limits_s = self._limits()
+    def read(self, time_s: float) -> bool:
+        """Note a reading: whether it is the first, or came after long."""
+        interval_s = time_s - self.last_s
+        self.last_s = time_s
+        if interval_s > 0.0:
+            self.recent.append(interval_s)
+        return math.isnan(interval_s) or interval_s > SILENT_S / SILENT_INTERVALS
 
-    @property
-    def period_s(self) -> float:
-        """The sensor's median interval; a minute while none is known. [s]"""
-        known = self.recent[:, -1][~np.isnan(self.recent[:, -1])]
-        return float(np.median(known)) if known.size else UNKNOWN_PERIOD_S
+    def is_silent(self, time_s: float, since_s: float) -> bool:
+        """Whether one that was read once has been silent for long, also since another time."""
+        return time_s - self.last_s > self.limit_s and time_s - since_s > self.limit_s
 
-    def _limits(self) -> np.ndarray:
-        """After how long the channels and the sensor are silent. [s] (channel + 1,)"""
+    def renew_limit(self) -> None:
+        """Take the usual interval from the latest ones."""
         if self.longest_s is not None:
-            longest = np.full(len(CHANNELS) + 1, self.longest_s)
-        else:
-            last = (self.at - 1 - np.arange(RECENT_INTERVALS)[:, None]) % KEPT_INTERVALS
-            recent = np.take_along_axis(self.recent, last, axis=0)
-            ordered = -np.sort(-np.nan_to_num(recent, nan=-np.inf), axis=0)
-            count = np.isfinite(ordered).sum(axis=0)
-            rank = np.clip(count - 1, 0, LONGEST_RANK)
-            usual = np.take_along_axis(ordered, rank[None], axis=0)[0]
-            is_full = count == RECENT_INTERVALS
-            self.is_irregular |= is_full & (usual > IRREGULAR * ordered[RECENT_INTERVALS // 2])
-            usual = np.where(self.is_irregular, np.fmax.reduce(self.recent), usual)
-            unknown = (count == 0) & ~np.isnan(self.last_s)  # it may well come once an hour
-            longest = np.where(unknown, LONGEST_PERIOD_S, usual)
-        limits = np.maximum(SILENT_S, SILENT_INTERVALS * longest)
-        self.any_long = bool((limits > SILENT_S).any())
-        return limits
+            return
+        recent = sorted(list(self.recent)[-RECENT_INTERVALS:], reverse=True)
+        usual_s = LONGEST_PERIOD_S  # of a first reading: the next may well come in an hour
+        if recent:
+            usual_s = recent[min(len(recent) - 1, LONGEST_RANK)]
+        elif math.isnan(self.last_s):
+            usual_s = 0.0
+        if len(recent) == RECENT_INTERVALS:
+            self.is_irregular |= usual_s > IRREGULAR * recent[RECENT_INTERVALS // 2]
+        if self.is_irregular:
+            usual_s = max(self.recent)
+        self.limit_s = max(SILENT_S, SILENT_INTERVALS * usual_s)
+
+
+class RecentMedian:
+    """The median of the latest intervals, kept in order because every decision asks for it."""
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self.recent: deque[float] = deque()
+        self.ordered: list[float] = []
+
+    def add(self, interval_s: float) -> None:
+        """Note one, and forget the oldest of too many. [s]"""
+        self.recent.append(interval_s)
+        insort(self.ordered, interval_s)
+        if len(self.recent) > KEPT_INTERVALS:
+            del self.ordered[bisect_left(self.ordered, self.recent.popleft())]
+
+    def value_s(self) -> float:
+        """The median; a minute while none is known. [s]"""
+        count = len(self.ordered)
+        if not count:
+            return UNKNOWN_PERIOD_S
+        return (self.ordered[(count - 1) // 2] + self.ordered[count // 2]) / 2.0
 
 
 class Holds:
-    """How long each channel has shown one and the same reading, and usually does."""
+    """How long a channel has shown one and the same reading, and usually does."""
 
-    def __init__(self) -> None:
-        """Start with nothing seen."""
-        self.value = np.full(len(CHANNELS), np.nan)
-        self.since_s = np.full(len(CHANNELS), np.nan)
-        self.seen_s = np.full(len(CHANNELS), -np.inf)
-        self.longest_s = np.zeros(len(CHANNELS))
-        self.runs = np.zeros(len(CHANNELS), np.int64)
-        self.lowest = np.full(len(CHANNELS), np.nan)
-        self.highest = np.full(len(CHANNELS), np.nan)
+    def __init__(self, rests_from: float) -> None:
+        """Start with nothing seen; from `rests_from` on the lowest reading may be clean air's."""
+        self.rests_from = rests_from
+        self.value = math.nan
+        self.since_s = math.nan
+        self.seen_s = -math.inf
+        self.longest_s = 0.0
+        self.runs = 0
+        self.lowest, self.highest = math.inf, -math.inf
 
-    def read(self, time_s: float, readings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Whether each channel is stuck, and is saturated, on this row. bool (channel,)"""
-        present = ~np.isnan(readings)
-        after_gap = present & (time_s - self.seen_s > SILENT_S)
-        moved = present & (readings != self.value)
-        ended = moved & ~after_gap  # a run that a gap broke tells nothing of the usual hold
+    def read(self, time_s: float, value: float) -> str:
+        """Whether the channel is "stuck" or "saturated" with a reading, else ""."""
+        after_gap = time_s - self.seen_s > SILENT_S
+        self.seen_s = time_s
+        if value != self.value:
+            if not after_gap:  # a run that a gap broke tells nothing of the usual hold
+                self.longest_s = max(self.longest_s, time_s - self.since_s)
+                self.runs += 1
+            self.value, self.since_s = value, time_s
+            self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
+        elif after_gap:
+            self.since_s = time_s
         held_s = time_s - self.since_s
-        self.longest_s = np.where(ended, np.maximum(self.longest_s, held_s), self.longest_s)
-        self.runs += ended
-        self.since_s = np.where(moved | after_gap, time_s, self.since_s)
-        self.value = np.where(present, readings, self.value)
-        self.seen_s = np.where(present, time_s, self.seen_s)
-        self.lowest = np.fmin(self.lowest, readings)
-        self.highest = np.fmax(self.highest, readings)
-        held_s = time_s - self.since_s
-        unusual = present & (self.runs >= USUAL_RUNS) & (held_s >= STUCK_HOLDS * self.longest_s)
-        if not unusual.any():
-            return unusual, unusual
-        rests = (self.value == self.lowest) & (self.value >= RESTS_FROM)
-        is_top = self.value == self.highest
-        stuck = unusual & ~rests & ~is_top & (held_s >= STUCK_S)
-        return stuck, unusual & is_top & (held_s >= SATURATED_S)
+        if held_s < STUCK_S or self.runs < USUAL_RUNS or held_s < STUCK_HOLDS * self.longest_s:
+            return ""
+        if value == self.highest:
+            return "saturated" if held_s >= SATURATED_S else ""
+        rests = value == self.lowest and value >= self.rests_from
+        return "" if rests else "stuck"
 
 
 class Spikes:
-    """Lone readings far above both their neighbours."""
+    """Lone readings of a channel far above both their neighbours."""
 
-    def __init__(self) -> None:
-        """Start with nothing seen."""
-        self.before = np.full(len(CHANNELS), np.nan)
-        self.last = np.full(len(CHANNELS), np.nan)
-        self.times = [deque(maxlen=SPIKE_COUNT) for _ in CHANNELS]
-        self.spiking = np.zeros(len(CHANNELS), bool)
-        self.jumped = np.zeros(len(CHANNELS), bool)  # up before the last reading, and back with it
+    def __init__(self, rise: float, share: float) -> None:
+        """Start with nothing seen; a spike stands out by a rise and a share of its neighbours."""
+        self.rise, self.share = rise, share
+        self.before = self.last = math.nan
+        self.times: deque[float] = deque(maxlen=SPIKE_COUNT)
+        self.spiking = False
+        self.jumped = False  # up before the last reading, and back with it
 
-    def read(self, time_s: float, readings: np.ndarray) -> np.ndarray:
-        """Whether each spikes: from the tenth in an hour to a day without. bool (channel,)"""
-        beside = np.maximum(self.before, readings)  # NaN where either is missing: no spike
-        limit = SPIKE_RISE + SPIKE_SHARE * np.abs(beside)
-        lone = self.last - beside > limit
-        # at the very beginning there is nothing before
-        self.jumped = lone | (np.isnan(self.before) & (self.last - readings > SPIKE_RISE))
-        present = ~np.isnan(readings)
-        self.before = np.where(present, self.last, self.before)
-        self.last = np.where(present, readings, self.last)
-        for channel in np.flatnonzero(lone | self.spiking):
-            times = self.times[channel]
-            if lone[channel]:
-                times.append(time_s)
-            if len(times) == SPIKE_COUNT and times[0] >= time_s - SPIKE_SPAN_S:
-                self.spiking[channel] = True
-            elif times[-1] < time_s - DAY_S:
-                self.spiking[channel] = False
+    def read(self, time_s: float, value: float) -> bool:
+        """Whether it spikes: from the tenth lone reading in an hour to a day without.
+
+        A row without the channel, NaN, goes by.
+        """
+        is_lone = self.jumped = False
+        if self.last - value > self.rise:  # never where either is missing
+            is_first = math.isnan(self.before)
+            is_lone = not is_first and self._is_above(max(self.before, value))
+            self.jumped = is_lone or is_first
+        if value == value:
+            self.before, self.last = self.last, value
+        if is_lone or self.spiking:
+            self._count(time_s, is_lone)
         return self.spiking
+
+    def _is_above(self, beside: float) -> bool:
+        """Whether the last reading stands far above the higher one beside it."""
+        return self.last - beside > self.rise + self.share * abs(beside)
+
+    def _count(self, time_s: float, is_lone: bool) -> None:
+        if is_lone:
+            self.times.append(time_s)
+        if len(self.times) == SPIKE_COUNT and self.times[0] >= time_s - SPIKE_SPAN_S:
+            self.spiking = True
+        elif self.times[-1] < time_s - DAY_S:
+            self.spiking = False
 
 
 class Floors:
-    """The lowest reading of each day, where clean air brings a channel back."""
+    """A channel's lowest reading of each day, where clean air brings it back."""
 
-    def __init__(self) -> None:
-        """Start before the first day."""
-        self.first_s: float | None = None
-        self.day = 0
-        self.floor = np.full(len(CHANNELS), np.nan)  # of the day that is on
-        self.lowest = np.full(len(CHANNELS), np.nan)  # of the days that are over
-        self.days = np.zeros(len(CHANNELS), np.int64)  # in a row that stood too high
-        self.drifting = np.zeros(len(CHANNELS), bool)
+    def __init__(self, rise: float) -> None:
+        """Start before the first day; `rise` is how much a healthy one's may rise."""
+        self.rise = rise
+        self.floor = math.inf  # of the day that is on; inf before its first reading
+        self.lowest = math.inf  # of the days that are over
+        self.days = 0  # in a row that stood too high
+        self.drifting = False
 
-    def read(self, time_s: float, readings: np.ndarray) -> np.ndarray:
-        """Whether each channel has drifted, by the days that are over. bool (channel,)"""
-        if self.first_s is None:
-            self.first_s = time_s
-        day = int((time_s - self.first_s) // DAY_S)
-        if day > self.day:
-            self.lowest = np.fmin(self.lowest, self.floor)
-            self.days = np.where(self.floor > self.lowest + DRIFT_RISE, self.days + 1, 0)
-            self.drifting = self.days >= DRIFT_DAYS
-            self.day = day
-            self.floor = np.full(len(CHANNELS), np.nan)
-        self.floor = np.fmin(self.floor, readings)
+    def read(self, value: float) -> bool:
+        """Note a reading: whether the channel has drifted, by the days that are over."""
+        if value < self.floor:
+            self.floor = value
         return self.drifting
+
+    def end_day(self) -> None:
+        """Compare the day that is over with those before."""
+        self.lowest = min(self.lowest, self.floor)
+        is_high = self.lowest + self.rise < self.floor < math.inf
+        self.days = self.days + 1 if is_high else 0
+        self.drifting = self.days >= DRIFT_DAYS
+        self.floor = math.inf
+
+
+class ChannelTest:
+    """What is wrong with one channel of a sensor, by its own readings."""
+
+    def __init__(self, index: int, longest_interval_s: float | None) -> None:
+        """Expect nothing yet; `index` is the channel's."""
+        self.intervals = Intervals(longest_interval_s)
+        self.holds = Holds(RESTS_FROM[index])
+        self.spikes = Spikes(SPIKE_RISE[index], SPIKE_SHARE[index])
+        self.floors = Floors(DRIFT_RISE[index])
+
+    def read(self, time_s: float, value: float, back_s: float) -> tuple[str, ...]:
+        """The reasons, of `REASONS`, why a row finds it wrong.
+
+        `value` is NaN where the row is without the channel; `back_s` as in `SelfTest`.
+        """
+        spiking = self.spikes.read(time_s, value)
+        if value != value:
+            return ("missing",) if self.intervals.is_silent(time_s, back_s) else ()
+        held = self.holds.read(time_s, value)
+        drifting = self.floors.read(value)
+        if not (held or spiking or drifting):  # as nearly always
+            return ()
+        return held, "spiking" if spiking else "", "drift" if drifting else ""
 
 
 class SelfTest:
@@ -206,27 +247,37 @@ class SelfTest:
 
     A channel is expected once it has been read. It has one fault at a time: what else may be
     wrong with it is not said before that one ends.
+
+    Rows are looked at in plain floats: for six channels numpy takes several times as long.
     """
 
     def __init__(self, longest_interval_s: float | None = None) -> None:
         """Expect nothing yet; `longest_interval_s` is how long a healthy sensor may pause. [s]"""
         self.intervals = Intervals(longest_interval_s)
+        self.median = RecentMedian()
+        self.channels = [ChannelTest(k, longest_interval_s) for k in range(len(CHANNELS))]
+        self.any_long = False  # whether a limit is over the least one
         self.faulty: dict[str, str] = {}  # channel -> reason; "all" is the sensor
         self.back_s = -math.inf  # end of the last silence
         self.began_s = math.inf  # first row of all, or after the last outage
         self.bad_line_s = -math.inf  # last row that could not be read as it stands
-        self.holds, self.spikes, self.floors = Holds(), Spikes(), Floors()
+        self.first_s, self.days = math.nan, 0  # first row of all, days that are over since
 
     @property
     def outage_s(self) -> float:
         """A longer pause of the sensor is an outage. [s]"""
-        return float(self.intervals.limits_s[-1])
+        return self.intervals.limit_s
+
+    @property
+    def period_s(self) -> float:
+        """The sensor's median interval; a minute while none is known. [s]"""
+        return self.median.value_s()
 
     def silent_due(self) -> float:
         """When the sensor will count as silent, inf where it is down already. [s]"""
-        if "all" in self.faulty or math.isinf(self.began_s):
+        if "all" in self.faulty or self.began_s == math.inf:
             return math.inf
-        return float(self.intervals.last_s[-1]) + self.outage_s
+        return self.intervals.last_s + self.intervals.limit_s
 
     def lapse(self) -> tuple[str, str]:
         """The sensor has become silent: (channel, reason)."""
@@ -251,40 +302,65 @@ class SelfTest:
 
     def read(self, time_s: float, readings: np.ndarray) -> list[Said]:
         """What a row changes: ("fault" or "restored", channel, reason), the restored first."""
-        present = ~np.isnan(readings)
-        if not present.any():
+        values = readings.tolist()
+        present = [value == value for value in values]  # a number that is not itself is NaN
+        if True not in present:
             return []
         out: list[Said] = []
         if "all" in self.faulty:
             self.back_s = time_s
             out.append(("restored", "all", self.faulty.pop("all")))
-        known = self.intervals
-        if math.isinf(self.began_s) or time_s - known.last_s[-1] > self.outage_s:
+        if self.began_s == math.inf or time_s - self.intervals.last_s > self.outage_s:
             self.began_s = time_s
-        known.read(time_s, present)
-        stuck, saturated = self.holds.read(time_s, readings)
-        wrong = {
-            "stuck": stuck,
-            "saturated": saturated,
-            "spiking": self.spikes.read(time_s, readings),
-            "drift": self.floors.read(time_s, readings),
-            "missing": self._missing(time_s),
-        }
-        for channel in self._mended(time_s, present, wrong):
-            out.append(("restored", channel, self.faulty.pop(channel)))
-        for reason, channels in wrong.items():
-            if channels.any():
-                for channel in np.flatnonzero(channels & (present | (reason == "missing"))):
-                    out += self._fault(CHANNEL_NAMES[channel], reason)
+        self._note_intervals(time_s, present)
+        self._end_day(time_s)
+        wrong = {}
+        for name, channel, value in zip(CHANNEL_NAMES, self.channels, values, strict=True):
+            if reasons := channel.read(time_s, value, self.back_s):
+                wrong[name] = reasons
+        if self.faulty:
+            for channel in self._mended(time_s, present, wrong):
+                out.append(("restored", channel, self.faulty.pop(channel)))
+        if wrong:
+            for reason in REASONS:
+                for channel, reasons in wrong.items():
+                    if reason in reasons:
+                        out += self._fault(channel, reason)
         return out
 
     def jump(self) -> list[Said]:
         """A fault of each channel whose reading before the last one was a lone jump."""
         return [
             said
-            for channel in np.flatnonzero(self.spikes.jumped)
-            for said in self._fault(CHANNEL_NAMES[channel], "jump")
+            for name, channel in zip(CHANNEL_NAMES, self.channels, strict=True)
+            if channel.spikes.jumped
+            for said in self._fault(name, "jump")
         ]
+
+    def _note_intervals(self, time_s: float, present: list[bool]) -> None:
+        """Note when the sensor and its channels came, and how long they may now be silent."""
+        interval_s = time_s - self.intervals.last_s
+        if interval_s > 0.0:
+            self.median.add(interval_s)
+        is_due = self.intervals.read(time_s) or self.any_long
+        for channel, came in zip(self.channels, present, strict=True):
+            if came and channel.intervals.read(time_s):
+                is_due = True
+        if is_due:
+            every = [self.intervals, *(channel.intervals for channel in self.channels)]
+            for one in every:
+                one.renew_limit()
+            self.any_long = any(one.limit_s > SILENT_S for one in every)
+
+    def _end_day(self, time_s: float) -> None:
+        """End the day where a row is the first of another; days count from the first row."""
+        if math.isnan(self.first_s):
+            self.first_s = time_s
+        days = int((time_s - self.first_s) // DAY_S)
+        if days > self.days:
+            self.days = days
+            for channel in self.channels:
+                channel.floors.end_day()
 
     def _fault(self, channel: str, reason: str) -> list[Said]:
         """The fault of a channel that has none yet."""
@@ -293,21 +369,14 @@ class SelfTest:
         self.faulty[channel] = reason
         return [("fault", channel, reason)]
 
-    def _missing(self, time_s: float) -> np.ndarray:
-        """Whether each channel was read once and is silent, while the sensor speaks. (channel,)"""
-        since = np.fmax(self.intervals.last_s[:-1], self.back_s)
-        limits = self.intervals.limits_s[:-1]
-        return ~np.isnan(self.intervals.last_s[:-1]) & (time_s - since > limits)
-
-    def _mended(self, time_s: float, present: np.ndarray, wrong: dict) -> list[str]:
+    def _mended(self, time_s: float, present: list[bool], wrong: dict) -> list[str]:
         """Channels whose fault this row ends."""
         out = []
         for name, reason in self.faulty.items():
             if name in LINE_FAULTS:
                 is_over = time_s - self.bad_line_s >= SILENT_S
             else:
-                channel = CHANNEL_NAMES.index(name)
-                is_over = present[channel] and not (reason in wrong and wrong[reason][channel])
+                is_over = present[CHANNEL_NAMES.index(name)] and reason not in wrong.get(name, ())
             if is_over:
                 out.append(name)
         return out

@@ -35,7 +35,7 @@ class Watched:
 
     def evidence(self, time_s: float, agree: bool) -> Evidence:
         """What stands behind a decision."""
-        period_s = self.test.intervals.period_s
+        period_s = self.test.period_s
         return Evidence(agree, period_s, is_first=time_s < self.test.began_s + BIN_S)
 
 

@@ -8,10 +8,10 @@ from saafe.exam.shifts import judge_simulated
 from saafe.exam.report import FIRE_COLUMNS, IDENTITY_COLUMNS, RIVAL_COLUMNS
 from saafe.exam.results import plain_values
 from saafe.exam.rivals import headline
-from saafe.exam.tables import score_table, simulated_table
+from saafe.exam.tables import score_table, sets_table, simulated_table
 
 __all__ = [
     "FIRE_COLUMNS", "IDENTITY_COLUMNS", "RIVAL_COLUMNS", "exam", "examine", "figure_text",
     "header", "headline", "is_share", "judge_simulated", "limits_of", "merged_bounds",
-    "plain_values", "score_table", "simulated_table", "windows",
+    "plain_values", "score_table", "sets_table", "simulated_table", "windows",
 ]  # fmt: skip

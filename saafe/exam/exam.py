@@ -49,7 +49,7 @@ class ExamOptions:
     """What a full exam does beside the simulated streams."""
 
     seed: int = 0  # of the exam; training's seeds are apart whatever it is
-    real: Path | None = None  # folder of published recordings to score, or None
+    real: Path | None = None  # folder of published recordings or sets to score, or None
     rivals: bool = False  # whether simpler detectors are trained and compared
     on_progress: OnProgress = lambda line: None  # takes a line of progress
 
@@ -69,7 +69,7 @@ def examine(
         run: a loaded run folder.
         level: "quick" takes under a minute, "full" a quarter of an hour.
         seed: of the full exam, 0 by default; apart from training's seeds.
-        real: folder of published recordings that a full exam scores too.
+        real: folder of published recordings or annotated sets that a full exam scores too.
         rivals: whether a full exam trains simpler detectors and compares them.
         on_progress: takes a line of progress.
 
@@ -152,7 +152,7 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
         *full_lines(gate_figures(parts)),
         calibration_line(parts["calibration"]),
     ]
-    if real:
+    if "scored" in real.get("sources", {}).values():  # annotated sets are shown, never gated
         lines += real_lines(real)
     result = {
         "version": FULL_VERSION,
@@ -229,7 +229,10 @@ def gate_figures(parts: dict[str, Any]) -> dict[str, tuple[Bounds, int]]:
 
 
 def real_part(session: Session, plan: ExamOptions) -> dict[str, Any]:
-    """Recorded fires, homes and superposed fires, the homes' false faults and their identity."""
+    """Recorded fires, homes and superposed fires, the homes' false faults and their identity.
+
+    Annotated sets too, whose windows count in their own parts and not as the exam's.
+    """
     if plan.real is None:
         return {}
     session.begin(0.15)
@@ -240,6 +243,8 @@ def real_part(session: Session, plan: ExamOptions) -> dict[str, Any]:
         elsewhere=False,
         on_progress=plan.on_progress,
     )
+    # a user's sets may be of any size, and the exam promises its own
+    session.windows -= sum(part["windows"] for part in out["sets"])
     homes = plan.real / HOMES
     if homes.is_dir():
         lived_in = [

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from saafe.detector import Detection, log_odds
+from saafe.exam.references import co_dose_intervals
 from saafe.metrics import rate_bounds
 from saafe.recordings import AFTER_COOKING_S, Interval, Recording
 from saafe.sensors import FIRE
@@ -43,11 +44,17 @@ class AlarmCount:
         return self.hours / self.days if self.days else math.nan
 
 
+# figures of homes that add up
+SUMMED = ("days", "alarms", "nuisance_alarms", "sessions", "sessions_with_alarm", "co_alarms")
+
+
 @dataclass(frozen=True)
 class HomeRow:
     """What a detector did in a home where nothing burnt: every alarm there is false.
 
-    Nuisance alarms are between a cooking session's start and 30 minutes after its end.
+    But for alarms while carbon monoxide stands at a dose that asks for one: `co_alarms` counts
+    them, `alarms` does not. Nuisance alarms are between a cooking session's start and 30 minutes
+    after its end.
     """
 
     home: str
@@ -58,6 +65,7 @@ class HomeRow:
     sessions: int
     sessions_with_alarm: int
     hours_in_alarm: float
+    co_alarms: int = 0
 
 
 def alarm_intervals(events: Iterable[Event], duration_s: float) -> list[Interval]:
@@ -148,24 +156,35 @@ def exposure_s(recording: Recording) -> float:
 
 
 def score_home(
-    events: Sequence[Event], recording: Recording, sessions: Sequence[Interval]
+    events: Sequence[Event],
+    recording: Recording,
+    sessions: Sequence[Interval],
+    *,
+    days: float | None = None,
 ) -> HomeRow:
-    """Count what a detector did in a home where nothing burnt; the stove was on in its sessions."""
-    count = count_alarms(events, float(recording.times_s[-1]), watched_s=exposure_s(recording))
-    is_nuisance = in_sessions(np.asarray(count.times_s), sessions)
+    """Count what a detector did in a home where nothing burnt; the stove was on in its sessions.
+
+    `days` are those that were watched, where that is known better than the recording shows. [d]
+    """
+    watched_s = exposure_s(recording) if days is None else days * DAY_S
+    count = count_alarms(events, float(recording.times_s[-1]), watched_s=watched_s)
+    doses = co_dose_intervals(recording)
+    is_right = [any(start <= time <= end for start, end in doses) for time in count.times_s]
+    times_s = [t for t, right in zip(count.times_s, is_right, strict=True) if not right]
+    is_nuisance = in_sessions(np.asarray(times_s), sessions)
     disturbed = sum(
-        any(start <= time <= end + AFTER_COOKING_S for time in count.times_s)
-        for start, end in sessions
+        any(start <= time <= end + AFTER_COOKING_S for time in times_s) for start, end in sessions
     )
     return HomeRow(
         home=recording.name,
         days=count.days,
-        alarms=len(count.times_s),
-        alarm_times_s=list(count.times_s),
+        alarms=len(times_s),
+        alarm_times_s=times_s,
         nuisance_alarms=int(is_nuisance.sum()),
         sessions=len(sessions),
         sessions_with_alarm=disturbed,
         hours_in_alarm=count.hours,
+        co_alarms=sum(is_right),
     )
 
 
@@ -179,8 +198,7 @@ def in_sessions(times_s: NDArray, sessions: Sequence[Interval]) -> NDArray[np.bo
 
 def sum_homes(homes: Sequence[HomeRow]) -> dict[str, Any]:
     """Add homes up and bound their rates exactly (Poisson, 95 %, two-sided)."""
-    keys = ("days", "alarms", "nuisance_alarms", "sessions", "sessions_with_alarm")
-    total: dict[str, Any] = {key: sum(getattr(home, key) for home in homes) for key in keys}
+    total: dict[str, Any] = {key: sum(getattr(home, key) for home in homes) for key in SUMMED}
     days = total["days"]
     hours = sum(home.hours_in_alarm for home in homes)
     total["false_alarms_per_day"] = rate_bounds(total["alarms"], days)._asdict()

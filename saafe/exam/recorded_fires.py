@@ -40,13 +40,13 @@ class FireScore:
 
 
 def score_fire(detect: Detect, fire: Published) -> FireScore:
-    """Judge one recorded fire up to its peak ceiling temperature, or its end where unknown.
+    """Judge one recorded fire up to its peak ceiling temperature, or its end.
 
     A laboratory fire has no ceiling references: its limit is the start of the conventional
     detector beside it. Delays are to recorded commercial alarms, negative where ours was first.
     """
     recording = scored_part(fire)
-    signal_s = references.first_signal(recording)
+    signal_s = signal_time(fire, recording)
     limit_s, recorded_s = fire_times(fire)
     alarm = outcomes.first_alarm(detect(recording).events) or {}
     alarm_s = alarm.get("time_s")
@@ -71,12 +71,19 @@ def score_fire(detect: Detect, fire: Published) -> FireScore:
 
 
 def scored_part(fire: Published) -> Recording:
-    """Cut a fire where its scoring ends: at its peak, though not before its limit."""
-    peak_s = fire.references.get("t_peak")
-    if peak_s is None:
+    """Cut a fire where its scoring ends: at its peak or stated end, though not before its limit."""
+    end_s = fire.references.get("t_end", fire.references.get("t_peak"))
+    if end_s is None:
         return fire.recording
     limit_s, _ = fire_times(fire)
-    return cut_recording(fire.recording, 0.0, max(peak_s, limit_s or 0.0))
+    return cut_recording(fire.recording, 0.0, max(end_s, limit_s or 0.0))
+
+
+def signal_time(fire: Published, recording: Recording) -> float | None:
+    """First signal in the scored part of a fire: of an annotated one from its ignition on. [s]"""
+    if "t_limit" in fire.references:
+        return references.first_signal_from(recording, fire.references["t_ignition"])
+    return references.first_signal(recording)
 
 
 def fire_times(fire: Published) -> tuple[float | None, float | None]:

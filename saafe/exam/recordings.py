@@ -22,9 +22,19 @@ from saafe.exam.recorded_fires import (
     sum_fires,
     time_between,
 )
+from saafe.exam.recorded_sets import score_sets
 from saafe.exam.results import plain_values
 from saafe.readers import Published, read_published
-from saafe.recordings import Home, Interval, SuperposedFire, dense_homes, superpose_fires
+from saafe.recordings import (
+    SET_FILE,
+    Home,
+    Interval,
+    SuperposedFire,
+    dense_homes,
+    find_sets,
+    read_sets,
+    superpose_fires,
+)  # fmt: skip
 
 HOUSE, LAB, HOMES = "nist_home_smoke_alarms", "nazir_lab_fire", "uhoo_homes"
 BURNERS, POOLS = "fsri_hvac_gasburner", "nist_nrc_compartment"
@@ -97,24 +107,27 @@ class HomeScore:
 def score_real(
     detect: Detect, real_dir: Path | str, plan: ScoringOptions | None = None
 ) -> dict[str, Any]:
-    """Judge a detector on the recorded fires and homes of a folder of raw sources.
+    """Judge a detector on the recorded fires and homes of a folder.
 
     Args:
         detect: runs the detector under judgement over one recording.
-        real_dir: holds the publishers' folders under the names of `readers.SOURCES`.
+        real_dir: holds the publishers' folders under the names of `readers.PUBLISHERS`, annotated
+            sets at any depth, or both; it may be a set itself.
         plan: how much is scored.
 
     Returns:
         Values that JSON can hold. `sources` says what was scored; `house_fires`, `oil_pans`,
         `lab_fires`, `burner_fires`, `pool_fires` and `superposed` hold rows and counts by
         outcome; `homes`, `homes_at_10_s` and `offices` hold rows, rates and their bounds; then
-        `margin`. A part that was not scored is a string that says why.
+        `margin`. A part that was not scored is a string that says why. `sets` has a part an
+        annotated set (`recorded_sets.score_set`).
 
     Raises:
-        InputError: where the folder, or every known folder in it, is missing.
+        InputError: where the folder holds neither a known folder nor a set, or a set.json is wrong.
     """
     plan = plan or ScoringOptions()
     names = (HOUSE, LAB, HOMES) + (ELSEWHERE if plan.elsewhere else ())
+    sets = read_sets(real_dir)  # what a user wrote is refused before the work
     read = _read_sources(Path(real_dir), names)
     absent = {
         name: ABSENT if name in names else LEFT_OUT for name in (HOUSE, LAB, HOMES, *ELSEWHERE)
@@ -159,6 +172,7 @@ def score_real(
         result["superposed_fires"] = part | {"rows": _beside_homes(part["rows"], composed, scores)}
         result["margin"] = _margins(result["superposed_fires"]["rows"], scores)
     result["homes_at_10_s"] = _score_dense(detect, homes, plan) if homes else ABSENT
+    result["sets"] = score_sets(detect, sets, plan.on_progress)
     return plain_values(result)
 
 
@@ -167,10 +181,11 @@ def _read_sources(
 ) -> dict[str, list[Published]]:
     folders = {name: real_dir / name for name in names}
     there = {name: folder for name, folder in folders.items() if folder.is_dir()}
-    if not there:
+    if not there and not find_sets(real_dir):
         raise InputError(
-            f"{real_dir}: none of the folders {', '.join(folders)}; allowed: a folder that holds "
-            "at least one of them as published; give the folder above them"
+            f"{real_dir}: none of the folders {', '.join(folders)}, and no {SET_FILE}; allowed: a "
+            "folder that holds one of them as published, or an annotated set; give the folder "
+            "above them"
         )
     return {name: list(read_published(name, folder)) for name, folder in there.items()}
 
@@ -221,7 +236,7 @@ def read_superposed(real_dir: Path | str, *, seed: int = 0) -> SuperposedFires |
     """The superposed fires that `score_real` judges by; None without the house fires or the homes.
 
     Raises:
-        InputError: where the folder, or every known folder in it, is missing.
+        InputError: where the folder holds neither a known folder nor an annotated set.
     """
     read = _read_sources(Path(real_dir))
     fires, homes = _house_fires(read), _homes(read)

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from saafe.recordings import Recording
+from saafe.detector import CO_DOSES
+from saafe.recordings import Interval, Recording, cut_recording
 from saafe.sensors import CHANNELS, CO, PM25, TEMPERATURE
 from saafe.simulator import (
     AEROSOLS,
@@ -55,6 +56,20 @@ def first_signal(recording: Recording) -> float | None:
             base = np.median(values[times <= times[0] + SIGNAL_BASE_S])
             starts.append(first_held(times, values - base >= rise, SIGNAL_HOLD_S))
     return _earliest(starts)
+
+
+def first_signal_from(recording: Recording, ignition_s: float) -> float | None:
+    """First signal of a fire whose ignition is known, over ten seconds before it; or None. [s]
+
+    Never before the ignition: what drifted until then is no fire. Where nothing was read so long
+    before, there is no level to rise from, and the fire is taken to show from its ignition on.
+    """
+    before = np.flatnonzero(recording.times_s <= ignition_s - SIGNAL_BASE_S)
+    if not before.size:
+        return ignition_s
+    begin_s = float(recording.times_s[before[-1]])
+    signal_s = first_signal(cut_recording(recording, begin_s, float(recording.times_s[-1])))
+    return None if signal_s is None else max(ignition_s, begin_s + signal_s)
 
 
 def seeing_sensor(recording: Recording, limit_s: float | None) -> Recording:
@@ -101,8 +116,11 @@ def fire_limit(kind: str, references: Mapping[str, float | None]) -> float | Non
 
     The references are when the ceiling or a smoke meter first reached `t_dT5` (+5 K), `t_dT20`,
     `t_OD05` (0.05/m) and `t_OD14`. A pan of oil is measured against +20 K as a flaming fire is.
+    The limit that an annotated set gives, `t_limit`, comes before all of them.
     """
     at = {name: time for name, time in references.items() if time is not None}
+    if "t_limit" in at:
+        return at["t_limit"]
     if kind == SMOULDERING:
         strong = [at[name] for name in ("t_OD14", "t_dT5") if name in at]
         if strong:
@@ -165,6 +183,24 @@ def aerosol_of(kind: str | None) -> AerosolKind:
         return AerosolKind.SMOULDERING
     is_cooking = kind in (COOKING_OIL, "home", "office")
     return AerosolKind.COOKING if is_cooking else AerosolKind.FLAMING
+
+
+def co_dose_intervals(recording: Recording) -> list[Interval]:
+    """When carbon monoxide stands at a dose that asks for an alarm, at any sensor. [s]
+
+    From the moment at which one of the doses of the detector's fixed rule is complete to the next
+    reading below its level, or to the last reading.
+    """
+    found = []
+    for times, ppm in channel_readings(recording, CO):
+        for level, hold_s in CO_DOSES:
+            edges = np.diff(np.concatenate([[0], (ppm >= level).astype(np.int8), [0]]))
+            starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+            for start, end in zip(starts, ends, strict=True):
+                complete_s = float(times[start]) + hold_s
+                if complete_s <= times[end - 1]:
+                    found.append((complete_s, float(times[end]) if end < len(times) else math.inf))
+    return found
 
 
 def density_of_smoke(smoke_g_m3: NDArray) -> NDArray:

@@ -223,6 +223,16 @@ def rivals(result: Result) -> str:
     return note + html_table(rows, columns=columns) + whole(rows)
 
 
+def recordings(result: Result) -> str:
+    """Published recordings, then every annotated set under its name."""
+    found = result.get("recordings") or {}
+    rest = _without(found, "sets")
+    out = render(rest) if rest else ""
+    for part in found.get("sets") or []:
+        out += f"<h3>Set {escape(part['name'])}</h3>" + render(_without(part, "name"), level=4)
+    return out
+
+
 def identity(result: Result) -> str:
     """Whether quiet minutes tell their source, and what that means."""
     found = result.get("identity")
@@ -294,7 +304,7 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "Ramps": ramps,
     "Faults": faults,
     "Shift": generic("shift"),
-    "Recordings": generic("recordings"),
+    "Recordings": recordings,
     "Superposed fires": generic("superposed_fires"),
     "Identity": identity,
 }

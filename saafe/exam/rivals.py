@@ -180,6 +180,7 @@ def examine_rivals(
         names: which rivals.
         groups: scenarios of each kind.
         real: published recordings, whose superposed fires are compared too; None for none.
+            Annotated sets in it are left to the exam.
         on_progress: takes a line of progress.
 
     Returns:

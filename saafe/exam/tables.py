@@ -1,6 +1,6 @@
 """Figures of an evaluation for people: rows of what, the figure, and its bounds or a note."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saafe.formats import interval, number, percent, percent_interval
@@ -32,6 +32,9 @@ def simulated_table(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
 def score_table(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Rows for people: what, the figure, and its 95 % bounds or a note."""
     rows: list[tuple[str, str, str]] = []
+    sets = sets_table(result.get("sets", []))
+    if sets and "scored" not in result["sources"].values():
+        return sets  # what is absent would bury them
     names = {
         "house_fires": "house fires",
         "oil_pans": "oil pans",
@@ -45,13 +48,37 @@ def score_table(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     quiet = {"homes": "homes", "homes_at_10_s": "homes at 10 s", "offices": "offices"}
     for part, name in quiet.items():
         rows += _home_rows(name, result[part])
-    margin = result["margin"]
+    rows.append(_margin_row(result["margin"]))
+    return rows + sets
+
+
+def sets_table(parts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """The same rows of annotated sets."""
+    return [row for part in parts for row in _set_rows(part)]
+
+
+def _margin_row(margin: Mapping[str, Any] | str) -> tuple[str, str, str]:
     if isinstance(margin, str):
-        return [*rows, ("margin", "-", margin)]
+        return "margin", "-", margin
     note = (
         f"{margin['clear_of_homes']} of {margin['n']} superposed fires above the loudest home hour"
     )
-    return [*rows, ("margin", number(margin["value"], 3), note)]
+    return "margin", number(margin["value"], 3), note
+
+
+def _set_rows(part: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """An annotated set, by its name: what it holds, its fires and homes, what was not scored."""
+    name, unread = f"set {part['name']}", part["not_scored"]
+    groups = f"{part['groups']} group" + ("s" if part["groups"] != 1 else "")
+    rows = [(f"{name}: recordings", str(part["recordings"]), f"{groups}; {part['note'] or '-'}")]
+    if not isinstance(part["fires"], str):
+        rows += _fire_rows(f"{name}: fires", part["fires"])
+    if not isinstance(part["homes"], str):
+        rows += _home_rows(name, part["homes"])
+    which = "; ".join(f"{item['file']}: {item['reason']}" for item in unread)
+    if unread:
+        rows.append((f"{name}: not scored", f"{len(unread)} of {part['recordings']}", which))
+    return rows
 
 
 def _fire_rows(name: str, part: Mapping[str, Any] | str) -> list[tuple[str, str, str]]:
@@ -78,6 +105,8 @@ def _home_rows(name: str, part: Mapping[str, Any] | str) -> list[tuple[str, str,
     if sessions:
         figure = f"{part['nuisance_alarms']} in {sessions} stove sessions"
         rows.append((f"{name}: nuisance alarms", figure, _interval(nuisance, " per 100")))
+    if part.get("co_alarms"):
+        rows.append((f"{name}: alarms at a CO dose", str(part["co_alarms"]), "right, not false"))
     return [
         *rows,
         (f"{name}: in alarm", f"{number(part['hours_in_alarm_per_day'], 3)} h a day", ""),

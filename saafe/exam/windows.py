@@ -146,6 +146,6 @@ def judge_real(
     on_progress: Callable[[str], None],
     elsewhere: bool = True,
 ) -> dict:
-    """Score published fires, homes and superposed fires; see `recordings.ScoringOptions`."""
+    """Score recorded fires, homes, superposed fires and sets; see `recordings.ScoringOptions`."""
     plan = ScoringOptions(dense_days=dense_days, elsewhere=elsewhere, on_progress=on_progress)
     return score_real(lambda r: detect(one, r), folder, plan)

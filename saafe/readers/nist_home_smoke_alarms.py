@@ -48,9 +48,13 @@ def _read_fire(path: Path, test: str, scenario: dict[str, str] | None) -> Publis
     table = read_table(path)
     times_s = get_numbers(table, "TIME")["TIME"]
     notes = [] if scenario else [_MISSING_SCENARIOS]
+    kind = scenario["type"] if scenario else "unknown"
+    kind = _KINDS.get(kind, kind)
     sensors = {}
     for station in STATIONS:
         channels = _read_station(table, times_s, station, scenario, notes)
+        if PM25 in channels:
+            channels[PM25] = optical_density_to_pm25(times_s, channels[PM25], kind=kind)
         if channels:
             sensors[station] = channels
     recording, check = to_recording(path, times_s, sensors)
@@ -59,12 +63,9 @@ def _read_fire(path: Path, test: str, scenario: dict[str, str] | None) -> Publis
         if scenario and scenario[name]:
             references[name] = float(scenario[name]) - float(times_s[0])
     references |= _read_alarms(path.parent, test, float(times_s[0]))
-    kind = scenario["type"] if scenario else "unknown"
     if test == "SDC15":
         notes.append("the first ignition failed")
-    return Published(
-        recording, check, _KINDS.get(kind, kind), references=references, notes=tuple(notes)
-    )
+    return Published(recording, check, kind, references=references, notes=tuple(notes))
 
 
 def _read_station(
@@ -74,7 +75,10 @@ def _read_station(
     scenario: dict[str, str] | None,
     notes: list[str],
 ) -> dict[int, np.ndarray]:
-    """Channel -> readings of one station; what is there but not usable goes into the notes."""
+    """Channel -> readings of one station, of PM2.5 the optical density that stands for it [1/m].
+
+    What is there but not usable goes into the notes.
+    """
     names = table.frame.columns
     # The CO and CO2 analysers; columns CO1A to CO3A are carbon-monoxide alarm cells, not CO2.
     smoke = f"SM{station}_1" if f"SM{station}_1" in names else f"SM{station}_3"
@@ -92,9 +96,7 @@ def _read_station(
             notes.append(f"{column} left out: not marked usable")
             continue
         values = get_numbers(table, column)[column]
-        if channel == PM25:
-            values = optical_density_to_pm25(times_s, values)
-        elif channel == CO2:
+        if channel == CO2:
             values = co2_above_outdoor(times_s, values * PPM_PER_VOL_PCT)
         elif channel == CO:
             values = co_above_zero(times_s, values * PPM_PER_VOL_PCT)

@@ -9,14 +9,15 @@ import numpy as np
 import polars as pl
 
 from saafe.recordings import Check, Recording, Table, parse_recording, refusal, to_numbers
-from saafe.sensors import CHANNELS, COLUMNS, TEMPERATURE
+from saafe.sensors import CHANNELS, COLUMNS, SMOKE_EXTINCTION_M2_G, TEMPERATURE
 
 BASELINE_S = 60.0  # a channel's level before a fire is the median of the first minute
 OUTDOOR_CO2_PPM = 450.0
 BACKGROUND_PM25_UG_M3 = 8.0
 PM25_CEILING_UG_M3 = 1000.0  # a low-cost sensor says no more
 OPTICAL_DENSITY_NOISE = 0.012  # [1/m]
-EXTINCTION_M2_G = 8.7
+# of smoke, by how it was made, on natural logarithms: smouldering (Seader and Einhorn) from memory
+EXTINCTION_M2_G = {"flaming": SMOKE_EXTINCTION_M2_G, "smouldering": 4.4}
 PPM_PER_VOL_PCT = 1e4
 
 
@@ -33,6 +34,8 @@ class Published:
             the names.
         stove: start and end of each uninterrupted use of the stove, in the same seconds.
         notes: what was left out or assumed.
+        group: of an annotated set's recording; no split may divide a group.
+        days: that were watched, where an annotated set says so. [d]
     """
 
     recording: Recording
@@ -41,6 +44,8 @@ class Published:
     references: dict[str, float] = field(default_factory=dict)
     stove: tuple[tuple[float, float], ...] = ()
     notes: tuple[str, ...] = ()
+    group: str = ""
+    days: float | None = None
 
 
 @dataclass(frozen=True)
@@ -137,25 +142,30 @@ def above_baseline(times_s: np.ndarray, values: np.ndarray) -> np.ndarray:
     return values - (np.median(first) if len(first) else 0.0)
 
 
-def optical_density_to_pm25(times_s: np.ndarray, density: np.ndarray) -> np.ndarray:
+def optical_density_to_pm25(
+    times_s: np.ndarray, density: np.ndarray, *, kind: str = "flaming"
+) -> np.ndarray:
     """PM2.5 [ug/m3] that a low-cost sensor would show in smoke of this optical density.
 
     Args:
         times_s: `(time,)`. [s]
         density: decadic optical density, `(time,)`. [1/m]
+        kind: of the fire; a kind without an extinction of its own is taken as flaming.
 
     Source:
         G. W. Mulholland and C. Croarkin, "Specific extinction coefficient of flame generated
         smoke," Fire and Materials, vol. 24, no. 5, pp. 227-230, 2000: 8.7 m2/g on natural
-        logarithms. The figure is quoted from memory and was not checked against the paper.
+        logarithms. The figure is quoted from memory and was not checked against the paper. That
+        of smouldering smoke, 4.4 m2/g, is from memory too.
 
     Valid:
-        Flaming, over-ventilated fires; for smouldering smoke the coefficient is about half (also
-        from memory), which the ceiling of 1,000 ug/m3 hides: 0.012/m alone is over 3,000 ug/m3.
+        Over-ventilated fires. The ceiling of 1,000 ug/m3 hides the coefficient: 0.012/m alone is
+        3,176 ug/m3 of flaming and 6,280 of smouldering smoke.
     """
+    extinction = EXTINCTION_M2_G.get(kind, SMOKE_EXTINCTION_M2_G)
     density = above_baseline(times_s, density)
     density = np.where(density < OPTICAL_DENSITY_NOISE, 0.0, density)  # keeps NaN
-    smoke = density * np.log(10.0) / EXTINCTION_M2_G * 1e6  # g/m3 -> ug/m3
+    smoke = density * np.log(10.0) / extinction * 1e6  # g/m3 -> ug/m3
     return np.clip(smoke + BACKGROUND_PM25_UG_M3, 0.0, PM25_CEILING_UG_M3)
 
 

@@ -1,0 +1,117 @@
+"""A detector judged on annotated sets, set by set, by the rules of the published recordings."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from saafe.detector import Detection
+from saafe.exam import outcomes
+from saafe.exam.outcomes import HomeRow
+from saafe.exam.recorded_fires import Detect, FireScore, score_fire, sum_fires
+from saafe.exam.results import flat_row
+from saafe.metrics import clustered_proportion_bounds
+from saafe.readers import Published, Unreadable, read_annotated
+from saafe.recordings import HOME_KIND, AnnotatedSet, Recording, merge_runs
+
+NONE_SCORED = "none that could be scored"
+
+
+def score_sets(
+    detect: Detect,
+    sets: Sequence[AnnotatedSet],
+    on_progress: Callable[[str], None] = lambda line: None,
+) -> list[dict[str, Any]]:
+    """Judge a detector on every set: a part a set, in their order."""
+    return [score_set(detect, one, on_progress) for one in sets]
+
+
+def score_set(
+    detect: Detect, one: AnnotatedSet, on_progress: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
+    """Judge a detector on the recordings of a set.
+
+    Returns:
+        What the set says of itself; `fires` and `homes` as of the published recordings, with rows
+        that name their group and a sum a group, or a string where it holds none that could be
+        scored; `not_scored` with the recordings that could not be read and why; `windows`, how
+        many the detector scored.
+    """
+    fires: list[tuple[str, FireScore]] = []
+    homes: list[tuple[str, HomeRow]] = []
+    unread: list[Unreadable] = []
+    windows = 0
+
+    def counted(recording: Recording) -> Detection:
+        nonlocal windows
+        detection = detect(recording)
+        windows += len(detection.risk)
+        return detection
+
+    for item in read_annotated(one):
+        on_progress(f"set {one.name}: {_progress(item)}")
+        if isinstance(item, Unreadable):
+            unread.append(item)
+        elif item.kind == HOME_KIND:
+            homes.append((item.group, _score_home(counted, item)))
+        else:
+            fires.append((item.group, score_fire(counted, item)))
+    return {
+        "name": one.name,
+        "origin": one.origin,
+        "licence": one.licence,
+        "note": one.note,
+        "recordings": len(one.recordings),
+        "groups": len({annotation.group for annotation in one.recordings}),
+        "windows": windows,
+        "fires": _fires_part(fires) if fires else NONE_SCORED,
+        "homes": _homes_part(homes) if homes else NONE_SCORED,
+        "not_scored": [asdict(item) for item in unread],
+    }
+
+
+def _progress(item: Published | Unreadable) -> str:
+    if isinstance(item, Unreadable):
+        return f"{item.file} not scored: {item.reason}"
+    return f"{item.recording.name}, {item.recording.times_s[-1] / 86400.0:.2f} days"
+
+
+def _score_home(detect: Detect, home: Published) -> HomeRow:
+    events = detect(home.recording).events
+    return outcomes.score_home(events, home.recording, merge_runs(home.stove), days=home.days)
+
+
+def _fires_part(scored: Sequence[tuple[str, FireScore]]) -> dict[str, Any]:
+    """Fires as `sum_fires` sums them; repetitions of a fire count as one where bounds are drawn."""
+    groups, rows = zip(*scored, strict=True)
+    part = sum_fires(rows)
+    if len(set(groups)) < len(groups):
+        in_time = [row.outcome == outcomes.IN_TIME for row in rows]
+        part["in_time_share"] = clustered_proportion_bounds(in_time, groups)._asdict()
+    return part | {
+        "groups": [
+            {"group": group} | outcomes.counts_of(_of(scored, group))
+            for group in dict.fromkeys(groups)
+        ],
+        "rows": _named_rows(scored),
+    }
+
+
+def _homes_part(scored: Sequence[tuple[str, HomeRow]]) -> dict[str, Any]:
+    groups = dict.fromkeys(group for group, _ in scored)
+    return outcomes.sum_homes([row for _, row in scored]) | {
+        "groups": [{"group": group} | _home_counts(_of(scored, group)) for group in groups],
+        "rows": _named_rows(scored),
+    }
+
+
+def _home_counts(rows: Sequence[HomeRow]) -> dict[str, Any]:
+    """The plain sums of a group's recordings, without rates."""
+    return {k: v for k, v in outcomes.sum_homes(rows).items() if k in outcomes.SUMMED}
+
+
+def _of(scored: Sequence[tuple[str, Any]], group: str) -> list[Any]:
+    return [row for other, row in scored if other == group]
+
+
+def _named_rows(scored: Sequence[tuple[str, Any]]) -> list[dict[str, Any]]:
+    return [{"group": group} | flat_row(row) for group, row in scored]

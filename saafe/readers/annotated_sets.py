@@ -1,0 +1,52 @@
+"""Recordings of annotated sets, as those of publishers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from saafe.errors import InputError
+from saafe.readers.published import Published
+from saafe.recordings import FIRE_KIND, AnnotatedSet, Annotation, check_annotation, read_recording
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A recording that could not be read as its set describes it."""
+
+    file: str
+    group: str
+    reason: str  # one line
+
+
+def read_annotated(one: AnnotatedSet) -> Iterator[Published | Unreadable]:
+    """Yield the recordings of a set, and in its place what could not be read.
+
+    One damaged file of many must not cost the figures of the others.
+    """
+    for annotation in one.recordings:
+        try:
+            yield _read_one(annotation)
+        except InputError as error:
+            file = str(annotation.path.relative_to(one.path.parent))
+            yield Unreadable(file, annotation.group, str(error))
+
+
+def _read_one(annotation: Annotation) -> Published:
+    recording, check = read_recording(annotation.path)
+    check_annotation(annotation, duration_s=check.duration_s, period_s=check.period_s or 0.0)
+    is_fire = annotation.kind == FIRE_KIND
+    references = {}
+    if is_fire:
+        references = {
+            "t_ignition": annotation.ignition_s,
+            "t_limit": annotation.limit_s,
+            "t_end": annotation.end_s,
+        }
+    return Published(
+        recording,
+        check,
+        annotation.burning if is_fire else annotation.kind,
+        references=references,
+        stove=annotation.cooking_s,
+        group=annotation.group,
+        days=annotation.days,
+    )

@@ -1,0 +1,496 @@
+"""Annotated sets: set.json and its recordings, read and scored beside the publishers' folders."""
+
+import copy
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from raw_folders import write_house
+from test_cli_errors import saved
+from test_exam_recordings import HEAT, NEVER, detect_by
+
+from saafe.cli import saafe as saafe_group
+from saafe.cli.output import run
+from saafe.errors import InputError
+from saafe.exam import exam, recordings, report
+from saafe.exam.recorded_sets import NONE_SCORED, score_set
+from saafe.exam.references import co_dose_intervals, first_signal_from
+from saafe.exam.rivals import read_superposed
+from saafe.exam.session import Session
+from saafe.exam.tables import score_table
+from saafe.exam.windows import judge_real, judged_run
+from saafe.readers import Published, Unreadable, read_annotated
+from saafe.recordings import find_sets, merge_runs, read_sets, write_recording
+from saafe.recordings.recording import Recording, read_recording
+from saafe.sensors import CHANNELS, CO, TEMPERATURE
+from saafe.training.runs import load
+
+ROOT = Path(__file__).parents[1]
+REAL = Path(os.environ.get("SAAFE_REAL", ROOT.parent / "shared" / "data"))
+PLAN = recordings.ScoringOptions(dense_days=0.0)
+NAN = float("nan")
+
+
+def write(path: Path, header: str, rows: list[str]) -> None:
+    path.write_text("\n".join([header, *rows]) + "\n")
+
+
+def write_home(path: Path, hot: tuple[int, ...] = (), minutes: int = 600) -> None:
+    """A home every minute, hot for five minutes from some minutes on."""
+    heat = [40 if any(m <= k < m + 5 for m in hot) else 20 for k in range(minutes)]
+    rows = [f"{60 * k},A,{value + k % 7 / 10:.1f},8" for k, value in enumerate(heat)]
+    write(path, "time_s,sensor,temperature_c,pm25_ug_m3", rows)
+
+
+def write_fire(path: Path, *, before: int = 60, drift: float = 0.0) -> None:
+    """A fire every 10 s: so many readings before it, which may drift, then 2 K more a reading."""
+    calm = [20 + drift * k / max(before, 1) for k in range(before)]
+    heat = calm + [(calm[-1] if calm else 20) + 2 * k for k in range(1, 61)]
+    rows = [f"{10 * k},A,{value:.1f}" for k, value in enumerate(heat)]
+    write(path, "time_s,sensor,temperature_c", rows)
+
+
+HOME = {
+    "file": "home.csv",
+    "kind": "home",
+    "group": "h1",
+    "cooking_s": [[6000, 7200], [8400, 9000]],
+}
+FIRE = {"file": "fire.csv", "kind": "fire", "group": "f1", "burning": "flaming",
+        "ignition_s": 600, "limit_s": 720, "end_s": 900}  # fmt: skip
+ABOUT = {"name": "ours", "origin": "a test", "licence": "CC0", "note": "made up"}
+
+
+def write_set(folder: Path, *entries: dict, **about: object) -> Path:
+    """A set.json, and a recording for each entry that has none yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in entries:
+        path = folder / str(entry.get("file", "x"))
+        if not path.exists():
+            (write_fire if entry.get("kind") == "fire" else write_home)(path)
+    document = ABOUT | {"recordings": list(entries)} | about
+    (folder / "set.json").write_text(json.dumps(document))
+    return folder
+
+
+def read_items(folder: Path) -> list[Published | Unreadable]:
+    (one,) = read_sets(folder)
+    return list(read_annotated(one))
+
+
+# --- reading
+
+
+def test_a_set_gives_what_the_published_readers_give(tmp_path: Path) -> None:
+    home, fire = read_items(write_set(tmp_path, HOME | {"days": 0.4}, FIRE))
+    assert isinstance(home, Published)
+    assert isinstance(fire, Published)
+    assert (home.kind, home.group, home.days) == ("home", "h1", 0.4)
+    assert home.stove == ((6000.0, 7200.0), (8400.0, 9000.0))
+    assert (fire.kind, fire.group, fire.days) == ("flaming", "f1", None)
+    assert fire.references == {"t_ignition": 600.0, "t_limit": 720.0, "t_end": 900.0}
+    assert fire.recording.name == "fire"
+
+
+def test_sets_are_found_at_and_under_a_folder(tmp_path: Path) -> None:
+    write_set(tmp_path / "a", HOME, name="a")
+    write_set(tmp_path / "sets" / "b", FIRE, name="b")
+    write_set(tmp_path / ".hidden" / "c", FIRE, name="c")
+    (tmp_path / "uhoo_homes").mkdir()
+    (tmp_path / "sets" / "back").symlink_to(tmp_path)  # a link in a circle
+    (tmp_path / "sets" / "z").symlink_to(tmp_path / "a")  # and one to what is there already
+    assert [one.name for one in read_sets(tmp_path)] == ["a", "b"]
+    assert [one.name for one in read_sets(tmp_path / "sets" / "b")] == ["b"]
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "linked").symlink_to(tmp_path / "a")
+    assert [one.name for one in read_sets(tmp_path / "else")] == ["a"]
+    assert find_sets(tmp_path / "nowhere") == []
+    assert find_sets(tmp_path / "a" / "set.json") == []
+
+
+def test_two_sets_of_one_name_are_refused(tmp_path: Path) -> None:
+    write_set(tmp_path / "a", HOME)
+    write_set(tmp_path / "b", FIRE)
+    with pytest.raises(
+        InputError, match=r"b/set.json: the name 'ours', which .*a/set.json has too"
+    ):
+        read_sets(tmp_path)
+
+
+GONE = object()
+
+
+@pytest.mark.parametrize(
+    ("which", "change", "said"),
+    [
+        ("set", {"name": GONE}, "name is missing; allowed: words in quotes"),
+        ("set", {"name": "  "}, "name is '\"  \"'; allowed: words"),
+        ("set", {"name": "a\nb"}, "allowed: words in one line"),
+        ("set", {"licence": 3}, "licence is '3'"),
+        ("set", {"note": ["x"]}, "note is"),
+        ("set", {"titel": "x"}, "the key 'titel'; allowed: an object of name, origin"),
+        ("set", {"recordings": GONE}, "recordings is missing; allowed: a list of at least one"),
+        ("set", {"recordings": []}, "recordings is '[]'"),
+        ("set", {"recordings": {}}, "recordings is '{}'"),
+        ("set", {"recordings": ["home.csv"]}, "recording 1: '\"home.csv\"'; allowed: an object of"),
+        ("home", {"file": GONE}, "file is missing"),
+        ("home", {"file": "gone.csv"}, "there is none"),
+        ("home", {"file": "sub"}, "there is none"),  # a folder
+        ("home", {"file": "../home.csv"}, "allowed: a file beside this set.json"),
+        ("home", {"file": "/etc/hostname"}, "allowed: a file beside this set.json"),
+        ("home", {"file": "x" * 5000}, "there is none"),
+        ("home", {"file": "./fire.csv"}, "fire.csv twice"),
+        ("home", {"kind": "house"}, "kind is '\"house\"'; allowed: home or fire"),
+        ("home", {"kind": GONE}, "kind is missing"),
+        ("home", {"kind": ["home"]}, "allowed: home or fire"),
+        ("home", {"group": GONE}, "group is missing"),
+        ("home", {"group": 1}, "group is '1'"),
+        ("home", {"group": "f1"}, "the group 'f1' holds a home and a fire"),
+        ("home", {"cooking": []}, "the key 'cooking'; allowed: an object of file, kind"),
+        ("home", {"limit_s": 1}, "the key 'limit_s'"),
+        ("home", {"days": 0}, "days is '0'; allowed: a number over 0"),
+        ("home", {"days": -1}, "days is '-1'"),
+        ("home", {"days": True}, "days is 'true'"),
+        ("home", {"days": NAN}, "NaN, which is no number in JSON"),
+        ("home", {"days": float("inf")}, "Infinity, which is no number in JSON"),
+        ("home", {"days": 10**400}, "days is"),
+        ("home", {"cooking_s": 60}, "cooking_s is '60'; allowed: a list of [start, end]"),
+        ("home", {"cooking_s": [60, 120]}, "cooking_s is '60'"),
+        ("home", {"cooking_s": [[60]]}, "cooking_s is '[60]'"),
+        ("home", {"cooking_s": [[60, "120"]]}, "cooking_s is '\"120\"'"),
+        ("home", {"cooking_s": [[60, NAN]]}, "NaN, which is no number"),
+        ("home", {"cooking_s": [[-60, 120]]}, "cooking_s is '-60'; allowed: a list of [start"),
+        ("home", {"cooking_s": [[120, 60]]}, "[120, 60]'; allowed: a start that is not after"),
+        ("home", {"cooking_s": [[0, 120], [60, 180]]}, "allowed: intervals in order, the next"),
+        ("home", {"cooking_s": [[300, 360], [0, 60]]}, "the next from 360 s on"),
+        ("fire", {"burning": GONE}, "burning is missing; allowed: flaming, smouldering, cooking"),
+        ("fire", {"burning": "smoldering"}, "burning is '\"smoldering\"'"),
+        ("fire", {"burning": {}}, "burning is '{}'"),
+        ("fire", {"ignition_s": GONE}, "ignition_s is missing; allowed: 0 or more seconds"),
+        ("fire", {"limit_s": None}, "limit_s is 'null'"),
+        ("fire", {"limit_s": 599}, "limit_s is '599'; allowed: at or after ignition_s, 600"),
+        ("fire", {"end_s": 599}, "end_s is '599'; allowed: at or after ignition_s, 600"),
+        ("fire", {"end_s": "900"}, "end_s is '\"900\"'"),
+    ],
+)
+def test_a_wrong_set_is_one_line(tmp_path: Path, which: str, change: dict, said: str) -> None:
+    home, fire, about = copy.deepcopy((HOME, FIRE, {}))
+    write_set(tmp_path, home, fire)
+    (tmp_path / "sub").mkdir()
+    {"set": about, "home": home, "fire": fire}[which].update(change)
+    document = ABOUT | {"recordings": [home, fire]} | about
+    kept = {k: v for k, v in document.items() if v is not GONE}
+    if isinstance(kept.get("recordings"), list):
+        kept["recordings"] = [
+            {k: v for k, v in item.items() if v is not GONE} if isinstance(item, dict) else item
+            for item in kept["recordings"]
+        ]
+    (tmp_path / "set.json").write_text(json.dumps(kept))
+    with pytest.raises(InputError) as error:
+        read_sets(tmp_path)
+    assert said in str(error.value)
+    assert str(error.value).startswith(str(tmp_path / "set.json"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "not JSON (Expecting value, line 1, column 1)"),
+        (b"{", "not JSON"),
+        (b'{"name": NaN}', "NaN, which is no number in JSON"),
+        (b'{"name": -Infinity}', "-Infinity, which is no number"),
+        (b"\xff{}", "not UTF-8"),
+        (b"[]", "'[]'; allowed: an object of name"),
+        (b"3", "'3'; allowed: an object of name"),
+        (b"[" * 100_000, "not JSON that can be read"),
+        (b"9" * 10_000, "not JSON that can be read"),
+    ],
+)
+def test_what_is_no_set_at_all_is_one_line(tmp_path: Path, text: bytes, said: str) -> None:
+    (tmp_path / "set.json").write_bytes(text)
+    with pytest.raises(InputError) as error:
+        read_sets(tmp_path)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_byte_order_mark_and_a_missing_note_are_fine(tmp_path: Path) -> None:
+    write_set(tmp_path, HOME)
+    document = json.loads((tmp_path / "set.json").read_text())
+    del document["note"]
+    (tmp_path / "set.json").write_text("\ufeff" + json.dumps(document))
+    (one,) = read_sets(tmp_path)
+    assert one.note == ""
+
+
+def test_runs_less_than_half_an_hour_apart_are_one_session() -> None:
+    runs = ((0.0, 60.0), (1859.0, 1859.0), (3659.0, 3700.0), (9000.0, 9000.0))
+    assert merge_runs(runs) == ((0.0, 1859.0), (3659.0, 3700.0), (9000.0, 9000.0))
+    assert merge_runs(()) == ()
+
+
+@pytest.mark.parametrize(
+    ("entry", "rows", "said"),
+    [
+        (HOME | {"cooking_s": [[0, 40_000]]}, None, "cooking_s of set.json goes beyond"),
+        (
+            HOME | {"days": 3.0},
+            None,
+            "days of set.json goes beyond the recording, which lasts 35,940 s",
+        ),
+        (FIRE | {"ignition_s": 5e3, "limit_s": 6e3, "end_s": 6e3}, None, "ignition_s of set.json"),
+        (HOME, "time_s,temperature_c\n0,20\n0,21\n", "row 3"),
+        ({**HOME, "cooking_s": []}, "time_s,temperature_c\n0,20\n", "one moment"),
+        (HOME, "time_s,temperature_c\n0,\n60,\n", "no reading"),
+        (HOME, "no recording\n", ""),
+        (HOME, "", ""),
+        (FIRE, "\x00\x01", ""),
+    ],
+)
+def test_what_cannot_be_scored_is_named_and_the_rest_is_scored(
+    tmp_path: Path, entry: dict, rows: str | None, said: str
+) -> None:
+    other = HOME | {"file": "other.csv", "group": "h2", "cooking_s": []}
+    write_set(tmp_path, entry, other)
+    if rows is not None:
+        (tmp_path / entry["file"]).write_text(rows)
+    (one,) = read_sets(tmp_path)
+    part = score_set(NEVER, one)
+    (unread,) = part["not_scored"]
+    assert (unread["file"], unread["group"]) == (entry["file"], entry["group"])
+    assert said in unread["reason"]
+    assert "\n" not in unread["reason"]
+    assert (part["recordings"], len(part["homes"]["rows"])) == (2, 1)
+    table = score_table(recordings.score_real(NEVER, tmp_path, PLAN))
+    assert ("set ours: not scored", "1 of 2") in [row[:2] for row in table]
+
+
+# --- scoring
+
+
+def test_homes_are_scored_by_group(tmp_path: Path) -> None:
+    write_home(tmp_path / "home.csv", hot=(110, 130, 300))  # in the first session, after it, quiet
+    again = HOME | {"file": "again.csv", "days": 0.25, "cooking_s": [[600, 600], [660, 660]]}
+    silent = {"file": "silent.csv", "kind": "home", "group": "h2"}
+    write_set(tmp_path, HOME, again, silent)
+    (part,) = recordings.score_real(HEAT, tmp_path, PLAN)["sets"]
+    homes = part["homes"]
+    assert part["fires"] == NONE_SCORED
+    assert (part["recordings"], part["groups"]) == (3, 2)
+    assert (homes["alarms"], homes["nuisance_alarms"], homes["sessions"]) == (2, 1, 2)
+    first, second, third = homes["rows"]
+    assert (first["group"], second["group"], third["group"]) == ("h1", "h1", "h2")
+    assert first["alarm_times_s"] == [6600.0, 18000.0]  # the one within half an hour is the same
+    assert (first["sessions"], second["sessions"], third["sessions"]) == (1, 1, 0)
+    assert second["days"] == pytest.approx(0.25)
+    assert third["days"] == pytest.approx(599 / 1440)
+    h1, h2 = homes["groups"]
+    assert (h1["group"], h1["alarms"], h1["sessions"]) == ("h1", 2, 2)
+    assert (h2["group"], h2["alarms"], h2["sessions"]) == ("h2", 0, 0)
+
+
+def test_fires_are_measured_against_their_annotation(tmp_path: Path) -> None:
+    late = FIRE | {"file": "late.csv", "limit_s": 620, "group": "f2"}
+    cut = FIRE | {"file": "cut.csv", "limit_s": 610, "end_s": 630, "group": "f3"}
+    write_set(tmp_path, FIRE, late, cut, FIRE | {"file": "again.csv"})
+    (part,) = recordings.score_real(HEAT, tmp_path, PLAN)["sets"]
+    fires = part["fires"]
+    assert part["homes"] == NONE_SCORED
+    assert [row["outcome"] for row in fires["rows"]] == ["in time", "late", "missed", "in time"]
+    assert [row["end_s"] for row in fires["rows"]] == [900, 900, 630, 900]
+    assert [row["limit_s"] for row in fires["rows"]] == [720, 620, 610, 720]
+    assert [(g["group"], g["n"], g["in_time"]) for g in fires["groups"]] == [
+        ("f1", 2, 2), ("f2", 1, 0), ("f3", 1, 0)]  # fmt: skip
+    assert fires["in_time_share"]["lower"] < 0.05  # as of three fires, not four
+
+
+def test_drift_before_the_ignition_is_no_fire(tmp_path: Path) -> None:
+    write_fire(tmp_path / "fire.csv", drift=7.0)
+    recording, _ = read_recording(write_set(tmp_path, FIRE) / "fire.csv")
+    signal_s = first_signal_from(recording, 600.0)
+    assert signal_s == pytest.approx(610.0, abs=10.0)
+    early = recordings.score_real(detect_by(TEMPERATURE, 23.0), tmp_path, PLAN)["sets"][0]
+    assert early["fires"]["rows"][0]["outcome"] == "early"
+
+
+def test_a_fire_without_a_baseline_shows_from_its_ignition_on(tmp_path: Path) -> None:
+    write_fire(tmp_path / "fire.csv", before=0)
+    write_set(tmp_path, FIRE | {"ignition_s": 0, "limit_s": 60, "end_s": 300})
+    (part,) = recordings.score_real(detect_by(TEMPERATURE, 22.0), tmp_path, PLAN)["sets"]
+    (row,) = part["fires"]["rows"]
+    assert (row["signal_s"], row["alarm_s"], row["outcome"]) == (0.0, 0.0, "in time")
+
+
+def test_a_fire_that_nothing_shows_has_no_signal(tmp_path: Path) -> None:
+    write_home(tmp_path / "fire.csv")
+    recording, _ = read_recording(tmp_path / "fire.csv")
+    assert first_signal_from(recording, 600.0) is None
+
+
+def test_an_alarm_at_a_co_dose_is_right(tmp_path: Path) -> None:
+    ppm = [150 if 100 <= k < 160 else 20 for k in range(300)]
+    rows = [f"{60 * k},{value}" for k, value in enumerate(ppm)]
+    write(tmp_path / "home.csv", "time_s,co_ppm", rows)
+    recording, _ = read_recording(write_set(tmp_path, HOME) / "home.csv")
+    assert co_dose_intervals(recording) == [(6000.0 + 1500.0, 9600.0)]
+    # alarms at 6,000 s, too soon; counted again at 7,800 s and 9,600 s, when the dose is there
+    (part,) = recordings.score_real(detect_by(CO, 100.0), tmp_path, PLAN)["sets"]
+    homes = part["homes"]
+    assert (homes["alarms"], homes["nuisance_alarms"], homes["co_alarms"]) == (1, 1, 1)
+    assert any(row[0] == "set ours: alarms at a CO dose" for row in score_table({
+        "sources": {}, "sets": [part]}))  # fmt: skip
+
+
+def test_sets_stand_beside_the_published_ones(tmp_path: Path) -> None:
+    write_house(tmp_path / recordings.HOUSE)
+    without = recordings.score_real(HEAT, tmp_path, PLAN)
+    assert without["sets"] == []
+    write_set(tmp_path / "sets" / "ours", HOME, FIRE)
+    result = recordings.score_real(HEAT, tmp_path, PLAN)
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert {k: v for k, v in result.items() if k != "sets"} == {
+        k: v for k, v in without.items() if k != "sets"
+    }
+    names = [row[0] for row in score_table(result)]
+    assert "house fires in time" in names
+    assert {"set ours: fires in time", "set ours: false alarms"} < set(names)
+    alone = [row[0] for row in score_table(recordings.score_real(HEAT, tmp_path / "sets", PLAN))]
+    assert all(name.startswith("set ours") for name in alone)
+    assert read_superposed(tmp_path / "sets") is None  # rivals go without, and end no exam
+
+
+def odd_recordings() -> dict[str, Recording]:
+    """Recordings of one channel, one row, two sensors that take turns, and long silences."""
+    random = np.random.default_rng(0)
+    minute = np.arange(0.0, 7200.0, 60.0)
+    made = {}
+    for index, channel in enumerate(CHANNELS):
+        readings = np.full((len(minute), 1, len(CHANNELS)), np.nan, np.float32)
+        lowest, highest = channel.indoors
+        readings[:, 0, index] = random.uniform(lowest, highest, len(minute))
+        made[f"only_{channel.name}"] = Recording("x", minute, ("A",), readings)
+    base = made["only_temperature"].readings
+    made["one_row"] = Recording("x", minute[:1], ("A",), base[:1])
+    made["two_rows"] = Recording("x", minute[:2], ("A",), base[:2])
+    turns = np.full((len(minute), 2, len(CHANNELS)), np.nan, np.float32)
+    turns[::2, 0], turns[1::2, 1] = base[::2, 0], base[1::2, 0]
+    made["turns"] = Recording("x", minute, ("A", "B"), turns)
+    gap = np.where(minute > 3600.0, minute + 1e6, minute)
+    made["gap"] = Recording("x", gap, ("A",), base)
+    return made
+
+
+def test_no_recording_ends_the_command(tmp_path: Path) -> None:
+    made = odd_recordings()
+    for name, recording in made.items():
+        write_recording(recording, tmp_path / f"{name}.csv")
+        write_recording(recording, tmp_path / f"fire_{name}.parquet")
+    homes = [{"file": f"{n}.csv", "kind": "home", "group": n} for n in made]
+    fires = [FIRE | {"file": f"fire_{n}.parquet", "group": f"fire {n}", "ignition_s": 0,
+                     "limit_s": 60, "end_s": 600} for n in made]  # fmt: skip
+    write_set(tmp_path, *homes, *fires)
+    folder = saved(tmp_path / "RUN")
+    result = judge_real(
+        judged_run(load(str(folder))), tmp_path, dense_days=1.0, on_progress=lambda _: None
+    )
+    (part,) = result["sets"]
+    assert [item["file"] for item in part["not_scored"]] == ["one_row.csv"]
+    assert len(part["homes"]["rows"]) == len(made) - 1
+    assert len(part["fires"]["rows"]) == len(made)
+    assert part["windows"] > 1000
+
+
+# --- commands, exam, report
+
+
+def command(capsys: pytest.CaptureFixture, *words: object) -> tuple[int, str, str]:
+    code = run(saafe_group, [str(word) for word in words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_evaluate_names_the_set(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    folder, ours = saved(tmp_path / "RUN"), write_set(tmp_path / "ours", HOME, FIRE)
+    words = ("evaluate", folder, "--real", ours, "--real-only", "--no-floor")
+    code, out, err = command(capsys, *words)
+    assert code == 0, err
+    assert "set ours: false alarms" in out
+    assert "made up" in out
+    (ours / "set.json").write_text("{")
+    code, out, err = command(capsys, *words)
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1].startswith(f"saafe: {ours}/set.json: not JSON")
+
+
+def test_the_exam_holds_sets_without_gating_them(tmp_path: Path) -> None:
+    ours = write_set(tmp_path / "ours", HOME, FIRE)
+    here = Session(judged_run(load(str(saved(tmp_path / "RUN")))), 0)
+    part = exam.real_part(here, exam.ExamOptions(real=ours))
+    assert here.windows == 0  # the exam's own; a set says its own
+    assert part["sets"][0]["windows"] > 0
+    assert "scored" not in part["sources"].values()  # hence no lines in the gate
+    page = report.page(tmp_path, {"recordings": part}, [])
+    assert "<h3>Set ours</h3>" in page
+    assert "made up" in page
+    assert page.count("false alarms per day") == 1
+
+
+def test_data_check_looks_at_a_set(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    ours = write_set(tmp_path / "ours", HOME, FIRE)
+    code, out, _ = command(capsys, "data", "check", ours)
+    assert code == 0
+    assert "ours, 2 recordings" in out
+    assert "home, group h1" in out
+    write_home(ours / "home.csv", minutes=10)
+    code, out, err = command(capsys, "data", "check", ours, "--json")
+    assert code == 1
+    found = json.loads(out)
+    assert (len(found["checks"]), len(found["failed"])) == (1, 1)
+    assert "cooking_s of set.json goes beyond" in err
+    code, _, err = command(capsys, "data", "check", ours, "--repair")
+    assert code == 1
+    assert "a set is read as it is" in err
+
+
+def test_the_example_of_the_docs_is_a_set(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "recordings.md").read_text()
+    (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    week = np.arange(0.0, 7 * 86400.0, 60.0)
+    readings = np.full((len(week), 1, len(CHANNELS)), np.nan, np.float32)
+    readings[:, 0, TEMPERATURE] = 20.0
+    for entry in json.loads(example)["recordings"]:
+        write_recording(Recording("x", week, ("A",), readings), tmp_path / entry["file"])
+    (tmp_path / "set.json").write_text(example)
+    items = read_items(tmp_path)
+    assert all(isinstance(item, Published) for item in items)
+    assert [item.group for item in items] == ["flat 1", "flat 1", "flat 2", "bin fire"]
+
+
+# --- the real ones
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not (REAL / "sets").is_dir(), reason=f"no annotated sets in {REAL}")
+def test_the_real_sets_are_what_the_readme_says() -> None:
+    sets = {one.name: one for one in read_sets(REAL)}
+    counts = {name: (len(one.recordings), len({a.group for a in one.recordings}))
+              for name, one in sets.items()}  # fmt: skip
+    assert counts == {
+        "fsri_single_storey": (5, 3), "gym_room": (2, 1), "hyderabad_homes": (14, 3),
+        "nepal_kitchens_co": (20, 20), "olive_rooms": (10, 10), "quito_kitchens": (22, 12),
+        "zagreb_room": (1, 1),
+    }  # fmt: skip
+    assert sum(len(a.cooking_s) for a in sets["quito_kitchens"].recordings) == 189
+    parts = {name: score_set(NEVER, one) for name, one in sets.items()}
+    assert all(part["not_scored"] == [] for part in parts.values())
+    assert parts["quito_kitchens"]["homes"]["sessions"] == 153
+    assert parts["zagreb_room"]["homes"]["days"] == pytest.approx(19.665)
+    for name in ("olive_rooms", "fsri_single_storey"):
+        fires = parts[name]["fires"]
+        assert fires["missed"] == fires["n"]
+        for row in fires["rows"]:
+            assert row["signal_s"] <= row["limit_s"] <= row["end_s"]
