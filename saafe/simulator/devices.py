@@ -30,7 +30,7 @@ RELATIVE_NOISE = {PM25: 0.05}  # the larger of 1 ug/m3 and 5 %, taken as their s
 STEP = {TEMPERATURE: 0.1, PM25: 1.0, CO2: 1.0, SOUND: 0.1, CO: 1.0, HUMIDITY: 0.1}
 OFFSET = {TEMPERATURE: 0.5, CO2: 50.0, HUMIDITY: 3.0}  # to either side
 GAIN = {PM25: 0.2, CO2: 0.03}  # the same, about 1
-LOWEST, HIGHEST = {SOUND: 33.0, CO2: 400.0}, {SOUND: 116.0, PM25: 1000.0, CO: 1000.0}
+FLOOR, CLIP = {SOUND: 33.0, CO2: 400.0}, {SOUND: 116.0, PM25: 1000.0, CO: 1000.0}
 HYDROGEN_AS_CO = 0.2  # of its ppm; hydrogen is 12 ppm per mg/m3, a tenth of vapours (assumed)
 
 
@@ -57,8 +57,8 @@ def draw_device(name: str, n: int, sensors: int, generator: torch.Generator) -> 
         noise=each(NOISE, 0.0),
         relative_noise=each(RELATIVE_NOISE, 0.0),
         resolution=each(STEP, 0.1),
-        lowest=each(LOWEST | {TEMPERATURE: -40.0}, 0.0),
-        highest=each(HIGHEST | {TEMPERATURE: 125.0, HUMIDITY: 100.0}, 40_000.0),
+        lowest=each(FLOOR | {TEMPERATURE: -40.0}, 0.0),
+        highest=each(CLIP | {TEMPERATURE: 125.0, HUMIDITY: 100.0}, 40_000.0),
         present=each(dict.fromkeys(DEVICES[name], 1.0), 0.0).bool(),
         unresponsive=torch.zeros_like(drawn.unresponsive),
         hold_steps=torch.ones_like(drawn.hold_steps),
