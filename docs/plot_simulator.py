@@ -34,6 +34,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 IMAGES = Path(__file__).parent / "images"
+IMAGES.mkdir(exist_ok=True)
 CHANNELS = {TEMPERATURE: "temperature, K", PM25: "PM2.5, ug/m3", CO2: "CO2, ppm", CO: "CO, ppm"}
 FLOOR = {TEMPERATURE: 1.0, PM25: 50.0, CO2: 50.0, CO: 5.0}  # under which curves are not compared
 METER_END = 1_000.0  # recorded smoke is clipped here, so simulated smoke is too
