@@ -4,7 +4,7 @@
 
 The superposed fires of `saafe evaluate RUN --real DIR` are compared with the same hours of the home
 without fire. A detector sets the bound that alarms at the first reading that differs by what makes
-an event visible (`labels.NUISANCE_VISIBLE`), or by a fire's first signal (docs/scoring.md).
+an event visible (`labels.VISIBLE`), or by a fire's first signal (docs/scoring.md).
 """
 
 import argparse
@@ -18,11 +18,11 @@ from saafe.exam import recordings
 from saafe.exam.outcomes import EARLY_S
 from saafe.recordings import superpose
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
-from saafe.simulator.labels import NUISANCE_VISIBLE
+from saafe.simulator.labels import VISIBLE
 from saafe.training import runs
 
 FIRST_SIGNAL = {TEMPERATURE: 2.0, PM25: 300.0, CO2: 150.0, CO: 25.0}
-BOUNDS = {"visible": NUISANCE_VISIBLE, "first_signal": FIRST_SIGNAL}
+BOUNDS = {"visible": VISIBLE, "first_signal": FIRST_SIGNAL}
 
 
 def main() -> None:

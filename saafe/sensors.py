@@ -41,15 +41,14 @@ class Visibility:
     """By how much a reading departs where an event shows in it.
 
     Attributes:
-        fire, nuisance: from the run without it; a fire must show more than a nuisance, or the
-            first wisps teach that frying is a fire. For training's labels.
+        event: from the run without it, alike for fires and nuisances, so that no level means
+            either by construction. For training's labels.
         first_signal: over the first ten seconds of a recorded fire; a scoring rule.
         ramp: least and largest rise that the exam of monotonicity adds, None where a rise is no
             sign of fire.
     """
 
-    fire: float
-    nuisance: float
+    event: float
     first_signal: float
     ramp: Range | None = None
 
@@ -155,7 +154,7 @@ CHANNELS = (
             unresponsive=0.08, highest_spike=60.0,
             drift_a_day=2.0, spike=30.0, top=125.0),
         self_test=SelfTestLimits(spike_rise=10.0),
-        visibility=Visibility(fire=3.0, nuisance=1.5, first_signal=2.0, ramp=(2.0, 60.0)),
+        visibility=Visibility(event=3.0, first_signal=2.0, ramp=(2.0, 60.0)),
         wrong_values=(
             (85.0, "a DS18B20's power-on value"),
             (-127.0, "a DS18B20's that is not connected"),
@@ -172,7 +171,7 @@ CHANNELS = (
             unresponsive=0.05, highest_spike=1_000.0,
             drift_a_day=75.0, spike=800.0, top=1000.0),
         self_test=SelfTestLimits(0.0, spike_rise=100.0, spike_share=2.0, drift_rise=50.0),
-        visibility=Visibility(fire=100.0, nuisance=40.0, first_signal=300.0, ramp=(20.0, 2_000.0)),
+        visibility=Visibility(event=100.0, first_signal=300.0, ramp=(20.0, 2_000.0)),
         wrong_values=(
             *_NO_VALUE,
             (999.9, "where an SDS011 ends"),
@@ -189,7 +188,7 @@ CHANNELS = (
             unresponsive=0.25, highest_spike=5_000.0,
             drift_a_day=600.0, spike=3000.0, top=5000.0),
         self_test=SelfTestLimits(300.0, spike_rise=500.0, spike_share=0.5, drift_rise=400.0),
-        visibility=Visibility(fire=600.0, nuisance=150.0, first_signal=150.0),
+        visibility=Visibility(event=600.0, first_signal=150.0),
         wrong_values=(*_NO_VALUE, (0.0, "a CO2 sensor's before its first measurement")),
         reading_noise=5.0,
     ),
@@ -213,7 +212,7 @@ CHANNELS = (
             unresponsive=0.3, highest_spike=300.0,
             drift_a_day=15.0, spike=300.0, top=500.0),
         self_test=SelfTestLimits(0.0, spike_rise=100.0, spike_share=1.0, drift_rise=10.0),
-        visibility=Visibility(fire=15.0, nuisance=4.0, first_signal=25.0, ramp=(5.0, 500.0)),
+        visibility=Visibility(event=15.0, first_signal=25.0, ramp=(5.0, 500.0)),
         reading_noise=0.05,
     ),
     Channel(

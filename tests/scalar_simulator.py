@@ -16,8 +16,6 @@ from saafe.simulator.simulation import ScenarioDraw
 CARRIED, QUANTITIES, ZONES = 11, 15, 3
 PARTICLES = range(1, 6)
 T, P, C2, S, CM, H = range(6)  # channels
-FIRE_VISIBLE = ((T, 3.0), (P, 100.0), (C2, 600.0), (CM, 15.0))
-NUISANCE_VISIBLE = ((T, 1.5), (P, 40.0), (C2, 150.0), (CM, 4.0))
 
 
 @dataclass

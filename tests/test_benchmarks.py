@@ -13,7 +13,7 @@ from saafe.recordings.superpose import fire_rise, superpose_fires
 from saafe.sensors import CHANNELS, TEMPERATURE
 from saafe.simulator import simulation
 from saafe.simulator.instruments import draw_instruments
-from saafe.simulator.labels import NUISANCE_VISIBLE
+from saafe.simulator.labels import VISIBLE
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -59,8 +59,8 @@ def test_a_composite_is_found_at_the_reading_that_shows_it(benchmark) -> None:
     home, fire = make_home(), make_fire()
     one = superpose_fires([fire], [home])[0][0]
     rise = fire_rise(fire)[:, TEMPERATURE]
-    begun = fire.times_s[np.argmax(rise >= NUISANCE_VISIBLE[TEMPERATURE])]
-    first = shown_from(one, home, (0.0, None, None), {TEMPERATURE: NUISANCE_VISIBLE[TEMPERATURE]})
+    begun = fire.times_s[np.argmax(rise >= VISIBLE[TEMPERATURE])]
+    first = shown_from(one, home, (0.0, None, None), {TEMPERATURE: VISIBLE[TEMPERATURE]})
     assert begun <= first <= begun + one.period_s
-    assert shown_from(one, home, (first + 60.0, None, None), NUISANCE_VISIBLE) >= first + 50.0
+    assert shown_from(one, home, (first + 60.0, None, None), VISIBLE) >= first + 50.0
     assert shown_from(one, home, (0.0, None, None), {TEMPERATURE: 1e9}) == np.inf

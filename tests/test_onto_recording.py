@@ -28,7 +28,7 @@ from saafe.sensors import (
     UNKNOWN,
 )
 from saafe.simulator import onto_recording, simulation
-from saafe.simulator.labels import FIRE_VISIBLE
+from saafe.simulator.labels import VISIBLE
 from saafe.simulator.onto_recording import SimulatedFire
 
 LEAD = superpose.LEAD_S
@@ -116,7 +116,7 @@ def test_labels_wait_until_the_fire_shows() -> None:
     since, labels = made.recording.times_s - made.fire_s, made.recording.labels
     assert labels is not None
     ignited, shown, out = since >= 4.0, since >= 4.0 + 310.0, since >= 4.0 + 1000.0
-    assert FIRE_VISIBLE[TEMPERATURE] == 3.0
+    assert VISIBLE[TEMPERATURE] == 3.0
     assert (labels[~ignited] == NORMAL).all()
     assert (labels[ignited & ~shown] == UNKNOWN).all()
     assert (labels[shown & ~out] == FIRE).all()

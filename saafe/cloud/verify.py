@@ -11,7 +11,7 @@ from saafe.sensors import CHANNELS
 
 QUIET_READINGS = [channel.rest for channel in CHANNELS]
 SMOKE_TIMES = 10.0  # Chosen: far more than a fire must show
-FIRE_RISES = [channel.visibility.fire if channel.visibility else 0.0 for channel in CHANNELS]
+FIRE_RISES = [channel.visibility.event if channel.visibility else 0.0 for channel in CHANNELS]
 
 
 def verify_run(run: Path) -> dict[str, Any]:

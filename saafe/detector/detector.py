@@ -17,7 +17,7 @@ from saafe.errors import InputError
 from saafe.recordings import LATE_S
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
 
-SHOWS = np.array([c.visibility.fire if c.visibility else math.inf for c in CHANNELS])
+SHOWS = np.array([c.visibility.event if c.visibility else math.inf for c in CHANNELS])
 RECENT_STEPS = 40  # of a window: its last 23 minutes
 
 

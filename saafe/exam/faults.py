@@ -21,7 +21,7 @@ from saafe.exam.session import Session, Stage
 from saafe.metrics import Bounds
 from saafe.recordings import Recording, cut_recording, read_rows
 from saafe.sensors import CHANNEL_NAMES
-from saafe.simulator import FIRE_VISIBLE, Mix, to_recordings
+from saafe.simulator import VISIBLE, Mix, to_recordings
 from saafe.windows import DAY_S
 
 LOST, OTHER = 88, 16  # fires for each lost fire channel, and for each other fault and channel
@@ -76,7 +76,7 @@ def examine_points(session: Session, results: Sequence[FireResult]) -> list[Faul
     rows = []
     for number, fault in enumerate(injection.INJECTED_FAULTS, start=1):
         for channel, name in enumerate(CHANNEL_NAMES):
-            wanted = LOST if fault == "missing" and channel in FIRE_VISIBLE else OTHER
+            wanted = LOST if fault == "missing" and channel in VISIBLE else OTHER
             chosen = [r for r in mixed if still_shows(r.trial, channel)][:wanted]
             random = np.random.default_rng([session.seed, Stage.FAULTS, len(rows)])
             after = [
@@ -115,7 +115,7 @@ def disturbed_rows(session: Session, results: Sequence[FireResult]) -> list[Faul
 
 def still_shows(trial: FireTrial, channel: int) -> bool:
     """Whether a sensor has a channel, and another one shows the fire by its limit."""
-    others = [(other, rise) for other, rise in FIRE_VISIBLE.items() if other != channel]
+    others = [(other, rise) for other, rise in VISIBLE.items() if other != channel]
     return bool(trial.present[channel]) and any(channel_shows(trial, *one) for one in others)
 
 
@@ -186,7 +186,7 @@ def fault_row(
 
 def worst_lost_channel(rows: Sequence[FaultRow]) -> tuple[Bounds, int]:
     """Points that the worst lost fire channel costs, with its limits, and its fires."""
-    names = [CHANNEL_NAMES[channel] for channel in FIRE_VISIBLE]
+    names = [CHANNEL_NAMES[channel] for channel in VISIBLE]
     lost = [
         (row.points_lost, row.upper, row)
         for row in rows

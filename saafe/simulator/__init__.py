@@ -3,7 +3,7 @@
 from saafe.simulator import emissions, onto_recording, physics, simulation, sources
 from saafe.simulator.aerosols import AEROSOLS, AerosolKind
 from saafe.simulator.buildings import Rooms
-from saafe.simulator.labels import FIRE_VISIBLE, NUISANCE_VISIBLE
+from saafe.simulator.labels import VISIBLE
 from saafe.simulator.limits import untenable_times
 from saafe.simulator.recordings import simulate, simulate_described
 from saafe.simulator.reference_alarms import (
@@ -15,7 +15,7 @@ from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import Streams, gather, to_recordings
 
 __all__ = [
-    "AEROSOLS", "FIRE_VISIBLE", "NUISANCE_VISIBLE", "REFERENCE_ALARMS", "AerosolKind", "Mix",
+    "AEROSOLS", "REFERENCE_ALARMS", "VISIBLE", "AerosolKind", "Mix",
     "Rooms", "Streams", "emissions", "gather", "onto_recording", "physics",
     "rate_of_rise_times", "simulate", "simulate_described", "simulation", "sounding_times",
     "sources", "to_recordings", "untenable_times",

@@ -7,9 +7,7 @@ from torch import Tensor
 
 from saafe.sensors import CHANNELS, FIRE, NORMAL, NUISANCE, UNKNOWN
 
-VISIBLE = {k: channel.visibility for k, channel in enumerate(CHANNELS) if channel.visibility}
-FIRE_VISIBLE = {k: visibility.fire for k, visibility in VISIBLE.items()}
-NUISANCE_VISIBLE = {k: visibility.nuisance for k, visibility in VISIBLE.items()}
+VISIBLE = {k: row.visibility.event for k, row in enumerate(CHANNELS) if row.visibility}
 
 
 @dataclass(frozen=True)
@@ -21,12 +19,10 @@ class Counterfactuals:
     bare: Tensor  # without any event
 
 
-def visible(
-    changed: Tensor, unchanged: Tensor, working: Tensor, thresholds: dict[int, float]
-) -> Tensor:
+def visible(changed: Tensor, unchanged: Tensor, working: Tensor) -> Tensor:
     """Whether an event moved any channel that tells the truth. bool (time, n, sensor)"""
     seen = torch.zeros_like(changed[..., 0], dtype=torch.bool)
-    for channel, threshold in thresholds.items():
+    for channel, threshold in VISIBLE.items():
         moved = (changed[..., channel] - unchanged[..., channel]).abs() > threshold
         seen |= moved & working[..., channel]
     return seen
@@ -41,8 +37,8 @@ def label(counterfactuals: Counterfactuals, states: Tensor, working: Tensor) -> 
         working: channels that a sensor has and that tell the truth.
             bool (time, n, sensor, channel)
     """
-    nuisance_seen = visible(counterfactuals.calm, counterfactuals.bare, working, NUISANCE_VISIBLE)
-    fire_seen = visible(counterfactuals.full, counterfactuals.calm, working, FIRE_VISIBLE)
+    nuisance_seen = visible(counterfactuals.calm, counterfactuals.bare, working)
+    fire_seen = visible(counterfactuals.full, counterfactuals.calm, working)
     acting = (states[1:] == NUISANCE).any(dim=0)
     labels = torch.where(acting, UNKNOWN, NORMAL).unsqueeze(-1).expand(nuisance_seen.shape)
     labels = torch.where(nuisance_seen, NUISANCE, labels)

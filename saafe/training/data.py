@@ -11,7 +11,7 @@ from torch import Tensor
 
 from saafe.recipes import Recipe
 from saafe.sensors import FIRE, NORMAL, NUISANCE
-from saafe.simulator import NUISANCE_VISIBLE, Streams, gather, simulation
+from saafe.simulator import VISIBLE, Streams, gather, simulation
 from saafe.threads import Workers
 from saafe.training.distributed import World, part_numbers, share
 from saafe.windows import SPAN
@@ -183,7 +183,7 @@ def jumped(readings: Tensor, places: Tensor, earliest: int) -> Tensor:
     stream, end, sensor = places.unbind(1)
     now, before = (readings[stream, end + earliest - ago, sensor] for ago in (0, MINUTE))
     rise = now - before  # NaN is no rise
-    return torch.stack([rise[:, c] > by for c, by in NUISANCE_VISIBLE.items()]).any(dim=0).float()
+    return torch.stack([rise[:, c] > by for c, by in VISIBLE.items()]).any(dim=0).float()
 
 
 def mean_by(values: Tensor, group: Tensor) -> Tensor:
