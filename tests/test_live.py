@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,9 +74,11 @@ def first_alarm_s(events: list[dict]) -> float | None:
 # --- the clock
 
 
-def played(lines: list[str], period_s: float, wait_s: float) -> list[tuple[float, dict]]:
+def played(
+    lines: list[str], period_s: float, wait_s: float, **more: Any
+) -> list[tuple[float, dict]]:
     """Events of lines that come at the pace of their times, each with the clock at its printing."""
-    live = Live(NO_RISK, RowReader())
+    live = Live(NO_RISK, RowReader(), **more)
     said: list[tuple[float, dict]] = []
     live.line(HEADER, 0.0)
     for k, line in enumerate(lines):
@@ -135,6 +138,37 @@ def test_units_and_slow_sensors_are_doubted_before_the_first_alarm() -> None:
         "sensor kitchen", "sensor kitchen reports every 300 s; the model has learnt periods up to "
         "90 s and may find fires later",
     ]  # fmt: skip
+
+
+# --- rows whose own time cannot be used
+
+
+TIMELESS = {
+    "empty": lambda _s: "",
+    "a word": lambda _s: "unavailable",
+    "microseconds since 1970": lambda s: f"{1.79e15 + 1e6 * s:.0f}",
+    "ISO 8601 in its place": lambda s: f"2026-01-31T12:{s // 60:02.0f}:{s % 60:02.0f}",
+    "milliseconds since 1970": lambda s: f"{1.79e12 + 1e3 * s:.0f}",
+}
+
+
+@pytest.mark.parametrize("case", TIMELESS)
+def test_rows_without_a_time_count_from_their_arrival(case: str) -> None:
+    """The alarm comes as with good times, and so does silence; the cause is said once."""
+    clean = fire_lines(10.0, 40, 250.0)
+    lines = [TIMELESS[case](10.0 * k) + "," + line.split(",", 1)[1] for k, line in enumerate(clean)]
+    notes: list[str] = []
+    said = played(lines, 10.0, wait_s=400.0, note=notes.append)
+    is_read = case.startswith("milliseconds")
+    assert any("milliseconds" in note for note in notes) == is_read
+    kinds = [(event["event"], event.get("channel", "alarm")) for _, event in said]
+    faults = [] if is_read else [("fault", "time")]
+    assert kinds == [*faults, ("alarm", "alarm"), ("fault", "all")]
+    (alarm_s,) = [at - 1000.0 for at, event in said if event["event"] == "alarm"]
+    undisturbed = first_alarm_s(filed(clean))
+    assert undisturbed is not None
+    assert abs(alarm_s - undisturbed) <= 10.0
+    assert said[-1][0] - 1000.0 == pytest.approx(390.0 + 180.0, abs=0.06)
 
 
 # --- sensors that report on change

@@ -90,9 +90,9 @@ REFUSED = {
     ),
     "nan as time": (rows("0,A,20,8", "nan,A,20,8"), ["row 3", "column time_s", "'nan'", "seconds"]),
     "inf as time": (rows("0,A,20,8", "inf,A,20,8"), ["row 3", "column time_s", "'inf'", "seconds"]),
-    "milliseconds since 1970": (
-        rows("1700000000000,A,20,8"),
-        ["row 2", "column time_s", "'1700000000000'", "seconds", "milliseconds"],
+    "microseconds since 1970": (
+        rows("1700000000000000,A,20,8"),
+        ["row 2", "column time_s", "'1700000000000000'", "a number of seconds", "in seconds"],
     ),
     "a mistyped time": (
         rows("0,A,20,8", "1,A,20,8", "2,A,20,8", "99999999999,A,20,8"),
@@ -221,6 +221,16 @@ def test_reads_a_plain_file(tmp_path: Path):
     assert (recording.labels, recording.sources, recording.start) == (None, None, None)
     assert (check.rows, check.sensors, check.period_s, check.duration_s) == (3, ("A",), 10, 20)
     assert set(check.channels) == {"temperature", "pm25"}
+
+
+def test_milliseconds_since_1970_are_read_as_such_in_files_and_streams(tmp_path: Path):
+    text = rows(*[f"{1_790_000_000_000 + 10_500 * k},A,20.{k},8" for k in range(4)])
+    recording, check = read_recording(write(tmp_path, text))
+    assert recording.times_s.tolist() == [0.0, 10.5, 21.0, 31.5]
+    assert "time_s holds milliseconds since 1970" in "\n".join(check.lines())
+    streamed = list(read_rows(text.splitlines()))
+    assert [row.time_s for row in streamed] == recording.times_s.tolist()
+    assert not any(row.problems for row in streamed)
 
 
 LENIENT = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from saafe.detector.detector import Detector, Model
-from saafe.recordings import Rise, Row, RowReader, doubt
+from saafe.recordings import MILLISECONDS, Rise, Row, RowReader, doubt
 from saafe.sensors import CHANNELS, LONGEST_PERIOD_S
 from saafe.windows import HOLD_S
 
@@ -76,6 +76,8 @@ class Live:
 
     def _doubt(self, row: Row) -> None:
         """Note what is odd about a sensor's first rows: units, and a period too long."""
+        if self.reader.counts_milliseconds:
+            self._note(MILLISECONDS, MILLISECONDS)
         for index in np.flatnonzero(~np.isnan(row.readings)):
             values = self.first[row.sensor, int(index)]
             if row.time_s < DOUBTED_S:

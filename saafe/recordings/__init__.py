@@ -2,7 +2,7 @@
 
 from saafe.recordings.check import Check, doubt
 from saafe.recordings.clock import LATE_S
-from saafe.recordings.columns import to_numbers, to_text
+from saafe.recordings.columns import MILLISECONDS, to_numbers, to_text
 from saafe.recordings.recording import (
     Recording, RefusedCell, parse_recording, read_recording, write_recording,
 )  # fmt: skip
@@ -19,7 +19,8 @@ from saafe.recordings.units import (
 )  # fmt: skip
 
 __all__ = [
-    "AFTER_COOKING_S", "CHANNEL_UNITS", "LATE_S", "LEAD_S", "LONGEST_GAP_S", "QUIET_MOMENT",
+    "AFTER_COOKING_S", "CHANNEL_UNITS", "LATE_S", "LEAD_S", "LONGEST_GAP_S", "MILLISECONDS",
+    "QUIET_MOMENT",
     "Check", "Conversion", "Home", "Interval", "Recording", "RefusedCell", "Rise", "Row",
     "RowReader", "SuperposedFire", "Table", "add_rise", "cut_recording", "dense_homes", "doubt",
     "draw_moment", "find_unit", "make_folder", "median_period", "parse_csv", "parse_recording",

@@ -16,17 +16,20 @@ from saafe.recordings.cells import (
     DEFAULT_SENSOR,
     EPOCH,
     ISO_PATTERN,
-    LARGEST_TIME_S,
+    LARGEST_TIME_MS,
     CellError,
     check_sensor,
+    counts_milliseconds,
     to_microseconds,
     to_number,
     to_seconds,
     to_stamp,
+    without_milliseconds,
 )
 from saafe.recordings.tables import Table, quoted, refusal
 from saafe.sensors import CHANNELS, COLUMNS, LABELS, UNKNOWN
 
+MILLISECONDS = "time_s holds milliseconds since 1970: read as such; better give seconds"
 _KNOWN = ("time_s", "time", "sensor", *COLUMNS, "label", "source")
 
 
@@ -125,8 +128,10 @@ def read_times(table: Table, notes: list[str]) -> tuple[np.ndarray, datetime | N
         series = table.frame["time_s"]
         cells = series if series.dtype.is_numeric() else to_text(table, "time_s")
         times = cells.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
-        is_left = ~(np.abs(times) <= LARGEST_TIME_S)
-        times = _read_left(table, "time_s", times, is_left, to_seconds)
+        is_left = ~(np.abs(times) <= LARGEST_TIME_MS)
+        if counts_milliseconds(times).any():
+            notes.append(MILLISECONDS)
+        times = _read_left(table, "time_s", without_milliseconds(times), is_left, to_seconds)
         return times - times[0], None
     dtype = table.frame["time"].dtype
     if isinstance(dtype, pl.Datetime):

@@ -16,6 +16,7 @@ from saafe.recordings.cells import (
     WHITESPACE,
     CellError,
     check_sensor,
+    counts_milliseconds,
     read_cell,
     to_microseconds,
     to_number,
@@ -83,6 +84,7 @@ class RowReader:
         self.line = 0
         self.first: float | None = None  # of the first row: seconds, or microseconds of a `time`
         self.has_offset = False
+        self.counts_milliseconds = False  # whether a `time_s` did
         self.clock = StreamClock()
         self.cells: dict[str, tuple[float, dict[str, str]]] = {}  # sensor -> stamp, cells at it
         self.recent: deque[str] = deque(maxlen=REPEATED_LINES)
@@ -154,16 +156,16 @@ class RowReader:
             sensor, reasons["sensor"] = "", str(error)
         readings, wrong = _read_cells(row, self.units)
         reasons |= wrong
-        time_s = self.clock.now_s(arrival_s)
         try:
             stamp = self._read_stamp(row)
         except ValueError as error:
-            reasons["time"] = str(error)
+            stamp, reasons["time"] = None, str(error)
+        if stamp is None or not sensor:
+            time_s = self.clock.arrive(arrival_s)
         else:
-            if sensor:
-                time_s, odd = self.clock.place(sensor, stamp, arrival_s)
-                reasons |= {"time": odd} if odd else {}
-                reasons |= self._collisions(sensor, stamp, row, readings)
+            time_s, odd = self.clock.place(sensor, stamp, arrival_s)
+            reasons |= {"time": odd} if odd else {}
+            reasons |= self._collisions(sensor, stamp, row, readings)
         problems = tuple(Problem(*item, self.line) for item in reasons.items())
         return Row(time_s, sensor, readings if sensor else unread(), problems)
 
@@ -171,6 +173,8 @@ class RowReader:
         """Seconds from the stream's first row by a row's own clock; a ValueError says why none."""
         if "time_s" in row:
             moment, units, has_offset = to_seconds(row["time_s"]), 1.0, False
+            if not self.counts_milliseconds:
+                self.counts_milliseconds = counts_milliseconds(float(row["time_s"]))
         else:
             stamp = to_stamp(row["time"])
             moment, units, has_offset = to_microseconds(stamp), 1e6, stamp.tzinfo is not None
