@@ -23,7 +23,7 @@ from saafe.recordings.recording import parse_recording
 from saafe.recordings.stream import RowReader, read_rows
 from saafe.recordings.superpose import Rise
 from saafe.recordings.tables import parse_csv
-from saafe.sensors import CHANNELS, TEMPERATURE
+from saafe.sensors import CHANNELS, PM25, TEMPERATURE
 from saafe.tiers import find_tier
 from saafe.training import runs
 from saafe.training.model import FireTransformer
@@ -65,6 +65,18 @@ def streamed(lines: list[str]) -> list[dict]:
 def filed(lines: list[str]) -> list[dict]:
     recording, _ = parse_recording(parse_csv(Path("r.csv"), "\n".join([HEADER, *lines])))
     return detect(NO_RISK, recording).events
+
+
+def both_ways(lines: list[str], model: Scorer = NO_RISK) -> list[dict]:
+    """The events, which must be the same of a stream and of a file."""
+    text = "\n".join([HEADER, *lines])
+    detector = Detector(model)
+    streamed = []
+    for row in read_rows(text.splitlines()):
+        streamed += detector.update(row.time_s, row.sensor, row.readings, row.refused)
+    streamed += detector.finish()
+    assert streamed == detect(model, parse_recording(parse_csv(Path("r.csv"), text))[0]).events
+    return streamed
 
 
 def first_alarm_s(events: list[dict]) -> float | None:
@@ -138,6 +150,61 @@ def test_units_and_slow_sensors_are_doubted_before_the_first_alarm() -> None:
         "sensor kitchen", "sensor kitchen reports every 300 s; the model has learnt periods up to "
         "90 s and may find fires later",
     ]  # fmt: skip
+
+
+# --- channels that die in a fire
+
+
+def risk_of_particles(windows: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(windows[:, -1, 0, PM25].astype(np.float64) / 10.0).clip(0.0, 100.0)
+
+
+PARTICLES = Scorer(risk_of_particles, AlarmSettings(fast=2.0, leave=-2.0))
+FIRES = {  # column: readings in the fire, what alarms, what the channel sends once it is dead
+    "temperature_c": ("80.5", "heat", ["85.0", "-127"]),
+    "pm25_ug_m3": ("980", "model", ["65535"]),
+    "co_ppm": ("400", "co_dose", ["65535", "-4"]),
+}
+DEATHS = [
+    (column, word)
+    for column, (_, _, values) in FIRES.items()
+    for word in ["", "unavailable", "NaN", *values]
+]
+
+
+@pytest.mark.parametrize(("column", "word"), DEATHS)
+@pytest.mark.parametrize("period_s", [10.0, 60.0, 300.0])
+def test_an_alarm_is_not_over_because_its_channel_died(
+    column: str, word: str, period_s: float
+) -> None:
+    """It clears two minutes after the channel is back and calm, and not before."""
+    high, cause, _ = FIRES[column]
+    names = HEADER.split(",")
+    dies, back, rows = 40 if period_s < 60.0 else 20, 110, 140
+
+    def row(k: int) -> str:
+        cells = dict(zip(names, f"{period_s * k:g},k,21.{k % 3},7,560,0,45".split(","), strict=True))
+        if 10 <= k < dies:
+            cells[column] = high
+        elif dies <= k < back:
+            cells[column] = word
+        return ",".join(cells.values())
+
+    said = both_ways([row(k) for k in range(rows)], PARTICLES)
+    (alarm,) = [event for event in said if event["event"] == "alarm"]
+    assert alarm["cause"] == cause
+    (clear,) = [event for event in said if event["event"] == "clear"]
+    assert period_s * back + 120.0 <= clear["time_s"] <= period_s * (back + 1) + 121.0 + period_s
+    channel = {"temperature_c": "temperature", "pm25_ug_m3": "pm25", "co_ppm": "co"}[column]
+    faults = [event["channel"] for event in said if event["event"] == "fault"]
+    assert channel in faults
+
+
+def test_an_alarm_clears_by_the_channels_it_came_with_alone() -> None:
+    """One that had failed before it, and never told anything of it, need not come back."""
+    cells = [(21, "unavailable")] * 15 + [(80, "unavailable")] * 5 + [(21, "unavailable")] * 20
+    lines = [f"{10 * k},k,{t},7,560,{co},45" for k, (t, co) in enumerate([(21, 0), *cells])]
+    assert [event["event"] for event in both_ways(lines)] == ["fault", "alarm", "clear"]
 
 
 # --- rows whose own time cannot be used

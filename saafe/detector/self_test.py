@@ -28,6 +28,7 @@ SPIKE_COUNT, SPIKE_SPAN_S = 10, 3600.0  # Chosen: lone spikes within an hour; sp
 LINE_FAULTS = ("row", "sensor", "time")  # of a row as a whole; over after 180 s without
 Said = tuple[str, str, str]  # "fault" or "restored", channel or "all", reason
 REASONS = ("stuck", "saturated", "spiking", "drift", "missing")  # in the order said
+STILL_TELLS = ("spiking", "drift", "jump")  # what a channel reads with these is a reading
 DRIFT_DAYS = 3  # of clean air; a channel spikes until a day without
 KNOWABLE = {
     "silent": "180 s after the sensor's last row, or 1.5 times its longest usual interval",
@@ -272,6 +273,11 @@ class SelfTest:
     def period_s(self) -> float:
         """The sensor's median interval; a minute while none is known. [s]"""
         return self.median.value_s()
+
+    def is_untold(self, channel: str) -> bool:
+        """Whether a channel has a fault with which it tells nothing of the air."""
+        reason = self.faulty.get(channel)
+        return reason is not None and reason not in STILL_TELLS
 
     def silent_due(self) -> float:
         """When the sensor will count as silent, inf where it is down already. [s]"""

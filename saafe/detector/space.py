@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from saafe.detector.alarms import AlarmSettings, Evidence, SafetyRules, SensorAlarm, log_odds
-from saafe.detector.self_test import Said, SelfTest
-from saafe.sensors import CO, TEMPERATURE
+from saafe.detector.self_test import REASONS, Said, SelfTest
+from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO, TEMPERATURE
 from saafe.windows import BIN_S
 
 
@@ -20,6 +20,8 @@ class Watched:
         self.test = SelfTest(longest_interval_s)
         self.risk = 0.0
         self.began_s = math.inf  # the claims began anew with this row
+        self.latest = np.full(len(CHANNELS), np.nan)  # readings at the last decision
+        self.alarmed_with: list[int] = []  # channels that told something as it alarmed
 
     def overdue(self) -> tuple[float, str] | None:
         """The alarm that a held reading completes with no further one: when, and its cause."""
@@ -32,6 +34,31 @@ class Watched:
     def is_waiting(self) -> bool:
         """Whether a lone reading would alarm if nothing contradicted it."""
         return self.overdue() is not None
+
+    def note_alarm(self) -> None:
+        """Remember with which channels it alarms."""
+        self.alarmed_with = [
+            k
+            for k, name in enumerate(CHANNEL_NAMES)
+            if not math.isnan(self.latest[k]) and self.test.faulty.get(name) not in REASONS
+        ]
+
+    def is_blind(self, time_s: float) -> bool:
+        """Whether a channel that it alarmed with tells nothing now: what is left is no calm.
+
+        It has a fault, or it has given no reading since the calm began.
+        """
+        if not self.alarm.alarmed:
+            return False
+        since_s = time_s if self.alarm.calm.since is None else self.alarm.calm.since
+        return any(
+            self.test.is_untold(CHANNEL_NAMES[k])
+            or (
+                math.isnan(self.latest[k])
+                and self.test.channels[k].intervals.last_s < since_s - BIN_S
+            )
+            for k in self.alarmed_with
+        )
 
     def evidence(self, time_s: float, agree: bool) -> Evidence:
         """What stands behind a decision."""
@@ -99,6 +126,7 @@ class Space:
         return self._alarm(at, name, cause)
 
     def _alarm(self, time_s: float, name: str, cause: str) -> list[dict]:
+        self.sensors[name].note_alarm()
         if self.incident is not None:
             return []
         self.incident = name
@@ -137,13 +165,14 @@ class Space:
             watched.began_s = watched.test.began_s
             watched.alarm.restart()
         was_waiting = watched.is_waiting()
-        watched.risk = risk
+        watched.risk, watched.latest = risk, latest
         evidence = watched.evidence(time_s, agree)
         rule = watched.rules.step(
             time_s, float(latest[TEMPERATURE]), float(latest[CO]),
             evidence=evidence, outage_s=watched.test.outage_s,
         )  # fmt: skip
-        step = watched.alarm.step(time_s, log_odds(risk), rule, evidence)
+        is_blind = watched.is_blind(time_s)
+        step = watched.alarm.step(time_s, log_odds(risk), rule, evidence, is_blind=is_blind)
         kind, cause = step or ("", "")
         events = []
         if was_waiting and not watched.alarm.alarmed and not watched.is_waiting():
