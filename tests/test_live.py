@@ -238,6 +238,36 @@ def test_rows_without_a_time_count_from_their_arrival(case: str) -> None:
     assert said[-1][0] - 1000.0 == pytest.approx(390.0 + 180.0, abs=0.06)
 
 
+# --- uploads of many rows at once
+
+
+@pytest.mark.parametrize(("period_s", "rows"), [(10.0, 6), (1.0, 15), (10.0, 12)])
+@pytest.mark.parametrize("apart_s", [0.0, 0.02])
+def test_rows_that_come_many_at_once_alarm_with_their_upload(
+    period_s: float, rows: int, apart_s: float
+) -> None:
+    """Time does not run ahead of our own clock: no false silence, and the alarm is not stale."""
+    batch_s = period_s * rows
+    lines = fire_lines(period_s, rows * int(7200.0 / batch_s), 5000.0)
+    live = Live(NO_RISK, RowReader())
+    live.line(HEADER, 0.0)
+    said, clock_s = [], 0.0
+    for k, line in enumerate(lines):
+        came_s = batch_s * (k // rows + 1) + apart_s * (k % rows)
+        while clock_s + live.wait_s(clock_s) < came_s:
+            clock_s += live.wait_s(clock_s)
+            said += [(clock_s, event) for event in live.tick(clock_s)]
+        clock_s = came_s
+        said += [(clock_s, event) for event in live.line(line, clock_s)]
+    assert [event["event"] for _, event in said] == ["alarm"]
+    (at, alarm), undisturbed = said[0], first_alarm_s(filed(lines))
+    assert undisturbed is not None
+    assert abs(at - undisturbed) <= 2.0 * batch_s
+    assert abs(at - alarm["time_s"]) <= batch_s
+    last_s = period_s * (len(lines) - 1)
+    assert abs(live.tick(last_s + 600.0)[0]["time_s"] - last_s - 180.0) <= batch_s
+
+
 # --- sensors that report on change
 
 

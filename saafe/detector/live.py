@@ -51,7 +51,7 @@ class Live:
         if row.is_acknowledgement:
             return self._tick(row.time_s) + self.detector.acknowledge()
         self._doubt(row)
-        events = self.detector.update(row.time_s, row.sensor, row.readings, row.refused)
+        events = take_row(self.detector, row, row.readings)
         return events + (self.drill.update(row) if self.drill else [])
 
     def tick(self, clock_s: float) -> list[dict]:
@@ -100,6 +100,11 @@ class Live:
             self.note(text)
 
 
+def take_row(detector: Detector, row: Row, readings: np.ndarray) -> list[dict]:
+    """Let a detector take a row of a stream, with its readings or others."""
+    return detector.update(row.time_s, row.sensor, readings, row.refused, now_s=row.now_s)
+
+
 class Drill:
     """A simulated fire played over live readings of the first sensor, to a detector of its own."""
 
@@ -123,7 +128,7 @@ class Drill:
             at = int(np.searchsorted(self.rise.times_s, since_s, side="right")) - 1
             readings = readings + self.rise.values[max(at, 0)]
             readings = np.clip(readings, LOWEST, HIGHEST)
-        events = self.detector.update(row.time_s, row.sensor, readings, row.refused)
+        events = take_row(self.detector, row, readings)
         return self._marked(events) + self._ended(row.time_s)
 
     def tick(self, now_s: float) -> list[dict]:

@@ -1,7 +1,7 @@
 """Readings of one space over time: the format, files and streams, superposed fires."""
 
 from saafe.recordings.check import Check, doubt
-from saafe.recordings.clock import LATE_S
+from saafe.recordings.clock import BEHIND_S, LATE_S
 from saafe.recordings.columns import MILLISECONDS, to_numbers, to_text
 from saafe.recordings.recording import (
     Recording, RefusedCell, parse_recording, read_recording, write_recording,
@@ -19,7 +19,7 @@ from saafe.recordings.units import (
 )  # fmt: skip
 
 __all__ = [
-    "AFTER_COOKING_S", "CHANNEL_UNITS", "LATE_S", "LEAD_S", "LONGEST_GAP_S", "MILLISECONDS",
+    "AFTER_COOKING_S", "BEHIND_S", "CHANNEL_UNITS", "LATE_S", "LEAD_S", "LONGEST_GAP_S", "MILLISECONDS",
     "QUIET_MOMENT",
     "Check", "Conversion", "Home", "Interval", "Recording", "RefusedCell", "Rise", "Row",
     "RowReader", "SuperposedFire", "Table", "add_rise", "cut_recording", "dense_homes", "doubt",

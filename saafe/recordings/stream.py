@@ -3,6 +3,7 @@
 The format is the one of `recordings`; only a wrong header stops a stream.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -50,6 +51,7 @@ class Row(NamedTuple):
     readings: np.ndarray  # float64 `(channel,)`, NaN = missing, masked or unusable
     problems: tuple[Problem, ...] = ()  # what is wrong with it
     is_acknowledgement: bool = False  # whether a person has seen to the alarm
+    now_s: float = -math.inf  # stream time as it came
 
     @property
     def refused(self) -> dict[str, str]:
@@ -167,7 +169,8 @@ class RowReader:
             reasons |= {"time": odd} if odd else {}
             reasons |= self._collisions(sensor, stamp, row, readings)
         problems = tuple(Problem(*item, self.line) for item in reasons.items())
-        return Row(time_s, sensor, readings if sensor else unread(), problems)
+        readings = readings if sensor else unread()
+        return Row(time_s, sensor, readings, problems, now_s=self.clock.newest_s)
 
     def _read_stamp(self, row: dict[str, str]) -> float:
         """Seconds from the stream's first row by a row's own clock; a ValueError says why none."""
