@@ -69,7 +69,8 @@ class Live:
         return self.detector.finish() + (self.drill.finish() if self.drill else [])
 
     def _detectors(self) -> list[Detector]:
-        return [self.detector, *([self.drill.detector] if self.drill else [])]
+        is_on = self.drill is not None and not self.drill.is_over
+        return [self.detector, *([self.drill.detector] if self.drill and is_on else [])]
 
     def _tick(self, now_s: float) -> list[dict]:
         return self.detector.tick(now_s) + (self.drill.tick(now_s) if self.drill else [])
