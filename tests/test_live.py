@@ -268,6 +268,38 @@ def test_rows_that_come_many_at_once_alarm_with_their_upload(
     assert abs(live.tick(last_s + 600.0)[0]["time_s"] - last_s - 180.0) <= batch_s
 
 
+# --- clocks that stand still
+
+
+STANDING = {
+    "from a row on": lambda s, at_s: min(s, at_s),
+    "all along": lambda s, at_s: 5.0,
+    "in whole minutes": lambda s, at_s: s // 60.0 * 60.0,
+    "in whole hours": lambda s, at_s: s // 3600.0 * 3600.0,
+    "for a time": lambda s, at_s: s if s < at_s or s > at_s + 900.0 else at_s,
+    "for a time, and behind from then on": lambda s, at_s: s if s < at_s else max(at_s, s - 300.0),
+}
+
+
+@pytest.mark.parametrize("case", STANDING)
+@pytest.mark.parametrize("period_s", [1.0, 10.0, 30.0])
+def test_a_clock_that_stands_still_does_not_hide_a_fire(case: str, period_s: float) -> None:
+    fire_s = 600.0 + 10.0 * period_s
+    clean = fire_lines(period_s, int(600.0 / period_s) + 120, fire_s)
+    lines = []
+    for line in clean:
+        stamp, rest = line.split(",", 1)
+        lines.append(f"{STANDING[case](float(stamp), 400.0)},{rest}")
+    said = played(lines, period_s, wait_s=300.0)
+    (alarm_s,) = [at - 1000.0 for at, event in said if event["event"] == "alarm"]
+    undisturbed = first_alarm_s(filed(clean))
+    assert undisturbed is not None
+    assert abs(alarm_s - undisturbed) <= 2.0 * period_s
+    faults = [event["channel"] for _, event in said if event["event"] == "fault"]
+    assert faults == ["time", "all"]
+    assert said[-1][1]["reason"] == "silent"
+
+
 # --- sensors that report on change
 
 
@@ -310,6 +342,8 @@ def test_a_drill_says_whether_the_alarm_would_have_come(kelvin: float, alarmed: 
     assert (result["alarmed"], result["fire"]) == (alarmed, "trial")
     assert 10.0 <= result["after_s"] <= 300.0
     assert result["time_s"] == DRILL_AFTER_S + result["after_s"]
+    assert live.wait_s(610.0) > 0.0  # nothing waits for a drill that is over
+    assert live.wait_s(660.0) > 0.0
     assert live.close() == []
 
 

@@ -55,12 +55,14 @@ class StreamClock:
             return self.newest_s
         return self.newest_s + max(arrival_s - self.arrival_s, 0.0)
 
-    def arrive(self, arrival_s: float | None) -> float:
+    def arrive(self, arrival_s: float | None, sensor: str = "") -> float:
         """Stream time of a row that has no time of its own: it counts from now on. [s]
 
         Time goes on by our own clock from such a row too, though no row's clock can be read.
         """
         self.newest_s, self.arrival_s = self.now_s(arrival_s), arrival_s
+        if sensor in self.sensors:
+            self.sensors[sensor].last_s = self.newest_s
         return self.newest_s
 
     def place(self, sensor: str, stamp: float, arrival_s: float | None = None) -> tuple[float, str]:

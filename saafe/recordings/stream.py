@@ -32,6 +32,7 @@ from saafe.sensors import CHANNELS, COLUMNS
 
 ACKNOWLEDGE = "acknowledge"  # a line that says that a person has seen to the alarm
 LINES_BEFORE_HEADER = 50  # Chosen: banners and comments before it are passed over
+SAME_MOMENT_S = 0.5  # Chosen: rows of one reading may come so far apart
 REPEATED_LINES = 32  # Chosen: so far back a line that comes twice is dropped
 
 
@@ -72,6 +73,15 @@ def read_rows(lines: Iterable[str], *, name: str = "-") -> Iterator[Row]:
     reader.close()
 
 
+class _Said(NamedTuple):
+    """What a sensor has said at the time of its last row."""
+
+    stamp: float = math.nan
+    cells: dict[str, str] = {}  # by column
+    arrival_s: float | None = None  # of the first row of that time
+    stands: bool = False  # whether its clock stands still
+
+
 class RowReader:
     """Reads a stream's lines as they come."""
 
@@ -88,7 +98,7 @@ class RowReader:
         self.has_offset = False
         self.counts_milliseconds = False  # whether a `time_s` did
         self.clock = StreamClock()
-        self.cells: dict[str, tuple[float, dict[str, str]]] = {}  # sensor -> stamp, cells at it
+        self.said: dict[str, _Said] = {}  # by sensor
         self.recent: deque[str] = deque(maxlen=REPEATED_LINES)
 
     def read(self, line: str, arrival_s: float | None = None) -> Row | None:
@@ -163,11 +173,14 @@ class RowReader:
         except ValueError as error:
             stamp, reasons["time"] = None, str(error)
         if stamp is None or not sensor:
-            time_s = self.clock.arrive(arrival_s)
+            time_s = self.clock.arrive(arrival_s, sensor)
+        elif self._stands_still(sensor, stamp, row, arrival_s):
+            time_s = self.clock.arrive(arrival_s, sensor)
+            reasons["time"] = f"clock stands still at {stamp:g} s"
         else:
             time_s, odd = self.clock.place(sensor, stamp, arrival_s)
             reasons |= {"time": odd} if odd else {}
-            reasons |= self._collisions(sensor, stamp, row, readings)
+            reasons |= self._collisions(sensor, stamp, row, readings, arrival_s)
         problems = tuple(Problem(*item, self.line) for item in reasons.items())
         readings = readings if sensor else unread()
         return Row(time_s, sensor, readings, problems, now_s=self.clock.newest_s)
@@ -187,14 +200,31 @@ class RowReader:
             raise ValueError("times with and without an offset are mixed")
         return round((moment - self.first) / units * 1e6) / 1e6  # to 1 us, as np.round does
 
+    def _stands_still(
+        self, sensor: str, stamp: float, row: dict[str, str], arrival_s: float | None
+    ) -> bool:
+        """Whether a sensor says something else at one and the same time, a while later."""
+        said = self.said.get(sensor, _Said())
+        if said.stamp != stamp or arrival_s is None or said.arrival_s is None:
+            return False
+        if said.stands:
+            self.recent.pop()  # its rows may well be the same, and are none that came twice
+            return True
+        differs = any(row.get(column, cell) not in ("", cell) for column, cell in said.cells.items())
+        if not differs or arrival_s - said.arrival_s <= SAME_MOMENT_S:
+            return False
+        self.said[sensor] = said._replace(stands=True)
+        return True
+
     def _collisions(
-        self, sensor: str, stamp: float, row: dict[str, str], readings: np.ndarray
-    ) -> dict[str, str]:
+        self, sensor: str, stamp: float, row: dict[str, str], readings: np.ndarray,
+        arrival_s: float | None,
+    ) -> dict[str, str]:  # fmt: skip
         """Leave out what the sensor has said at this time already: channel -> another value."""
-        last, cells = self.cells.get(sensor, (None, {}))
-        if last != stamp:
-            cells = {}
-        wrong = {}
+        said = self.said.get(sensor)
+        if said is None or said.stamp != stamp:
+            said = self.said[sensor] = _Said(stamp, {}, arrival_s)
+        cells, wrong = said.cells, {}
         for index, channel in enumerate(CHANNELS):
             cell = row.get(channel.column, "")
             if cell and channel.column in cells:
@@ -203,7 +233,6 @@ class RowReader:
                     wrong[channel.name] = f"came twice at {stamp:g} s"
             elif cell:
                 cells[channel.column] = cell
-        self.cells[sensor] = stamp, cells
         return wrong
 
 
