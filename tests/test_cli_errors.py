@@ -370,8 +370,10 @@ def older(model: Path, change: Callable[[dict], None]) -> None:
 
 
 def test_older_runs_load_and_must_be_finite(model: Path) -> None:
+    assert runs.load(model.parent).has_checksum
     older(model, lambda tensors: None)
     assert runs.load(model.parent).recipe == TINY
+    assert not runs.load(model.parent).has_checksum
 
     def spoil(tensors: dict) -> None:
         name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
@@ -379,6 +381,19 @@ def test_older_runs_load_and_must_be_finite(model: Path) -> None:
 
     older(model, spoil)
     assert "weights that are no numbers" in refused(model)
+
+
+def test_finite_weights_whose_risk_is_no_number_are_damage(model: Path, place: Path) -> None:
+    def spoil(tensors: dict) -> None:
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point():
+                tensors[name] = tensor * 1e30
+
+    older(model, spoil)
+    code, out, said = shell(place, f"SAAFE detect {model.parent} fire.csv")
+    assert (code, out) == (1, "")
+    assert "has no checksum" in said
+    assert "is damaged (its risk is no number)" in said.splitlines()[-1]
 
 
 def test_checksum_is_said(model: Path) -> None:

@@ -38,6 +38,8 @@ def detect_command(
     from saafe.training import load
 
     run, options = load(model), ExportOptions(**reading)
+    if not run.has_checksum:
+        click.echo(f"note: {model} has no checksum: damage to its weights may go unseen", err=True)
     if recordings in ((), ("-",)):
         if repair:
             raise InputError("--repair mends files; a live stream is mended as it comes")

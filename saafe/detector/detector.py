@@ -248,7 +248,7 @@ class Detector:
         """Close the open bins of sensors and decide on them."""
         ends = [self.streams[sensor].end_s for sensor in due]
         closed = np.stack([self.streams[sensor].close() for sensor in due])
-        agree, risk = agreeing(closed), self.model.score(closed)
+        agree, risk = agreeing(closed), score(self.model, closed)
         events: list[dict] = []
         for k, sensor in enumerate(due):
             latest = self.streams[sensor].history[-1]
@@ -256,6 +256,19 @@ class Detector:
                 ends[k], sensor, float(risk[k]), latest, agree=bool(agree[k])
             )
         return events
+
+
+def score(model: Model, cut: np.ndarray) -> np.ndarray:
+    """Risk of windows (window, 60, 1, channel) in percent (window,).
+
+    Raises:
+        InputError: it is no number. That is nothing to be calm about.
+    """
+    risk = model.score(cut)
+    if not np.isfinite(risk).all():
+        name = getattr(model, "folder", "the model")
+        raise InputError(f"{name} is damaged (its risk is no number): copy or train it again")
+    return risk
 
 
 def hold_bins(longest_interval_s: float | None) -> int:

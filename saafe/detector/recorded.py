@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from saafe import windows
-from saafe.detector.detector import Model, agreeing, hold_bins
+from saafe.detector.detector import Model, agreeing, hold_bins, score
 from saafe.detector.space import Space
 from saafe.recordings import Recording
 from saafe.sensors import CHANNELS
@@ -115,7 +115,7 @@ def _decisions(
             if not len(batch):
                 continue
             cut = windows.cut_windows(grid, batch)
-            risk.append(model.score(cut))
+            risk.append(score(model, cut))
             agree.append(agreeing(cut))
         part = Decisions(
             (ends + first) * windows.BIN_S, np.full(len(ends), index), np.concatenate(risk),
