@@ -383,6 +383,22 @@ def test_older_runs_load_and_must_be_finite(model: Path) -> None:
     assert "weights that are no numbers" in refused(model)
 
 
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e18", "0.5", "0", "-3", "86401", "x"])
+def test_a_longest_interval_that_no_sensor_has_is_wrong_usage(
+    place: Path, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(place)
+    assert run(saafe_group(), ["detect", "RUN", "fire.csv", f"--longest-interval={value}"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("Error:") == 1
+    assert "--longest-interval" in said.err
+    if value == "x":
+        return
+    with pytest.raises(InputError, match="longest interval"):
+        saafe.Detector(saafe.load("RUN"), longest_interval_s=float(value))
+
+
 def test_finite_weights_whose_risk_is_no_number_are_damage(model: Path, place: Path) -> None:
     def spoil(tensors: dict) -> None:
         for name, tensor in tensors.items():

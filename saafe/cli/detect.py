@@ -12,15 +12,24 @@ import click
 from saafe.cli.reading import ExportOptions, export_options, read_any
 from saafe.errors import InputError
 from saafe.files import json_text
+from saafe.windows import DAY_S
 
 DRILL_FIRE, DRILL_SEED, DRILL_HOURS = "flaming_foam", 1, 1.0
+
+
+def check_interval(value_s: float | None) -> float | None:
+    """A longest interval; one that no sensor has, or that is no number, is wrong usage. [s]"""
+    if value_s is not None and not 1.0 <= value_s <= DAY_S:
+        raise click.BadParameter(f"came {value_s:g}; allowed: 1 to {DAY_S:g} seconds, a day")
+    return value_s
 
 
 @click.command("detect")
 @click.argument("model")
 @click.argument("recordings", nargs=-1, metavar="[RECORDING... | -]")
 @click.option("--repair", is_flag=True, help="Mend the order of a file's rows first.")
-@click.option("--longest-interval", "longest_interval_s", type=click.FloatRange(1.0), metavar="S",
+@click.option("--longest-interval", "longest_interval_s", type=float, metavar="S",
+              callback=lambda _context, _option, value: check_interval(value),
               help="Longest pause of a healthy sensor that reports on change. [s]")  # fmt: skip
 @export_options
 @click.option("--drill", is_flag=True, help="Play a simulated fire over a live stream.")

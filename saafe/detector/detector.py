@@ -18,6 +18,7 @@ from saafe.recordings import BEHIND_S, LATE_S
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
 
 SHOWS = np.array([c.visibility.fire if c.visibility else math.inf for c in CHANNELS])
+LONGEST_PAUSE_S = windows.DAY_S  # Chosen: a sensor that says nothing for longer is no detector
 RECENT_STEPS = 40  # of a window: its last 23 minutes
 
 
@@ -140,7 +141,7 @@ class Detector:
         as the sensor itself usually does.
         """
         self.model = model
-        self.longest_interval_s = longest_interval_s
+        self.longest_interval_s, self.hold_bins = longest_interval_s, hold_bins(longest_interval_s)
         self.reset()
 
     def reset(self) -> None:
@@ -196,7 +197,7 @@ class Detector:
             return events
         first = int(windows.bin_of(np.array([time_s]))[0])
         if sensor not in self.streams:
-            self.streams[sensor] = SensorStream(first, hold_bins(self.longest_interval_s))
+            self.streams[sensor] = SensorStream(first, self.hold_bins)
         stream = self.streams[sensor]
         if first < stream.bin and time_s < stream.last_s:  # its bin is closed
             time_s = max(now_s, (stream.bin - 1) * windows.BIN_S + 1e-6)
@@ -272,7 +273,16 @@ def score(model: Model, cut: np.ndarray) -> np.ndarray:
 
 
 def hold_bins(longest_interval_s: float | None) -> int:
-    """For how many empty bins a reading is shown."""
+    """For how many empty bins a reading is shown.
+
+    Raises:
+        InputError: no sensor pauses so long, or so briefly.
+    """
+    if longest_interval_s is not None and not 1.0 <= longest_interval_s <= LONGEST_PAUSE_S:
+        raise InputError(
+            f"longest interval: came {longest_interval_s:g} s; allowed: 1 s to a day "
+            f"({LONGEST_PAUSE_S:g} s), the longest pause of a healthy sensor"
+        )
     return int(max(windows.HOLD_S, longest_interval_s or 0.0) / windows.BIN_S)
 
 
