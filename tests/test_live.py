@@ -207,6 +207,54 @@ def test_an_alarm_clears_by_the_channels_it_came_with_alone() -> None:
     assert [event["event"] for event in both_ways(lines)] == ["fault", "alarm", "clear"]
 
 
+# --- words and wrong values in any cell
+
+
+ANY_CELLS = {  # channels that no rule alarms on, too
+    "temperature_c": ["21", "21.5", "80", "85", "999", "unavailable", ""],
+    "pm25_ug_m3": ["7", "900", "65535", "-1", "unknown", ""],
+    "co2_ppm": ["560", "0", "none", ""],
+    "co_ppm": ["0", "400", "nan", ""],
+    "humidity_pct": ["45", "-", ""],
+}
+
+
+@st.composite
+def wordy(draw: st.DrawFn) -> list[str]:
+    """Rows of one to three sensors; each channel keeps a cell for a while."""
+    names = draw(st.sampled_from([("k",), ("b", "k"), ("k", "b", "c")]))
+    period_s, rows = draw(st.sampled_from([10, 60, 200])), draw(st.integers(3, 40))
+    columns = []
+    for choices in ANY_CELLS.values():
+        for _ in names:
+            runs = draw(st.lists(st.tuples(st.sampled_from(choices), st.integers(1, 12)),
+                                 min_size=1, max_size=6))  # fmt: skip
+            cells = [cell for cell, length in runs for _ in range(length)]
+            columns.append((cells * rows)[:rows])
+    lines = [f"0,{name},21,7,560,0,45" for name in names]
+    for k in range(rows):
+        for at, name in enumerate(names):
+            cells = [columns[c * len(names) + at][k] for c in range(len(ANY_CELLS))]
+            lines.append(f"{period_s * (k + 1)},{name}," + ",".join(cells))
+    return lines
+
+
+@PROPERTY
+@given(wordy())
+def test_files_and_streams_say_the_same_of_cells_that_cannot_be_used(lines: list[str]) -> None:
+    both_ways(lines, PARTICLES)
+
+
+def test_a_row_of_two_words_is_one_fault_in_files_and_streams() -> None:
+    words = ["unavailable,unavailable,unavailable", "21,unavailable,unavailable"]
+    lines = [f"{10 * k},k,{words[k > 2]},," for k in range(1, 5)]
+    events = both_ways(["0,k,21,7,560,0,45", *lines])
+    assert [(e["event"], e["time_s"], e["channel"]) for e in events] == [
+        ("fault", 10.0, "all"), ("restored", 30.0, "all"),
+        ("fault", 30.0, "pm25"), ("fault", 30.0, "co2"),
+    ]  # fmt: skip
+
+
 # --- rows whose own time cannot be used
 
 

@@ -293,7 +293,7 @@ def test_words_are_missing_cells(word: str, tmp_path: Path):
     assert check.channels["pm25"].masked == 0
     note = f"3 cells with a word in place of a reading: {word.lower()} (3)"
     assert check.notes == (note,)
-    assert [cell.time_s for cell in recording.refused] == [0, 20]  # 30 is in the same run
+    assert [cell.time_s for cell in recording.refused] == [0, 20]  # 30 is as 20
     rows = list(read_rows(text.split("\n")))
     assert all(row.problems[0].reason.startswith(word.lower()) for row in (rows[0], rows[2]))
     assert {cell.reason for cell in recording.refused} == {rows[0].problems[0].reason}
@@ -370,16 +370,18 @@ def test_a_median_that_no_room_has_is_doubted(name: str, value: str, said: str, 
     assert (said in why) if why else said == ""
 
 
-def test_refused_cells_are_the_first_of_their_runs(tmp_path: Path):
+def test_refused_cells_are_of_rows_unlike_their_sensor_s_last_one(tmp_path: Path):
     text = (
         "time_s,sensor,temperature_c,co2_ppm\n0,A,-,unknown\n0,B,85,500\n10,A,,0\n10,B,99999,500\n"
         "20,A,unavailable,500\n20,B,20,50\n30,A,21,0\n30,B,20,500\n40,A,85,500\n40,B,nan,500\n"
     )
     recording, _ = read_recording(write(tmp_path, text))
     assert recording.refused == (
+        (0, "A", "temperature", "-: no reading"),
         (0, "A", "co2", "unknown: no reading"),
-        (0, "A", "temperature", "-: no reading"),  # its run goes on over empty cells
-        (0, "B", "temperature", "85 is a DS18B20's power-on value"),
+        (0, "B", "temperature", "85 is a DS18B20's power-on value"),  # and in the next row
+        (10, "A", "co2", "0 is a CO2 sensor's before its first measurement"),
+        (20, "A", "temperature", "unavailable: no reading"),
         (20, "B", "co2", "50 is outside 100 to 200000 ppm"),
         (30, "A", "co2", "0 is a CO2 sensor's before its first measurement"),
         (40, "A", "temperature", "85 is a DS18B20's power-on value"),
@@ -387,7 +389,7 @@ def test_refused_cells_are_the_first_of_their_runs(tmp_path: Path):
     )
     part = cut_recording(recording, 15, 35)
     assert part.times_s.tolist() == [0, 10]
-    assert [(cell.time_s, cell.sensor) for cell in part.refused] == [(0, "B"), (10, "A")]
+    assert [(cell.time_s, cell.sensor) for cell in part.refused] == [(0, "A"), (0, "B"), (10, "A")]
 
 
 @pytest.mark.parametrize("period_s", [1, 90, 120, 300, 3600])

@@ -40,9 +40,10 @@ from saafe.sensors import CHANNELS, LABELS, LONGEST_PERIOD_S, SHORTEST_PERIOD_S,
 
 
 class RefusedCell(NamedTuple):
-    """A cell that came and gave no reading, the first of its run.
+    """A cell that came and gave no reading.
 
-    A run ends with the channel's next reading; empty cells neither begin nor end one.
+    Of rows of a sensor in which the same cells did so, and that hold a reading or none alike, only
+    those of the first are kept: the others tell nothing new.
     """
 
     time_s: float  # from the first row
@@ -63,7 +64,7 @@ class Recording:
         labels: int8 `(time, sensor)` or None, index into `sensors.LABELS`, -1 = not labelled.
         sources: `(time,)` name of the active source, "" = none; or None.
         start: absolute time of the first row where the input had ISO times.
-        refused: what came and gave no reading, in time order; not written.
+        refused: what came and gave no reading, in the order of rows and channels; not written.
     """
 
     name: str
@@ -155,7 +156,7 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
         labels=labels,
         sources=sources,
         start=start,
-        refused=_first_refused(table, rows, sensors, readings, is_refused),
+        refused=_refused_cells(table, rows, sensors, readings, is_refused),
     )
     check = Check(
         path=str(table.path),
@@ -302,30 +303,32 @@ def _word_notes(table: Table, rows: TableRows) -> list[str]:
     return [f"{counted(words.total(), 'cell')} with a word in place of a reading: {named}"]
 
 
-def _first_refused(
+def _refused_cells(
     table: Table,
     rows: TableRows,
     sensors: tuple[str, ...],
     readings: np.ndarray,
     is_refused: np.ndarray,
 ) -> tuple[RefusedCell, ...]:
-    """The first of each run of cells that came and gave no reading."""
+    """What came and gave no reading, of the rows that differ in it from their sensor's last one."""
+    is_empty = np.isnan(readings).all(axis=1)
+    tells = np.flatnonzero(is_refused.any(axis=1) | ~is_empty)
+    tells = tells[np.argsort(rows.sensor[tells], kind="stable")]
+    what = np.column_stack([rows.sensor, is_empty, is_refused])[tells]
+    is_new = np.append(True, (what[1:] != what[:-1]).any(axis=1))[: len(tells)]
+    kept = np.sort(tells[is_new])
     found = []
-    for index in np.flatnonzero(is_refused.any(axis=0)).tolist():
-        channel, refused = CHANNELS[index], is_refused[:, index]
-        tells = np.flatnonzero(refused | ~np.isnan(readings[:, index]))
-        tells = tells[np.argsort(rows.sensor[tells], kind="stable")]
-        continues = refused[tells[:-1]] & (rows.sensor[tells[1:]] == rows.sensor[tells[:-1]])
-        at = tells[refused[tells] & ~np.append(False, continues)[: len(tells)]]
+    for index in np.flatnonzero(is_refused[kept].any(axis=0)).tolist():
+        channel, at = CHANNELS[index], kept[is_refused[kept, index]]
         cells = cells_at(table, channel.column, rows.cells[at, index])
         reasons = {cell: read_cell(cell, channel)[1] for cell in cells.unique()}
         found += [
-            RefusedCell(time_s, sensors[sensor], channel.name, reasons[cell])
-            for time_s, sensor, cell in zip(
-                rows.times_s[at].tolist(), rows.sensor[at].tolist(), cells, strict=True
+            (row, RefusedCell(time_s, sensors[sensor], channel.name, reasons[cell]))
+            for row, time_s, sensor, cell in zip(
+                at.tolist(), rows.times_s[at].tolist(), rows.sensor[at].tolist(), cells, strict=True
             )
         ]
-    return tuple(sorted(found))
+    return tuple(cell for _, cell in sorted(found, key=lambda one: one[0]))
 
 
 def _read_sources(table: Table, rows: TableRows, notes: list[str]) -> tuple[str, ...] | None:
