@@ -383,6 +383,22 @@ def test_older_runs_load_and_must_be_finite(model: Path) -> None:
     assert "weights that are no numbers" in refused(model)
 
 
+@pytest.mark.parametrize("bad", ["nowhere.csv", "secret.csv", "deep.json", "a\nb.csv"])
+def test_one_bad_file_of_several_is_skipped_and_named(place: Path, bad: str) -> None:
+    (place / "deep.json").write_text("[" * 5000)
+    (place / "a\nb.csv").write_text("Zeit;Temperatur\n")
+    code, out, said = shell(
+        place, f"SAAFE detect RUN fire.csv $'{bad}' fire.csv".replace("\n", "\\n")
+    )
+    assert code == 1
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [event["event"] for event in events] == ["alarm"] * 2
+    assert {event["file"] for event in events} == {"fire.csv"}
+    assert said.splitlines()[-1].startswith("saafe: skipped 1 of 3 files: ")
+    assert len([line for line in said.splitlines() if line.startswith("saafe: ")]) == 2
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e18", "0.5", "0", "-3", "86401", "x"])
 def test_a_longest_interval_that_no_sensor_has_is_wrong_usage(
     place: Path, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture

@@ -183,7 +183,9 @@ def test_an_alarm_is_not_over_because_its_channel_died(
     dies, back, rows = 40 if period_s < 60.0 else 20, 110, 140
 
     def row(k: int) -> str:
-        cells = dict(zip(names, f"{period_s * k:g},k,21.{k % 3},7,560,0,45".split(","), strict=True))
+        cells = dict(
+            zip(names, f"{period_s * k:g},k,21.{k % 3},7,560,0,45".split(","), strict=True)
+        )
         if 10 <= k < dies:
             cells[column] = high
         elif dies <= k < back:

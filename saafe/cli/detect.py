@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from saafe.cli.output import line_of
 from saafe.cli.reading import ExportOptions, export_options, read_any
 from saafe.errors import InputError
 from saafe.files import json_text
@@ -71,23 +72,46 @@ def detect_files(
     run: Any, paths: Sequence[str], longest_interval_s: float | None, options: ExportOptions,
     *, repair: bool,
 ) -> None:  # fmt: skip
-    """Print the events of recordings, one after the other."""
-    from saafe.detector import detect as detect_recording
+    """Print the events of recordings, one after the other; of several, one may be unreadable.
 
+    Raises:
+        Exit: one of several could not be read, and was left out.
+    """
+    from saafe.recordings import quoted
+
+    skipped = []
     for path in paths:
-        readings, check = read_any(Path(path), options, repair=repair)
+        try:
+            readings, check = read_any(Path(path), options, repair=repair)
+        except InputError as error:
+            if len(paths) == 1:
+                raise
+            click.echo(f"saafe: {line_of(error)}", err=True)
+            skipped.append(path)
+            continue
         for line in check.lines():
             click.echo(line, err=True)
-        label = path if sys.stderr.isatty() else None
-        with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
-            found = detect_recording(
-                run,
-                readings,
-                longest_interval_s=longest_interval_s,
-                on_progress=lambda share, bar=bar: bar.update(int(1000 * share) - bar.pos),
-            )
-        for event in found.events:
+        for event in events_of(run, readings, longest_interval_s, path):
             click.echo(json_text({**event, "file": path} if len(paths) > 1 else event))
+    if skipped:
+        names = ", ".join(map(quoted, skipped))
+        click.echo(f"saafe: skipped {len(skipped)} of {len(paths)} files: {names}", err=True)
+        raise click.exceptions.Exit(1)
+
+
+def events_of(run: Any, readings: Any, longest_interval_s: float | None, path: str) -> list[dict]:
+    """The events of one recording, with a bar of progress."""
+    from saafe.detector import detect as detect_recording
+
+    label = path if sys.stderr.isatty() else None
+    with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
+        found = detect_recording(
+            run,
+            readings,
+            longest_interval_s=longest_interval_s,
+            on_progress=lambda share: bar.update(int(1000 * share) - bar.pos),
+        )
+    return found.events
 
 
 def detect_stream(

@@ -308,9 +308,7 @@ class SelfTest:
         self.faulty.update(new)
         return [("fault", channel, reason) for channel, reason in new]
 
-    def read(
-        self, time_s: float, readings: np.ndarray, *, own_s: float = math.inf
-    ) -> list[Said]:
+    def read(self, time_s: float, readings: np.ndarray, *, own_s: float = math.inf) -> list[Said]:
         """What a row changes: ("fault" or "restored", channel, reason), the restored first.
 
         `own_s` is the row's own time, where it came later, as rows of an upload do. [s]

@@ -19,12 +19,11 @@ from saafe.recordings.units import (
 )  # fmt: skip
 
 __all__ = [
-    "AFTER_COOKING_S", "BEHIND_S", "CHANNEL_UNITS", "LATE_S", "LEAD_S", "LONGEST_GAP_S", "MILLISECONDS",
-    "QUIET_MOMENT",
-    "Check", "Conversion", "Home", "Interval", "Recording", "RefusedCell", "Rise", "Row",
-    "RowReader", "SuperposedFire", "Table", "add_rise", "cut_recording", "dense_homes", "doubt",
-    "draw_moment", "find_unit", "make_folder", "median_period", "parse_csv", "parse_recording",
-    "parse_units", "plain", "pm_cap", "quoted", "read_recording", "read_rows", "read_table",
-    "read_text", "read_unzipped", "refusal", "superpose_fires", "to_numbers", "to_text",
-    "unit_texts", "write_recording",
+    "AFTER_COOKING_S", "BEHIND_S", "CHANNEL_UNITS", "LATE_S", "LEAD_S", "LONGEST_GAP_S",
+    "MILLISECONDS", "QUIET_MOMENT", "Check", "Conversion", "Home", "Interval", "Recording",
+    "RefusedCell", "Rise", "Row", "RowReader", "SuperposedFire", "Table", "add_rise",
+    "cut_recording", "dense_homes", "doubt", "draw_moment", "find_unit", "make_folder",
+    "median_period", "parse_csv", "parse_recording", "parse_units", "plain", "pm_cap", "quoted",
+    "read_recording", "read_rows", "read_table", "read_text", "read_unzipped", "refusal",
+    "superpose_fires", "to_numbers", "to_text", "unit_texts", "write_recording",
 ]  # fmt: skip

@@ -26,7 +26,7 @@ from saafe.recordings.cells import (
     to_stamp,
     without_milliseconds,
 )
-from saafe.recordings.tables import Table, quoted, refusal
+from saafe.recordings.tables import Table, quoted, refusal, unique_names
 from saafe.sensors import CHANNELS, COLUMNS, LABELS, UNKNOWN
 
 MILLISECONDS = "time_s holds milliseconds since 1970: read as such; better give seconds"
@@ -46,6 +46,23 @@ def refuse_columns(path: Path | str, names: list[str]) -> None:
         if f"{name} #2" in names:
             allowed, mend = "each column once", "delete one of them"
             raise refusal(path, "came twice", allowed=allowed, mend=mend, row=1, column=name)
+
+
+def known_name(name: str) -> str:
+    """A column's name, in lower case where that is one of a time, sensor or channel."""
+    name = name.strip()
+    low = name.casefold()
+    return low if low in ("time", "time_s", "sensor", *COLUMNS) else name
+
+
+def with_known_names(table: Table) -> Table:
+    """The table with the names of columns as we know them; the same one twice is told apart."""
+    names = [known_name(name) for name in table.frame.columns]
+    if names == table.frame.columns:
+        return table
+    frame = table.frame.clone()
+    frame.columns = unique_names(names)
+    return replace(table, frame=frame)
 
 
 def ignored_columns(names: list[str]) -> list[str]:

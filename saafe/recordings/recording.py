@@ -33,6 +33,7 @@ from saafe.recordings.columns import (
     read_times,
     refuse_columns,
     time_column,
+    with_known_names,
 )
 from saafe.recordings.rows import TableRows, merge_rows, order_rows
 from saafe.recordings.tables import Table, quoted, read_table, write_table
@@ -117,6 +118,7 @@ def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording
 
 def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, Check]:
     """Turn a table, one row a time and sensor, into a recording; see `read_recording`."""
+    table = with_known_names(table)
     refuse_columns(table.path, table.frame.columns)
     notes = list(table.notes)
     times, start = read_times(table, notes)

@@ -25,7 +25,7 @@ from saafe.recordings.cells import (
     to_stamp,
 )
 from saafe.recordings.clock import StreamClock
-from saafe.recordings.columns import refuse_columns
+from saafe.recordings.columns import known_name, refuse_columns
 from saafe.recordings.tables import parse_header, split_line, unique_names
 from saafe.recordings.units import Conversion
 from saafe.sensors import CHANNELS, COLUMNS
@@ -76,9 +76,9 @@ def read_rows(lines: Iterable[str], *, name: str = "-") -> Iterator[Row]:
 class _Said(NamedTuple):
     """What a sensor has said at the time of its last row."""
 
-    stamp: float = math.nan
-    cells: dict[str, str] = {}  # by column
-    arrival_s: float | None = None  # of the first row of that time
+    stamp: float
+    cells: dict[str, str]  # by column
+    arrival_s: float | None  # of the first row of that time
     stands: bool = False  # whether its clock stands still
 
 
@@ -204,13 +204,15 @@ class RowReader:
         self, sensor: str, stamp: float, row: dict[str, str], arrival_s: float | None
     ) -> bool:
         """Whether a sensor says something else at one and the same time, a while later."""
-        said = self.said.get(sensor, _Said())
-        if said.stamp != stamp or arrival_s is None or said.arrival_s is None:
+        said = self.said.get(sensor)
+        if said is None or said.stamp != stamp or arrival_s is None or said.arrival_s is None:
             return False
         if said.stands:
             self.recent.pop()  # its rows may well be the same, and are none that came twice
             return True
-        differs = any(row.get(column, cell) not in ("", cell) for column, cell in said.cells.items())
+        differs = any(
+            row.get(column, cell) not in ("", cell) for column, cell in said.cells.items()
+        )
         if not differs or arrival_s - said.arrival_s <= SAME_MOMENT_S:
             return False
         self.said[sensor] = said._replace(stands=True)
@@ -239,13 +241,6 @@ class RowReader:
 def unread() -> np.ndarray:
     """No reading of any channel. (channel,)"""
     return np.full(len(CHANNELS), np.nan)
-
-
-def known_name(name: str) -> str:
-    """A column's name, in lower case where that is a known one."""
-    name = name.strip()
-    low = name.casefold()
-    return low if low in ("time", "time_s", "sensor", *COLUMNS) else name
 
 
 def _read_cells(
