@@ -95,3 +95,12 @@ def test_a_clock_that_drifts_is_never_late_by_more_than_a_few_seconds(rate: floa
         assert wrong == ""
         assert abs(clock.now_s(1001.0 + 10.0 * k) - time_s) < 6.0
         assert abs(clock.now_s(1001.0 + 10.0 * k) - 10.0 * k) < 100.0
+
+
+def test_arrivals_that_go_back_do_not_make_time_run():
+    """Threads may hand rows over in another order than they came in."""
+    clock = StreamClock()
+    for k in range(100):
+        clock.place("A", 10.0 * k, 1000.0 + 10.0 * k)
+        clock.place("B", 10.0 * k, 999.8 + 10.0 * k)
+        assert clock.now_s(1000.0 + 10.0 * k) <= 10.0 * k + 0.3

@@ -325,7 +325,7 @@ def test_known_wrong_values_are_masked(
     said = f"{np.float32(value):g} is {cause}"
     assert counts.wrong_values == {said: 2}
     assert f"2 masked as no reading: {said}" in check.lines()[1]
-    assert recording.refused[0] == (10.0, "A", channel.name, said)
+    assert recording.refused[0] == (10.0, "A", channel.name, said, True)
     is_near_one = channel.lowest <= value + 0.5 <= channel.highest
     assert counts.present == 2 + is_near_one  # only the exact value is meant
     row = next(read_rows(["time_s," + channel.column, f"0,{value}"]))
@@ -376,7 +376,7 @@ def test_refused_cells_are_of_rows_unlike_their_sensor_s_last_one(tmp_path: Path
         "20,A,unavailable,500\n20,B,20,50\n30,A,21,0\n30,B,20,500\n40,A,85,500\n40,B,nan,500\n"
     )
     recording, _ = read_recording(write(tmp_path, text))
-    assert recording.refused == (
+    assert tuple(cell[:4] for cell in recording.refused) == (
         (0, "A", "temperature", "-: no reading"),
         (0, "A", "co2", "unknown: no reading"),
         (0, "B", "temperature", "85 is a DS18B20's power-on value"),  # and in the next row

@@ -1,6 +1,7 @@
 """A recording through the detector: its windows are scored in bulk, its events are a stream's."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from saafe.recordings import Recording
 from saafe.sensors import CHANNELS
 
 WINDOW_BATCH = 4096  # windows scored at once
+NO_READING = np.full(len(CHANNELS), np.nan)
 GRID_BINS = 50_000  # put on a grid at once: six days, some megabytes
 
 
@@ -130,9 +132,9 @@ def _replay(
 ) -> list[dict]:
     """Let the space take rows and decisions in the order in which a stream does."""
     times, names = recording.times_s.tolist(), recording.sensors
-    refused = {(cell.time_s, cell.sensor): {} for cell in recording.refused}
+    refused, alone = defaultdict(dict), defaultdict(dict)
     for cell in recording.refused:
-        refused[cell.time_s, cell.sensor][cell.channel] = cell.reason
+        (alone if cell.is_alone else refused)[cell.time_s, cell.sensor][cell.channel] = cell.reason
     is_row = np.any(~np.isnan(recording.readings), axis=2)
     end_s, who = decided.times_s.tolist(), decided.sensors.tolist()
     events: list[dict] = []
@@ -151,9 +153,11 @@ def _replay(
             at += 1
         events += space.advance(time_s)
         for index, name in enumerate(names):
-            reasons = refused.get((time_s, name))
-            if is_row[moment, index] or reasons:
+            reasons, rows = refused.get((time_s, name)), alone.get((time_s, name), {})
+            if is_row[moment, index] or reasons or rows:
                 events += space.read(time_s, name, recording.readings[moment, index], reasons)
+                for channel, reason in rows.items():  # on a stream each is a row of its own
+                    events += space.read(time_s, name, NO_READING, {channel: reason})
                 if at < len(end_s) and end_s[at] == time_s and who[at] == index:
                     events += decide(at)
                     at += 1

@@ -60,10 +60,17 @@ class StreamClock:
 
         Time goes on by our own clock from such a row too, though no row's clock can be read.
         """
-        self.newest_s, self.arrival_s = self.now_s(arrival_s), arrival_s
+        self._go_on(self.now_s(arrival_s), arrival_s)
         if sensor in self.sensors:
             self.sensors[sensor].last_s = self.newest_s
         return self.newest_s
+
+    def _go_on(self, newest_s: float, arrival_s: float | None) -> None:
+        """Note the newest row's time and its arrival, which is never before another's."""
+        self.newest_s = newest_s
+        if arrival_s is not None and self.arrival_s is not None:
+            arrival_s = max(arrival_s, self.arrival_s)
+        self.arrival_s = arrival_s
 
     def place(self, sensor: str, stamp: float, arrival_s: float | None = None) -> tuple[float, str]:
         """Stream time of a row, and what is wrong with its own, "" for nothing.
@@ -83,7 +90,7 @@ class StreamClock:
         else:
             time_s = self._row_in_order(one, stamp, now_s, arrival_s)
         one.last_s = max(one.last_s, time_s)
-        self.newest_s, self.arrival_s = max(now_s, time_s), arrival_s
+        self._go_on(max(now_s, time_s), arrival_s)
         return round(time_s * 1e6) / 1e6, wrong
 
     def _first_row(self, stamp: float, now_s: float, arrival_s: float | None) -> _SensorClock:

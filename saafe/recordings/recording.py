@@ -51,6 +51,7 @@ class RefusedCell(NamedTuple):
     sensor: str
     channel: str  # its name
     reason: str  # as a stream says it
+    is_alone: bool = False  # whether its row of the file held no other cell of a channel
 
 
 @dataclass(frozen=True)
@@ -313,7 +314,7 @@ def _refused_cells(
     is_refused: np.ndarray,
 ) -> tuple[RefusedCell, ...]:
     """What came and gave no reading, of the rows that differ in it from their sensor's last one."""
-    is_empty = np.isnan(readings).all(axis=1)
+    is_empty, is_told = np.isnan(readings).all(axis=1), is_refused | ~np.isnan(readings)
     tells = np.flatnonzero(is_refused.any(axis=1) | ~is_empty)
     tells = tells[np.argsort(rows.sensor[tells], kind="stable")]
     what = np.column_stack([rows.sensor, is_empty, is_refused])[tells]
@@ -324,12 +325,14 @@ def _refused_cells(
         channel, at = CHANNELS[index], kept[is_refused[kept, index]]
         cells = cells_at(table, channel.column, rows.cells[at, index])
         reasons = {cell: read_cell(cell, channel)[1] for cell in cells.unique()}
+        beside = (rows.cells[at] == rows.cells[at, index, None]) & is_told[at]
         found += [
-            (row, RefusedCell(time_s, sensors[sensor], channel.name, reasons[cell]))
-            for row, time_s, sensor, cell in zip(
-                at.tolist(), rows.times_s[at].tolist(), rows.sensor[at].tolist(), cells, strict=True
+            (row, RefusedCell(time_s, sensors[sensor], channel.name, reasons[cell], is_alone))
+            for row, time_s, sensor, cell, is_alone in zip(
+                at.tolist(), rows.times_s[at].tolist(), rows.sensor[at].tolist(), cells,
+                (beside.sum(axis=1) == 1).tolist(), strict=True,
             )
-        ]
+        ]  # fmt: skip
     return tuple(cell for _, cell in sorted(found, key=lambda one: one[0]))
 
 
