@@ -231,7 +231,7 @@ class Detector:
     def finish(self) -> list[dict]:
         """Close the open bins and return the last events."""
         ends = [stream.end_s for stream in self.streams.values()]
-        last_s = max((end for end in ends if end < math.inf), default=-math.inf)
+        last_s = max([self.now_s, *(end for end in ends if end < math.inf)])
         return self._advance(last_s, inclusive=True) + self.space.complete()
 
     def _advance(self, until_s: float, *, inclusive: bool) -> list[dict]:

@@ -166,6 +166,5 @@ def _replay(
     for k in range(at, len(end_s)):
         events += space.advance(end_s[k])
         events += decide(k)
-    if end_s:
-        events += space.advance(end_s[-1], inclusive=True)
+    events += space.advance(max([times[-1], *end_s[-1:]]), inclusive=True)
     return events + space.complete()
