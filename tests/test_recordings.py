@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from saafe.detector import AlarmSettings, Detector, Scorer, detect
 from saafe.errors import InputError
 from saafe.recordings import cells, cut_recording, doubt
 from saafe.recordings.recording import Recording, read_recording, write_recording
@@ -653,6 +654,127 @@ def test_any_table_gives_a_recording_or_an_input_error(
         write_recording(recording, tmp_path / "again.csv")
         again, _ = read_recording(tmp_path / "again.csv")
         np.testing.assert_array_equal(again.readings, recording.readings)
+
+
+# --- what loggers leave around and between the rows
+
+MANY = [f"{10 * k},A,{20 + k % 7 / 10:g},{8 + k % 3}" for k in range(200)]
+
+
+def logged(*odd: tuple[int, str | bytes]) -> bytes:
+    """A header and 200 rows, with lines before some of them: (row, line)."""
+    lines = [line.encode() for line in [HEADER.strip(), *MANY]]
+    for before, line in sorted(odd, key=lambda one: -one[0]):
+        lines.insert(before, line.encode() if isinstance(line, str) else line)
+    return b"\n".join(lines) + b"\n"
+
+
+CUT = "{} cells where the header has 4"
+# id: (content, rows, notes)
+LOGGED = {
+    "a banner": (logged((0, "Boot 3, v1.2")), 200, ["skipped 1 line before the header"]),
+    "comments": (
+        logged((0, "# a"), (0, ""), (0, "\ufeff# b;c,d")), 200,
+        ["skipped 2 lines before the header"],
+    ),
+    "a blank line": (b"\n" + logged(), 200, []),
+    "a banner of other bytes": (
+        logged((0, b"\xb0C\x00")), 200, ["skipped 1 line before the header"],
+    ),
+    "49 lines before": (
+        b"#\n" * 49 + logged(), 200, ["skipped 49 lines before the header"],
+    ),
+    "capitals": (logged().replace(b"time_s", b"Time_S", 1), 200, []),
+    "the header again": (
+        logged((50, HEADER.strip()), (90, "\ufeff" + HEADER.strip())), 200,
+        ["dropped 2 lines with the header again"],
+    ),
+    "other bytes": (
+        logged((15, b"142,A,2\xff,8"), (16, b"143,A,\xb0\xb0,8")), 200,
+        ["dropped 2 rows that could not be read, first row 16: bytes that are not UTF-8"],
+    ),
+    "a card that lost power": (
+        logged((15, b"\0" * 40 + b"142,A,20,8"), (17, b"\0" * 99)), 200,
+        ["dropped 2 rows that could not be read, first row 16: a NUL byte"],
+    ),
+    "a row cut short, one too long": (
+        logged((9, "85,A"), (30, "285,A,20,5,8"), (31, "")), 200,
+        [f"dropped 2 rows that could not be read, first row 10: {CUT.format(2)}"],
+    ),
+    "cut at the end": (
+        logged()[:-8], 199,
+        [f"dropped 1 row that could not be read, first row 201: {CUT.format(2)}"],
+    ),
+    "an open quote": (
+        logged((9, '85,"A,20,8')), 200,
+        [f"dropped 1 row that could not be read, first row 10: {CUT.format(2)}"],
+    ),
+    "among quotes": (
+        logged((9, "85,A"), (4, '25,"A","20","8"')), 201,
+        [f"dropped 1 row that could not be read, first row 11: {CUT.format(2)}"],
+    ),
+    "all at once": (
+        logged((0, "Boot"), (7, HEADER.strip()), (7, "65,A"), (20, ""), (30, b"\xff,A")), 200,
+        [
+            "skipped 1 line before the header",
+            f"dropped 2 rows that could not be read, first row 9: {CUT.format(2)}",
+            "dropped 1 line with the header again",
+        ],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("case", LOGGED)
+def test_what_loggers_leave_is_read_and_noted(case: str, end: bytes, tmp_path: Path):
+    content, rows, notes = LOGGED[case]
+    recording, check = read_recording(write(tmp_path, content.replace(b"\n", end)))
+    assert check.rows == rows
+    assert list(check.notes) == notes
+    clean, _ = read_recording(write(tmp_path, logged()))
+    _, at, clean_at = np.intersect1d(recording.times_s, clean.times_s, return_indices=True)
+    assert len(at) >= 199
+    np.testing.assert_array_equal(recording.readings[at], clean.readings[clean_at])
+
+
+@pytest.mark.parametrize("case", LOGGED)
+def test_a_file_and_a_stream_say_the_same_of_its_lines(case: str, tmp_path: Path):
+    content, _, _ = LOGGED[case]
+    model = Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings())
+    recording, _ = read_recording(write(tmp_path, content))
+    detector, said = Detector(model), []
+    for row in read_rows(content.decode(errors="replace").split("\n")):
+        said += detector.update(row.time_s, row.sensor, row.readings, row.refused)
+    if case not in ("other bytes", "a card that lost power"):  # whose other cells a stream takes
+        assert detect(model, recording).events == said + detector.finish()
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [(b"7,A", "2 cells"), (b'7,"A', "quote"), (b"7,\xff,,", "0xff"), (b"\0,A,,", "column time_s")],
+)
+def test_more_than_two_in_a_hundred_are_refused(line: bytes, part: str, tmp_path: Path):
+    few = logged(*[(11 + 20 * k, line) for k in range(4)])
+    assert read_recording(write(tmp_path, few))[1].rows == 200
+    many = b"# banner\n\n" + logged(*[(11 + 20 * k, line) for k in range(5)])
+    with pytest.raises(InputError, match=f"row 1[45].*{part}"):
+        read_recording(write(tmp_path, many))
+
+
+def test_rows_are_counted_as_a_person_does(tmp_path: Path):
+    for wrong, column in (("495,A,warm,8", "temperature_c"), ("495,,20,8", "sensor")):
+        content = logged((0, "Boot"), (0, ""), (9, "85,A"), (20, HEADER.strip()), (51, wrong))
+        with pytest.raises(InputError, match=f"row 56, column {column}"):
+            read_recording(write(tmp_path, content))
+    with pytest.raises(InputError, match="row 3: no known channel"):
+        read_recording(write(tmp_path, "# a\n\ntime_s,dust\n0,1\n"))
+
+
+def test_a_file_without_a_header_is_refused_by_its_first_line(tmp_path: Path):
+    with pytest.raises(InputError, match="row 2: no time in columns 'Boot'"):
+        read_recording(write(tmp_path, "\nBoot\n" + "0,A,20,8\n" * 60))
+    with pytest.raises(InputError, match="row 1: no time in columns '#'"):
+        read_recording(write(tmp_path, b"#\n" * 50 + logged()))
 
 
 # --- streams

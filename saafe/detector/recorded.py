@@ -68,7 +68,9 @@ def detect(
             done += rows
             on_progress(0.5 * done / counts)
     decided = Decisions(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-    decided = decided.only(np.lexsort((decided.sensors, decided.times_s)))
+    parts.clear()
+    if len(recording.sensors) > 1:  # one sensor's are in order
+        decided = decided.only(np.lexsort((decided.sensors, decided.times_s)))
     space = Space(model.settings, longest_interval_s)
     events = _replay(recording, space, decided, lambda share: on_progress(0.5 + 0.5 * share))
     return Detection(events, decided.times_s, decided.sensors, decided.risk)
@@ -89,8 +91,9 @@ class Decisions(NamedTuple):
 
 
 NO_DECISION = Decisions(
-    np.empty(0), np.empty(0, np.int64), np.empty(0), np.empty((0, len(CHANNELS))), np.empty(0, bool)
-)
+    np.empty(0), np.empty(0, np.int64), np.empty(0), np.empty((0, len(CHANNELS)), np.float32),
+    np.empty(0, bool),
+)  # fmt: skip
 
 
 def _decisions(
@@ -131,12 +134,13 @@ def _replay(
     recording: Recording, space: Space, decided: Decisions, on_progress: Callable[[float], None]
 ) -> list[dict]:
     """Let the space take rows and decisions in the order in which a stream does."""
-    times, names = recording.times_s.tolist(), recording.sensors
+    # views give plain floats, as lists of millions would, and take no memory
+    times, names = recording.times_s.data, recording.sensors
     refused, alone = defaultdict(dict), defaultdict(dict)
     for cell in recording.refused:
         (alone if cell.is_alone else refused)[cell.time_s, cell.sensor][cell.channel] = cell.reason
     is_row = np.any(~np.isnan(recording.readings), axis=2)
-    end_s, who = decided.times_s.tolist(), decided.sensors.tolist()
+    end_s, who = decided.times_s.data, decided.sensors.data
     events: list[dict] = []
     at = 0  # the next decision
 
@@ -161,6 +165,8 @@ def _replay(
                 if at < len(end_s) and end_s[at] == time_s and who[at] == index:
                     events += decide(at)
                     at += 1
+        if lost := refused.get((time_s, "")):  # a row that could not be read names no sensor
+            events += space.read(time_s, "", NO_READING, lost)
         if moment % 10_000 == 0:
             on_progress(moment / len(times))
     for k in range(at, len(end_s)):

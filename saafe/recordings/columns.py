@@ -33,19 +33,22 @@ MILLISECONDS = "time_s holds milliseconds since 1970: read as such; better give 
 _KNOWN = ("time_s", "time", "sensor", *COLUMNS, "label", "source")
 
 
-def refuse_columns(path: Path | str, names: list[str]) -> None:
-    """Refuse a header without a time or a channel, or with one of its columns twice."""
+def refuse_columns(path: Path | str, names: list[str], *, row: int = 1) -> None:
+    """Refuse a header without a time or a channel, or with one of its columns twice.
+
+    `row` is the header's number.
+    """
     allowed = f"time_s or time, and any of {', '.join(COLUMNS)}"
     came = f"columns {quoted(', '.join(names))}"
     mend = "rename the columns"
     if "time_s" not in names and "time" not in names:
-        raise refusal(path, f"no time in {came}", allowed=allowed, mend=mend, row=1)
+        raise refusal(path, f"no time in {came}", allowed=allowed, mend=mend, row=row)
     if not any(column in names for column in COLUMNS):
-        raise refusal(path, f"no known channel in {came}", allowed=allowed, mend=mend, row=1)
+        raise refusal(path, f"no known channel in {came}", allowed=allowed, mend=mend, row=row)
     for name in _KNOWN:
         if f"{name} #2" in names:
             allowed, mend = "each column once", "delete one of them"
-            raise refusal(path, "came twice", allowed=allowed, mend=mend, row=1, column=name)
+            raise refusal(path, "came twice", allowed=allowed, mend=mend, row=row, column=name)
 
 
 def known_name(name: str) -> str:

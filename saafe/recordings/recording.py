@@ -35,6 +35,7 @@ from saafe.recordings.columns import (
     time_column,
     with_known_names,
 )
+from saafe.recordings.lines import parse_lines
 from saafe.recordings.rows import TableRows, merge_rows, order_rows
 from saafe.recordings.tables import Table, quoted, read_table, write_table
 from saafe.sensors import CHANNELS, LABELS, LONGEST_PERIOD_S, SHORTEST_PERIOD_S, UNKNOWN
@@ -44,7 +45,8 @@ class RefusedCell(NamedTuple):
     """A cell that came and gave no reading.
 
     Of rows of a sensor in which the same cells did so, and that hold a reading or none alike, only
-    those of the first are kept: the others tell nothing new.
+    those of the first are kept: the others tell nothing new. The first row of a file with too few
+    or too many cells stands as channel "row" of sensor "".
     """
 
     time_s: float  # from the first row
@@ -114,13 +116,13 @@ def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording
         >>> check.channels["pm25"].first_masked
         'first: -4 in row 3'
     """
-    return parse_recording(read_table(Path(path)), repair=repair)
+    return parse_recording(read_table(Path(path), parse_lines), repair=repair)
 
 
 def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, Check]:
     """Turn a table, one row a time and sensor, into a recording; see `read_recording`."""
     table = with_known_names(table)
-    refuse_columns(table.path, table.frame.columns)
+    refuse_columns(table.path, table.frame.columns, row=table.header_row)
     notes = list(table.notes)
     times, start = read_times(table, notes)
     sensors, sensor = read_sensors(table)
@@ -132,7 +134,7 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
         first_s = float(rows.times_s[0])  # < 0 where it was not the first
         # to 1 us, so that sums of large times come back
         rows = replace(rows, times_s=np.round(rows.times_s - first_s, 6))
-        sources = _read_sources(table, rows, notes)
+        sources, lost = _read_sources(table, rows, notes), _lost_row(table, rows)
         rows = merge_rows(table, rows, sensors, repairs if repair else None, notes)
     except InputError:
         if not repair:
@@ -141,6 +143,8 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
     start = start and start + timedelta(seconds=first_s)
     period = _median_period(table, rows, sensors, notes)
     readings, is_refused, channels = _mask(table, rows, notes)
+    found = _refused_cells(table, rows, sensors, readings, is_refused)
+    rows = replace(rows, readings=readings)  # lets go of those of twice the size
 
     is_new = np.diff(rows.times_s, prepend=-1.0) > 0
     row_time = np.cumsum(is_new) - 1  # row -> index into the distinct times
@@ -159,7 +163,7 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
         labels=labels,
         sources=sources,
         start=start,
-        refused=_refused_cells(table, rows, sensors, readings, is_refused),
+        refused=tuple(sorted([*lost, *found], key=lambda cell: cell.time_s)),
     )
     check = Check(
         path=str(table.path),
@@ -250,20 +254,24 @@ def _time_series(recording: Recording, time: np.ndarray) -> tuple[str, pl.Series
 def _mask(
     table: Table, rows: TableRows, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Counts]]:
-    """Readings without what can be none, which cells gave none though they came, and counts."""
-    readings, is_refused = rows.readings.copy(), rows.is_word.copy()
+    """Readings without what can be none, which cells gave none though they came, and counts.
+
+    Readings are float32 (row, channel).
+    """
+    readings = np.full(rows.readings.shape, np.nan, dtype=np.float32)
+    is_refused = rows.is_word.copy()
     channels = {}
     for index, channel in enumerate(CHANNELS):
         if channel.column not in table.frame.columns:
             continue
-        values = readings[:, index]
+        values = rows.readings[:, index]
         over = values[is_overshoot(values, channel)]
         if len(over):
             notes.append(
                 f"{counted(len(over), f'{channel.name} reading')} over {channel.highest:g} "
                 f"{channel.unit}, up to {over.max():g}, taken as {channel.highest:g}"
             )
-        values[:] = held_in(values, channel)
+        values = held_in(values, channel)
         missing, is_unusable = int(np.isnan(values).sum()), is_wrong(values, channel)
         wrong = zip(*np.unique(values[is_unusable], return_counts=True), strict=True)
         causes = {f"{value:g} is {wrong_value(value, channel)}": int(n) for value, n in wrong}
@@ -274,6 +282,7 @@ def _mask(
             first = f"first: {values[outside[0]]:g} in row {row}"
         is_unusable[outside] = True
         values[is_unusable] = np.nan
+        readings[:, index] = values
         is_refused[:, index] |= is_unusable
         masked = int(is_unusable.sum())
         channels[channel.name] = Counts(
@@ -306,13 +315,21 @@ def _word_notes(table: Table, rows: TableRows) -> list[str]:
     return [f"{counted(words.total(), 'cell')} with a word in place of a reading: {named}"]
 
 
+def _lost_row(table: Table, rows: TableRows) -> list[RefusedCell]:
+    """The first row that the table lost, at the newest time before it, where a stream says so."""
+    if table.lost is None:
+        return []
+    before = rows.times_s[rows.cells[:, 0] < table.lost.before]
+    return [RefusedCell(float(before.max(initial=0.0)), "", "row", table.lost.reason)]
+
+
 def _refused_cells(
     table: Table,
     rows: TableRows,
     sensors: tuple[str, ...],
     readings: np.ndarray,
     is_refused: np.ndarray,
-) -> tuple[RefusedCell, ...]:
+) -> list[RefusedCell]:
     """What came and gave no reading, of the rows that differ in it from their sensor's last one."""
     is_empty, is_told = np.isnan(readings).all(axis=1), is_refused | ~np.isnan(readings)
     tells = np.flatnonzero(is_refused.any(axis=1) | ~is_empty)
@@ -333,7 +350,7 @@ def _refused_cells(
                 (beside.sum(axis=1) == 1).tolist(), strict=True,
             )
         ]  # fmt: skip
-    return tuple(cell for _, cell in sorted(found, key=lambda one: one[0]))
+    return [cell for _, cell in sorted(found, key=lambda one: one[0])]
 
 
 def _read_sources(table: Table, rows: TableRows, notes: list[str]) -> tuple[str, ...] | None:

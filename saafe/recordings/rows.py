@@ -11,7 +11,7 @@ from saafe.recordings.columns import time_column
 from saafe.recordings.tables import Table, quoted
 from saafe.sensors import UNKNOWN
 
-LARGEST_LOSS = 0.02  # a repair drops no more of the rows; one at least
+LARGEST_LOSS = 0.02  # a repair drops no more of the rows, one at least; nor does reading
 REPAIR = "`saafe data check --repair`"
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from saafe.errors import InputError
 from saafe.recordings.cells import (
     DEFAULT_SENSOR,
-    WHITESPACE,
     CellError,
     check_sensor,
     counts_milliseconds,
@@ -25,13 +24,18 @@ from saafe.recordings.cells import (
     to_stamp,
 )
 from saafe.recordings.clock import StreamClock
-from saafe.recordings.columns import known_name, refuse_columns
-from saafe.recordings.tables import parse_header, split_line, unique_names
+from saafe.recordings.columns import refuse_columns
+from saafe.recordings.lines import (
+    LINES_BEFORE_HEADER,
+    header_names,
+    no_header,
+    row_cells,
+    strip_line,
+)
 from saafe.recordings.units import Conversion
-from saafe.sensors import CHANNELS, COLUMNS
+from saafe.sensors import CHANNELS
 
 ACKNOWLEDGE = "acknowledge"  # a line that says that a person has seen to the alarm
-LINES_BEFORE_HEADER = 50  # Chosen: banners and comments before it are passed over
 SAME_MOMENT_S = 0.5  # Chosen: rows of one reading may come so far apart
 REPEATED_LINES = 32  # Chosen: so far back a line that comes twice is dropped
 
@@ -112,7 +116,7 @@ class RowReader:
             InputError: there is no header, or one without a time or a known channel.
         """
         self.line += 1
-        text = line.strip(WHITESPACE).removeprefix("\ufeff")
+        text = strip_line(line)
         if not text or text in self.recent:
             return None
         if not self.names:
@@ -121,12 +125,11 @@ class RowReader:
         if text.casefold() == ACKNOWLEDGE:
             return Row(self.clock.now_s(arrival_s), "", unread(), is_acknowledgement=True)
         self.recent.append(text)
-        cells = [cell.strip(WHITESPACE) for cell in split_line(text)]
-        if cells == self.names:
+        cells, wrong = row_cells(text, self.names)
+        if not cells:
             return None
-        if len(cells) != len(self.names):
-            reason = f"{len(cells)} cells where the header has {len(self.names)}"
-            problem = Problem("row", reason, self.line)
+        if wrong:
+            problem = Problem("row", wrong, self.line)
             return Row(self.clock.now_s(arrival_s), "", unread(), (problem,))
         return self._read_row(dict(zip(self.names, cells, strict=True)), arrival_s)
 
@@ -135,26 +138,15 @@ class RowReader:
         if not self.line:
             raise InputError(f"{self.name}: no line came: pipe readings into it, or name a file")
         if not self.names:
-            raise self.refused or self._refuse("")
-
-    def _refuse(self, text: str) -> InputError:
-        """Why a line is no header."""
-        try:
-            self.names = unique_names(parse_header(self.name, text))
-            refuse_columns(self.name, self.names)
-        except InputError as error:
-            self.names = []
-            return error
-        raise AssertionError("it is one")
+            raise self.refused or no_header(self.name, "")
 
     def _read_header(self, text: str) -> None:
         """Take a line as the header, or pass it over where it is none."""
-        names = [known_name(name) for name in split_line(text)]
-        if any(name in ("time", "time_s") or name in COLUMNS for name in names):
-            self.names = unique_names(parse_header(self.name, ",".join(names)))
+        if names := header_names(text):
+            self.names = names
             refuse_columns(self.name, self.names)
             return
-        self.refused = self.refused or self._refuse(text)
+        self.refused = self.refused or no_header(self.name, text)
         if self.line >= LINES_BEFORE_HEADER:
             raise self.refused
 

@@ -4,8 +4,10 @@ import csv
 import gzip
 import io
 import zlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,7 +16,15 @@ from saafe.errors import InputError
 from saafe.files import write_atomically
 
 FORMATS = "CSV (commas, UTF-8), CSV.gz or Parquet"
+COUNTED_BYTES = 1 << 20  # looked at at once
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
+
+
+class Lost(NamedTuple):
+    """A row that could not be read and was left out."""
+
+    before: int  # how many of the table's rows stand before it
+    reason: str  # as a stream says it
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,8 @@ class Table:
     frame: pl.DataFrame  # all text for CSV, typed for Parquet
     row_numbers: np.ndarray  # int64 `(row,)`, as a person counts them: a CSV's header is row 1
     notes: tuple[str, ...] = ()  # what was odd about the file but not wrong
+    header_row: int = 1  # number of the header's row
+    lost: Lost | None = None  # the first row that was left out for its number of cells
 
     def refusal(
         self, came: str, *, allowed: str, mend: str, index: int | None = None, column: str = ""
@@ -60,8 +72,11 @@ def quoted(cell: object) -> str:
     return text if len(text) <= 42 else text[:38] + "...'"
 
 
-def read_table(path: Path) -> Table:
-    """Read a CSV, gzipped CSV or Parquet file; its content, not its name, says which it is."""
+def read_table(path: Path, parse: Callable[[Path, bytes], Table] | None = None) -> Table:
+    """Read a CSV, gzipped CSV or Parquet file; its content, not its name, says which it is.
+
+    `parse` takes the bytes of a CSV, where they are not to be `parse_csv`'s.
+    """
     data = _read_bytes(path)
     if data[:4] == _PARQUET or path.suffix == ".parquet":
         return _read_parquet(path, data)
@@ -69,7 +84,9 @@ def read_table(path: Path) -> Table:
     notes = ()
     if is_zipped != (path.suffix == ".gz"):
         notes = (f"{'gzipped' if is_zipped else 'not gzipped'}, unlike its name",)
-    return parse_csv(path, _to_text(path, _unzip(path, data)), notes=notes)
+    data = _unzip(path, data)
+    table = parse(path, data) if parse else parse_csv(path, _to_text(path, data))
+    return replace(table, notes=(*notes, *table.notes))
 
 
 def read_text(path: Path) -> str:
@@ -96,9 +113,14 @@ def _to_text(path: Path, data: bytes) -> str:
         return data.decode("utf-8-sig")  # -sig: a byte-order mark is no part of the first name
     except UnicodeDecodeError as error:
         row = data.count(b"\n", 0, error.start) + 1
-        came = f"byte 0x{data[error.start]:02x} is not UTF-8"
-        mend = f"save it as UTF-8, for example: iconv -f LATIN1 -t UTF-8 {path.name}"
-        raise refusal(path, came, allowed=FORMATS, mend=mend, row=row) from None
+        raise not_text(path, data[error.start], row) from None
+
+
+def not_text(path: Path, byte: int, row: int) -> InputError:
+    """The refusal of a byte that is not UTF-8."""
+    came = f"byte 0x{byte:02x} is not UTF-8"
+    mend = f"save it as UTF-8, for example: iconv -f LATIN1 -t UTF-8 {path.name}"
+    return refusal(path, came, allowed=FORMATS, mend=mend, row=row)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -120,7 +142,7 @@ def _read_bytes(path: Path) -> bytes:
     raise refusal(path, came, allowed=allowed, mend=mend)
 
 
-def parse_csv(path: Path, text: str, *, notes: tuple[str, ...] = ()) -> Table:
+def parse_csv(path: Path, text: str) -> Table:
     """Parse comma-separated text into a table of stripped text cells, empty where missing."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
     header_line, _, body = text.partition("\n")
@@ -130,42 +152,65 @@ def parse_csv(path: Path, text: str, *, notes: tuple[str, ...] = ()) -> Table:
         lines = body.split("\n")
         numbers = np.array([i for i, line in enumerate(lines, 2) if line], dtype=np.int64)
         body = "\n".join(line for line in lines if line)
+    return to_table(path, names, body.encode(), numbers=numbers)
+
+
+def to_table(
+    path: Path, names: list[str], body: bytes, *, numbers: np.ndarray | None = None,
+    header_row: int = 1, notes: tuple[str, ...] = (), lost: Lost | None = None,
+) -> Table:  # fmt: skip
+    """A table of the rows below a header, with no blank line among them.
+
+    Args:
+        path: what to call the file.
+        names: of the columns.
+        body: the rows as text, UTF-8.
+        numbers: of the rows, int64 `(row,)`; None: they follow the header.
+        header_row: the header's own.
+        notes: what was odd about the file.
+        lost: the first row left out, as `Table` keeps it.
+
+    Raises:
+        InputError: there is no row, or one with more or fewer cells than names.
+    """
     if not body:
-        raise refusal(
-            path, "a header and no rows", allowed="at least one row", mend="add readings", row=2
-        )
-    quote = '"' if '"' in body else None
+        came, allowed = "a header and no rows", "at least one row"
+        raise refusal(path, came, allowed=allowed, mend="add readings", row=header_row + 1)
+    quote = '"' if b'"' in body else None
     if quote:
-        rows = _count_quoted_rows(path, body, len(names))
+        rows = count_quoted_rows(path, body, len(names), header_row)
     else:
-        rows = _count_plain_rows(path, body, len(names), numbers)
+        rows = _count_plain_rows(path, body, len(names), header_row, numbers)
     schema = {str(i): pl.String for i in range(len(names))}
     try:
-        frame = pl.read_csv(body.encode(), has_header=False, schema=schema, quote_char=quote)
+        frame = pl.read_csv(body, has_header=False, schema=schema, quote_char=quote)
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise refusal(path, reason, allowed=FORMATS, mend="check the quotes") from None
     if frame.height != rows:
         came = f"quotes that leave {frame.height} rows of {rows}"
         raise refusal(path, came, allowed="quotes around whole cells", mend="check the quotes")
-    frame = frame.select(pl.all().fill_null("").str.strip_chars())
+    for name in frame.columns:  # only where it must be: a copy of all would be the largest thing
+        column = frame[name]
+        if column.null_count() or column.str.contains(r"^\s|\s$").any():
+            frame = frame.with_columns(column.fill_null("").str.strip_chars())
     frame.columns = unique_names(names)
     if numbers is None or len(numbers) != rows:
-        numbers = np.arange(2, rows + 2)
-    return Table(path, frame, numbers, notes)
+        numbers = np.arange(1, rows + 1) + header_row
+    return Table(path, frame, numbers, notes, header_row, lost)
 
 
-def parse_header(path: Path | str, line: str) -> list[str]:
-    """Column names of a CSV's first line, stripped."""
+def parse_header(path: Path | str, line: str, *, row: int = 1) -> list[str]:
+    """Column names of a CSV's header, stripped; `row` is its number."""
     names = [name.strip() for name in split_line(line)]
     if not any(names):
         mend = "give the file a header such as time_s,sensor,temperature_c"
-        raise refusal(path, "an empty header", allowed="column names", mend=mend, row=1)
+        raise refusal(path, "an empty header", allowed="column names", mend=mend, row=row)
     for separator in (";", "\t", "|"):
         if len(names) == 1 and separator in names[0]:
             mend = f"save it with commas, for example: tr {separator!r} ',' < FILE"
             came = f"cells separated by {separator!r}"
-            raise refusal(path, came, allowed="commas", mend=mend, row=1)
+            raise refusal(path, came, allowed="commas", mend=mend, row=row)
     return names
 
 
@@ -187,35 +232,59 @@ def unique_names(names: list[str]) -> list[str]:
     return unique if len(set(unique)) == len(unique) else [f"{i}:{n}" for i, n in enumerate(names)]
 
 
-def _count_plain_rows(path: Path, body: str, width: int, numbers: np.ndarray | None) -> int:
+def line_ends(body: bytes) -> np.ndarray:
+    """Index of the byte behind each line, its line end. int64 (line,)"""
+    return np.append(np.flatnonzero(np.frombuffer(body, np.uint8) == ord("\n")), len(body))
+
+
+def cells_in_lines(body: bytes) -> np.ndarray:
+    """How many cells each line has, where none stands in quotes. int64 (line,)"""
+    text, ends = np.frombuffer(body, np.uint8), line_ends(body)
+    commas, total = np.zeros(len(ends), np.int64), 0  # up to the end of each line
+    for start in range(
+        0, len(text), COUNTED_BYTES
+    ):  # the places of all commas would fill much memory
+        so_far = total + np.cumsum(text[start : start + COUNTED_BYTES] == ord(","))
+        inside = slice(*np.searchsorted(ends, [start, start + COUNTED_BYTES]))
+        commas[inside] = so_far[np.minimum(ends[inside] - start, len(so_far) - 1)]
+        total = int(so_far[-1])
+    commas[-1] = total
+    return np.diff(commas, prepend=0) + 1
+
+
+def _count_plain_rows(
+    path: Path, body: bytes, width: int, header_row: int, numbers: np.ndarray | None
+) -> int:
     """Rows of a body without quotes, each checked to have as many cells as the header."""
-    data = np.frombuffer(body.encode(), dtype=np.uint8)
-    ends = np.append(np.flatnonzero(data == ord("\n")), len(data))
-    commas = np.searchsorted(np.flatnonzero(data == ord(",")), ends)
-    cells = np.diff(commas, prepend=0) + 1
+    cells = cells_in_lines(body)
     wrong = np.flatnonzero(cells != width)
     if len(wrong):
         index = int(wrong[0])
-        row = index + 2 if numbers is None else int(numbers[index])
-        raise _wrong_width(path, int(cells[index]), width, row)
-    return len(ends)
+        row = index + header_row + 1 if numbers is None else int(numbers[index])
+        raise wrong_width(path, int(cells[index]), width, row)
+    return len(cells)
 
 
-def _count_quoted_rows(path: Path, body: str, width: int) -> int:
+def count_quoted_rows(path: Path, body: bytes, width: int, header_row: int) -> int:
     """Rows of a body with quotes; slow, because a quoted cell may hold commas and line ends."""
-    rows = 0
+    rows = blank = 0
     try:
-        for cells in csv.reader(io.StringIO(body), strict=True):
+        for cells in csv.reader(io.StringIO(body.decode()), strict=True):
+            if not cells:
+                blank += 1
+                continue
             rows += 1
             if len(cells) != width:
-                raise _wrong_width(path, len(cells), width, rows + 1)
+                raise wrong_width(path, len(cells), width, rows + blank + header_row)
     except csv.Error as error:
         allowed, mend = "quotes around whole cells", "check the quotes"
-        raise refusal(path, str(error), allowed=allowed, mend=mend, row=rows + 2) from None
+        row = rows + blank + header_row + 1
+        raise refusal(path, str(error), allowed=allowed, mend=mend, row=row) from None
     return rows
 
 
-def _wrong_width(path: Path, cells: int, width: int, row: int) -> InputError:
+def wrong_width(path: Path, cells: int, width: int, row: int) -> InputError:
+    """The refusal of a row with more or fewer cells than the header."""
     allowed = f"{width} cells, as many as the header"
     mend = "leave a missing reading empty, and write decimals with a point"
     return refusal(path, f"{cells} cells", allowed=allowed, mend=mend, row=row)
