@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -153,6 +154,11 @@ def events_in(text: str) -> list[dict]:
     return events
 
 
+def stdin_of(file: Path) -> io.TextIOWrapper:
+    """A file as standard input; the thread that reads it by its number does not close it."""
+    return io.TextIOWrapper(io.FileIO(os.open(file, os.O_RDONLY), closefd=False))
+
+
 def test_detect_a_file_and_a_stream(
     run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -162,7 +168,7 @@ def test_detect_a_file_and_a_stream(
     events = events_in(out)
     assert any(e["event"] == "alarm" and 300 <= e["time_s"] <= 330 for e in events)
     for arguments in ((run_folder, "-"), (run_folder,)):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
+        monkeypatch.setattr(sys, "stdin", stdin_of(file))
         code, streamed, _ = call(monkeypatch, capsys, "detect", *arguments)
         assert code == 0
         assert events_in(streamed) == events
@@ -178,17 +184,19 @@ def test_detect_simulated_recordings(
         code, out, _ = call(monkeypatch, capsys, "detect", run_folder, file)
         assert code == 0
         events = events_in(out)
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
+        monkeypatch.setattr(sys, "stdin", stdin_of(file))
         code, streamed, _ = call(monkeypatch, capsys, "detect", run_folder, "-")
         assert code == 0
         assert events_in(streamed) == events
 
 
 def test_bad_cells_of_a_stream_are_faults(
-    run_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     text = "time_s,sensor,temperature_c\n0,A,20\n10,A,hot\n20,A,21\n"
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    file = tmp_path / "bad.csv"
+    file.write_text(text)
+    monkeypatch.setattr(sys, "stdin", stdin_of(file))
     code, out, _ = call(monkeypatch, capsys, "detect", run_folder, "-")
     assert code == 0
     events = events_in(out)

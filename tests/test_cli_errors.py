@@ -370,8 +370,10 @@ def older(model: Path, change: Callable[[dict], None]) -> None:
 
 
 def test_older_runs_load_and_must_be_finite(model: Path) -> None:
+    assert runs.load(model.parent).has_checksum
     older(model, lambda tensors: None)
     assert runs.load(model.parent).recipe == TINY
+    assert not runs.load(model.parent).has_checksum
 
     def spoil(tensors: dict) -> None:
         name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
@@ -379,6 +381,51 @@ def test_older_runs_load_and_must_be_finite(model: Path) -> None:
 
     older(model, spoil)
     assert "weights that are no numbers" in refused(model)
+
+
+@pytest.mark.parametrize("bad", ["nowhere.csv", "secret.csv", "deep.json", "a\nb.csv"])
+def test_one_bad_file_of_several_is_skipped_and_named(place: Path, bad: str) -> None:
+    (place / "deep.json").write_text("[" * 5000)
+    (place / "a\nb.csv").write_text("Zeit;Temperatur\n")
+    code, out, said = shell(
+        place, f"SAAFE detect RUN fire.csv $'{bad}' fire.csv".replace("\n", "\\n")
+    )
+    assert code == 1
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [event["event"] for event in events] == ["alarm"] * 2
+    assert {event["file"] for event in events} == {"fire.csv"}
+    assert said.splitlines()[-1].startswith("saafe: skipped 1 of 3 files: ")
+    assert len([line for line in said.splitlines() if line.startswith("saafe: ")]) == 2
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e18", "0.5", "0", "-3", "86401", "x"])
+def test_a_longest_interval_that_no_sensor_has_is_wrong_usage(
+    place: Path, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(place)
+    assert run(saafe_group(), ["detect", "RUN", "fire.csv", f"--longest-interval={value}"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("Error:") == 1
+    assert "--longest-interval" in said.err
+    if value == "x":
+        return
+    with pytest.raises(InputError, match="longest interval"):
+        saafe.Detector(saafe.load("RUN"), longest_interval_s=float(value))
+
+
+def test_finite_weights_whose_risk_is_no_number_are_damage(model: Path, place: Path) -> None:
+    def spoil(tensors: dict) -> None:
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point():
+                tensors[name] = tensor * 1e30
+
+    older(model, spoil)
+    code, out, said = shell(place, f"SAAFE detect {model.parent} fire.csv")
+    assert (code, out) == (1, "")
+    assert "has no checksum" in said
+    assert "is damaged (its risk is no number)" in said.splitlines()[-1]
 
 
 def test_checksum_is_said(model: Path) -> None:

@@ -60,4 +60,47 @@ def test_stream_time_goes_on_between_rows():
     clock.place("A", 0.0, 1000.0)
     assert clock.now_s(1003.5) == 3.5
     assert clock.place("A", 10.0, 1010.0) == (10.0, "")
-    assert clock.place("B", 2.0, 1011.0)[0] == 11.0  # its clock is behind
+    assert clock.place("B", 2.0, 1011.0)[0] == 2.0  # on its way for long, or a clock that is behind
+
+
+BATCHES = [(10.0, 6, 0.0), (10.0, 6, 0.02), (1.0, 15, 0.0), (10.0, 30, 0.05), (60.0, 5, 0.0)]
+
+
+@pytest.mark.parametrize(("period_s", "rows", "apart_s"), BATCHES)
+@pytest.mark.parametrize("names", [("A",), ("A", "B")])
+def test_rows_that_come_many_at_once_keep_their_times_and_time_does_not_run_away(
+    period_s: float, rows: int, apart_s: float, names: tuple[str, ...]
+):
+    batch_s, clock = period_s * rows, StreamClock()
+    for batch in range(round(7200.0 / batch_s)):
+        came_s = 1000.0 + batch_s * (batch + 1)
+        for k in range(rows):
+            stamp = batch_s * batch + period_s * k
+            for name in names:
+                arrival_s = came_s + apart_s * k
+                now_s = clock.now_s(arrival_s)
+                time_s, wrong = clock.place(name, stamp, arrival_s)
+                assert wrong == ""
+                if stamp <= now_s:
+                    assert time_s == stamp
+                assert 0.0 <= clock.now_s(arrival_s) - (arrival_s - 1000.0) + batch_s <= batch_s
+
+
+@pytest.mark.parametrize("rate", [0.9997, 1.0003])  # a second an hour
+def test_a_clock_that_drifts_is_never_late_by_more_than_a_few_seconds(rate: float):
+    clock = StreamClock()
+    for k in range(30_000):
+        clock.place("A", 10.0 * k, 1000.0 + 10.0 * k)
+        time_s, wrong = clock.place("B", 10.0 * k * rate, 1001.0 + 10.0 * k)
+        assert wrong == ""
+        assert abs(clock.now_s(1001.0 + 10.0 * k) - time_s) < 6.0
+        assert abs(clock.now_s(1001.0 + 10.0 * k) - 10.0 * k) < 100.0
+
+
+def test_arrivals_that_go_back_do_not_make_time_run():
+    """Threads may hand rows over in another order than they came in."""
+    clock = StreamClock()
+    for k in range(100):
+        clock.place("A", 10.0 * k, 1000.0 + 10.0 * k)
+        clock.place("B", 10.0 * k, 999.8 + 10.0 * k)
+        assert clock.now_s(1000.0 + 10.0 * k) <= 10.0 * k + 0.3

@@ -333,6 +333,15 @@ def test_every_fault_of_a_cell_is_said_once() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_a_model_whose_risk_is_no_number_is_damaged_and_never_calm(wrong: float) -> None:
+    read = recording(A=[LOW] * 30)
+    model = Scorer(lambda windows: np.where(np.arange(len(windows)) == 0, wrong, 0.0), SETTINGS)
+    for use in (lambda: detect(model, read), lambda: streamed(read, model.score)):
+        with pytest.raises(InputError, match="damaged"):
+            use()
+
+
 def test_nothing_to_read() -> None:
     read = recording(A=[np.nan] * 5)
     assert brief(read) == []

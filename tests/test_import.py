@@ -5,6 +5,7 @@ The vendors' texts are from memory of real exports.
 
 import json
 import shlex
+import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,8 +25,10 @@ from saafe.readers.export_columns import find_meaning
 from saafe.readers.export_numbers import guess_decimal, read_cells
 from saafe.readers.export_series import parse_columns
 from saafe.readers.export_times import read_moments
-from saafe.readers.exports import import_hint, import_recording
+from saafe.readers.exports import import_hint, import_recording, read_export
 from saafe.readers.presets import PRESETS
+from saafe.recordings.recording import read_recording
+from saafe.recordings.stream import read_rows
 from saafe.recordings.units import CHANNEL_UNITS, parse_units
 from saafe.sensors import CHANNEL_NAMES
 
@@ -706,3 +709,60 @@ def test_numbers_with_thousands_come_back(value: int, decimal: str):
 
 def test_no_form_is_read_from_words():
     assert read_moments(pl.Series(["on", "off", "on"]), "state") is None
+
+
+DEEP = {
+    "lists": "[" * 100_000 + "]" * 100_000,
+    "objects": '{"a":' * 20_000 + "1" + "}" * 20_000,
+    "objects that JSON reads": '[{"time_s":0,"a":' + '{"a":' * 900 + "1" + "}" * 901 + "]",
+    "an unfinished list": "[" * 20_000,
+    "one line of many": '{"time_s":0,"co_ppm":20}\n' + '{"a":' * 20_000 + "1" + "}" * 20_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DEEP)
+def test_json_that_is_nested_too_deeply_is_refused(case: str, tmp_path: Path):
+    file = tmp_path / "deep.json"
+    file.write_text(DEEP[case])
+    for read in (import_recording, read_recording):
+        with pytest.raises(InputError):
+            read(file)
+    assert import_hint(file) is None
+
+
+@pytest.mark.parametrize("name", ["a b.csv", "a\nb'\\.csv", "\x1b[31m.csv", "é'.csv", "-x.csv"])
+def test_the_command_that_is_offered_names_the_file(name: str, tmp_path: Path):
+    file = tmp_path / name
+    rows = "".join(f"2026-01-01 12:0{k}:00;20,5\n" for k in range(5))
+    file.write_text("Zeit;Temperatur (°C)\n" + rows)
+    hint = import_hint(file)
+    assert hint is not None
+    assert hint.isprintable()
+    words = ["bash", "-c", f"printf '%s\\0' {hint}"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split("\0")
+    assert said[3] == str(file)
+
+
+def test_more_sensors_than_a_space_has_are_refused_before_they_are_shown(tmp_path: Path):
+    names = [f"room{k} temperature" for k in range(3000)]
+    text = "\n".join([",".join(["time", *names])] + [
+        f"2026-01-01 12:0{k}:00" + ",20.5" * len(names) for k in range(3)
+    ])  # fmt: skip
+    (tmp_path / "wide.csv").write_text(text)
+    with pytest.raises(InputError, match="3,000 sensors; allowed: at most 64"):
+        read_export(tmp_path / "wide.csv")
+
+
+def test_the_case_of_a_header_does_not_matter_in_files_and_streams(tmp_path: Path):
+    text = " Time_S , SENSOR,Temperature_C,CO_ppm\n0,k,20.5,0\n10,k,20.6,1\n"
+    (tmp_path / "a.csv").write_text(text)
+    recording, _ = read_recording(tmp_path / "a.csv")
+    rows = list(read_rows(text.splitlines()))
+    assert [row.sensor for row in rows] == ["k", "k"]
+    assert recording.sensors == ("k",)
+    np.testing.assert_array_equal(
+        recording.readings[:, 0], np.array([row.readings for row in rows], np.float32)
+    )
+    (tmp_path / "a.csv").write_text("time_s,CO_ppm,co_ppm\n0,1,2\n")
+    with pytest.raises(InputError, match="came twice"):
+        read_recording(tmp_path / "a.csv")

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from saafe.recordings.recording import parse_recording
 from saafe.recordings.stream import RowReader, read_rows
 from saafe.recordings.superpose import Rise
 from saafe.recordings.tables import parse_csv
-from saafe.sensors import CHANNELS, TEMPERATURE
+from saafe.sensors import CHANNELS, PM25, TEMPERATURE
 from saafe.tiers import find_tier
 from saafe.training import runs
 from saafe.training.model import FireTransformer
@@ -66,6 +67,18 @@ def filed(lines: list[str]) -> list[dict]:
     return detect(NO_RISK, recording).events
 
 
+def both_ways(lines: list[str], model: Scorer = NO_RISK) -> list[dict]:
+    """The events, which must be the same of a stream and of a file."""
+    text = "\n".join([HEADER, *lines])
+    detector = Detector(model)
+    streamed = []
+    for row in read_rows(text.splitlines()):
+        streamed += detector.update(row.time_s, row.sensor, row.readings, row.refused)
+    streamed += detector.finish()
+    assert streamed == detect(model, parse_recording(parse_csv(Path("r.csv"), text))[0]).events
+    return streamed
+
+
 def first_alarm_s(events: list[dict]) -> float | None:
     return next((e["time_s"] for e in events if e["event"] == "alarm"), None)
 
@@ -73,9 +86,11 @@ def first_alarm_s(events: list[dict]) -> float | None:
 # --- the clock
 
 
-def played(lines: list[str], period_s: float, wait_s: float) -> list[tuple[float, dict]]:
+def played(
+    lines: list[str], period_s: float, wait_s: float, **more: Any
+) -> list[tuple[float, dict]]:
     """Events of lines that come at the pace of their times, each with the clock at its printing."""
-    live = Live(NO_RISK, RowReader())
+    live = Live(NO_RISK, RowReader(), **more)
     said: list[tuple[float, dict]] = []
     live.line(HEADER, 0.0)
     for k, line in enumerate(lines):
@@ -137,6 +152,204 @@ def test_units_and_slow_sensors_are_doubted_before_the_first_alarm() -> None:
     ]  # fmt: skip
 
 
+# --- channels that die in a fire
+
+
+def risk_of_particles(windows: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(windows[:, -1, 0, PM25].astype(np.float64) / 10.0).clip(0.0, 100.0)
+
+
+PARTICLES = Scorer(risk_of_particles, AlarmSettings(fast=2.0, leave=-2.0))
+FIRES = {  # column: readings in the fire, what alarms, what the channel sends once it is dead
+    "temperature_c": ("80.5", "heat", ["85.0", "-127"]),
+    "pm25_ug_m3": ("980", "model", ["65535"]),
+    "co_ppm": ("400", "co_dose", ["65535", "-4"]),
+}
+DEATHS = [
+    (column, word)
+    for column, (_, _, values) in FIRES.items()
+    for word in ["", "unavailable", "NaN", *values]
+]
+
+
+@pytest.mark.parametrize(("column", "word"), DEATHS)
+@pytest.mark.parametrize("period_s", [10.0, 60.0, 300.0])
+def test_an_alarm_is_not_over_because_its_channel_died(
+    column: str, word: str, period_s: float
+) -> None:
+    """It clears two minutes after the channel is back and calm, and not before."""
+    high, cause, _ = FIRES[column]
+    names = HEADER.split(",")
+    dies, back, rows = 40 if period_s < 60.0 else 20, 110, 140
+
+    def row(k: int) -> str:
+        cells = dict(
+            zip(names, f"{period_s * k:g},k,21.{k % 3},7,560,0,45".split(","), strict=True)
+        )
+        if 10 <= k < dies:
+            cells[column] = high
+        elif dies <= k < back:
+            cells[column] = word
+        return ",".join(cells.values())
+
+    said = both_ways([row(k) for k in range(rows)], PARTICLES)
+    (alarm,) = [event for event in said if event["event"] == "alarm"]
+    assert alarm["cause"] == cause
+    (clear,) = [event for event in said if event["event"] == "clear"]
+    assert period_s * back + 120.0 <= clear["time_s"] <= period_s * (back + 1) + 121.0 + period_s
+    channel = {"temperature_c": "temperature", "pm25_ug_m3": "pm25", "co_ppm": "co"}[column]
+    faults = [event["channel"] for event in said if event["event"] == "fault"]
+    assert channel in faults
+
+
+def test_an_alarm_clears_by_the_channels_it_came_with_alone() -> None:
+    """One that had failed before it, and never told anything of it, need not come back."""
+    cells = [(21, "unavailable")] * 15 + [(80, "unavailable")] * 5 + [(21, "unavailable")] * 20
+    lines = [f"{10 * k},k,{t},7,560,{co},45" for k, (t, co) in enumerate([(21, 0), *cells])]
+    assert [event["event"] for event in both_ways(lines)] == ["fault", "alarm", "clear"]
+
+
+# --- words and wrong values in any cell
+
+
+ANY_CELLS = {  # channels that no rule alarms on, too
+    "temperature_c": ["21", "21.5", "80", "85", "999", "unavailable", ""],
+    "pm25_ug_m3": ["7", "900", "65535", "-1", "unknown", ""],
+    "co2_ppm": ["560", "0", "none", ""],
+    "co_ppm": ["0", "400", "nan", ""],
+    "humidity_pct": ["45", "-", ""],
+}
+
+
+@st.composite
+def wordy(draw: st.DrawFn) -> list[str]:
+    """Rows of one to three sensors; each channel keeps a cell for a while."""
+    names = draw(st.sampled_from([("k",), ("b", "k"), ("k", "b", "c")]))
+    period_s, rows = draw(st.sampled_from([10, 60, 200])), draw(st.integers(3, 40))
+    columns = []
+    for choices in ANY_CELLS.values():
+        for _ in names:
+            runs = draw(st.lists(st.tuples(st.sampled_from(choices), st.integers(1, 12)),
+                                 min_size=1, max_size=6))  # fmt: skip
+            cells = [cell for cell, length in runs for _ in range(length)]
+            columns.append((cells * rows)[:rows])
+    lines = [f"0,{name},21,7,560,0,45" for name in names]
+    for k in range(rows):
+        for at, name in enumerate(names):
+            cells = [columns[c * len(names) + at][k] for c in range(len(ANY_CELLS))]
+            lines.append(f"{period_s * (k + 1)},{name}," + ",".join(cells))
+    return lines
+
+
+@PROPERTY
+@given(wordy())
+def test_files_and_streams_say_the_same_of_cells_that_cannot_be_used(lines: list[str]) -> None:
+    both_ways(lines, PARTICLES)
+
+
+def test_a_row_of_two_words_is_one_fault_in_files_and_streams() -> None:
+    words = ["unavailable,unavailable,unavailable", "21,unavailable,unavailable"]
+    lines = [f"{10 * k},k,{words[k > 2]},," for k in range(1, 5)]
+    events = both_ways(["0,k,21,7,560,0,45", *lines])
+    assert [(e["event"], e["time_s"], e["channel"]) for e in events] == [
+        ("fault", 10.0, "all"), ("restored", 30.0, "all"),
+        ("fault", 30.0, "pm25"), ("fault", 30.0, "co2"),
+    ]  # fmt: skip
+
+
+# --- rows whose own time cannot be used
+
+
+TIMELESS = {
+    "empty": lambda _s: "",
+    "a word": lambda _s: "unavailable",
+    "microseconds since 1970": lambda s: f"{1.79e15 + 1e6 * s:.0f}",
+    "ISO 8601 in its place": lambda s: f"2026-01-31T12:{s // 60:02.0f}:{s % 60:02.0f}",
+    "milliseconds since 1970": lambda s: f"{1.79e12 + 1e3 * s:.0f}",
+}
+
+
+@pytest.mark.parametrize("case", TIMELESS)
+def test_rows_without_a_time_count_from_their_arrival(case: str) -> None:
+    """The alarm comes as with good times, and so does silence; the cause is said once."""
+    clean = fire_lines(10.0, 40, 250.0)
+    lines = [TIMELESS[case](10.0 * k) + "," + line.split(",", 1)[1] for k, line in enumerate(clean)]
+    notes: list[str] = []
+    said = played(lines, 10.0, wait_s=400.0, note=notes.append)
+    is_read = case.startswith("milliseconds")
+    assert any("milliseconds" in note for note in notes) == is_read
+    kinds = [(event["event"], event.get("channel", "alarm")) for _, event in said]
+    faults = [] if is_read else [("fault", "time")]
+    assert kinds == [*faults, ("alarm", "alarm"), ("fault", "all")]
+    (alarm_s,) = [at - 1000.0 for at, event in said if event["event"] == "alarm"]
+    undisturbed = first_alarm_s(filed(clean))
+    assert undisturbed is not None
+    assert abs(alarm_s - undisturbed) <= 10.0
+    assert said[-1][0] - 1000.0 == pytest.approx(390.0 + 180.0, abs=0.06)
+
+
+# --- uploads of many rows at once
+
+
+@pytest.mark.parametrize(("period_s", "rows"), [(10.0, 6), (1.0, 15), (10.0, 12)])
+@pytest.mark.parametrize("apart_s", [0.0, 0.02])
+def test_rows_that_come_many_at_once_alarm_with_their_upload(
+    period_s: float, rows: int, apart_s: float
+) -> None:
+    """Time does not run ahead of our own clock: no false silence, and the alarm is not stale."""
+    batch_s = period_s * rows
+    lines = fire_lines(period_s, rows * int(7200.0 / batch_s), 5000.0)
+    live = Live(NO_RISK, RowReader())
+    live.line(HEADER, 0.0)
+    said, clock_s = [], 0.0
+    for k, line in enumerate(lines):
+        came_s = batch_s * (k // rows + 1) + apart_s * (k % rows)
+        while clock_s + live.wait_s(clock_s) < came_s:
+            clock_s += live.wait_s(clock_s)
+            said += [(clock_s, event) for event in live.tick(clock_s)]
+        clock_s = came_s
+        said += [(clock_s, event) for event in live.line(line, clock_s)]
+    assert [event["event"] for _, event in said] == ["alarm"]
+    (at, alarm), undisturbed = said[0], first_alarm_s(filed(lines))
+    assert undisturbed is not None
+    assert abs(at - undisturbed) <= 2.0 * batch_s
+    assert abs(at - alarm["time_s"]) <= batch_s
+    last_s = period_s * (len(lines) - 1)
+    assert abs(live.tick(last_s + 600.0)[0]["time_s"] - last_s - 180.0) <= batch_s
+
+
+# --- clocks that stand still
+
+
+STANDING = {
+    "from a row on": lambda s, at_s: min(s, at_s),
+    "all along": lambda s, at_s: 5.0,
+    "in whole minutes": lambda s, at_s: s // 60.0 * 60.0,
+    "in whole hours": lambda s, at_s: s // 3600.0 * 3600.0,
+    "for a time": lambda s, at_s: s if s < at_s or s > at_s + 900.0 else at_s,
+    "for a time, and behind from then on": lambda s, at_s: s if s < at_s else max(at_s, s - 300.0),
+}
+
+
+@pytest.mark.parametrize("case", STANDING)
+@pytest.mark.parametrize("period_s", [1.0, 10.0, 30.0])
+def test_a_clock_that_stands_still_does_not_hide_a_fire(case: str, period_s: float) -> None:
+    fire_s = 600.0 + 10.0 * period_s
+    clean = fire_lines(period_s, int(600.0 / period_s) + 120, fire_s)
+    lines = []
+    for line in clean:
+        stamp, rest = line.split(",", 1)
+        lines.append(f"{STANDING[case](float(stamp), 400.0)},{rest}")
+    said = played(lines, period_s, wait_s=300.0)
+    (alarm_s,) = [at - 1000.0 for at, event in said if event["event"] == "alarm"]
+    undisturbed = first_alarm_s(filed(clean))
+    assert undisturbed is not None
+    assert abs(alarm_s - undisturbed) <= 2.0 * period_s
+    faults = [event["channel"] for _, event in said if event["event"] == "fault"]
+    assert faults == ["time", "all"]
+    assert said[-1][1]["reason"] == "silent"
+
+
 # --- sensors that report on change
 
 
@@ -179,6 +392,8 @@ def test_a_drill_says_whether_the_alarm_would_have_come(kelvin: float, alarmed: 
     assert (result["alarmed"], result["fire"]) == (alarmed, "trial")
     assert 10.0 <= result["after_s"] <= 300.0
     assert result["time_s"] == DRILL_AFTER_S + result["after_s"]
+    assert live.wait_s(610.0) > 0.0  # nothing waits for a drill that is over
+    assert live.wait_s(660.0) > 0.0
     assert live.close() == []
 
 

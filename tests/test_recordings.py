@@ -91,9 +91,9 @@ REFUSED = {
     ),
     "nan as time": (rows("0,A,20,8", "nan,A,20,8"), ["row 3", "column time_s", "'nan'", "seconds"]),
     "inf as time": (rows("0,A,20,8", "inf,A,20,8"), ["row 3", "column time_s", "'inf'", "seconds"]),
-    "milliseconds since 1970": (
-        rows("1700000000000,A,20,8"),
-        ["row 2", "column time_s", "'1700000000000'", "seconds", "milliseconds"],
+    "microseconds since 1970": (
+        rows("1700000000000000,A,20,8"),
+        ["row 2", "column time_s", "'1700000000000000'", "a number of seconds", "in seconds"],
     ),
     "a mistyped time": (
         rows("0,A,20,8", "1,A,20,8", "2,A,20,8", "99999999999,A,20,8"),
@@ -224,6 +224,16 @@ def test_reads_a_plain_file(tmp_path: Path):
     assert set(check.channels) == {"temperature", "pm25"}
 
 
+def test_milliseconds_since_1970_are_read_as_such_in_files_and_streams(tmp_path: Path):
+    text = rows(*[f"{1_790_000_000_000 + 10_500 * k},A,20.{k},8" for k in range(4)])
+    recording, check = read_recording(write(tmp_path, text))
+    assert recording.times_s.tolist() == [0.0, 10.5, 21.0, 31.5]
+    assert "time_s holds milliseconds since 1970" in "\n".join(check.lines())
+    streamed = list(read_rows(text.splitlines()))
+    assert [row.time_s for row in streamed] == recording.times_s.tolist()
+    assert not any(row.problems for row in streamed)
+
+
 LENIENT = {
     "byte-order mark": b"\xef\xbb\xbf" + GOOD.encode(),
     "CRLF": GOOD.replace("\n", "\r\n"),
@@ -284,7 +294,7 @@ def test_words_are_missing_cells(word: str, tmp_path: Path):
     assert check.channels["pm25"].masked == 0
     note = f"3 cells with a word in place of a reading: {word.lower()} (3)"
     assert check.notes == (note,)
-    assert [cell.time_s for cell in recording.refused] == [0, 20]  # 30 is in the same run
+    assert [cell.time_s for cell in recording.refused] == [0, 20]  # 30 is as 20
     rows = list(read_rows(text.split("\n")))
     assert all(row.problems[0].reason.startswith(word.lower()) for row in (rows[0], rows[2]))
     assert {cell.reason for cell in recording.refused} == {rows[0].problems[0].reason}
@@ -316,7 +326,7 @@ def test_known_wrong_values_are_masked(
     said = f"{np.float32(value):g} is {cause}"
     assert counts.wrong_values == {said: 2}
     assert f"2 masked as no reading: {said}" in check.lines()[1]
-    assert recording.refused[0] == (10.0, "A", channel.name, said)
+    assert recording.refused[0] == (10.0, "A", channel.name, said, True)
     is_near_one = channel.lowest <= value + 0.5 <= channel.highest
     assert counts.present == 2 + is_near_one  # only the exact value is meant
     row = next(read_rows(["time_s," + channel.column, f"0,{value}"]))
@@ -361,16 +371,18 @@ def test_a_median_that_no_room_has_is_doubted(name: str, value: str, said: str, 
     assert (said in why) if why else said == ""
 
 
-def test_refused_cells_are_the_first_of_their_runs(tmp_path: Path):
+def test_refused_cells_are_of_rows_unlike_their_sensor_s_last_one(tmp_path: Path):
     text = (
         "time_s,sensor,temperature_c,co2_ppm\n0,A,-,unknown\n0,B,85,500\n10,A,,0\n10,B,99999,500\n"
         "20,A,unavailable,500\n20,B,20,50\n30,A,21,0\n30,B,20,500\n40,A,85,500\n40,B,nan,500\n"
     )
     recording, _ = read_recording(write(tmp_path, text))
-    assert recording.refused == (
+    assert tuple(cell[:4] for cell in recording.refused) == (
+        (0, "A", "temperature", "-: no reading"),
         (0, "A", "co2", "unknown: no reading"),
-        (0, "A", "temperature", "-: no reading"),  # its run goes on over empty cells
-        (0, "B", "temperature", "85 is a DS18B20's power-on value"),
+        (0, "B", "temperature", "85 is a DS18B20's power-on value"),  # and in the next row
+        (10, "A", "co2", "0 is a CO2 sensor's before its first measurement"),
+        (20, "A", "temperature", "unavailable: no reading"),
         (20, "B", "co2", "50 is outside 100 to 200000 ppm"),
         (30, "A", "co2", "0 is a CO2 sensor's before its first measurement"),
         (40, "A", "temperature", "85 is a DS18B20's power-on value"),
@@ -378,7 +390,7 @@ def test_refused_cells_are_the_first_of_their_runs(tmp_path: Path):
     )
     part = cut_recording(recording, 15, 35)
     assert part.times_s.tolist() == [0, 10]
-    assert [(cell.time_s, cell.sensor) for cell in part.refused] == [(0, "B"), (10, "A")]
+    assert [(cell.time_s, cell.sensor) for cell in part.refused] == [(0, "A"), (0, "B"), (10, "A")]
 
 
 @pytest.mark.parametrize("period_s", [1, 90, 120, 300, 3600])

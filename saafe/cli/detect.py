@@ -9,18 +9,28 @@ from typing import Any
 
 import click
 
+from saafe.cli.output import line_of
 from saafe.cli.reading import ExportOptions, export_options, read_any
 from saafe.errors import InputError
 from saafe.files import json_text
+from saafe.windows import DAY_S
 
 DRILL_FIRE, DRILL_SEED, DRILL_HOURS = "flaming_foam", 1, 1.0
+
+
+def check_interval(value_s: float | None) -> float | None:
+    """A longest interval; one that no sensor has, or that is no number, is wrong usage. [s]"""
+    if value_s is not None and not 1.0 <= value_s <= DAY_S:
+        raise click.BadParameter(f"came {value_s:g}; allowed: 1 to {DAY_S:g} seconds, a day")
+    return value_s
 
 
 @click.command("detect")
 @click.argument("model")
 @click.argument("recordings", nargs=-1, metavar="[RECORDING... | -]")
 @click.option("--repair", is_flag=True, help="Mend the order of a file's rows first.")
-@click.option("--longest-interval", "longest_interval_s", type=click.FloatRange(1.0), metavar="S",
+@click.option("--longest-interval", "longest_interval_s", type=float, metavar="S",
+              callback=lambda _context, _option, value: check_interval(value),
               help="Longest pause of a healthy sensor that reports on change. [s]")  # fmt: skip
 @export_options
 @click.option("--drill", is_flag=True, help="Play a simulated fire over a live stream.")
@@ -38,6 +48,8 @@ def detect_command(
     from saafe.training import load
 
     run, options = load(model), ExportOptions(**reading)
+    if not run.has_checksum:
+        click.echo(f"note: {model} has no checksum: damage to its weights may go unseen", err=True)
     if recordings in ((), ("-",)):
         if repair:
             raise InputError("--repair mends files; a live stream is mended as it comes")
@@ -60,23 +72,46 @@ def detect_files(
     run: Any, paths: Sequence[str], longest_interval_s: float | None, options: ExportOptions,
     *, repair: bool,
 ) -> None:  # fmt: skip
-    """Print the events of recordings, one after the other."""
-    from saafe.detector import detect as detect_recording
+    """Print the events of recordings, one after the other; of several, one may be unreadable.
 
+    Raises:
+        Exit: one of several could not be read, and was left out.
+    """
+    from saafe.recordings import quoted
+
+    skipped = []
     for path in paths:
-        readings, check = read_any(Path(path), options, repair=repair)
+        try:
+            readings, check = read_any(Path(path), options, repair=repair)
+        except InputError as error:
+            if len(paths) == 1:
+                raise
+            click.echo(f"saafe: {line_of(error)}", err=True)
+            skipped.append(path)
+            continue
         for line in check.lines():
             click.echo(line, err=True)
-        label = path if sys.stderr.isatty() else None
-        with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
-            found = detect_recording(
-                run,
-                readings,
-                longest_interval_s=longest_interval_s,
-                on_progress=lambda share, bar=bar: bar.update(int(1000 * share) - bar.pos),
-            )
-        for event in found.events:
+        for event in events_of(run, readings, longest_interval_s, path):
             click.echo(json_text({**event, "file": path} if len(paths) > 1 else event))
+    if skipped:
+        names = ", ".join(map(quoted, skipped))
+        click.echo(f"saafe: skipped {len(skipped)} of {len(paths)} files: {names}", err=True)
+        raise click.exceptions.Exit(1)
+
+
+def events_of(run: Any, readings: Any, longest_interval_s: float | None, path: str) -> list[dict]:
+    """The events of one recording, with a bar of progress."""
+    from saafe.detector import detect as detect_recording
+
+    label = path if sys.stderr.isatty() else None
+    with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
+        found = detect_recording(
+            run,
+            readings,
+            longest_interval_s=longest_interval_s,
+            on_progress=lambda share: bar.update(int(1000 * share) - bar.pos),
+        )
+    return found.events
 
 
 def detect_stream(

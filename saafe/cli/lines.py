@@ -1,17 +1,20 @@
-"""Lines of standard input as they come, whatever their encoding."""
+"""Lines of standard input as they come, whatever their encoding and their ends."""
 
 import codecs
+import os
 import queue
+import re
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
 
 CHUNK = 1 << 16
 WAITING = 10_000  # lines read ahead
 LONGEST_LINE = 1 << 20  # characters; more without an end is cut
 LONGEST_WAIT_S = 3600.0
+TELLING = 4  # bytes that tell an encoding
+_END = re.compile(r"\r\n|\r|\n")
 
 
 class Lines:
@@ -20,7 +23,7 @@ class Lines:
     def __init__(self) -> None:
         """Begin to read."""
         self.came: queue.Queue[tuple[str, float] | None] = queue.Queue(WAITING)
-        threading.Thread(target=self._read, args=(sys.stdin.buffer,), daemon=True).start()
+        threading.Thread(target=self._read, args=(sys.stdin.fileno(),), daemon=True).start()
 
     def next(self, timeout_s: float) -> tuple[str, float] | None:
         """The next line and when it came; None at the end; TimeoutError where none comes. [s]"""
@@ -29,20 +32,37 @@ class Lines:
         except queue.Empty:
             raise TimeoutError from None
 
-    def _read(self, stream: BinaryIO) -> None:
+    def _read(self, number: int) -> None:
         try:
-            for line in split_lines(stream):
+            for line in split_lines(read_pieces(number)):
                 self.came.put((line, time.monotonic()))
         finally:
             self.came.put(None)
 
 
-def split_lines(stream: BinaryIO) -> Iterator[str]:
-    """Decode a stream's lines, each as soon as it ends; bytes that mean nothing become U+FFFD."""
-    decoder, rest = None, ""
-    while data := getattr(stream, "read1", stream.read)(CHUNK):
+def read_pieces(number: int) -> Iterator[bytes]:
+    """What comes from an open file, by its number, as it comes.
+
+    Not by sys.stdin: the interpreter ends by an abort while a thread holds the lock of its buffer.
+    """
+    while data := os.read(number, CHUNK):
+        yield data
+
+
+def split_lines(pieces: Iterable[bytes]) -> Iterator[str]:
+    """Decode the lines of a stream's pieces, each as soon as it ends.
+
+    Bytes that mean nothing become U+FFFD. A line ends with LF, CR LF or CR.
+    """
+    decoder, rest, after_cr = None, "", False
+    for data in _with_first(pieces):
         decoder = decoder or codecs.getincrementaldecoder(encoding_of(data))(errors="replace")
-        *lines, rest = (rest + decoder.decode(data)).split("\n")
+        text = decoder.decode(data)
+        if after_cr and text:
+            text = text.removeprefix("\n")
+            after_cr = False
+        after_cr = after_cr or text.endswith("\r")
+        *lines, rest = _END.split(rest + text)
         yield from lines
         if len(rest) > LONGEST_LINE:
             yield rest
@@ -51,8 +71,24 @@ def split_lines(stream: BinaryIO) -> Iterator[str]:
         yield rest
 
 
+def _with_first(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces, the first one long enough to tell the encoding."""
+    first: bytes | None = b""
+    for data in pieces:
+        if first is None:
+            yield data
+        elif len(first := first + data) >= TELLING:
+            yield first
+            first = None
+    if first:
+        yield first
+
+
 def encoding_of(data: bytes) -> str:
-    """The encoding that a byte order mark tells, UTF-8 without one."""
+    """The encoding that a byte order mark tells, or the zeros of UTF-16; UTF-8 without either."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    return "utf-8-sig"
+    zeros = [byte == 0 for byte in data[:TELLING]]
+    if zeros == [False, True, False, True]:
+        return "utf-16-le"
+    return "utf-16-be" if zeros == [True, False, True, False] else "utf-8-sig"

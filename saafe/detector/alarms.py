@@ -236,10 +236,12 @@ class SensorAlarm:
         return at if at is None or at >= self.hushed_until_s else None
 
     def step(
-        self, time_s: float, odds: float, rule: str | None, evidence: Evidence = Evidence()
-    ) -> tuple[str, str] | None:
+        self, time_s: float, odds: float, rule: str | None, evidence: Evidence = Evidence(),
+        *, is_blind: bool = False,
+    ) -> tuple[str, str] | None:  # fmt: skip
         """Take one decision, on the log-odds of fire and the safety rule that fires now, if any.
 
+        One that is blind, without a channel that the sensor alarmed with, is not calm.
         Returns ("alarm", cause), ("clear", "model"), ("warning", "model") or None.
         """
         s = self.settings
@@ -255,7 +257,7 @@ class SensorAlarm:
         persisted |= self.steady.step(time_s, odds >= s.steady) >= s.steady_s
         persisted &= time_s >= self.hushed_until_s
         raised = self.warn.step(time_s, odds >= s.warn) >= s.slow_s
-        calm = self.calm.step(time_s, odds < s.leave and rule is None)
+        calm = self.calm.step(time_s, odds < s.leave and rule is None and not is_blind)
         if not self.alarmed and (persisted or rule is not None):
             self.alarmed = self.warned = True
             return "alarm", "model" if persisted else str(rule)

@@ -4,7 +4,7 @@ It takes anything that scores windows and has alarm settings (`Model`), and impo
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,10 +14,11 @@ from saafe import windows
 from saafe.detector.alarms import HUSH_S, AlarmSettings
 from saafe.detector.space import Space
 from saafe.errors import InputError
-from saafe.recordings import LATE_S
+from saafe.recordings import BEHIND_S, LATE_S
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
 
 SHOWS = np.array([c.visibility.event if c.visibility else math.inf for c in CHANNELS])
+LONGEST_PAUSE_S = windows.DAY_S  # Chosen: a sensor that says nothing for longer is no detector
 RECENT_STEPS = 40  # of a window: its last 23 minutes
 
 
@@ -64,9 +65,9 @@ class SensorStream:
         return self.bin * windows.BIN_S if self.counts.any() else math.inf
 
     def add(self, time_s: float, readings: np.ndarray) -> None:
-        """Put one row into the bin being filled; one of the last row's time joins that row."""
+        """Put one row into its bin, the one being filled or the last that closed."""
         target = int(windows.bin_of(np.array([time_s]))[0])
-        if time_s == self.last_s and target == self.bin - 1:
+        if time_s >= self.last_s and target == self.bin - 1:
             self._reopen()
         self.last_s = max(self.last_s, time_s)
         self._skip_to(target)
@@ -140,7 +141,7 @@ class Detector:
         as the sensor itself usually does.
         """
         self.model = model
-        self.longest_interval_s = longest_interval_s
+        self.longest_interval_s, self.hold_bins = longest_interval_s, hold_bins(longest_interval_s)
         self.reset()
 
     def reset(self) -> None:
@@ -159,17 +160,20 @@ class Detector:
         sensor: str,
         readings: np.ndarray | Mapping[str, float],
         refused: Mapping[str, str] | None = None,
+        *,
+        now_s: float = -math.inf,
     ) -> list[dict]:
         """Take one row.
 
         Args:
-            time_s: of the row. One up to 5 s late joins its bin while that is open; a later one
-                counts from now on.
+            time_s: of the row. One up to 5 s late, or in the order of its sensor's rows, joins its
+                bin; any other counts from now on.
             sensor: name.
             readings: NaN where missing, in the order of `sensors.CHANNELS` (channel,); or by the
                 channels' names.
             refused: why cells could not be used, by channel; "row", "sensor" or "time" for what
                 is wrong with the row.
+            now_s: stream time as the row came, where it came late. [s]
 
         Returns:
             Events that became true before the row and by it, in time order.
@@ -179,9 +183,8 @@ class Detector:
         """
         if not math.isfinite(time_s):
             raise InputError(f"time_s: came {time_s}; allowed: seconds from any start")
-        if time_s < self.now_s - LATE_S:
-            time_s = self.now_s
-        events = self._advance(time_s, inclusive=False)
+        time_s = self._in_order(time_s, sensor)
+        events = self._advance(max(time_s, now_s), inclusive=False)
         now_s = self.now_s
         if isinstance(readings, Mapping):
             readings = by_name(readings)
@@ -189,19 +192,25 @@ class Detector:
         if readings.shape != (len(CHANNELS),):
             raise InputError(f"readings: came {readings.shape}; allowed: ({len(CHANNELS)},)")
         readings = np.where(np.isfinite(readings), readings, np.nan)
-        events += self.space.read(now_s, sensor, readings, refused)
+        events += self.space.read(time_s, sensor, readings, refused)
         if np.isnan(readings).all():
             return events
         first = int(windows.bin_of(np.array([time_s]))[0])
         if sensor not in self.streams:
-            self.streams[sensor] = SensorStream(first, hold_bins(self.longest_interval_s))
+            self.streams[sensor] = SensorStream(first, self.hold_bins)
         stream = self.streams[sensor]
-        if first < stream.bin and time_s != stream.last_s:  # its bin is closed
+        if first < stream.bin and time_s < stream.last_s:  # its bin is closed
             time_s = max(now_s, (stream.bin - 1) * windows.BIN_S + 1e-6)
         stream.add(time_s, readings)
         if stream.end_s <= now_s:
-            events += self._decide([(now_s, sensor)])
+            events += self._decide([sensor])
         return events
+
+    def _in_order(self, time_s: float, sensor: str) -> float:
+        """A row's time; now where its sensor's rows have come further, or it is far behind."""
+        stream = self.streams.get(sensor)
+        earliest_s = self.now_s - BEHIND_S if stream is None else stream.last_s
+        return time_s if time_s >= min(earliest_s, self.now_s - LATE_S) else self.now_s
 
     def tick(self, now_s: float) -> list[dict]:
         """Let time go on to `now_s` with no row: the events that have become true by then. [s]"""
@@ -222,7 +231,7 @@ class Detector:
     def finish(self) -> list[dict]:
         """Close the open bins and return the last events."""
         ends = [stream.end_s for stream in self.streams.values()]
-        last_s = max((end for end in ends if end < math.inf), default=-math.inf)
+        last_s = max([self.now_s, *(end for end in ends if end < math.inf)])
         return self._advance(last_s, inclusive=True) + self.space.complete()
 
     def _advance(self, until_s: float, *, inclusive: bool) -> list[dict]:
@@ -233,24 +242,47 @@ class Detector:
             end_s = min(ends.values(), default=math.inf)
             if end_s > until_s or (end_s == until_s and not inclusive):
                 return events + self.space.advance(until_s, inclusive=inclusive)
-            at = max(end_s, self.now_s)
             events += self.space.advance(end_s)
-            events += self._decide([(at, sensor) for sensor in ends if ends[sensor] == end_s])
+            events += self._decide([sensor for sensor in ends if ends[sensor] == end_s])
 
-    def _decide(self, due: Iterable[tuple[float, str]]) -> list[dict]:
-        """Close the open bins of sensors and decide on them: (time, sensor)."""
-        due = list(due)
-        closed = np.stack([self.streams[sensor].close() for _, sensor in due])
-        agree = agreeing(closed)
+    def _decide(self, due: Sequence[str]) -> list[dict]:
+        """Close the open bins of sensors and decide on them."""
+        ends = [self.streams[sensor].end_s for sensor in due]
+        closed = np.stack([self.streams[sensor].close() for sensor in due])
+        agree, risk = agreeing(closed), score(self.model, closed)
         events: list[dict] = []
-        for k, ((at, sensor), risk) in enumerate(zip(due, self.model.score(closed), strict=True)):
+        for k, sensor in enumerate(due):
             latest = self.streams[sensor].history[-1]
-            events += self.space.decide(at, sensor, float(risk), latest, agree=bool(agree[k]))
+            events += self.space.decide(
+                ends[k], sensor, float(risk[k]), latest, agree=bool(agree[k])
+            )
         return events
 
 
+def score(model: Model, cut: np.ndarray) -> np.ndarray:
+    """Risk of windows (window, 60, 1, channel) in percent (window,).
+
+    Raises:
+        InputError: it is no number. That is nothing to be calm about.
+    """
+    risk = model.score(cut)
+    if not np.isfinite(risk).all():
+        name = getattr(model, "folder", "the model")
+        raise InputError(f"{name} is damaged (its risk is no number): copy or train it again")
+    return risk
+
+
 def hold_bins(longest_interval_s: float | None) -> int:
-    """For how many empty bins a reading is shown."""
+    """For how many empty bins a reading is shown.
+
+    Raises:
+        InputError: no sensor pauses so long, or so briefly.
+    """
+    if longest_interval_s is not None and not 1.0 <= longest_interval_s <= LONGEST_PAUSE_S:
+        raise InputError(
+            f"longest interval: came {longest_interval_s:g} s; allowed: 1 s to a day "
+            f"({LONGEST_PAUSE_S:g} s), the longest pause of a healthy sensor"
+        )
     return int(max(windows.HOLD_S, longest_interval_s or 0.0) / windows.BIN_S)
 
 

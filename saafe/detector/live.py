@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from saafe.detector.detector import Detector, Model
-from saafe.recordings import Rise, Row, RowReader, doubt
+from saafe.recordings import MILLISECONDS, Rise, Row, RowReader, doubt
 from saafe.sensors import CHANNELS, LONGEST_PERIOD_S
 from saafe.windows import HOLD_S
 
@@ -51,7 +51,7 @@ class Live:
         if row.is_acknowledgement:
             return self._tick(row.time_s) + self.detector.acknowledge()
         self._doubt(row)
-        events = self.detector.update(row.time_s, row.sensor, row.readings, row.refused)
+        events = take_row(self.detector, row, row.readings)
         return events + (self.drill.update(row) if self.drill else [])
 
     def tick(self, clock_s: float) -> list[dict]:
@@ -69,13 +69,16 @@ class Live:
         return self.detector.finish() + (self.drill.finish() if self.drill else [])
 
     def _detectors(self) -> list[Detector]:
-        return [self.detector, *([self.drill.detector] if self.drill else [])]
+        is_on = self.drill is not None and not self.drill.is_over
+        return [self.detector, *([self.drill.detector] if self.drill and is_on else [])]
 
     def _tick(self, now_s: float) -> list[dict]:
         return self.detector.tick(now_s) + (self.drill.tick(now_s) if self.drill else [])
 
     def _doubt(self, row: Row) -> None:
         """Note what is odd about a sensor's first rows: units, and a period too long."""
+        if self.reader.counts_milliseconds:
+            self._note(MILLISECONDS, MILLISECONDS)
         for index in np.flatnonzero(~np.isnan(row.readings)):
             values = self.first[row.sensor, int(index)]
             if row.time_s < DOUBTED_S:
@@ -96,6 +99,11 @@ class Live:
         if key not in self.noted:
             self.noted.add(key)
             self.note(text)
+
+
+def take_row(detector: Detector, row: Row, readings: np.ndarray) -> list[dict]:
+    """Let a detector take a row of a stream, with its readings or others."""
+    return detector.update(row.time_s, row.sensor, readings, row.refused, now_s=row.now_s)
 
 
 class Drill:
@@ -121,7 +129,7 @@ class Drill:
             at = int(np.searchsorted(self.rise.times_s, since_s, side="right")) - 1
             readings = readings + self.rise.values[max(at, 0)]
             readings = np.clip(readings, LOWEST, HIGHEST)
-        events = self.detector.update(row.time_s, row.sensor, readings, row.refused)
+        events = take_row(self.detector, row, readings)
         return self._marked(events) + self._ended(row.time_s)
 
     def tick(self, now_s: float) -> list[dict]:

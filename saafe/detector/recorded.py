@@ -1,6 +1,7 @@
 """A recording through the detector: its windows are scored in bulk, its events are a stream's."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from saafe import windows
-from saafe.detector.detector import Model, agreeing, hold_bins
+from saafe.detector.detector import Model, agreeing, hold_bins, score
 from saafe.detector.space import Space
 from saafe.recordings import Recording
 from saafe.sensors import CHANNELS
@@ -119,7 +120,7 @@ def _decisions(
             if not len(batch):
                 continue
             cut = windows.cut_windows(grid, batch)
-            risk.append(model.score(cut))
+            risk.append(score(model, cut))
             agree.append(agreeing(cut))
         part = Decisions(
             (ends + first) * windows.BIN_S, np.full(len(ends), index), np.concatenate(risk),
@@ -135,9 +136,9 @@ def _replay(
     """Let the space take rows and decisions in the order in which a stream does."""
     # views give plain floats, as lists of millions would, and take no memory
     times, names = recording.times_s.data, recording.sensors
-    refused = {(cell.time_s, cell.sensor): {} for cell in recording.refused}
+    refused, alone = defaultdict(dict), defaultdict(dict)
     for cell in recording.refused:
-        refused[cell.time_s, cell.sensor][cell.channel] = cell.reason
+        (alone if cell.is_alone else refused)[cell.time_s, cell.sensor][cell.channel] = cell.reason
     is_row = np.any(~np.isnan(recording.readings), axis=2)
     end_s, who = decided.times_s.data, decided.sensors.data
     events: list[dict] = []
@@ -156,9 +157,11 @@ def _replay(
             at += 1
         events += space.advance(time_s)
         for index, name in enumerate(names):
-            reasons = refused.get((time_s, name))
-            if is_row[moment, index] or reasons:
+            reasons, rows = refused.get((time_s, name)), alone.get((time_s, name), {})
+            if is_row[moment, index] or reasons or rows:
                 events += space.read(time_s, name, recording.readings[moment, index], reasons)
+                for channel, reason in rows.items():  # on a stream each is a row of its own
+                    events += space.read(time_s, name, NO_READING, {channel: reason})
                 if at < len(end_s) and end_s[at] == time_s and who[at] == index:
                     events += decide(at)
                     at += 1
@@ -169,6 +172,5 @@ def _replay(
     for k in range(at, len(end_s)):
         events += space.advance(end_s[k])
         events += decide(k)
-    if len(end_s):
-        events += space.advance(end_s[-1], inclusive=True)
+    events += space.advance(max([times[-1], *end_s[-1:]]), inclusive=True)
     return events + space.complete()

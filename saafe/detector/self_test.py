@@ -22,12 +22,14 @@ LONGEST_RANK = 2  # the third longest of the last twenty is the longest usual on
 IRREGULAR = 3.0  # Chosen: over so many medians it is one of a channel that reports on change
 UNKNOWN_PERIOD_S = 60.0  # Chosen: what most devices report at
 STUCK_S, STUCK_HOLDS = 3600.0, 10.0  # Chosen: an hour, and ten times the longest hold seen
+UPLOAD_SHARE = 0.3  # Chosen: of the interval of their times that rows of one upload come within
 USUAL_RUNS = 20  # Chosen: changes of the reading before its usual hold counts as known
 SATURATED_S = 12 * 3600.0  # Chosen: longer than any simulated nuisance lasts (8 h)
 SPIKE_COUNT, SPIKE_SPAN_S = 10, 3600.0  # Chosen: lone spikes within an hour; spray cans make six
 LINE_FAULTS = ("row", "sensor", "time")  # of a row as a whole; over after 180 s without
 Said = tuple[str, str, str]  # "fault" or "restored", channel or "all", reason
 REASONS = ("stuck", "saturated", "spiking", "drift", "missing")  # in the order said
+STILL_TELLS = ("spiking", "drift", "jump")  # what a channel reads with these is a reading
 DRIFT_DAYS = 3  # of clean air; a channel spikes until a day without
 KNOWABLE = {
     "silent": "180 s after the sensor's last row, or 1.5 times its longest usual interval",
@@ -65,11 +67,11 @@ class Intervals:
         self.is_irregular = False  # reports on change
         self.limit_s = max(SILENT_S, SILENT_INTERVALS * (longest_s or 0.0))  # silent after so long
 
-    def read(self, time_s: float) -> bool:
-        """Note a reading: whether it is the first, or came after long."""
+    def read(self, time_s: float, *, is_upload: bool = False) -> bool:
+        """Note a reading, of an upload of several rows or not: whether the first, or after long."""
         interval_s = time_s - self.last_s
         self.last_s = time_s
-        if interval_s > 0.0:
+        if interval_s > 0.0 and not is_upload:
             self.recent.append(interval_s)
         return math.isnan(interval_s) or interval_s > SILENT_S / SILENT_INTERVALS
 
@@ -256,6 +258,7 @@ class SelfTest:
         self.intervals = Intervals(longest_interval_s)
         self.median = RecentMedian()
         self.channels = [ChannelTest(k, longest_interval_s) for k in range(len(CHANNELS))]
+        self.own_s = math.inf  # its last row's own time
         self.any_long = False  # whether a limit is over the least one
         self.faulty: dict[str, str] = {}  # channel -> reason; "all" is the sensor
         self.back_s = -math.inf  # end of the last silence
@@ -272,6 +275,11 @@ class SelfTest:
     def period_s(self) -> float:
         """The sensor's median interval; a minute while none is known. [s]"""
         return self.median.value_s()
+
+    def is_untold(self, channel: str) -> bool:
+        """Whether a channel has a fault with which it tells nothing of the air."""
+        reason = self.faulty.get(channel)
+        return reason is not None and reason not in STILL_TELLS
 
     def silent_due(self) -> float:
         """When the sensor will count as silent, inf where it is down already. [s]"""
@@ -300,8 +308,11 @@ class SelfTest:
         self.faulty.update(new)
         return [("fault", channel, reason) for channel, reason in new]
 
-    def read(self, time_s: float, readings: np.ndarray) -> list[Said]:
-        """What a row changes: ("fault" or "restored", channel, reason), the restored first."""
+    def read(self, time_s: float, readings: np.ndarray, *, own_s: float = math.inf) -> list[Said]:
+        """What a row changes: ("fault" or "restored", channel, reason), the restored first.
+
+        `own_s` is the row's own time, where it came later, as rows of an upload do. [s]
+        """
         values = readings.tolist()
         present = [value == value for value in values]  # a number that is not itself is NaN
         if True not in present:
@@ -312,7 +323,7 @@ class SelfTest:
             out.append(("restored", "all", self.faulty.pop("all")))
         if self.began_s == math.inf or time_s - self.intervals.last_s > self.outage_s:
             self.began_s = time_s
-        self._note_intervals(time_s, present)
+        self._note_intervals(time_s, present, min(own_s, time_s))
         self._end_day(time_s)
         wrong = {}
         for name, channel, value in zip(CHANNEL_NAMES, self.channels, values, strict=True):
@@ -337,14 +348,19 @@ class SelfTest:
             for said in self._fault(name, "jump")
         ]
 
-    def _note_intervals(self, time_s: float, present: list[bool]) -> None:
-        """Note when the sensor and its channels came, and how long they may now be silent."""
+    def _note_intervals(self, time_s: float, present: list[bool], own_s: float) -> None:
+        """Note when the sensor and its channels came, and how long they may now be silent.
+
+        Between the rows of one upload there is no interval: the next one may well take its time.
+        """
         interval_s = time_s - self.intervals.last_s
-        if interval_s > 0.0:
+        is_upload = interval_s < UPLOAD_SHARE * (own_s - self.own_s)
+        self.own_s = own_s
+        if interval_s > 0.0 and not is_upload:
             self.median.add(interval_s)
-        is_due = self.intervals.read(time_s) or self.any_long
+        is_due = self.intervals.read(time_s, is_upload=is_upload) or self.any_long
         for channel, came in zip(self.channels, present, strict=True):
-            if came and channel.intervals.read(time_s):
+            if came and channel.intervals.read(time_s, is_upload=is_upload):
                 is_due = True
         if is_due:
             every = [self.intervals, *(channel.intervals for channel in self.channels)]

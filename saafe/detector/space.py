@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from saafe.detector.alarms import AlarmSettings, Evidence, SafetyRules, SensorAlarm, log_odds
-from saafe.detector.self_test import Said, SelfTest
-from saafe.sensors import CO, TEMPERATURE
+from saafe.detector.self_test import REASONS, Said, SelfTest
+from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO, TEMPERATURE
 from saafe.windows import BIN_S
 
 
@@ -20,6 +20,9 @@ class Watched:
         self.test = SelfTest(longest_interval_s)
         self.risk = 0.0
         self.began_s = math.inf  # the claims began anew with this row
+        self.latest = np.full(len(CHANNELS), np.nan)  # readings at the last decision
+        self.alarmed_with: list[int] = []  # channels that told something as it alarmed
+        self.late_s = 0.0  # how long after its bin's end the last decision was taken
 
     def overdue(self) -> tuple[float, str] | None:
         """The alarm that a held reading completes with no further one: when, and its cause."""
@@ -27,11 +30,37 @@ class Watched:
             return None
         at, rule = self.alarm.overdue(), self.rules.overdue()
         due = [(at, "model")] if at is not None else []
-        return min(due + ([rule] if rule is not None else []), default=None)
+        first = min(due + ([rule] if rule is not None else []), default=None)
+        return first and (first[0] + self.late_s, first[1])  # it stands since it came
 
     def is_waiting(self) -> bool:
         """Whether a lone reading would alarm if nothing contradicted it."""
         return self.overdue() is not None
+
+    def note_alarm(self) -> None:
+        """Remember with which channels it alarms."""
+        self.alarmed_with = [
+            k
+            for k, name in enumerate(CHANNEL_NAMES)
+            if not math.isnan(self.latest[k]) and self.test.faulty.get(name) not in REASONS
+        ]
+
+    def is_blind(self, time_s: float) -> bool:
+        """Whether a channel that it alarmed with tells nothing now: what is left is no calm.
+
+        It has a fault, or it has given no reading since the calm began.
+        """
+        if not self.alarm.alarmed:
+            return False
+        since_s = time_s if self.alarm.calm.since is None else self.alarm.calm.since
+        return any(
+            self.test.is_untold(CHANNEL_NAMES[k])
+            or (
+                math.isnan(self.latest[k])
+                and self.test.channels[k].intervals.last_s < since_s - BIN_S
+            )
+            for k in self.alarmed_with
+        )
 
     def evidence(self, time_s: float, agree: bool) -> Evidence:
         """What stands behind a decision."""
@@ -99,6 +128,7 @@ class Space:
         return self._alarm(at, name, cause)
 
     def _alarm(self, time_s: float, name: str, cause: str) -> list[dict]:
+        self.sensors[name].note_alarm()
         if self.incident is not None:
             return []
         self.incident = name
@@ -107,15 +137,16 @@ class Space:
     def read(
         self, time_s: float, name: str, readings: np.ndarray, refused: Mapping[str, str] | None
     ) -> list[dict]:
-        """Note a row of a sensor: the faults that it begins and ends.
+        """Note a row of a sensor, by its own time: the faults that it begins and ends now.
 
         Readings are NaN where missing (channel,); `refused` tells why cells could not be used.
         """
-        said = self.sensor(name).test.read(time_s, readings)
+        now_s = max(self.now_s, time_s)
+        said = self.sensor(name).test.read(now_s, readings, own_s=time_s)
         if refused:
             is_empty = bool(np.isnan(readings).all())
-            said = said + self.sensor(name).test.refuse(time_s, refused, is_empty=is_empty)
-        return said_events(said, time_s, name)
+            said = said + self.sensor(name).test.refuse(now_s, refused, is_empty=is_empty)
+        return said_events(said, now_s, name)
 
     def decide(
         self, time_s: float, name: str, risk: float, latest: np.ndarray, *, agree: bool = False
@@ -123,7 +154,7 @@ class Space:
         """Take a sensor's decision at a bin's end.
 
         Args:
-            time_s: when.
+            time_s: of the bin's end; what it makes true is said now, which may be later.
             name: of the sensor.
             risk: percent.
             latest: its last readings. (channel,)
@@ -136,24 +167,27 @@ class Space:
         if watched.began_s != watched.test.began_s:
             watched.began_s = watched.test.began_s
             watched.alarm.restart()
+            watched.rules = SafetyRules()
         was_waiting = watched.is_waiting()
-        watched.risk = risk
+        said_s = max(time_s, self.now_s)
+        watched.risk, watched.latest, watched.late_s = risk, latest, said_s - time_s
         evidence = watched.evidence(time_s, agree)
         rule = watched.rules.step(
             time_s, float(latest[TEMPERATURE]), float(latest[CO]),
             evidence=evidence, outage_s=watched.test.outage_s,
         )  # fmt: skip
-        step = watched.alarm.step(time_s, log_odds(risk), rule, evidence)
+        is_blind = watched.is_blind(time_s)
+        step = watched.alarm.step(time_s, log_odds(risk), rule, evidence, is_blind=is_blind)
         kind, cause = step or ("", "")
         events = []
         if was_waiting and not watched.alarm.alarmed and not watched.is_waiting():
-            events = said_events(watched.test.jump(), time_s, name)
+            events = said_events(watched.test.jump(), said_s, name)
         if kind == "alarm":
-            return events + self._alarm(time_s, name, cause)
+            return events + self._alarm(said_s, name, cause)
         if kind == "clear":
-            return events + self._clear(time_s, cause)
+            return events + self._clear(said_s, cause)
         if kind == "warning" and not self._others_warned(watched):
-            events.append(risk_event("warning", time_s, name, risk, cause))
+            events.append(risk_event("warning", said_s, name, risk, cause))
         return events
 
     def acknowledge(self, time_s: float, *, hush_s: float) -> list[dict]:

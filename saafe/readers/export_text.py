@@ -63,7 +63,15 @@ def read_cells_of(path: Path, is_known: Callable[[str], bool]) -> Export:
     Raises:
         InputError: where no header is found, or more than a tenth of the rows do not fit it.
     """
-    data = read_unzipped(path)
+    try:
+        return _read_cells(path, read_unzipped(path), is_known)
+    except RecursionError:  # the JSON reader's, and ours of its records
+        mend = "export a table or a list of records"
+        raise refusal(path, "JSON nested too deeply", allowed="readings", mend=mend) from None
+
+
+def _read_cells(path: Path, data: bytes, is_known: Callable[[str], bool]) -> Export:
+    """Read the bytes of an export: Parquet, JSON, a log or a table."""
     if data[:4] == b"PAR1":
         frame = read_table(path).frame
         frame = frame.select(pl.all().cast(pl.String, strict=False).fill_null(""))

@@ -39,7 +39,7 @@ from saafe.recordings import (
     quoted,
     refusal,
 )
-from saafe.sensors import CHANNELS, LABELS
+from saafe.sensors import CHANNELS, LABELS, MAX_SENSORS
 
 MOST_SHOWN = 20  # Chosen: of what is ignored
 ONLY_SENSOR = "A"  # as a recording calls it that names none
@@ -155,6 +155,10 @@ def read_export(
         came = f"no numbers in column {quoted(one.name)}, such as {quoted(cell)}"
         mend = "say which column it is with --map COLUMN=CHANNEL"
         raise refusal(path, came, allowed="readings", mend=mend)
+    if len(places := {one.place for one, _ in readings}) > MAX_SENSORS:
+        came, allowed = f"{len(places):,} sensors", f"at most {MAX_SENSORS} in a space"
+        mend = "choose those of one space with --map COLUMN=CHANNEL, and others with =ignore"
+        raise refusal(path, came, allowed=allowed, mend=mend)
     frame, rows = _assemble(export, moments, readings, sensor_cells(export, column))
     used = {one.column for one in series} | {column, *moments.name.split(" + "), moments.name}
     used |= {name for name in ("label", "source") if name in frame.columns}
@@ -351,7 +355,21 @@ def import_hint(path: Path | str) -> str | None:
         words += ["--unit", f"{channel}={unit.unit}"]
     if "decimal" in options:
         words += ["--decimal", ","]
-    return shlex.join(words)
+    return " ".join(map(_shell_word, words))
+
+
+def _shell_word(word: str) -> str:
+    """A word of a command as a shell takes it, also one with line ends: on one line."""
+    if word.isprintable():
+        return shlex.quote(word)
+    special = {"\\": "\\\\", "'": "\\'"}
+    cells = (special.get(c, c if c.isprintable() else _escape(c)) for c in word)
+    return "$'" + "".join(cells) + "'"
+
+
+def _escape(character: str) -> str:
+    """A character that cannot be shown as bash writes it."""
+    return "".join(f"\\x{byte:02x}" for byte in character.encode(errors="surrogateescape"))
 
 
 def _options(guess: Guess) -> dict:

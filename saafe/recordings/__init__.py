@@ -5,8 +5,8 @@ from saafe.recordings.annotated import (
     merge_runs, read_sets,
 )  # fmt: skip
 from saafe.recordings.check import Check, doubt
-from saafe.recordings.clock import LATE_S
-from saafe.recordings.columns import to_numbers, to_text
+from saafe.recordings.clock import BEHIND_S, LATE_S
+from saafe.recordings.columns import MILLISECONDS, to_numbers, to_text
 from saafe.recordings.recording import (
     Recording, RefusedCell, parse_recording, read_recording, write_recording,
 )  # fmt: skip
@@ -23,12 +23,12 @@ from saafe.recordings.units import (
 )  # fmt: skip
 
 __all__ = [
-    "AFTER_COOKING_S", "CHANNEL_UNITS", "FIRE_KIND", "HOME_KIND", "LATE_S", "LEAD_S",
-    "LONGEST_GAP_S", "QUIET_MOMENT", "SET_FILE", "AnnotatedSet", "Annotation", "Check",
-    "Conversion", "Home", "Interval", "Recording", "RefusedCell", "Rise", "Row", "RowReader",
-    "SuperposedFire", "Table", "add_rise", "check_annotation", "cut_recording", "dense_homes",
-    "doubt", "draw_moment", "find_sets", "find_unit", "make_folder", "median_period", "merge_runs",
-    "parse_csv", "parse_recording", "parse_units", "plain", "pm_cap", "quoted", "read_recording",
-    "read_rows", "read_sets", "read_table", "read_text", "read_unzipped", "refusal",
-    "superpose_fires", "to_numbers", "to_text", "unit_texts", "write_recording",
+    "AFTER_COOKING_S", "BEHIND_S", "CHANNEL_UNITS", "FIRE_KIND", "HOME_KIND", "LATE_S", "LEAD_S",
+    "LONGEST_GAP_S", "MILLISECONDS", "QUIET_MOMENT", "SET_FILE", "AnnotatedSet", "Annotation",
+    "Check", "Conversion", "Home", "Interval", "Recording", "RefusedCell", "Rise", "Row",
+    "RowReader", "SuperposedFire", "Table", "add_rise", "check_annotation", "cut_recording",
+    "dense_homes", "doubt", "draw_moment", "find_sets", "find_unit", "make_folder", "median_period",
+    "merge_runs", "parse_csv", "parse_recording", "parse_units", "plain", "pm_cap", "quoted",
+    "read_recording", "read_rows", "read_sets", "read_table", "read_text", "read_unzipped",
+    "refusal", "superpose_fires", "to_numbers", "to_text", "unit_texts", "write_recording",
 ]  # fmt: skip

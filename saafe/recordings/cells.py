@@ -16,6 +16,7 @@ from saafe.sensors import MAX_SENSORS, Channel
 
 DEFAULT_SENSOR = "A"
 LARGEST_TIME_S = 1e12  # Chosen: milliseconds since 1970 are more, seconds never
+LARGEST_TIME_MS = 1e14  # Chosen: microseconds since 1970 are more
 LONGEST_SPAN_S = 10 * 366 * 86400.0  # Chosen: ten years, because a typo in a time is longer
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Unicode's, as polars strips it; str.strip() would take the separators \x1c to \x1f as well.
@@ -82,11 +83,22 @@ def read_cell(cell: str, channel: Channel) -> tuple[float, str]:
 
 def to_seconds(cell: str) -> float:
     """The time in a cell of `time_s`; a CellError says why there is none."""
-    seconds = float(cell) if _NUMBER.fullmatch(cell) else math.nan
-    if not abs(seconds) <= LARGEST_TIME_S:
-        allowed, mend = "a number of seconds", "give every row its time, and not in milliseconds"
-        raise CellError(cell, "no number of seconds", allowed=allowed, mend=mend)
-    return seconds
+    number = float(cell) if _NUMBER.fullmatch(cell) else math.nan
+    if not abs(number) <= LARGEST_TIME_MS:
+        allowed, mend = "a number of seconds", "give every row its time, in seconds"
+        like = ": too large, give seconds" if math.isfinite(number) else ""
+        raise CellError(cell, f"no number of seconds{like}", allowed=allowed, mend=mend)
+    return float(without_milliseconds(number))
+
+
+def counts_milliseconds(times: Values) -> Values:
+    """Whether times of `time_s` are milliseconds since 1970, as no second is so large."""
+    return (abs(times) > LARGEST_TIME_S) & (abs(times) <= LARGEST_TIME_MS)  # type: ignore[return-value]
+
+
+def without_milliseconds(times: Values) -> np.ndarray:
+    """Times of `time_s` in seconds."""
+    return np.where(counts_milliseconds(times), np.divide(times, 1000.0), times)
 
 
 def to_stamp(cell: str) -> datetime:

@@ -1,7 +1,8 @@
 """Stream time of rows by the clocks of their sensors, which are wrong now and then.
 
-A sensor's clock is believed as long as its rows are in order. A row that is not counts from now
-on; a few that agree with each other set the clock anew.
+A sensor's clock is believed as long as its rows are in order, however late they come: a gateway
+may send a minute's rows at once. A row that is not in order counts from now on; a few that agree
+with each other set the clock anew.
 """
 
 from collections import deque
@@ -14,6 +15,7 @@ LATEST_S = 180.0  # Chosen: later than that it is the clock that was set
 FAR_S = 30 * 86_400.0  # Chosen: no outage is longer; the clock was set
 CLOCK_STEP_S = 60.0  # Chosen: a live clock that gains more than this on ours was set
 AGREEING_ROWS = 3  # Chosen: so many rows in order set a clock
+BEHIND_S = 900.0  # Chosen: the first rows of a sensor may be so old, as uploads are
 LIVE_SHARE = 0.3  # Chosen: of their own interval that live rows are apart
 
 
@@ -28,6 +30,9 @@ class _SensorClock:
     intervals: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     odd_rows: int = 0  # in order with each other, and out of order with the others
     odd_last: float = 0.0
+    late_s: float = 0.0  # of its last row in order. [s]
+    # of the last rows before the last pauses: the newest row of an upload is late by nothing [s]
+    newest_late_s: deque[float] = field(default_factory=lambda: deque(maxlen=AGREEING_ROWS))
 
     @property
     def period_s(self) -> float:
@@ -50,6 +55,23 @@ class StreamClock:
             return self.newest_s
         return self.newest_s + max(arrival_s - self.arrival_s, 0.0)
 
+    def arrive(self, arrival_s: float | None, sensor: str = "") -> float:
+        """Stream time of a row that has no time of its own: it counts from now on. [s]
+
+        Time goes on by our own clock from such a row too, though no row's clock can be read.
+        """
+        self._go_on(self.now_s(arrival_s), arrival_s)
+        if sensor in self.sensors:
+            self.sensors[sensor].last_s = self.newest_s
+        return self.newest_s
+
+    def _go_on(self, newest_s: float, arrival_s: float | None) -> None:
+        """Note the newest row's time and its arrival, which is never before another's."""
+        self.newest_s = newest_s
+        if arrival_s is not None and self.arrival_s is not None:
+            arrival_s = max(arrival_s, self.arrival_s)
+        self.arrival_s = arrival_s
+
     def place(self, sensor: str, stamp: float, arrival_s: float | None = None) -> tuple[float, str]:
         """Stream time of a row, and what is wrong with its own, "" for nothing.
 
@@ -68,13 +90,14 @@ class StreamClock:
         else:
             time_s = self._row_in_order(one, stamp, now_s, arrival_s)
         one.last_s = max(one.last_s, time_s)
-        self.newest_s, self.arrival_s = max(now_s, time_s), arrival_s
+        self._go_on(max(now_s, time_s), arrival_s)
         return round(time_s * 1e6) / 1e6, wrong
 
     def _first_row(self, stamp: float, now_s: float, arrival_s: float | None) -> _SensorClock:
         """A sensor's clock by its first row: the stream's, or else what makes the row count now."""
         ahead_s = CLOCK_STEP_S if self.is_live else FAR_S
-        shift_s = 0.0 if now_s - LATE_S <= stamp <= now_s + ahead_s else now_s - stamp
+        late_s = BEHIND_S if self.is_live else LATE_S
+        shift_s = 0.0 if now_s - late_s <= stamp <= now_s + ahead_s else now_s - stamp
         return _SensorClock(stamp, stamp + shift_s, shift_s, arrival_s)
 
     def _wrong(self, one: _SensorClock, stamp: float, arrival_s: float | None) -> str:
@@ -104,16 +127,29 @@ class StreamClock:
             one.last, one.shift_s, one.odd_rows, one.arrival_s = stamp, time_s - stamp, 0, None
         return time_s
 
+    def _correct(self, one: _SensorClock) -> None:
+        """Shift a clock that is behind: the newest rows of its last uploads were all late."""
+        one.newest_late_s.append(one.late_s)
+        behind_s = min(one.newest_late_s)
+        if len(one.newest_late_s) == AGREEING_ROWS and behind_s > LATE_S:
+            one.shift_s += behind_s
+            one.newest_late_s.clear()
+
     def _row_in_order(
         self, one: _SensorClock, stamp: float, now_s: float, arrival_s: float | None
     ) -> float:
-        """The row's own time, or from now on where that is past."""
+        """The row's own time, or from now on where its sensor's rows have come further."""
         interval_s = stamp - one.last
+        if interval_s > 0.0 and arrival_s is not None and one.arrival_s is not None:
+            if arrival_s - one.arrival_s > LIVE_SHARE * interval_s:
+                self.is_live = True
+                self._correct(one)
+            elif stamp + one.shift_s > now_s + LATE_S:  # faster than our clock: a file's
+                self.is_live = False
         time_s = stamp + one.shift_s
-        if time_s < now_s - LATE_S:  # of a clock that is behind, or on its way for long
+        one.late_s = now_s - time_s
+        if time_s < min(now_s, one.last_s) - LATE_S:
             time_s = now_s if self.is_live else max(now_s, one.last_s + interval_s)
-        elif interval_s > 0.0 and arrival_s is not None and one.arrival_s is not None:
-            self.is_live = arrival_s - one.arrival_s > LIVE_SHARE * interval_s
         if interval_s > 0.0:
             one.intervals.append(interval_s)
         if interval_s >= 0.0:

@@ -16,17 +16,20 @@ from saafe.recordings.cells import (
     DEFAULT_SENSOR,
     EPOCH,
     ISO_PATTERN,
-    LARGEST_TIME_S,
+    LARGEST_TIME_MS,
     CellError,
     check_sensor,
+    counts_milliseconds,
     to_microseconds,
     to_number,
     to_seconds,
     to_stamp,
+    without_milliseconds,
 )
-from saafe.recordings.tables import Table, quoted, refusal
+from saafe.recordings.tables import Table, quoted, refusal, unique_names
 from saafe.sensors import CHANNELS, COLUMNS, LABELS, UNKNOWN
 
+MILLISECONDS = "time_s holds milliseconds since 1970: read as such; better give seconds"
 _KNOWN = ("time_s", "time", "sensor", *COLUMNS, "label", "source")
 
 
@@ -46,6 +49,23 @@ def refuse_columns(path: Path | str, names: list[str], *, row: int = 1) -> None:
         if f"{name} #2" in names:
             allowed, mend = "each column once", "delete one of them"
             raise refusal(path, "came twice", allowed=allowed, mend=mend, row=row, column=name)
+
+
+def known_name(name: str) -> str:
+    """A column's name, in lower case where that is one of a time, sensor or channel."""
+    name = name.strip()
+    low = name.casefold()
+    return low if low in ("time", "time_s", "sensor", *COLUMNS) else name
+
+
+def with_known_names(table: Table) -> Table:
+    """The table with the names of columns as we know them; the same one twice is told apart."""
+    names = [known_name(name) for name in table.frame.columns]
+    if names == table.frame.columns:
+        return table
+    frame = table.frame.clone()
+    frame.columns = unique_names(names)
+    return replace(table, frame=frame)
 
 
 def ignored_columns(names: list[str]) -> list[str]:
@@ -128,8 +148,10 @@ def read_times(table: Table, notes: list[str]) -> tuple[np.ndarray, datetime | N
         series = table.frame["time_s"]
         cells = series if series.dtype.is_numeric() else to_text(table, "time_s")
         times = cells.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
-        is_left = ~(np.abs(times) <= LARGEST_TIME_S)
-        times = _read_left(table, "time_s", times, is_left, to_seconds)
+        is_left = ~(np.abs(times) <= LARGEST_TIME_MS)
+        if counts_milliseconds(times).any():
+            notes.append(MILLISECONDS)
+        times = _read_left(table, "time_s", without_milliseconds(times), is_left, to_seconds)
         return times - times[0], None
     dtype = table.frame["time"].dtype
     if isinstance(dtype, pl.Datetime):

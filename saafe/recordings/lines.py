@@ -12,7 +12,7 @@ import numpy as np
 from saafe.errors import InputError
 from saafe.recordings.cells import WHITESPACE
 from saafe.recordings.check import counted
-from saafe.recordings.columns import refuse_columns
+from saafe.recordings.columns import known_name, refuse_columns
 from saafe.recordings.rows import LARGEST_LOSS
 from saafe.recordings.tables import (
     Lost,
@@ -32,13 +32,6 @@ from saafe.sensors import COLUMNS
 LINES_BEFORE_HEADER = 50  # Chosen: banners and comments before it are passed over
 _BOM = "\ufeff"
 _NO_TEXT, _NUL = "bytes that are not UTF-8", "a NUL byte"
-
-
-def known_name(name: str) -> str:
-    """A column's name, in lower case where that is a known one."""
-    name = name.strip()
-    low = name.casefold()
-    return low if low in ("time", "time_s", "sensor", *COLUMNS) else name
 
 
 def header_names(line: str) -> list[str] | None:

@@ -33,6 +33,7 @@ from saafe.recordings.columns import (
     read_times,
     refuse_columns,
     time_column,
+    with_known_names,
 )
 from saafe.recordings.lines import parse_lines
 from saafe.recordings.rows import TableRows, merge_rows, order_rows
@@ -41,16 +42,18 @@ from saafe.sensors import CHANNELS, LABELS, LONGEST_PERIOD_S, SHORTEST_PERIOD_S,
 
 
 class RefusedCell(NamedTuple):
-    """A cell that came and gave no reading, the first of its run.
+    """A cell that came and gave no reading.
 
-    A run ends with the channel's next reading; empty cells neither begin nor end one. The first row
-    of a file with too few or too many cells stands as channel "row" of sensor "".
+    Of rows of a sensor in which the same cells did so, and that hold a reading or none alike, only
+    those of the first are kept: the others tell nothing new. The first row of a file with too few
+    or too many cells stands as channel "row" of sensor "".
     """
 
     time_s: float  # from the first row
     sensor: str
     channel: str  # its name
     reason: str  # as a stream says it
+    is_alone: bool = False  # whether its row of the file held no other cell of a channel
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Recording:
         labels: int8 `(time, sensor)` or None, index into `sensors.LABELS`, -1 = not labelled.
         sources: `(time,)` name of the active source, "" = none; or None.
         start: absolute time of the first row where the input had ISO times.
-        refused: what came and gave no reading, in time order; not written.
+        refused: what came and gave no reading, in the order of rows and channels; not written.
     """
 
     name: str
@@ -118,6 +121,7 @@ def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording
 
 def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, Check]:
     """Turn a table, one row a time and sensor, into a recording; see `read_recording`."""
+    table = with_known_names(table)
     refuse_columns(table.path, table.frame.columns, row=table.header_row)
     notes = list(table.notes)
     times, start = read_times(table, notes)
@@ -139,6 +143,7 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
     start = start and start + timedelta(seconds=first_s)
     period = _median_period(table, rows, sensors, notes)
     readings, is_refused, channels = _mask(table, rows, notes)
+    found = _refused_cells(table, rows, sensors, readings, is_refused)
     rows = replace(rows, readings=readings)  # lets go of those of twice the size
 
     is_new = np.diff(rows.times_s, prepend=-1.0) > 0
@@ -158,7 +163,7 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
         labels=labels,
         sources=sources,
         start=start,
-        refused=tuple(sorted([*lost, *_first_refused(table, rows, sensors, readings, is_refused)])),
+        refused=tuple(sorted([*lost, *found], key=lambda cell: cell.time_s)),
     )
     check = Check(
         path=str(table.path),
@@ -318,30 +323,34 @@ def _lost_row(table: Table, rows: TableRows) -> list[RefusedCell]:
     return [RefusedCell(float(before.max(initial=0.0)), "", "row", table.lost.reason)]
 
 
-def _first_refused(
+def _refused_cells(
     table: Table,
     rows: TableRows,
     sensors: tuple[str, ...],
     readings: np.ndarray,
     is_refused: np.ndarray,
 ) -> list[RefusedCell]:
-    """The first of each run of cells that came and gave no reading."""
+    """What came and gave no reading, of the rows that differ in it from their sensor's last one."""
+    is_empty, is_told = np.isnan(readings).all(axis=1), is_refused | ~np.isnan(readings)
+    tells = np.flatnonzero(is_refused.any(axis=1) | ~is_empty)
+    tells = tells[np.argsort(rows.sensor[tells], kind="stable")]
+    what = np.column_stack([rows.sensor, is_empty, is_refused])[tells]
+    is_new = np.append(True, (what[1:] != what[:-1]).any(axis=1))[: len(tells)]
+    kept = np.sort(tells[is_new])
     found = []
-    for index in np.flatnonzero(is_refused.any(axis=0)).tolist():
-        channel, refused = CHANNELS[index], is_refused[:, index]
-        tells = np.flatnonzero(refused | ~np.isnan(readings[:, index]))
-        tells = tells[np.argsort(rows.sensor[tells], kind="stable")]
-        continues = refused[tells[:-1]] & (rows.sensor[tells[1:]] == rows.sensor[tells[:-1]])
-        at = tells[refused[tells] & ~np.append(False, continues)[: len(tells)]]
+    for index in np.flatnonzero(is_refused[kept].any(axis=0)).tolist():
+        channel, at = CHANNELS[index], kept[is_refused[kept, index]]
         cells = cells_at(table, channel.column, rows.cells[at, index])
         reasons = {cell: read_cell(cell, channel)[1] for cell in cells.unique()}
+        beside = (rows.cells[at] == rows.cells[at, index, None]) & is_told[at]
         found += [
-            RefusedCell(time_s, sensors[sensor], channel.name, reasons[cell])
-            for time_s, sensor, cell in zip(
-                rows.times_s[at].tolist(), rows.sensor[at].tolist(), cells, strict=True
+            (row, RefusedCell(time_s, sensors[sensor], channel.name, reasons[cell], is_alone))
+            for row, time_s, sensor, cell, is_alone in zip(
+                at.tolist(), rows.times_s[at].tolist(), rows.sensor[at].tolist(), cells,
+                (beside.sum(axis=1) == 1).tolist(), strict=True,
             )
-        ]
-    return found
+        ]  # fmt: skip
+    return [cell for _, cell in sorted(found, key=lambda one: one[0])]
 
 
 def _read_sources(table: Table, rows: TableRows, notes: list[str]) -> tuple[str, ...] | None:

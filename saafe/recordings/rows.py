@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from saafe.recordings.cells import LONGEST_SPAN_S
+from saafe.recordings.cells import LONGEST_SPAN_S, without_milliseconds
 from saafe.recordings.check import counted
 from saafe.recordings.clocks import Mended, Move, mend_clock
 from saafe.recordings.columns import time_column
@@ -138,7 +138,7 @@ def merge_rows(
 def _counter_start(table: Table) -> float:
     """Where the clock of `time_s` shows zero, from the first row; NaN for calendar times. [s]"""
     is_counter = "time_s" in table.frame.columns
-    return -float(table.frame["time_s"][0]) if is_counter else np.nan
+    return -float(without_milliseconds(float(table.frame["time_s"][0]))) if is_counter else np.nan
 
 
 def _most_lost(rows: int) -> int:

@@ -3,6 +3,7 @@
 The format is the one of `recordings`; only a wrong header stops a stream.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -15,6 +16,7 @@ from saafe.recordings.cells import (
     DEFAULT_SENSOR,
     CellError,
     check_sensor,
+    counts_milliseconds,
     read_cell,
     to_microseconds,
     to_number,
@@ -34,6 +36,7 @@ from saafe.recordings.units import Conversion
 from saafe.sensors import CHANNELS
 
 ACKNOWLEDGE = "acknowledge"  # a line that says that a person has seen to the alarm
+SAME_MOMENT_S = 0.5  # Chosen: rows of one reading may come so far apart
 REPEATED_LINES = 32  # Chosen: so far back a line that comes twice is dropped
 
 
@@ -53,6 +56,7 @@ class Row(NamedTuple):
     readings: np.ndarray  # float64 `(channel,)`, NaN = missing, masked or unusable
     problems: tuple[Problem, ...] = ()  # what is wrong with it
     is_acknowledgement: bool = False  # whether a person has seen to the alarm
+    now_s: float = -math.inf  # stream time as it came
 
     @property
     def refused(self) -> dict[str, str]:
@@ -73,6 +77,15 @@ def read_rows(lines: Iterable[str], *, name: str = "-") -> Iterator[Row]:
     reader.close()
 
 
+class _Said(NamedTuple):
+    """What a sensor has said at the time of its last row."""
+
+    stamp: float
+    cells: dict[str, str]  # by column
+    arrival_s: float | None  # of the first row of that time
+    stands: bool = False  # whether its clock stands still
+
+
 class RowReader:
     """Reads a stream's lines as they come."""
 
@@ -87,8 +100,9 @@ class RowReader:
         self.line = 0
         self.first: float | None = None  # of the first row: seconds, or microseconds of a `time`
         self.has_offset = False
+        self.counts_milliseconds = False  # whether a `time_s` did
         self.clock = StreamClock()
-        self.cells: dict[str, tuple[float, dict[str, str]]] = {}  # sensor -> stamp, cells at it
+        self.said: dict[str, _Said] = {}  # by sensor
         self.recent: deque[str] = deque(maxlen=REPEATED_LINES)
 
     def read(self, line: str, arrival_s: float | None = None) -> Row | None:
@@ -146,23 +160,29 @@ class RowReader:
             sensor, reasons["sensor"] = "", str(error)
         readings, wrong = _read_cells(row, self.units)
         reasons |= wrong
-        time_s = self.clock.now_s(arrival_s)
         try:
             stamp = self._read_stamp(row)
         except ValueError as error:
-            reasons["time"] = str(error)
+            stamp, reasons["time"] = None, str(error)
+        if stamp is None or not sensor:
+            time_s = self.clock.arrive(arrival_s, sensor)
+        elif self._stands_still(sensor, stamp, row, arrival_s):
+            time_s = self.clock.arrive(arrival_s, sensor)
+            reasons["time"] = f"clock stands still at {stamp:g} s"
         else:
-            if sensor:
-                time_s, odd = self.clock.place(sensor, stamp, arrival_s)
-                reasons |= {"time": odd} if odd else {}
-                reasons |= self._collisions(sensor, stamp, row, readings)
+            time_s, odd = self.clock.place(sensor, stamp, arrival_s)
+            reasons |= {"time": odd} if odd else {}
+            reasons |= self._collisions(sensor, stamp, row, readings, arrival_s)
         problems = tuple(Problem(*item, self.line) for item in reasons.items())
-        return Row(time_s, sensor, readings if sensor else unread(), problems)
+        readings = readings if sensor else unread()
+        return Row(time_s, sensor, readings, problems, now_s=self.clock.newest_s)
 
     def _read_stamp(self, row: dict[str, str]) -> float:
         """Seconds from the stream's first row by a row's own clock; a ValueError says why none."""
         if "time_s" in row:
             moment, units, has_offset = to_seconds(row["time_s"]), 1.0, False
+            if not self.counts_milliseconds:
+                self.counts_milliseconds = counts_milliseconds(float(row["time_s"]))
         else:
             stamp = to_stamp(row["time"])
             moment, units, has_offset = to_microseconds(stamp), 1e6, stamp.tzinfo is not None
@@ -172,14 +192,33 @@ class RowReader:
             raise ValueError("times with and without an offset are mixed")
         return round((moment - self.first) / units * 1e6) / 1e6  # to 1 us, as np.round does
 
+    def _stands_still(
+        self, sensor: str, stamp: float, row: dict[str, str], arrival_s: float | None
+    ) -> bool:
+        """Whether a sensor says something else at one and the same time, a while later."""
+        said = self.said.get(sensor)
+        if said is None or said.stamp != stamp or arrival_s is None or said.arrival_s is None:
+            return False
+        if said.stands:
+            self.recent.pop()  # its rows may well be the same, and are none that came twice
+            return True
+        differs = any(
+            row.get(column, cell) not in ("", cell) for column, cell in said.cells.items()
+        )
+        if not differs or arrival_s - said.arrival_s <= SAME_MOMENT_S:
+            return False
+        self.said[sensor] = said._replace(stands=True)
+        return True
+
     def _collisions(
-        self, sensor: str, stamp: float, row: dict[str, str], readings: np.ndarray
-    ) -> dict[str, str]:
+        self, sensor: str, stamp: float, row: dict[str, str], readings: np.ndarray,
+        arrival_s: float | None,
+    ) -> dict[str, str]:  # fmt: skip
         """Leave out what the sensor has said at this time already: channel -> another value."""
-        last, cells = self.cells.get(sensor, (None, {}))
-        if last != stamp:
-            cells = {}
-        wrong = {}
+        said = self.said.get(sensor)
+        if said is None or said.stamp != stamp:
+            said = self.said[sensor] = _Said(stamp, {}, arrival_s)
+        cells, wrong = said.cells, {}
         for index, channel in enumerate(CHANNELS):
             cell = row.get(channel.column, "")
             if cell and channel.column in cells:
@@ -188,7 +227,6 @@ class RowReader:
                     wrong[channel.name] = f"came twice at {stamp:g} s"
             elif cell:
                 cells[channel.column] = cell
-        self.cells[sensor] = stamp, cells
         return wrong
 
 

@@ -154,7 +154,7 @@ def values_held(times_s: NDArray, values: NDArray, at_s: NDArray) -> NDArray:
 def cut_recording(recording: Recording, start_s: float, end_s: float) -> Recording:
     """Part of a recording with start <= time <= end [s], its times from its own first row.
 
-    Of cells that were refused it keeps the runs that begin in it.
+    Of cells that were refused it keeps those that it holds.
     """
     first, last = np.searchsorted(recording.times_s, [start_s, np.nextafter(end_s, np.inf)])
     assert first < last, f"{recording.name} has no row between {start_s:g} and {end_s:g} s"

@@ -22,7 +22,7 @@ from saafe.files import json_text, read_file, write_atomically, write_json
 from saafe.recipes import Recipe
 from saafe.sensors import CHANNEL_NAMES
 from saafe.training.model import FireTransformer, RiskModel
-from saafe.training.weights import COPY_AGAIN, damage, read_sealed, sealed
+from saafe.training.weights import CHECKSUM, COPY_AGAIN, damage, read_sealed, sealed
 
 RUN_FORMAT = "saafe-1"
 FIRST_CHANNELS = "temperature,pm25,co2,sound,co,humidity"  # runs of version 0.1.0 do not say
@@ -38,6 +38,7 @@ class Run:
     recipe: Recipe
     model: FireTransformer
     settings: AlarmSettings
+    has_checksum: bool = True  # which was compared; damage of one without may go unseen
 
     def score(self, windows: np.ndarray) -> np.ndarray:
         """Risk of windows. (batch, 60, 1, channel) to float64 percent (batch,)"""
@@ -194,7 +195,7 @@ def load(path: Path | str) -> Run:
         model.load_state_dict(tensors)
     except RuntimeError:
         raise InputError(f"{file}: its weights do not fit its recipe; train again") from None
-    return Run(folder, recipe, model.eval(), settings)
+    return Run(folder, recipe, model.eval(), settings, CHECKSUM in metadata)
 
 
 def no_model(folder: Path) -> InputError:

@@ -44,9 +44,11 @@ def read_sealed(file: Path, *, mend: str) -> tuple[dict[str, str], dict[str, Ten
         raise damage(file, str(error) or type(error).__name__, mend) from None
     metadata = header.get("__metadata__", {})
     written = metadata.pop(CHECKSUM, None)
-    if written is not None and written != (found := _checksum(header, body)):
+    if written is None:
+        return metadata, tensors
+    if written != (found := _checksum(header, body)):
         raise damage(file, f"checksum {found[:8]}, {written[:8]} when written", mend)
-    return metadata, tensors
+    return {**metadata, CHECKSUM: written}, tensors
 
 
 def damage(file: Path, reason: str, mend: str = COPY_AGAIN) -> InputError:
