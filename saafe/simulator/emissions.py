@@ -190,6 +190,7 @@ class Rates:
     radiant: Amount | None = None
     vent: Amount | None = None
     outdoor_pm: Amount | None = None
+    aired: bool = False  # people open a window when it smokes
     sound: Range | None = None  # power level. [dB]
     flicker: float = 0.25  # spread of the logarithm over minutes
 
@@ -202,6 +203,8 @@ BURNT_SHARE = 0.43
 BURNT_PM: Range = (0.05, 7.0)
 HOOD_SHARE = 0.35  # Chosen: of cookings under a hood that runs
 HOOD_CAPTURE: Range = (0.2, 0.8)  # 0.58 at 21 /h, Chen et al. 2018; width from memory
+AIRED_SHARE = 0.7  # Chosen: of kitchens and rooms full of smoke in which somebody opens a window
+AIRING_M3_S: Range = (0.02, 0.3)  # through it, as through the row `open_window`; chosen
 
 
 STATES = {"nuisance": NUISANCE, "hazard": UNKNOWN}
@@ -233,32 +236,52 @@ def steady(draw: Draw, source: Source) -> Emission:
         rates[..., Quantity.CO2] += table.gas.co2 * heat
         rates[..., Quantity.WATER] += table.gas.water * heat
         rates[..., Quantity.CO] += draw.lognormal(GAS_CO) * heat
+    ends = duration + fall
     if source.cooking:
-        rates = under_hood(draw, rates + burning_food(draw, duration))
+        burning, begin = burning_food(draw, duration)
+        rates = under_hood(draw, rates + burning)
+        ends = ends.maximum(air_room(draw, rates, begin))
+    if table.aired:
+        ends = ends.maximum(air_room(draw, rates, torch.zeros_like(duration)))
     if table.sound is not None:
         power = 10.0 ** (draw.uniform(*table.sound) / 10.0)
         rates[..., Quantity.SOUND] = power * acting(draw, duration)
     # what a hazard leaves in the air is no more harmless than it was
-    lasting = duration + fall if source.kind == "nuisance" else torch.full_like(duration, math.inf)
+    lasting = ends if source.kind == "nuisance" else torch.full_like(ends, math.inf)
     state = torch.where(acting(draw, lasting), STATES[source.kind], NORMAL)
     return Emission(rates, state.to(torch.int8))
 
 
-def burning_food(draw: Draw, duration: Tensor) -> Tensor:
+def burning_food(draw: Draw, duration: Tensor) -> tuple[Tensor, Tensor]:
     """What food that burns or fat that smokes adds, in `BURNT_SHARE` of cookings.
 
     For one to six minutes within the cooking, which lasts `duration` [s] (1, n); how long is
-    assumed. (time, n, quantity)
+    assumed. Returns the rates (time, n, quantity), and when it begins, inf for never [s] (1, n).
     """
     length = draw.log_uniform(60.0, 360.0).minimum(0.9 * duration)
     begin = draw.uniform(0.1, 1.0) * (duration - length)
     within = ((draw.time - begin) / 30.0).clamp(0.0, 1.0) * (draw.time < begin + length)
-    smoke = draw.log_uniform(*BURNT_PM) * draw.chance(BURNT_SHARE) * within
+    burns = draw.chance(BURNT_SHARE)
+    smoke = draw.log_uniform(*BURNT_PM) * burns * within
     rates = draw.nothing()
     rates[..., Quantity.COOKING] = smoke
     rates[..., Quantity.CO] = draw.log_uniform(0.1, 1.0) * smoke  # assumed, as is the vapour
     rates[..., Quantity.VOC] = draw.log_uniform(0.1, 1.0) * smoke
-    return rates
+    return rates, torch.where(burns, begin, torch.inf)
+
+
+def air_room(draw: Draw, rates: Tensor, begin: Tensor) -> Tensor:
+    """Somebody opens a window soon after it begins to smoke, in `AIRED_SHARE` of cases, in place.
+
+    Half a minute to five minutes after `begin`, inf for never [s] (1, n), for 5 to 30 min; all of
+    it chosen. Returns when it is shut again, 0 where it stays shut. [s] (1, n)
+    """
+    opened = begin + draw.log_uniform(30.0, 300.0)
+    shut = opened + draw.log_uniform(300.0, 1800.0)
+    airs = draw.chance(AIRED_SHARE) & torch.isfinite(begin)
+    is_open = airs & (draw.time >= opened) & (draw.time < shut)
+    rates[..., Quantity.VENT] += draw.log_uniform(*AIRING_M3_S) * is_open
+    return torch.where(airs, shut, 0.0)
 
 
 def under_hood(draw: Draw, rates: Tensor) -> Tensor:

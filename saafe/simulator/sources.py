@@ -83,11 +83,12 @@ NUISANCES = (
         table=Rates((120, 240), heat=(0.4, 1.5), pm=per_minute(0.11, 0.8), co=(0.01, 0.5),
         voc=(0.02, 2), sound=(45, 60))),  # [1]; meters see half, as of all that is so fine
     Source("burnt_toast", "nuisance", steady, 5, rooms=KITCHEN, cooking=True, base_m=(0.9, 1.2),
-        table=Rates((60, 240), heat=(0.4, 1.5), pm=per_minute(8, 0.9), co=(0.1, 5),
+        table=Rates((60, 240), heat=(0.4, 1.5), pm=per_minute(8, 0.9), co=(0.1, 5), aired=True,
         voc=(0.2, 10), sound=(45, 75), flicker=0.4)),  # memory: 2 to 40 mg/min
     Source("smoking_pan", "nuisance", steady, 8, rooms=KITCHEN, cooking=True, base_m=(0.9, 1.0),
         table=Rates((60, 300), rise_s=(20, 120), fall_s=(20, 120), heat=(0.5, 2), gas_kw=(1, 4),
-        gas_share=0.4, pm=(0.1, 7), co=(0.05, 3), voc=(0.5, 20), sound=(50, 72))),  # assumed
+        gas_share=0.4, pm=(0.1, 7), co=(0.05, 3), aired=True, voc=(0.5, 20),
+        sound=(50, 72))),  # assumed
     Source("oven", "nuisance", steady, 150, rooms=KITCHEN, cooking=True, base_m=(0.4, 1.0),
         table=Rates((1200, 5400), rise_s=(300, 1200), heat=(0.3, 1.5), gas_kw=(0.5, 2.5),
         gas_share=0.3, pm=per_minute(0.3, 1.1), water=(0.02, 0.4), voc=(0.02, 2),
@@ -131,7 +132,7 @@ NUISANCES = (
         droplets=(0.5, 30))),  # [6]: gone within 20 s at 0.8 m
     Source("fog_machine", "nuisance", bursts, 0.3, rooms=("living room", "garage"), table=Rates(
         (20, 120), rise_s=(1, 5), fall_s=(5, 20), pm=(5, 200), aerosol=SMOKE, droplets=(20, 500),
-        sound=(55, 75))),  # assumed
+        aired=True, sound=(55, 75))),  # assumed
     Source("aerosol", "nuisance", bursts, 200, rooms=("bathroom", "bedroom", "kitchen", "hall"),
         base_m=(0.8, 1.8), table=Rates((5, 20), rise_s=(1, 5), fall_s=(1, 10), pm=(0.3, 30),
         aerosol=SMOKE, voc=(5, 500), droplets=(1, 100), sound=(65, 80))),  # memory: 5 to 500 mg
@@ -157,7 +158,7 @@ NUISANCES = (
         co2=(0.02, 0.8), water=(0.01, 0.4), voc=(0.05, 5), sound=(45, 62))),  # memory
     Source("fireplace_downdraught", "nuisance", steady, 1, rooms=("living room",), table=Rates(
         (60, 900), rise_s=(5, 60), heat=(0.1, 1), pm=(0.3, 20), aerosol=SMOKE, co=(0.3, 30),
-        co2=(0.02, 0.8), voc=(0.05, 5))),  # assumed
+        aired=True, co2=(0.02, 0.8), voc=(0.05, 5))),  # assumed
     Source("heater", "nuisance", steady, 150, rooms=LIVING, table=Rates(
         (1200, 4 * HOUR), rise_s=(20, 900), heat=(0.5, 2.5), pm=(0.0001, 0.004), aerosol=DUST,
         voc=(0.01, 0.5), sound=(38, 60))),
