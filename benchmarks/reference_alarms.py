@@ -5,8 +5,8 @@
 The US CPSC's pilot study of 2010 hung alarms of two makers at 1.5, 3 and 6 m from the stove of nine
 homes through 469 cookings. Here as many kinds of cooking as dwellings see happen in drawn kitchens,
 with alarms under the ceiling at those distances. At 6 m an alarm hangs in the room beyond, where
-the kitchen is smaller. Nothing is trained. `--burnt-share` shows what the one fitted parameter
-does.
+the kitchen is smaller. Nothing is trained. `--burnt-share` is the share of cookings
+in which food burns; docs/simulator.md says why it is not the one that fits.
 """
 
 import argparse

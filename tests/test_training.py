@@ -186,8 +186,8 @@ def test_a_first_report_has_no_age_whatever_the_period() -> None:
 
 def test_a_jump_is_what_would_make_an_event_visible_within_a_minute() -> None:
     readings = torch.full((1, 30, 3, len(CHANNELS)), 20.0)
-    readings[0, 20:, 0, 0] = 21.6  # K
-    readings[0, 20:, 1, 1] = 59.0  # ug/m3, too little
+    readings[0, 20:, 0, 0] = 23.6  # K
+    readings[0, 20:, 1, 1] = 119.0  # ug/m3, too little
     readings[0, 10:, 1, 2] = 900.0  # ppm, long ago
     readings[0, :20, 2, 4] = torch.nan  # not known before
     places = torch.tensor([[0, 17, 0], [0, 18, 0], [0, 24, 0], [0, 17, 1], [0, 20, 2]])
