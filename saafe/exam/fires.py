@@ -36,7 +36,7 @@ class FireTrial:
 
     name: str  # of the fire, maybe with what went on beside it
     recording: Recording  # one sensor's, up to half an hour after the limit
-    burning_s: float  # when it began to burn; a pan of oil when it passed 230 degC. [s]
+    burning_s: float  # when it began to burn; a pan of oil when it passed 250 degC. [s]
     visible_s: float  # when a channel that the sensor has first shows it, from the twin. [s]
     signal_s: float  # first sustained sign, in the air or on the sensor. [s]
     limit_s: float  # latest alarm that is in time. [s]
