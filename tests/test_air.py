@@ -9,6 +9,7 @@ import pytest
 import scalar_simulator
 import torch
 
+from saafe.sensors import CHANNELS, PM25
 from saafe.simulator import physics, simulation
 from saafe.simulator.air import (
     CONVECTIVE,
@@ -284,6 +285,11 @@ def worst_errors(mine: torch.Tensor, theirs: list) -> np.ndarray:
     return np.abs(mine.double().numpy() - expected).max(axis=(0, 1)) / largest
 
 
+# of each channel; fog is what is left of two nearly equal densities, in single precision here
+TOLERANCE = np.full(len(CHANNELS), 1e-4)
+TOLERANCE[PM25] = 1e-3
+
+
 def compare_with_loop(n: int, hours: float, seed: int) -> float:
     """Largest relative error of truth and clean readings over n scenarios."""
     mix = Mix(fire_share=0.5, nuisance_counts=(0.1, 0.4, 0.5), fault_share=0.2)
@@ -300,7 +306,7 @@ def compare_with_loop(n: int, hours: float, seed: int) -> float:
         got = (truth, counterfactuals.full, counterfactuals.calm, counterfactuals.bare)
         for mine, theirs in zip(got, expected, strict=True):
             errors = worst_errors(mine[:, i], theirs)
-            assert errors.max() < 1e-4, (i, errors)
+            assert (errors < TOLERANCE).all(), (i, errors)
             worst = max(worst, errors.max())
     return worst
 
