@@ -18,7 +18,7 @@ from saafe.recordings import Recording, cut_recording
 from saafe.sensors import CHANNEL_NAMES, FIRE, PM25, TEMPERATURE, UNKNOWN
 from saafe.simulator import Mix, Rooms, Streams, sources, to_recordings, untenable_times
 
-FIRES_OF_A_KIND = 60  # fires of each kind that count, so that all kinds make more than 1,000
+FIRES_OF_A_KIND = 45  # fires of each kind that count, so that all kinds make more than 1,000
 FIRE_BATCHES = 8  # of 128 streams at most, to find them
 EARLY_FROM_S = 1800.0  # decisions before the fire, in which an alarm is early
 LATE_UNTIL_S = 1800.0  # decisions after the limit, in which an alarm is late

@@ -20,7 +20,7 @@ from saafe.recordings import Recording
 from saafe.sensors import NORMAL
 from saafe.simulator import Mix, Rooms, Streams, emissions, simulation, sources, to_recordings
 
-NUISANCE_EVENTS, COOKING_EVENTS = 36, 90  # events of each kind
+NUISANCE_EVENTS, COOKING_EVENTS = 30, 90  # events of each kind
 QUIET_STREAMS = 192
 NUISANCE_BATCHES = 8
 SCORED_BEFORE_S, SCORED_AFTER_S = 60.0, 1800.0  # decisions before an event and after it
