@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import saafe
-from saafe.cli.lines import LONGEST_LINE, split_lines
+from saafe.cli.lines import LONGEST_LINE, Lines, split_lines
 
 LINES = ["time_s,sensor,temperature_c", "0,Küche,20.5", "", "10,厨房,20.6", "20,🔥,20.7"]
 ENCODINGS = {
@@ -80,3 +80,19 @@ def test_a_process_ends_while_its_input_stays_open(what: str, code: int):
             process.send_signal(signal.SIGINT)
         assert process.wait(20) == code
         assert process.stderr.read() == b""
+
+
+def test_lines_of_one_piece_came_together_however_slowly_they_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file = tmp_path / "rows.csv"
+    file.write_text("".join(f"{k},A,20\n" for k in range(8)))
+    monkeypatch.setattr("saafe.cli.lines.WAITING", 2)
+    with file.open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        lines, came = Lines(), []
+        while (one := lines.next(10.0)) is not None:
+            came.append(one[1])
+            time.sleep(0.02)
+    assert len(came) == 8
+    assert len(set(came)) == 1

@@ -33,9 +33,18 @@ class Lines:
             raise TimeoutError from None
 
     def _read(self, number: int) -> None:
+        """Put each line with the time at which its last piece came, not that of its turn."""
+        came_s = 0.0
+
+        def timed() -> Iterator[bytes]:
+            nonlocal came_s
+            for data in read_pieces(number):
+                came_s = time.monotonic()
+                yield data
+
         try:
-            for line in split_lines(read_pieces(number)):
-                self.came.put((line, time.monotonic()))
+            for line in split_lines(timed()):
+                self.came.put((line, came_s))
         finally:
             self.came.put(None)
 
