@@ -172,7 +172,7 @@ GONE = object()
         ("fire", {"ignition_s": GONE}, "ignition_s is missing; allowed: 0 or more seconds"),
         ("fire", {"limit_s": None}, "limit_s is 'null'"),
         ("fire", {"limit_s": 599}, "limit_s is '599'; allowed: at or after ignition_s, 600"),
-        ("fire", {"end_s": 599}, "end_s is '599'; allowed: at or after ignition_s, 600"),
+        ("fire", {"end_s": 719}, "end_s is '719'; allowed: at or after limit_s, 720"),
         ("fire", {"end_s": "900"}, "end_s is '\"900\"'"),
     ],
 )
@@ -243,6 +243,8 @@ def test_runs_less_than_half_an_hour_apart_are_one_session() -> None:
             "days of set.json goes beyond the recording, which lasts 35,940 s",
         ),
         (FIRE | {"ignition_s": 5e3, "limit_s": 6e3, "end_s": 6e3}, None, "ignition_s of set.json"),
+        (FIRE | {"limit_s": 5e3, "end_s": 6e3}, None, "limit_s of set.json"),
+        (FIRE | {"end_s": 5e3}, None, "end_s of set.json"),
         (HOME, "time_s,temperature_c\n0,20\n0,21\n", "row 3"),
         ({**HOME, "cooking_s": []}, "time_s,temperature_c\n0,20\n", "one moment"),
         (HOME, "time_s,temperature_c\n0,\n60,\n", "no reading"),
@@ -391,7 +393,7 @@ def test_no_recording_ends_the_command(tmp_path: Path) -> None:
         write_recording(recording, tmp_path / f"fire_{name}.parquet")
     homes = [{"file": f"{n}.csv", "kind": "home", "group": n} for n in made]
     fires = [FIRE | {"file": f"fire_{n}.parquet", "group": f"fire {n}", "ignition_s": 0,
-                     "limit_s": 60, "end_s": 600} for n in made]  # fmt: skip
+                     "limit_s": 0, "end_s": 0} for n in made]  # fmt: skip
     write_set(tmp_path, *homes, *fires)
     folder = saved(tmp_path / "RUN")
     result = judge_real(

@@ -766,3 +766,13 @@ def test_the_case_of_a_header_does_not_matter_in_files_and_streams(tmp_path: Pat
     (tmp_path / "a.csv").write_text("time_s,CO_ppm,co_ppm\n0,1,2\n")
     with pytest.raises(InputError, match="came twice"):
         read_recording(tmp_path / "a.csv")
+
+
+def test_an_export_is_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_text("time;temperature\n2026-01-01 00:00:00;20,5\n2026-01-01 00:01:00;20,6\n")
+    before = path.read_bytes()
+    for out in (path, tmp_path / "." / "export.csv"):
+        result = CliRunner().invoke(saafe, ["data", "import", str(path), str(out)])
+        assert result.exit_code != 0
+    assert path.read_bytes() == before

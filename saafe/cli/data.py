@@ -115,6 +115,8 @@ def import_command(file: Path, out: Path, as_json: bool, **reading: Any) -> None
 
     Example: saafe data import export.csv home.csv --unit temperature=F
     """
+    if out.exists() and file.exists() and out.samefile(file):
+        raise InputError(f"{out}: is the export itself, which would be lost; name another OUT")
     table, guess = read_export(file, **ExportOptions(**reading).named())
     click.echo("\n".join(guess.lines()), err=True)
     recording, found = parse_recording(table, repair=True)

@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -146,7 +147,7 @@ def check_annotation(one: Annotation, *, duration_s: float, period_s: float) -> 
     if one.cooking_s:
         said["cooking_s"] = one.cooking_s[-1][1]
     if one.kind == FIRE_KIND:
-        said["ignition_s"] = one.ignition_s
+        said |= {name: getattr(one, name) for name in _FIRE_TIMES}
     elif duration_s <= 0.0:
         raise InputError(f"{one.path}: one moment, in which nothing can be counted")
     for name, time_s in said.items():
@@ -202,10 +203,9 @@ def _read_annotation(path: Path, number: int, item: Any) -> Annotation:
     if kind == FIRE_KIND:
         annotation["burning"] = fields.one_of("burning", BURNING_KINDS)
         annotation |= {name: fields.time(name) for name in _FIRE_TIMES}
-        ignition_s = annotation["ignition_s"]
-        for name in ("limit_s", "end_s"):
-            if annotation[name] < ignition_s:
-                allowed = f"at or after ignition_s, {ignition_s:g}"
+        for before, name in pairwise(_FIRE_TIMES):
+            if annotation[name] < annotation[before]:
+                allowed = f"at or after {before}, {annotation[before]:g}"
                 fields.refuse(name, allowed, "count all from the first row")
     return Annotation(**annotation)
 
