@@ -403,7 +403,7 @@ def test_no_recording_ends_the_command(tmp_path: Path) -> None:
     assert [item["file"] for item in part["not_scored"]] == ["one_row.csv"]
     assert len(part["homes"]["rows"]) == len(made) - 1
     assert len(part["fires"]["rows"]) == len(made)
-    assert part["windows"] > 1000
+    assert part["windows"] > 900
 
 
 # --- commands, exam, report
