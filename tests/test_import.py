@@ -776,3 +776,18 @@ def test_an_export_is_not_written_over(tmp_path: Path) -> None:
         result = CliRunner().invoke(saafe, ["data", "import", str(path), str(out)])
         assert result.exit_code != 0
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "channel"),
+    [
+        ("sensor.x_air_quality_pm25", "pm25"),
+        ("sensor.x_air_quality_co2", "co2"),
+        ("Air Quality PM2.5", "pm25"),
+        ("sensor.x_air_quality_index_pm25", None),
+        ("sensor.x_air_quality", None),
+    ],
+)
+def test_a_quantity_of_air_quality_is_read_and_its_index_is_not(name: str, channel: str | None):
+    meaning = find_meaning(name)
+    assert (meaning and meaning.channel) == channel

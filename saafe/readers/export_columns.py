@@ -82,7 +82,7 @@ def find_meaning(name: str) -> Meaning | None:
     brackets = re.findall(r"[(\[]([^)\]]*)[)\]]", name)
     text = spaced(re.sub(r"[(\[][^)\]]*[)\]]", " ", name))
     labels = re.findall(r"[=:] *\"?([^,}\"]+)", name.partition("{")[2])
-    text = text.partition("{")[0]
+    text = re.sub(r"\bair quality\b(?! index)", " ", text.partition("{")[0])
     if _OTHER.search(text):
         return None
     in_labels = spaced(" ".join(labels))
