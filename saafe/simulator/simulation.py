@@ -39,7 +39,7 @@ from saafe.simulator.occupants import (
     room_temperature,
     time_of_day,
 )
-from saafe.simulator.reference_alarms import SENSITIVITIES, draw_units, sounding_times
+from saafe.simulator.reference_alarms import SENSITIVITIES, draw_units, sounding_times_at
 from saafe.simulator.scenarios import (
     PREROLL_S,
     PREROLL_STEP_S,
@@ -290,8 +290,8 @@ def alarms_beside(played: Played, units: Tensor) -> Tensor:
         played.truth[..., CO].transpose(0, 1),
     )
     speed = played.air_speed.transpose(0, 1)
-    times = [sounding_times(*air, air_speed=speed, sensitivity=s * units) for s in SENSITIVITIES]
-    return torch.stack(times, dim=2)
+    times = sounding_times_at(*air, [s * units for s in SENSITIVITIES], air_speed=speed)
+    return times.permute(1, 2, 0, 3)
 
 
 def optical_densities(air: Tensor) -> Tensor:
