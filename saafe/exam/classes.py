@@ -22,7 +22,7 @@ from saafe.simulator import Mix, to_recordings
 
 LOOK_BACK_S = 1800.0  # how long a detector has run before it is asked whether it is in alarm
 NORMAL_LOOK_BACK_S = 600.0  # the same where nothing happens: twice the longest persistence
-SCORE_BATCH = 4096
+CLASSIFY_BATCH = 4096
 CLASSES = (FIRE, NUISANCE, NORMAL)
 
 
@@ -93,12 +93,12 @@ def examine_classes(session: Session, scenarios: Sequence[Scenario]) -> ClassFig
     right = classify(session, everything, any_s) == [one.label for one in everything]
     kept = [len(one.moments_s) / len(one.all_moments_s) for one in everything]
     return ClassFigures(
-        accuracy=share(int((said == truth).sum()), len(chosen)),
-        false_alarm_rate=share(len(alarmed), len(others)),
-        detection_rate_windows=share(
+        accuracy=share_of(int((said == truth).sum()), len(chosen)),
+        false_alarm_rate=share_of(len(alarmed), len(others)),
+        detection_rate_windows=share_of(
             int((said[truth == FIRE] == FIRE).sum()), int((truth == FIRE).sum())
         ),
-        accuracy_nothing_left_out=share(int(right.sum()), len(everything)),
+        accuracy_nothing_left_out=share_of(int(right.sum()), len(everything)),
         left_out_share=1.0 - float(np.mean(kept)) if kept else math.nan,
         confusion=metrics.confusion(truth, said, len(LABELS)).tolist(),
         alarms_by_kind=dict(Counter(alarmed)),
@@ -106,7 +106,7 @@ def examine_classes(session: Session, scenarios: Sequence[Scenario]) -> ClassFig
     )
 
 
-def share(count: int, n: int) -> tuple[metrics.Bounds, int]:
+def share_of(count: int, n: int) -> tuple[metrics.Bounds, int]:
     """A proportion with its exact 95 % limits, and of how many."""
     return metrics.proportion_bounds(count, n), n
 
@@ -132,8 +132,8 @@ def classify(
     """The class that the model gives the window of each moment. (scenario,)"""
     cut = [window_at(one.recording, t) for one, t in zip(scenarios, at_s, strict=True)]
     parts = [
-        session.classify(np.concatenate(cut[at : at + SCORE_BATCH]))
-        for at in range(0, len(cut), SCORE_BATCH)
+        session.classify(np.concatenate(cut[at : at + CLASSIFY_BATCH]))
+        for at in range(0, len(cut), CLASSIFY_BATCH)
     ]
     return np.concatenate([np.empty(0, np.int64), *parts])
 

@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from saafe import metrics, readers
 from saafe.errors import InputError
 from saafe.exam import calibration, faults, identity, model_card, monotonicity, outcomes, report
 from saafe.exam.classes import draw_normal, examine_classes
 from saafe.exam.fire_matrix import against_references, by_notice, egress_part, examine_fires
-from saafe.exam.fires import FIRES_OF_A_KIND, alone, draw_fires, fire_kinds
+from saafe.exam.fires import FIRES_OF_A_KIND, Drawn, alone, draw_fires, fire_kinds
 from saafe.exam.gate import (
     CALIBRATION_LIMITS,
+    GATE_LIMITS,
     LIFE_LIMITS,
-    LIMITS,
     as_bounds,
     exact,
     gate_lines,
@@ -31,6 +33,7 @@ from saafe.exam.gate import (
 from saafe.exam.nuisances import (
     COOKING_EVENTS,
     NUISANCE_EVENTS,
+    DrawnNuisances,
     draw_nuisances,
     examine_nuisances,
     examine_quiet,
@@ -49,7 +52,7 @@ from saafe.exam.quick import (
 )
 from saafe.exam.recordings import HOMES
 from saafe.exam.results import plain_values
-from saafe.exam.rivals import SIMPLE, Streams, examine_rivals, installed
+from saafe.exam.rivals import SIMPLE, ExamStreams, examine_rivals, installed
 from saafe.exam.session import Case, OnProgress, Session
 from saafe.exam.shifts import examine_shifts
 from saafe.exam.windows import judge_real, judged_run
@@ -58,6 +61,7 @@ from saafe.metrics import Bounds
 from saafe.recordings import Home
 from saafe.rivals import registry
 from saafe.simulator import ANYTHING, DEVICES, sources
+from saafe.threads import Workers
 from saafe.training import Run, runs
 
 EXAM_FILE = "exam.json"
@@ -150,7 +154,7 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
     real = real_part(session, plan)  # what a user's folder can break comes first
     parts, streams = simulated_parts(session, run, share)
     found = outcomes.counts_of(alone(streams.fires))["in_time"]
-    limits = quick_limits(limits_of(run.recipe.tier)) | LIMITS
+    limits = quick_limits(limits_of(run.recipe.tier)) | GATE_LIMITS
     own = quick_figures(parts["windows"], found, len(alone(streams.fires)), cost_of(run))
     lines = gate_lines(own | gate_figures(parts), limits)
     names = tuple(registry.RIVALS) if plan.rivals else tuple(installed(SIMPLE))
@@ -176,22 +180,12 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
     return plain_values(result | {"cases": [case.named() for case in cases]}), cases
 
 
-def simulated_parts(session: Session, run: Run, share: float) -> tuple[dict[str, Any], Streams]:
+def simulated_parts(session: Session, run: Run, share: float) -> tuple[dict[str, Any], ExamStreams]:
     """Every part on simulated streams, and the streams; `share` of all the time is theirs."""
-    session.begin(0.26 * share)
-    drawn = [
-        draw_fires(session, name, FULL.fires, part=100 * k, mix=mix, moments=FULL.fire_moments)
-        for k, (name, mix) in enumerate(fire_kinds())
-    ]
+    drawn, nuisances = draw_streams(session)
+    session.begin(0.3 * share)
     fires, results = examine_fires(session, drawn)
-    session.begin(0.28 * share)
-    nuisances = {
-        source.name: draw_nuisances(
-            session, (source.name,), FULL.cookings if source.cooking else FULL.nuisances,
-            part=100 * k, moments=FULL.nuisance_moments,
-        )
-        for k, source in enumerate(sources.NUISANCES)
-    }  # fmt: skip
+    session.begin(0.3 * share)
     rows, disturbed = examine_nuisances(session, nuisances)
     session.begin(0.06 * share)
     quiet, still = examine_quiet(session)
@@ -225,7 +219,26 @@ def simulated_parts(session: Session, run: Run, share: float) -> tuple[dict[str,
         "calibration": calibrated,
         "ramps": ramped,
     }
-    return parts, Streams(results, disturbed, still)
+    return parts, ExamStreams(results, disturbed, still)
+
+
+def draw_streams(session: Session) -> tuple[list[Drawn], dict[str, DrawnNuisances]]:
+    """The fires and the nuisances of a full exam, drawn on all cores."""
+    with Workers(torch.get_num_threads()) as workers:
+        fires = [
+            workers.later(draw_fires, session, name, FULL.fires, part=100 * k, mix=mix,
+                          batch=FULL.batch, moments=FULL.fire_moments)
+            for k, (name, mix) in enumerate(fire_kinds())
+        ]  # fmt: skip
+        nuisances = {
+            source.name: workers.later(
+                draw_nuisances, session, (source.name,),
+                FULL.cookings if source.cooking else FULL.nuisances,
+                part=100 * k, batch=FULL.batch, moments=FULL.nuisance_moments,
+            )
+            for k, source in enumerate(sources.NUISANCES)
+        }  # fmt: skip
+        return [kind() for kind in fires], {name: kind() for name, kind in nuisances.items()}
 
 
 def gate_figures(parts: dict[str, Any]) -> dict[str, tuple[Bounds, int]]:

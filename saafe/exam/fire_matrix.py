@@ -33,7 +33,7 @@ from saafe.simulator import SENSITIVITIES
 NOTICE_S = (0.0, 30.0, 60.0, 120.0, 300.0, 900.0, math.inf)
 SLOW_KIND_S = 240.0  # a kind whose fires are untenable later leaves time for an alarm
 FAST_KIND_GRACE_S = 10.0  # after the best reference alarm, in the other kinds
-RESAMPLES = 400
+EGRESS_RESAMPLES = 400
 
 
 @dataclass(frozen=True)
@@ -284,9 +284,11 @@ def tenth_of(times: Sequence[float], seed: int) -> dict[str, Any]:
         return {"n": 0} | Bounds(math.nan, math.nan, math.nan)._asdict()
     values = np.sort(np.asarray(times))
     random = np.random.default_rng([seed, len(times)])
-    drawn = np.sort(values[random.integers(len(values), size=(RESAMPLES, len(values)))], axis=1)
+    drawn = np.sort(
+        values[random.integers(len(values), size=(EGRESS_RESAMPLES, len(values)))], axis=1
+    )
     tenths = np.sort(drawn[:, int(0.1 * (len(values) - 1))])
-    lower, upper = tenths[int(0.025 * RESAMPLES)], tenths[int(0.975 * RESAMPLES)]
+    lower, upper = tenths[int(0.025 * EGRESS_RESAMPLES)], tenths[int(0.975 * EGRESS_RESAMPLES)]
     value = float(values[int(0.1 * (len(values) - 1))])
     return {"n": len(times)} | Bounds(value, float(lower), float(upper))._asdict()
 

@@ -244,7 +244,7 @@ def try_fire(
     if not floor:
         return FireResult(trial, judged(trial, alarm_s), alarm_s), detection
     floor_s = session.rule_alarm_s(trial.recording, since_s=since_s)
-    margin = tradeoff.margin(detection, session.settings, trial.burning_s, trial.latest_s)
+    margin = tradeoff.highest_margin(detection, session.settings, trial.burning_s, trial.latest_s)
     if floor_s is not None and floor_s <= trial.latest_s:
         margin = math.inf
     return FireResult(trial, judged(trial, alarm_s), alarm_s, floor_s, margin), detection

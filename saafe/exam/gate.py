@@ -28,7 +28,7 @@ class TierLimits:
 
 
 @dataclass(frozen=True)
-class Limit:
+class LineLimit:
     """What a figure must keep."""
 
     limit: float
@@ -49,23 +49,23 @@ TIER_LIMITS = {
 LIFE_LIMITS = {"quiet": 0.02, "kitchen": 1.0, "other": 0.1}
 CALIBRATION_LIMITS = {"in_distribution": 0.01, "out_of_distribution": 0.03}
 RAMP_LIMIT = 0.001  # share of ramps that may lower the risk
-LIMITS = {
-    "in_time": Limit(0.99, "full", at_most=False, bound=0.98),
-    "not_later_than_best_reference_alarm": Limit(0.95, "full", at_most=False),
-    "nuisance_ratio": Limit(0.33, "full"),
-    "nuisance_per_100_cookings": Limit(1.0, "full"),
-    "early_alarms": Limit(0.0, "full"),
-    "egress_s": Limit(120.0, "full", at_most=False),
-    "egress_exit_path_s": Limit(120.0, "full", at_most=False),
-    "egress_fast_kinds_s": Limit(0.0, "full", at_most=False),
-    "faults_said": Limit(0.99, "full", at_most=False),
-    "false_faults_per_month": Limit(1.0, "full"),
-    "lost_channel_points": Limit(2.0, "full"),
-    "calibration_error_in": Limit(CALIBRATION_LIMITS["in_distribution"], "full"),
-    "calibration_error_out": Limit(CALIBRATION_LIMITS["out_of_distribution"], "full"),
-    "risk_falls": Limit(RAMP_LIMIT, "full"),
+GATE_LIMITS = {
+    "in_time": LineLimit(0.99, "full", at_most=False, bound=0.98),
+    "not_later_than_best_reference_alarm": LineLimit(0.95, "full", at_most=False),
+    "nuisance_ratio": LineLimit(0.33, "full"),
+    "nuisance_per_100_cookings": LineLimit(1.0, "full"),
+    "early_alarms": LineLimit(0.0, "full"),
+    "egress_s": LineLimit(120.0, "full", at_most=False),
+    "egress_exit_path_s": LineLimit(120.0, "full", at_most=False),
+    "egress_fast_kinds_s": LineLimit(0.0, "full", at_most=False),
+    "faults_said": LineLimit(0.99, "full", at_most=False),
+    "false_faults_per_month": LineLimit(1.0, "full"),
+    "lost_channel_points": LineLimit(2.0, "full"),
+    "calibration_error_in": LineLimit(CALIBRATION_LIMITS["in_distribution"], "full"),
+    "calibration_error_out": LineLimit(CALIBRATION_LIMITS["out_of_distribution"], "full"),
+    "risk_falls": LineLimit(RAMP_LIMIT, "full"),
 } | {
-    f"{room}_false_alarms_per_year": Limit(limit, "long", bound=limit)
+    f"{room}_false_alarms_per_year": LineLimit(limit, "long", bound=limit)
     for room, limit in LIFE_LIMITS.items()
 }  # fmt: skip
 ONE_SIDED = ("in_time", *(f"{room}_false_alarms_per_year" for room in LIFE_LIMITS))
@@ -84,25 +84,25 @@ def limits_of(tier: str) -> TierLimits:
     return TIER_LIMITS[tier]
 
 
-def quick_limits(tier: TierLimits) -> dict[str, Limit]:
+def quick_limits(tier: TierLimits) -> dict[str, LineLimit]:
     """The lines of the quick level, with a tier's limits."""
     return {
-        "accuracy": Limit(tier.accuracy, "quick", at_most=False),
-        "detection_rate": Limit(tier.detection_rate, "quick", at_most=False),
-        "false_alarm_rate_windows": Limit(tier.false_alarm_rate, "quick"),
-        "model_bytes": Limit(tier.model_bytes, "quick"),
-        "latency_p99_ms": Limit(tier.latency_ms, "quick"),
+        "accuracy": LineLimit(tier.accuracy, "quick", at_most=False),
+        "detection_rate": LineLimit(tier.detection_rate, "quick", at_most=False),
+        "false_alarm_rate_windows": LineLimit(tier.false_alarm_rate, "quick"),
+        "model_bytes": LineLimit(tier.model_bytes, "quick"),
+        "latency_p99_ms": LineLimit(tier.latency_ms, "quick"),
     }
 
 
 def gate_lines(
-    figures: Mapping[str, tuple[Bounds, int]], limits: Mapping[str, Limit]
+    figures: Mapping[str, tuple[Bounds, int]], limits: Mapping[str, LineLimit]
 ) -> list[dict[str, Any]]:
     """The lines of the figures that have a limit, in the limits' order; each figure with its n."""
-    return [gate_line(name, *figures[name], limit) for name, limit in limits.items()]
+    return [judged_line(name, *figures[name], limit) for name, limit in limits.items()]
 
 
-def gate_line(name: str, bounds: Bounds, n: int, limit: Limit) -> dict[str, Any]:
+def judged_line(name: str, bounds: Bounds, n: int, limit: LineLimit) -> dict[str, Any]:
     """One line, ready for JSON; what is not a finite number becomes None."""
     line = metrics.gate_line(name, bounds, limit.limit, n=n, at_most=limit.at_most)
     status = metrics.line_status(bounds.value, bounds.value, limit.limit, at_most=limit.at_most)

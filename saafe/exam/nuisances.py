@@ -38,7 +38,7 @@ QUIET_STREAMS = 192
 NUISANCE_BATCHES = 8
 SCORED_BEFORE_S, SCORED_AFTER_S = 60.0, 1800.0  # decisions before an event and after it
 YEAR_S = 365.25 * 86_400.0
-RESAMPLES = 1000
+RATIO_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ def try_nuisance(
         title += f"; silent: {', '.join(silent)}" if silent else "; every reference alarm sounds"
         case = Case("false alarm", title, trial.recording, detection, counted.times_s[0])
         session.keep(case, counted.hours)
-    margin = tradeoff.margin(detection, session.settings, since_s, end_s)
+    margin = tradeoff.highest_margin(detection, session.settings, since_s, end_s)
     by_rule = False
     if floor:
         by_rule = session.rule_alarm_s(trial.recording, since_s=since_s) is not None
@@ -252,12 +252,17 @@ def nuisance_ratio(results: Mapping[str, Sequence[NuisanceResult]], seed: int) -
     limits of a bootstrap over the events of each kind.
     """
     random = np.random.default_rng([seed, len(results)])
-    ours, theirs = np.zeros(RESAMPLES + 1), np.zeros((len(SENSITIVITIES), RESAMPLES + 1))
+    ours, theirs = (
+        np.zeros(RATIO_RESAMPLES + 1),
+        np.zeros((len(SENSITIVITIES), RATIO_RESAMPLES + 1)),
+    )
     for name, mine in results.items():
         if not mine:
             continue
         per_year, n = sources.SOURCES[name].per_year, len(mine)
-        times = np.vstack([np.ones(n), random.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)])
+        times = np.vstack(
+            [np.ones(n), random.multinomial(n, np.full(n, 1 / n), size=RATIO_RESAMPLES)]
+        )
         ours += per_year * times @ np.array([bool(r.alarms_s) for r in mine]) / n
         sounds = np.array([r.trial.sounds["photo"] for r in mine], dtype=float)
         theirs += per_year * (times @ sounds).T / n
@@ -297,7 +302,7 @@ def watch_quiet(
             hours += counted.hours
             watched_s += outcomes.exposure_s(recording)
             end_s = float(recording.times_s[-1])
-            highest = tradeoff.margin(detection, session.settings, 0.0, end_s)
+            highest = tradeoff.highest_margin(detection, session.settings, 0.0, end_s)
             seen.append((recording, highest))
             if counted.times_s:
                 title = f"quiet life ({recording.name})"

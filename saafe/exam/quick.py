@@ -24,7 +24,7 @@ from saafe.training import Run, runs
 
 VERSION = "2"
 DEVICE = "saafe-6"  # whose sensors are simulated, where nothing else is said
-QUICK_PART, QUICK_PARTS = 6000, 8  # seeds apart from the full exam's
+QUICK_PART, PARTS_OF_A_KIND = 6000, 8  # seeds apart from the full exam's
 QUICK_LEAD_S = 60.0  # decisions before a fire
 
 
@@ -60,7 +60,7 @@ def examine_quick(
                 QUICK.fires,
                 mix=mix,
                 batch=QUICK.batch,
-                part=QUICK_PART + QUICK_PARTS * k,
+                part=QUICK_PART + PARTS_OF_A_KIND * k,
                 moments=QUICK.fire_moments,
             )
             for k, (name, mix) in enumerate(fire_kinds()[:-1])
@@ -72,7 +72,7 @@ def examine_quick(
                 (source.name,),
                 0,
                 batch=QUICK.batch // 2,
-                part=QUICK_PART + QUICK_PARTS * k,
+                part=QUICK_PART + PARTS_OF_A_KIND * k,
                 moments=QUICK.nuisance_moments,
             )
             for k, source in enumerate(sources.NUISANCES)

@@ -32,7 +32,7 @@ STREAMS_A_YEAR = 365.25 * 24.0 / 3.0  # quiet streams of three hours
 
 
 @dataclass(frozen=True)
-class Streams:
+class ExamStreams:
     """What an exam let its detector see, with what came of it."""
 
     fires: list[FireResult]
@@ -87,7 +87,7 @@ class ComparisonRow:
     about: str | None = None
 
 
-def our_margins(streams: Streams) -> Margins:
+def our_margins(streams: ExamStreams) -> Margins:
     """The examinee's, from its results."""
     return Margins(
         np.array([result.margin for result in alone(streams.fires)]),
@@ -96,12 +96,12 @@ def our_margins(streams: Streams) -> Margins:
     )
 
 
-def margins_of(one: Judged, streams: Streams) -> Margins:
+def margins_of(one: Judged, streams: ExamStreams) -> Margins:
     """Another detector's, on the same streams; the fixed rules stand behind every detector."""
 
     def highest(recording: Recording, since_s: float, start_s: float, end_s: float) -> float:
         decided = decide(one, recording, since_s=since_s)
-        return tradeoff.margin(decided, one.settings, start_s, end_s)
+        return tradeoff.highest_margin(decided, one.settings, start_s, end_s)
 
     fires = []
     for trial, floor_s in ((r.trial, r.floor_s) for r in alone(streams.fires)):
@@ -182,7 +182,7 @@ def verdict(difference: Bounds) -> str:
     return LOSS if difference.upper < 0.0 else TIE
 
 
-def reference_points(streams: Streams) -> list[dict[str, Any]]:
+def reference_points(streams: ExamStreams) -> list[dict[str, Any]]:
     """Fires in time and false alarms a year of the reference alarms, at each sensitivity."""
     fires = [result.trial for result in alone(streams.fires)]
     points = []
@@ -229,7 +229,7 @@ def installed(names: Sequence[str]) -> list[str]:
 
 
 def examine_rivals(
-    ours: Judged, streams: Streams, recipe: Recipe, *, names: Sequence[str] = SIMPLE, seed: int,
+    ours: Judged, streams: ExamStreams, recipe: Recipe, *, names: Sequence[str] = SIMPLE, seed: int,
     on_progress: OnProgress = lambda line: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train the rivals of a run and compare them with it on an exam's streams.

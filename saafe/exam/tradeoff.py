@@ -11,7 +11,7 @@ from saafe.detector import AlarmSettings, Decisions, Detection
 from saafe.exam.outcomes import highest_between, persisted_score
 
 
-def margin(
+def highest_margin(
     detection: Detection | Decisions, settings: AlarmSettings, start_s: float, end_s: float
 ) -> float:
     """How far all thresholds could rise until the risk no longer alarmed in a span. [log-odds]
