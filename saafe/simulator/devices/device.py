@@ -173,6 +173,8 @@ def parse_device(table: Mapping[str, Any], name: str, where: str) -> Device:
         )
     _refuse_unknown(channels, CHANNEL_NAMES, f"{where}: channels")
     usual = _reporting(table.get("reporting", {}), f"{where}: reporting")
+    words: dict[str, Any] = {word: table[word].strip() for word in _WORDS}
+    words |= {key: _words(table.get(key, []), key, where) for key in _LISTS}
     return Device(
         name=name,
         channels={
@@ -182,8 +184,7 @@ def parse_device(table: Mapping[str, Any], name: str, where: str) -> Device:
         },
         self_heat_k=_spread(table.get("self_heat_k", 0.0), "self_heat_k", (0.0, 50.0), where),
         lost_share=_number(table.get("lost_share", 0.0), "lost_share", (0.0, 0.9), where),
-        **{word: table[word].strip() for word in _WORDS},
-        **{key: _words(table.get(key, []), key, where) for key in _LISTS},
+        **words,
     )
 
 
