@@ -21,6 +21,9 @@ def device_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}")))
 
 
+DEVICES = device_names()
+
+
 def load_device(device: str | Device) -> Device:
     """A device by its name in the catalogue or by the path of its TOML file.
 
