@@ -290,7 +290,7 @@ def report(
     else:
         fresh = channel_reports(readings, instruments, generator)
         shown = hold_channels(readings, fresh, instruments.reports.held_steps)
-    return shown.masked_fill_(~instruments.present, math.nan), fresh.expand(readings.shape)
+    return shown.masked_fill_(~instruments.present, math.nan), fresh & instruments.present
 
 
 def channel_reports(
@@ -309,7 +309,7 @@ def channel_reports(
     if (of.delta > 0.0).any():
         due = torch.where(of.delta > 0.0, changes(readings, of), due)
     unit = torch.rand(readings.shape[:-1], generator=generator, device=readings.device)
-    return due & instruments.present & (unit >= instruments.lost_chance).unsqueeze(-1)
+    return due & (unit >= instruments.lost_chance).unsqueeze(-1)
 
 
 def changes(readings: Tensor, of: ChannelReports) -> Tensor:
