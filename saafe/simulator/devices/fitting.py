@@ -105,7 +105,7 @@ def trace(channel: str, times_s: NDArray, values: NDArray) -> Traces:
     step = find_step(values, 10.0**-row.decimals)
     noise = find_noise(times_s, values, step, grows=channel != "temperature")
     reporting, longest_is_seen, lost = find_reporting(times_s, values, step, noise.value)
-    if reporting.mode == ON_CHANGE:
+    if reporting.mode == ON_CHANGE and reporting.delta > 2.0 * noise.value:
         noise = Noise(math.nan, 0.0)
     ends = find_ends(values, step, noise)
     return Traces(channel, step, noise, reporting, longest_is_seen, ends, lost)

@@ -14,6 +14,7 @@ from saafe.simulator.devices.device import ON_CHANGE, PERIODIC, Reporting
 from saafe.windows import DAY_S
 
 NICE = (1.0, 2.0, 2.5, 5.0, 6.25)  # times a power of ten: what makers choose as a step
+REACHES = tuple(8.0 * 2.0**k for k in range(14))  # in steps
 CALM_BLOCK = 16  # readings whose scatter is taken together
 CALM_SHARE = 0.3  # Chosen: of the blocks, the calmest, show noise and little else
 CHANGE_RATIO = (
@@ -57,7 +58,7 @@ def find_step(values: NDArray, written: float) -> float:
     if step < 1.9 * written:  # as fine as what is written
         return written
     base = different[0]
-    for reach in (10.0, 100.0, 1000.0, 1e5):  # from near readings to far ones: no multiple is lost
+    for reach in REACHES:  # from near readings to far ones, so that no multiple is lost
         part = different[different - base <= reach * step] - base
         count = np.round(part / step)
         if (count**2).sum() > 0:
@@ -82,6 +83,11 @@ def find_noise(times_s: NDArray, values: NDArray, step: float, *, grows: bool) -
     regular = np.abs(gaps - usual) <= 0.3 * usual
     second = np.diff(values, n=2)
     kept = regular[1:] & regular[:-1]
+    # at an end noise goes one way only
+    ends = [end for end in (values.min(), values.max()) if (values == end).mean() > 0.01]
+    inside = ~np.isin(values, ends)
+    if inside.mean() > 0.2:
+        kept &= inside[2:] & inside[1:-1] & inside[:-2]
     second, level = second[kept], values[1:-1][kept]
     blocks = len(second) // CALM_BLOCK
     if blocks < 3:
@@ -123,8 +129,12 @@ def find_reporting(
     same = moves < 0.5 * step
     longest, is_seen = _longest(gaps)
     short = gaps < 0.95 * longest
+    short = short if short.mean() > 0.2 else np.ones(len(gaps), bool)
     is_irregular = high > CHANGE_RATIO * low
-    if is_irregular and short.any() and same[short].mean() < 0.05:
+    # noise would repeat some readings, were they all sent; NaN and 0 expect none
+    repeats = len(gaps) * step / (2.0 * math.sqrt(math.pi) * max(noise, 0.3 * step))
+    hides = noise > 0.0 and repeats > 10.0 and same[short].sum() < 0.1 * repeats
+    if hides or (is_irregular and same[short].mean() < 0.05):
         delta = float(np.quantile(moves[short & ~same], 0.03))
         delta = max(step, round(delta / step) * step)
         first = max(float(np.quantile(gaps, 0.01)), 0.1)
@@ -147,8 +157,8 @@ def _longest(gaps: NDArray) -> tuple[float, bool]:
     ordered = np.sort(gaps)
     for end in ordered[::-1][: max(3, len(gaps) // 50)]:
         pile = np.abs(gaps - end) <= max(0.02 * end, 5.0)
-        beside = (gaps < end * 0.94) & (gaps > end * 0.82)
-        if pile.sum() >= 3 and pile.sum() >= PILE * beside.sum() / 3.0:
+        beside = (gaps < end * 0.94) & (gaps > end * 0.75)
+        if pile.sum() >= max(3.0, 0.005 * len(gaps), float(beside.sum())):
             return float(np.median(gaps[pile])), True
     return float(ordered[-1]), False
 
