@@ -10,7 +10,7 @@ import numpy as np
 
 from saafe import windows
 from saafe.detector.alarms import CO_DOSES, AlarmSettings, log_odds
-from saafe.detector.detector import Model, agreeing, hold_bins, score
+from saafe.detector.detector import Model, agreeing, hold_bins, longest_pause, score
 from saafe.detector.space import Space
 from saafe.recordings import Recording
 from saafe.sensors import CHANNELS, CO, HEAT_C, RISE_K_PER_MIN, RISE_SPAN_S, TEMPERATURE
@@ -85,7 +85,7 @@ def detect(
         model, recording, since_s=since_s, longest_interval_s=longest_interval_s,
         on_progress=lambda share: on_progress(0.5 * share),
     )  # fmt: skip
-    space = Space(model.settings, longest_interval_s)
+    space = Space(model.settings, longest_pause(model, longest_interval_s))
     events = _replay(recording, space, decided, lambda share: on_progress(0.5 + 0.5 * share))
     return Detection(events, decided.times_s, decided.sensors, decided.risk)
 
@@ -113,7 +113,7 @@ def decide(
     on_progress: Callable[[float], None] = lambda _share: None,
 ) -> Decisions:
     """What `detect` decides on, without the events that come of it; arguments are its own."""
-    hold = hold_bins(longest_interval_s)
+    hold = hold_bins(longest_pause(model, longest_interval_s))
     counts = (~np.isnan(recording.readings).all(axis=2)).sum()
     parts, done = [NO_DECISION], 0
     for index in range(len(recording.sensors)):

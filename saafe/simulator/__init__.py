@@ -1,9 +1,9 @@
 """Simulated recordings: physics, sources, rooms, devices, sensor faults, labels."""
 
-from saafe.simulator import emissions, onto_recording, physics, simulation, sources
+from saafe.simulator import devices, emissions, onto_recording, physics, simulation, sources
 from saafe.simulator.aerosols import AEROSOLS, AerosolKind
 from saafe.simulator.buildings import Rooms
-from saafe.simulator.devices import ANYTHING, DEVICES
+from saafe.simulator.devices.catalogue import ANYTHING, DEVICES
 from saafe.simulator.labels import VISIBLE
 from saafe.simulator.limits import untenable_times
 from saafe.simulator.recordings import simulate, simulate_described
@@ -19,7 +19,7 @@ from saafe.simulator.streams import Streams, gather, to_recordings
 __all__ = [
     "AEROSOLS", "ANYTHING", "DEVICES", "REFERENCE_ALARMS", "SENSITIVITIES", "VISIBLE",
     "AerosolKind", "Mix",
-    "Rooms", "Streams", "emissions", "gather", "onto_recording", "physics",
+    "Rooms", "Streams", "devices", "emissions", "gather", "onto_recording", "physics",
     "rate_of_rise_times", "simulate", "simulate_described", "simulation", "sounding_times",
     "sources", "to_recordings", "untenable_times",
 ]  # fmt: skip

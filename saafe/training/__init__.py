@@ -3,7 +3,7 @@
 from saafe.training import loop, runs
 from saafe.training.checkpoints import load_checkpoint, save_checkpoint
 from saafe.training.data import (
-    Purpose, REFERENCE_MIX, TRAIN_HOURS, WindowSet, epoch_windows, held_out_windows,
+    Purpose, REFERENCE_MIX, TRAIN_HOURS, WindowSet, epoch_windows, for_device, held_out_windows,
     sample_windows, seeded_generator,
 )  # fmt: skip
 from saafe.training.distributed import World, attempt, leads
@@ -18,7 +18,7 @@ from saafe.training.thresholds import calibrate, logits_of, set_thresholds
 __all__ = [
     "FEATURES", "FLAT", "REFERENCE_MIX", "TRAIN_HOURS", "Fit", "Progress", "Purpose",
     "RiskModel", "Run", "WindowSet", "World", "attempt", "calibrate", "epoch_windows",
-    "features", "fit_detector", "flat", "held_out_windows", "leads", "levels", "load",
+    "features", "fit_detector", "flat", "for_device", "held_out_windows", "leads", "levels", "load",
     "load_checkpoint", "logits_of", "loop", "lower_quartile", "onset_features", "runs",
     "sample_windows", "save_checkpoint", "score_with", "seeded_generator", "set_thresholds",
     "statistics",
