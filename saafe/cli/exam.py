@@ -13,8 +13,8 @@ from saafe.cli.tables import print_gate, print_rows
 @click.argument("run")
 @click.option("--real", type=click.Path(path_type=Path),
               help="Folder of publishers' raw recordings, annotated sets or both.")  # fmt: skip
-@click.option("--device", default="saafe-6", show_default=True,
-              help="Whose sensors are simulated; `anything` is the stress mix.")  # fmt: skip
+@click.option("--device", help="Whose sensors are simulated: a name of `saafe devices list`, a "
+              "device file, or `anything`, the stress mix. Its own, else saafe-6.")  # fmt: skip
 @click.option("--level", type=click.Choice(["quick", "full"]), default="full", show_default=True,
               help="quick is what `saafe train` ends with.")  # fmt: skip
 @click.option("--quick", is_flag=True, help="The same as --level quick.")
@@ -22,7 +22,7 @@ from saafe.cli.tables import print_gate, print_rows
 @click.option("--seed", type=int, help="Of the full exam, 0 where not given; not training's.")
 @click.option("--json", "as_json", is_flag=True, help="Print exam.json.")
 def exam_command(
-    run: str, real: Path | None, device: str, level: str, quick: bool, rivals: bool,
+    run: str, real: Path | None, device: str | None, level: str, quick: bool, rivals: bool,
     seed: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Examine RUN and write its exam.json; exit code 0 means that the exam ran.

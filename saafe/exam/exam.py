@@ -42,11 +42,12 @@ from saafe.exam.nuisances import (
     year,
 )
 from saafe.exam.quick import (
-    DEVICE,
     VERSION,
     Amounts,
+    Examined,
     cost_of,
     examine_quick,
+    examined,
     provenance,
     quick_figures,
 )
@@ -60,7 +61,7 @@ from saafe.files import write_json
 from saafe.metrics import Bounds
 from saafe.recordings import Home
 from saafe.rivals import registry
-from saafe.simulator import ANYTHING, DEVICES, sources
+from saafe.simulator import sources
 from saafe.threads import Workers
 from saafe.training import Run, runs
 
@@ -76,7 +77,7 @@ class ExamOptions:
     """What a full exam does beside the simulated streams."""
 
     seed: int = 0  # of the exam; training's seeds are apart whatever it is
-    device: str = DEVICE
+    device: Examined | None = None  # the run's own by default
     real: Path | None = None  # folder of published recordings or sets to score, or None
     rivals: bool = False  # whether all rivals are compared, else the simple ones
     on_progress: OnProgress = lambda line: None  # takes a line of progress
@@ -86,7 +87,7 @@ def examine(
     run: Run,
     *,
     level: Literal["quick", "full"] = "full",
-    device: str = DEVICE,
+    device: str | None = None,
     seed: int | None = None,
     real: Path | str | None = None,
     rivals: bool = False,
@@ -97,7 +98,8 @@ def examine(
     Args:
         run: a loaded run folder.
         level: "quick" takes about a minute, "full" a quarter of an hour.
-        device: whose sensors are simulated: a device's name, or "anything".
+        device: whose sensors are simulated: a name of the catalogue, the path of a device file,
+            or "anything"; the one that the run was trained for by default, else saafe-6.
         seed: of the full exam, 0 by default; apart from training's seeds.
         real: folder of published recordings or annotated sets that a full exam scores too.
         rivals: whether a full exam trains all rivals and compares them, else the simple ones.
@@ -120,8 +122,7 @@ def examine(
     cases: list[Case] = []
     if level not in ("quick", "full"):
         raise InputError(f"level = {level!r}: choose from quick, full")
-    if device not in (ANYTHING, *DEVICES):
-        raise InputError(f"device {device}: unknown; choose from {', '.join((ANYTHING, *DEVICES))}")
+    on_device = examined(run, device)
     asked = {"real": real is not None, "rivals": rivals, "seed": seed is not None}
     if level == "quick" and any(asked.values()):
         name = next(name for name, is_asked in asked.items() if is_asked)
@@ -129,12 +130,12 @@ def examine(
     if not os.access(run.folder, os.W_OK):  # not after a quarter of an hour
         raise InputError(f"{run.folder}: {EXAM_FILE} cannot be written there; copy the run first")
     if level == "quick":
-        result = examine_quick(run, device=device, on_progress=on_progress)
+        result = examine_quick(run, device=on_device, on_progress=on_progress)
     else:
         real = None if real is None else Path(real)
-        plan = ExamOptions(seed or 0, device, real, rivals, on_progress)
+        plan = ExamOptions(seed or 0, on_device, real, rivals, on_progress)
         result, cases = examine_full(run, plan)
-    written = write_exam(run, result, cases)
+    written = write_exam(run, result, cases, is_own=on_device.is_own)
     for path in written:
         on_progress(f"wrote {path}")
     if not written:
@@ -149,7 +150,8 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
         InputError: the folder of recordings holds none, or a rival's package is missing.
     """
     one = judged_run(run)
-    session = Session(one, plan.seed, device=plan.device, on_progress=plan.on_progress)
+    device = plan.device or examined(run, None)
+    session = Session(one, plan.seed, device=device.sensors, on_progress=plan.on_progress)
     share = 0.7 if plan.real else 0.8
     real = real_part(session, plan)  # what a user's folder can break comes first
     parts, streams = simulated_parts(session, run, share)
@@ -164,9 +166,9 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
     result = {
         "version": VERSION,
         "level": "full",
-        "device": plan.device,
+        "device": device.name,
         "seed": plan.seed,
-        "gate": gate_of("full", plan.device, lines),
+        "gate": gate_of("full", device.name, lines),
         "windows_scored": session.windows,
         "windows_limit": MOST_WINDOWS,
         "seconds": round(session.seconds, 1),
@@ -313,25 +315,26 @@ def identity_part(session: Session, homes: Sequence[Home]) -> dict[str, Any] | s
     return found
 
 
-def files_of(run: Run, device: str) -> tuple[Path, Path]:
+def files_of(run: Run, device: str, *, is_own: bool) -> tuple[Path, Path]:
     """Where an exam of a device stands: its figures and its report."""
-    tail = "" if device == DEVICE else f"-{device}"
+    tail = "" if is_own else f"-{device}"
     return run.folder / f"exam{tail}.json", run.folder / f"report{tail}.html"
 
 
-def write_exam(run: Run, result: dict[str, Any], cases: Sequence[Case]) -> list[Path]:
+def write_exam(
+    run: Run, result: dict[str, Any], cases: Sequence[Case], *, is_own: bool = True
+) -> list[Path]:
     """Write exam.json, the report and the model card, each whole or not at all; say which.
 
     Of another device than the run's, exam-DEVICE.json and report-DEVICE.html. A quick result
     never replaces a full one of the same model and device.
     """
-    device = result["device"]
-    figures, page = files_of(run, device)
+    figures, page = files_of(run, result["device"], is_own=is_own)
     if result["level"] == "quick" and is_full(figures, run):
         return []
     write_json(figures, result)
     written = [figures, report.write_report(page, result, [case.drawn() for case in cases])]
-    if device == DEVICE:
+    if is_own:
         written.append(model_card.write_model_card(run, result))
     return written
 
