@@ -15,7 +15,16 @@ import torch
 
 from saafe import metrics, readers
 from saafe.errors import InputError
-from saafe.exam import calibration, faults, identity, model_card, monotonicity, outcomes, report
+from saafe.exam import (
+    calibration,
+    faults,
+    identity,
+    long,
+    model_card,
+    monotonicity,
+    outcomes,
+    report,
+)
 from saafe.exam.classes import draw_normal, examine_classes
 from saafe.exam.fire_matrix import against_references, by_notice, egress_part, examine_fires
 from saafe.exam.fires import FIRES_OF_A_KIND, Drawn, alone, draw_fires, fire_kinds
@@ -140,6 +149,40 @@ def examine(
         on_progress(f"wrote {path}")
     if not written:
         on_progress(f"{run.folder}: keeps the full exam that it has")
+    return result
+
+
+def examine_long(
+    run: Run, *, device: str | None = None, folder: Path | str | None = None, count: int = 1,
+    shards: Sequence[int] = (), on_progress: OnProgress = lambda _: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Examine shards of the long level, add up those that are there, and write exam.json.
+
+    Args:
+        run: a loaded run folder, with a full exam of the device.
+        device: as of `examine`.
+        folder: of the shards' files; RUN/long-DEVICE by default.
+        count: how many shards that the folder lacks to examine; 0 only adds up.
+        shards: their numbers, instead.
+        on_progress: takes a line of progress.
+
+    Returns:
+        What exam.json holds: the full exam's, with the long level's lines and a part `long`.
+
+    Raises:
+        InputError: there is no full exam to go on from, or a shard is of another model.
+    """
+    on_device = examined(run, device)
+    figures, _ = files_of(run, on_device.name, is_own=on_device.is_own)
+    if not is_full(figures, run):
+        raise InputError(f"{figures}: is no full exam of this model; run the full level first")
+    place = Path(folder) if folder else run.folder / f"long-{on_device.name}"
+    numbers = list(shards) or long.missing_shards(place, count)
+    long.write_shards(run, on_device, place, numbers, on_progress=on_progress)
+    merged = long.merge_shards(long.read_shards(place, run, on_device))
+    result = long.with_long(json.loads(figures.read_text()), merged)
+    write_json(figures, result)
+    on_progress(f"wrote {figures}")
     return result
 
 
@@ -348,4 +391,4 @@ def is_full(path: Path, run: Run) -> bool:
         level, sha = old["gate"]["level"], old["provenance"]["model_sha256"]
     except (ValueError, KeyError, TypeError):  # no exam that this saafe wrote
         return False
-    return level == "full" and sha == runs.sha256(run.folder / runs.MODEL)
+    return level in ("full", "long") and sha == runs.sha256(run.folder / runs.MODEL)

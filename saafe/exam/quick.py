@@ -44,8 +44,8 @@ def examined(run: Run, device: str | None) -> Examined:
         InputError: the name or the file is no device.
     """
     trained_for = device_of(run.recipe)
-    own = trained_for if trained_for != ANYTHING else devices.load_device(DEVICE)
-    assert isinstance(own, devices.Device)
+    is_device = isinstance(trained_for, devices.Device)
+    own = trained_for if is_device else devices.load_device(DEVICE)
     if device is None:
         return Examined(own.name, own, True)
     if device == ANYTHING:

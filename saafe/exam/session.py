@@ -44,6 +44,7 @@ class Stage(IntEnum):
     SHIFTS = 4
     LASTING = 5
     NORMAL = 6
+    LONG = 7
 
 
 @dataclass(frozen=True)
