@@ -75,7 +75,7 @@ from saafe.threads import Workers
 from saafe.training import Run, runs
 
 EXAM_FILE = "exam.json"
-MOST_WINDOWS = 1_500_000  # that a full exam may score
+MOST_WINDOWS = 3_500_000  # that a full exam may score
 DENSE_DAYS = 0.25  # of each recorded home at 10 s on six sensors, to stay under that
 FULL = Amounts(FIRES_OF_A_KIND, 60, NUISANCE_EVENTS, COOKING_EVENTS, 32, 1400, 128)
 APART = ("superposed_fires", "identity")  # what recordings give that stands apart in exam.json
