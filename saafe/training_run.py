@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -187,10 +188,10 @@ def keep_epochs(file: Path, epochs: int) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed writers left half written: hidden files that end in a process number."""
+    """Remove what killed writers left half written: hidden, with a process number at the end."""
     for path in folder.glob(".*"):
         if path.suffix[1:].isdigit():
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def process_age_s() -> float | None:

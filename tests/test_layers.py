@@ -32,6 +32,7 @@ ORDER = [
     {"rivals"},
     {"exam"},
     {"training_run"},
+    {"own_rooms"},
     {"tiers", "cloud"},
     {"cloud.emulator"},
     {"launching"},

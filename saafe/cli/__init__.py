@@ -16,6 +16,7 @@ from saafe.cli.output import run
 # command: (module that holds its function, COMMAND_command; help line)
 COMMANDS = {
     "train": ("saafe.cli.train", "Train a detector and judge it."),
+    "tune": ("saafe.cli.tune", "Tune a run on your own rooms."),
     "compare": ("saafe.cli.compare", "Compare tiers: time, cost, size, figures."),
     "evaluate": ("saafe.cli.evaluate", "Score a run on simulated and recorded streams."),
     "exam": ("saafe.cli.exam", "Examine a run in full; write its gate and report."),

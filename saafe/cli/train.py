@@ -11,6 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from saafe import recipes
 from saafe.cli.output import print_json
+from saafe.cli.rooms import show_rooms
+from saafe.errors import InputError
 from saafe.formats import clock
 
 
@@ -56,6 +58,13 @@ def raise_interrupt(_signal, _frame) -> None:
 @click.command("train")
 @click.argument("tier", default="ultra-fast")
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change the recipe.")
+@click.option(
+    "--on",
+    metavar="FOLDER",
+    help="Your recordings without a fire, or annotated sets: tune on them as well.",
+)
+@click.option("--false-alarms-per-year", "per_year", type=float,
+              help="With --on: thresholds keep this budget, in simulations too.")  # fmt: skip
 @click.option("--out", default="runs", show_default=True, help="Folder for the run's folder.")
 @click.option("--name", default=None, help="Name of the run's folder.")
 @click.option("--seed", type=int, help="Of everything random; 0 where not given.")
@@ -64,34 +73,51 @@ def raise_interrupt(_signal, _frame) -> None:
 @click.option("--strict", is_flag=True, help="Exit 3 if the quick gate fails.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def train_command(
-    tier: str, changes: tuple[str, ...], out: str, name: str | None, seed: int | None,
-    resume: bool, device: str | None, strict: bool, as_json: bool,
+    tier: str, changes: tuple[str, ...], on: str | None, per_year: float | None, out: str,
+    name: str | None, seed: int | None, resume: bool, device: str | None, strict: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Train TIER (ultra-fast, standard, local or tiny) on this machine, then examine it.
 
     With --device, a name of the catalogue or a file, what it learns from and its thresholds come
-    through that device; without, through instruments of any kind.
+    through that device; without, through instruments of any kind. With --on it is tuned on your
+    own rooms, and judged on days held out (see `saafe tune`).
 
     Example: saafe train ultra-fast --set epochs=2 --seed 1
     """
     recipe = recipes.changed(recipes.find_tier(tier), recipes.with_seed(changes, seed))
     reporter = Reporter()
     signal.signal(signal.SIGTERM, raise_interrupt)
-    from saafe import training_run  # imports torch, which takes seconds
+    from saafe import own_rooms, training_run  # imports torch, which takes seconds
     from saafe.training import for_device, leads
 
     recipe = for_device(recipe, device)
     began = time.perf_counter()
+    rooms = None
+    if on is not None:
+        own_rooms.check_asked(per_year)
+        rooms = own_rooms.read_rooms(on, reporter.say)
+    elif per_year is not None:
+        raise InputError("--false-alarms-per-year is of --on FOLDER; give both")
     folder = training_run.open_folder(recipe, Path(out), name, resume=resume)
     if leads():
         click.echo(f"run folder: {folder}", err=True)
     try:
-        result = training_run.train_and_examine(
-            recipe, folder, on_epoch=reporter, on_progress=reporter.say, resume=resume
-        )
+        if rooms is not None:
+            result = own_rooms.train_on_rooms(
+                recipe, folder, rooms, per_year, on_epoch=reporter, on_progress=reporter.say,
+                resume=resume,
+            )  # fmt: skip
+        else:
+            own_rooms.check_without(folder)
+            result = training_run.train_and_examine(
+                recipe, folder, on_epoch=reporter, on_progress=reporter.say, resume=resume
+            )
     except KeyboardInterrupt:
         extra = "".join(f" --set {change}" for change in changes)
         extra += "" if seed is None else f" --seed {seed}"
+        extra += "" if on is None else f" --on {on}"
+        extra += "" if per_year is None else f" --false-alarms-per-year {per_year:g}"
         extra += "" if device is None else f" --device {device}"
         if not leads():
             sys.exit(130)
@@ -106,6 +132,8 @@ def train_command(
     result["total_s"] = round(time.perf_counter() - began, 2)
     if as_json:
         print_json(result)
+    elif rooms is not None:
+        show_rooms(result)
     else:
         show_run(result)
     if strict and not result["gate"]["passed"]:

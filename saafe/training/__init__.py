@@ -14,12 +14,14 @@ from saafe.training.model import (
 )  # fmt: skip
 from saafe.training.runs import Run, load, score_with
 from saafe.training.thresholds import calibrate, logits_of, set_thresholds
+from saafe.training.tuning import Simulated, Tuned, simulated_for, tune_detector
 
 __all__ = [
     "FEATURES", "FLAT", "REFERENCE_MIX", "TRAIN_HOURS", "Fit", "Progress", "Purpose",
-    "RiskModel", "Run", "WindowSet", "World", "attempt", "calibrate", "device_of",
-    "epoch_windows", "features", "fit_detector", "flat", "for_device", "held_out_windows",
-    "leads", "levels", "load", "load_checkpoint", "logits_of", "loop", "lower_quartile",
-    "onset_features", "runs", "sample_windows", "save_checkpoint", "score_with",
-    "seeded_generator", "set_thresholds", "statistics",
+    "RiskModel", "Run", "Simulated", "Tuned", "WindowSet", "World", "attempt", "calibrate",
+    "device_of", "epoch_windows", "features", "fit_detector", "flat", "for_device",
+    "held_out_windows", "leads", "levels", "load", "load_checkpoint", "logits_of", "loop",
+    "lower_quartile", "onset_features", "runs", "sample_windows", "save_checkpoint",
+    "score_with", "seeded_generator", "set_thresholds", "simulated_for", "statistics",
+    "tune_detector",
 ]  # fmt: skip

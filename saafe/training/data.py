@@ -42,6 +42,9 @@ class Purpose(IntEnum):
     JUDGE = 5  # exam, in training's rooms
     SHIFTED = 6  # exam, in other rooms
     EXAM = 7  # exam, on continuous streams; its seed is an option
+    TUNE = 8  # a trained model, on homes and beside them
+    OVER_DAYS = 9  # thresholds, over homes that it was tuned on
+    HELD_DAYS = 10  # fires on days that it was not
 
 
 @dataclass(frozen=True)

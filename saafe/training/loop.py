@@ -31,6 +31,9 @@ from saafe.training.thresholds import calibrate, logits_of, reference_streams, t
 
 WATCHED = 3  # every third held-out window tells when to stop; all of them calibrate
 
+# from logits (window, head, class) and labels int64 (window,), summed over windows
+Loss = Callable[[Tensor, Tensor, Recipe], Tensor]
+
 
 @dataclass
 class Fit:
@@ -48,6 +51,7 @@ class Fit:
     stale: int = 0  # epochs since the best
     last_loss: float = math.inf  # on the watched windows
     graphed: Graphed | None = None  # the whole update as one launch
+    loss: Loss | None = None  # of a part of a batch; `head_loss` for None
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,8 @@ def update_weights(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> 
         piece = slice(k * size // pieces, (k + 1) * size // pieces)
         with autocast(recipe, batch.labels.device):
             logits = fit.model.head_logits(batch.windows[piece])[:, 0]  # (piece, head, class)
-        part = head_loss(logits, batch.labels[piece], recipe) * (world.size / size)
+        loss_of = fit.loss or head_loss
+        part = loss_of(logits, batch.labels[piece], recipe) * (world.size / size)
         fit.scaler.scale(part).backward()
         loss += part.detach()  # .item() here would make the CPU wait on every step
     mean_gradients(fit.model, world)

@@ -1,8 +1,8 @@
 """What a trained model's risk means, and when it alarms: calibration and thresholds."""
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from saafe.detector import AlarmSettings
 from saafe.recipes import Recipe
 from saafe.sensors import FIRE, LABELS
-from saafe.simulator import Mix, Streams, gather, simulation
+from saafe.simulator import Mix, Streams, gather, simulation, sources
 from saafe.threads import Workers
 from saafe.training.data import REFERENCE_MIX, Purpose, WindowSet, device_of, seeded_generator
 from saafe.training.distributed import World, part_numbers, share
@@ -117,14 +117,60 @@ def thresholds_on(
     At most 1 % of three-hour streams with one or two nuisances each, drawn as often as dwellings
     see them, and none of the quiet ones may alarm.
     """
+    dense, quiet = reference_peaks(model, streams, world, workers)
+    enter = share_alarms(dense, DENSE_SHARE).maximum(quiet.amax(dim=0))
+    return settings_of(enter)
+
+
+def reference_peaks(
+    model: RiskModel, streams: list[Callable[[], Streams]], world: World, workers: Workers
+) -> tuple[Tensor, Tensor]:
+    """Peaks of the dense and of the quiet streams of `reference_streams`. Two of (n, tier)"""
     mine = [workers.later(peak_odds, model, part()) for part in streams]
     peaks = torch.cat(share([part() for part in mine], world)[: DENSE_PARTS + QUIET_PARTS])
     dense = DENSE_PARTS * REFERENCE_STREAMS
-    enter = share_alarms(peaks[:dense], DENSE_SHARE).maximum(peaks[dense:].amax(dim=0))
+    return peaks[:dense], peaks[dense:]
+
+
+def settings_of(enter: Tensor) -> AlarmSettings:
+    """Alarm settings from the thresholds of the three tiers (tier,)."""
     fast, slow, steady = enter.tolist()
     return AlarmSettings(
         fast=fast, slow=slow, steady=steady, warn=steady - WARN_BELOW, leave=steady - LEAVE_BELOW
     )
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Streams in which every alarm is false, and the life that they stand for."""
+
+    peaks: Tensor  # of each stream, by `peak_odds` (n, tier)
+    years: float
+    share: float  # of the streams that may alarm where no budget is given
+
+    def alarms_at(self, settings: AlarmSettings) -> int:
+        """How many of the streams alarm."""
+        enter = self.peaks.new_tensor([settings.fast, settings.slow, settings.steady])
+        return int((self.peaks >= enter).any(dim=1).sum())
+
+
+def dense_years(streams: int) -> float:
+    """The life that so many dense streams hold the nuisances of. [years]"""
+    each = sum(count * share for count, share in enumerate(DENSE_MIX.nuisance_counts))
+    return streams * each / sum(source.per_year for source in sources.OTHERS)
+
+
+def thresholds_within(pools: Sequence[Pool], per_year: float | None) -> AlarmSettings:
+    """The lowest thresholds with at most so many false alarms a year in each of the pools.
+
+    By each pool's own share where no budget is given. A pool may have none where one would be
+    more than the budget.
+    """
+    enter = []
+    for pool in pools:
+        share = pool.share if per_year is None else per_year * pool.years / len(pool.peaks)
+        enter.append(share_alarms(pool.peaks, share))
+    return settings_of(torch.stack(enter).amax(dim=0))
 
 
 def share_alarms(loud: Tensor, most: float) -> Tensor:

@@ -1,0 +1,24 @@
+"""What `saafe train --on` and `saafe tune` print."""
+
+import click
+
+from saafe.cli.tables import print_gate, print_rows
+
+
+def show_rooms(result: dict) -> None:
+    """Print what held-out days say, the quick gate, and where everything is."""
+    from saafe.own_rooms import KIND_COLUMNS, ROOM_FIGURES, figure_rows, kind_rows, summary
+
+    found = result["own_rooms"]
+    if rows := figure_rows(found):
+        print_rows("your rooms", ROOM_FIGURES, rows)
+    if rows := kind_rows(found):
+        print_rows("simulated fires on held-out days: found in time", KIND_COLUMNS, rows)
+    for line in summary(found):
+        click.echo(line)
+    print_gate(result["gate"])
+    if not result["gate"]["passed"]:
+        click.echo("The quick gate FAILS: see the lines above before you rely on this detector.")
+    click.echo(f"tuned in {result['tune_s']:.1f} s on {result['device']}")
+    click.echo(f"run folder: {result['run']}")
+    click.echo(f"next: saafe detect {result['run']} RECORDING.csv")

@@ -1,0 +1,312 @@
+"""From a trained run and the user's recordings to a tuned run, with figures of held-out days."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from saafe.errors import InputError
+from saafe.exam import exam, plain_values
+from saafe.files import json_text, read_file, write_json
+from saafe.formats import clock
+from saafe.own_rooms.folds import Plan, plan_folds
+from saafe.own_rooms.held_out import (
+    FIRES_A_KIND,
+    FireOnDay,
+    fires_on_days,
+    more_days,
+    score_fires,
+    score_rooms,
+    sum_fires_by_kind,
+    sum_rows,
+)
+from saafe.own_rooms.rooms import OwnRooms, Room
+from saafe.recipes import Recipe
+from saafe.simulator import backgrounds_of, sources
+from saafe.threads import Workers, spare_threads
+from saafe.training import (
+    Fit,
+    Progress,
+    Run,
+    Simulated,
+    Tuned,
+    load_checkpoint,
+    loop,
+    runs,
+    save_checkpoint,
+    simulated_for,
+    tune_detector,
+)
+from saafe.training_run import append, keep_epochs, sweep, train_in
+from saafe.windows import HOLD_S
+
+RESULT_FILE = "own_rooms.json"
+ASKED_FILE = "on.json"  # what a run was started with, so that it goes on with the same
+POOLS_FILE = "thresholds.json"  # what thresholds rest on
+GENERAL_FOLDER, FOLDS = "general", "folds"
+RESULT_VERSION = 1
+TUNED, GENERAL_MODEL = "tuned", "general"
+MOST_BUDGET = 1_000.0
+
+
+def check_asked(per_year: float | None) -> None:
+    """Refuse a budget that is none, and several ranks."""
+    if per_year is not None and not 0.0 <= per_year <= MOST_BUDGET:  # NaN fails too
+        raise InputError(
+            f"--false-alarms-per-year {per_year:g}: allowed is 0 to {MOST_BUDGET:g} a year"
+        )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("--on trains in one process; start it without torchrun")
+
+
+def tuned_name(recipe: Recipe) -> str:
+    """A name for a tuned run that sorts by time, such as ultra-fast-tuned-20261128-193000."""
+    tier, _, stamp = runs.run_name(recipe).partition(recipe.tier)
+    return f"{recipe.tier}-tuned{tier}{stamp}"
+
+
+def note_asked(folder: Path, rooms: OwnRooms, per_year: float | None, *, resume: bool) -> None:
+    """Write down what a run is started with; refuse to go on with anything else."""
+    asked = {"recordings": rooms.digest, "false_alarms_per_year": per_year}
+    path = folder / ASKED_FILE
+    if not resume:
+        write_json(path, asked)
+        return
+    try:
+        before = json.loads(read_file(path))
+    except (FileNotFoundError, ValueError):
+        if not (folder / runs.METRICS).exists() and not (folder / runs.MODEL).exists():
+            write_json(path, asked)  # it was stopped before anything was done
+            return
+        raise InputError(
+            f"{folder}: was not started with --on; resume it without, or give another --name"
+        ) from None
+    for field, what in (("recordings", "recordings"), ("false_alarms_per_year", "budget")):
+        if before.get(field) != asked[field]:
+            raise InputError(
+                f"{folder}: was started with another {what}; resume with the same --on and "
+                "--false-alarms-per-year, or give another --name"
+            )
+
+
+def check_without(folder: Path) -> None:
+    """Refuse to go on without --on with a run that was started with it."""
+    if (folder / ASKED_FILE).exists():
+        raise InputError(f"{folder}: was started with --on; resume it with the same --on FOLDER")
+
+
+def train_on_rooms(
+    recipe: Recipe,
+    folder: Path,
+    rooms: OwnRooms,
+    per_year: float | None,
+    *,
+    on_epoch: Callable[[Progress], None],
+    on_progress: Callable[[str], None],
+    resume: bool,
+) -> dict[str, Any]:
+    """Train a general model in a run's folder, then tune it there on the user's recordings.
+
+    What is finished is not done again: epochs of the general model, folds, epochs of a tuning.
+
+    Returns:
+        What `saafe train --on --json` prints.
+    """
+    note_asked(folder, rooms, per_year, resume=resume)
+    inside = folder / GENERAL_FOLDER
+    if not (inside / runs.MODEL).is_file():
+        begun = inside.is_dir()
+        if not begun:
+            runs.new_folder(folder, GENERAL_FOLDER, recipe)
+        train_in(recipe, inside, on_epoch=on_epoch, resume=begun)
+    return tune_in(folder, runs.load(inside), rooms, per_year, on_progress=on_progress)
+
+
+def tune_in(
+    folder: Path,
+    general: Run,
+    rooms: OwnRooms,
+    per_year: float | None,
+    *,
+    on_progress: Callable[[str], None],
+) -> dict[str, Any]:
+    """Tune a general model on the user's recordings, and judge the tuning on held-out days.
+
+    Each fold of the recordings is tuned without and scored; then all of them tune the model that
+    the folder keeps.
+    """
+    recipe, plan = general.recipe, plan_folds(rooms.rooms)
+    device = loop.find_device(recipe)
+    began = time.perf_counter()
+    with Workers(spare_threads(device)) as workers:
+        simulated = simulated_for(recipe, workers)
+        watch = Watch(simulated.recipe.epochs, len(plan.folds) + 1, on_progress)
+        found = judge_folds(folder, general, plan, simulated, per_year, watch)
+        watch.begin("tuning on all recordings")
+        final = tune_one(folder, general, rooms.rooms, simulated, per_year, watch)
+    result = {
+        "version": RESULT_VERSION,
+        "false_alarms_per_year": per_year,
+        "recordings": describe_rooms(rooms),
+        **found,
+        "thresholds_rest_on": json.loads(read_file(folder / POOLS_FILE)),
+        "alarms": final.settings.to_dict(),
+    }
+    result = plain_values(result)
+    write_json(folder / RESULT_FILE, result)
+    on_progress(f"wrote {folder / RESULT_FILE}")
+    examined = exam.examine(runs.load(folder), level="quick", on_progress=on_progress)
+    return {
+        "run": str(folder),
+        "tier": recipe.tier,
+        "tune_s": round(time.perf_counter() - began, 2),
+        "device": str(device),
+        "parameters": sum(p.numel() for p in final.model.parameters()),
+        "model_sha256": runs.sha256(folder / runs.MODEL),
+        "gate": examined["gate"],
+        "figures": examined["figures"],
+        "own_rooms": result,
+    }
+
+
+class Watch:
+    """Says how far the tunings are and how long the rest may take."""
+
+    def __init__(self, epochs: int, tunings: int, say: Callable[[str], None]) -> None:
+        """Begin; nothing is tuned yet."""
+        self.epochs, self.tunings, self.say = epochs, tunings, say
+        self.what, self.number = "", 0
+        self.seconds = 0.0  # spent on epochs that were trained here
+        self.trained = 0  # such epochs
+        self.since = time.perf_counter()
+
+    def begin(self, what: str) -> None:
+        """The next tuning begins."""
+        self.what, self.number = what, self.number + 1
+        self.since = time.perf_counter()
+
+    def __call__(self, at: Progress) -> None:
+        """An epoch is over."""
+        now = time.perf_counter()
+        self.seconds, self.since = self.seconds + now - self.since, now
+        self.trained += 1
+        left = (self.tunings - self.number + 1) * self.epochs - at.epoch
+        self.say(
+            f"{self.what} ({self.number} of {self.tunings}): epoch {at.epoch}/{at.epochs} loss "
+            f"{at.loss:.4f}, about {clock(left * self.seconds / self.trained)} left"
+        )
+
+
+def tune_one(
+    folder: Path,
+    general: Run,
+    rooms: Sequence[Room],
+    simulated: Simulated,
+    per_year: float | None,
+    watch: Watch,
+) -> Run:
+    """Tune on some recordings in a folder, with a checkpoint an epoch; what is there is loaded."""
+    if (folder / runs.MODEL).is_file():
+        return runs.load(folder)
+    sweep(folder)
+    state = load_checkpoint(folder / runs.CHECKPOINT, simulated.recipe)
+    keep_epochs(folder / runs.METRICS, state["epoch"] if state else 0)
+
+    def on_epoch(progress: Progress) -> None:
+        append(folder / runs.METRICS, json_text(vars(progress)) + "\n")
+        watch(progress)
+
+    def on_checkpoint(fit: Fit) -> None:
+        save_checkpoint(folder / runs.CHECKPOINT, loop.state_of(fit), simulated.recipe)
+
+    hold_s = max(general.settings.longest_interval_s, HOLD_S)
+    backgrounds = [each for room in rooms for each in backgrounds_of(room.recording, hold_s)]
+    tuned = tune_detector(
+        general.model, backgrounds, simulated, per_year,
+        on_epoch=on_epoch, on_checkpoint=on_checkpoint, resumed=state,
+    )  # fmt: skip
+    write_json(folder / POOLS_FILE, describe_pools(tuned))
+    runs.save_model(folder, general.recipe, tuned.model, tuned.settings)
+    return runs.load(folder)
+
+
+def describe_pools(tuned: Tuned) -> list[dict[str, Any]]:
+    """The life without a fire that thresholds rest on, and how often it alarms at them."""
+    return [
+        {
+            "what": name,
+            "years": pool.years,
+            "streams": len(pool.peaks),
+            "alarms": (alarms := pool.alarms_at(tuned.settings)),
+            "alarms_per_year": alarms / pool.years if pool.years else None,
+        }
+        for name, pool in tuned.pools.items()
+    ]
+
+
+def judge_folds(
+    folder: Path,
+    general: Run,
+    plan: Plan,
+    simulated: Simulated,
+    per_year: float | None,
+    watch: Watch,
+) -> dict[str, Any]:
+    """Tune without each fold and score it there; the general model beside.
+
+    Nothing of a fold trains, calibrates or sets a threshold of what it scores.
+    """
+    rows: dict[str, list[Any]] = {TUNED: [], GENERAL_MODEL: []}
+    groups: list[str] = []
+    trials: list[FireOnDay] = []
+    outcomes_of: dict[str, list[str]] = {TUNED: [], GENERAL_MODEL: []}
+    seconds = sum(room.seconds for fold in plan.folds for room in fold.held_out)
+    for number, fold in enumerate(plan.folds):
+        here = folder / FOLDS / str(number)
+        here.mkdir(parents=True, exist_ok=True)
+        watch.begin(f"tuning without {fold.name}")
+        tuned = tune_one(here, general, fold.training, simulated, per_year, watch)
+        share = sum(room.seconds for room in fold.held_out) / seconds
+        count = max(1, round(share * FIRES_A_KIND * len(sources.FIRES)))
+        hold_s = max(general.settings.longest_interval_s, HOLD_S)
+        put = fires_on_days(fold.held_out, count, general.recipe.seed, number, hold_s)
+        trials += put
+        groups += [room.group for room in fold.held_out]
+        for name, model in ((TUNED, tuned), (GENERAL_MODEL, general)):
+            rows[name] += score_rooms(model, fold.held_out)
+            outcomes_of[name] += score_fires(model, put)
+        watch.say(
+            f"held out: {fold.name}: {sum(row.alarms for row in rows[TUNED])} false alarms so far, "
+            f"the general model {sum(row.alarms for row in rows[GENERAL_MODEL])}"
+        )
+    names = [fold.name for fold in plan.folds]
+    days = sum(row.days for row in rows[TUNED])
+    knows = any(room.knows_cooking for fold in plan.folds for room in fold.held_out)
+    return {
+        "held_out": {"how": plan.how, "folds": names, "days": days, "knows_cooking": knows},
+        "homes": {name: sum_rows(found) for name, found in rows.items()} if names else {},
+        "groups": [
+            {"group": group}
+            | {
+                name: sum(row.alarms for row, g in zip(found, groups, strict=True) if g == group)
+                for name, found in rows.items()
+            }
+            | {"days": sum(r.days for r, g in zip(rows[TUNED], groups, strict=True) if g == group)}
+            for group in dict.fromkeys(groups)
+        ],
+        "fires": sum_fires_by_kind(trials, outcomes_of) if trials else {},
+        "more_days": more_days(days),
+    }
+
+
+def describe_rooms(rooms: OwnRooms) -> dict[str, Any]:
+    """What taught, and what was left out and why."""
+    return {
+        "recordings": len(rooms.rooms),
+        "groups": list(rooms.groups),
+        "groups_said": all(room.is_said for room in rooms.rooms),
+        "days": sum(room.watched_days for room in rooms.rooms),
+        "left_out": [vars(one) for one in rooms.left_out],
+    }

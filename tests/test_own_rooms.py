@@ -1,0 +1,394 @@
+"""The user's own rooms: what teaches, what is held out, what a tuned run says of held-out days."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from saafe.cli import saafe
+from saafe.errors import InputError
+from saafe.own_rooms import folds, held_out, lines, rooms, tuned_run
+from saafe.own_rooms.rooms import Room, read_rooms
+from saafe.recordings.recording import Recording, write_recording
+from saafe.sensors import CHANNELS, CO, CO2, FIRE, HUMIDITY, NORMAL, PM25, TEMPERATURE
+
+SHORT = ("width=16", "layers=1", "heads=2", "epochs=2", "windows=256", "batch=64", "streams=32",
+         "held_out=64", "device=cpu")  # fmt: skip
+
+
+def make_recording(
+    name="home", hours=30.0, period_s=60.0, seed=0, base=20.0, start: datetime | None = None
+) -> Recording:
+    """A calm home; every reading of temperature lies within half a degree of its base."""
+    times = np.arange(0.0, hours * 3600.0, period_s)
+    random = np.random.default_rng(seed)
+    readings = np.full((len(times), 1, len(CHANNELS)), np.nan, dtype=np.float32)
+    readings[:, 0, TEMPERATURE] = base + np.round(random.uniform(-0.4, 0.4, len(times)), 1)
+    readings[:, 0, PM25] = np.round(8.0 + random.exponential(3.0, len(times)))
+    readings[:, 0, CO2] = np.round(600.0 + random.normal(0.0, 20.0, len(times)))
+    readings[:, 0, HUMIDITY] = 40.0
+    return Recording(name, times, ("A",), readings, start=start)
+
+
+def write(recording: Recording, folder: Path, suffix="csv.gz") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{recording.name}.{suffix}"
+    write_recording(recording, path)
+    return path
+
+
+def write_set(folder: Path, entries: list[dict], name="flats") -> None:
+    text = {"name": name, "origin": "here", "licence": "none", "recordings": entries}
+    (folder / "set.json").write_text(json.dumps(text))
+
+
+def with_channel(recording: Recording, channel: int, at_h: float, value, minutes=30) -> Recording:
+    readings = recording.readings.copy()
+    is_then = (recording.times_s >= at_h * 3600) & (recording.times_s < at_h * 3600 + 60 * minutes)
+    readings[is_then, 0, channel] = value
+    return replace(recording, readings=readings)
+
+
+# what teaches
+
+
+def test_a_plain_recording_is_a_group_and_a_set_says_its_own(tmp_path: Path) -> None:
+    write(make_recording("one"), tmp_path)
+    write(make_recording("two", seed=1), tmp_path / "deep", "parquet")
+    for name in ("a", "b"):
+        write(make_recording(name, seed=ord(name)), tmp_path / "set")
+    write_set(tmp_path / "set", [
+        {"file": "a.csv.gz", "kind": "home", "group": "flat", "cooking_s": [[0, 600]]},
+        {"file": "b.csv.gz", "kind": "home", "group": "flat"},
+    ])  # fmt: skip
+    found = read_rooms(tmp_path)
+    assert found.groups == ("flats/flat", "deep/two.parquet", "one.csv.gz")
+    assert [room.knows_cooking for room in found.rooms] == [True, False, False, False]
+    assert found.left_out == ()
+
+
+def test_a_fire_is_left_out_by_name_and_never_taught(tmp_path: Path) -> None:
+    calm = make_recording("calm")
+    labels = np.full((len(calm.times_s), 1), NORMAL, dtype=np.int8)
+    labels[100:120] = FIRE
+    write(calm, tmp_path)
+    write(replace(calm, name="labelled", labels=labels), tmp_path)
+    write(make_recording("burnt"), tmp_path / "set")
+    write(make_recording("forgotten"), tmp_path / "set")
+    fire = {"burning": "flaming", "ignition_s": 60, "limit_s": 90, "end_s": 120}
+    write_set(tmp_path / "set", [
+        {"file": "burnt.csv.gz", "kind": "fire", "group": "bin", **fire},
+    ])  # fmt: skip
+    (tmp_path / "damaged.csv").write_text("time_s,temperature_c\n0,20\nnever,21\n")
+    said: list[str] = []
+    found = read_rooms(tmp_path, said.append)
+    assert [room.recording.name for room in found.rooms] == ["calm"]
+    reasons = {one.file: one.reason for one in found.left_out}
+    assert reasons.keys() == {
+        "labelled.csv.gz", "set/burnt", "set/forgotten.csv.gz", "damaged.csv"
+    }  # fmt: skip
+    assert "labelled fire" in reasons["labelled.csv.gz"]
+    assert "fire" in reasons["set/burnt"]
+    assert len(said) == 5  # and the one that teaches
+    assert all(len(line.splitlines()) == 1 for line in said)
+
+
+@pytest.mark.parametrize(
+    ("channel", "value", "cause"),
+    [(TEMPERATURE, 70.0, "heat"), (CO, 400.0, "co_dose"), (PM25, 60_000.0, "photoelectric")],
+)
+def test_the_day_around_what_a_fixed_rule_finds_is_left_out(
+    tmp_path: Path, channel: int, value: float, cause: str
+) -> None:
+    write(with_channel(make_recording(hours=72.0), channel, 30.0, value), tmp_path)
+    found = read_rooms(tmp_path)
+    assert cause in found.left_out[0].reason
+    for room in found.rooms:
+        assert not (room.recording.readings[:, 0, channel] == value).any()
+    hours = [room.seconds / 3600 for room in found.rooms]
+    assert hours[0] == pytest.approx(27.0, abs=0.1)  # three hours before
+    assert hours[1] == pytest.approx(72.0 - 51.0, abs=0.3)  # 21 hours after
+
+
+@pytest.mark.parametrize("case", ["nowhere", "empty", "fire", "short"])
+def test_nothing_usable_is_one_line(tmp_path: Path, case: str) -> None:
+    folder = tmp_path / case
+    if case != "nowhere":
+        folder.mkdir()
+    if case == "fire":
+        hot = with_channel(make_recording(hours=10.0), TEMPERATURE, 2.0, 70.0)
+        write(hot, folder)
+    if case == "short":
+        write(make_recording(hours=0.5), folder)
+    with pytest.raises(InputError) as error:
+        read_rooms(folder)
+    assert str(error.value).startswith(f"--on {folder}: ")
+    assert len(str(error.value).splitlines()) == 1
+
+
+# what is held out
+
+
+def room(name: str, group: str, hours=30.0, start: datetime | None = None) -> Room:
+    return Room(make_recording(name, hours, start=start), group)
+
+
+def test_a_copy_teaches_once(tmp_path: Path) -> None:
+    """A copy on the other side of a split would be scored by what it taught."""
+    for name in ("one", "two"):
+        write(make_recording(name), tmp_path)
+    found = read_rooms(tmp_path)
+    assert len(found.rooms) == 1
+    assert found.left_out[0].reason == "holds what one.csv.gz holds"
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 7])
+def test_groups_never_straddle_and_each_is_held_out_once(count: int) -> None:
+    made = [room(f"{g}{k}", f"g{g}", hours=10.0 + g) for g in range(count) for k in range(2)]
+    plan = folds.plan_folds(made)
+    held = [sorted({r.group for r in fold.held_out}) for fold in plan.folds]
+    assert sorted(group for fold in held for group in fold) == sorted({r.group for r in made})
+    assert len(plan.folds) == min(count, folds.MOST_FOLDS)
+    for fold in plan.folds:
+        assert not {r.group for r in fold.held_out} & {r.group for r in fold.training}
+        assert len(fold.held_out) + len(fold.training) == len(made)
+
+
+@pytest.mark.parametrize("clocks", [False, True])
+def test_blocks_of_one_home_lie_three_hours_apart(clocks: bool) -> None:
+    """With clocks two sensors' files run side by side: a block is a block of both."""
+    begin = datetime(2026, 3, 1, tzinfo=UTC)
+    made = [
+        room("a", "home", 60.0, begin if clocks else None),
+        room("b", "home", 60.0, begin + timedelta(hours=1) if clocks else None),
+    ]
+    plan = folds.plan_folds(made)
+    assert plan.how == folds.SAME_HOME
+    assert len(plan.folds) == 4
+    watched = 0.0
+    for fold in plan.folds:
+        watched += sum(part.seconds for part in fold.held_out)
+        if clocks:
+            spans = {}
+            for what, parts in (("held", fold.held_out), ("train", fold.training)):
+                spans[what] = [
+                    ((s := part.recording.start.timestamp()), s + part.seconds) for part in parts
+                ]
+            for a, b in spans["held"]:
+                for c, d in spans["train"]:
+                    assert c - b >= folds.APART_S - 60 or a - d >= folds.APART_S - 60
+    assert watched == pytest.approx(2 * 60 * 3600.0, rel=0.01)
+
+
+def test_a_short_recording_holds_nothing_out() -> None:
+    plan = folds.plan_folds([room("a", "home", 20.0)])
+    assert plan == folds.Plan(folds.TOO_SHORT, ())
+
+
+# a tuned run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def invoke(*words: str):
+    return CliRunner().invoke(saafe, list(words), catch_exceptions=False)
+
+
+def changes() -> list[str]:
+    return [word for change in SHORT for word in ("--set", change)]
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("homes")
+    for k in range(2):
+        write(make_recording(f"home{k}", hours=14.0, seed=k, base=20.0 + 5.0 * k), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(homes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    out = tmp_path_factory.mktemp("runs")
+    done = invoke("train", "tiny", *changes(), "--on", str(homes), "--out", str(out), "--name",
+                  "own", "--json")  # fmt: skip
+    assert done.exit_code == 0
+    return out / "own", json.loads(done.stdout)
+
+
+@pytest.mark.slow
+def test_train_on_says_what_held_out_days_say(trained: tuple[Path, dict]) -> None:
+    folder, printed = trained
+    result = json.loads((folder / tuned_run.RESULT_FILE).read_text())
+    assert printed["own_rooms"] == result
+    assert result["held_out"]["how"] == folds.LEAVE_ONE_OUT
+    assert result["homes"]["tuned"]["days"] == pytest.approx(2 * 14.0 / 24.0, rel=0.01)
+    assert result["fires"]["n"] > 20
+    for who in ("tuned", "general", "photo", "ionisation", "heat"):
+        of_kinds = sum(kind[who] for kind in result["fires"]["kinds"])
+        assert of_kinds == result["fires"]["in_time"][who]["fires"]
+    assert any("show under" in line for line in lines.summary(result))
+    again = tmp_detect(folder, trained)
+    assert again.exit_code == 0
+
+
+def tmp_detect(folder: Path, trained: tuple[Path, dict]):
+    recording = write(make_recording("new", hours=4.0), folder.parent / "new")
+    return invoke("detect", str(folder), str(recording))
+
+
+@pytest.mark.slow
+def test_tune_of_the_general_model_gives_the_same(trained: tuple[Path, dict], homes: Path) -> None:
+    """One mechanism: `train --on` is a training and then a tuning; the seed decides all."""
+    folder, printed = trained
+    done = invoke("tune", str(folder / "general"), "--on", str(homes), "--out",
+                  str(folder.parent), "--name", "tuned", "--json")  # fmt: skip
+    assert json.loads(done.stdout)["model_sha256"] == printed["model_sha256"]
+    assert json.loads(done.stdout)["own_rooms"] == printed["own_rooms"]
+
+
+@pytest.mark.slow
+def test_a_killed_tuning_goes_on_and_ends_the_same(
+    trained: tuple[Path, dict], homes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, printed = trained
+    words = ("tune", str(folder / "general"), "--on", str(homes), "--out", str(folder.parent),
+             "--name", "killed")  # fmt: skip
+    real, calls = tuned_run.save_checkpoint, []
+
+    def killed(*args) -> None:
+        real(*args)
+        calls.append(args)
+        if len(calls) == 3:  # in the first epoch of the second fold
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuned_run, "save_checkpoint", killed)
+    stopped = CliRunner().invoke(saafe, list(words))
+    assert "--resume" in str(stopped.exception)
+    assert not (folder.parent / "killed" / "model.safetensors").exists()
+    done = json.loads(invoke(*words, "--resume", "--json").stdout)
+    assert done["model_sha256"] == printed["model_sha256"]
+    assert done["own_rooms"] == printed["own_rooms"]
+    assert len(calls) == 6  # no epoch was tuned twice
+    write(make_recording("home2", hours=14.0), homes)
+    refused = CliRunner().invoke(saafe, [*words, "--resume"])
+    (homes / "home2.csv.gz").unlink()
+    assert "another recordings" in str(refused.exception)
+
+
+@pytest.mark.slow
+def test_held_out_days_reach_no_batch_and_no_threshold(
+    homes: Path, trained: tuple[Path, dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two homes are told apart by their temperature: 20 and 25 degC, half a degree about."""
+    from saafe.training import loop, thresholds, tuning
+
+    seen: list[set[int]] = []
+    real_train, real_peaks = loop.train_on, tuning.own_peaks
+    real_over = tuning.simulate_over
+
+    def note(temperatures: torch.Tensor) -> None:
+        found = set()
+        for base in (20, 25):
+            steady = ((temperatures - base).abs() < 0.45) & ~torch.isnan(temperatures)
+            exact = ((temperatures * 10).round() - temperatures * 10).abs() < 1e-3
+            # windows of the newest bins, all of them single readings of that home
+            if (steady & exact).flatten(1).all(dim=1).any():
+                found.add(base)
+        seen[-1].update(found)
+
+    def train_on(fit, recipe, windows, world):
+        note(windows.windows[:, -20:, 0, TEMPERATURE])
+        return real_train(fit, recipe, windows, world)
+
+    def own_peaks(model, days):
+        known = days.readings[0, :, 0, TEMPERATURE]
+        known = known[~torch.isnan(known)]
+        seen[-1].update({base for base in (20, 25) if ((known - base).abs() < 0.45).any()})
+        return real_peaks(model, days)
+
+    def simulate_over(backgrounds, *rest):
+        for one in backgrounds:
+            known = one.readings[:, TEMPERATURE]
+            known = known[~torch.isnan(known)]
+            seen[-1].update({base for base in (20, 25) if ((known - base).abs() < 0.45).any()})
+        return real_over(backgrounds, *rest)
+
+    real_tune = tuned_run.tune_detector
+
+    def tune_detector(*args, **named):
+        seen.append(set())
+        return real_tune(*args, **named)
+
+    monkeypatch.setattr(tuning, "train_on", train_on)
+    monkeypatch.setattr(tuning, "own_peaks", own_peaks)
+    monkeypatch.setattr(tuning, "simulate_over", simulate_over)
+    monkeypatch.setattr(tuned_run, "tune_detector", tune_detector)
+    assert thresholds  # the streams over homes go through tuning.simulate_over alone
+    invoke("tune", str(trained[0] / "general"), "--on", str(homes), "--out", str(tmp_path))
+    assert seen == [{25}, {20}, {20, 25}]
+
+
+@pytest.mark.slow
+def test_one_short_recording_tunes_and_says_that_it_shows_nothing(
+    trained: tuple[Path, dict], tmp_path: Path
+) -> None:
+    write(make_recording("short", hours=3.0, period_s=300.0), tmp_path / "rooms")
+    done = invoke("tune", str(trained[0] / "general"), "--on", str(tmp_path / "rooms"), "--out",
+                  str(tmp_path / "runs"))  # fmt: skip
+    assert done.exit_code == 0
+    assert "No figures of held-out days" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_run_started_with_on_is_not_resumed_without(
+    trained: tuple[Path, dict], tmp_path: Path
+) -> None:
+    folder = trained[0]
+    words = ("train", "tiny", *changes(), "--out", str(folder.parent), "--name", "own", "--resume")
+    refused = CliRunner().invoke(saafe, list(words))
+    assert "was started with --on" in str(refused.exception)
+
+
+@pytest.mark.parametrize("budget", ["-1", "nan", "1e9"])
+def test_a_budget_that_is_none_is_refused(budget: str, homes: Path) -> None:
+    words = ["train", "tiny", "--on", str(homes), "--false-alarms-per-year", budget]
+    refused = CliRunner().invoke(saafe, words)
+    assert isinstance(refused.exception, InputError)
+    assert "allowed is 0 to 1000 a year" in str(refused.exception)
+
+
+def test_a_budget_without_rooms_is_refused() -> None:
+    refused = CliRunner().invoke(saafe, ["train", "tiny", "--false-alarms-per-year", "2"])
+    assert "--on FOLDER" in str(refused.exception)
+
+
+# figures
+
+
+def test_more_days_show_what_the_rule_of_three_says() -> None:
+    rows = {row["shown_under_per_year"]: row for row in held_out.more_days(28.0)}
+    assert rows[1.0]["days_without_an_alarm"] == pytest.approx(1094, abs=2)
+    assert rows[36.0]["more_days"] == pytest.approx(30.4 - 28.0, abs=1.0)
+    total = held_out.sum_rows([
+        held_out.outcomes.HomeRow("a", 28.0, 0, [], 0, 0, 0, 0.0)
+    ])  # fmt: skip
+    assert total["shown_under_per_year"] == pytest.approx(39.0, abs=0.1)
+
+
+def test_rooms_smoke_is_what_a_photoelectric_alarm_would_find() -> None:
+    calm = make_recording(hours=48.0)
+    assert rooms.smoke_alarms(with_channel(calm, PM25, 10.0, 2_000.0)) == []
+    ((at_s, cause),) = rooms.smoke_alarms(with_channel(calm, PM25, 10.0, 60_000.0))
+    assert 9.98 <= at_s / 3600.0 <= 10.5
+    assert "photoelectric" in cause
