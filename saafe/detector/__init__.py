@@ -3,11 +3,13 @@
 from saafe.detector import self_test
 from saafe.detector.alarms import AlarmSettings, CO_DOSES, log_odds
 from saafe.detector.detector import Detector, Model, Scorer
+from saafe.detector.exported import ONNX_FORMAT, PACKAGED_MODEL, Exported, load_exported, seal
 from saafe.detector.live import Drill, Live
 from saafe.detector.recorded import Detection, detect
 from saafe.detector.space import Space
 
 __all__ = [
-    "CO_DOSES", "AlarmSettings", "Detection", "Detector", "Drill", "Live", "Model", "Scorer",
-    "Space", "detect", "log_odds", "self_test",
+    "CO_DOSES", "ONNX_FORMAT", "PACKAGED_MODEL", "AlarmSettings", "Detection", "Detector", "Drill",
+    "Exported", "Live", "Model", "Scorer", "Space", "detect", "load_exported", "log_odds",
+    "seal", "self_test",
 ]  # fmt: skip
