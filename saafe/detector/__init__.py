@@ -1,6 +1,6 @@
 """From readings to events: one path for files and streams, on numpy alone."""
 
-from saafe.detector import self_test
+from saafe.detector import alarms, detector, self_test
 from saafe.detector.alarms import AlarmSettings, CO_DOSES, log_odds
 from saafe.detector.detector import Detector, Model, Scorer
 from saafe.detector.exported import ONNX_FORMAT, PACKAGED_MODEL, Exported, load_exported, seal
@@ -10,6 +10,6 @@ from saafe.detector.space import Space
 
 __all__ = [
     "CO_DOSES", "ONNX_FORMAT", "PACKAGED_MODEL", "AlarmSettings", "Detection", "Detector", "Drill",
-    "Exported", "Live", "Model", "Scorer", "Space", "detect", "load_exported", "log_odds",
-    "seal", "self_test",
+    "Exported", "Live", "Model", "Scorer", "Space", "alarms", "detect", "detector", "load_exported",
+    "log_odds", "seal", "self_test",
 ]  # fmt: skip

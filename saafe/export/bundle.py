@@ -11,7 +11,7 @@ from saafe import __version__
 from saafe.detector import detect, load_exported
 from saafe.errors import InputError
 from saafe.exam import judge_simulated, plain_values, windows
-from saafe.export import onnx_files, parity
+from saafe.export import c_files, onnx_files, parity
 from saafe.files import writable_folder, write_atomically, write_json
 from saafe.training import Run, runs
 
@@ -66,8 +66,6 @@ def export_run(
     if to in ONNX_NAMES:
         report |= export_onnx(run, to, out, exam=exam, on_progress=on_progress)
     else:
-        from saafe.export import c_files
-
         report |= c_files.export_c(run, out, PARITY_LIMITS[to], on_progress=on_progress)
     for name in GO_WITH_IT:
         if (run.folder / name).is_file() and out.resolve() != run.folder.resolve():
