@@ -35,6 +35,11 @@ class Exported:
         """What errors name."""
         return self.path
 
+    @property
+    def identity(self) -> str:
+        """The hash of the run's weights, whatever it was exported to."""
+        return self.metadata["model_sha256"]
+
     def score(self, windows: np.ndarray) -> np.ndarray:
         """Risk of windows. (batch, 60, 1, channel) to float64 percent (batch,)"""
         windows = np.ascontiguousarray(windows, np.float32)

@@ -60,22 +60,22 @@ def c_sources(run: Run) -> dict[str, str]:
 def settings(run: Run) -> dict[str, Any]:
     """Every number of the detector that Python has a name for."""
     recipe, model = run.recipe, run.model
-    named = {name.upper(): number(value) for name, value in run.settings.to_dict().items()}
+    named = {name.upper(): double(value) for name, value in run.settings.to_dict().items()}
     for name in ("CONFIRM_S", "HUSH_S"):
-        named[name] = number(getattr(alarms, name))
+        named[name] = double(getattr(alarms, name))
     for name in (
         "SILENT_S", "SILENT_INTERVALS", "IRREGULAR", "UNKNOWN_PERIOD_S", "STUCK_S", "STUCK_HOLDS",
         "UPLOAD_SHARE", "SATURATED_S", "SPIKE_SPAN_S",
     ):  # fmt: skip
-        named[name] = number(getattr(self_test, name))
+        named[name] = double(getattr(self_test, name))
     for name in ("RECENT_INTERVALS", "LONGEST_RANK", "USUAL_RUNS", "DRIFT_DAYS"):
         named[name] = getattr(self_test, name)
     tokens = windows.STEPS // recipe.patch + 1
     return named | {
-        "LATE_S": number(LATE_S), "BEHIND_S": number(BEHIND_S), "DAY_S": number(windows.DAY_S),
-        "LONGEST_PERIOD_S": number(LONGEST_PERIOD_S), "HEAT_C": number(HEAT_C),
-        "RISE_K_PER_MIN": number(RISE_K_PER_MIN), "RISE_SPAN_S": number(RISE_SPAN_S),
-        "BIN_S": number(windows.BIN_S), "HOLD_S": number(windows.HOLD_S),
+        "LATE_S": double(LATE_S), "BEHIND_S": double(BEHIND_S), "DAY_S": double(windows.DAY_S),
+        "LONGEST_PERIOD_S": double(LONGEST_PERIOD_S), "HEAT_C": double(HEAT_C),
+        "RISE_K_PER_MIN": double(RISE_K_PER_MIN), "RISE_SPAN_S": double(RISE_SPAN_S),
+        "BIN_S": double(windows.BIN_S), "HOLD_S": double(windows.HOLD_S),
         "RECENT_STEPS": detector.RECENT_STEPS, "CHANNELS": "SAAFE_CHANNELS",
         "TEMPERATURE": TEMPERATURE, "PM25": PM25, "CO": CO, "LABELS": len(LABELS), "FIRE": FIRE,
         "FEATURES": FEATURES, "SEGMENTS": len(windows.SEGMENTS),
@@ -101,8 +101,8 @@ def tables() -> str:
         self_test.RESTS_FROM, self_test.SPIKE_RISE, self_test.SPIKE_SHARE, self_test.DRIFT_RISE,
         strict=True,
     )  # fmt: skip
-    tests = [braces(map(number, row)) for row in limits]
-    ranges = [braces(map(number, (c.lowest, c.highest, c.overshoot))) for c in CHANNELS]
+    tests = [braces(map(double, row)) for row in limits]
+    ranges = [braces(map(double, (c.lowest, c.highest, c.overshoot))) for c in CHANNELS]
     return f"""
 typedef enum {{ LINEAR, LOGARITHM, LOGARITHM_OF_MORE }} scale_kind;
 typedef struct {{ scale_kind kind; float centre, spread, lowest; bool is_wide; }} scale_row;
@@ -112,9 +112,9 @@ typedef struct {{ double lowest, highest, overshoot; }} range_row;
 static const scale_row SCALES[CHANNELS] = {braces(scales)};
 static const self_test_row SELF_TESTS[CHANNELS] = {braces(tests)};
 static const range_row RANGES[CHANNELS] = {braces(ranges)};
-static const double SHOWS[CHANNELS] = {braces(map(number, detector.SHOWS))};
-static const double DOSE_PPM[SAAFE_DOSES] = {braces(number(ppm) for ppm, _ in CO_DOSES)};
-static const double DOSE_S[SAAFE_DOSES] = {braces(number(s) for _, s in CO_DOSES)};
+static const double SHOWS[CHANNELS] = {braces(map(double, detector.SHOWS))};
+static const double DOSE_PPM[SAAFE_DOSES] = {braces(double(ppm) for ppm, _ in CO_DOSES)};
+static const double DOSE_S[SAAFE_DOSES] = {braces(double(s) for _, s in CO_DOSES)};
 """
 
 
@@ -159,7 +159,7 @@ def single(value: float) -> str:
     return text + ("f" if "." in text or "e" in text else ".0f")
 
 
-def number(value: float) -> str:
+def double(value: float) -> str:
     """A double of C that reads back as it was."""
     return "INFINITY" if np.isinf(value) else repr(float(value))
 

@@ -68,7 +68,7 @@ def eight_bits(run: Run, calibration: NDArray | None = None) -> bytes:
         quantize_static(
             whole, small, WindowReader(calibration), quant_format=QuantFormat.QDQ,
             per_channel=True, reduce_range=True, activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8, nodes_to_quantize=names,
+            weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"], nodes_to_quantize=names,
             extra_options={"OpTypesToExcludeOutputQuantization": ["MatMul"]},
         )  # fmt: skip
         quantized = onnx.load(small)
