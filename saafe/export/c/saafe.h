@@ -146,7 +146,7 @@ void saafe_init(saafe_detector *d, saafe_on_event on_event, void *context,
 /* Take one row: seconds from any start, a sensor, and its readings, NAN where missing, in the
  * order temperature [degC], PM2.5 [ug/m3], CO2 [ppm], sound [dB], CO [ppm], humidity [%].
  * A reading that is physically impossible counts as missing. Returns false, and does nothing,
- * where the time is no number or there is no such sensor. */
+ * where the time is no number (or beyond 300 years) or there is no such sensor. */
 bool saafe_update(saafe_detector *d, double time_s, int sensor,
                   const float readings[SAAFE_CHANNELS]);
 
