@@ -41,7 +41,7 @@ install: .venv/installed
 	touch $@
 
 .venv/installed-rivals: pyproject.toml .venv/installed-dev
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".[train,rivals]"
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".[rivals]"
 	touch $@
 
 clean:

@@ -1,5 +1,6 @@
 """`saafe export`: a run as files that need no torch, and how near they are to it."""
 
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -79,22 +80,20 @@ def export_onnx(run: Run, to: str, out: Path, *, exam: bool, on_progress: Say) -
     on_progress("writing the graph" if to == "onnx" else "calibrating on simulated windows")
     data = onnx_files.single_precision(run) if to == "onnx" else onnx_files.eight_bits(run)
     path = out / ONNX_NAMES[to]
-    trial = path.with_name(f".{path.name}.trial")
-    write_atomically(trial, data)
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder, path.name)
+        trial.write_bytes(data)
         model = load_exported(trial)
-        on_progress("comparing with the run")
-        recordings = parity.parity_recordings(run.recipe)
-        rows = parity.compare_risk(run, model.score, parity.parity_cases(recordings))
-        parity.check_limit(rows, PARITY_LIMITS[to])
-        events = parity.compare_events(run, lambda r: detect(model, r).events, recordings)
-        judged = {}
-        if exam:
-            judged = {"exam": {"run": judge(run, run, on_progress),
-                               to: judge(run, model, on_progress)}}  # fmt: skip
-        trial.replace(path)
-    finally:
-        trial.unlink(missing_ok=True)
+    on_progress("comparing with the run")
+    recordings = parity.parity_recordings(run.recipe)
+    rows = parity.compare_risk(run, model.score, parity.parity_cases(recordings))
+    parity.check_limit(rows, PARITY_LIMITS[to])
+    events = parity.compare_events(run, lambda r: detect(model, r).events, recordings)
+    judged = {}
+    if exam:
+        judged = {"exam": {"run": judge(run, run, on_progress),
+                           to: judge(run, model, on_progress)}}  # fmt: skip
+    write_atomically(path, data)
     return {
         "files": {path.name: len(data)},
         "parity": [row._asdict() for row in rows],
