@@ -44,7 +44,7 @@ def test_python_runs(folder: Path, number: int) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(shutil.which("cc") is None and "CI" not in os.environ, reason="no cc here")
+@pytest.mark.skipif(shutil.which("cc") is None and "SAAFE_CI" not in os.environ, reason="no cc here")
 def test_c_runs(folder: Path) -> None:
     (code,) = blocks("c")
     (folder / "main.c").write_text(code)
@@ -54,7 +54,7 @@ def test_c_runs(folder: Path) -> None:
     assert "10 s alarm heat" in done.stdout
 
 
-@pytest.mark.skipif(shutil.which("cc") is None and "CI" not in os.environ, reason="no cc here")
+@pytest.mark.skipif(shutil.which("cc") is None and "SAAFE_CI" not in os.environ, reason="no cc here")
 @pytest.mark.parametrize("line", re.findall(r"^    (cc .*)$", TEXT, re.MULTILINE))
 def test_compile_lines_run(folder: Path, line: str) -> None:
     (folder / "rows.csv").write_text("time_s,sensor,temperature_c\n0,0,70\n10,0,71\n20,0,72\n")
