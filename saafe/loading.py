@@ -39,7 +39,7 @@ def load_model(path: Path | str | None = None) -> Union["Run", Exported]:
     if path.suffix == ONNX_SUFFIX and not path.is_dir():
         return load_exported(path)
     if path.is_file():
-        raise InputError(f"{path}: is no model; give a run folder or an exported .onnx file")
+        raise InputError(f"{path}: no such run folder; give one, or an exported .onnx file")
     if not path.exists():
         raise InputError(f"{path}: no such run folder; `saafe train` makes one under runs/")
     from saafe.training import load  # imports torch, which takes seconds

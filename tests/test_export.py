@@ -157,7 +157,7 @@ def test_a_file_that_is_not_there() -> None:
 
 def test_a_file_that_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(InputError, match=r"is no model; give a run folder or an exported \.onnx"):
+    with pytest.raises(InputError, match=r"no such run folder; give one, or an exported \.onnx"):
         saafe.load(tmp_path / "notes.txt")
 
 
