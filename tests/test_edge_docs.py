@@ -17,6 +17,9 @@ from saafe.export.c_source import c_sources
 ROOT = Path(saafe.__file__).parents[1]
 TEXT = (ROOT / "docs" / "edge.md").read_text()
 
+IS_WITHOUT_CC = shutil.which("cc") is None and "SAAFE_CI" not in os.environ
+NEEDS_CC = pytest.mark.skipif(IS_WITHOUT_CC, reason="no C compiler (cc) here")
+
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
@@ -44,7 +47,7 @@ def test_python_runs(folder: Path, number: int) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(shutil.which("cc") is None and "SAAFE_CI" not in os.environ, reason="no cc here")
+@NEEDS_CC
 def test_c_runs(folder: Path) -> None:
     (code,) = blocks("c")
     (folder / "main.c").write_text(code)
@@ -54,7 +57,7 @@ def test_c_runs(folder: Path) -> None:
     assert "10 s alarm heat" in done.stdout
 
 
-@pytest.mark.skipif(shutil.which("cc") is None and "SAAFE_CI" not in os.environ, reason="no cc here")
+@NEEDS_CC
 @pytest.mark.parametrize("line", re.findall(r"^    (cc .*)$", TEXT, re.MULTILINE))
 def test_compile_lines_run(folder: Path, line: str) -> None:
     (folder / "rows.csv").write_text("time_s,sensor,temperature_c\n0,0,70\n10,0,71\n20,0,72\n")
