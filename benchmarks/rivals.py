@@ -12,9 +12,10 @@ from importlib import metadata
 
 from saafe.errors import InputError
 from saafe.exam import windows
-from saafe.exam.exam import DEVICE, draw_streams
+from saafe.exam.exam import draw_streams
 from saafe.exam.fire_matrix import examine_fires
 from saafe.exam.nuisances import examine_nuisances, examine_quiet
+from saafe.exam.quick import examined
 from saafe.exam.results import plain_values
 from saafe.exam.rivals import ExamStreams, examine_rivals, headline
 from saafe.exam.session import Session
@@ -31,7 +32,7 @@ COLUMNS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("run", help="run folder")
-    parser.add_argument("--device", default=DEVICE, help="whose sensors are simulated")
+    parser.add_argument("--device", help="whose sensors are simulated; the run's own by default")
     parser.add_argument("--seed", type=int, default=0, help="of the exam's streams")
     parser.add_argument(
         "--rival", action="append", help="one of saafe.rivals.RIVALS; all by default"
@@ -45,7 +46,8 @@ def main() -> None:
     run = runs.load(chosen.run)
     began = time.perf_counter()
     ours = windows.judged_run(run)
-    session = Session(ours, chosen.seed, device=chosen.device, on_progress=_say)
+    device = examined(run, chosen.device)
+    session = Session(ours, chosen.seed, device=device.sensors, on_progress=_say)
     fires, nuisances = draw_streams(session)
     _, results = examine_fires(session, fires)
     _, disturbed = examine_nuisances(session, nuisances)
@@ -64,7 +66,7 @@ def main() -> None:
     document = {
         "benchmark": "rivals",
         "figures": {
-            "rows": rows, "device": chosen.device, "seconds": round(time.perf_counter() - began, 1),
+            "rows": rows, "device": device.name, "seconds": round(time.perf_counter() - began, 1),
         },
         "runs": 1,
         "commit": environment["commit"],

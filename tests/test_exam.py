@@ -17,7 +17,7 @@ from saafe.detector.alarms import AlarmSettings
 from saafe.detector.recorded import Detection
 from saafe.errors import InputError
 from saafe.exam import exam, faults, session
-from saafe.exam.quick import Amounts
+from saafe.exam.quick import Amounts, examined
 from saafe.exam.results import plain_values
 from saafe.exam.session import Case, Session
 from saafe.exam.shifts import judge_simulated
@@ -90,7 +90,7 @@ def test_full_exam_by_the_command_line(few: None, run: Run) -> None:
     said = result["fault_watch"]["faults_said_within_60s"]
     assert {row["fault"] for row in said} >= {"stuck", "missing"}
     assert " left" in done.stderr
-    again, _ = exam.examine_full(run, exam.ExamOptions(seed=5, device="saafe-4"))
+    again, _ = exam.examine_full(run, exam.ExamOptions(seed=5, device=examined(run, "saafe-4")))
     for name in ("fires", "nuisances", "life", "faults", "shift", "windows"):
         assert json.loads(json.dumps(again[name])) == result[name], name
 
@@ -140,7 +140,7 @@ def test_quick_never_replaces_a_full_exam(run: Run) -> None:
     write_json(path, other)
     assert exam.write_exam(run, quick, [])[0] == path
     elsewhere = quick | {"device": "saafe-4"}
-    assert [p.name for p in exam.write_exam(run, elsewhere, [])] == [
+    assert [p.name for p in exam.write_exam(run, elsewhere, [], is_own=False)] == [
         "exam-saafe-4.json", "report-saafe-4.html"]  # fmt: skip
     path.write_text("{")
     assert exam.write_exam(run, quick, [])[0] == path
@@ -219,7 +219,7 @@ def test_seeds_of_the_exam_are_nobody_elses() -> None:
         for purpose in list(Purpose)[:-1]
         for part in (0, 1, 9_999, 19_999)
     }
-    assert len(mine) == 4 * 7 * 3
+    assert len(mine) == 4 * 8 * 3
     assert not mine & others
 
 

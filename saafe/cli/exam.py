@@ -7,35 +7,56 @@ import click
 
 from saafe.cli.output import print_json
 from saafe.cli.tables import print_gate, print_rows
+from saafe.errors import InputError
 
 
 @click.command("exam")
 @click.argument("run")
 @click.option("--real", type=click.Path(path_type=Path),
               help="Folder of publishers' raw recordings, annotated sets or both.")  # fmt: skip
-@click.option("--device", default="saafe-6", show_default=True,
-              help="Whose sensors are simulated; `anything` is the stress mix.")  # fmt: skip
-@click.option("--level", type=click.Choice(["quick", "full"]), default="full", show_default=True,
-              help="quick is what `saafe train` ends with.")  # fmt: skip
+@click.option("--device", help="Whose sensors are simulated: a name of `saafe devices list`, a "
+              "device file, or `anything`, the stress mix. Its own, else saafe-6.")  # fmt: skip
+@click.option("--level", type=click.Choice(["quick", "full", "long"]), default="full",
+              show_default=True,
+              help="quick is what `saafe train` ends with; long adds shards of rare false alarms "
+              "to a full exam.")  # fmt: skip
+@click.option("--shards", "shards_folder", type=click.Path(path_type=Path),
+              help="Folder of the long level's shards; RUN/long-DEVICE by default.")  # fmt: skip
+@click.option("--count", default=1, show_default=True,
+              help="How many shards to add; 0 only adds up.")  # fmt: skip
+@click.option("--shard", "numbers", type=int, multiple=True,
+              help="Number of a shard to examine instead, to share the work.")  # fmt: skip
 @click.option("--quick", is_flag=True, help="The same as --level quick.")
 @click.option("--rivals", is_flag=True, help="Compare all simpler detectors, not two (extra).")
 @click.option("--seed", type=int, help="Of the full exam, 0 where not given; not training's.")
 @click.option("--json", "as_json", is_flag=True, help="Print exam.json.")
 def exam_command(
-    run: str, real: Path | None, device: str, level: str, quick: bool, rivals: bool,
-    seed: int | None, as_json: bool,
+    run: str, real: Path | None, device: str | None, level: str, quick: bool, rivals: bool,
+    seed: int | None, shards_folder: Path | None, count: int, numbers: tuple[int, ...],
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Examine RUN and write its exam.json; exit code 0 means that the exam ran.
 
     Example: saafe exam runs/my-run --device saafe-4 --level quick
     """
-    from saafe.exam import examine
+    from saafe.exam import examine, examine_long
     from saafe.training import load
 
-    result = examine(
-        load(run), level="quick" if quick or level == "quick" else "full", device=device,
-        seed=seed, real=real, rivals=rivals, on_progress=lambda line: click.echo(line, err=True),
-    )  # fmt: skip
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    if level == "long" and not quick:
+        if real or rivals or seed is not None:
+            raise InputError("--real, --rivals and --seed are of the full level: leave them out")
+        result = examine_long(
+            load(run), device=device, folder=shards_folder, count=count, shards=numbers,
+            on_progress=say,
+        )  # fmt: skip
+    else:
+        result = examine(
+            load(run), level="quick" if quick or level == "quick" else "full", device=device,
+            seed=seed, real=real, rivals=rivals, on_progress=say,
+        )  # fmt: skip
     if as_json:
         print_json(result)
     else:
@@ -48,7 +69,7 @@ def show_exam(result: dict) -> None:
 
     if line := headline(result.get("rivals") or {}):
         click.echo(line)
-    if result["gate"]["level"] == "full":
+    if result["gate"]["level"] != "quick":
         life = [{"room": name} | result["life"][name] for name in ("quiet", "kitchen", "other")]
         for title, rows, columns in (
             ("fires: outcomes, 95 % bounds, times", result["fires"], FIRE_COLUMNS),

@@ -1,7 +1,7 @@
 """The examination of a run, its gate and its report."""
 
 from saafe.exam import exam, windows
-from saafe.exam.exam import examine
+from saafe.exam.exam import examine, examine_long
 from saafe.exam.gate import limits_of
 from saafe.exam.html import figure_text, header, is_share, merged_bounds
 from saafe.exam.shifts import judge_simulated
@@ -11,7 +11,7 @@ from saafe.exam.rivals import headline
 from saafe.exam.tables import score_table, sets_table, simulated_table
 
 __all__ = [
-    "FIRE_COLUMNS", "IDENTITY_COLUMNS", "RIVAL_COLUMNS", "exam", "examine", "figure_text",
-    "header", "headline", "is_share", "judge_simulated", "limits_of", "merged_bounds",
-    "plain_values", "score_table", "sets_table", "simulated_table", "windows",
+    "FIRE_COLUMNS", "IDENTITY_COLUMNS", "RIVAL_COLUMNS", "exam", "examine", "examine_long",
+    "figure_text", "header", "headline", "is_share", "judge_simulated", "limits_of",
+    "merged_bounds", "plain_values", "score_table", "sets_table", "simulated_table", "windows",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from saafe import metrics
 from saafe.exam.gate import CALIBRATION_LIMITS
 from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged
 from saafe.sensors import FIRE, LABELS
-from saafe.simulator import ANYTHING, Mix, Rooms, simulation
+from saafe.simulator import ANYTHING, Mix, Rooms, devices, simulation
 from saafe.training import REFERENCE_MIX, TRAIN_HOURS, Purpose, sample_windows, seeded_generator
 
 CALIBRATION_SCENARIOS = 1024  # groups behind each of the two tables
@@ -20,7 +20,11 @@ RESAMPLES = 400
 
 
 def examine_calibration(
-    one: Judged, seed: int, *, device: str = ANYTHING, scenarios: int = CALIBRATION_SCENARIOS
+    one: Judged,
+    seed: int,
+    *,
+    device: str | devices.Device = ANYTHING,
+    scenarios: int = CALIBRATION_SCENARIOS,
 ) -> dict[str, Any]:
     """Compare risk with what happened under the reference mix, in and out of training's rooms."""
     rooms = {

@@ -15,7 +15,16 @@ import torch
 
 from saafe import metrics, readers
 from saafe.errors import InputError
-from saafe.exam import calibration, faults, identity, model_card, monotonicity, outcomes, report
+from saafe.exam import (
+    calibration,
+    faults,
+    identity,
+    long,
+    model_card,
+    monotonicity,
+    outcomes,
+    report,
+)
 from saafe.exam.classes import draw_normal, examine_classes
 from saafe.exam.fire_matrix import against_references, by_notice, egress_part, examine_fires
 from saafe.exam.fires import FIRES_OF_A_KIND, Drawn, alone, draw_fires, fire_kinds
@@ -42,11 +51,12 @@ from saafe.exam.nuisances import (
     year,
 )
 from saafe.exam.quick import (
-    DEVICE,
     VERSION,
     Amounts,
+    Examined,
     cost_of,
     examine_quick,
+    examined,
     provenance,
     quick_figures,
 )
@@ -60,12 +70,12 @@ from saafe.files import write_json
 from saafe.metrics import Bounds
 from saafe.recordings import Home
 from saafe.rivals import registry
-from saafe.simulator import ANYTHING, DEVICES, sources
+from saafe.simulator import sources
 from saafe.threads import Workers
 from saafe.training import Run, runs
 
 EXAM_FILE = "exam.json"
-MOST_WINDOWS = 1_500_000  # that a full exam may score
+MOST_WINDOWS = 3_500_000  # that a full exam may score
 DENSE_DAYS = 0.25  # of each recorded home at 10 s on six sensors, to stay under that
 FULL = Amounts(FIRES_OF_A_KIND, 60, NUISANCE_EVENTS, COOKING_EVENTS, 32, 1400, 128)
 APART = ("superposed_fires", "identity")  # what recordings give that stands apart in exam.json
@@ -76,7 +86,7 @@ class ExamOptions:
     """What a full exam does beside the simulated streams."""
 
     seed: int = 0  # of the exam; training's seeds are apart whatever it is
-    device: str = DEVICE
+    device: Examined | None = None  # the run's own by default
     real: Path | None = None  # folder of published recordings or sets to score, or None
     rivals: bool = False  # whether all rivals are compared, else the simple ones
     on_progress: OnProgress = lambda line: None  # takes a line of progress
@@ -86,7 +96,7 @@ def examine(
     run: Run,
     *,
     level: Literal["quick", "full"] = "full",
-    device: str = DEVICE,
+    device: str | None = None,
     seed: int | None = None,
     real: Path | str | None = None,
     rivals: bool = False,
@@ -97,7 +107,8 @@ def examine(
     Args:
         run: a loaded run folder.
         level: "quick" takes about a minute, "full" a quarter of an hour.
-        device: whose sensors are simulated: a device's name, or "anything".
+        device: whose sensors are simulated: a name of the catalogue, the path of a device file,
+            or "anything"; the one that the run was trained for by default, else saafe-6.
         seed: of the full exam, 0 by default; apart from training's seeds.
         real: folder of published recordings or annotated sets that a full exam scores too.
         rivals: whether a full exam trains all rivals and compares them, else the simple ones.
@@ -120,8 +131,7 @@ def examine(
     cases: list[Case] = []
     if level not in ("quick", "full"):
         raise InputError(f"level = {level!r}: choose from quick, full")
-    if device not in (ANYTHING, *DEVICES):
-        raise InputError(f"device {device}: unknown; choose from {', '.join((ANYTHING, *DEVICES))}")
+    on_device = examined(run, device)
     asked = {"real": real is not None, "rivals": rivals, "seed": seed is not None}
     if level == "quick" and any(asked.values()):
         name = next(name for name, is_asked in asked.items() if is_asked)
@@ -129,16 +139,50 @@ def examine(
     if not os.access(run.folder, os.W_OK):  # not after a quarter of an hour
         raise InputError(f"{run.folder}: {EXAM_FILE} cannot be written there; copy the run first")
     if level == "quick":
-        result = examine_quick(run, device=device, on_progress=on_progress)
+        result = examine_quick(run, device=on_device, on_progress=on_progress)
     else:
         real = None if real is None else Path(real)
-        plan = ExamOptions(seed or 0, device, real, rivals, on_progress)
+        plan = ExamOptions(seed or 0, on_device, real, rivals, on_progress)
         result, cases = examine_full(run, plan)
-    written = write_exam(run, result, cases)
+    written = write_exam(run, result, cases, is_own=on_device.is_own)
     for path in written:
         on_progress(f"wrote {path}")
     if not written:
         on_progress(f"{run.folder}: keeps the full exam that it has")
+    return result
+
+
+def examine_long(
+    run: Run, *, device: str | None = None, folder: Path | str | None = None, count: int = 1,
+    shards: Sequence[int] = (), on_progress: OnProgress = lambda _: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Examine shards of the long level, add up those that are there, and write exam.json.
+
+    Args:
+        run: a loaded run folder, with a full exam of the device.
+        device: as of `examine`.
+        folder: of the shards' files; RUN/long-DEVICE by default.
+        count: how many shards that the folder lacks to examine; 0 only adds up.
+        shards: their numbers, instead.
+        on_progress: takes a line of progress.
+
+    Returns:
+        What exam.json holds: the full exam's, with the long level's lines and a part `long`.
+
+    Raises:
+        InputError: there is no full exam to go on from, or a shard is of another model.
+    """
+    on_device = examined(run, device)
+    figures, _ = files_of(run, on_device.name, is_own=on_device.is_own)
+    if not is_full(figures, run):
+        raise InputError(f"{figures}: is no full exam of this model; run the full level first")
+    place = Path(folder) if folder else run.folder / f"long-{on_device.name}"
+    numbers = list(shards) or long.missing_shards(place, count)
+    long.write_shards(run, on_device, place, numbers, on_progress=on_progress)
+    merged = long.merge_shards(long.read_shards(place, run, on_device))
+    result = long.with_long(json.loads(figures.read_text()), merged)
+    write_json(figures, result)
+    on_progress(f"wrote {figures}")
     return result
 
 
@@ -149,7 +193,8 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
         InputError: the folder of recordings holds none, or a rival's package is missing.
     """
     one = judged_run(run)
-    session = Session(one, plan.seed, device=plan.device, on_progress=plan.on_progress)
+    device = plan.device or examined(run, None)
+    session = Session(one, plan.seed, device=device.sensors, on_progress=plan.on_progress)
     share = 0.7 if plan.real else 0.8
     real = real_part(session, plan)  # what a user's folder can break comes first
     parts, streams = simulated_parts(session, run, share)
@@ -164,9 +209,9 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
     result = {
         "version": VERSION,
         "level": "full",
-        "device": plan.device,
+        "device": device.name,
         "seed": plan.seed,
-        "gate": gate_of("full", plan.device, lines),
+        "gate": gate_of("full", device.name, lines),
         "windows_scored": session.windows,
         "windows_limit": MOST_WINDOWS,
         "seconds": round(session.seconds, 1),
@@ -313,25 +358,26 @@ def identity_part(session: Session, homes: Sequence[Home]) -> dict[str, Any] | s
     return found
 
 
-def files_of(run: Run, device: str) -> tuple[Path, Path]:
+def files_of(run: Run, device: str, *, is_own: bool) -> tuple[Path, Path]:
     """Where an exam of a device stands: its figures and its report."""
-    tail = "" if device == DEVICE else f"-{device}"
+    tail = "" if is_own else f"-{device}"
     return run.folder / f"exam{tail}.json", run.folder / f"report{tail}.html"
 
 
-def write_exam(run: Run, result: dict[str, Any], cases: Sequence[Case]) -> list[Path]:
+def write_exam(
+    run: Run, result: dict[str, Any], cases: Sequence[Case], *, is_own: bool = True
+) -> list[Path]:
     """Write exam.json, the report and the model card, each whole or not at all; say which.
 
     Of another device than the run's, exam-DEVICE.json and report-DEVICE.html. A quick result
     never replaces a full one of the same model and device.
     """
-    device = result["device"]
-    figures, page = files_of(run, device)
+    figures, page = files_of(run, result["device"], is_own=is_own)
     if result["level"] == "quick" and is_full(figures, run):
         return []
     write_json(figures, result)
     written = [figures, report.write_report(page, result, [case.drawn() for case in cases])]
-    if device == DEVICE:
+    if is_own:
         written.append(model_card.write_model_card(run, result))
     return written
 
@@ -345,4 +391,4 @@ def is_full(path: Path, run: Run) -> bool:
         level, sha = old["gate"]["level"], old["provenance"]["model_sha256"]
     except (ValueError, KeyError, TypeError):  # no exam that this saafe wrote
         return False
-    return level == "full" and sha == runs.sha256(run.folder / runs.MODEL)
+    return level in ("full", "long") and sha == runs.sha256(run.folder / runs.MODEL)

@@ -12,7 +12,7 @@ from saafe import metrics, windows
 from saafe.exam.gate import RAMP_LIMIT
 from saafe.exam.windows import Judged
 from saafe.sensors import CHANNELS
-from saafe.simulator import ANYTHING, Mix, Streams, simulation
+from saafe.simulator import ANYTHING, Mix, Streams, devices, simulation
 from saafe.training import Purpose, seeded_generator
 
 PAIRS = 10_000
@@ -46,7 +46,7 @@ class Pairs:
 
 
 def examine_monotonicity(
-    one: Judged, seed: int, *, device: str = ANYTHING, pairs: int = PAIRS
+    one: Judged, seed: int, *, device: str | devices.Device = ANYTHING, pairs: int = PAIRS
 ) -> dict[str, Any]:
     """Count the ramps of smoke, heat or CO that lower the risk, of so many random windows.
 

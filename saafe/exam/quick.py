@@ -18,14 +18,40 @@ from saafe.exam.session import OnProgress, Session
 from saafe.exam.windows import judged_run, latency_ms
 from saafe.metrics import Bounds
 from saafe.recordings import cut_recording
-from saafe.simulator import sources
+from saafe.simulator import ANYTHING, devices, sources
 from saafe.threads import Workers
-from saafe.training import Run, runs
+from saafe.training import Run, device_of, runs
 
 VERSION = "2"
-DEVICE = "saafe-6"  # whose sensors are simulated, where nothing else is said
+DEVICE = "saafe-6"  # whose sensors are simulated, where a run was trained for none
 QUICK_PART, PARTS_OF_A_KIND = 6000, 8  # seeds apart from the full exam's
 QUICK_LEAD_S = 60.0  # decisions before a fire
+
+
+@dataclass(frozen=True)
+class Examined:
+    """The device of an exam."""
+
+    name: str
+    sensors: str | devices.Device  # as a mix takes it
+    is_own: bool  # whether the run was trained for it, or for none and this is the usual one
+
+
+def examined(run: Run, device: str | None) -> Examined:
+    """The device to examine a run on: the one that is asked for, else the run's own.
+
+    Raises:
+        InputError: the name or the file is no device.
+    """
+    trained_for = device_of(run.recipe)
+    is_device = isinstance(trained_for, devices.Device)
+    own = trained_for if is_device else devices.load_device(DEVICE)
+    if device is None:
+        return Examined(own.name, own, True)
+    if device == ANYTHING:
+        return Examined(ANYTHING, ANYTHING, False)
+    asked = devices.load_device(device)
+    return Examined(asked.name, asked, asked == own)
 
 
 @dataclass(frozen=True)
@@ -45,11 +71,14 @@ QUICK = Amounts(12, 23, 0, 0, 12, 520, 48)
 
 
 def examine_quick(
-    run: Run, *, device: str = DEVICE, on_progress: OnProgress = lambda _: None
+    run: Run, *, device: Examined | None = None, on_progress: OnProgress = lambda _: None
 ) -> dict:
     """Examine a run on simulated scenarios in about a minute: what exam.json holds."""
-    on_progress(f"examining on simulated streams of {device}")
-    session = Session(judged_run(run), run.recipe.seed, device=device, on_progress=on_progress)
+    device = device or examined(run, None)
+    on_progress(f"examining on simulated streams of {device.name}")
+    session = Session(
+        judged_run(run), run.recipe.seed, device=device.sensors, on_progress=on_progress
+    )
     session.begin(0.5)
     with Workers(torch.get_num_threads()) as workers:
         fires = [
@@ -99,8 +128,8 @@ def examine_quick(
     result = {
         "version": VERSION,
         "level": "quick",
-        "device": device,
-        "gate": gate_of("quick", device, lines),
+        "device": device.name,
+        "gate": gate_of("quick", device.name, lines),
         "figures": {
             "fires": outcome_counts(results) | {"not_shown": shown_count(results)},
             "windows": classes,

@@ -23,7 +23,7 @@ from saafe.detector import (
 from saafe.exam.windows import Judged
 from saafe.formats import clock
 from saafe.recordings import Recording
-from saafe.simulator import ANYTHING, Mix, Rooms, Streams, simulation
+from saafe.simulator import ANYTHING, Mix, Rooms, Streams, devices, simulation
 from saafe.training import Purpose, seeded_generator
 
 HOURS = 3.0  # length of a simulated stream
@@ -44,6 +44,7 @@ class Stage(IntEnum):
     SHIFTS = 4
     LASTING = 5
     NORMAL = 6
+    LONG = 7
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Session:
     """Scores streams for one examination; counts windows and keeps the worst cases."""
 
     def __init__(
-        self, one: Judged, seed: int, *, device: str = ANYTHING,
+        self, one: Judged, seed: int, *, device: str | devices.Device = ANYTHING,
         on_progress: OnProgress = lambda _: None,
     ) -> None:  # fmt: skip
         """Begin; the device is the sensors' of every simulated stream."""

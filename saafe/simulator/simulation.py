@@ -30,8 +30,7 @@ from saafe.simulator.air import (
     starved,
 )
 from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building, lay_out
-from saafe.simulator.devices.catalogue import ANYTHING
-from saafe.simulator.devices.drawing import draw_device
+from saafe.simulator.devices.drawing import draw_sensors
 from saafe.simulator.emissions import CARRIED, PARTICLES, Quantity
 from saafe.simulator.instruments import STEP_S, Instruments
 from saafe.simulator.labels import Counterfactuals, label, shows
@@ -217,12 +216,10 @@ def draw_world(n: int, plan: StreamSettings, generator: torch.Generator) -> Scen
     chosen = draw_sources(n, plan.mix, generator)
     layout = lay_out(rooms_needed(chosen, generator), generator)
     building = draw_building(n, plan.sensors, plan.rooms, generator, layout)
-    if plan.mix.device == ANYTHING:
-        devices = instrument.draw_instruments(
-            n, plan.sensors, generator, analyser_share=plan.mix.analyser_share
-        )
-    else:
-        devices = draw_device(plan.mix.device, n, plan.sensors, generator)
+    mix = plan.mix
+    devices = draw_sensors(
+        mix.device, n, plan.sensors, generator, analyser_share=mix.analyser_share
+    )
     usual_pm = building.outdoor[:, Quantity.SMOKE]
     return ScenarioDraw(
         steps=steps,
