@@ -352,9 +352,10 @@ class SelfTest:
         """Note when the sensor and its channels came, and how long they may now be silent.
 
         Between the rows of one upload there is no interval: the next one may well take its time.
+        Nor is there between rows of one time, which are one reading however they came.
         """
         interval_s = time_s - self.intervals.last_s
-        is_upload = interval_s < UPLOAD_SHARE * (own_s - self.own_s)
+        is_upload = interval_s < UPLOAD_SHARE * (own_s - self.own_s) or own_s == self.own_s
         self.own_s = own_s
         if interval_s > 0.0 and not is_upload:
             self.median.add(interval_s)

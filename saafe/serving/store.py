@@ -1,0 +1,162 @@
+"""What outlives the process: events, and the readings of the last two hours, in one SQLite file.
+
+Readings and the events that they made true are written together or not at all.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from saafe.errors import InputError
+from saafe.files import json_text
+from saafe.serving.fleet import Reading
+from saafe.windows import BIN_S, SPAN
+
+KEPT_S = SPAN * BIN_S + 300.0  # readings: what a window sees, and a little
+KEPT_EVENTS = 200_000  # Chosen: some 50 MB
+VERSION = 1
+TABLES = """
+CREATE TABLE IF NOT EXISTS events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, space TEXT, kind TEXT, body TEXT,
+    delivered INTEGER);
+CREATE INDEX IF NOT EXISTS events_of_space ON events (space, id);
+CREATE INDEX IF NOT EXISTS events_undelivered ON events (id) WHERE delivered = 0;
+CREATE TABLE IF NOT EXISTS readings (space TEXT, sensor TEXT, arrived_s REAL, body TEXT);
+CREATE INDEX IF NOT EXISTS readings_by_time ON readings (arrived_s);
+CREATE TABLE IF NOT EXISTS standing (
+    space TEXT, what TEXT, body TEXT, PRIMARY KEY (space, what)) WITHOUT ROWID;
+"""
+ALARM = "alarm"  # in `standing`; a fault's name is its sensor and channel
+
+
+class Store:
+    """Events and readings in a file, for one process at a time; its methods may share threads."""
+
+    def __init__(self, path: Path | str, *, delivers: bool = False) -> None:
+        """Open or make the file.
+
+        Args:
+            path: of the file; ":memory:" keeps nothing.
+            delivers: whether events wait until somebody says that they were delivered.
+
+        Raises:
+            InputError: it cannot be written, is none of ours, or another process uses it.
+        """
+        self.path, self.delivers = str(path), delivers
+        self.lock = threading.Lock()
+        try:
+            self.base = sqlite3.connect(
+                self.path, timeout=2.0, check_same_thread=False, isolation_level=None
+            )
+            self.base.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self.base.execute("PRAGMA journal_mode = WAL")
+            self.base.execute("PRAGMA synchronous = NORMAL")  # a power cut may take the last ones
+            version = self.base.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, VERSION):
+                raise InputError(f"{path}: was written by another saafe; choose another --state")
+            with self.base:
+                self.base.execute("BEGIN IMMEDIATE")
+                for table in TABLES.split(";")[:-1]:
+                    self.base.execute(table)
+                self.base.execute(f"PRAGMA user_version = {VERSION}")
+        except sqlite3.Error as error:
+            reason = "another saafe uses it" if "locked" in str(error) else str(error)
+            raise InputError(
+                f"{path}: cannot be used ({reason}); choose another --state"
+            ) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        with self.lock:
+            self.base.close()
+
+    def commit(self, readings: Iterable[Reading], events: Sequence[dict]) -> list[dict]:
+        """Write readings and the events that came of them; the events with their `id`.
+
+        Raises:
+            sqlite3.Error: nothing was written; the disk may be full.
+        """
+        rows = [
+            ("" if r.is_acknowledgement else r.sensor, r.space, r.arrived_s, json_text(r.cells))
+            for r in readings
+        ]
+        out = []
+        with self.lock, self.base:
+            self.base.execute("BEGIN IMMEDIATE")
+            self.base.executemany(
+                "INSERT INTO readings (sensor, space, arrived_s, body) VALUES (?, ?, ?, ?)", rows
+            )
+            for event in events:
+                cursor = self.base.execute(
+                    "INSERT INTO events (space, kind, body, delivered) VALUES (?, ?, ?, ?)",
+                    (event["space"], event["event"], json_text(event), 0 if self.delivers else 1),
+                )
+                out.append({"id": cursor.lastrowid, **event})
+                self._stand(event)
+        return out
+
+    def _stand(self, event: dict) -> None:
+        """Note what an event begins or ends."""
+        kind, space = event["event"], event["space"]
+        what = ALARM if kind in ("alarm", "clear") else f"{event['sensor']}\n{event.get('channel')}"
+        if kind in ("alarm", "fault"):
+            self.base.execute(
+                "INSERT OR REPLACE INTO standing VALUES (?, ?, ?)", (space, what, json_text(event))
+            )
+        elif kind in ("clear", "restored"):
+            self.base.execute("DELETE FROM standing WHERE space = ? AND what = ?", (space, what))
+
+    def standing(self) -> list[dict]:
+        """Alarms and faults that have begun and not ended."""
+        return [event for _, event in self._events("SELECT 0, body FROM standing", ())]
+
+    def readings(self, since_s: float) -> Iterator[Reading]:
+        """Readings since a time in the order in which they came; an acknowledgement names none."""
+        query = (
+            "SELECT rowid, space, sensor, arrived_s, body FROM readings WHERE arrived_s >= ?"
+            " AND rowid > ? ORDER BY rowid LIMIT 5000"
+        )
+        last = -1
+        while True:
+            with self.lock:
+                rows = self.base.execute(query, (since_s, last)).fetchall()
+            if not rows:
+                return
+            for last, space, sensor, arrived_s, body in rows:  # noqa: B007
+                yield Reading(space, sensor or "-", json.loads(body), arrived_s, not sensor)
+
+    def events(
+        self, *, after: int = 0, limit: int = 100, space: str | None = None, newest: bool = False
+    ) -> list[dict]:
+        """Events after a number, the oldest first; or the newest ones, the newest first."""
+        where = "id > ?" + ("" if space is None else " AND space = ?")
+        query = f"SELECT id, body FROM events WHERE {where} ORDER BY id {'DESC' if newest else ''}"
+        words = (after, limit) if space is None else (after, space, limit)
+        return [{"id": k, **event} for k, event in self._events(f"{query} LIMIT ?", words)]
+
+    def undelivered(self, after: int = 0, limit: int = 1000) -> list[dict]:
+        """Events that nobody has been told yet, the oldest first."""
+        query = "SELECT id, body FROM events WHERE delivered = 0 AND id > ? ORDER BY id LIMIT ?"
+        return [{"id": k, **event} for k, event in self._events(query, (after, limit))]
+
+    def delivered(self, number: int) -> None:
+        """An event has been told."""
+        with self.lock:
+            self.base.execute("UPDATE events SET delivered = 1 WHERE id = ?", (number,))
+
+    def forget(self, now_s: float) -> None:
+        """Drop readings that no window sees any more, and the oldest of too many events."""
+        with self.lock, self.base:
+            self.base.execute("BEGIN IMMEDIATE")
+            self.base.execute("DELETE FROM readings WHERE arrived_s < ?", (now_s - KEPT_S,))
+            self.base.execute(
+                "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (KEPT_EVENTS,)
+            )
+
+    def _events(self, query: str, words: Sequence[object]) -> list[tuple[int, dict]]:
+        with self.lock:
+            rows = self.base.execute(query, words).fetchall()
+        return [(number, json.loads(body)) for number, body in rows]
+
