@@ -43,7 +43,7 @@ def alone(model: Model, rows: list[Reading], end_s: float) -> list[dict]:
         if one.is_acknowledgement:
             events += detector.tick(reader.clock.now_s(one.arrived_s)) + detector.acknowledge()
             continue
-        row = reader.take(one.cells, one.arrived_s)
+        row = reader.take(one.sensor, one.cells, one.arrived_s)
         events += detector.update(
             row.time_s, row.sensor, row.readings, row.refused, now_s=row.now_s
         )
@@ -168,10 +168,10 @@ def test_a_reading_at_its_time_by_our_clock() -> None:
     fleet = Fleet(CALM)
     events = []
     for k in range(3):
-        events += fleet.take([Reading("den", "A", {"temperature_c": "70"}, 1.7e9 + 10 * k)])
-    assert [(e["event"], e["time_s"], e["time"]) for e in events] == [
-        ("alarm", 1.7e9 + 10.0, "2023-11-14T22:13:30.0Z")
-    ]
+        events += fleet.take([Reading("den", "shelf", {"temperature_c": "70"}, 1.7e9 + 10 * k)])
+    (alarm,) = events
+    assert alarm["sensor"] == "shelf"
+    assert (alarm["time_s"], alarm["time"]) == (1.7e9 + 10.0, "2023-11-14T22:13:30.0Z")
     assert iso_time(1.7e9) == "2023-11-14T22:13:20.0Z"
 
 

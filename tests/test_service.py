@@ -73,6 +73,7 @@ def kill(service: Service) -> None:
 def restarted(path: Path, pause_s: float, model: Scorer = CALM) -> Service:
     one = made(path, model)
     one.clock_s.now_s = NOW_S + pause_s
+    one.restore()
     one.start()
     return one
 

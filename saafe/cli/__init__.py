@@ -22,6 +22,7 @@ COMMANDS = {
     "simulate": ("saafe.cli.simulate", "Write labelled, simulated recordings."),
     "data": ("saafe.cli.data", "Check recordings; convert published ones."),
     "detect": ("saafe.cli.detect", "Print alarms found in a recording or a stream."),
+    "serve": ("saafe.cli.serving", "Watch many spaces; MQTT, HTTP and a web page."),
     "launch": ("saafe.cli.cloud", "Train here or on rented GPUs."),
     "jobs": ("saafe.cli.cloud", "List launched jobs."),
     "watch": ("saafe.cli.cloud", "Follow a job, fetch its run, print the bill."),

@@ -27,7 +27,8 @@ PUBLISHERS: dict[str, Publisher] = {
 
 __all__ = [
     "PRESETS", "PUBLISHERS", "Guess", "Meaning", "Published", "Publisher", "Unreadable",
-    "find_meaning", "import_hint", "import_recording", "parse_columns", "read_annotated", "read_export", "read_published",
+    "find_meaning", "import_hint", "import_recording", "parse_columns", "read_annotated",
+    "read_export", "read_published",
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -17,7 +18,7 @@ class Counters:
     def __init__(self, gauges: Mapping[str, tuple[str, Callable[[], float]]]) -> None:
         """Start at nothing; a gauge is its help and what reads it."""
         self.registry = CollectorRegistry()
-        more = {"registry": self.registry}
+        more: dict[str, Any] = {"registry": self.registry}
         self.readings = Counter("saafe_readings", "Readings judged.", **more)
         self.refusals = Counter(
             "saafe_refused", "What could not be used, by the reason.", ["reason"], **more

@@ -62,7 +62,7 @@ class WatchedSpace:
     def reading(self, one: Reading) -> Scoring:
         """Take one reading; its events."""
         cells = one.cells if "time_s" in one.cells else self._timed(one)
-        row = self.reader.take(cells, one.arrived_s)
+        row = self.reader.take(one.sensor, cells, one.arrived_s)
         self.heard_s = one.arrived_s
         if math.isnan(self.origin_s):
             self.origin_s = one.arrived_s - row.time_s

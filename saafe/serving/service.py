@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from saafe.detector import score
-from saafe.errors import InputError
+from saafe.detector import Model, score
 from saafe.serving.counters import Counters
 from saafe.serving.fleet import Fleet, Reading, WatchedSpace
 from saafe.serving.notes import Notes
@@ -72,8 +71,7 @@ class Service:
         return self.lag_s > BEHIND_S or self.waiting.qsize() > WAITING // 2
 
     def start(self) -> None:
-        """Bring back what was known before, and begin to watch."""
-        self._restore()
+        """Begin to watch, after `restore`."""
         self.thread.start()
 
     def stop(self) -> None:
@@ -165,7 +163,7 @@ class Service:
             self.notes.say("store", f"{self.trouble}; events are said, but not kept")
             return None
 
-    def _restore(self) -> None:
+    def restore(self) -> None:
         """Go through the kept readings again, and let stand what stood.
 
         What they made true was said then; only readings of the last minutes are scored, which is
@@ -201,14 +199,14 @@ REMEMBERED_S = 900.0  # the longest persistence and the hush of an acknowledgeme
 class Quiet:
     """A model that can be told to say no risk, for readings whose events were said long ago."""
 
-    def __init__(self, model: object) -> None:
+    def __init__(self, model: Model) -> None:
         """Take the model."""
         self.model, self.is_on = model, False
-        self.settings = model.settings  # type: ignore[attr-defined]
+        self.settings = model.settings
 
     def score(self, windows: np.ndarray, /) -> np.ndarray:
         """No risk, or the model's. (batch, 60, 1, channel) to percent (batch,)"""
-        return np.zeros(len(windows)) if self.is_on else score(self.model, windows)  # type: ignore[arg-type]
+        return np.zeros(len(windows)) if self.is_on else score(self.model, windows)
 
 
 def let_stand(space: WatchedSpace, events: list[dict]) -> None:
@@ -241,4 +239,3 @@ def in_parts(readings: Iterable[Reading], count: int) -> Iterable[list[Reading]]
             part = []
     if part:
         yield part
-

@@ -63,9 +63,7 @@ class Store:
                 self.base.execute(f"PRAGMA user_version = {VERSION}")
         except sqlite3.Error as error:
             reason = "another saafe uses it" if "locked" in str(error) else str(error)
-            raise InputError(
-                f"{path}: cannot be used ({reason}); choose another --state"
-            ) from None
+            raise InputError(f"{path}: cannot be used ({reason}); choose another --state") from None
 
     def close(self) -> None:
         """Close the file."""
@@ -136,10 +134,10 @@ class Store:
         words = (after, limit) if space is None else (after, space, limit)
         return [{"id": k, **event} for k, event in self._events(f"{query} LIMIT ?", words)]
 
-    def undelivered(self, after: int = 0, limit: int = 1000) -> list[dict]:
+    def undelivered(self) -> list[dict]:
         """Events that nobody has been told yet, the oldest first."""
-        query = "SELECT id, body FROM events WHERE delivered = 0 AND id > ? ORDER BY id LIMIT ?"
-        return [{"id": k, **event} for k, event in self._events(query, (after, limit))]
+        query = "SELECT id, body FROM events WHERE delivered = 0 ORDER BY id"
+        return [{"id": k, **event} for k, event in self._events(query, ())]
 
     def delivered(self, number: int) -> None:
         """An event has been told."""
@@ -159,4 +157,3 @@ class Store:
         with self.lock:
             rows = self.base.execute(query, words).fetchall()
         return [(number, json.loads(body)) for number, body in rows]
-

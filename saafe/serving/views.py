@@ -11,6 +11,7 @@ from saafe.windows import BIN_S, SPAN
 
 STATES = ("alarm", "warning", "fault", "calm")  # the most urgent first
 POINTS = 370  # of a curve of two hours, 20 s apart
+SMALL_POINTS = 74
 
 
 def state_of(space: WatchedSpace) -> str:
@@ -47,7 +48,15 @@ def summary(space: WatchedSpace) -> dict:
         "faults": faults_of(space),
         "heard_s": round(space.heard_s, 1) if math.isfinite(space.heard_s) else None,
         "readings": readings_of(space),
+        "risk_curve": risk_curve(space, SMALL_POINTS),
     }
+
+
+def risk_curve(space: WatchedSpace, points: int) -> list[float | None]:
+    """The highest risk of each of so many parts of the last two hours, percent."""
+    step = SPAN // points
+    ends = space.risk_bin - step * np.arange(points)[::-1]
+    return rounded(at_bins(space.risk[:, None], space.risk_bin, ends, step)[:, 0], 1)
 
 
 def readings_of(space: WatchedSpace) -> list[dict]:

@@ -55,9 +55,7 @@ class Taken(BaseModel):
     refused: list[dict[str, Any]] = Field(description="`index` and `error` of each that was not.")
 
 
-def make_application(
-    service: Service, *, token: str | None, units: Units | None = None
-) -> Guard:
+def make_application(service: Service, *, token: str | None, units: Units | None = None) -> Guard:
     """The application of a service.
 
     Args:
@@ -168,7 +166,7 @@ def add_state(app: FastAPI, service: Service) -> None:
         with service.lock:
             every = list(service.fleet.spaces.values())
             found = views.ordered(s for s in every if like.casefold() in s.name.casefold())
-            counts = dict.fromkeys(views.STATES, 0)
+            counts: dict[str, int] = dict.fromkeys(views.STATES, 0)
             for space in every:
                 counts[views.state_of(space)] += 1
             return {
@@ -316,4 +314,3 @@ def add_page(app: FastAPI) -> None:
         if name not in PAGE_FILES:
             raise HTTPException(404, "no such file")
         return Response(whole[name], media_type=PAGE_FILES[name])
-
