@@ -41,7 +41,7 @@ class Counters:
         self, readings: Sequence[Reading], events: Sequence[dict], *, now_s: float, work_s: float
     ) -> None:
         """Count a batch that was judged and kept."""
-        self.readings.inc(len(readings))
+        self.readings.inc(sum(not one.is_acknowledgement for one in readings))
         self.work.inc(max(work_s, 0.0))
         for one in readings:
             self.latency.observe(max(now_s - one.arrived_s, 0.0))

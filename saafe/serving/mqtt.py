@@ -300,17 +300,19 @@ class MqttLink:
             if message.qos and connection == self.connection:
                 client.ack(message.mid, message.qos)
 
+        topic = "?"
         try:
-            self._take(message, done)
-        except InputError as error:
-            self._refuse("payload", f"{message.topic[:100]}: {error}")
+            topic = message.topic
+            self._take(message, topic, done)
+        except (InputError, UnicodeDecodeError) as error:  # a topic may be no text
+            self._refuse("payload", f"{topic[:100]}: {error}")
             done()
         except Exception as error:  # a bug of ours must not silence the other sensors
             self._refuse("internal", f"a message could not be read: {error!r}")
             done()
 
-    def _take(self, message: paho.MQTTMessage, done: Callable[[str], None]) -> None:
-        topic, options = message.topic, self.options
+    def _take(self, message: paho.MQTTMessage, topic: str, done: Callable[[str], None]) -> None:
+        options = self.options
         if message.retain:  # of some time ago, and nobody knows of which
             self.service.counters.refused("retained")
             return done("")
@@ -319,7 +321,8 @@ class MqttLink:
         elif topic.startswith(f"{options.base}/spaces/") and topic.endswith("/acknowledge"):
             return self._acknowledge(topic.split("/")[-2], done)
         elif topic.startswith((f"{options.base}/", f"{options.discovery or options.base}/")):
-            return done("")  # our own
+            self.service.counters.refused("own topic")
+            return done("")
         place = options.topics.place(topic)
         if place is None:
             self.service.counters.refused("topic")
