@@ -12,7 +12,7 @@ from saafe.detector import AlarmSettings, Detector, Model, Scorer
 from saafe.errors import InputError
 from saafe.recipes import changed, find_tier
 from saafe.recordings import RowReader
-from saafe.serving.fleet import Fleet, Reading, iso_time
+from saafe.serving.fleet import Arrival, Fleet, iso_time
 from saafe.training.model import FireTransformer
 from saafe.training.runs import Run
 
@@ -36,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(tmp_path_factory.mktemp("run"), recipe, model, alarms)
 
 
-def alone(model: Model, rows: list[Reading], end_s: float) -> list[dict]:
+def alone(model: Model, rows: list[Arrival], end_s: float) -> list[dict]:
     """The events of one space by a detector of its own, as a live stream gives them."""
     reader, detector, events = RowReader(), Detector(model), []
     for one in rows:
@@ -60,7 +60,7 @@ def bare(events: list[dict], origin_s: float) -> list[dict]:
 
 
 @st.composite
-def fleets(draw: st.DrawFn) -> list[Reading]:
+def fleets(draw: st.DrawFn) -> list[Arrival]:
     """Readings of a few spaces as they come: fires, words, gaps, uploads, acknowledgements."""
     rng = random.Random(draw(st.integers(0, 10**6)))
     out = []
@@ -82,9 +82,9 @@ def fleets(draw: st.DrawFn) -> list[Reading]:
                     "time_s": f"{t:.1f}",
                 }
                 came_s = 1e9 + late_s * np.ceil(t / late_s) if late_s else 1e9 + t
-                out.append(Reading(f"s{number}", name, cells, float(came_s)))
+                out.append(Arrival(f"s{number}", name, cells, float(came_s)))
             if rng.random() < 0.02:
-                out.append(Reading(f"s{number}", "", {}, 1e9 + period_s * k + late_s, True))
+                out.append(Arrival(f"s{number}", "", {}, 1e9 + period_s * k + late_s, True))
     out.sort(key=lambda one: one.arrived_s)
     first = {}
     for one in out:  # a space begins with a reading
@@ -92,7 +92,7 @@ def fleets(draw: st.DrawFn) -> list[Reading]:
     return [one for one in out if not first[one.space].is_acknowledgement]
 
 
-def played(fleet: Fleet, readings: list[Reading], batches: random.Random) -> list[dict]:
+def played(fleet: Fleet, readings: list[Arrival], batches: random.Random) -> list[dict]:
     """Events of readings that come in batches, the clock going on between them."""
     events, at = [], 0
     while at < len(readings):
@@ -105,7 +105,7 @@ def played(fleet: Fleet, readings: list[Reading], batches: random.Random) -> lis
     return events
 
 
-def check_same(model: Model, readings: list[Reading], seed: int) -> int:
+def check_same(model: Model, readings: list[Arrival], seed: int) -> int:
     end_s = max(one.arrived_s for one in readings) + 9_000.0
     fleet = Fleet(model)
     events = played(fleet, readings, random.Random(seed))
@@ -121,7 +121,7 @@ def check_same(model: Model, readings: list[Reading], seed: int) -> int:
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(fleets(), st.integers(0, 100))
-def test_a_fleet_says_what_single_detectors_say(readings: list[Reading], seed: int) -> None:
+def test_a_fleet_says_what_single_detectors_say(readings: list[Arrival], seed: int) -> None:
     check_same(PARTICLES, readings, seed)
 
 
@@ -131,7 +131,7 @@ def test_a_fleet_says_what_single_detectors_say_with_a_real_model(run: Run) -> N
     @settings(max_examples=6, deadline=None, derandomize=True, database=None,
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(fleets(), st.integers(0, 100))
-    def check(readings: list[Reading], seed: int) -> None:
+    def check(readings: list[Arrival], seed: int) -> None:
         counts.append(check_same(run, readings, seed))
 
     check()
@@ -148,7 +148,7 @@ def test_windows_that_are_due_together_are_scored_together() -> None:
     fleet = Fleet(Scorer(score, AlarmSettings()))
     names = [f"s{k}" for k in range(100)]
     for t in (0.0, 10.0, 20.0):
-        fleet.take([Reading(name, "A", {"temperature_c": "21", "time_s": f"{t}"}, 1e9 + t)
+        fleet.take([Arrival(name, "A", {"temperature_c": "21", "time_s": f"{t}"}, 1e9 + t)
                     for name in names])  # fmt: skip
     assert sizes == [100, 100, 100]
 
@@ -159,7 +159,7 @@ def test_readings_of_one_sensor_that_come_a_channel_each_are_one() -> None:
     columns = [("temperature_c", "21"), ("pm25_ug_m3", "7"), ("humidity_pct", "45")]
     for k in range(30):
         for j, (column, cell) in enumerate(columns):
-            assert not fleet.take([Reading("den", "A", {column: cell}, 1e9 + 60 * k + 0.02 * j)])
+            assert not fleet.take([Arrival("den", "A", {column: cell}, 1e9 + 60 * k + 0.02 * j)])
     watched = fleet.spaces["den"].detector.space.sensors["A"]
     assert watched.test.period_s == pytest.approx(60.0, abs=0.1)
 
@@ -168,7 +168,7 @@ def test_a_reading_at_its_time_by_our_clock() -> None:
     fleet = Fleet(CALM)
     events = []
     for k in range(3):
-        events += fleet.take([Reading("den", "shelf", {"temperature_c": "70"}, 1.7e9 + 10 * k)])
+        events += fleet.take([Arrival("den", "shelf", {"temperature_c": "70"}, 1.7e9 + 10 * k)])
     (alarm,) = events
     assert alarm["sensor"] == "shelf"
     assert (alarm["time_s"], alarm["time"]) == (1.7e9 + 10.0, "2023-11-14T22:13:30.0Z")
@@ -176,25 +176,25 @@ def test_a_reading_at_its_time_by_our_clock() -> None:
 
 
 WRONG = [
-    (Reading("", "A", {"temperature_c": "1"}, 0.0), "space"),
-    (Reading("x" * 101, "A", {"temperature_c": "1"}, 0.0), "space"),
-    (Reading("a", "b\n", {"temperature_c": "1"}, 0.0), "sensor"),
-    (Reading("a", "A", {"temperature": "1"}, 0.0), "column"),
-    (Reading("b", "A", {}, 0.0, True), "not watched"),
+    (Arrival("", "A", {"temperature_c": "1"}, 0.0), "space"),
+    (Arrival("x" * 101, "A", {"temperature_c": "1"}, 0.0), "space"),
+    (Arrival("a", "b\n", {"temperature_c": "1"}, 0.0), "sensor"),
+    (Arrival("a", "A", {"temperature": "1"}, 0.0), "column"),
+    (Arrival("b", "A", {}, 0.0, True), "not watched"),
 ]
 
 
 @pytest.mark.parametrize(("one", "why"), WRONG)
-def test_readings_that_cannot_be_taken_are_refused(one: Reading, why: str) -> None:
+def test_readings_that_cannot_be_taken_are_refused(one: Arrival, why: str) -> None:
     with pytest.raises(InputError, match=why):
         Fleet(CALM).take([one])
 
 
 def test_a_fleet_has_an_end() -> None:
     fleet = Fleet(CALM, most_spaces=2)
-    fleet.take([Reading(name, "A", {"temperature_c": "21"}, 1e9) for name in "ab"])
-    assert fleet.admit(Reading("a", "A", {}, 1e9)) == ""
+    fleet.take([Arrival(name, "A", {"temperature_c": "21"}, 1e9) for name in "ab"])
+    assert fleet.admit(Arrival("a", "A", {}, 1e9)) == ""
     with pytest.raises(InputError, match="one more than 2 spaces"):
-        fleet.take([Reading("c", "A", {"temperature_c": "21"}, 1e9)])
+        fleet.take([Arrival("c", "A", {"temperature_c": "21"}, 1e9)])
     with pytest.raises(InputError, match="longest interval"):
         Fleet(CALM, longest_interval_s=0.1)

@@ -32,7 +32,7 @@ ORDER = [
     {"rivals"},
     {"exam"},
     {"training_run"},
-    {"tiers", "cloud"},
+    {"tiers", "cloud", "serving"},
     {"cloud.emulator"},
     {"launching"},
     {"cli"},

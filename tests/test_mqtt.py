@@ -223,6 +223,7 @@ def test_a_broker_that_is_killed_again_and_again_loses_no_alarm(
     client.close()
 
 
+@pytest.mark.slow
 def test_a_killed_process_neither_loses_nor_doubles_an_alarm(
     broker: Mosquitto, tmp_path: Path
 ) -> None:
@@ -250,6 +251,7 @@ def test_a_killed_process_neither_loses_nor_doubles_an_alarm(
     client.close()
 
 
+@pytest.mark.slow
 def test_two_workers_share_a_fleet(broker: Mosquitto, tmp_path: Path) -> None:
     """Each message goes to one of them; each space is watched by one and the same."""
     run = save_run(tmp_path)

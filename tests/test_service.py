@@ -11,7 +11,7 @@ import pytest
 from saafe.detector import AlarmSettings, Scorer
 from saafe.errors import InputError
 from saafe.serving import service as service_module
-from saafe.serving.fleet import Fleet, Reading
+from saafe.serving.fleet import Arrival, Fleet
 from saafe.serving.notes import Notes
 from saafe.serving.service import Service
 from saafe.serving.store import Store
@@ -37,7 +37,7 @@ def made(path: Path | str = ":memory:", model: Scorer = CALM, lines: list[str] |
     return Service(Fleet(model), Store(path), notes, Time())
 
 
-def fed(service: Service, readings: list[Reading]) -> None:
+def fed(service: Service, readings: list[Arrival]) -> None:
     """Give readings to a service that runs, each at its time and as the one before is safe."""
     said: queue.Queue[str] = queue.Queue()
     for one in readings:
@@ -52,9 +52,9 @@ def wait(service: Service, seconds: float) -> None:
     time.sleep(1.2)
 
 
-def rows(temperatures: list[float], start_s: float, space: str = "den") -> list[Reading]:
+def rows(temperatures: list[float], start_s: float, space: str = "den") -> list[Arrival]:
     return [
-        Reading(space, "A", {"temperature_c": f"{t}"}, start_s + 10 * k)
+        Arrival(space, "A", {"temperature_c": f"{t}"}, start_s + 10 * k)
         for k, t in enumerate(temperatures)
     ]
 
@@ -174,12 +174,12 @@ def test_an_acknowledgement_holds_over_a_restart(tmp_path: Path) -> None:
         lambda windows: np.where(windows[:, -1, 0, 1] > 100.0, 99.999, 0.0).astype(float),
         AlarmSettings(),
     )
-    smoke = [Reading("den", "A", {"pm25_ug_m3": "7" if k < 20 else "500"}, NOW_S + 10 * k)
+    smoke = [Arrival("den", "A", {"pm25_ug_m3": "7" if k < 20 else "500"}, NOW_S + 10 * k)
              for k in range(60)]  # fmt: skip
     first = made(tmp_path / "s.sqlite", hot)
     first.start()
     fed(first, smoke[:25])
-    fed(first, [Reading("den", "-", {}, NOW_S + 245.0, is_acknowledgement=True)])
+    fed(first, [Arrival("den", "-", {}, NOW_S + 245.0, is_acknowledgement=True)])
     assert kinds(first) == ["alarm", "clear"]
     kill(first)
     second = restarted(tmp_path / "s.sqlite", 250.0, hot)
@@ -216,7 +216,7 @@ def test_where_nothing_can_be_written_the_alarm_is_said_all_the_same(tmp_path: P
 def test_more_readings_than_can_be_judged_are_held_back_and_that_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(service_module, "WAITING", 10)
+    monkeypatch.setattr(service_module, "MOST_WAITING", 10)
     go_on = threading.Event()
 
     def score(windows: np.ndarray) -> np.ndarray:

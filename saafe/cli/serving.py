@@ -17,7 +17,7 @@ from saafe.files import json_text
 if TYPE_CHECKING:
     from saafe.serving import MqttLink, Service
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path, dir_okay=False)
 STATE = "saafe.sqlite"
 MQTT_OPTIONS = (
@@ -37,7 +37,7 @@ MQTT_OPTIONS = (
 )  # fmt: skip
 
 
-def mqtt_options(command: Command) -> Command:
+def mqtt_options(command: Function) -> Function:
     """Add the options that say how MQTT is used."""
     for option in reversed(MQTT_OPTIONS):
         command = option(command)
@@ -223,8 +223,6 @@ def choose_token(host: str, token_file: Path | None) -> str | None:
 
 def serve_pages(service: "Service", host: str, port: int, token: str | None, units: Any) -> None:
     """Serve the web application until the service stops."""
-    import asyncio
-
     from saafe.serving import listen, run_application
 
     try:
@@ -240,4 +238,4 @@ def serve_pages(service: "Service", host: str, port: int, token: str | None, uni
     if token:
         click.echo("saafe: the token goes unencrypted: put a TLS proxy before it", err=True)
     sys.stderr.flush()
-    asyncio.run(run_application(service, sockets, token=token, units=units))
+    run_application(service, sockets, token=token, units=units)

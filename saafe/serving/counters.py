@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from saafe.serving.fleet import Reading
+from saafe.serving.fleet import Arrival
 
 LATENCIES_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -38,7 +38,7 @@ class Counters:
         self.refusals.labels(reason).inc()
 
     def turned(
-        self, readings: Sequence[Reading], events: Sequence[dict], *, now_s: float, work_s: float
+        self, readings: Sequence[Arrival], events: Sequence[dict], *, now_s: float, work_s: float
     ) -> None:
         """Count a batch that was judged and kept."""
         self.readings.inc(sum(not one.is_acknowledgement for one in readings))

@@ -26,7 +26,7 @@ ROUNDING_S = 1e-5  # seconds since 1970 are held to some 2e-7
 LONGEST_NAME = 100  # characters of a space or a sensor
 
 
-class Reading(NamedTuple):
+class Arrival(NamedTuple):
     """What came of one sensor at one moment."""
 
     space: str
@@ -59,7 +59,7 @@ class WatchedSpace:
         self.bursts: dict[str, Burst] = {}  # by sensor
         self.heard_s = -math.inf  # our clock at the last reading
 
-    def reading(self, one: Reading) -> Scoring:
+    def reading(self, one: Arrival) -> Scoring:
         """Take one reading; its events."""
         cells = one.cells if "time_s" in one.cells else self._timed(one)
         row = self.reader.take(one.sensor, cells, one.arrived_s)
@@ -97,7 +97,7 @@ class WatchedSpace:
             self.risk, self.risk_bin = self.risk[-SPAN:], newest
         self.risk[-1] = max((one.risk for one in sensors.values()), default=math.nan)
 
-    def _timed(self, one: Reading) -> dict[str, str]:
+    def _timed(self, one: Arrival) -> dict[str, str]:
         """Cells with a time: that of the burst in which they came."""
         burst = self.bursts.get(one.sensor)
         columns = set(one.cells)
@@ -121,7 +121,7 @@ class Fleet:
         >>> from saafe.detector import AlarmSettings, Scorer
         >>> fleet = Fleet(Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings()))
         >>> for t in (0.0, 10.0):
-        ...     rows = [Reading(name, "A", {"temperature_c": "70"}, t) for name in ("hall", "den")]
+        ...     rows = [Arrival(name, "A", {"temperature_c": "70"}, t) for name in ("hall", "den")]
         ...     print([(event["space"], event["cause"]) for event in fleet.take(rows)])
         []
         [('hall', 'heat'), ('den', 'heat')]
@@ -147,7 +147,7 @@ class Fleet:
             self.spaces[name] = WatchedSpace(name, self.model, self.longest_interval_s)
         return self.spaces[name]
 
-    def admit(self, one: Reading) -> str:
+    def admit(self, one: Arrival) -> str:
         """Why a reading cannot be taken; "" where it can, and its space is watched from now on."""
         for what, name in (("space", one.space), ("sensor", one.sensor)):
             if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
@@ -162,7 +162,7 @@ class Fleet:
         self.watched(one.space)
         return ""
 
-    def take(self, readings: Iterable[Reading]) -> list[dict]:
+    def take(self, readings: Iterable[Arrival]) -> list[dict]:
         """Take readings, those of a space in their order.
 
         Returns:
@@ -172,7 +172,7 @@ class Fleet:
         Raises:
             InputError: one cannot be taken; see `admit`. None was.
         """
-        todo: dict[str, deque[Reading]] = defaultdict(deque)
+        todo: dict[str, deque[Arrival]] = defaultdict(deque)
         for one in readings:
             if why := self.admit(one):
                 raise InputError(why)
@@ -200,7 +200,7 @@ class Fleet:
             heapq.heappop(self.due)
         return self.due[0][0] if self.due else math.inf
 
-    def _work(self, works: list[tuple[WatchedSpace, Reading | float]]) -> list[dict]:
+    def _work(self, works: list[tuple[WatchedSpace, Arrival | float]]) -> list[dict]:
         """Let each space take one reading or go on to a time, some hundreds together."""
         events: list[dict] = []
         for at in range(0, len(works), WINDOWS_AT_ONCE):
@@ -212,8 +212,8 @@ class Fleet:
                 self.schedule(space)
         return events
 
-    def _begin(self, space: WatchedSpace, what: "Reading | float") -> Scoring:
-        if not isinstance(what, Reading):
+    def _begin(self, space: WatchedSpace, what: "Arrival | float") -> Scoring:
+        if not isinstance(what, Arrival):
             return space.detector.ticking(space.now_s(what))
         if what.is_acknowledgement:
             return acknowledging(space, what.arrived_s)

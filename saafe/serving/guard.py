@@ -29,10 +29,6 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class TooLargeError(Exception):
-    """A body goes on beyond what is allowed."""
-
-
 class Allowance:
     """So many a second for each address, and so many at once."""
 
@@ -76,20 +72,18 @@ class Guard:
         if refusal:
             await answer(send, *refusal)
             return
-        begun = False
+        body = Body(receive)
 
         async def with_headers(message: MutableMapping[str, Any]) -> None:
-            nonlocal begun
+            if body.is_too_large:  # whatever the application made of that
+                return
             if message["type"] == "http.response.start":
-                begun = True
                 message["headers"] = [*message["headers"], *HEADERS]
             await send(message)
 
-        try:
-            await self.inner(scope, limited(receive), with_headers)
-        except TooLargeError:
-            if not begun:
-                await answer(send, *TOO_LARGE)
+        await self.inner(scope, body.piece, with_headers)
+        if body.is_too_large:
+            await answer(send, *TOO_LARGE)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str, str] | None:
         """Status, what to say and when to try again, where a request may not pass."""
@@ -125,19 +119,23 @@ class Guard:
 TOO_LARGE = (413, f"too large; allowed: {LARGEST_BODY} bytes", "")
 
 
-def limited(receive: Receive) -> Receive:
-    """The pieces of a body, up to what is allowed."""
-    came = 0
+class Body:
+    """The pieces of a request's body, up to what is allowed."""
 
-    async def piece() -> MutableMapping[str, Any]:
-        nonlocal came
-        message = await receive()
-        came += len(message.get("body", b""))
-        if came > LARGEST_BODY:
-            raise TooLargeError
-        return message
+    def __init__(self, receive: Receive) -> None:
+        """Take what receives them."""
+        self.receive, self.came = receive, 0
 
-    return piece
+    @property
+    def is_too_large(self) -> bool:
+        """Whether it goes on beyond what is allowed."""
+        return self.came > LARGEST_BODY
+
+    async def piece(self) -> MutableMapping[str, Any]:
+        """The next one; beyond what is allowed it is as if the client had gone."""
+        message = await self.receive()
+        self.came += len(message.get("body", b""))
+        return {"type": "http.disconnect"} if self.is_too_large else message
 
 
 async def answer(send: Send, status: int, error: str, retry_after_s: str) -> None:

@@ -5,7 +5,7 @@ import re
 
 from saafe import __version__
 from saafe.serving.fleet import WatchedSpace, iso_time
-from saafe.serving.views import faults_of, risk_of, state_of
+from saafe.serving.views import faults_of, risk_of, urgency_of
 
 Message = tuple[str, dict]  # topic, payload
 
@@ -29,7 +29,7 @@ def state_message(base: str, space: WatchedSpace, clock_s: float) -> Message:
     faults = faults_of(space)
     payload = {
         "space": space.name,
-        "state": state_of(space),
+        "state": urgency_of(space),
         "smoke": on_off(watched.incident is not None),
         "warning": on_off(any(one.alarm.warned for one in watched.sensors.values())),
         "fault": on_off(bool(faults)),

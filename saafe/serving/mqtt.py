@@ -23,7 +23,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from saafe.errors import InputError
 from saafe.files import json_text
 from saafe.serving.broker import Broker
-from saafe.serving.fleet import Reading
+from saafe.serving.fleet import Arrival
 from saafe.serving.home_assistant import (
     Message,
     discovery_messages,
@@ -33,7 +33,7 @@ from saafe.serving.home_assistant import (
 )
 from saafe.serving.payloads import Units, read_payload
 from saafe.serving.service import Service
-from saafe.serving.topics import Place, Topics
+from saafe.serving.topics import TopicPlace, Topics
 
 SESSION_S = 7 * 86_400  # for so long the broker keeps what comes while we are away
 SLOWEST_RETRY_S = 60
@@ -336,7 +336,7 @@ class MqttLink:
         if not cells:
             self.service.counters.refused("no channel")
             return done("")
-        reading = Reading(place.space, place.sensor, cells, self.service.clock_s())
+        reading = Arrival(place.space, place.sensor, cells, self.service.clock_s())
         if self._is_repeated(reading, is_marked=message.dup):
             self.service.counters.refused("repeated")
             return done("")
@@ -353,11 +353,11 @@ class MqttLink:
         space = self.spaces.get(name)
         if space is None:
             return done("")
-        one = Reading(space, "-", {}, self.service.clock_s(), is_acknowledgement=True)
+        one = Arrival(space, "-", {}, self.service.clock_s(), is_acknowledgement=True)
         self.service.offer(one, done, wait_s=5.0)
         return None
 
-    def _is_repeated(self, one: Reading, *, is_marked: bool = True) -> bool:
+    def _is_repeated(self, one: Arrival, *, is_marked: bool = True) -> bool:
         """Whether a reading that the broker sends again was taken already; notes it."""
         key = (one.space, one.sensor, json_text(one.cells, sort_keys=True))
         is_known = key in self.recent and one.arrived_s - self.recent[key] < LATEST_REPEAT_S
@@ -367,7 +367,7 @@ class MqttLink:
             self.recent.popitem(last=False)
         return is_known and is_marked
 
-    def _other_giver(self, topic: str, place: Place, one: Reading) -> str:
+    def _other_giver(self, topic: str, place: TopicPlace, one: Arrival) -> str:
         """Another topic that gives a channel of this sensor, "" where there is none."""
         for column in one.cells:
             key = (place.space, place.sensor, column)

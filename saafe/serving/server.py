@@ -6,6 +6,7 @@ import socket
 
 import uvicorn
 
+from saafe.serving.guard import Guard
 from saafe.serving.payloads import Units
 from saafe.serving.service import Service
 from saafe.serving.web import make_application
@@ -40,11 +41,15 @@ def listen(host: str, port: int) -> socket.socket:
     return one
 
 
-async def run_application(
+def run_application(
     service: Service, listening: socket.socket, *, token: str | None, units: Units
 ) -> None:
     """Serve until the service stops, or a signal ends the process."""
     application = make_application(service, token=token, units=units)
+    asyncio.run(_serve(service, listening, application))
+
+
+async def _serve(service: Service, listening: socket.socket, application: Guard) -> None:
     config = uvicorn.Config(
         application, log_level="warning", access_log=False, server_header=False,
         timeout_keep_alive=15, timeout_graceful_shutdown=STOPS_WITHIN_S,

@@ -15,21 +15,21 @@ import numpy as np
 
 from saafe.detector import Model, score
 from saafe.serving.counters import Counters
-from saafe.serving.fleet import Fleet, Reading, WatchedSpace
+from saafe.serving.fleet import Arrival, Fleet, WatchedSpace
 from saafe.serving.notes import Notes
 from saafe.serving.store import ALARM, KEPT_S, Store
 
-WAITING = 20_000  # Chosen: readings that may wait, some 20 s of 10,000 sensors
+MOST_WAITING = 20_000  # Chosen: readings that may wait, some 20 s of 10,000 sensors
 BATCH = 1024  # readings judged together
-LONGEST_WAIT_S = 1.0
-BEHIND_S = 5.0  # Chosen: a reading that waits longer is late enough to say so
+LONGEST_REST_S = 1.0
+TOO_LATE_S = 5.0  # Chosen: a reading that waits longer is late enough to say so
 FORGET_EVERY_S = 60.0
 
 
 class Waiting(NamedTuple):
     """A reading in the queue, and whom to tell when it is safe."""
 
-    reading: Reading
+    reading: Arrival
     done: Callable[[str], None]  # takes why it was refused, "" where it was taken
 
 
@@ -48,7 +48,7 @@ class Service:
         """Take a fleet, where its events are kept, what tells people of troubles, and a clock."""
         self.fleet, self.store, self.notes = fleet, store, notes
         self.clock_s = clock_s or going_on_clock()
-        self.waiting: queue.Queue[Waiting] = queue.Queue(WAITING)
+        self.waiting: queue.Queue[Waiting] = queue.Queue(MOST_WAITING)
         self.listeners: list[Callable[[list[dict]], None]] = []
         self.lock = threading.Lock()  # held while the fleet works, and while others look at it
         self.is_stopping = threading.Event()
@@ -68,7 +68,7 @@ class Service:
     @property
     def is_behind(self) -> bool:
         """Whether readings wait too long: more come than one core can judge."""
-        return self.lag_s > BEHIND_S or self.waiting.qsize() > WAITING // 2
+        return self.lag_s > TOO_LATE_S or self.waiting.qsize() > MOST_WAITING // 2
 
     def start(self) -> None:
         """Begin to watch, after `restore`."""
@@ -77,10 +77,11 @@ class Service:
     def stop(self) -> None:
         """Judge what waits, and end."""
         self.is_stopping.set()
-        self.thread.join(30.0)
+        if self.thread.ident is not None:  # it was started
+            self.thread.join(30.0)
         self.store.close()
 
-    def offer(self, reading: Reading, done: Callable[[str], None], *, wait_s: float = 0.0) -> bool:
+    def offer(self, reading: Arrival, done: Callable[[str], None], *, wait_s: float = 0.0) -> bool:
         """Put a reading in the queue; False where it has been full for so long. [s]
 
         `done` is called on the watching thread once the reading is safe, or refused.
@@ -115,7 +116,7 @@ class Service:
 
     def _gather(self) -> list[Waiting]:
         """What has come, as soon as something has or something is due."""
-        wait_s = min(self.fleet.next_due() - self.clock_s(), LONGEST_WAIT_S)
+        wait_s = min(self.fleet.next_due() - self.clock_s(), LONGEST_REST_S)
         batch: list[Waiting] = []
         try:
             batch.append(self.waiting.get(timeout=max(wait_s, 0.001)))
@@ -172,7 +173,7 @@ class Service:
         now_s = self.clock_s()
         since_s = now_s - KEPT_S
         begun_s, taken = time.monotonic(), 0
-        quiet = Quiet(self.fleet.model)
+        quiet = HushedModel(self.fleet.model)
         self.fleet.model = quiet
         for part in in_parts(self.store.readings(since_s), BATCH):
             quiet.is_on = part[-1].arrived_s < now_s - REMEMBERED_S
@@ -196,7 +197,7 @@ class Service:
 REMEMBERED_S = 900.0  # the longest persistence and the hush of an acknowledgement, and a little
 
 
-class Quiet:
+class HushedModel:
     """A model that can be told to say no risk, for readings whose events were said long ago."""
 
     def __init__(self, model: Model) -> None:
@@ -229,9 +230,9 @@ def let_stand(space: WatchedSpace, events: list[dict]) -> None:
         }
 
 
-def in_parts(readings: Iterable[Reading], count: int) -> Iterable[list[Reading]]:
+def in_parts(readings: Iterable[Arrival], count: int) -> Iterable[list[Arrival]]:
     """Readings, some at once."""
-    part: list[Reading] = []
+    part: list[Arrival] = []
     for one in readings:
         part.append(one)
         if len(part) == count:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from saafe.errors import InputError
 from saafe.files import json_text
-from saafe.serving.fleet import Reading
+from saafe.serving.fleet import Arrival
 from saafe.windows import BIN_S, SPAN
 
 KEPT_S = SPAN * BIN_S + 300.0  # readings: what a window sees, and a little
 KEPT_EVENTS = 200_000  # Chosen: some 50 MB
-VERSION = 1
+STORE_VERSION = 1
 TABLES = """
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY AUTOINCREMENT, space TEXT, kind TEXT, body TEXT,
@@ -54,13 +54,13 @@ class Store:
             self.base.execute("PRAGMA journal_mode = WAL")
             self.base.execute("PRAGMA synchronous = NORMAL")  # a power cut may take the last ones
             version = self.base.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, VERSION):
+            if version not in (0, STORE_VERSION):
                 raise InputError(f"{path}: was written by another saafe; choose another --state")
             with self.base:
                 self.base.execute("BEGIN IMMEDIATE")
                 for table in TABLES.split(";")[:-1]:
                     self.base.execute(table)
-                self.base.execute(f"PRAGMA user_version = {VERSION}")
+                self.base.execute(f"PRAGMA user_version = {STORE_VERSION}")
         except sqlite3.Error as error:
             reason = "another saafe uses it" if "locked" in str(error) else str(error)
             raise InputError(f"{path}: cannot be used ({reason}); choose another --state") from None
@@ -70,7 +70,7 @@ class Store:
         with self.lock:
             self.base.close()
 
-    def commit(self, readings: Iterable[Reading], events: Sequence[dict]) -> list[dict]:
+    def commit(self, readings: Iterable[Arrival], events: Sequence[dict]) -> list[dict]:
         """Write readings and the events that came of them; the events with their `id`.
 
         Raises:
@@ -110,7 +110,7 @@ class Store:
         """Alarms and faults that have begun and not ended."""
         return [event for _, event in self._events("SELECT 0, body FROM standing", ())]
 
-    def readings(self, since_s: float) -> Iterator[Reading]:
+    def readings(self, since_s: float) -> Iterator[Arrival]:
         """Readings since a time in the order in which they came; an acknowledgement names none."""
         query = (
             "SELECT rowid, space, sensor, arrived_s, body FROM readings WHERE arrived_s >= ?"
@@ -123,7 +123,7 @@ class Store:
             if not rows:
                 return
             for last, space, sensor, arrived_s, body in rows:  # noqa: B007
-                yield Reading(space, sensor or "-", json.loads(body), arrived_s, not sensor)
+                yield Arrival(space, sensor or "-", json.loads(body), arrived_s, not sensor)
 
     def events(
         self, *, after: int = 0, limit: int = 100, space: str | None = None, newest: bool = False

@@ -17,7 +17,7 @@ PARTS = ("space", "sensor", "channel")
 _PART = re.compile(r"\{(.*?)\}")
 
 
-class Place(NamedTuple):
+class TopicPlace(NamedTuple):
     """What a topic says of a message."""
 
     space: str
@@ -34,14 +34,14 @@ class TopicPattern:
     regex: re.Pattern[str]
     space: str = ""  # of all that matches, where it was named
 
-    def match(self, topic: str) -> Place | None:
+    def match(self, topic: str) -> TopicPlace | None:
         """What a topic says, None where it is another's."""
         found = self.regex.fullmatch(topic)
         if found is None:
             return None
         parts = found.groupdict()
         space = self.space or parts.get("space") or DEFAULT_SPACE
-        return Place(space, parts.get("sensor") or space, parts.get("channel") or "")
+        return TopicPlace(space, parts.get("sensor") or space, parts.get("channel") or "")
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Topics:
         """What to subscribe to, each once."""
         return list(dict.fromkeys(pattern.filter for pattern in self.patterns))
 
-    def place(self, topic: str) -> Place | None:
+    def place(self, topic: str) -> TopicPlace | None:
         """What a topic says by the first pattern that it matches; None where it tells nothing."""
         if len(topic) > LONGEST_TOPIC or any(regex.fullmatch(topic) for regex in self.ignored):
             return None

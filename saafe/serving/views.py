@@ -9,13 +9,13 @@ from saafe.sensors import CHANNELS
 from saafe.serving.fleet import WatchedSpace
 from saafe.windows import BIN_S, SPAN
 
-STATES = ("alarm", "warning", "fault", "calm")  # the most urgent first
+URGENCIES = ("alarm", "warning", "fault", "calm")  # the most urgent first
 POINTS = 370  # of a curve of two hours, 20 s apart
 SMALL_POINTS = 74
 
 
-def state_of(space: WatchedSpace) -> str:
-    """The most urgent of `STATES` that is true of a space."""
+def urgency_of(space: WatchedSpace) -> str:
+    """The most urgent of `URGENCIES` that is true of a space."""
     watched = space.detector.space
     if watched.incident is not None:
         return "alarm"
@@ -42,7 +42,7 @@ def summary(space: WatchedSpace) -> dict:
     """One space in a list."""
     return {
         "space": space.name,
-        "state": state_of(space),
+        "state": urgency_of(space),
         "risk": round(risk_of(space), 1),
         "alarm": space.detector.space.incident,
         "faults": faults_of(space),
@@ -80,7 +80,7 @@ def readings_of(space: WatchedSpace) -> list[dict]:
 
 def ordered(spaces: Iterable[WatchedSpace]) -> list[WatchedSpace]:
     """Spaces, the most urgent first, then by name."""
-    return sorted(spaces, key=lambda one: (STATES.index(state_of(one)), one.name))
+    return sorted(spaces, key=lambda one: (URGENCIES.index(urgency_of(one)), one.name))
 
 
 def history(space: WatchedSpace, clock_s: float) -> dict:

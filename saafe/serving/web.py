@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from saafe import __version__
 from saafe.files import json_text
 from saafe.serving import views
-from saafe.serving.fleet import LONGEST_NAME, Reading, WatchedSpace
+from saafe.serving.fleet import LONGEST_NAME, Arrival, WatchedSpace
 from saafe.serving.guard import Guard
 from saafe.serving.payloads import Units, read_object
 from saafe.serving.service import Service
@@ -83,7 +83,7 @@ def add_answers_to_failures(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _wrong(_request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body")
+        where = ".".join(part for part in first["loc"] if isinstance(part, str) and part != "body")
         return JSONResponse({"error": f"{where or 'body'}: {first['msg']}"}, 422)
 
     @app.exception_handler(HTTPException)
@@ -114,7 +114,7 @@ def add_readings(app: FastAPI, service: Service, units: Units) -> None:
                 continue
             if one.time_s is not None:
                 cells["time_s"] = repr(one.time_s)
-            reading = Reading(one.space, one.sensor, cells, service.clock_s())
+            reading = Arrival(one.space, one.sensor, cells, service.clock_s())
             if not service.offer(reading, lambda why, k=index: waits.done(k, why)):
                 waits.done(index, "behind")
         waits.wait(len(many))
@@ -166,9 +166,9 @@ def add_state(app: FastAPI, service: Service) -> None:
         with service.lock:
             every = list(service.fleet.spaces.values())
             found = views.ordered(s for s in every if like.casefold() in s.name.casefold())
-            counts: dict[str, int] = dict.fromkeys(views.STATES, 0)
+            counts: dict[str, int] = dict.fromkeys(views.URGENCIES, 0)
             for space in every:
-                counts[views.state_of(space)] += 1
+                counts[views.urgency_of(space)] += 1
             return {
                 "total": len(found),
                 "counts": counts,
@@ -193,7 +193,7 @@ def add_state(app: FastAPI, service: Service) -> None:
         with service.lock:
             find(name)
         waits = Waits()
-        one = Reading(name, "-", {}, service.clock_s(), is_acknowledgement=True)
+        one = Arrival(name, "-", {}, service.clock_s(), is_acknowledgement=True)
         if not service.offer(one, lambda why: waits.done(0, why), wait_s=5.0):
             raise HTTPException(503, service.behind_text(), {"Retry-After": "5"})
         waits.wait(1)
