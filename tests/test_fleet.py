@@ -198,3 +198,17 @@ def test_a_fleet_has_an_end() -> None:
         fleet.take([Arrival("c", "A", {"temperature_c": "21"}, 1e9)])
     with pytest.raises(InputError, match="longest interval"):
         Fleet(CALM, longest_interval_s=0.1)
+
+
+def test_an_upload_is_shown_where_it_belongs() -> None:
+    fleet, now_s = Fleet(CALM), 1.7e9
+    rows = [
+        Arrival("den", "A", {"temperature_c": "70", "time_s": f"{now_s - 3600 + 10 * k}"}, now_s)
+        for k in range(3)
+    ]
+    (alarm,) = fleet.take(rows)
+    assert alarm["time_s"] == now_s - 3590.0
+    uptime = [Arrival("hall", "A", {"temperature_c": "70", "time_s": f"{10 * k}"}, now_s)
+              for k in range(3)]  # fmt: skip
+    (alarm,) = fleet.take(uptime)
+    assert alarm["time_s"] == now_s + 10.0

@@ -17,9 +17,10 @@ from saafe.detector import Detector, Model, Scoring, score
 from saafe.errors import InputError
 from saafe.recordings import RowReader
 from saafe.sensors import COLUMNS
-from saafe.windows import BIN_S, SPAN
+from saafe.windows import BIN_S, DAY_S, SPAN
 
 WINDOWS_AT_ONCE = 512  # Chosen: more are no faster a window, and the first would wait for the last
+AHEAD_S = 60.0  # Chosen: a device's clock may be ahead of ours by so much
 BURST_S = 1.0  # Chosen: readings of one sensor that come so close, a channel each, are one
 MOST_SPACES = 20_000  # Chosen: some gigabytes; a wrong topic must not fill the memory
 ROUNDING_S = 1e-5  # seconds since 1970 are held to some 2e-7
@@ -65,7 +66,7 @@ class WatchedSpace:
         row = self.reader.take(one.sensor, cells, one.arrived_s)
         self.heard_s = one.arrived_s
         if math.isnan(self.origin_s):
-            self.origin_s = one.arrived_s - row.time_s
+            self.origin_s = calendar_s(cells["time_s"], one.arrived_s) - row.time_s
         return self.detector.updating(
             row.time_s, row.sensor, row.readings, row.refused, now_s=row.now_s
         )
@@ -150,7 +151,8 @@ class Fleet:
     def admit(self, one: Arrival) -> str:
         """Why a reading cannot be taken; "" where it can, and its space is watched from now on."""
         for what, name in (("space", one.space), ("sensor", one.sensor)):
-            if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+            is_name = 0 < len(name) <= LONGEST_NAME and name.isprintable() and name.strip(". ")
+            if not is_name:
                 return f"{what}: allowed: a name of at most {LONGEST_NAME} characters"
         if one.space not in self.spaces:
             if one.is_acknowledgement:
@@ -244,6 +246,19 @@ class Fleet:
         if due_s != space.due_s and math.isfinite(due_s):
             heapq.heappush(self.due, (due_s, space.name))
         space.due_s = due_s
+
+
+def calendar_s(cell: str, arrived_s: float) -> float:
+    """When a first row was, by our clock: as it says, where that was within the last day.
+
+    So an upload of an hour's rows is shown where it belongs; a device whose clock is wrong or
+    counts from its start is not believed.
+    """
+    try:
+        own_s = float(cell)
+    except ValueError:
+        return arrived_s
+    return own_s if arrived_s - DAY_S <= own_s <= arrived_s + AHEAD_S else arrived_s
 
 
 def acknowledging(space: WatchedSpace, clock_s: float) -> Scoring:

@@ -30,10 +30,11 @@ PAGE_FILES = {
 MOST_READINGS = 1000  # of one request
 TAKEN_WITHIN_S = 30.0
 MOST_STREAMS = 100  # of events at once
-KEEP_ALIVE_S = 15.0
+KEEP_ALIVE_S, LOOK_UP_S = 15.0, 0.5
 WAITING_EVENTS = 1000  # a listener that falls further behind asks again
 
 Name = Annotated[str, Path(min_length=1, max_length=LONGEST_NAME)]
+# a name may hold slashes; what follows it stands in routes of their own, before the bare one
 
 
 class Posted(BaseModel):
@@ -175,19 +176,13 @@ def add_state(app: FastAPI, service: Service) -> None:
                 "spaces": [views.summary(space) for space in found[offset : offset + limit]],
             }
 
-    @app.get("/spaces/{name}")
-    def get_space(name: Name) -> Any:
-        """One space: state, risk, faults, last readings."""
-        with service.lock:
-            return views.summary(find(name))
-
-    @app.get("/spaces/{name}/history")
+    @app.get("/spaces/{name:path}/history")
     def get_history(name: Name) -> Any:
         """Its last two hours: risk, and what each channel read."""
         with service.lock:
             return views.history(find(name), service.clock_s())
 
-    @app.post("/spaces/{name}/acknowledge")
+    @app.post("/spaces/{name:path}/acknowledge")
     def acknowledge(name: Name) -> Any:
         """A person has seen to the alarm: it clears, and the model is hushed for ten minutes."""
         with service.lock:
@@ -197,6 +192,12 @@ def add_state(app: FastAPI, service: Service) -> None:
         if not service.offer(one, lambda why: waits.done(0, why), wait_s=5.0):
             raise HTTPException(503, service.behind_text(), {"Retry-After": "5"})
         waits.wait(1)
+        with service.lock:
+            return views.summary(find(name))
+
+    @app.get("/spaces/{name:path}")
+    def get_space(name: Name) -> Any:
+        """One space: state, risk, faults, last readings."""
         with service.lock:
             return views.summary(find(name))
 
@@ -280,11 +281,15 @@ def add_events(app: FastAPI, service: Service, told: Told) -> None:
                     said.append(event["id"])
                     yield as_sent(event)
                 last = part[-1]["id"] if part else None
+            silent_s = 0.0
             while not service.is_stopping.is_set():
                 try:
-                    event = await asyncio.wait_for(one.get(), KEEP_ALIVE_S)
+                    event = await asyncio.wait_for(one.get(), LOOK_UP_S)
                 except TimeoutError:
-                    yield ": still here\n\n"
+                    silent_s += LOOK_UP_S
+                    if silent_s >= KEEP_ALIVE_S:
+                        silent_s = 0.0
+                        yield ": still here\n\n"
                     continue
                 if event is not None and event.get("id") not in said:
                     yield as_sent(event)

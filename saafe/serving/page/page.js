@@ -119,7 +119,6 @@ async function showDetail() {
   if (name !== chosen()) return;
   byId("detail-title").textContent = name;
   byId("detail-state").replaceChildren(pill(space.state));
-  byId("acknowledge").hidden = space.state !== "alarm";
   byId("detail-line").textContent = space.heard_s ? `Last reading ${new Date(space.heard_s * 1000).toLocaleTimeString()}. The last two hours:` : "No reading yet.";
   const faults = space.faults.map((one) => make("li", {}, `Sensor ${one.sensor}, ${nameText(one.channel)}: ${one.reason}`));
   byId("detail-faults").replaceChildren(...(faults.length ? [make("ul", { className: "faults", ariaLabel: "Faults" }, ...faults)] : []));
@@ -224,7 +223,6 @@ byId("login").addEventListener("submit", (event) => {
 });
 let typing = 0;
 byId("like").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(refresh, 200); });
-byId("acknowledge").addEventListener("click", () => acknowledge(chosen(), byId("acknowledge")));
 window.addEventListener("hashchange", () => { takeToken(); refresh(); });
 setInterval(() => { if (!document.hidden) refresh(); }, LIST_MS);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
