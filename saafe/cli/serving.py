@@ -1,5 +1,6 @@
 """`saafe serve`, and `saafe detect MODEL mqtt://HOST`."""
 
+import importlib.util
 import signal
 import sys
 import threading
@@ -71,7 +72,7 @@ class ServingOptions:
 
 
 @click.command("serve")
-@click.argument("model")
+@click.argument("model", required=False)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True,
               help="Port to listen at; 0 takes a free one.")  # fmt: skip
@@ -86,11 +87,11 @@ class ServingOptions:
               help="Longest pause of a healthy sensor that reports on change. [s]")  # fmt: skip
 @mqtt_options
 def serve_command(
-    model: str, host: str, port: int, token_file: Path | None, url: str | None,
+    model: str | None, host: str, port: int, token_file: Path | None, url: str | None,
     presets: tuple[str, ...], units: tuple[str, ...], longest_interval_s: float | None,
     **more: Any,
 ) -> None:  # fmt: skip
-    """Watch spaces with MODEL, and show them on a web page.
+    """Watch spaces with MODEL, saafe's own where none is given, and show them on a web page.
 
     Readings come by POST /readings, or by MQTT with --mqtt. Off this machine (--host) requests
     must carry a token, which is made and printed unless --token-file gives one.
@@ -98,14 +99,15 @@ def serve_command(
     Example: saafe serve runs/my-run
     """
     from saafe.recordings import parse_units
-    from saafe.training import load
+    from saafe.loading import load_model
 
+    need_serving()
     options = ServingOptions(**more)
     if url is None and (presets or options.uses_mqtt):
         raise InputError("--topic, --preset and the like are for a broker: give --mqtt URL")
     token = choose_token(host, token_file)
     told = parse_units(units)
-    service = make_service(load(model), longest_interval_s, options, delivers=url is not None)
+    service = make_service(load_model(model), longest_interval_s, options, delivers=url is not None)
     try:
         service.restore()
         link = connected(service, url, presets, told, options) if url else None
@@ -121,6 +123,7 @@ def watch_mqtt(
     """Watch what a broker brings, print events as JSON lines, and publish them."""
     from saafe.recordings import parse_units
 
+    need_serving()
     told, presets = parse_units(reading.units), (reading.preset,) if reading.preset else ()
     service = make_service(model, longest_interval_s, options, delivers=True)
     service.listeners.append(print_all)
@@ -130,6 +133,14 @@ def watch_mqtt(
         watch(service, link, service.is_stopping.wait)
     finally:
         service.stop()
+
+
+def need_serving() -> None:
+    """Refuse where the packages of serving are not installed."""
+    missing = [name for name in ("paho", "fastapi", "uvicorn", "prometheus_client")
+               if importlib.util.find_spec(name) is None]  # fmt: skip
+    if missing:
+        raise InputError(f"needs {missing[0]}: pip install 'saafe[serve]'")
 
 
 def print_all(events: list[dict]) -> None:
@@ -142,11 +153,10 @@ def make_service(
     model: Any, longest_interval_s: float | None, options: ServingOptions, *, delivers: bool
 ) -> "Service":
     """A service that keeps what it knows in a file."""
-    import torch
-
     from saafe.serving import Fleet, Notes, Service, Store
 
-    torch.set_num_threads(1)  # a fleet of workers shares the cores; a batch needs no more
+    if torch := sys.modules.get("torch"):  # a run folder needs it
+        torch.set_num_threads(1)  # workers share the cores; a batch needs no more
     fleet = Fleet(model, longest_interval_s=longest_interval_s)
     return Service(fleet, Store(options.state, delivers=delivers), Notes())
 

@@ -6,13 +6,24 @@ It takes anything that scores windows and has alarm settings (`Model`), and impo
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
 from saafe import windows
 from saafe.detector.alarms import HUSH_S, AlarmSettings
 from saafe.detector.space import Space
+from saafe.detector.state import (
+    STATE_FORMAT,
+    MismatchError,
+    fill,
+    float_of,
+    model_identity,
+    read_state,
+    to_plain,
+    write_state,
+)  # fmt: skip
 from saafe.errors import InputError
 from saafe.recordings import BEHIND_S, LATE_S
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
@@ -251,6 +262,70 @@ class Detector:
         ends = [stream.end_s for stream in self.streams.values()]
         last_s = max([self.now_s, *(end for end in ends if end < math.inf)])
         return self.tick(last_s) + self.space.complete()
+
+    def state(self) -> dict[str, Any]:
+        """All that it has seen, as JSON values: for `set_state`, after a restart or elsewhere."""
+        space = {"incident": self.space.incident, "now_s": to_plain(self.space.now_s)}
+        return {
+            "format": STATE_FORMAT,
+            "model": model_identity(self.model),
+            "channels": list(CHANNEL_NAMES),
+            "longest_interval_s": self.longest_interval_s,
+            "streams": to_plain(self.streams),
+            "space": space | {"sensors": to_plain(self.space.sensors)},
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave: the same rows give the same events as without a break.
+
+        Raises:
+            InputError: it is another model's state, of another longest interval, of another
+                version, or damaged; then nothing has changed.
+        """
+        for name, ours in (
+            ("format", STATE_FORMAT), ("channels", list(CHANNEL_NAMES)),
+            ("model", model_identity(self.model)), ("longest_interval_s", self.longest_interval_s),
+        ):  # fmt: skip
+            if state.get(name) != ours:
+                raise InputError(
+                    f"the saved state has {name} {state.get(name)}, this detector {ours}: "
+                    "start without it"
+                )
+        space = Space(self.model.settings, self.longest_interval_s)
+        streams: dict[str, SensorStream] = {}
+        try:
+            saved = state["space"]
+            for sensor, plain in saved["sensors"].items():
+                fill(space.sensor(sensor), plain)
+            space.now_s, space.incident = float_of(saved["now_s"]), saved["incident"]
+            for sensor, plain in state["streams"].items():
+                streams[sensor] = SensorStream(0, self.hold_bins)
+                fill(streams[sensor], plain)
+            if not (space.incident is None or space.incident in space.sensors):
+                raise MismatchError("the incident's sensor")
+        except (MismatchError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"the saved state is damaged ({error}): start without it") from None
+        self.space, self.streams = space, streams
+
+    def save(self, path: Path | str) -> None:
+        """Write `state` to a file, whole or not at all.
+
+        Example:
+            >>> import numpy as np
+            >>> import saafe
+            >>> detector = saafe.Detector(saafe.load())
+            >>> events = detector.update(0.0, "kitchen", {"temperature": 21.0})
+            >>> detector.save("kitchen.state")
+            >>> again = saafe.Detector(saafe.load())
+            >>> again.restore("kitchen.state")
+            >>> again.now_s
+            0.0
+        """
+        write_state(Path(path), self.state())
+
+    def restore(self, path: Path | str) -> None:
+        """Go on from a file that `save` wrote; see `set_state` for what is refused."""
+        self.set_state(read_state(Path(path)))
 
     def _scored(self, scoring: Scoring) -> list[dict]:
         """The events of a piece of work whose windows are scored as they come."""

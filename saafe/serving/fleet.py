@@ -9,13 +9,13 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from saafe.detector import Detector, Model, Scoring, score
 from saafe.errors import InputError
-from saafe.recordings import RowReader
+from saafe.recordings import RowReader, StreamClock
 from saafe.sensors import COLUMNS
 from saafe.windows import BIN_S, DAY_S, SPAN
 
@@ -87,6 +87,35 @@ class WatchedSpace:
         """Let stream time go on from here: while nobody listened, nothing was silent."""
         if self.reader.clock.arrival_s is not None:
             self.reader.clock.arrival_s = clock_s
+
+    def state(self) -> dict[str, Any]:
+        """All that is known of it, as JSON values: for `set_state`, after a restart."""
+        return {
+            "detector": self.detector.state(),
+            "clock": self.reader.clock.state(),
+            "first": [self.reader.first, self.reader.has_offset],
+            "origin_s": self.origin_s,
+            "heard_s": self.heard_s,
+            "risk": [self.risk_bin, self.risk.tolist()],
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave.
+
+        Raises:
+            InputError: it is another model's, another version's or damaged; nothing has changed.
+        """
+        try:
+            clock, (first, has_offset) = StreamClock(), state["first"]
+            clock.set_state(state["clock"])
+            risk_bin, risk = state["risk"]
+            origin_s, heard_s = state["origin_s"], state["heard_s"]
+            self.detector.set_state(state["detector"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"the saved state of {self.name} cannot be used ({error})") from None
+        self.reader.clock, self.reader.first, self.reader.has_offset = clock, first, has_offset
+        self.risk_bin, self.risk = risk_bin, np.array(risk, np.float16)
+        self.origin_s, self.heard_s = origin_s, heard_s
 
     def note_risk(self) -> None:
         """Keep the highest risk of the bin that is on, for people to look at."""

@@ -129,7 +129,7 @@ class MqttLink:
             InputError: the host or its certificate is wrong, or the broker does not let us in.
         """
         since_s = self.service.clock_s() - LATEST_REPEAT_S
-        for one in self.service.store.readings(since_s):
+        for _, one in self.service.store.readings(since_s):
             self._is_repeated(one)
         self.left = self.service.store.undelivered()
         self.service.listeners.append(self.say)

@@ -8,12 +8,13 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from saafe.detector import Model, score
+from saafe.errors import InputError
 from saafe.serving.counters import Counters
 from saafe.serving.fleet import Arrival, Fleet, WatchedSpace
 from saafe.serving.notes import Notes
@@ -24,6 +25,9 @@ BATCH = 1024  # readings judged together
 LONGEST_REST_S = 1.0
 TOO_LATE_S = 5.0  # Chosen: a reading that waits longer is late enough to say so
 FORGET_EVERY_S = 60.0
+SAVE_EVERY_S = 600.0  # Chosen: the states of all spaces; readings since are read again
+TURNS_OF_A_SAVE = 5000  # Chosen: a few states a turn, so that no reading waits for them
+SAVED_TOGETHER = 200
 
 
 class Waiting(NamedTuple):
@@ -54,6 +58,8 @@ class Service:
         self.is_stopping = threading.Event()
         self.failed: BaseException | None = None
         self.trouble = ""  # of the store, "" for none
+        self.to_save: list[str] = []  # spaces whose state is to be kept next
+        self.next_save_s = self.clock_s() + SAVE_EVERY_S
         self.lag_s = 0.0  # of the last batch's oldest reading
         self.thread = threading.Thread(target=self._run, name="saafe-watch", daemon=True)
         self.counters = Counters(
@@ -106,9 +112,13 @@ class Service:
         try:
             while not (self.is_stopping.is_set() and self.waiting.empty()):
                 self._turn(self._gather())
+                self._save_some()
                 if self.clock_s() >= forget_s:
                     forget_s += FORGET_EVERY_S
                     self._try(lambda: self.store.forget(self.clock_s()))
+            self.to_save = list(self.fleet.spaces)
+            while self.to_save:
+                self._save_some()
         except BaseException as error:
             self.failed = error
             self.is_stopping.set()
@@ -165,21 +175,26 @@ class Service:
             return None
 
     def restore(self) -> None:
-        """Go through the kept readings again, and let stand what stood.
+        """Go on from the kept states and the readings since, and let stand what stood.
 
-        What they made true was said then; only readings of the last minutes are scored, which is
-        what the alarm logic remembers.
+        What those made true was said then. A space whose state is none of this model's is made
+        anew from two hours of readings; only those of the last minutes are scored, which is what
+        the alarm logic remembers.
         """
-        now_s = self.clock_s()
-        since_s = now_s - KEPT_S
-        begun_s, taken = time.monotonic(), 0
-        quiet = HushedModel(self.fleet.model)
-        self.fleet.model = quiet
-        for part in in_parts(self.store.readings(since_s), BATCH):
-            quiet.is_on = part[-1].arrived_s < now_s - REMEMBERED_S
+        now_s, begun_s = self.clock_s(), time.monotonic()
+        known = dict(self._restored_states())
+        hushed = HushedModel(self.fleet.model)
+        self.fleet.model, taken = hushed, 0
+        fresh = (
+            one
+            for number, one in self.store.readings(now_s - KEPT_S)
+            if number > known.get(one.space, 0)
+        )
+        for part in in_parts(fresh, BATCH):
+            hushed.is_on = part[-1].arrived_s < now_s - REMEMBERED_S
             self.fleet.take([one for one in part if not self.fleet.admit(one)])
             taken += len(part)
-        self.fleet.model = quiet.model
+        self.fleet.model = hushed.model
         standing: dict[str, list[dict]] = {}
         for event in self.store.standing():
             standing.setdefault(event["space"], []).append(event)
@@ -188,10 +203,34 @@ class Service:
             let_stand(space, standing.get(name, []))
             space.go_on(now_s)
             self.fleet.schedule(space)
-        if taken:
+        if self.fleet.spaces:
             took_s = time.monotonic() - begun_s
-            self.notes.say("restored", f"{taken} kept readings of {len(self.fleet.spaces)} spaces "
-                           f"were read again in {took_s:.1f} s")  # fmt: skip
+            self.notes.say("restored", f"{len(self.fleet.spaces)} spaces go on, {taken} readings "
+                           f"were read again; took {took_s:.1f} s")  # fmt: skip
+
+    def _restored_states(self) -> Iterator[tuple[str, int]]:
+        """Spaces whose state could be used, and the number of their last reading in it."""
+        for name, last, state in self.store.states():
+            try:
+                self.fleet.watched(name).set_state(state)
+            except InputError as error:
+                del self.fleet.spaces[name]
+                self.notes.say("state", f"{error}: its last two hours are read again")
+                continue
+            yield name, last
+
+    def _save_some(self) -> None:
+        """Keep the states of the spaces whose turn it is, or of all as the service ends."""
+        now_s = self.clock_s()
+        if not self.to_save and now_s >= self.next_save_s:
+            self.to_save = list(self.fleet.spaces)
+            self.next_save_s = now_s + SAVE_EVERY_S
+        few = 1 + len(self.fleet.spaces) // TURNS_OF_A_SAVE
+        count = SAVED_TOGETHER if self.is_stopping.is_set() else few
+        names, self.to_save = self.to_save[:count], self.to_save[count:]
+        if names:
+            states = [(name, self.fleet.spaces[name].state()) for name in names]
+            self._try(lambda: self.store.save_states(states))
 
 
 REMEMBERED_S = 900.0  # the longest persistence and the hush of an acknowledgement, and a little

@@ -1,4 +1,4 @@
-"""What outlives the process: events, and the readings of the last two hours, in one SQLite file.
+"""What outlives the process, in one SQLite file: events, states, the readings of two hours.
 
 Readings and the events that they made true are written together or not at all.
 """
@@ -6,6 +6,7 @@ Readings and the events that they made true are written together or not at all.
 import json
 import sqlite3
 import threading
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ CREATE TABLE IF NOT EXISTS readings (space TEXT, sensor TEXT, arrived_s REAL, bo
 CREATE INDEX IF NOT EXISTS readings_by_time ON readings (arrived_s);
 CREATE TABLE IF NOT EXISTS standing (
     space TEXT, what TEXT, body TEXT, PRIMARY KEY (space, what)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS states (space TEXT PRIMARY KEY, last INTEGER, body BLOB);
 """
 ALARM = "alarm"  # in `standing`; a fault's name is its sensor and channel
 
@@ -46,6 +48,7 @@ class Store:
         """
         self.path, self.delivers = str(path), delivers
         self.lock = threading.Lock()
+        self.last = 0  # number of the newest reading
         try:
             self.base = sqlite3.connect(
                 self.path, timeout=2.0, check_same_thread=False, isolation_level=None
@@ -61,6 +64,8 @@ class Store:
                 for table in TABLES.split(";")[:-1]:
                     self.base.execute(table)
                 self.base.execute(f"PRAGMA user_version = {STORE_VERSION}")
+                newest = "SELECT coalesce(max(rowid), 0) FROM readings"
+                self.last = self.base.execute(newest).fetchone()[0]
         except sqlite3.Error as error:
             reason = "another saafe uses it" if "locked" in str(error) else str(error)
             raise InputError(f"{path}: cannot be used ({reason}); choose another --state") from None
@@ -93,6 +98,8 @@ class Store:
                 )
                 out.append({"id": cursor.lastrowid, **event})
                 self._stand(event)
+            newest = "SELECT coalesce(max(rowid), 0) FROM readings"
+            self.last = self.base.execute(newest).fetchone()[0] if rows else self.last
         return out
 
     def _stand(self, event: dict) -> None:
@@ -110,20 +117,48 @@ class Store:
         """Alarms and faults that have begun and not ended."""
         return [event for _, event in self._events("SELECT 0, body FROM standing", ())]
 
-    def readings(self, since_s: float) -> Iterator[Arrival]:
-        """Readings since a time in the order in which they came; an acknowledgement names none."""
+    def readings(self, since_s: float) -> Iterator[tuple[int, Arrival]]:
+        """Readings since a time in the order in which they came, numbered.
+
+        An acknowledgement names no sensor.
+        """
         query = (
             "SELECT rowid, space, sensor, arrived_s, body FROM readings WHERE arrived_s >= ?"
             " AND rowid > ? ORDER BY rowid LIMIT 5000"
         )
-        last = -1
+        number = -1
         while True:
             with self.lock:
-                rows = self.base.execute(query, (since_s, last)).fetchall()
+                rows = self.base.execute(query, (since_s, number)).fetchall()
             if not rows:
                 return
-            for last, space, sensor, arrived_s, body in rows:  # noqa: B007
-                yield Arrival(space, sensor or "-", json.loads(body), arrived_s, not sensor)
+            for number, space, sensor, arrived_s, body in rows:  # noqa: B007
+                one = Arrival(space, sensor or "-", json.loads(body), arrived_s, not sensor)
+                yield number, one
+
+    def save_states(self, states: Iterable[tuple[str, dict]]) -> None:
+        """Keep what is known of spaces; their readings so far are in it.
+
+        Raises:
+            sqlite3.Error: nothing was written; the disk may be full.
+        """
+        rows = [
+            (space, self.last, zlib.compress(json.dumps(state).encode(), 1))
+            for space, state in states
+        ]
+        with self.lock, self.base:
+            self.base.execute("BEGIN IMMEDIATE")
+            self.base.executemany("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", rows)
+
+    def states(self) -> Iterator[tuple[str, int, dict]]:
+        """Each space with the number of its last reading that is in its state, and that."""
+        with self.lock:
+            names = [name for (name,) in self.base.execute("SELECT space FROM states")]
+        for name in names:
+            query = "SELECT last, body FROM states WHERE space = ?"
+            with self.lock:
+                last, body = self.base.execute(query, (name,)).fetchone()
+            yield name, last, json.loads(zlib.decompress(body))
 
     def events(
         self, *, after: int = 0, limit: int = 100, space: str | None = None, newest: bool = False
@@ -148,7 +183,11 @@ class Store:
         """Drop readings that no window sees any more, and the oldest of too many events."""
         with self.lock, self.base:
             self.base.execute("BEGIN IMMEDIATE")
-            self.base.execute("DELETE FROM readings WHERE arrived_s < ?", (now_s - KEPT_S,))
+            # the newest one stays: numbers go on from it
+            self.base.execute(
+                "DELETE FROM readings WHERE arrived_s < ? AND rowid < ?",
+                (now_s - KEPT_S, self.last),
+            )
             self.base.execute(
                 "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (KEPT_EVENTS,)
             )

@@ -317,3 +317,12 @@ def channels_of(air: Tensor, building: Building, sound: Tensor, radiant: Tensor)
     quiet = building.background_db.view(1, -1, 1)
     out[..., SOUND] = 10.0 * torch.log10(10.0 ** (level / 10.0) + 10.0 ** (quiet / 10.0))
     return out
+
+
+def sound_and_sun(supply: Supply, building: Building, steps: int) -> tuple[Tensor, Tensor]:
+    """Acoustic power [pW] and warming by the sun [K] at every sensor. Two of (time, r, sensor)"""
+    sound = supply.sound[-steps:].transpose(1, 2)
+    radiant = supply.radiant[-steps:].amax(dim=1).unsqueeze(-1)
+    where = building.sensor_zone.unsqueeze(0).expand(steps, -1, -1)
+    power = (sound + 1e-3 * sound.sum(dim=2, keepdim=True)).gather(2, where)  # walls: 30 dB
+    return power, radiant * building.sun_share

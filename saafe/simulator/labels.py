@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saafe.sensors import CHANNELS, FIRE, NORMAL, NUISANCE, UNKNOWN
+from saafe.sensors import CHANNELS, FIRE, NORMAL, NUISANCE, TEMPERATURE, UNKNOWN
+from saafe.simulator.instruments import Instruments
 
+SHOWN_SIGMAS, SHOWN_STEPS = 5.0, 2.0
 VISIBLE = {k: row.visibility.event for k, row in enumerate(CHANNELS) if row.visibility}
 
 
@@ -26,6 +28,19 @@ def visible(changed: Tensor, unchanged: Tensor, working: Tensor) -> Tensor:
         moved = (changed[..., channel] - unchanged[..., channel]).abs() > threshold
         seen |= moved & working[..., channel]
     return seen
+
+
+def shows(changed: Tensor, unchanged: Tensor, devices: Instruments, working: Tensor) -> Tensor:
+    """Which channels show an event, by the scoring rules. bool (time, n, sensor, channel)
+
+    A reading shows it where it differs from the run without it by more than five sigma of the
+    instrument's noise and two of its steps. Clean readings, (time, n, sensor, channel).
+    """
+    relative = devices.relative_noise.clone()
+    relative[..., TEMPERATURE] = 0.0  # as `instruments.noisy` has it
+    sigma = unchanged.abs().mul_(relative).add_(devices.noise)
+    least = torch.maximum(SHOWN_SIGMAS * sigma, SHOWN_STEPS * devices.resolution)
+    return ((changed - unchanged).abs() > least) & working
 
 
 def label(counterfactuals: Counterfactuals, states: Tensor, working: Tensor) -> Tensor:

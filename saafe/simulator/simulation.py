@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, TEMPERATURE, UNKNOWN
+from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, NUISANCE, PM25, TEMPERATURE, UNKNOWN
 from saafe.simulator import instruments as instrument
 from saafe.simulator import physics, sensor_faults
 from saafe.simulator.aerosols import AEROSOLS
@@ -25,20 +25,21 @@ from saafe.simulator.air import (
     near_excess,
     rows_last,
     sensors_near,
+    sound_and_sun,
     starved,
 )
 from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building, lay_out
 from saafe.simulator.devices import ANYTHING, draw_device
 from saafe.simulator.emissions import CARRIED, PARTICLES, Quantity
 from saafe.simulator.instruments import STEP_S, Instruments
-from saafe.simulator.labels import Counterfactuals, label
+from saafe.simulator.labels import Counterfactuals, label, shows
 from saafe.simulator.occupants import (
     occupant_emissions,
     outdoor_particles,
     room_temperature,
     time_of_day,
 )
-from saafe.simulator.reference_alarms import draw_units, sounding_times
+from saafe.simulator.reference_alarms import SENSITIVITIES, draw_units, sounding_times
 from saafe.simulator.scenarios import (
     PREROLL_S,
     PREROLL_STEP_S,
@@ -63,7 +64,7 @@ class StreamSettings:
     sensors: int = 2
     mix: Mix = field(default_factory=Mix)
     rooms: Rooms = field(default_factory=Rooms)
-    alarms: bool = False  # time the reference alarms
+    alarms: bool = False  # time the reference alarms, and say what shows
     labelled: bool = True  # run counterfactuals; else all is UNKNOWN and no channel is unresponsive
 
 
@@ -103,7 +104,8 @@ def simulate_streams(
         sensors: instruments in each space.
         mix: which sources to draw.
         rooms: ranges of the buildings.
-        alarms: whether to time the reference alarms beside the sensors.
+        alarms: whether to time the reference alarms beside the sensors, and to say which channels
+            show what happens, as the exam's scoring needs.
     """
     plan = StreamSettings(hours, sensors, mix or Mix(), rooms or Rooms(), alarms)
     parts = list(simulate_chunks(n, plan, generator))
@@ -164,15 +166,20 @@ def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> 
     devices, broken, steps = world.devices, world.broken, world.steps
     states = torch.stack([state[-steps:] for state in world.events.state])
     labels = torch.full_like(counterfactuals.full[..., 0], UNKNOWN, dtype=torch.int8)
+    working = devices.present & sensor_faults.working(broken, steps)
     if plan.labelled:
-        labels = label(
-            counterfactuals, states, devices.present & sensor_faults.working(broken, steps)
-        )
+        labels = label(counterfactuals, states, working)
+    none = played.truth.new_empty(n, 0)
+    alarms_at, fire_shown, nuisance_shown = none, none.bool(), none.bool()
+    if plan.alarms:
+        full, calm, bare = vars(counterfactuals).values()
+        fire_shown = shows(full, calm, devices, working).transpose(0, 1)
+        nuisance_shown = shows(calm, bare, devices, working).transpose(0, 1)
+        alarms_at = alarms_beside(played, world.alarm_units)
     readings = instrument.noisy(counterfactuals.full.contiguous(), devices, generator)
     readings = sensor_faults.broken_readings(readings, broken, devices, generator)
     reported = instrument.reports(steps, devices, generator)
     readings = instrument.hold_reports(readings, reported).masked_fill_(~devices.present, torch.nan)
-    no_alarms = played.truth.new_empty(n, plan.sensors, 0)
     return Streams(
         readings=readings.transpose(0, 1).contiguous(),
         labels=labels.transpose(0, 1).contiguous(),
@@ -182,7 +189,11 @@ def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> 
         state=states[0].T.contiguous(),
         truth=played.truth.transpose(0, 1),
         optical_density=played.density.sum(dim=-1).transpose(0, 1),
-        alarms_s=alarms_beside(played, world.alarm_units) if plan.alarms else no_alarms,
+        flaming=(world.events.rates[0][-steps:, :, Quantity.SOOT] > 0.0).T.contiguous(),
+        acting=((states == NUISANCE).any(dim=0)).T.contiguous(),
+        alarms_at_s=alarms_at,
+        fire_shown=fire_shown,
+        nuisance_shown=nuisance_shown,
         reported=reported.transpose(0, 1).contiguous(),
         fault=broken.kind,
         fault_channel=broken.channel,
@@ -268,17 +279,19 @@ def air_speeds(building: Building, events: Events, burning: int, steps: int) -> 
 
 
 def alarms_beside(played: Played, units: Tensor) -> Tensor:
-    """When each reference alarm beside a sensor sounds, inf for never. [s] (n, sensor, alarm)
+    """When each reference alarm beside a sensor sounds at each of `SENSITIVITIES`, inf for never.
 
-    `units` are the sensitivities of the alarms' units. (n, sensor, alarm)
+    `units` are the sensitivities of the alarms' units, (n, sensor, alarm).
+    [s] (n, sensor, sensitivity, alarm)
     """
-    return sounding_times(
+    air = (
         played.density.transpose(0, 1),
         played.truth[..., TEMPERATURE].transpose(0, 1),
         played.truth[..., CO].transpose(0, 1),
-        air_speed=played.air_speed.transpose(0, 1),
-        sensitivity=units,
     )
+    speed = played.air_speed.transpose(0, 1)
+    times = [sounding_times(*air, air_speed=speed, sensitivity=s * units) for s in SENSITIVITIES]
+    return torch.stack(times, dim=2)
 
 
 def optical_densities(air: Tensor) -> Tensor:
@@ -384,15 +397,6 @@ def sources_near(building: Building, events: Events, burning: int) -> list[Near]
         sensors_near(building, zone[:, k], distance, events.base_m[:, k], events.walls[:, k])
         for k, distance in enumerate(distances)
     ]
-
-
-def sound_and_sun(supply: Supply, building: Building, steps: int) -> tuple[Tensor, Tensor]:
-    """Acoustic power [pW] and warming by the sun [K] at every sensor. Two of (time, r, sensor)"""
-    sound = supply.sound[-steps:].transpose(1, 2)
-    radiant = supply.radiant[-steps:].amax(dim=1).unsqueeze(-1)
-    where = building.sensor_zone.unsqueeze(0).expand(steps, -1, -1)
-    power = (sound + 1e-3 * sound.sum(dim=2, keepdim=True)).gather(2, where)  # walls: 30 dB
-    return power, radiant * building.sun_share
 
 
 def take(parameters, rows: Tensor):

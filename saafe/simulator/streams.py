@@ -13,7 +13,7 @@ from saafe.sensors import CHANNEL_NAMES, FIRE, NUISANCE
 from saafe.simulator import sources
 from saafe.simulator.instruments import STEP_S
 from saafe.simulator.limits import LIMITS, times_reached
-from saafe.simulator.reference_alarms import REFERENCE_ALARMS
+from saafe.simulator.reference_alarms import REFERENCE_ALARMS, SENSITIVITIES
 from saafe.simulator.sensor_faults import NONE, SENSOR_FAULTS
 from saafe.windows import SEGMENTS
 
@@ -30,14 +30,25 @@ class Streams:
     state: Tensor  # truth of the fire source. int8 (n, time)
     truth: Tensor  # true air at the sensors, before the instruments. (n, time, sensor, channel)
     optical_density: Tensor  # of all that floats in it [1/m]. (n, time, sensor)
-    alarms_s: (
-        Tensor  # when each reference alarm beside it sounds, inf for never. (n, sensor, alarm)
-    )
+    flaming: Tensor  # whether the fire flames; it smoulders otherwise. bool (n, time)
+    acting: Tensor  # whether a nuisance acts. bool (n, time)
+    # when each reference alarm beside it sounds at each of `SENSITIVITIES`, inf for never.
+    # (n, sensor, sensitivity, alarm); without `alarms`, no sensor is in it
+    alarms_at_s: Tensor
+    # channels that show the fire, and the nuisances; see `labels.shows`.
+    # bool (n, time, sensor, channel); without `alarms`, no sensor is in them
+    fire_shown: Tensor
+    nuisance_shown: Tensor
     reported: Tensor  # between reports `readings` holds the last one. bool (n, time, sensor)
     fault: Tensor  # what is broken, index into `SENSOR_FAULTS`. int64 (n, sensor)
     fault_channel: Tensor  # where. int64 (n, sensor)
     fault_s: Tensor  # from when, inf for no fault. (n, sensor)
     beside_fire: Tensor  # whether the sensor stands in the fire's room. bool (n, sensor)
+
+    @property
+    def alarms_s(self) -> Tensor:
+        """When each reference alarm beside a sensor sounds, inf for never. (n, sensor, alarm)"""
+        return self.alarms_at_s[:, :, SENSITIVITIES.index(1.0)]
 
 
 def gather(readings: Tensor, stream: Tensor, end: Tensor, sensor: Tensor, start: Tensor) -> Tensor:
@@ -121,10 +132,9 @@ def describe_stream(streams: Streams, k: int) -> dict:
         .amin(dim=0)
         .tolist()
     )
-    alarms_s = streams.alarms_s[k]
-    sounding = (
-        alarms_s.amin(dim=0).tolist() if alarms_s.shape[1] else [math.inf] * len(REFERENCE_ALARMS)
-    )
+    sounding = [math.inf] * len(REFERENCE_ALARMS)
+    if streams.alarms_at_s.shape[1]:
+        sounding = streams.alarms_s[k].amin(dim=0).tolist()
     passed = {limit.name: t for limit, t in zip(LIMITS, first, strict=True) if t < math.inf}
     kinds = streams.fault[k].tolist()
     return {
