@@ -149,7 +149,7 @@ def mqtt(run: str, per_s: int, seconds: float) -> dict[str, float]:
     heard: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as text, processes() as running:
         folder = Path(text)
-        broker = Mosquitto(folder / "broker")
+        broker = Mosquitto(folder / "broker", saves_all=False)
         try:
             running.append(Process("detect", run, f"mqtt://127.0.0.1:{broker.port}", "--preset",
                                    "json", "--discovery", "", cwd=folder))  # fmt: skip

@@ -54,7 +54,9 @@ def eventually(claim: Callable[[], Any], within_s: float = 20.0) -> Any:
 class Mosquitto:
     """A broker of our own."""
 
-    def __init__(self, folder: Path, *lines: str) -> None:
+    def __init__(self, folder: Path, *lines: str, saves_all: bool = True) -> None:
+        """With `saves_all` it writes its whole file at every change: safe, and slow."""
+        autosave = "autosave_interval 1\nautosave_on_changes true" if saves_all else ""
         self.port, self.folder = free_port(), folder
         folder.mkdir(parents=True, exist_ok=True)
         user = ["user root"] if os.getuid() == 0 else []
@@ -62,8 +64,8 @@ class Mosquitto:
         self.config.write_text(
             "\n".join([
                 f"listener {self.port} 127.0.0.1", *(lines or ["allow_anonymous true"]), *user,
-                "persistence true", f"persistence_location {folder}/", "autosave_interval 1",
-                "autosave_on_changes true", "max_inflight_messages 1000",
+                "persistence true", f"persistence_location {folder}/", autosave,
+                "max_inflight_messages 1000",
                 "max_queued_messages 0", "",
             ])
         )  # fmt: skip

@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,9 +66,18 @@ def kinds(service: Service) -> list[str]:
 
 def kill(service: Service) -> None:
     """End its thread, and leave its file as a kill does."""
+    service.store.save_states = lambda states: None  # type: ignore[method-assign]
     service.is_stopping.set()
     service.thread.join()
     service.store.base.close()
+
+
+def stop(service: Service) -> None:
+    """End it as SIGTERM does: states are kept."""
+    service.stop()
+
+
+ENDS = pytest.mark.parametrize("end", [kill, stop])
 
 
 def restarted(path: Path, pause_s: float, model: Scorer = CALM) -> Service:
@@ -81,12 +91,13 @@ def restarted(path: Path, pause_s: float, model: Scorer = CALM) -> Service:
 BURNT = [21.0] * 30 + [70.0] * 5
 
 
-def test_an_alarm_outlives_the_process_and_is_not_said_again(tmp_path: Path) -> None:
+@ENDS
+def test_an_alarm_outlives_the_process_and_is_not_said_again(tmp_path: Path, end: Any) -> None:
     first = made(tmp_path / "s.sqlite")
     first.start()
     fed(first, rows(BURNT, NOW_S))
     assert kinds(first) == ["alarm"]
-    kill(first)
+    end(first)
     second = restarted(tmp_path / "s.sqlite", 400.0)
     said: list[dict] = []
     second.listeners.append(said.extend)
@@ -99,12 +110,13 @@ def test_an_alarm_outlives_the_process_and_is_not_said_again(tmp_path: Path) -> 
     second.stop()
 
 
-def test_an_alarm_that_is_older_than_the_kept_readings_stands(tmp_path: Path) -> None:
+@ENDS
+def test_an_alarm_that_is_older_than_the_kept_readings_stands(tmp_path: Path, end: Any) -> None:
     first = made(tmp_path / "s.sqlite")
     first.start()
     fed(first, rows(BURNT, NOW_S))
     first.store.forget(NOW_S + 36_000.0)
-    kill(first)
+    end(first)
     second = restarted(tmp_path / "s.sqlite", 36_000.0)
     assert second.fleet.spaces["den"].detector.space.incident == "A"
     fed(second, rows([21.0] * 20, NOW_S + 36_000.0))
@@ -112,7 +124,8 @@ def test_an_alarm_that_is_older_than_the_kept_readings_stands(tmp_path: Path) ->
     second.stop()
 
 
-def test_what_a_killed_process_had_taken_is_known_to_the_next(tmp_path: Path) -> None:
+@ENDS
+def test_what_a_killed_process_had_taken_is_known_to_the_next(tmp_path: Path, end: Any) -> None:
     """Two hours of readings are in the windows of the next one, as if nothing had been."""
     seen: list[np.ndarray] = []
 
@@ -130,21 +143,22 @@ def test_what_a_killed_process_had_taken_is_known_to_the_next(tmp_path: Path) ->
     first = made(tmp_path / "s.sqlite", model)
     first.start()
     fed(first, readings[:400])
-    kill(first)
+    end(first)
     second = restarted(tmp_path / "s.sqlite", 4000.0, model)
     fed(second, readings[400:])
     assert np.array_equal(seen[-1], undisturbed, equal_nan=True)
     second.stop()
 
 
-def test_faults_stand_over_a_restart_and_end_once(tmp_path: Path) -> None:
+@ENDS
+def test_faults_stand_over_a_restart_and_end_once(tmp_path: Path, end: Any) -> None:
     first = made(tmp_path / "s.sqlite")
     first.start()
     fed(first, rows([21.0] * 10, NOW_S))
     wait(first, 6000.0)
     assert kinds(first) == ["fault"]
     first.store.forget(NOW_S + 36_000.0)
-    kill(first)
+    end(first)
     second = restarted(tmp_path / "s.sqlite", 36_000.0)
     test = second.fleet.spaces["den"].detector.space.sensors["A"].test
     assert test.faulty == {"all": "silent"}
@@ -156,11 +170,12 @@ def test_faults_stand_over_a_restart_and_end_once(tmp_path: Path) -> None:
     second.stop()
 
 
-def test_the_pause_of_the_process_is_no_silence_of_its_sensors(tmp_path: Path) -> None:
+@ENDS
+def test_the_pause_of_the_process_is_no_silence_of_its_sensors(tmp_path: Path, end: Any) -> None:
     first = made(tmp_path / "s.sqlite")
     first.start()
     fed(first, rows([21.0] * 30, NOW_S))
-    kill(first)
+    end(first)
     second = restarted(tmp_path / "s.sqlite", 1500.0)
     wait(second, 0.0)
     assert kinds(second) == []
@@ -169,7 +184,8 @@ def test_the_pause_of_the_process_is_no_silence_of_its_sensors(tmp_path: Path) -
     second.stop()
 
 
-def test_an_acknowledgement_holds_over_a_restart(tmp_path: Path) -> None:
+@ENDS
+def test_an_acknowledgement_holds_over_a_restart(tmp_path: Path, end: Any) -> None:
     hot = Scorer(
         lambda windows: np.where(windows[:, -1, 0, 1] > 100.0, 99.999, 0.0).astype(float),
         AlarmSettings(),
@@ -181,11 +197,33 @@ def test_an_acknowledgement_holds_over_a_restart(tmp_path: Path) -> None:
     fed(first, smoke[:25])
     fed(first, [Arrival("den", "-", {}, NOW_S + 245.0, is_acknowledgement=True)])
     assert kinds(first) == ["alarm", "clear"]
-    kill(first)
+    end(first)
     second = restarted(tmp_path / "s.sqlite", 250.0, hot)
     fed(second, smoke[25:])
     assert kinds(second) == ["alarm", "clear", "warning"]  # no second alarm for ten minutes
     second.stop()
+
+
+def test_a_state_is_gone_on_from_and_another_models_is_not(tmp_path: Path) -> None:
+    first = made(tmp_path / "s.sqlite")
+    first.start()
+    fed(first, rows([21.0] * 100, NOW_S))
+    first.stop()
+    lines: list[str] = []
+    second = made(tmp_path / "s.sqlite", lines=lines)
+    second.clock_s.now_s = NOW_S + 1000.0
+    second.restore()
+    assert "1 spaces go on, 0 readings were read again" in lines[-1]
+    kept = second.fleet.spaces["den"].detector.streams["A"].history
+    second.store.close()
+    third = made(tmp_path / "s.sqlite", Scorer(CALM.score, AlarmSettings(fast=7.0)), lines)
+    third.clock_s.now_s = NOW_S + 1000.0
+    third.restore()
+    assert "its last two hours are read again" in lines[-2]
+    assert "100 readings were read again" in lines[-1]
+    again = third.fleet.spaces["den"].detector.streams["A"].history
+    assert np.array_equal(kept, again, equal_nan=True)
+    third.store.close()
 
 
 def test_two_processes_do_not_share_a_file(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def check_interval(value_s: float | None) -> float | None:
 
 
 @click.command("detect")
-@click.argument("words", nargs=-1, required=True, metavar="[MODEL] [RECORDING... | - | mqtt://HOST]")  # fmt: skip
+@click.argument("words", nargs=-1, required=True,
+                metavar="[MODEL] [RECORDING... | - | mqtt://HOST]")  # fmt: skip
 @click.option("--repair", is_flag=True, help="Mend the order of a file's rows first.")
 @click.option("--longest-interval", "longest_interval_s", type=float, metavar="S",
               callback=lambda _context, _option, value: check_interval(value),

@@ -98,8 +98,8 @@ def serve_command(
 
     Example: saafe serve runs/my-run
     """
-    from saafe.recordings import parse_units
     from saafe.loading import load_model
+    from saafe.recordings import parse_units
 
     need_serving()
     options = ServingOptions(**more)

@@ -245,6 +245,16 @@ class Detector:
         """`tick`, to be scored by the caller."""
         return self._advance(now_s, inclusive=True)
 
+    def resuming(self, now_s: float) -> Scoring:
+        """Go on after a pause in which nobody listened, as after a restart, until `now_s`. [s]
+
+        What was being read is decided on. Of the pause no sensor is said to have been silent, and
+        no claim bridges it where it was an outage. To be scored by the caller.
+        """
+        events = yield from self._advance(min(now_s, self.now_s + windows.BIN_S), inclusive=True)
+        self.space.excuse(now_s)
+        return events
+
     def next_due(self) -> float:
         """When `tick` has something to do, if no row comes before; inf for never. [s]"""
         ends = [stream.end_s for stream in self.streams.values()]

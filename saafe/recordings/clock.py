@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 LATE_S = 5.0  # Chosen: rows of one sensor may overtake each other by so much
 LATEST_S = 180.0  # Chosen: later than that it is the clock that was set
 FAR_S = 30 * 86_400.0  # Chosen: no outage is longer; the clock was set
@@ -38,7 +36,9 @@ class _SensorClock:
 
     @property
     def period_s(self) -> float:
-        return float(np.median(self.intervals)) if self.intervals else 0.0
+        ordered = sorted(self.intervals)  # np.median takes forty times as long
+        count = len(ordered)
+        return (ordered[(count - 1) // 2] + ordered[count // 2]) / 2.0 if count else 0.0
 
 
 class StreamClock:

@@ -37,6 +37,15 @@ class Arrival(NamedTuple):
     is_acknowledgement: bool = False  # a person has seen to the alarm of the space
 
 
+class Pause(NamedTuple):
+    """A time in which nobody listened."""
+
+    until_s: float
+
+
+Work = Arrival | Pause | float  # what a space does next: a reading, or to go on to a time
+
+
 @dataclass
 class Burst:
     """Readings of one sensor that came together, a message each."""
@@ -83,10 +92,15 @@ class WatchedSpace:
             return math.inf
         return clock.arrival_s + due_s - clock.newest_s + ROUNDING_S
 
-    def go_on(self, clock_s: float) -> None:
-        """Let stream time go on from here: while nobody listened, nothing was silent."""
-        if self.reader.clock.arrival_s is not None:
-            self.reader.clock.arrival_s = clock_s
+    def resuming(self, clock_s: float) -> Scoring:
+        """Go on after a pause in which nobody listened: nothing was silent in it."""
+        clock = self.reader.clock
+        if clock.arrival_s is None:
+            return []
+        now_s = self.now_s(clock_s)
+        events = yield from self.detector.resuming(now_s)
+        clock.newest_s, clock.arrival_s = now_s, max(clock_s, clock.arrival_s)
+        return events
 
     def state(self) -> dict[str, Any]:
         """All that is known of it, as JSON values: for `set_state`, after a restart."""
@@ -225,13 +239,17 @@ class Fleet:
                 due.append((self.spaces[name], clock_s))
         return self._work(due) if due else []
 
+    def resume(self, clock_s: float) -> list[dict]:
+        """Go on after a restart: what is due of the last readings, and no silence until now."""
+        return self._work([(space, Pause(clock_s)) for space in self.spaces.values()])
+
     def next_due(self) -> float:
         """When `tick` has something to do, by our clock; inf for never."""
         while self.due and self.spaces[self.due[0][1]].due_s != self.due[0][0]:
             heapq.heappop(self.due)
         return self.due[0][0] if self.due else math.inf
 
-    def _work(self, works: list[tuple[WatchedSpace, Arrival | float]]) -> list[dict]:
+    def _work(self, works: list[tuple[WatchedSpace, Work]]) -> list[dict]:
         """Let each space take one reading or go on to a time, some hundreds together."""
         events: list[dict] = []
         for at in range(0, len(works), WINDOWS_AT_ONCE):
@@ -243,7 +261,9 @@ class Fleet:
                 self.schedule(space)
         return events
 
-    def _begin(self, space: WatchedSpace, what: "Arrival | float") -> Scoring:
+    def _begin(self, space: WatchedSpace, what: "Work") -> Scoring:
+        if isinstance(what, Pause):
+            return space.resuming(what.until_s)
         if not isinstance(what, Arrival):
             return space.detector.ticking(space.now_s(what))
         if what.is_acknowledgement:

@@ -9,7 +9,7 @@ import ssl
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +38,7 @@ from saafe.serving.topics import TopicPlace, Topics
 SESSION_S = 7 * 86_400  # for so long the broker keeps what comes while we are away
 SLOWEST_RETRY_S = 60
 REFRESH_S = 10.0  # of a risk that has changed
+LOOK_S = 2.0
 RISK_STEP = 1.0  # percent
 RECENT = 10_000  # readings that are known again if they come twice
 GIVER_S = 900.0  # a topic that has been quiet for so long gives its channel away
@@ -169,8 +170,7 @@ class MqttLink:
         """Publish events and the states that they change."""
         for event in events:
             self._publish_event(event)
-        for name in dict.fromkeys(event["space"] for event in events):
-            self._publish_state(name)
+        self._publish_states(dict.fromkeys(event["space"] for event in events))
 
     # --- out
 
@@ -181,11 +181,14 @@ class MqttLink:
         done = (lambda: self.service.store.delivered(number)) if number else (lambda: None)
         self._publish(topic, json_text(event).encode(), done)
 
-    def _publish_state(self, name: str) -> None:
-        """Publish the retained state of a space, and what it is where that is new."""
+    def _state_messages(self, name: str) -> list[Message]:
+        """The retained state of a space, and what it is where that is new; [] while there is none.
+
+        To be called while the fleet does nothing else.
+        """
         space = self.service.fleet.spaces.get(name)
         if space is None or not self.is_up.is_set():
-            return  # all states follow once there is a connection
+            return []  # all states follow once there is a connection
         messages: list[Message] = []
         if name not in self.announced:
             self.announced.add(name)
@@ -197,8 +200,15 @@ class MqttLink:
         now_s = self.service.clock_s()
         messages.append(state_message(self.options.base, space, now_s))
         self.shown[name] = (messages[-1][1]["risk"], now_s)
-        for topic, payload in messages:
-            self._publish(topic, json_text(payload).encode(), retain=True)
+        return messages
+
+    def _publish_states(self, names: Iterable[str]) -> None:
+        """Publish the states of spaces, and let the fleet work in between."""
+        for name in names:
+            with self.service.lock:
+                messages = self._state_messages(name)
+            for topic, payload in messages:
+                self._publish(topic, json_text(payload).encode(), retain=True)
 
     def _publish(
         self, topic: str, payload: bytes, done: Callable[[], None] = lambda: None,
@@ -225,7 +235,7 @@ class MqttLink:
 
     def _refresh(self) -> None:
         """Publish risks that have changed, now and then."""
-        while not self.is_closing and not self.service.is_stopping.wait(1.0):
+        while not self.is_closing and not self.service.is_stopping.wait(LOOK_S):
             if not self.is_up.is_set():
                 continue
             now_s = self.service.clock_s()
@@ -235,8 +245,7 @@ class MqttLink:
                     for name, space in self.service.fleet.spaces.items()
                     if self._has_changed(name, space, now_s)
                 ]
-                for name in changed:
-                    self._publish_state(name)
+            self._publish_states(changed)
 
     def _has_changed(self, name: str, space: Any, now_s: float) -> bool:
         risk, when_s = self.shown.get(name, (-RISK_STEP, -REFRESH_S))
@@ -276,9 +285,7 @@ class MqttLink:
         """The states of all spaces, which may have changed while we were away."""
         with self.service.lock:
             names = list(self.service.fleet.spaces)
-        for name in names:
-            with self.service.lock:
-                self._publish_state(name)
+        self._publish_states(names)
 
     def _on_connect_fail(self, _client: Any, error: Any = None, *_: Any) -> None:
         reason = getattr(error, "strerror", None) or "no answer"

@@ -6,6 +6,7 @@ that it is safe. So a process that is killed at any moment loses nothing that it
 
 import queue
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +24,7 @@ from saafe.serving.store import ALARM, KEPT_S, Store
 MOST_WAITING = 20_000  # Chosen: readings that may wait, some 20 s of 10,000 sensors
 BATCH = 1024  # readings judged together
 LONGEST_REST_S = 1.0
+SWITCH_S = 5e-4  # threads that feed a service must not keep it waiting; Python's own is ten times
 TOO_LATE_S = 5.0  # Chosen: a reading that waits longer is late enough to say so
 FORGET_EVERY_S = 60.0
 SAVE_EVERY_S = 600.0  # Chosen: the states of all spaces; readings since are read again
@@ -58,6 +60,7 @@ class Service:
         self.is_stopping = threading.Event()
         self.failed: BaseException | None = None
         self.trouble = ""  # of the store, "" for none
+        self.early: list[dict] = []  # events of the last readings before a restart
         self.to_save: list[str] = []  # spaces whose state is to be kept next
         self.next_save_s = self.clock_s() + SAVE_EVERY_S
         self.lag_s = 0.0  # of the last batch's oldest reading
@@ -78,6 +81,7 @@ class Service:
 
     def start(self) -> None:
         """Begin to watch, after `restore`."""
+        sys.setswitchinterval(SWITCH_S)
         self.thread.start()
 
     def stop(self) -> None:
@@ -145,7 +149,8 @@ class Service:
                 why = self.fleet.admit(one.reading)
                 (refused if why else good).append((one, why))
             readings = [one.reading for one, _ in good]
-            events = self.fleet.take(readings) + self.fleet.tick(self.clock_s())
+            events = self.early + self.fleet.take(readings) + self.fleet.tick(self.clock_s())
+            self.early = []
         if readings or events:
             events = self._try(lambda: self.store.commit(readings, events)) or events
         if events:
@@ -201,8 +206,7 @@ class Service:
         for name in {*self.fleet.spaces, *standing}:
             space = self.fleet.watched(name)
             let_stand(space, standing.get(name, []))
-            space.go_on(now_s)
-            self.fleet.schedule(space)
+        self.early = self.fleet.resume(now_s)
         if self.fleet.spaces:
             took_s = time.monotonic() - begun_s
             self.notes.say("restored", f"{len(self.fleet.spaces)} spaces go on, {taken} readings "

@@ -30,6 +30,9 @@ CREATE TABLE IF NOT EXISTS standing (
     space TEXT, what TEXT, body TEXT, PRIMARY KEY (space, what)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS states (space TEXT PRIMARY KEY, last INTEGER, body BLOB);
 """
+INSERT_READINGS = """
+INSERT INTO readings (sensor, space, arrived_s, body)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) ORDER BY key"""
 ALARM = "alarm"  # in `standing`; a fault's name is its sensor and channel
 
 
@@ -82,15 +85,14 @@ class Store:
             sqlite3.Error: nothing was written; the disk may be full.
         """
         rows = [
-            ("" if r.is_acknowledgement else r.sensor, r.space, r.arrived_s, json_text(r.cells))
+            ["" if r.is_acknowledgement else r.sensor, r.space, r.arrived_s, json_text(r.cells)]
             for r in readings
         ]
         out = []
         with self.lock, self.base:
             self.base.execute("BEGIN IMMEDIATE")
-            self.base.executemany(
-                "INSERT INTO readings (sensor, space, arrived_s, body) VALUES (?, ?, ?, ?)", rows
-            )
+            # one statement: each step of sqlite3 lets other threads run, and waits for its turn
+            self.base.execute(INSERT_READINGS, (json.dumps(rows),))
             for event in events:
                 cursor = self.base.execute(
                     "INSERT INTO events (space, kind, body, delivered) VALUES (?, ?, ?, ?)",
@@ -132,7 +134,7 @@ class Store:
                 rows = self.base.execute(query, (since_s, number)).fetchall()
             if not rows:
                 return
-            for number, space, sensor, arrived_s, body in rows:  # noqa: B007
+            for number, space, sensor, arrived_s, body in rows:
                 one = Arrival(space, sensor or "-", json.loads(body), arrived_s, not sensor)
                 yield number, one
 

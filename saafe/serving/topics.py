@@ -13,7 +13,7 @@ from saafe.errors import InputError
 
 DEFAULT_SPACE = "home"
 LONGEST_TOPIC = 500  # characters; longer ones are nobody's sensor
-PARTS = ("space", "sensor", "channel")
+TOPIC_PARTS = ("space", "sensor", "channel")
 _PART = re.compile(r"\{(.*?)\}")
 
 
@@ -76,9 +76,9 @@ def parse_topic(text: str) -> TopicPattern:
     parts = _PART.findall(topic)
     bare = _PART.sub("", topic)
     wrong = ""
-    if unknown := [part for part in parts if part not in PARTS]:
+    if unknown := [part for part in parts if part not in TOPIC_PARTS]:
         wrong = f"no part {{{unknown[0]}}}"
-    elif twice := [part for part in PARTS if parts.count(part) > 1]:
+    elif twice := [part for part in TOPIC_PARTS if parts.count(part) > 1]:
         wrong = f"{{{twice[0]}}} came twice"
     elif space and "space" in parts:
         wrong = f"names the space {space!r} and {{space}}"
