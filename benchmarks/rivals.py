@@ -1,7 +1,6 @@
-"""Is the transformer of a run better than simpler and published detectors at equal detection?
+"""Is the transformer of a run better than simpler and published detectors at equal false alarms?
 
-    python benchmarks/rivals.py runs/RUN --rival "logistic regression" --rival QUANT
-    python benchmarks/rivals.py runs/RUN --real DIR        # recorded superposed fires as well
+    python benchmarks/rivals.py runs/RUN --device saafe-6 --rival "logistic regression"
 
 Rivals are trained on the windows that the run was trained on; see docs/rivals.md.
 """
@@ -10,63 +9,73 @@ import argparse
 import json
 import time
 from importlib import metadata
-from pathlib import Path
 
 from saafe.errors import InputError
 from saafe.exam import windows
-from saafe.exam.equal_detection import GROUPS
+from saafe.exam.exam import DEVICE, draw_streams
+from saafe.exam.fire_matrix import examine_fires
+from saafe.exam.nuisances import examine_nuisances, examine_quiet
 from saafe.exam.results import plain_values
-from saafe.exam.rivals import examine_rivals, headline
+from saafe.exam.rivals import ExamStreams, examine_rivals, headline
+from saafe.exam.session import Session
 from saafe.rivals import registry
 from saafe.training import runs
 
 COLUMNS = (
-    "name", "windows", "train_s", "compile_s", "thresholds_s", "found", "fires", "false_alarms",
-    "delay_s_median", "roc_auc", "roc_auc_shifted", "verdict",
-    "superposed_fires", "superposed_in_time", "superposed_difference_value",
-    "superposed_difference_lower", "superposed_difference_upper", "superposed_verdict",
+    "name", "windows", "train_s", "compile_s", "thresholds_s", "in_time", "fires",
+    "false_alarms_per_year", "in_time_difference_value", "in_time_difference_lower",
+    "in_time_difference_upper", "verdict", "own_in_time", "own_false_alarms_per_year",
 )  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("run", help="run folder")
+    parser.add_argument("--device", default=DEVICE, help="whose sensors are simulated")
+    parser.add_argument("--seed", type=int, default=0, help="of the exam's streams")
     parser.add_argument(
         "--rival", action="append", help="one of saafe.rivals.RIVALS; all by default"
     )
-    parser.add_argument("--groups", type=int, default=GROUPS)
-    parser.add_argument("--real", type=Path, help="folder of published raw recordings")
     chosen = parser.parse_args()
+    names = chosen.rival or list(registry.RIVALS)
     try:
-        registry.check_installed(chosen.rival or list(registry.RIVALS))
+        registry.check_installed(names)
     except InputError as error:
         raise SystemExit(f"rivals: {error}; or name others with --rival") from None
     run = runs.load(chosen.run)
     began = time.perf_counter()
-    try:
-        found = examine_rivals(
-            windows.judged_run(run), run.recipe, names=chosen.rival or tuple(registry.RIVALS),
-            groups=chosen.groups, real=chosen.real,
-            on_progress=lambda line: print(line, flush=True),
-        )  # fmt: skip
-    except InputError as error:
-        raise SystemExit(f"rivals: {error}") from None
-    rows = plain_values(found)
+    ours = windows.judged_run(run)
+    session = Session(ours, chosen.seed, device=chosen.device, on_progress=_say)
+    fires, nuisances = draw_streams(session)
+    _, results = examine_fires(session, fires)
+    _, disturbed = examine_nuisances(session, nuisances)
+    _, still = examine_quiet(session)
+    streams = ExamStreams(results, disturbed, still)
+    found = plain_values(
+        examine_rivals(ours, streams, run.recipe, names=names, seed=chosen.seed, on_progress=_say)
+    )
+    rows = found["rows"]
     print(" | ".join(COLUMNS))
     for row in rows:
         print(" | ".join(_cell(row.get(name)) for name in COLUMNS))
-    print(headline(rows) or "The transformer is better than every rival.")
+    print(headline(found))
     environment = runs.environment()
     packages = ("torch", "numpy", "scikit-learn", "aeon")
     document = {
         "benchmark": "rivals",
-        "figures": {"rows": rows, "seconds": round(time.perf_counter() - began, 1)},
+        "figures": {
+            "rows": rows, "device": chosen.device, "seconds": round(time.perf_counter() - began, 1),
+        },
         "runs": 1,
         "commit": environment["commit"],
         "device": environment["device"],
         "versions": {name: _version(name) for name in packages},
-    }
+    }  # fmt: skip
     print(json.dumps(document))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _cell(value: object) -> str:

@@ -45,6 +45,8 @@ class Recipe:
         streams: simulated scenarios behind an epoch's windows.
         held_out: scenarios of the validation set.
         seed: of everything random.
+        device_file: text of the device file that training's readings come through, as `saafe train
+            --device` writes it here; instruments of any kind where it is empty.
     """
 
     tier: str
@@ -73,6 +75,7 @@ class Recipe:
     streams: int = 256
     held_out: int = 512
     seed: int = 0
+    device_file: str = ""
 
 
 TIERS = {
@@ -171,8 +174,9 @@ def from_dict(values: dict[str, object]) -> Recipe:
 
 
 def field_types(settings: Any) -> dict[str, Any]:
-    """Names and types of the fields that `--set` may change; a tier is chosen by name."""
-    return {field.name: field.type for field in fields(settings) if field.name != "tier"}
+    """Names and types of the fields that `--set` may change; others have an option of their own."""
+    own = ("tier", "device_file")
+    return {field.name: field.type for field in fields(settings) if field.name not in own}
 
 
 def with_changes(

@@ -14,10 +14,12 @@ from saafe.errors import InputError
 from saafe.exam import exam
 from saafe.files import json_text, plain_name, write_atomically, write_json
 from saafe.recipes import Recipe, changed, find_tier
+from saafe.simulator import devices
 from saafe.training import (
     Fit,
     Progress,
     attempt,
+    for_device,
     leads,
     load_checkpoint,
     loop,
@@ -58,6 +60,7 @@ def train(
     out: Path | str = "runs",
     name: str | None = None,
     resume: bool = False,
+    device: str | devices.Device | None = None,
     on_epoch: Callable[[Progress], None] = lambda _: None,
 ) -> runs.Run:
     """Train a detector on this machine, examine it quickly, and leave its run folder.
@@ -68,13 +71,15 @@ def train(
         out: folder for the run's folder.
         name: of the run's folder; made of tier and time by default.
         resume: go on from the checkpoint of that run.
+        device: to train for: a name of the catalogue, the path of a device file, or a Device;
+            instruments of any kind by default.
         on_epoch: called after every epoch.
 
     Returns:
         The run, loaded; its exam.json holds the quick gate.
 
     Raises:
-        InputError: the tier, a setting or the folder cannot be used.
+        InputError: the tier, a setting, the device or the folder cannot be used.
 
     Example:
         >>> import saafe
@@ -84,7 +89,7 @@ def train(
         1
     """
     changes = tuple(f"{field}={value}" for field, value in (settings or {}).items())
-    recipe = changed(find_tier(tier), changes)
+    recipe = for_device(changed(find_tier(tier), changes), device)
     folder = open_folder(recipe, Path(out), name, resume=resume)
     train_and_examine(recipe, folder, on_epoch=on_epoch, resume=resume)
     return runs.load(folder)

@@ -39,7 +39,7 @@ class Scenario:
 
 def scenario_of(world: ScenarioDraw, i: int) -> Scenario:
     def plain(part) -> dict:
-        return {name: value[i].tolist() for name, value in vars(part).items()}
+        return {name: v[i].tolist() for name, v in vars(part).items() if v is not None}
 
     return Scenario(
         world.steps,

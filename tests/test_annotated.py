@@ -17,8 +17,8 @@ from saafe.cli.output import run
 from saafe.errors import InputError
 from saafe.exam import exam, recordings, report
 from saafe.exam.recorded_sets import NONE_SCORED, score_set
+from saafe.exam.recordings import read_superposed
 from saafe.exam.references import co_dose_intervals, first_signal_from
-from saafe.exam.rivals import read_superposed
 from saafe.exam.session import Session
 from saafe.exam.tables import score_table
 from saafe.exam.windows import judge_real, judged_run

@@ -11,6 +11,7 @@ import pytest
 from cloud_stub import end_emulator
 
 import saafe
+from saafe.exam.quick import Amounts
 
 ROOT = Path(__file__).parents[1]
 NAMES = {
@@ -18,6 +19,7 @@ NAMES = {
     "examine", "launch", "InputError", "__version__",
 }  # fmt: skip
 WITH_EXAMPLES = sorted(NAMES - {"__version__"})
+FEW = Amounts(1, 2, 0, 0, 1, 6, 8)
 LONG = {"launch": pytest.mark.slow, "examine": pytest.mark.slow}
 
 
@@ -32,7 +34,7 @@ def run(folder: Path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("saafe.training.thresholds.REFERENCE_STREAMS", 8)
         patch.setattr("saafe.training.thresholds.DENSE_PARTS", 1)
-        patch.setattr("saafe.exam.exam.QUICK_TRIALS", 2)
+        patch.setattr("saafe.exam.quick.QUICK", FEW)
         return saafe.train("tiny", settings=tiny, out=folder, name="fixture")
 
 
@@ -56,7 +58,7 @@ def test_examples_run(name: str, run, monkeypatch: pytest.MonkeyPatch, tmp_path:
     if name == "train":
         monkeypatch.setattr("saafe.training.thresholds.REFERENCE_STREAMS", 8)
         monkeypatch.setattr("saafe.training.thresholds.DENSE_PARTS", 1)
-        monkeypatch.setattr("saafe.exam.exam.QUICK_TRIALS", 2)
+        monkeypatch.setattr("saafe.exam.quick.QUICK", FEW)
     public = getattr(saafe, name)
     finder = doctest.DocTestFinder(recurse=False)
     (example,) = finder.find(public, name, globs={})  # as typed by hand

@@ -17,7 +17,7 @@ from saafe.detector.alarms import AlarmSettings
 from saafe.detector.recorded import Detection
 from saafe.errors import InputError
 from saafe.exam import exam, faults, session
-from saafe.exam.gate import real_lines
+from saafe.exam.quick import Amounts
 from saafe.exam.results import plain_values
 from saafe.exam.session import Case, Session
 from saafe.exam.shifts import judge_simulated
@@ -36,18 +36,18 @@ from saafe.training.runs import Run, load
 
 REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
 FEW = {
-    "saafe.exam.session.STREAM_BATCH": 8,
-    "saafe.exam.fires.FIRES_OF_A_KIND": 1, "saafe.exam.fires.FIRE_BATCHES": 2,
-    "saafe.exam.nuisances.NUISANCE_EVENTS": 1, "saafe.exam.nuisances.COOKING_EVENTS": 1,
+    "saafe.exam.session.STREAM_BATCH": 8, "saafe.exam.exam.FULL": Amounts(1, 2, 1, 1, 1, 6, 8),
+    "saafe.exam.fires.FIRE_BATCHES": 2, "saafe.exam.exam.SIMPLE": (),
     "saafe.exam.nuisances.NUISANCE_BATCHES": 1, "saafe.exam.nuisances.QUIET_STREAMS": 2,
     "saafe.exam.faults.LOST": 1, "saafe.exam.faults.OTHER": 1, "saafe.exam.faults.ROW_FIRES": 1,
     "saafe.exam.faults.DAYS": 1, "saafe.exam.faults.DETECTORS": 1,
     "saafe.exam.faults.FAULTY": 1, "saafe.exam.shifts.FIRE_TRIALS": 1,
     "saafe.exam.shifts.NUISANCE_TRIALS": 1,
 }  # fmt: skip
-TOP = ["version", "level", "seed", "gate", "windows_scored", "seconds", "provenance", "fires",
-       "nuisances", "life", "faults", "shift", "calibration", "ramps", "recordings",
-       "superposed_fires","identity", "rivals", "cases"]  # fmt: skip
+TOP = ["version", "level", "device", "seed", "gate", "windows_scored", "seconds", "provenance",
+       "fires", "against_reference_alarms", "egress", "nuisances", "nuisance_ratio", "life",
+       "faults", "shift", "calibration", "ramps", "recordings", "superposed_fires", "identity",
+       "rivals", "cases"]  # fmt: skip
 
 
 @pytest.fixture
@@ -68,14 +68,17 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_full_exam_by_the_command_line(few: None, run: Run) -> None:
-    done = CliRunner().invoke(saafe, ["exam", str(run.folder), "--json", "--seed", "5"])
+    asked = ["exam", str(run.folder), "--device", "saafe-4", "--json", "--seed", "5"]
+    done = CliRunner().invoke(saafe, asked)
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
-    assert result == json.loads((run.folder / exam.EXAM_FILE).read_text())
+    assert result == json.loads((run.folder / "exam-saafe-4.json").read_text())
+    assert (run.folder / "report-saafe-4.html").is_file()
+    assert not (run.folder / exam.EXAM_FILE).exists(), "that is of the run's own device"
     assert set(TOP) <= set(result)
-    assert result["gate"]["level"] == "full"
+    assert (result["gate"]["level"], result["gate"]["device"]) == ("full", "saafe-4")
     assert result["gate"]["passed"] is False
-    assert len(result["gate"]["lines"]) == 13
+    assert len(result["gate"]["lines"]) == 5 + 17
     assert 0 < result["windows_scored"] <= exam.MOST_WINDOWS
     assert result["seed"] == 5
     assert result["provenance"]["model_sha256"] == runs.sha256(run.folder / runs.MODEL)
@@ -87,7 +90,7 @@ def test_full_exam_by_the_command_line(few: None, run: Run) -> None:
     said = result["fault_watch"]["faults_said_within_60s"]
     assert {row["fault"] for row in said} >= {"stuck", "missing"}
     assert " left" in done.stderr
-    again, _ = exam.examine_full(run, exam.ExamOptions(seed=5))
+    again, _ = exam.examine_full(run, exam.ExamOptions(seed=5, device="saafe-4"))
     for name in ("fires", "nuisances", "life", "faults", "shift", "windows"):
         assert json.loads(json.dumps(again[name])) == result[name], name
 
@@ -109,25 +112,25 @@ def test_recorded_homes_have_no_false_fault_but_silences() -> None:
 
 @pytest.mark.real
 @pytest.mark.skipif(not REAL.is_dir(), reason="the recordings are not here")
-def test_lines_of_recordings_that_are_only_partly_there(tmp_path: Path) -> None:
+def test_recordings_that_are_only_partly_there(tmp_path: Path) -> None:
     (tmp_path / "nazir_lab_fire").symlink_to(REAL / "nazir_lab_fire")
     here = begun()
     part = exam.real_part(here, exam.ExamOptions(real=tmp_path))
     assert part["lab_fires"]["n"] == 8
     assert here.windows > 0
-    lines = real_lines(part)
-    assert {line["status"] for line in lines} == {"not_shown"}
 
 
 def test_quick_never_replaces_a_full_exam(run: Run) -> None:
     path = run.folder / exam.EXAM_FILE
-    quick = {"gate": {"level": "quick", "passed": True, "lines": []}}
+    here = {"level": "quick", "device": "saafe-6"}
+    quick = here | {"gate": here | {"passed": True, "lines": []}}
     names = ["exam.json", "report.html", "MODEL_CARD.md"]
     assert [written.name for written in exam.write_exam(run, quick, [])] == names
     sha = runs.sha256(run.folder / runs.MODEL)
     full = {
         **quick,
-        "gate": {**quick["gate"], "level": "full"},
+        "level": "full",
+        "gate": quick["gate"] | {"level": "full"},
         "provenance": {"model_sha256": sha},
     }
     assert exam.write_exam(run, full, [])[0] == path
@@ -136,6 +139,9 @@ def test_quick_never_replaces_a_full_exam(run: Run) -> None:
     other = {"gate": {"level": "full"}, "provenance": {"model_sha256": "of another model"}}
     write_json(path, other)
     assert exam.write_exam(run, quick, [])[0] == path
+    elsewhere = quick | {"device": "saafe-4"}
+    assert [p.name for p in exam.write_exam(run, elsewhere, [])] == [
+        "exam-saafe-4.json", "report-saafe-4.html"]  # fmt: skip
     path.write_text("{")
     assert exam.write_exam(run, quick, [])[0] == path
 
@@ -213,7 +219,7 @@ def test_seeds_of_the_exam_are_nobody_elses() -> None:
         for purpose in list(Purpose)[:-1]
         for part in (0, 1, 9_999, 19_999)
     }
-    assert len(mine) == 4 * 6 * 3
+    assert len(mine) == 4 * 7 * 3
     assert not mine & others
 
 

@@ -11,15 +11,19 @@ import pytest
 from saafe import metrics, readers
 from saafe.detector.alarms import AlarmSettings
 from saafe.exam import nuisances, outcomes
+from saafe.exam.fires import REFERENCES
 from saafe.exam.nuisances import (
+    NuisanceResult,
     NuisanceRow,
     NuisanceTrial,
     QuietRow,
     draw_nuisances,
+    nuisance_ratio,
     per_100_cookings,
     try_nuisance,
     year,
 )
+from saafe.exam.results import Figures
 from saafe.exam.session import Session
 from saafe.exam.windows import Judged
 from saafe.recordings.recording import Recording
@@ -35,16 +39,24 @@ def hot(windows: np.ndarray) -> np.ndarray:
 
 
 def session() -> Session:
-    return Session(Judged("a thermometer", hot, SETTINGS), 0)
+    return Session(Judged("a thermometer", hot, SETTINGS), 0, device="saafe-6")
+
+
+def silent(**sounds: bool) -> dict[str, tuple[bool, ...]]:
+    """Which reference alarms sound, at every sensitivity."""
+    return {name: (sounds.get(name, False),) * 3 for name in REFERENCES}
 
 
 def test_alarms_of_one_event_are_counted_every_half_hour() -> None:
     times = np.arange(0.0, 9000.0, 10.0)
     readings = np.full((len(times), 1, len(CHANNELS)), np.nan, np.float32)
     readings[:, 0, TEMPERATURE] = np.where((times >= 3000.0) & (times < 7500.0), 27.0, 20.0)
-    trial = NuisanceTrial(Recording("r", times, ("A",), readings), 2900.0, 7200.0)
+    trial = NuisanceTrial(Recording("r", times, ("A",), readings), 2900.0, 7200.0, silent())
     here = session()
-    assert try_nuisance(here, "oven", trial) == (3010.0, 4810.0, 6610.0)
+    result = try_nuisance(here, "oven", trial, floor=True)
+    assert result.alarms_s == (3010.0, 4810.0, 6610.0)
+    assert not result.by_rule
+    assert result.margin > 0.0
     (case,) = here.cases()
     assert (case.kind, case.alarm_s) == ("false alarm", 3010.0)
     assert here.windows == np.count_nonzero(times >= 2900.0 - nuisances.SCORED_BEFORE_S)
@@ -53,13 +65,18 @@ def test_alarms_of_one_event_are_counted_every_half_hour() -> None:
 def test_drawn_events_start_within_their_streams() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("saafe.exam.session.STREAM_BATCH", 12)
-        trials = draw_nuisances(session(), ("frying",), 5, part=0)
+        drawn = draw_nuisances(session(), ("frying",), 5, part=0, moments=3)
+    trials = drawn.trials
     assert len(trials) == 5
+    shown = [one for one in drawn.scenarios if len(one.moments_s)]
+    assert len(shown) == 3
+    assert all(set(one.moments_s) <= set(one.all_moments_s) for one in drawn.scenarios)
     for trial in trials:
         assert trial.recording.labels is not None
         before = trial.recording.labels[trial.recording.times_s < trial.start_s]
         assert len(before)
         assert (before == NORMAL).all()
+        assert set(trial.sounds) == set(REFERENCES)
         assert trial.start_s <= trial.end_s <= trial.recording.times_s[-1]
         assert trial.recording.times_s[-1] <= trial.end_s + nuisances.SCORED_AFTER_S
 
@@ -68,7 +85,10 @@ def row(
     nuisance: str, *, kitchen: bool, per_year: float, events: int, alarms: int
 ) -> NuisanceRow:  # fmt: skip
     bounds = metrics.rate_bounds(alarms, events / 100.0)
-    return NuisanceRow(nuisance, kitchen, per_year, "assumed", events, alarms, alarms, *bounds)
+    return NuisanceRow(
+        nuisance, kitchen, per_year, "assumed", events, alarms, alarms, 0.5 * alarms, *bounds,
+        Figures(),
+    )  # fmt: skip
 
 
 ROWS = [
@@ -76,7 +96,7 @@ ROWS = [
     row("kettle", kitchen=True, per_year=800, events=50, alarms=0),
     row("shower", kitchen=False, per_year=500, events=40, alarms=1),
 ]
-STILL = QuietRow(9, 0, 0.1, 0.0, 0.0, 40.0, 0.02, "not_shown")
+STILL = QuietRow(9, 0, 0.0, 0.1, 0.0, 0.0, 40.0, 0.02, "not_shown")
 
 
 def test_a_year_is_a_weighted_sum() -> None:
@@ -84,7 +104,8 @@ def test_a_year_is_a_weighted_sum() -> None:
     kitchen, other = life["kitchen"], life["other"]
     assert kitchen.alarms_per_year == pytest.approx(300 * 2 / 100)
     assert other.alarms_per_year == pytest.approx(500 * 1 / 40)
-    bounds = metrics.weighted_rate_bounds([0, 2, 0], [0.1, 100, 50], [1, 300, 800])
+    bounds = metrics.weighted_rate_bounds([0, 2, 0], [0.1, 100, 50], [1, 300, 800], sides=1)
+    assert kitchen.hours_in_alarm_per_year == pytest.approx(300 * 0.5 * 2 / 100)
     assert (kitchen.lower, kitchen.upper) == (bounds.lower, bounds.upper)
     assert kitchen.upper <= kitchen.bonferroni_upper
     assert kitchen.effective_exposure_years == pytest.approx(min(0.1, 100 / 300, 50 / 800))
@@ -109,6 +130,30 @@ def test_cookings_are_weighted_by_how_often_they_happen() -> None:
     assert n == 110  # a kettle is no cooking session
     assert bounds.value == pytest.approx(100 * (0.6 * 2 / 100 + 0.4 * 1 / 10))
     assert bounds.lower < bounds.value < bounds.upper
+
+
+def result(*, alarms: int, photo: bool) -> NuisanceResult:
+    times = np.arange(0.0, 20.0, 10.0)
+    readings = np.zeros((2, 1, len(CHANNELS)), np.float32)
+    trial = NuisanceTrial(Recording("r", times, ("A",), readings), 0.0, 10.0, silent(photo=photo))
+    return NuisanceResult(trial, tuple(range(alarms)), 0.0, 0.0)
+
+
+def test_our_alarms_over_the_photoelectric_alarms_are_weighted_by_the_year() -> None:
+    results = {
+        "frying": [result(alarms=2, photo=False)] + [result(alarms=0, photo=True)] * 3,
+        "shower": [result(alarms=1, photo=True)] * 2 + [result(alarms=0, photo=False)] * 2,
+    }
+    found = nuisance_ratio(results, 0)
+    rate = {name: sources.SOURCES[name].per_year for name in results}
+    ours = rate["frying"] / 4 + rate["shower"] / 2  # an alarm that stands counts once
+    theirs = rate["frying"] * 3 / 4 + rate["shower"] / 2
+    assert found["at_1"]["value"] == pytest.approx(ours / theirs)
+    assert found["at_1"]["lower"] <= ours / theirs <= found["at_1"]["upper"]
+    assert found["at_1"]["n"] == 8
+    assert set(found) == {"at_0.7", "at_1", "at_1.3"}
+    silent_photo = {"frying": [result(alarms=1, photo=False)]}
+    assert not np.isfinite(nuisance_ratio(silent_photo, 0)["at_1"]["value"])
 
 
 def test_every_kind_is_watched_often_enough() -> None:

@@ -1,23 +1,42 @@
-"""Equal detection: the very detector on remembered risks, thresholds moved, groups paired."""
+"""Rivals at equal false alarms: margins, the shift that sets them, and what is said of them."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-from raw_folders import write_home, write_house
 
-from saafe.detector.alarms import AlarmSettings
+from saafe.detector.alarms import AlarmSettings, log_odds
 from saafe.detector.detector import Scorer
-from saafe.detector.recorded import detect
-from saafe.exam import equal_detection, recordings, rivals
-from saafe.exam.equal_detection import highest_shift
-from saafe.exam.outcomes import first_visible
+from saafe.detector.recorded import Detection, detect
+from saafe.exam import rivals, tradeoff
+from saafe.exam.fires import REFERENCES, FireResult, FireTrial, try_fire
+from saafe.exam.nuisances import NuisanceResult, NuisanceTrial, try_nuisance
 from saafe.exam.results import plain_values
-from saafe.exam.rivals import LOSS, TIE, WIN, headline, verdict
+from saafe.exam.rivals import (
+    LOSS,
+    TIE,
+    WIN,
+    ExamStreams,
+    Margins,
+    compare,
+    curve,
+    headline,
+    lowest_shift,
+    margins_of,
+    our_margins,
+    reference_points,
+    verdict,
+)
+from saafe.exam.session import Session
 from saafe.exam.windows import Judged
 from saafe.metrics import Bounds
-from saafe.sensors import PM25, TEMPERATURE
+from saafe.recordings.recording import Recording
+from saafe.sensors import CHANNELS, PM25, TEMPERATURE
+from saafe.simulator import sources
+
+SETTINGS = AlarmSettings(fast=2.0, slow=1.0, steady=0.5, warn=0.0, leave=-1.0)
+TIMES = np.arange(0.0, 3600.0, 10.0)
 
 
 def loud(windows: np.ndarray) -> np.ndarray:
@@ -26,185 +45,175 @@ def loud(windows: np.ndarray) -> np.ndarray:
     return 100.0 / (1.0 + np.exp(-(np.log1p(pm) - 6.0)))
 
 
-SETTINGS = AlarmSettings(fast=2.0, slow=1.0, warn=0.0, leave=-1.0)
+def recording(height: float, *, temperature: float = 20.0, start_s: float = 1200.0) -> Recording:
+    """Particles that stand at a height for ten minutes."""
+    readings = np.full((len(TIMES), 1, len(CHANNELS)), np.nan, np.float32)
+    stands = (start_s <= TIMES) & (start_s + 600.0 > TIMES)
+    readings[:, 0, PM25] = np.where(stands, height, 5.0)
+    readings[:, 0, TEMPERATURE] = np.where(stands, temperature, 20.0)
+    return Recording("r", TIMES, ("A",), readings)
+
+
+SILENT = dict.fromkeys(REFERENCES, (math.inf,) * 3)
+
+
+def a_fire(height: float, **how: float) -> FireTrial:
+    return FireTrial(
+        name="made up", recording=recording(height, **how), burning_s=1200.0, shown_s=1200.0,
+        channels_shown_s=np.full(len(CHANNELS), 1200.0), limit_s=1700.0, period_s=10.0,
+        references_s=SILENT, untenable_s={"gas": None}, beside_fire=True,
+    )  # fmt: skip
+
+
+def an_event(height: float) -> NuisanceTrial:
+    quiet = dict.fromkeys(REFERENCES, (False,) * 3)
+    return NuisanceTrial(recording(height), 1200.0, 1800.0, quiet)
 
 
 @pytest.fixture(scope="module")
-def drawn() -> equal_detection.Benchmark:
-    torch.set_num_threads(1)
-    return equal_detection.draw_benchmark(3, groups=8)
+def streams() -> ExamStreams:
+    session = Session(Judged("ours", loud, SETTINGS), 0)
+    found = [
+        try_fire(session, a_fire(height, temperature=warm), floor=True)[0]
+        for height, warm in ((50.0, 20.0), (700.0, 20.0), (3000.0, 20.0), (50.0, 70.0))
+    ]
+    events = [try_nuisance(session, "frying", an_event(h), floor=True) for h in (20.0, 900.0)]
+    still = recording(5.0)
+    margin = tradeoff.highest_margin(session.detect(still), SETTINGS, 0.0, 3600.0)
+    return ExamStreams(found, {"frying": events}, [(still, margin)])
 
 
-def test_benchmark_holds_visible_fires_cut_at_the_limit_and_streams_without(drawn) -> None:
-    assert [len(part) for part in (drawn.setting, drawn.fires, drawn.nuisances)] == [8, 8, 8]
-    for one in drawn.setting + drawn.fires:
-        sign = first_visible(one)
-        assert sign is not None
-        assert one.times_s[-1] <= sign + equal_detection.WITHIN_S
-    assert all(first_visible(one) is None for one in drawn.nuisances)
-    assert drawn.setting[0].readings.shape != drawn.fires[0].readings.shape or not np.array_equal(
-        drawn.setting[0].readings, drawn.fires[0].readings, equal_nan=True
-    ), "the fires that set thresholds are not those that are counted"
+@pytest.mark.parametrize("shift", [-4.0, -2.0, -0.7, 0.0, 0.4, 1.1, 3.0])
+@pytest.mark.parametrize("height", [3.0, 60.0, 300.0, 900.0, 5000.0])
+def test_a_margin_says_what_the_detector_itself_does(shift: float, height: float) -> None:
+    """At moved thresholds too, where two readings agree or one stands for a minute."""
+    one = recording(height)
+    decided = detect(Scorer(loud, SETTINGS), one)
+    margin = tradeoff.highest_margin(decided, SETTINGS, 0.0, 3600.0)
+    events = detect(Scorer(loud, SETTINGS.moved(shift)), one).events
+    assert (margin >= shift) == any(event["event"] == "alarm" for event in events)
 
 
-def test_thinned_streams_read_once_a_minute(drawn) -> None:
-    for one in drawn.nuisances:
-        assert np.diff(one.times_s).min() >= 10.0
-        minutes = np.ceil(one.times_s / 60.0)
-        assert len(np.unique(minutes)) == len(minutes)
+def test_the_highest_margin_is_of_the_tier_that_gives_most() -> None:
+    times = np.arange(0.0, 900.0, 10.0)
+    risk = np.where((times >= 300.0) & (times < 340.0), 99.0, 60.0)
+    decided = Detection([], times, np.zeros(len(times), np.int64), risk)
+    expected = max(log_odds(99.0) - 2.0, log_odds(60.0) - 0.5)  # an instant, or five minutes
+    assert tradeoff.highest_margin(decided, SETTINGS, 0.0, 900.0) == pytest.approx(expected)
+    assert tradeoff.highest_margin(decided, SETTINGS, 2000.0, 3000.0) == -math.inf
 
 
-@pytest.mark.parametrize("shift", [-3.0, 0.0, 2.5])
-def test_remembered_risks_give_the_detectors_own_alarms(drawn, shift: float) -> None:
-    streams = drawn.fires + drawn.nuisances
-    known = equal_detection.score_streams(streams, Scorer(loud, SETTINGS))
-    moved = SETTINGS.moved(shift)
-    expected = []
-    for one in streams:
-        alarms = [e for e in detect(Scorer(loud, moved), one).events if e["event"] == "alarm"]
-        expected.append(alarms[0]["time_s"] if alarms else math.inf)
-    assert equal_detection.first_alarms(streams, known, moved).tolist() == expected
+def test_ours_and_a_twin_have_the_same_margins(streams: ExamStreams) -> None:
+    mine = our_margins(streams)
+    twin = margins_of(Judged("twin", loud, SETTINGS), streams)
+    np.testing.assert_allclose(mine.fires, twin.fires)
+    np.testing.assert_allclose(mine.nuisances["frying"], twin.nuisances["frying"])
+    np.testing.assert_allclose(mine.quiet, twin.quiet)
+    assert mine.fires[3] == math.inf, "the fixed rules find it, whatever the thresholds"
+    found = [result.is_in_time for result in streams.fires]
+    assert mine.in_time(0.0).tolist() == found
 
 
-def test_delays_count_only_alarms_between_sign_and_limit(drawn) -> None:
-    fires = drawn.fires[:4]
-    signs = np.array([first_visible(one) for one in fires])
-    late = equal_detection.alarm_delays(fires, signs + np.array([-600.0, -30.0, 90.0, np.inf]))
-    np.testing.assert_array_equal(late, [np.nan, 0.0, 90.0, np.nan])
+def test_false_alarms_of_a_year_are_weighted_by_kind(streams: ExamStreams) -> None:
+    mine = our_margins(streams)
+    assert mine.false_alarms_per_year(0.0) == sources.SOURCES["frying"].per_year / 2
+    everything = sources.SOURCES["frying"].per_year + rivals.STREAMS_A_YEAR
+    assert mine.false_alarms_per_year(-50.0) == everything
 
 
-@pytest.mark.parametrize(("cut", "expected"), [(3.3, 3.25), (-2.0, -2.0), (0.01, 0.0)])
-def test_highest_shift_that_reaches_a_target(cut: float, expected: float) -> None:
-    found = highest_shift(lambda shift: 0.9 if shift <= cut else 0.2, 0.9)
-    assert found == pytest.approx(expected, abs=1 / 16)
-    assert found <= cut
+def margins(fire: list[float], nuisance: list[float]) -> Margins:
+    return Margins(np.array(fire), {"frying": np.array(nuisance)}, np.array([-9.0]))
 
 
-def test_shift_where_none_reaches_it_is_the_nearest() -> None:
-    # far below, false alarms before the fire hide it
-    assert highest_shift(lambda shift: -abs(shift + 4.0), 0.5) == -4.0
+@pytest.mark.parametrize("budget", [0.0, 30.0, 60.0, 90.0, 179.0, 180.0, 1e9])
+def test_the_lowest_shift_keeps_the_budget_and_no_lower_one_does(budget: float) -> None:
+    one = margins([0.0], [-1.0, 0.3, 0.3, 2.0, 5.0, -4.0])
+    shift = lowest_shift(one, budget)
+    assert one.false_alarms_per_year(shift) <= budget
+    if shift > -9.0:
+        assert one.false_alarms_per_year(np.nextafter(shift, -math.inf)) > budget
 
 
-def test_a_contestant_ties_with_itself(drawn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rivals, "draw_benchmark", lambda seed, groups: drawn)
-    ours = Judged("transformer", loud, SETTINGS)
-    twin = Judged("twin", loud, SETTINGS.moved(1.5))
-    rows = rivals.compare_at_equal_detection(ours, [twin], seed=3, groups=8)
-    assert rows[1].verdict == TIE
-    assert rows[1].detection_difference.value == pytest.approx(0.0, abs=0.13)
-    assert rows[0].verdict is None
+def test_a_rule_that_no_threshold_moves_leaves_no_shift() -> None:
+    assert lowest_shift(margins([0.0], [math.inf, 1.0]), 0.0) == math.inf
 
 
-POSITIVE, ZERO, NEGATIVE = Bounds(2.0, 1.0, 3.0), Bounds(0.0, -1.0, 1.0), Bounds(-2.0, -3.0, -1.0)
+def test_a_contestant_ties_with_itself_moved(streams: ExamStreams) -> None:
+    mine = our_margins(streams)
+    moved = margins_of(Judged("twin", loud, SETTINGS.moved(1.5)), streams)
+    rows = compare(mine, {"twin": moved}, name="ours", seed=0)
+    assert [row.verdict for row in rows] == [None, TIE]
+    assert rows[1].in_time >= rows[0].in_time  # the lowest thresholds that keep the budget
+    assert rows[1].threshold_shift < 0.0
+    assert rows[1].own_in_time <= rows[1].in_time
+    assert rows[1].false_alarms_per_year <= rows[0].false_alarms_per_year
+
+
+def test_what_finds_more_at_equal_false_alarms_wins() -> None:
+    rng = np.random.default_rng(0)
+    good = margins(list(rng.normal(2.0, 1.0, 400)), [-1.0, 0.5])
+    poor = margins(list(rng.normal(0.0, 1.0, 400)), [-1.0, 0.5])
+    assert compare(good, {"poor": poor}, name="good", seed=0)[1].verdict == WIN
+    assert compare(poor, {"good": good}, name="poor", seed=0)[1].verdict == LOSS
 
 
 @pytest.mark.parametrize(
-    ("differences", "expected"),
+    ("difference", "expected"),
     [
-        ({"detection": POSITIVE, "false_alarms": ZERO}, WIN),
-        ({"detection": ZERO, "false_alarms": NEGATIVE}, WIN),  # fewer false alarms
-        ({"detection": ZERO, "delay_s": POSITIVE}, LOSS),  # slower
-        ({"detection": NEGATIVE, "false_alarms": NEGATIVE}, TIE),  # better here, worse there
-        ({"detection": ZERO, "false_alarms": ZERO}, TIE),
-        ({"detection": Bounds(0.0, 0.0, 0.0)}, TIE),
-        ({"in_time": POSITIVE}, WIN),
+        (Bounds(2.0, 1.0, 3.0), WIN),
+        (Bounds(0.0, -1.0, 1.0), TIE),
+        (Bounds(0.0, 0.0, 0.0), TIE),
+        (Bounds(-2.0, -3.0, -1.0), LOSS),
     ],
 )
-def test_verdict(differences: dict, expected: str) -> None:
-    assert verdict(differences) == expected
+def test_verdict(difference: Bounds, expected: str) -> None:
+    assert verdict(difference) == expected
 
 
-def test_headline_tells_losses_and_ties_only() -> None:
-    rows = [{"name": "transformer"}, {"name": "QUANT", "verdict": WIN}]
-    assert headline(rows) is None
-    rows += [{"name": "LDA", "verdict": TIE}, {"name": "boosting", "verdict": LOSS}]
-    assert headline(rows) == (
-        "At equal detection the transformer loses to boosting and is not shown to be better "
-        "than LDA."
+def test_reference_alarms_are_points_beside_the_curves(streams: ExamStreams) -> None:
+    sounds = SILENT | {"photo": (math.inf, 1500.0, 1300.0)}
+    trial = replace(a_fire(700.0), references_s=sounds)
+    event = replace(an_event(900.0), sounds={**an_event(9.0).sounds, "photo": (False, True, True)})
+    seen = ExamStreams(
+        [FireResult(trial, "in time", 1300.0)],
+        {"frying": [NuisanceResult(event, (), 0.0, 0.0)]},
+        [],
     )
-
-
-def test_composites_are_paired_by_fire() -> None:
-    names = [f"SDC{k} on home {h}, quiet" for k in range(6) for h in range(4)]
-    ours = dict.fromkeys(names, True)
-    theirs = {name: "SDC0" not in name for name in names}
-    row = rivals.compare_superposed(ours, theirs, seed=0)
-    assert row["superposed_ours_in_time"] == 24
-    assert row["superposed_in_time"] == 20
-    assert row["superposed_difference"].value == pytest.approx(1 / 6)
-    # one fire of six makes the difference: resampled by fire it is not shown
-    assert row["superposed_verdict"] == TIE
-
-
-def test_headline_tells_composites_apart() -> None:
-    ahead = {"name": "LDA", "verdict": WIN, "superposed_verdict": LOSS}
-    even = {"name": "QUANT", "verdict": TIE, "superposed_verdict": TIE}
-    assert headline([{"name": "transformer"}, ahead]) == (
-        "On recorded fires in recorded homes the transformer loses to LDA."
+    points = {(p["name"], p["sensitivity"]): p for p in reference_points(seen)}
+    assert (
+        points["photo", 0.7]["in_time_share"] == points["photo", 0.7]["false_alarms_per_year"] == 0
     )
-    assert headline([{"name": "transformer"}, ahead, even]) == (
-        "At equal detection the transformer is not shown to be better than QUANT. "
-        "On recorded fires in recorded homes the transformer loses to LDA and is not shown to be "
-        "better than QUANT."
+    assert points["photo", 1.0]["in_time_share"] == 1.0
+    assert points["photo", 1.0]["false_alarms_per_year"] == sources.SOURCES["frying"].per_year
+    line = curve(our_margins(streams))
+    shares = [point["in_time_share"] for point in line]
+    assert shares == sorted(shares, reverse=True)
+    assert plain_values(line) == line
+
+
+def found(**verdicts: str) -> dict:
+    own = {"name": "transformer", "fires": 1000, "own_in_time": 950,
+           "own_false_alarms_per_year": 1.25}  # fmt: skip
+    photo = {"name": "photo", "sensitivity": 1.0, "in_time_share": 0.7,
+             "false_alarms_per_year": 30.0}  # fmt: skip
+    others = [{"name": name, "verdict": verdict} for name, verdict in verdicts.items()]
+    return {"rows": [own, *others], "reference_alarms": [photo]}
+
+
+def test_headline_speaks_of_the_photoelectric_alarm_and_of_rivals() -> None:
+    first = (
+        "Finds 95.0% of 1,000 simulated fires in time, with 1.25 false alarms a year; a "
+        "photoelectric alarm in the same air 70.0% and 30."
     )
-    beaten = ahead | {"superposed_verdict": WIN}
-    assert headline([{"name": "transformer"}, beaten]) is None
+    assert headline(found()) == first
+    assert headline(found(QUANT=WIN, LDA=TIE, boosting=LOSS)) == (
+        f"{first} At equal false alarms the transformer beats QUANT. "
+        "At equal false alarms the transformer loses to boosting. "
+        "At equal false alarms the transformer is not shown to beat LDA."
+    )
+    assert headline({}) is None
 
 
-def hot(windows: np.ndarray) -> np.ndarray:
-    """Risk that rises with the newest temperature: log-odds 0 at 34 degC, one a kelvin."""
-    newest = np.nan_to_num(windows[:, -1, 0, TEMPERATURE], nan=20.0).astype(np.float64)
-    return 100.0 / (1.0 + np.exp(34.0 - newest))
-
-
-@pytest.fixture(scope="module")
-def composed(tmp_path_factory: pytest.TempPathFactory) -> recordings.SuperposedFires:
-    folder = tmp_path_factory.mktemp("real")
-    write_house(folder / recordings.HOUSE)
-    write_home(folder / recordings.HOMES)
-    found = recordings.read_superposed(folder)
-    assert found is not None
-    return found
-
-
-def test_rivals_face_the_composites_at_their_moved_thresholds(composed) -> None:
-    ours = Judged("transformer", hot, SETTINGS.moved(-9.0))
-    dull = Judged("dull", hot, SETTINGS)
-    rows = rivals.superposed_rows(composed, [ours, dull, dull], [0.0, -9.0, 0.0], seed=0)
-    mine, moved, unmoved = rows
-    assert mine["superposed_fires"] == 4
-    assert moved["superposed_in_time"] == mine["superposed_in_time"] == 2
-    assert (moved["superposed_difference"].value, moved["superposed_verdict"]) == (0.0, TIE)
-    assert (unmoved["superposed_in_time"], unmoved["superposed_ours_in_time"]) == (1, 2)
-    assert unmoved["superposed_difference"].value == 0.25
-    assert "superposed_verdict" not in mine
-
-
-def test_composites_of_the_comparison_are_those_of_the_scoring(composed, tmp_path) -> None:
-    write_house(tmp_path / recordings.HOUSE)
-    assert recordings.read_superposed(tmp_path) is None  # without homes
-    write_home(tmp_path / recordings.HOMES)
-    plan = recordings.ScoringOptions(dense_days=0.0)
-    whole = recordings.score_real(lambda r: detect(Scorer(hot, SETTINGS), r), tmp_path, plan)[
-        "superposed_fires"
-    ]
-    alone = recordings.score_superposed(lambda r: detect(Scorer(hot, SETTINGS), r), composed)
-    alone = plain_values(alone)
-    for row in whole["rows"] + alone["rows"]:
-        row.pop("alarms_without_fire")
-    assert whole == alone
-
-
-def test_scenarios_of_the_comparison_are_not_those_of_the_thresholds() -> None:
-    from saafe.training.data import Purpose, seeded_generator
-
-    cpu = torch.device("cpu")
-    draws = [
-        torch.rand(4, generator=seeded_generator(0, purpose, part, cpu)).tolist()
-        for purpose, part in (
-            (Purpose.DENSE, 0),
-            (Purpose.JUDGE, equal_detection.NUISANCES_PART),
-            (Purpose.JUDGE, 2),
-        )
-    ]
-    assert len({tuple(d) for d in draws}) == 3
+def test_the_simple_rivals_of_every_exam_are_in_the_registry() -> None:
+    assert set(rivals.SIMPLE) <= set(rivals.registry.RIVALS)
+    assert rivals.installed(["logistic regression", "no such rival"]) == ["logistic regression"]

@@ -45,8 +45,8 @@ def files(run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def few(tmp_path_factory: pytest.TempPathFactory):
     """Fewer recordings to compare on: the cases are the same."""
     with pytest.MonkeyPatch.context() as patch:
-        some = parity.parity_recordings(6, 1.0)
-        patch.setattr(parity, "parity_recordings", lambda: some)
+        some = parity.parity_recordings(SMALL, 6, 1.0)
+        patch.setattr(parity, "parity_recordings", lambda recipe: some)
         yield some
 
 

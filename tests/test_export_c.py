@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,7 @@ def test_uses_no_heap(folder: Path) -> None:
 
 
 def test_risk_is_the_runs(run, program: Path) -> None:
-    cases = parity.parity_cases(parity.parity_recordings(6, 1.0))
+    cases = parity.parity_cases(parity.parity_recordings(SMALL, 6, 1.0))
     cases |= {"odd recordings": odd_windows(range(10, 20))}
     rows = parity.compare_risk(run, lambda some: c_files.score_c(program, some), cases)
     assert max(row.largest for row in rows) < 1e-5, rows
@@ -131,6 +132,18 @@ def test_odd_recordings_say_every_kind_of_event(model) -> None:
     assert {("alarm", "heat"), ("alarm", "rate_of_rise"), ("alarm", "co_dose")} <= said
     faults = {reason for kind, reason in said if kind == "fault"}
     assert {"silent", "missing", "spiking", "stuck", "jump"} <= faults
+
+
+def test_a_devices_longest_pause_is_inside(run, tmp_path: Path) -> None:
+    """A model of a device that reports on change: readings hold, and silence is longer."""
+    slow = replace(run, settings=replace(run.settings, longest_interval_s=1_800.0))
+    write(slow, tmp_path)
+    program = c_files.compile_c(tmp_path, "check", (SOURCE, c_files.CHECK), sensors=SENSORS)
+    for seed in (1, 2):
+        odd = odd_recording(seed, rows=400)
+        ours, theirs = stream(Detector(slow), odd), c_files.replay_c(program, odd)
+        assert parity.without_risk(ours) == parity.without_risk(theirs)
+        assert parity.without_risk(ours) != parity.without_risk(stream(Detector(run), odd))
 
 
 def test_days_of_readings(run, program: Path) -> None:
@@ -210,8 +223,8 @@ def test_memory_of_the_tiny_tier(tmp_path: Path) -> None:
 
 
 def test_export_reports(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    some = parity.parity_recordings(4, 1.0)
-    monkeypatch.setattr(parity, "parity_recordings", lambda: some)
+    some = parity.parity_recordings(SMALL, 4, 1.0)
+    monkeypatch.setattr(parity, "parity_recordings", lambda recipe: some)
     report = export_run(run, "c", tmp_path)
     assert report["events"]["same_events"] == 4
     assert max(row["largest"] for row in report["parity"]) < 1e-4

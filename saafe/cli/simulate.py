@@ -46,7 +46,7 @@ _CHOICES = {"format": ("csv", "csv.gz", "parquet")}
     multiple=True,
     metavar="FIELD=VALUE",
     help="hours=3 simulated, sensors=2 in each space, format=csv.gz, csv or parquet, "
-    "device=anything, saafe-6 or saafe-4.",
+    "device=anything, a name of `saafe devices list` or a .toml file.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def simulate_command(

@@ -25,7 +25,8 @@ def print_gate(gate: dict) -> None:
         bounds = "" if low == high else interval(low, high)
         figures = (number(line["value"]), bounds, number(line["limit"]), number(line["n"]))
         rows.append((line["name"], *figures, line["status"].replace("_", " ")))
-    title = f"{gate['level']} gate: {'PASS' if gate['passed'] else 'FAIL'}"
+    word = "PASS" if gate["passed"] else "FAIL"
+    title = f"{gate['level']} gate on {gate['device']}: {word}"
     print_rows(title, ["figure", "value", "95 % bounds", "limit", "n", ""], rows)
 
 

@@ -60,13 +60,17 @@ def raise_interrupt(_signal, _frame) -> None:
 @click.option("--name", default=None, help="Name of the run's folder.")
 @click.option("--seed", type=int, help="Of everything random; 0 where not given.")
 @click.option("--resume", is_flag=True, help="Go on from the run's checkpoint.")
+@click.option("--device", metavar="NAME|FILE", help="Train for one device; see saafe devices.")
 @click.option("--strict", is_flag=True, help="Exit 3 if the quick gate fails.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def train_command(
     tier: str, changes: tuple[str, ...], out: str, name: str | None, seed: int | None,
-    resume: bool, strict: bool, as_json: bool,
+    resume: bool, device: str | None, strict: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Train TIER (ultra-fast, standard, local or tiny) on this machine, then examine it.
+
+    With --device, a name of the catalogue or a file, what it learns from and its thresholds come
+    through that device; without, through instruments of any kind.
 
     Example: saafe train ultra-fast --set epochs=2 --seed 1
     """
@@ -74,8 +78,9 @@ def train_command(
     reporter = Reporter()
     signal.signal(signal.SIGTERM, raise_interrupt)
     from saafe import training_run  # imports torch, which takes seconds
-    from saafe.training import leads
+    from saafe.training import for_device, leads
 
+    recipe = for_device(recipe, device)
     began = time.perf_counter()
     folder = training_run.open_folder(recipe, Path(out), name, resume=resume)
     if leads():
@@ -87,6 +92,7 @@ def train_command(
     except KeyboardInterrupt:
         extra = "".join(f" --set {change}" for change in changes)
         extra += "" if seed is None else f" --seed {seed}"
+        extra += "" if device is None else f" --device {device}"
         if not leads():
             sys.exit(130)
         raise KeyboardInterrupt(

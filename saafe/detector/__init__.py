@@ -5,11 +5,12 @@ from saafe.detector.alarms import AlarmSettings, CO_DOSES, log_odds
 from saafe.detector.detector import Detector, Model, Scorer, Scoring, score
 from saafe.detector.exported import ONNX_FORMAT, PACKAGED_MODEL, Exported, load_exported, seal
 from saafe.detector.live import Drill, Live
-from saafe.detector.recorded import Detection, detect
+from saafe.detector.recorded import NO_DECISION, Decisions, Detection, can_alarm, decide, detect
 from saafe.detector.space import Space
 
 __all__ = [
-    "CO_DOSES", "ONNX_FORMAT", "PACKAGED_MODEL", "AlarmSettings", "Detection", "Detector", "Drill",
-    "Exported", "Live", "Model", "Scorer", "Scoring", "Space", "alarms", "detect", "detector",
-    "load_exported", "log_odds", "score", "seal", "self_test",
+    "CO_DOSES", "NO_DECISION", "ONNX_FORMAT", "PACKAGED_MODEL", "AlarmSettings", "Decisions",
+    "Detection", "Detector", "Drill", "Exported", "Live", "Model", "Scorer", "Scoring", "Space",
+    "alarms", "can_alarm", "decide", "detect", "detector", "load_exported", "log_odds", "score",
+    "seal", "self_test",
 ]  # fmt: skip

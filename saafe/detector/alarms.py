@@ -37,6 +37,8 @@ class AlarmSettings:
         clear_s: calm before an alarm clears. [s]
         warm_s: a sensor's first seconds, in which the fast tier waits for a baseline: there is
             nothing yet that a first high reading could be high against. [s]
+        longest_interval_s: for how long a healthy device of the kind that the model was trained
+            for may say nothing; 0 where it was trained for none. [s]
     """
 
     fast: float = 6.0
@@ -49,6 +51,7 @@ class AlarmSettings:
     steady_s: float = 300.0
     clear_s: float = 120.0
     warm_s: float = 60.0
+    longest_interval_s: float = 0.0
 
     def to_dict(self) -> dict[str, float]:
         """Plain values, for a model's metadata."""

@@ -151,10 +151,11 @@ class Detector:
 
         `longest_interval_s` is how long a healthy sensor may pause, for those that report on
         change: so long its last reading holds, and it is silent after 1.5 times that. [s] None:
-        as the sensor itself usually does.
+        as the device does that the model was trained for, else as the sensor itself usually does.
         """
         self.model = model
-        self.longest_interval_s, self.hold_bins = longest_interval_s, hold_bins(longest_interval_s)
+        self.longest_interval_s = longest_pause(model, longest_interval_s)
+        self.hold_bins = hold_bins(self.longest_interval_s)
         self.reset()
 
     def reset(self) -> None:
@@ -384,6 +385,13 @@ def score(model: Model, cut: np.ndarray) -> np.ndarray:
         name = getattr(model, "folder", "the model")
         raise InputError(f"{name} is damaged (its risk is no number): copy or train it again")
     return risk
+
+
+def longest_pause(model: Model, longest_interval_s: float | None) -> float | None:
+    """How long a healthy sensor may pause: as was said, else as the model's device does. [s]"""
+    if longest_interval_s is None:
+        return model.settings.longest_interval_s or None
+    return longest_interval_s
 
 
 def hold_bins(longest_interval_s: float | None) -> int:

@@ -9,13 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from saafe import windows
-from saafe.detector.detector import Model, agreeing, hold_bins, score
+from saafe.detector.alarms import CO_DOSES, AlarmSettings, log_odds
+from saafe.detector.detector import Model, agreeing, hold_bins, longest_pause, score
 from saafe.detector.space import Space
 from saafe.recordings import Recording
-from saafe.sensors import CHANNELS
+from saafe.sensors import CHANNELS, CO, HEAT_C, RISE_K_PER_MIN, RISE_SPAN_S, TEMPERATURE
 
 WINDOW_BATCH = 4096  # windows scored at once
 NO_READING = np.full(len(CHANNELS), np.nan)
+LEAST_RISE_K = RISE_K_PER_MIN * RISE_SPAN_S / 60.0  # that the rate of rise asks for
 GRID_BINS = 50_000  # put on a grid at once: six days, some megabytes
 
 
@@ -27,6 +29,26 @@ class Detection:
     times_s: np.ndarray  # of each decision. (decision,)
     sensors: np.ndarray  # index of the sensor decided on. (decision,)
     risk: np.ndarray  # percent. (decision,)
+
+
+class Decisions(NamedTuple):
+    """Decisions of a recording's sensors, at the ends of bins that hold a reading."""
+
+    times_s: np.ndarray  # (decision,)
+    sensors: np.ndarray  # index of the sensor. int64 (decision,)
+    risk: np.ndarray  # percent. (decision,)
+    latest: np.ndarray  # the sensor's last readings. (decision, channel)
+    agree: np.ndarray  # see `agreeing`. bool (decision,)
+
+    def only(self, which: np.ndarray) -> "Decisions":
+        """Some of them, by a mask or an index."""
+        return Decisions(*(part[which] for part in self))
+
+
+NO_DECISION = Decisions(
+    np.empty(0), np.empty(0, np.int64), np.empty(0), np.empty((0, len(CHANNELS)), np.float32),
+    np.empty(0, bool),
+)  # fmt: skip
 
 
 def detect(
@@ -59,41 +81,51 @@ def detect(
         >>> saafe.detect(calm, recording).events  # or of a run: saafe.load("runs/my-run")
         []
     """
-    hold = hold_bins(longest_interval_s)
+    decided = decide(
+        model, recording, since_s=since_s, longest_interval_s=longest_interval_s,
+        on_progress=lambda share: on_progress(0.5 * share),
+    )  # fmt: skip
+    space = Space(model.settings, longest_pause(model, longest_interval_s))
+    events = _replay(recording, space, decided, lambda share: on_progress(0.5 + 0.5 * share))
+    return Detection(events, decided.times_s, decided.sensors, decided.risk)
+
+
+def can_alarm(settings: AlarmSettings, recording: Recording, decided: Decisions) -> bool:
+    """Whether anything in a recording could raise an alarm: else `detect` need not be asked.
+
+    A risk at a threshold, or a temperature or carbon monoxide that a fixed rule looks at.
+    """
+    lowest = min(settings.fast, settings.slow, settings.steady)
+    if len(decided.risk) and log_odds(float(decided.risk.max())) >= lowest:
+        return True
+    temperature, co = (recording.readings[..., k] for k in (TEMPERATURE, CO))
+    warm, gas = temperature[np.isfinite(temperature)], co[np.isfinite(co)]
+    rises = warm.size and (warm.max() >= HEAT_C or np.ptp(warm) >= LEAST_RISE_K)
+    return bool(rises or (gas.size and gas.max() >= CO_DOSES[-1][0]))
+
+
+def decide(
+    model: Model,
+    recording: Recording,
+    *,
+    since_s: float = -math.inf,
+    longest_interval_s: float | None = None,
+    on_progress: Callable[[float], None] = lambda _share: None,
+) -> Decisions:
+    """What `detect` decides on, without the events that come of it; arguments are its own."""
+    hold = hold_bins(longest_pause(model, longest_interval_s))
     counts = (~np.isnan(recording.readings).all(axis=2)).sum()
     parts, done = [NO_DECISION], 0
     for index in range(len(recording.sensors)):
         for part, rows in _decisions(model, recording, index, hold, since_s):
             parts.append(part)
             done += rows
-            on_progress(0.5 * done / counts)
+            on_progress(done / counts)
     decided = Decisions(*(np.concatenate(part) for part in zip(*parts, strict=True)))
     parts.clear()
     if len(recording.sensors) > 1:  # one sensor's are in order
         decided = decided.only(np.lexsort((decided.sensors, decided.times_s)))
-    space = Space(model.settings, longest_interval_s)
-    events = _replay(recording, space, decided, lambda share: on_progress(0.5 + 0.5 * share))
-    return Detection(events, decided.times_s, decided.sensors, decided.risk)
-
-
-class Decisions(NamedTuple):
-    """Decisions of a recording's sensors, at the ends of bins that hold a reading."""
-
-    times_s: np.ndarray  # (decision,)
-    sensors: np.ndarray  # index of the sensor. int64 (decision,)
-    risk: np.ndarray  # percent. (decision,)
-    latest: np.ndarray  # the sensor's last readings. (decision, channel)
-    agree: np.ndarray  # see `agreeing`. bool (decision,)
-
-    def only(self, which: np.ndarray) -> "Decisions":
-        """Some of them, by a mask or an index."""
-        return Decisions(*(part[which] for part in self))
-
-
-NO_DECISION = Decisions(
-    np.empty(0), np.empty(0, np.int64), np.empty(0), np.empty((0, len(CHANNELS)), np.float32),
-    np.empty(0, bool),
-)  # fmt: skip
+    return decided
 
 
 def _decisions(

@@ -9,7 +9,7 @@ from saafe import metrics
 from saafe.exam.gate import CALIBRATION_LIMITS
 from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged
 from saafe.sensors import FIRE, LABELS
-from saafe.simulator import Rooms, simulation
+from saafe.simulator import ANYTHING, Mix, Rooms, simulation
 from saafe.training import REFERENCE_MIX, TRAIN_HOURS, Purpose, sample_windows, seeded_generator
 
 CALIBRATION_SCENARIOS = 1024  # groups behind each of the two tables
@@ -20,7 +20,7 @@ RESAMPLES = 400
 
 
 def examine_calibration(
-    one: Judged, seed: int, *, scenarios: int = CALIBRATION_SCENARIOS
+    one: Judged, seed: int, *, device: str = ANYTHING, scenarios: int = CALIBRATION_SCENARIOS
 ) -> dict[str, Any]:
     """Compare risk with what happened under the reference mix, in and out of training's rooms."""
     rooms = {
@@ -29,18 +29,19 @@ def examine_calibration(
     }
     out: dict[str, Any] = {"mix": {LABELS[k]: share for k, share in REFERENCE_MIX.items()}}
     for name, (ranges, purpose) in rooms.items():
-        risk, is_fire, group = draw(one, ranges, (seed, purpose), scenarios)
+        mix = Mix(device=device)
+        risk, is_fire, group = draw(one, ranges, (seed, purpose), scenarios, mix)
         out[name] = examine_rooms(risk, is_fire, group, CALIBRATION_LIMITS[name])
     return out
 
 
 def draw(
-    one: Judged, rooms: Rooms, seeds: tuple[int, Purpose], scenarios: int
+    one: Judged, rooms: Rooms, seeds: tuple[int, Purpose], scenarios: int, mix: Mix
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probability, truth and scenario of windows drawn under the reference mix. (window,)"""
     generator = seeded_generator(*seeds, CALIBRATION_PART, torch.device("cpu"))
     streams = simulation.simulate_streams(
-        scenarios, generator=generator, hours=TRAIN_HOURS, rooms=rooms
+        scenarios, generator=generator, hours=TRAIN_HOURS, rooms=rooms, mix=mix
     )
     drawn = sample_windows(streams, WINDOWS_EACH * scenarios, generator, shares=REFERENCE_MIX)
     parts = [one.score(part.numpy()) for part in drawn.windows.split(SCORE_BATCH)]

@@ -11,36 +11,63 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from saafe import metrics, readers, recipes
+import torch
+
+from saafe import metrics, readers
 from saafe.errors import InputError
-from saafe.exam import calibration, faults, identity, model_card, monotonicity, report
-from saafe.exam.fires import by_notice, examine_fires
+from saafe.exam import calibration, faults, identity, model_card, monotonicity, outcomes, report
+from saafe.exam.classes import draw_normal, examine_classes
+from saafe.exam.fire_matrix import against_references, by_notice, egress_part, examine_fires
+from saafe.exam.fires import FIRES_OF_A_KIND, Drawn, alone, draw_fires, fire_kinds
 from saafe.exam.gate import (
+    CALIBRATION_LIMITS,
+    GATE_LIMITS,
+    LIFE_LIMITS,
     as_bounds,
-    calibration_line,
-    full_lines,
+    exact,
+    gate_lines,
+    gate_of,
     limits_of,
-    quick_lines,
-    real_lines,
+    quick_limits,
 )
-from saafe.exam.nuisances import examine_nuisances, examine_quiet, per_100_cookings, year
+from saafe.exam.nuisances import (
+    COOKING_EVENTS,
+    NUISANCE_EVENTS,
+    DrawnNuisances,
+    draw_nuisances,
+    examine_nuisances,
+    examine_quiet,
+    nuisance_ratio,
+    per_100_cookings,
+    year,
+)
+from saafe.exam.quick import (
+    DEVICE,
+    VERSION,
+    Amounts,
+    cost_of,
+    examine_quick,
+    provenance,
+    quick_figures,
+)
 from saafe.exam.recordings import HOMES
 from saafe.exam.results import plain_values
-from saafe.exam.rivals import examine_rivals
+from saafe.exam.rivals import SIMPLE, ExamStreams, examine_rivals, installed
 from saafe.exam.session import Case, OnProgress, Session
-from saafe.exam.shifts import examine_shifts, judge_simulated
-from saafe.exam.windows import TRAINING_ROOMS, judge_real, judge_windows, judged_run, latency_ms
+from saafe.exam.shifts import examine_shifts
+from saafe.exam.windows import judge_real, judged_run
 from saafe.files import write_json
 from saafe.metrics import Bounds
 from saafe.recordings import Home
-from saafe.training import Purpose, Run, runs
+from saafe.rivals import registry
+from saafe.simulator import ANYTHING, DEVICES, sources
+from saafe.threads import Workers
+from saafe.training import Run, runs
 
 EXAM_FILE = "exam.json"
-VERSION = "quick-1"
-FULL_VERSION = "full-1"
-QUICK_TRIALS = 28
 MOST_WINDOWS = 1_500_000  # that a full exam may score
 DENSE_DAYS = 0.25  # of each recorded home at 10 s on six sensors, to stay under that
+FULL = Amounts(FIRES_OF_A_KIND, 60, NUISANCE_EVENTS, COOKING_EVENTS, 32, 1400, 128)
 APART = ("superposed_fires", "identity")  # what recordings give that stands apart in exam.json
 
 
@@ -49,8 +76,9 @@ class ExamOptions:
     """What a full exam does beside the simulated streams."""
 
     seed: int = 0  # of the exam; training's seeds are apart whatever it is
+    device: str = DEVICE
     real: Path | None = None  # folder of published recordings or sets to score, or None
-    rivals: bool = False  # whether simpler detectors are trained and compared
+    rivals: bool = False  # whether all rivals are compared, else the simple ones
     on_progress: OnProgress = lambda line: None  # takes a line of progress
 
 
@@ -58,6 +86,7 @@ def examine(
     run: Run,
     *,
     level: Literal["quick", "full"] = "full",
+    device: str = DEVICE,
     seed: int | None = None,
     real: Path | str | None = None,
     rivals: bool = False,
@@ -67,19 +96,20 @@ def examine(
 
     Args:
         run: a loaded run folder.
-        level: "quick" takes under a minute, "full" a quarter of an hour.
+        level: "quick" takes about a minute, "full" a quarter of an hour.
+        device: whose sensors are simulated: a device's name, or "anything".
         seed: of the full exam, 0 by default; apart from training's seeds.
         real: folder of published recordings or annotated sets that a full exam scores too.
-        rivals: whether a full exam trains simpler detectors and compares them.
+        rivals: whether a full exam trains all rivals and compares them, else the simple ones.
         on_progress: takes a line of progress.
 
     Returns:
         What exam.json holds; `gate` says whether the run passed. A quick result is returned but
-        not written where the folder holds the full exam of the same model.
+        not written where the folder holds the full exam of the same model and device.
 
     Raises:
-        InputError: the recordings or a package are missing, the folder cannot be written, or a
-            quick exam was asked for what only a full one does.
+        InputError: the device is unknown, the recordings or a package are missing, the folder
+            cannot be written, or a quick exam was asked for what only a full one does.
 
     Example:
         >>> import saafe
@@ -90,6 +120,8 @@ def examine(
     cases: list[Case] = []
     if level not in ("quick", "full"):
         raise InputError(f"level = {level!r}: choose from quick, full")
+    if device not in (ANYTHING, *DEVICES):
+        raise InputError(f"device {device}: unknown; choose from {', '.join((ANYTHING, *DEVICES))}")
     asked = {"real": real is not None, "rivals": rivals, "seed": seed is not None}
     if level == "quick" and any(asked.values()):
         name = next(name for name, is_asked in asked.items() if is_asked)
@@ -97,10 +129,11 @@ def examine(
     if not os.access(run.folder, os.W_OK):  # not after a quarter of an hour
         raise InputError(f"{run.folder}: {EXAM_FILE} cannot be written there; copy the run first")
     if level == "quick":
-        result = examine_quick(run, on_progress=on_progress)
+        result = examine_quick(run, device=device, on_progress=on_progress)
     else:
         real = None if real is None else Path(real)
-        result, cases = examine_full(run, ExamOptions(seed or 0, real, rivals, on_progress))
+        plan = ExamOptions(seed or 0, device, real, rivals, on_progress)
+        result, cases = examine_full(run, plan)
     written = write_exam(run, result, cases)
     for path in written:
         on_progress(f"wrote {path}")
@@ -109,123 +142,136 @@ def examine(
     return result
 
 
-def examine_quick(run: Run, *, on_progress: OnProgress = lambda _: None) -> dict:
-    """Examine a run on simulated scenarios in under a minute: what exam.json holds."""
-    figures = judge_simulated(
-        judged_run(run), seed=run.recipe.seed, trials=QUICK_TRIALS, on_progress=on_progress
-    )
-    size, latency = cost_of(run)
-    lines = quick_lines(figures["same rooms"]["windows"], size, latency, limits_of(run.recipe.tier))
-    result = {
-        "version": VERSION,
-        "gate": gate_of("quick", lines),
-        "figures": {**figures, "model_bytes": size, "latency_p99_ms": round(latency, 3)},
-    }
-    return plain_values(result)
-
-
-def cost_of(run: Run) -> tuple[int, float]:
-    """Size of the model's file [B] and the 99th percentile of a window's time [ms]."""
-    return (run.folder / runs.MODEL).stat().st_size, latency_ms(run)
-
-
-def gate_of(level: str, lines: list[dict]) -> dict:
-    """The gate: passed only where every line passes."""
-    passed = all(line["status"] == metrics.PASS for line in lines)
-    return {"level": level, "passed": passed, "lines": lines}
-
-
 def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case]]:
     """Examine a run in full: what exam.json holds, and the worst cases with their readings.
 
     Raises:
         InputError: the folder of recordings holds none, or a rival's package is missing.
     """
-    session = Session(judged_run(run), plan.seed, on_progress=plan.on_progress)
-    share = 0.85 if plan.real else 1.0
+    one = judged_run(run)
+    session = Session(one, plan.seed, device=plan.device, on_progress=plan.on_progress)
+    share = 0.7 if plan.real else 0.8
     real = real_part(session, plan)  # what a user's folder can break comes first
-    parts = simulated_parts(session, run, share)
-    size, latency = cost_of(run)
-    limits = limits_of(run.recipe.tier)
-    lines = [
-        *quick_lines(parts["windows"], size, latency, limits),
-        *full_lines(gate_figures(parts)),
-        calibration_line(parts["calibration"]),
-    ]
-    if "scored" in real.get("sources", {}).values():  # annotated sets are shown, never gated
-        lines += real_lines(real)
+    parts, streams = simulated_parts(session, run, share)
+    found = outcomes.counts_of(alone(streams.fires))["in_time"]
+    limits = quick_limits(limits_of(run.recipe.tier)) | GATE_LIMITS
+    own = quick_figures(parts["windows"], found, len(alone(streams.fires)), cost_of(run))
+    lines = gate_lines(own | gate_figures(parts), limits)
+    names = tuple(registry.RIVALS) if plan.rivals else tuple(installed(SIMPLE))
+    rivals = examine_rivals(
+        one, streams, run.recipe, names=names, seed=plan.seed, on_progress=plan.on_progress
+    )
     result = {
-        "version": FULL_VERSION,
+        "version": VERSION,
         "level": "full",
+        "device": plan.device,
         "seed": plan.seed,
-        "gate": gate_of("full", lines),
+        "gate": gate_of("full", plan.device, lines),
         "windows_scored": session.windows,
         "windows_limit": MOST_WINDOWS,
         "seconds": round(session.seconds, 1),
         "provenance": provenance(run),
         **parts,
-        "model_bytes": size,
-        "latency_p99_ms": round(latency, 3),
         "recordings": {key: part for key, part in real.items() if key not in APART},
         **{key: real.get(key, {}) for key in APART},
-        "rivals": [],
+        "rivals": rivals,
     }
-    if plan.rivals:  # extra: their windows do not count as the exam's
-        result["rivals"] = examine_rivals(
-            session.one, run.recipe, real=plan.real, on_progress=plan.on_progress
-        )
     cases = session.cases()
     return plain_values(result | {"cases": [case.named() for case in cases]}), cases
 
 
-def simulated_parts(session: Session, run: Run, share: float) -> dict[str, Any]:
-    """Every part on simulated streams; `share` of the whole exam's time is theirs."""
-    session.begin(0.22 * share)
-    fires, results = examine_fires(session)
-    session.begin(0.26 * share)
-    nuisances = examine_nuisances(session)
+def simulated_parts(session: Session, run: Run, share: float) -> tuple[dict[str, Any], ExamStreams]:
+    """Every part on simulated streams, and the streams; `share` of all the time is theirs."""
+    drawn, nuisances = draw_streams(session)
+    session.begin(0.3 * share)
+    fires, results = examine_fires(session, drawn)
+    session.begin(0.3 * share)
+    rows, disturbed = examine_nuisances(session, nuisances)
     session.begin(0.06 * share)
-    quiet = examine_quiet(session)
-    session.begin(0.18 * share)
-    points = faults.examine_points(session, results)
+    quiet, still = examine_quiet(session)
     session.begin(0.14 * share)
+    points = faults.examine_points(session, results)
+    session.begin(0.1 * share)
     watch = faults.examine_watch(session)
     session.begin(0.1 * share)
     shift = examine_shifts(session)
-    session.begin(0.04 * share)
-    one, seed = session.judged(), run.recipe.seed
-    windows = judge_windows(one, TRAINING_ROOMS, seed, Purpose.JUDGE)
-    calibrated = calibration.examine_calibration(one, seed)
-    ramped = monotonicity.examine_monotonicity(one, seed)
+    session.begin(0.06 * share)
+    scenarios = [one for kind in drawn[:-1] for one in kind.scenarios]
+    scenarios += [one for kind in nuisances.values() for one in kind.scenarios]
+    scenarios += draw_normal(session, FULL.normal_moments, part=0)
+    one, seed, device = session.judged(), run.recipe.seed, session.device
+    classes = examine_classes(session, scenarios)
+    calibrated = calibration.examine_calibration(one, seed, device=device)
+    ramped = monotonicity.examine_monotonicity(one, seed, device=device)
     session.on_progress("windows, calibration, ramps")
-    return {
+    parts = {
         "fires": fires,
         "notice": by_notice(results),
-        "nuisances": nuisances,
-        "life": year(quiet, nuisances),
+        "against_reference_alarms": against_references(results),
+        "egress": egress_part(results, session.seed),
+        "nuisances": rows,
+        "nuisance_ratio": nuisance_ratio(disturbed, session.seed),
+        "life": year(quiet, rows),
         "faults": points,
         "fault_watch": watch,
         "shift": shift,
-        "windows": windows,
+        "windows": classes,
         "calibration": calibrated,
         "ramps": ramped,
     }
+    return parts, ExamStreams(results, disturbed, still)
+
+
+def draw_streams(session: Session) -> tuple[list[Drawn], dict[str, DrawnNuisances]]:
+    """The fires and the nuisances of a full exam, drawn on all cores."""
+    with Workers(torch.get_num_threads()) as workers:
+        fires = [
+            workers.later(draw_fires, session, name, FULL.fires, part=100 * k, mix=mix,
+                          batch=FULL.batch, moments=FULL.fire_moments)
+            for k, (name, mix) in enumerate(fire_kinds())
+        ]  # fmt: skip
+        nuisances = {
+            source.name: workers.later(
+                draw_nuisances, session, (source.name,),
+                FULL.cookings if source.cooking else FULL.nuisances,
+                part=100 * k, batch=FULL.batch, moments=FULL.nuisance_moments,
+            )
+            for k, source in enumerate(sources.NUISANCES)
+        }  # fmt: skip
+        return [kind() for kind in fires], {name: kind() for name, kind in nuisances.items()}
 
 
 def gate_figures(parts: dict[str, Any]) -> dict[str, tuple[Bounds, int]]:
     """What the full gate holds to its limits, and how many each figure is of."""
-    fires, quiet = parts["fires"][-1], parts["life"]["quiet"]
-    false = parts["fault_watch"]["false_faults"]
-    early, n = float(fires.early), fires.n
-    return {
-        "fires_in_time_lower95": (metrics.proportion_bounds(fires.in_time, n, sides=1), n),
-        "early_alarms": (Bounds(early, early, early), n),
-        "quiet_false_alarms_per_year": (as_bounds(vars(quiet), "alarms_per_year"), quiet.streams),
-        "nuisance_per_100_cookings": per_100_cookings(parts["nuisances"]),
-        "false_faults_per_month": (as_bounds(false, "per_month"), round(false["detector_months"])),
-        "faults_said_within_60s": faults.said_share(parts["fault_watch"]["faults_said_within_60s"]),
-        "lost_channel_points": faults.worst_lost_channel(parts["faults"]),
+    fires, life, egress = parts["fires"][-1], parts["life"], parts["egress"]
+    false, ramps = parts["fault_watch"]["false_faults"], parts["ramps"]
+    best = parts["against_reference_alarms"]["not_later_than_best"]["at_1"]
+    ratio = parts["nuisance_ratio"]["at_1"]
+    tenths = {"egress_s": "fire_room", "egress_exit_path_s": "other_rooms",
+              "egress_fast_kinds_s": "fast"}  # fmt: skip
+    calibrated = {
+        f"calibration_error_{name.partition('_')[0]}": parts["calibration"][name]
+        for name in CALIBRATION_LIMITS
     }
+    return {
+        "in_time": (metrics.proportion_bounds(fires.in_time, fires.n, sides=1), fires.n),
+        "not_later_than_best_reference_alarm": (as_bounds(best), best["n"]),
+        "nuisance_ratio": (as_bounds(ratio), ratio["n"]),
+        "nuisance_per_100_cookings": per_100_cookings(parts["nuisances"]),
+        "early_alarms": exact(float(fires.early), fires.n),
+        **{name: (as_bounds(egress[key]), egress[key]["n"]) for name, key in tenths.items()},
+        "faults_said": faults.said_share(parts["fault_watch"]["faults_said_within_60s"]),
+        "false_faults_per_month": (
+            as_bounds(false, "per_month"), round(false["detector_months"])),
+        "lost_channel_points": faults.worst_lost_channel(parts["faults"]),
+        **{name: (Bounds(part["ece"], part["ece_lower"], part["ece_upper"]), part["windows"])
+           for name, part in calibrated.items()},
+        "risk_falls": (
+            Bounds(ramps["share"], ramps["share_lower"], ramps["share_upper"]), ramps["pairs"]),
+        **{f"{room}_false_alarms_per_year": (
+            as_bounds(vars(life[room]), "alarms_per_year"), life[room].alarms)
+           for room in LIFE_LIMITS},
+    }  # fmt: skip
 
 
 def real_part(session: Session, plan: ExamOptions) -> dict[str, Any]:
@@ -267,34 +313,27 @@ def identity_part(session: Session, homes: Sequence[Home]) -> dict[str, Any] | s
     return found
 
 
-def provenance(run: Run) -> dict[str, Any]:
-    """What was examined, and with what."""
-    names = ("commit", "saafe", "python", "torch", "numpy", "system", "device", "cores", "threads")
-    now = runs.environment()
-    return {
-        "examined": now["started"],
-        "recipe": recipes.to_dict(run.recipe),
-        "model_sha256": runs.sha256(run.folder / runs.MODEL),
-        "alarms": run.settings.to_dict(),
-        **{name: now[name] for name in names},
-    }
+def files_of(run: Run, device: str) -> tuple[Path, Path]:
+    """Where an exam of a device stands: its figures and its report."""
+    tail = "" if device == DEVICE else f"-{device}"
+    return run.folder / f"exam{tail}.json", run.folder / f"report{tail}.html"
 
 
 def write_exam(run: Run, result: dict[str, Any], cases: Sequence[Case]) -> list[Path]:
     """Write exam.json, the report and the model card, each whole or not at all; say which.
 
-    A quick result never replaces a full one of the same model.
+    Of another device than the run's, exam-DEVICE.json and report-DEVICE.html. A quick result
+    never replaces a full one of the same model and device.
     """
-    path = run.folder / EXAM_FILE
-    if result["gate"]["level"] == "quick" and is_full(path, run):
+    device = result["device"]
+    figures, page = files_of(run, device)
+    if result["level"] == "quick" and is_full(figures, run):
         return []
-    write_json(path, result)
-    drawn = [case.drawn() for case in cases]
-    return [
-        path,
-        report.write_report(run.folder, result, drawn),
-        model_card.write_model_card(run, result),
-    ]
+    write_json(figures, result)
+    written = [figures, report.write_report(page, result, [case.drawn() for case in cases])]
+    if device == DEVICE:
+        written.append(model_card.write_model_card(run, result))
+    return written
 
 
 def is_full(path: Path, run: Run) -> bool:
@@ -304,6 +343,6 @@ def is_full(path: Path, run: Run) -> bool:
     try:
         old = json.loads(path.read_text())
         level, sha = old["gate"]["level"], old["provenance"]["model_sha256"]
-    except (ValueError, KeyError, TypeError):  # a quick exam, or no exam at all
+    except (ValueError, KeyError, TypeError):  # no exam that this saafe wrote
         return False
     return level == "full" and sha == runs.sha256(run.folder / runs.MODEL)

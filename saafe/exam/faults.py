@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from saafe import metrics
 from saafe.detector import AlarmSettings, Detector, Space, self_test
 from saafe.exam import injection, outcomes, references
-from saafe.exam.fires import EARLY_FROM_S, FireResult, FireTrial, try_fire
+from saafe.exam.fires import EARLY_FROM_S, FireResult, FireTrial, judged, try_fire
 from saafe.exam.session import Session, Stage
 from saafe.metrics import Bounds
 from saafe.recordings import Recording, cut_recording, read_rows
@@ -93,7 +93,8 @@ def disturbed_rows(session: Session, results: Sequence[FireResult]) -> list[Faul
     """Points that a gap in the clock, rows that come twice and late rows cost."""
     gaps = []
     for trial in (result.trial for result in results):
-        gap = injection.with_gap(trial.recording, trial.visible_s - OUTAGE_S, trial.visible_s)
+        shown_s = min(trial.shown_s, trial.limit_s)
+        gap = injection.with_gap(trial.recording, shown_s - OUTAGE_S, shown_s)
         gaps.append(try_fire(session, replace(trial, recording=gap))[0])
     rows = [fault_row("clock gap of 20 min", "all", results, gaps)]
     texts = [injection.csv_lines(recent(result.trial)) for result in results]
@@ -115,20 +116,8 @@ def disturbed_rows(session: Session, results: Sequence[FireResult]) -> list[Faul
 
 def still_shows(trial: FireTrial, channel: int) -> bool:
     """Whether a sensor has a channel, and another one shows the fire by its limit."""
-    others = [(other, rise) for other, rise in VISIBLE.items() if other != channel]
-    return bool(trial.present[channel]) and any(channel_shows(trial, *one) for one in others)
-
-
-def channel_shows(trial: FireTrial, channel: int, rise: float) -> bool:
-    """Whether a channel's readings stand above those before the fire for 30 s by the limit."""
-    times, values = trial.recording.times_s, trial.recording.readings[:, 0, channel]
-    before = values[(times < trial.burning_s) & (times >= trial.burning_s - EARLY_FROM_S)]
-    before = before[np.isfinite(before)]
-    if not before.size:
-        return False
-    inside = (times >= trial.burning_s) & (times <= trial.limit_s) & np.isfinite(values)
-    is_above = values[inside] - float(np.median(before)) >= rise
-    return references.first_held(times[inside], is_above, references.SIGNAL_HOLD_S) is not None
+    others = np.delete(trial.channels_shown_s, channel)
+    return bool(trial.present[channel]) and bool((others <= trial.limit_s).any())
 
 
 def faulty_trial(
@@ -158,8 +147,7 @@ def stream_fire(session: Session, trial: FireTrial, lines: Sequence[str]) -> Fir
     events += detector.finish()
     alarm = outcomes.first_alarm(events)
     alarm_s = None if alarm is None else alarm["time_s"] + first_s
-    outcome = outcomes.found(alarm_s, signal_s=trial.signal_s, limit_s=trial.limit_s)
-    return FireResult(trial, outcome, alarm_s, None)
+    return FireResult(trial, judged(trial, alarm_s), alarm_s)
 
 
 def fault_row(

@@ -99,7 +99,7 @@ def figures(result: Mapping[str, Any]) -> str:
         )  # fmt: skip
         rows.append(f"| {' | '.join(cells)} |")
     word = "PASS" if gate["passed"] else "FAIL"
-    first = rivals.headline(result.get("rivals") or [])
+    first = rivals.headline(result.get("rivals") or {})
     lead = [first, ""] if first else []
     return "\n".join(
         ["## Figures", "", *lead, f"{word} ({gate['level']} gate); {MORE_FIGURES}", "", *rows, ""]

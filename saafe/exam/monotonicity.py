@@ -12,7 +12,7 @@ from saafe import metrics, windows
 from saafe.exam.gate import RAMP_LIMIT
 from saafe.exam.windows import Judged
 from saafe.sensors import CHANNELS
-from saafe.simulator import Streams, simulation
+from saafe.simulator import ANYTHING, Mix, Streams, simulation
 from saafe.training import Purpose, seeded_generator
 
 PAIRS = 10_000
@@ -45,7 +45,9 @@ class Pairs:
     stream: np.ndarray  # scenario. int64 (pair,)
 
 
-def examine_monotonicity(one: Judged, seed: int, *, pairs: int = PAIRS) -> dict[str, Any]:
+def examine_monotonicity(
+    one: Judged, seed: int, *, device: str = ANYTHING, pairs: int = PAIRS
+) -> dict[str, Any]:
     """Count the ramps of smoke, heat or CO that lower the risk, of so many random windows.
 
     The bounds of `share` take pairs as independent; `streams_fell` of `streams` says how they
@@ -54,7 +56,9 @@ def examine_monotonicity(one: Judged, seed: int, *, pairs: int = PAIRS) -> dict[
     random = np.random.default_rng([seed, Purpose.JUDGE, RAMP_PART])
     generator = seeded_generator(seed, Purpose.JUDGE, RAMP_PART, torch.device("cpu"))
     scenarios = math.ceil(pairs / PER_STREAM)
-    streams = simulation.simulate_streams(scenarios, generator=generator, sensors=1)
+    streams = simulation.simulate_streams(
+        scenarios, generator=generator, sensors=1, mix=Mix(device=device)
+    )
     places = draw_places(streams, pairs, random)
     before_all, falls, together, parts = [], [], [], []
     worst: dict[str, Any] = {}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from saafe.detector import Detection, log_odds
+from saafe.detector import Decisions, Detection
 from saafe.exam.references import co_dose_intervals
 from saafe.metrics import rate_bounds
 from saafe.recordings import AFTER_COOKING_S, Interval, Recording
@@ -24,6 +24,7 @@ Event = Mapping[str, Any]
 
 RECOUNT_S = 1800.0  # an alarm that stays is counted again this often
 EARLY_S = 10.0  # an alarm this long before anything can be seen is false
+LONGEST_GRACE_S = 60.0
 LONGEST_HOLD_S = 120.0  # Chosen: a longer silence of a home is no exposure; one missed minute is
 
 IN_TIME, LATE, EARLY, MISSED = "in time", "late", "early", "missed"
@@ -120,18 +121,28 @@ def found(
     signal_s: float | None,
     limit_s: float | None,
     recorded_s: float | None = None,
+    grace_s: float = 0.0,
+    by_rule: bool = False,
 ) -> str:
     """Say whether a fire's first alarm came in time, late, early (which is false) or never. [s]
 
     Where there is no first signal, only a recorded commercial alarm excuses ours; without a limit
-    no reference was reached, and an alarm is in time.
+    no reference was reached, and an alarm is in time. It may be later than the limit by the grace,
+    one report of the device and at most `LONGEST_GRACE_S`. An alarm by a fixed rule, whose
+    condition holds, is never early.
     """
     if alarm_s is None:
         return MISSED
     visible = [time for time in (signal_s, recorded_s) if time is not None]
-    if alarm_s < min(visible, default=math.inf) - EARLY_S:
+    if not by_rule and alarm_s < min(visible, default=math.inf) - EARLY_S:
         return EARLY
-    return IN_TIME if limit_s is None or alarm_s <= limit_s else LATE
+    return IN_TIME if limit_s is None or alarm_s <= limit_s + grace_s else LATE
+
+
+def grace(recording: Recording) -> float:
+    """How much later than its limit a fire's alarm may be: one report, at most a minute. [s]"""
+    times = recording.times_s[np.isfinite(recording.readings).any(axis=(1, 2))]
+    return min(float(np.median(np.diff(times))), LONGEST_GRACE_S) if len(times) > 1 else 0.0
 
 
 def counts_of(results: Sequence[Any]) -> dict[str, int]:
@@ -210,7 +221,9 @@ def sum_homes(homes: Sequence[HomeRow]) -> dict[str, Any]:
     return total
 
 
-def persisted_score(detection: Detection, persistence_s: float) -> tuple[NDArray, NDArray]:
+def persisted_score(
+    detection: Detection | Decisions, persistence_s: float
+) -> tuple[NDArray, NDArray]:
     """Largest log-odds that stood for the persistence time, of any one sensor: times and scores.
 
     An alarm rule with that persistence and a threshold on the risk fires where this passes the
@@ -221,7 +234,8 @@ def persisted_score(detection: Detection, persistence_s: float) -> tuple[NDArray
     for sensor in np.unique(detection.sensors):
         mine = order[detection.sensors[order] == sensor]
         times = np.asarray(detection.times_s, dtype=np.float64)[mine]
-        odds = np.array([log_odds(risk) for risk in detection.risk[mine]])
+        share = np.clip(np.asarray(detection.risk[mine], np.float64) / 100.0, 1e-15, 1 - 1e-15)
+        odds = np.log(share / (1.0 - share))  # as `detector.log_odds`
         lowest = _rolling_minimum(times, odds, persistence_s)
         all_times.append(times)
         all_scores.append(lowest)

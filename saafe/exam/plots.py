@@ -28,8 +28,9 @@ STYLE: Any = {
     "xtick.color": INK,
     "ytick.color": INK,
 }
+LEAST_PER_YEAR = 0.1  # fewer false alarms are drawn there
 MARKS = (
-    ("first_signal_s", "first signal", FAINT, ":"),
+    ("first_signal_s", "first shown", FAINT, ":"),
     ("limit_s", "limit", BAD, "--"),
     ("alarm_s", "alarm", RISK, "-"),
 )
@@ -110,7 +111,7 @@ def draw_delays(rows: Sequence[Mapping[str, Any]]) -> bytes | None:
             for key, value in row.items()
             if key.startswith("after_") and key.endswith("_median_s") and value is not None
         },
-        key=lambda name: (name != "signal", name),
+        key=lambda name: (name != "shown", name),
     )
     if not names:
         return None
@@ -132,6 +133,40 @@ def draw_delays(rows: Sequence[Mapping[str, Any]]) -> bytes | None:
             place.set_xlabel("s")
         places[0].set_yticks(y, [label.replace("_", " ") for label in labels])
         places[0].invert_yaxis()
+        return to_svg(figure)
+
+
+def draw_curves(found: Mapping[str, Any]) -> bytes:
+    """Fires in time against false alarms a year, of every contestant and reference alarm."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+        place = figure.subplots()
+        lines = (("-", 2.0), ("--", 1.2), (":", 1.2), ("-.", 1.2))
+        own = {row["name"]: row for row in found["rows"]}
+        for k, (name, points) in enumerate(found["curves"].items()):
+            style, width = lines[min(k, len(lines) - 1)]
+            x = [max(p["false_alarms_per_year"], LEAST_PER_YEAR) for p in points]
+            y = [100.0 * p["in_time_share"] for p in points]
+            color = RISK if k == 0 else None
+            (line,) = place.plot(x, y, style, linewidth=width, color=color, label=name)
+            at = own[name]
+            place.plot(
+                [max(at["own_false_alarms_per_year"], LEAST_PER_YEAR)],
+                [100.0 * at["own_in_time"] / max(at["fires"], 1)],
+                "o", color=line.get_color(), markersize=5 if k else 8,
+            )  # fmt: skip
+        marks = {"photo": "s", "ionisation": "^", "heat": "D", "co": "v"}
+        for name, mark in marks.items():
+            points = [p for p in found.get("reference_alarms", []) if p["name"] == name]
+            x = [max(p["false_alarms_per_year"], LEAST_PER_YEAR) for p in points]
+            y = [100.0 * (p["in_time_share"] or 0.0) for p in points]
+            place.plot(x, y, mark + "-", color=INK, markersize=5, linewidth=0.8,
+                       label=f"{name} alarm, +-30 % sensitivity")  # fmt: skip
+        place.set_xscale("log")
+        place.set_xlabel("false alarms a year, in a dwelling with every nuisance")
+        place.set_ylabel("fires in time [%]")
+        place.set_ylim(0.0, 101.0)
+        place.legend(frameon=False, loc="lower right")
         return to_svg(figure)
 
 

@@ -65,7 +65,14 @@ def score_fire(detect: Detect, fire: Published) -> FireScore:
         after_limit_s=time_between(alarm_s, limit_s),
         delay_s=time_between(alarm_s, recorded_s),
         delay_to_median_s=time_between(alarm_s, median_s),
-        outcome=outcomes.found(alarm_s, signal_s=signal_s, limit_s=limit_s, recorded_s=recorded_s),
+        outcome=outcomes.found(
+            alarm_s,
+            signal_s=signal_s,
+            limit_s=limit_s,
+            recorded_s=recorded_s,
+            grace_s=outcomes.grace(recording),
+            by_rule=alarm.get("cause", "model") != "model",
+        ),
         reference_alarms_s=references.reference_alarms(recording, references.aerosol_of(fire.kind)),
     )
 

@@ -297,7 +297,14 @@ def _score_superposed(
     # A home's sensor holds its reading for a period, which is the instrument's delay.
     held_s = _plus(limit_s, one.period_s)
     outcome, with_hold = (
-        outcomes.found(alarm_s, signal_s=signal_s, limit_s=until_s, recorded_s=recorded_s)
+        outcomes.found(
+            alarm_s,
+            signal_s=signal_s,
+            limit_s=until_s,
+            recorded_s=recorded_s,
+            grace_s=min(one.period_s, outcomes.LONGEST_GRACE_S),
+            by_rule=alarm.get("cause", "model") != "model",
+        )
         for until_s in (limit_s, held_s)
     )
     return SuperposedScore(

@@ -26,7 +26,7 @@ from saafe.windows import BIN_S
 
 FLAMING, SMOULDERING, COOKING_OIL = "flaming", "smouldering", "cooking oil"
 FLAMING_GRACE_S = 30.0  # after +20 K at the ceiling
-SMOULDERING_GRACE_S = 1800.0  # after OD 0.05/m, where neither OD 0.14/m nor +5 K is reached
+SMOULDERING_GRACE_S = 1800.0  # after OD 0.05/m, where OD 0.14/m or +5 K is not reached sooner
 
 SIGNAL_RISES = {
     k: channel.visibility.first_signal
@@ -122,10 +122,9 @@ def fire_limit(kind: str, references: Mapping[str, float | None]) -> float | Non
     if "t_limit" in at:
         return at["t_limit"]
     if kind == SMOULDERING:
-        strong = [at[name] for name in ("t_OD14", "t_dT5") if name in at]
-        if strong:
-            return min(strong)
-        return at["t_OD05"] + SMOULDERING_GRACE_S if "t_OD05" in at else None
+        limits = [at[name] for name in ("t_OD14", "t_dT5") if name in at]
+        limits += [at["t_OD05"] + SMOULDERING_GRACE_S] if "t_OD05" in at else []
+        return min(limits, default=None)
     return at["t_dT20"] + FLAMING_GRACE_S if "t_dT20" in at else None
 
 

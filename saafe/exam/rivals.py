@@ -1,220 +1,273 @@
-"""The transformer against its rivals at equal detection, on scenarios that neither knows.
+"""The transformer against its rivals at equal false alarms a year, on the exam's own streams.
 
-A rival's thresholds are moved together until it finds as many fires as the transformer does at
-its own thresholds. The fires that set this are not the fires that are counted.
+A rival's thresholds are moved together until it raises no more false alarms a year than the
+transformer does at its own thresholds. Nuisances and quiet life set that; fires are scored.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from saafe.detector import detect
-from saafe.exam.equal_detection import GROUPS, BenchmarkResult, draw_benchmark, run_benchmark
-from saafe.exam.outcomes import IN_TIME
-from saafe.exam.recordings import SuperposedFires, read_superposed, score_superposed
-from saafe.exam.results import Figures
+from saafe.detector import decide
+from saafe.exam import tradeoff
+from saafe.exam.fires import REFERENCES, FireResult, alone
+from saafe.exam.nuisances import SCORED_BEFORE_S, NuisanceResult
 from saafe.exam.session import OnProgress
-from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged, judge_windows, judged_rival
-from saafe.metrics import Bounds, paired_bootstrap, proportion_bounds
+from saafe.exam.windows import Judged, judged_rival
+from saafe.metrics import Bounds, finite_or_none, paired_bootstrap
 from saafe.recipes import Recipe
+from saafe.recordings import Recording
 from saafe.rivals import Trained, TrainingSet, registry
-from saafe.training import Purpose
+from saafe.simulator import SENSITIVITIES, sources
 
 WIN, TIE, LOSS = "win", "tie", "loss"  # the transformer's
 NOT_COMPARED = Bounds(math.nan, math.nan, math.nan)
+SIMPLE = (registry.LOGISTIC, "gradient boosting")  # in every full exam, where they are installed
+CURVE_SHIFTS = np.linspace(-8.0, 8.0, 33)  # of all thresholds together. [log-odds]
+STREAMS_A_YEAR = 365.25 * 24.0 / 3.0  # quiet streams of three hours
+
+
+@dataclass(frozen=True)
+class ExamStreams:
+    """What an exam let its detector see, with what came of it."""
+
+    fires: list[FireResult]
+    nuisances: dict[str, list[NuisanceResult]]
+    quiet: list[tuple[Recording, float]]  # with its margin
+
+
+@dataclass(frozen=True)
+class Margins:
+    """How far a detector's thresholds could rise until it no longer alarmed. [log-odds]"""
+
+    fires: NDArray[np.float64]  # in time. (fire,)
+    nuisances: dict[str, NDArray[np.float64]]  # at all, by kind. (event,)
+    quiet: NDArray[np.float64]  # at all. (stream,)
+
+    def in_time(self, shift: float) -> NDArray[np.bool_]:
+        """Which fires are found in time with thresholds moved. (fire,)"""
+        return self.fires >= shift
+
+    def false_alarms_per_year(self, shift: float) -> float:
+        """In a dwelling with all nuisances as often as dwellings see them, an alarm an event."""
+        nuisances = sum(
+            sources.SOURCES[name].per_year * float((margins >= shift).mean())
+            for name, margins in self.nuisances.items()
+            if len(margins)
+        )
+        quiet = float((self.quiet >= shift).mean()) if len(self.quiet) else 0.0
+        return nuisances + STREAMS_A_YEAR * quiet
 
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """A contestant: what it found, what it took, and how the transformer differs from it.
+    """A contestant at the transformer's false alarms a year: what it finds, and what it took.
 
-    Differences are ours minus theirs with 95 % limits; they and the verdicts, which are the
-    transformer's, are None in its own row. `found` of `fires` are those that are counted;
-    `false_alarms` are of so many `nuisance_streams` without a fire; the delay is from the first
-    sign to the alarm. `superposed_X` is the same on recorded fires in recorded homes; the figures
-    of windows come as X and, in rooms outside training's ranges, as X_shifted.
+    `own_...` are at its own thresholds. The difference in fires found in time is ours minus
+    theirs, with 95 % limits of a paired bootstrap over fires; the verdict is the transformer's.
     """
 
     name: str
-    groups: int
-    threshold_shift: float  # how far its thresholds were moved. [log-odds]
-    found_when_set: float  # share of the fires that set the thresholds
-    found: int
+    threshold_shift: float | None  # how far its thresholds were moved. [log-odds]
+    false_alarms_per_year: float
     fires: int
-    false_alarms: int
-    nuisance_streams: int
-    false_alarm_share_lower: float
-    false_alarm_share_upper: float
-    delay_s_median: float | None
-    detection_difference: Bounds = NOT_COMPARED
-    false_alarms_difference: Bounds = NOT_COMPARED
-    delay_s_difference: Bounds = NOT_COMPARED
+    in_time: int
+    own_false_alarms_per_year: float
+    own_in_time: int
+    in_time_difference: Bounds = NOT_COMPARED
     verdict: str | None = None
-    superposed_fires: int | None = None
-    superposed_in_time: int | None = None
-    superposed_ours_in_time: int | None = None
-    superposed_difference: Bounds = NOT_COMPARED
-    superposed_verdict: str | None = None
     windows: int | None = None
     train_s: float | None = None
     compile_s: float | None = None
     thresholds_s: float | None = None
     about: str | None = None
-    window_figures: Figures = field(default_factory=Figures)
 
 
-def compare_at_equal_detection(
-    ours: Judged, theirs: Sequence[Judged], *, seed: int, groups: int = GROUPS,
-    on_progress: OnProgress = lambda line: None,
-) -> list[ComparisonRow]:  # fmt: skip
-    """The transformer and its rivals on the same scenarios, at equal detection: ours is first.
+def our_margins(streams: ExamStreams) -> Margins:
+    """The examinee's, from its results."""
+    return Margins(
+        np.array([result.margin for result in alone(streams.fires)]),
+        {name: np.array([r.margin for r in rows]) for name, rows in streams.nuisances.items()},
+        np.array([margin for _, margin in streams.quiet]),
+    )
 
-    Differences are ours minus theirs with 95 % limits of a paired bootstrap over scenarios;
-    `verdict` is the transformer's: a win is better in one of detection, false alarms and delay and
-    worse in none, a loss the reverse. The fixed rule stays at its own thresholds.
-    """
-    benchmark = draw_benchmark(seed, groups=groups)
-    on_progress(f"{ours.name}: {3 * groups} streams")
-    mine, target = run_benchmark(ours, benchmark, target=None)
-    rows = [_figures(ours.name, mine, target)]
-    for one in theirs:
-        on_progress(f"{one.name}: {3 * groups} streams")
-        his, reached = run_benchmark(one, benchmark, target=target)
-        both = np.isfinite(mine.delay_s) & np.isfinite(his.delay_s)
-        places = np.arange(groups)
-        differences = {
-            "detection": paired_bootstrap(mine.found, his.found, places, seed=seed),
-            "false_alarms": paired_bootstrap(mine.false, his.false, places, seed=seed),
-        }
-        if both.any():
-            differences["delay_s"] = paired_bootstrap(
-                mine.delay_s[both], his.delay_s[both], places[both], seed=seed
+
+def margins_of(one: Judged, streams: ExamStreams) -> Margins:
+    """Another detector's, on the same streams; the fixed rules stand behind every detector."""
+
+    def highest(recording: Recording, since_s: float, start_s: float, end_s: float) -> float:
+        decided = decide(one, recording, since_s=since_s)
+        return tradeoff.highest_margin(decided, one.settings, start_s, end_s)
+
+    fires = []
+    for trial, floor_s in ((r.trial, r.floor_s) for r in alone(streams.fires)):
+        by_rule = floor_s is not None and trial.burning_s <= floor_s <= trial.latest_s
+        begin_s = trial.burning_s - one.settings.steady_s
+        found = highest(trial.recording, begin_s, trial.burning_s, trial.latest_s)
+        fires.append(math.inf if by_rule else found)
+    nuisances = {}
+    for name, results in streams.nuisances.items():
+        found = []
+        for result in results:
+            trial = result.trial
+            since_s = trial.start_s - SCORED_BEFORE_S
+            end_s = float(trial.recording.times_s[-1])
+            found.append(
+                math.inf if result.by_rule else highest(trial.recording, since_s, since_s, end_s)
             )
-        changes: dict[str, Any] = {f"{name}_difference": b for name, b in differences.items()}
-        row = _figures(one.name, his, reached)
-        rows.append(replace(row, verdict=verdict(differences), **changes))
+        nuisances[name] = np.array(found)
+    quiet = [highest(one, -math.inf, 0.0, float(one.times_s[-1])) for one, _ in streams.quiet]
+    return Margins(np.array(fires), nuisances, np.array(quiet))
+
+
+def lowest_shift(margins: Margins, per_year: float) -> float:
+    """The lowest shift of all thresholds with at most so many false alarms a year; inf for none."""
+    every = np.concatenate([margins.quiet, *margins.nuisances.values()])
+    candidates = np.unique(every[np.isfinite(every)])
+    if not candidates.size or margins.false_alarms_per_year(candidates[0]) <= per_year:
+        return float(candidates[0]) if candidates.size else 0.0
+    low, high = 0, len(candidates) - 1
+    if margins.false_alarms_per_year(np.nextafter(candidates[high], math.inf)) > per_year:
+        return math.inf  # the fixed rules alone raise more
+    while low < high:  # a step function that falls: just above each of its steps
+        middle = (low + high) // 2
+        above = np.nextafter(candidates[middle], math.inf)
+        if margins.false_alarms_per_year(above) <= per_year:
+            high = middle
+        else:
+            low = middle + 1
+    return float(np.nextafter(candidates[low], math.inf))
+
+
+def compare(
+    ours: Margins, theirs: Mapping[str, Margins], *, name: str, seed: int
+) -> list[ComparisonRow]:
+    """Rows of the examinee and its rivals, at its own false alarms a year."""
+    per_year = ours.false_alarms_per_year(0.0)
+    mine = ours.in_time(0.0)
+    rows = [row_of(name, ours, 0.0)]
+    for rival, margins in theirs.items():
+        shift = lowest_shift(margins, per_year)
+        found = margins.in_time(shift)
+        difference = paired_bootstrap(mine, found, np.arange(len(mine)), seed=seed)
+        rows.append(row_of(rival, margins, shift, difference))
     return rows
 
 
-def verdict(differences: Mapping[str, Bounds]) -> str:
-    """Say who is better where intervals leave out zero; better here and worse there is a tie."""
-    better = worse = False
-    for name, bounds in differences.items():
-        sign = 1.0 if name in ("detection", "in_time") else -1.0
-        better |= min(sign * bounds.lower, sign * bounds.upper) > 0.0
-        worse |= max(sign * bounds.lower, sign * bounds.upper) < 0.0
-    return TIE if better == worse else WIN if better else LOSS
-
-
-def _figures(name: str, result: BenchmarkResult, reached: float) -> ComparisonRow:
-    found, false = int(result.found.sum()), int(result.false.sum())
-    bounds = proportion_bounds(false, len(result.false))
-    median = float(np.nanmedian(result.delay_s)) if found else None
+def row_of(
+    name: str, margins: Margins, shift: float, difference: Bounds = NOT_COMPARED
+) -> ComparisonRow:
+    """A contestant's row with its thresholds moved."""
     return ComparisonRow(
         name=name,
-        groups=len(result.found),
-        threshold_shift=result.shift,
-        found_when_set=reached,
-        found=found,
-        fires=len(result.found),
-        false_alarms=false,
-        nuisance_streams=len(result.false),
-        false_alarm_share_lower=bounds.lower,
-        false_alarm_share_upper=bounds.upper,
-        delay_s_median=median,
+        threshold_shift=finite_or_none(shift),
+        false_alarms_per_year=margins.false_alarms_per_year(shift),
+        fires=len(margins.fires),
+        in_time=int(margins.in_time(shift).sum()),
+        own_false_alarms_per_year=margins.false_alarms_per_year(0.0),
+        own_in_time=int(margins.in_time(0.0).sum()),
+        in_time_difference=difference,
+        verdict=None if difference is NOT_COMPARED else verdict(difference),
     )
 
 
-def compare_superposed(
-    ours: Mapping[str, bool], theirs: Mapping[str, bool], *, seed: int
-) -> dict[str, Any]:
-    """Fields of a rival's row: superposed fires in time, bootstrapped over the recorded fires."""
-    assert ours.keys() == theirs.keys(), "both were scored on the same superposed fires"
-    names = sorted(ours)
-    fires = [name.split(" on ")[0] for name in names]
-    difference = paired_bootstrap(
-        [ours[name] for name in names], [theirs[name] for name in names], fires, seed=seed
-    )
-    return {
-        "superposed_fires": len(names),
-        "superposed_in_time": sum(theirs.values()),
-        "superposed_ours_in_time": sum(ours.values()),
-        "superposed_difference": difference,
-        "superposed_verdict": verdict({"in_time": difference}),
-    }
+def verdict(difference: Bounds) -> str:
+    """What a difference in fires found, ours minus theirs, comes to."""
+    if difference.lower > 0.0:
+        return WIN
+    return LOSS if difference.upper < 0.0 else TIE
 
 
-def superposed_rows(
-    composed: SuperposedFires, contestants: Sequence[Judged], shifts: Sequence[float], *, seed: int,
-    on_progress: OnProgress = lambda line: None,
-) -> list[dict[str, Any]]:  # fmt: skip
-    """What every contestant finds on superposed fires, at thresholds moved to equal detection."""
+def reference_points(streams: ExamStreams) -> list[dict[str, Any]]:
+    """Fires in time and false alarms a year of the reference alarms, at each sensitivity."""
+    fires = [result.trial for result in alone(streams.fires)]
+    points = []
+    for name in REFERENCES:
+        for k, sensitivity in enumerate(SENSITIVITIES):
+            found = [t.burning_s <= t.references_s[name][k] <= t.limit_s for t in fires]
+            per_year = sum(
+                sources.SOURCES[kind].per_year * np.mean([r.trial.sounds[name][k] for r in rows])
+                for kind, rows in streams.nuisances.items()
+                if rows
+            )
+            points.append({
+                "name": name,
+                "sensitivity": sensitivity,
+                "in_time_share": float(np.mean(found)) if found else None,
+                "false_alarms_per_year": float(per_year),
+            })  # fmt: skip
+    return points
+
+
+def curve(margins: Margins) -> list[dict[str, float]]:
+    """Fires in time against false alarms a year as all thresholds move together."""
+    return [
+        {
+            "shift": float(shift),
+            "in_time_share": float(margins.in_time(shift).mean()),
+            "false_alarms_per_year": margins.false_alarms_per_year(shift),
+        }
+        for shift in CURVE_SHIFTS
+        if len(margins.fires)
+    ]
+
+
+def installed(names: Sequence[str]) -> list[str]:
+    """Those rivals whose packages are there."""
     found = []
-    for one, shift in zip(contestants, shifts, strict=True):
-        on_progress(f"{one.name}: {len(composed.made)} superposed fires")
-        found.append(_superposed_in_time(one, shift, composed))
-    ours = found[0]
-    own = {"superposed_fires": len(ours), "superposed_in_time": sum(ours.values())}
-    return [own, *(compare_superposed(ours, theirs, seed=seed) for theirs in found[1:])]
-
-
-def _superposed_in_time(one: Judged, shift: float, composed: SuperposedFires) -> dict[str, bool]:
-    moved = replace(one, settings=one.settings.moved(shift))
-    part = score_superposed(lambda r: detect(moved, r), composed)
-    return {row.name: row.outcome == IN_TIME for row in part["rows"]}
+    for name in names:
+        try:
+            registry.check_installed([name])
+        except registry.InputError:
+            continue
+        found.append(name)
+    return found
 
 
 def examine_rivals(
-    ours: Judged, recipe: Recipe, *, names: Sequence[str] = tuple(registry.RIVALS),
-    groups: int = GROUPS, real: Path | None = None, on_progress: OnProgress = lambda line: None,
-) -> list[ComparisonRow]:  # fmt: skip
-    """Train the rivals of a run and compare them with it: the `rivals` part of exam.json.
+    ours: Judged, streams: ExamStreams, recipe: Recipe, *, names: Sequence[str] = SIMPLE, seed: int,
+    on_progress: OnProgress = lambda line: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Train the rivals of a run and compare them with it on an exam's streams.
 
     Args:
         ours: the run, ready to be judged.
+        streams: what it was examined on, with its results.
         recipe: of the run; rivals learn from the windows that it draws.
         names: which rivals.
-        groups: scenarios of each kind.
-        real: published recordings, whose superposed fires are compared too; None for none.
-            Annotated sets in it are left to the exam.
+        seed: of the bootstrap.
         on_progress: takes a line of progress.
 
     Returns:
-        A row a contestant, ours first: what the comparison gives, training and compile time,
-        window figures in training's rooms and in others, and those of `superposed_rows`.
+        `rows`, ours first; `curves` of each contestant; `reference_alarms`, a point a
+        sensitivity.
 
     Raises:
-        InputError: a package of the extra is missing, or the folder holds no recordings.
+        InputError: a package of the extra is missing.
     """
     registry.check_installed(list(names))
-    composed = None if real is None else read_superposed(real)  # refused before the work
-    if real is not None and composed is None:
-        on_progress(f"{real}: no superposed fires to compare on; house fires or homes are absent")
-    on_progress("drawing the training windows")
-    training_set = registry.draw_training_set(
-        recipe, most=max(registry.RIVALS[name].most for name in names)
-    )
-    trained = [_trained(name, training_set, on_progress) for name in names]
-    contestants = [ours, *(judged_rival(one) for one in trained)]
-    rows = compare_at_equal_detection(
-        ours, contestants[1:], seed=recipe.seed, groups=groups, on_progress=on_progress
-    )
-    if composed is not None:
-        shifts = [row.threshold_shift for row in rows]
-        found = superposed_rows(
-            composed, contestants, shifts, seed=recipe.seed, on_progress=on_progress
-        )
-        rows = [replace(row, **more) for row, more in zip(rows, found, strict=True)]
+    on_progress("drawing the training windows for simpler detectors")
+    most = max((registry.RIVALS[name].most for name in names), default=0)
+    training_set = registry.draw_training_set(recipe, most=most) if names else None
+    mine, theirs, costs = our_margins(streams), {}, {}
+    for name in names:
+        assert training_set is not None
+        trained = _trained(name, training_set, on_progress)
+        on_progress(f"{name}: scoring the same streams")
+        theirs[name] = margins_of(judged_rival(trained), streams)
+        costs[name] = _costs(trained)
+    rows = compare(mine, theirs, name=ours.name, seed=seed)
     own: dict[str, Any] = {"windows": recipe.windows * (recipe.epochs if recipe.fresh else 1)}
-    costs = [own, *(_costs(one) for one in trained)]
-    return [
-        replace(row, **cost, window_figures=_window_figures(one, recipe.seed))
-        for row, cost, one in zip(rows, costs, contestants, strict=True)
-    ]
+    everybody = {ours.name: mine} | theirs
+    return {
+        "rows": [ComparisonRow(**(vars(row) | costs.get(row.name, own))) for row in rows],
+        "curves": {name: curve(margins) for name, margins in everybody.items()},
+        "reference_alarms": reference_points(streams),
+    }
 
 
 def _trained(name: str, training_set: TrainingSet, on_progress: OnProgress) -> Trained:
@@ -234,35 +287,26 @@ def _costs(one: Trained) -> dict[str, Any]:
     }
 
 
-def _window_figures(one: Judged, seed: int) -> Figures:
-    rooms = (("", TRAINING_ROOMS, Purpose.JUDGE), ("_shifted", SHIFTED_ROOMS, Purpose.SHIFTED))
-    out = Figures()
-    for suffix, ranges, purpose in rooms:
-        figures = judge_windows(one, ranges, seed, purpose)
-        for name in ("roc_auc", "detection_rate", "false_alarm_rate", "calibration_error"):
-            out[name + suffix] = figures[name]
-    return out
-
-
-def headline(rows: Sequence[Mapping[str, Any]]) -> str | None:
-    """The report's first line where the transformer does not beat every rival, else None.
-
-    Simulated scenarios and superposed fires, where they were compared, stand apart.
-    """
-    simulated = _not_beaten(rows, "verdict")
-    recorded = _not_beaten(rows, "superposed_verdict")
+def headline(found: Mapping[str, Any]) -> str | None:
+    """One sentence: the verdict against the photoelectric alarm and against simpler detectors."""
+    rows = found.get("rows") or []
+    if not rows:
+        return None
+    mine = rows[0]
+    photo = next((p for p in found.get("reference_alarms", []) if p["name"] == "photo"
+                  and p["sensitivity"] == 1.0), None)  # fmt: skip
     said = []
-    if simulated:
-        said.append(f"At equal detection the transformer {simulated}.")
-    if recorded:
-        said.append(f"On recorded fires in recorded homes the transformer {recorded}.")
+    if photo is not None and mine["fires"]:
+        share = mine["own_in_time"] / mine["fires"]
+        said.append(
+            f"Finds {share:.1%} of {mine['fires']:,} simulated fires in time, with "
+            f"{mine['own_false_alarms_per_year']:.3g} false alarms a year; a photoelectric alarm "
+            f"in the same air {photo['in_time_share']:.1%} and "
+            f"{photo['false_alarms_per_year']:.3g}."
+        )
+    words = {WIN: "beats", LOSS: "loses to", TIE: "is not shown to beat"}
+    for kind, word in words.items():
+        names = [str(row["name"]) for row in rows[1:] if row.get("verdict") == kind]
+        if names:
+            said.append(f"At equal false alarms the transformer {word} {', '.join(names)}.")
     return " ".join(said) or None
-
-
-def _not_beaten(rows: Sequence[Mapping[str, Any]], key: str) -> str:
-    """Which rivals a verdict names as better or as good; empty for none."""
-    words = {LOSS: "loses to", TIE: "is not shown to be better than"}
-    found = {kind: [str(row["name"]) for row in rows if row.get(key) == kind] for kind in words}
-    return " and ".join(
-        f"{words[kind]} {', '.join(names)}" for kind, names in found.items() if names
-    )

@@ -5,17 +5,25 @@ import itertools
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
 import torch
 
-from saafe.detector import AlarmSettings, Detection, detect
+from saafe.detector import (
+    NO_DECISION,
+    AlarmSettings,
+    Detection,
+    Scorer,
+    can_alarm,
+    decide,
+    detect,
+)
 from saafe.exam.windows import Judged
 from saafe.formats import clock
 from saafe.recordings import Recording
-from saafe.simulator import Mix, Rooms, Streams, simulation
+from saafe.simulator import ANYTHING, Mix, Rooms, Streams, simulation
 from saafe.training import Purpose, seeded_generator
 
 HOURS = 3.0  # length of a simulated stream
@@ -35,6 +43,7 @@ class Stage(IntEnum):
     FAULTS = 3
     SHIFTS = 4
     LASTING = 5
+    NORMAL = 6
 
 
 @dataclass(frozen=True)
@@ -62,12 +71,33 @@ class Case:
         return {name: getattr(self, name) for name in names}
 
 
+class Recalled:
+    """A model that gives known risks back, in the order in which windows are asked for."""
+
+    def __init__(self, settings: AlarmSettings, risk: np.ndarray) -> None:
+        """Remember them."""
+        self.settings, self.risk, self.given = settings, risk, 0
+
+    def score(self, windows: np.ndarray) -> np.ndarray:
+        """The next risks. (batch, 60, 1, channel) to percent (batch,)"""
+        self.given += len(windows)
+        return self.risk[self.given - len(windows) : self.given]
+
+
+def no_risk(windows: np.ndarray) -> np.ndarray:
+    """A model that sees nothing, so that the fixed rules stand alone. (batch, ...) to (batch,)"""
+    return np.zeros(len(windows))
+
+
 class Session:
     """Scores streams for one examination; counts windows and keeps the worst cases."""
 
-    def __init__(self, one: Judged, seed: int, *, on_progress: OnProgress = lambda _: None) -> None:
-        """Begin."""
-        self.one, self.seed = one, seed
+    def __init__(
+        self, one: Judged, seed: int, *, device: str = ANYTHING,
+        on_progress: OnProgress = lambda _: None,
+    ) -> None:  # fmt: skip
+        """Begin; the device is the sensors' of every simulated stream."""
+        self.one, self.seed, self.device = one, seed, device
         self.windows = 0
         self._done, self._share = 0.0, 1.0  # of the work: stages that are over, the one that is on
         self._on_progress, self._began = on_progress, time.perf_counter()
@@ -96,8 +126,21 @@ class Session:
         return Judged(self.one.name, self.score, self.one.settings, classify)
 
     def detect(self, recording: Recording, *, since_s: float = -math.inf) -> Detection:
-        """Run a recording through the detector; no decision is taken before `since_s`."""
-        return detect(self, recording, since_s=since_s)
+        """Run a recording through the detector; no decision is taken before `since_s`.
+
+        Where nothing in it can raise an alarm, only its risk is given, and no events.
+        """
+        decided = decide(self, recording, since_s=since_s)
+        if not can_alarm(self.settings, recording, decided):
+            return Detection([], decided.times_s, decided.sensors, decided.risk)
+        return detect(Recalled(self.settings, decided.risk), recording, since_s=since_s)
+
+    def rule_alarm_s(self, recording: Recording, *, since_s: float) -> float | None:
+        """When the fixed rules alone would have alarmed, None for never. [s]"""
+        if not can_alarm(self.settings, recording, NO_DECISION):
+            return None
+        alone = detect(Scorer(no_risk, self.settings), recording, since_s=since_s)
+        return next((e["time_s"] for e in alone.events if e["event"] == "alarm"), None)
 
     def simulate(
         self,
@@ -115,8 +158,9 @@ class Session:
             self.seed, Purpose.EXAM, stage * 10_000 + number, torch.device("cpu")
         )
         return simulation.simulate_streams(
-            count or STREAM_BATCH, generator=generator, hours=hours, sensors=1, mix=mix, rooms=rooms
-        )
+            count or STREAM_BATCH, generator=generator, hours=hours, sensors=1,
+            mix=replace(mix, device=self.device), rooms=rooms, alarms=True,
+        )  # fmt: skip
 
     def keep(self, case: Case, badness: float) -> None:
         """Remember a case if it is among the ten worst of its sort."""

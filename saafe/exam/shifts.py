@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from saafe import metrics
-from saafe.exam.fires import FireTrial, draw_fires, outcome_counts, signal_delays, try_fire
+from saafe.exam.fire_matrix import delays, outcome_counts
+from saafe.exam.fires import FireTrial, draw_fires, try_fire
 from saafe.exam.injection import ChannelReadings, slow
 from saafe.exam.nuisances import NuisanceTrial, draw_nuisances, try_nuisance, watch_quiet
 from saafe.exam.session import OnProgress, Session
@@ -59,7 +60,7 @@ class ShiftRow:
     in_time_share: float | None
     in_time_lower: float
     in_time_upper: float
-    after_signal_median_s: float | None
+    after_shown_median_s: float | None
     events: int
     alarms: int
     alarms_per_100: float | None
@@ -169,7 +170,7 @@ def draw_trials(
     kinds = tuple(s.name for s in sources.NUISANCES if s.cooking or s.name == SHOWER)
     return Trials(
         draw_fires(session, "a fire", fires, part=part, mix=mix, rooms=rooms).trials,
-        draw_nuisances(session, kinds, nuisances, part=part, rooms=rooms),
+        draw_nuisances(session, kinds, nuisances, part=part, rooms=rooms).trials,
     )
 
 
@@ -184,14 +185,14 @@ def try_shift(
     alarms = 0
     for trial in trials.nuisances:
         changed = replace(trial, recording=shift.change(trial.recording, random))
-        alarms += len(try_nuisance(session, shift.name, changed))
+        alarms += len(try_nuisance(session, shift.name, changed).alarms_s)
     counts = outcome_counts(results)
     bounds = metrics.rate_bounds(alarms, len(trials.nuisances) / 100.0)
     return ShiftRow(
         shift=shift.name,
         fires=counts.pop("n"),
         **counts,
-        after_signal_median_s=signal_delays(results)["after_signal_median_s"],
+        after_shown_median_s=delays(results)["after_shown_median_s"],
         events=len(trials.nuisances),
         alarms=alarms,
         alarms_per_100=metrics.finite_or_none(bounds.value),
@@ -225,6 +226,6 @@ def judge_simulated(
         out[name] = {
             "windows": judge_windows(one, rooms, seed, purpose),
             "streams": try_shift(session, Shift(name, rooms), drawn, random),
-            "quiet": watch_quiet(session, trials, part=part, rooms=rooms),
+            "quiet": watch_quiet(session, trials, part=part, rooms=rooms)[0],
         }
     return out

@@ -21,7 +21,7 @@ def simulated_table(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
             (f"{rooms}: fires in time", f"{streams['in_time']} of {streams['fires']}"),
             (f"{rooms}: other fires", found),
             (f"{rooms}: median time to alarm",
-             f"{number(streams['after_signal_median_s'])} s after the first signal"),
+             f"{number(streams['after_shown_median_s'])} s after the first reading that shows it"),
             (f"{rooms}: alarms by cooking and showers",
              f"{streams['alarms']} of {streams['events']} events"),
             (f"{rooms}: alarms in quiet life", f"{quiet['alarms']} in {quiet['streams']} streams"),

@@ -84,7 +84,7 @@ def export_onnx(run: Run, to: str, out: Path, *, exam: bool, on_progress: Say) -
     try:
         model = load_exported(trial)
         on_progress("comparing with the run")
-        recordings = parity.parity_recordings()
+        recordings = parity.parity_recordings(run.recipe)
         rows = parity.compare_risk(run, model.score, parity.parity_cases(recordings))
         parity.check_limit(rows, PARITY_LIMITS[to])
         events = parity.compare_events(run, lambda r: detect(model, r).events, recordings)

@@ -53,7 +53,7 @@ def export_c(
 
 def compare_c(run: Run, folder: Path, limit: float) -> dict[str, Any]:
     """Differences, events and sizes of C files in a folder."""
-    recordings = parity.parity_recordings()
+    recordings = parity.parity_recordings(run.recipe)
     sensors = max(len(r.sensors) for r in recordings)
     program = compile_c(folder, "saafe_check", (SOURCE, CHECK), sensors=sensors)
     rows = parity.compare_risk(

@@ -28,7 +28,7 @@ PARTS = ("network", "self_test", "alarms", "detector")
 TEMPLATES = Path(__file__).parent / "c"
 HEADER, SOURCE = "saafe.h", "saafe.c"
 EXAMPLES = ("saafe_check.c", "esp32_main.c")
-KINDS = {"linear": "LINEAR", "log": "LOGARITHM", "log1p": "LOGARITHM_OF_MORE"}
+SCALE_KINDS = {"linear": "LINEAR", "log": "LOGARITHM", "log1p": "LOGARITHM_OF_MORE"}
 LAYER = ("norm_attention", "qkv", "project", "norm_mlp", "widen", "narrow")
 
 
@@ -93,7 +93,7 @@ def settings(run: Run) -> dict[str, Any]:
 def tables() -> str:
     """What is known of each channel, and the doses of carbon monoxide."""
     scales = [
-        braces([KINDS[c.scale.kind], single(c.scale.centre), single(c.scale.spread),
+        braces([SCALE_KINDS[c.scale.kind], single(c.scale.centre), single(c.scale.spread),
                 single(c.lowest), int(c.scale.is_wide)])
         for c in CHANNELS
     ]  # fmt: skip

@@ -21,9 +21,10 @@ from saafe import __version__, recipes
 from saafe.detector import ONNX_FORMAT, seal
 from saafe.export.graph import INPUT, build_graph
 from saafe.files import json_text
+from saafe.recipes import Recipe
 from saafe.sensors import CHANNEL_NAMES
-from saafe.simulator import simulation
-from saafe.training import REFERENCE_MIX, Run, runs, sample_windows
+from saafe.simulator import Mix, simulation
+from saafe.training import REFERENCE_MIX, Run, device_of, runs, sample_windows
 
 CALIBRATION_SEED, CALIBRATION_STREAMS, CALIBRATION_WINDOWS = 20_261_129, 128, 4096
 ZEROS = "saafe-sha256:" + 64 * "0"  # where the checksum will stand
@@ -59,7 +60,7 @@ def eight_bits(run: Run, calibration: NDArray | None = None) -> bytes:
     features stay in single precision, and so does attention: features reach over decades. Weights
     use seven bits, so that no sum saturates on processors without 8-bit dot products.
     """
-    calibration = calibration_windows() if calibration is None else calibration
+    calibration = calibration_windows(run.recipe) if calibration is None else calibration
     model = build_graph(run, {})
     names = [n.name for n in model.graph.node if n.op_type == "MatMul" and is_encoder(n.input[1])]
     with tempfile.TemporaryDirectory() as folder, quiet_logging():
@@ -92,10 +93,15 @@ def is_encoder(weight: str) -> bool:
     return weight.startswith("block")
 
 
-def calibration_windows() -> NDArray:
-    """Simulated windows in the shares of the reference mix. (window, 60, 1, channel)"""
+def calibration_windows(recipe: Recipe) -> NDArray:
+    """Simulated windows of a recipe's device, in the shares of the reference mix.
+
+    (window, 60, 1, channel)
+    """
     generator = torch.Generator().manual_seed(CALIBRATION_SEED)
-    streams = simulation.simulate_streams(CALIBRATION_STREAMS, generator=generator)
+    streams = simulation.simulate_streams(
+        CALIBRATION_STREAMS, generator=generator, mix=Mix(device=device_of(recipe))
+    )
     drawn = sample_windows(streams, CALIBRATION_WINDOWS, generator, shares=REFERENCE_MIX)
     return drawn.windows.numpy()
 

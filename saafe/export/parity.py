@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 from saafe import windows
 from saafe.detector import Model, detect, log_odds
 from saafe.errors import InputError
+from saafe.recipes import Recipe
 from saafe.recordings import Recording
 from saafe.sensors import CHANNELS
 from saafe.simulator import simulate
+from saafe.training import device_of
 
 RECORDINGS, PARITY_HOURS, SEED = 24, 3.0, 20_261_128
 WINDOWS = 4096  # of the recordings' decisions, spread over them
-DEVICE = "saafe-6"  # of a third of the recordings; the others have any instruments
+WELL_KNOWN = "saafe-6"  # the device of a third, where the model was trained for none
 HOUR_BINS = 360
 Score = Callable[[NDArray], NDArray]
 
@@ -30,10 +32,16 @@ class Difference(NamedTuple):
     crossed: int  # windows that one of the two puts over an alarm threshold, and the other not
 
 
-def parity_recordings(count: int = RECORDINGS, hours: float = PARITY_HOURS) -> list[Recording]:
-    """Simulated recordings of two sensors, with fires, nuisances and quiet life."""
+def parity_recordings(
+    recipe: Recipe, count: int = RECORDINGS, hours: float = PARITY_HOURS
+) -> list[Recording]:
+    """Simulated recordings of two sensors, with fires, nuisances and quiet life.
+
+    A third are of the device that the recipe trains for, the others of any instruments.
+    """
+    device = device_of(recipe) if recipe.device_file else WELL_KNOWN
     some = simulate(count - count // 3, seed=SEED, hours=hours)
-    return some + simulate(count // 3, seed=SEED + 1, hours=hours, device=DEVICE)
+    return some + simulate(count // 3, seed=SEED + 1, hours=hours, device=device)
 
 
 def parity_cases(recordings: list[Recording]) -> dict[str, NDArray]:

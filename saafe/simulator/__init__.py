@@ -1,13 +1,15 @@
 """Simulated recordings: physics, sources, rooms, devices, sensor faults, labels."""
 
-from saafe.simulator import emissions, onto_recording, physics, simulation, sources
+from saafe.simulator import devices, emissions, onto_recording, physics, simulation, sources
 from saafe.simulator.aerosols import AEROSOLS, AerosolKind
 from saafe.simulator.buildings import Rooms
+from saafe.simulator.devices.catalogue import ANYTHING, DEVICES
 from saafe.simulator.labels import VISIBLE
 from saafe.simulator.limits import untenable_times
 from saafe.simulator.recordings import simulate, simulate_described
 from saafe.simulator.reference_alarms import (
     REFERENCE_ALARMS,
+    SENSITIVITIES,
     rate_of_rise_times,
     sounding_times,
 )
@@ -15,8 +17,9 @@ from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import Streams, gather, to_recordings
 
 __all__ = [
-    "AEROSOLS", "REFERENCE_ALARMS", "VISIBLE", "AerosolKind", "Mix",
-    "Rooms", "Streams", "emissions", "gather", "onto_recording", "physics",
+    "AEROSOLS", "ANYTHING", "DEVICES", "REFERENCE_ALARMS", "SENSITIVITIES", "VISIBLE",
+    "AerosolKind", "Mix",
+    "Rooms", "Streams", "devices", "emissions", "gather", "onto_recording", "physics",
     "rate_of_rise_times", "simulate", "simulate_described", "simulation", "sounding_times",
     "sources", "to_recordings", "untenable_times",
 ]  # fmt: skip

@@ -27,6 +27,18 @@ STEP_S = BIN_S  # streams lie on the detector's grid
 
 
 @dataclass(frozen=True)
+class ChannelReports:
+    """When the channels of known devices report; all but `held_steps` are (n, sensor, channel)."""
+
+    every_s: Tensor  # the period; of a channel that reports on change the shortest interval
+    longest_s: Tensor  # of a channel that reports on change the longest interval, else `every_s`
+    delta: Tensor  # the change that is reported; 0 for channels that report at their period
+    average_steps: Tensor  # over how many 10 s steps a reading is the mean. int64
+    phase: Tensor  # at which share of its interval a stream begins
+    held_steps: Tensor  # for how long a reading stands, as the detector is told. int64 (n, sensor)
+
+
+@dataclass(frozen=True)
 class Instruments:
     """Parameters of every sensor and channel of a batch.
 
@@ -58,6 +70,8 @@ class Instruments:
     puff_s: Tensor  # time constant with which a puff fades. [s]
     co_spike_chance: Tensor  # of a lone wrong reading of carbon monoxide, a step
     gap_chance: Tensor  # that a sensor falls silent once, for minutes to an hour
+    # None: all channels of a sensor report together, at `hold_steps`
+    reports: ChannelReports | None = None
 
 
 def draw_usual(dice: Random) -> list[Tensor]:
@@ -183,6 +197,23 @@ def lagged(truth: Tensor, lag_s: Tensor) -> Tensor:
     return truth
 
 
+def averaged(truth: Tensor, steps: Tensor) -> Tensor:
+    """The mean of so many latest steps, of fewer at the start. (time, n, sensor, channel)
+
+    `steps` are int64 (n, sensor, channel).
+    """
+    index = torch.arange(len(truth), device=truth.device)
+    for width in steps.unique().tolist():
+        where = steps == width
+        if width == 1 or not where.any():
+            continue
+        running = truth[:, where].double().cumsum(dim=0)  # (time, channels of this width)
+        before = torch.cat([torch.zeros_like(running[:width]), running[:-width]])[: len(truth)]
+        number = (index + 1).clamp(max=width).unsqueeze(1)
+        truth[:, where] = ((running - before) / number).to(truth.dtype)
+    return truth
+
+
 def respond(lagged_truth: Tensor, instruments: Instruments, *, baseline: Tensor) -> Tensor:
     """What clean instruments would show: gain, offset, floor and clipping, no noise.
 
@@ -244,6 +275,72 @@ def reports(steps: int, instruments: Instruments, generator: torch.Generator) ->
     begins = starts * steps
     silent = (index >= begins) & (index < begins + 12.0 * torch.exp(3.6 * length))
     return due & ~(silent & (instruments.gap_chance > 0.5))
+
+
+def report(
+    readings: Tensor, instruments: Instruments, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """What reports show, held in between and NaN where a channel is missing, and what is fresh.
+
+    Readings, and whether a report holds them, bool: two of (time, n, sensor, channel).
+    """
+    if instruments.reports is None:
+        reported = reports(len(readings), instruments, generator)
+        shown, fresh = hold_reports(readings, reported), reported.unsqueeze(-1)
+    else:
+        fresh = channel_reports(readings, instruments, generator)
+        shown = hold_channels(readings, fresh, instruments.reports.held_steps)
+    return shown.masked_fill_(~instruments.present, math.nan), fresh & instruments.present
+
+
+def channel_reports(
+    readings: Tensor, instruments: Instruments, generator: torch.Generator
+) -> Tensor:
+    """Which readings known devices report: at a channel's period, or on change.
+
+    From readings and to bool (time, n, sensor, channel).
+    """
+    of = instruments.reports
+    assert of is not None, "the instruments report by sensor"
+    steps = len(readings)
+    index = torch.arange(steps + 1, device=readings.device).view(-1, 1, 1, 1)
+    periods = ((index * STEP_S + of.phase * of.every_s) / of.every_s + 1e-4).floor()
+    due = periods[1:] > periods[:-1]
+    if (of.delta > 0.0).any():
+        due = torch.where(of.delta > 0.0, changes(readings, of), due)
+    unit = torch.rand(readings.shape[:-1], generator=generator, device=readings.device)
+    return due & (unit >= instruments.lost_chance).unsqueeze(-1)
+
+
+def changes(readings: Tensor, of: ChannelReports) -> Tensor:
+    """When a channel reports that reports on change: a reading has moved, or long ago.
+
+    Steps are looked at one by one: what is reported is what later readings are compared with.
+    bool (time, n, sensor, channel)
+    """
+    last, age_s = readings[0].clone(), of.phase * of.longest_s
+    moves = of.delta * (1.0 - 1e-4)  # a change by exactly delta counts, whatever its rounding
+    out = torch.zeros_like(readings, dtype=torch.bool)
+    for k in range(len(readings)):
+        age_s = age_s + STEP_S
+        moved = (readings[k] - last).abs() >= moves
+        now = (moved & (age_s >= of.every_s)) | (age_s >= of.longest_s)
+        last = torch.where(now, readings[k], last)
+        age_s = torch.where(now, 0.0, age_s)
+        out[k] = now
+    return out
+
+
+def hold_channels(readings: Tensor, fresh: Tensor, held_steps: Tensor) -> Tensor:
+    """Hold each channel's last report as long as the detector of the device does; then NaN.
+
+    Before the first report the first step's stands. Readings and fresh, bool, are (time, n,
+    sensor, channel), held_steps int64 (n, sensor).
+    """
+    index = torch.arange(len(readings), device=readings.device).view(-1, 1, 1, 1)
+    last = torch.where(fresh, index, 0).cummax(dim=0).values
+    held = readings.gather(0, last)
+    return held.masked_fill_(index - last > held_steps.unsqueeze(-1), math.nan)
 
 
 def hold_reports(readings: Tensor, reported: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from saafe.recordings import Recording
-from saafe.simulator.devices import ANYTHING
+from saafe.simulator.devices.catalogue import ANYTHING
+from saafe.simulator.devices.device import Device
 from saafe.simulator.scenarios import mix_of
 from saafe.simulator.simulation import SIMULATION_CHUNK, simulate_streams
 from saafe.simulator.streams import describe_stream, to_recordings
@@ -18,7 +19,7 @@ def simulate(
     hours: float = 3.0,
     sensors: int = 2,
     sources: Sequence[str] = (),
-    device: str = ANYTHING,
+    device: str | Device = ANYTHING,
 ) -> list[Recording]:
     """Simulate labelled recordings of `n` spaces.
 
@@ -28,7 +29,8 @@ def simulate(
         hours: length of each.
         sensors: in each space.
         sources: names of the fires and nuisances to draw; all by default.
-        device: "saafe-6" or "saafe-4", the devices of reference; any instruments by default.
+        device: a name of the catalogue, the path of a device file, or a Device; any instruments
+            by default.
 
     Returns:
         Recordings with `labels` and `sources`.
@@ -49,7 +51,13 @@ def simulate(
 
 
 def simulate_described(
-    n: int, *, seed: int, hours: float, sensors: int, sources: Sequence[str], device: str
+    n: int,
+    *,
+    seed: int,
+    hours: float,
+    sensors: int,
+    sources: Sequence[str],
+    device: str | Device,
 ) -> Iterator[tuple[Recording, dict]]:
     """Recordings chunk by chunk, and what was drawn for each; see `simulate`, which lists them."""
     mix, generator = mix_of(tuple(sources), device), torch.Generator().manual_seed(seed)

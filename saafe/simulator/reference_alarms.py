@@ -8,6 +8,7 @@ Mounting: an alarm hangs where the sensor does, in the same air, nothing lost on
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -85,22 +86,40 @@ def sounding_times(
     Returns:
         (n, sensor, alarm) [s]
     """
+    return sounding_times_at(density, temperature, co, [sensitivity], air_speed=air_speed)[0]
+
+
+def sounding_times_at(
+    density: Tensor, temperature: Tensor, co: Tensor, sensitivities: Sequence[Tensor | float],
+    *, air_speed: Tensor,
+) -> Tensor:  # fmt: skip
+    """`sounding_times` at several sensitivities of the smoke alarms' units.
+
+    (sensitivity, n, sensor, alarm) [s]
+    """
     n, _, sensors = temperature.shape
-    factor = torch.as_tensor(sensitivity, dtype=density.dtype, device=density.device)
-    factor = factor.expand(n, sensors, len(REFERENCE_ALARMS))
     element = heat_element(temperature, air_speed=air_speed)
-    times = []
+    times = torch.empty(len(sensitivities), n, sensors, len(REFERENCE_ALARMS))
+    times = times.to(density.device, density.dtype)
     for k, alarm in enumerate(REFERENCE_ALARMS):
         if alarm.senses == "smoke":
             outside = density @ density.new_tensor(alarm.responses)
-            sensed = smoke_in_chamber(outside, air_speed=air_speed) * factor[:, None, :, k]
+            sensed = smoke_in_chamber(outside, air_speed=air_speed)
+            for place, sensitivity in enumerate(sensitivities):
+                factor = torch.as_tensor(sensitivity, dtype=density.dtype, device=density.device)
+                unit = factor.expand(n, sensors, len(REFERENCE_ALARMS))[:, None, :, k]
+                times[place, ..., k] = first_time(_sounds(alarm, sensed * unit))
         else:
-            sensed = element if alarm.senses == "heat" else co
-        sounds = rises(sensed, alarm.rise)
-        for level, hold_s in alarm.levels:
-            sounds |= held(sensed >= level, hold_s)
-        times.append(first_time(sounds))
-    return torch.stack(times, dim=-1)
+            times[..., k] = first_time(_sounds(alarm, element if alarm.senses == "heat" else co))
+    return times
+
+
+def _sounds(alarm: ReferenceAlarm, sensed: Tensor) -> Tensor:
+    """Whether an alarm's levels or its rise are reached. bool (n, time, sensor)"""
+    sounds = rises(sensed, alarm.rise)
+    for level, hold_s in alarm.levels:
+        sounds |= held(sensed >= level, hold_s)
+    return sounds
 
 
 def draw_units(n: int, sensors: int, generator: torch.Generator) -> Tensor:

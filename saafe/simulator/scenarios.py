@@ -7,7 +7,8 @@ from torch import Tensor
 
 from saafe.errors import InputError
 from saafe.simulator import sources
-from saafe.simulator.devices import ANYTHING, DEVICES
+from saafe.simulator.devices.catalogue import ANYTHING, load_device
+from saafe.simulator.devices.device import Device
 from saafe.simulator.emissions import ROOM_NAMES, Draw, Quantity, Random, Source
 
 PREROLL_S, PREROLL_STEP_S = 3 * 3600.0, 60.0  # so that a stream can begin amid an event
@@ -28,13 +29,15 @@ class Mix:
     # of sensors that are gas analysers at the foot of their range, as stand beside test fires and
     # not in dwellings
     analyser_share: float = 0.06
-    device: str = ANYTHING  # which instruments: any, or one of `devices.DEVICES`
+    device: str | Device = ANYTHING  # which instruments: any, or those of a device
 
 
-def mix_of(names: tuple[str, ...], device: str = ANYTHING) -> Mix:
-    """The mix that draws only some sources, all for no names, for one device or for any."""
-    if device not in (ANYTHING, *DEVICES):
-        raise InputError(f"device {device}: unknown; choose from {', '.join((ANYTHING, *DEVICES))}")
+def mix_of(names: tuple[str, ...], device: str | Device = ANYTHING) -> Mix:
+    """The mix that draws only some sources, all for no names, for one device or for any.
+
+    The device is a name of the catalogue, a path of a device file, or a Device.
+    """
+    device = device if device == ANYTHING else load_device(device)
     if not names:
         return Mix(device=device)
     if unknown := sorted(set(names) - set(sources.SOURCES)):

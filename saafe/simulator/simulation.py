@@ -9,6 +9,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,7 +30,8 @@ from saafe.simulator.air import (
     starved,
 )
 from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building, lay_out
-from saafe.simulator.devices import ANYTHING, draw_device
+from saafe.simulator.devices.catalogue import ANYTHING
+from saafe.simulator.devices.drawing import draw_device
 from saafe.simulator.emissions import CARRIED, PARTICLES, Quantity
 from saafe.simulator.instruments import STEP_S, Instruments
 from saafe.simulator.labels import Counterfactuals, label, shows
@@ -39,7 +41,7 @@ from saafe.simulator.occupants import (
     room_temperature,
     time_of_day,
 )
-from saafe.simulator.reference_alarms import SENSITIVITIES, draw_units, sounding_times
+from saafe.simulator.reference_alarms import SENSITIVITIES, draw_units, sounding_times_at
 from saafe.simulator.scenarios import (
     PREROLL_S,
     PREROLL_STEP_S,
@@ -178,8 +180,7 @@ def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> 
         alarms_at = alarms_beside(played, world.alarm_units)
     readings = instrument.noisy(counterfactuals.full.contiguous(), devices, generator)
     readings = sensor_faults.broken_readings(readings, broken, devices, generator)
-    reported = instrument.reports(steps, devices, generator)
-    readings = instrument.hold_reports(readings, reported).masked_fill_(~devices.present, torch.nan)
+    readings, fresh = instrument.report(readings, devices, generator)
     return Streams(
         readings=readings.transpose(0, 1).contiguous(),
         labels=labels.transpose(0, 1).contiguous(),
@@ -194,7 +195,8 @@ def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> 
         alarms_at_s=alarms_at,
         fire_shown=fire_shown,
         nuisance_shown=nuisance_shown,
-        reported=reported.transpose(0, 1).contiguous(),
+        reported=fresh.any(dim=-1).transpose(0, 1).contiguous(),
+        fresh=fresh.transpose(0, 1),
         fault=broken.kind,
         fault_channel=broken.channel,
         fault_s=torch.where(broken.kind == sensor_faults.NONE, torch.inf, STEP_S * broken.onset),
@@ -290,8 +292,8 @@ def alarms_beside(played: Played, units: Tensor) -> Tensor:
         played.truth[..., CO].transpose(0, 1),
     )
     speed = played.air_speed.transpose(0, 1)
-    times = [sounding_times(*air, air_speed=speed, sensitivity=s * units) for s in SENSITIVITIES]
-    return torch.stack(times, dim=2)
+    times = sounding_times_at(*air, [s * units for s in SENSITIVITIES], air_speed=speed)
+    return times.permute(1, 2, 0, 3)
 
 
 def optical_densities(air: Tensor) -> Tensor:
@@ -399,11 +401,11 @@ def sources_near(building: Building, events: Events, burning: int) -> list[Near]
     ]
 
 
-def take(parameters, rows: Tensor):
-    """The same dataclass of tensors for some rows of the batch."""
-    return type(parameters)(
-        **{name: rows_last(value[rows]) for name, value in vars(parameters).items()}
-    )
+def take(parameters: Any, rows: Tensor) -> Any:
+    """The same dataclass of tensors, or of such dataclasses, for some rows of the batch."""
+    if parameters is None or isinstance(parameters, Tensor):
+        return None if parameters is None else rows_last(parameters[rows])
+    return type(parameters)(**{name: take(part, rows) for name, part in vars(parameters).items()})
 
 
 def observe(truth: Tensor, air: Tensor, each: Instruments) -> Tensor:
@@ -425,7 +427,10 @@ def observe(truth: Tensor, air: Tensor, each: Instruments) -> Tensor:
     drier /= physics.saturation_vapour_density(truth[..., TEMPERATURE])
     truth[..., HUMIDITY] *= drier
     baseline = truth.new_tensor([channel.rest for channel in CHANNELS])
-    return instrument.respond(instrument.lagged(truth, each.lag_s), each, baseline=baseline)
+    seen = instrument.lagged(truth, each.lag_s)
+    if each.reports is not None:
+        seen = instrument.averaged(seen, each.reports.average_steps)
+    return instrument.respond(seen, each, baseline=baseline)
 
 
 def separate(clean: Tensor, rows: Rows, unresponsive: Tensor) -> Counterfactuals:

@@ -40,6 +40,7 @@ class Streams:
     fire_shown: Tensor
     nuisance_shown: Tensor
     reported: Tensor  # between reports `readings` holds the last one. bool (n, time, sensor)
+    fresh: Tensor  # which readings a report holds. bool (n, time, sensor, channel)
     fault: Tensor  # what is broken, index into `SENSOR_FAULTS`. int64 (n, sensor)
     fault_channel: Tensor  # where. int64 (n, sensor)
     fault_s: Tensor  # from when, inf for no fault. (n, sensor)
@@ -98,7 +99,7 @@ def to_recordings(streams: Streams, *, first: int = 0) -> list[Recording]:
     readings = streams.readings.cpu().numpy().copy()
     labels = streams.labels.cpu().numpy()
     n, steps, sensors, _ = readings.shape
-    readings[~streams.reported.cpu().numpy()] = np.nan
+    readings[~streams.fresh.cpu().numpy()] = np.nan
     times_s = STEP_S * np.arange(steps)
     names = tuple(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[k] if sensors <= 26 else f"S{k}" for k in range(sensors)

@@ -3,8 +3,8 @@
 from saafe.training import loop, runs
 from saafe.training.checkpoints import load_checkpoint, save_checkpoint
 from saafe.training.data import (
-    Purpose, REFERENCE_MIX, TRAIN_HOURS, WindowSet, epoch_windows, held_out_windows,
-    sample_windows, seeded_generator,
+    Purpose, REFERENCE_MIX, TRAIN_HOURS, WindowSet, device_of, epoch_windows, for_device,
+    held_out_windows, sample_windows, seeded_generator,
 )  # fmt: skip
 from saafe.training.distributed import World, attempt, leads
 from saafe.training.loop import Fit, Progress, fit_detector
@@ -18,8 +18,8 @@ from saafe.training.thresholds import calibrate, logits_of, set_thresholds
 __all__ = [
     "FEATURES", "FLAT", "ONSET_SCALE", "ONSET_STEPS", "REFERENCE_MIX", "TRAIN_HOURS", "Fit",
     "Progress", "Purpose", "RiskModel", "Run", "WindowSet", "World", "attempt", "calibrate",
-    "epoch_windows", "features", "fit_detector", "flat", "held_out_windows", "leads", "levels",
-    "load", "load_checkpoint", "logits_of", "loop", "lower_quartile", "onset_features", "runs",
-    "sample_windows", "save_checkpoint", "score_with", "seeded_generator", "set_thresholds",
-    "statistics",
+    "device_of", "epoch_windows", "features", "fit_detector", "flat", "for_device",
+    "held_out_windows", "leads", "levels", "load", "load_checkpoint", "logits_of", "loop",
+    "lower_quartile", "onset_features", "runs", "sample_windows", "save_checkpoint", "score_with",
+    "seeded_generator", "set_thresholds", "statistics",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from saafe.recipes import Recipe
 from saafe.sensors import FIRE, NORMAL, NUISANCE
-from saafe.simulator import VISIBLE, Streams, gather, simulation
+from saafe.simulator import VISIBLE, Mix, Streams, devices, gather, simulation
 from saafe.threads import Workers
 from saafe.training.distributed import World, part_numbers, share
 from saafe.windows import SPAN
@@ -192,6 +192,33 @@ def mean_by(values: Tensor, group: Tensor) -> Tensor:
     return (values.new_zeros(len(count)).index_add_(0, group, values) / count)[group]
 
 
+def for_device(recipe: Recipe, device: str | devices.Device | None) -> Recipe:
+    """The recipe that trains for a device; its whole table, so that a run folder stands alone.
+
+    Args:
+        recipe: of a tier.
+        device: a name of the catalogue, the path of a device file, or a Device; None changes
+            nothing.
+
+    Raises:
+        InputError: the name or the file is no device.
+    """
+    if device is None:
+        return recipe
+    return replace(recipe, device_file=devices.to_toml(devices.load_device(device)))
+
+
+def device_of(recipe: Recipe) -> devices.Device | str:
+    """The device that a recipe trains for, as a mix takes it."""
+    return devices.device_from_text(recipe.device_file) if recipe.device_file else devices.ANYTHING
+
+
+def longest_pause_of(recipe: Recipe) -> float:
+    """For how long a healthy sensor of a recipe's device may say nothing; 0 without one. [s]"""
+    device = device_of(recipe)
+    return device.longest_interval_s if isinstance(device, devices.Device) else 0.0
+
+
 def parts_of(streams: float) -> int:
     """How many parts a number of scenarios is simulated in."""
     return max(1, round(streams / PART_STREAMS))
@@ -204,11 +231,12 @@ def make_part(
     count: int,
     device: torch.device,
     shares: dict[int, float] | None = None,
+    mix: Mix | None = None,
 ) -> WindowSet:
     """Windows of some scenarios that no other purpose, part or seed shares."""
     generator = seeded_generator(seed, purpose, part, device)
     streams = simulation.simulate_streams(
-        PART_STREAMS, generator=generator, hours=TRAIN_HOURS, sensors=TRAIN_SENSORS
+        PART_STREAMS, generator=generator, hours=TRAIN_HOURS, sensors=TRAIN_SENSORS, mix=mix
     )
     drawn = sample_windows(streams, count, generator, shares=shares)
     return WindowSet(drawn.windows, drawn.labels, drawn.group + PART_STREAMS * part)
@@ -255,9 +283,16 @@ def block_later(
     blocks = blocks_of(recipe)
     wanted, parts = recipe.windows // blocks, parts_of(recipe.streams / blocks)
     first = parts * (block if recipe.fresh else block % blocks)
+    mix = Mix(device=device_of(recipe))
     mine = [
         workers.later(
-            make_part, recipe.seed, Purpose.TRAIN, first + part, math.ceil(wanted / parts), device
+            make_part,
+            recipe.seed,
+            Purpose.TRAIN,
+            first + part,
+            math.ceil(wanted / parts),
+            device,
+            mix=mix,
         )
         for part in part_numbers(parts, world)
     ]
@@ -294,8 +329,11 @@ def held_out_windows(
     """
     workers = workers or Workers(0)
     parts, count = parts_of(recipe.held_out), 12 * min(recipe.held_out, PART_STREAMS)
+    mix = Mix(device=device_of(recipe))
     made = [
-        workers.later(make_part, recipe.seed, Purpose.HELD_OUT, part, count, device, REFERENCE_MIX)
+        workers.later(
+            make_part, recipe.seed, Purpose.HELD_OUT, part, count, device, REFERENCE_MIX, mix
+        )
         for part in range(parts)
     ]
     return join_parts([part() for part in made], parts, World())

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from saafe.training.data import (
     blocks_ahead,
     blocks_of,
     held_out_windows,
+    longest_pause_of,
     steps_of,
 )
 from saafe.training.distributed import World, joined, mean_gradients, total
@@ -249,7 +250,7 @@ def fit_detector(
             fit.averaged.load_state_dict(fit.best)
         calibrate(fit.averaged, held_out)
         settings = thresholds_on(fit.averaged.eval(), reference, world, workers)
-        return fit.averaged, settings
+        return fit.averaged, replace(settings, longest_interval_s=longest_pause_of(recipe))
 
 
 def progress_of(

@@ -13,7 +13,7 @@ from saafe.recipes import Recipe
 from saafe.sensors import FIRE, LABELS
 from saafe.simulator import Mix, Streams, gather, simulation
 from saafe.threads import Workers
-from saafe.training.data import REFERENCE_MIX, Purpose, WindowSet, seeded_generator
+from saafe.training.data import REFERENCE_MIX, Purpose, WindowSet, device_of, seeded_generator
 from saafe.training.distributed import World, part_numbers, share
 from saafe.training.model import RiskModel
 
@@ -85,8 +85,9 @@ def reference_streams(
 
     Returns a function a part, which gives streams of one sensor; dense ones first, quiet ones last.
     """
-    kinds = [(Purpose.DENSE, DENSE_MIX, part) for part in range(DENSE_PARTS)]
-    kinds += [(Purpose.QUIET, QUIET_MIX, part) for part in range(QUIET_PARTS)]
+    dense, quiet = (replace(mix, device=device_of(recipe)) for mix in (DENSE_MIX, QUIET_MIX))
+    kinds = [(Purpose.DENSE, dense, part) for part in range(DENSE_PARTS)]
+    kinds += [(Purpose.QUIET, quiet, part) for part in range(QUIET_PARTS)]
 
     def simulated(purpose: Purpose, mix: Mix, part: int) -> Streams:
         generator = seeded_generator(recipe.seed, purpose, part, device)

@@ -384,7 +384,8 @@ void saafe_init(saafe_detector *d, saafe_on_event on_event, void *context,
     memset(d, 0, sizeof *d);
     d->on_event = on_event;
     d->context = context;
-    d->longest_interval_s = longest_interval_s > 0.0 ? fmin(longest_interval_s, DAY_S) : 0.0;
+    d->longest_interval_s = fmin(longest_interval_s > 0.0 ? longest_interval_s
+                                                          : LONGEST_INTERVAL_S, DAY_S);
     d->hold_bins = (int)(fmax(HOLD_S, d->longest_interval_s) / BIN_S);
     d->incident = -1;
     d->now_s = -INFINITY;

@@ -138,7 +138,7 @@ typedef struct {
 
 /* Start calm, with nothing seen. Events go to `on_event`, with `context`. `longest_interval_s` is
  * how long a healthy sensor may pause, for sensors that report on change, up to a day; 0: as the
- * sensor itself usually does. One network works for all detectors of a program: do not call these
+ * device does that the model was trained for, else as the sensor itself usually does. One network works for all detectors of a program: do not call these
  * functions from two threads at once. */
 void saafe_init(saafe_detector *d, saafe_on_event on_event, void *context,
                 double longest_interval_s);

@@ -1,0 +1,121 @@
+"""`saafe devices`: the catalogue, users' own device files, and devices fitted to recordings."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from saafe.cli.output import print_json
+from saafe.cli.reading import ExportOptions, export_options, read_any
+from saafe.cli.tables import print_rows
+from saafe.files import write_atomically
+from saafe.formats import number
+from saafe.sensors import CHANNEL_NAMES, CHANNELS
+
+
+@click.group("devices")
+def devices_command() -> None:
+    """Show, fit and compare the sensors that people have.
+
+    Wherever a device is asked for, give a name of the catalogue or the path of a .toml file.
+
+    Example: saafe devices list
+    """
+
+
+@devices_command.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def list_command(as_json: bool) -> None:
+    """List the catalogue: what each device measures, and how often it reports.
+
+    Example: saafe devices list --json
+    """
+    from saafe.simulator import devices
+
+    found = [devices.load_device(name) for name in devices.device_names()]
+    if as_json:
+        print_json([devices.device_table(one) for one in found])
+        return
+    rows = [
+        (one.name, one.kind, ", ".join(one.channels), interval_of(one), one.title)
+        for one in sorted(found, key=lambda one: (one.kind != "reference", one.kind, one.name))
+    ]
+    print_rows(None, ["device", "kind", "channels", "reports", "title"], rows)
+
+
+@devices_command.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def show_command(name: str, as_json: bool) -> None:
+    """Print everything that is known of a device, as a file that stands alone.
+
+    Example: saafe devices show airgradient-one > my-device.toml
+    """
+    from saafe.simulator import devices
+
+    device = devices.load_device(name)
+    if as_json:
+        print_json(devices.device_table(device))
+    else:
+        click.echo(devices.to_toml(device), nl=False)
+
+
+@devices_command.command()
+@click.argument("recording", type=click.Path(readable=False, path_type=Path))
+@click.option("--of", "of", metavar="SENSOR", help="Which of its sensors; else the first.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the device file here.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@export_options
+def fit_command(
+    recording: Path, of: str | None, out: Path | None, as_json: bool, **reading: Any
+) -> None:
+    """Estimate the device that made a recording of ordinary days.
+
+    Channels, steps, noise, periods, reports on change, clips and floors show in its readings.
+    What does not is taken from the most similar device of the catalogue, and said.
+
+    Example: saafe devices fit home.csv --out my-device.toml
+    """
+    from saafe.simulator import devices
+
+    readings, check = read_any(recording, ExportOptions(**reading), repair=False)
+    if not as_json:
+        for line in check.lines():
+            click.echo(line, err=True)
+    device = devices.fit_device(readings, sensor=of)
+    if out is not None:
+        write_atomically(out, devices.to_toml(device).encode())
+    if as_json:
+        print_json(devices.device_table(device))
+        return
+    show_device(device)
+    click.echo(f"device file: {out}" if out else "--out FILE writes it as a device file")
+
+
+def show_device(device: Any) -> None:
+    """A device as a table of its channels, and its notes."""
+    rows = []
+    for name, one in device.channels.items():
+        unit = CHANNELS[CHANNEL_NAMES.index(name)].unit
+        noise = number(one.noise) + (
+            f" + {100 * one.relative_noise:.2g} %" if one.relative_noise else ""
+        )
+        ends = f"{one.lowest:g} to {one.clip:g}" + (f", none to {one.floor:g}" if one.floor else "")
+        rows.append((f"{name} [{unit}]", number(one.step), noise, ends, reports_of(one.reporting)))
+    print_rows(device.title, ["channel", "step", "noise", "from, to", "reports"], rows)
+    for note in device.notes:
+        click.echo(note)
+
+
+def interval_of(device: Any) -> str:
+    """How often a device reports, in words."""
+    said = dict.fromkeys(reports_of(one.reporting) for one in device.channels.values())
+    return "; ".join(said)
+
+
+def reports_of(reporting: Any) -> str:
+    """How a channel reports, in words."""
+    every = f"{reporting.every_s:g} s"
+    if reporting.mode == "on change":
+        return f"by {reporting.delta:g}, {every} to {reporting.longest_s:g} s"
+    return f"every {every}" if reporting.mode == "periodic" else f"means every {every}"

@@ -1,0 +1,149 @@
+"""The quick exam, which every training ends with: the promises that a minute can judge."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from saafe import metrics, recipes
+from saafe.exam import outcomes
+from saafe.exam.classes import ClassFigures, draw_normal, examine_classes
+from saafe.exam.fire_matrix import outcome_counts
+from saafe.exam.fires import FireResult, draw_fires, fire_kinds, try_fire
+from saafe.exam.gate import exact, gate_lines, gate_of, limits_of, quick_limits
+from saafe.exam.nuisances import draw_nuisances
+from saafe.exam.results import plain_values
+from saafe.exam.session import OnProgress, Session
+from saafe.exam.windows import judged_run, latency_ms
+from saafe.metrics import Bounds
+from saafe.recordings import cut_recording
+from saafe.simulator import sources
+from saafe.threads import Workers
+from saafe.training import Run, runs
+
+VERSION = "2"
+DEVICE = "saafe-6"  # whose sensors are simulated, where nothing else is said
+QUICK_PART, PARTS_OF_A_KIND = 6000, 8  # seeds apart from the full exam's
+QUICK_LEAD_S = 60.0  # decisions before a fire
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How much a level simulates: of each kind, but for normal scenarios."""
+
+    fires: int  # whose limit is reached
+    fire_moments: int  # single windows
+    nuisances: int
+    cookings: int
+    nuisance_moments: int
+    normal_moments: int
+    batch: int  # streams simulated at once
+
+
+QUICK = Amounts(12, 23, 0, 0, 12, 520, 48)
+
+
+def examine_quick(
+    run: Run, *, device: str = DEVICE, on_progress: OnProgress = lambda _: None
+) -> dict:
+    """Examine a run on simulated scenarios in about a minute: what exam.json holds."""
+    on_progress(f"examining on simulated streams of {device}")
+    session = Session(judged_run(run), run.recipe.seed, device=device, on_progress=on_progress)
+    session.begin(0.5)
+    with Workers(torch.get_num_threads()) as workers:
+        fires = [
+            workers.later(
+                draw_fires,
+                session,
+                name,
+                QUICK.fires,
+                mix=mix,
+                batch=QUICK.batch,
+                part=QUICK_PART + PARTS_OF_A_KIND * k,
+                moments=QUICK.fire_moments,
+            )
+            for k, (name, mix) in enumerate(fire_kinds()[:-1])
+        ]
+        nuisances = [
+            workers.later(
+                draw_nuisances,
+                session,
+                (source.name,),
+                0,
+                batch=QUICK.batch // 2,
+                part=QUICK_PART + PARTS_OF_A_KIND * k,
+                moments=QUICK.nuisance_moments,
+            )
+            for k, source in enumerate(sources.NUISANCES)
+        ]
+        normal = workers.later(draw_normal, session, QUICK.normal_moments, part=QUICK_PART)
+        drawn = [kind() for kind in fires]
+        scenarios = [one for kind in drawn for one in kind.scenarios]
+        scenarios += [one for kind in nuisances for one in kind().scenarios] + normal()
+    session.on_progress("simulated", 0.5)
+    trials = [trial for kind in drawn for trial in kind.trials]
+    results = []
+    for number, trial in enumerate(trials, start=1):
+        until = cut_recording(trial.recording, 0.0, trial.latest_s)
+        short = replace(trial, recording=until)
+        results.append(try_fire(session, short, lead_s=QUICK_LEAD_S)[0])
+        if number % 100 == 0 or number == len(trials):
+            session.on_progress(f"{number} fires", number / len(trials))
+    session.begin(0.5)
+    classes = examine_classes(session, scenarios)
+    session.on_progress("single windows")
+    found = outcomes.counts_of(results)["in_time"]
+    figures = quick_figures(classes, found, len(results), cost_of(run))
+    lines = gate_lines(figures, quick_limits(limits_of(run.recipe.tier)))
+    result = {
+        "version": VERSION,
+        "level": "quick",
+        "device": device,
+        "gate": gate_of("quick", device, lines),
+        "figures": {
+            "fires": outcome_counts(results) | {"not_shown": shown_count(results)},
+            "windows": classes,
+            "windows_scored": session.windows,
+            "seconds": round(session.seconds, 1),
+        },
+        "provenance": provenance(run),
+    }
+    return plain_values(result)
+
+
+def shown_count(results: Sequence[FireResult]) -> int:
+    """How many fires no reading shows by their limit."""
+    return sum(not result.trial.is_shown for result in results)
+
+
+def quick_figures(
+    classes: ClassFigures, in_time: int, fires: int, cost: tuple[int, float]
+) -> dict[str, tuple[Bounds, int]]:
+    """What the quick level's lines hold to their limits, and how many each figure is of."""
+    size, latency = cost
+    return {
+        "accuracy": classes.accuracy,
+        "detection_rate": (metrics.proportion_bounds(in_time, fires), fires),
+        "false_alarm_rate_windows": classes.false_alarm_rate,
+        "model_bytes": exact(size),
+        "latency_p99_ms": exact(latency),
+    }
+
+
+def cost_of(run: Run) -> tuple[int, float]:
+    """Size of the model's file [B] and the 99th percentile of a window's time [ms]."""
+    return (run.folder / runs.MODEL).stat().st_size, round(latency_ms(run), 3)
+
+
+def provenance(run: Run) -> dict[str, Any]:
+    """What was examined, and with what."""
+    names = ("commit", "saafe", "python", "torch", "numpy", "system", "device", "cores", "threads")
+    now = runs.environment()
+    return {
+        "examined": now["started"],
+        "recipe": recipes.to_dict(run.recipe),
+        "model_sha256": runs.sha256(run.folder / runs.MODEL),
+        "alarms": run.settings.to_dict(),
+        **{name: now[name] for name in names},
+    }

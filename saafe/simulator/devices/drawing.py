@@ -1,0 +1,121 @@
+"""Units of a device, as instruments of a simulation."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO, CO2, PM25, Range
+from saafe.simulator.aerosols import AEROSOLS
+from saafe.simulator.devices.catalogue import load_device
+from saafe.simulator.devices.device import AVERAGED, ON_CHANGE, Device, DeviceChannel
+from saafe.simulator.emissions import Random
+from saafe.simulator.instruments import STEP_S, ChannelReports, Instruments, draw_instruments
+from saafe.windows import HOLD_S
+
+NOTHING = (0.0, 0.0)
+NO_CHANNEL = DeviceChannel(
+    lowest=0.0, highest=40_000.0, step=0.1, noise=0.0, response_s=60.0, clip=4e4
+)
+
+
+def draw_device(
+    device: str | Device, n: int, sensors: int, generator: torch.Generator
+) -> Instruments:
+    """Units of a device in `n` spaces of so many sensors each, on the generator's device.
+
+    Args:
+        device: its name in the catalogue, the path of its file, or a Device.
+        n: spaces.
+        sensors: units in each.
+        generator: source of randomness: of the spread between units, and of when they report.
+
+    Raises:
+        InputError: the name or the file is no device.
+    """
+    made = load_device(device)
+    drawn = draw_instruments(n, sensors, generator)
+    dice = Random((n, sensors), generator)
+    rows = [made.channels.get(name, NO_CHANNEL) for name in CHANNEL_NAMES]
+
+    def each(values: list[float]) -> Tensor:
+        return drawn.lag_s.new_tensor(values).expand_as(drawn.lag_s).clone()
+
+    def spread(spans: list[Range]) -> Tensor:
+        return torch.stack([dice.uniform(*span) for span in spans], dim=-1)
+
+    def one(span: Range) -> Tensor:
+        return dice.uniform(*span) if span[0] < span[1] else torch.full_like(drawn.kappa, span[0])
+
+    none = ("drift", "late_chance", "puff_chance", "co_spike_chance", "gap_chance", "hold_phase")
+    return replace(
+        drawn,
+        lag_s=each([row.response_s for row in rows]),
+        gain=1.0 + spread([row.gain_spread for row in rows]),
+        offset=spread([row.offset_spread for row in rows]),
+        noise=each([row.noise for row in rows]),
+        relative_noise=each([row.relative_noise for row in rows]),
+        resolution=each([row.step for row in rows]),
+        lowest=each([row.lowest for row in rows]),
+        highest=each([row.clip for row in rows]),
+        zero_below=each([row.floor for row in rows]),
+        present=each([float(name in made.channels) for name in CHANNEL_NAMES]).bool(),
+        unresponsive=torch.zeros_like(drawn.unresponsive),
+        hold_steps=torch.ones_like(drawn.hold_steps),
+        voc_as_co=one(rows[CO].vapours),
+        voc_as_co2=one(rows[CO2].vapours),
+        kappa=one(rows[PM25].kappa),
+        self_heat=one(made.self_heat_k),
+        response=seen_aerosols(drawn.response, rows[PM25], dice),
+        lost_chance=torch.full_like(drawn.lost_chance, made.lost_share),
+        reports=draw_reports(made, dice),
+        **{name: torch.zeros_like(getattr(drawn, name)) for name in none},
+    )
+
+
+def seen_aerosols(drawn: Tensor, meter: DeviceChannel, dice: Random) -> Tensor:
+    """What a particle meter shows of aerosols: its own ranges, else what was drawn for any.
+
+    A good half of the place in a range is the unit's. (n, sensor, aerosol)
+    """
+    if not meter.aerosols:
+        return drawn
+    unit, out = dice.uniform(0.0, 1.0), drawn.clone()
+    for k, aerosol in enumerate(AEROSOLS):
+        if aerosol.name in meter.aerosols:
+            low, high = meter.aerosols[aerosol.name]
+            place = 0.6 * unit + 0.4 * dice.uniform(0.0, 1.0)
+            out[..., k] = aerosol.fine_share * low * (high / low) ** place
+    return out
+
+
+def draw_reports(device: Device, dice: Random) -> ChannelReports | None:
+    """When each channel of the units reports; None where all do at every step of a stream."""
+    rows = [device.channels.get(name, NO_CHANNEL).reporting for name in CHANNEL_NAMES]
+    own = [row for name, row in zip(CHANNEL_NAMES, rows, strict=True) if name in device.channels]
+    if all(row.longest_interval_s <= STEP_S and row.average_s <= STEP_S for row in own):
+        return None
+
+    def each(values: list[float]) -> Tensor:
+        there = torch.tensor(values, device=dice.generator.device)
+        return there.expand(*dice.shape, len(CHANNELS)).clone()
+
+    # channels of one interval report together, as they stand in one message
+    phases = {row.longest_interval_s: dice.uniform(0.0, 1.0) for row in rows}
+    is_mean = [row.mode == AVERAGED for row in rows]
+    held_s = max(HOLD_S, device.longest_interval_s)
+    return ChannelReports(
+        every_s=each([max(row.every_s, STEP_S) for row in rows]),
+        longest_s=each([max(row.longest_interval_s, STEP_S) for row in rows]),
+        delta=each([row.delta if row.mode == ON_CHANGE else 0.0 for row in rows]),
+        average_steps=each(
+            [
+                max(row.average_s / STEP_S, 1.0) if a else 1.0
+                for row, a in zip(rows, is_mean, strict=True)
+            ]
+        )
+        .round()
+        .long(),
+        phase=torch.stack([phases[row.longest_interval_s] for row in rows], dim=-1),
+        held_steps=torch.full_like(phases[rows[0].longest_interval_s], held_s // STEP_S).long(),
+    )

@@ -1,0 +1,299 @@
+"""Every device of the catalogue, users' device files, and devices fitted to recordings."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from saafe.errors import InputError
+from saafe.sensors import CHANNEL_NAMES, CHANNELS
+from saafe.simulator.devices.catalogue import FOLDER, device_names, load_device
+from saafe.simulator.devices.device import (
+    ON_CHANGE,
+    Reporting,
+    device_from_text,
+    to_toml,
+)
+from saafe.simulator.devices.drawing import draw_device
+from saafe.simulator.instruments import ChannelReports, averaged, channel_reports, hold_channels
+from saafe.simulator.scenarios import Mix
+from saafe.simulator.simulation import simulate_streams
+from saafe.simulator.streams import Streams, to_recordings
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@cache
+def streams_of(name: str) -> Streams:
+    """A fire and none, for three of the device's longest intervals."""
+    device = load_device(name)
+    hours = min(6.0, max(1.0, 3.0 * device.longest_interval_s / 3600.0))
+    mix = Mix(0.5, device=device, fault_share=0.0)
+    return simulate_streams(2, generator=seeded(3), hours=hours, sensors=2, mix=mix)
+
+
+# --- every device of the catalogue ------------------------------------------------------------
+
+
+def test_the_catalogue_is_what_was_asked_for() -> None:
+    found = [load_device(name) for name in device_names()]
+    assert len(found) >= 30
+    assert {"saafe-6", "saafe-4"} <= set(device_names())
+    assert sum(one.kind == "product" for one in found) >= 15
+    assert sum(bool(one.made_of) for one in found) >= 8
+    modes = {row.reporting.mode for one in found for row in one.channels.values()}
+    assert modes == {"periodic", "averaged", "on change"}
+    rates = [{row.reporting.every_s for row in one.channels.values()} for one in found]
+    assert any(len(one) > 1 for one in rates), "channels of several rates"
+
+
+@pytest.mark.parametrize("name", device_names())
+def test_a_device_says_where_its_figures_are_from(name: str) -> None:
+    device = load_device(name)
+    assert device.name == name
+    assert device.source
+    assert device.channels
+    known = {"all", "all but reporting", "self_heat_k"}
+    known |= {field for row in device.channels.values() for field in vars(row)}
+    assert set(device.memory) <= known
+    if device.source.startswith("memory"):
+        assert device.memory
+
+
+@pytest.mark.parametrize("name", device_names())
+def test_a_device_is_the_same_once_written_and_read(name: str, tmp_path: Path) -> None:
+    device = load_device(name)
+    text = to_toml(device)
+    assert device_from_text(text) == device
+    (tmp_path / "mine.toml").write_text(text)
+    assert load_device(str(tmp_path / "mine.toml")) == device
+
+
+@pytest.mark.parametrize("name", device_names())
+def test_units_are_drawn_within_their_spread(name: str) -> None:
+    device = load_device(name)
+    drawn = draw_device(name, 64, 2, seeded(1))
+    again = draw_device(device, 64, 2, seeded(1))
+    for index, channel in enumerate(CHANNEL_NAMES):
+        assert (drawn.present[..., index] == (channel in device.channels)).all()
+        if channel not in device.channels:
+            continue
+        row = device.channels[channel]
+        for values, (low, high), middle in (
+            (drawn.offset, row.offset_spread, 0.0),
+            (drawn.gain, row.gain_spread, 1.0),
+        ):
+            assert (values[..., index] >= middle + low - 1e-5).all()
+            assert (values[..., index] <= middle + high + 1e-5).all()
+            assert (values == (again.gain if middle else again.offset)).all()
+        assert (drawn.lag_s[..., index] == torch.tensor(row.response_s)).all()
+    heat = drawn.self_heat
+    assert (heat >= device.self_heat_k[0] - 1e-5).all()
+    assert (heat <= device.self_heat_k[1] + 1e-5).all()
+
+
+@pytest.mark.parametrize("name", device_names())
+def test_a_device_reports_within_its_range_and_step(name: str) -> None:
+    device = load_device(name)
+    streams = streams_of(name)
+    assert not streams.fresh[..., [c not in device.channels for c in CHANNEL_NAMES]].any()
+    for index, channel in enumerate(CHANNEL_NAMES):
+        values = streams.readings[..., index]
+        if channel not in device.channels:
+            assert torch.isnan(values).all()
+            continue
+        row = device.channels[channel]
+        fresh = streams.fresh[..., index]
+        seen = values[fresh].double()
+        assert len(seen), "it reports"
+        assert not torch.isnan(seen).any()
+        assert seen.min() >= row.lowest - 1e-4
+        assert seen.max() <= row.clip * (1.0 + 1e-6) + 1e-4
+        inner = seen[(seen > row.lowest + row.step) & (seen < row.clip - row.step)]
+        off = (inner / row.step - (inner / row.step).round()).abs() * row.step
+        assert (off < 1e-3 * row.step + 1e-6 * inner.abs()).all()
+        if row.floor > 0.0:
+            assert ((seen >= row.floor - 0.5 * row.step) | (seen <= row.lowest + 1e-4)).all()
+
+
+@pytest.mark.parametrize("name", device_names())
+def test_a_device_reports_when_it_should(name: str) -> None:
+    device = load_device(name)
+    streams = streams_of(name)
+    assert (streams.reported == streams.fresh.any(dim=-1)).all()
+    for index, channel in enumerate(CHANNEL_NAMES):
+        if channel not in device.channels:
+            continue
+        row = device.channels[channel]
+        fresh = streams.fresh[..., index].transpose(1, 2).flatten(0, 1).numpy()
+        values = streams.readings[..., index].transpose(1, 2).flatten(0, 1).numpy()
+        for heard, shown in zip(fresh, values, strict=True):
+            at = np.flatnonzero(heard)
+            gaps = 10.0 * np.diff(at)
+            if not len(gaps):
+                continue
+            if device.lost_share == 0.0:
+                assert gaps.max() <= row.reporting.longest_interval_s + 10.0
+            assert gaps.min() >= row.reporting.every_s - 10.0
+            if row.reporting.mode == ON_CHANGE:
+                moves = np.abs(np.diff(shown[at]))
+                early = gaps < row.reporting.longest_s - 10.0
+                assert (moves[early] >= row.reporting.delta * (1.0 - 1e-3)).all()
+            elif device.lost_share == 0.0:
+                assert abs(gaps.mean() - max(row.reporting.every_s, 10.0)) <= 10.0
+            if device.lost_share == 0.0:
+                held = shown[np.repeat(at, np.diff(np.append(at, len(shown))))]
+                assert np.array_equal(shown[at[0] :], held), "a reading stands until the next"
+
+
+# --- reporting --------------------------------------------------------------------------------
+
+
+def reports_of(**given: float) -> ChannelReports:
+    usual = {"every_s": 10.0, "longest_s": 10.0, "delta": 0.0, "average_steps": 1, "phase": 0.0}
+    values = usual | given
+    shape = (1, 1, len(CHANNELS))
+    tensors = {name: torch.full(shape, float(value)) for name, value in values.items()}
+    tensors["average_steps"] = tensors["average_steps"].long()
+    return ChannelReports(**tensors, held_steps=torch.full((1, 1), 9))
+
+
+def heard(readings: torch.Tensor, reports: ChannelReports) -> torch.Tensor:
+    drawn = draw_device("saafe-6", 1, 1, seeded(0))
+    there = replace(drawn, reports=reports)
+    return channel_reports(readings.expand(-1, 1, 1, 6), there, seeded(1))[:, 0, 0, 0]
+
+
+def test_on_change_reports_changes_and_a_heartbeat() -> None:
+    steps = torch.zeros(60, 1, 1, 1)
+    steps[5:] = 0.9  # too little
+    steps[20:] = 1.0
+    steps[22:] = 3.0  # too soon after
+    out = heard(steps, reports_of(every_s=60.0, longest_s=200.0, delta=1.0))
+    assert out.nonzero()[:, 0].tolist() == [19, 25, 45]
+    small = heard(steps, reports_of(every_s=10.0, longest_s=200.0, delta=1.0))
+    assert small.nonzero()[:, 0].tolist() == [19, 22, 42]
+
+
+@pytest.mark.parametrize("every_s", [10.0, 23.0, 61.0, 300.0])
+def test_periods_that_are_no_multiple_of_the_grid_hold_on_average(every_s: float) -> None:
+    out = heard(torch.zeros(3000, 1, 1, 1), reports_of(every_s=every_s, longest_s=every_s))
+    gaps = 10.0 * out.nonzero()[:, 0].diff()
+    assert gaps.double().mean().item() == pytest.approx(every_s, rel=0.01)
+    assert gaps.max() - gaps.min() <= 10
+
+
+def test_means_are_over_their_span() -> None:
+    truth = torch.arange(12.0).view(-1, 1, 1, 1).repeat(1, 2, 1, 2)
+    steps = torch.tensor([[[1, 3]], [[6, 1]]])
+    out = averaged(truth.clone(), steps)
+    assert (out[:, 0, 0, 0] == truth[:, 0, 0, 0]).all()
+    assert out[:4, 0, 0, 1].tolist() == [0.0, 0.5, 1.0, 2.0]
+    assert out[-1, 1, 0, 0].item() == pytest.approx(np.mean([6, 7, 8, 9, 10, 11]))
+
+
+def test_a_reading_stands_for_the_longest_interval() -> None:
+    readings = torch.arange(20.0).view(-1, 1, 1, 1).repeat(1, 1, 1, 2)
+    fresh = torch.zeros(20, 1, 1, 2, dtype=torch.bool)
+    fresh[2, ..., 0] = fresh[::2, ..., 1] = True
+    out = hold_channels(readings, fresh, torch.full((1, 1), 12))[:, 0, 0]
+    assert out[2:15, 0].tolist() == [2.0] * 13
+    assert torch.isnan(out[15:, 0]).all()
+    assert out[:, 1].tolist() == [float(k - k % 2) for k in range(20)]
+
+
+def test_recordings_hold_only_what_was_reported() -> None:
+    streams = streams_of("ikea-vindstyrka")
+    for k, recording in enumerate(to_recordings(streams)):
+        assert (np.isfinite(recording.readings) == streams.fresh[k].numpy()).all()
+
+
+# --- files that users write -------------------------------------------------------------------
+
+PLAIN = """
+title = "a box"
+kind = "product"
+source = "its data sheet"
+
+[channels.temperature]
+lowest = -10
+highest = 50
+step = 0.1
+noise = 0.05
+response_s = 300
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("title", "titel"), "did you mean title"),
+        (('kind = "product"', 'kind = "gadget"'), "choose from part, product"),
+        (('source = "its data sheet"', ""), "source is missing"),
+        (("[channels.temperature]", "[channels.heat]"), "heat is unknown"),
+        (("step = 0.1", ""), "step is missing"),
+        (("step = 0.1", "step = 0"), "step = 0: allowed is"),
+        (("step = 0.1", 'step = "fine"'), "step = 'fine': allowed is"),
+        (("noise = 0.05", "noise = nan"), "noise = nan: allowed is"),
+        (("lowest = -10", "lowest = 60"), "must be under highest"),
+        (("response_s = 300", "response_s = true"), "response_s = True"),
+        (("response_s = 300", "response_s = 300\noffset_spread = [1]"), "[from, to]"),
+        (("response_s = 300", "response_s = 300\noffset_spread = [2, 1]"), "smaller one first"),
+        (("response_s = 300", 'response_s = 300\nreporting = { mode = "often" }'), "choose from"),
+        (
+            ("response_s = 300", 'response_s = 300\nreporting = { mode = "on change" }'),
+            "needs delta over 0",
+        ),
+        (("response_s = 300", "response_s = 300\nreporting = { delta = 1 }"), "does not belong"),
+        (("response_s = 300", "response_s = 300\naerosols = { fog = 1 }"), "fog is unknown"),
+        (("[channels.temperature]", "[channels]\ntemperature = 5\n[other]"), "expected a table"),
+        (("title", "title ="), "is no TOML"),
+        (('kind = "product"', 'kind = "product"\nparts = ["sht99"]'), "not in the catalogue"),
+        (('kind = "product"', 'kind = "product"\nparts = 7'), "expected a list"),
+        (('kind = "product"', 'kind = "product"\nwithout = ["co"]'), "no part has that channel"),
+        (("lowest = -10\nhighest = 50", "lowest = 1300\nhighest = 2000"), "check the unit"),
+    ],
+)
+def test_bad_device_files_are_one_line(change: tuple[str, str], says: str, tmp_path: Path) -> None:
+    path = tmp_path / "box.toml"
+    assert change[0] in PLAIN
+    path.write_text(PLAIN.replace(*change))
+    with pytest.raises(InputError, match=r"box\.toml") as error:
+        load_device(str(path))
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_are_none() -> None:
+    with pytest.raises(InputError, match="no such device file"):
+        load_device("nowhere.toml")
+    with pytest.raises(InputError, match="did you mean saafe-6"):
+        load_device("saafe-7")
+
+
+def test_a_product_is_its_parts_with_its_own_fields(tmp_path: Path) -> None:
+    (tmp_path / "box.toml").write_text(
+        'title = "b"\nkind = "product"\nsource = "s"\nparts = ["senseair-s8", "sensirion-sht41"]\n'
+        'without = ["humidity"]\nreporting = { every_s = 120 }\n'
+        "[channels.temperature]\nresponse_s = 600\n"
+        '[channels.co2]\nreporting = { mode = "on change", every_s = 30, longest_s = 900, '
+        "delta = 20 }\n"
+    )
+    device = load_device(str(tmp_path / "box.toml"))
+    assert list(device.channels) == ["temperature", "co2"]
+    assert device.made_of == ("senseair-s8", "sensirion-sht41")
+    part = load_device("sensirion-sht41").channels["temperature"]
+    assert device.channels["temperature"] == replace(
+        part, response_s=600.0, reporting=Reporting(every_s=120.0)
+    )
+    assert device.channels["co2"].reporting == Reporting(ON_CHANGE, 30.0, 900.0, 20.0)
+    assert device.longest_interval_s == 900.0
+
+
+def test_no_stray_files_in_the_catalogue() -> None:
+    assert {path.suffix for path in FOLDER.iterdir()} == {".toml"}
