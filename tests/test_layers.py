@@ -33,7 +33,7 @@ ORDER = [
     {"exam"},
     {"training_run", "loading", "export"},
     {"own_rooms"},
-    {"tiers", "cloud"},
+    {"tiers", "cloud", "serving"},
     {"cloud.emulator"},
     {"launching"},
     {"cli"},
