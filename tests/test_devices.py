@@ -297,3 +297,13 @@ def test_a_product_is_its_parts_with_its_own_fields(tmp_path: Path) -> None:
 
 def test_no_stray_files_in_the_catalogue() -> None:
     assert {path.suffix for path in FOLDER.iterdir()} == {".toml"}
+
+
+def test_the_file_of_docs_is_a_device(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "devices.md").read_text()
+    text = page.split("```toml\n")[1].split("```")[0]
+    (tmp_path / "mine.toml").write_text(text)
+    made = load_device(str(tmp_path / "mine.toml"))
+    assert list(made.channels) == ["temperature", "pm25", "humidity"]
+    assert made.longest_interval_s == 30.0
+    assert made.channels["pm25"].gain_spread == (-0.3, 0.3)

@@ -191,6 +191,7 @@ def _replay(
         for index, name in enumerate(names):
             reasons, rows = refused.get((time_s, name)), alone.get((time_s, name), {})
             if is_row[moment, index] or reasons or rows:
+                events += space.advance(time_s)  # a row of the same time may have set a claim
                 events += space.read(time_s, name, recording.readings[moment, index], reasons)
                 for channel, reason in rows.items():  # on a stream each is a row of its own
                     events += space.read(time_s, name, NO_READING, {channel: reason})
