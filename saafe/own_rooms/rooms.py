@@ -153,7 +153,13 @@ def nothing_left(left_out: Sequence[LeftOut]) -> str:
 
 def without_prefix(text: str, folder: Path, file: str) -> str:
     """A reason without the path that stands before it already."""
-    for prefix in (f"{folder / file}: ", f"{file}: ", f"{folder}/"):
+    for prefix in (
+        f"{folder}/",
+        f"{file}: ",
+        f"{file}, ",
+        f"{Path(file).name}: ",
+        f"{Path(file).name}, ",
+    ):
         text = text.removeprefix(prefix)
     return text
 
