@@ -4,10 +4,16 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 SAAFE = .venv/bin/saafe
 
-.PHONY: train test test-slow lint install clean
+RUN ?= runs/RUN
+
+.PHONY: train model test test-slow lint install clean
 
 train: .venv/installed
 	$(SAAFE) train ultra-fast
+
+# saafe's own model, from a run that was trained on simulation alone: make model RUN=runs/...
+model: .venv/installed
+	$(SAAFE) export $(RUN) --to int8 --out saafe/model
 
 test: .venv/installed-dev
 	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2
@@ -27,11 +33,11 @@ install: .venv/installed
 
 .venv/installed: pyproject.toml | .venv/bin/python
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".[train]"
 	touch $@
 
 .venv/installed-dev: pyproject.toml .venv/installed
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dev,emulator]"
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".[train,dev,emulator]"
 	touch $@
 
 .venv/installed-rivals: pyproject.toml .venv/installed-dev

@@ -1,4 +1,4 @@
-"""The one exception that a user can cause."""
+"""The one exception that a user can cause, and what to say where a package is missing."""
 
 
 class InputError(ValueError):
@@ -15,3 +15,15 @@ class InputError(ValueError):
         ...     print(error)
         absent.csv: no such file; allowed: ...
     """
+
+
+# what `pip install "saafe[train]"` adds: detection needs none of it
+TRAIN_PACKAGES = ("torch", "scipy", "safetensors", "matplotlib", "onnx")
+
+
+def missing_extra(error: ModuleNotFoundError) -> InputError | None:
+    """What to install where a module of the extra is missing; None where it is another module."""
+    package = (error.name or "").partition(".")[0]
+    if package not in TRAIN_PACKAGES:
+        return None
+    return InputError(f'this needs {package}: pip install "saafe[train]"')

@@ -24,6 +24,8 @@ COMMANDS = {
     "devices": ("saafe.cli.devices", "Show, fit and compare the sensors that people have."),
     "data": ("saafe.cli.data", "Check recordings; convert published ones."),
     "detect": ("saafe.cli.detect", "Print alarms found in a recording or a stream."),
+    "serve": ("saafe.cli.serving", "Watch many spaces; MQTT, HTTP and a web page."),
+    "export": ("saafe.cli.export", "Write a run as ONNX or C, for where torch is not."),
     "launch": ("saafe.cli.cloud", "Train here or on rented GPUs."),
     "jobs": ("saafe.cli.cloud", "List launched jobs."),
     "watch": ("saafe.cli.cloud", "Follow a job, fetch its run, print the bill."),

@@ -11,10 +11,13 @@ import click
 
 from saafe.cli.output import line_of
 from saafe.cli.reading import ExportOptions, export_options, read_any
+from saafe.cli.serving import ServingOptions, mqtt_options, watch_mqtt
 from saafe.errors import InputError
 from saafe.files import json_text
 from saafe.windows import DAY_S
 
+MQTT_SCHEMES = ("mqtt://", "mqtts://")
+RECORDING_SUFFIXES = (".csv", ".csv.gz", ".parquet")
 DRILL_FIRE, DRILL_SEED, DRILL_HOURS = "flaming_foam", 1, 1.0
 
 
@@ -26,30 +29,44 @@ def check_interval(value_s: float | None) -> float | None:
 
 
 @click.command("detect")
-@click.argument("model")
-@click.argument("recordings", nargs=-1, metavar="[RECORDING... | -]")
+@click.argument("words", nargs=-1, required=True,
+                metavar="[MODEL] [RECORDING... | - | mqtt://HOST]")  # fmt: skip
 @click.option("--repair", is_flag=True, help="Mend the order of a file's rows first.")
 @click.option("--longest-interval", "longest_interval_s", type=float, metavar="S",
               callback=lambda _context, _option, value: check_interval(value),
               help="Longest pause of a healthy sensor that reports on change. [s]")  # fmt: skip
 @export_options
 @click.option("--drill", is_flag=True, help="Play a simulated fire over a live stream.")
+@mqtt_options
 def detect_command(
-    model: str, recordings: tuple[str, ...], repair: bool, longest_interval_s: float | None,
-    drill: bool, **reading: Any,
+    words: tuple[str, ...], repair: bool, longest_interval_s: float | None, drill: bool,
+    **reading: Any,
 ) -> None:  # fmt: skip
-    """Print what MODEL finds in recordings, one JSON event a line; `-` reads a live CSV stream.
+    """Print what a model finds in recordings, one JSON event a line; `-` reads a live CSV stream.
 
-    On a stream each event is printed when it becomes true. A line `acknowledge` among the rows
-    clears the alarm.
+    MODEL is a run folder or an exported .onnx file; without one, saafe's own. On a stream each
+    event is printed when it becomes true. A line `acknowledge` among the rows clears the alarm.
+    `mqtt://[USER@]HOST[:PORT]` or `mqtts://` takes readings from a broker, with --preset
+    (zigbee2mqtt, esphome, tasmota, json) or --topic, and publishes events there.
+
+    Example: saafe detect kitchen.csv
 
     Example: saafe detect runs/my-run kitchen.csv
     """
-    from saafe.training import load
+    from saafe.loading import load_model
 
-    run, options = load(model), ExportOptions(**reading)
+    serving = ServingOptions.take_from(reading)
+    model, recordings = split_words(words)
+    run, options = load_model(model), ExportOptions(**reading)
     if not run.has_checksum:
         click.echo(f"note: {model} has no checksum: damage to its weights may go unseen", err=True)
+    if len(recordings) == 1 and recordings[0].startswith(MQTT_SCHEMES):
+        if repair or drill or replace(options, preset=None, units=()):
+            raise InputError("a broker's readings come as they are; of these options it takes "
+                             "--preset, --unit and --longest-interval")  # fmt: skip
+        return watch_mqtt(run, recordings[0], options, longest_interval_s, serving)
+    if serving.uses_mqtt:
+        raise InputError("--topic and the like are for a broker: give mqtt://HOST for RECORDING")
     if recordings in ((), ("-",)):
         if repair:
             raise InputError("--repair mends files; a live stream is mended as it comes")
@@ -61,11 +78,25 @@ def detect_command(
         return
     if drill:
         raise InputError("--drill plays over a live stream: use - for RECORDING")
-    if odd := [name for name in recordings if name == "-" or name.startswith("mqtt://")]:
+    if odd := [name for name in recordings if name == "-" or name.startswith(MQTT_SCHEMES)]:
         raise InputError(
             f"{odd[0]}: pipe the readings of one space as CSV into `saafe detect MODEL -`, alone"
         )
     detect_files(run, recordings, longest_interval_s, options, repair=repair)
+
+
+def split_words(words: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+    """The model, None for saafe's own, and the recordings; only a first word can be a model."""
+    if not words or is_recording(words[0]):
+        return None, tuple(words)
+    return words[0], tuple(words[1:])
+
+
+def is_recording(word: str) -> bool:
+    """Whether a word names readings and no model: by its suffix, or as a stream."""
+    if word == "-" or "://" in word:
+        return True
+    return word.lower().endswith(RECORDING_SUFFIXES) and not Path(word).is_dir()
 
 
 def detect_files(
@@ -118,8 +149,6 @@ def detect_stream(
     run: Any, longest_interval_s: float | None, units: Sequence[str], *, drill: bool
 ) -> None:
     """Read lines of standard input as they come, and print events as they become true."""
-    import torch
-
     from saafe.cli.lines import Lines
     from saafe.detector import Drill, Live
     from saafe.recordings import RowReader, parse_units
@@ -132,7 +161,8 @@ def detect_stream(
         note=lambda text: click.echo(f"note: {text}", err=True),
     )
     lines = Lines()
-    torch.set_num_threads(1)  # one window at a time: threads would only wait for each other
+    if torch := sys.modules.get("torch"):  # a run's; an exported model has one thread anyway
+        torch.set_num_threads(1)  # one window at a time: threads would only wait for each other
     while True:
         try:
             came = lines.next(live.wait_s(time.monotonic()))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from saafe.errors import InputError
+from saafe.errors import InputError, missing_extra
 from saafe.files import json_text
 
 CAUSED = (InputError, OSError, UnicodeError, KeyboardInterrupt)  # all else is a bug: a traceback
@@ -54,7 +54,7 @@ def run(group: click.Group, words: list[str]) -> int:
         open_streams()
         with group.make_context("saafe", words) as context:
             meta = context.meta
-            group.invoke(context)
+            invoke(group, context)
         sys.stdout.flush()
         return 0
     except click.exceptions.Exit as ended:
@@ -74,6 +74,14 @@ def run(group: click.Group, words: list[str]) -> int:
         with suppress(OSError):  # stdout may be what failed
             click.echo(json_text({"error": line}))
     return code
+
+
+def invoke(group: click.Group, context: click.Context) -> None:
+    """Run the command; one that needs a package that is not installed says how to install it."""
+    try:
+        group.invoke(context)
+    except ModuleNotFoundError as error:
+        raise (missing_extra(error) or error) from None
 
 
 def open_streams() -> None:

@@ -11,14 +11,14 @@ import saafe
 from saafe.errors import InputError
 
 # What the training image lacks. torch is left out on purpose: the image's own build fits its
-# GPUs. A test keeps this list equal to pyproject's.
+# GPUs. A job exports nothing, so it needs no ONNX. A test keeps this list equal to pyproject's.
 REQUIREMENTS = (
     "numpy>=1.26,<3",
-    "scipy>=1.12,<2",
     "polars>=1.30,<3",
-    "safetensors>=0.4.3,<1",
     "rich>=13.7,<16",
     "click>=8.1,<9",
+    "scipy>=1.12,<2",
+    "safetensors>=0.4.3,<1",
     "matplotlib>=3.9,<4",
 )
 LARGEST_SOURCE_BYTES = 50_000_000

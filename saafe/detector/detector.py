@@ -4,15 +4,26 @@ It takes anything that scores windows and has alarm settings (`Model`), and impo
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
 from saafe import windows
 from saafe.detector.alarms import HUSH_S, AlarmSettings
 from saafe.detector.space import Space
+from saafe.detector.state import (
+    STATE_FORMAT,
+    MismatchError,
+    fill,
+    float_of,
+    model_identity,
+    read_state,
+    to_plain,
+    write_state,
+)  # fmt: skip
 from saafe.errors import InputError
 from saafe.recordings import BEHIND_S, LATE_S
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
@@ -20,6 +31,8 @@ from saafe.sensors import CHANNEL_NAMES, CHANNELS
 SHOWS = np.array([c.visibility.event if c.visibility else math.inf for c in CHANNELS])
 LONGEST_PAUSE_S = windows.DAY_S  # Chosen: a sensor that says nothing for longer is no detector
 RECENT_STEPS = 40  # of a window: its last 23 minutes
+# yields windows (window, 60, 1, channel), takes their risk in percent (window,), ends with events
+Scoring = Generator[np.ndarray, np.ndarray, list[dict]]
 
 
 class Model(Protocol):
@@ -182,10 +195,22 @@ class Detector:
         Raises:
             InputError: the time is no number, or the readings are not one a channel.
         """
+        return self._scored(self.updating(time_s, sensor, readings, refused, now_s=now_s))
+
+    def updating(
+        self,
+        time_s: float,
+        sensor: str,
+        readings: np.ndarray | Mapping[str, float],
+        refused: Mapping[str, str] | None = None,
+        *,
+        now_s: float = -math.inf,
+    ) -> Scoring:
+        """`update`, to be scored by the caller: windows of many detectors in one batch."""
         if not math.isfinite(time_s):
             raise InputError(f"time_s: came {time_s}; allowed: seconds from any start")
         time_s = self._in_order(time_s, sensor)
-        events = self._advance(max(time_s, now_s), inclusive=False)
+        events = yield from self._advance(max(time_s, now_s), inclusive=False)
         now_s = self.now_s
         if isinstance(readings, Mapping):
             readings = by_name(readings)
@@ -204,7 +229,7 @@ class Detector:
             time_s = max(now_s, (stream.bin - 1) * windows.BIN_S + 1e-6)
         stream.add(time_s, readings)
         if stream.end_s <= now_s:
-            events += self._decide([sensor])
+            events += yield from self._decide([sensor])
         return events
 
     def _in_order(self, time_s: float, sensor: str) -> float:
@@ -215,7 +240,21 @@ class Detector:
 
     def tick(self, now_s: float) -> list[dict]:
         """Let time go on to `now_s` with no row: the events that have become true by then. [s]"""
+        return self._scored(self.ticking(now_s))
+
+    def ticking(self, now_s: float) -> Scoring:
+        """`tick`, to be scored by the caller."""
         return self._advance(now_s, inclusive=True)
+
+    def resuming(self, now_s: float) -> Scoring:
+        """Go on after a pause in which nobody listened, as after a restart, until `now_s`. [s]
+
+        What was being read is decided on. Of the pause no sensor is said to have been silent, and
+        no claim bridges it where it was an outage. To be scored by the caller.
+        """
+        events = yield from self._advance(min(now_s, self.now_s + windows.BIN_S), inclusive=True)
+        self.space.excuse(now_s)
+        return events
 
     def next_due(self) -> float:
         """When `tick` has something to do, if no row comes before; inf for never. [s]"""
@@ -233,9 +272,82 @@ class Detector:
         """Close the open bins and return the last events."""
         ends = [stream.end_s for stream in self.streams.values()]
         last_s = max([self.now_s, *(end for end in ends if end < math.inf)])
-        return self._advance(last_s, inclusive=True) + self.space.complete()
+        return self.tick(last_s) + self.space.complete()
 
-    def _advance(self, until_s: float, *, inclusive: bool) -> list[dict]:
+    def state(self) -> dict[str, Any]:
+        """All that it has seen, as JSON values: for `set_state`, after a restart or elsewhere."""
+        space = {"incident": self.space.incident, "now_s": to_plain(self.space.now_s)}
+        return {
+            "format": STATE_FORMAT,
+            "model": model_identity(self.model),
+            "channels": list(CHANNEL_NAMES),
+            "longest_interval_s": self.longest_interval_s,
+            "streams": to_plain(self.streams),
+            "space": space | {"sensors": to_plain(self.space.sensors)},
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave: the same rows give the same events as without a break.
+
+        Raises:
+            InputError: it is another model's state, of another longest interval, of another
+                version, or damaged; then nothing has changed.
+        """
+        for name, ours in (
+            ("format", STATE_FORMAT), ("channels", list(CHANNEL_NAMES)),
+            ("model", model_identity(self.model)), ("longest_interval_s", self.longest_interval_s),
+        ):  # fmt: skip
+            if state.get(name) != ours:
+                raise InputError(
+                    f"the saved state has {name} {state.get(name)}, this detector {ours}: "
+                    "start without it"
+                )
+        space = Space(self.model.settings, self.longest_interval_s)
+        streams: dict[str, SensorStream] = {}
+        try:
+            saved = state["space"]
+            for sensor, plain in saved["sensors"].items():
+                fill(space.sensor(sensor), plain)
+            space.now_s, space.incident = float_of(saved["now_s"]), saved["incident"]
+            for sensor, plain in state["streams"].items():
+                streams[sensor] = SensorStream(0, self.hold_bins)
+                fill(streams[sensor], plain)
+            if not (space.incident is None or space.incident in space.sensors):
+                raise MismatchError("the incident's sensor")
+        except (MismatchError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"the saved state is damaged ({error}): start without it") from None
+        self.space, self.streams = space, streams
+
+    def save(self, path: Path | str) -> None:
+        """Write `state` to a file, whole or not at all.
+
+        Example:
+            >>> import numpy as np
+            >>> import saafe
+            >>> detector = saafe.Detector(saafe.load())
+            >>> events = detector.update(0.0, "kitchen", {"temperature": 21.0})
+            >>> detector.save("kitchen.state")
+            >>> again = saafe.Detector(saafe.load())
+            >>> again.restore("kitchen.state")
+            >>> again.now_s
+            0.0
+        """
+        write_state(Path(path), self.state())
+
+    def restore(self, path: Path | str) -> None:
+        """Go on from a file that `save` wrote; see `set_state` for what is refused."""
+        self.set_state(read_state(Path(path)))
+
+    def _scored(self, scoring: Scoring) -> list[dict]:
+        """The events of a piece of work whose windows are scored as they come."""
+        try:
+            cut = next(scoring)
+            while True:
+                cut = scoring.send(score(self.model, cut))
+        except StopIteration as done:
+            return done.value
+
+    def _advance(self, until_s: float, *, inclusive: bool) -> Scoring:
         """Go on to a time, deciding on each bin that ends before it, or by it, as it ends."""
         events: list[dict] = []
         while True:
@@ -244,13 +356,15 @@ class Detector:
             if end_s > until_s or (end_s == until_s and not inclusive):
                 return events + self.space.advance(until_s, inclusive=inclusive)
             events += self.space.advance(end_s)
-            events += self._decide([sensor for sensor in ends if ends[sensor] == end_s])
+            due = [sensor for sensor in ends if ends[sensor] == end_s]
+            events += yield from self._decide(due)
 
-    def _decide(self, due: Sequence[str]) -> list[dict]:
+    def _decide(self, due: Sequence[str]) -> Scoring:
         """Close the open bins of sensors and decide on them."""
         ends = [self.streams[sensor].end_s for sensor in due]
         closed = np.stack([self.streams[sensor].close() for sensor in due])
-        agree, risk = agreeing(closed), score(self.model, closed)
+        agree = agreeing(closed)
+        risk = yield closed
         events: list[dict] = []
         for k, sensor in enumerate(due):
             latest = self.streams[sensor].history[-1]

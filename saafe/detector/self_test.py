@@ -287,6 +287,16 @@ class SelfTest:
             return math.inf
         return self.intervals.last_s + self.intervals.limit_s
 
+    def excuse(self, now_s: float) -> None:
+        """Nobody listened until now: that was no silence, but claims do not bridge it if long."""
+        if math.isnan(self.intervals.last_s):
+            return
+        if now_s - self.intervals.last_s > self.outage_s:
+            self.began_s = now_s
+        for one in (self.intervals, *(channel.intervals for channel in self.channels)):
+            if not math.isnan(one.last_s):
+                one.last_s = max(one.last_s, now_s)
+
     def lapse(self) -> tuple[str, str]:
         """The sensor has become silent: (channel, reason)."""
         self.faulty["all"] = "silent"
@@ -352,9 +362,10 @@ class SelfTest:
         """Note when the sensor and its channels came, and how long they may now be silent.
 
         Between the rows of one upload there is no interval: the next one may well take its time.
+        Nor is there between rows of one time, which are one reading however they came.
         """
         interval_s = time_s - self.intervals.last_s
-        is_upload = interval_s < UPLOAD_SHARE * (own_s - self.own_s)
+        is_upload = interval_s < UPLOAD_SHARE * (own_s - self.own_s) or own_s == self.own_s
         self.own_s = own_s
         if interval_s > 0.0 and not is_upload:
             self.median.add(interval_s)

@@ -37,6 +37,13 @@ class Watched:
         """Whether a lone reading would alarm if nothing contradicted it."""
         return self.overdue() is not None
 
+    def begin_anew(self) -> None:
+        """Drop the claims that an outage has ended."""
+        if self.began_s != self.test.began_s:
+            self.began_s = self.test.began_s
+            self.alarm.restart()
+            self.rules = SafetyRules()
+
     def note_alarm(self) -> None:
         """Remember with which channels it alarms."""
         self.alarmed_with = [
@@ -110,6 +117,13 @@ class Space:
         self.now_s = max(self.now_s, until_s) if math.isfinite(until_s) else self.now_s
         return events
 
+    def excuse(self, now_s: float) -> None:
+        """Nobody listened until now: go on from here."""
+        self.now_s = max(self.now_s, now_s)
+        for watched in self.sensors.values():
+            watched.test.excuse(self.now_s)
+            watched.begin_anew()
+
     def complete(self) -> list[dict]:
         """The alarms that held readings complete after the last row, and nothing else."""
         due = [
@@ -164,10 +178,7 @@ class Space:
             Events. The space alarms with its first sensor, and clears with its last.
         """
         watched = self.sensor(name)
-        if watched.began_s != watched.test.began_s:
-            watched.began_s = watched.test.began_s
-            watched.alarm.restart()
-            watched.rules = SafetyRules()
+        watched.begin_anew()
         was_waiting = watched.is_waiting()
         said_s = max(time_s, self.now_s)
         watched.risk, watched.latest, watched.late_s = risk, latest, said_s - time_s

@@ -9,6 +9,7 @@ from saafe.readers import (
     uci_occupancy, uci_room_occupancy_sound, uhoo_homes,
 )  # fmt: skip
 from saafe.readers.annotated_sets import Unreadable, read_annotated
+from saafe.readers.export_columns import Meaning, find_meaning
 from saafe.readers.export_series import parse_columns
 from saafe.readers.exports import Guess, import_hint, import_recording, read_export
 from saafe.readers.presets import PRESETS
@@ -25,8 +26,9 @@ PUBLISHERS: dict[str, Publisher] = {
 }
 
 __all__ = [
-    "PRESETS", "PUBLISHERS", "Guess", "Published", "Publisher", "Unreadable", "import_hint",
-    "import_recording", "parse_columns", "read_annotated", "read_export", "read_published",
+    "PRESETS", "PUBLISHERS", "Guess", "Meaning", "Published", "Publisher", "Unreadable",
+    "find_meaning", "import_hint", "import_recording", "parse_columns", "read_annotated",
+    "read_export", "read_published",
 ]  # fmt: skip
 
 

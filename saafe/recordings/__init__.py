@@ -4,8 +4,11 @@ from saafe.recordings.annotated import (
     FIRE_KIND, HOME_KIND, SET_FILE, AnnotatedSet, Annotation, check_annotation, find_sets,
     merge_runs, read_sets,
 )  # fmt: skip
+from saafe.recordings.cells import (
+    CellError, is_missing_word, to_microseconds, to_number, to_seconds, to_stamp,
+)  # fmt: skip
 from saafe.recordings.check import Check, doubt
-from saafe.recordings.clock import BEHIND_S, LATE_S
+from saafe.recordings.clock import BEHIND_S, LATE_S, StreamClock
 from saafe.recordings.columns import MILLISECONDS, to_numbers, to_text
 from saafe.recordings.recording import (
     Recording, RefusedCell, parse_recording, read_recording, write_recording,
@@ -25,10 +28,11 @@ from saafe.recordings.units import (
 __all__ = [
     "AFTER_COOKING_S", "BEHIND_S", "CHANNEL_UNITS", "FIRE_KIND", "HOME_KIND", "LATE_S", "LEAD_S",
     "LONGEST_GAP_S", "MILLISECONDS", "QUIET_MOMENT", "SET_FILE", "AnnotatedSet", "Annotation",
-    "Check", "Conversion", "Home", "Interval", "Recording", "RefusedCell", "Rise", "Row",
-    "RowReader", "SuperposedFire", "Table", "add_rise", "check_annotation", "cut_recording",
-    "dense_homes", "doubt", "draw_moment", "find_sets", "find_unit", "make_folder", "median_period",
-    "merge_runs", "parse_csv", "parse_recording", "parse_units", "plain", "pm_cap", "quoted",
-    "read_recording", "read_rows", "read_sets", "read_table", "read_text", "read_unzipped",
-    "refusal", "superpose_fires", "to_numbers", "to_text", "unit_texts", "write_recording",
+    "CellError", "Check", "Conversion", "Home", "Interval", "Recording", "RefusedCell", "Rise",
+    "Row", "RowReader", "StreamClock", "SuperposedFire", "Table", "add_rise", "check_annotation",
+    "cut_recording", "dense_homes", "doubt", "draw_moment", "find_sets", "find_unit",
+    "is_missing_word", "make_folder", "median_period", "merge_runs", "parse_csv", "parse_recording",
+    "parse_units", "plain", "pm_cap", "quoted", "read_recording", "read_rows", "read_sets",
+    "read_table", "read_text", "read_unzipped", "refusal", "superpose_fires", "to_microseconds",
+    "to_number", "to_numbers", "to_seconds", "to_stamp", "to_text", "unit_texts", "write_recording",
 ]  # fmt: skip

@@ -7,12 +7,13 @@ cell that polars does not take to them. A cell comes stripped of `WHITESPACE`.
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
 
 from saafe.recordings.tables import quoted
-from saafe.sensors import MAX_SENSORS, Channel
+from saafe.sensors import MAX_SENSORS, Channel, WrongValues
 
 DEFAULT_SENSOR = "A"
 LARGEST_TIME_S = 1e12  # Chosen: milliseconds since 1970 are more, seconds never
@@ -71,9 +72,10 @@ def read_cell(cell: str, channel: Channel) -> tuple[float, str]:
     if is_missing_word(cell):
         return math.nan, f"{cell.lower()}: no reading"
     try:
-        value = float(held_in(to_number(cell), channel))
+        value = to_number(cell)
     except CellError as error:
         return math.nan, str(error)
+    value = channel.highest if is_overshoot(value, channel) else value
     if cause := wrong_value(value, channel):
         return math.nan, f"{value:g} is {cause}"
     if is_outside(value, channel):
@@ -149,12 +151,18 @@ def held_in(values: Values, channel: Channel) -> np.ndarray:
 
 def wrong_value(value: float, channel: Channel) -> str:
     """What a value is that comes in place of a reading; "" for a reading."""
-    return next((cause for wrong, cause in channel.wrong_values if value in _as_held(wrong)), "")
+    return _causes(channel.wrong_values).get(value, "")
 
 
 def is_wrong(values: np.ndarray, channel: Channel) -> np.ndarray:
     """Where `wrong_value` has something to say."""
     return np.isin(values, [held for wrong, _ in channel.wrong_values for held in _as_held(wrong)])
+
+
+@cache
+def _causes(wrong_values: WrongValues) -> dict[float, str]:
+    """Wrong values as they are held, and what each is; the first of two."""
+    return {held: cause for wrong, cause in reversed(wrong_values) for held in _as_held(wrong)}
 
 
 def _as_held(value: float) -> tuple[float, float]:

@@ -6,9 +6,9 @@ with each other set the clock anew.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
+from typing import Any
 
 LATE_S = 5.0  # Chosen: rows of one sensor may overtake each other by so much
 LATEST_S = 180.0  # Chosen: later than that it is the clock that was set
@@ -36,7 +36,9 @@ class _SensorClock:
 
     @property
     def period_s(self) -> float:
-        return float(np.median(self.intervals)) if self.intervals else 0.0
+        ordered = sorted(self.intervals)  # np.median takes forty times as long
+        count = len(ordered)
+        return (ordered[(count - 1) // 2] + ordered[count // 2]) / 2.0 if count else 0.0
 
 
 class StreamClock:
@@ -48,6 +50,25 @@ class StreamClock:
         self.arrival_s: float | None = None
         self.sensors: dict[str, _SensorClock] = {}
         self.is_live = False  # whether rows come at the pace of their times
+
+    def state(self) -> dict[str, Any]:
+        """All that it knows, as JSON values: for `set_state`, after a restart."""
+        sensors = {
+            name: {k: list(v) if isinstance(v, deque) else v for k, v in vars(one).items()}
+            for name, one in self.sensors.items()
+        }
+        return {**vars(self), "sensors": sensors}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.newest_s, self.arrival_s = state["newest_s"], state["arrival_s"]
+        self.is_live, self.sensors = state["is_live"], {}
+        for name, saved in state["sensors"].items():
+            one = self.sensors[name] = _SensorClock(0.0, 0.0, 0.0, None)
+            for key, value in saved.items():
+                if isinstance(value, list):
+                    value = deque(value, maxlen=getattr(one, key).maxlen)
+                setattr(one, key, value)
 
     def now_s(self, arrival_s: float | None) -> float:
         """Stream time at a moment of our own clock; None: as the newest row came. [s]"""

@@ -133,6 +133,18 @@ class RowReader:
             return Row(self.clock.now_s(arrival_s), "", unread(), (problem,))
         return self._read_row(dict(zip(self.names, cells, strict=True)), arrival_s)
 
+    def take(self, sensor: str, cells: Mapping[str, str], arrival_s: float) -> Row:
+        """Take one row of a sensor that came as cells by their columns, as from a broker.
+
+        One without `time_s` and `time` counts from its arrival, and nothing is wrong with that.
+        """
+        self.line += 1
+        self.recent.append("")  # `_stands_still` takes it out again
+        row = {**cells, "sensor": sensor}
+        if "time_s" not in row and "time" not in row:
+            row["time_s"] = repr(arrival_s)
+        return self._read_row(row, arrival_s)
+
     def close(self) -> None:
         """The stream has ended: an InputError where no header came."""
         if not self.line:

@@ -9,19 +9,19 @@ from saafe.training.data import (
 from saafe.training.distributed import World, attempt, leads
 from saafe.training.loop import Fit, Progress, fit_detector
 from saafe.training.model import (
-    FEATURES, FLAT, RiskModel, features, flat, levels, lower_quartile, onset_features,
-    statistics,
+    FEATURES, FLAT, ONSET_SCALE, ONSET_STEPS, RiskModel, features, flat, levels, lower_quartile,
+    onset_features, statistics,
 )  # fmt: skip
 from saafe.training.runs import Run, load, score_with
 from saafe.training.thresholds import calibrate, logits_of, set_thresholds
 from saafe.training.tuning import Simulated, Tuned, simulated_for, tune_detector
 
 __all__ = [
-    "FEATURES", "FLAT", "REFERENCE_MIX", "TRAIN_HOURS", "Fit", "Progress", "Purpose",
-    "RiskModel", "Run", "Simulated", "Tuned", "WindowSet", "World", "attempt", "calibrate",
-    "device_of", "epoch_windows", "features", "fit_detector", "flat", "for_device",
-    "held_out_windows", "leads", "levels", "load", "load_checkpoint", "logits_of", "loop",
-    "lower_quartile", "onset_features", "runs", "sample_windows", "save_checkpoint",
+    "FEATURES", "FLAT", "ONSET_SCALE", "ONSET_STEPS", "REFERENCE_MIX", "TRAIN_HOURS", "Fit",
+    "Progress", "Purpose", "RiskModel", "Run", "Simulated", "Tuned", "WindowSet", "World",
+    "attempt", "calibrate", "device_of", "epoch_windows", "features", "fit_detector", "flat",
+    "for_device", "held_out_windows", "leads", "levels", "load", "load_checkpoint", "logits_of",
+    "loop", "lower_quartile", "onset_features", "runs", "sample_windows", "save_checkpoint",
     "score_with", "seeded_generator", "set_thresholds", "simulated_for", "statistics",
     "tune_detector",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,11 @@ class Run:
     model: FireTransformer
     settings: AlarmSettings
     has_checksum: bool = True  # which was compared; damage of one without may go unseen
+
+    @cached_property
+    def identity(self) -> str:
+        """The hash of its weights' file, which exported files name as well."""
+        return sha256(self.folder / MODEL)
 
     def score(self, windows: np.ndarray) -> np.ndarray:
         """Risk of windows. (batch, 60, 1, channel) to float64 percent (batch,)"""

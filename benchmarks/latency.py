@@ -1,0 +1,152 @@
+"""What an exported model takes: bytes, milliseconds, windows a second, flash and RAM.
+
+    python benchmarks/latency.py [RUN ...]
+
+Of each run, or of the tiers ultra-fast (what the package ships) and tiny with fresh weights:
+neither size nor time depends on what the weights are. One core, pinned. Files are scored by
+`saafe.load(FILE).score`, on simulated windows: one at a time (`p99_ms`, the median over runs of
+each run's 99th percentile) and 4,096 at once (`windows_per_s_per_core`, the median over runs).
+The C is compiled for size (`c_flash_bytes`, `c_ram_bytes`, one sensor) and for speed
+(`c_window_ms`). Figures of the first model have no prefix, others the tier's name.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import saafe
+from saafe.cli.tables import print_rows
+from saafe.detector import AlarmSettings
+from saafe.export import c_files, onnx_files
+from saafe.export.c_source import SOURCE, c_sources
+from saafe.recipes import Recipe, find_tier
+from saafe.training import Run, load
+from saafe.training.model import FireTransformer
+from saafe.training.runs import new_folder, save_model
+
+ROOT = Path(__file__).parents[1]
+TIERS = ("ultra-fast", "tiny")
+ALONE = 1000  # windows scored one at a time, each run
+BATCH = 4096
+
+
+def fresh_run(recipe: Recipe, out: Path) -> Run:
+    """A run of a recipe that was never trained."""
+    torch.manual_seed(0)
+    folder = new_folder(out, recipe.tier, recipe)
+    save_model(folder, recipe, FireTransformer(recipe), AlarmSettings())
+    return load(folder)
+
+
+def percentile_ms(model: Any, some: NDArray) -> float:
+    """99th percentile of the time of one window. [ms]"""
+    times = []
+    for k in range(ALONE):
+        began = time.perf_counter()
+        model.score(some[k % len(some)][None])
+        times.append(1e3 * (time.perf_counter() - began))
+    return float(np.quantile(times, 0.99))
+
+
+def per_second(model: Any, some: NDArray) -> float:
+    """Windows scored a second, all at once."""
+    began = time.perf_counter()
+    model.score(some)
+    return len(some) / (time.perf_counter() - began)
+
+
+def measure(run: Run, some: NDArray, runs: int) -> dict[str, float]:
+    """Figures of one model."""
+    figures: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for kind, data in (
+            ("int8", onnx_files.eight_bits(run, some)), ("fp32", onnx_files.single_precision(run))
+        ):  # fmt: skip
+            path = folder / f"{kind}.onnx"
+            path.write_bytes(data)
+            model = saafe.load(path)
+            percentile_ms(model, some)  # warm
+            late = [percentile_ms(model, some) for _ in range(runs)]
+            rates = [per_second(model, some) for _ in range(runs)]
+            suffix = "" if kind == "int8" else "_fp32"
+            figures |= {
+                f"{kind}_bytes": len(data),
+                f"{kind}_p99_ms": round(statistics.median(late), 3),
+                f"{kind}_p99_ms_highest": round(max(late), 3),
+                f"windows_per_s_per_core{suffix}": round(statistics.median(rates)),
+                f"windows_per_s_per_core{suffix}_lowest": round(min(rates)),
+            }
+        if shutil.which("cc"):
+            for file, text in c_sources(run).items():
+                (folder / file).write_text(text)
+            sizes = c_files.sizes(folder)
+            program = c_files.compile_c(folder, "check", (SOURCE, c_files.CHECK))
+            took = statistics.median(c_files.window_ms(program) for _ in range(runs))
+            figures |= {k: sizes[k] for k in ("c_ram_bytes", "c_flash_bytes")}
+            figures["c_window_ms"] = round(took, 3)
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", nargs="*", help="run folders; two tiers by default")
+    parser.add_argument("--runs", type=int, default=5)
+    chosen = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+    some = onnx_files.calibration_windows(find_tier("tiny"))[:BATCH]
+    every: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        loaded = [load(folder) for folder in chosen.run]
+        for run in loaded or [fresh_run(find_tier(tier), Path(name)) for tier in TIERS]:
+            print(f"measuring {run.recipe.tier}", file=sys.stderr)
+            every[run.recipe.tier] = measure(run, some, chosen.runs)
+    names = dict.fromkeys(figure for figures in every.values() for figure in figures)
+    print_rows("one core", ["figure", *every],
+               [(name, *(f"{f[name]:,}" for f in every.values())) for name in names])  # fmt: skip
+    figures = {}
+    for number, (tier, one) in enumerate(every.items()):
+        figures |= {name if number == 0 else f"{tier}_{name}": v for name, v in one.items()}
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    )
+    versions = {name: version(name) for name in ("onnxruntime", "numpy", "torch")}
+    result = {
+        "benchmark": "latency",
+        "figures": figures,
+        "runs": chosen.runs,
+        "commit": commit.stdout.strip(),
+        "device": processor(),
+        "versions": {"python": platform.python_version()} | versions,
+    }
+    print(json.dumps(result))
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+if __name__ == "__main__":
+    main()

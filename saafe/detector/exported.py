@@ -1,0 +1,108 @@
+"""An exported model, run by onnxruntime: what detection needs where torch is not installed."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from saafe.detector.alarms import AlarmSettings
+from saafe.errors import InputError
+from saafe.files import read_file
+from saafe.sensors import CHANNEL_NAMES
+
+ONNX_FORMAT = "saafe-onnx-1"
+SEAL = re.compile(rb"saafe-sha256:([0-9a-f]{64})")
+SCORED_AT_ONCE = 64  # windows; more would not fit a core's cache
+PACKAGED_MODEL = Path(__file__).parents[1] / "model" / "saafe-int8.onnx"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model of an exported file; see `Model`."""
+
+    path: Path
+    settings: AlarmSettings
+    metadata: dict[str, str]  # `saafe`, `precision`, `recipe`, `model_sha256` and others
+    session: Any = field(repr=False)
+    has_checksum: bool = True  # which was compared
+
+    @property
+    def folder(self) -> Path:
+        """What errors name."""
+        return self.path
+
+    @property
+    def identity(self) -> str:
+        """The hash of the run's weights, whatever it was exported to."""
+        return self.metadata["model_sha256"]
+
+    def score(self, windows: np.ndarray) -> np.ndarray:
+        """Risk of windows. (batch, 60, 1, channel) to float64 percent (batch,)"""
+        windows = np.ascontiguousarray(windows, np.float32)
+        parts = [
+            self.session.run(["log_odds"], {"windows": windows[at : at + SCORED_AT_ONCE]})[0]
+            for at in range(0, len(windows), SCORED_AT_ONCE)
+        ]
+        odds = np.concatenate(parts) if parts else np.empty(0)
+        with np.errstate(over="ignore"):  # exp of much is inf, and its risk 0
+            return 100.0 / (1.0 + np.exp(-odds.astype(np.float64)))
+
+
+def load_exported(path: Path | str) -> Exported:
+    """Load a file that `saafe export --to onnx` or `--to int8` wrote.
+
+    Returns:
+        The model, which `Detector` and `detect` take as they take a run.
+
+    Raises:
+        InputError: it is not there, damaged, of other channels, no file of saafe's, or
+            onnxruntime is not installed.
+    """
+    path = Path(path)
+    try:
+        data = read_file(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; `saafe export RUN --to onnx` makes one") from None
+    found = SEAL.findall(data)
+    if len(found) != 1:
+        raise InputError(f"{path}: was not written by `saafe export`, or is damaged")
+    if found[0].decode() != checksum(data):
+        raise InputError(f"{path} is damaged (its checksum differs): copy or export it again")
+    session = start_session(data, path)
+    metadata = dict(session.get_modelmeta().custom_metadata_map)
+    if metadata.get("format") != ONNX_FORMAT:
+        raise InputError(f"{path}: is of format {metadata.get('format')}; export the run again")
+    if metadata.get("channels") != ",".join(CHANNEL_NAMES):
+        raise InputError(f"{path}: was trained for the channels {metadata.get('channels')}")
+    settings = AlarmSettings(**json.loads(metadata["alarms"]))
+    return Exported(path, settings, metadata, session)
+
+
+def start_session(data: bytes, path: Path) -> Any:
+    """An onnxruntime session on one thread: windows come one at a time."""
+    try:
+        import onnxruntime
+    except ModuleNotFoundError:
+        raise InputError(f"{path} needs onnxruntime: pip install onnxruntime") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own classes have no common one of their own
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: onnxruntime cannot read it ({reason[:200]})") from None
+
+
+def checksum(data: bytes) -> str:
+    """The hash of an exported file's bytes, with zeros for the hash that stands in it."""
+    return hashlib.sha256(SEAL.sub(b"saafe-sha256:" + 64 * b"0", data)).hexdigest()
+
+
+def seal(data: bytes) -> bytes:
+    """A file's bytes with their hash, in place of the one that stands there."""
+    return SEAL.sub(b"saafe-sha256:" + checksum(data).encode(), data)

@@ -1,0 +1,121 @@
+"""`saafe export`: a run as files that need no torch, and how near they are to it."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from saafe import __version__
+from saafe.detector import detect, load_exported
+from saafe.errors import InputError
+from saafe.exam import judge_simulated, plain_values, windows
+from saafe.export import c_files, onnx_files, parity
+from saafe.files import writable_folder, write_atomically, write_json
+from saafe.training import Run, runs
+
+ONNX_NAMES = {"onnx": "saafe.onnx", "int8": "saafe-int8.onnx"}
+EXPORTS = (*ONNX_NAMES, "c")
+# largest difference in risk, as a share, with which a file is written
+PARITY_LIMITS = {
+    "onnx": 1e-4,
+    "c": 1e-4,
+    "int8": 0.05,
+}  # int8's is chosen: files seen differ by 0.01
+GO_WITH_IT = ("MODEL_CARD.md", "exam.json")
+TIMED = 200  # windows, one at a time
+Say = Callable[[str], None]
+
+
+def export_run(
+    run: Run, to: str, out: Path | None = None, *, exam: bool = False,
+    on_progress: Say = lambda _: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Write a run as self-contained files, compare them with it, and report.
+
+    Args:
+        run: to export.
+        to: "onnx" (single precision), "int8" (its encoder in eight bits) or "c" (C99).
+        out: folder to write into; `export` in the run's folder by default.
+        exam: also judge an exported ONNX file and the run on simulated streams, side by side.
+        on_progress: takes lines of progress.
+
+    Returns:
+        The report, which lies beside the files as `export-TO.json`: their sizes, the largest
+        difference in risk of each case, how many recordings gave the same events, and the time
+        of one window.
+
+    Raises:
+        InputError: `to` is unknown, the folder cannot be written, or the risk differs from the
+            run's by more than `PARITY_LIMITS`; then nothing is written.
+    """
+    if to not in EXPORTS:
+        raise InputError(f"--to {to}: unknown; choose from {', '.join(EXPORTS)}")
+    if exam and to not in ONNX_NAMES:
+        raise InputError(f"--exam judges ONNX files; the C of {to} is compared window by window")
+    out = writable_folder(run.folder / "export" if out is None else out)
+    report = {
+        "to": to,
+        "run": run.folder.resolve().name,
+        "tier": run.recipe.tier,
+        "saafe": __version__,
+        "model_sha256": runs.sha256(run.folder / runs.MODEL),
+        "limit": PARITY_LIMITS[to],
+    }
+    if to in ONNX_NAMES:
+        report |= export_onnx(run, to, out, exam=exam, on_progress=on_progress)
+    else:
+        report |= c_files.export_c(run, out, PARITY_LIMITS[to], on_progress=on_progress)
+    for name in GO_WITH_IT:
+        if (run.folder / name).is_file() and out.resolve() != run.folder.resolve():
+            write_atomically(out / name, (run.folder / name).read_bytes())
+    write_json(out / f"export-{to}.json", report)
+    return report
+
+
+def export_onnx(run: Run, to: str, out: Path, *, exam: bool, on_progress: Say) -> dict[str, Any]:
+    """Write an ONNX file and compare it."""
+    on_progress("writing the graph" if to == "onnx" else "calibrating on simulated windows")
+    data = onnx_files.single_precision(run) if to == "onnx" else onnx_files.eight_bits(run)
+    path = out / ONNX_NAMES[to]
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder, path.name)
+        trial.write_bytes(data)
+        model = load_exported(trial)
+    on_progress("comparing with the run")
+    recordings = parity.parity_recordings(run.recipe)
+    rows = parity.compare_risk(run, model.score, parity.parity_cases(recordings))
+    parity.check_limit(rows, PARITY_LIMITS[to])
+    events = parity.compare_events(run, lambda r: detect(model, r).events, recordings)
+    judged = {}
+    if exam:
+        judged = {"exam": {"run": judge(run, run, on_progress),
+                           to: judge(run, model, on_progress)}}  # fmt: skip
+    write_atomically(path, data)
+    return {
+        "files": {path.name: len(data)},
+        "parity": [row._asdict() for row in rows],
+        "events": events,
+        **judged,
+        **window_times(model.score),
+    }
+
+
+def judge(run: Run, model: Any, on_progress: Say) -> dict[str, Any]:
+    """Figures on simulated streams, as `saafe evaluate` gives them."""
+    one = windows.Judged("exported", model.score, model.settings)
+    return plain_values(judge_simulated(one, seed=run.recipe.seed, on_progress=on_progress))
+
+
+def window_times(score: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
+    """Median and 99th percentile of the time of one window, on one thread. [ms]"""
+    window = np.full((1, 60, 1, 6), 20.0, dtype=np.float32)
+    times = []
+    for k in range(TIMED + 20):
+        began = time.perf_counter()
+        score(window)
+        if k >= 20:  # the first ones warm up
+            times.append(1e3 * (time.perf_counter() - began))
+    return {"window_ms": float(np.median(times)), "window_p99_ms": float(np.quantile(times, 0.99))}

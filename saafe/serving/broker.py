@@ -1,0 +1,108 @@
+"""Where a broker is and how to get in: `mqtt://HOST[:PORT]`, `mqtts://` over TLS."""
+
+import hashlib
+import socket
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from saafe.errors import InputError
+
+PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+
+@dataclass(frozen=True)
+class Broker:
+    """An MQTT broker."""
+
+    host: str
+    port: int
+    user: str | None = None
+    password: str | None = None
+    tls: ssl.SSLContext | None = None
+
+    def __str__(self) -> str:
+        """For people: no password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
+
+
+def find_broker(
+    url: str,
+    *,
+    password_file: Path | None = None,
+    ca: Path | None = None,
+    cert: Path | None = None,
+    key: Path | None = None,
+) -> Broker:
+    """The broker of a URL such as `mqtts://saafe@broker.lan:8883`.
+
+    Args:
+        url: with the user before @, if there is one.
+        password_file: its first line is the password.
+        ca: certificates that the broker's must be signed by; by default the system's.
+        cert: our certificate.
+        key: of our certificate, where it stands in a file of its own.
+
+    Raises:
+        InputError: it is no such URL, holds a password, or a file cannot be used.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise InputError(f"{url}: {error}; allowed: mqtt://HOST[:PORT] or mqtts://") from None
+    if parts.scheme not in PORTS or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise InputError(f"{url}: is no broker; allowed: mqtt://HOST[:PORT] or mqtts://HOST[:PORT]")
+    if parts.password is not None:
+        raise InputError("a password in a URL is seen by everybody; use --password-file FILE")
+    user = unquote(parts.username) if parts.username else None
+    password = read_secret(password_file, "--password-file") if password_file else None
+    if password is not None and user is None:
+        raise InputError(f"--password-file: whose? name the user: {parts.scheme}://USER@HOST")
+    tls = None
+    if parts.scheme == "mqtts":
+        tls = tls_context(ca, cert, key)
+    elif ca or cert or key:
+        raise InputError("--ca, --cert and --key are for mqtts://HOST")
+    return Broker(parts.hostname, port or PORTS[parts.scheme], user, password, tls)
+
+
+def tls_context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext:
+    """How to check the broker's certificate, and to show our own."""
+    if key and not cert:
+        raise InputError("--key: give its certificate too, with --cert FILE")
+    for option, path in (("--ca", ca), ("--cert", cert), ("--key", key)):
+        if path and not path.is_file():
+            raise InputError(f"{option} {path}: no such file")
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        if cert:
+            context.load_cert_chain(cert, key, password="")  # never asks at a terminal
+    except (ssl.SSLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise InputError(f"--ca, --cert or --key cannot be used ({reason}); give PEM") from None
+    return context
+
+
+def read_secret(path: Path, option: str) -> str:
+    """The first line of a file.
+
+    Raises:
+        InputError: it cannot be read, or is empty.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "is no text"
+        raise InputError(f"{option} {path}: cannot be read ({reason})") from None
+    if not lines or not lines[0].strip():
+        raise InputError(f"{option} {path}: is empty; write the secret in its first line")
+    return lines[0].strip()
+
+
+def client_name(state: str, worker: int) -> str:
+    """What the broker knows a process by: the same after a restart, another for another one."""
+    text = f"{socket.gethostname()} {Path(state).absolute()} {worker}"
+    return f"saafe-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

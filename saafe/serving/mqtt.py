@@ -1,0 +1,390 @@
+"""MQTT: readings in by their topics, events and states out, over outages of the broker.
+
+A message is acknowledged once its reading is kept, and an event is done with once the broker has
+it. So whatever is killed, nothing is lost; what then comes twice is known by its `id`.
+"""
+
+import socket
+import ssl
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from saafe.errors import InputError
+from saafe.files import json_text
+from saafe.serving.broker import Broker
+from saafe.serving.fleet import Arrival
+from saafe.serving.home_assistant import (
+    Message,
+    discovery_messages,
+    slug,
+    space_topic,
+    state_message,
+)
+from saafe.serving.payloads import Units, read_payload
+from saafe.serving.service import Service
+from saafe.serving.topics import TopicPlace, Topics
+
+SESSION_S = 7 * 86_400  # for so long the broker keeps what comes while we are away
+SLOWEST_RETRY_S = 60
+REFRESH_S = 10.0  # of a risk that has changed
+LOOK_S = 2.0
+RISK_STEP = 1.0  # percent
+RECENT = 10_000  # readings that are known again if they come twice
+GIVER_S = 900.0  # a topic that has been quiet for so long gives its channel away
+LATEST_REPEAT_S = 600.0
+QOS = 1
+
+
+@dataclass(frozen=True)
+class MqttOptions:
+    """How a process takes part in MQTT."""
+
+    topics: Topics
+    units: Units = field(default_factory=dict)
+    base: str = "saafe"  # of our own topics
+    discovery: str = "homeassistant"  # Home Assistant's prefix, "" for none
+    name: str = "saafe"  # of the client
+    worker: int = 1  # this one, of so many
+    workers: int = 1
+
+    @property
+    def status(self) -> str:
+        """The topic that says whether this process lives."""
+        return f"{self.base}/status" + (f"/{self.worker}" if self.workers > 1 else "")
+
+    @property
+    def inbox(self) -> str:
+        """Where other workers send what is this one's."""
+        return f"{self.base}/worker/{self.worker}/"
+
+    def filters(self) -> list[str]:
+        """What to subscribe to; of several workers each message goes to one."""
+        share = "$share/saafe/" if self.workers > 1 else ""
+        own = [f"{self.inbox}#"] if self.workers > 1 else []
+        return [
+            *(share + text for text in self.topics.filters),
+            *own,
+            f"{self.base}/spaces/+/acknowledge",
+        ]
+
+    def owner(self, space: str) -> int:
+        """Which worker watches a space: always the same one."""
+        return zlib.crc32(space.encode()) % self.workers + 1
+
+
+class MqttLink:
+    """A service's connection to a broker."""
+
+    def __init__(self, service: Service, broker: Broker, options: MqttOptions) -> None:
+        """Take the service that gets readings and gives events."""
+        self.service, self.broker, self.options = service, broker, options
+        self.recent: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self.givers: dict[tuple[str, str, str], tuple[str, float]] = {}
+        self.sending: dict[int, Callable[[], None]] = {}  # by message: what to do once it is there
+        self.there: set[int] = set()  # messages that were there before we knew their number
+        self.sending_lock = threading.Lock()
+        self.connection = 0  # number of the one that stands
+        self.is_up, self.is_answered = threading.Event(), threading.Event()
+        self.refused: str | None = None  # why the broker does not let us in
+        self.is_closing = False
+        self.left: list[dict] = []
+        self.shown: dict[str, tuple[float, float]] = {}  # space: risk, when
+        self.announced: set[str] = set()
+        self.spaces: dict[str, str] = {}  # slug: name
+        self.client = self._client()
+        self.refresher = threading.Thread(target=self._refresh, name="saafe-mqtt", daemon=True)
+
+    def _client(self) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2, self.options.name, protocol=paho.MQTTv5, manual_ack=True
+        )
+        client.reconnect_delay_set(1, SLOWEST_RETRY_S)
+        client.max_inflight_messages_set(500)
+        if self.broker.user:
+            client.username_pw_set(self.broker.user, self.broker.password)
+        if self.broker.tls:
+            client.tls_set_context(self.broker.tls)
+        client.will_set(self.options.status, "offline", QOS, retain=True)
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        return client
+
+    def start(self) -> None:
+        """Connect before the service starts to watch; where the broker is away, go on trying.
+
+        Raises:
+            InputError: the host or its certificate is wrong, or the broker does not let us in.
+        """
+        since_s = self.service.clock_s() - LATEST_REPEAT_S
+        for _, one in self.service.store.readings(since_s):
+            self._is_repeated(one)
+        self.left = self.service.store.undelivered()
+        self.service.listeners.append(self.say)
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = SESSION_S
+        where = (self.broker.host, self.broker.port, 30)
+        self.client.connect_async(*where, clean_start=False, properties=properties)
+        try:
+            self.client.reconnect()
+        except ssl.SSLError as error:
+            reason = getattr(error, "verify_message", "") or error.reason or error
+            raise InputError(f"{self.broker}: TLS failed ({reason}); see --ca and --cert") from None
+        except socket.gaierror:
+            raise InputError(f"{self.broker}: no such host") from None
+        except OSError as error:
+            self._on_connect_fail(self.client, error)
+            self.is_answered.set()
+        self.client.loop_start()
+        self.is_answered.wait(10.0)
+        if self.refused:
+            reason, self.is_closing = self.refused, True
+            self.client.loop_stop()
+            raise InputError(f"{self.broker}: does not let us in ({reason}); see --password-file")
+        self.refresher.start()
+
+    def stop(self) -> None:
+        """Say that this process ends, and leave; the broker keeps what comes from now on."""
+        self.is_closing = True
+        if self.is_up.is_set():
+            last = self._publish(self.options.status, b"offline", retain=True)
+            with suppress(RuntimeError, ValueError):  # the connection went first: the will says it
+                last.wait_for_publish(3.0)
+        self.client.disconnect()
+        self.client.loop_stop()
+
+    def say(self, events: list[dict]) -> None:
+        """Publish events and the states that they change."""
+        for event in events:
+            self._publish_event(event)
+        self._publish_states(dict.fromkeys(event["space"] for event in events))
+
+    # --- out
+
+    def _publish_event(self, event: dict) -> None:
+        """Publish one; it is delivered once the broker has it."""
+        topic = space_topic(self.options.base, event["space"], "event")
+        number = event.get("id")
+        done = (lambda: self.service.store.delivered(number)) if number else (lambda: None)
+        self._publish(topic, json_text(event).encode(), done)
+
+    def _state_messages(self, name: str) -> list[Message]:
+        """The retained state of a space, and what it is where that is new; [] while there is none.
+
+        To be called while the fleet does nothing else.
+        """
+        space = self.service.fleet.spaces.get(name)
+        if space is None or not self.is_up.is_set():
+            return []  # all states follow once there is a connection
+        messages: list[Message] = []
+        if name not in self.announced:
+            self.announced.add(name)
+            self.spaces[slug(name)] = name
+            if self.options.discovery:
+                messages += discovery_messages(
+                    self.options.base, self.options.discovery, self.options.status, name
+                )
+        now_s = self.service.clock_s()
+        messages.append(state_message(self.options.base, space, now_s))
+        self.shown[name] = (messages[-1][1]["risk"], now_s)
+        return messages
+
+    def _publish_states(self, names: Iterable[str]) -> None:
+        """Publish the states of spaces, and let the fleet work in between."""
+        for name in names:
+            with self.service.lock:
+                messages = self._state_messages(name)
+            for topic, payload in messages:
+                self._publish(topic, json_text(payload).encode(), retain=True)
+
+    def _publish(
+        self, topic: str, payload: bytes, done: Callable[[], None] = lambda: None,
+        *, retain: bool = False,
+    ) -> Any:  # fmt: skip
+        """Publish at least once, over outages; `done` is called when the broker has it."""
+        sent = self.client.publish(topic, payload, QOS, retain)
+        with self.sending_lock:  # not around `publish`: paho calls `_on_publish` under its own lock
+            is_there = sent.mid in self.there
+            self.there.discard(sent.mid)
+            if not is_there:
+                self.sending[sent.mid] = done
+        if is_there:
+            done()
+        return sent
+
+    def _on_publish(self, _client: Any, _data: Any, mid: int, *_: Any) -> None:
+        with self.sending_lock:
+            done = self.sending.pop(mid, None)
+            if done is None:
+                self.there.add(mid)
+        if done:
+            done()
+
+    def _refresh(self) -> None:
+        """Publish risks that have changed, now and then."""
+        while not self.is_closing and not self.service.is_stopping.wait(LOOK_S):
+            if not self.is_up.is_set():
+                continue
+            now_s = self.service.clock_s()
+            with self.service.lock:
+                changed = [
+                    name
+                    for name, space in self.service.fleet.spaces.items()
+                    if self._has_changed(name, space, now_s)
+                ]
+            self._publish_states(changed)
+
+    def _has_changed(self, name: str, space: Any, now_s: float) -> bool:
+        risk, when_s = self.shown.get(name, (-RISK_STEP, -REFRESH_S))
+        if now_s - when_s < REFRESH_S:
+            return False
+        risks = [one.risk for one in space.detector.space.sensors.values()]
+        return abs(max(risks, default=0.0) - risk) >= RISK_STEP
+
+    # --- the connection
+
+    def _on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, *_: Any) -> None:
+        if reason.is_failure:
+            self.refused = str(reason)
+            self.service.notes.say("broker", f"{self.broker}: does not let us in ({reason})")
+            self.is_answered.set()
+            return
+        self.refused = None
+        self.connection += 1
+        self.announced.clear()
+        how = SubscribeOptions(QOS, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        self.client.subscribe([(text, how) for text in self.options.filters()])
+        self._publish(self.options.status, b"online", retain=True)
+        for event in self.left:  # which the process before this one had not delivered
+            self._publish_event(event)
+        self.left = []
+        if self.connection > 1 and not flags.session_present:
+            self.service.notes.say(
+                "session", f"{self.broker}: has forgotten us: what it held back is lost; "
+                "let it keep sessions (persistence true)"
+            )  # fmt: skip
+        self.is_up.set()
+        self.is_answered.set()
+        self.service.notes.say("connected", f"{self.broker}: connected")
+        threading.Thread(target=self._publish_all, daemon=True).start()
+
+    def _publish_all(self) -> None:
+        """The states of all spaces, which may have changed while we were away."""
+        with self.service.lock:
+            names = list(self.service.fleet.spaces)
+        self._publish_states(names)
+
+    def _on_connect_fail(self, _client: Any, error: Any = None, *_: Any) -> None:
+        reason = getattr(error, "strerror", None) or "no answer"
+        self.service.notes.say("broker", f"{self.broker}: {reason}; trying again")
+
+    def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, *_: Any) -> None:
+        self.is_up.clear()
+        if not self.is_closing:
+            self.service.notes.say("lost", f"{self.broker}: connection lost ({reason})")
+
+    # --- in
+
+    def _on_message(self, client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        """Take one message; nothing that comes ends the connection."""
+        connection = self.connection
+
+        def done(_why: str = "") -> None:
+            # on another connection the number may be another message's; the broker repeats this
+            if message.qos and connection == self.connection:
+                client.ack(message.mid, message.qos)
+
+        topic = "?"
+        try:
+            topic = message.topic
+            self._take(message, topic, done)
+        except (InputError, UnicodeDecodeError) as error:  # a topic may be no text
+            self._refuse("payload", f"{topic[:100]}: {error}")
+            done()
+        except Exception as error:  # a bug of ours must not silence the other sensors
+            self._refuse("internal", f"a message could not be read: {error!r}")
+            done()
+
+    def _take(self, message: paho.MQTTMessage, topic: str, done: Callable[[str], None]) -> None:
+        options = self.options
+        if message.retain:  # of some time ago, and nobody knows of which
+            self.service.counters.refused("retained")
+            return done("")
+        if topic.startswith(options.inbox):
+            topic = topic.removeprefix(options.inbox)
+        elif topic.startswith(f"{options.base}/spaces/") and topic.endswith("/acknowledge"):
+            return self._acknowledge(topic.split("/")[-2], done)
+        elif topic.startswith((f"{options.base}/", f"{options.discovery or options.base}/")):
+            self.service.counters.refused("own topic")
+            return done("")
+        place = options.topics.place(topic)
+        if place is None:
+            self.service.counters.refused("topic")
+            return done("")
+        if (owner := options.owner(place.space)) != options.worker:
+            self.service.counters.refused("forwarded")
+            return self._publish(
+                f"{options.base}/worker/{owner}/{topic}", bytes(message.payload), lambda: done("")
+            )
+        cells = read_payload(bytes(message.payload), place.channel, options.units)
+        if not cells:
+            self.service.counters.refused("no channel")
+            return done("")
+        reading = Arrival(place.space, place.sensor, cells, self.service.clock_s())
+        if self._is_repeated(reading, is_marked=message.dup):
+            self.service.counters.refused("repeated")
+            return done("")
+        if other := self._other_giver(topic, place, reading):
+            self._refuse("second", f"{topic}: {other} gives the same channel of {place.sensor!r}; "
+                         "name sensors apart with --topic")  # fmt: skip
+            return done("")
+        while not self.service.offer(reading, done, wait_s=1.0):  # the broker holds the rest back
+            if self.service.is_stopping.is_set():
+                return None
+        return None
+
+    def _acknowledge(self, name: str, done: Callable[[str], None]) -> None:
+        space = self.spaces.get(name)
+        if space is None:
+            return done("")
+        one = Arrival(space, "-", {}, self.service.clock_s(), is_acknowledgement=True)
+        self.service.offer(one, done, wait_s=5.0)
+        return None
+
+    def _is_repeated(self, one: Arrival, *, is_marked: bool = True) -> bool:
+        """Whether a reading that the broker sends again was taken already; notes it."""
+        key = (one.space, one.sensor, json_text(one.cells, sort_keys=True))
+        is_known = key in self.recent and one.arrived_s - self.recent[key] < LATEST_REPEAT_S
+        self.recent[key] = one.arrived_s
+        self.recent.move_to_end(key)
+        if len(self.recent) > RECENT:
+            self.recent.popitem(last=False)
+        return is_known and is_marked
+
+    def _other_giver(self, topic: str, place: TopicPlace, one: Arrival) -> str:
+        """Another topic that gives a channel of this sensor, "" where there is none."""
+        for column in one.cells:
+            key = (place.space, place.sensor, column)
+            giver, when_s = self.givers.get(key, (topic, one.arrived_s))
+            if giver != topic and one.arrived_s - when_s < GIVER_S and column != "time_s":
+                return giver
+            if len(self.givers) < 100 * self.service.fleet.most_spaces:
+                self.givers[key] = topic, one.arrived_s
+        return ""
+
+    def _refuse(self, kind: str, text: str) -> None:
+        self.service.counters.refused(kind)
+        self.service.notes.say(kind, text)

@@ -1,0 +1,200 @@
+"""What outlives the process, in one SQLite file: events, states, the readings of two hours.
+
+Readings and the events that they made true are written together or not at all.
+"""
+
+import json
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from saafe.errors import InputError
+from saafe.files import json_text
+from saafe.serving.fleet import Arrival
+from saafe.windows import BIN_S, SPAN
+
+KEPT_S = SPAN * BIN_S + 300.0  # readings: what a window sees, and a little
+KEPT_EVENTS = 200_000  # Chosen: some 50 MB
+STORE_VERSION = 1
+TABLES = """
+CREATE TABLE IF NOT EXISTS events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, space TEXT, kind TEXT, body TEXT,
+    delivered INTEGER);
+CREATE INDEX IF NOT EXISTS events_of_space ON events (space, id);
+CREATE INDEX IF NOT EXISTS events_undelivered ON events (id) WHERE delivered = 0;
+CREATE TABLE IF NOT EXISTS readings (space TEXT, sensor TEXT, arrived_s REAL, body TEXT);
+CREATE INDEX IF NOT EXISTS readings_by_time ON readings (arrived_s);
+CREATE TABLE IF NOT EXISTS standing (
+    space TEXT, what TEXT, body TEXT, PRIMARY KEY (space, what)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS states (space TEXT PRIMARY KEY, last INTEGER, body BLOB);
+"""
+INSERT_READINGS = """
+INSERT INTO readings (sensor, space, arrived_s, body)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) ORDER BY key"""
+ALARM = "alarm"  # in `standing`; a fault's name is its sensor and channel
+
+
+class Store:
+    """Events and readings in a file, for one process at a time; its methods may share threads."""
+
+    def __init__(self, path: Path | str, *, delivers: bool = False) -> None:
+        """Open or make the file.
+
+        Args:
+            path: of the file; ":memory:" keeps nothing.
+            delivers: whether events wait until somebody says that they were delivered.
+
+        Raises:
+            InputError: it cannot be written, is none of ours, or another process uses it.
+        """
+        self.path, self.delivers = str(path), delivers
+        self.lock = threading.Lock()
+        self.last = 0  # number of the newest reading
+        try:
+            self.base = sqlite3.connect(
+                self.path, timeout=2.0, check_same_thread=False, isolation_level=None
+            )
+            self.base.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self.base.execute("PRAGMA journal_mode = WAL")
+            self.base.execute("PRAGMA synchronous = NORMAL")  # a power cut may take the last ones
+            version = self.base.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, STORE_VERSION):
+                raise InputError(f"{path}: was written by another saafe; choose another --state")
+            with self.base:
+                self.base.execute("BEGIN IMMEDIATE")
+                for table in TABLES.split(";")[:-1]:
+                    self.base.execute(table)
+                self.base.execute(f"PRAGMA user_version = {STORE_VERSION}")
+                newest = "SELECT coalesce(max(rowid), 0) FROM readings"
+                self.last = self.base.execute(newest).fetchone()[0]
+        except sqlite3.Error as error:
+            reason = "another saafe uses it" if "locked" in str(error) else str(error)
+            raise InputError(f"{path}: cannot be used ({reason}); choose another --state") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        with self.lock:
+            self.base.close()
+
+    def commit(self, readings: Iterable[Arrival], events: Sequence[dict]) -> list[dict]:
+        """Write readings and the events that came of them; the events with their `id`.
+
+        Raises:
+            sqlite3.Error: nothing was written; the disk may be full.
+        """
+        rows = [
+            ["" if r.is_acknowledgement else r.sensor, r.space, r.arrived_s, json_text(r.cells)]
+            for r in readings
+        ]
+        out = []
+        with self.lock, self.base:
+            self.base.execute("BEGIN IMMEDIATE")
+            # one statement: each step of sqlite3 lets other threads run, and waits for its turn
+            self.base.execute(INSERT_READINGS, (json.dumps(rows),))
+            for event in events:
+                cursor = self.base.execute(
+                    "INSERT INTO events (space, kind, body, delivered) VALUES (?, ?, ?, ?)",
+                    (event["space"], event["event"], json_text(event), 0 if self.delivers else 1),
+                )
+                out.append({"id": cursor.lastrowid, **event})
+                self._stand(event)
+            newest = "SELECT coalesce(max(rowid), 0) FROM readings"
+            self.last = self.base.execute(newest).fetchone()[0] if rows else self.last
+        return out
+
+    def _stand(self, event: dict) -> None:
+        """Note what an event begins or ends."""
+        kind, space = event["event"], event["space"]
+        what = ALARM if kind in ("alarm", "clear") else f"{event['sensor']}\n{event.get('channel')}"
+        if kind in ("alarm", "fault"):
+            self.base.execute(
+                "INSERT OR REPLACE INTO standing VALUES (?, ?, ?)", (space, what, json_text(event))
+            )
+        elif kind in ("clear", "restored"):
+            self.base.execute("DELETE FROM standing WHERE space = ? AND what = ?", (space, what))
+
+    def standing(self) -> list[dict]:
+        """Alarms and faults that have begun and not ended."""
+        return [event for _, event in self._events("SELECT 0, body FROM standing", ())]
+
+    def readings(self, since_s: float) -> Iterator[tuple[int, Arrival]]:
+        """Readings since a time in the order in which they came, numbered.
+
+        An acknowledgement names no sensor.
+        """
+        query = (
+            "SELECT rowid, space, sensor, arrived_s, body FROM readings WHERE arrived_s >= ?"
+            " AND rowid > ? ORDER BY rowid LIMIT 5000"
+        )
+        number = -1
+        while True:
+            with self.lock:
+                rows = self.base.execute(query, (since_s, number)).fetchall()
+            if not rows:
+                return
+            for number, space, sensor, arrived_s, body in rows:
+                one = Arrival(space, sensor or "-", json.loads(body), arrived_s, not sensor)
+                yield number, one
+
+    def save_states(self, states: Iterable[tuple[str, dict]]) -> None:
+        """Keep what is known of spaces; their readings so far are in it.
+
+        Raises:
+            sqlite3.Error: nothing was written; the disk may be full.
+        """
+        rows = [
+            (space, self.last, zlib.compress(json.dumps(state).encode(), 1))
+            for space, state in states
+        ]
+        with self.lock, self.base:
+            self.base.execute("BEGIN IMMEDIATE")
+            self.base.executemany("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", rows)
+
+    def states(self) -> Iterator[tuple[str, int, dict]]:
+        """Each space with the number of its last reading that is in its state, and that."""
+        with self.lock:
+            names = [name for (name,) in self.base.execute("SELECT space FROM states")]
+        for name in names:
+            query = "SELECT last, body FROM states WHERE space = ?"
+            with self.lock:
+                last, body = self.base.execute(query, (name,)).fetchone()
+            yield name, last, json.loads(zlib.decompress(body))
+
+    def events(
+        self, *, after: int = 0, limit: int = 100, space: str | None = None, newest: bool = False
+    ) -> list[dict]:
+        """Events after a number, the oldest first; or the newest ones, the newest first."""
+        where = "id > ?" + ("" if space is None else " AND space = ?")
+        query = f"SELECT id, body FROM events WHERE {where} ORDER BY id {'DESC' if newest else ''}"
+        words = (after, limit) if space is None else (after, space, limit)
+        return [{"id": k, **event} for k, event in self._events(f"{query} LIMIT ?", words)]
+
+    def undelivered(self) -> list[dict]:
+        """Events that nobody has been told yet, the oldest first."""
+        query = "SELECT id, body FROM events WHERE delivered = 0 ORDER BY id"
+        return [{"id": k, **event} for k, event in self._events(query, ())]
+
+    def delivered(self, number: int) -> None:
+        """An event has been told."""
+        with self.lock:
+            self.base.execute("UPDATE events SET delivered = 1 WHERE id = ?", (number,))
+
+    def forget(self, now_s: float) -> None:
+        """Drop readings that no window sees any more, and the oldest of too many events."""
+        with self.lock, self.base:
+            self.base.execute("BEGIN IMMEDIATE")
+            # the newest one stays: numbers go on from it
+            self.base.execute(
+                "DELETE FROM readings WHERE arrived_s < ? AND rowid < ?",
+                (now_s - KEPT_S, self.last),
+            )
+            self.base.execute(
+                "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (KEPT_EVENTS,)
+            )
+
+    def _events(self, query: str, words: Sequence[object]) -> list[tuple[int, dict]]:
+        with self.lock:
+            rows = self.base.execute(query, words).fetchall()
+        return [(number, json.loads(body)) for number, body in rows]

@@ -1,0 +1,321 @@
+"""The web application: readings in, state and events out, and a page that shows them."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Header, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from saafe import __version__
+from saafe.files import json_text
+from saafe.serving import views
+from saafe.serving.fleet import LONGEST_NAME, Arrival, WatchedSpace
+from saafe.serving.guard import Guard
+from saafe.serving.payloads import Units, read_object
+from saafe.serving.service import Service
+
+PAGE_FILES = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "chart.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+MOST_READINGS = 1000  # of one request
+TAKEN_WITHIN_S = 30.0
+MOST_STREAMS = 100  # of events at once
+KEEP_ALIVE_S, LOOK_UP_S = 15.0, 0.5
+WAITING_EVENTS = 1000  # a listener that falls further behind asks again
+
+Name = Annotated[str, Path(min_length=1, max_length=LONGEST_NAME)]
+# a name may hold slashes; what follows it stands in routes of their own, before the bare one
+
+
+class Posted(BaseModel):
+    """Readings of one sensor at one moment: channels by any usual name, beside these.
+
+    Such as `{"space": "kitchen", "temperature": 21.5, "pm25": 7}`.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    space: str = Field(min_length=1, max_length=LONGEST_NAME)
+    sensor: str = Field("A", min_length=1, max_length=LONGEST_NAME)
+    time_s: float | None = Field(None, description="Seconds since 1970; by default now.")
+
+
+class Taken(BaseModel):
+    """What became of posted readings."""
+
+    taken: int
+    refused: list[dict[str, Any]] = Field(description="`index` and `error` of each that was not.")
+
+
+def make_application(service: Service, *, token: str | None, units: Units | None = None) -> Guard:
+    """The application of a service.
+
+    Args:
+        service: that is watched; the caller starts and stops it.
+        token: that requests must carry, None where only this machine may ask.
+        units: of posted channels whose name tells none.
+    """
+    app = FastAPI(
+        title="saafe", version=__version__, docs_url=None, redoc_url=None,
+        description="Readings of cheap sensors in, fire alarms out.",
+    )  # fmt: skip
+    told = Told()
+    service.listeners.append(told.tell)
+    add_answers_to_failures(app)
+    add_readings(app, service, units or {})
+    add_state(app, service)
+    add_events(app, service, told)
+    add_page(app)
+    return Guard(app, token)
+
+
+def add_answers_to_failures(app: FastAPI) -> None:
+    """One line for every failure, and nothing of our inside."""
+
+    @app.exception_handler(RequestValidationError)
+    async def _wrong(_request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(part for part in first["loc"] if isinstance(part, str) and part != "body")
+        return JSONResponse({"error": f"{where or 'body'}: {first['msg']}"}, 422)
+
+    @app.exception_handler(HTTPException)
+    async def _refused(_request: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def _failed(_request: Request, _error: Exception) -> JSONResponse:
+        return JSONResponse({"error": "an internal error; see the server's log"}, 500)
+
+
+def add_readings(app: FastAPI, service: Service, units: Units) -> None:
+    """POST /readings."""
+
+    @app.post("/readings", status_code=202, response_model=Taken)
+    def post_readings(posted: Posted | list[Posted]) -> Any:
+        """Give readings to the detector. They are kept once this has been answered."""
+        if service.failed or service.is_stopping.is_set():
+            raise HTTPException(503, "the service is stopping", {"Retry-After": "5"})
+        many = posted if isinstance(posted, list) else [posted]
+        if len(many) > MOST_READINGS:
+            raise HTTPException(413, f"too many readings; allowed: {MOST_READINGS} a request")
+        waits, refused = Waits(), []
+        for index, one in enumerate(many):
+            cells = read_object(one.model_extra or {}, units)
+            if not cells:
+                waits.done(index, "no channel that is known")
+                continue
+            if one.time_s is not None:
+                cells["time_s"] = repr(one.time_s)
+            reading = Arrival(one.space, one.sensor, cells, service.clock_s())
+            if not service.offer(reading, lambda why, k=index: waits.done(k, why)):
+                waits.done(index, "behind")
+        waits.wait(len(many))
+        for index in range(len(many)):
+            if why := waits.said.get(index, "behind"):
+                refused.append({"index": index, "error": why})
+        if len(refused) == len(many) and many:
+            if all(one["error"] == "behind" for one in refused):
+                raise HTTPException(503, service.behind_text(), {"Retry-After": "5"})
+            raise HTTPException(422, f"readings: {refused[0]['error']}")
+        return {"taken": len(many) - len(refused), "refused": refused}
+
+
+class Waits:
+    """What became of the readings of one request, as the watching thread says it."""
+
+    def __init__(self) -> None:
+        """Wait for nothing yet."""
+        self.said: dict[int, str] = {}
+        self.changed = threading.Condition()
+
+    def done(self, index: int, why: str) -> None:
+        """One was taken, or refused for a reason."""
+        with self.changed:
+            self.said[index] = why
+            self.changed.notify()
+
+    def wait(self, count: int) -> None:
+        """Wait until so many are known, for a while."""
+        with self.changed:
+            self.changed.wait_for(lambda: len(self.said) >= count, TAKEN_WITHIN_S)
+
+
+def add_state(app: FastAPI, service: Service) -> None:
+    """What is known of spaces, of the service, and its figures."""
+
+    def find(name: str) -> WatchedSpace:
+        if name not in service.fleet.spaces:
+            raise HTTPException(404, f"no space {name!r}")
+        return service.fleet.spaces[name]
+
+    @app.get("/spaces")
+    def list_spaces(
+        like: Annotated[str, Query(max_length=LONGEST_NAME)] = "",
+        offset: Annotated[int, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=1, le=500)] = 60,
+    ) -> Any:
+        """Spaces, the most urgent first; `like` is a part of their names."""
+        with service.lock:
+            every = list(service.fleet.spaces.values())
+            found = views.ordered(s for s in every if like.casefold() in s.name.casefold())
+            counts: dict[str, int] = dict.fromkeys(views.URGENCIES, 0)
+            for space in every:
+                counts[views.urgency_of(space)] += 1
+            return {
+                "total": len(found),
+                "counts": counts,
+                "spaces": [views.summary(space) for space in found[offset : offset + limit]],
+            }
+
+    @app.get("/spaces/{name:path}/history")
+    def get_history(name: Name) -> Any:
+        """Its last two hours: risk, and what each channel read."""
+        with service.lock:
+            return views.history(find(name), service.clock_s())
+
+    @app.post("/spaces/{name:path}/acknowledge")
+    def acknowledge(name: Name) -> Any:
+        """A person has seen to the alarm: it clears, and the model is hushed for ten minutes."""
+        with service.lock:
+            find(name)
+        waits = Waits()
+        one = Arrival(name, "-", {}, service.clock_s(), is_acknowledgement=True)
+        if not service.offer(one, lambda why: waits.done(0, why), wait_s=5.0):
+            raise HTTPException(503, service.behind_text(), {"Retry-After": "5"})
+        waits.wait(1)
+        with service.lock:
+            return views.summary(find(name))
+
+    @app.get("/spaces/{name:path}")
+    def get_space(name: Name) -> Any:
+        """One space: state, risk, faults, last readings."""
+        with service.lock:
+            return views.summary(find(name))
+
+    @app.get("/health")
+    def health() -> Any:
+        """Whether it watches: 200, or 503 and why not."""
+        troubles = [service.trouble] if service.trouble else []
+        troubles += [service.behind_text()] if service.is_behind else []
+        is_dead = service.failed is not None or not service.thread.is_alive()
+        troubles += ["the watching thread has ended"] if is_dead else []
+        body = {
+            "status": "ok" if not troubles else "trouble",
+            "troubles": troubles,
+            "spaces": len(service.fleet.spaces),
+            "waiting": service.waiting.qsize(),
+            "version": __version__,
+        }
+        return JSONResponse(body, 503 if troubles else 200)
+
+    @app.get("/notes")
+    def notes() -> Any:
+        """What the service has said on stderr of late, the newest first."""
+        return [{"time_s": round(at, 1), "text": text} for at, text in reversed(service.notes.last)]
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        """Figures for Prometheus."""
+        return Response(service.counters.text(), media_type="text/plain; version=0.0.4")
+
+
+class Told:
+    """Listeners to events, each with a queue on the web server's loop."""
+
+    def __init__(self) -> None:
+        """Begin with no listener."""
+        self.queues: dict[asyncio.Queue[dict | None], asyncio.AbstractEventLoop] = {}
+
+    def tell(self, events: list[dict]) -> None:
+        """Pass events on, from any thread."""
+        for one, loop in list(self.queues.items()):
+            loop.call_soon_threadsafe(put_all, one, events)
+
+
+def put_all(one: asyncio.Queue[dict | None], events: list[dict]) -> None:
+    """Put events in a queue; where it is full, its listener must ask for what it missed."""
+    for event in events:
+        if one.full():
+            return
+        one.put_nowait(event)
+
+
+def add_events(app: FastAPI, service: Service, told: Told) -> None:
+    """Events that were, and events as they come."""
+
+    @app.get("/events")
+    def list_events(
+        after: Annotated[int, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        space: Annotated[str | None, Query(max_length=LONGEST_NAME)] = None,
+        newest: bool = False,
+    ) -> Any:
+        """Events after a number, the oldest first; or the `newest`, the newest first."""
+        return service.store.events(after=after, limit=limit, space=space, newest=newest)
+
+    @app.get("/events/stream", response_class=StreamingResponse)
+    async def stream_events(last_event_id: Annotated[int | None, Header(ge=0)] = None) -> Any:
+        """Server-sent events. With the header `Last-Event-ID` none after it is missed."""
+        if len(told.queues) >= MOST_STREAMS:
+            raise HTTPException(503, f"too many listeners; allowed: {MOST_STREAMS}")
+        return StreamingResponse(events_from(last_event_id), media_type="text/event-stream")
+
+    async def events_from(last: int | None) -> AsyncIterator[str]:
+        one: asyncio.Queue[dict | None] = asyncio.Queue(WAITING_EVENTS)
+        told.queues[one] = asyncio.get_running_loop()
+        try:
+            yield ": saafe\n\n"
+            said: deque[int] = deque(maxlen=WAITING_EVENTS)
+            while last is not None:
+                part = await asyncio.to_thread(service.store.events, after=last, limit=500)
+                for event in part:
+                    said.append(event["id"])
+                    yield as_sent(event)
+                last = part[-1]["id"] if part else None
+            silent_s = 0.0
+            while not service.is_stopping.is_set():
+                try:
+                    event = await asyncio.wait_for(one.get(), LOOK_UP_S)
+                except TimeoutError:
+                    silent_s += LOOK_UP_S
+                    if silent_s >= KEEP_ALIVE_S:
+                        silent_s = 0.0
+                        yield ": still here\n\n"
+                    continue
+                if event is not None and event.get("id") not in said:
+                    yield as_sent(event)
+                if one.full():  # too slow: the connection ends, and the client asks for the rest
+                    return
+        finally:
+            told.queues.pop(one, None)
+
+
+def as_sent(event: dict) -> str:
+    """One event as server-sent events write it."""
+    number = f"id: {event['id']}\n" if "id" in event else ""
+    return f"{number}event: {event['event']}\ndata: {json_text(event)}\n\n"
+
+
+def add_page(app: FastAPI) -> None:
+    """The page, whose files are all in the package."""
+    folder = files("saafe.serving") / "page"
+    whole = {name: (folder / name).read_bytes() for name in ("page.html", *PAGE_FILES)}
+
+    @app.get("/", include_in_schema=False)
+    def page() -> Response:
+        return Response(whole["page.html"], media_type="text/html")
+
+    @app.get("/page/{name}", include_in_schema=False)
+    def part(name: str) -> Response:
+        if name not in PAGE_FILES:
+            raise HTTPException(404, "no such file")
+        return Response(whole[name], media_type=PAGE_FILES[name])

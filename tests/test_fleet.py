@@ -1,0 +1,214 @@
+"""A fleet says of each space what a detector of its own says of the same rows."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from saafe.detector import AlarmSettings, Detector, Model, Scorer
+from saafe.errors import InputError
+from saafe.recipes import changed, find_tier
+from saafe.recordings import RowReader
+from saafe.serving.fleet import Arrival, Fleet, iso_time
+from saafe.training.model import FireTransformer
+from saafe.training.runs import Run
+
+CALM = Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings())
+
+
+def risk_of_particles(windows: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(windows[:, -1, 0, 1].astype(np.float64) / 10.0).clip(0.0, 100.0)
+
+
+PARTICLES = Scorer(risk_of_particles, AlarmSettings(fast=2.0, leave=-2.0))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    torch.manual_seed(0)
+    recipe = changed(find_tier("ultra-fast"), ("width=16", "layers=1", "heads=2"))
+    # random weights say something of everything: low thresholds give many events
+    alarms = AlarmSettings(fast=-0.9, slow=-1.0, steady=-1.0, warn=-1.1, leave=-1.0)
+    model = FireTransformer(recipe).eval()
+    return Run(tmp_path_factory.mktemp("run"), recipe, model, alarms)
+
+
+def alone(model: Model, rows: list[Arrival], end_s: float) -> list[dict]:
+    """The events of one space by a detector of its own, as a live stream gives them."""
+    reader, detector, events = RowReader(), Detector(model), []
+    for one in rows:
+        if one.is_acknowledgement:
+            events += detector.tick(reader.clock.now_s(one.arrived_s)) + detector.acknowledge()
+            continue
+        row = reader.take(one.sensor, one.cells, one.arrived_s)
+        events += detector.update(
+            row.time_s, row.sensor, row.readings, row.refused, now_s=row.now_s
+        )
+    return events + detector.tick(reader.clock.now_s(end_s))
+
+
+def bare(events: list[dict], origin_s: float) -> list[dict]:
+    """Events by stream time, as a detector gives them."""
+    return [
+        {k: v for k, v in event.items() if k not in ("space", "time")}
+        | {"time_s": pytest.approx(event["time_s"] - origin_s, abs=0.11)}
+        for event in events
+    ]
+
+
+@st.composite
+def fleets(draw: st.DrawFn) -> list[Arrival]:
+    """Readings of a few spaces as they come: fires, words, gaps, uploads, acknowledgements."""
+    rng = random.Random(draw(st.integers(0, 10**6)))
+    out = []
+    for number in range(draw(st.integers(1, 5))):
+        period_s = rng.choice([1.0, 7.0, 10.0, 60.0])
+        names = rng.choice([("A",), ("A", "B")])
+        fire_s = rng.uniform(0.0, 60.0 * period_s)
+        late_s = rng.choice([0.0, 0.0, 30.0])
+        for k in range(60):
+            for name in names:
+                if rng.random() < 0.1:
+                    continue
+                t = period_s * k + rng.choice([0.0, 0.3])
+                hot = max(t - fire_s, 0.0)
+                cells = {
+                    "temperature_c": f"{21 + min(0.3 * hot, 60):.2f}",
+                    "pm25_ug_m3": rng.choice([f"{7 + min(10 * hot, 2000):.1f}"] * 9 + ["nan"]),
+                    "co2_ppm": f"{560 + rng.gauss(0, 3):.1f}",
+                    "time_s": f"{t:.1f}",
+                }
+                came_s = 1e9 + late_s * np.ceil(t / late_s) if late_s else 1e9 + t
+                out.append(Arrival(f"s{number}", name, cells, float(came_s)))
+            if rng.random() < 0.02:
+                out.append(Arrival(f"s{number}", "", {}, 1e9 + period_s * k + late_s, True))
+    out.sort(key=lambda one: one.arrived_s)
+    first = {}
+    for one in out:  # a space begins with a reading
+        first.setdefault(one.space, one)
+    return [one for one in out if not first[one.space].is_acknowledgement]
+
+
+def played(fleet: Fleet, readings: list[Arrival], batches: random.Random) -> list[dict]:
+    """Events of readings that come in batches, the clock going on between them."""
+    events, at = [], 0
+    while at < len(readings):
+        part = readings[at : at + batches.randint(1, 40)]
+        part = [one._replace(sensor=one.sensor or "A") for one in part]
+        while (due := fleet.next_due()) < part[0].arrived_s:
+            events += fleet.tick(due)
+        events += fleet.take(part)
+        at += len(part)
+    return events
+
+
+def check_same(model: Model, readings: list[Arrival], seed: int) -> int:
+    end_s = max(one.arrived_s for one in readings) + 9_000.0
+    fleet = Fleet(model)
+    events = played(fleet, readings, random.Random(seed))
+    while (due := fleet.next_due()) <= end_s:
+        events += fleet.tick(due)
+    for name in fleet.spaces:
+        own = [one for one in readings if one.space == name]
+        said = [event for event in events if event["space"] == name]
+        assert bare(said, fleet.spaces[name].origin_s) == alone(model, own, end_s)
+        assert [e["time_s"] for e in said] == sorted(e["time_s"] for e in said)
+    return len(events)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(fleets(), st.integers(0, 100))
+def test_a_fleet_says_what_single_detectors_say(readings: list[Arrival], seed: int) -> None:
+    check_same(PARTICLES, readings, seed)
+
+
+def test_a_fleet_says_what_single_detectors_say_with_a_real_model(run: Run) -> None:
+    counts = []
+
+    @settings(max_examples=6, deadline=None, derandomize=True, database=None,
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @given(fleets(), st.integers(0, 100))
+    def check(readings: list[Arrival], seed: int) -> None:
+        counts.append(check_same(run, readings, seed))
+
+    check()
+    assert sum(counts) > 20  # it had something to say
+
+
+def test_windows_that_are_due_together_are_scored_together() -> None:
+    sizes = []
+
+    def score(windows: np.ndarray) -> np.ndarray:
+        sizes.append(len(windows))
+        return np.zeros(len(windows))
+
+    fleet = Fleet(Scorer(score, AlarmSettings()))
+    names = [f"s{k}" for k in range(100)]
+    for t in (0.0, 10.0, 20.0):
+        fleet.take([Arrival(name, "A", {"temperature_c": "21", "time_s": f"{t}"}, 1e9 + t)
+                    for name in names])  # fmt: skip
+    assert sizes == [100, 100, 100]
+
+
+def test_readings_of_one_sensor_that_come_a_channel_each_are_one() -> None:
+    """As ESPHome sends them; two lone messages are no second reading of one channel."""
+    fleet = Fleet(CALM)
+    columns = [("temperature_c", "21"), ("pm25_ug_m3", "7"), ("humidity_pct", "45")]
+    for k in range(30):
+        for j, (column, cell) in enumerate(columns):
+            assert not fleet.take([Arrival("den", "A", {column: cell}, 1e9 + 60 * k + 0.02 * j)])
+    watched = fleet.spaces["den"].detector.space.sensors["A"]
+    assert watched.test.period_s == pytest.approx(60.0, abs=0.1)
+
+
+def test_a_reading_at_its_time_by_our_clock() -> None:
+    fleet = Fleet(CALM)
+    events = []
+    for k in range(3):
+        events += fleet.take([Arrival("den", "shelf", {"temperature_c": "70"}, 1.7e9 + 10 * k)])
+    (alarm,) = events
+    assert alarm["sensor"] == "shelf"
+    assert (alarm["time_s"], alarm["time"]) == (1.7e9 + 10.0, "2023-11-14T22:13:30.0Z")
+    assert iso_time(1.7e9) == "2023-11-14T22:13:20.0Z"
+
+
+WRONG = [
+    (Arrival("", "A", {"temperature_c": "1"}, 0.0), "space"),
+    (Arrival("x" * 101, "A", {"temperature_c": "1"}, 0.0), "space"),
+    (Arrival("a", "b\n", {"temperature_c": "1"}, 0.0), "sensor"),
+    (Arrival("a", "A", {"temperature": "1"}, 0.0), "column"),
+    (Arrival("b", "A", {}, 0.0, True), "not watched"),
+]
+
+
+@pytest.mark.parametrize(("one", "why"), WRONG)
+def test_readings_that_cannot_be_taken_are_refused(one: Arrival, why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        Fleet(CALM).take([one])
+
+
+def test_a_fleet_has_an_end() -> None:
+    fleet = Fleet(CALM, most_spaces=2)
+    fleet.take([Arrival(name, "A", {"temperature_c": "21"}, 1e9) for name in "ab"])
+    assert fleet.admit(Arrival("a", "A", {}, 1e9)) == ""
+    with pytest.raises(InputError, match="one more than 2 spaces"):
+        fleet.take([Arrival("c", "A", {"temperature_c": "21"}, 1e9)])
+    with pytest.raises(InputError, match="longest interval"):
+        Fleet(CALM, longest_interval_s=0.1)
+
+
+def test_an_upload_is_shown_where_it_belongs() -> None:
+    fleet, now_s = Fleet(CALM), 1.7e9
+    rows = [
+        Arrival("den", "A", {"temperature_c": "70", "time_s": f"{now_s - 3600 + 10 * k}"}, now_s)
+        for k in range(3)
+    ]
+    (alarm,) = fleet.take(rows)
+    assert alarm["time_s"] == now_s - 3590.0
+    uptime = [Arrival("hall", "A", {"temperature_c": "70", "time_s": f"{10 * k}"}, now_s)
+              for k in range(3)]  # fmt: skip
+    (alarm,) = fleet.take(uptime)
+    assert alarm["time_s"] == now_s + 10.0

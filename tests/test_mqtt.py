@@ -1,0 +1,426 @@
+"""MQTT with a real broker: killed, restarted, fuzzed, shared by two workers, over TLS."""
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from serving_fixtures import (
+    CALM,
+    Client,
+    Mosquitto,
+    Process,
+    eventually,
+    needs_mosquitto,
+    processes,
+    save_run,
+)
+
+from saafe.errors import InputError
+from saafe.serving import Fleet, MqttLink, MqttOptions, Notes, Service, Store, Topics, find_broker
+from saafe.serving.home_assistant import slug
+
+pytestmark = needs_mosquitto
+PRESETS = ("zigbee2mqtt", "esphome", "tasmota", "json")
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    one = Mosquitto(tmp_path / "broker")
+    yield one
+    if one.process and one.process.poll() is None:
+        one.kill()
+
+
+class Watching:
+    """A service and its link in this process."""
+
+    def __init__(self, port: int, state: Path | str = ":memory:", **more) -> None:
+        self.lines: list[str] = []
+        self.acknowledgements = 0  # that were sent
+        self.service = Service(Fleet(CALM), Store(state, delivers=True), Notes(self.lines.append))
+        self.service.restore()
+        options = MqttOptions(topics=Topics((), PRESETS), **more)
+        self.link = MqttLink(self.service, find_broker(f"mqtt://127.0.0.1:{port}"), options)
+        self.link.start()
+        self.service.start()
+
+    def refused(self, reason: str) -> float:
+        return self.service.counters.refusals.labels(reason)._value.get()
+
+    def close(self) -> None:
+        self.service.is_stopping.set()
+        self.service.thread.join()
+        self.link.stop()
+        self.service.store.close()
+
+
+@pytest.fixture
+def watching(broker: Mosquitto) -> Iterator[Watching]:
+    one = Watching(broker.port)
+    yield one
+    if not one.link.is_closing:
+        one.close()
+
+
+def burn(client: Client, topic: str, *, start_s: float = 0.0, key: str = "temperature") -> None:
+    """Calm rows, then hot ones, at the pace of their own times."""
+    for k, temperature in enumerate([21, 21, 21, 70, 71, 72]):
+        client.send(topic, {key: temperature, "humidity": 40, "time_s": start_s + 10 * k})
+
+
+def test_readings_become_alarms_states_and_a_device(broker: Mosquitto, watching: Watching) -> None:
+    client = Client(broker.port, "other", ("saafe/#", "homeassistant/#"))
+    burn(client, "zigbee2mqtt/Küche oben")
+    (event,) = eventually(client.events)
+    assert (event["event"], event["space"], event["cause"]) == ("alarm", "Küche oben", "heat")
+    assert isinstance(event["id"], int)
+    name = slug("Küche oben")
+    state = f"saafe/spaces/{name}/state"
+    eventually(lambda: json.loads(client.last(state) or b"{}").get("smoke") == "ON")
+    config = json.loads(client.last(f"homeassistant/binary_sensor/saafe_{name}/smoke/config") or "")
+    assert (config["device_class"], config["state_topic"]) == ("smoke", state)
+    assert config["availability_topic"] == "saafe/status"
+    assert client.last("saafe/status") == b"online"
+    kinds = {t.split("/")[1] + "/" + t.split("/")[3] for t, _, _ in client.came if "/config" in t}
+    assert kinds == {
+        "binary_sensor/smoke", "binary_sensor/warning", "binary_sensor/fault", "sensor/risk",
+        "button/acknowledge",
+    }  # fmt: skip
+
+    late = Client(broker.port, "late", (state, "homeassistant/#"))  # comes after all that
+    eventually(lambda: len(late.came) >= 6)
+    assert all(retained for _, _, retained in late.came)
+    assert json.loads(late.last(state) or b"{}")["smoke"] == "ON"
+
+    client.send(config["state_topic"].replace("state", "acknowledge"), "PRESS")
+    eventually(lambda: [e["event"] for e in client.events()] == ["alarm", "clear"])
+    eventually(lambda: json.loads(client.last(state) or b"{}")["smoke"] == "OFF")
+    eventually(lambda: watching.service.store.undelivered() == [])
+    watching.close()
+    eventually(lambda: client.last("saafe/status") == b"offline")
+    for one in (client, late):
+        one.close()
+
+
+MESSAGES = [
+    ("zigbee2mqtt/den", '{"temperature": 21.5, "co2": 600, "battery": 90}', {"temperature", "co2"}),
+    ("zigbee2mqtt/home/den", '{"humidity": 40}', {"humidity"}),
+    ("esp/sensor/den_temperature/state", "21.5", {"temperature"}),
+    ("esp/sensor/pm_2_5um/state", "7", {"pm25"}),
+    ("tele/den/SENSOR", '{"BME280": {"Temperature": 70, "Humidity": 40}, "TempUnit": "F"}',
+     {"temperature", "humidity"}),
+    ("readings/home/den", '{"co_ppm": 3, "sound_db": 40}', {"co", "sound"}),
+]  # fmt: skip
+NOTHING = [
+    ("zigbee2mqtt/bridge/state", '{"temperature": 21}', "topic"),
+    ("zigbee2mqtt/den/set", '{"temperature": 21}', "topic"),
+    ("zigbee2mqtt/den/availability", '{"state": "online"}', "topic"),
+    ("zigbee2mqtt/lamp", '{"brightness": 200, "state": "ON"}', "no channel"),
+    ("esp/sensor/wifi_signal/state", "-70", "no channel"),
+    ("zigbee2mqtt/den", "21.5", "payload"),
+    ("zigbee2mqtt/den", "", "payload"),
+    ("zigbee2mqtt/den", "[1, 2]", "payload"),
+    ("readings/den", '{"temperature": ' + "[" * 2000, "payload"),
+    ("readings/den", b"\xff\xfe\x00", "payload"),
+]
+
+
+@pytest.mark.parametrize(("topic", "payload", "channels"), MESSAGES)
+def test_messages_of_every_kind_are_read(
+    broker: Mosquitto, watching: Watching, topic: str, payload: str, channels: set[str]
+) -> None:
+    client = Client(broker.port, "other")
+    client.send(topic, payload)
+    (space,) = eventually(lambda: list(watching.service.fleet.spaces.values()))
+    from saafe.serving.views import readings_of
+
+    found = {one["channel"]: one["value"] for one in eventually(lambda: readings_of(space))}
+    assert set(found) == channels
+    assert found.get("temperature", 21.0) < 22.0  # degF were turned into degC
+    client.close()
+
+
+def test_messages_that_say_nothing_are_counted_and_make_no_space(
+    broker: Mosquitto, watching: Watching
+) -> None:
+    client = Client(broker.port, "other")
+    for topic, payload, _ in NOTHING:
+        client.send(topic, payload)
+    for reason in {reason for _, _, reason in NOTHING}:
+        count = sum(one[2] == reason for one in NOTHING)
+        eventually(lambda r=reason, n=count: watching.refused(r) == n)
+    assert not watching.service.fleet.spaces
+    assert sum("payload" in line for line in watching.lines) == 1  # of five, once a minute
+    client.close()
+
+
+def test_what_was_retained_is_no_reading_of_now(broker: Mosquitto) -> None:
+    client = Client(broker.port, "other")
+    client.send("zigbee2mqtt/den", {"temperature": 80}, retain=True).wait_for_publish(5.0)
+    watching = Watching(broker.port)
+    client.send("zigbee2mqtt/hall", {"temperature": 21}).wait_for_publish(5.0)
+    eventually(lambda: "hall" in watching.service.fleet.spaces)
+    assert "den" not in watching.service.fleet.spaces
+    watching.close()
+    client.close()
+
+
+def test_two_topics_do_not_mix_in_one_channel(broker: Mosquitto, watching: Watching) -> None:
+    client = Client(broker.port, "other")
+    for k in range(5):
+        client.send("esp/sensor/dallas_1_temperature/state", "21")
+        client.send("esp/sensor/dallas_2_temperature/state", f"{60 + k}")
+    eventually(lambda: watching.refused("second") == 5)
+    assert any("name sensors apart" in line for line in watching.lines)
+    client.close()
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_broker_that_is_killed_again_and_again_loses_no_alarm(
+    broker: Mosquitto, watching: Watching, kills: int
+) -> None:
+    """Sensors go on sending, some while the broker is away; each alarm is told, and once."""
+    client = Client(broker.port, "other", ("saafe/spaces/+/event", "saafe/spaces/+/state"))
+    names = [f"space{k}" for k in range(12)]
+    for round_, number in enumerate([signal.SIGKILL, signal.SIGTERM] * (kills // 2)):
+        for name in names:
+            hot = names.index(name) < 3 * (round_ + 1)
+            for k in range(4):
+                temperature = 70 + k if hot and k else 21
+                client.send(f"readings/{name}", {"temperature": temperature,
+                                                 "time_s": 40 * round_ + 10 * k})  # fmt: skip
+            if name == names[6]:
+                broker.kill(number)  # in the middle of a round
+        broker.start()
+        up = watching.link.connection
+        eventually(lambda: watching.link.is_up.is_set() and client.client.is_connected(), 30.0)
+        assert watching.link.connection >= up
+        time.sleep(0.5)
+    fleet = watching.service.fleet
+
+    def alarmed() -> bool:
+        states = [client.last(f"saafe/spaces/{name}/state") for name in names]
+        return all(state and json.loads(state)["smoke"] == "ON" for state in states)
+
+    # the last rounds once more: what the broker itself lost, a sensor says again
+    for name in names:
+        for k in range(3):
+            client.send(f"readings/{name}", {"temperature": 75 + k, "time_s": 1000 + 10 * k})
+    eventually(alarmed, 30.0)
+    assert all(fleet.spaces[name].detector.space.incident for name in names)
+    kept = watching.service.store.events(limit=1000)
+    alarms = [event["space"] for event in kept if event["event"] == "alarm"]
+    assert sorted(alarms) == sorted(names)  # each space alarmed once
+    eventually(lambda: watching.service.store.undelivered() == [], 30.0)
+    told = {event["id"] for event in client.events() if event["event"] == "alarm"}
+    assert told == {event["id"] for event in kept if event["event"] == "alarm"}
+    client.close()
+
+
+@pytest.mark.slow
+def test_a_killed_process_neither_loses_nor_doubles_an_alarm(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    run = save_run(tmp_path)
+    words = ["detect", run, f"mqtt://127.0.0.1:{broker.port}", "--preset", "json"]
+    client = Client(broker.port, "other", ("saafe/#",))
+    with processes() as running:
+        running.append(Process(*words, cwd=tmp_path))
+        running[-1].said("connected")
+        burn(client, "readings/first")
+        eventually(lambda: len(client.events()) == 1)
+        running[-1].end(signal.SIGKILL)
+        eventually(lambda: client.last("saafe/status") == b"offline")  # the will
+        burn(client, "readings/second")  # while nobody watches: the broker keeps it
+        running.append(Process(*words, cwd=tmp_path))
+        running[-1].said("connected")
+        eventually(lambda: len(client.events()) == 2)
+        for k in range(5):  # the first space burns on
+            client.send("readings/first", {"temperature": 75, "time_s": 100 + 10 * k})
+        time.sleep(1.0)
+        assert [event["space"] for event in client.events()] == ["first", "second"]
+        assert len({event["id"] for event in client.events()}) == 2
+        assert [event["space"] for event in running[-1].events()] == ["second"]
+        assert running[-1].end() == 0
+    client.close()
+
+
+@pytest.mark.slow
+def test_two_workers_share_a_fleet(broker: Mosquitto, tmp_path: Path) -> None:
+    """Each message goes to one of them; each space is watched by one and the same."""
+    run = save_run(tmp_path)
+    client = Client(broker.port, "other", ("saafe/#",))
+    names = [f"flat{k}" for k in range(20)]
+    with processes() as running:
+        for k in (1, 2):
+            running.append(
+                Process("detect", run, f"mqtt://127.0.0.1:{broker.port}", "--preset", "json",
+                        "--worker", f"{k}/2", "--state", f"w{k}.sqlite", cwd=tmp_path)
+            )  # fmt: skip
+        for one in running:
+            one.said("connected")
+        assert client.last("saafe/status/2") == b"online"
+        for k, temperature in enumerate([21, 21, 21, 70, 71, 72]):
+            for name in names:
+                client.send(f"readings/{name}", {"temperature": temperature, "time_s": 10 * k})
+        eventually(lambda: len(client.events()) == len(names), 40.0)
+        time.sleep(1.0)
+        assert sorted(event["space"] for event in client.events()) == sorted(names)
+        parts = [{event["space"] for event in one.events()} for one in running]
+        assert all(len(part) >= 4 for part in parts)
+        assert parts[0].isdisjoint(parts[1])
+        # a dead worker's readings wait for it
+        running[0].end(signal.SIGKILL)
+        for name in names:
+            client.send(f"readings/{name}", {"temperature": 21, "time_s": 100})
+        for name in names:
+            for k in range(20):
+                client.send(f"readings/{name}", {"temperature": 21, "time_s": 110 + 10 * k})
+        running.append(
+            Process("detect", run, f"mqtt://127.0.0.1:{broker.port}", "--preset", "json",
+                    "--worker", "1/2", "--state", "w1.sqlite", cwd=tmp_path)
+        )  # fmt: skip
+        clears = lambda: [e["space"] for e in client.events() if e["event"] == "clear"]  # noqa: E731
+        eventually(lambda: len(clears()) == len(names), 60.0)
+        assert sorted(clears()) == sorted(names)
+    client.close()
+
+
+# --- fuzzing
+
+
+FUZZED_TOPICS = [
+    "zigbee2mqtt/a", "readings/a/b", "e/sensor/temperature/state", "tele/x/SENSOR",
+    "saafe/spaces/a/acknowledge", "readings/" + "x" * 300, "readings/\x7f",
+]  # fmt: skip
+FUZZED_PAYLOADS = [
+    '{"temperature": 21}', '{"temperature": "21,5"}', '{"temperature": 1e999}', "NaN", "1e400",
+    '{"temperature": {"temperature": {"temperature": 21}}}', '{"co2": -99, "time_s": "x"}',
+    '{"time_s": 1e15, "co": 1}', '{"time": "9999-12-31T23:59:60Z", "co": 1}', "null", '"',
+    '{"temperature": ' + "9" * 5000 + "}", '{"pm25": [1, 2]}', '{"pm25": true}', '{"": 1}',
+    '{"temperature": null}', "{" * 500, '{"co": "' + "x" * 1000 + '"}',
+]  # fmt: skip
+
+
+def fuzzed(rng: random.Random) -> tuple[bytes, bytes]:
+    """A topic and a payload that somebody might send."""
+    topic, data = (
+        rng.choice(FUZZED_TOPICS).encode(),
+        bytearray(rng.choice(FUZZED_PAYLOADS).encode()),
+    )
+    for _ in range(rng.choice([0, 0, 1, 3])):
+        at = rng.randrange(len(data) + 1)
+        data[at:at] = bytes([rng.randrange(256)])
+    if rng.random() < 0.1:
+        data = bytearray(rng.randbytes(rng.randrange(200)))
+    return (topic + rng.randbytes(2) if rng.random() < 0.05 else topic), bytes(data)
+
+
+def fuzz(watching: Watching, count: int) -> None:
+    rng = random.Random(0)
+    for _ in range(count):
+        topic, payload = fuzzed(rng)
+        message = paho.MQTTMessage(mid=0, topic=topic)
+        message.payload = payload
+        watching.acknowledgements += topic == b"saafe/spaces/a/acknowledge"
+        watching.link._on_message(watching.link.client, None, message)
+    reasons = (
+        "payload", "no channel", "topic", "reading", "second", "internal", "repeated", "own topic",
+    )  # fmt: skip
+
+    def counted() -> float:
+        taken = watching.service.counters.readings._value.get()
+        return taken + sum(watching.refused(r) for r in reasons) + watching.acknowledgements
+
+    eventually(lambda: counted() == count, 60.0)  # each once
+    assert watching.refused("internal") == 0
+    assert watching.service.thread.is_alive()
+    assert len(watching.lines) <= 10  # a line a kind, whatever comes
+
+
+def test_fuzzed_payloads_are_counted_and_nothing_breaks(
+    broker: Mosquitto, watching: Watching
+) -> None:
+    fuzz(watching, 3000)
+    client = Client(broker.port, "other", ("saafe/spaces/+/event",))
+    for k in range(200):  # and through the broker
+        client.send("readings/a/b", fuzzed(random.Random(k))[1])
+    burn(client, "zigbee2mqtt/healthy")
+    eventually(lambda: any(event["space"] == "healthy" for event in client.events()))
+    client.close()
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_fuzzed_payloads(watching: Watching) -> None:
+    fuzz(watching, 100_000)
+
+
+# --- getting in
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho's socket
+def test_certificates_and_passwords(tmp_path: Path) -> None:
+    if not shutil.which("openssl") or not shutil.which("mosquitto_passwd"):
+        pytest.skip("needs openssl and mosquitto_passwd")
+    folder = tmp_path / "broker"
+    folder.mkdir()
+
+    def openssl(words: str) -> None:
+        subprocess.run(["openssl", *words.split()], check=True, capture_output=True, cwd=folder)
+
+    openssl(
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 2 -subj /CN=test-CA"
+    )
+    (folder / "ext").write_text("subjectAltName=IP:127.0.0.1\n")
+    for name in ("server", "client"):
+        openssl(f"req -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}")
+        openssl(f"x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial"
+                f" -out {name}.crt -days 2 -extfile ext")  # fmt: skip
+    for path in folder.iterdir():
+        path.chmod(0o644)
+    subprocess.run(["mosquitto_passwd", "-b", "-c", folder / "users", "saafe", "s3cret"],
+                   check=True, capture_output=True)  # fmt: skip
+    (folder / "users").chmod(0o644)
+    broker = Mosquitto(
+        folder, "allow_anonymous false", f"password_file {folder}/users", f"cafile {folder}/ca.crt",
+        f"certfile {folder}/server.crt", f"keyfile {folder}/server.key", "require_certificate true",
+    )  # fmt: skip
+    (tmp_path / "password").write_text("s3cret\n")
+    (tmp_path / "wrong").write_text("other\n")
+    files = {"ca": folder / "ca.crt", "cert": folder / "client.crt", "key": folder / "client.key"}
+
+    def link(url: str, **more) -> MqttLink:
+        service = Service(Fleet(CALM), Store(":memory:"), Notes(lambda _line: None))
+        topics = Topics((), ("json",))
+        return MqttLink(service, find_broker(url, **more), MqttOptions(topics=topics))
+
+    url = f"mqtts://saafe@127.0.0.1:{broker.port}"
+    good = link(url, password_file=tmp_path / "password", **files)
+    good.start()
+    assert good.is_up.is_set()
+    good.stop()
+    with pytest.raises(InputError, match="does not let us in"):
+        link(url, password_file=tmp_path / "wrong", **files).start()
+    with pytest.raises(InputError, match="TLS failed"):
+        link(url, password_file=tmp_path / "password").start()
+    broker.kill()
+
+
+def test_a_broker_that_is_away_at_first_is_waited_for(broker: Mosquitto) -> None:
+    broker.kill()
+    watching = Watching(broker.port)
+    assert any("trying again" in line for line in watching.lines)
+    broker.start()
+    eventually(watching.link.is_up.is_set, 30.0)
+    client = Client(broker.port, "other", ("saafe/#",))
+    burn(client, "readings/den")
+    eventually(client.events)
+    watching.close()
+    client.close()

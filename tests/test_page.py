@@ -1,0 +1,291 @@
+"""The page in a real browser: what people see, by mouse, by keyboard, on a phone, in the dark."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from serving_fixtures import eventually
+from test_web import SMOKE, Served
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+DRIVER = shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER), reason="needs chromium: apt-get install chromium chromium-driver"
+    ),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]  # fmt: skip
+
+
+def browser(width: int = 1280, height: int = 900, *, dark: bool = False) -> Any:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    words = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+             f"--window-size={width},{height}", "--force-device-scale-factor=1"]  # fmt: skip
+    for word in words:
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    one = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    one.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    if dark:
+        one.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia",
+            {"features": [{"name": "prefers-color-scheme", "value": "dark"}]},
+        )
+    return one
+
+
+def fill(served: Served) -> None:
+    """Two hours of three rooms; it burns in the kitchen, and a sensor of the hall has failed."""
+    import random
+
+    rng = random.Random(1)
+    end = time.time()
+    for name in ("Kitchen", "Bedroom", "Hall"):
+        rows = []
+        for k in range(720):
+            hot = max(k - 700, 0) ** 2 if name == "Kitchen" else 0
+            cook = 40.0 if name == "Kitchen" and 300 < k < 360 else 0.0
+            rows.append({
+                "space": name, "sensor": "shelf", "time_s": end - 7200 + 10 * k,
+                "temperature": round(21 + 0.002 * k + rng.gauss(0, 0.05) + 0.1 * hot, 2),
+                "pm25": round(abs(7 + rng.gauss(0, 0.6)) + cook * rng.random() + 4 * hot, 1),
+                "co2": round(560 + 0.2 * k + rng.gauss(0, 4) + 5 * hot),
+                "humidity": round(44 + rng.gauss(0, 0.1), 1),
+                "co": "unavailable" if name == "Hall" and k > 600 else round(0.05 * hot, 2),
+            })  # fmt: skip
+        assert served.post(*rows)[0] == 202
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[Served]:
+    one = Served(SMOKE)
+    fill(one)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def desktop() -> Iterator[Any]:
+    one = browser()
+    yield one
+    one.quit()
+
+
+def find(one: Any, css: str) -> list[Any]:
+    return one.find_elements("css selector", css)
+
+
+def shown(one: Any, css: str, text: str = "") -> Any:
+    """An element that is on the page and has a text, once it is."""
+    return eventually(
+        lambda: next((e for e in find(one, css) if e.is_displayed() and text in e.text), None)
+    )
+
+
+def test_what_people_see(house: Served, desktop: Any) -> None:
+    desktop.get(f"http://127.0.0.1:{house.port}/")
+    shown(desktop, ".banner", "Fire alarm: Kitchen")
+    cards = eventually(lambda: find(desktop, ".card"))
+    names = [card.find_element("css selector", ".name").text for card in cards]
+    assert names == ["Kitchen", "Hall", "Bedroom"]  # the most urgent first
+    assert [card.find_element("css selector", ".pill").text[2:] for card in cards] == [
+        "Alarm", "Fault", "Calm",
+    ]  # fmt: skip
+    assert "PM2.5" in cards[0].text
+    shown(desktop, "#counts", "1 alarm · 1 fault · 1 calm")
+    shown(desktop, ".dot", "live")
+    assert "alarm" in desktop.title
+    shown(desktop, "#events", "Sensor shelf")
+
+    cards[0].click()
+    shown(desktop, "#detail-title", "Kitchen")
+    charts = eventually(lambda: find(desktop, ".chart svg"))
+    labels = [chart.get_attribute("aria-label") for chart in charts]
+    assert len(labels) == 6  # risk and five channels
+    assert labels[0].startswith("Risk of fire: now 100 %")
+    assert any(label.startswith("Temperature: now 5") for label in labels)
+    shown(desktop, ".back").click()
+    eventually(lambda: find(desktop, ".card"))
+    hall = next(c for c in find(desktop, ".card") if "Hall" in c.text)
+    hall.click()
+    shown(desktop, ".faults", "Sensor shelf, CO: unavailable")
+
+
+def test_no_request_leaves_the_house(house: Served, desktop: Any) -> None:
+    desktop.get(f"http://127.0.0.1:{house.port}/#/space/Kitchen")
+    eventually(lambda: find(desktop, ".chart"))
+    time.sleep(1.0)
+    asked = [
+        message["params"]["request"]["url"]
+        for entry in desktop.get_log("performance")
+        if (message := json.loads(entry["message"])["message"])["method"]
+        == "Network.requestWillBeSent"
+    ]
+    assert len(asked) > 5
+    assert all(url.startswith(f"http://127.0.0.1:{house.port}/") for url in asked), asked
+    assert [e for e in desktop.get_log("browser") if e["level"] == "SEVERE"] == []
+
+
+def test_an_alarm_is_acknowledged_by_keyboard_alone() -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    served = Served(SMOKE)
+    fill(served)
+    one = browser()
+    try:
+        one.get(f"http://127.0.0.1:{served.port}/")
+        shown(one, ".banner")
+        seen = []
+        for _ in range(6):
+            one.switch_to.active_element.send_keys(Keys.TAB)
+            focus = one.switch_to.active_element
+            seen.append(focus.get_attribute("aria-label") or focus.text)
+            if "Acknowledge" in seen[-1]:
+                break
+        assert seen[0] == "Skip to the spaces"
+        assert seen[-1] == "Acknowledge the alarm of Kitchen"
+        one.switch_to.active_element.send_keys(Keys.ENTER)
+        eventually(lambda: not find(one, ".banner"))
+        shown(one, "#events", "acknowledged")
+        assert served.ask("GET", "/spaces/Kitchen")[1]["alarm"] is None
+    finally:
+        one.quit()
+        served.close()
+
+
+@pytest.mark.parametrize(
+    ("width", "dark"), [(1280, False), (1280, True), (390, False), (390, True)]
+)
+def test_it_fits_and_can_be_read(house: Served, width: int, dark: bool) -> None:
+    one = browser(width, 844, dark=dark)
+    try:
+        for place in ("", "#/space/Kitchen"):
+            one.get("about:blank")
+            one.get(f"http://127.0.0.1:{house.port}/{place}")
+            eventually(lambda p=place: find(one, ".chart" if p else ".card"))
+            assert one.execute_script("return document.documentElement.scrollWidth") <= width
+            low = one.execute_script(CONTRAST)
+            assert low == [], low
+            small = one.execute_script(SMALL)
+            assert small == [], small
+    finally:
+        one.quit()
+
+
+# texts whose contrast with what is behind them is under WCAG's 4.5
+CONTRAST = """
+const light = (rgb) => rgb.slice(0, 3).map((v) => v / 255)
+  .map((v) => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+  .reduce((sum, v, k) => sum + v * [.2126, .7152, .0722][k], 0);
+const colour = (text) => {
+  const n = text.match(/[\\d.]+/g).map(Number);
+  return n.length > 3 && n[3] === 0 ? null : n;
+};
+const behind = (e) => {
+  for (; e; e = e.parentElement) {
+    const found = colour(getComputedStyle(e).backgroundColor);
+    if (found) return found;
+  }
+  return [255, 255, 255];
+};
+const says = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+return [...document.querySelectorAll("body *")]
+  .filter((e) => e.offsetParent && says(e) && !e.closest(".skip, .visually-hidden"))
+  .map((e) => {
+    const both = [light(colour(getComputedStyle(e).color)), light(behind(e))].sort((a, b) => a - b);
+    return [e.textContent.trim().slice(0, 30), (both[1] + .05) / (both[0] + .05)];
+  })
+  .filter(([, ratio]) => ratio < 4.5);
+"""
+# what fingers press and is smaller than WCAG's 24 pixels
+SMALL = """
+return [...document.querySelectorAll("button, input")].filter((e) => e.offsetParent)
+  .map((e) => [e.id || e.textContent, e.getBoundingClientRect()])
+  .filter(([, box]) => box.height < 24 || box.width < 24).map(([name]) => name);
+"""
+
+
+def test_everything_has_a_name_for_a_screen_reader(house: Served, desktop: Any) -> None:
+    desktop.get(f"http://127.0.0.1:{house.port}/")
+    eventually(lambda: find(desktop, ".card"))
+    tree = desktop.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    named = [
+        (node["role"]["value"], node.get("name", {}).get("value", ""))
+        for node in tree
+        if not node["ignored"]
+    ]
+    for role, name in named:
+        if role in ("button", "link", "textbox", "searchbox", "heading", "image"):
+            assert name.strip(), (role, name)
+    roles = {role for role, _ in named}
+    assert {"banner", "main", "contentinfo", "alert", "table", "heading", "list"} <= roles
+    assert desktop.execute_script("return document.documentElement.lang") == "en"
+
+
+def test_names_are_text_and_nothing_else(desktop: Any) -> None:
+    served = Served(SMOKE)
+    try:
+        name = "<img src=x onerror=alert(1)>/..&'\""
+        served.post({"space": name, "sensor": "<b>s</b>", "co2": 500})
+        desktop.get(f"http://127.0.0.1:{served.port}/")
+        shown(desktop, ".card .name", name).click()
+        shown(desktop, "#detail-title", name)
+        eventually(lambda: find(desktop, ".chart"))
+        assert not find(desktop, "main img, main b[onerror]")
+    finally:
+        served.close()
+
+
+def test_a_token_is_asked_for_and_taken_from_the_link() -> None:
+    served = Served(SMOKE, token="a long and secret token")
+    served.burn()
+    one = browser()
+    try:
+        one.get(f"http://127.0.0.1:{served.port}/")
+        field = shown(one, "#token")
+        field.send_keys("wrong\n")
+        shown(one, "#wrong", "This token is wrong")
+        field.clear()
+        field.send_keys("a long and secret token\n")
+        shown(one, ".card", "kitchen")
+        shown(one, ".dot", "live")
+        one.execute_script("sessionStorage.clear()")
+        one.get("about:blank")
+        one.get(f"http://127.0.0.1:{served.port}/#token=a%20long%20and%20secret%20token")
+        shown(one, ".card", "kitchen")
+        assert "token" not in one.current_url
+    finally:
+        one.quit()
+        served.close()
+
+
+def test_a_lost_connection_is_shown_and_mended(desktop: Any) -> None:
+    served = Served(SMOKE)
+    port = served.port
+    desktop.get(f"http://127.0.0.1:{port}/")
+    shown(desktop, ".dot", "live")
+    shown(desktop, ".empty", "No readings yet")
+    served.close()
+    shown(desktop, ".dot", "connection lost")
+
+
+def test_many_spaces_are_searched(desktop: Any) -> None:
+    served = Served(SMOKE)
+    try:
+        served.post(*[{"space": f"flat {k:04d}", "temperature": 21} for k in range(1000)])
+        desktop.get(f"http://127.0.0.1:{served.port}/")
+        shown(desktop, "#more", "60 of 1000")
+        shown(desktop, "#like").send_keys("0777")
+        eventually(lambda: len(find(desktop, ".card")) == 1)
+        shown(desktop, ".card", "flat 0777")
+    finally:
+        served.close()

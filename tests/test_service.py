@@ -1,0 +1,300 @@
+"""What a service has taken it keeps: over stops, kills and a full disk."""
+
+import queue
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from saafe.detector import AlarmSettings, Scorer
+from saafe.errors import InputError
+from saafe.serving import service as service_module
+from saafe.serving.fleet import Arrival, Fleet
+from saafe.serving.notes import Notes
+from saafe.serving.service import Service
+from saafe.serving.store import Store
+
+CALM = Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings())
+
+
+NOW_S = 1.7e9
+
+
+class Time:
+    """A clock that stands where it is put."""
+
+    def __init__(self) -> None:
+        self.now_s = NOW_S
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def made(path: Path | str = ":memory:", model: Scorer = CALM, lines: list[str] | None = None):
+    notes = Notes(([] if lines is None else lines).append)
+    return Service(Fleet(model), Store(path), notes, Time())
+
+
+def fed(service: Service, readings: list[Arrival]) -> None:
+    """Give readings to a service that runs, each at its time and as the one before is safe."""
+    said: queue.Queue[str] = queue.Queue()
+    for one in readings:
+        service.clock_s.now_s = max(one.arrived_s, service.clock_s.now_s)
+        assert service.offer(one, said.put, wait_s=5.0)
+        assert said.get(timeout=10.0) == ""
+
+
+def wait(service: Service, seconds: float) -> None:
+    """Let the service's clock go on, and the service notice it."""
+    service.clock_s.now_s += seconds
+    time.sleep(1.2)
+
+
+def rows(temperatures: list[float], start_s: float, space: str = "den") -> list[Arrival]:
+    return [
+        Arrival(space, "A", {"temperature_c": f"{t}"}, start_s + 10 * k)
+        for k, t in enumerate(temperatures)
+    ]
+
+
+def kinds(service: Service) -> list[str]:
+    return [event["event"] for event in service.store.events()]
+
+
+def kill(service: Service) -> None:
+    """End its thread, and leave its file as a kill does."""
+    service.store.save_states = lambda states: None  # type: ignore[method-assign]
+    service.is_stopping.set()
+    service.thread.join()
+    service.store.base.close()
+
+
+def stop(service: Service) -> None:
+    """End it as SIGTERM does: states are kept."""
+    service.stop()
+
+
+ENDS = pytest.mark.parametrize("end", [kill, stop])
+
+
+def restarted(path: Path, pause_s: float, model: Scorer = CALM) -> Service:
+    one = made(path, model)
+    one.clock_s.now_s = NOW_S + pause_s
+    one.restore()
+    one.start()
+    return one
+
+
+BURNT = [21.0] * 30 + [70.0] * 5
+
+
+@ENDS
+def test_an_alarm_outlives_the_process_and_is_not_said_again(tmp_path: Path, end: Any) -> None:
+    first = made(tmp_path / "s.sqlite")
+    first.start()
+    fed(first, rows(BURNT, NOW_S))
+    assert kinds(first) == ["alarm"]
+    end(first)
+    second = restarted(tmp_path / "s.sqlite", 400.0)
+    said: list[dict] = []
+    second.listeners.append(said.extend)
+    assert second.fleet.spaces["den"].detector.space.incident == "A"
+    fed(second, rows([71.0] * 5, NOW_S + 400.0))
+    assert not said
+    fed(second, rows([21.0] * 20, NOW_S + 450.0))
+    assert [event["event"] for event in said] == ["clear"]
+    assert kinds(second) == ["alarm", "clear"]
+    second.stop()
+
+
+@ENDS
+def test_an_alarm_that_is_older_than_the_kept_readings_stands(tmp_path: Path, end: Any) -> None:
+    first = made(tmp_path / "s.sqlite")
+    first.start()
+    fed(first, rows(BURNT, NOW_S))
+    first.store.forget(NOW_S + 36_000.0)
+    end(first)
+    second = restarted(tmp_path / "s.sqlite", 36_000.0)
+    assert second.fleet.spaces["den"].detector.space.incident == "A"
+    fed(second, rows([21.0] * 20, NOW_S + 36_000.0))
+    assert kinds(second) == ["alarm", "clear"]
+    second.stop()
+
+
+@ENDS
+def test_what_a_killed_process_had_taken_is_known_to_the_next(tmp_path: Path, end: Any) -> None:
+    """Two hours of readings are in the windows of the next one, as if nothing had been."""
+    seen: list[np.ndarray] = []
+
+    def score(windows: np.ndarray) -> np.ndarray:
+        seen.append(windows)
+        return np.zeros(len(windows))
+
+    model = Scorer(score, AlarmSettings())
+    readings = rows([21.0 + 0.01 * k for k in range(700)], NOW_S)
+    whole = made(model=model)
+    whole.start()
+    fed(whole, readings)
+    whole.stop()
+    undisturbed = seen[-1]
+    first = made(tmp_path / "s.sqlite", model)
+    first.start()
+    fed(first, readings[:400])
+    end(first)
+    second = restarted(tmp_path / "s.sqlite", 4000.0, model)
+    fed(second, readings[400:])
+    assert np.array_equal(seen[-1], undisturbed, equal_nan=True)
+    second.stop()
+
+
+@ENDS
+def test_faults_stand_over_a_restart_and_end_once(tmp_path: Path, end: Any) -> None:
+    first = made(tmp_path / "s.sqlite")
+    first.start()
+    fed(first, rows([21.0] * 10, NOW_S))
+    wait(first, 6000.0)
+    assert kinds(first) == ["fault"]
+    first.store.forget(NOW_S + 36_000.0)
+    end(first)
+    second = restarted(tmp_path / "s.sqlite", 36_000.0)
+    test = second.fleet.spaces["den"].detector.space.sensors["A"].test
+    assert test.faulty == {"all": "silent"}
+    wait(second, 6000.0)
+    assert kinds(second) == ["fault"]  # said once
+    fed(second, rows([21.0] * 3, second.clock_s.now_s + 1.0))
+    assert kinds(second) == ["fault", "restored"]
+    assert second.store.standing() == []
+    second.stop()
+
+
+@ENDS
+def test_the_pause_of_the_process_is_no_silence_of_its_sensors(tmp_path: Path, end: Any) -> None:
+    first = made(tmp_path / "s.sqlite")
+    first.start()
+    fed(first, rows([21.0] * 30, NOW_S))
+    end(first)
+    second = restarted(tmp_path / "s.sqlite", 1500.0)
+    wait(second, 0.0)
+    assert kinds(second) == []
+    wait(second, 200.0)
+    assert kinds(second) == ["fault"]  # but silence from now on is
+    second.stop()
+
+
+@ENDS
+def test_an_acknowledgement_holds_over_a_restart(tmp_path: Path, end: Any) -> None:
+    hot = Scorer(
+        lambda windows: np.where(windows[:, -1, 0, 1] > 100.0, 99.999, 0.0).astype(float),
+        AlarmSettings(),
+    )
+    smoke = [Arrival("den", "A", {"pm25_ug_m3": "7" if k < 20 else "500"}, NOW_S + 10 * k)
+             for k in range(60)]  # fmt: skip
+    first = made(tmp_path / "s.sqlite", hot)
+    first.start()
+    fed(first, smoke[:25])
+    fed(first, [Arrival("den", "-", {}, NOW_S + 245.0, is_acknowledgement=True)])
+    assert kinds(first) == ["alarm", "clear"]
+    end(first)
+    second = restarted(tmp_path / "s.sqlite", 250.0, hot)
+    fed(second, smoke[25:])
+    assert kinds(second) == ["alarm", "clear", "warning"]  # no second alarm for ten minutes
+    second.stop()
+
+
+def test_a_state_is_gone_on_from_and_another_models_is_not(tmp_path: Path) -> None:
+    first = made(tmp_path / "s.sqlite")
+    first.start()
+    fed(first, rows([21.0] * 100, NOW_S))
+    first.stop()
+    lines: list[str] = []
+    second = made(tmp_path / "s.sqlite", lines=lines)
+    second.clock_s.now_s = NOW_S + 1000.0
+    second.restore()
+    assert "1 spaces go on, 0 readings were read again" in lines[-1]
+    kept = second.fleet.spaces["den"].detector.streams["A"].history
+    second.store.close()
+    third = made(tmp_path / "s.sqlite", Scorer(CALM.score, AlarmSettings(fast=7.0)), lines)
+    third.clock_s.now_s = NOW_S + 1000.0
+    third.restore()
+    assert "its last two hours are read again" in lines[-2]
+    assert "100 readings were read again" in lines[-1]
+    again = third.fleet.spaces["den"].detector.streams["A"].history
+    assert np.array_equal(kept, again, equal_nan=True)
+    third.store.close()
+
+
+def test_two_processes_do_not_share_a_file(tmp_path: Path) -> None:
+    first = made(tmp_path / "s.sqlite")
+    with pytest.raises(InputError, match="another saafe uses it"):
+        Store(tmp_path / "s.sqlite")
+    first.store.close()
+    (tmp_path / "no").write_text("no database, and long enough to be looked at as one " * 20)
+    with pytest.raises(InputError, match="cannot be used"):
+        Store(tmp_path / "no")
+
+
+def test_where_nothing_can_be_written_the_alarm_is_said_all_the_same(tmp_path: Path) -> None:
+    lines: list[str] = []
+    one = made(tmp_path / "s.sqlite", lines=lines)
+    said: list[dict] = []
+    one.listeners.append(said.extend)
+    one.start()
+    one.store.base.execute("PRAGMA max_page_count = 1")  # as a full disk
+    one.store.base.execute("PRAGMA query_only = 1")
+    fed(one, rows(BURNT, NOW_S))
+    assert [event["event"] for event in said] == ["alarm"]
+    assert "cannot be written" in one.trouble
+    assert sum("cannot be written" in line for line in lines) == 1
+    one.stop()
+
+
+def test_more_readings_than_can_be_judged_are_held_back_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service_module, "MOST_WAITING", 10)
+    go_on = threading.Event()
+
+    def score(windows: np.ndarray) -> np.ndarray:
+        go_on.wait(10.0)
+        return np.zeros(len(windows))
+
+    lines: list[str] = []
+    one = made(model=Scorer(score, AlarmSettings()), lines=lines)
+    one.start()
+    done: list[str] = []
+    taken = [one.offer(row, done.append) for row in rows([21.0] * 200, NOW_S)]
+    assert not all(taken)
+    assert one.is_behind
+    assert sum("behind" in line for line in lines) == 1  # at most once a minute
+    assert b'saafe_refused_total{reason="behind"}' in one.counters.text()
+    go_on.set()
+    one.stop()
+    assert done == [""] * sum(taken)  # nothing that was taken is lost
+
+
+def test_notes_are_said_once_a_minute_and_counted() -> None:
+    lines, now = [], [0.0]
+    notes = Notes(lines.append, lambda: now[0])
+    for k in range(121):
+        now[0] = float(k)
+        notes.say("payload", f"wrong\x1b[31m {k}")
+    assert lines == [
+        "saafe: wrong?[31m 0",
+        "saafe: wrong?[31m 60 (and 59 more since the last such line)",
+        "saafe: wrong?[31m 120 (and 59 more since the last such line)",
+    ]
+
+
+def test_a_broken_model_ends_the_service() -> None:
+    one = made(model=Scorer(lambda windows: np.full(len(windows), np.nan), AlarmSettings()))
+    threading.excepthook, kept = (lambda _args: None), threading.excepthook
+    try:
+        one.start()
+        one.offer(rows([21.0], NOW_S)[0], lambda _why: None)
+        one.thread.join(10.0)
+    finally:
+        threading.excepthook = kept
+    assert isinstance(one.failed, InputError)

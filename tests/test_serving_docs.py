@@ -1,0 +1,44 @@
+"""docs/serving.md: its Python runs, and what it names is there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from serving_fixtures import CALM
+
+from saafe.cli.detect import detect_command
+from saafe.cli.serving import serve_command
+from saafe.serving import TOPIC_PRESETS, Fleet, Notes, Service, Store, make_application
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "docs/serving.md").read_text()
+
+
+def test_its_python_runs() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.stdout == "[]\n['heat']\n[]\n", done.stderr
+
+
+def test_it_names_what_there_is() -> None:
+    for name, preset in TOPIC_PRESETS.items():
+        assert f"| `{name}` |" in TEXT
+        assert all(f"`{pattern}`" in TEXT for pattern in preset.patterns)
+    service = Service(Fleet(CALM), Store(":memory:"), Notes(lambda _line: None))
+    described = make_application(service, token=None).inner.openapi()["paths"]
+    for path in described:
+        if path != "/notes":
+            assert path.replace("{name}", "NAME").split("/NAME/")[0] in TEXT, path
+    known = {
+        o for command in (detect_command, serve_command) for p in command.params for o in p.opts
+    }
+    assert set(re.findall(r"--[a-z][a-z-]+", TEXT)) <= known
+    service.store.close()
+
+
+def test_its_pictures_are_small() -> None:
+    for name in re.findall(r"\]\((serve-\w+\.png)\)", TEXT):
+        assert (ROOT / "docs" / name).stat().st_size < 200_000

@@ -1,0 +1,380 @@
+"""The web application: who may ask, what is answered, and what is not told to clients."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from serving_fixtures import CALM, Process, eventually, processes, save_run
+
+from saafe.cli import saafe as saafe_group
+from saafe.cli.output import run
+from saafe.detector import AlarmSettings, Scorer
+from saafe.serving import Fleet, Notes, Service, Store, guard, listen, run_application
+from saafe.serving import service as service_module
+
+SMOKE = Scorer(
+    lambda windows: np.where(windows[:, -1, 0, 1] > 100.0, 99.99, 0.5).astype(np.float64),
+    AlarmSettings(warm_s=0.0),
+)
+
+
+class Served:
+    """A service and its web server on threads of their own."""
+
+    def __init__(
+        self, model: Scorer = CALM, *, token: str | None = None, state: Path | str = ":memory:"
+    ) -> None:
+        self.lines: list[str] = []
+        self.service = Service(Fleet(model), Store(state), Notes(self.lines.append))
+        self.service.restore()
+        self.service.start()
+        self.token, self.socket = token, listen("127.0.0.1", 0)
+        self.port = self.socket.getsockname()[1]
+        self.thread = threading.Thread(
+            target=run_application, args=(self.service, self.socket),
+            kwargs={"token": token, "units": {}}, daemon=True,
+        )  # fmt: skip
+        self.thread.start()
+        eventually(lambda: self.ask("GET", "/health")[0] == 200)
+
+    def ask(
+        self, method: str, path: str, body: Any = None, *, token: str | None = None, **headers: str
+    ) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        headers = {key.replace("_", "-"): value for key, value in headers.items()}
+        if (given := self.token if token is None else token) is not None:
+            headers.setdefault("Authorization", f"Bearer {given}")
+        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        if data is not None:
+            headers.setdefault("Content-Type", "application/json")
+        try:
+            connection.request(method, path, data, headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        self.headers = dict(answer.getheaders())
+        is_json = answer.getheader("content-type", "").startswith("application/json")
+        return answer.status, json.loads(text) if is_json else text
+
+    def post(self, *readings: dict) -> tuple[int, Any]:
+        return self.ask("POST", "/readings", list(readings))
+
+    def burn(self, space: str = "kitchen") -> None:
+        rows = [
+            {"space": space, "temperature": 21 if k < 3 else 70 + k, "time_s": 10.0 * k}
+            for k in range(6)
+        ]
+        assert self.post(*rows)[0] == 202
+
+    def close(self) -> None:
+        self.service.is_stopping.set()
+        self.thread.join(20.0)
+        self.socket.close()
+        self.service.stop()
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    one = Served()
+    yield one
+    one.close()
+
+
+@contextmanager
+def serving(**more: Any) -> Iterator[Served]:
+    one = Served(**more)
+    try:
+        yield one
+    finally:
+        one.close()
+
+
+def test_readings_in_and_state_events_and_history_out(served: Served) -> None:
+    served.burn()
+    status, space = served.ask("GET", "/spaces/kitchen")
+    assert (status, space["state"], space["alarm"]) == (200, "alarm", "A")
+    assert space["readings"] == [
+        {"sensor": "A", "channel": "temperature", "value": 75.0, "unit": "degC"}
+    ]
+    _, events = served.ask("GET", "/events")
+    assert [(e["event"], e["space"], e["cause"]) for e in events] == [("alarm", "kitchen", "heat")]
+    assert served.ask("GET", f"/events?after={events[0]['id']}")[1] == []
+    _, past = served.ask("GET", "/spaces/kitchen/history")
+    (curve,) = past["channels"]
+    assert len(curve["values"]) == len(past["times_s"]) == len(past["risk"])
+    assert max(v for v in curve["values"] if v is not None) == 75.0
+    status, space = served.ask("POST", "/spaces/kitchen/acknowledge")
+    assert (status, space["state"]) == (200, "calm")
+    assert [e["event"] for e in served.ask("GET", "/events?newest=true")[1]] == ["clear", "alarm"]
+    _, found = served.ask("GET", "/spaces?like=KIT")
+    assert (found["total"], found["counts"]["calm"]) == (1, 1)
+    text = served.ask("GET", "/metrics")[1].decode()
+    assert "saafe_readings_total 6.0" in text
+    assert 'saafe_events_total{event="alarm"} 1.0' in text
+
+
+def test_the_description_of_the_interface_is_whole(served: Served) -> None:
+    _, described = served.ask("GET", "/openapi.json")
+    paths = set(described["paths"])
+    assert paths == {
+        "/readings", "/spaces", "/spaces/{name}", "/spaces/{name}/history",
+        "/spaces/{name}/acknowledge", "/events", "/events/stream", "/health", "/metrics", "/notes",
+    }  # fmt: skip
+    assert served.ask("GET", "/docs")[0] == 404  # its page would load scripts from elsewhere
+
+
+def read_stream(port: int, last: int | None, count: int, then: Any) -> list[dict]:
+    """So many events of the stream, after something is done that causes them."""
+    head = f"Last-Event-ID: {last}\r\n" if last is not None else ""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as one:
+        one.sendall(f"GET /events/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n".encode())
+        text = b""
+        while b": saafe" not in text:
+            text += one.recv(65536)
+        then()
+        while text.count(b"data: ") < count:
+            text += one.recv(65536)
+        time.sleep(0.2)
+        one.setblocking(False)
+        with suppress(BlockingIOError):
+            text += one.recv(65536)
+    return [json.loads(line[6:]) for line in text.decode().splitlines() if line[:6] == "data: "]
+
+
+def test_events_come_as_they_are_and_none_is_missed(served: Served) -> None:
+    found = read_stream(served.port, None, 1, served.burn)
+    assert [event["event"] for event in found] == ["alarm"]
+    again = read_stream(served.port, 0, 2, lambda: served.burn("hall"))
+    assert [(event["id"], event["space"]) for event in again] == [(1, "kitchen"), (2, "hall")]
+    after = read_stream(served.port, 1, 1, lambda: None)
+    assert [event["id"] for event in after] == [2]
+
+
+WRONG = [
+    (b"{", 422, "body"),
+    (b"[" * 100_000, 4, ""),
+    (b"[]", 202, ""),
+    (b"null", 422, ""),
+    (b'"x"', 422, ""),
+    (b'{"space": ""}', 422, "space"),
+    (b'{"space": 1}', 422, "space"),
+    (b'{"space": "a", "sensor": "a\\n", "co2": 1}', 422, "sensor"),
+    (b'{"space": "a"}', 422, "no channel"),
+    (b'{"space": "a", "nothing": 1}', 422, "no channel"),
+    (b'{"space": "' + b"x" * 200 + b'", "co2": 1}', 422, "space"),
+    (b'{"space": "a", "co2": 1, "time_s": "soon"}', 422, "time_s"),
+    (b"\xff\xfe", 4, ""),
+    (b'{"space": "a", "co2": ' + b"9" * 5000 + b"}", 4, ""),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "word"), WRONG)
+def test_bodies_that_cannot_be_used_are_refused_in_one_line(
+    served: Served, body: bytes, status: int, word: str
+) -> None:
+    came, answer = served.ask("POST", "/readings", body)
+    assert came == status or came // 100 == status
+    if came != 202:
+        assert word in answer["error"]
+        assert "Traceback" not in json.dumps(answer)
+        assert "\n" not in answer["error"]
+    assert served.ask("GET", "/health")[0] == 200
+
+
+def test_one_wrong_reading_does_not_lose_the_others(served: Served) -> None:
+    status, answer = served.post(
+        {"space": "a", "co2": 500}, {"space": "a", "x": 1}, {"space": "b\n", "co2": 500},
+        {"space": "c", "temperature_f": 70, "time_s": 5.0},
+    )  # fmt: skip
+    assert (status, answer["taken"]) == (202, 2)
+    assert [one["index"] for one in answer["refused"]] == [1, 2]
+    assert set(served.service.fleet.spaces) == {"a", "c"}
+
+
+def test_what_is_too_large_is_refused(served: Served) -> None:
+    status, answer = served.ask("POST", "/readings", b" " * (guard.LARGEST_BODY + 1))
+    assert (status, "too large" in answer["error"]) == (413, True)
+    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as one:
+        one.sendall(
+            b"POST /readings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+        with suppress(OSError):
+            for _ in range(40):
+                one.sendall(chunk)
+        with suppress(ConnectionError):
+            assert b" 413 " in one.recv(4096)
+    assert served.post(*[{"space": "a", "co2": 1}] * 1001)[0] == 413
+    assert served.ask("GET", "/spaces?limit=501")[0] == 422
+
+
+def test_no_more_requests_than_are_allowed(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = [served.ask("GET", "/health")[0] for _ in range(400)]
+    assert codes[0] == 200
+    assert 429 in codes
+    assert served.headers["retry-after"] == "1"
+    eventually(lambda: served.ask("GET", "/health")[0] == 200)
+
+
+# --- who may ask
+
+
+def test_a_token_is_needed_where_there_is_one() -> None:
+    with serving(token="a long and secret token") as one:
+        assert one.ask("GET", "/spaces")[0] == 200
+        for path in ("/spaces", "/events", "/events/stream", "/metrics", "/openapi.json", "/notes"):
+            assert one.ask("GET", path, token="")[0] == 401
+        assert one.ask("POST", "/readings", {"space": "a", "co2": 1}, token="x")[0] == 401
+        assert one.headers["www-authenticate"] == "Bearer"
+        assert not one.service.fleet.spaces
+        # the page itself holds nothing of a home, and asks for the token
+        for path in ("/", "/page/page.js", "/page/page.css", "/health"):
+            assert one.ask("GET", path, token="")[0] == 200
+        codes = [one.ask("GET", "/spaces", token="guess")[0] for _ in range(20)]
+        assert codes[-1] == 429  # who guesses, waits
+
+
+FOREIGN = [
+    {"Host": "evil.example"},
+    {"Host": "evil.example:8080"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_other_sites_in_a_browser_cannot_ask_without_a_token(
+    served: Served, headers: dict[str, str]
+) -> None:
+    served.burn()
+    assert served.ask("POST", "/spaces/kitchen/acknowledge", **headers)[0] == 403
+    assert served.ask("GET", "/spaces", **headers)[0] == 403
+    origin = {"Origin": f"http://127.0.0.1:{served.port}"}
+    assert served.ask("GET", "/spaces", **origin)[0] == 200
+
+
+def test_answers_say_how_a_browser_treats_them(served: Served) -> None:
+    for path in ("/", "/spaces", "/nothing"):
+        served.ask("GET", path)
+        assert "default-src 'self'" in served.headers["content-security-policy"]
+        assert served.headers["x-content-type-options"] == "nosniff"
+        assert "server" not in {name.lower() for name in served.headers}
+
+
+@pytest.mark.parametrize(
+    "path", ["/page/../web.py", "/page/%2e%2e%2fweb.py", "/page/page.html", "/page/", "/etc/passwd"]
+)
+def test_no_other_file_is_served(served: Served, path: str) -> None:
+    assert served.ask("GET", path)[0] == 404
+
+
+def test_a_bug_of_ours_is_no_news_for_clients(
+    served: Served, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("secret inside")
+
+    monkeypatch.setattr(served.service.store, "events", broken)
+    status, answer = served.ask("GET", "/events")
+    assert (status, answer) == (500, {"error": "an internal error; see the server's log"})
+
+
+def test_a_service_that_cannot_keep_up_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_module, "MOST_WAITING", 20)
+    go_on = threading.Event()
+
+    def score(windows: np.ndarray) -> np.ndarray:
+        go_on.wait(20.0)
+        return np.zeros(len(windows))
+
+    with serving(model=Scorer(score, AlarmSettings())) as one:
+        rows = [{"space": f"s{k}", "co2": 500} for k in range(500)]
+        answers: list[tuple[int, Any]] = []
+        first = threading.Thread(target=lambda: answers.append(one.post(*rows)))
+        first.start()
+        eventually(one.service.waiting.full)
+        status, health = one.ask("GET", "/health")
+        assert status == 503
+        assert "behind" in health["troubles"][0]
+        assert one.post({"space": "x", "co2": 500})[0] == 503
+        assert one.headers["retry-after"] == "5"
+        go_on.set()
+        first.join()
+        assert answers[0][0] == 202
+        assert 0 < answers[0][1]["taken"] < 500
+
+
+# --- the command
+
+
+@pytest.mark.slow
+def test_serve_from_the_command_line(tmp_path: Path) -> None:
+    made = save_run(tmp_path)
+    with processes() as running:
+        running.append(Process("serve", made, "--port", 0, "--host", "0.0.0.0", cwd=tmp_path))
+        said = running[0].said("#token=")
+        assert "put a TLS proxy before it" in running[0].said("TLS")
+        address = next(word for word in said.split() if "#token=" in word)
+        port, token = int(address.split(":")[2].split("/")[0]), address.split("#token=")[1]
+        one = Served.__new__(Served)
+        one.port, one.token = port, token
+        one.burn()
+        assert one.ask("GET", "/spaces/kitchen")[1]["state"] == "alarm"
+        assert one.ask("GET", "/spaces/kitchen", token="")[0] == 401
+        assert running[0].end() == 0
+        running.append(Process("serve", made, "--port", 0, cwd=tmp_path))
+        said = running[1].said("open http://127.0.0.1:")
+        assert "token" not in said
+        one.port, one.token = int(said.split("127.0.0.1:")[1].split("/")[0]), None
+        assert one.ask("GET", "/spaces/kitchen")[1]["state"] == "alarm"  # it stands
+        assert len(one.ask("GET", "/events")[1]) == 1
+        other = Process("serve", made, "--port", 0, cwd=tmp_path)
+        assert other.process.wait(60) == 1
+        assert "another saafe uses it" in other.err.read_text()
+        other = Process("serve", made, "--port", one.port, "--state", "b", cwd=tmp_path)
+        assert other.process.wait(60) == 1
+        assert "cannot be listened at" in other.err.read_text()
+
+
+USAGE = [
+    (["serve", "--topic", "a/{space}"], "give --mqtt URL"),
+    (["serve", "--mqtt", "mqtt://localhost"], "no topics"),
+    (["serve", "--mqtt", "mqtt://nobody.invalid", "--preset", "json"], "no such host"),
+    (["serve", "--token-file", "nowhere"], "cannot be read"),
+    (["serve", "--host", "not.here.invalid"], "cannot be listened at"),
+    (["serve", "--longest-interval", "0.1"], "longest interval"),
+    (["serve", "--state", "no/such/folder"], "choose another --state"),
+    (["detect", "mqtt://localhost"], "no topics"),
+    (["detect", "mqtt://localhost", "--preset", "awair"], "no such preset of topics"),
+    (["detect", "mqtt://localhost", "--topic", "a/{room}"], "no part {room}"),
+    (["detect", "mqtt://a:b@localhost", "--preset", "json"], "--password-file"),
+    (["detect", "mqtt://localhost:x", "--preset", "json"], "allowed: mqtt://HOST"),
+    (["detect", "mqtt://localhost", "--preset", "json", "--ca", "x"], "are for mqtts"),
+    (["detect", "mqtts://localhost", "--preset", "json", "--ca", "x"], "no such file"),
+    (["detect", "mqtt://localhost", "--preset", "json", "--worker", "3/2"], "K/N"),
+    (["detect", "mqtt://localhost", "--preset", "json", "--base", "a/#"], "without + and #"),
+    (["detect", "mqtt://localhost", "--preset", "json", "--drill"], "come as they are"),
+    (["detect", "mqtt://localhost", "--preset", "json", "--unit", "co2=F"], "no unit"),
+    (["detect", "kitchen.csv", "--topic", "a"], "are for a broker"),
+]
+
+
+@pytest.mark.parametrize(("words", "text"), USAGE)
+def test_wrong_use_is_one_line(
+    words: list[str], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert run(saafe_group, [*words[:1], str(save_run(tmp_path)), *words[1:]]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert text in line
