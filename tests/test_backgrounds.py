@@ -12,11 +12,11 @@ from saafe.sensors import CHANNELS, CO, FIRE, LABELS, NORMAL, PM25, SOUND, TEMPE
 from saafe.simulator import simulation, sources
 from saafe.simulator.labels import VISIBLE
 from saafe.simulator.over_recordings import (
-    add_events,
     backgrounds_of,
     own_range,
     simulate_events,
     simulate_over,
+    with_events,
 )
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import Streams
@@ -173,7 +173,7 @@ def test_where_a_meter_ends() -> None:
 def test_sound_stays_the_backgrounds() -> None:
     bare = torch.full((6, 1, 1, len(CHANNELS)), 40.0)
     added = torch.full_like(bare, 7.0)
-    full = add_events(
+    full = with_events(
         bare, added, torch.ones(6, 1, 1, len(CHANNELS), dtype=torch.bool),
         step=torch.zeros(1, 1, len(CHANNELS)),
         highest=torch.full((1, 1, len(CHANNELS)), 45.0),

@@ -237,7 +237,7 @@ def test_train_on_says_what_held_out_days_say(trained: tuple[Path, dict]) -> Non
     for who in ("tuned", "general", "photo", "ionisation", "heat"):
         of_kinds = sum(kind[who] for kind in result["fires"]["kinds"])
         assert of_kinds == result["fires"]["in_time"][who]["fires"]
-    assert any("show under" in line for line in lines.summary(result))
+    assert any("show under" in line for line in lines.sentences(result))
     again = tmp_detect(folder, trained)
     assert again.exit_code == 0
 

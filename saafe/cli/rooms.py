@@ -7,14 +7,14 @@ from saafe.cli.tables import print_gate, print_rows
 
 def show_rooms(result: dict) -> None:
     """Print what held-out days say, the quick gate, and where everything is."""
-    from saafe.own_rooms import KIND_COLUMNS, ROOM_FIGURES, figure_rows, kind_rows, summary
+    from saafe.own_rooms import KIND_COLUMNS, ROOM_FIGURES, figure_rows, kind_rows, sentences
 
     found = result["own_rooms"]
     if rows := figure_rows(found):
         print_rows("your rooms", ROOM_FIGURES, rows)
     if rows := kind_rows(found):
         print_rows("simulated fires on held-out days: found in time", KIND_COLUMNS, rows)
-    for line in summary(found):
+    for line in sentences(found):
         click.echo(line)
     print_gate(result["gate"])
     if not result["gate"]["passed"]:

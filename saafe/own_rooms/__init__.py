@@ -1,6 +1,6 @@
 """A detector for the user's own rooms: tuned on their recordings, judged on days held out."""
 
-from saafe.own_rooms.lines import KIND_COLUMNS, ROOM_FIGURES, figure_rows, kind_rows, summary
+from saafe.own_rooms.lines import KIND_COLUMNS, ROOM_FIGURES, figure_rows, kind_rows, sentences
 from saafe.own_rooms.rooms import OwnRooms, read_rooms
 from saafe.own_rooms.tuned_run import (
     ASKED_FILE, RESULT_FILE, check_asked, check_without, note_asked, train_on_rooms,
@@ -19,7 +19,7 @@ __all__ = [
     "kind_rows",
     "note_asked",
     "read_rooms",
-    "summary",
+    "sentences",
     "train_on_rooms",
     "tune_in",
     "tuned_name",

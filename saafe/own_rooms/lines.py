@@ -67,7 +67,7 @@ def kind_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return [*rows, ("all", *(number(totals[name]) for name in names))]
 
 
-def summary(result: Mapping[str, Any]) -> list[str]:
+def sentences(result: Mapping[str, Any]) -> list[str]:
     """What the figures say, and what they cannot, a sentence a line."""
     held, taught = result["held_out"], result["recordings"]
     groups, count = len(taught["groups"]), taught["recordings"]

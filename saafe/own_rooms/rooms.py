@@ -82,13 +82,13 @@ class OwnRooms:
     @property
     def digest(self) -> str:
         """A number of all that teaches, to know the same recordings again."""
-        said = hashlib.sha256(checksum(self.rooms).encode())
+        said = hashlib.sha256(digest_of(self.rooms).encode())
         for room in self.rooms:
             said.update(f"{room.group}\0{room.recording.name}\0{room.sessions}\0".encode())
         return said.hexdigest()
 
 
-def checksum(rooms: Sequence[Room]) -> str:
+def digest_of(rooms: Sequence[Room]) -> str:
     """A number of times and readings alone."""
     held = hashlib.sha256()
     for room in rooms:
@@ -123,7 +123,7 @@ def read_rooms(folder: Path | str, on_progress: Callable[[str], None] = lambda _
             room = read()
             if room.recording.labels is not None and (room.recording.labels == FIRE).any():
                 raise InputError("holds rows labelled fire")
-            twin = seen.setdefault(checksum([room]), file)
+            twin = seen.setdefault(digest_of([room]), file)
             if twin != file:
                 raise InputError(f"holds what {twin} holds")
             kept, reasons = harmless_parts(room)
@@ -153,7 +153,13 @@ def nothing_left(left_out: Sequence[LeftOut]) -> str:
 
 def without_prefix(text: str, folder: Path, file: str) -> str:
     """A reason without the path that stands before it already."""
-    for prefix in (f"{folder / file}: ", f"{file}: ", f"{folder}/"):
+    for prefix in (
+        f"{folder}/",
+        f"{file}: ",
+        f"{file}, ",
+        f"{Path(file).name}: ",
+        f"{Path(file).name}, ",
+    ):
         text = text.removeprefix(prefix)
     return text
 

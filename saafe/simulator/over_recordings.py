@@ -127,8 +127,8 @@ def simulate_over(
     chosen, bare, fresh = draw_stretches(backgrounds, n, steps, generator)
     step = torch.stack([backgrounds[k].step for k in chosen]).unsqueeze(1)  # (n, 1, channel)
     highest = torch.stack([backgrounds[k].highest for k in chosen]).unsqueeze(1)
-    calm = add_events(bare, events.calm, fresh, step=step, highest=highest)
-    full = add_events(bare, events.full, fresh, step=step, highest=highest)
+    calm = with_events(bare, events.calm, fresh, step=step, highest=highest)
+    full = with_events(bare, events.full, fresh, step=step, highest=highest)
     labels = label(Counterfactuals(full, calm, bare), events.states, torch.isfinite(bare))
     return Streams(
         readings=full.transpose(0, 1).contiguous(),
@@ -186,7 +186,7 @@ def draw_stretches(
     return chosen, readings, fresh
 
 
-def add_events(
+def with_events(
     bare: Tensor, added: Tensor, fresh: Tensor, *, step: Tensor, highest: Tensor
 ) -> Tensor:
     """A background with what events add, as its sensor would have shown it.

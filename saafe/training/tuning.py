@@ -67,8 +67,8 @@ TUNING_EPOCHS, TUNING_WINDOWS = (
     6_000,
 )  # Chosen: half of what the small tiers train, a minute or two
 SIMULATED_SHARE = 0.5  # of every batch
-NUISANCE_POOL = "simulated nuisances, alone and on your days"
-QUIET_POOL, DAYS_POOL = "simulated quiet", "your days"
+NUISANCE_POOL, QUIET_POOL = "simulated nuisances", "simulated quiet"
+ON_DAYS_POOL, DAYS_POOL = "simulated nuisances on your days", "your days"
 OVER_PARTS = 3  # of streams over the homes that set the thresholds
 HOURS_A_STREAM = 3.0
 EVENTS_FROM, HOMES_FROM = 900_000, 950_000  # numbers of seeds apart from the simulated windows'
@@ -220,12 +220,11 @@ def false_alarm_pools(
     """What may hold no more than the budget: simulated life, nuisances over homes, the homes."""
     dense, quiet = reference_peaks(model, simulated.reference, World(), simulated.workers)
     over = torch.cat([over_peaks(model, backgrounds, simulated, k) for k in range(OVER_PARTS)])
-    # one pool: the larger of two quantiles, each of few loud streams, would lie too high
-    nuisances = torch.cat([dense, over])
     days = lay_end_to_end(backgrounds)
     return {
-        NUISANCE_POOL: Pool(nuisances, dense_years(len(nuisances)), DENSE_SHARE),
+        NUISANCE_POOL: Pool(dense, dense_years(len(dense)), DENSE_SHARE),
         QUIET_POOL: Pool(quiet, len(quiet) * HOURS_A_STREAM / YEAR_HOURS, 0.0),
+        ON_DAYS_POOL: Pool(over, dense_years(len(over)), DENSE_SHARE),
         DAYS_POOL: Pool(own_peaks(model, days), days.years, 0.0),
     }
 
