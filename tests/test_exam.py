@@ -216,7 +216,7 @@ def test_seeds_of_the_exam_are_nobody_elses() -> None:
     others = {
         seeded_generator(seed, purpose, part, cpu).initial_seed()
         for seed in range(5)
-        for purpose in list(Purpose)[:-1]
+        for purpose in set(Purpose) - {Purpose.EXAM}
         for part in (0, 1, 9_999, 19_999)
     }
     assert len(mine) == 4 * 8 * 3

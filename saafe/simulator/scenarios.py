@@ -7,7 +7,7 @@ from torch import Tensor
 
 from saafe.errors import InputError
 from saafe.simulator import sources
-from saafe.simulator.devices.catalogue import ANYTHING, GENERAL, load_device
+from saafe.simulator.devices.catalogue import ANYTHING, load_device
 from saafe.simulator.devices.device import Device
 from saafe.simulator.emissions import ROOM_NAMES, Draw, Quantity, Random, Source
 
@@ -29,8 +29,7 @@ class Mix:
     # of sensors that are gas analysers at the foot of their range, as stand beside test fires and
     # not in dwellings
     analyser_share: float = 0.06
-    # which instruments: any, those of a device, or the general mix of both
-    device: str | Device = ANYTHING
+    device: str | Device = ANYTHING  # which instruments: any, or those of a device
 
 
 def mix_of(names: tuple[str, ...], device: str | Device = ANYTHING) -> Mix:
@@ -38,7 +37,7 @@ def mix_of(names: tuple[str, ...], device: str | Device = ANYTHING) -> Mix:
 
     The device is a name of the catalogue, a path of a device file, or a Device.
     """
-    device = device if device in (ANYTHING, GENERAL) else load_device(device)
+    device = device if device == ANYTHING else load_device(device)
     if not names:
         return Mix(device=device)
     if unknown := sorted(set(names) - set(sources.SOURCES)):

@@ -213,7 +213,7 @@ def for_device(recipe: Recipe, device: str | devices.Device | None) -> Recipe:
 
 def device_of(recipe: Recipe) -> devices.Device | str:
     """The device that a recipe trains for, as a mix takes it."""
-    return devices.device_from_text(recipe.device_file) if recipe.device_file else devices.GENERAL
+    return devices.device_from_text(recipe.device_file) if recipe.device_file else devices.ANYTHING
 
 
 def longest_pause_of(recipe: Recipe) -> float:
