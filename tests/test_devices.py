@@ -297,3 +297,13 @@ def test_a_product_is_its_parts_with_its_own_fields(tmp_path: Path) -> None:
 
 def test_no_stray_files_in_the_catalogue() -> None:
     assert {path.suffix for path in FOLDER.iterdir()} == {".toml"}
+
+
+def test_devices_of_one_seed_meet_the_same_fires() -> None:
+    def world(name: str) -> Streams:
+        mix = Mix(0.5, device=name, fault_share=0.0)
+        return simulate_streams(4, generator=seeded(7), hours=1.0, sensors=1, mix=mix)
+
+    one, other = world("saafe-6"), world("tuya-air-box")
+    for name in ("fire", "nuisance", "ignition_s", "truth", "state"):
+        assert torch.equal(getattr(one, name), getattr(other, name)), name
