@@ -1,14 +1,22 @@
 """Every device of the catalogue, users' device files, and devices fitted to recordings."""
 
+import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+from saafe.cli import saafe
+from saafe.detector import AlarmSettings
 from saafe.errors import InputError
+from saafe.exam.device_comparison import ComparisonPlan, compare_devices, draw_comparison
+from saafe.recipes import find_tier
+from saafe.recordings.recording import Recording, write_recording
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
 from saafe.simulator.devices.catalogue import FOLDER, device_names, load_device
 from saafe.simulator.devices.device import (
@@ -18,6 +26,7 @@ from saafe.simulator.devices.device import (
     to_toml,
 )
 from saafe.simulator.devices.drawing import draw_device
+from saafe.simulator.devices.fitting import fit_device
 from saafe.simulator.instruments import ChannelReports, averaged, channel_reports, hold_channels
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.simulation import simulate_streams
@@ -307,3 +316,109 @@ def test_the_file_of_docs_is_a_device(tmp_path: Path) -> None:
     assert list(made.channels) == ["temperature", "pm25", "humidity"]
     assert made.longest_interval_s == 30.0
     assert made.channels["pm25"].gain_spread == (-0.3, 0.3)
+
+
+def test_devices_of_one_seed_meet_the_same_fires() -> None:
+    def world(name: str) -> Streams:
+        mix = Mix(0.5, device=name, fault_share=0.0)
+        return simulate_streams(4, generator=seeded(7), hours=1.0, sensors=1, mix=mix)
+
+    one, other = world("saafe-6"), world("tuya-air-box")
+    for name in ("fire", "nuisance", "ignition_s", "truth", "state"):
+        assert torch.equal(getattr(one, name), getattr(other, name)), name
+
+
+# --- fitting ----------------------------------------------------------------------------------
+
+
+def quiet_days(name: str, hours: float = 24.0) -> Recording:
+    mix = Mix(0.0, device=name, fault_share=0.0, nuisance_counts=(0.0, 0.0, 1.0))
+    streams = simulate_streams(1, generator=seeded(11), hours=hours, sensors=1, mix=mix)
+    return to_recordings(streams)[0]
+
+
+@pytest.mark.parametrize("name", ["saafe-6", "netatmo-indoor", "maxim-ds18b20", "uhoo-indoor"])
+def test_periodic_devices_are_fitted_back(name: str) -> None:
+    device, fitted = load_device(name), fit_device(quiet_days(name))
+    assert list(fitted.channels) == list(device.channels)
+    for channel, row in device.channels.items():
+        one = fitted.channels[channel]
+        written = 10.0 ** -CHANNELS[CHANNEL_NAMES.index(channel)].decimals
+        assert one.step == pytest.approx(max(row.step, written), rel=0.03), channel
+        assert one.reporting.mode == "periodic"
+        assert one.reporting.every_s == pytest.approx(row.reporting.every_s, rel=0.02)
+    assert device_from_text(to_toml(fitted)) == fitted
+    draw_device(fitted, 2, 1, seeded(0))
+
+
+def test_reports_on_change_are_fitted_back() -> None:
+    device, fitted = load_device("sonoff-snzb-02b"), fit_device(quiet_days("sonoff-snzb-02b", 48.0))
+    for channel, row in device.channels.items():
+        one = fitted.channels[channel].reporting
+        assert one.mode == ON_CHANGE
+        assert one.delta == pytest.approx(row.reporting.delta, rel=0.1)
+        assert one.longest_s >= row.reporting.longest_s - 20.0
+    assert any("noise (reports on change hide it)" in note for note in fitted.notes)
+
+
+def test_a_clip_that_is_reached_is_seen_and_one_that_is_not_is_said() -> None:
+    times = 60.0 * np.arange(4000)
+    random = np.random.default_rng(5)
+    hidden = 20.0 + 300.0 * np.maximum(np.sin(times / 9000.0), 0.0) ** 3
+    noisy = hidden + random.normal(size=len(times)) * (1.0 + 0.05 * hidden)
+    readings = np.full((len(times), 1, len(CHANNELS)), np.nan, np.float32)
+    readings[:, 0, CHANNEL_NAMES.index("pm25")] = np.clip(noisy.round(), 3.0, 250.0)
+    one = fit_device(Recording("r", times, ("A",), readings)).channels["pm25"]
+    assert one.clip == 250.0
+    readings[:, 0, CHANNEL_NAMES.index("pm25")] = np.clip(noisy.round(), 3.0, 2000.0)
+    free = fit_device(Recording("r", times, ("A",), readings))
+    assert any("clip (never reached" in note for note in free.notes)
+    assert free.channels["pm25"].clip >= noisy.max().round()
+
+
+def test_too_little_to_fit_is_one_line() -> None:
+    short = quiet_days("saafe-6", 0.1)
+    with pytest.raises(InputError, match="no channel has 50 readings"):
+        fit_device(short)
+    with pytest.raises(InputError, match="its sensors: A"):
+        fit_device(short, sensor="B")
+
+
+def test_devices_from_the_command_line(tmp_path: Path) -> None:
+    def say(*words: str) -> str:
+        done = CliRunner().invoke(saafe, ["devices", *words])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    assert len(json.loads(say("list", "--json"))) == len(device_names())
+    shown = json.loads(say("show", "aranet4-home", "--json"))
+    assert shown["channels"]["co2"]["reporting"]["every_s"] == 300.0
+    write_recording(quiet_days("aranet4-home"), tmp_path / "home.csv")
+    mine = str(tmp_path / "mine.toml")
+    fitted = json.loads(say("fit", str(tmp_path / "home.csv"), "--out", mine, "--json"))
+    assert fitted["channels"].keys() == shown["channels"].keys()
+    assert load_device(mine).channels["co2"].reporting.every_s == 300.0
+
+
+# --- comparing --------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_devices_are_compared_on_the_same_fires(tmp_path: Path) -> None:
+    deaf = AlarmSettings(fast=90.0, slow=90.0, steady=90.0)
+    run = SimpleNamespace(score=lambda windows: np.zeros(len(windows)), settings=deaf)
+    plan = ComparisonPlan(find_tier("tiny"), run, fires=2, cookings=2)  # type: ignore[arg-type]
+    names = ["saafe-6", "sonoff-snzb-02", "figaro-tgs5042"]
+    rows = compare_devices(names, plan)
+    assert [row["device"] for row in rows] == names
+    assert len({row["fires"] for row in rows}) == 1, "the same fires"
+    for row in rows:
+        assert row["fires"] == sum(row[key] for key in ("in_time", "late", "early", "missed"))
+        assert row["in_time_lower"] <= row["in_time_share"] <= row["in_time_upper"]
+        assert row["alarms_per_100_cookings"]["n"] > 0
+    best, hourly, gas = (row["not_shown"] for row in rows)
+    assert best <= min(hourly, gas), "more channels show more fires"
+    draw_comparison(rows, tmp_path / "p.png")
+    assert (tmp_path / "p.png").read_bytes()[:4] == b"\x89PNG"
+    with pytest.raises(InputError, match="unknown"):
+        compare_devices(["saafe-6", "nosuch"], plan)

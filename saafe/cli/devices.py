@@ -8,9 +8,12 @@ import click
 from saafe.cli.output import print_json
 from saafe.cli.reading import ExportOptions, export_options, read_any
 from saafe.cli.tables import print_rows
+from saafe.errors import InputError
 from saafe.files import write_atomically
-from saafe.formats import number
+from saafe.formats import interval, number
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
+
+PICTURES = (".png", ".svg", ".pdf")
 
 
 @click.group("devices")
@@ -90,6 +93,66 @@ def fit_command(
         return
     show_device(device)
     click.echo(f"device file: {out}" if out else "--out FILE writes it as a device file")
+
+
+@devices_command.command()
+@click.argument("names", metavar="DEVICE...", nargs=-1, required=True)
+@click.option("--tier", default="ultra-fast", show_default=True, help="What each is trained by.")
+@click.option("--run", metavar="RUN", help="Take this one detector for all; train none.")
+@click.option("--fires", type=click.IntRange(1, 200), default=8, show_default=True,
+              help="Of each kind.")  # fmt: skip
+@click.option("--cookings", type=click.IntRange(1, 500), default=20, show_default=True,
+              help="Of each kind.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True, help="Of training, fires and cookings.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw it: .png, .svg or .pdf.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def compare_command(
+    names: tuple[str, ...], tier: str, run: str | None, fires: int, cookings: int, seed: int,
+    plot: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Say what each DEVICE can find: the same fires and cookings through each.
+
+    A detector is trained for each device. Fires are found in time by the exam's rules; "not later"
+    are alarms no later than the best reference alarm in the same air. Bounds are of 95 %.
+
+    Example: saafe devices compare airgradient-one sonoff-snzb-02 --plot compared.png
+    """
+    from saafe import recipes
+    from saafe.exam import device_comparison
+    from saafe.training import load
+
+    if plot is not None and plot.suffix not in PICTURES:
+        raise InputError(f"--plot {plot}: a picture's name ends in {', '.join(PICTURES)}")
+    recipe = recipes.changed(recipes.find_tier(tier), (f"seed={seed}",))
+    plan = device_comparison.ComparisonPlan(recipe, load(run) if run else None, fires, cookings)
+    rows = device_comparison.compare_devices(
+        names, plan, on_progress=lambda line: click.echo(line, err=True)
+    )
+    if plot is not None:
+        device_comparison.draw_comparison(rows, plot)
+    if as_json:
+        print_json(rows)
+        return
+    columns = ["device", "fires", "in time", "not shown", "not later", "alarms per 100 cookings"]
+    print_rows(None, columns, [comparison_cells(row) for row in rows])
+    if plot is not None:
+        click.echo(f"picture: {plot}")
+
+
+def comparison_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """A device's row of the comparison, as people read it."""
+    share = percent_of(row["in_time_share"], row["in_time_lower"], row["in_time_upper"])
+    before, cookings = row["not_later_than_best"], row["alarms_per_100_cookings"]
+    alarms = "-" if cookings["value"] is None else f"{cookings['value']:.2g}"
+    if cookings["upper"] is not None:
+        alarms += f" ({interval(cookings['lower'], cookings['upper'])})"
+    not_later = percent_of(before["value"], before["lower"], before["upper"])
+    return row["device"], str(row["fires"]), share, str(row["not_shown"]), not_later, alarms
+
+
+def percent_of(value: float | None, lower: float, upper: float) -> str:
+    """A share in percent with its bounds."""
+    return "-" if value is None else f"{100 * value:.0f} % ({100 * lower:.0f} to {100 * upper:.0f})"
 
 
 def show_device(device: Any) -> None:

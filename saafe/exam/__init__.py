@@ -1,6 +1,6 @@
 """The examination of a run, its gate and its report."""
 
-from saafe.exam import exam, fires, outcomes, references, windows
+from saafe.exam import device_comparison, exam, fires, outcomes, references, windows
 from saafe.exam.exam import examine, examine_long
 from saafe.exam.gate import limits_of
 from saafe.exam.html import figure_text, header, is_share, merged_bounds
@@ -11,7 +11,8 @@ from saafe.exam.rivals import headline
 from saafe.exam.tables import score_table, sets_table, simulated_table
 
 __all__ = [
-    "FIRE_COLUMNS", "IDENTITY_COLUMNS", "RIVAL_COLUMNS", "exam", "examine", "examine_long",
+    "FIRE_COLUMNS", "IDENTITY_COLUMNS", "RIVAL_COLUMNS", "device_comparison", "exam",
+    "examine", "examine_long",
     "figure_text", "fires", "header", "headline", "is_share", "judge_simulated", "limits_of",
     "merged_bounds", "outcomes", "plain_values", "references", "score_table", "sets_table",
     "simulated_table", "windows",

@@ -48,6 +48,10 @@ def draw_device(
     made = load_device(device)
     drawn = draw_instruments(n, sensors, generator)
     dice = Random((n, sensors), generator)
+    # what only some devices draw comes from a generator of its own, seeded by what is drawn for
+    # all, so that all devices meet the same fires under the same seed
+    seed = int(drawn.puff_s.double().sum().item() * 1e6)
+    own = Random((n, sensors), torch.Generator(generator.device).manual_seed(seed))
     rows = [made.channels.get(name, NO_CHANNEL) for name in CHANNEL_NAMES]
 
     def each(values: list[float]) -> Tensor:
@@ -57,7 +61,7 @@ def draw_device(
         return torch.stack([dice.uniform(*span) for span in spans], dim=-1)
 
     def one(span: Range) -> Tensor:
-        return dice.uniform(*span) if span[0] < span[1] else torch.full_like(drawn.kappa, span[0])
+        return own.uniform(*span) if span[0] < span[1] else torch.full_like(drawn.kappa, span[0])
 
     none = ("drift", "late_chance", "puff_chance", "co_spike_chance", "gap_chance", "hold_phase")
     return replace(
@@ -78,9 +82,9 @@ def draw_device(
         voc_as_co2=one(rows[CO2].vapours),
         kappa=one(rows[PM25].kappa),
         self_heat=one(made.self_heat_k),
-        response=seen_aerosols(drawn.response, rows[PM25], dice),
+        response=seen_aerosols(drawn.response, rows[PM25], own),
         lost_chance=torch.full_like(drawn.lost_chance, made.lost_share),
-        reports=draw_reports(made, dice),
+        reports=draw_reports(made, own),
         **{name: torch.zeros_like(getattr(drawn, name)) for name in none},
     )
 
