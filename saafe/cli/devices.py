@@ -106,7 +106,7 @@ def fit_command(
 @click.option("--seed", default=0, show_default=True, help="Of training, fires and cookings.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw it: .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def compare_command(
+def compare_devices_command(
     names: tuple[str, ...], tier: str, run: str | None, fires: int, cookings: int, seed: int,
     plot: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
