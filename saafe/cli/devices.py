@@ -95,7 +95,7 @@ def fit_command(
     click.echo(f"device file: {out}" if out else "--out FILE writes it as a device file")
 
 
-@devices_command.command()
+@devices_command.command("compare")
 @click.argument("names", metavar="DEVICE...", nargs=-1, required=True)
 @click.option("--tier", default="ultra-fast", show_default=True, help="What each is trained by.")
 @click.option("--run", metavar="RUN", help="Take this one detector for all; train none.")
@@ -106,7 +106,7 @@ def fit_command(
 @click.option("--seed", default=0, show_default=True, help="Of training, fires and cookings.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw it: .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def compare_command(
+def compare_devices_command(
     names: tuple[str, ...], tier: str, run: str | None, fires: int, cookings: int, seed: int,
     plot: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
