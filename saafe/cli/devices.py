@@ -95,7 +95,7 @@ def fit_command(
     click.echo(f"device file: {out}" if out else "--out FILE writes it as a device file")
 
 
-@devices_command.command()
+@devices_command.command("compare")
 @click.argument("names", metavar="DEVICE...", nargs=-1, required=True)
 @click.option("--tier", default="ultra-fast", show_default=True, help="What each is trained by.")
 @click.option("--run", metavar="RUN", help="Take this one detector for all; train none.")
