@@ -83,10 +83,13 @@ def note_asked(folder: Path, rooms: OwnRooms, per_year: float | None, *, resume:
         raise InputError(
             f"{folder}: was not started with --on; resume it without, or give another --name"
         ) from None
-    for field, what in (("recordings", "recordings"), ("false_alarms_per_year", "budget")):
+    for field, what in (
+        ("recordings", "other recordings"),
+        ("false_alarms_per_year", "another budget"),
+    ):
         if before.get(field) != asked[field]:
             raise InputError(
-                f"{folder}: was started with another {what}; resume with the same --on and "
+                f"{folder}: was started with {what}; resume with the same --on and "
                 "--false-alarms-per-year, or give another --name"
             )
 
