@@ -7,7 +7,6 @@ fitted. An unseen instrument is one of the simulator's "anything", which no cata
 
 import argparse
 import json
-import math
 import platform
 import subprocess
 import time
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 
 from saafe.recordings import Recording
-from saafe.sensors import CHANNELS
+from saafe.sensors import CHANNELS, TEMPERATURE
 from saafe.simulator import Mix, devices, simulation, to_recordings
 from saafe.simulator.instruments import Instruments
 
@@ -38,6 +37,7 @@ class Truth:
 
     step: float
     noise: float
+    relative: float
     every_s: float
     longest_s: float
     delta: float  # 0: periodic
@@ -78,6 +78,7 @@ def truth_of(drawn: Instruments, k: int, channel: int) -> Truth:
     return Truth(
         step=float(drawn.resolution[at]),
         noise=float(drawn.noise[at]),
+        relative=0.0 if channel == TEMPERATURE else float(drawn.relative_noise[at]),
         every_s=every,
         longest_s=every if reports is None else float(reports.longest_s[at]),
         delta=0.0 if reports is None else float(reports.delta[at]),
@@ -106,8 +107,11 @@ def errors(recording: Recording, truths: list[Truth]) -> Iterator[tuple[str, flo
         if mode == "periodic":
             if one.reporting.mode == mode:
                 yield "period", abs(one.reporting.every_s / true.every_s - 1.0)
-                if true.noise > step / 2.0:
-                    yield "noise", abs(math.log(max(one.noise, 1e-6) / true.noise))
+                level = float(np.median(values))
+                noise = true.noise + true.relative * level
+                if noise > step / 2.0:
+                    found = one.noise + one.relative_noise * level
+                    yield "noise at the median", abs(found / noise - 1.0)
         elif one.reporting.mode == mode:
             yield "delta", abs(one.reporting.delta / max(true.delta, step) - 1.0)
             yield "longest interval", abs(one.reporting.longest_s / true.longest_s - 1.0)

@@ -177,7 +177,7 @@ def distance(seen: Traces, one: DeviceChannel) -> float:
 
     far = 0.5 * folds(seen.step, one.step) + 0.5 * folds(seen.noise.value, one.noise)
     far += 0.25 * folds(seen.reporting.every_s, one.reporting.every_s)
-    far += 1.0 * (seen.reporting.mode == ON_CHANGE) * (one.reporting.mode != ON_CHANGE)
+    far += 3.0 * (seen.reporting.mode == ON_CHANGE) * (one.reporting.mode != ON_CHANGE)
     far += 2.0 * folds(seen.ends.clip, one.clip)
     far += 3.0 * (seen.ends.most > one.clip) + 1.0 * (seen.ends.least < one.lowest)
     return far

@@ -20,6 +20,7 @@ CALM_SHARE = 0.3  # Chosen: of the blocks, the calmest, show noise and little el
 CHANGE_RATIO = (
     2.5  # Chosen: of the intervals' 90 % over their 10 %, of channels that report on change
 )
+MOST_CLIPPED = 0.3  # Chosen: no ordinary day is spent beyond the end of a range
 PILE = 3.0  # Chosen: so many times its neighbours' share are readings at an end
 
 
@@ -49,6 +50,8 @@ def find_step(values: NDArray, written: float) -> float:
     its multiples; a number that makers choose, where it is one within 2 %.
     """
     different = np.unique(np.round(values / written).astype(np.int64)) * written
+    if len(different) > 5:  # where readings end they need lie on no step
+        different = different[1:-1]
     gaps = np.diff(different)
     if not len(gaps):
         return written
@@ -141,11 +144,11 @@ def find_reporting(
         every = min(first, LONGEST_PERIOD_S)
         return Reporting(ON_CHANGE, every, longest_s=longest, delta=delta), is_seen, 0.0
     exact = np.abs(gaps - usual) <= 0.05 * usual
-    if exact.mean() < 0.9:
-        near = (gaps > usual / 2.2) & (gaps < 2.2 * usual)
-        usual_s = float(gaps[near].mean())
-    else:
-        usual_s = float(gaps[exact].mean())
+    near = exact
+    if exact.mean() < 0.9:  # late ones, or a period that the clock of the rows does not divide
+        is_double = np.abs(gaps - 2.0 * usual) <= 0.05 * usual  # lost ones, where they are few
+        near = (gaps > 0.45 * usual) & (gaps < (2.2 if is_double.mean() > 0.3 else 1.7) * usual)
+    usual_s = float(gaps[near].mean())
     usual_s = float(np.round(usual_s, 1 if usual_s > 3.0 else 2))
     expected = np.round(gaps / usual_s)
     lost = float((expected - 1.0)[(expected >= 1) & (expected <= 5)].sum() / max(expected.sum(), 1))
@@ -158,7 +161,9 @@ def _longest(gaps: NDArray) -> tuple[float, bool]:
     for end in ordered[::-1][: max(3, len(gaps) // 50)]:
         pile = np.abs(gaps - end) <= max(0.02 * end, 5.0)
         beside = (gaps < end * 0.94) & (gaps > end * 0.75)
-        if pile.sum() >= max(3.0, 0.005 * len(gaps), float(beside.sum())):
+        enough = max(3.0, 0.005 * len(gaps))
+        is_last = ordered[-1] <= 1.06 * end and pile.sum() >= max(8.0, enough)
+        if is_last or pile.sum() >= max(enough, float(beside.sum())):
             return float(np.median(gaps[pile])), True
     return float(ordered[-1]), False
 
@@ -168,7 +173,10 @@ def find_ends(values: NDArray, step: float, noise: Noise) -> Ends:
     least, most = float(values.min()), float(values.max())
     counts = np.round(values / step)
     lowest = least if _is_end(counts, 1.0, values, step, noise) else math.nan
-    clip = most if _is_end(-counts, -1.0, values, step, noise) else math.nan
+    is_clip = _is_end(-counts, -1.0, values, step, noise)
+    # a channel that rests all day at one reading does not end there
+    is_clip = is_clip and (values == most).mean() < MOST_CLIPPED and len(np.unique(counts)) > 10
+    clip = most if is_clip else math.nan
     floor = math.nan
     if not math.isnan(lowest):
         above = values[values > least + 0.5 * step]
