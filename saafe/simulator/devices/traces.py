@@ -160,7 +160,7 @@ def _longest(gaps: NDArray) -> tuple[float, bool]:
     ordered = np.sort(gaps)
     for end in ordered[::-1][: max(3, len(gaps) // 50)]:
         pile = np.abs(gaps - end) <= max(0.02 * end, 5.0)
-        beside = (gaps < end * 0.94) & (gaps > end * 0.75)
+        beside = (gaps < end * 0.94) & (gaps > end * 0.45)
         enough = max(3.0, 0.005 * len(gaps))
         is_last = ordered[-1] <= 1.06 * end and pile.sum() >= max(8.0, enough)
         if is_last or pile.sum() >= max(enough, float(beside.sum())):
