@@ -181,14 +181,16 @@ def test_a_device_is_written_in_place() -> None:
 
 @pytest.mark.parametrize("options", ["", "--json"])
 def test_ctrl_c(place: Path, options: str) -> None:
-    command = [sys.executable, "-m", "saafe", *SIMULATE.split(), "--out", "many", *options.split()]
+    out_name = f"many{options}"  # a folder of its own: that it is there says that work is on
+    command = [sys.executable, "-m", "saafe", *SIMULATE.split(), "--out", out_name]
+    command += options.split()
     command[command.index("1")] = "100000"
     process = subprocess.Popen(
         command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     until = time.monotonic() + 60
-    while not (place / "many").exists() and time.monotonic() < until:
+    while not (place / out_name).exists() and time.monotonic() < until:
         time.sleep(0.1)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
