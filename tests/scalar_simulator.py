@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from saafe.simulator.simulation import ScenarioDraw
 
 (
-    HEAT, SOOT, SMOKE, COOKING, DUST, DROPLETS, CO2, CO, WATER, VOC, OXYGEN, RADIANT, VENT,
-    OUTDOOR_PM, SOUND,
-) = range(15)  # fmt: skip
-CARRIED, QUANTITIES, ZONES = 11, 15, 3
+    HEAT, SOOT, SMOKE, COOKING, DUST, DROPLETS, CO2, CO, WATER, VOC, OXYGEN, HYDROGEN, RADIANT,
+    VENT, OUTDOOR_PM, SOUND,
+) = range(16)  # fmt: skip
+CARRIED, QUANTITIES, ZONES = 12, 16, 3
 PARTICLES = range(1, 6)
 T, P, C2, S, CM, H = range(6)  # channels
 
@@ -81,7 +81,8 @@ def solve3(matrix: list[list[float]], right: list[float]) -> list[float]:
 def starved(air: float) -> list[float]:
     """What a fire gives off for want of air, against plenty, by quantity."""
     strength = [air] * QUANTITIES
-    for q, yields in ((CO, 10.0), (SOOT, 2.0), (SMOKE, 2.0), (CO2, 0.7), (VOC, 5.0)):
+    most = ((CO, 10.0), (SOOT, 2.0), (SMOKE, 2.0), (CO2, 0.7), (VOC, 5.0), (HYDROGEN, 10.0))
+    for q, yields in most:
         strength[q] = air * (1.0 + (yields - 1.0) * (1.0 - air))
     return strength
 
@@ -245,6 +246,7 @@ def shown(s: Scenario, sensor: int, truth: list, air: list) -> list:
     for k, true in enumerate(truth):
         row = list(true)
         row[CM] += d["voc_as_co"] * air[k][VOC]
+        row[CM] += d["hydrogen_as_co"] * 24.055 / 2.016 * air[k][HYDROGEN]
         if d["voc_as_co2"] > 0.0:
             row[C2] = 400.0 + d["voc_as_co2"] * air[k][VOC] + 2.0 * row[CM]
         row[P] = 1e3 * sum(

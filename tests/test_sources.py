@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from saafe.sensors import FIRE, NORMAL, NUISANCE, UNKNOWN
-from saafe.simulator import occupants, sources
+from saafe.sensors import CO, FIRE, NORMAL, NUISANCE, UNKNOWN
+from saafe.simulator import Mix, occupants, sources
 from saafe.simulator.emissions import (
     PARTICLES,
     ROOM_NAMES,
@@ -19,6 +19,8 @@ from saafe.simulator.emissions import (
     Quantity,
     Source,
 )
+from saafe.simulator.scenarios import emit_all
+from saafe.simulator.simulation import simulate_streams
 from saafe.simulator.sources import SOURCES
 
 N = 24
@@ -160,3 +162,35 @@ def test_rooms_move_as_little_as_recorded_ones() -> None:
     moved = occupants.room_temperature(clock, 512, torch.Generator().manual_seed(0))
     hourly = (moved[:360].amax(dim=0) - moved[:360].amin(dim=0)).median()
     assert 0.1 < hourly < 0.6  # recorded: 0.2 K
+
+
+def test_batteries_vent_more_hydrogen_than_other_fires() -> None:
+    for name, source in SOURCES.items():
+        low, high = source.hydrogen
+        assert 0.0 < low < high
+        if name in ("battery", "e_bike"):
+            assert low >= 0.4 - 1e-9
+            assert high > 1.0
+
+
+def test_hydrogen_goes_with_the_carbon_monoxide_of_its_source() -> None:
+    time = torch.arange(0.0, 1800.0, 10.0).unsqueeze(1).expand(-1, N)
+    for registry, name in ((sources.FIRES, "battery"), (sources.OTHERS, "cigarette")):
+        index = [source.name for source in registry].index(name)
+        chosen = torch.full((N,), index)
+        rates, _ = emit_all(registry, chosen, time, torch.Generator().manual_seed(4))
+        moles = rates[..., Quantity.HYDROGEN] / 2.016
+        monoxide = rates[..., Quantity.CO] / 28.01
+        ratio = (moles / monoxide)[monoxide > 0.0]
+        low, high = SOURCES[name].hydrogen
+        assert ratio.min() >= low * 0.999
+        assert ratio.max() <= high * 1.001
+        assert ratio.max() > 2.0 * ratio.min()
+
+
+def test_sprays_are_no_carbon_monoxide_to_the_device_of_reference() -> None:
+    mix = Mix(0.0, (), ("aerosol", "solvent"), (0.0, 1.0, 0.0), fault_share=0.0, device="saafe-6")
+    streams = simulate_streams(96, generator=torch.Generator().manual_seed(5), sensors=1, mix=mix)
+    reading = streams.readings[..., CO].nan_to_num(0.0)
+    over = (reading - streams.truth[..., CO]).amax(dim=1)
+    assert over.quantile(0.9) < 4.0  # its noise and its step

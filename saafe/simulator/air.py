@@ -26,7 +26,7 @@ OXYGEN_LIMIT, OXYGEN_SPAN = 105.0, 60.0  # deficit at which flames weaken, and d
 # the soot, less CO2 (A. Tewarson, SFPE Handbook). From memory, not checked.
 STARVED_YIELD = {
     Quantity.CO: 10.0, Quantity.SOOT: 2.0, Quantity.SMOKE: 2.0, Quantity.CO2: 0.7,
-    Quantity.VOC: 5.0,
+    Quantity.VOC: 5.0, Quantity.HYDROGEN: 10.0,
 }  # fmt: skip
 CONVECTIVE = 0.7  # share of the heat that the air carries; the rest is radiated
 HEATED_AIR = physics.AIR_DENSITY * physics.AIR_HEAT_CAPACITY  # [kJ/(m3 K)]

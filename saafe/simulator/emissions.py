@@ -17,7 +17,7 @@ from saafe.sensors import NORMAL, NUISANCE, UNKNOWN, Range
 
 
 class Quantity(IntEnum):
-    """What a source emits. The first eleven are carried by the air."""
+    """What a source emits. The first twelve are carried by the air."""
 
     HEAT = 0  # [kW] total heat release
     SOOT = 1  # [mg/s] smoke of flames
@@ -28,15 +28,16 @@ class Quantity(IntEnum):
     CO2 = 6  # [g/s]
     CO = 7  # [mg/s]
     WATER = 8  # [g/s] vapour
-    VOC = 9  # [mg/s] vapours that gas sensors mistake for CO2 or CO (ethanol, hydrogen, ...)
+    VOC = 9  # [mg/s] vapours that gas sensors mistake for CO2 or CO (ethanol, propane, ...)
     OXYGEN = 10  # [g/s] consumed
-    RADIANT = 11  # [K] warms the sensor itself, not the air (sun)
-    VENT = 12  # [m3/s] outdoor air let in (window)
-    OUTDOOR_PM = 13  # [ug/m3] raises the outdoor air's smoke
-    SOUND = 14  # [pW] acoustic power
+    HYDROGEN = 11  # [mg/s] beside the CO of all that burns; CO cells answer to it in part
+    RADIANT = 12  # [K] warms the sensor itself, not the air (sun)
+    VENT = 13  # [m3/s] outdoor air let in (window)
+    OUTDOOR_PM = 14  # [ug/m3] raises the outdoor air's smoke
+    SOUND = 15  # [pW] acoustic power
 
 
-CARRIED = 11  # the first eleven quantities travel with the air
+CARRIED = 12  # the first twelve quantities travel with the air
 PARTICLES = slice(1, 6)  # in the order of `aerosols.AEROSOLS`
 ROOM_NAMES = ("kitchen", "bathroom", "bedroom", "living room", "hall", "garage")
 LIVED_IN = ("kitchen", "bedroom", "living room")
@@ -144,6 +145,8 @@ class Source:
     rooms: tuple[str, ...] = LIVED_IN  # of `ROOM_NAMES`, where it happens, each as often
     base_m: Range = (0.0, 1.0)  # height of what burns or emits, above the floor. [m]
     cooking: bool = False  # a session of cooking, by which nuisance alarms are counted
+    # of hydrogen a mole of CO, as wood, gas and engines give it: memory. [mol/mol]
+    hydrogen: Range = (0.05, 0.4)
     rate_source: str = "assumed"  # where `per_year` comes from
 
     @property

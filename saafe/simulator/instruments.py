@@ -61,6 +61,7 @@ class Instruments:
     hold_phase: Tensor  # int64
     voc_as_co2: Tensor  # what a metal-oxide "eCO2" cell reports. [ppm per mg/m3]
     voc_as_co: Tensor  # cross-sensitivity of the CO cell. [ppm per mg/m3]
+    hydrogen_as_co: Tensor  # the same to hydrogen, as a share of its volume
     kappa: Tensor  # hygroscopic growth that the particle sensor does not dry off
     drift: Tensor  # linear, over a day
     self_heat: Tensor  # how much its own electronics warm the sensor. [K]
@@ -158,6 +159,7 @@ def draw_instruments(
         hold_phase=(dice.uniform(0.0, 1.0) * period).long(),
         voc_as_co2=torch.where(dice.chance(0.18), dice.log_uniform(50.0, 5_000.0), 0.0),
         voc_as_co=torch.where(dice.chance(0.3), dice.log_uniform(0.002, 0.1), 0.0),
+        hydrogen_as_co=dice.uniform(0.05, 0.6),  # of electrochemical cells: memory of sheets
         kappa=torch.where(dice.chance(0.5), dice.uniform(0.0, 0.25), 0.0),
         drift=drift,
         self_heat=torch.where(dice.chance(0.5), dice.uniform(0.0, 3.0), 0.0),

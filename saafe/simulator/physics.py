@@ -17,6 +17,8 @@ AIR_HEAT_CAPACITY = 1.005  # [kJ/(kg K)]
 GRAVITY = 9.81  # [m/s2]
 ABSOLUTE_ZERO = -273.15  # [degC]
 MOLAR_VOLUME = 24.055  # [L/mol] ideal gas at 20 degC and 101,325 Pa
+HYDROGEN_PER_CO = 2.016 / 28.01  # [g/g] of equal volumes
+PPM_HYDROGEN = MOLAR_VOLUME / 2.016  # [ppm per mg/m3]
 OXYGEN_PER_HEAT = 76.3e-3  # [g/kJ], Huggett: 13.1 kJ per gram of oxygen
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from saafe.errors import InputError
-from saafe.simulator import sources
+from saafe.simulator import physics, sources
 from saafe.simulator.devices.catalogue import ANYTHING, load_device
 from saafe.simulator.devices.device import Device
 from saafe.simulator.emissions import ROOM_NAMES, Draw, Quantity, Random, Source
@@ -81,7 +81,10 @@ def emit_all(
         rows = (chosen == index).nonzero()[:, 0]
         if len(rows) == 0:
             continue
-        emission = source.emit(Draw(time[:, rows], generator), source)
+        draw = Draw(time[:, rows], generator)
+        emission = source.emit(draw, source)
+        ratio = draw.log_uniform(*source.hydrogen) * physics.HYDROGEN_PER_CO
+        emission.rates[..., Quantity.HYDROGEN] = ratio * emission.rates[..., Quantity.CO]
         rates[:, rows] = emission.rates
         state[:, rows] = emission.state
     return rates, state

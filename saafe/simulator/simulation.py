@@ -412,7 +412,8 @@ def observe(truth: Tensor, air: Tensor, each: Instruments) -> Tensor:
     """
     voc = air[..., Quantity.VOC]
     truth[..., PM25] = 1e3 * (air[..., PARTICLES] * each.response).sum(dim=-1)
-    truth[..., CO] += each.voc_as_co * voc
+    hydrogen = physics.PPM_HYDROGEN * air[..., Quantity.HYDROGEN]
+    truth[..., CO] += each.voc_as_co * voc + each.hydrogen_as_co * hydrogen
     estimated = each.voc_as_co2 > 0.0  # metal-oxide cells never see the CO2 itself
     guess = 400.0 + each.voc_as_co2 * voc + 2.0 * truth[..., CO]
     truth[..., CO2] = torch.where(estimated, guess, truth[..., CO2])

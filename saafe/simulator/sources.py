@@ -56,6 +56,8 @@ KITCHEN = ("kitchen",)
 INDOORS = ROOM_NAMES[:5]
 LIVING = ("bedroom", "living room")
 WITH_HALL = ("bedroom", "living room", "hall")
+# NMC cells vent 0.4 to 1.5 moles for each of CO, LFP 2 to 10: memory. [mol/mol]
+BATTERY_HYDROGEN = (0.4, 10.0)
 DUST, SMOKE, SOOT = Quantity.DUST, Quantity.SMOKE, Quantity.SOOT
 
 # Uses of the stove labelled by hand in four recorded homes (uhoo_homes), and the days that those
@@ -260,10 +262,12 @@ FIRES = (
         fuel=ALCOHOL, growth_s=(30, 200), peak_kw=(20, 300))), weight=0.5),
     Source("battery", "fire", mode="smouldering", base_m=(0.3, 1.2), emit=ignite(Fire(
         fuel=BATTERY, ember=BATTERY_VENT, smoulder_s=(30, 600), smoulder_g_s=(0.02, 2.0),
-        growth_s=(30, 150), peak_kw=(10, 500), flaming_chance=0.8))),
+        growth_s=(30, 150), peak_kw=(10, 500), flaming_chance=0.8)),
+        hydrogen=BATTERY_HYDROGEN),
     Source("e_bike", "fire", mode="flaming", rooms=("hall", "living room", "garage"),
-        base_m=(0.2, 0.8), emit=ignite(Fire(fuel=BATTERY, ember=BATTERY_VENT, smoulder_s=(10, 60),
-        smoulder_g_s=(1.0, 30.0), growth_s=(15, 80), peak_kw=(50, 2500), flaming_chance=0.95))),
+        base_m=(0.2, 0.8), hydrogen=BATTERY_HYDROGEN, emit=ignite(Fire(
+        fuel=BATTERY, ember=BATTERY_VENT, smoulder_s=(10, 60), smoulder_g_s=(1.0, 30.0),
+        growth_s=(15, 80), peak_kw=(50, 2500), flaming_chance=0.95))),
     Source("decalin", "fire", mode="flaming", emit=ignite(Fire(
         fuel=DECALIN, growth_s=(60, 250), peak_kw=(10, 200))), weight=0.5),
     Source("overheating_oil", "fire", overheating_oil, mode="cooking oil", rooms=KITCHEN,

@@ -62,6 +62,7 @@ class DeviceChannel:
         gain_spread: by what share units departs from the truth: from, to.
         vapours: what the cell shows for vapours [ppm per mg/m3]: from, to. A CO2 channel that
             shows any sees nothing else: it is an estimate.
+        hydrogen: share of hydrogen's volume that a CO cell shows as CO: from, to.
         kappa: of hygroscopic growth that a particle meter does not dry off: from, to.
         aerosols: what a particle meter shows of each aerosol's mass: from, to; those that are not
             named are drawn from the range of all meters.
@@ -81,6 +82,7 @@ class DeviceChannel:
     offset_spread: Range = (0.0, 0.0)
     gain_spread: Range = (0.0, 0.0)
     vapours: Range = (0.0, 0.0)
+    hydrogen: Range = (0.0, 0.0)
     kappa: Range = (0.0, 0.0)
     aerosols: Mapping[str, Range] = field(default_factory=dict)
     sentinels: tuple[float, ...] = ()
@@ -138,7 +140,7 @@ _NUMBERS = {  # allowed of each number of a channel
 }  # fmt: skip
 _SPREADS = {
     "offset_spread": (-1e4, 1e4), "gain_spread": (-0.99, 100.0), "vapours": (0.0, 1e5),
-    "kappa": (0.0, 2.0),
+    "hydrogen": (0.0, 10.0), "kappa": (0.0, 2.0),
 }  # fmt: skip
 _TIMES = {
     "every_s": (0.1, LONGEST_PERIOD_S), "longest_s": (0.0, DAY_S), "delta": (0.0, 1e5),

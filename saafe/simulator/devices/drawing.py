@@ -79,6 +79,7 @@ def draw_device(
         unresponsive=torch.zeros_like(drawn.unresponsive),
         hold_steps=torch.ones_like(drawn.hold_steps),
         voc_as_co=one(rows[CO].vapours),
+        hydrogen_as_co=one(rows[CO].hydrogen),
         voc_as_co2=one(rows[CO2].vapours),
         kappa=one(rows[PM25].kappa),
         self_heat=one(made.self_heat_k),
