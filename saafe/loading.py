@@ -12,19 +12,25 @@ if TYPE_CHECKING:
 ONNX_SUFFIX = ".onnx"
 
 
-def load_model(path: Path | str | None = None) -> Union["Run", Exported]:
+def load_model(
+    path: Path | str | None = None, *, device: str | None = None
+) -> Union["Run", Exported]:
     """Load a model: a run folder, an exported `.onnx` file, or without a path saafe's own.
 
     Only a run folder needs torch. The model in the package was trained on simulation alone.
 
     Args:
         path: of a run folder or of an exported file; None for the model in the package.
+        device: whose readings it will see: its thresholds are taken. A name of the catalogue, or
+            with a run also the path of a device file; instruments of any kind, or those that it
+            was trained for, by default.
 
     Returns:
         What `Detector`, `detect` and, if it is a run, `examine` take.
 
     Raises:
-        InputError: it is neither, not finished, unreadable, damaged, or of other channels.
+        InputError: it is neither, not finished, unreadable, damaged, or of other channels; or it
+            has no thresholds for the device.
 
     Example:
         >>> import saafe
@@ -34,14 +40,14 @@ def load_model(path: Path | str | None = None) -> Union["Run", Exported]:
         'tiny'
     """
     if path is None:
-        return load_exported(PACKAGED_MODEL)
+        return load_exported(PACKAGED_MODEL).for_device(device)
     path = Path(path)
     if path.suffix == ONNX_SUFFIX and not path.is_dir():
-        return load_exported(path)
+        return load_exported(path).for_device(device)
     if path.is_file():
         raise InputError(f"{path}: no such run folder; give one, or an exported .onnx file")
     if not path.exists():
         raise InputError(f"{path}: no such run folder; `saafe train` makes one under runs/")
-    from saafe.training import load  # imports torch, which takes seconds
+    from saafe.training import load, run_for  # imports torch, which takes seconds
 
-    return load(path)
+    return run_for(load(path), device)

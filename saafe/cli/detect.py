@@ -35,12 +35,14 @@ def check_interval(value_s: float | None) -> float | None:
 @click.option("--longest-interval", "longest_interval_s", type=float, metavar="S",
               callback=lambda _context, _option, value: check_interval(value),
               help="Longest pause of a healthy sensor that reports on change. [s]")  # fmt: skip
+@click.option("--device", metavar="NAME|FILE",
+              help="Take the thresholds for this device; see saafe devices.")  # fmt: skip
 @export_options
 @click.option("--drill", is_flag=True, help="Play a simulated fire over a live stream.")
 @mqtt_options
 def detect_command(
-    words: tuple[str, ...], repair: bool, longest_interval_s: float | None, drill: bool,
-    **reading: Any,
+    words: tuple[str, ...], repair: bool, longest_interval_s: float | None, device: str | None,
+    drill: bool, **reading: Any,
 ) -> None:  # fmt: skip
     """Print what a model finds in recordings, one JSON event a line; `-` reads a live CSV stream.
 
@@ -57,7 +59,7 @@ def detect_command(
 
     serving = ServingOptions.take_from(reading)
     model, recordings = split_words(words)
-    run, options = load_model(model), ExportOptions(**reading)
+    run, options = load_model(model, device=device), ExportOptions(**reading)
     if not run.has_checksum:
         click.echo(f"note: {model} has no checksum: damage to its weights may go unseen", err=True)
     if len(recordings) == 1 and recordings[0].startswith(MQTT_SCHEMES):

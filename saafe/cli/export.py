@@ -16,9 +16,13 @@ from saafe.cli.tables import print_rows
     help="onnx: single precision; int8: a quarter of the size; c: C99 source.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; RUN/export by default.")
+@click.option("--device", "device_names", multiple=True, metavar="NAME",
+              help="Put in this device's thresholds too; repeat it, or give all.")  # fmt: skip
 @click.option("--exam", is_flag=True, help="Judge the file beside RUN on simulated streams.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report.")
-def export_command(run: str, to: str, out: Path | None, exam: bool, as_json: bool) -> None:
+def export_command(
+    run: str, to: str, out: Path | None, device_names: tuple[str, ...], exam: bool, as_json: bool
+) -> None:
     """Write RUN as self-contained files that take raw readings, and compare them with it.
 
     Thresholds, calibration and normalisation are inside. `saafe detect` takes the .onnx files
@@ -30,7 +34,12 @@ def export_command(run: str, to: str, out: Path | None, exam: bool, as_json: boo
     from saafe.training import load
 
     report = export_run(
-        load(run), to, out, exam=exam, on_progress=lambda line: click.echo(line, err=True)
+        load(run),
+        to,
+        out,
+        device_names=device_names,
+        exam=exam,
+        on_progress=lambda line: click.echo(line, err=True),
     )
     if as_json:
         print_json(report)

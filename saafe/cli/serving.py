@@ -85,11 +85,13 @@ class ServingOptions:
               help="The unit of a channel, such as temperature=F.")  # fmt: skip
 @click.option("--longest-interval", "longest_interval_s", type=float, metavar="S",
               help="Longest pause of a healthy sensor that reports on change. [s]")  # fmt: skip
+@click.option("--device", metavar="NAME|FILE",
+              help="Take the thresholds for this device; see saafe devices.")  # fmt: skip
 @mqtt_options
 def serve_command(
     model: str | None, host: str, port: int, token_file: Path | None, url: str | None,
     presets: tuple[str, ...], units: tuple[str, ...], longest_interval_s: float | None,
-    **more: Any,
+    device: str | None, **more: Any,
 ) -> None:  # fmt: skip
     """Watch spaces with MODEL, saafe's own where none is given, and show them on a web page.
 
@@ -107,7 +109,8 @@ def serve_command(
         raise InputError("--topic, --preset and the like are for a broker: give --mqtt URL")
     token = choose_token(host, token_file)
     told = parse_units(units)
-    service = make_service(load_model(model), longest_interval_s, options, delivers=url is not None)
+    loaded = load_model(model, device=device)
+    service = make_service(loaded, longest_interval_s, options, delivers=url is not None)
     try:
         service.restore()
         link = connected(service, url, presets, told, options) if url else None

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,23 @@ class Exported:
     def identity(self) -> str:
         """The hash of the run's weights, whatever it was exported to."""
         return self.metadata["model_sha256"]
+
+    def for_device(self, device: str | None) -> "Exported":
+        """The model with the thresholds that the file holds for a device; itself for None.
+
+        Raises:
+            InputError: it holds none for it.
+        """
+        if device is None:
+            return self
+        table = json.loads(self.metadata.get("devices", "{}"))
+        if device not in table:
+            known = ", ".join(sorted(table)) or "none"
+            raise InputError(
+                f"{self.path} has no thresholds for device {device} (it has: {known}); give the "
+                "run folder for MODEL, or export it with --device"
+            )
+        return replace(self, settings=AlarmSettings(**table[device]))
 
     def score(self, windows: np.ndarray) -> np.ndarray:
         """Risk of windows. (batch, 60, 1, channel) to float64 percent (batch,)"""

@@ -7,13 +7,14 @@ detector that users run; its seeds are apart from every training's.
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from saafe import metrics, readers
+from saafe.detector import AlarmSettings
 from saafe.errors import InputError
 from saafe.exam import (
     calibration,
@@ -72,7 +73,7 @@ from saafe.recordings import Home
 from saafe.rivals import registry
 from saafe.simulator import sources
 from saafe.threads import Workers
-from saafe.training import Run, runs
+from saafe.training import Run, run_for, runs
 
 EXAM_FILE = "exam.json"
 MOST_WINDOWS = 3_500_000  # that a full exam may score
@@ -192,11 +193,11 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
     Raises:
         InputError: the folder of recordings holds none, or a rival's package is missing.
     """
-    one = judged_run(run)
     device = plan.device or examined(run, None)
+    one = judged_run(run_for(run, device.sensors, say=plan.on_progress))
     session = Session(one, plan.seed, device=device.sensors, on_progress=plan.on_progress)
     share = 0.7 if plan.real else 0.8
-    real = real_part(session, plan)  # what a user's folder can break comes first
+    real = real_part(session, run.settings, plan)  # what a user's folder can break comes first
     parts, streams = simulated_parts(session, run, share)
     found = outcomes.counts_of(alone(streams.fires))["in_time"]
     limits = quick_limits(limits_of(run.recipe.tier)) | GATE_LIMITS
@@ -204,7 +205,13 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
     lines = gate_lines(own | gate_figures(parts), limits)
     names = tuple(registry.RIVALS) if plan.rivals else tuple(installed(SIMPLE))
     rivals = examine_rivals(
-        one, streams, run.recipe, names=names, seed=plan.seed, on_progress=plan.on_progress
+        one,
+        streams,
+        run.recipe,
+        device=device.sensors,
+        names=names,
+        seed=plan.seed,
+        on_progress=plan.on_progress,
     )
     result = {
         "version": VERSION,
@@ -319,16 +326,17 @@ def gate_figures(parts: dict[str, Any]) -> dict[str, tuple[Bounds, int]]:
     }  # fmt: skip
 
 
-def real_part(session: Session, plan: ExamOptions) -> dict[str, Any]:
+def real_part(session: Session, settings: AlarmSettings, plan: ExamOptions) -> dict[str, Any]:
     """Recorded fires, homes and superposed fires, the homes' false faults and their identity.
 
+    With the run's own alarm `settings`, not with those of the exam's device.
     Annotated sets too, whose windows count in their own parts and not as the exam's.
     """
     if plan.real is None:
         return {}
     session.begin(0.15)
     out = judge_real(
-        session.judged(),
+        replace(session.judged(), settings=settings),
         plan.real,
         dense_days=DENSE_DAYS,
         elsewhere=False,

@@ -33,7 +33,7 @@ from saafe.files import write_json
 from saafe.metrics import finite_or_none, rate_bounds
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
 from saafe.simulator import Mix, sources, to_recordings
-from saafe.training import Run, runs
+from saafe.training import Run, run_for, runs
 
 QUIET_HOURS = 24.0
 QUIET_STREAMS_OF_A_SHARD = 366  # of a day each: a detector-year, and what gaps take from it
@@ -78,7 +78,9 @@ def examine_shard(
     """
     if not 0 <= number < 10_000:
         raise InputError(f"shard {number}: choose from 0 to 9999")
-    session = Session(screened(judged_run(run)), number, device=device.sensors)
+    session = Session(
+        screened(judged_run(run_for(run, device.sensors))), number, device=device.sensors
+    )
     quiet = {"streams": 0, "alarms": 0, "hours_in_alarm": 0.0, "years": 0.0}
     mix = Mix(0.0, nuisance_counts=(1.0, 0.0, 0.0), fault_share=0.0)
     for batch in range(QUIET_STREAMS_OF_A_SHARD // QUIET_BATCH):

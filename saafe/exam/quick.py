@@ -20,7 +20,7 @@ from saafe.metrics import Bounds
 from saafe.recordings import cut_recording
 from saafe.simulator import ANYTHING, devices, sources
 from saafe.threads import Workers
-from saafe.training import Run, device_of, runs
+from saafe.training import Run, device_of, run_for, runs
 
 VERSION = "2"
 DEVICE = "saafe-6"  # whose sensors are simulated, where a run was trained for none
@@ -77,7 +77,10 @@ def examine_quick(
     device = device or examined(run, None)
     on_progress(f"examining on simulated streams of {device.name}")
     session = Session(
-        judged_run(run), run.recipe.seed, device=device.sensors, on_progress=on_progress
+        judged_run(run_for(run, device.sensors, say=on_progress)),
+        run.recipe.seed,
+        device=device.sensors,
+        on_progress=on_progress,
     )
     session.begin(0.5)
     with Workers(torch.get_num_threads()) as workers:

@@ -22,7 +22,7 @@ from saafe.metrics import Bounds, finite_or_none, paired_bootstrap
 from saafe.recipes import Recipe
 from saafe.recordings import Recording
 from saafe.rivals import Trained, TrainingSet, registry
-from saafe.simulator import SENSITIVITIES, sources
+from saafe.simulator import ANYTHING, SENSITIVITIES, devices, sources
 
 WIN, TIE, LOSS = "win", "tie", "loss"  # the transformer's
 NOT_COMPARED = Bounds(math.nan, math.nan, math.nan)
@@ -229,8 +229,8 @@ def installed(names: Sequence[str]) -> list[str]:
 
 
 def examine_rivals(
-    ours: Judged, streams: ExamStreams, recipe: Recipe, *, names: Sequence[str] = SIMPLE, seed: int,
-    on_progress: OnProgress = lambda line: None,
+    ours: Judged, streams: ExamStreams, recipe: Recipe, *, device: str | devices.Device = ANYTHING,
+    names: Sequence[str] = SIMPLE, seed: int, on_progress: OnProgress = lambda line: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train the rivals of a run and compare them with it on an exam's streams.
 
@@ -238,6 +238,7 @@ def examine_rivals(
         ours: the run, ready to be judged.
         streams: what it was examined on, with its results.
         recipe: of the run; rivals learn from the windows that it draws.
+        device: whose streams they are, and for which their thresholds are set.
         names: which rivals.
         seed: of the bootstrap.
         on_progress: takes a line of progress.
@@ -256,7 +257,7 @@ def examine_rivals(
     mine, theirs, costs = our_margins(streams), {}, {}
     for name in names:
         assert training_set is not None
-        trained = _trained(name, training_set, on_progress)
+        trained = _trained(name, training_set, device, on_progress)
         on_progress(f"{name}: scoring the same streams")
         theirs[name] = margins_of(judged_rival(trained), streams)
         costs[name] = _costs(trained)
@@ -270,9 +271,11 @@ def examine_rivals(
     }
 
 
-def _trained(name: str, training_set: TrainingSet, on_progress: OnProgress) -> Trained:
+def _trained(
+    name: str, training_set: TrainingSet, device: str | devices.Device, on_progress: OnProgress
+) -> Trained:
     on_progress(f"fitting {name}")
-    one = registry.train_rival(name, training_set)
+    one = registry.train_rival(name, training_set, device=device)
     on_progress(f"{name}: {one.fit_s:.1f} s, thresholds {one.thresholds_s:.1f} s")
     return one
 

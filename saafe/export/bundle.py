@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from saafe.errors import InputError
 from saafe.exam import judge_simulated, plain_values, windows
 from saafe.export import c_files, onnx_files, parity
 from saafe.files import writable_folder, write_atomically, write_json
-from saafe.training import Run, runs
+from saafe.simulator import devices
+from saafe.training import Run, run_for, runs
 
 ONNX_NAMES = {"onnx": "saafe.onnx", "int8": "saafe-int8.onnx"}
 EXPORTS = (*ONNX_NAMES, "c")
@@ -30,8 +31,8 @@ Say = Callable[[str], None]
 
 
 def export_run(
-    run: Run, to: str, out: Path | None = None, *, exam: bool = False,
-    on_progress: Say = lambda _: None,
+    run: Run, to: str, out: Path | None = None, *, device_names: Sequence[str] = (),
+    exam: bool = False, on_progress: Say = lambda _: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Write a run as self-contained files, compare them with it, and report.
 
@@ -39,6 +40,8 @@ def export_run(
         run: to export.
         to: "onnx" (single precision), "int8" (its encoder in eight bits) or "c" (C99).
         out: folder to write into; `export` in the run's folder by default.
+        device_names: devices of the catalogue whose thresholds the files hold as well; "all".
+            A C file holds one device's thresholds: the run's, or those of the one that is named.
         exam: also judge an exported ONNX file and the run on simulated streams, side by side.
         on_progress: takes lines of progress.
 
@@ -55,6 +58,13 @@ def export_run(
         raise InputError(f"--to {to}: unknown; choose from {', '.join(EXPORTS)}")
     if exam and to not in ONNX_NAMES:
         raise InputError(f"--exam judges ONNX files; the C of {to} is compared window by window")
+    asked = devices.device_names() if "all" in device_names else device_names
+    if to == "c" and len(asked) > 1:
+        raise InputError("C files hold the thresholds of one device: give --device once")
+    for number, name in enumerate(asked, start=1):
+        on_device = run_for(run, name)
+        on_progress(f"thresholds for {name} ({number} of {len(asked)})")
+        run = on_device if to == "c" else run
     out = writable_folder(run.folder / "export" if out is None else out)
     report = {
         "to": to,

@@ -23,8 +23,15 @@ from saafe.export.graph import INPUT, build_graph
 from saafe.files import json_text
 from saafe.recipes import Recipe
 from saafe.sensors import CHANNEL_NAMES
-from saafe.simulator import Mix, simulation
-from saafe.training import REFERENCE_MIX, Run, device_of, runs, sample_windows
+from saafe.simulator import Mix, devices, simulation
+from saafe.training import (
+    REFERENCE_MIX,
+    Run,
+    device_of,
+    kept_thresholds,
+    runs,
+    sample_windows,
+)
 
 CALIBRATION_SEED, CALIBRATION_STREAMS, CALIBRATION_WINDOWS = 20_261_129, 128, 4096
 ZEROS = "saafe-sha256:" + 64 * "0"  # where the checksum will stand
@@ -38,6 +45,7 @@ def metadata_of(run: Run, precision: str) -> dict[str, str]:
         "precision": precision,
         "recipe": json_text(recipes.to_dict(run.recipe)),
         "alarms": json_text(run.settings.to_dict()),
+        "devices": json_text(device_alarms(run)),
         "channels": ",".join(CHANNEL_NAMES),
         "model_sha256": runs.sha256(run.folder / runs.MODEL),
         "input": f"{INPUT} (batch, 60, 1, {len(CHANNEL_NAMES)}): raw readings, NaN where missing; "
@@ -45,6 +53,14 @@ def metadata_of(run: Run, precision: str) -> dict[str, str]:
         "output": "log_odds (batch,), which the alarm settings are on; risk_percent (batch,)",
         "seal": ZEROS,
     }
+
+
+def device_alarms(run: Run) -> dict[str, dict[str, float]]:
+    """The alarm settings of the catalogue's devices whose thresholds the run's folder keeps."""
+    kept = {
+        name: kept_thresholds(run, devices.load_device(name)) for name in devices.device_names()
+    }
+    return {name: settings.to_dict() for name, settings in kept.items() if settings}
 
 
 def single_precision(run: Run) -> bytes:

@@ -15,12 +15,14 @@ from saafe.rivals.convolution import fit_minirocket, fit_multirocket_hydra, fit_
 from saafe.rivals.inception import fit_inception
 from saafe.rivals.linear import fit_boosting, fit_discriminant, fit_logistic
 from saafe.sensors import LABELS
+from saafe.simulator import devices
 from saafe.training import (
     RiskModel,
     WindowSet,
     World,
     calibrate,
     epoch_windows,
+    for_device,
     held_out_windows,
     set_thresholds,
 )
@@ -132,8 +134,13 @@ def check_installed(names: tuple[str, ...] | list[str]) -> None:
                 )
 
 
-def train_rival(name: str, training_set: TrainingSet) -> Trained:
-    """Fit one rival, calibrate it and set its thresholds as the transformer's are set."""
+def train_rival(
+    name: str, training_set: TrainingSet, *, device: str | devices.Device | None = None
+) -> Trained:
+    """Fit one rival, calibrate it and set its thresholds as the transformer's are set.
+
+    For a device, or as the training set's recipe says.
+    """
     check_installed([name])
     rival, recipe = RIVALS[name], training_set.recipe
     training = training_set.training.rows(slice(rival.most))
@@ -145,7 +152,7 @@ def train_rival(name: str, training_set: TrainingSet) -> Trained:
     model = rival.fit(recipe, training, training_set.held_out)
     fitted = time.perf_counter()
     calibrate(model, training_set.held_out)
-    settings = set_thresholds(model, recipe)
+    settings = set_thresholds(model, for_device(recipe, device))
     done = time.perf_counter()
     return Trained(
         name, model, settings, len(training.labels), compiled - began, fitted - compiled,

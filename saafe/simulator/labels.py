@@ -43,19 +43,31 @@ def shows(changed: Tensor, unchanged: Tensor, devices: Instruments, working: Ten
     return ((changed - unchanged).abs() > least) & working
 
 
-def label(counterfactuals: Counterfactuals, states: Tensor, working: Tensor) -> Tensor:
+def label(
+    counterfactuals: Counterfactuals,
+    states: Tensor,
+    working: Tensor,
+    devices: Instruments | None = None,
+) -> Tensor:
     """Label every step of every sensor by what is true and visible there. int8 (time, n, sensor)
+
+    A nuisance that acts is one as soon as a reading shows it by the scoring rules; what it leaves
+    behind, and a fire, from the level on at which an event is visible.
 
     Args:
         counterfactuals: what the instruments show with and without the events.
         states: of the fire and the two nuisances. int8 (3, time, n)
         working: channels that a sensor has and that tell the truth.
             bool (time, n, sensor, channel)
+        devices: what the readings come from; None where nobody knows, then what shows is left out.
     """
     nuisance_seen = visible(counterfactuals.calm, counterfactuals.bare, working)
     fire_seen = visible(counterfactuals.full, counterfactuals.calm, working)
-    acting = (states[1:] == NUISANCE).any(dim=0)
-    labels = torch.where(acting, UNKNOWN, NORMAL).unsqueeze(-1).expand(nuisance_seen.shape)
+    acting = (states[1:] == NUISANCE).any(dim=0).unsqueeze(-1)
+    if devices is not None:
+        shown = shows(counterfactuals.calm, counterfactuals.bare, devices, working).any(dim=-1)
+        nuisance_seen |= acting & shown
+    labels = torch.where(acting, UNKNOWN, NORMAL).expand(nuisance_seen.shape)
     labels = torch.where(nuisance_seen, NUISANCE, labels)
     hazard = (states[1:] == UNKNOWN).any(dim=0).unsqueeze(-1)  # neither a fire nor harmless
     labels = torch.where(hazard, UNKNOWN, labels)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from saafe.errors import InputError
 from saafe.simulator import physics, sources
-from saafe.simulator.devices.catalogue import ANYTHING, load_device
+from saafe.simulator.devices.catalogue import ANYTHING, GENERAL, load_device
 from saafe.simulator.devices.device import Device
 from saafe.simulator.emissions import ROOM_NAMES, Draw, Quantity, Random, Source
 
@@ -22,14 +22,14 @@ class Mix:
     fires: tuple[str, ...] = ()  # names that may be drawn; empty means all
     nuisances: tuple[str, ...] = ()  # the same
     nuisance_counts: tuple[float, float, float] = (0.3, 0.45, 0.25)  # probability of 0, 1 and 2
-    # 1 draws nuisances as often as dwellings see them and 0 all alike; training takes the middle,
-    # so that the rare ones are learnt too
+    # 1 draws nuisances as often as dwellings see them, and 0 all alike
     balance: float = 0.75
     fault_share: float = 0.02  # of sensors of which one channel breaks (`SENSOR_FAULTS`)
     # of sensors that are gas analysers at the foot of their range, as stand beside test fires and
     # not in dwellings
     analyser_share: float = 0.06
-    device: str | Device = ANYTHING  # which instruments: any, or those of a device
+    # which instruments: any, those of a device, or the general mix of both
+    device: str | Device = ANYTHING
 
 
 def mix_of(names: tuple[str, ...], device: str | Device = ANYTHING) -> Mix:
@@ -37,7 +37,7 @@ def mix_of(names: tuple[str, ...], device: str | Device = ANYTHING) -> Mix:
 
     The device is a name of the catalogue, a path of a device file, or a Device.
     """
-    device = device if device == ANYTHING else load_device(device)
+    device = device if device in (ANYTHING, GENERAL) else load_device(device)
     if not names:
         return Mix(device=device)
     if unknown := sorted(set(names) - set(sources.SOURCES)):

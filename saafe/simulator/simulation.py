@@ -169,7 +169,7 @@ def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> 
     labels = torch.full_like(counterfactuals.full[..., 0], UNKNOWN, dtype=torch.int8)
     working = devices.present & sensor_faults.working(broken, steps)
     if plan.labelled:
-        labels = label(counterfactuals, states, working)
+        labels = label(counterfactuals, states, working, devices)
     none = played.truth.new_empty(n, 0)
     alarms_at, fire_shown, nuisance_shown = none, none.bool(), none.bool()
     if plan.alarms:

@@ -16,6 +16,7 @@ from saafe.threads import Workers
 from saafe.training.distributed import World, part_numbers, share
 from saafe.windows import SPAN
 
+BALANCE = 0.25  # of training's nuisances, see `Mix`: chosen, so that the rare ones are learnt too
 PART_STREAMS = 128  # scenarios simulated at once
 TRAIN_HOURS = 3.0  # length of a training stream: a window and a little more
 TRAIN_SENSORS = 4  # views of each scenario: twice as many cost a quarter more
@@ -200,13 +201,13 @@ def for_device(recipe: Recipe, device: str | devices.Device | None) -> Recipe:
 
     Args:
         recipe: of a tier.
-        device: a name of the catalogue, the path of a device file, or a Device; None changes
-            nothing.
+        device: a name of the catalogue, the path of a device file, or a Device; None and
+            "anything" change nothing.
 
     Raises:
         InputError: the name or the file is no device.
     """
-    if device is None:
+    if device is None or device == devices.ANYTHING:
         return recipe
     return replace(recipe, device_file=devices.to_toml(devices.load_device(device)))
 
@@ -214,6 +215,12 @@ def for_device(recipe: Recipe, device: str | devices.Device | None) -> Recipe:
 def device_of(recipe: Recipe) -> devices.Device | str:
     """The device that a recipe trains for, as a mix takes it."""
     return devices.device_from_text(recipe.device_file) if recipe.device_file else devices.ANYTHING
+
+
+def training_mix(recipe: Recipe) -> Mix:
+    """What a recipe learns from: its device, or the general mix of devices and of any kind."""
+    device = device_of(recipe) if recipe.device_file else devices.GENERAL
+    return Mix(device=device, balance=BALANCE)
 
 
 def longest_pause_of(recipe: Recipe) -> float:
@@ -286,7 +293,7 @@ def block_later(
     blocks = blocks_of(recipe)
     wanted, parts = recipe.windows // blocks, parts_of(recipe.streams / blocks)
     first = parts * (block if recipe.fresh else block % blocks)
-    mix = Mix(device=device_of(recipe))
+    mix = training_mix(recipe)
     mine = [
         workers.later(
             make_part,
@@ -332,7 +339,7 @@ def held_out_windows(
     """
     workers = workers or Workers(0)
     parts, count = parts_of(recipe.held_out), 12 * min(recipe.held_out, PART_STREAMS)
-    mix = Mix(device=device_of(recipe))
+    mix = replace(training_mix(recipe), balance=Mix.balance)
     made = [
         workers.later(
             make_part, recipe.seed, Purpose.HELD_OUT, part, count, device, REFERENCE_MIX, mix

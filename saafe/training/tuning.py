@@ -104,7 +104,7 @@ class Simulated:
         if epoch not in self.epochs:
             wanted = round(SIMULATED_SHARE * self.recipe.windows)
             parts = data.parts_of(SIMULATED_SHARE * self.recipe.streams)
-            mix = Mix(device=data.device_of(self.recipe))
+            mix = data.training_mix(self.recipe)
             count = math.ceil(wanted / parts)
             made = [
                 self.workers.later(

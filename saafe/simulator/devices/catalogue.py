@@ -11,6 +11,7 @@ from saafe.files import read_file
 from saafe.simulator.devices.device import Device, parse_device, parse_text
 
 ANYTHING = "anything"  # no device: instruments of wide ranges, see `simulator.instruments`
+GENERAL = "general"  # the catalogue and anything beside it, see `drawing.draw_general`
 FOLDER = Path(__file__).parent / "data"
 SUFFIX = ".toml"
 

@@ -7,13 +7,17 @@ from torch import Tensor
 
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO, CO2, PM25, Range
 from saafe.simulator.aerosols import AEROSOLS
-from saafe.simulator.devices.catalogue import ANYTHING, load_device
+from saafe.simulator.devices.catalogue import ANYTHING, GENERAL, device_names, load_device
 from saafe.simulator.devices.device import AVERAGED, ON_CHANGE, Device, DeviceChannel
 from saafe.simulator.emissions import Random
 from saafe.simulator.instruments import STEP_S, ChannelReports, Instruments, draw_instruments
 from saafe.windows import HOLD_S
 
 NOTHING = (0.0, 0.0)
+KNOWN_SHARE = 0.5  # of a general mix's instruments that are the catalogue's; chosen
+OTHERS_AT_ONCE = 2  # devices beside the reference ones in a batch: drawing one takes time
+LONGEST_STEPS = 6  # between reports in a general mix: a minute, as of instruments of any kind
+SENSES = {"pm25", "temperature", "co"}  # a sensor needs one of them to see a fire
 NO_CHANNEL = DeviceChannel(
     lowest=0.0, highest=40_000.0, step=0.1, noise=0.0, response_s=60.0, clip=4e4
 )
@@ -22,13 +26,14 @@ NO_CHANNEL = DeviceChannel(
 def draw_sensors(
     device: str | Device, n: int, sensors: int, generator: torch.Generator, *, analyser_share: float
 ) -> Instruments:
-    """Instruments of one device, or of any kind.
+    """Instruments of one device, of any kind, or of the general mix of both.
 
     `analyser_share` is of those of any kind, see `instruments.draw_instruments`.
     """
-    if device != ANYTHING:
+    if device not in (ANYTHING, GENERAL):
         return draw_device(device, n, sensors, generator)
-    return draw_instruments(n, sensors, generator, analyser_share=analyser_share)
+    drawn = draw_instruments(n, sensors, generator, analyser_share=analyser_share)
+    return draw_general(drawn, generator) if device == GENERAL else drawn
 
 
 def draw_device(
@@ -88,6 +93,44 @@ def draw_device(
         reports=draw_reports(made, own),
         **{name: torch.zeros_like(getattr(drawn, name)) for name in none},
     )
+
+
+def draw_general(anything: Instruments, generator: torch.Generator) -> Instruments:
+    """Make a share of instruments units of the catalogue, half of those of the reference devices.
+
+    A few devices serve a batch. A sensor reports at its fastest channel's interval, all channels
+    together: what is particular to a device's reports is learnt by training for it.
+    """
+    n, sensors = anything.puff_s.shape
+    known = [load_device(name) for name in device_names()]
+    reference = [one for one in known if one.kind == "reference"]
+    others = [one for one in known if one.kind == "product" and set(one.channels) & SENSES]
+    dice = Random((n, 1), generator)
+    picks = torch.rand(OTHERS_AT_ONCE, generator=generator, device=generator.device)
+    chosen = reference + [others[int(unit * len(others))] for unit in picks.tolist()]
+    weights = [0.5 / len(reference)] * len(reference) + [0.5 / OTHERS_AT_ONCE] * OTHERS_AT_ONCE
+    place, low = dice.uniform(0.0, 1.0) / KNOWN_SHARE, 0.0
+    out = anything
+    for device, weight in zip(chosen, weights, strict=True):
+        rows = ((place >= low) & (place < low + weight)).expand(n, sensors)
+        low += weight
+        own = draw_device(device, n, sensors, generator)
+        every_s = min(channel.reporting.every_s for channel in device.channels.values())
+        steps = min(max(round(every_s / STEP_S), 1), LONGEST_STEPS)
+        own = replace(own, reports=None, hold_steps=torch.full_like(own.hold_steps, steps))
+        phase = (dice.uniform(0.0, 1.0) * steps).long().expand(n, sensors)
+        out = merge_instruments(rows, replace(own, hold_phase=phase), out)
+    return out
+
+
+def merge_instruments(rows: Tensor, these: Instruments, those: Instruments) -> Instruments:
+    """These instruments in some rows, bool (n, sensor), and those in the others."""
+    merged = {}
+    for name, value in vars(those).items():
+        if isinstance(value, Tensor):
+            where = rows.unsqueeze(-1) if value.dim() == 3 else rows
+            merged[name] = torch.where(where, getattr(these, name), value)
+    return replace(those, **merged)
 
 
 def seen_aerosols(drawn: Tensor, meter: DeviceChannel, dice: Random) -> Tensor:

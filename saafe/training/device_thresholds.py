@@ -1,0 +1,81 @@
+"""Alarm thresholds of one run for several devices: set once on simulations, kept in its folder."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from saafe.detector import AlarmSettings
+from saafe.files import write_json
+from saafe.simulator import devices
+from saafe.training.data import device_of, for_device, longest_pause_of
+from saafe.training.runs import Run
+from saafe.training.thresholds import set_thresholds
+
+THRESHOLDS = "thresholds.json"
+
+
+def run_for(
+    run: Run, device: str | devices.Device | None, *, say: Callable[[str], None] = lambda _: None
+) -> Run:
+    """The run with the thresholds of a device, as its folder keeps them or set now.
+
+    They are set as training sets them, on streams that come through the device; that takes some
+    ten seconds. The folder keeps them in thresholds.json.
+
+    Args:
+        run: a loaded run folder.
+        device: a name of the catalogue, the path of a device file, a Device, or "anything".
+        say: takes a line where thresholds have to be set.
+
+    Returns:
+        The run itself for None, for the device that it was trained for, and for "anything".
+
+    Raises:
+        InputError: the name or the file is no device.
+    """
+    if device is None or device == devices.ANYTHING:
+        return run
+    asked = devices.load_device(device)
+    if asked == device_of(run.recipe):
+        return run
+    settings = kept_thresholds(run, asked)
+    if settings is None:
+        say(f"setting thresholds for {asked.name}")
+        recipe = for_device(run.recipe, asked)
+        settings = set_thresholds(run.model, recipe)
+        settings = replace(settings, longest_interval_s=longest_pause_of(recipe))
+        keep_thresholds(run, asked, settings)
+    return replace(run, settings=settings)
+
+
+def kept_thresholds(run: Run, device: devices.Device) -> AlarmSettings | None:
+    """The thresholds for a device that a run's folder keeps; None where it keeps none."""
+    row = kept_table(run).get(device.name)
+    return (
+        AlarmSettings(**row["alarms"]) if row and row["digest"] == device_digest(device) else None
+    )
+
+
+def keep_thresholds(run: Run, device: devices.Device, settings: AlarmSettings) -> None:
+    """Keep a device's thresholds beside the weights, where the folder can be written."""
+    row = {"digest": device_digest(device), "alarms": settings.to_dict()}
+    table = {**kept_table(run), device.name: row}
+    if os.access(run.folder, os.W_OK):
+        write_json(run.folder / THRESHOLDS, {"model_sha256": run.identity, "devices": table})
+
+
+def kept_table(run: Run) -> dict[str, dict[str, Any]]:
+    """What a run's folder keeps, by device; nothing where it is unreadable or of other weights."""
+    try:
+        table: dict[str, Any] = json.loads((run.folder / THRESHOLDS).read_text())
+        return table["devices"] if table["model_sha256"] == run.identity else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def device_digest(device: devices.Device) -> str:
+    """What changes with anything that a device's file says."""
+    return hashlib.sha256(devices.to_toml(device).encode()).hexdigest()[:16]

@@ -1,0 +1,134 @@
+"""Thresholds of one run for several devices: set once, kept, exported, picked by name."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from export_fixtures import odd_windows, small_run
+from odd_recordings import odd_recording
+
+from saafe.cli import saafe as commands
+from saafe.detector import detect, load_exported
+from saafe.errors import InputError
+from saafe.export import onnx_files
+from saafe.export.bundle import export_run
+from saafe.loading import load_model
+from saafe.recordings.recording import write_recording
+from saafe.simulator import devices
+from saafe.training import for_device, run_for
+from saafe.training.device_thresholds import THRESHOLDS, kept_thresholds
+from saafe.training.thresholds import set_thresholds
+
+SAAFE_6, SONOFF = "saafe-6", "sonoff-snzb-02b"
+
+
+@pytest.fixture(autouse=True)
+def _few_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("saafe.training.thresholds.REFERENCE_STREAMS", 12)
+    monkeypatch.setattr("saafe.training.thresholds.DENSE_PARTS", 1)
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    return small_run(tmp_path)
+
+
+def test_thresholds_are_those_that_training_sets(run) -> None:
+    said: list[str] = []
+    found = run_for(run, SAAFE_6, say=said.append)
+    assert said == ["setting thresholds for saafe-6"]
+    asked = set_thresholds(run.model, for_device(run.recipe, SAAFE_6))
+    assert found.settings == replace(asked, longest_interval_s=10.0)
+    assert found.settings != run.settings
+    assert found.model is run.model
+
+
+def test_thresholds_are_kept_and_not_set_again(run) -> None:
+    first, said = run_for(run, SAAFE_6), []
+    again = run_for(load_model(run.folder), SAAFE_6, say=said.append)
+    assert again.settings == first.settings
+    assert said == []
+    assert load_model(run.folder, device=SAAFE_6).settings == first.settings
+    assert load_model(run.folder).settings == run.settings
+
+
+def test_of_a_slow_device_the_longest_pause_is_known(run) -> None:
+    settings = run_for(run, SONOFF).settings
+    assert settings.longest_interval_s == devices.load_device(SONOFF).longest_interval_s > 0.0
+    assert kept_thresholds(run, devices.load_device(SONOFF)) == settings
+
+
+@pytest.mark.parametrize("device", [None, "anything"])
+def test_without_a_device_nothing_changes(run, device: str | None) -> None:
+    assert run_for(run, device) is run
+    assert not (run.folder / THRESHOLDS).exists()
+
+
+def test_a_run_for_one_device_has_its_thresholds(run) -> None:
+    own = replace(run, recipe=for_device(run.recipe, SAAFE_6))
+    assert run_for(own, SAAFE_6) is own
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: "",
+        lambda text: "[]",
+        lambda text: '{"devices": {}}',
+        lambda text: text.replace('"digest": "', '"digest": "0'),
+        lambda text: text.replace('"model_sha256": "', '"model_sha256": "0'),
+    ],
+    ids=["empty", "a list", "of no model", "of another file", "of other weights"],
+)
+def test_thresholds_of_anything_else_are_set_anew(run, spoil) -> None:
+    first, said = run_for(run, SAAFE_6), []
+    file = run.folder / THRESHOLDS
+    file.write_text(spoil(file.read_text()))
+    assert run_for(run, SAAFE_6, say=said.append).settings == first.settings
+    assert said
+    assert json.loads(file.read_text())["devices"][SAAFE_6]["alarms"] == first.settings.to_dict()
+
+
+def test_a_folder_that_cannot_be_written_keeps_nothing(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert run_for(run, SAAFE_6).settings != run.settings
+    assert not (run.folder / THRESHOLDS).exists()
+
+
+def test_an_exported_file_holds_them(run, tmp_path: Path) -> None:
+    settings = run_for(run, SAAFE_6).settings
+    file = tmp_path / "a.onnx"
+    file.write_bytes(onnx_files.eight_bits(run, odd_windows(range(2))))
+    exported = load_exported(file)
+    assert exported.settings == run.settings
+    assert exported.for_device(SAAFE_6).settings == settings
+    assert exported.for_device(None) is exported
+    assert load_model(file, device=SAAFE_6).settings == settings
+    with pytest.raises(InputError, match=r"no thresholds for device scd30 \(it has: saafe-6\)"):
+        exported.for_device("scd30")
+
+
+def test_export_sets_the_thresholds_of_the_devices_asked_for(run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="one device"):
+        export_run(run, "c", tmp_path / "c", device_names=(SAAFE_6, SONOFF))
+    with pytest.raises(InputError, match="saafe-7"):
+        export_run(run, "onnx", tmp_path / "o", device_names=("saafe-7",))
+    export_run(run, "onnx", tmp_path / "o", device_names=(SONOFF,))
+    exported = load_exported(tmp_path / "o" / "saafe.onnx")
+    assert exported.for_device(SONOFF).settings == run_for(run, SONOFF).settings
+
+
+def test_the_command_takes_the_devices_thresholds(run, tmp_path: Path) -> None:
+    recording = odd_recording(3)
+    write_recording(recording, tmp_path / "a.csv")
+    words = ["detect", str(run.folder), str(tmp_path / "a.csv"), "--device", SAAFE_6]
+    done = CliRunner().invoke(commands, words)
+    assert done.exit_code == 0, done.output
+    events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len(events) == len(detect(run_for(run, SAAFE_6), recording).events)
+    wrong = CliRunner().invoke(commands, [*words[:-1], "saafe-7"])
+    assert wrong.exit_code != 0
