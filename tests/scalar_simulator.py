@@ -155,6 +155,7 @@ def air_in_zones(s: Scenario, slots: list[int]) -> tuple[list[list[list[float]]]
         state = new
         for z, held in enumerate(state):
             warm[z] += (1.0 - math.exp(-step / b["wall_s"])) * (held[HEAT] - warm[z])
+            warm[z] *= math.exp(-step * b["wall_out"] / b["wall_s"])
             most = saturation(b["indoor_c"] + held[HEAT])
             beyond = max(held[WATER] - most, 0.0)
             held[WATER] -= beyond

@@ -229,12 +229,26 @@ def test_walls_warm_up_and_take_less() -> None:
     building = one_zone(still_air(1))
     building.wall_loss[:] = 0.01
     building.wall_s[:] = 600.0
+    building.wall_out[:] = 0.0
     rates = torch.zeros(720, ZONES, CARRIED, 1)
     rates[:, 0, Quantity.HEAT] = 1.0
     warm = carry(building, supply_of(rates), [10.0] * 720)[0][:, 0, Quantity.HEAT, 0]
     steady = CONVECTIVE / HEATED_AIR / (0.01 * building.volume[0, 0])
     assert warm[60] > steady  # cold walls would hold it there
     assert (warm.diff() > 0.0).all()
+
+
+def test_walls_conduct_what_they_hold() -> None:
+    # settled, heat passes the film to the wall and the wall one after another
+    building = one_zone(still_air(1))
+    building.wall_loss[:] = 0.01
+    building.wall_s[:] = 600.0
+    building.wall_out[:] = 0.25
+    rates = torch.zeros(4000, ZONES, CARRIED, 1)
+    rates[:, 0, Quantity.HEAT] = 1.0
+    warm = carry(building, supply_of(rates), [10.0] * 4000)[0][-1, 0, Quantity.HEAT, 0]
+    film = CONVECTIVE / HEATED_AIR / (0.01 * building.volume[0, 0])
+    assert float(warm) == pytest.approx(float(film * (1.0 + 1.0 / 0.25)), rel=0.02)
 
 
 def test_the_jet_of_a_starved_fire_weakens_with_its_room() -> None:

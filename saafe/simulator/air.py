@@ -111,8 +111,8 @@ def carry(building: Building, supply: Supply, steps_s: list[float]) -> tuple[Ten
     """Move heat, smoke and gases through the zones, one implicit Euler step [s] after another.
 
     Forced air is taken from the state before the step, which conserves mass and is stable while
-    a step moves less than a zone's volume. So are the walls, which warm up. Vapour beyond
-    saturation is dew and fog, and droplets dry. Overwrites the supply's `rates` and `fire`.
+    a step moves less than a zone's volume. So are the walls, which warm up and conduct. Vapour
+    beyond saturation is dew and fog, and droplets dry. Overwrites the supply's `rates` and `fire`.
 
     Returns:
         What the air holds: K above the usual temperature, mg/m3 or g/m3. (time, zone, CARRIED, r)
@@ -132,6 +132,7 @@ def carry(building: Building, supply: Supply, steps_s: list[float]) -> tuple[Ten
     kept = {step: share - flows.duct for step, share in held.items()}
     diagonals = {step: share + flows.leaving for step, share in held.items()}
     warming = {step: 1.0 - torch.exp(-step / building.wall_s) for step in held}
+    conducting = {step: torch.exp(-step * building.wall_out / building.wall_s) for step in held}
     for k, step in enumerate(steps_s):
         right = torch.addcmul(flows.incoming[k], kept[step], state)
         right[:, Quantity.HEAT].addcmul_(flows.to_walls, walls)
@@ -147,7 +148,7 @@ def carry(building: Building, supply: Supply, steps_s: list[float]) -> tuple[Ten
         if vented:
             diagonal = diagonal + supply.vent[k].unsqueeze(1)
         state = solve_chain(diagonal, swap.unsqueeze(1), right, out[k])
-        walls = torch.lerp(walls, state[:, Quantity.HEAT], warming[step])
+        walls = torch.lerp(walls, state[:, Quantity.HEAT], warming[step]).mul_(conducting[step])
         condense_and_dry(state, flows, step)
     return out, kept_rate
 
