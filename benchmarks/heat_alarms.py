@@ -52,7 +52,7 @@ def heat_alarms(name: str, events: int, generator: torch.Generator) -> tuple[int
 
 def main() -> None:
     """Simulate, print a row a source that ever alarms, then one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--events", type=int, default=256, help="of each source")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -122,7 +122,7 @@ def show(cookings: Cookings) -> None:
 
 def main() -> None:
     """Simulate, print the tables, then one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cookings", type=int, default=2000)
     parser.add_argument("--sensitivity", type=float, default=1.0)
     parser.add_argument("--burnt-share", type=float, default=math.nan)
