@@ -19,11 +19,16 @@ import torch
 from saafe.metrics import proportion_bounds
 from saafe.sensors import TEMPERATURE
 from saafe.simulator import simulation, sources
-from saafe.simulator.reference_alarms import REFERENCE_ALARMS, rate_of_rise_times
+from saafe.simulator.reference_alarms import (
+    REFERENCE_ALARMS,
+    SENSITIVITIES,
+    rate_of_rise_times,
+)
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.simulation import StreamSettings
 
 HOURS, SENSORS, CHUNK = 3.0, 4, 256
+AS_MADE = SENSITIVITIES.index(1.0)
 HEAT = [alarm.name for alarm in REFERENCE_ALARMS].index("heat")
 ROOT = Path(__file__).parents[1]
 
@@ -40,7 +45,7 @@ def heat_alarms(name: str, events: int, generator: torch.Generator) -> tuple[int
         rows = min(CHUNK, events - n // SENSORS)
         world = simulation.draw_world(rows, StreamSettings(HOURS, SENSORS, mix), generator)
         played = simulation.play(world, simulation.runs_needed(world.events, labelled=False))
-        at_s = simulation.alarms_beside(played, world.alarm_units)[:, :, 1, HEAT]
+        at_s = simulation.alarms_beside(played, world.alarm_units)[:, :, AS_MADE, HEAT]
         temperature = played.truth[..., TEMPERATURE].transpose(0, 1)
         rise_s = rate_of_rise_times(temperature, air_speed=played.air_speed.transpose(0, 1))
         sounded += int(torch.isfinite(at_s).sum())

@@ -72,3 +72,12 @@ def test_cooking_hardly_ever_trips_a_heat_alarm(benchmark) -> None:
     sounded, rising, n, _ = heat_alarms("stir_frying", 128, torch.Generator().manual_seed(1))
     assert n == 512
     assert rising <= sounded <= 3
+
+
+def test_cookings_have_one_answer_a_distance_and_alarm(benchmark) -> None:
+    module = benchmark("reference_alarms")
+    cookings = module.simulate_cookings(16, seed=0, sensitivity=1.0)
+    assert cookings.sounded.shape == (16, 3, len(module.REFERENCE_ALARMS))
+    often = module.simulate_cookings(16, seed=0, sensitivity=1000.0)
+    assert often.sounded[..., 0].sum() > cookings.sounded[..., 0].sum()
+    assert {"photo_near_ratio", "ion_near_ratio"} <= set(module.figures_of(cookings))
