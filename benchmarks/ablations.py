@@ -1,9 +1,10 @@
-"""What each part of the simulator buys: small models trained without it, scored on recordings.
+"""What each part of the simulator buys: small models trained without it, scored with all of it.
 
-    python benchmarks/ablations.py --real DIR [--tier tiny] [--seeds 3] [--only zones]
+    python benchmarks/ablations.py [--real DIR] [--tier tiny] [--seeds 3] [--only zones]
 
-Only what is trained on changes; thresholds are set, and everything is scored, with the whole
-simulator. DIR holds the publishers' raw recordings (docs/recordings.md).
+Only what is trained on changes; calibration, thresholds and scores see the whole simulator. Scored
+are simulated streams in rooms of training's ranges and outside them; with `--real`, recordings in
+their place. DIR holds the publishers' raw recordings (docs/recordings.md).
 """
 
 import argparse
@@ -25,30 +26,25 @@ from torch import Tensor
 from saafe import recipes
 from saafe.detector.detector import Scorer
 from saafe.detector.recorded import detect
-from saafe.exam import recordings
+from saafe.exam import judge_simulated, recordings, windows
 from saafe.sensors import CO2, FIRE, NORMAL, NUISANCE, UNKNOWN
-from saafe.simulator import buildings, sensor_faults, simulation, streams
+from saafe.simulator import buildings, sensor_faults, simulation
 from saafe.simulator import instruments as instrument
 from saafe.simulator.air import FINE_SHARES
 from saafe.simulator.buildings import Layout
+from saafe.simulator.devices import drawing
 from saafe.simulator.instruments import Instruments
 from saafe.simulator.labels import Counterfactuals
 from saafe.simulator.scenarios import Mix
-from saafe.training import loop
+from saafe.training import data, loop
 from saafe.training.runs import score_with
 
 ROOT = Path(__file__).parents[1]
-FIGURES = ("in_time", "with_hold", "clear", "margin", "house_in_time", "home_alarms")
-
+TRIALS = 96  # simulated fires, nuisances and quiet streams of each sort of rooms
 
 # the originals, which replacements draw from
 DRAW_INSTRUMENTS, LAY_OUT = instrument.draw_instruments, buildings.lay_out
 DRAW_FAULTS = sensor_faults.draw_faults
-
-
-def without_nuisances() -> Any:
-    """The training's mix with fires and quiet life alone."""
-    return replace(Mix(), nuisance_counts=(1.0, 0.0, 0.0))
 
 
 def clean_instruments(
@@ -104,12 +100,13 @@ def label_by_truth(_twins: Counterfactuals, states: Tensor, working: Tensor) -> 
     return labels.unsqueeze(-1).repeat(1, 1, working.shape[2])
 
 
+NUISANCES = "nuisances"  # of which the mix has none: fires and quiet life alone
 # part -> what is put in another's place: module, name, replacement
 PARTS: dict[str, list[tuple[Any, str, Callable]]] = {
     "nothing": [],
-    "nuisances": [(simulation, "Mix", without_nuisances)],
+    NUISANCES: [],
     "sensor variety": [
-        (instrument, "draw_instruments", clean_instruments),
+        (drawing, "draw_instruments", clean_instruments),
         (sensor_faults, "draw_faults", whole_sensors),
     ],
     "faults": [(sensor_faults, "draw_faults", whole_sensors)],
@@ -120,33 +117,39 @@ PARTS: dict[str, list[tuple[Any, str, Callable]]] = {
 
 @contextmanager
 def trained_without(part: str) -> Iterator[None]:
-    """Leave a part out of the streams that are trained on: those of no stated mix or rooms."""
-    whole = simulation.simulate_streams
+    """Leave a part out of the windows that are trained on."""
+    whole = data.make_part
 
-    def simulate(n: int, **options: Any) -> streams.Streams:
-        if "mix" in options or "rooms" in options:
-            return whole(n, **options)
+    def make(
+        seed: int, purpose: data.Purpose, *rest: Any, mix: Mix | None = None, **options: Any
+    ) -> data.WindowSet:
+        if purpose != data.Purpose.TRAIN:
+            return whole(seed, purpose, *rest, **options | ({"mix": mix} if mix else {}))
+        if part == NUISANCES:
+            mix = replace(mix or Mix(), nuisance_counts=(1.0, 0.0, 0.0))
         before = [(module, name, getattr(module, name)) for module, name, _ in PARTS[part]]
         for module, name, other in PARTS[part]:
             setattr(module, name, other)
         try:
-            return whole(n, **options)
+            return whole(seed, purpose, *rest, mix=mix, **options)
         finally:
             for module, name, original in before:
                 setattr(module, name, original)
 
-    simulation.simulate_streams = simulate
+    data.make_part = make
     try:
         yield
     finally:
-        simulation.simulate_streams = whole
+        data.make_part = whole
 
 
-def figures_of(recipe: recipes.Recipe, part: str, real: Path) -> dict[str, float]:
-    """Train once without a part, and score on the recordings."""
+def figures_of(recipe: recipes.Recipe, part: str, real: Path | None) -> dict[str, float]:
+    """Train once without a part, and score on simulated streams or on recordings."""
     with trained_without(part):
         model, settings = loop.fit_detector(recipe)
     score = score_with(model)
+    if real is None:
+        return on_simulations(windows.Judged("transformer", score, settings), recipe.seed)
     scored = recordings.score_real(
         lambda recording: detect(Scorer(score, settings), recording),
         real,
@@ -162,17 +165,31 @@ def figures_of(recipe: recipes.Recipe, part: str, real: Path) -> dict[str, float
     }
 
 
+def on_simulations(one: windows.Judged, seed: int) -> dict[str, float]:
+    """Fires in time, alarms in nuisances and in quiet life, of `TRIALS` each; area under ROC."""
+    figures: dict[str, float] = {}
+    for rooms, found in judge_simulated(one, seed=seed, trials=TRIALS).items():
+        where = rooms.split()[0]
+        figures |= {
+            f"{where}_in_time": found["streams"].in_time,
+            f"{where}_nuisance_alarms": found["streams"].alarms,
+            f"{where}_quiet_alarms": found["quiet"].alarms,
+            f"{where}_roc_auc": found["windows"]["roc_auc"],
+        }
+    return figures
+
+
 def measure(
-    recipe: recipes.Recipe, parts: list[str], seeds: int, real: Path
+    recipe: recipes.Recipe, parts: list[str], seeds: int, real: Path | None
 ) -> dict[str, dict[str, list[float]]]:
     """Figures of every part left out, seed by seed."""
-    found: dict[str, dict[str, list[float]]] = {p: {f: [] for f in FIGURES} for p in parts}
+    found: dict[str, dict[str, list[float]]] = {part: {} for part in parts}
     begin, done, all_of_them = time.monotonic(), 0, seeds * len(parts)
     for seed in range(seeds):
         for part in parts:
             figures = figures_of(replace(recipe, seed=seed), part, real)
             for name, value in figures.items():
-                found[part][name].append(value)
+                found[part].setdefault(name, []).append(value)
             done += 1
             left = (time.monotonic() - begin) / done * (all_of_them - done)
             note = (
@@ -184,7 +201,8 @@ def measure(
 
 def show(found: dict[str, dict[str, list[float]]]) -> None:
     """Print medians and extremes."""
-    print(f"{'trained without':20}" + "".join(f"{name:>24}" for name in FIGURES))
+    names = next(iter(found.values()))
+    print(f"{'trained without':20}" + "".join(f"{name:>24}" for name in names))
     for part, figures in found.items():
         cells = []
         for values in figures.values():
@@ -195,7 +213,7 @@ def show(found: dict[str, dict[str, list[float]]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--real", type=Path, required=True)
+    parser.add_argument("--real", type=Path)
     parser.add_argument("--tier", default="tiny", choices=sorted(recipes.TIERS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", action="append", choices=list(PARTS), default=[])

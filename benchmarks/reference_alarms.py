@@ -23,7 +23,7 @@ from torch import Tensor
 from saafe.metrics import proportion_bounds
 from saafe.sensors import NORMAL, NUISANCE
 from saafe.simulator import emissions, simulation, sources
-from saafe.simulator.reference_alarms import REFERENCE_ALARMS
+from saafe.simulator.reference_alarms import REFERENCE_ALARMS, SENSITIVITIES
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.simulation import StreamSettings
 
@@ -31,6 +31,7 @@ DISTANCES_M = (1.5, 3.0, 6.0)
 CPSC_COOKINGS = 469
 CPSC_ALARMS = {"photo": (14, 28, 4), "ionisation": (41, 23, 5)}
 NEAR = slice(0, 2)  # of the distances
+AS_MADE = SENSITIVITIES.index(1.0)  # `--sensitivity` is on top
 HOURS, CHUNK = 3.0, 256
 ROOT = Path(__file__).parents[1]
 
@@ -54,7 +55,7 @@ def simulate_cookings(wanted: int, *, seed: int, sensitivity: float) -> Cookings
         world = hang_alarms(simulation.draw_world(CHUNK, plan, generator))
         rows = simulation.runs_needed(world.events, labelled=False)
         played = simulation.play(world, rows)
-        alarms = simulation.alarms_beside(played, sensitivity * world.alarm_units)
+        alarms = simulation.alarms_beside(played, sensitivity * world.alarm_units)[:, :, AS_MADE]
         state = world.events.state[1][-world.steps :]
         begins = (state[0] == NORMAL) & (state == NUISANCE).any(dim=0)
         kinds.append(world.events.nuisance[begins, 0])
@@ -122,7 +123,7 @@ def show(cookings: Cookings) -> None:
 
 def main() -> None:
     """Simulate, print the tables, then one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cookings", type=int, default=2000)
     parser.add_argument("--sensitivity", type=float, default=1.0)
     parser.add_argument("--burnt-share", type=float, default=math.nan)

@@ -35,6 +35,7 @@ class Scenario:
     people: list[list[float]]
     outdoor_pm: list[float]
     weather: list[float]
+    shreds: list[list[float]]  # (step, sensor)
 
 
 def scenario_of(world: ScenarioDraw, i: int) -> Scenario:
@@ -55,6 +56,7 @@ def scenario_of(world: ScenarioDraw, i: int) -> Scenario:
         world.people[:, i].tolist(),
         world.outdoor_pm[:, i].tolist(),
         world.weather[:, i].tolist(),
+        world.shreds[:, i].tolist(),
     )
 
 
@@ -156,6 +158,7 @@ def air_in_zones(s: Scenario, slots: list[int]) -> tuple[list[list[list[float]]]
         state = new
         for z, held in enumerate(state):
             warm[z] += (1.0 - math.exp(-step / b["wall_s"])) * (held[HEAT] - warm[z])
+            warm[z] *= math.exp(-step * b["wall_out"] / b["wall_s"])
             most = saturation(b["indoor_c"] + held[HEAT])
             beyond = max(held[WATER] - most, 0.0)
             held[WATER] -= beyond
@@ -196,9 +199,11 @@ def add_near(
         rise *= 1.0 if ceiling else 0.1
         if ceiling and heat < weakest:
             rise = 0.0
-        flow = math.pi * (radius**2 + (height**2 if ceiling else 0.0)) * draught
+        stirred = math.pi * (radius**2 + (height**2 if ceiling else 0.0)) * draught
+        flow = stirred
         if rise > 0.0:
             flow += 0.7 * heat / (1.2 * 1.005 * max(rise, 1e-3))
+        flow /= (flow + stirred * (s.shreds[k][sensor] - 1.0)) / flow
         for q in range(1, CARRIED):
             dried = math.exp(-b["drying"] * dryness * radius / speed) if q == DROPLETS else 1.0
             seen[k][q] += dried * then[q] / flow

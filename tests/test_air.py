@@ -14,8 +14,11 @@ from saafe.simulator import physics, simulation
 from saafe.simulator.air import (
     CONVECTIVE,
     HEATED_AIR,
+    SHRED_S,
+    SHRED_SPREAD,
     Supply,
     carry,
+    draw_shreds,
     near_excess,
     sensors_near,
     starved,
@@ -164,6 +167,7 @@ def near(
     walls: float = 1.0,
     gradient: float = 0.01,
     shelf: bool = False,
+    shred: float = 1.0,
 ) -> torch.Tensor:
     """Excess at a sensor, under the ceiling or not, of a steady source of 1 in all else. (time, k)
 
@@ -181,7 +185,7 @@ def near(
     rates[5:, :, Quantity.HEAT] = heat
     zone = torch.zeros(1, dtype=torch.int64)
     found = sensors_near(building, zone, building.distance, torch.zeros(1), torch.tensor([walls]))
-    return near_excess(rates, found)[:, 0]
+    return near_excess(rates, found, torch.full((60, 1), shred))[:, 0]
 
 
 def test_steady_ceiling_jet_is_alperts_and_dilutes_smoke_as_heat() -> None:
@@ -190,6 +194,26 @@ def test_steady_ceiling_jet_is_alperts_and_dilutes_smoke_as_heat() -> None:
     assert excess[Quantity.HEAT].item() == pytest.approx(rise, rel=1e-5)
     flow = math.pi * (4.0 + 2.5**2) * 0.1 + 0.7 * 100.0 / (1.2 * 1.005 * rise)
     assert excess[Quantity.CO].item() == pytest.approx(1.0 / flow, rel=1e-5)
+
+
+def test_draughts_bring_shreds_about_the_mean_and_jets_bring_it_steadily() -> None:
+    steps = 4000
+    shreds = draw_shreds(steps, 64, 4, seeded(3)).log()
+    spread = shreds.std(dim=0)
+    assert SHRED_SPREAD[0] * 0.8 < spread.min()
+    assert spread.max() < SHRED_SPREAD[1] * 1.2
+    assert shreds.exp().mean().item() == pytest.approx(1.0, abs=0.02)
+    memory = ((shreds[1:] - shreds.mean(0)) * (shreds[:-1] - shreds.mean(0))).mean(0) / spread**2
+    assert math.exp(-10.0 / SHRED_S[0]) - 0.1 < memory.min()
+    assert memory.max() < math.exp(-10.0 / SHRED_S[1]) + 0.1
+    # without a plume all of it is brought by draughts; a jet's share is steady, and so is its heat
+    calm, torn = (near(0.0, 1.0, 2.5, shred=shred)[-1] for shred in (1.0, 3.0))
+    assert (torn[Quantity.CO] / calm[Quantity.CO]).item() == pytest.approx(3.0)
+    calm, torn = (near(500.0, 1.0, 2.5, shred=shred)[-1] for shred in (1.0, 3.0))
+    assert torn[Quantity.HEAT] == calm[Quantity.HEAT]
+    stirred = math.pi * (1.0 + 2.5**2) * 0.1
+    share = stirred * calm[Quantity.CO].item()
+    assert (torn[Quantity.CO] / calm[Quantity.CO]).item() == pytest.approx(1.0 + 2.0 * share)
 
 
 @pytest.mark.parametrize("walls", [2.0, 4.0])
@@ -229,12 +253,26 @@ def test_walls_warm_up_and_take_less() -> None:
     building = one_zone(still_air(1))
     building.wall_loss[:] = 0.01
     building.wall_s[:] = 600.0
+    building.wall_out[:] = 0.0
     rates = torch.zeros(720, ZONES, CARRIED, 1)
     rates[:, 0, Quantity.HEAT] = 1.0
     warm = carry(building, supply_of(rates), [10.0] * 720)[0][:, 0, Quantity.HEAT, 0]
     steady = CONVECTIVE / HEATED_AIR / (0.01 * building.volume[0, 0])
     assert warm[60] > steady  # cold walls would hold it there
     assert (warm.diff() > 0.0).all()
+
+
+def test_walls_conduct_what_they_hold() -> None:
+    # settled, heat passes the film to the wall and the wall one after another
+    building = one_zone(still_air(1))
+    building.wall_loss[:] = 0.01
+    building.wall_s[:] = 600.0
+    building.wall_out[:] = 0.25
+    rates = torch.zeros(4000, ZONES, CARRIED, 1)
+    rates[:, 0, Quantity.HEAT] = 1.0
+    warm = carry(building, supply_of(rates), [10.0] * 4000)[0][-1, 0, Quantity.HEAT, 0]
+    film = CONVECTIVE / HEATED_AIR / (0.01 * building.volume[0, 0])
+    assert float(warm) == pytest.approx(float(film * (1.0 + 1.0 / 0.25)), rel=0.02)
 
 
 def test_the_jet_of_a_starved_fire_weakens_with_its_room() -> None:

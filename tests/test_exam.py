@@ -46,8 +46,8 @@ FEW = {
 }  # fmt: skip
 TOP = ["version", "level", "device", "seed", "gate", "windows_scored", "seconds", "provenance",
        "fires", "against_reference_alarms", "egress", "nuisances", "nuisance_ratio", "life",
-       "faults", "shift", "calibration", "ramps", "recordings", "superposed_fires", "identity",
-       "rivals", "cases"]  # fmt: skip
+       "faults", "shift", "calibration", "ramps", "recordings", "superposed_fires",
+       "superposed_fires_growing", "identity", "rivals", "cases"]  # fmt: skip
 
 
 @pytest.fixture

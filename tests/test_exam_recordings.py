@@ -153,6 +153,22 @@ def test_composites_follow_their_fire(scored):
     assert part["not_in_time"] == not_in_time
 
 
+def test_smoke_that_grows_unseen_is_scored_beside_the_step(real_dir):
+    # the meter shows 0.012/m after 52 s, twice that 12 s later: 10 ug/m3 would lie before ignition
+    result = recordings.score_real(detect_by(PM25, 30.0), real_dir, QUICK)
+    step, growing = (result[part] for part in recordings.SUPERPOSED)
+    assert [row["name"] for row in step["rows"]] == [row["name"] for row in growing["rows"]]
+    for worst, best in zip(step["rows"], growing["rows"], strict=True):
+        assert worst["signal_s"] > best["signal_s"] == best["fire_s"]
+        assert best["alarm_s"] <= worst["alarm_s"]
+        assert best["limit_s"] == worst["limit_s"]
+    assert step["early"] == growing["early"] == 0  # no alarm after the growth's start is early
+    assert growing["in_time"] >= step["in_time"]
+    figures = {row[0] for row in score_table(result)}
+    for case in ("smoke as a step (worst case)", "smoke growing (best case)"):
+        assert f"superposed fires, {case} in time" in figures
+
+
 def test_margin_says_which_composite_is_weakest(scored):
     margin = scored["margin"]
     scores = {row["name"]: row["score"] for row in scored["superposed_fires"]["rows"]}
@@ -179,7 +195,7 @@ def test_an_absent_folder_is_said(real_dir, tmp_path):
     result = recordings.score_real(HEAT, tmp_path)
     assert result["sources"][recordings.HOUSE] == "not scored: folder absent"
     for part in ("house_fires", "oil_pans", "homes", "homes_at_10_s", "superposed_fires", "margin",
-                 "burner_fires", "pool_fires", "offices"):  # fmt: skip
+                 "superposed_fires_growing", "burner_fires", "pool_fires", "offices"):  # fmt: skip
         assert result[part] == "not scored: folder absent"
     assert result["lab_fires"]["n"] == 1
     assert ("margin", "-", "not scored: folder absent") in score_table(result)

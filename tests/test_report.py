@@ -29,6 +29,11 @@ GATE = {
     ],
 }  # fmt: skip
 NASTY = "<script>alert('x')</script>&\""
+SUPERPOSED = {
+    "n": 96, "in_time": 56, "late": 40, "early": 0, "missed": 0, "in_time_with_hold": 60,
+    "in_time_share": {"value": 0.58, "lower": 0.47, "upper": 0.68}, "not_in_time": [],
+    "rows": [{"name": "SDC01 on 1", "outcome": "in time"}],
+}  # fmt: skip
 FULL = {
     "version": "2",
     "level": "full",
@@ -72,7 +77,8 @@ FULL = {
                         "risk_before": 50.0, "risk_after": 20.0, "fall_points": 30.0,
                         "times_s": [-10.0, 0.0], "before": [None, 1.0], "after": [None, 8.0]}},
     "recordings": {"house_fires": {"n": 12, "rows": [{"name": "SDC01"}]}, "oil_pans": "absent"},
-    "superposed_fires": {"n": 96, "rows": [{"name": "SDC01 on 1"}]},
+    "superposed_fires": SUPERPOSED,
+    "superposed_fires_growing": SUPERPOSED | {"in_time": 90, "early": 6},
     "identity": {"means": "Where it beats chance <b>", "windows": 90, "rows": [
         {"sources": "homes", "windows": 40, "right_share": 0.8, "right_lower": 0.75,
          "right_upper": 0.84, "chance_share": 0.3, "told_apart": True, "confusion": [[1, 2]]}]},
@@ -167,6 +173,8 @@ def test_every_section_is_there(full: str) -> None:
         "Calibration", "Ramps", "Faults", "Shift", "Recordings", "Superposed fires",
         "Identity", "Limits of the evidence", "Provenance",
     ]  # fmt: skip
+    cases = re.findall(r"<h3[^>]*>(Smoke .*?)</h3>", full)
+    assert cases == ["Smoke as a step (worst case)", "Smoke growing (best case)"]
     assert "not a listed device" in full
     assert "<td>stuck</td>" in full
     assert "drawn already" not in full

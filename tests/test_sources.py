@@ -11,6 +11,7 @@ import torch
 from saafe.sensors import CO, FIRE, NORMAL, NUISANCE, UNKNOWN
 from saafe.simulator import Mix, occupants, sources
 from saafe.simulator.emissions import (
+    INTO_POT,
     PARTICLES,
     ROOM_NAMES,
     Draw,
@@ -103,13 +104,36 @@ def test_oil_passes_its_states_in_the_order_of_temperature() -> None:
 
 def test_flames_obey_chemistry() -> None:
     # methane gives 2.75 g of CO2 and 2.25 g of water a gram, and 50 kJ
-    rates = emit(SOURCES["gas_hob"])[1].rates
+    rates = emit(SOURCES["unvented_heater"])[1].rates
     lit = rates[..., Quantity.HEAT] > 0.0
     assert (rates[..., Quantity.CO2] / rates[..., Quantity.HEAT])[lit].std() < 1e-6
+    # a pot on the hob keeps some of its flame's heat, and none of its CO2
+    rates = emit(SOURCES["gas_hob"])[1].rates
+    lit = rates[..., Quantity.HEAT] > 0.0
+    per_heat = (rates[..., Quantity.CO2] / rates[..., Quantity.HEAT])[lit]
+    assert 0.055 / (1.0 - INTO_POT[0]) <= per_heat.min() * 1.001
+    assert per_heat.max() <= 1.001 * 0.055 / (1.0 - INTO_POT[1])
     # what burns completely gives the most of each
     foam = emit(SOURCES["flaming_foam"])[1].rates.sum(dim=0)
     per_heat = foam / foam[:, Quantity.HEAT : Quantity.HEAT + 1]
     assert per_heat[:, Quantity.CO2].max() / per_heat[:, Quantity.CO2].min() < 1.05
+
+
+@pytest.mark.parametrize("source", sources.OTHERS, ids=[s.name for s in sources.OTHERS])
+def test_nothing_heats_with_more_than_it_is_rated_for(source: Source) -> None:
+    # a wok on a burner of 5 kW once gave off 37: its heat came in bouts, as its fume does
+    table = source.table
+    assert table is not None
+    ratings = [ends[1] for ends in (table.heat, table.gas_kw) if isinstance(ends, tuple)]
+    assert emit(source)[1].rates[..., Quantity.HEAT].max() <= max(ratings, default=0.0)
+
+
+def test_heaters_are_turned_down_as_the_room_warms() -> None:
+    time, emission = emit(SOURCES["unvented_heater"])
+    heat = emission.rates[..., Quantity.HEAT]
+    later = heat[(time[:, 0] >= 6600.0) & (time[:, 0] < 7200.0)].mean(dim=0)
+    assert (later < 0.6 * heat.amax(dim=0)).all()
+    assert (later > 0.05 * heat.amax(dim=0)).all()
 
 
 def test_published_rates_are_lognormal() -> None:

@@ -135,3 +135,67 @@ def test_dense_homes_of_more_days_than_there_are_give_all():
 def test_cut_counts_from_its_first_row():
     part = superpose.cut_recording(make_home().recording, 90.0, 240.0)
     assert part.times_s.tolist() == [0.0, 60.0, 120.0]
+
+
+def grown(e_fold_s, *, shown_s=600.0, least=3000.0, period_s=5.0, length=400):
+    """Smoke that grows exponentially, and what a meter shows of it: nothing under `least`."""
+    times = np.arange(length) * period_s
+    smoke = least * np.exp((times - shown_s) / e_fold_s)
+    return times, smoke, np.where(times >= shown_s, smoke, 0.0)
+
+
+@pytest.mark.parametrize("e_fold_s", [20.0, 60.0, 90.0])
+def test_smoke_grew_before_its_meter_showed_it_as_it_grew_after(e_fold_s):
+    times, _, shown = grown(e_fold_s)
+    growth = superpose.smoke_growth(times, shown)
+    assert growth is not None
+    assert growth.e_fold_s == pytest.approx(e_fold_s, rel=1e-6)
+    assert (growth.shown_s, growth.shown_ug_m3) == (600.0, pytest.approx(3000.0))
+    assert growth.start_s == pytest.approx(600.0 - e_fold_s * np.log(300.0))  # from 10 ug/m3
+
+
+def test_smoke_grows_no_earlier_than_ignition_and_a_lone_value_is_noise():
+    times, _, shown = grown(400.0, length=600)
+    shown[[3, 60]] = 5000.0
+    shown[62] = np.nan
+    growth = superpose.smoke_growth(times, shown, ignition_s=100.0)
+    assert growth is not None
+    assert growth.e_fold_s == pytest.approx(400.0)
+    assert growth.start_s == 100.0  # 400 s an e-fold would have begun long before
+
+
+@pytest.mark.parametrize("shown", [
+    np.zeros(400), np.full(400, np.nan), np.where(np.arange(400) > 100, 3000.0, 0.0),
+    np.where(np.arange(400) % 5 == 0, 3000.0, 0.0),
+])  # fmt: skip
+def test_smoke_that_is_not_seen_to_double_is_not_known_to_have_grown(shown):
+    assert superpose.smoke_growth(np.arange(400) * 5.0, shown) is None
+
+
+def test_growing_smoke_rises_to_the_step_and_changes_nothing_else():
+    times, smoke, shown = grown(60.0)
+    rise = np.zeros((len(times), len(CHANNELS)), dtype=np.float32)
+    rise[:, TEMPERATURE] = times / 10.0
+    rise[:, PM25] = np.where(shown > 0.0, 992.0, 0.0)  # a meter's ceiling less the background
+    growth = superpose.smoke_growth(times, shown)
+    assert growth is not None
+    both = superpose.with_growth(times, rise, growth)
+    unseen = (times >= growth.start_s) & (times < 600.0)
+    assert both[unseen, PM25] == pytest.approx(np.minimum(smoke[unseen], 992.0), rel=1e-5)
+    assert np.array_equal(both[~unseen], rise[~unseen])
+    assert np.array_equal(np.delete(both, PM25, axis=1), np.delete(rise, PM25, axis=1))
+    assert superpose.with_growth(times, rise, None) is rise
+
+
+def test_fires_whose_smoke_grows_are_put_at_the_same_moments():
+    fire, home = make_fire(), make_home()
+    fire.readings[:80, 0, PM25] = 8.0  # its meter shows nothing for 400 s
+    growth = superpose.SmokeGrowth(100.0, 60.0, 400.0, 3000.0)
+    steps, _ = superpose.superpose_fires([fire], [home])
+    growing, _ = superpose.superpose_fires([fire], [home], growths=[growth])
+    for step, one in zip(steps, growing, strict=True):
+        assert (step.fire_s, step.start_s) == (one.fire_s, one.start_s)
+        more = one.recording.readings - step.recording.readings
+        assert np.nanmax(more[..., PM25]) > 0.0
+        assert not np.nan_to_num(np.delete(more, PM25, axis=2)).any()
+        assert np.nanmin(more[..., PM25]) >= 0.0

@@ -65,7 +65,14 @@ def exam_command(
 
 def show_exam(result: dict) -> None:
     """Print the verdict, the tables of a full exam, and the gate."""
-    from saafe.exam import FIRE_COLUMNS, IDENTITY_COLUMNS, RIVAL_COLUMNS, headline, sets_table
+    from saafe.exam import (
+        FIRE_COLUMNS,
+        IDENTITY_COLUMNS,
+        RIVAL_COLUMNS,
+        headline,
+        sets_table,
+        superposed_table,
+    )
 
     if line := headline(result.get("rivals") or {}):
         click.echo(line)
@@ -91,8 +98,12 @@ def show_exam(result: dict) -> None:
             ("rivals at equal false alarms", result["rivals"]["rows"], RIVAL_COLUMNS),
         ):
             print_part(title, rows, columns)
-        if rows := sets_table(result["recordings"].get("sets", [])):
-            print_rows("annotated sets", ["figure", "", "95 % bounds or a note"], rows)
+        for title, rows in (
+            ("superposed fires", superposed_table(result)),
+            ("annotated sets", sets_table(result["recordings"].get("sets", []))),
+        ):
+            if rows:
+                print_rows(title, ["figure", "", "95 % bounds or a note"], rows)
         for case in result["cases"]:
             click.echo(f"{case['kind']}: {case['title']}")
         click.echo(

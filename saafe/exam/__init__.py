@@ -8,12 +8,12 @@ from saafe.exam.shifts import judge_simulated
 from saafe.exam.report import FIRE_COLUMNS, IDENTITY_COLUMNS, RIVAL_COLUMNS
 from saafe.exam.results import plain_values
 from saafe.exam.rivals import headline
-from saafe.exam.tables import score_table, sets_table, simulated_table
+from saafe.exam.tables import score_table, sets_table, simulated_table, superposed_table
 
 __all__ = [
     "FIRE_COLUMNS", "IDENTITY_COLUMNS", "RIVAL_COLUMNS", "device_comparison", "exam",
     "examine", "examine_long",
     "figure_text", "fires", "header", "headline", "is_share", "judge_simulated", "limits_of",
     "merged_bounds", "outcomes", "plain_values", "references", "score_table", "sets_table",
-    "simulated_table", "windows",
+    "simulated_table", "superposed_table", "windows",
 ]  # fmt: skip

@@ -61,7 +61,7 @@ from saafe.exam.quick import (
     provenance,
     quick_figures,
 )
-from saafe.exam.recordings import HOMES
+from saafe.exam.recordings import HOMES, SUPERPOSED
 from saafe.exam.results import plain_values
 from saafe.exam.rivals import SIMPLE, ExamStreams, examine_rivals, installed
 from saafe.exam.session import Case, OnProgress, Session
@@ -79,7 +79,7 @@ EXAM_FILE = "exam.json"
 MOST_WINDOWS = 3_500_000  # that a full exam may score
 DENSE_DAYS = 0.25  # of each recorded home at 10 s on six sensors, to stay under that
 FULL = Amounts(FIRES_OF_A_KIND, 60, NUISANCE_EVENTS, COOKING_EVENTS, 32, 1400, 128)
-APART = ("superposed_fires", "identity")  # what recordings give that stands apart in exam.json
+APART = (*SUPERPOSED, "identity")  # what recordings give that stands apart in exam.json
 
 
 @dataclass(frozen=True)

@@ -24,15 +24,18 @@ from saafe.exam.recorded_fires import (
 )
 from saafe.exam.recorded_sets import score_sets
 from saafe.exam.results import plain_values
+from saafe.exam.tables import SUPERPOSED_CASES
 from saafe.readers import Published, read_published
 from saafe.recordings import (
     SET_FILE,
     Home,
     Interval,
+    SmokeGrowth,
     SuperposedFire,
     dense_homes,
     find_sets,
     read_sets,
+    smoke_growth,
     superpose_fires,
 )  # fmt: skip
 
@@ -42,6 +45,8 @@ OFFICES = ("uci_occupancy", "uci_room_occupancy_sound")
 ELSEWHERE = (BURNERS, POOLS, *OFFICES)  # sources that were not watched while saafe was built
 ABSENT = "not scored: folder absent"
 LEFT_OUT = "not scored: left out of this plan"
+# Fires on homes, and whether their smoke grows before its meter shows it: the worst and best case
+SUPERPOSED = dict(zip(SUPERPOSED_CASES, (False, True), strict=True))
 RULES_VERSION = 1
 
 
@@ -64,7 +69,8 @@ class SuperposedFires:
     made: list[SuperposedFire]  # the superposed fires
     left_out: list[str]  # names of those that found no moment in their home
     kinds: dict[str, str]  # of each fire, by its name
-    # first signal, limit and first recorded alarm of each fire, by its name [s]
+    # first signal, limit and first recorded alarm of each fire, by its name [s]; where its smoke
+    # grows unseen, the signal is no later than that begins
     times_s: dict[str, tuple[float | None, float | None, float | None]]
     homes: dict[str, Home]  # the homes, by name
 
@@ -117,10 +123,11 @@ def score_real(
 
     Returns:
         Values that JSON can hold. `sources` says what was scored; `house_fires`, `oil_pans`,
-        `lab_fires`, `burner_fires`, `pool_fires` and `superposed` hold rows and counts by
-        outcome; `homes`, `homes_at_10_s` and `offices` hold rows, rates and their bounds; then
-        `margin`. A part that was not scored is a string that says why. `sets` has a part an
-        annotated set (`recorded_sets.score_set`).
+        `lab_fires`, `burner_fires`, `pool_fires`, `superposed_fires` (smoke as a step, the worst
+        case) and `superposed_fires_growing` (as exponential growth, the best) hold rows and
+        counts by outcome; `homes`, `homes_at_10_s` and `offices` hold rows, rates and their
+        bounds; then `margin`. A part that was not scored is a string that says why. `sets` has a
+        part an annotated set (`recorded_sets.score_set`).
 
     Raises:
         InputError: where the folder holds neither a known folder nor a set, or a set.json is wrong.
@@ -164,12 +171,16 @@ def score_real(
             for item in offices
         ]
         result["offices"] = _home_part(rows)
-    result["superposed_fires"] = result["margin"] = ABSENT
+    for part, growing in SUPERPOSED.items():
+        result[part] = ABSENT
+        if fires and homes:
+            composed = superpose_published(fires, homes, seed=plan.seed, growing=growing)
+            as_what = "growing" if growing else "as steps"
+            plan.on_progress(f"superposed fires, {as_what}: {len(composed.made)}")
+            scored = score_superposed(detect, composed, persistence_s=plan.persistence_s)
+            result[part] = scored | {"rows": _beside_homes(scored["rows"], composed, scores)}
+    result["margin"] = ABSENT
     if fires and homes:
-        composed = superpose_published(fires, homes, seed=plan.seed)
-        plan.on_progress(f"superposed fires: {len(composed.made)}")
-        part = score_superposed(detect, composed, persistence_s=plan.persistence_s)
-        result["superposed_fires"] = part | {"rows": _beside_homes(part["rows"], composed, scores)}
         result["margin"] = _margins(result["superposed_fires"]["rows"], scores)
     result["homes_at_10_s"] = _score_dense(detect, homes, plan) if homes else ABSENT
     result["sets"] = score_sets(detect, sets, plan.on_progress)
@@ -232,7 +243,9 @@ def _score_dense(
     return _home_part(rows)
 
 
-def read_superposed(real_dir: Path | str, *, seed: int = 0) -> SuperposedFires | None:
+def read_superposed(
+    real_dir: Path | str, *, seed: int = 0, growing: bool = False
+) -> SuperposedFires | None:
     """The superposed fires that `score_real` judges by; None without the house fires or the homes.
 
     Raises:
@@ -240,23 +253,45 @@ def read_superposed(real_dir: Path | str, *, seed: int = 0) -> SuperposedFires |
     """
     read = _read_sources(Path(real_dir))
     fires, homes = _house_fires(read), _homes(read)
-    return superpose_published(fires, homes, seed=seed) if fires and homes else None
+    if not fires or not homes:
+        return None
+    return superpose_published(fires, homes, seed=seed, growing=growing)
 
 
 def superpose_published(
-    fires: Sequence[Published], homes: Sequence[Home], *, seed: int
+    fires: Sequence[Published], homes: Sequence[Home], *, seed: int, growing: bool = False
 ) -> SuperposedFires:
-    """Put each fire on each home, and keep what judging them takes."""
+    """Put each fire on each home, and keep what judging them takes.
+
+    `growing` lets smoke grow exponentially before its meter shows it, where that is known.
+    """
     seen = [references.seeing_sensor(scored_part(fire), fire_times(fire)[0]) for fire in fires]
-    made, left_out = superpose_fires(seen, homes, seed=seed)
-    times = {
-        fire.recording.name: (references.first_signal(one), *fire_times(fire))
+    growths = [
+        growth_of(fire, one.sensors[0]) if growing else None
         for fire, one in zip(fires, seen, strict=True)
+    ]
+    made, left_out = superpose_fires(seen, homes, seed=seed, growths=growths)
+    times = {
+        fire.recording.name: (
+            _earliest(references.first_signal(one), growth and growth.start_s),
+            *fire_times(fire),
+        )
+        for fire, one, growth in zip(fires, seen, growths, strict=True)
     }
     kinds = {fire.recording.name: fire.kind for fire in fires}
     return SuperposedFires(
         made, left_out, kinds, times, {home.recording.name: home for home in homes}
     )
+
+
+def growth_of(fire: Published, sensor: str) -> SmokeGrowth | None:
+    """How a fire's smoke grew before a sensor's meter showed it, None where that is not known.
+
+    The publishers' house fires begin within 7 s of their ignition.
+    """
+    if sensor not in fire.smoke:
+        return None
+    return smoke_growth(*fire.smoke[sensor], ignition_s=fire.references.get("t_ignition", 0.0))
 
 
 def score_superposed(
@@ -348,6 +383,10 @@ def _margins(rows: Sequence[SuperposedScore], scores: Sequence[HomeScore]) -> di
         "clear_of_homes": sum(row.score > loudest for row in rows),
         "n": len(rows),
     }
+
+
+def _earliest(*times: float | None) -> float | None:
+    return min((time for time in times if time is not None), default=None)
 
 
 def _plus(time: float | None, seconds: float) -> float | None:

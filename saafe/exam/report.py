@@ -8,6 +8,7 @@ from typing import Any
 from saafe.exam import html, plots
 from saafe.exam.html import escape, html_table, render
 from saafe.exam.rivals import headline
+from saafe.exam.tables import SUPERPOSED_CASES
 from saafe.files import write_atomically
 from saafe.metrics import FAIL, NOT_SHOWN, PASS
 from saafe.training import runs
@@ -237,6 +238,15 @@ def recordings(result: Result) -> str:
     return out
 
 
+def superposed_cases(result: Result) -> str:
+    """Recorded fires on recorded homes, by both of what their smoke may have done unseen."""
+    return "".join(
+        f"<h3>Smoke {case}</h3>" + render(result[key], level=4)
+        for key, case in SUPERPOSED_CASES.items()
+        if result.get(key)
+    )
+
+
 def identity(result: Result) -> str:
     """Whether quiet minutes tell their source, and what that means."""
     found = result.get("identity")
@@ -312,12 +322,13 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "Faults": faults,
     "Shift": generic("shift"),
     "Recordings": recordings,
-    "Superposed fires": generic("superposed_fires"),
+    "Superposed fires": superposed_cases,
     "Identity": identity,
 }
 KNOWN = {
     "version", "level", "device", "seed", "gate", "against_reference_alarms", "egress",
     "nuisance_ratio", "windows_scored", "seconds", "provenance", "fires",
     "nuisances", "life", "faults", "shift", "calibration", "ramps", "recordings",
-    "superposed_fires", "rivals", "fault_watch", "cases", "identity", "notice",
+    "superposed_fires", "superposed_fires_growing", "rivals", "fault_watch", "cases", "identity",
+    "notice",
 }  # fmt: skip

@@ -5,6 +5,12 @@ from typing import Any
 
 from saafe.formats import interval, number, percent, percent_interval
 
+# What the smoke of superposed fires did before its meter showed it
+SUPERPOSED_CASES = {
+    "superposed_fires": "as a step (worst case)",
+    "superposed_fires_growing": "growing (best case)",
+}
+
 
 def simulated_table(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Rows of what `shifts.judge_simulated` gives, as plain values."""
@@ -41,15 +47,25 @@ def score_table(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         "lab_fires": "laboratory fires",
         "burner_fires": "gas-burner fires",
         "pool_fires": "pool fires",
-        "superposed_fires": "superposed_fires",
     }
     for part, name in names.items():
         rows += _fire_rows(name, result[part])
+    rows += superposed_table(result)
     quiet = {"homes": "homes", "homes_at_10_s": "homes at 10 s", "offices": "offices"}
     for part, name in quiet.items():
         rows += _home_rows(name, result[part])
     rows.append(_margin_row(result["margin"]))
     return rows + sets
+
+
+def superposed_table(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Rows of both scorings of superposed fires, of `score_real`'s result or an exam's."""
+    return [
+        row
+        for key, case in SUPERPOSED_CASES.items()
+        if result.get(key)
+        for row in _fire_rows(f"superposed fires, smoke {case}", result[key])
+    ]
 
 
 def sets_table(parts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
@@ -88,7 +104,7 @@ def _fire_rows(name: str, part: Mapping[str, Any] | str) -> list[tuple[str, str,
     rows = [(f"{name} in time", f"{part['in_time']} of {part['n']}", share)]
     for key in ("late", "early", "missed"):
         which = ", ".join(row["name"] for row in part["rows"] if row["outcome"] == key)
-        rows.append((f"{name} {key}", str(part[key]), which if name != "superposed_fires" else ""))
+        rows.append((f"{name} {key}", str(part[key]), which if "superposed" not in name else ""))
     if "in_time_with_hold" in part:
         figure = f"{part['in_time_with_hold']} of {part['n']}"
         rows.append((f"{name} in time, a held reading allowed", figure, ""))

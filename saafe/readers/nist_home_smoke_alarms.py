@@ -14,6 +14,7 @@ from saafe.readers.published import (
     find_files,
     get_numbers,
     optical_density_to_pm25,
+    optical_density_to_smoke,
     peak_time,
     to_recording,
 )
@@ -50,11 +51,14 @@ def _read_fire(path: Path, test: str, scenario: dict[str, str] | None) -> Publis
     notes = [] if scenario else [_MISSING_SCENARIOS]
     kind = scenario["type"] if scenario else "unknown"
     kind = _KINDS.get(kind, kind)
-    sensors = {}
+    sensors, smoke = {}, {}
     for station in STATIONS:
         channels = _read_station(table, times_s, station, scenario, notes)
         if PM25 in channels:
-            channels[PM25] = optical_density_to_pm25(times_s, channels[PM25], kind=kind)
+            density = channels[PM25]
+            mass = optical_density_to_smoke(times_s, density, kind=kind)
+            smoke[station] = (times_s - times_s[0], mass)
+            channels[PM25] = optical_density_to_pm25(times_s, density, kind=kind)
         if channels:
             sensors[station] = channels
     recording, check = to_recording(path, times_s, sensors)
@@ -65,7 +69,7 @@ def _read_fire(path: Path, test: str, scenario: dict[str, str] | None) -> Publis
     references |= _read_alarms(path.parent, test, float(times_s[0]))
     if test == "SDC15":
         notes.append("the first ignition failed")
-    return Published(recording, check, kind, references=references, notes=tuple(notes))
+    return Published(recording, check, kind, references=references, notes=tuple(notes), smoke=smoke)
 
 
 def _read_station(

@@ -36,6 +36,8 @@ class Published:
         notes: what was left out or assumed.
         group: of an annotated set's recording; no split may divide a group.
         days: that were watched, where an annotated set says so. [d]
+        smoke: what smoke meters measured before a low-cost sensor's ceiling, by sensor: times of
+            the recording's clock [s] and mass over the first minute's [ug/m3], 0 under the noise.
     """
 
     recording: Recording
@@ -46,6 +48,7 @@ class Published:
     notes: tuple[str, ...] = ()
     group: str = ""
     days: float | None = None
+    smoke: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -142,10 +145,10 @@ def above_baseline(times_s: np.ndarray, values: np.ndarray) -> np.ndarray:
     return values - (np.median(first) if len(first) else 0.0)
 
 
-def optical_density_to_pm25(
+def optical_density_to_smoke(
     times_s: np.ndarray, density: np.ndarray, *, kind: str = "flaming"
 ) -> np.ndarray:
-    """PM2.5 [ug/m3] that a low-cost sensor would show in smoke of this optical density.
+    """Mass of smoke [ug/m3] over the first minute's at this optical density, 0 under the noise.
 
     Args:
         times_s: `(time,)`. [s]
@@ -159,13 +162,23 @@ def optical_density_to_pm25(
         of smouldering smoke, 4.4 m2/g, is from memory too.
 
     Valid:
-        Over-ventilated fires. The ceiling of 1,000 ug/m3 hides the coefficient: 0.012/m alone is
-        3,176 ug/m3 of flaming and 6,280 of smouldering smoke.
+        Over-ventilated fires.
     """
     extinction = EXTINCTION_M2_G.get(kind, SMOKE_EXTINCTION_M2_G)
     density = above_baseline(times_s, density)
     density = np.where(density < OPTICAL_DENSITY_NOISE, 0.0, density)  # keeps NaN
-    smoke = density * np.log(10.0) / extinction * 1e6  # g/m3 -> ug/m3
+    return density * np.log(10.0) / extinction * 1e6  # g/m3 -> ug/m3
+
+
+def optical_density_to_pm25(
+    times_s: np.ndarray, density: np.ndarray, *, kind: str = "flaming"
+) -> np.ndarray:
+    """PM2.5 [ug/m3] that a low-cost sensor would show in smoke of this optical density.
+
+    As `optical_density_to_smoke`. The ceiling of 1,000 ug/m3 hides the coefficient: 0.012/m alone
+    is 3,176 ug/m3 of flaming and 6,280 of smouldering smoke.
+    """
+    smoke = optical_density_to_smoke(times_s, density, kind=kind)
     return np.clip(smoke + BACKGROUND_PM25_UG_M3, 0.0, PM25_CEILING_UG_M3)
 
 

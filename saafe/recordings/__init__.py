@@ -15,8 +15,9 @@ from saafe.recordings.recording import (
 )  # fmt: skip
 from saafe.recordings.stream import Row, RowReader, read_rows
 from saafe.recordings.superpose import (
-    AFTER_COOKING_S, Home, Interval, LEAD_S, LONGEST_GAP_S, QUIET_MOMENT, Rise, SuperposedFire,
-    add_rise, cut_recording, dense_homes, draw_moment, median_period, pm_cap, superpose_fires,
+    AFTER_COOKING_S, Home, Interval, LEAD_S, LONGEST_GAP_S, QUIET_MOMENT, Rise, SmokeGrowth,
+    SuperposedFire, add_rise, cut_recording, dense_homes, draw_moment, median_period, pm_cap,
+    smoke_growth, superpose_fires,
 )  # fmt: skip
 from saafe.recordings.tables import (
     Table, make_folder, parse_csv, quoted, read_table, read_text, read_unzipped, refusal,
@@ -29,10 +30,11 @@ __all__ = [
     "AFTER_COOKING_S", "BEHIND_S", "CHANNEL_UNITS", "FIRE_KIND", "HOME_KIND", "LATE_S", "LEAD_S",
     "LONGEST_GAP_S", "MILLISECONDS", "QUIET_MOMENT", "SET_FILE", "AnnotatedSet", "Annotation",
     "CellError", "Check", "Conversion", "Home", "Interval", "Recording", "RefusedCell", "Rise",
-    "Row", "RowReader", "StreamClock", "SuperposedFire", "Table", "add_rise", "check_annotation",
-    "cut_recording", "dense_homes", "doubt", "draw_moment", "find_sets", "find_unit",
-    "is_missing_word", "make_folder", "median_period", "merge_runs", "parse_csv", "parse_recording",
-    "parse_units", "plain", "pm_cap", "quoted", "read_recording", "read_rows", "read_sets",
-    "read_table", "read_text", "read_unzipped", "refusal", "superpose_fires", "to_microseconds",
-    "to_number", "to_numbers", "to_seconds", "to_stamp", "to_text", "unit_texts", "write_recording",
+    "Row", "RowReader", "SmokeGrowth", "StreamClock", "SuperposedFire", "Table", "add_rise",
+    "check_annotation", "cut_recording", "dense_homes", "doubt", "draw_moment", "find_sets",
+    "find_unit", "is_missing_word", "make_folder", "median_period", "merge_runs", "parse_csv",
+    "parse_recording", "parse_units", "plain", "pm_cap", "quoted", "read_recording", "read_rows",
+    "read_sets", "read_table", "read_text", "read_unzipped", "refusal", "smoke_growth",
+    "superpose_fires", "to_microseconds", "to_number", "to_numbers", "to_seconds", "to_stamp",
+    "to_text", "unit_texts", "write_recording",
 ]  # fmt: skip

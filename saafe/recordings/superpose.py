@@ -1,5 +1,8 @@
 """Fires on recorded homes, and homes as denser sensors would see them.
 
+Smoke meters of fires show nothing at first: what rose until then is unknown, and each fire can be
+put as a step (the worst case) or as smoke that grew exponentially (the best, `SmokeGrowth`).
+
 Fires were recorded every 2 to 10 s without humidity, homes every minute with it. A detector that
 tells the two instruments apart would look perfect, so both are put on one instrument here.
 `simulator.onto_recording` puts simulated fires on recordings in the same way.
@@ -24,6 +27,8 @@ QUIET_MOMENT, COOKING_MOMENT = "quiet", "cooking"
 MOMENTS = (QUIET_MOMENT, COOKING_MOMENT)
 
 READING_NOISE = {k: c.reading_noise for k, c in enumerate(CHANNELS) if c.reading_noise}
+GROWTH_START_UG_M3 = 10.0  # of smoke that grows unseen
+SHOWN_FOR_S = 30.0  # Chosen: as long as a first signal stands; a lone value is the meter's noise
 GASES = tuple(READING_NOISE)  # what fires were recorded with
 PM_NOISE_RELATIVE = 0.03
 
@@ -45,6 +50,16 @@ class Rise:
 
 
 @dataclass(frozen=True)
+class SmokeGrowth:
+    """How a fire's smoke grew before its meter could show it, if it grew exponentially."""
+
+    start_s: float  # when it passed GROWTH_START_UG_M3, at ignition at the earliest. [s]
+    e_fold_s: float  # [s]
+    shown_s: float  # when the meter first shows it. [s]
+    shown_ug_m3: float  # how much it then shows
+
+
+@dataclass(frozen=True)
 class SuperposedFire:
     """A recorded fire on a recorded home."""
 
@@ -58,16 +73,22 @@ class SuperposedFire:
 
 
 def superpose_fires(
-    fires: Sequence[Recording], homes: Sequence[Home], *, seed: int = 0
+    fires: Sequence[Recording],
+    homes: Sequence[Home],
+    *,
+    seed: int = 0,
+    growths: Sequence[SmokeGrowth | None] | None = None,
 ) -> tuple[list[SuperposedFire], list[str]]:
     """Put each fire on each home, once in a quiet hour and once while the stove is on.
 
-    Fires are cut where their scoring ends. Each fire, home and moment draws for itself.
-    Gives also the names of those that found no moment in their home.
+    Fires are cut where their scoring ends. Each fire, home and moment draws for itself, with
+    `growths` and without them alike. Gives also the names of those that found no moment.
     """
     made: list[SuperposedFire] = []
     left_out: list[str] = []
     for i, fire in enumerate(fires):
+        growth = None if growths is None else growths[i]
+        rise = Rise(fire.times_s, with_growth(fire.times_s, fire_rise(fire), growth))
         for j, home in enumerate(homes):
             for k, moment in enumerate(MOMENTS):
                 generator = np.random.default_rng([seed, i, j, k])
@@ -77,17 +98,64 @@ def superpose_fires(
                 if at_s is None:
                     left_out.append(f"{fire.name} on {home.recording.name}, {moment}")
                 else:
-                    made.append(_put_fire(fire, home.recording, moment, at_s))
+                    made.append(_put_fire(fire.name, rise, home.recording, moment, at_s))
     return made, left_out
 
 
-def _put_fire(fire: Recording, home: Recording, moment: str, at_s: float) -> SuperposedFire:
-    part, fire_s = add_rise(home, Rise(fire.times_s, fire_rise(fire)), at_s)
-    recording = replace(part, name=f"{fire.name} on {home.name}, {moment}")
+def _put_fire(fire: str, rise: Rise, home: Recording, moment: str, at_s: float) -> SuperposedFire:
+    part, fire_s = add_rise(home, rise, at_s)
+    recording = replace(part, name=f"{fire} on {home.name}, {moment}")
     start_s = at_s - fire_s
-    return SuperposedFire(
-        recording, fire.name, home.name, moment, fire_s, start_s, median_period(home)
-    )
+    return SuperposedFire(recording, fire, home.name, moment, fire_s, start_s, median_period(home))
+
+
+def smoke_growth(
+    times_s: NDArray, smoke: NDArray, *, ignition_s: float = 0.0
+) -> SmokeGrowth | None:
+    """How smoke grew unseen, from how it grew once it was seen.
+
+    The e-folding time is that from the first value that a meter shows, for 30 s, to the first one
+    of at least twice that.
+
+    Args:
+        times_s: `(time,)`. [s]
+        smoke: mass of smoke, 0 or NaN where the meter shows nothing. [ug/m3] `(time,)`
+        ignition_s: no smoke grew before. [s]
+
+    Returns:
+        None where it is never shown for so long, or never doubles.
+    """
+    is_shown = np.concatenate([[False], smoke > 0.0, [False]])
+    edges = np.diff(is_shown.astype(np.int8))
+    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
+    lasting = starts[times_s[ends] - times_s[starts] >= SHOWN_FOR_S]
+    if not lasting.size:
+        return None
+    first = int(lasting[0])
+    doubled = np.flatnonzero(smoke[first:] >= 2.0 * smoke[first])
+    if not doubled.size:
+        return None
+    later = first + int(doubled[0])
+    shown_s, shown = float(times_s[first]), float(smoke[first])
+    e_fold_s = float((times_s[later] - times_s[first]) / np.log(smoke[later] / shown))
+    start_s = shown_s - e_fold_s * float(np.log(max(shown / GROWTH_START_UG_M3, 1.0)))
+    return SmokeGrowth(min(max(start_s, ignition_s), shown_s), e_fold_s, shown_s, shown)
+
+
+def with_growth(times_s: NDArray, rise: NDArray, growth: SmokeGrowth | None) -> NDArray:
+    """A rise (time, channel) whose PM2.5 grew exponentially before its meter showed it.
+
+    It ends at what the meter's PM2.5 then is, and is nowhere less than the rise.
+    """
+    if growth is None:
+        return rise
+    since = (times_s - growth.shown_s) / growth.e_fold_s
+    unseen = growth.shown_ug_m3 * np.exp(np.minimum(since, 0.0))
+    grows = (times_s >= growth.start_s) & (times_s < growth.shown_s)
+    most = values_held(times_s, rise[:, PM25], np.array([growth.shown_s]))
+    grown = rise.copy()
+    grown[grows, PM25] = np.maximum(rise[grows, PM25], np.minimum(unseen[grows], most))
+    return grown
 
 
 def add_rise(home: Recording, rise: Rise, at_s: float) -> tuple[Recording, float]:

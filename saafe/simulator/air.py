@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
+from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE, Range
 from saafe.simulator import physics
 from saafe.simulator.aerosols import AEROSOLS
 from saafe.simulator.buildings import ZONES, Building
-from saafe.simulator.emissions import CARRIED, PARTICLES, Quantity
+from saafe.simulator.emissions import CARRIED, PARTICLES, Quantity, Random
 from saafe.simulator.instruments import STEP_S
 
 # a hot layer carries smoke out under its own buoyancy; combustion fails under some 13 % oxygen
@@ -111,8 +111,8 @@ def carry(building: Building, supply: Supply, steps_s: list[float]) -> tuple[Ten
     """Move heat, smoke and gases through the zones, one implicit Euler step [s] after another.
 
     Forced air is taken from the state before the step, which conserves mass and is stable while
-    a step moves less than a zone's volume. So are the walls, which warm up. Vapour beyond
-    saturation is dew and fog, and droplets dry. Overwrites the supply's `rates` and `fire`.
+    a step moves less than a zone's volume. So are the walls, which warm up and conduct. Vapour
+    beyond saturation is dew and fog, and droplets dry. Overwrites the supply's `rates` and `fire`.
 
     Returns:
         What the air holds: K above the usual temperature, mg/m3 or g/m3. (time, zone, CARRIED, r)
@@ -132,6 +132,7 @@ def carry(building: Building, supply: Supply, steps_s: list[float]) -> tuple[Ten
     kept = {step: share - flows.duct for step, share in held.items()}
     diagonals = {step: share + flows.leaving for step, share in held.items()}
     warming = {step: 1.0 - torch.exp(-step / building.wall_s) for step in held}
+    conducting = {step: torch.exp(-step * building.wall_out / building.wall_s) for step in held}
     for k, step in enumerate(steps_s):
         right = torch.addcmul(flows.incoming[k], kept[step], state)
         right[:, Quantity.HEAT].addcmul_(flows.to_walls, walls)
@@ -147,7 +148,7 @@ def carry(building: Building, supply: Supply, steps_s: list[float]) -> tuple[Ten
         if vented:
             diagonal = diagonal + supply.vent[k].unsqueeze(1)
         state = solve_chain(diagonal, swap.unsqueeze(1), right, out[k])
-        walls = torch.lerp(walls, state[:, Quantity.HEAT], warming[step])
+        walls = torch.lerp(walls, state[:, Quantity.HEAT], warming[step]).mul_(conducting[step])
         condense_and_dry(state, flows, step)
     return out, kept_rate
 
@@ -254,7 +255,30 @@ def sensors_near(
     )
 
 
-def near_excess(rates: Tensor, near: Near) -> Tensor:
+# What a draught carries past a sensor near a source comes in shreds of the plume, not at its mean.
+# That it does, for seconds to a minute and many times over the mean within some 2 m: V.
+# Acevedo-Bolton et al., "Measurement of the proximity effect for indoor air pollutant sources in
+# two homes," J. Environ. Monitoring, vol. 14, 2012, from memory. The figures are assumed.
+SHRED_SPREAD: Range = (0.7, 1.1)  # of the logarithm: two- to threefold
+SHRED_S: Range = (5.0, 60.0)  # for how long one lasts
+
+
+def draw_shreds(steps: int, n: int, sensors: int, generator: torch.Generator) -> Tensor:
+    """What draughts bring from a source, over its mean: lognormal about a mean of 1, with memory.
+
+    One place has the same air whatever happens in it. (time, n, sensor)
+    """
+    place = Random((n, sensors), generator)
+    spread = place.uniform(*SHRED_SPREAD)
+    kept = torch.exp(-STEP_S / place.log_uniform(*SHRED_S))
+    out = torch.randn(steps, n, sensors, generator=generator, device=generator.device)
+    out[1:] *= (1.0 - kept**2).sqrt()
+    for k in range(1, steps):
+        out[k].addcmul_(kept, out[k - 1])
+    return out.mul_(spread).sub_(0.5 * spread**2).exp_()
+
+
+def near_excess(rates: Tensor, near: Near, shreds: Tensor) -> Tensor:
     """What a sensor in a source's room sees above the mixed air, after the way there.
 
     A strong source drives a ceiling jet (Alpert), at a wall or in a corner that of two or four
@@ -262,7 +286,8 @@ def near_excess(rates: Tensor, near: Near) -> Tensor:
     ceiling. Without a plume the room's turbulence dilutes: exchange through a hemisphere of
     radius r, pi r^2 u (M. Nicas, "Estimating exposure intensity in an imperfectly mixed room,"
     AIHA J., vol. 57, pp. 542-550, 1996), r to a sensor under the ceiling being aslant. Both take
-    their time: r over the speed of jet and draught.
+    their time: r over the speed of jet and draught. What a draught brings comes in shreds of
+    `draw_shreds`, (time, p); what the jet brings, steadily: its eddies last for a second or two.
     From rates (time, n, quantity) to K, mg/m3 or g/m3. (time, p, CARRIED)
     """
     height, radius = near.height, near.distance
@@ -283,7 +308,9 @@ def near_excess(rates: Tensor, near: Near) -> Tensor:
     aslant = radius**2 + near.under_ceiling * height**2
     turbulence = torch.pi * aslant * near.air_speed
     jet_flow = torch.where(rise > 0.0, CONVECTIVE * heat / (HEATED_AIR * rise.clamp(min=1e-3)), 0.0)
-    gone *= (1.0 / (turbulence + jet_flow)).unsqueeze(-1)
+    dilution = 1.0 / (turbulence + jet_flow)
+    dilution *= 1.0 + (turbulence * dilution) * (shreds - 1.0)
+    gone *= dilution.unsqueeze(-1)
     gone[..., Quantity.DROPLETS] *= torch.exp(-near.drying * STEP_S * delay)
     gone[..., Quantity.HEAT] = rise
     return gone

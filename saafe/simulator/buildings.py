@@ -108,6 +108,7 @@ class Building:
     fan: Tensor  # (n, 2) [m3/s] mixing by HVAC and cracks
     wall_loss: Tensor  # (n, zone) [1/s] heat to the walls
     wall_s: Tensor  # (n,) time in which walls take on the room's temperature
+    wall_out: Tensor  # (n,) conductance of walls to what lies behind them, over that to the room
     drying: Tensor  # (n,) rate at which droplets dry in dry air [1/s]
     fog_share: Tensor  # (n,) of vapour beyond saturation that becomes droplets, not dew
     gradient: Tensor  # (n,) the air is warmer under the ceiling [K/m]
@@ -185,6 +186,7 @@ def draw_building(
         fan=fan * linked,
         wall_loss=loss,
         wall_s=one.log_uniform(600.0, 6000.0)[:, 0],  # Chosen: plasterboard to masonry
+        wall_out=one.log_uniform(0.03, 0.3)[:, 0],  # Chosen: some 0.2 to 2 W/m2K outwards
         drying=one.log_uniform(0.05, 1.0)[:, 0],  # droplets of 5 to 15 um: memory
         fog_share=one.log_uniform(0.001, 0.03)[:, 0],  # Chosen
         gradient=one.log_uniform(0.1, 2.0)[:, 0],  # Chosen

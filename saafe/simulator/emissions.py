@@ -185,6 +185,8 @@ class Rates:
     gas_kw: Range | None = None  # heat of a flame, which brings its CO2, water and CO along
     gas: Gas = NATURAL_GAS
     gas_share: float = 1.0  # of those that burn gas; the others are electric and give off `heat`
+    on_hob: bool = False  # the flame heats a pot, which keeps its share from the air
+    thermostat: bool = False  # turned down as the room warms
     co2: Amount | None = None
     co: Amount | None = None
     water: Amount | None = None
@@ -195,7 +197,7 @@ class Rates:
     outdoor_pm: Amount | None = None
     aired: bool = False  # people open a window when it smokes
     sound: Range | None = None  # power level. [dB]
-    flicker: float = 0.25  # spread of the logarithm over minutes
+    flicker: float = 0.25  # spread of the logarithm over minutes, of all but heat and flames
 
 
 # Of cookings, in which food burns or fat smokes: at most 20 burnt dishes a year in 630 cookings
@@ -211,6 +213,11 @@ AIRED_SHARE = 0.7  # Chosen: of kitchens and rooms full of smoke in which somebo
 AIRING_M3_S: Range = (0.02, 0.3)  # through it, as through the row `open_window`; chosen
 
 
+# Of a gas flame's heat goes into pot and food, and leaves as vapour: efficiencies of hobs, memory
+INTO_POT: Range = (0.3, 0.45)
+# Chosen: what a heater is turned down to, by its thermostat or by people, and how fast [s]
+TURNED_DOWN: Range = (0.1, 0.4)
+TURNED_DOWN_S: Range = (600.0, 2400.0)
 STATES = {"nuisance": NUISANCE, "hazard": UNKNOWN}
 
 
@@ -220,23 +227,31 @@ def acting(draw: Draw, duration: Tensor) -> Tensor:
 
 
 def steady(draw: Draw, source: Source) -> Emission:
-    """Emit at constant rates, drawn from the row's table, for a while."""
+    """Emit at constant rates, drawn from the row's table, for a while.
+
+    Fume comes in bouts (`Rates.flicker`); flames and heating elements hold what they are set to.
+    """
     table = source.table
     assert table is not None, f"{source.name} has no table of rates"
     duration = draw.log_uniform(*table.duration_s)
     fall = draw.log_uniform(*table.fall_s)
-    shape = draw.pulse(duration, rise=draw.log_uniform(*table.rise_s), fall=fall)
-    shape = shape * draw.flicker(table.flicker)
+    power = draw.pulse(duration, rise=draw.log_uniform(*table.rise_s), fall=fall)
+    shape = power * draw.flicker(table.flicker)
+    if table.thermostat:
+        power = power * turned_down(draw)
     rates = draw.nothing()
-    for name in ("heat", "co2", "co", "water", "voc", "droplets", "radiant", "vent", "outdoor_pm"):
+    if table.heat is not None:
+        rates[..., Quantity.HEAT] = draw.amount(table.heat) * power
+    for name in ("co2", "co", "water", "voc", "droplets", "radiant", "vent", "outdoor_pm"):
         if (amount := getattr(table, name)) is not None:
             rates[..., Quantity[name.upper()]] = draw.amount(amount) * shape
     if table.pm is not None:
         rates[..., table.aerosol] += draw.amount(table.pm) * shape
     if table.gas_kw is not None:
         is_gas = draw.chance(table.gas_share)
-        heat = draw.log_triangular(*table.gas_kw) * is_gas * shape
-        rates[..., Quantity.HEAT] = rates[..., Quantity.HEAT] * ~is_gas + heat
+        heat = draw.log_triangular(*table.gas_kw) * is_gas * power
+        to_air = 1.0 - draw.uniform(*INTO_POT) if table.on_hob else 1.0
+        rates[..., Quantity.HEAT] = rates[..., Quantity.HEAT] * ~is_gas + heat * to_air
         rates[..., Quantity.CO2] += table.gas.co2 * heat
         rates[..., Quantity.WATER] += table.gas.water * heat
         rates[..., Quantity.CO] += draw.lognormal(GAS_CO) * heat
@@ -248,12 +263,18 @@ def steady(draw: Draw, source: Source) -> Emission:
     if table.aired:
         ends = ends.maximum(air_room(draw, rates, torch.zeros_like(duration)))
     if table.sound is not None:
-        power = 10.0 ** (draw.uniform(*table.sound) / 10.0)
-        rates[..., Quantity.SOUND] = power * acting(draw, duration)
+        loud = 10.0 ** (draw.uniform(*table.sound) / 10.0)
+        rates[..., Quantity.SOUND] = loud * acting(draw, duration)
     # what a hazard leaves in the air is no more harmless than it was
     lasting = ends if source.kind == "nuisance" else torch.full_like(ends, math.inf)
     state = torch.where(acting(draw, lasting), STATES[source.kind], NORMAL)
     return Emission(rates, state.to(torch.int8))
+
+
+def turned_down(draw: Draw) -> Tensor:
+    """The share of its power that a heater keeps as it warms the room. (time, n)"""
+    least, within = draw.uniform(*TURNED_DOWN), draw.log_uniform(*TURNED_DOWN_S)
+    return least + (1.0 - least) * torch.exp(-draw.time.clamp(min=0.0) / within)
 
 
 def burning_food(draw: Draw, duration: Tensor) -> tuple[Tensor, Tensor]:

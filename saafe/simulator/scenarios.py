@@ -173,6 +173,8 @@ def draw_events(
     place = Random((n, 3), generator)
     open_or_not = place.uniform(0.0, 1.0)  # Chosen: 40 % in the open, 45 % at a wall
     walls = 1.0 + (open_or_not > 0.4) + 2.0 * (open_or_not > 0.85)
+    # the plume of a hob, an oven or a shower does not cling to the wall that it stands off from
+    walls[:, 1:] = 1.0
     return Events(
         fire=chosen[:, 0],
         nuisance=chosen[:, 1:],

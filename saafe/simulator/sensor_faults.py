@@ -83,5 +83,6 @@ def broken_readings(
     row, sensor = (faults.kind == SWAPPED).nonzero(as_tuple=True)
     pair = readings[:, row, sensor]
     pair[..., [TEMPERATURE, HUMIDITY]] = pair[..., [HUMIDITY, TEMPERATURE]]
+    pair[..., HUMIDITY].clamp_(CHANNELS[HUMIDITY].lowest, CHANNELS[HUMIDITY].highest)
     readings[:, row, sensor] = pair
     return readings

@@ -23,6 +23,7 @@ from saafe.simulator.air import (
     Supply,
     carry,
     channels_of,
+    draw_shreds,
     near_excess,
     rows_last,
     sensors_near,
@@ -157,6 +158,7 @@ class ScenarioDraw:
     devices: Instruments
     broken: Faults
     alarm_units: Tensor  # sensitivity of the reference alarms' units (n, sensor, alarm)
+    shreds: Tensor  # what draughts bring from a source near by, over its mean (time, n, sensor)
 
 
 def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> Streams:
@@ -232,6 +234,7 @@ def draw_world(n: int, plan: StreamSettings, generator: torch.Generator) -> Scen
         devices=devices,
         broken=sensor_faults.draw_faults(devices, plan.mix.fault_share, steps, generator),
         alarm_units=draw_units(n, plan.sensors, generator),
+        shreds=draw_shreds(steps, n, plan.sensors, generator),
     )
 
 
@@ -252,7 +255,7 @@ def play(world: ScenarioDraw, rows: Rows) -> Played:
     supply.outdoor_pm += world.outdoor_pm[:, rows.scenario]
     air, kept_rate = carry(spread, supply, world.steps_s)
     events = weakened(world.events, kept_rate, rows.burning)
-    air = at_sensors(air[-world.steps :], world.building, events, rows)
+    air = at_sensors(air[-world.steps :], world.building, events, rows, world.shreds)
     truth = channels_of(air, spread, *sound_and_sun(supply, spread, world.steps))
     truth[..., TEMPERATURE] += world.weather[:, rows.scenario].unsqueeze(-1)
     full_truth = truth[:, : rows.n].clone()
@@ -361,7 +364,9 @@ def gather_supply(people: Tensor, events: Events, rows: Rows) -> Supply:
     return supply
 
 
-def at_sensors(air: Tensor, building: Building, events: Events, rows: Rows) -> Tensor:
+def at_sensors(
+    air: Tensor, building: Building, events: Events, rows: Rows, shreds: Tensor
+) -> Tensor:
     """What the air in the zones holds at every sensor, sources near by included.
 
     From (time, zone, CARRIED, r) to (time, r, sensor, CARRIED); the last steps of the events are
@@ -377,7 +382,8 @@ def at_sensors(air: Tensor, building: Building, events: Events, rows: Rows) -> T
             here.addcmul_(zones[zone], (place == zone).float())
     flat = seen.flatten(2)
     for slot, near in enumerate(sources_near(building, events, rows.burning)):
-        excess = near_excess(events.rates[slot][-steps:], near).permute(2, 0, 1)
+        brought = shreds[:, near.row, near.sensor]
+        excess = near_excess(events.rates[slot][-steps:], near, brought).permute(2, 0, 1)
         at = near.sensor * count + near.row
         flat.index_add_(2, at, excess)
         if slot:  # the counterfactual runs without a fire have the nuisances still
