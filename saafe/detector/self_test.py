@@ -17,6 +17,7 @@ from saafe.windows import DAY_S
 
 SILENT_S = 180.0  # Chosen: three times the longest usual period, a minute
 SILENT_INTERVALS = 1.5  # Chosen: or so many of the longest usual interval
+LONG_INTERVAL_S = SILENT_S / SILENT_INTERVALS
 KEPT_INTERVALS, RECENT_INTERVALS = 100, 20
 LONGEST_RANK = 2  # the third longest of the last twenty is the longest usual one
 IRREGULAR = 3.0  # Chosen: over so many medians it is one of a channel that reports on change
@@ -73,7 +74,7 @@ class Intervals:
         self.last_s = time_s
         if interval_s > 0.0 and not is_upload:
             self.recent.append(interval_s)
-        return math.isnan(interval_s) or interval_s > SILENT_S / SILENT_INTERVALS
+        return not interval_s <= LONG_INTERVAL_S  # nor is one that is NaN, of a first reading
 
     def is_silent(self, time_s: float, since_s: float) -> bool:
         """Whether one that was read once has been silent for long, also since another time."""
@@ -138,11 +139,16 @@ class Holds:
         self.seen_s = time_s
         if value != self.value:
             if not after_gap:  # a run that a gap broke tells nothing of the usual hold
-                self.longest_s = max(self.longest_s, time_s - self.since_s)
+                if (held_s := time_s - self.since_s) > self.longest_s:
+                    self.longest_s = held_s
                 self.runs += 1
             self.value, self.since_s = value, time_s
-            self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
-        elif after_gap:
+            if value < self.lowest:
+                self.lowest = value
+            if value > self.highest:
+                self.highest = value
+            return ""
+        if after_gap:
             self.since_s = time_s
         held_s = time_s - self.since_s
         if held_s < STUCK_S or self.runs < USUAL_RUNS or held_s < STUCK_HOLDS * self.longest_s:
@@ -204,12 +210,6 @@ class Floors:
         self.days = 0  # in a row that stood too high
         self.drifting = False
 
-    def read(self, value: float) -> bool:
-        """Note a reading: whether the channel has drifted, by the days that are over."""
-        if value < self.floor:
-            self.floor = value
-        return self.drifting
-
     def end_day(self) -> None:
         """Compare the day that is over with those before."""
         self.lowest = min(self.lowest, self.floor)
@@ -238,7 +238,10 @@ class ChannelTest:
         if value != value:
             return ("missing",) if self.intervals.is_silent(time_s, back_s) else ()
         held = self.holds.read(time_s, value)
-        drifting = self.floors.read(value)
+        floors = self.floors
+        if value < floors.floor:
+            floors.floor = value
+        drifting = floors.drifting  # by the days that are over
         if not (held or spiking or drifting):  # as nearly always
             return ()
         return held, "spiking" if spiking else "", "drift" if drifting else ""
@@ -371,8 +374,7 @@ class SelfTest:
             self.median.add(interval_s)
         is_due = self.intervals.read(time_s, is_upload=is_upload) or self.any_long
         for channel, came in zip(self.channels, present, strict=True):
-            if came and channel.intervals.read(time_s, is_upload=is_upload):
-                is_due = True
+            is_due |= came and channel.intervals.read(time_s, is_upload=is_upload)
         if is_due:
             every = [self.intervals, *(channel.intervals for channel in self.channels)]
             for one in every:
