@@ -44,8 +44,11 @@ def to_grid(
     valid = ~np.isnan(readings)
     sums = np.zeros((count, readings.shape[1]))
     counts = np.zeros_like(sums)
-    np.add.at(sums, index, np.where(valid, readings, 0.0))
-    np.add.at(counts, index, valid)
+    if len(index) == 1 or np.diff(index).all():  # a row a bin, as of most sensors
+        sums[index], counts[index] = np.where(valid, readings, 0.0), valid
+    else:
+        np.add.at(sums, index, np.where(valid, readings, 0.0))
+        np.add.at(counts, index, valid)
     with np.errstate(invalid="ignore"):
         grid = (sums / counts).astype(np.float32)  # 0/0 is NaN: nothing was read
     fresh = counts.sum(axis=1) > 0

@@ -413,10 +413,13 @@ def agreeing(cut: np.ndarray) -> np.ndarray:
 
     Against their lowest of the last 23 minutes, by `sensors.Visibility.fire`.
     """
-    recent = cut[:, -RECENT_STEPS:, 0]
-    lowest = np.where(np.isnan(recent), np.inf, recent).min(axis=1)
-    with np.errstate(invalid="ignore"):
-        return (recent[:, -1] - lowest >= SHOWS).sum(axis=1) >= 2
+    lowest = recent = cut[:, -RECENT_STEPS:, 0]
+    while lowest.shape[1] > 1:  # numpy takes its time to reduce an axis beside one as short
+        half = lowest.shape[1] // 2
+        rest = lowest[:, 2 * half :]
+        lowest = np.fmin(lowest[:, :half], lowest[:, half : 2 * half])  # a number before NaN
+        lowest[:, :1] = np.fmin(lowest[:, :1], rest) if rest.size else lowest[:, :1]
+    return (recent[:, -1] - lowest[:, 0] >= SHOWS).sum(axis=1) >= 2
 
 
 def by_name(readings: Mapping[str, float]) -> np.ndarray:

@@ -9,6 +9,7 @@ import math
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Mapping
+from operator import eq
 
 import numpy as np
 
@@ -234,11 +235,15 @@ class ChannelTest:
 
         `value` is NaN where the row is without the channel; `back_s` as in `SelfTest`.
         """
-        spiking = self.spikes.read(time_s, value)
+        spikes, floors = self.spikes, self.floors
+        spiking = False
+        if spikes.spiking or spikes.jumped or spikes.last - value > spikes.rise:
+            spiking = spikes.read(time_s, value)
+        elif value == value:  # as nearly always
+            spikes.before, spikes.last = spikes.last, value
         if value != value:
             return ("missing",) if self.intervals.is_silent(time_s, back_s) else ()
         held = self.holds.read(time_s, value)
-        floors = self.floors
         if value < floors.floor:
             floors.floor = value
         drifting = floors.drifting  # by the days that are over
@@ -327,7 +332,7 @@ class SelfTest:
         `own_s` is the row's own time, where it came later, as rows of an upload do. [s]
         """
         values = readings.tolist()
-        present = [value == value for value in values]  # a number that is not itself is NaN
+        present = list(map(eq, values, values))  # a number that is not itself is NaN
         if True not in present:
             return []
         out: list[Said] = []
@@ -336,12 +341,12 @@ class SelfTest:
             out.append(("restored", "all", self.faulty.pop("all")))
         if self.began_s == math.inf or time_s - self.intervals.last_s > self.outage_s:
             self.began_s = time_s
-        self._note_intervals(time_s, present, min(own_s, time_s))
+        self._note_intervals(time_s, present, own_s if own_s < time_s else time_s)
         self._end_day(time_s)
-        wrong = {}
-        for name, channel, value in zip(CHANNEL_NAMES, self.channels, values, strict=True):
-            if reasons := channel.read(time_s, value, self.back_s):
-                wrong[name] = reasons
+        wrong, back_s = {}, self.back_s
+        for channel, value in zip(self.channels, values, strict=True):
+            if reasons := channel.read(time_s, value, back_s):
+                wrong[CHANNEL_NAMES[self.channels.index(channel)]] = reasons
         if self.faulty:
             for channel in self._mended(time_s, present, wrong):
                 out.append(("restored", channel, self.faulty.pop(channel)))
@@ -373,8 +378,16 @@ class SelfTest:
         if interval_s > 0.0 and not is_upload:
             self.median.add(interval_s)
         is_due = self.intervals.read(time_s, is_upload=is_upload) or self.any_long
+        is_new = not is_upload
         for channel, came in zip(self.channels, present, strict=True):
-            is_due |= came and channel.intervals.read(time_s, is_upload=is_upload)
+            if came:  # `Intervals.read`, without a call
+                one = channel.intervals
+                gap_s = time_s - one.last_s
+                one.last_s = time_s
+                if gap_s > 0.0 and is_new:
+                    one.recent.append(gap_s)
+                if not gap_s <= LONG_INTERVAL_S:
+                    is_due = True
         if is_due:
             every = [self.intervals, *(channel.intervals for channel in self.channels)]
             for one in every:
@@ -385,9 +398,8 @@ class SelfTest:
         """End the day where a row is the first of another; days count from the first row."""
         if math.isnan(self.first_s):
             self.first_s = time_s
-        days = int((time_s - self.first_s) // DAY_S)
-        if days > self.days:
-            self.days = days
+        if time_s - self.first_s >= (self.days + 1) * DAY_S:
+            self.days = int((time_s - self.first_s) // DAY_S)
             for channel in self.channels:
                 channel.floors.end_day()
 
