@@ -4,6 +4,8 @@ Indexing and means only; logarithms, quantiles and masks belong to the model. `c
 for the detector, which runs without torch; `simulator.streams.gather` gives the same on tensors.
 """
 
+import math
+
 import numpy as np
 
 BIN_S = 10.0
@@ -19,6 +21,11 @@ SPAN = sum(count * width for count, width in SEGMENTS)  # 740 bins, 7,400 s
 def bin_of(times_s: np.ndarray) -> np.ndarray:
     """Index of the bin that holds each time; bin k covers (10 (k-1), 10 k] s. int64 (time,)"""
     return np.ceil(np.asarray(times_s, dtype=np.float64) / BIN_S - 1e-9).astype(np.int64)
+
+
+def bin_at(time_s: float) -> int:
+    """Index of the bin that holds a time; see `bin_of`. [s]"""
+    return math.ceil(time_s / BIN_S - 1e-9)
 
 
 def to_grid(
