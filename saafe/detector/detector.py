@@ -347,6 +347,8 @@ def agreeing(cut: np.ndarray) -> np.ndarray:
     Against their lowest of the last 23 minutes, by `sensors.Visibility.fire`.
     """
     lowest = recent = cut[:, -RECENT_STEPS:, 0]
+    if len(recent) == 1:
+        lowest = np.fmin.reduce(recent, axis=1, keepdims=True)
     while lowest.shape[1] > 1:  # numpy takes its time to reduce an axis beside one as short
         half = lowest.shape[1] // 2
         rest = lowest[:, 2 * half :]

@@ -89,7 +89,7 @@ class MqttLink:
     def __init__(self, service: Service, broker: Broker, options: MqttOptions) -> None:
         """Take the service that gets readings and gives events."""
         self.service, self.broker, self.options = service, broker, options
-        self.recent: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self.recent: OrderedDict[tuple[str, str, tuple[tuple[str, str], ...]], float] = OrderedDict()
         self.givers: dict[tuple[str, str, str], tuple[str, float]] = {}
         self.sending: dict[int, Callable[[], None]] = {}  # by message: what to do once it is there
         self.there: set[int] = set()  # messages that were there before we knew their number
@@ -364,7 +364,7 @@ class MqttLink:
 
     def _is_repeated(self, one: Arrival, *, is_marked: bool = True) -> bool:
         """Whether a reading that the broker sends again was taken already; notes it."""
-        key = (one.space, one.sensor, json_text(one.cells, sort_keys=True))
+        key = (one.space, one.sensor, tuple(sorted(one.cells.items())))
         is_known = key in self.recent and one.arrived_s - self.recent[key] < LATEST_REPEAT_S
         self.recent[key] = one.arrived_s
         self.recent.move_to_end(key)
