@@ -4,6 +4,8 @@ Indexing and means only; logarithms, quantiles and masks belong to the model. `c
 for the detector, which runs without torch; `simulator.streams.gather` gives the same on tensors.
 """
 
+import math
+
 import numpy as np
 
 BIN_S = 10.0
@@ -19,6 +21,11 @@ SPAN = sum(count * width for count, width in SEGMENTS)  # 740 bins, 7,400 s
 def bin_of(times_s: np.ndarray) -> np.ndarray:
     """Index of the bin that holds each time; bin k covers (10 (k-1), 10 k] s. int64 (time,)"""
     return np.ceil(np.asarray(times_s, dtype=np.float64) / BIN_S - 1e-9).astype(np.int64)
+
+
+def bin_at(time_s: float) -> int:
+    """Index of the bin that holds a time; see `bin_of`. [s]"""
+    return math.ceil(time_s / BIN_S - 1e-9)
 
 
 def to_grid(
@@ -44,8 +51,11 @@ def to_grid(
     valid = ~np.isnan(readings)
     sums = np.zeros((count, readings.shape[1]))
     counts = np.zeros_like(sums)
-    np.add.at(sums, index, np.where(valid, readings, 0.0))
-    np.add.at(counts, index, valid)
+    if len(index) == 1 or np.diff(index).all():  # a row a bin, as of most sensors
+        sums[index], counts[index] = np.where(valid, readings, 0.0), valid
+    else:
+        np.add.at(sums, index, np.where(valid, readings, 0.0))
+        np.add.at(counts, index, valid)
     with np.errstate(invalid="ignore"):
         grid = (sums / counts).astype(np.float32)  # 0/0 is NaN: nothing was read
     fresh = counts.sum(axis=1) > 0

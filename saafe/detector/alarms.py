@@ -10,6 +10,8 @@ A claim is a condition that would alarm if it lasted. No claim outlives an outag
 
 import math
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
 
 from saafe.recordings import LATE_S
 from saafe.sensors import HEAT_C, RISE_K_PER_MIN, RISE_SPAN_S
@@ -18,6 +20,7 @@ CONFIRM_S = 10.0
 # (ppm, seconds at or above). EN 50291-1:2018 asks for an alarm after 60 to 90 min at 50 ppm, 10 to
 # 40 min at 100 ppm and at most 3 min at 300 ppm; these times lie within each.
 CO_DOSES = ((300.0, 120.0), (100.0, 1500.0), (50.0, 4500.0))
+LEAST_CO_PPM = min(level for level, _ in CO_DOSES)
 HUSH_S = 600.0  # Chosen, as smoke alarms' hush buttons do, 5 to 15 min (UL 217, from memory)
 
 
@@ -53,6 +56,11 @@ class AlarmSettings:
     warm_s: float = 60.0
     longest_interval_s: float = 0.0
 
+    @cached_property
+    def least(self) -> float:
+        """Log-odds below which no claim stands, to alarm or to warn."""
+        return min(self.fast, self.slow, self.steady, self.warn)
+
     def to_dict(self) -> dict[str, float]:
         """Plain values, for a model's metadata."""
         return asdict(self)
@@ -71,8 +79,7 @@ def log_odds(risk: float) -> float:
     return math.log(share / (1.0 - share))
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What stands behind the reading that a decision is taken on.
 
     Attributes:
@@ -115,18 +122,16 @@ class Held:
         return time_s - self.since
 
     def stands(
-        self, time_s: float, claim: bool, *, last_s: float, for_s: float, evidence: Evidence
+        self, time_s: float, *, last_s: float, for_s: float, evidence: Evidence
     ) -> bool:
-        """Whether a condition has stood, this decision included, for `for_s` and is acted on. [s]
+        """Whether a condition that holds now has stood for `for_s` and is acted on. [s]
 
         A sensor that reports less often than `for_s` cannot contradict itself in time: to wait
         would bring nothing, where two channels agree. `last_s` is the time of the sensor's
         decision before, -inf for none.
         """
-        held_s = self.step(time_s, claim)
+        held_s = self.step(time_s, True)
         self.wait_s = evidence.wait_s(for_s)
-        if held_s < 0.0:
-            return False
         is_slow = for_s < time_s - last_s < math.inf
         return held_s >= for_s or (is_slow and self.wait_s <= for_s)
 
@@ -167,21 +172,27 @@ class SafetyRules:
             if time_s - self.last_co_s > outage_s:
                 self.doses = [Held() for _ in CO_DOSES]
             self.last_co_s = time_s
-            for (level, seconds), held in zip(CO_DOSES, self.doses, strict=True):
-                if held.step(time_s, co_ppm >= level) >= seconds:
-                    cause = "co_dose"
+            if co_ppm < LEAST_CO_PPM:  # as nearly always
+                for held in self.doses:
+                    held.since = None
+            else:
+                for (level, seconds), held in zip(CO_DOSES, self.doses, strict=True):
+                    if held.step(time_s, co_ppm >= level) >= seconds:
+                        cause = "co_dose"
         if not math.isnan(temperature_c):
             if time_s - self.last_s > outage_s:
                 self.hot, self.rising, self.past = Held(), Held(), []
                 self.last_s = -math.inf
             if time_s > self.last_s:
                 self.before_s, self.last_s = self.last_s, time_s
-            rises = self._rises(time_s, temperature_c)
-            how = {"last_s": self.before_s, "for_s": CONFIRM_S, "evidence": evidence}
-            if self.rising.stands(time_s, rises, **how):
-                cause = "rate_of_rise"
-            if self.hot.stands(time_s, temperature_c >= HEAT_C, **how):
-                cause = "heat"
+            for held, claim, rule in (
+                (self.rising, self._rises(time_s, temperature_c), "rate_of_rise"),
+                (self.hot, temperature_c >= HEAT_C, "heat"),
+            ):
+                if not claim:
+                    held.since = None
+                elif held.stands(time_s, last_s=self.before_s, for_s=CONFIRM_S, evidence=evidence):
+                    cause = rule
         return cause
 
     def overdue(self) -> tuple[float, str] | None:
@@ -251,15 +262,13 @@ class SensorAlarm:
         if time_s > self.last_s:
             self.before_s, self.last_s = self.last_s, time_s
         self.first_s = time_s if self.first_s is None else self.first_s
-        is_warm = time_s - self.first_s >= s.warm_s
-        persisted = self.fast.stands(
-            time_s, odds >= s.fast and is_warm,
-            last_s=self.before_s, for_s=s.fast_s, evidence=evidence,
-        )  # fmt: skip
-        persisted |= self.slow.step(time_s, odds >= s.slow) >= s.slow_s
-        persisted |= self.steady.step(time_s, odds >= s.steady) >= s.steady_s
-        persisted &= time_s >= self.hushed_until_s
-        raised = self.warn.step(time_s, odds >= s.warn) >= s.slow_s
+        persisted = raised = False
+        if odds < s.least:  # as nearly always
+            self.fast.since = self.slow.since = self.steady.since = self.warn.since = None
+        else:
+            is_warm = time_s - self.first_s >= s.warm_s
+            persisted = self._persists(time_s, odds, is_warm, evidence)
+            raised = self.warn.step(time_s, odds >= s.warn) >= s.slow_s
         calm = self.calm.step(time_s, odds < s.leave and rule is None and not is_blind)
         if not self.alarmed and (persisted or rule is not None):
             self.alarmed = self.warned = True
@@ -273,3 +282,17 @@ class SensorAlarm:
         if not self.alarmed and calm >= s.clear_s:
             self.warned = False
         return None
+
+    def _persists(self, time_s: float, odds: float, is_warm: bool, evidence: Evidence) -> bool:
+        """Whether the model alarms: one of the three tiers has stood long enough."""
+        s = self.settings
+        persisted = False
+        if is_warm and odds >= s.fast:
+            persisted = self.fast.stands(
+                time_s, last_s=self.before_s, for_s=s.fast_s, evidence=evidence
+            )
+        else:
+            self.fast.since = None
+        persisted |= self.slow.step(time_s, odds >= s.slow) >= s.slow_s
+        persisted |= self.steady.step(time_s, odds >= s.steady) >= s.steady_s
+        return persisted and time_s >= self.hushed_until_s

@@ -13,6 +13,7 @@ import numpy as np
 
 from saafe import windows
 from saafe.detector.alarms import HUSH_S, AlarmSettings
+from saafe.detector.sensor_stream import SensorStream
 from saafe.detector.space import Space
 from saafe.detector.state import (
     STATE_FORMAT,
@@ -54,74 +55,6 @@ class Scorer:
 
     score: Callable[[np.ndarray], np.ndarray]
     settings: AlarmSettings
-
-
-class SensorStream:
-    """The grid of one sensor as it grows: the last 740 bins and the bin being filled."""
-
-    def __init__(self, first: int, hold_bins: int) -> None:
-        """Start with nothing known and bin `first` open; a reading is held for `hold_bins`."""
-        channels = len(CHANNEL_NAMES)
-        self.history = np.full((windows.SPAN, channels), np.nan, np.float32)
-        self.last = np.full(channels, np.nan, np.float32)  # last reading, and how old it is
-        self.age = np.zeros(channels, np.int64)
-        self.hold_bins = hold_bins
-        self.bin = first  # the bin being filled
-        self.sums = np.zeros(channels)
-        self.counts = np.zeros(channels)
-        self.last_s = -math.inf  # of a row
-        self.before = (self.sums, self.counts, self.last, self.age)  # as the last bin closed
-
-    @property
-    def end_s(self) -> float:
-        """When the bin being filled closes, inf where nothing is in it. [s]"""
-        return self.bin * windows.BIN_S if self.counts.any() else math.inf
-
-    def add(self, time_s: float, readings: np.ndarray) -> None:
-        """Put one row into its bin, the one being filled or the last that closed."""
-        target = int(windows.bin_of(np.array([time_s]))[0])
-        if time_s >= self.last_s and target == self.bin - 1:
-            self._reopen()
-        self.last_s = max(self.last_s, time_s)
-        self._skip_to(target)
-        valid = ~np.isnan(readings)
-        self.sums = self.sums + np.where(valid, readings, 0.0)
-        self.counts = self.counts + valid
-
-    def close(self) -> np.ndarray:
-        """Close the bin being filled; its window. (60, 1, channel)"""
-        self.before = (self.sums, self.counts, self.last, self.age)
-        with np.errstate(invalid="ignore"):
-            value = (self.sums / self.counts).astype(np.float32)
-        new = ~np.isnan(value)
-        self.last = np.where(new, value, self.last)
-        self.age = np.where(new, 0, self.age + 1)
-        held = np.where(self.age <= self.hold_bins, self.last, np.nan)
-        self.history = np.roll(self.history, -1, axis=0)
-        self.history[-1] = held
-        self.sums, self.counts = np.zeros_like(self.sums), np.zeros_like(self.counts)
-        self.bin += 1
-        return windows.means(self.history)[:, None, :]
-
-    def _reopen(self) -> None:
-        """Open the bin again that closed last."""
-        self.sums, self.counts, self.last, self.age = self.before
-        self.history = np.roll(self.history, 1, axis=0)  # its oldest bin is gone, and leaves again
-        self.bin -= 1
-
-    def _skip_to(self, target: int) -> None:
-        """Close empty bins until `target` is the open one."""
-        if target - self.bin > windows.SPAN + self.hold_bins:  # a long gap leaves nothing known
-            self.history[:] = np.nan
-            self.last[:] = np.nan
-            self.bin = target
-        missing = target - self.bin
-        if missing <= 0:
-            return
-        ages = self.age + np.arange(1, missing + 1)[:, None]
-        held = np.where(ages <= self.hold_bins, self.last, np.float32(np.nan))
-        self.history = np.concatenate([self.history, held])[-windows.SPAN :]
-        self.age, self.bin = ages[-1], target
 
 
 class Detector:
@@ -221,7 +154,7 @@ class Detector:
         events += self.space.read(time_s, sensor, readings, refused)
         if np.isnan(readings).all():
             return events
-        first = int(windows.bin_of(np.array([time_s]))[0])
+        first = windows.bin_at(time_s)
         if sensor not in self.streams:
             self.streams[sensor] = SensorStream(first, self.hold_bins)
         stream = self.streams[sensor]
@@ -367,7 +300,7 @@ class Detector:
         risk = yield closed
         events: list[dict] = []
         for k, sensor in enumerate(due):
-            latest = self.streams[sensor].history[-1]
+            latest = self.streams[sensor].latest()
             events += self.space.decide(
                 ends[k], sensor, float(risk[k]), latest, agree=bool(agree[k])
             )
@@ -413,10 +346,15 @@ def agreeing(cut: np.ndarray) -> np.ndarray:
 
     Against their lowest of the last 23 minutes, by `sensors.Visibility.fire`.
     """
-    recent = cut[:, -RECENT_STEPS:, 0]
-    lowest = np.where(np.isnan(recent), np.inf, recent).min(axis=1)
-    with np.errstate(invalid="ignore"):
-        return (recent[:, -1] - lowest >= SHOWS).sum(axis=1) >= 2
+    lowest = recent = cut[:, -RECENT_STEPS:, 0]
+    if len(recent) == 1:
+        lowest = np.fmin.reduce(recent, axis=1, keepdims=True)
+    while lowest.shape[1] > 1:  # numpy takes its time to reduce an axis beside one as short
+        half = lowest.shape[1] // 2
+        rest = lowest[:, 2 * half :]
+        lowest = np.fmin(lowest[:, :half], lowest[:, half : 2 * half])  # a number before NaN
+        lowest[:, :1] = np.fmin(lowest[:, :1], rest) if rest.size else lowest[:, :1]
+    return (recent[:, -1] - lowest[:, 0] >= SHOWS).sum(axis=1) >= 2
 
 
 def by_name(readings: Mapping[str, float]) -> np.ndarray:

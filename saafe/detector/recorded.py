@@ -172,6 +172,7 @@ def _replay(
     for cell in recording.refused:
         (alone if cell.is_alone else refused)[cell.time_s, cell.sensor][cell.channel] = cell.reason
     is_row = np.any(~np.isnan(recording.readings), axis=2)
+    readings = recording.readings
     end_s, who = decided.times_s.data, decided.sensors.data
     events: list[dict] = []
     at = 0  # the next decision
@@ -189,16 +190,18 @@ def _replay(
             at += 1
         events += space.advance(time_s)
         for index, name in enumerate(names):
-            reasons, rows = refused.get((time_s, name)), alone.get((time_s, name), {})
+            reasons = refused.get((time_s, name)) if refused else None
+            rows = alone.get((time_s, name), {}) if alone else {}
             if is_row[moment, index] or reasons or rows:
-                events += space.advance(time_s)  # a row of the same time may have set a claim
-                events += space.read(time_s, name, recording.readings[moment, index], reasons)
+                if index:  # a row of the same time may have set a claim
+                    events += space.advance(time_s)
+                events += space.read(time_s, name, readings[moment, index], reasons)
                 for channel, reason in rows.items():  # on a stream each is a row of its own
                     events += space.read(time_s, name, NO_READING, {channel: reason})
                 if at < len(end_s) and end_s[at] == time_s and who[at] == index:
                     events += decide(at)
                     at += 1
-        if lost := refused.get((time_s, "")):  # a row that could not be read names no sensor
+        if refused and (lost := refused.get((time_s, ""))):  # a row that could not be read names no sensor
             events += space.read(time_s, "", NO_READING, lost)
         if moment % 10_000 == 0:
             on_progress(moment / len(times))

@@ -9,6 +9,7 @@ import math
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Mapping
+from operator import eq
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from saafe.windows import DAY_S
 
 SILENT_S = 180.0  # Chosen: three times the longest usual period, a minute
 SILENT_INTERVALS = 1.5  # Chosen: or so many of the longest usual interval
+LONG_INTERVAL_S = SILENT_S / SILENT_INTERVALS
 KEPT_INTERVALS, RECENT_INTERVALS = 100, 20
 LONGEST_RANK = 2  # the third longest of the last twenty is the longest usual one
 IRREGULAR = 3.0  # Chosen: over so many medians it is one of a channel that reports on change
@@ -73,7 +75,7 @@ class Intervals:
         self.last_s = time_s
         if interval_s > 0.0 and not is_upload:
             self.recent.append(interval_s)
-        return math.isnan(interval_s) or interval_s > SILENT_S / SILENT_INTERVALS
+        return not interval_s <= LONG_INTERVAL_S  # nor is one that is NaN, of a first reading
 
     def is_silent(self, time_s: float, since_s: float) -> bool:
         """Whether one that was read once has been silent for long, also since another time."""
@@ -138,11 +140,16 @@ class Holds:
         self.seen_s = time_s
         if value != self.value:
             if not after_gap:  # a run that a gap broke tells nothing of the usual hold
-                self.longest_s = max(self.longest_s, time_s - self.since_s)
+                if (held_s := time_s - self.since_s) > self.longest_s:
+                    self.longest_s = held_s
                 self.runs += 1
             self.value, self.since_s = value, time_s
-            self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
-        elif after_gap:
+            if value < self.lowest:
+                self.lowest = value
+            if value > self.highest:
+                self.highest = value
+            return ""
+        if after_gap:
             self.since_s = time_s
         held_s = time_s - self.since_s
         if held_s < STUCK_S or self.runs < USUAL_RUNS or held_s < STUCK_HOLDS * self.longest_s:
@@ -204,12 +211,6 @@ class Floors:
         self.days = 0  # in a row that stood too high
         self.drifting = False
 
-    def read(self, value: float) -> bool:
-        """Note a reading: whether the channel has drifted, by the days that are over."""
-        if value < self.floor:
-            self.floor = value
-        return self.drifting
-
     def end_day(self) -> None:
         """Compare the day that is over with those before."""
         self.lowest = min(self.lowest, self.floor)
@@ -234,11 +235,18 @@ class ChannelTest:
 
         `value` is NaN where the row is without the channel; `back_s` as in `SelfTest`.
         """
-        spiking = self.spikes.read(time_s, value)
+        spikes, floors = self.spikes, self.floors
+        spiking = False
+        if spikes.spiking or spikes.jumped or spikes.last - value > spikes.rise:
+            spiking = spikes.read(time_s, value)
+        elif value == value:  # as nearly always
+            spikes.before, spikes.last = spikes.last, value
         if value != value:
             return ("missing",) if self.intervals.is_silent(time_s, back_s) else ()
         held = self.holds.read(time_s, value)
-        drifting = self.floors.read(value)
+        if value < floors.floor:
+            floors.floor = value
+        drifting = floors.drifting  # by the days that are over
         if not (held or spiking or drifting):  # as nearly always
             return ()
         return held, "spiking" if spiking else "", "drift" if drifting else ""
@@ -324,7 +332,7 @@ class SelfTest:
         `own_s` is the row's own time, where it came later, as rows of an upload do. [s]
         """
         values = readings.tolist()
-        present = [value == value for value in values]  # a number that is not itself is NaN
+        present = list(map(eq, values, values))  # a number that is not itself is NaN
         if True not in present:
             return []
         out: list[Said] = []
@@ -333,12 +341,12 @@ class SelfTest:
             out.append(("restored", "all", self.faulty.pop("all")))
         if self.began_s == math.inf or time_s - self.intervals.last_s > self.outage_s:
             self.began_s = time_s
-        self._note_intervals(time_s, present, min(own_s, time_s))
+        self._note_intervals(time_s, present, own_s if own_s < time_s else time_s)
         self._end_day(time_s)
-        wrong = {}
-        for name, channel, value in zip(CHANNEL_NAMES, self.channels, values, strict=True):
-            if reasons := channel.read(time_s, value, self.back_s):
-                wrong[name] = reasons
+        wrong, back_s = {}, self.back_s
+        for channel, value in zip(self.channels, values, strict=True):
+            if reasons := channel.read(time_s, value, back_s):
+                wrong[CHANNEL_NAMES[self.channels.index(channel)]] = reasons
         if self.faulty:
             for channel in self._mended(time_s, present, wrong):
                 out.append(("restored", channel, self.faulty.pop(channel)))
@@ -370,9 +378,16 @@ class SelfTest:
         if interval_s > 0.0 and not is_upload:
             self.median.add(interval_s)
         is_due = self.intervals.read(time_s, is_upload=is_upload) or self.any_long
+        is_new = not is_upload
         for channel, came in zip(self.channels, present, strict=True):
-            if came and channel.intervals.read(time_s, is_upload=is_upload):
-                is_due = True
+            if came:  # `Intervals.read`, without a call
+                one = channel.intervals
+                gap_s = time_s - one.last_s
+                one.last_s = time_s
+                if gap_s > 0.0 and is_new:
+                    one.recent.append(gap_s)
+                if not gap_s <= LONG_INTERVAL_S:
+                    is_due = True
         if is_due:
             every = [self.intervals, *(channel.intervals for channel in self.channels)]
             for one in every:
@@ -383,9 +398,8 @@ class SelfTest:
         """End the day where a row is the first of another; days count from the first row."""
         if math.isnan(self.first_s):
             self.first_s = time_s
-        days = int((time_s - self.first_s) // DAY_S)
-        if days > self.days:
-            self.days = days
+        if time_s - self.first_s >= (self.days + 1) * DAY_S:
+            self.days = int((time_s - self.first_s) // DAY_S)
             for channel in self.channels:
                 channel.floors.end_day()
 

@@ -26,9 +26,12 @@ class Watched:
 
     def overdue(self) -> tuple[float, str] | None:
         """The alarm that a held reading completes with no further one: when, and its cause."""
-        if self.alarm.alarmed:
+        alarm, rules = self.alarm, self.rules
+        if alarm.fast.since is None and rules.hot.since is None and rules.rising.since is None:
+            return None  # as nearly always
+        if alarm.alarmed:
             return None
-        at, rule = self.alarm.overdue(), self.rules.overdue()
+        at, rule = alarm.overdue(), rules.overdue()
         due = [(at, "model")] if at is not None else []
         first = min(due + ([rule] if rule is not None else []), default=None)
         return first and (first[0] + self.late_s, first[1])  # it stands since it came
@@ -99,8 +102,10 @@ class Space:
         """When something becomes true with no further reading, inf for never. [s]"""
         due = math.inf
         for watched in self.sensors.values():
-            overdue = watched.overdue()
-            due = min(due, watched.test.silent_due(), overdue[0] if overdue else math.inf)
+            if (silent := watched.test.silent_due()) < due:
+                due = silent
+            if (overdue := watched.overdue()) and overdue[0] < due:
+                due = overdue[0]
         return due
 
     def advance(self, until_s: float, *, inclusive: bool = False) -> list[dict]:

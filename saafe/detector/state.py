@@ -40,7 +40,12 @@ def to_plain(value: Any) -> Any:
         return [to_plain(one) for one in value]
     if isinstance(value, dict):
         return {key: to_plain(one) for key, one in value.items()}
-    return {key: to_plain(one) for key, one in vars(value).items() if key != OF_THE_MODEL}
+    return {name: to_plain(getattr(value, name)) for name in saved_names(value)}
+
+
+def saved_names(value: Any) -> list[str]:
+    """The attributes of an object that are saved: those that it names as `SAVED`, else all."""
+    return [name for name in getattr(value, "SAVED", vars(value)) if name != OF_THE_MODEL]
 
 
 def fill(target: Any, plain: Any) -> None:
@@ -49,7 +54,7 @@ def fill(target: Any, plain: Any) -> None:
     Raises:
         MismatchError: it was not made of one like it.
     """
-    names = [name for name in vars(target) if name != OF_THE_MODEL]
+    names = saved_names(target)
     if not isinstance(plain, dict) or set(plain) != set(names):
         raise MismatchError(f"the parts of {type(target).__name__}")
     for name in names:

@@ -69,12 +69,15 @@ def to_number(cell: str) -> float:
 
 def read_cell(cell: str, channel: Channel) -> tuple[float, str]:
     """A channel's reading, NaN where there is none that can be used, and why; "" where empty."""
-    if is_missing_word(cell):
+    if _NUMBER.fullmatch(cell) and (value := float(cell)) == value:  # as nearly always
+        pass
+    elif is_missing_word(cell):
         return math.nan, f"{cell.lower()}: no reading"
-    try:
-        value = to_number(cell)
-    except CellError as error:
-        return math.nan, str(error)
+    else:
+        try:
+            value = to_number(cell)
+        except CellError as error:
+            return math.nan, str(error)
     value = channel.highest if is_overshoot(value, channel) else value
     if cause := wrong_value(value, channel):
         return math.nan, f"{value:g} is {cause}"

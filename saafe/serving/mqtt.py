@@ -31,12 +31,12 @@ from saafe.serving.home_assistant import (
     space_topic,
     state_message,
 )
+from saafe.serving.mqtt_client import FIRST_RETRY_S, MqttClient
 from saafe.serving.payloads import Units, read_payload
 from saafe.serving.service import Service
 from saafe.serving.topics import TopicPlace, Topics
 
 SESSION_S = 7 * 86_400  # for so long the broker keeps what comes while we are away
-SLOWEST_RETRY_S = 60
 REFRESH_S = 10.0  # of a risk that has changed
 LOOK_S = 2.0
 RISK_STEP = 1.0  # percent
@@ -89,7 +89,7 @@ class MqttLink:
     def __init__(self, service: Service, broker: Broker, options: MqttOptions) -> None:
         """Take the service that gets readings and gives events."""
         self.service, self.broker, self.options = service, broker, options
-        self.recent: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self.recent: OrderedDict[tuple[str, str, tuple[tuple[str, str], ...]], float] = OrderedDict()
         self.givers: dict[tuple[str, str, str], tuple[str, float]] = {}
         self.sending: dict[int, Callable[[], None]] = {}  # by message: what to do once it is there
         self.there: set[int] = set()  # messages that were there before we knew their number
@@ -105,11 +105,10 @@ class MqttLink:
         self.client = self._client()
         self.refresher = threading.Thread(target=self._refresh, name="saafe-mqtt", daemon=True)
 
-    def _client(self) -> paho.Client:
-        client = paho.Client(
+    def _client(self) -> MqttClient:
+        client = MqttClient(
             CallbackAPIVersion.VERSION2, self.options.name, protocol=paho.MQTTv5, manual_ack=True
         )
-        client.reconnect_delay_set(1, SLOWEST_RETRY_S)
         client.max_inflight_messages_set(500)
         if self.broker.user:
             client.username_pw_set(self.broker.user, self.broker.password)
@@ -148,11 +147,11 @@ class MqttLink:
         except OSError as error:
             self._on_connect_fail(self.client, error)
             self.is_answered.set()
-        self.client.loop_start()
+        self.client.start()
         self.is_answered.wait(10.0)
         if self.refused:
             reason, self.is_closing = self.refused, True
-            self.client.loop_stop()
+            self.client.close()
             raise InputError(f"{self.broker}: does not let us in ({reason}); see --password-file")
         self.refresher.start()
 
@@ -163,8 +162,7 @@ class MqttLink:
             last = self._publish(self.options.status, b"offline", retain=True)
             with suppress(RuntimeError, ValueError):  # the connection went first: the will says it
                 last.wait_for_publish(3.0)
-        self.client.disconnect()
-        self.client.loop_stop()
+        self.client.close()
 
     def say(self, events: list[dict]) -> None:
         """Publish events and the states that they change."""
@@ -262,7 +260,7 @@ class MqttLink:
             self.service.notes.say("broker", f"{self.broker}: does not let us in ({reason})")
             self.is_answered.set()
             return
-        self.refused = None
+        self.refused, self.client.retry_s = None, FIRST_RETRY_S
         self.connection += 1
         self.announced.clear()
         how = SubscribeOptions(QOS, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
@@ -366,7 +364,7 @@ class MqttLink:
 
     def _is_repeated(self, one: Arrival, *, is_marked: bool = True) -> bool:
         """Whether a reading that the broker sends again was taken already; notes it."""
-        key = (one.space, one.sensor, json_text(one.cells, sort_keys=True))
+        key = (one.space, one.sensor, tuple(sorted(one.cells.items())))
         is_known = key in self.recent and one.arrived_s - self.recent[key] < LATEST_REPEAT_S
         self.recent[key] = one.arrived_s
         self.recent.move_to_end(key)

@@ -141,11 +141,12 @@ def to_clock(text: str) -> float | None:
     A time without an offset is of a zone that nobody names.
     """
     text = text.strip()
-    try:
-        stamp = to_stamp(text)
+    if ":" in text:
+        try:
+            stamp = to_stamp(text)
+        except CellError:
+            return None
         return to_microseconds(stamp) / 1e6 if stamp.tzinfo else None
-    except CellError:
-        pass
     try:
         seconds = to_seconds(text)
     except CellError:

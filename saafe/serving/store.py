@@ -85,7 +85,7 @@ class Store:
             sqlite3.Error: nothing was written; the disk may be full.
         """
         rows = [
-            ["" if r.is_acknowledgement else r.sensor, r.space, r.arrived_s, json_text(r.cells)]
+            ["" if r.is_acknowledgement else r.sensor, r.space, r.arrived_s, json.dumps(r.cells)]
             for r in readings
         ]
         out = []

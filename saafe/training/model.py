@@ -6,7 +6,9 @@ readings and cannot disagree with training.
 """
 
 import math
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,19 +25,28 @@ STATISTICS = 6 * len(SEGMENTS) * len(CHANNELS)
 FLAT = STEPS * FEATURES + len(CHANNELS) + STATISTICS
 ONSET_STEPS = 6  # of the window's steps, a minute
 ONSET_SCALE = 2.0
+MISSING = 1e4  # beyond every level
+assert len({count for count, _ in SEGMENTS}) == 1, "time scales of one length"
+ATTENDED = 16  # tokens; on a CPU windows whose tokens are fewer share a sequence of so many
 
 
 def features(windows: Tensor) -> Tensor:
-    """Levels, departures, masks of raw windows (B, T, C), NaN or 0 = missing. (B, T, 3 C + 1)"""
-    known = ~torch.isnan(windows)
-    level = levels(torch.where(known, windows, 20.0))
-    base = lower_quartile(level, known)
+    """Levels, departures, masks of raw windows (B, T, C), NaN = missing. (B, T, 3 C + 1)
+
+    In memory the batch stands innermost: on a CPU whatever reads features then runs along it, many
+    windows at a time.
+    """
+    laid = windows.permute(1, 2, 0).contiguous()  # (T, C, B)
+    mask = 1.0 + (0.0 * laid).nan_to_num(nan=-1.0)  # comparisons take a CPU several times as long
+    filled = laid.nan_to_num(nan=20.0)
+    level = torch.stack([level_of(filled[:, k], c) for k, c in enumerate(CHANNELS)], dim=1)
+    base = lower_quartile(level.permute(2, 0, 1), mask.permute(2, 0, 1)).permute(1, 2, 0)
     departure = level - base
     for k, channel in enumerate(CHANNELS):
         if channel.scale.is_wide:
-            departure[..., k] = torch.asinh(departure[..., k] * channel.scale.spread)
-    mask = known.to(windows.dtype)
-    return torch.cat([level * mask, departure * mask, mask, at_top(level, mask)], dim=-1)
+            departure[:, k] = asinh(departure[:, k] * channel.scale.spread)
+    top = at_top(level[:, PM25 : PM25 + 1], mask[:, PM25 : PM25 + 1])
+    return torch.cat([level * mask, departure * mask, mask, top], dim=1).permute(2, 0, 1)
 
 
 def onset_features(seen: Tensor) -> Tensor:
@@ -46,7 +57,8 @@ def onset_features(seen: Tensor) -> Tensor:
     """
     C = len(CHANNELS)
     departure, mask = seen[..., C : 2 * C], seen[..., 2 * C : 3 * C]
-    before = torch.where(mask[:, :-ONSET_STEPS] > 0, departure[:, :-ONSET_STEPS], -1e4).amax(dim=1)
+    missing = MISSING * (1.0 - mask[:, :-ONSET_STEPS])
+    before = (departure[:, :-ONSET_STEPS] - missing).amax(dim=1)
     above = ONSET_SCALE * (departure[:, -1] - before).clamp(min=0.0)
     return torch.where((before > -1e3) & (mask[:, -1] > 0), above, 0.0)
 
@@ -56,29 +68,27 @@ def statistics(seen: Tensor) -> Tensor:
 
     Over each time scale of the window; the change is the mean of its newer half less that of the
     older. Attention finds maxima and spreads within a token only after many windows.
-    Of features (B, T, 3 C + 1); 0 where the channel is missing. (B, 6 x 3 x C)
+    Of features (B, T, 3 C + 1); 0 where the channel is missing. (B, 3 x 6 x C)
     """
-    C, counts = len(CHANNELS), [count for count, _ in SEGMENTS]
-    departures = seen[..., C : 2 * C].split(counts, dim=1)
-    masks = seen[..., 2 * C : 3 * C].split(counts, dim=1)
-    out = []
-    for departure, mask in zip(departures, masks, strict=True):
-        mean, share = known_mean(departure, mask), mask.mean(dim=1)
-        variance = known_mean((departure - mean.unsqueeze(1)).square() * mask, mask)
-        spread = (variance + 1e-6).sqrt() - 1e-3  # a root has no slope at zero
-        lowest = torch.where(mask > 0, departure, 1e4).amin(dim=1)
-        highest = torch.where(mask > 0, departure, -1e4).amax(dim=1)
-        halves = zip(departure.chunk(2, dim=1), mask.chunk(2, dim=1), strict=True)
-        older, newer = (known_mean(*half) for half in halves)
-        both = torch.stack([half.amax(dim=1) for half in mask.chunk(2, dim=1)]).amin(dim=0)
-        out += [mean, spread, lowest.where(share > 0, 0.0), highest.where(share > 0, 0.0)]
-        out += [(newer - older) * both, share]
-    return torch.cat(out, dim=1)
-
-
-def known_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the known steps of values that are zero elsewhere; 0 where none is. (B, C)"""
-    return values.sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
+    C = len(CHANNELS)
+    laid = seen.permute(1, 2, 0)  # as it is in memory: (T, 3 C + 1, B)
+    departure, mask = (
+        laid[:, k * C : (k + 1) * C].unflatten(0, (len(SEGMENTS), 2, -1)) for k in (1, 2)
+    )  # (scale, half, step, C, B)
+    sums, counts = departure.sum(dim=2), mask.sum(dim=2)
+    number = counts.sum(dim=1)
+    divisor, known = number.clamp(min=1.0), number.clamp(max=1.0)
+    mean = sums.sum(dim=1) / divisor
+    off = (departure - mean[:, None, None]) * mask
+    spread = (off.square().sum(dim=(1, 2)) / divisor + 1e-6).sqrt() - 1e-3  # no slope at zero
+    missing = MISSING * (1.0 - mask)
+    lowest = (departure + missing).amin(dim=(1, 2)) * known
+    highest = (departure - missing).amax(dim=(1, 2)) * known
+    older, newer = (sums / counts.clamp(min=1.0)).unbind(dim=1)
+    change = (newer - older) * counts.amin(dim=1).clamp(max=1.0)
+    share = number / SEGMENTS[0][0]
+    figures = torch.stack([mean, spread, lowest, highest, change, share], dim=1)
+    return figures.flatten(0, 2).t()
 
 
 def flat(seen: Tensor, onset: Tensor, figures: Tensor) -> Tensor:
@@ -86,22 +96,22 @@ def flat(seen: Tensor, onset: Tensor, figures: Tensor) -> Tensor:
     return torch.cat([seen.flatten(1), onset, figures], dim=1)
 
 
-def at_top(level: Tensor, mask: Tensor) -> Tensor:
+def at_top(particles: Tensor, known: Tensor) -> Tensor:
     """How near particles stay to the highest level of the window: 1 at it, as at a meter's end.
 
-    A meter at the end of its range reads one value, whatever grows beyond it. (B, T, 1)
+    A meter at the end of its range reads one value, whatever grows beyond it. Of levels and their
+    mask, time first. (T, ...)
     """
-    particles, known = level[..., PM25 : PM25 + 1], mask[..., PM25 : PM25 + 1]
-    top = torch.where(known > 0, particles, -1e4).amax(dim=1, keepdim=True)
+    top = (particles - MISSING * (1.0 - known)).amax(dim=0)
     return torch.exp(-30.0 * (top - particles).clamp(0.0, 10.0)) * known
 
 
 def levels(readings: Tensor) -> Tensor:
     """Channels on scales of order one: linear for temperature, logarithmic for gases. (..., C)"""
-    return torch.stack([level(readings[..., k], c) for k, c in enumerate(CHANNELS)], dim=-1)
+    return torch.stack([level_of(readings[..., k], c) for k, c in enumerate(CHANNELS)], dim=-1)
 
 
-def level(reading: Tensor, channel: Channel) -> Tensor:
+def level_of(reading: Tensor, channel: Channel) -> Tensor:
     """One channel on its scale; see `sensors.Scale`."""
     scale = channel.scale
     if scale.kind == "linear":
@@ -111,13 +121,51 @@ def level(reading: Tensor, channel: Channel) -> Tensor:
     return torch.log1p(reading.clamp(min=0.0) / scale.spread) - scale.centre
 
 
+def asinh(x: Tensor) -> Tensor:
+    """The inverse hyperbolic sine, by operations that are vectorised on every device."""
+    size = x.abs()
+    return x.sign() * torch.log1p(size + size * size / (1.0 + (size * size + 1.0).sqrt()))
+
+
 def lower_quartile(values: Tensor, known: Tensor) -> Tensor:
-    """The lower quartile over the known steps, by rank; 0 where none is known. (B, 1, C)"""
-    ordered = torch.where(known, values, 1e4).sort(dim=1).values
-    count = known.sum(dim=1, keepdim=True)
-    rank = ((count - 1) // 4).clamp(min=0)
-    quartile = ordered.gather(1, rank)
-    return torch.where(count > 0, quartile, 0.0)
+    """The lower quartile over the known steps, by rank; 0 where none is known. (B, 1, C)
+
+    Of values and their mask (B, T, C). No gradient goes through it.
+    """
+    mask = known.to(values.dtype)
+    ordered = InOrder.apply((values * mask + MISSING * (1.0 - mask)).transpose(1, 2).contiguous())
+    count = mask.sum(dim=1)  # (B, C)
+    rank = torch.floor((count - 1.0).clamp(min=0.0) / 4.0)
+    quartile = ordered.gather(2, rank.long().unsqueeze(2)).squeeze(2)
+    return (quartile * count.clamp(max=1.0)).unsqueeze(1)
+
+
+class InOrder(torch.autograd.Function):
+    """Values in order along the last axis.
+
+    By numpy on a CPU, where torch takes ten times as long for rows as short as a window.
+    """
+
+    @staticmethod
+    def forward(values: Tensor) -> Tensor:
+        """Sort. (..., T) to (..., T)"""
+        if values.device.type != "cpu":
+            return values.sort(dim=-1).values
+        return torch.from_numpy(np.sort(values.detach().numpy(), axis=-1))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        """Keep nothing."""
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def backward(_ctx: Any, *_: Tensor) -> None:
+        """No gradient."""
+
+    @staticmethod
+    def vmap(_info: Any, in_dims: tuple[int], values: Tensor) -> tuple[Tensor, int]:
+        """Several models at once, as `benchmarks/seeds.py` trains them."""
+        return InOrder.apply(values.movedim(in_dims[0], 0)), 0
 
 
 class Block(nn.Module):
@@ -133,12 +181,16 @@ class Block(nn.Module):
         self.widen = nn.Linear(width, expansion * width)
         self.narrow = nn.Linear(expansion * width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend, then transform. (B, N, D) to (B, N, D)"""
+    def forward(self, x: Tensor, apart: Tensor | None = None) -> Tensor:
+        """Attend, then transform. (B, N, D) to (B, N, D)
+
+        Where the sequences of several windows are one, `apart` keeps each to its own tokens; bool
+        (N, N).
+        """
         B, N, D = x.shape
         qkv = self.qkv(self.norm_attention(x)).view(B, N, 3, self.heads, D // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        attended = F.scaled_dot_product_attention(q, k, v)
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=apart)
         attended = self.project(attended.transpose(1, 2).reshape(B, N, D))
         x = x + F.dropout(attended, self.dropout, self.training)
         hidden = self.narrow(F.gelu(self.widen(self.norm_mlp(x))))
@@ -188,6 +240,9 @@ class FireTransformer(RiskModel):
             Block(recipe.width, recipe.heads, recipe.expansion, recipe.dropout)
             for _ in range(recipe.layers)
         )
+        self.together = max(1, ATTENDED // (tokens + 1))  # windows in one sequence
+        own = torch.eye(self.together, dtype=torch.bool)
+        self.apart = own.repeat_interleave(tokens + 1, 0).repeat_interleave(tokens + 1, 1)
         self.norm = nn.LayerNorm(recipe.width)
         self.head = nn.Linear(recipe.width, len(LABELS))
         self.linear = nn.Linear(FLAT, len(LABELS))
@@ -206,12 +261,31 @@ class FireTransformer(RiskModel):
         """
         B, T, S, C = windows.shape
         seen = features(windows.transpose(1, 2).reshape(B * S, T, C))
-        x = self.embed(seen.view(B * S, T // self.patch, self.patch * FEATURES))
-        onset, figures = onset_features(seen), statistics(seen)
-        now = self.now(torch.cat([seen[:, -1], onset, figures], dim=1)).unsqueeze(1)
-        x = torch.cat([x, now], dim=1) + self.position
+        laid = seen.permute(1, 2, 0)  # as it is in memory: (T, 3 C + 1, B S)
+        patches = laid.reshape(T // self.patch, self.patch * FEATURES, B * S)
+        x = torch.matmul(self.embed.weight, patches).permute(2, 0, 1) + self.embed.bias
+        last = torch.cat([seen[:, -1], onset_features(seen), statistics(seen)], dim=1)
+        x = torch.cat([x, self.now(last).unsqueeze(1)], dim=1) + self.position
+        deep = self.head(self.norm(self.encode(x).mean(dim=1)))
+        steps, rest = self.linear.weight.split([T * FEATURES, FLAT - T * FEATURES], dim=1)
+        linear = F.linear(last[:, FEATURES:], rest, self.linear.bias)
+        linear = linear + torch.matmul(steps, laid.reshape(T * FEATURES, B * S)).t()
+        return torch.stack([deep, linear], dim=1).float().view(B, S, 2, len(LABELS))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The encoder's layers. (B, N, D) to (B, N, D)
+
+        On a CPU several windows share a sequence: attention over four tokens at a time costs more
+        than the arithmetic of sixteen.
+        """
+        B, N, D = x.shape
+        if x.device.type != "cpu" or self.together > B:
+            for block in self.blocks:
+                x = block(x)
+            return x
+        spare = -B % self.together
+        x = torch.cat([x, x[:spare]]) if spare else x
+        x = x.view(-1, self.together * N, D)
         for block in self.blocks:
-            x = block(x)
-        deep = self.head(self.norm(x.mean(dim=1)))
-        logits = torch.stack([deep, self.linear(flat(seen, onset, figures))], dim=1)
-        return logits.float().view(B, S, 2, len(LABELS))
+            x = block(x, self.apart)
+        return x.reshape(-1, N, D)[:B]
