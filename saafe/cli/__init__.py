@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": ("saafe.cli.evaluate", "Score a run on simulated and recorded streams."),
     "exam": ("saafe.cli.exam", "Examine a run in full; write its gate and report."),
     "simulate": ("saafe.cli.simulate", "Write labelled, simulated recordings."),
+    "plot": ("saafe.cli.plot", "Draw a recording, a run or a device."),
     "devices": ("saafe.cli.devices", "Show, fit and compare the sensors that people have."),
     "data": ("saafe.cli.data", "Check recordings; convert published ones."),
     "detect": ("saafe.cli.detect", "Print alarms found in a recording or a stream."),
