@@ -17,9 +17,9 @@ PAGE = ROOT / "docs" / "licences.md"
 HEAD = """\
 # Licences
 
-saafe is under the Apache License 2.0. It contains no code of others. What it depends on is installed from PyPI beside it, and keeps
-its own licence. This page is made from the installed packages (`make licences`); a package that is not installed there is left out of the
-second table.
+saafe is under the Apache License 2.0. What it depends on is installed from PyPI beside it, and
+keeps its own licence. This page is made from the installed packages (`make licences`); a package
+that is not installed there is left out of the second table.
 
 """
 UNKNOWN = "not stated in its package"

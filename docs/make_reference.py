@@ -14,10 +14,7 @@ HEAD = """\
 This page is made from the help texts (`make reference`). `saafe COMMAND --help` prints the same.
 
 - Results go to standard output, all else to standard error. `--json` prints one JSON document.
-- Exit code 0: done. 1: something that you can mend, in one line. 2: no such command or option. 3: `--strict` and the gate
-  failed. 130: stopped with Ctrl-C.
-- A mistyped command, option, tier, device or field is answered with the nearest names.
-- [terminal.md](terminal.md) is about completion, widths, colors and progress.
+- [terminal.md](terminal.md) is about exit codes, completion, widths and progress.
 """
 
 

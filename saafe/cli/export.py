@@ -5,7 +5,9 @@ from typing import Any
 
 import click
 
+from saafe.cli.busy import Busy
 from saafe.cli.output import print_json
+from saafe.cli.reading import check_run_folder
 from saafe.cli.tables import print_rows
 
 
@@ -29,9 +31,12 @@ def export_command(run: str, to: str, out: Path | None, exam: bool, as_json: boo
     from saafe.export import export_run
     from saafe.training import load
 
-    report = export_run(
-        load(run), to, out, exam=exam, on_progress=lambda line: click.echo(line, err=True)
-    )
+    check_run_folder(run)
+    loaded = load(run)
+    with Busy(f"writing and comparing {to}"):
+        report = export_run(
+            loaded, to, out, exam=exam, on_progress=lambda line: click.echo(line, err=True)
+        )
     if as_json:
         print_json(report)
     else:

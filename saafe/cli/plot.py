@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from saafe.cli.busy import Busy
 from saafe.cli.output import print_json
-from saafe.cli.reading import ExportOptions, export_options, read_any
+from saafe.cli.reading import ExportOptions, check_run_folder, export_options, read_any
 from saafe.errors import InputError
 
 RECORDING_ENDS = (".csv", ".csv.gz", ".parquet", ".gz")
@@ -46,7 +47,8 @@ def plot_command(
     elif kind_of(what) == "run":
         picture = pictures.picture_of_run(Path(what))
     else:
-        picture = pictures.picture_of_device(what)
+        with Busy("simulating a fire and a cooking"):
+            picture = pictures.picture_of_device(what)
     if out is not None:
         pictures.save_picture(picture, out)
     encoding = (sys.stdout.encoding or "ascii").lower()
@@ -102,6 +104,8 @@ def recording_picture(
     readings, check = read_any(Path(what), options, repair=repair)
     for line in check.lines():
         click.echo(line, err=True)
+    if model is not None:
+        check_run_folder(model)
     loaded = load_model(model)
     with click.progressbar(length=1000, label=what, file=sys.stderr,
                            hidden=not sys.stderr.isatty()) as bar:  # fmt: skip

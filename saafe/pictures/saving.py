@@ -13,7 +13,7 @@ from saafe.exam import plots
 from saafe.files import write_atomically
 
 PICTURE_SUFFIXES = (".png", ".svg")
-DOTS_PER_INCH = 150
+DOTS_PER_INCH, SCREEN_DOTS_PER_INCH = 150, 80
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,9 @@ class Picture:
     title: str
     panels: tuple[str, ...]
     figure: Figure
+
+    def _repr_png_(self) -> bytes:  # what a notebook shows
+        return png_of(self, SCREEN_DOTS_PER_INCH)
 
     def to_dict(self) -> dict[str, Any]:
         """What `saafe plot --json` prints, without the file."""
@@ -59,8 +62,13 @@ def save_picture(picture: Picture, path: Path) -> None:
     if path.suffix.lower() == ".svg":
         data = plots.to_svg(picture.figure)
     else:
-        drawn = io.BytesIO()
-        with matplotlib.rc_context(plots.STYLE):
-            picture.figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH)
-        data = drawn.getvalue()
+        data = png_of(picture, DOTS_PER_INCH)
     write_atomically(path, data)
+
+
+def png_of(picture: Picture, dots_per_inch: int) -> bytes:
+    """A picture as a PNG file."""
+    drawn = io.BytesIO()
+    with matplotlib.rc_context(plots.STYLE):
+        picture.figure.savefig(drawn, format="png", dpi=dots_per_inch)
+    return drawn.getvalue()
