@@ -6,7 +6,7 @@ SAAFE = .venv/bin/saafe
 
 RUN ?= runs/RUN
 
-.PHONY: train model test test-slow lint install clean
+.PHONY: train model test test-slow lint install docs notebooks reference licences clean
 
 train: .venv/installed
 	$(SAAFE) train ultra-fast
@@ -27,6 +27,19 @@ lint: .venv/installed-dev
 	.venv/bin/pyright --pythonpath .venv/bin/python
 
 install: .venv/installed
+
+# The site, strictly: a warning or a link that leads nowhere is an error. It lands in docs/_build.
+docs: .venv/installed-dev
+	.venv/bin/python -m sphinx --fail-on-warning --keep-going -q -b html docs docs/_build
+
+notebooks: .venv/installed-dev
+	.venv/bin/python docs/run_notebooks.py
+
+reference: .venv/installed-dev
+	.venv/bin/python docs/make_reference.py
+
+licences: .venv/installed-rivals
+	.venv/bin/python docs/make_licences.py
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -18,7 +18,7 @@ class InputError(ValueError):
 
 
 # what `pip install "saafe[train]"` adds: detection needs none of it
-TRAIN_PACKAGES = ("torch", "scipy", "safetensors", "matplotlib", "onnx")
+TRAIN_PACKAGES = ("torch", "scipy", "safetensors", "matplotlib", "onnx", "uniplot")
 
 
 def missing_extra(error: ModuleNotFoundError) -> InputError | None:

@@ -31,7 +31,7 @@ ORDER = [
     {"training"},
     {"rivals"},
     {"exam"},
-    {"training_run", "loading", "export"},
+    {"training_run", "loading", "export", "pictures"},
     {"own_rooms"},
     {"tiers", "cloud", "serving"},
     {"cloud.emulator"},

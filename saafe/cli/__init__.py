@@ -11,7 +11,7 @@ import sys
 import click
 
 from saafe import __version__
-from saafe.cli.output import run
+from saafe.cli.output import COMPLETION, Group, run
 
 # command: (module that holds its function, COMMAND_command; help line)
 COMMANDS = {
@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": ("saafe.cli.evaluate", "Score a run on simulated and recorded streams."),
     "exam": ("saafe.cli.exam", "Examine a run in full; write its gate and report."),
     "simulate": ("saafe.cli.simulate", "Write labelled, simulated recordings."),
+    "plot": ("saafe.cli.plot", "Draw a recording, a run or a device."),
     "devices": ("saafe.cli.devices", "Show, fit and compare the sensors that people have."),
     "data": ("saafe.cli.data", "Check recordings; convert published ones."),
     "detect": ("saafe.cli.detect", "Print alarms found in a recording or a stream."),
@@ -33,10 +34,11 @@ COMMANDS = {
     "cost": ("saafe.cli.cloud", "Add up what jobs cost."),
     "prices": ("saafe.cli.cloud", "List what instances cost."),
     "emulator": ("saafe.cli.cloud", "Serve a local AWS to rehearse on."),
+    "completion": ("saafe.cli.completion", "Print what completes commands in your shell."),
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose commands are imported only when they run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -67,6 +69,6 @@ def saafe() -> None:
 
 def main() -> None:
     """Run the command line; what a user can mend becomes one line and exit code 1."""
-    if "_SAAFE_COMPLETE" in os.environ:  # a shell asks for completion, which click answers
-        saafe()
+    if COMPLETION in os.environ:  # a shell asks for completion, which click answers
+        saafe(prog_name="saafe", complete_var=COMPLETION)
     sys.exit(run(saafe, sys.argv[1:]))

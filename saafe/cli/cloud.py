@@ -304,7 +304,10 @@ def prices_command(action: str, tier: str, region: str | None, out: Path, **opti
 )
 @click.option("--hurry", default=1.0, help="Seconds of job time in a second here.")
 @click.option("--no-capacity", multiple=True, metavar="TYPE", help="Sold-out instance type.")
-def emulator_command(state: Path, port: int, idle: float | None, **rehearsed: Any) -> None:
+@json_option
+def emulator_command(
+    state: Path, port: int, idle: float | None, as_json: bool, **rehearsed: Any
+) -> None:
     """Serve a local AWS endpoint that really runs training jobs, for `aws` and `saafe` alike.
 
     Example: saafe emulator --port 5001
@@ -313,6 +316,7 @@ def emulator_command(state: Path, port: int, idle: float | None, **rehearsed: An
 
     def rehearse(emulator: Any) -> None:
         emulator.rehearse(rehearsed)
+        _print_json({"url": emulator.url, "region": "us-east-1"}, as_json)
         say("the endpoint is up; in another shell:")
         say(f"  export AWS_ENDPOINT_URL={emulator.url} AWS_DEFAULT_REGION=us-east-1")
         say("  export AWS_ACCESS_KEY_ID=emulator AWS_SECRET_ACCESS_KEY=emulator")

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from saafe.cli.output import print_json
+from saafe.cli.reading import check_run_folder
 
 
 @click.command("compare")
@@ -28,6 +29,8 @@ def compare_command(
     from saafe import tiers as comparison
     from saafe.cli.tables import print_rows
 
+    for path in paths:
+        check_run_folder(path)
     named = tuple(tiers.split(",")) if tiers else (() if paths else comparison.COMPARED_TIERS)
     fraction = comparison.usual_fraction() if fraction is None else fraction
     wanted = comparison.check_wanted(named, fraction)

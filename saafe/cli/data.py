@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from saafe.cli.output import print_json
+from saafe.cli.busy import Busy
+from saafe.cli.output import Group, did_you_mean, print_json
 from saafe.cli.reading import ExportOptions, export_options, read_any
 from saafe.errors import InputError
 from saafe.files import plain_name, write_json
@@ -31,7 +32,7 @@ from saafe.recordings import (
 READABLE_OR_TOLD = click.Path(readable=False, path_type=Path)
 
 
-@click.group("data")
+@click.group("data", cls=Group)
 def data_command() -> None:
     """Check recordings; convert published ones; audit data sets.
 
@@ -153,6 +154,9 @@ def convert_command(name: str, source: Path, out: Path, suffix: str, as_json: bo
 
     Example: saafe data convert uhoo_homes raw/uhoo homes --format parquet
     """
+    if name not in PUBLISHERS:  # as `read_published` says it, and which is near
+        near = did_you_mean(name, PUBLISHERS)
+        raise InputError(f"no reader named {name!r}; allowed: {', '.join(PUBLISHERS)}.{near}")
     recordings = {}
     for published in read_published(name, source):
         make_folder(out)
@@ -198,9 +202,10 @@ def audit_command(
 
     if group is None and len(paths) == 1:
         raise InputError("--group is missing: name the column that tells recordings apart")
-    found = leakage.audit_data_set(
-        leakage.read_data_set(paths, label=label, group=group or leakage.BY_FILE, drop=drop)
-    )
+    with Busy("comparing splits"):
+        found = leakage.audit_data_set(
+            leakage.read_data_set(paths, label=label, group=group or leakage.BY_FILE, drop=drop)
+        )
     if as_json:
         print_json(found)
     else:

@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
-from saafe.cli.output import line_of
-from saafe.cli.reading import ExportOptions, export_options, read_any
+from saafe.cli.output import line_of, print_json
+from saafe.cli.reading import ExportOptions, check_run_folder, export_options, read_any
 from saafe.cli.serving import ServingOptions, mqtt_options, watch_mqtt
 from saafe.errors import InputError
 from saafe.files import json_text
+from saafe.recordings import quoted
 from saafe.windows import DAY_S
 
 MQTT_SCHEMES = ("mqtt://", "mqtts://")
@@ -38,11 +39,12 @@ def check_interval(value_s: float | None) -> float | None:
 @click.option("--device", metavar="NAME|FILE",
               help="Take the thresholds for this device; see saafe devices.")  # fmt: skip
 @export_options
+@click.option("--json", "as_json", is_flag=True, help="Of files: one JSON document, not lines.")
 @click.option("--drill", is_flag=True, help="Play a simulated fire over a live stream.")
 @mqtt_options
 def detect_command(
     words: tuple[str, ...], repair: bool, longest_interval_s: float | None, device: str | None,
-    drill: bool, **reading: Any,
+    drill: bool, as_json: bool, **reading: Any,
 ) -> None:  # fmt: skip
     """Print what a model finds in recordings, one JSON event a line; `-` reads a live CSV stream.
 
@@ -59,6 +61,10 @@ def detect_command(
 
     serving = ServingOptions.take_from(reading)
     model, recordings = split_words(words)
+    if as_json and (recordings in ((), ("-",)) or recordings[0].startswith(MQTT_SCHEMES)):
+        raise InputError("--json: a stream has no end; each event is a JSON line as it is")
+    if model is not None:
+        check_run_folder(model)
     run, options = load_model(model, device=device), ExportOptions(**reading)
     if not run.has_checksum:
         click.echo(f"note: {model} has no checksum: damage to its weights may go unseen", err=True)
@@ -84,7 +90,17 @@ def detect_command(
         raise InputError(
             f"{odd[0]}: pipe the readings of one space as CSV into `saafe detect MODEL -`, alone"
         )
-    detect_files(run, recordings, longest_interval_s, options, repair=repair)
+    found = detect_files(
+        run, recordings, longest_interval_s, options, repair=repair, is_told=not as_json
+    )
+    if as_json:
+        print_json(found)
+    if found["failed"]:
+        names = ", ".join(quoted(row["file"]) for row in found["failed"])
+        click.echo(
+            f"saafe: skipped {len(found['failed'])} of {len(recordings)} files: {names}", err=True
+        )
+        raise click.exceptions.Exit(1)
 
 
 def split_words(words: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
@@ -103,16 +119,14 @@ def is_recording(word: str) -> bool:
 
 def detect_files(
     run: Any, paths: Sequence[str], longest_interval_s: float | None, options: ExportOptions,
-    *, repair: bool,
-) -> None:  # fmt: skip
-    """Print the events of recordings, one after the other; of several, one may be unreadable.
+    *, repair: bool, is_told: bool,
+) -> dict[str, list[dict]]:  # fmt: skip
+    """Find the events of recordings, one after the other; of several, one may be unreadable.
 
-    Raises:
-        Exit: one of several could not be read, and was left out.
+    Each event is printed as a line where `is_told`. What comes back holds `files`, each with its
+    check and its events, and `failed`, what could not be read.
     """
-    from saafe.recordings import quoted
-
-    skipped = []
+    files, failed = [], []
     for path in paths:
         try:
             readings, check = read_any(Path(path), options, repair=repair)
@@ -120,16 +134,15 @@ def detect_files(
             if len(paths) == 1:
                 raise
             click.echo(f"saafe: {line_of(error)}", err=True)
-            skipped.append(path)
+            failed.append({"file": path, "error": line_of(error)})
             continue
         for line in check.lines():
             click.echo(line, err=True)
-        for event in events_of(run, readings, longest_interval_s, path):
+        events = events_of(run, readings, longest_interval_s, path)
+        files.append({"file": path, "check": check.to_dict(), "events": events})
+        for event in events if is_told else ():
             click.echo(json_text({**event, "file": path} if len(paths) > 1 else event))
-    if skipped:
-        names = ", ".join(map(quoted, skipped))
-        click.echo(f"saafe: skipped {len(skipped)} of {len(paths)} files: {names}", err=True)
-        raise click.exceptions.Exit(1)
+    return {"files": files, "failed": failed}
 
 
 def events_of(run: Any, readings: Any, longest_interval_s: float | None, path: str) -> list[dict]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from saafe.cli.output import print_json
+from saafe.cli.output import Group, print_json
 from saafe.cli.reading import ExportOptions, export_options, read_any
 from saafe.cli.tables import print_rows
 from saafe.errors import InputError
@@ -16,7 +16,7 @@ from saafe.sensors import CHANNEL_NAMES, CHANNELS
 PICTURES = (".png", ".svg", ".pdf")
 
 
-@click.group("devices")
+@click.group("devices", cls=Group)
 def devices_command() -> None:
     """Show, fit and compare the sensors that people have.
 

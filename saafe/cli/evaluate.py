@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
+from saafe.cli.busy import Busy
 from saafe.cli.output import print_json, with_progress
+from saafe.cli.reading import check_run_folder
 from saafe.cli.tables import print_rows
 from saafe.errors import InputError
 from saafe.files import json_text
@@ -33,18 +35,21 @@ def evaluate_command(
 
     if real_only and not paths and real_dir is None:
         raise InputError("--real-only: there are no recordings; give a PATH or --real FOLDER")
+    check_run_folder(run)
     loaded = load(run)
     recordings = windows.read_all(with_progress(map(Path, paths), len(paths), "recordings read"))
     contestants = [windows.judged_run(loaded)]
     if not no_floor:
         click.echo("fitting logistic regression", err=True)
-        contestants.append(windows.judged_floor(loaded))
+        with Busy("fitting logistic regression"):
+            contestants.append(windows.judged_floor(loaded))
     result: dict = {"run": run, "contestants": {}}
     for one in contestants:
         click.echo(f"scoring {one.name}", err=True)
         figures: dict = {}
         if not real_only:
-            figures["simulated"] = plain_values(judge_simulated(one, seed=loaded.recipe.seed))
+            with Busy(f"scoring {one.name} on simulated streams"):
+                figures["simulated"] = plain_values(judge_simulated(one, seed=loaded.recipe.seed))
         if recordings:
             scored = with_progress(recordings, len(recordings), "recordings scored")
             figures["recordings"] = windows.judge_recordings(one, scored)

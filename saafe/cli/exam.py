@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from saafe.cli.output import print_json
+from saafe.cli.reading import check_run_folder
 from saafe.cli.tables import print_gate, print_rows
 from saafe.errors import InputError
 
@@ -45,6 +46,7 @@ def exam_command(
     def say(line: str) -> None:
         click.echo(line, err=True)
 
+    check_run_folder(run)
     if level == "long" and not quick:
         if real or rivals or seed is not None:
             raise InputError("--real, --rivals and --seed are of the full level: leave them out")

@@ -5,7 +5,9 @@ from typing import Any
 
 import click
 
+from saafe.cli.busy import Busy
 from saafe.cli.output import print_json
+from saafe.cli.reading import check_run_folder
 from saafe.cli.tables import print_rows
 
 
@@ -33,14 +35,13 @@ def export_command(
     from saafe.export import export_run
     from saafe.training import load
 
-    report = export_run(
-        load(run),
-        to,
-        out,
-        device_names=device_names,
-        exam=exam,
-        on_progress=lambda line: click.echo(line, err=True),
-    )
+    check_run_folder(run)
+    loaded = load(run)
+    with Busy(f"writing and comparing {to}"):
+        report = export_run(
+            loaded, to, out, device_names=device_names, exam=exam,
+            on_progress=lambda line: click.echo(line, err=True),
+        )  # fmt: skip
     if as_json:
         print_json(report)
     else:

@@ -1,5 +1,6 @@
 """What commands print, and how they end: here alone failures become lines and exit codes."""
 
+import difflib
 import errno
 import os
 import sys
@@ -16,11 +17,39 @@ from saafe.files import json_text
 CAUSED = (InputError, OSError, UnicodeError, KeyboardInterrupt)  # all else is a bug: a traceback
 # what a stream says that is full or that nobody reads; files say their names
 FULL_OR_GONE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE)
+COMPLETION = "_SAAFE_COMPLETE"  # the variable by which a shell asks what a word may become
 ANSWERED = "saafe.answered"  # in a context's meta: stdout has its one JSON document
 NOW_AND_THEN_S = 10.0
 WRONG_USAGE = 2
 
 Item = TypeVar("Item")
+
+
+class Group(click.Group):
+    """A group of commands that answers a mistyped name with the nearest ones."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the first word names."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if "Did you mean" in error.message:  # newer clicks say it themselves
+                raise
+            near = did_you_mean(args[0], self.list_commands(ctx))
+            raise click.UsageError(error.message + near, ctx) from None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A sentence that names what a mistyped word may have meant; "" where nothing is near."""
+    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def names_like(word: str, known: Iterable[str]) -> list[str]:
+    """Names that begin with a word, for completion."""
+    return [name for name in known if name.startswith(word)]
 
 
 def print_json(document: object, **layout: Any) -> None:

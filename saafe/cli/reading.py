@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from saafe.cli.output import did_you_mean
 from saafe.errors import InputError
 from saafe.recordings import Check, Recording, parse_units, read_recording
 
@@ -54,6 +55,19 @@ class ExportOptions:
             "preset": self.preset, "columns": columns, "units": units, "zone": self.zone,
             "decimal": self.decimal, "sensor": self.sensor,
         }  # fmt: skip
+
+
+def check_run_folder(path: str) -> None:
+    """Say which runs are near, where the one that is named is not there."""
+    folder = Path(path)
+    if folder.exists():
+        return
+    try:
+        others = [str(one) for one in folder.parent.iterdir() if one.is_dir()]
+    except OSError:
+        others = []
+    if near := did_you_mean(str(folder), others):
+        raise InputError(f"{path}: no such run folder;{near.replace('Did', 'did')}")
 
 
 def read_any(path: Path, reading: ExportOptions, *, repair: bool) -> tuple[Recording, Check]:

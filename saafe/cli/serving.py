@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from saafe.cli.output import print_json
 from saafe.cli.reading import ExportOptions
 from saafe.errors import InputError
 from saafe.files import json_text
@@ -87,11 +88,12 @@ class ServingOptions:
               help="Longest pause of a healthy sensor that reports on change. [s]")  # fmt: skip
 @click.option("--device", metavar="NAME|FILE",
               help="Take the thresholds for this device; see saafe devices.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print address and token as JSON, once.")
 @mqtt_options
 def serve_command(
     model: str | None, host: str, port: int, token_file: Path | None, url: str | None,
     presets: tuple[str, ...], units: tuple[str, ...], longest_interval_s: float | None,
-    device: str | None, **more: Any,
+    device: str | None, as_json: bool, **more: Any,
 ) -> None:  # fmt: skip
     """Watch spaces with MODEL, saafe's own where none is given, and show them on a web page.
 
@@ -114,7 +116,8 @@ def serve_command(
     try:
         service.restore()
         link = connected(service, url, presets, told, options) if url else None
-        watch(service, link, lambda: serve_pages(service, host, port, token, told))
+        watch(service, link, lambda: serve_pages(service, host, port, token, told,
+                                                     as_json=as_json))  # fmt: skip
     finally:
         service.stop()
 
@@ -234,7 +237,9 @@ def choose_token(host: str, token_file: Path | None) -> str | None:
     return None if is_loopback(host) else new_token()
 
 
-def serve_pages(service: "Service", host: str, port: int, token: str | None, units: Any) -> None:
+def serve_pages(
+    service: "Service", host: str, port: int, token: str | None, units: Any, *, as_json: bool
+) -> None:  # fmt: skip
     """Serve the web application until the service stops."""
     from saafe.serving import listen, run_application
 
@@ -250,5 +255,7 @@ def serve_pages(service: "Service", host: str, port: int, token: str | None, uni
     click.echo(f"saafe: watching; open {address}", err=True)
     if token:
         click.echo("saafe: the token goes unencrypted: put a TLS proxy before it", err=True)
+    if as_json:
+        print_json({"url": f"http://{name}:{real_port}/", "port": real_port, "token": token})
     sys.stderr.flush()
     run_application(service, sockets, token=token, units=units)

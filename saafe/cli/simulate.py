@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from saafe.cli.output import print_json, with_progress
+from saafe.cli.output import did_you_mean, print_json, with_progress
 from saafe.errors import InputError
 from saafe.files import plain_name, write_json
 from saafe.recipes import check_values, with_changes
@@ -60,6 +60,7 @@ def simulate_command(
 
     Example: saafe simulate --scenarios 4 --set hours=1 --out simulated
     """
+    check_sources(names)
     settings = with_changes(SimulationSettings(scenarios, seed), changes)
     check_values(settings, _RANGES, _CHOICES)
     if onto is None:
@@ -80,6 +81,18 @@ def simulate_command(
         print_json(written)
     else:
         click.echo(f"{len(written)} recordings in {folder}")
+
+
+def check_sources(names: tuple[str, ...]) -> None:
+    """Say which sources are near one that is none; the simulator lists them all."""
+    if not names:
+        return
+    from saafe.simulator import sources
+
+    for name in names:
+        near = did_you_mean(name, sources.SOURCES)
+        if name not in sources.SOURCES and near:
+            raise InputError(f"--source {name}: unknown;{near.replace('Did', 'did')}")
 
 
 def spaces(

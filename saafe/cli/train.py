@@ -7,13 +7,17 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from saafe import recipes
-from saafe.cli.output import print_json
+from saafe.cli.busy import Busy
+from saafe.cli.output import names_like, print_json
 from saafe.cli.rooms import show_rooms
 from saafe.errors import InputError
 from saafe.formats import clock
+
+THRESHOLDS = "setting thresholds on simulated streams"
+SOON_S, EARLY_STOP_S = 0.5, 20.0  # silence after the last epoch, and after one that may be the last
 
 
 class Reporter:
@@ -23,21 +27,44 @@ class Reporter:
         """Look whether somebody watches."""
         self.console = Console(stderr=True)
         self.bar: Progress | None = None
+        self.waiting: Busy | None = None
 
     def __call__(self, at) -> None:
-        """Show one epoch's Progress."""
+        """Show one epoch's Progress, and then how long what follows takes."""
+        self.end_waiting()
         text = (
             f"epoch {at.epoch}/{at.epochs} step {at.step}/{at.steps} loss {at.loss:.4f} "
             f"accuracy {at.accuracy:.3f} samples/s {at.samples_per_s:.0f} left {clock(at.left_s)}"
         )
         if not self.console.is_terminal:
             click.echo(text, err=True)
+            self.wait_for_next(at)
+            return
+        if at.epoch == at.epochs:
+            self.close()
+            click.echo(text, err=True)
+            self.wait_for_next(at)
             return
         if self.bar is None:
-            self.bar = Progress(BarColumn(), TextColumn("{task.description}"), console=self.console)
+            self.bar = Progress(
+                BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"),
+                console=self.console,
+            )  # fmt: skip
             self.bar.start()
             self.task = self.bar.add_task("", total=at.epochs)
         self.bar.update(self.task, completed=at.epoch, description=text)
+
+    def wait_for_next(self, at) -> None:
+        """Say what goes on where no epoch follows soon: after the last, or an early stop."""
+        usual_s = at.left_s / max(at.epochs - at.epoch, 1)  # an epoch took so long
+        silent_s = SOON_S if at.epoch == at.epochs else max(3.0 * usual_s, EARLY_STOP_S)
+        self.waiting = Busy(THRESHOLDS, silent_s=silent_s).start()
+
+    def end_waiting(self) -> None:
+        """Something came."""
+        if self.waiting is not None:
+            self.waiting.stop()
+            self.waiting = None
 
     def say(self, line: str) -> None:
         """Print a line of the exam, which follows the training."""
@@ -45,9 +72,11 @@ class Reporter:
         click.echo(line, err=True)
 
     def close(self) -> None:
-        """End the bar."""
+        """End the bar, and what is waited for."""
+        self.end_waiting()
         if self.bar is not None:
             self.bar.stop()
+            self.bar = None
 
 
 def raise_interrupt(_signal, _frame) -> None:
@@ -55,8 +84,13 @@ def raise_interrupt(_signal, _frame) -> None:
     raise KeyboardInterrupt
 
 
+def complete_tier(_context: click.Context, _argument: click.Parameter, word: str) -> list[str]:
+    """Tiers that begin with a word."""
+    return names_like(word, recipes.TIERS)
+
+
 @click.command("train")
-@click.argument("tier", default="ultra-fast")
+@click.argument("tier", default="ultra-fast", shell_complete=complete_tier)
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change the recipe.")
 @click.option(
     "--on",

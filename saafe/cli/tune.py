@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from saafe.cli.output import print_json
+from saafe.cli.reading import check_run_folder
 from saafe.cli.rooms import show_rooms
 from saafe.cli.train import raise_interrupt
 
@@ -40,6 +41,7 @@ def tune_command(
         click.echo(line, err=True)
 
     own_rooms.check_asked(per_year)
+    check_run_folder(run)
     general = load(run)
     rooms = own_rooms.read_rooms(on, say)
     if not resume:

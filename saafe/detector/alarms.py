@@ -121,9 +121,7 @@ class Held:
             self.since = time_s
         return time_s - self.since
 
-    def stands(
-        self, time_s: float, *, last_s: float, for_s: float, evidence: Evidence
-    ) -> bool:
+    def stands(self, time_s: float, *, last_s: float, for_s: float, evidence: Evidence) -> bool:
         """Whether a condition that holds now has stood for `for_s` and is acted on. [s]
 
         A sensor that reports less often than `for_s` cannot contradict itself in time: to wait

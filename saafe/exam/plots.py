@@ -1,20 +1,22 @@
 """Pictures of a report: cases, reliability, times to alarm, the worst ramp.
 
-Each is one SVG that needs no network and no font of its own.
+`draw_...` makes one SVG that needs no network and no font of its own. `put_...` draws the same
+into a part of a larger figure.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from saafe.sensors import CHANNELS
 
 WIDTH = 9.6  # [inch]
+RELIABILITY_INCHES, CURVES_INCHES = 3.6, 4.2
 INK, FAINT, RISK, GOOD, BAD = "#1f2933", "#9aa5b1", "#7b2d8b", "#1b6e4b", "#b3261e"
 STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: smaller, and it can be searched
@@ -34,6 +36,14 @@ MARKS = (
     ("limit_s", "limit", BAD, "--"),
     ("alarm_s", "alarm", RISK, "-"),
 )
+
+
+def svg_of(height: float, put: Callable[[FigureBase], None]) -> bytes:
+    """One part alone, as an SVG document. [inch]"""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        put(figure)
+        return to_svg(figure)
 
 
 def to_svg(figure: Figure) -> bytes:
@@ -84,90 +94,104 @@ def _label(place: Axes, text: str) -> None:
 
 def draw_reliability(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> bytes:
     """Reliability diagram: what was predicted against what happened, a table a set."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
-        places = figure.subplots(1, max(1, len(tables)), sharey=True, squeeze=False)[0]
-        for place, (name, rows) in zip(places, tables.items(), strict=False):
-            place.plot([0, 100], [0, 100], color=FAINT, linewidth=0.8)
-            x = [100.0 * row["predicted"] for row in rows]
-            y = [100.0 * row["observed"] for row in rows]
-            total = sum(row["n"] for row in rows)
-            place.plot(x, y, color=RISK, linewidth=1.2)
-            place.scatter(x, y, s=[12 + 300 * row["n"] / total for row in rows], color=RISK,
-                          alpha=0.6)  # fmt: skip
-            place.set_title(name.replace("_", " "), fontsize=10)
-            place.set_xlabel("risk predicted [%]")
-            place.set_aspect("equal")
-        places[0].set_ylabel("fires observed [%]")
-        return to_svg(figure)
+    return svg_of(RELIABILITY_INCHES, lambda figure: put_reliability(figure, tables))
+
+
+def put_reliability(figure: FigureBase, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Draw `draw_reliability` into a figure."""
+    places = figure.subplots(1, max(1, len(tables)), sharey=True, squeeze=False)[0]
+    for place, (name, rows) in zip(places, tables.items(), strict=False):
+        place.plot([0, 100], [0, 100], color=FAINT, linewidth=0.8)
+        x = [100.0 * row["predicted"] for row in rows]
+        y = [100.0 * row["observed"] for row in rows]
+        total = sum(row["n"] for row in rows)
+        place.plot(x, y, color=RISK, linewidth=1.2)
+        place.scatter(x, y, s=[12 + 300 * row["n"] / total for row in rows], color=RISK,
+                      alpha=0.6)  # fmt: skip
+        place.set_title(name.replace("_", " "), fontsize=10)
+        place.set_xlabel("risk predicted [%]")
+        place.set_aspect("equal")
+    places[0].set_ylabel("fires observed [%]")
 
 
 def draw_delays(rows: Sequence[Mapping[str, Any]]) -> bytes | None:
     """Median and 90 % of the time to alarm of each kind of fire; None where no row has one."""
-    names = sorted(
-        {
-            key.removeprefix("after_").removesuffix("_median_s")
-            for row in rows
-            for key, value in row.items()
-            if key.startswith("after_") and key.endswith("_median_s") and value is not None
-        },
-        key=lambda name: (name != "shown", name),
-    )
-    if not names:
+    if not delay_names(rows):
         return None
+    return svg_of(delay_inches(rows), lambda figure: put_delays(figure, rows))
+
+
+def delay_inches(rows: Sequence[Mapping[str, Any]]) -> float:
+    """How high a picture of times to alarm is. [inch]"""
+    return 0.26 * len(rows) + 1.2
+
+
+def delay_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """After what times to alarm are known: what first shows the fire comes first."""
+    found = {
+        key.removeprefix("after_").removesuffix("_median_s")
+        for row in rows
+        for key, value in row.items()
+        if key.startswith("after_") and key.endswith("_median_s") and value is not None
+    }
+    return sorted(found, key=lambda name: (name != "shown", name))
+
+
+def put_delays(figure: FigureBase, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draw `draw_delays` into a figure; rows must have a time."""
+    names = delay_names(rows)
     labels = [str(row.get("fire", row.get("name", k))) for k, row in enumerate(rows)]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 0.26 * len(rows) + 1.2), layout="constrained")
-        places = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
-        y = np.arange(len(rows))
-        for place, name in zip(places, names, strict=True):
-            for k, row in enumerate(rows):
-                median, late = (row.get(f"after_{name}_{part}") for part in ("median_s", "p90_s"))
-                if median is not None and late is not None:
-                    place.plot([median, late], [k, k], color=FAINT, linewidth=2.5)
-                if median is not None:
-                    place.plot([median], [k], "o", color=RISK, markersize=4)
-            place.axvline(0.0, color=FAINT, linewidth=0.8)
-            place.set_title(f"after {name.replace('_', ' ')}", fontsize=9)
-            place.set_xscale("symlog", linthresh=100.0)
-            place.set_xlabel("s")
-        places[0].set_yticks(y, [label.replace("_", " ") for label in labels])
-        places[0].invert_yaxis()
-        return to_svg(figure)
+    places = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    y = np.arange(len(rows))
+    for place, name in zip(places, names, strict=True):
+        for k, row in enumerate(rows):
+            median, late = (row.get(f"after_{name}_{part}") for part in ("median_s", "p90_s"))
+            if median is not None and late is not None:
+                place.plot([median, late], [k, k], color=FAINT, linewidth=2.5)
+            if median is not None:
+                place.plot([median], [k], "o", color=RISK, markersize=4)
+        place.axvline(0.0, color=FAINT, linewidth=0.8)
+        place.set_title(f"after {name.replace('_', ' ')}", fontsize=9)
+        place.set_xscale("symlog", linthresh=100.0)
+        place.set_xlabel("s")
+    places[0].set_yticks(y, [label.replace("_", " ") for label in labels])
+    places[0].invert_yaxis()
 
 
 def draw_curves(found: Mapping[str, Any]) -> bytes:
     """Fires in time against false alarms a year, of every contestant and reference alarm."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
-        place = figure.subplots()
-        lines = (("-", 2.0), ("--", 1.2), (":", 1.2), ("-.", 1.2))
-        own = {row["name"]: row for row in found["rows"]}
-        for k, (name, points) in enumerate(found["curves"].items()):
-            style, width = lines[min(k, len(lines) - 1)]
-            x = [max(p["false_alarms_per_year"], LEAST_PER_YEAR) for p in points]
-            y = [100.0 * p["in_time_share"] for p in points]
-            color = RISK if k == 0 else None
-            (line,) = place.plot(x, y, style, linewidth=width, color=color, label=name)
-            at = own[name]
-            place.plot(
-                [max(at["own_false_alarms_per_year"], LEAST_PER_YEAR)],
-                [100.0 * at["own_in_time"] / max(at["fires"], 1)],
-                "o", color=line.get_color(), markersize=5 if k else 8,
-            )  # fmt: skip
-        marks = {"photo": "s", "ionisation": "^", "heat": "D", "co": "v"}
-        for name, mark in marks.items():
-            points = [p for p in found.get("reference_alarms", []) if p["name"] == name]
-            x = [max(p["false_alarms_per_year"], LEAST_PER_YEAR) for p in points]
-            y = [100.0 * (p["in_time_share"] or 0.0) for p in points]
-            place.plot(x, y, mark + "-", color=INK, markersize=5, linewidth=0.8,
-                       label=f"{name} alarm, +-30 % sensitivity")  # fmt: skip
-        place.set_xscale("log")
-        place.set_xlabel("false alarms a year, in a dwelling with every nuisance")
-        place.set_ylabel("fires in time [%]")
-        place.set_ylim(0.0, 101.0)
-        place.legend(frameon=False, loc="lower right")
-        return to_svg(figure)
+    return svg_of(CURVES_INCHES, lambda figure: put_curves(figure, found))
+
+
+def put_curves(figure: FigureBase, found: Mapping[str, Any]) -> None:
+    """Draw `draw_curves` into a figure."""
+    place = figure.subplots()
+    lines = (("-", 2.0), ("--", 1.2), (":", 1.2), ("-.", 1.2))
+    own = {row["name"]: row for row in found["rows"]}
+    for k, (name, points) in enumerate(found["curves"].items()):
+        style, width = lines[min(k, len(lines) - 1)]
+        x = [max(p["false_alarms_per_year"], LEAST_PER_YEAR) for p in points]
+        y = [100.0 * p["in_time_share"] for p in points]
+        color = RISK if k == 0 else None
+        (line,) = place.plot(x, y, style, linewidth=width, color=color, label=name)
+        at = own[name]
+        place.plot(
+            [max(at["own_false_alarms_per_year"], LEAST_PER_YEAR)],
+            [100.0 * at["own_in_time"] / max(at["fires"], 1)],
+            "o", color=line.get_color(), markersize=5 if k else 8,
+        )  # fmt: skip
+    marks = {"photo": "s", "ionisation": "^", "heat": "D", "co": "v"}
+    for name, mark in marks.items():
+        points = [p for p in found.get("reference_alarms", []) if p["name"] == name]
+        x = [max(p["false_alarms_per_year"], LEAST_PER_YEAR) for p in points]
+        y = [100.0 * (p["in_time_share"] or 0.0) for p in points]
+        place.plot(x, y, mark + "-", color=INK, markersize=5, linewidth=0.8,
+                   label=f"{name} alarm, +-30 % sensitivity")  # fmt: skip
+    place.set_xscale("log")
+    place.set_xlabel("false alarms a year, in a dwelling with every nuisance")
+    place.set_ylabel("fires in time [%]")
+    place.set_ylim(0.0, 101.0)
+    place.legend(frameon=False, loc="lower right")
 
 
 def draw_ramp(worst: Mapping[str, Any]) -> bytes:
@@ -190,24 +214,36 @@ def draw_ramp(worst: Mapping[str, Any]) -> bytes:
 
 def draw_gate(lines: Sequence[Mapping[str, Any]]) -> bytes:
     """How each line of the gate stands to its limit: value and bounds over the limit."""
-    shown = [line for line in lines if line.get("value") is not None and line.get("limit")]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 0.3 * max(1, len(shown)) + 0.9), layout="constrained")
-        place = figure.subplots()
-        colors = {"pass": GOOD, "fail": BAD}
-        for k, line in enumerate(shown):
-            low, value, high = (
-                None if line.get(key) is None else line[key] / line["limit"]
-                for key in ("lower", "value", "upper")
-            )
-            color = colors.get(str(line.get("status")), FAINT)
-            if low is not None and high is not None:
-                place.plot([max(low, 1e-3), max(high, 1e-3)], [k, k], color=color, linewidth=2.5)
-            place.plot([max(value or 0.0, 1e-3)], [k], "o", color=color, markersize=5)
-        place.axvline(1.0, color=INK, linewidth=0.8)
-        place.set_xscale("log")
-        place.set_xlabel("value / limit")
-        names = [str(line["name"]).replace("_", " ") for line in shown]
-        place.set_yticks(np.arange(len(shown)), names)
-        place.invert_yaxis()
-        return to_svg(figure)
+    return svg_of(gate_inches(lines), lambda figure: put_gate(figure, lines))
+
+
+def gate_shown(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The lines of a gate that have a value and a limit other than 0."""
+    return [line for line in lines if line.get("value") is not None and line.get("limit")]
+
+
+def gate_inches(lines: Sequence[Mapping[str, Any]]) -> float:
+    """How high a picture of a gate is. [inch]"""
+    return 0.3 * max(1, len(gate_shown(lines))) + 0.9
+
+
+def put_gate(figure: FigureBase, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Draw `draw_gate` into a figure."""
+    shown = gate_shown(lines)
+    place = figure.subplots()
+    colors = {"pass": GOOD, "fail": BAD}
+    for k, line in enumerate(shown):
+        low, value, high = (
+            None if line.get(key) is None else line[key] / line["limit"]
+            for key in ("lower", "value", "upper")
+        )
+        color = colors.get(str(line.get("status")), FAINT)
+        if low is not None and high is not None:
+            place.plot([max(low, 1e-3), max(high, 1e-3)], [k, k], color=color, linewidth=2.5)
+        place.plot([max(value or 0.0, 1e-3)], [k], "o", color=color, markersize=5)
+    place.axvline(1.0, color=INK, linewidth=0.8)
+    place.set_xscale("log")
+    place.set_xlabel("value / limit")
+    names = [str(line["name"]).replace("_", " ") for line in shown]
+    place.set_yticks(np.arange(len(shown)), names)
+    place.invert_yaxis()

@@ -82,7 +82,7 @@ def examine_quick(
         device=device.sensors,
         on_progress=on_progress,
     )
-    session.begin(0.5)
+    session.begin(0.7)
     with Workers(torch.get_num_threads()) as workers:
         fires = [
             workers.later(
@@ -110,10 +110,18 @@ def examine_quick(
             for k, source in enumerate(sources.NUISANCES)
         ]
         normal = workers.later(draw_normal, session, QUICK.normal_moments, part=QUICK_PART)
-        drawn = [kind() for kind in fires]
-        scenarios = [one for kind in drawn for one in kind.scenarios]
-        scenarios += [one for kind in nuisances for one in kind().scenarios] + normal()
-    session.on_progress("simulated", 0.5)
+        kinds = len(fires) + len(nuisances)
+        drawn, scenarios = [], []
+        for number, kind in enumerate(fires, start=1):
+            drawn.append(kind())
+            scenarios += drawn[-1].scenarios
+            say_simulated(session, number, kinds)
+        for number, kind in enumerate(nuisances, start=len(fires) + 1):
+            scenarios += kind().scenarios
+            say_simulated(session, number, kinds)
+        scenarios += normal()
+    session.on_progress("simulated")
+    session.begin(0.1)
     trials = [trial for kind in drawn for trial in kind.trials]
     results = []
     for number, trial in enumerate(trials, start=1):
@@ -122,7 +130,7 @@ def examine_quick(
         results.append(try_fire(session, short, lead_s=QUICK_LEAD_S)[0])
         if number % 100 == 0 or number == len(trials):
             session.on_progress(f"{number} fires", number / len(trials))
-    session.begin(0.5)
+    session.begin(0.2)
     classes = examine_classes(session, scenarios)
     session.on_progress("single windows")
     found = outcomes.counts_of(results)["in_time"]
@@ -142,6 +150,12 @@ def examine_quick(
         "provenance": provenance(run),
     }
     return plain_values(result)
+
+
+def say_simulated(session: Session, number: int, kinds: int) -> None:
+    """Say now and then how many kinds of event are simulated; ordinary life comes last."""
+    if number % 15 == 0:
+        session.on_progress(f"{number} of {kinds} kinds simulated", 0.8 * number / kinds)
 
 
 def shown_count(results: Sequence[FireResult]) -> int:

@@ -1,0 +1,66 @@
+"""What is said while a long step is silent: what it is, and for how long."""
+
+import sys
+import threading
+import time
+from types import TracebackType
+
+import click
+
+from saafe.formats import clock
+
+UNTOLD_S = 2.0  # nobody need be told sooner
+TERMINAL_S, ELSEWHERE_S = 1.0, 10.0  # how often it is said on a terminal, and in a file
+
+
+class Busy:
+    """Says on stderr what goes on, from two seconds on, until it ends: `with Busy("..."):`.
+
+    On a terminal one line counts the time and goes away; elsewhere a plain line comes now and then.
+    """
+
+    def __init__(self, what: str, *, silent_s: float = UNTOLD_S) -> None:
+        """Take what goes on, in words, and for how long nothing is said. [s]"""
+        self.what, self.silent_s = what, silent_s
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._shown = 0  # columns of the line that stands on a terminal
+
+    def start(self) -> "Busy":
+        """Begin to count."""
+        self._thread = threading.Thread(target=self._tell, daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """End; the line on a terminal goes away."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._shown:
+            click.echo("\r" + " " * self._shown + "\r", nl=False, err=True)
+            self._shown = 0
+
+    def __enter__(self) -> "Busy":
+        """Begin to count."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        """End."""
+        self.stop()
+
+    def _tell(self) -> None:
+        began, is_terminal = time.monotonic(), sys.stderr.isatty()
+        wait_s = self.silent_s
+        while not self._ended.wait(wait_s):
+            line = f"{self.what}: {clock(time.monotonic() - began)} so far"
+            if is_terminal:
+                click.echo("\r" + line.ljust(self._shown), nl=False, err=True)
+                self._shown = len(line)
+            else:
+                click.echo(line, err=True)
+            wait_s = TERMINAL_S if is_terminal else ELSEWHERE_S

@@ -1,0 +1,303 @@
+"""A recording: its channels, what its labels say, the risk, alarms, and reference alarms."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from saafe.detector import Detection, Model, detect
+from saafe.errors import InputError
+from saafe.exam import plots
+from saafe.files import read_file
+from saafe.pictures.saving import Picture
+from saafe.recordings import Interval, Recording, read_sets
+from saafe.sensors import CHANNELS, FIRE, NUISANCE
+from saafe.windows import DAY_S
+
+DRAWN_POINTS = 3000  # of a line that are drawn at most: more than a picture is wide
+NAMED_SENSORS = 8  # more would hide the picture behind their names
+DRAWN_EVENTS = 300
+SENSOR_COLORS = ("#1f2933", "#2f6fb3", "#1b6e4b", "#a15c00", "#7b2d8b", "#52606d", "#0f8a8a")
+SHADES = {NUISANCE: ("#f4c56a", "labelled nuisance"), FIRE: ("#e58a84", "labelled fire")}
+REFERENCE_COLORS = ("#2f6fb3", "#0f8a8a", "#a15c00", "#52606d")
+TIME_UNITS = ((6 * 3600.0, 60.0, "min"), (3 * DAY_S, 3600.0, "h"))  # up to, seconds, name
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the files beside a recording say of it; times in seconds from its first row."""
+
+    times: Mapping[str, float] = field(default_factory=dict)  # by what happens then
+    cooking_s: tuple[Interval, ...] = ()  # uses of the stove
+
+
+def picture_of_recording(
+    path: Path,
+    recording: Recording,
+    model: Model,
+    *,
+    between_h: Interval | None = None,
+    on_progress: Callable[[float], None] = lambda _share: None,
+) -> Picture:
+    """Draw a recording and what a model makes of it.
+
+    Args:
+        path: of the recording: `scenarios.json`, `references.json` and `set.json` beside it say
+            when the fire began, when reference alarms sounded and when somebody cooked.
+        recording: its readings.
+        model: a run, an exported model, or anything that `detect` takes.
+        between_h: the part to draw; all by default. [h]
+        on_progress: takes the share of the detector's work that is done.
+
+    Raises:
+        InputError: there is nothing to draw, or nothing in the part that is asked for.
+    """
+    shown = np.isfinite(recording.readings).any(axis=(0, 1))
+    if not shown.any():
+        raise InputError(f"{path}: has no reading that could be drawn; `saafe data check` says why")
+    start_s, end_s = asked_part(recording, path, between_h)
+    found = detect(model, recording, on_progress=on_progress)
+    known = known_times(path)
+    channels = np.flatnonzero(shown)
+    with matplotlib.rc_context(plots.STYLE):
+        figure = Figure(figsize=(plots.WIDTH, 1.1 * (len(channels) + 1) + 1.4),
+                        layout="constrained")  # fmt: skip
+        places = np.atleast_1d(figure.subplots(len(channels) + 1, 1, sharex=True))
+        scale, unit = time_unit(end_s - start_s)
+        for place, k in zip(places, channels, strict=False):
+            draw_channel(place, recording, int(k), scale)
+        draw_risk(places[-1], recording, found, scale)
+        for place in places:
+            shade_labels(place, recording, scale)
+            for start, end in known.cooking_s:
+                place.axvspan(start / scale, end / scale, color="#f4e3b5", alpha=0.6, linewidth=0)
+            mark_times(place, found, known, scale)
+        places[-1].set_xlabel(f"time [{unit}]")
+        places[-1].set_xlim(start_s / scale, end_s / scale)
+        name_marks(figure, places[0], recording, known)
+        alarms = sum(event["event"] == "alarm" for event in found.events)
+        title = f"{recording.name}: {alarms} alarm{'' if alarms == 1 else 's'}"
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    panels = (*(CHANNELS[k].name for k in channels), "risk")
+    return Picture("recording", title, panels, figure)
+
+
+def asked_part(recording: Recording, path: Path, between_h: Interval | None) -> Interval:
+    """Start and end of what is drawn. [s]"""
+    last_s = float(recording.times_s[-1])
+    if between_h is None:
+        return 0.0, max(last_s, 1.0)
+    start_s, end_s = (3600.0 * hours for hours in between_h)
+    if not 0.0 <= start_s < end_s or start_s >= last_s:
+        raise InputError(
+            f"--between {between_h[0]:g} {between_h[1]:g}: allowed are two hours in order, from 0 "
+            f"to {last_s / 3600:.4g}, where {path} ends"
+        )
+    return start_s, min(end_s, last_s)
+
+
+def time_unit(span_s: float) -> tuple[float, str]:
+    """Seconds in the unit that suits a span, and its name."""
+    for longest_s, scale, name in TIME_UNITS:
+        if span_s <= longest_s:
+            return scale, name
+    return DAY_S, "d"
+
+
+def draw_channel(place: Axes, recording: Recording, k: int, scale: float) -> None:
+    """The readings of one channel, a line a sensor."""
+    for index, name in enumerate(recording.sensors):
+        values = recording.readings[:, index, k]
+        seen = np.isfinite(values)
+        if seen.any():
+            x, y = thinned(recording.times_s[seen] / scale, values[seen])
+            place.plot(x, y, color=sensor_color(index), linewidth=0.9, label=name)
+    title = CHANNELS[k].name.replace("pm25", "PM2.5").replace("co", "CO")
+    side_label(place, f"{title}\n{CHANNELS[k].unit}")
+
+
+def draw_risk(place: Axes, recording: Recording, found: Detection, scale: float) -> None:
+    """The risk of each sensor, and when the alarm stood."""
+    for index, name in enumerate(recording.sensors):
+        mine = found.sensors == index
+        if mine.any():
+            x, y = thinned(found.times_s[mine] / scale, found.risk[mine])
+            place.plot(x, y, color=sensor_color(index), linewidth=1.1, label=name)
+    for start, end in alarm_spans(found, float(recording.times_s[-1])):
+        place.axvspan(start / scale, end / scale, color=plots.RISK, alpha=0.18, linewidth=0)
+    place.set_ylim(-3.0, 103.0)
+    side_label(place, "risk\n%")
+
+
+def alarm_spans(found: Detection, last_s: float) -> list[Interval]:
+    """When an alarm stood, to the recording's end where it does not clear. [s]"""
+    spans, since = [], None
+    for event in found.events:
+        if event["event"] == "alarm" and since is None:
+            since = event["time_s"]
+        elif event["event"] == "clear" and since is not None:
+            spans.append((since, event["time_s"]))
+            since = None
+    return spans if since is None else [*spans, (since, max(last_s, since))]
+
+
+def shade_labels(place: Axes, recording: Recording, scale: float) -> None:
+    """Shade when a label says nuisance or fire, for any sensor."""
+    for label, (color, _) in SHADES.items():
+        for start, end in label_spans(recording, label):
+            place.axvspan(start / scale, end / scale, color=color, alpha=0.35, linewidth=0)
+
+
+def label_spans(recording: Recording, label: int) -> list[Interval]:
+    """When any sensor has a label: from its first row to the first row without it. [s]"""
+    if recording.labels is None:
+        return []
+    has = (recording.labels == label).any(axis=1).astype(np.int8)
+    edges = np.flatnonzero(np.diff(has, prepend=0, append=0))
+    times = np.append(recording.times_s, recording.times_s[-1])
+    return [(float(times[a]), float(times[b])) for a, b in edges.reshape(-1, 2)]
+
+
+def mark_times(place: Axes, found: Detection, known: Known, scale: float) -> None:
+    """Lines at alarms, and at what is known beside the recording."""
+    alarms = [event["time_s"] for event in found.events if event["event"] == "alarm"]
+    for time_s in alarms[:DRAWN_EVENTS]:
+        place.axvline(time_s / scale, color=plots.RISK, linewidth=1.3)
+    for name, color, style in reference_styles(known):
+        place.axvline(known.times[name] / scale, color=color, linestyle=style, linewidth=1.1)
+
+
+def reference_styles(known: Known) -> Iterator[tuple[str, str, str]]:
+    """Name, color and line of what is known: the fire's own times in red, alarms in colors."""
+    alarms = 0
+    for name in known.times:
+        if name.endswith(" alarm"):
+            yield name, REFERENCE_COLORS[alarms % len(REFERENCE_COLORS)], "-."
+            alarms += 1
+        else:
+            yield name, plots.BAD, ":" if name == "ignition" else "--"
+
+
+def name_marks(figure: Figure, first: Axes, recording: Recording, known: Known) -> None:
+    """One legend above all: sensors, shades and lines."""
+    named = len(recording.sensors) <= NAMED_SENSORS
+    lines = [line for line in first.get_lines() if not str(line.get_label()).startswith("_")]
+    handles: list[Any] = lines if named and len(recording.sensors) > 1 else []
+    names = [str(line.get_label()) for line in handles]
+    for label, (color, word) in SHADES.items():
+        if label_spans(recording, label):
+            handles.append(first.fill_between([], [], color=color, alpha=0.35))
+            names.append(word + sources_of(recording, label))
+    if known.cooking_s:
+        handles.append(first.fill_between([], [], color="#f4e3b5", alpha=0.6))
+        names.append("stove in use")
+    handles += first.plot([], [], color=plots.RISK, linewidth=1.3)
+    names.append("alarm of the model")
+    for name, color, style in reference_styles(known):
+        handles += first.plot([], [], color=color, linestyle=style, linewidth=1.1)
+        names.append(name)
+    figure.legend(handles, names, loc="outside upper right", ncols=4, frameon=False, fontsize=8)
+
+
+def sources_of(recording: Recording, label: int) -> str:
+    """The sources of the rows with a label, such as ": curtain"."""
+    if recording.sources is None or recording.labels is None:
+        return ""
+    # of two labels at a time, one a sensor, the source is of the higher
+    rows = np.flatnonzero(recording.labels.max(axis=1) == label)
+    found = dict.fromkeys(recording.sources[k] for k in rows if recording.sources[k])
+    return f": {', '.join(list(found)[:3])}" if found else ""
+
+
+def known_times(path: Path) -> Known:
+    """What `scenarios.json`, `references.json` or `set.json` beside a recording say of it."""
+    folder = path.parent
+    for row in rows_of(folder / "scenarios.json"):
+        if row.get("file") == path.name:
+            return simulated_times(row)
+    published = table_of(folder / "references.json").get("recordings")
+    if isinstance(published, Mapping) and isinstance(published.get(path.name), Mapping):
+        row = published[path.name]
+        times = row.get("references")
+        return Known(
+            {name_of(name): t for name, t in numbers_of(times).items()},
+            tuple((float(a), float(b)) for a, b in row.get("stove") or ()),
+        )
+    if (folder / "set.json").is_file():
+        for one in (one for found in read_sets(folder) for one in found.recordings):
+            if one.path.name == path.name:
+                times = {"ignition": one.ignition_s, "limit": one.limit_s}
+                return Known({k: v for k, v in times.items() if np.isfinite(v)}, one.cooking_s)
+    return Known()
+
+
+def simulated_times(row: Mapping[str, Any]) -> Known:
+    """What `saafe simulate` wrote of a recording."""
+    times = {"ignition": row.get("ignition_s")} | {
+        f"{name} alarm": time for name, time in numbers_of(row.get("reference_alarms_s")).items()
+    }
+    return Known(numbers_of(times))
+
+
+def name_of(reference: str) -> str:
+    """A published reference as people read it: "first_alarm_s" becomes "first alarm"."""
+    return reference.removesuffix("_s").replace("_", " ")
+
+
+def numbers_of(values: object) -> dict[str, float]:
+    """The finite numbers of a table; nothing of anything else."""
+    if not isinstance(values, Mapping):
+        return {}
+    return {
+        str(name): float(value)
+        for name, value in values.items()
+        if isinstance(value, int | float) and np.isfinite(value)
+    }
+
+
+def read_json(path: Path) -> object:
+    """What a JSON file holds; None where there is none that can be read."""
+    try:
+        return json.loads(read_file(path))
+    except (OSError, ValueError, InputError):
+        return None
+
+
+def rows_of(path: Path) -> list[Mapping[str, Any]]:
+    """The objects of a list in a JSON file; none where it holds something else."""
+    found = read_json(path)
+    return [row for row in found if isinstance(row, Mapping)] if isinstance(found, list) else []
+
+
+def table_of(path: Path) -> Mapping[str, Any]:
+    """The object in a JSON file; an empty one where it holds something else."""
+    found = read_json(path)
+    return found if isinstance(found, Mapping) else {}
+
+
+def side_label(place: Axes, text: str) -> None:
+    """A label beside the axis, all of them in one column."""
+    place.set_ylabel(text, rotation=0, ha="right", va="center")
+    place.locator_params(axis="y", nbins=4)
+
+
+def sensor_color(index: int) -> str:
+    """The color of a sensor's lines."""
+    return SENSOR_COLORS[index % len(SENSOR_COLORS)]
+
+
+def thinned(x: NDArray, y: NDArray) -> tuple[NDArray, NDArray]:
+    """At most `DRAWN_POINTS` points with the same ends: of each stretch its lowest and highest."""
+    if len(x) <= DRAWN_POINTS:
+        return x, y
+    parts = np.array_split(np.arange(len(x)), DRAWN_POINTS // 2)
+    ends = [sorted((part[np.argmin(y[part])], part[np.argmax(y[part])])) for part in parts]
+    kept = np.unique(np.concatenate([[0, len(x) - 1], np.ravel(ends)]))
+    return x[kept], y[kept]

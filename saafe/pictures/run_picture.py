@@ -1,0 +1,130 @@
+"""A run: how it was trained, and what its exam found."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure, FigureBase
+
+from saafe.errors import InputError
+from saafe.exam import plots
+from saafe.files import read_file
+from saafe.pictures.saving import Picture
+from saafe.training import runs
+
+TRAINING_INCHES = 2.6
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a larger picture."""
+
+    name: str
+    inches: float
+    put: Callable[[FigureBase], None]
+
+
+def is_run_folder(path: Path) -> bool:
+    """Whether a folder holds what a training or an exam leaves."""
+    return any((path / name).is_file() for name in (runs.RECIPE, runs.METRICS, "exam.json"))
+
+
+def picture_of_run(folder: Path) -> Picture:
+    """Draw a run's training curves and its exam's figures, whichever are there.
+
+    Args:
+        folder: of the run: `metrics.jsonl` and `exam.json` are read, no weights.
+
+    Raises:
+        InputError: neither is there, or one is not what saafe writes.
+    """
+    parts = [*training_parts(folder / runs.METRICS), *exam_parts(folder / "exam.json")]
+    if not parts:
+        raise InputError(
+            f"{folder}: holds neither {runs.METRICS} nor exam.json; `saafe exam {folder}` examines "
+            "a run"
+        )
+    title = f"run {folder.resolve().name}"
+    with matplotlib.rc_context(plots.STYLE):
+        heights = [part.inches + 0.3 for part in parts]
+        figure = Figure(figsize=(plots.WIDTH, sum(heights)), layout="constrained")
+        places = figure.subfigures(len(parts), 1, height_ratios=heights, squeeze=False)[:, 0]
+        for place, part in zip(places, parts, strict=True):
+            place.suptitle(part.name, x=0.01, ha="left", fontsize=11)
+            part.put(place)
+    return Picture("run", title, tuple(part.name for part in parts), figure)
+
+
+def training_parts(path: Path) -> list[Part]:
+    """The curves of a training, where it left any."""
+    if not path.is_file():
+        return []
+    try:
+        rows = [json.loads(line) for line in read_file(path).splitlines() if line.strip()]
+        epochs = [
+            (row["epoch"], row["loss"], row["held_out_loss"], row["accuracy"]) for row in rows
+        ]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: is not what `saafe train` writes; train again") from None
+    if not epochs:
+        return []
+    return [Part("training", TRAINING_INCHES, lambda figure: put_training(figure, epochs))]
+
+
+def put_training(figure: FigureBase, epochs: list[tuple[int, float, float, float]]) -> None:
+    """Draw the loss of training and held-out windows, and the accuracy, by epoch."""
+    left, right = figure.subplots(1, 2)
+    epoch, loss, held_out, accuracy = zip(*epochs, strict=True)
+    marker = "o" if len(epochs) < 3 else None
+    left.plot(epoch, loss, color=plots.FAINT, marker=marker, label="training windows")
+    left.plot(epoch, held_out, color=plots.RISK, marker=marker, label="held-out scenarios")
+    left.set_xlabel("epoch")
+    left.set_ylabel("loss")
+    left.legend(frameon=False)
+    right.plot(epoch, [100.0 * share for share in accuracy], color=plots.RISK, marker=marker)
+    right.set_xlabel("epoch")
+    right.set_ylabel("accuracy, held out [%]")
+
+
+def exam_parts(path: Path) -> list[Part]:
+    """What of an exam can be drawn: the curve, times to alarm, calibration, the gate."""
+    if not path.is_file():
+        return []
+    try:
+        result = json.loads(read_file(path))
+    except ValueError:
+        raise InputError(
+            f"{path}: is no JSON; `saafe exam {path.parent}` writes it again"
+        ) from None
+    if not isinstance(result, dict):
+        raise InputError(f"{path}: is no exam; `saafe exam {path.parent}` writes it again")
+    parts = []
+    rivals, fires = result.get("rivals"), result.get("fires")
+    if isinstance(rivals, Mapping) and rivals.get("curves"):
+        parts.append(Part("fires in time against false alarms a year", plots.CURVES_INCHES,
+                          lambda figure: plots.put_curves(figure, rivals)))  # fmt: skip
+    if isinstance(fires, list) and plots.delay_names(fires):
+        parts.append(Part("time to alarm: median (dot) to 90 %", plots.delay_inches(fires),
+                          lambda figure: plots.put_delays(figure, fires)))  # fmt: skip
+    if tables := reliability_tables(result.get("calibration")):
+        parts.append(Part("calibration: risk predicted, fires observed", plots.RELIABILITY_INCHES,
+                          lambda figure: plots.put_reliability(figure, tables)))  # fmt: skip
+    lines = (result.get("gate") or {}).get("lines")
+    if isinstance(lines, list) and plots.gate_shown(lines):
+        parts.append(Part("gate: value and 95 % bounds over the limit", plots.gate_inches(lines),
+                          lambda figure: plots.put_gate(figure, lines)))  # fmt: skip
+    return parts
+
+
+def reliability_tables(found: object) -> dict[str, Any]:
+    """The tables of a calibration, by set."""
+    if not isinstance(found, Mapping):
+        return {}
+    return {
+        str(name): part["table"]
+        for name, part in found.items()
+        if isinstance(part, Mapping) and part.get("table")
+    }

@@ -1,0 +1,143 @@
+"""The documentation: not stale, links lead somewhere, sentences are short, notebooks run."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+
+
+def script(name: str) -> ModuleType:
+    """A script of docs/, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[name] = made  # its dataclasses look there
+    spec.loader.exec_module(made)
+    return made
+
+
+def need(package: str) -> None:
+    """Skip where the docs extra is not installed; CI has it, or fails."""
+    if importlib.util.find_spec(package) is None:
+        if os.environ.get("SAAFE_CI"):
+            pytest.fail(f'{package} is missing: pip install -e ".[docs]"')
+        pytest.skip(f'needs {package}: pip install "saafe[docs]"')
+
+
+def test_the_command_reference_is_not_stale() -> None:
+    made = script("make_reference").reference()
+    assert (DOCS / "cli.md").read_text() == made, "run `make reference`"
+    assert "saafe devices compare" in made, "commands of groups are there"
+
+
+def test_the_licences_are_not_stale() -> None:
+    need("packaging")
+    from packaging.specifiers import SpecifierSet
+
+    licences = script("make_licences")
+    there = licences.listed((DOCS / "licences.md").read_text())
+    wanted = {name: one.specifier for name, (one, _) in licences.direct().items()}
+    assert {name: SpecifierSet(span) for name, (span, _) in there.items()} == wanted, (
+        "run `make licences`"
+    )
+    assert not [name for name, (_, said) in there.items() if "not " in said]
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_links_lead_to_files(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_page_is_in_the_contents() -> None:
+    index = (DOCS / "index.md").read_text()
+    listed = re.findall(r"^([\w/-]+)$", index, re.MULTILINE)
+    books = [f"notebooks/{book.stem}" for book in sorted((DOCS / "notebooks").glob("*.ipynb"))]
+    assert sorted(listed) == sorted([page.stem for page in PAGES if page.stem != "index"] + books)
+
+
+# --- prose ------------------------------------------------------------------------------------
+
+
+def test_sentences_are_short() -> None:
+    prose = script("prose")
+    found = {name: prose.measured(some) for name, some in prose.texts().items()}
+    long = {name: figures for name, figures in found.items() if not prose.keeps_the_aim(figures)}
+    assert not long, "run `python docs/prose.py`, and split the longest"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("One two three. Four five six seven.", [3, 4]),
+        ("It ends at 1.5 K after three minutes.", [8]),
+        ("A long name, e.g. Home Assistant, is one.", [8]),
+        ("Run `saafe train --set a=b` and wait here.", [5]),
+        ("See [the whole exam](exam.md) for more of it.", [8]),
+        ("# A heading is no sentence at all\n\nBut this here is.", [4]),
+        ("| a table | is no sentence either |\n", []),
+        ("```shell\nsaafe is code that nobody reads aloud\n```\n", []),
+        ("    saafe is code that nobody reads aloud\n", []),
+        ("- First item of a list\n- second item of a list\n", [5, 5]),
+        ("A line that\nruns on here.", [6]),
+    ],
+)
+def test_prose_counts_words(text: str, words: list[int]) -> None:
+    assert [one.words for one in script("prose").sentences(text, "x")] == words
+
+
+def test_prose_finds_what_is_too_long() -> None:
+    prose = script("prose")
+    short, long = " ".join(["word"] * 10) + ".", " ".join(["word"] * 40) + "."
+    assert prose.keeps_the_aim(prose.measured(prose.sentences("\n\n".join([short] * 9), "x")))
+    many = "\n\n".join([short] * 7 + [long] * 2)
+    assert not prose.keeps_the_aim(prose.measured(prose.sentences(many, "x")))
+    twenty = " ".join(["word"] * 20) + "."
+    assert not prose.keeps_the_aim(prose.measured(prose.sentences(twenty, "x")))
+
+
+# --- the site and the notebooks ---------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    for package in ("sphinx", "myst_nb", "furo"):
+        need(package)
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "-q", "-b", "html",
+         DOCS, tmp_path / "site"],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "site" / "api.html").read_text()
+    assert "saafe.load" in page
+    assert "Args" not in re.sub(r"<[^>]+>", "", page), "napoleon turns them into parameters"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["simulate-and-look", "train-and-examine"])
+def test_notebooks_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("nbclient", "ipykernel"):
+        need(package)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    code = "\n".join([
+        "import sys; sys.path.insert(0, sys.argv[1])",
+        "from pathlib import Path",
+        "import run_notebooks",
+        "run_notebooks.run_notebook(run_notebooks.FOLDER / sys.argv[2])",
+    ])  # fmt: skip
+    done = subprocess.run(  # a process of its own: kernels leave loops and sockets behind
+        [sys.executable, "-c", code, DOCS, f"{name}.ipynb"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -1,0 +1,287 @@
+"""`saafe plot`: pictures of recordings, runs and devices, as files and as text."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import saafe
+from saafe import pictures
+from saafe.cli import saafe as command
+from saafe.cli.plot import kind_of
+from saafe.detector import AlarmSettings, Scorer
+from saafe.errors import InputError
+from saafe.pictures.recording_picture import (
+    DRAWN_POINTS,
+    alarm_spans,
+    known_times,
+    label_spans,
+    thinned,
+)
+from saafe.pictures.terminal import is_upright
+from saafe.recordings.recording import Recording
+from saafe.sensors import FIRE, NUISANCE, PM25, TEMPERATURE
+from saafe.simulator import devices
+
+ROOT = Path(__file__).parents[1]
+TIMES = np.arange(0.0, 1200.0, 10.0)
+
+
+def smoky(windows: np.ndarray) -> np.ndarray:
+    return np.where(windows[:, -1, 0, PM25] > 100.0, 99.99, 0.01)
+
+
+MODEL = Scorer(smoky, AlarmSettings(warm_s=0.0, fast_s=20.0))
+
+
+def recording(*, labelled: bool = True, name: str = "r") -> Recording:
+    """Clean air, then smoke from 600 s on, on two sensors and two channels."""
+    readings = np.full((len(TIMES), 2, 6), np.nan, np.float32)
+    readings[:, :, TEMPERATURE] = 20.0
+    readings[:, 0, PM25] = np.where(TIMES >= 600.0, 500.0, 5.0)
+    labels = np.zeros((len(TIMES), 2), np.int8)
+    labels[(TIMES >= 500) & (TIMES < 600), 1] = NUISANCE
+    labels[TIMES >= 600, 0] = FIRE
+    sources = tuple("curtain" if t >= 600 else ("frying" if t >= 500 else "") for t in TIMES)
+    return Recording(name, TIMES, ("A", "B"), readings, labels if labelled else None,
+                     sources if labelled else None)  # fmt: skip
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A recording on disk, and what a simulation would say of it beside."""
+    saafe.write_recording(recording(), tmp_path / "r.csv")
+    row = {"file": "r.csv", "ignition_s": 590.0, "reference_alarms_s": {"photo": 700.0}}
+    (tmp_path / "scenarios.json").write_text(json.dumps([row]))
+    return tmp_path / "r.csv"
+
+
+def marked(picture: pictures.Picture) -> set[float]:
+    """Where the first panel has upright lines, in minutes."""
+    found = {np.ravel(one.get_xdata())[0] for one in picture.figure.axes[0].get_lines()
+             if is_upright(one)}  # fmt: skip
+    return {round(float(x), 3) for x in found}
+
+
+def test_a_recordings_picture_shows_channels_risk_alarms_and_what_is_known(written: Path) -> None:
+    picture = pictures.picture_of_recording(written, recording(), MODEL)
+    assert picture.panels == ("temperature", "pm25", "risk")
+    assert picture.title == "r: 1 alarm"
+    (alarm,) = [e for e in saafe.detect(MODEL, recording()).events if e["event"] == "alarm"]
+    assert marked(picture) == {round(t / 60, 3) for t in (alarm["time_s"], 590.0, 700.0)}
+    names = {text.get_text() for text in picture.figure.legends[0].get_texts()}
+    assert {"A", "B", "labelled nuisance: frying", "labelled fire: curtain", "ignition",
+            "photo alarm", "alarm of the model"} == names  # fmt: skip
+    lines = picture.figure.axes[1].get_lines()  # of PM2.5, which B does not have
+    assert np.asarray(lines[0].get_ydata()).max() == 500.0
+
+
+def test_labels_and_alarms_are_spans() -> None:
+    labelled = recording()
+    assert label_spans(labelled, NUISANCE) == [(500.0, 600.0)]
+    assert label_spans(labelled, FIRE) == [(600.0, 1190.0)]
+    assert label_spans(recording(labelled=False), FIRE) == []
+    found = saafe.detect(MODEL, labelled)
+    ((start, end),) = alarm_spans(found, 1190.0)
+    assert 600.0 < start < 700.0
+    assert end == 1190.0, "an alarm that does not clear stands to the end"
+
+
+def test_what_is_known_comes_from_the_files_beside(tmp_path: Path) -> None:
+    file = tmp_path / "home.csv"
+    saafe.write_recording(recording(labelled=False), file)
+    assert known_times(file).times == {}
+    published = {"home.csv": {"references": {"ignition_s": 5.0}, "stove": [[10, 20]]}}
+    (tmp_path / "references.json").write_text(json.dumps({"recordings": published}))
+    assert known_times(file).times == {"ignition": 5.0}
+    assert known_times(file).cooking_s == ((10.0, 20.0),)
+    (tmp_path / "references.json").unlink()
+    one = {"file": "home.csv", "kind": "fire", "group": "g", "burning": "flaming",
+           "ignition_s": 5, "limit_s": 60, "end_s": 90, "cooking_s": [[1, 2]]}  # fmt: skip
+    whole = {"name": "n", "origin": "o", "licence": "l", "recordings": [one]}
+    (tmp_path / "set.json").write_text(json.dumps(whole))
+    assert known_times(file).times == {"ignition": 5.0, "limit": 60.0}
+    assert known_times(file).cooking_s == ((1.0, 2.0),)
+
+
+@pytest.mark.parametrize("text", ["", "[", "3", '{"a": 1}', '[{"file": 3}]', "[1, null]"])
+def test_odd_files_beside_a_recording_are_passed_over(text: str, written: Path) -> None:
+    (written.parent / "scenarios.json").write_text(text)
+    assert known_times(written).times == {}
+
+
+def test_thinning_keeps_ends_and_extremes() -> None:
+    x = np.arange(100_000.0)
+    y = np.sin(x / 1e4)
+    y[12_345], y[67_890] = 9.0, -9.0  # lone spikes must stay
+    thin_x, thin_y = thinned(x, y)
+    assert len(thin_x) <= DRAWN_POINTS + 2
+    assert (thin_x[0], thin_x[-1]) == (0.0, 99_999.0)
+    assert (thin_y.max(), thin_y.min()) == (9.0, -9.0)
+    assert (np.diff(thin_x) > 0).all()
+
+
+def test_between_draws_a_part(written: Path) -> None:
+    picture = pictures.picture_of_recording(written, recording(), MODEL, between_h=(0.1, 0.2))
+    assert picture.figure.axes[0].get_xlim() == pytest.approx((6.0, 12.0))
+    for odd in ((0.2, 0.1), (-1.0, 1.0), (5.0, 6.0), (float("nan"), 1.0)):
+        with pytest.raises(InputError, match="two hours in order"):
+            pictures.picture_of_recording(written, recording(), MODEL, between_h=odd)
+
+
+def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
+    empty = Recording("e", TIMES, ("A",), np.full((len(TIMES), 1, 6), np.nan, np.float32))
+    with pytest.raises(InputError, match="no reading that could be drawn"):
+        pictures.picture_of_recording(tmp_path / "e.csv", empty, MODEL)
+
+
+# --- the command ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("suffix", "begins"), [(".png", b"\x89PNG"), (".svg", b"<?xml")])
+def test_the_command_writes_a_picture(
+    suffix: str, begins: bytes, written: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / f"p{suffix}"
+    done = CliRunner().invoke(command, ["plot", str(written), "--out", str(out), "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["file"] == str(out)
+    assert told["kind"] == "recording"
+    assert told["panels"] == ["temperature", "pm25", "risk"]
+    assert out.read_bytes().startswith(begins)
+
+
+@pytest.mark.parametrize(("columns", "encoding"), [("80", "utf-8"), ("40", "ascii")])
+def test_the_terminals_picture_fits(columns: str, encoding: str, written: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "saafe", "plot", str(written)], capture_output=True, cwd=ROOT,
+        env={**os.environ, "COLUMNS": columns, "PYTHONIOENCODING": encoding}, check=True,
+    )  # fmt: skip
+    text = done.stdout.decode(encoding)
+    assert "\x1b" not in text, "no colors where nobody watches"
+    assert max(map(len, text.splitlines())) <= int(columns)
+    assert all(name in text for name in ("temperature [degC]", "pm25 [ug/m3]", "risk [%]"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["{r}", "--out", "p.gif"], ".png or .svg"),
+        (["{r}", "--out", "nowhere/p.png"], "there is no folder nowhere"),
+        (["{r}", "--model", "nowhere"], "no such run folder"),
+        (["{r}", "--between", "9", "10"], "two hours in order"),
+        (["absent.csv"], "no such file"),
+        (["saafe-7"], "did you mean saafe-6"),
+        (["runs/absent"], "no such file and no such run"),
+        (["."], "is a folder, but no run"),
+        (["saafe-6", "--model", "x"], "is no recording"),
+        (["absent.toml"], "no such device file"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    words: list[str], said: str, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    words = [word.format(r=written) for word in words]
+    done = CliRunner().invoke(command, ["plot", *words])
+    assert isinstance(done.exception, InputError), done.output
+    assert said in str(done.exception)
+    assert "\n" not in str(done.exception)
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_words_are_told_apart(written: Path, tmp_path: Path) -> None:
+    assert kind_of(str(written)) == "recording"
+    assert kind_of("saafe-6") == "device"
+    assert kind_of("mine.toml") == "device"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.jsonl").write_text("")
+    assert kind_of(str(tmp_path / "run")) == "run"
+
+
+# --- runs and devices -------------------------------------------------------------------------
+
+EPOCHS = [{"epoch": k, "loss": 1 / k, "held_out_loss": 2 / k, "accuracy": 0.1 * k}
+          for k in (1, 2, 3)]  # fmt: skip
+LINES = [{"name": "accuracy", "value": 0.8, "lower": 0.7, "upper": 0.9, "limit": 0.94, "n": 9,
+          "status": "fail"}]  # fmt: skip
+EXAM = {
+    "gate": {"level": "full", "device": "saafe-6", "passed": False, "lines": LINES},
+    "fires": [{"fire": "curtain", "after_shown_median_s": 60.0, "after_shown_p90_s": 90.0}],
+    "calibration": {"in_distribution": {"table": [{"predicted": 0.1, "observed": 0.2, "n": 9}]}},
+    "rivals": {
+        "curves": {"transformer": [
+            {"false_alarms_per_year": 1.0, "in_time_share": 0.5},
+            {"false_alarms_per_year": 10.0, "in_time_share": 0.9},
+        ]},
+        "rows": [{"name": "transformer", "own_false_alarms_per_year": 5.0, "own_in_time": 7,
+                  "fires": 10}],
+    },
+}  # fmt: skip
+CURVE, DELAYS = "fires in time against false alarms a year", "time to alarm: median (dot) to 90 %"
+CALIBRATION, GATE = "calibration: risk predicted, fires observed", (
+    "gate: value and 95 % bounds over the limit")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("exam", "panels"),
+    [
+        (None, ["training"]),
+        (EXAM, ["training", CURVE, DELAYS, CALIBRATION, GATE]),
+        ({"gate": EXAM["gate"]}, ["training", GATE]),  # a quick exam's
+        ({}, ["training"]),
+    ],
+)
+def test_a_runs_picture_shows_what_is_there(
+    exam: dict | None, panels: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in EPOCHS))
+    if exam is not None:
+        (tmp_path / "exam.json").write_text(json.dumps(exam))
+    picture = pictures.picture_of_run(tmp_path)
+    assert list(picture.panels) == panels
+    pictures.save_picture(picture, tmp_path / "run.svg")
+    assert b"held-out scenarios" in (tmp_path / "run.svg").read_bytes()
+    text = "\n".join(pictures.picture_lines(picture, width=80))
+    assert ("curtain: 60" in text) == (DELAYS in panels)
+    assert ("accuracy: 0.8511" in text) == (GATE in panels)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("metrics.jsonl", "{}"), ("metrics.jsonl", "x"), ("exam.json", "x"), ("exam.json", "[]")],
+)
+def test_a_damaged_run_is_one_line(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=name):
+        pictures.picture_of_run(tmp_path)
+
+
+def test_an_empty_run_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text("{}")
+    with pytest.raises(InputError, match="holds neither"):
+        pictures.picture_of_run(tmp_path)
+
+
+def test_a_devices_picture_shows_step_fire_and_cooking() -> None:
+    made = devices.load_device("saafe-4")
+    picture = pictures.picture_of_device(made)
+    assert len(picture.panels) == 3 * len(made.channels)
+    assert len(picture.figure.axes) == len(picture.panels)
+    first = picture.figure.axes[0]  # the step of temperature
+    truth, shown = (np.asarray(line.get_ydata()) for line in first.get_lines()[:2])
+    assert (truth.min(), truth.max()) == (21.0, 41.0)
+    # a first-order answer: 63 % of the step after the response time, to a step of 10 s
+    at = int((300.0 + made.channels["temperature"].response_s) / 10.0)
+    share = (shown[at] - shown[0]) / (shown[140] - shown[0])
+    assert share == pytest.approx(1.0 - np.exp(-1.0), abs=0.05)
+    text = "\n".join(pictures.picture_lines(picture, width=80))
+    assert "step: temperature" in text
+    assert "frying: pm25" in text

@@ -1,0 +1,256 @@
+"""What a person at a terminal meets: completion, did_you_mean names, progress, JSON everywhere."""
+
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from saafe.cli import COMMANDS, saafe
+from saafe.cli.busy import Busy
+from saafe.cli.output import did_you_mean, with_progress
+from saafe.cli.reading import check_run_folder
+from saafe.cli.train import THRESHOLDS, Reporter
+from saafe.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+
+
+def commands(
+    group: click.Group, path: tuple[str, ...] = ()
+) -> list[tuple[tuple[str, ...], click.Command]]:
+    found = []
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found += commands(command, (*path, name))
+        else:
+            found.append(((*path, name), command))
+    return found
+
+
+EVERY = commands(saafe)
+
+
+def shell(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "saafe", *words], capture_output=True, text=True, cwd=ROOT,
+        env={**os.environ, **more}, check=False,
+    )  # fmt: skip
+
+
+# --- JSON and names ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("path", "command"), EVERY, ids=[" ".join(path) for path, _ in EVERY])
+def test_every_command_takes_json(path: tuple[str, ...], command: click.Command) -> None:
+    assert "--json" in [name for one in command.params for name in one.opts], path
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["trian"], "Did you mean train?"),
+        (["simualte"], "simulate"),
+        (["data", "chek"], "check"),
+        (["devices", "lst"], "list"),
+        (["train", "--sede", "1"], "--seed"),
+    ],
+)
+def test_a_mistyped_command_is_answered_with_the_nearest(words: list[str], said: str) -> None:
+    done = CliRunner().invoke(saafe, words)
+    assert done.exit_code == 2
+    assert "No such" in done.output
+    assert said in done.output
+
+
+def test_what_is_near_nothing_gets_no_suggestion() -> None:
+    done = CliRunner().invoke(saafe, ["zzzzz"])
+    assert done.exit_code == 2
+    assert "Did you mean" not in done.output
+    assert did_you_mean("zzzzz", COMMANDS) == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["simulate", "--out", "x", "--source", "curtian"], "did you mean curtain"),
+        (["data", "convert", "uhoo_home", "a", "b"], "Did you mean uhoo_homes"),
+        (["train", "ultrafast"], "did you mean ultra-fast?"),
+        (["train", "--device", "saafe6"], "did you mean saafe-6"),
+        (["evaluate", "runs/mime"], "did you mean runs/mine?"),
+        (["exam", "runs/mime"], "did you mean runs/mine?"),
+        (["export", "runs/mime", "--to", "onnx"], "did you mean runs/mine?"),
+        (["tune", "runs/mime", "--on", "x"], "did you mean runs/mine?"),
+        (["compare", "runs/mime"], "did you mean runs/mine?"),
+        (["detect", "runs/mime", "a.csv"], "did you mean runs/mine?"),
+        (["plot", "a.csv", "--model", "runs/mime"], "did you mean runs/mine?"),
+    ],
+)
+def test_a_mistyped_name_is_answered_with_the_nearest(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "a.csv").write_text("time_s,temperature_c\n0,20\n10,20\n")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(saafe, words)
+    assert isinstance(done.exception, InputError), done.output
+    assert said in str(done.exception)
+    assert "\n" not in str(done.exception)
+
+
+def test_a_run_that_is_there_is_let_pass(tmp_path: Path) -> None:
+    check_run_folder(str(tmp_path))
+    check_run_folder(str(tmp_path / "zzzzzzzzzz"))  # near nothing: the loader says it
+
+
+# --- detect --json ----------------------------------------------------------------------------
+
+
+def test_detect_prints_one_document_where_asked(tmp_path: Path) -> None:
+    rows = [f"{10 * k},A,{20 if k < 30 else 80}" for k in range(60)]
+    (tmp_path / "hot.csv").write_text("\n".join(["time_s,sensor,temperature_c", *rows]) + "\n")
+    file = str(tmp_path / "hot.csv")
+    lines = [
+        json.loads(one) for one in CliRunner().invoke(saafe, ["detect", file]).stdout.splitlines()
+    ]
+    found = json.loads(CliRunner().invoke(saafe, ["detect", file, "--json"]).stdout)
+    assert found["failed"] == []
+    assert [one["file"] for one in found["files"]] == [file]
+    assert found["files"][0]["events"] == lines
+    assert found["files"][0]["check"]["rows"] == 60
+    done = CliRunner().invoke(saafe, ["detect", file, str(tmp_path / "no.csv"), "--json"])
+    assert done.exit_code == 1
+    mixed = json.loads(done.stdout)
+    assert [one["file"] for one in mixed["files"]] == [file]
+    assert [one["file"] for one in mixed["failed"]] == [str(tmp_path / "no.csv")]
+
+
+@pytest.mark.parametrize("words", [["-"], [], ["mqtt://host"]])
+def test_a_stream_has_no_end_for_one_document(words: list[str]) -> None:
+    done = CliRunner().invoke(saafe, ["detect", "nowhere", *words, "--json"])
+    assert "a stream has no end" in str(done.exception)
+
+
+# --- completion -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script(name: str) -> None:
+    done = CliRunner().invoke(saafe, ["completion", name])
+    assert done.exit_code == 0
+    assert "_SAAFE_COMPLETE" in done.stdout
+    assert "saafe" in done.stdout
+    told = json.loads(CliRunner().invoke(saafe, ["completion", name, "--json"]).stdout)
+    assert told == {"shell": name, "script": done.stdout.removesuffix("\n")}
+
+
+@pytest.mark.parametrize(
+    ("typed", "place", "offered"),
+    [
+        ("saafe tr", "1", "train"),
+        ("saafe data im", "2", "import"),
+        ("saafe train u", "2", "ultra-fast"),
+        ("saafe train --str", "2", "--strict"),
+        ("saafe completion z", "2", "zsh"),
+    ],
+)
+def test_completion_offers_what_fits(typed: str, place: str, offered: str) -> None:
+    done = shell(_SAAFE_COMPLETE="bash_complete", COMP_WORDS=typed, COMP_CWORD=place)
+    assert f"plain,{offered}" in done.stdout.splitlines()
+
+
+def test_the_script_of_bash_is_bash() -> None:
+    script = CliRunner().invoke(saafe, ["completion", "bash"]).stdout
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+# --- progress ---------------------------------------------------------------------------------
+
+
+def test_a_silent_step_is_named_and_timed(capfd: pytest.CaptureFixture) -> None:
+    with Busy("thinking", silent_s=0.05):
+        time.sleep(0.4)
+    err = capfd.readouterr().err
+    assert err == "thinking: 00:00 so far\n", "a file gets a line now and then, and no \\r"
+
+
+def test_a_short_step_says_nothing(capfd: pytest.CaptureFixture) -> None:
+    with Busy("thinking"):
+        pass
+    assert capfd.readouterr().err == ""
+
+
+def test_waiting_ends_with_an_error(capfd: pytest.CaptureFixture) -> None:
+    with pytest.raises(KeyError), Busy("thinking", silent_s=0.05):
+        raise KeyError("x")
+    time.sleep(0.2)
+    assert capfd.readouterr().err == "", "nobody goes on counting"
+
+
+def test_on_a_terminal_the_line_goes_away() -> None:
+    leader, follower = pty.openpty()
+    code = "\n".join([
+        "import time; from saafe.cli.busy import Busy",
+        "with Busy('x', silent_s=0.1): time.sleep(0.5)",
+    ])  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], stderr=follower, cwd=ROOT, check=True)
+    os.close(follower)
+    assert done.returncode == 0
+    shown = os.read(leader, 10_000).decode()
+    os.close(leader)
+    assert "x: 00:00 so far" in shown
+    assert shown.endswith("\r"), "and the line is blank again"
+    assert "\n" not in shown
+
+
+def progress(epoch: int, epochs: int = 2) -> SimpleNamespace:
+    return SimpleNamespace(
+        epoch=epoch, epochs=epochs, step=epoch, steps=epochs, loss=0.5, accuracy=0.5,
+        samples_per_s=9.0, left_s=float(epochs - epoch),
+    )  # fmt: skip
+
+
+def test_the_end_of_a_training_is_not_silent(capfd: pytest.CaptureFixture) -> None:
+    reporter = Reporter()
+    reporter(progress(1))
+    time.sleep(0.7)
+    reporter(progress(2))
+    time.sleep(0.8)
+    reporter.say("examining")
+    time.sleep(0.7)
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0].startswith("epoch 1/2")
+    assert lines[1].startswith("epoch 2/2"), "an epoch that follows soon needs no more"
+    assert lines[2:] == [f"{THRESHOLDS}: 00:00 so far", "examining"]
+
+
+def test_counts_in_a_file_have_no_carriage_return(capfd: pytest.CaptureFixture) -> None:
+    assert list(with_progress(range(5), 5, "things")) == list(range(5))
+    assert capfd.readouterr().err == "5 of 5 things\n"
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_help_and_tables_fit(columns: int) -> None:
+    for words in ([], ["train"], ["data"], ["detect"]):
+        done = shell(*words, "--help", COLUMNS=str(columns))
+        assert max(map(len, done.stdout.splitlines())) <= max(columns, 50), words
+    done = shell("devices", "list", COLUMNS=str(columns))
+    assert max(map(len, done.stdout.splitlines())) <= columns
+    assert "\x1b" not in done.stdout, "plain where nobody watches"
+
+
+def test_no_color_in_a_pipe() -> None:
+    done = shell("prices")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout + done.stderr
+    assert io.StringIO(done.stdout).readline().strip()
