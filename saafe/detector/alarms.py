@@ -102,6 +102,9 @@ class Evidence(NamedTuple):
         return for_s if believed else max(for_s, self.period_s + LATE_S)
 
 
+NO_EVIDENCE = Evidence()
+
+
 class Held:
     """How long a condition has held without a break, judged at decisions only."""
 
@@ -159,7 +162,7 @@ class SafetyRules:
 
     def step(
         self, time_s: float, temperature_c: float, co_ppm: float,
-        *, evidence: Evidence = Evidence(), outage_s: float = math.inf,
+        *, evidence: Evidence = NO_EVIDENCE, outage_s: float = math.inf,
     ) -> str | None:  # fmt: skip
         """The rule that fires on these readings (NaN where missing), or None.
 
@@ -248,7 +251,7 @@ class SensorAlarm:
         return at if at is None or at >= self.hushed_until_s else None
 
     def step(
-        self, time_s: float, odds: float, rule: str | None, evidence: Evidence = Evidence(),
+        self, time_s: float, odds: float, rule: str | None, evidence: Evidence = NO_EVIDENCE,
         *, is_blind: bool = False,
     ) -> tuple[str, str] | None:  # fmt: skip
         """Take one decision, on the log-odds of fire and the safety rule that fires now, if any.
