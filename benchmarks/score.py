@@ -70,11 +70,12 @@ def works_of_before(folder: Path) -> tuple[dict[str, Work], dict[str, Callable]]
     """What the old commit runs, by name; and its scoring functions."""
     import torch
     from saafe.alarms import AlarmSettings  # type: ignore[import-not-found]
+    from saafe.runs import score_with  # type: ignore[import-not-found]
+
     from saafe.detector import detect
     from saafe.model import FireTransformer  # type: ignore[import-not-found]
     from saafe.recipes import find_tier
     from saafe.recordings import Recording
-    from saafe.runs import score_with  # type: ignore[import-not-found]
 
     recordings = read_recordings(folder, Recording)
     works, scores = {}, {}
