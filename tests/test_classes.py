@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 
 from saafe import windows
 from saafe.detector.alarms import AlarmSettings
@@ -18,7 +19,7 @@ from saafe.exam.classes import (
     window_at,
 )
 from saafe.exam.session import Session
-from saafe.exam.windows import Judged
+from saafe.exam.windows import Judged, likeliest_class
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS, FIRE, NORMAL, NUISANCE, TEMPERATURE
 from saafe.simulator import Mix, to_recordings
@@ -156,3 +157,13 @@ def test_screening_changes_nothing() -> None:
             first = next((e["time_s"] for e in blind.events if e["event"] == "alarm"), None)
             assert alone == first
     assert 0 < asked < 48
+
+
+def test_the_likeliest_class_is_that_of_a_third_each() -> None:
+    logits = torch.tensor([[0.0, 1.0, -3.0], [2.0, 0.0, 9.0], [2.0, 0.0, -1.0], [0.0, 0.0, 0.0]])
+    # in the reference mix a fifth are fires: in a third each odds are twice as high
+    chance = torch.tensor([0.9, 0.05, 0.5, 0.19])
+    said = likeliest_class(logits, torch.logit(chance)).tolist()
+    assert said == [FIRE, NORMAL, FIRE, NORMAL]
+    # 0.25 becomes odds of 2 to 3, and each of the others has but half of what is left
+    assert likeliest_class(logits[3:], torch.logit(torch.tensor([0.25]))).tolist() == [FIRE]

@@ -1,5 +1,6 @@
 """How good a detector is on simulated streams from other seeds and other rooms."""
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -46,9 +47,23 @@ def judged_run(run: Run) -> Judged:
     def classify(windows: np.ndarray) -> np.ndarray:
         device = next(run.model.parameters()).device
         with torch.inference_mode():
-            return run.model(torch.from_numpy(windows).to(device))[:, 0].argmax(1).cpu().numpy()
+            logits = run.model(torch.from_numpy(windows).to(device))[:, 0]
+            return likeliest_class(logits, run.model.risk_logit(logits)).cpu().numpy()
 
     return Judged("transformer", score_with(run.model), run.settings, classify)
+
+
+def likeliest_class(logits: torch.Tensor, odds: torch.Tensor) -> torch.Tensor:
+    """The likeliest of three classes where each is as frequent as the others. int64 (window,)
+
+    Fire by the calibrated log-odds (window,), which are of the reference mix; normal and nuisance
+    by the model's logits (window, class). The logits alone would favour fire: training's fires
+    are mostly young.
+    """
+    share = REFERENCE_MIX[FIRE]
+    odds = odds - math.log(share / (1.0 - share)) + math.log(1.0 / 2.0)
+    others = logits[:, :FIRE].log_softmax(dim=1)
+    return torch.where(odds > others.amax(dim=1), FIRE, others.argmax(dim=1))
 
 
 def judged_floor(run: Run) -> Judged:
