@@ -56,7 +56,7 @@ class Recipe:
     expansion: int = 2
     patch: int = 20
     dropout: float = 0.0
-    windows: int = 6_000
+    windows: int = 12_000
     fresh: bool = True
     epochs: int = 16
     hours: float = 0.0

@@ -417,14 +417,16 @@ def test_the_second_look_finds_the_loudest(fitted) -> None:
     mix = thresholds.DENSE_MIX
     streams = simulation.simulate_streams(48, generator=random, sensors=1, mix=mix)
     index = torch.arange(streams.readings.shape[1])
-    ends = torch.where(streams.reported[:, :, 0], index, 0).cummax(dim=1).values[:, 5::6]
+    ends = torch.where(streams.reported[:, :, 0], index, 0).cummax(dim=1).values
+    every = thresholds.LOUD_STRIDE
+    ends = ends[:, every - 1 :: every]
     odds = thresholds.score_ends(fitted[1], streams.readings, ends)
     fast, slow, steady = thresholds.peak_odds(fitted[1], streams).unbind(1)
-    most = odds.amax(dim=1).topk(3)
+    most = odds.amax(dim=1).topk(2)
     torch.testing.assert_close(fast[most.indices], most.values, rtol=0, atol=1e-5)
-    held = torch.minimum(odds[:, 1:], odds[:, :-1]).amax(dim=1).topk(3)
+    held = odds.unfold(1, 4, 1).amin(dim=2).amax(dim=1).topk(2)  # four moments make a minute
     torch.testing.assert_close(slow[held.indices], held.values, rtol=0, atol=1e-5)
-    lasting = torch.stack([odds[:, k : odds.shape[1] - 5 + k] for k in range(6)]).amin(dim=0)
+    lasting = odds.unfold(1, 16, 1).amin(dim=2)  # sixteen make five minutes
     lasted = lasting.amax(dim=1).topk(1)
     torch.testing.assert_close(steady[lasted.indices], lasted.values, rtol=0, atol=1e-5)
     assert (fast <= odds.amax(dim=1) + 1e-5).all()

@@ -23,7 +23,14 @@ from saafe.training.data import (
 )
 from saafe.training.loop import head_loss
 from saafe.training.model import RiskModel
-from saafe.training.thresholds import LOUD_SHARE, STRIDE, TIER_MINUTES, logits_of
+from saafe.training.thresholds import (
+    LOUD_SHARE,
+    LOUD_STRIDE,
+    STRIDE,
+    TIER_S,
+    held_peaks,
+    logits_of,
+)
 from saafe.windows import BIN_S, SPAN
 
 NOT_FIRE = len(LABELS)  # the label of a window of which only that is known
@@ -33,7 +40,8 @@ LOUD_POOL = 4  # windows looked at for each that is drawn by how loud the model 
 WINDOWS_A_STRETCH, MOST_EVENTS = 12, simulation.SIMULATION_CHUNK
 EVENTS_MIX = Mix(fire_share=0.5)
 SHORT_DAYS = 56  # chunks of a week, which are all looked at every minute
-CHUNK_MINUTES = 180  # the homes' own days are judged three hours at a time, as streams are
+# the homes' own days are judged three hours at a time, as streams are
+CHUNK_MOMENTS = round(3 * 3600.0 / (BIN_S * LOUD_STRIDE))
 
 
 @dataclass(frozen=True)
@@ -150,18 +158,18 @@ def score_days(model: RiskModel, days: Days, ends: Tensor) -> Tensor:
 def own_peaks(model: RiskModel, days: Days) -> Tensor:
     """Highest log-odds of every three hours, held for an instant, a minute and five. (n, 3)
 
-    As `thresholds.peak_odds` looks at streams: every few minutes, the loudest every minute.
+    As `thresholds.peak_odds` looks at streams: seldom at first, the loudest often.
     """
     index = torch.arange(len(days.reported))
     latest = torch.where(days.reported, index, 0).cummax(dim=0).values
-    minutes = latest[5::6]
+    moments = latest[LOUD_STRIDE - 1 :: LOUD_STRIDE]
     # what fills the last three hours is the first bin, in which nothing is known
-    ends = F.pad(minutes, (0, -len(minutes) % CHUNK_MINUTES)).view(-1, CHUNK_MINUTES)
-    odds = torch.full(ends.shape, -math.inf)
-    looked = ends[:, ::STRIDE]
-    odds[:, ::STRIDE] = score_days(model, days, looked.flatten()).view(looked.shape)
-    second = min(max(math.ceil(LOUD_SHARE * len(odds)), SHORT_DAYS), len(odds))
-    loud = odds.amax(dim=1).topk(second).indices
-    odds[loud] = score_days(model, days, ends[loud].flatten()).view(-1, CHUNK_MINUTES)
-    held = [odds.unfold(1, 1 + minutes, 1).amin(dim=2) for minutes in TIER_MINUTES]
-    return torch.stack([each.amax(dim=1) for each in held], dim=1)
+    ends = F.pad(moments, (0, -len(moments) % CHUNK_MOMENTS)).view(-1, CHUNK_MOMENTS)
+    seldom = ends[:, :: STRIDE // LOUD_STRIDE]
+    first_look = score_days(model, days, seldom.flatten()).view(seldom.shape).amax(dim=1)
+    second = min(max(math.ceil(LOUD_SHARE * len(ends)), SHORT_DAYS), len(ends))
+    loud = first_look.topk(second).indices
+    peaks = torch.full((len(ends), len(TIER_S)), -math.inf)
+    peaks[:, 0] = first_look
+    peaks[loud] = held_peaks(score_days(model, days, ends[loud].flatten()).view(-1, CHUNK_MOMENTS))
+    return peaks

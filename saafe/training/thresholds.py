@@ -16,10 +16,11 @@ from saafe.threads import Workers
 from saafe.training.data import REFERENCE_MIX, Purpose, WindowSet, device_of, seeded_generator
 from saafe.training.distributed import World, part_numbers, share
 from saafe.training.model import RiskModel
+from saafe.windows import BIN_S
 
 REFERENCE_STREAMS = 128  # in each of the parts that set the thresholds
 DENSE_PARTS, QUIET_PARTS = 6, 1
-DENSE_SHARE = 0.01  # of the dense streams may alarm
+DENSE_SHARE = 0.005  # of the dense streams may alarm
 # what dwellings have and see: healthy instruments, no laboratory's analysers
 QUIET_MIX = Mix(
     fire_share=0.0,
@@ -29,9 +30,9 @@ QUIET_MIX = Mix(
     analyser_share=0.0,
 )
 DENSE_MIX = replace(QUIET_MIX, nuisance_counts=(0.0, 0.5, 0.5))
-STRIDE = 3  # minutes between the first look's scores of a stream
-LOUD_SHARE = 0.25  # of the streams get a second look, every minute
-TIER_MINUTES = (0, 1, 5)  # how long each tier's threshold is held
+STRIDE = 18  # steps of 10 s between the first look's scores of a stream
+LOUD_SHARE, LOUD_STRIDE = 0.1, 2  # of the streams get a second look, at every second step
+TIER_S = (0, 60, 300)  # how long each tier's threshold is held
 # Chosen: a warning opens a little below the lowest threshold, an alarm is left lower still
 WARN_BELOW, LEAVE_BELOW = 0.5, 1.0
 SCORE_CHUNK = 512  # windows scored at once: what fits the caches
@@ -114,7 +115,7 @@ def thresholds_on(
 ) -> AlarmSettings:
     """Alarm thresholds, in log-odds, from `reference_streams`.
 
-    At most 1 % of three-hour streams with one or two nuisances each, drawn as often as dwellings
+    At most 0.5 % of three-hour streams with one or two nuisances each, drawn as often as dwellings
     see them, and none of the quiet ones may alarm.
     """
     dense, quiet = reference_peaks(model, streams, world, workers)
@@ -191,21 +192,29 @@ def share_alarms(loud: Tensor, most: float) -> Tensor:
 def peak_odds(model: RiskModel, streams: Streams) -> Tensor:
     """Highest log-odds of each stream of one sensor, for an instant, a minute and five. (n, 3)
 
-    Every stream is scored every `STRIDE` minutes, and those that come out loudest every minute:
-    only they decide where the loudest hundredth begins; the others are -inf but for the instant.
+    Every stream is scored at every `STRIDE` steps, and those that come out loudest at every
+    `LOUD_STRIDE`: only they decide where the loudest few begin; the others are -inf.
     What is scored is what the detector would decide on: the latest reading.
     """
     reported = streams.reported[:, :, 0]
     n, time = reported.shape
     index = torch.arange(time, device=reported.device)
     latest = torch.where(reported, index, 0).cummax(dim=1).values
-    ends = latest[:, 5::6]  # (n, minute)
-    odds = torch.full(ends.shape, -math.inf, device=ends.device)
-    odds[:, ::STRIDE] = score_ends(model, streams.readings, ends[:, ::STRIDE])
-    loud = odds.amax(dim=1).topk(math.ceil(LOUD_SHARE * n)).indices
-    odds[loud] = score_ends(model, streams.readings[loud], ends[loud])
-    held = [odds.unfold(1, 1 + minutes, 1).amin(dim=2) for minutes in TIER_MINUTES]
-    return torch.stack([each.amax(dim=1) for each in held], dim=1)
+    seldom = latest[:, STRIDE - 1 :: STRIDE]
+    first_look = score_ends(model, streams.readings, seldom).amax(dim=1)
+    loud = first_look.topk(math.ceil(LOUD_SHARE * n)).indices
+    often = latest[loud, LOUD_STRIDE - 1 :: LOUD_STRIDE]
+    peaks = torch.full((n, len(TIER_S)), -math.inf, device=first_look.device)
+    peaks[:, 0] = first_look
+    peaks[loud] = held_peaks(score_ends(model, streams.readings[loud], often))
+    return peaks
+
+
+def held_peaks(odds: Tensor) -> Tensor:
+    """Highest log-odds that each tier would have held, of odds at every `LOUD_STRIDE`. (n, tier)"""
+    steps = [1 + round(held_s / (BIN_S * LOUD_STRIDE)) for held_s in TIER_S]
+    held = [odds.unfold(1, each, 1).amin(dim=2).amax(dim=1) for each in steps]
+    return torch.stack(held, dim=1)
 
 
 def score_ends(model: RiskModel, readings: Tensor, ends: Tensor) -> Tensor:
