@@ -19,8 +19,8 @@ from saafe.training.model import RiskModel
 from saafe.windows import BIN_S
 
 REFERENCE_STREAMS = 128  # in each of the parts that set the thresholds
-DENSE_PARTS, QUIET_PARTS = 6, 1
-DENSE_SHARE = 0.005  # of the dense streams may alarm
+DENSE_PARTS, QUIET_PARTS = 12, 1
+DENSE_SHARE = 0.002  # of the dense streams may alarm
 # what dwellings have and see: healthy instruments, no laboratory's analysers
 QUIET_MIX = Mix(
     fire_share=0.0,
@@ -115,7 +115,7 @@ def thresholds_on(
 ) -> AlarmSettings:
     """Alarm thresholds, in log-odds, from `reference_streams`.
 
-    At most 0.5 % of three-hour streams with one or two nuisances each, drawn as often as dwellings
+    At most 0.2 % of three-hour streams with one or two nuisances each, drawn as often as dwellings
     see them, and none of the quiet ones may alarm.
     """
     dense, quiet = reference_peaks(model, streams, world, workers)

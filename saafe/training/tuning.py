@@ -182,7 +182,7 @@ def tune_detector(
         backgrounds: the homes.
         simulated: what tunings of this model share.
         per_year: false alarms that simulation, simulation over the homes, and the homes may each
-            have in a year. None: as a general model's thresholds, 0.5 % of the simulated
+            have in a year. None: as a general model's thresholds, 0.2 % of the simulated
             streams with nuisances may alarm, and none without.
         on_epoch: called after every epoch.
         on_checkpoint: called with the fit after every epoch, to write a checkpoint.
