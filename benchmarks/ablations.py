@@ -91,7 +91,14 @@ def one_zone(needed: Tensor, generator: torch.Generator) -> Layout:
     )
 
 
-def label_by_truth(_twins: Counterfactuals, states: Tensor, working: Tensor) -> Tensor:
+def as_drawn(drawn: Instruments, _generator: torch.Generator) -> Instruments:
+    """No sensors of the catalogue among those of any kind."""
+    return drawn
+
+
+def label_by_truth(
+    _twins: Counterfactuals, states: Tensor, working: Tensor, _devices: Instruments
+) -> Tensor:
     """Labels that ask what is true, not whether it shows."""
     nuisance = (states[1:] == NUISANCE).any(dim=0) | (states[0] == NUISANCE)
     labels = torch.where(nuisance, NUISANCE, NORMAL)
@@ -107,6 +114,7 @@ PARTS: dict[str, list[tuple[Any, str, Callable]]] = {
     NUISANCES: [],
     "sensor variety": [
         (drawing, "draw_instruments", clean_instruments),
+        (drawing, "draw_general", as_drawn),
         (sensor_faults, "draw_faults", whole_sensors),
     ],
     "faults": [(sensor_faults, "draw_faults", whole_sensors)],

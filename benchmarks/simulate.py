@@ -1,22 +1,31 @@
 """How fast the simulator is, against a loop over the same laws and against itself one at a time.
 
     python benchmarks/simulate.py [--device cuda] [--runs 5] [--memory-scenarios 100000]
+    python benchmarks/simulate.py --against-only    # only what the old simulator is held against
 
 Every rate is of two hours, four sensors and six channels every 10 s, three hours of pre-roll
 before them. The batch has all the threads that torch has here, a chunk each; the loop and the
 batch of one can use one only, so their ratios are told per core-second as well. The loop is
 `tests/scalar_simulator.py`, which agrees with the batch to 1e-4; it is timed without drawing and
 without noise, the batch with both.
+
+Commit 79eb685, whose physics were fewer, is timed in the same run, side by side in turns: a new
+process imports torch and saafe and simulates one scenario (its cold start), then chunks on one
+thread.
 """
 
 import argparse
+import io
 import json
 import multiprocessing
+import os
 import platform
 import resource
 import statistics
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +48,24 @@ import scalar_simulator  # noqa: E402
 HOURS, SENSORS = 2.0, 4
 SINGLE, LOOPED = 4, 2  # scenarios timed one at a time, and in the loop, in each run
 FEW = 1_000
+OLD = "79eb685"  # before published rates, rooms with a purpose and five classes of aerosol
+# what each side calls its settings and its simulation of a chunk
+SIDES = {"now": ("saafe.simulator.simulation", "StreamSettings"), OLD: ("saafe.simulation", "Plan")}
+CHUNKS = 3  # that each process times after its first scenario, the first of them untimed
+CHILD = """
+import os, time, torch
+from {module} import {settings}, simulate_chunk
+torch.set_num_threads(1)
+plan, generator = {settings}({hours}, {sensors}), torch.Generator().manual_seed({seed})
+simulate_chunk(1, plan, generator)
+cold = time.time(), time.process_time()
+rates = []
+for _ in range({chunks}):
+    begin = time.process_time()
+    simulate_chunk({chunk}, plan, generator)
+    rates.append({chunk} / (time.process_time() - begin))
+print(*cold, max(rates[1:]))
+"""
 BATCH, UNLABELLED, ONE, LOOP = "labelled", "without labels", "one at a time", "scalar loop"
 
 
@@ -105,6 +132,73 @@ def run_loop(plan: StreamSettings, seed: int) -> Rate:
     return timed(work, LOOPED, "cpu")
 
 
+@dataclass
+class Start:
+    """How one process began, and what it then did."""
+
+    seconds: float  # to its first scenario, by the clock
+    core_seconds: float
+    per_core_second: float  # labelled scenarios on one thread, the better of its chunks
+
+
+def start(side: str, root: Path, seed: int) -> Start:
+    """Start a process of one side, whose package is in a folder."""
+    module, settings = SIDES[side]
+    code = CHILD.format(
+        module=module, settings=settings, hours=HOURS, sensors=SENSORS, seed=seed,
+        chunks=CHUNKS, chunk=SIMULATION_CHUNK,
+    )  # fmt: skip
+    begin = time.time()
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    )  # fmt: skip
+    at, core, rate = map(float, done.stdout.split())
+    return Start(at - begin, core, rate)
+
+
+def against_old(runs: int) -> dict[str, list[Start]]:
+    """Starts of this simulator and of the old one in turns, the first of each untimed."""
+    archive = subprocess.run(
+        ["git", "archive", OLD, "saafe"], cwd=ROOT, capture_output=True, check=True
+    )
+    found: dict[str, list[Start]] = {side: [] for side in SIDES}
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+            files.extractall(folder, filter="data")
+        roots = {"now": ROOT, OLD: Path(folder)}
+        for k in range(runs + 1):
+            for side, root in roots.items():
+                started = start(side, root, k)
+                if k:  # files are in the page cache by then
+                    found[side].append(started)
+            print(f"\rstarts {k} of {runs}", end="", file=sys.stderr)
+    print(file=sys.stderr)
+    return found
+
+
+def show_against(found: dict[str, list[Start]]) -> dict[str, float]:
+    """Print both sides; the ratios of this simulator to the old one, by medians."""
+
+    def middle(side: str, name: str) -> float:
+        return statistics.median(getattr(one, name) for one in found[side])
+
+    names = {"seconds": "cold start, s", "core_seconds": "of a core", "per_core_second": "labelled"}
+    print(f"{'':16}" + "".join(f"{title:>24}" for title in names.values()))
+    for side, starts in found.items():
+        cells = []
+        for name in names:
+            values = [getattr(one, name) for one in starts]
+            cells.append(f"{middle(side, name):.2f} ({min(values):.2f}..{max(values):.2f})")
+        print(f"{side:16}" + "".join(f"{cell:>24}" for cell in cells))
+    ratios = {name: middle("now", name) / middle(OLD, name) for name in names}
+    return {
+        "cold_start_ratio": ratios["seconds"],
+        "cold_start_core_ratio": ratios["core_seconds"],
+        "labelled_rate_ratio": ratios["per_core_second"],
+    }
+
+
 def void(_: object) -> None:
     """Drop a result."""
 
@@ -162,7 +256,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--memory-scenarios", type=int, default=100_000)
     parser.add_argument("--memory-hours", type=float, default=HOURS)
+    parser.add_argument("--against-only", action="store_true")
     chosen = parser.parse_args()
+    against = show_against(against_old(chosen.runs))
+    if chosen.against_only:
+        finish_with(against, chosen.runs, "cpu", {})
+        return
     rates = measure(chosen.device, chosen.runs)
     show(rates)
     middle = {name: statistics.median(r.per_second for r in found) for name, found in rates.items()}
@@ -178,17 +277,7 @@ def main() -> None:
         "labelled_scenarios_per_s": middle[BATCH],
         "peak_mb_ratio": many / few,
     }
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
-    on = torch.cuda.get_device_name() if chosen.device != "cpu" else platform.processor()
-    result = {
-        "benchmark": "simulate",
-        "figures": {name: round(value, 3) for name, value in figures.items()},
-        "runs": chosen.runs,
-        "commit": commit.stdout.strip(),
-        "device": f"{on or platform.machine()}, {torch.get_num_threads()} threads",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    more = {
         "per_core_second": {name: round(value, 2) for name, value in core.items()},
         "per_core_speedup": {
             "over_loop": round(core[BATCH] / core[LOOP], 1),
@@ -201,7 +290,24 @@ def main() -> None:
             "many_mb": round(many),
         },
     }
-    print(json.dumps(result))
+    finish_with(figures | against, chosen.runs, chosen.device, more)
+
+
+def finish_with(figures: dict[str, float], runs: int, device: str, more: dict) -> None:
+    """Print the line of JSON."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    )
+    on = torch.cuda.get_device_name() if device != "cpu" else platform.processor()
+    result = {
+        "benchmark": "simulate",
+        "figures": {name: round(value, 3) for name, value in figures.items()},
+        "runs": runs,
+        "commit": commit.stdout.strip(),
+        "device": f"{on or platform.machine()}, {torch.get_num_threads()} threads",
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    }
+    print(json.dumps(result | more))
 
 
 if __name__ == "__main__":

@@ -66,10 +66,10 @@ class Event:
 def simulated(mix: Mix, n: int, seed: int) -> list[Event]:
     """Events that begin within their stream, at sensors under the ceiling of the same room."""
     generator, found = torch.Generator().manual_seed(seed), []
-    slot, registry = (0, sources.FIRES) if mix.fire_share else (1, sources.NUISANCES)
+    slot, registry = (0, sources.FIRES) if mix.fire_share else (1, sources.OTHERS)
     for _ in range(0, n, SIMULATION_CHUNK):
         world = draw_world(SIMULATION_CHUNK, StreamSettings(HOURS, 2, mix), generator)
-        truth = play(world, runs_needed(world.events, labelled=False))[0].numpy()
+        truth = play(world, runs_needed(world.events, labelled=False)).truth.numpy()
         which = (world.events.fire if slot == 0 else world.events.nuisance[:, 0]).tolist()
         acting = world.events.state[slot][-world.steps :].numpy() != NORMAL
         here = world.building.sensor_zone == world.events.zone[:, slot : slot + 1]
@@ -256,7 +256,7 @@ def draw_replicas(kind: str, recorded: list[np.ndarray], courses: np.ndarray) ->
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize=7)
     figure.tight_layout()
-    figure.savefig(IMAGES / f"replicas_{kind}.png", dpi=90)
+    figure.savefig(IMAGES / f"replicas_{kind}.png", dpi=80)
 
 
 def mean_square(values: np.ndarray) -> float:

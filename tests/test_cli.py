@@ -118,6 +118,32 @@ def test_simulate_again_writes_the_same(simulated: Path, tmp_path: Path) -> None
         assert (tmp_path / row["file"]).read_bytes() == (simulated / row["file"]).read_bytes()
 
 
+def test_simulate_leaves_nothing_of_a_former_run_and_all_that_is_not_its_own(
+    tmp_path: Path,
+) -> None:
+    mine = {"notes.txt", "simulated-1.csv", "simulated-00001.csv.bak", "superposed-00000.csv"}
+    former = {"simulated-00000.csv", "simulated-00007.parquet", "simulated-123456.csv.gz"}
+    begun = {".simulated-00003.csv.4711"}
+    for name in mine | former | begun | {"scenarios.json"}:
+        (tmp_path / name).write_text("old")
+    words = ["simulate", "--out", str(tmp_path), "--scenarios", "1", "--set", "hours=0.2"]
+    done = CliRunner().invoke(saafe, [*words, "--set", "format=csv"])
+    assert done.exit_code == 0, done.output
+    assert f"{tmp_path}: removed 3 files of a former run" in done.stderr
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == mine | {"simulated-00000.csv", "scenarios.json"}
+    assert all((tmp_path / name).read_text() == "old" for name in mine)
+    (described,) = json.loads((tmp_path / "scenarios.json").read_text())
+    assert described["file"] == "simulated-00000.csv"
+
+
+def test_what_a_former_run_left_and_cannot_be_removed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "simulated-00004.csv").mkdir()
+    done = CliRunner().invoke(saafe, ["simulate", "--out", str(tmp_path), "--scenarios", "1"])
+    assert isinstance(done.exception, InputError)
+    assert "simulated-00004.csv: of a former run, cannot be removed" in str(done.exception)
+
+
 def test_the_example_of_simulates_help_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

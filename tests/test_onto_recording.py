@@ -1,6 +1,7 @@
 """overlays: simulated fires on recorded and on simulated backgrounds."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -260,6 +261,13 @@ def simulate(folder: Path, *arguments: str) -> list[dict]:
     return json.loads(done.stdout)
 
 
+def assert_documented(rows: list[dict]) -> None:
+    """Every field of scenarios.json stands in a table of docs/simulator.md."""
+    text = (Path(__file__).parents[1] / "docs" / "simulator.md").read_text()
+    fields = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
+    assert {name for row in rows for name in row} <= fields
+
+
 def test_the_command_puts_fires_on_a_recorded_home(tmp_path: Path) -> None:
     write_recording(make_background(), tmp_path / "home.csv")
     words = (
@@ -270,6 +278,7 @@ def test_the_command_puts_fires_on_a_recorded_home(tmp_path: Path) -> None:
     assert rows == json.loads((tmp_path / "out" / "scenarios.json").read_text())
     assert [row["file"] for row in rows] == ["superposed-00000.csv", "superposed-00001.csv"]
     simulate(tmp_path / "again", *words.split())
+    assert_documented(rows)
     for row in rows:
         assert (row["background"], row["pm25_cap_ug_m3"]) == ("home", 190.0)
         path = tmp_path / "out" / row["file"]
@@ -285,6 +294,7 @@ def test_the_command_puts_fires_on_a_recorded_home(tmp_path: Path) -> None:
 def test_the_command_puts_fires_on_a_simulated_background(tmp_path: Path) -> None:
     words = "--scenarios 1 --set hours=6 --source frying --seed 2 --set format=parquet"
     (row,) = simulate(tmp_path, *words.split())
+    assert_documented([row])
     background, _ = read_recording(tmp_path / row["file"])
     onto = f"--scenarios 1 --set hours=1 --source curtain --onto {tmp_path / row['file']}"
     (made,) = simulate(tmp_path / "out", *onto.split())
@@ -298,10 +308,13 @@ def test_the_command_puts_fires_on_a_simulated_background(tmp_path: Path) -> Non
     assert recording.sources[-1] == "superposed: curtain"
 
 
-def test_the_command_takes_one_sensor(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", ["sensors=2", "device=saafe-4"])
+def test_the_command_takes_the_backgrounds_sensor_and_instrument(
+    tmp_path: Path, change: str
+) -> None:
     write_recording(make_background(), tmp_path / "home.csv")
-    words = ["simulate", "--out", str(tmp_path / "out"), "--set", "sensors=2", "--onto"]
+    words = ["simulate", "--out", str(tmp_path / "out"), "--set", change, "--onto"]
     done = CliRunner().invoke(saafe, [*words, str(tmp_path / "home.csv")])
     assert isinstance(done.exception, InputError)
-    assert "--set sensors" in str(done.exception)
+    assert f"--set {change.split('=')[0].strip()}: --onto takes" in str(done.exception)
     assert not (tmp_path / "out").exists()

@@ -266,6 +266,7 @@ def test_devices_of_reference_report_every_ten_seconds_within_their_figures(name
     error = (readings - streams.truth)[..., TEMPERATURE][quiet[..., TEMPERATURE]]
     assert error.abs().median() < 0.7  # +-0.5 K and the lag
     step = (readings[..., TEMPERATURE] * 10.0).nan_to_num(0.0)
+    step *= (streams.fault == sensor_faults.NONE).unsqueeze(1)  # a loose contact knows no steps
     assert (step - step.round()).abs().max() < 1e-2
 
 

@@ -1,5 +1,6 @@
 """`saafe simulate`."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,10 @@ _RANGES = {
     "hours": (0.1, 168.0),
     "sensors": (1, 64),
 }
+OF_THE_BACKGROUND = {
+    "sensors": "the recording's first sensor",
+    "device": "the recording's own instrument",
+}
 _CHOICES = {"format": ("csv", "csv.gz", "parquet")}
 
 
@@ -58,6 +63,8 @@ def simulate_command(
     With --onto each is a stretch of a recorded (or simulated) background, three hours and then a
     simulated fire's rise added, with "superposed: FIRE" as its source.
 
+    What a former run of the same kind left in the folder is removed first.
+
     Example: saafe simulate --scenarios 4 --set hours=1 --out simulated
     """
     check_sources(names)
@@ -65,12 +72,15 @@ def simulate_command(
     check_values(settings, _RANGES, _CHOICES)
     if onto is None:
         made = spaces(settings, names)
-    elif any(change.startswith("sensors") for change in changes):
-        raise InputError("--set sensors: --onto takes the recording's first sensor; leave it out")
     else:
+        for change in changes:
+            if refused := OF_THE_BACKGROUND.get(field := change.split("=")[0].strip()):
+                raise InputError(f"--set {field}: --onto takes {refused}; leave it out")
         made = superposed(onto, settings, names)
     folder = Path(out)
     make_folder(folder)
+    if removed := remove_former(folder, "simulated" if onto is None else "superposed"):
+        click.echo(f"{folder}: removed {removed} files of a former run", err=True)
     written = []
     for recording, described in with_progress(made, settings.scenarios, "recordings"):
         path = folder / f"{plain_name(recording.name)}.{settings.format}"
@@ -93,6 +103,27 @@ def check_sources(names: tuple[str, ...]) -> None:
         near = did_you_mean(name, sources.SOURCES)
         if name not in sources.SOURCES and near:
             raise InputError(f"--source {name}: unknown;{near.replace('Did', 'did')}")
+
+
+def remove_former(folder: Path, kind: str) -> int:
+    """Remove what a former run of a kind wrote or began to write; say how many recordings.
+
+    First the list of them, so that a folder that has one holds what it says.
+    """
+    written = re.compile(rf"{kind}-\d{{5,}}\.(csv|csv\.gz|parquet)")
+    begun = re.compile(rf"\.{written.pattern}\.\d+")
+    try:
+        (folder / "scenarios.json").unlink(missing_ok=True)
+        found = [path for path in folder.iterdir() if written.fullmatch(path.name)]
+        unfinished = [path for path in folder.iterdir() if begun.fullmatch(path.name)]
+        for path in found + unfinished:
+            path.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or folder}: of a former run, cannot be removed ({error.strerror}); "
+            "remove it or choose another --out"
+        ) from None
+    return len(found)
 
 
 def spaces(

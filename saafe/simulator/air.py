@@ -6,6 +6,7 @@ Whatever order their dimensions have, tensors of the air lie in memory with the 
 last (`rows_last`), so that every loop runs along them.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -344,6 +345,12 @@ def channels_of(air: Tensor, building: Building, sound: Tensor, radiant: Tensor)
     quiet = building.background_db.view(1, -1, 1)
     out[..., SOUND] = 10.0 * torch.log10(10.0 ** (level / 10.0) + 10.0 ** (quiet / 10.0))
     return out
+
+
+def optical_densities(air: Tensor) -> Tensor:
+    """Optical density of each aerosol [1/m], of air (..., CARRIED). (..., aerosol)"""
+    extinction = air.new_tensor([aerosol.extinction_m2_g for aerosol in AEROSOLS])
+    return 1e-3 * air[..., PARTICLES] * (extinction / math.log(10.0))
 
 
 def sound_and_sun(supply: Supply, building: Building, steps: int) -> tuple[Tensor, Tensor]:

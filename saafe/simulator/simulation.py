@@ -5,7 +5,6 @@ happen (`events`, `sources`); the `air` carries what they give off to `instrumen
 `faults`. Every scenario with an event is run again without it: `labels` say what it changed.
 """
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,6 @@ from torch import Tensor
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, NUISANCE, PM25, TEMPERATURE, UNKNOWN
 from saafe.simulator import instruments as instrument
 from saafe.simulator import physics, sensor_faults
-from saafe.simulator.aerosols import AEROSOLS
 from saafe.simulator.air import (
     Near,
     Supply,
@@ -25,6 +23,7 @@ from saafe.simulator.air import (
     channels_of,
     draw_shreds,
     near_excess,
+    optical_densities,
     rows_last,
     sensors_near,
     sound_and_sun,
@@ -294,12 +293,6 @@ def alarms_beside(played: Played, units: Tensor) -> Tensor:
     speed = played.air_speed.transpose(0, 1)
     times = sounding_times_at(*air, [s * units for s in SENSITIVITIES], air_speed=speed)
     return times.permute(1, 2, 0, 3)
-
-
-def optical_densities(air: Tensor) -> Tensor:
-    """Optical density of each aerosol [1/m], of air (..., CARRIED). (..., aerosol)"""
-    extinction = air.new_tensor([aerosol.extinction_m2_g for aerosol in AEROSOLS])
-    return 1e-3 * air[..., PARTICLES] * (extinction / math.log(10.0))
 
 
 def weakened(events: Events, kept_rate: Tensor, burning: int) -> Events:
