@@ -70,20 +70,22 @@ def works_of_before(folder: Path) -> tuple[dict[str, Work], dict[str, Callable]]
     """What the old commit runs, by name; and its scoring functions."""
     import torch
     from saafe.alarms import AlarmSettings  # type: ignore[import-not-found]
+    from saafe.runs import score_with  # type: ignore[import-not-found]
+
     from saafe.detector import detect
     from saafe.model import FireTransformer  # type: ignore[import-not-found]
     from saafe.recipes import find_tier
     from saafe.recordings import Recording
-    from saafe.runs import score_with  # type: ignore[import-not-found]
 
     recordings = read_recordings(folder, Recording)
+    run: Any = detect  # its arguments were others
     works, scores = {}, {}
     for tier in TIERS:
         torch.manual_seed(0)
         scores[tier] = score_with(FireTransformer(find_tier(tier)).eval())
 
         def work(score: Callable = scores[tier]) -> np.ndarray:
-            parts = [detect(one, score, AlarmSettings()).risk for one in recordings]
+            parts = [run(one, score, AlarmSettings()).risk for one in recordings]
             return np.concatenate(parts)
 
         works[tier] = work

@@ -102,6 +102,9 @@ class Evidence(NamedTuple):
         return for_s if believed else max(for_s, self.period_s + LATE_S)
 
 
+ALONE = Evidence()
+
+
 class Held:
     """How long a condition has held without a break, judged at decisions only."""
 
@@ -121,9 +124,7 @@ class Held:
             self.since = time_s
         return time_s - self.since
 
-    def stands(
-        self, time_s: float, *, last_s: float, for_s: float, evidence: Evidence
-    ) -> bool:
+    def stands(self, time_s: float, *, last_s: float, for_s: float, evidence: Evidence) -> bool:
         """Whether a condition that holds now has stood for `for_s` and is acted on. [s]
 
         A sensor that reports less often than `for_s` cannot contradict itself in time: to wait
@@ -161,7 +162,7 @@ class SafetyRules:
 
     def step(
         self, time_s: float, temperature_c: float, co_ppm: float,
-        *, evidence: Evidence = Evidence(), outage_s: float = math.inf,
+        *, evidence: Evidence = ALONE, outage_s: float = math.inf,
     ) -> str | None:  # fmt: skip
         """The rule that fires on these readings (NaN where missing), or None.
 
@@ -250,7 +251,7 @@ class SensorAlarm:
         return at if at is None or at >= self.hushed_until_s else None
 
     def step(
-        self, time_s: float, odds: float, rule: str | None, evidence: Evidence = Evidence(),
+        self, time_s: float, odds: float, rule: str | None, evidence: Evidence = ALONE,
         *, is_blind: bool = False,
     ) -> tuple[str, str] | None:  # fmt: skip
         """Take one decision, on the log-odds of fire and the safety rule that fires now, if any.

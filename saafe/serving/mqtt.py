@@ -89,7 +89,7 @@ class MqttLink:
     def __init__(self, service: Service, broker: Broker, options: MqttOptions) -> None:
         """Take the service that gets readings and gives events."""
         self.service, self.broker, self.options = service, broker, options
-        self.recent: OrderedDict[tuple[str, str, tuple[tuple[str, str], ...]], float] = OrderedDict()
+        self.recent: OrderedDict[tuple, float] = OrderedDict()  # readings: when each came
         self.givers: dict[tuple[str, str, str], tuple[str, float]] = {}
         self.sending: dict[int, Callable[[], None]] = {}  # by message: what to do once it is there
         self.there: set[int] = set()  # messages that were there before we knew their number
