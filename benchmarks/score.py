@@ -61,9 +61,9 @@ def write_recordings(folder: Path) -> None:
     import saafe
 
     made = saafe.simulate(RECORDINGS, seed=3, hours=HOURS, sensors=len(SENSORS), device="saafe-6")
-    arrays = {f"times{k}": one.times_s for k, one in enumerate(made)}
-    np.savez(folder / "recordings.npz", **arrays,
-             **{f"readings{k}": one.readings for k, one in enumerate(made)})  # fmt: skip
+    arrays: dict[str, Any] = {f"times{k}": one.times_s for k, one in enumerate(made)}
+    arrays |= {f"readings{k}": one.readings for k, one in enumerate(made)}
+    np.savez(folder / "recordings.npz", **arrays)
 
 
 def works_of_before(folder: Path) -> tuple[dict[str, Work], dict[str, Callable]]:
