@@ -69,7 +69,7 @@ class Service:
         self.to_save: list[str] = []  # spaces whose state is to be kept next
         self.next_save_s = self.clock_s() + SAVE_EVERY_S
         self.lag_s = 0.0  # of the last batch's oldest reading
-        self.frozen = 0  # spaces that the search for circles passes over
+        self.frozen = len(fleet.spaces)  # spaces that the search for circles passes over
         self.garbage_after = gc.get_threshold()
         self.thread = threading.Thread(target=self._run, name="saafe-watch", daemon=True)
         self.counters = Counters(
@@ -90,7 +90,7 @@ class Service:
         """Begin to watch, after `restore`."""
         sys.setswitchinterval(SWITCH_S)
         gc.set_threshold(*GARBAGE_AFTER)
-        self._freeze()
+        gc.freeze()
         self.thread.start()
 
     def stop(self) -> None:
