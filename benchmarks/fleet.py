@@ -7,6 +7,7 @@ Four parts, each in a process of its own on one thread:
 - `spaces_per_core`: readings of six channels every 10 s, judged and kept as fast as one core can.
 - `live`: so many spaces by the real clock for a minute: percentiles from a reading's arrival until
   it is judged and kept, the core's load, and memory a space.
+- `seconds`: the first two for sensors that report every second, 1,000 of them by the real clock.
 - `mqtt`: 1,000 readings a second through a real mosquitto; from the reading that completes an
   alarm, as it is sent, until a listener has the alarm.
 - `day`: simulated hours of spaces with words, gaps, repeated and late rows, and one fire a space:
@@ -63,7 +64,7 @@ def make_service(run: str, folder: str, clock_s=None):
     return Service(Fleet(model), Store(Path(folder) / "s.sqlite"), Notes(lambda _t: None), clock_s)
 
 
-def throughput(run: str, spaces: int, rounds: int) -> dict[str, float]:
+def throughput(run: str, spaces: int, rounds: int, period_s: float = PERIOD_S) -> dict[str, float]:
     """Readings a CPU second through judging and keeping; memory a space, all histories full."""
     from saafe.serving import Arrival
 
@@ -76,7 +77,7 @@ def throughput(run: str, spaces: int, rounds: int) -> dict[str, float]:
         spent_s = 0.0
         for k in range(rounds):
             for at in range(0, spaces, 1000):
-                now[0] += PERIOD_S / (spaces / 1000)
+                now[0] += period_s / (spaces / 1000)
                 part = [
                     Arrival(f"s{j}", "A", rng.choice(ready), now[0])
                     for j in range(at, min(at + 1000, spaces))
@@ -88,13 +89,13 @@ def throughput(run: str, spaces: int, rounds: int) -> dict[str, float]:
                     spent_s += time.process_time() - begun
         readings = spaces * (rounds - rounds // 2)
         return {
-            "spaces_per_core": round(readings / spent_s * PERIOD_S),
+            "spaces_per_core": round(readings / spent_s * period_s),
             "cpu_us_per_reading": round(1e6 * spent_s / readings, 1),
             "memory_kb_per_space": round(1e3 * (memory_mb() - before_mb) / spaces, 1),
         }
 
 
-def live(run: str, spaces: int, seconds: float) -> dict[str, float]:
+def live(run: str, spaces: int, seconds: float, period_s: float = PERIOD_S) -> dict[str, float]:
     """So many spaces by the real clock: latency, load and memory."""
     import numpy as np
 
@@ -111,7 +112,7 @@ def live(run: str, spaces: int, seconds: float) -> dict[str, float]:
         begun, cpu = time.monotonic(), time.process_time()
         sent, refused = 0, 0
         while (since_s := time.monotonic() - begun) < seconds:
-            due = int(since_s * spaces / PERIOD_S)
+            due = int(since_s * spaces / period_s)
             for number in range(sent, due):
                 came = service.clock_s()
                 one = Arrival(f"s{number % spaces}", "A", ready[number % 5000], came)
@@ -256,7 +257,7 @@ def main() -> None:
     parser.add_argument("--day-spaces", type=int, default=50)
     parser.add_argument("--hours", type=float, default=6.0)
     parser.add_argument("--runs", type=int, default=3, help="of spaces_per_core, the median counts")
-    parser.add_argument("--only", choices=["throughput", "live", "mqtt", "day"])
+    parser.add_argument("--only", choices=["throughput", "live", "seconds", "mqtt", "day"])
     chosen = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     figures: dict[str, float] = {}
@@ -270,6 +271,13 @@ def main() -> None:
         figures["memory_kb_per_space"] = full["memory_kb_per_space"]
     if chosen.only in (None, "live"):
         figures |= in_process(live, chosen.run, chosen.spaces, chosen.seconds)
+    if chosen.only in (None, "seconds"):
+        runs = [in_process(throughput, chosen.run, 1000, 60, 1.0) for _ in range(chosen.runs)]
+        rates = sorted(one["spaces_per_core"] for one in runs)
+        figures["sensors_of_1s_per_core"] = rates[len(rates) // 2]
+        figures["sensors_of_1s_per_core_lowest"] = rates[0]
+        found = in_process(live, chosen.run, 1000, chosen.seconds, 1.0)
+        figures |= {name.replace("live", "live_1s"): value for name, value in found.items()}
     if chosen.only in (None, "mqtt") and shutil.which(
         "mosquitto", path=os.environ["PATH"] + ":/usr/sbin"
     ):

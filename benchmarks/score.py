@@ -61,9 +61,9 @@ def write_recordings(folder: Path) -> None:
     import saafe
 
     made = saafe.simulate(RECORDINGS, seed=3, hours=HOURS, sensors=len(SENSORS), device="saafe-6")
-    arrays = {f"times{k}": one.times_s for k, one in enumerate(made)}
-    np.savez(folder / "recordings.npz", **arrays,
-             **{f"readings{k}": one.readings for k, one in enumerate(made)})  # fmt: skip
+    arrays: dict[str, Any] = {f"times{k}": one.times_s for k, one in enumerate(made)}
+    arrays |= {f"readings{k}": one.readings for k, one in enumerate(made)}
+    np.savez(folder / "recordings.npz", **arrays)
 
 
 def works_of_before(folder: Path) -> tuple[dict[str, Work], dict[str, Callable]]:
@@ -78,13 +78,14 @@ def works_of_before(folder: Path) -> tuple[dict[str, Work], dict[str, Callable]]
     from saafe.recordings import Recording
 
     recordings = read_recordings(folder, Recording)
+    run: Any = detect  # its arguments were others
     works, scores = {}, {}
     for tier in TIERS:
         torch.manual_seed(0)
         scores[tier] = score_with(FireTransformer(find_tier(tier)).eval())
 
         def work(score: Callable = scores[tier]) -> np.ndarray:
-            parts = [detect(one, score, AlarmSettings()).risk for one in recordings]
+            parts = [run(one, score, AlarmSettings()).risk for one in recordings]
             return np.concatenate(parts)
 
         works[tier] = work

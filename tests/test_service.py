@@ -1,5 +1,6 @@
 """What a service has taken it keeps: over stops, kills and a full disk."""
 
+import gc
 import queue
 import threading
 import time
@@ -298,3 +299,15 @@ def test_a_broken_model_ends_the_service() -> None:
     finally:
         threading.excepthook = kept
     assert isinstance(one.failed, InputError)
+
+
+def test_a_running_fleet_is_not_searched_for_circles() -> None:
+    """A million objects that live on took half a second each time, with no alarm told in it."""
+    before = gc.get_threshold()
+    service = made()
+    service.start()
+    try:
+        assert gc.get_threshold() == service_module.GARBAGE_AFTER
+    finally:
+        service.stop()
+    assert gc.get_threshold() == before

@@ -102,7 +102,7 @@ class Evidence(NamedTuple):
         return for_s if believed else max(for_s, self.period_s + LATE_S)
 
 
-NO_EVIDENCE = Evidence()
+ALONE = Evidence()
 
 
 class Held:
@@ -162,7 +162,7 @@ class SafetyRules:
 
     def step(
         self, time_s: float, temperature_c: float, co_ppm: float,
-        *, evidence: Evidence = NO_EVIDENCE, outage_s: float = math.inf,
+        *, evidence: Evidence = ALONE, outage_s: float = math.inf,
     ) -> str | None:  # fmt: skip
         """The rule that fires on these readings (NaN where missing), or None.
 
@@ -251,7 +251,7 @@ class SensorAlarm:
         return at if at is None or at >= self.hushed_until_s else None
 
     def step(
-        self, time_s: float, odds: float, rule: str | None, evidence: Evidence = NO_EVIDENCE,
+        self, time_s: float, odds: float, rule: str | None, evidence: Evidence = ALONE,
         *, is_blind: bool = False,
     ) -> tuple[str, str] | None:  # fmt: skip
         """Take one decision, on the log-odds of fire and the safety rule that fires now, if any.

@@ -201,9 +201,8 @@ def _replay(
                 if at < len(end_s) and end_s[at] == time_s and who[at] == index:
                     events += decide(at)
                     at += 1
-        if refused and (
-            lost := refused.get((time_s, ""))
-        ):  # a row that could not be read names no sensor
+        # a row that could not be read names no sensor
+        if refused and (lost := refused.get((time_s, ""))):
             events += space.read(time_s, "", NO_READING, lost)
         if moment % 10_000 == 0:
             on_progress(moment / len(times))

@@ -80,7 +80,8 @@ class SensorStream:
         self.last_s = max(self.last_s, time_s)
         self._skip_to(target)
         valid = readings == readings
-        self.sums = self.sums + np.where(valid, readings, 0.0)
+        values = readings if valid.all() else np.where(valid, readings, 0.0)
+        self.sums = self.sums + values
         self.counts = self.counts + valid
 
     def close(self) -> np.ndarray:

@@ -93,7 +93,7 @@ def to_seconds(cell: str) -> float:
         allowed, mend = "a number of seconds", "give every row its time, in seconds"
         like = ": too large, give seconds" if math.isfinite(number) else ""
         raise CellError(cell, f"no number of seconds{like}", allowed=allowed, mend=mend)
-    return float(without_milliseconds(number))
+    return number / 1000.0 if counts_milliseconds(number) else number
 
 
 def counts_milliseconds(times: Values) -> Values:

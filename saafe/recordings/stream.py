@@ -37,6 +37,7 @@ from saafe.sensors import CHANNELS
 
 ACKNOWLEDGE = "acknowledge"  # a line that says that a person has seen to the alarm
 SAME_MOMENT_S = 0.5  # Chosen: rows of one reading may come so far apart
+UNREAD = np.full(len(CHANNELS), np.nan)
 REPEATED_LINES = 32  # Chosen: so far back a line that comes twice is dropped
 
 
@@ -244,7 +245,7 @@ class RowReader:
 
 def unread() -> np.ndarray:
     """No reading of any channel. (channel,)"""
-    return np.full(len(CHANNELS), np.nan)
+    return UNREAD.copy()
 
 
 def _read_cells(

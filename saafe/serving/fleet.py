@@ -64,8 +64,8 @@ class WatchedSpace:
         self.reader = RowReader(name)
         self.origin_s = math.nan  # our clock at stream time 0
         self.due_s = math.inf  # our clock when something is due; entries of the heap may be old
-        self.risk = np.full(SPAN, np.nan, np.float16)  # highest of each bin of the last two hours
-        self.risk_bin = 0  # of the newest
+        self.risks = np.full(SPAN, np.nan, np.float16)  # of bin k at k % SPAN, the highest
+        self.risk_bin = 0  # the newest
         self.bursts: dict[str, Burst] = {}  # by sensor
         self.heard_s = -math.inf  # our clock at the last reading
 
@@ -128,18 +128,25 @@ class WatchedSpace:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the saved state of {self.name} cannot be used ({error})") from None
         self.reader.clock, self.reader.first, self.reader.has_offset = clock, first, has_offset
-        self.risk_bin, self.risk = risk_bin, np.array(risk, np.float16)
+        self.risk_bin = risk_bin
+        self.risks = np.roll(np.array(risk, np.float16), (risk_bin + 1) % SPAN)
         self.origin_s, self.heard_s = origin_s, heard_s
+
+    @property
+    def risk(self) -> np.ndarray:
+        """Highest risk of each bin of the last two hours, the newest last, percent. (740,)"""
+        return np.roll(self.risks, -(self.risk_bin + 1) % SPAN)
 
     def note_risk(self) -> None:
         """Keep the highest risk of the bin that is on, for people to look at."""
         sensors = self.detector.space.sensors
         newest = int(self.detector.now_s // BIN_S) if math.isfinite(self.detector.now_s) else 0
-        ahead = newest - self.risk_bin
-        if ahead > 0:
-            self.risk = np.concatenate([self.risk, np.full(min(ahead, SPAN), np.nan, np.float16)])
-            self.risk, self.risk_bin = self.risk[-SPAN:], newest
-        self.risk[-1] = max((one.risk for one in sensors.values()), default=math.nan)
+        if newest > self.risk_bin:
+            if newest > self.risk_bin + 1:  # nothing was known in between
+                self.risks[np.arange(max(self.risk_bin, newest - SPAN) + 1, newest) % SPAN] = np.nan
+            self.risk_bin = newest
+        highest = max((one.risk for one in sensors.values()), default=math.nan)
+        self.risks[self.risk_bin % SPAN] = highest
 
     def _timed(self, one: Arrival) -> dict[str, str]:
         """Cells with a time: that of the burst in which they came."""

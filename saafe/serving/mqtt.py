@@ -7,6 +7,7 @@ it. So whatever is killed, nothing is lost; what then comes twice is known by it
 import socket
 import ssl
 import threading
+import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -40,6 +41,8 @@ SESSION_S = 7 * 86_400  # for so long the broker keeps what comes while we are a
 REFRESH_S = 10.0  # of a risk that has changed
 LOOK_S = 2.0
 RISK_STEP = 1.0  # percent
+MOST_SENDING = 50  # Chosen: states on their way to the broker
+SENDING_S = 0.005  # until it is looked again whether they are there
 RECENT = 10_000  # readings that are known again if they come twice
 GIVER_S = 900.0  # a topic that has been quiet for so long gives its channel away
 LATEST_REPEAT_S = 600.0
@@ -89,9 +92,7 @@ class MqttLink:
     def __init__(self, service: Service, broker: Broker, options: MqttOptions) -> None:
         """Take the service that gets readings and gives events."""
         self.service, self.broker, self.options = service, broker, options
-        self.recent: OrderedDict[tuple[str, str, tuple[tuple[str, str], ...]], float] = (
-            OrderedDict()
-        )
+        self.recent: OrderedDict[tuple, float] = OrderedDict()  # readings: when each came
         self.givers: dict[tuple[str, str, str], tuple[str, float]] = {}
         self.sending: dict[int, Callable[[], None]] = {}  # by message: what to do once it is there
         self.there: set[int] = set()  # messages that were there before we knew their number
@@ -210,6 +211,15 @@ class MqttLink:
             for topic, payload in messages:
                 self._publish(topic, json_text(payload).encode(), retain=True)
 
+    def _publish_in_turn(self, names: Iterable[str]) -> None:
+        """Publish states of many spaces, few at a time: an alarm waits for what is before it."""
+        for name in names:
+            while len(self.sending) >= MOST_SENDING:
+                if self.is_closing or not self.is_up.is_set():
+                    return  # all states follow once there is a connection
+                time.sleep(SENDING_S)
+            self._publish_states([name])
+
     def _publish(
         self, topic: str, payload: bytes, done: Callable[[], None] = lambda: None,
         *, retain: bool = False,
@@ -245,7 +255,7 @@ class MqttLink:
                     for name, space in self.service.fleet.spaces.items()
                     if self._has_changed(name, space, now_s)
                 ]
-            self._publish_states(changed)
+            self._publish_in_turn(changed)
 
     def _has_changed(self, name: str, space: Any, now_s: float) -> bool:
         risk, when_s = self.shown.get(name, (-RISK_STEP, -REFRESH_S))
@@ -285,7 +295,7 @@ class MqttLink:
         """The states of all spaces, which may have changed while we were away."""
         with self.service.lock:
             names = list(self.service.fleet.spaces)
-        self._publish_states(names)
+        self._publish_in_turn(names)
 
     def _on_connect_fail(self, _client: Any, error: Any = None, *_: Any) -> None:
         reason = getattr(error, "strerror", None) or "no answer"

@@ -27,8 +27,8 @@ BATCH = 1024  # readings judged together
 LONGEST_REST_S = 1.0
 SWITCH_S = 5e-4  # threads that feed a service must not keep it waiting; Python's own is ten times
 # Chosen: objects that may be made before Python looks for circles among the new ones, how often it
-# then looks among older ones, and among all. What a fleet holds lives on, and is a million objects:
-# to look through all of them takes half a second, in which no alarm is told.
+# then looks among older ones, and among all: nearly never. What a fleet holds lives on, and is a
+# million objects; to look through all of them takes half a second, in which no alarm is told.
 GARBAGE_AFTER = (50_000, 20, 100)
 TOO_LATE_S = 5.0  # Chosen: a reading that waits longer is late enough to say so
 FORGET_EVERY_S = 60.0
@@ -69,7 +69,6 @@ class Service:
         self.to_save: list[str] = []  # spaces whose state is to be kept next
         self.next_save_s = self.clock_s() + SAVE_EVERY_S
         self.lag_s = 0.0  # of the last batch's oldest reading
-        self.frozen = 0  # spaces that the search for circles passes over
         self.garbage_after = gc.get_threshold()
         self.thread = threading.Thread(target=self._run, name="saafe-watch", daemon=True)
         self.counters = Counters(
@@ -90,7 +89,6 @@ class Service:
         """Begin to watch, after `restore`."""
         sys.setswitchinterval(SWITCH_S)
         gc.set_threshold(*GARBAGE_AFTER)
-        self._freeze()
         self.thread.start()
 
     def stop(self) -> None:
@@ -99,7 +97,6 @@ class Service:
         if self.thread.ident is not None:  # it was started
             self.thread.join(30.0)
             gc.set_threshold(*self.garbage_after)
-            gc.unfreeze()
         self.store.close()
 
     def offer(self, reading: Arrival, done: Callable[[str], None], *, wait_s: float = 0.0) -> bool:
@@ -130,7 +127,6 @@ class Service:
                 self._save_some()
                 if self.clock_s() >= forget_s:
                     forget_s += FORGET_EVERY_S
-                    self._freeze()
                     self._try(lambda: self.store.forget(self.clock_s()))
             self.to_save = list(self.fleet.spaces)
             while self.to_save:
@@ -139,12 +135,6 @@ class Service:
             self.failed = error
             self.is_stopping.set()
             raise
-
-    def _freeze(self) -> None:
-        """Let Python's search for circles pass over the spaces that have come."""
-        if len(self.fleet.spaces) > self.frozen:
-            self.frozen = len(self.fleet.spaces)
-            gc.freeze()
 
     def _gather(self) -> list[Waiting]:
         """What has come, as soon as something has or something is due."""
