@@ -6,7 +6,7 @@ SAAFE = .venv/bin/saafe
 
 RUN ?= runs/RUN
 
-.PHONY: train model test test-slow lint install docs notebooks reference licences clean
+.PHONY: train model test test-slow lint install docs notebooks reference licences lowest wheel clean
 
 train: .venv/installed
 	$(SAAFE) train ultra-fast
@@ -57,5 +57,20 @@ licences: .venv/installed-rivals
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".[rivals]"
 	touch $@
 
+# The lowest versions that pyproject.toml allows, in an environment of their own. torch stays $(TORCH):
+# its lower bound was not tried. Packages that others bring are the newest.
+lowest:
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv "$(TORCH)"
+	.venv-lowest/bin/python -c "from importlib.metadata import version; print('torch==' + version('torch'))" \
+		> .venv-lowest/torch.txt
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
+		--constraint .venv-lowest/torch.txt -e ".[train,dev,emulator]"
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2
+
+# dist/saafe-*.whl, which detects in an empty environment: tests/test_wheel.py
+wheel: .venv/bin/python
+	.venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .venv-lowest runs dist docs/_build

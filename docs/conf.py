@@ -32,6 +32,8 @@ ROOT = Path(__file__).parents[1]
 
 def point_at_repository(_app, name: str, text: list[str]) -> None:
     """Links to files outside of docs/ go to the repository; the file must be there."""
+    if "/" in name:  # a notebook's ../ is docs/
+        return
 
     def there(found: re.Match) -> str:
         path = found["path"].partition("#")[0]

@@ -89,6 +89,10 @@ def train(
         >>> run.recipe.epochs
         1
     """
+    if not isinstance(tier, str):
+        raise InputError(f"tier: takes the name of a tier, got {type(tier).__name__}")
+    if settings is not None and not isinstance(settings, Mapping):
+        raise InputError(f'settings: takes {{"epochs": 2}}, got {type(settings).__name__}')
     changes = tuple(f"{field}={value}" for field, value in (settings or {}).items())
     recipe = for_device(changed(find_tier(tier), changes), device)
     folder = open_folder(recipe, Path(out), name, resume=resume)

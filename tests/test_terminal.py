@@ -18,7 +18,7 @@ from saafe.cli import COMMANDS, saafe
 from saafe.cli.busy import Busy
 from saafe.cli.output import did_you_mean, with_progress
 from saafe.cli.reading import check_run_folder
-from saafe.cli.train import THRESHOLDS, Reporter
+from saafe.cli.train import SETTING_THRESHOLDS, Reporter
 from saafe.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -231,7 +231,7 @@ def test_the_end_of_a_training_is_not_silent(capfd: pytest.CaptureFixture) -> No
     lines = capfd.readouterr().err.splitlines()
     assert lines[0].startswith("epoch 1/2")
     assert lines[1].startswith("epoch 2/2"), "an epoch that follows soon needs no more"
-    assert lines[2:] == [f"{THRESHOLDS}: 00:00 so far", "examining"]
+    assert lines[2:] == [f"{SETTING_THRESHOLDS}: 00:00 so far", "examining"]
 
 
 def test_counts_in_a_file_have_no_carriage_return(capfd: pytest.CaptureFixture) -> None:

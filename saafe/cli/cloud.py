@@ -60,10 +60,10 @@ def launch_command(
 ) -> None:
     """Train TIER here, on SageMaker, or on a rehearsal of it for $0.
 
-    --set takes the recipe's fields, and those of the job: instance (types, tried in order:
-    ml.g5.xlarge,ml.g6.xlarge), instances (machines), spot (true for cheaper machines that may be
-    taken away meanwhile), region, name (of job and run; launching it again goes on with it) and
-    out (folder of runs and ledger).
+    --set takes the recipe's fields, and those of the job. instance: types, tried in order, such as
+    ml.g5.xlarge,ml.g6.xlarge. instances: how many machines. spot: true for cheaper machines that
+    may be taken away meanwhile. region. name: of job and run; launching it again goes on with it.
+    out: folder of runs and ledger.
 
     Example: saafe launch ultra-fast --on emulator --yes
     """

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,9 @@ from saafe.errors import InputError
 from saafe.files import json_text
 from saafe.recordings import quoted
 from saafe.windows import DAY_S
+
+if TYPE_CHECKING:
+    from saafe.detector import Live
 
 MQTT_SCHEMES = ("mqtt://", "mqtts://")
 RECORDING_SUFFIXES = (".csv", ".csv.gz", ".parquet")
@@ -184,11 +187,29 @@ def detect_stream(
         except TimeoutError:
             events = live.tick(time.monotonic())
         else:
-            events = live.close() if came is None else live.line(*came)
+            events = closing_events(live) if came is None else live.line(*came)
             if came is None:
                 print_events(events)
                 return
         print_events(events)
+
+
+def closing_events(live: "Live") -> list[dict]:
+    """The last events of a stream; a drill whose fire had not begun by then found out nothing."""
+    events = live.close()
+    if live.drill is None:
+        return events
+    start_s, ended_s = live.drill.start_s, live.drill.detector.now_s
+    if start_s is not None and ended_s >= start_s:
+        return events
+    cut = {"alarmed": None, "after_s": None, "cause": "cut off"}
+    told = [event | cut if event["event"] == "drill" else event for event in events]
+    if told != events:
+        click.echo(
+            "note: the stream ended before the drill's fire began, two minutes after its first "
+            "row: nothing was tried", err=True,
+        )  # fmt: skip
+    return told
 
 
 def print_events(events: list[dict]) -> None:

@@ -130,6 +130,10 @@ def examine(
         'quick'
     """
     cases: list[Case] = []
+    if not hasattr(run, "folder"):  # a path, or an exported model
+        raise InputError(
+            f'examine: takes a run, as saafe.load("runs/RUN") gives it, got {type(run).__name__}'
+        )
     if level not in ("quick", "full"):
         raise InputError(f"level = {level!r}: choose from quick, full")
     on_device = examined(run, device)

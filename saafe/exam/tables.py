@@ -10,6 +10,7 @@ SUPERPOSED_CASES = {
     "superposed_fires": "as a step (worst case)",
     "superposed_fires_growing": "growing (best case)",
 }
+NONE_FOUND = "the source holds none"
 
 
 def simulated_table(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -100,6 +101,8 @@ def _set_rows(part: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 def _fire_rows(name: str, part: Mapping[str, Any] | str) -> list[tuple[str, str, str]]:
     if isinstance(part, str):
         return [(name, "-", part)]
+    if not part["n"]:
+        return [(name, "-", NONE_FOUND)]
     share = percent_interval(part["in_time_share"]["lower"], part["in_time_share"]["upper"])
     rows = [(f"{name} in time", f"{part['in_time']} of {part['n']}", share)]
     for key in ("late", "early", "missed"):
@@ -114,6 +117,8 @@ def _fire_rows(name: str, part: Mapping[str, Any] | str) -> list[tuple[str, str,
 def _home_rows(name: str, part: Mapping[str, Any] | str) -> list[tuple[str, str, str]]:
     if isinstance(part, str):
         return [(name, "-", part)]
+    if not part["days"]:
+        return [(name, "-", NONE_FOUND)]
     rate, nuisance = part["false_alarms_per_day"], part["nuisance_per_100_sessions"]
     days, sessions = part["days"], part["sessions"]
     figure = f"{part['alarms']} in {days:.1f} days"

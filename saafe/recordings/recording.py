@@ -116,6 +116,8 @@ def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording
         >>> check.channels["pm25"].first_masked
         'first: -4 in row 3'
     """
+    if not isinstance(path, str | Path):
+        raise InputError(f"read_recording: takes a path, got {type(path).__name__}")
     return parse_recording(read_table(Path(path), parse_lines), repair=repair)
 
 
@@ -199,7 +201,8 @@ def write_recording(recording: Recording, path: Path | str) -> None:
     """Write a recording, by the suffix as `.csv`, `.csv.gz` or `.parquet`, wholly or not at all.
 
     Readings are rounded to their channel's decimals. A row is written where a sensor has a reading
-    or a label; the first time has a row for each sensor, so that their order is kept.
+    or a label. Where the sensors would come in another order than theirs, the first time has a row
+    for each, so that it is kept.
 
     Args:
         recording: readings `(time, sensor, channel)` in the channels' units. Times are written as
@@ -216,11 +219,17 @@ def write_recording(recording: Recording, path: Path | str) -> None:
         >>> saafe.read_recording("simulated.csv.gz")[0].sensors
         ('A', 'B')
     """
+    if not isinstance(recording, Recording):
+        raise InputError(
+            f"write_recording: takes a Recording and a path, got {type(recording).__name__}"
+        )
     is_row = np.any(np.isfinite(recording.readings), axis=2)
     if recording.labels is not None:
         is_row |= recording.labels != UNKNOWN
     is_row[~np.any(is_row, axis=1), 0] = True  # else the time itself would be lost
-    is_row[0] = True
+    first = np.where(is_row.any(axis=0), is_row.argmax(axis=0), len(is_row))
+    if (np.diff(first) < 0).any() or first[-1] == len(is_row):
+        is_row[0] = True
     time, sensor = np.nonzero(is_row)
     columns: dict[str, pl.Series] = dict([_time_series(recording, time)])
     columns["sensor"] = pl.Series(recording.sensors, dtype=pl.String).gather(sensor)
@@ -373,6 +382,18 @@ def _read_sources(table: Table, rows: TableRows, notes: list[str]) -> tuple[str,
     return tuple(sources)
 
 
+def _entity_period(times_s: np.ndarray, readings: np.ndarray) -> float | None:
+    """The shortest median period of a sensor's channels, where no row of it holds two of them.
+
+    So exports look with a row an entity: from row to row passes the time to the next channel.
+    """
+    held = np.isfinite(readings)
+    if held.sum(axis=1).max() > 1 or held.any(axis=0).sum() < 2:
+        return None
+    each = [np.median(np.diff(times_s[held[:, k]])) for k in np.flatnonzero(held.sum(axis=0) > 1)]
+    return float(np.round(min(each), 6)) if each else None
+
+
 def _median_period(
     table: Table, rows: TableRows, sensors: tuple[str, ...], notes: list[str]
 ) -> float | None:
@@ -382,7 +403,8 @@ def _median_period(
         own = rows.times_s[rows.sensor == index]
         if len(own) < 2:
             continue
-        periods[name] = period = float(np.round(np.median(np.diff(own)), 6))
+        period = float(np.round(np.median(np.diff(own)), 6))
+        periods[name] = _entity_period(own, rows.readings[rows.sensor == index]) or period
         if period > LONGEST_PERIOD_S:
             came = f"sensor {quoted(name)} has a median period of {period:g} s"
             allowed = f"at most {LONGEST_PERIOD_S:g} s"

@@ -208,7 +208,8 @@ def parse_header(path: Path | str, line: str, *, row: int = 1) -> list[str]:
         raise refusal(path, "an empty header", allowed="column names", mend=mend, row=row)
     for separator in (";", "\t", "|"):
         if len(names) == 1 and separator in names[0]:
-            mend = f"save it with commas, for example: tr {separator!r} ',' < FILE"
+            # a comma in such a file is a decimal sign, which must not become a separator
+            mend = f"save it with commas and decimal points: tr {',' + separator!r} '.,' < FILE"
             came = f"cells separated by {separator!r}"
             raise refusal(path, came, allowed="commas", mend=mend, row=row)
     return names
