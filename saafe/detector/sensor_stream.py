@@ -9,7 +9,7 @@ from saafe.sensors import CHANNELS
 from saafe.windows import BIN_S, SEGMENTS, SPAN
 
 CHANNEL_COUNT = len(CHANNELS)
-NOTHING = np.zeros(CHANNEL_COUNT)
+EMPTY_BIN = np.zeros(CHANNEL_COUNT)
 NEW = np.zeros(CHANNEL_COUNT, np.int64)  # the age of readings that have just come
 SPARE = 30  # Chosen: bins, five minutes; so often arrays are shifted, and so much longer they are
 FEW = 8  # Chosen: empty bins that are quicker taken one by one
@@ -40,7 +40,7 @@ class SensorStream:
         self.age = NEW
         self.hold_bins = hold_bins
         self.bin = first  # the bin being filled
-        self.sums, self.counts = NOTHING, NOTHING
+        self.sums, self.counts = EMPTY_BIN, EMPTY_BIN
         self.last_s = -math.inf  # of a row
         self.before = (self.sums, self.counts, self.last, self.age)  # as the last bin closed
 
@@ -98,7 +98,7 @@ class SensorStream:
             self.age = np.where(new, 0, self.age + 1)
             held = np.where(self.age <= self.hold_bins, self.last, np.float32(np.nan))
         self._push(held)
-        self.sums, self.counts = NOTHING, NOTHING
+        self.sums, self.counts = EMPTY_BIN, EMPTY_BIN
         self.bin += 1
         return self.window()
 

@@ -18,7 +18,7 @@ from paho.mqtt.enums import MQTTErrorCode
 
 READ_AT_ONCE = 65_536  # bytes
 FIRST_RETRY_S, SLOWEST_RETRY_S = 1.0, 60.0
-LONGEST_REST_S = 1.0  # paho looks after its pings so often
+LONGEST_SELECT_S = 1.0  # paho looks after its pings so often
 
 
 class BufferedSocket:
@@ -154,7 +154,7 @@ class MqttClient(paho.Client):
     def _turn(self, one: Any, awake: socket.socket) -> None:
         """Wait until there is something to do, and do it."""
         writes = [one] if self.want_write() else []
-        rest_s = 0.0 if self._pending() else LONGEST_REST_S
+        rest_s = 0.0 if self._pending() else LONGEST_SELECT_S
         try:
             readable, writable, _ = select.select([one, awake], writes, [], rest_s)
         except (OSError, ValueError):  # it has just been closed

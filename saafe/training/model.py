@@ -25,7 +25,7 @@ STATISTICS = 6 * len(SEGMENTS) * len(CHANNELS)
 FLAT = STEPS * FEATURES + len(CHANNELS) + STATISTICS
 ONSET_STEPS = 6  # of the window's steps, a minute
 ONSET_SCALE = 2.0
-MISSING = 1e4  # beyond every level
+BEYOND_LEVELS = 1e4  # beyond every level
 assert len({count for count, _ in SEGMENTS}) == 1, "time scales of one length"
 ATTENDED = 16  # tokens; on a CPU windows whose tokens are fewer share a sequence of so many
 
@@ -57,7 +57,7 @@ def onset_features(seen: Tensor) -> Tensor:
     """
     C = len(CHANNELS)
     departure, mask = seen[..., C : 2 * C], seen[..., 2 * C : 3 * C]
-    missing = MISSING * (1.0 - mask[:, :-ONSET_STEPS])
+    missing = BEYOND_LEVELS * (1.0 - mask[:, :-ONSET_STEPS])
     before = (departure[:, :-ONSET_STEPS] - missing).amax(dim=1)
     above = ONSET_SCALE * (departure[:, -1] - before).clamp(min=0.0)
     return torch.where((before > -1e3) & (mask[:, -1] > 0), above, 0.0)
@@ -81,7 +81,7 @@ def statistics(seen: Tensor) -> Tensor:
     mean = sums.sum(dim=1) / divisor
     off = (departure - mean[:, None, None]) * mask
     spread = (off.square().sum(dim=(1, 2)) / divisor + 1e-6).sqrt() - 1e-3  # no slope at zero
-    missing = MISSING * (1.0 - mask)
+    missing = BEYOND_LEVELS * (1.0 - mask)
     lowest = (departure + missing).amin(dim=(1, 2)) * known
     highest = (departure - missing).amax(dim=(1, 2)) * known
     older, newer = (sums / counts.clamp(min=1.0)).unbind(dim=1)
@@ -102,7 +102,7 @@ def at_top(particles: Tensor, known: Tensor) -> Tensor:
     A meter at the end of its range reads one value, whatever grows beyond it. Of levels and their
     mask, time first. (T, ...)
     """
-    top = (particles - MISSING * (1.0 - known)).amax(dim=0)
+    top = (particles - BEYOND_LEVELS * (1.0 - known)).amax(dim=0)
     return torch.exp(-30.0 * (top - particles).clamp(0.0, 10.0)) * known
 
 
@@ -133,7 +133,9 @@ def lower_quartile(values: Tensor, known: Tensor) -> Tensor:
     Of values and their mask (B, T, C). No gradient goes through it.
     """
     mask = known.to(values.dtype)
-    ordered = InOrder.apply((values * mask + MISSING * (1.0 - mask)).transpose(1, 2).contiguous())
+    ordered = InOrder.apply(
+        (values * mask + BEYOND_LEVELS * (1.0 - mask)).transpose(1, 2).contiguous()
+    )
     count = mask.sum(dim=1)  # (B, C)
     rank = torch.floor((count - 1.0).clamp(min=0.0) / 4.0)
     quartile = ordered.gather(2, rank.long().unsqueeze(2)).squeeze(2)

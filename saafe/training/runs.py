@@ -28,7 +28,7 @@ from saafe.training.weights import CHECKSUM, COPY_AGAIN, damage, read_sealed, se
 RUN_FORMAT = "saafe-1"
 FIRST_CHANNELS = "temperature,pm25,co2,sound,co,humidity"  # runs of version 0.1.0 do not say
 MODEL, RECIPE, METRICS = "model.safetensors", "recipe.json", "metrics.jsonl"
-SCORED_AT_ONCE = 384  # windows; more would not fit a core's cache
+SCORED_TOGETHER = 384  # windows; more would not fit a core's cache
 ENVIRONMENT, CHECKPOINT = "environment.json", "checkpoint"
 
 
@@ -59,7 +59,7 @@ def score_with(model: RiskModel) -> Callable[[np.ndarray], np.ndarray]:
     def score(windows: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             inputs = torch.from_numpy(np.ascontiguousarray(windows)).to(device)
-            parts = inputs.split(SCORED_AT_ONCE) if device.type == "cpu" else (inputs,)
+            parts = inputs.split(SCORED_TOGETHER) if device.type == "cpu" else (inputs,)
             odds = torch.cat([model.risk_logit(model(part)).amax(dim=1) for part in parts])
         return 100.0 / (1.0 + np.exp(-odds.double().cpu().numpy()))
 
