@@ -249,7 +249,7 @@ def in_process(work, *words) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("run", type=os.path.abspath, help="a run folder or an exported file")
     parser.add_argument("--spaces", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=60.0, help="of the live parts")
