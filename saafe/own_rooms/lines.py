@@ -99,7 +99,7 @@ def thresholds_said(result: Mapping[str, Any]) -> list[str]:
     """What thresholds keep, and how often they alarm in what they rest on."""
     budget = result["false_alarms_per_year"]
     kept = (
-        "Thresholds let one in 500 simulated streams with nuisances alarm, and none of your "
+        "Thresholds let one in a hundred simulated streams with nuisances alarm, and none of your "
         "days; --false-alarms-per-year keeps a budget instead."
         if budget is None
         else f"Thresholds keep {number(budget)} false alarms a year in each of these."

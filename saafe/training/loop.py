@@ -27,7 +27,13 @@ from saafe.training.data import (
 from saafe.training.distributed import World, joined, mean_gradients, total
 from saafe.training.graphs import Graphed
 from saafe.training.model import FireTransformer
-from saafe.training.thresholds import calibrate, logits_of, reference_streams, thresholds_on
+from saafe.training.thresholds import (
+    calibrate,
+    dense_share,
+    logits_of,
+    reference_streams,
+    thresholds_on,
+)
 
 WATCHED = 3  # every third held-out window tells when to stop; all of them calibrate
 
@@ -254,7 +260,9 @@ def fit_detector(
         if fit.best is not None:
             fit.averaged.load_state_dict(fit.best)
         calibrate(fit.averaged, held_out)
-        settings = thresholds_on(fit.averaged.eval(), reference, world, workers)
+        settings = thresholds_on(
+            fit.averaged.eval(), reference, world, workers, most=dense_share(recipe)
+        )
         return fit.averaged, replace(settings, longest_interval_s=longest_pause_of(recipe))
 
 

@@ -50,10 +50,10 @@ from saafe.training.loop import (
 from saafe.training.model import FireTransformer
 from saafe.training.thresholds import (
     DENSE_MIX,
-    DENSE_SHARE,
     REFERENCE_STREAMS,
     Pool,
     calibrate,
+    dense_share,
     dense_years,
     logits_of,
     peak_odds,
@@ -182,7 +182,7 @@ def tune_detector(
         backgrounds: the homes.
         simulated: what tunings of this model share.
         per_year: false alarms that simulation, simulation over the homes, and the homes may each
-            have in a year. None: as a general model's thresholds, 0.2 % of the simulated
+            have in a year. None: as a general model's thresholds, a hundredth of the simulated
             streams with nuisances may alarm, and none without.
         on_epoch: called after every epoch.
         on_checkpoint: called with the fit after every epoch, to write a checkpoint.
@@ -221,10 +221,11 @@ def false_alarm_pools(
     dense, quiet = reference_peaks(model, simulated.reference, World(), simulated.workers)
     over = torch.cat([over_peaks(model, backgrounds, simulated, k) for k in range(OVER_PARTS)])
     days = lay_end_to_end(backgrounds)
+    most = dense_share(simulated.recipe)
     return {
-        NUISANCE_POOL: Pool(dense, dense_years(len(dense)), DENSE_SHARE),
+        NUISANCE_POOL: Pool(dense, dense_years(len(dense)), most),
         QUIET_POOL: Pool(quiet, len(quiet) * HOURS_A_STREAM / YEAR_HOURS, 0.0),
-        ON_DAYS_POOL: Pool(over, dense_years(len(over)), DENSE_SHARE),
+        ON_DAYS_POOL: Pool(over, dense_years(len(over)), most),
         DAYS_POOL: Pool(own_peaks(model, days), days.years, 0.0),
     }
 
