@@ -16,10 +16,11 @@ REQUIREMENTS = (
     "numpy>=1.26,<3",
     "polars>=1.30,<3",
     "rich>=13.7,<16",
-    "click>=8.1,<9",
+    "click>=8.2,<9",
     "scipy>=1.12,<2",
     "safetensors>=0.4.3,<1",
-    "matplotlib>=3.9,<4",
+    "matplotlib>=3.10.7,<4",
+    "uniplot>=0.20,<1",
 )
 LARGEST_SOURCE_BYTES = 50_000_000
 

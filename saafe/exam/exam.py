@@ -7,14 +7,13 @@ detector that users run; its seeds are apart from every training's.
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from saafe import metrics, readers
-from saafe.detector import AlarmSettings
 from saafe.errors import InputError
 from saafe.exam import (
     calibration,
@@ -198,10 +197,13 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
         InputError: the folder of recordings holds none, or a rival's package is missing.
     """
     device = plan.device or examined(run, None)
-    one = judged_run(run_for(run, device.sensors, say=plan.on_progress))
-    session = Session(one, plan.seed, device=device.sensors, on_progress=plan.on_progress)
+    session = Session(
+        judged_run(run), plan.seed, device=device.sensors, on_progress=plan.on_progress
+    )
     share = 0.7 if plan.real else 0.8
-    real = real_part(session, run.settings, plan)  # what a user's folder can break comes first
+    # at the run's own thresholds, and first: it is what a user's folder can break
+    real = real_part(session, plan)
+    one = session.one = judged_run(run_for(run, device.sensors, say=plan.on_progress))
     parts, streams = simulated_parts(session, run, share)
     found = outcomes.counts_of(alone(streams.fires))["in_time"]
     limits = quick_limits(limits_of(run.recipe.tier)) | GATE_LIMITS
@@ -330,17 +332,16 @@ def gate_figures(parts: dict[str, Any]) -> dict[str, tuple[Bounds, int]]:
     }  # fmt: skip
 
 
-def real_part(session: Session, settings: AlarmSettings, plan: ExamOptions) -> dict[str, Any]:
+def real_part(session: Session, plan: ExamOptions) -> dict[str, Any]:
     """Recorded fires, homes and superposed fires, the homes' false faults and their identity.
 
-    With the run's own alarm `settings`, not with those of the exam's device.
     Annotated sets too, whose windows count in their own parts and not as the exam's.
     """
     if plan.real is None:
         return {}
     session.begin(0.15)
     out = judge_real(
-        replace(session.judged(), settings=settings),
+        session.judged(),
         plan.real,
         dense_days=DENSE_DAYS,
         elsewhere=False,
