@@ -26,6 +26,7 @@ from saafe.simulator.devices.traces import (
     find_step,
 )
 
+WITHOUT = 2.0  # Chosen: how unlike devices are where one of them lacks a channel, in e-folds
 FEWEST = 50  # Chosen: readings of a channel that tell anything
 
 
@@ -155,14 +156,23 @@ def complete(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[DeviceChanne
 
 
 def nearest(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[str, DeviceChannel]:
-    """The catalogue's channel that is most like one, and its device's name."""
+    """The catalogue's channel that is most like one, and its device's name.
+
+    As much as the channel itself counts what stands beside it: a product is recognised by all of
+    its channels, where what its meter cannot show tells nothing.
+    """
     best = (math.inf, "", None)
     for name in device_names():
         device = load_device(name)
         if seen.channel in device.channels:
             far = distance(seen, device.channels[seen.channel])
-            both = len(all_seen.keys() & device.channels.keys())
-            far += 2.0 * (1.0 - both / len(all_seen.keys() | device.channels.keys()))
+            names = all_seen.keys() | device.channels.keys()
+            far += sum(
+                distance(all_seen[each], device.channels[each])
+                if each in all_seen and each in device.channels
+                else WITHOUT
+                for each in names
+            ) / len(names)
             best = min(best, (far, name, device.channels[seen.channel]), key=lambda one: one[0])
     assert best[2] is not None, "the devices of reference have every channel"
     return best[1], best[2]

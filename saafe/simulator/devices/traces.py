@@ -21,6 +21,8 @@ CHANGE_RATIO = (
     2.5  # Chosen: of the intervals' 90 % over their 10 %, of channels that report on change
 )
 MOST_CLIPPED = 0.3  # Chosen: no ordinary day is spent beyond the end of a range
+FEWEST_AT_END = 5  # Chosen: readings
+STRAY = 0.1  # Chosen: of the readings at an end so many may lie beyond it
 PILE = 3.0  # Chosen: so many times its neighbours' share are readings at an end
 
 
@@ -173,10 +175,12 @@ def find_ends(values: NDArray, step: float, noise: Noise) -> Ends:
     least, most = float(values.min()), float(values.max())
     counts = np.round(values / step)
     lowest = least if _is_end(counts, 1.0, values, step, noise) else math.nan
-    is_clip = _is_end(-counts, -1.0, values, step, noise)
+    top = _highest_pile(counts)
+    within = counts <= top
+    is_clip = _is_end(-counts[within], -1.0, values[within], step, noise)
     # a channel that rests all day at one reading does not end there
-    is_clip = is_clip and (values == most).mean() < MOST_CLIPPED and len(np.unique(counts)) > 10
-    clip = most if is_clip else math.nan
+    is_clip = is_clip and (counts == top).mean() < MOST_CLIPPED and len(np.unique(counts)) > 10
+    clip = float(values[counts == top][0]) if is_clip else math.nan
     floor = math.nan
     if not math.isnan(lowest):
         above = values[values > least + 0.5 * step]
@@ -189,12 +193,20 @@ def find_ends(values: NDArray, step: float, noise: Noise) -> Ends:
     return Ends(least, most, lowest, clip, floor)
 
 
+def _highest_pile(counts: NDArray) -> float:
+    """Where readings may end: their highest, or a pile that but a few stray readings surpass."""
+    different, times = np.unique(counts, return_counts=True)
+    above = times[::-1].cumsum()[::-1] - times
+    is_pile = (times >= FEWEST_AT_END) & (above <= STRAY * times)
+    return float(different[is_pile][-1]) if is_pile.any() else float(different[-1])
+
+
 def _is_end(counts: NDArray, side: float, values: NDArray, step: float, noise: Noise) -> bool:
     """Whether readings, as counts of steps from that end on, pile up at their first one."""
     end = counts.min()
     at = counts == end
     number = int(at.sum())
-    if number < 5:
+    if number < FEWEST_AT_END:
         return False
     level = abs(float(values[at][0]))
     relative = 0.0 if math.isnan(noise.relative) else noise.relative
