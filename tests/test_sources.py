@@ -11,6 +11,7 @@ import torch
 from saafe.sensors import CO, FIRE, NORMAL, NUISANCE, UNKNOWN
 from saafe.simulator import Mix, occupants, sources
 from saafe.simulator.emissions import (
+    INTO_BOILER,
     INTO_POT,
     PARTICLES,
     ROOM_NAMES,
@@ -107,12 +108,13 @@ def test_flames_obey_chemistry() -> None:
     rates = emit(SOURCES["unvented_heater"])[1].rates
     lit = rates[..., Quantity.HEAT] > 0.0
     assert (rates[..., Quantity.CO2] / rates[..., Quantity.HEAT])[lit].std() < 1e-6
-    # a pot on the hob keeps some of its flame's heat, and none of its CO2
-    rates = emit(SOURCES["gas_hob"])[1].rates
-    lit = rates[..., Quantity.HEAT] > 0.0
-    per_heat = (rates[..., Quantity.CO2] / rates[..., Quantity.HEAT])[lit]
-    assert 0.055 / (1.0 - INTO_POT[0]) <= per_heat.min() * 1.001
-    assert per_heat.max() <= 1.001 * 0.055 / (1.0 - INTO_POT[1])
+    # a pot on the hob, and a boiler's water, keep some of the flame's heat and none of its CO2
+    for name, kept in (("gas_hob", INTO_POT), ("spilling_boiler", INTO_BOILER)):
+        rates = emit(SOURCES[name])[1].rates
+        lit = rates[..., Quantity.HEAT] > 0.0
+        per_heat = (rates[..., Quantity.CO2] / rates[..., Quantity.HEAT])[lit]
+        assert 0.055 / (1.0 - kept[0]) <= per_heat.min() * 1.001
+        assert per_heat.max() <= 1.001 * 0.055 / (1.0 - kept[1])
     # what burns completely gives the most of each
     foam = emit(SOURCES["flaming_foam"])[1].rates.sum(dim=0)
     per_heat = foam / foam[:, Quantity.HEAT : Quantity.HEAT + 1]

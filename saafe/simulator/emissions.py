@@ -185,7 +185,7 @@ class Rates:
     gas_kw: Range | None = None  # heat of a flame, which brings its CO2, water and CO along
     gas: Gas = NATURAL_GAS
     gas_share: float = 1.0  # of those that burn gas; the others are electric and give off `heat`
-    on_hob: bool = False  # the flame heats a pot, which keeps its share from the air
+    kept: Range | None = None  # share of the flame's heat that a pot or a boiler's water takes
     thermostat: bool = False  # turned down as the room warms
     co2: Amount | None = None
     co: Amount | None = None
@@ -215,6 +215,7 @@ AIRING_M3_S: Range = (0.02, 0.3)  # through it, as through the row `open_window`
 
 # Of a gas flame's heat goes into pot and food, and leaves as vapour: efficiencies of hobs, memory
 INTO_POT: Range = (0.3, 0.45)
+INTO_BOILER: Range = (0.7, 0.9)  # efficiencies of boilers; memory
 # Chosen: what a heater is turned down to, by its thermostat or by people, and how fast [s]
 TURNED_DOWN: Range = (0.1, 0.4)
 TURNED_DOWN_S: Range = (600.0, 2400.0)
@@ -250,7 +251,7 @@ def steady(draw: Draw, source: Source) -> Emission:
     if table.gas_kw is not None:
         is_gas = draw.chance(table.gas_share)
         heat = draw.log_triangular(*table.gas_kw) * is_gas * power
-        to_air = 1.0 - draw.uniform(*INTO_POT) if table.on_hob else 1.0
+        to_air = 1.0 if table.kept is None else 1.0 - draw.uniform(*table.kept)
         rates[..., Quantity.HEAT] = rates[..., Quantity.HEAT] * ~is_gas + heat * to_air
         rates[..., Quantity.CO2] += table.gas.co2 * heat
         rates[..., Quantity.WATER] += table.gas.water * heat

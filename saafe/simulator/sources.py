@@ -19,6 +19,8 @@ and a row that says nothing is assumed.
 """
 
 from saafe.simulator.emissions import (
+    INTO_BOILER,
+    INTO_POT,
     LPG,
     ROOM_NAMES,
     WAX,
@@ -72,14 +74,14 @@ NUISANCES = (
     Source("frying", "nuisance", steady, 180, rooms=KITCHEN, cooking=True, base_m=(0.9, 1.0),
         table=Rates((300, 1200), heat=(0.3, 2), gas_kw=(0.5, 3.5), gas_share=0.4,
         pm=per_minute(1.2, 1.1), water=(0.03, 0.3), voc=(0.05, 5), droplets=(0.02, 2),
-        sound=(55, 72), on_hob=True, flicker=0.7), rate_source=STOVE_RATE),  # [1], tail of [2]
+        sound=(55, 72), kept=INTO_POT, flicker=0.7), rate_source=STOVE_RATE),  # [1], tail of [2]
     Source("stir_frying", "nuisance", steady, 60, rooms=KITCHEN, cooking=True, base_m=(0.9, 1.0),
         table=Rates((300, 1200), heat=(0.5, 2.5), gas_kw=(1.0, 5.0), gas_share=0.6,
-        on_hob=True, pm=per_minute(2.4, 1.3), water=(0.03, 0.4), voc=(0.2, 10), droplets=(0.05, 5),
-        sound=(58, 75), flicker=0.9), rate_source=STOVE_RATE),  # [2], there under a hood
+        kept=INTO_POT, pm=per_minute(2.4, 1.3), water=(0.03, 0.4), voc=(0.2, 10),
+        droplets=(0.05, 5), sound=(58, 75), flicker=0.9), rate_source=STOVE_RATE),  # [2], hood
     Source("boiling", "nuisance", steady, 300, rooms=KITCHEN, cooking=True, base_m=(0.9, 1.1),
         table=Rates((600, 3600), heat=(0.3, 1.5), gas_kw=(0.5, 2.5), gas_share=0.4,
-        on_hob=True, pm=per_minute(0.11, 1.1), water=Lognormal(0.25, 0.3), droplets=(0.1, 10),
+        kept=INTO_POT, pm=per_minute(0.11, 1.1), water=Lognormal(0.25, 0.3), droplets=(0.1, 10),
         sound=(50, 68)), rate_source=STOVE_RATE),  # [1] electric stove, low; [3] 600 to 1,500 g/h
     Source("toast", "nuisance", bursts, 150, rooms=KITCHEN, cooking=True, base_m=(0.9, 1.2),
         table=Rates((120, 240), heat=(0.4, 1.5), pm=per_minute(0.11, 0.8), co=(0.01, 0.5),
@@ -90,7 +92,7 @@ NUISANCES = (
     Source("smoking_pan", "nuisance", steady, 8, rooms=KITCHEN, cooking=True, base_m=(0.9, 1.0),
         table=Rates((60, 300), rise_s=(20, 120), fall_s=(20, 120), heat=(0.5, 2), gas_kw=(1, 4),
         gas_share=0.4, pm=(0.1, 7), co=(0.05, 3), aired=True, voc=(0.5, 20),
-        on_hob=True, sound=(50, 72))),  # assumed
+        kept=INTO_POT, sound=(50, 72))),  # assumed
     Source("oven", "nuisance", steady, 150, rooms=KITCHEN, cooking=True, base_m=(0.4, 1.0),
         table=Rates((1200, 5400), rise_s=(300, 1200), heat=(0.3, 1.5), gas_kw=(0.5, 2.5),
         gas_share=0.3, pm=per_minute(0.3, 1.1), water=(0.02, 0.4), voc=(0.02, 2),
@@ -103,7 +105,7 @@ NUISANCES = (
         pm=per_minute(3, 1.0), co=(0.15, 1.7), voc=(0.2, 10), sound=(45, 60))),  # memory
     Source("gas_hob", "nuisance", steady, 260, rooms=KITCHEN, cooking=True, base_m=(0.9, 1.0),
         table=Rates((600, 2400), gas_kw=(0.5, 5.0), pm=per_minute(0.24, 0.9),
-        water=(0.02, 0.3), on_hob=True, sound=(48, 62)), rate_source=STOVE_RATE),  # [1] gas stove
+        water=(0.02, 0.3), kept=INTO_POT, sound=(48, 62)), rate_source=STOVE_RATE),  # [1] gas stove
     Source("broiling", "nuisance", steady, 40, rooms=KITCHEN, cooking=True, base_m=(0.4, 1.0),
         table=Rates((600, 1500), rise_s=(120, 600), heat=(0.8, 2.5), gas_kw=(1, 4),
         gas_share=0.3, pm=per_minute(1.3, 1.1), co=(0.03, 2), water=(0.05, 0.5), voc=(0.2, 10),
@@ -203,7 +205,8 @@ NUISANCES = (
 # Dangerous without a fire: an alarm of CO is right there, and the model is asked for nothing.
 HAZARDS = (
     Source("spilling_boiler", "hazard", steady, 0.02, rooms=("kitchen", "bathroom", "garage"),
-        table=Rates((1800, 8 * HOUR), rise_s=(60, 900), gas_kw=(2, 20), co=(0.14, 14))),  # memory
+        table=Rates((1800, 8 * HOUR), rise_s=(60, 900), gas_kw=(2, 20), kept=INTO_BOILER,
+        co=(0.14, 14))),  # memory
     Source("generator", "hazard", steady, 0.002, rooms=("garage", "hall"), table=Rates(
         (1800, 6 * HOUR), heat=(2, 8), pm=(0.01, 1), aerosol=SOOT, co=(100, 800), co2=(0.5, 2),
         voc=(1, 50), sound=(85, 100))),  # [7] at 0.7 to 5 kW
