@@ -11,6 +11,7 @@ from saafe.detector.detector import Scorer
 from saafe.detector.recorded import Detection, detect
 from saafe.exam import rivals, tradeoff
 from saafe.exam.fires import REFERENCES, FireResult, FireTrial, try_fire
+from saafe.exam.misses import channel_names, missed_fires, period_name
 from saafe.exam.nuisances import NuisanceResult, NuisanceTrial, try_nuisance
 from saafe.exam.results import plain_values
 from saafe.exam.rivals import (
@@ -217,3 +218,34 @@ def test_headline_speaks_of_the_photoelectric_alarm_and_of_rivals() -> None:
 def test_the_simple_rivals_of_every_exam_are_in_the_registry() -> None:
     assert set(rivals.SIMPLE) <= set(rivals.registry.RIVALS)
     assert rivals.installed(["logistic regression", "no such rival"]) == ["logistic regression"]
+
+
+def test_a_missed_fire_is_not_learned_where_another_finds_it() -> None:
+    trials = [a_fire(500.0)] * 3 + [replace(a_fire(500.0), name="bin", period_s=60.0)] * 2
+    ours = np.array([True, False, False, False, True])
+    long_fit = np.array([False, True, False, False, True])
+    boosting = np.array([True, True, False, False, False])
+    rows = missed_fires(trials, ours, {"longer": long_fit, "boosting": boosting})
+    first = rows[0]
+    assert (first["by"], first["fires"], first["missed"]) == ("all", 5, 3)
+    assert (first["not_learned"], first["found_by_none"]) == (1, 2)
+    assert (first["longer"], first["boosting"]) == (1, 1)
+    kinds = {row["name"]: row for row in rows if row["by"] == "kind"}
+    assert kinds[trials[0].name]["missed"] == 2
+    assert kinds["bin"]["found_by_none"] == 1
+    for by in ("kind", "period"):  # every fire stands in one row of each sort
+        assert sum(row["missed"] for row in rows if row["by"] == by) == first["missed"]
+    assert not [row for row in rows if row["by"] == "channels"]  # all sensors have the same
+
+
+def test_fires_that_no_reading_shows_are_told_apart() -> None:
+    shown, hidden = a_fire(500.0), replace(a_fire(500.0), shown_s=math.inf)
+    (first, *_) = missed_fires([shown, hidden], np.array([False, False]), {})
+    assert (first["missed"], first["shown"], first["found_by_none"]) == (2, 1, 2)
+
+
+def test_sensors_are_named_by_period_and_channels() -> None:
+    assert [period_name(s) for s in (1.0, 10.4, 60.0, 240.0, 3600.0)] == [
+        "up to 10 s", "up to 10 s", "up to 60 s", "up to 300 s", "over 300 s",
+    ]  # fmt: skip
+    assert channel_names(a_fire(500.0)) == "temperature pm25"

@@ -29,12 +29,14 @@ from saafe.errors import InputError
               help="Number of a shard to examine instead, to share the work.")  # fmt: skip
 @click.option("--quick", is_flag=True, help="The same as --level quick.")
 @click.option("--rivals", is_flag=True, help="Compare all simpler detectors, not two (extra).")
+@click.option("--beside", "beside_runs", multiple=True, help="Another run to compare, such as one "
+              "that was trained longer; any number of times.")  # fmt: skip
 @click.option("--seed", type=int, help="Of the full exam, 0 where not given; not training's.")
 @click.option("--json", "as_json", is_flag=True, help="Print exam.json.")
 def exam_command(
     run: str, real: Path | None, device: str | None, level: str, quick: bool, rivals: bool,
-    seed: int | None, shards_folder: Path | None, count: int, numbers: tuple[int, ...],
-    as_json: bool,
+    beside_runs: tuple[str, ...], seed: int | None, shards_folder: Path | None, count: int,
+    numbers: tuple[int, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Examine RUN and write its exam.json; exit code 0 means that the exam ran.
 
@@ -46,10 +48,13 @@ def exam_command(
     def say(line: str) -> None:
         click.echo(line, err=True)
 
-    check_run_folder(run)
+    for folder in (run, *beside_runs):
+        check_run_folder(folder)
     if level == "long" and not quick:
-        if real or rivals or seed is not None:
-            raise InputError("--real, --rivals and --seed are of the full level: leave them out")
+        if real or rivals or beside_runs or seed is not None:
+            raise InputError(
+                "--real, --rivals, --beside and --seed are of the full level: leave them out"
+            )
         result = examine_long(
             load(run), device=device, folder=shards_folder, count=count, shards=numbers,
             on_progress=say,
@@ -57,7 +62,8 @@ def exam_command(
     else:
         result = examine(
             load(run), level="quick" if quick or level == "quick" else "full", device=device,
-            seed=seed, real=real, rivals=rivals, on_progress=say,
+            seed=seed, real=real, rivals=rivals, beside=[load(folder) for folder in beside_runs],
+            on_progress=say,
         )  # fmt: skip
     if as_json:
         print_json(result)
@@ -98,6 +104,11 @@ def show_exam(result: dict) -> None:
             ("outside the training ranges", result["shift"], None),
             ("whose are quiet minutes?", identity_rows(result), IDENTITY_COLUMNS),
             ("rivals at equal false alarms", result["rivals"]["rows"], RIVAL_COLUMNS),
+            (
+                "missed fires that others find at equal false alarms, or none",
+                missed_rows(result),
+                None,
+            ),
         ):
             print_part(title, rows, columns)
         for title, rows in (
@@ -126,6 +137,11 @@ def print_part(title: str, rows: list[dict], columns: Sequence[str] | None) -> N
         cells = [tuple(figure_text(row.get(n), percent=is_share(n)) for n in names)
                  for row in plain]  # fmt: skip
         print_rows(title, [header(name) for name in names], cells)
+
+
+def missed_rows(result: dict) -> list[dict]:
+    """What was missed in all and by kind; the report has it by period and channels too."""
+    return [row for row in result["rivals"]["missed"] if row["by"] in ("all", "kind")]
 
 
 def identity_rows(result: dict) -> list[dict]:

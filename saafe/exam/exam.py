@@ -89,6 +89,7 @@ class ExamOptions:
     device: Examined | None = None  # the run's own by default
     real: Path | None = None  # folder of published recordings or sets to score, or None
     rivals: bool = False  # whether all rivals are compared, else the simple ones
+    beside: Sequence[Run] = ()  # other runs that are compared
     on_progress: OnProgress = lambda line: None  # takes a line of progress
 
 
@@ -100,6 +101,7 @@ def examine(
     seed: int | None = None,
     real: Path | str | None = None,
     rivals: bool = False,
+    beside: Sequence[Run] = (),
     on_progress: OnProgress = lambda _: None,
 ) -> dict[str, Any]:
     """Examine a run and write its exam.json, report and model card.
@@ -112,6 +114,7 @@ def examine(
         seed: of the full exam, 0 by default; apart from training's seeds.
         real: folder of published recordings or annotated sets that a full exam scores too.
         rivals: whether a full exam trains all rivals and compares them, else the simple ones.
+        beside: other runs that a full exam compares too, such as one that was trained longer.
         on_progress: takes a line of progress.
 
     Returns:
@@ -136,7 +139,12 @@ def examine(
     if level not in ("quick", "full"):
         raise InputError(f"level = {level!r}: choose from quick, full")
     on_device = examined(run, device)
-    asked = {"real": real is not None, "rivals": rivals, "seed": seed is not None}
+    asked = {
+        "real": real is not None,
+        "rivals": rivals,
+        "beside": bool(beside),
+        "seed": seed is not None,
+    }
     if level == "quick" and any(asked.values()):
         name = next(name for name, is_asked in asked.items() if is_asked)
         raise InputError(f"{name} is of the full exam: leave it out, or leave out quick")
@@ -146,7 +154,7 @@ def examine(
         result = examine_quick(run, device=on_device, on_progress=on_progress)
     else:
         real = None if real is None else Path(real)
-        plan = ExamOptions(seed or 0, on_device, real, rivals, on_progress)
+        plan = ExamOptions(seed or 0, on_device, real, rivals, tuple(beside), on_progress)
         result, cases = examine_full(run, plan)
     written = write_exam(run, result, cases, is_own=on_device.is_own)
     for path in written:
@@ -216,6 +224,7 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
         run.recipe,
         device=device.sensors,
         names=names,
+        beside=plan.beside,
         seed=plan.seed,
         on_progress=plan.on_progress,
     )

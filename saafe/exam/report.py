@@ -225,7 +225,20 @@ def rivals(result: Result) -> str:
     )
     plain = [html.merged_bounds(row) for row in rows]
     columns = [c for c in RIVAL_COLUMNS if any(row.get(c) is not None for row in plain)]
-    return note + html_table(rows, columns=columns) + whole(rows)
+    return note + html_table(rows, columns=columns) + whole(rows) + missed(result)
+
+
+def missed(result: Result) -> str:
+    """Our missed fires: who finds them in the same readings."""
+    rows = (result.get("rivals") or {}).get("missed")
+    if not rows:
+        return ""
+    note = (
+        '<p class="note">Missed fires, where every detector has the transformer\'s false alarms a '
+        "year. What another one finds was in the readings and was not learned. What none finds is "
+        "not in the readings, as far as these detectors can tell.</p>"
+    )
+    return "<h3>Missed fires</h3>" + note + html_table(rows)
 
 
 def recordings(result: Result) -> str:

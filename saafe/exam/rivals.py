@@ -13,16 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saafe.detector import decide
-from saafe.exam import tradeoff
+from saafe.exam import misses, tradeoff
 from saafe.exam.fires import REFERENCES, FireResult, alone
 from saafe.exam.nuisances import SCORED_BEFORE_S, NuisanceResult
 from saafe.exam.session import OnProgress
-from saafe.exam.windows import Judged, judged_rival
+from saafe.exam.windows import Judged, judged_rival, judged_run
 from saafe.metrics import Bounds, finite_or_none, paired_bootstrap
 from saafe.recipes import Recipe
 from saafe.recordings import Recording
 from saafe.rivals import Trained, TrainingSet, registry
 from saafe.simulator import ANYTHING, SENSITIVITIES, devices, sources
+from saafe.training import Run, run_for
 
 WIN, TIE, LOSS = "win", "tie", "loss"  # the transformer's
 NOT_COMPARED = Bounds(math.nan, math.nan, math.nan)
@@ -230,7 +231,8 @@ def installed(names: Sequence[str]) -> list[str]:
 
 def examine_rivals(
     ours: Judged, streams: ExamStreams, recipe: Recipe, *, device: str | devices.Device = ANYTHING,
-    names: Sequence[str] = SIMPLE, seed: int, on_progress: OnProgress = lambda line: None,
+    names: Sequence[str] = SIMPLE, beside: Sequence[Run] = (), seed: int,
+    on_progress: OnProgress = lambda line: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train the rivals of a run and compare them with it on an exam's streams.
 
@@ -240,12 +242,13 @@ def examine_rivals(
         recipe: of the run; rivals learn from the windows that it draws.
         device: whose streams they are, and for which their thresholds are set.
         names: which rivals.
+        beside: other runs, such as one that was trained longer; with thresholds for the device.
         seed: of the bootstrap.
         on_progress: takes a line of progress.
 
     Returns:
         `rows`, ours first; `curves` of each contestant; `reference_alarms`, a point a
-        sensitivity.
+        sensitivity; `missed`, our missed fires and who finds them, of `misses.missed_fires`.
 
     Raises:
         InputError: a package of the extra is missing.
@@ -261,14 +264,33 @@ def examine_rivals(
         on_progress(f"{name}: scoring the same streams")
         theirs[name] = margins_of(judged_rival(trained), streams)
         costs[name] = _costs(trained)
+    for run in beside:
+        name = run.folder.resolve().name
+        on_progress(f"{name}: scoring the same streams")
+        theirs[name] = margins_of(judged_run(run_for(run, device, say=on_progress)), streams)
+        costs[name] = {"windows": trained_windows(run.recipe)}
     rows = compare(mine, theirs, name=ours.name, seed=seed)
-    own: dict[str, Any] = {"windows": recipe.windows * (recipe.epochs if recipe.fresh else 1)}
+    own: dict[str, Any] = {"windows": trained_windows(recipe)}
     everybody = {ours.name: mine} | theirs
     return {
         "rows": [ComparisonRow(**(vars(row) | costs.get(row.name, own))) for row in rows],
         "curves": {name: curve(margins) for name, margins in everybody.items()},
         "reference_alarms": reference_points(streams),
+        "missed": misses.missed_fires(
+            [result.trial for result in alone(streams.fires)],
+            mine.in_time(0.0),
+            {row.name: theirs[row.name].in_time(_shift_of(row)) for row in rows[1:]},
+        ),
     }
+
+
+def trained_windows(recipe: Recipe) -> int:
+    """How many windows a run of a recipe learns from, where nothing stops it early."""
+    return recipe.windows * (recipe.epochs if recipe.fresh else 1)
+
+
+def _shift_of(row: ComparisonRow) -> float:
+    return math.inf if row.threshold_shift is None else row.threshold_shift
 
 
 def _trained(
