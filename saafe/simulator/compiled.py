@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
 Function = Callable[..., Any]
 
 
@@ -29,65 +27,34 @@ def compiled(function: Function) -> Function:
 class Laws(NamedTuple):
     """Figures of `air` and `emissions`, in single precision."""
 
-    gain: Floats  # see `air.yield_gain` (quantity,)
     heat_share: np.float32  # what a kW of a source is to the air's temperature. [K m3/s]
-    oxygen_limit: np.float32
+    oxygen_limit: np.float32  # see `air.air_to_burn`
     oxygen_span: np.float32
-    least_share: np.float32  # of its free rate that a fire keeps
+    least_share: np.float32
 
 
-class Air(NamedTuple):
-    """`air.Flows` of r rows, rows first."""
-
-    start: Floats  # what the air holds at first (r, quantity)
-    steady: Floats  # into each zone (r, zone, quantity)
-    let_in: Floats  # by an open window, a m3 (r, quantity)
-    leaving: Floats  # (r, zone, quantity)
-    fresh: Floats  # (r, zone)
-    volume: Floats  # (r, zone)
-    drive: Floats  # (r, door)
-    fan: Floats  # (r, door)
-    duct: Floats  # (r, zone)
-    duct_share: Floats  # (r, zone)
-    filter: Floats  # (r, quantity)
-    to_walls: Floats  # (r, zone)
-    warming: Floats  # of the walls in a step of the pre-roll, and of the stream (r, 2)
-    conducting: Floats  # the same (r, 2)
-    indoor_c: Floats  # (r,)
-    fog: Floats  # (r,)
-    drying: Floats  # (r,)
-
-
-class Sources(NamedTuple):
-    """What is given off in n scenarios, and where."""
-
-    people: Floats  # into the first zone (time, n, quantity)
-    fire: Floats  # (time, n, quantity)
-    first: Floats  # one nuisance (time, n, quantity)
-    second: Floats  # another (time, n, quantity)
-    zone: NDArray[np.int64]  # of the three (n, 3)
-    outdoor_pm: Floats  # (time, n)
-    burning: int  # how many of the first scenarios have a fire
-
-
-class Seen(NamedTuple):
-    """What `mix` writes."""
-
-    air: Floats  # of the mixed zones, at every sensor (quantity, step, sensor, r)
-    sound: Floats  # [pW] (step, sensor, r)
-    sun: Floats  # [K] (step, sensor, r)
-    share: Floats  # of its free rate that each fire keeps (time, burning)
-
-
-ZERO, ONE, WALLED = np.float32(0.0), np.float32(1.0), np.float32(1e-3)
-MILLI, KILO = np.float32(1e-3), np.float32(1e3)
+ZERO, ONE, MILLI = np.float32(0.0), np.float32(1.0), np.float32(1e-3)
 COLDEST, HOTTEST = np.float32(-40.0), np.float32(100.0)
 # of `physics.saturation_vapour_density`
 MAGNUS, SLOPE, CELSIUS = np.float32(610.94), np.float32(17.625), np.float32(243.04)
 MOLAR, GAS, KELVIN = np.float32(18.015), np.float32(8.314), np.float32(273.15)
-ZONES, CARRIED, BLOCK = 3, 12, 16
+ZONES, CARRIED, RUNS = 3, 12, 3
+BLOCK = 16  # rows that go through time together: a line of the cache
+# of `emissions.Quantity`
 HEAT, SMOKE, DROPLETS, WATER, OXYGEN = 0, 2, 5, 8, 10
 RADIANT, VENT, OUTDOOR_PM, SOUND = 12, 13, 14, 15
+# numba hands few arrays on quickly and many slowly: figures of rooms lie in one, beginning at
+ROOM = {
+    "fresh": 3, "duct": 3, "duct_share": 3, "to_walls": 3, "drive": 2, "fan": 2, "indoor_c": 1,
+    "fog": 1, "drying": 1, "held_early": 3, "held": 3, "warming_early": 1, "warming": 1,
+    "conducting_early": 1, "conducting": 1,
+}  # fmt: skip
+_AT = dict(zip(ROOM, np.cumsum([0, *ROOM.values()])[:-1].tolist(), strict=True))
+FRESH, DUCT, DUCT_SHARE, TO_WALLS = (_AT[k] for k in ("fresh", "duct", "duct_share", "to_walls"))
+DRIVE, FAN, INDOOR, FOG, DRYING = (_AT[k] for k in ("drive", "fan", "indoor_c", "fog", "drying"))
+HELD, WARMING, CONDUCTING = (_AT[f"{k}_early"] for k in ("held", "warming", "conducting"))
+STEADY, LEAVING = 0, 1  # of `zones`
+START, LET_IN, FILTER = 0, 1, 2  # of `carried`
 
 
 @compiled
@@ -99,187 +66,195 @@ def saturation(celsius):
 
 
 @compiled
-def acts(rates):
-    """Whether anything is given off. (quantity,)"""
-    for value in rates:
-        if value != ZERO:
+def acts(rates, k, i):
+    """Whether anything is given off at a step in a scenario, of (time, n, quantity)."""
+    for q in range(rates.shape[2]):  # noqa: SIM110
+        if rates[k, i, q] != ZERO:
             return True
     return False
 
 
 @compiled
-def part(state, walls, run):
-    """Let a run, 1 or 2, go on from run 0: state (run, zone, quantity), walls (run, zone)."""
-    for z in range(ZONES):  # assigning arrays would take numba seconds to compile
-        walls[run, z] = walls[0, z]
-        for q in range(CARRIED):
-            state[run, z, q] = state[0, z, q]
-
-
-@compiled
-def step_air(state, walls, right, vent, one, air, step_s, pace):
-    """One step of `air.carry` for row `one`: state (zone, quantity) and walls (zone,) in place.
-
-    `right` is what comes into the zones (zone, quantity), overwritten; `pace` is 0 in the pre-roll.
-    """
-    for z in range(ZONES):
-        held = air.volume[one, z] / step_s
-        kept, duct = held - air.duct[one, z], air.duct[one, z]
-        for q in range(CARRIED):
-            right[z, q] += kept * state[z, q]
-        if duct > ZERO:
-            for q in range(CARRIED):
-                returned = ZERO
-                for other in range(ZONES):
-                    returned += state[other, q] * air.duct_share[one, other]
-                right[z, q] += duct * (returned * air.filter[one, q])
-        right[z, HEAT] += air.to_walls[one, z] * walls[z]
-    first = math.sqrt(abs(state[0, HEAT] - state[1, HEAT])) * air.drive[one, 0] + air.fan[one, 0]
-    last = math.sqrt(abs(state[1, HEAT] - state[2, HEAT])) * air.drive[one, 1] + air.fan[one, 1]
-    held_0 = air.volume[one, 0] / step_s + vent[0]
-    held_1 = air.volume[one, 1] / step_s + vent[1]
-    held_2 = air.volume[one, 2] / step_s + vent[2]
-    for q in range(CARRIED):  # both ends are eliminated, then the middle is known
-        end_0 = held_0 + air.leaving[one, 0, q]
-        end_2 = held_2 + air.leaving[one, 2, q]
-        over_0, over_2 = ONE / (end_0 + first), ONE / (end_2 + last)
-        share_0, share_2 = first * over_0, last * over_2
-        known = right[1, q] + share_0 * right[0, q] + share_2 * right[2, q]
-        below = held_1 + air.leaving[one, 1, q] + share_0 * end_0 + share_2 * end_2
-        middle = known / below
-        state[1, q] = middle
-        state[0, q] = right[0, q] * over_0 + share_0 * middle
-        state[2, q] = right[2, q] * over_2 + share_2 * middle
-    for z in range(ZONES):
-        heat = state[z, HEAT]
-        warmer = walls[z] + air.warming[one, pace] * (heat - walls[z])
-        walls[z] = warmer * air.conducting[one, pace]
-        # vapour beyond saturation is dew and fog, and droplets dry
-        most = saturation(air.indoor_c[one] + heat)
-        beyond = max(state[z, WATER] - most, ZERO)
-        state[z, WATER] -= beyond
-        dryness = ONE - state[z, WATER] / most
-        droplets = state[z, DROPLETS] + air.fog[one] * beyond
-        state[z, DROPLETS] = droplets / (ONE + step_s * air.drying[one] * dryness)
-
-
-@compiled
-def come_in(right, vent, sound, run, k, i, air, sources, laws):
-    """What comes into the zones of scenario `i` at step `k`; returns the sun's warmth.
-
-    A run is 0 with everything, 1 without the fire, 2 without any event. Written are right
-    (zone, quantity), vent and sound (zone,).
-    """
-    for z in range(ZONES):
-        vent[z] = sound[z] = ZERO
-        for q in range(CARRIED):
-            right[z, q] = ZERO
+def add_source(right, at_zone, rates, k, i, z):
+    """Add what a source gives off to a zone: right (zone, quantity), at_zone (3, zone)."""
     for q in range(CARRIED):
-        right[0, q] = sources.people[k, i, q]
-    sound[0] = sources.people[k, i, SOUND]
-    outdoor_pm, sun = sources.outdoor_pm[k, i], ZERO
-    if run < 2:
-        for slot in (1, 2):
-            rates = sources.first[k, i] if slot == 1 else sources.second[k, i]
-            z = sources.zone[i, slot]
-            for q in range(CARRIED):
-                right[z, q] += rates[q]
-            vent[z] += rates[VENT]
-            sound[z] += rates[SOUND]
-            is_both = slot == 2 and z == sources.zone[i, 1]
-            sun = sun + rates[RADIANT] if is_both else max(sun, rates[RADIANT])
-            outdoor_pm += MILLI * rates[OUTDOOR_PM]
-    for z in range(ZONES):
-        right[z, HEAT] *= laws.heat_share
-        for q in range(CARRIED):
-            right[z, q] += air.steady[i, z, q] + vent[z] * air.let_in[i, q]
-        right[z, SMOKE] += (air.fresh[i, z] + vent[z]) * outdoor_pm
-    return sun
+        right[z, q] += rates[k, i, q]
+    at_zone[0, z] += rates[k, i, VENT]
+    at_zone[1, z] += rates[k, i, SOUND]
+    at_zone[2, z] += rates[k, i, RADIANT]
+    return MILLI * rates[k, i, OUTDOOR_PM]
 
 
 @compiled
-def burn(right, deficit, rates, laws):
-    """Add a fire's rates to a zone (quantity,) that lacks oxygen; returns the share it keeps."""
+def come_in(right, at_zone, outdoor_pm, zones, carried, rooms, i, heat_share):
+    """Turn what is given off into what comes in, fresh air too, but for fires; in place."""
+    for z in range(ZONES):
+        vent = at_zone[0, z]
+        right[z, HEAT] *= heat_share
+        for q in range(CARRIED):
+            right[z, q] += zones[i, STEADY, z, q] + vent * carried[i, LET_IN, q]
+        right[z, SMOKE] += (rooms[i, FRESH + z] + vent) * outdoor_pm
+
+
+@compiled
+def burn(right, z, deficit, fire, k, i, gain, laws):
+    """Add a fire to a zone that lacks oxygen; returns the share of its free rate that it keeps."""
     share = ONE - (deficit - laws.oxygen_limit) / laws.oxygen_span
     share = min(max(share, laws.least_share), ONE)
     spare = share - share * share
-    right[HEAT] += (share + laws.gain[HEAT] * spare) * (rates[HEAT] * laws.heat_share)
+    right[z, HEAT] += (share + gain[HEAT] * spare) * (fire[k, i, HEAT] * laws.heat_share)
     for q in range(1, CARRIED):
-        right[q] += (share + laws.gain[q] * spare) * rates[q]
+        right[z, q] += (share + gain[q] * spare) * fire[k, i, q]
     return share
 
 
 @compiled
-def mix(air, sources, calm_row, bare_row, laws, steps_s, where, seen):
+def step_air(state, walls, j, right, at_zone, zones, carried, rooms, i, step_s, pace):
+    """One step of `air.carry`: row `j` of state (row, zone, quantity) and walls (row, zone)."""
+    for q in range(CARRIED):
+        returned = ZERO
+        for z in range(ZONES):
+            returned += state[j, z, q] * rooms[i, DUCT_SHARE + z]
+        returned *= carried[i, FILTER, q]
+        for z in range(ZONES):
+            duct = rooms[i, DUCT + z]
+            kept = rooms[i, HELD + ZONES * pace + z] - duct
+            right[z, q] += kept * state[j, z, q] + duct * returned
+    for z in range(ZONES):
+        right[z, HEAT] += rooms[i, TO_WALLS + z] * walls[j, z]
+    middle = state[j, 1, HEAT]
+    first = math.sqrt(abs(state[j, 0, HEAT] - middle)) * rooms[i, DRIVE] + rooms[i, FAN]
+    last = math.sqrt(abs(middle - state[j, 2, HEAT])) * rooms[i, DRIVE + 1] + rooms[i, FAN + 1]
+    held_0 = rooms[i, HELD + ZONES * pace] + at_zone[0, 0]
+    held_1 = rooms[i, HELD + ZONES * pace + 1] + at_zone[0, 1]
+    held_2 = rooms[i, HELD + ZONES * pace + 2] + at_zone[0, 2]
+    for q in range(CARRIED):  # both ends are eliminated, then the middle is known
+        end_0 = held_0 + zones[i, LEAVING, 0, q]
+        end_2 = held_2 + zones[i, LEAVING, 2, q]
+        over_0, over_2 = ONE / (end_0 + first), ONE / (end_2 + last)
+        share_0, share_2 = first * over_0, last * over_2
+        known = right[1, q] + share_0 * right[0, q] + share_2 * right[2, q]
+        below = held_1 + zones[i, LEAVING, 1, q] + share_0 * end_0 + share_2 * end_2
+        middle = known / below
+        state[j, 1, q] = middle
+        state[j, 0, q] = right[0, q] * over_0 + share_0 * middle
+        state[j, 2, q] = right[2, q] * over_2 + share_2 * middle
+    for z in range(ZONES):
+        heat = state[j, z, HEAT]
+        warmer = walls[j, z] + rooms[i, WARMING + pace] * (heat - walls[j, z])
+        walls[j, z] = warmer * rooms[i, CONDUCTING + pace]
+        # vapour beyond saturation is dew and fog, and droplets dry
+        most = saturation(rooms[i, INDOOR] + heat)
+        beyond = max(state[j, z, WATER] - most, ZERO)
+        state[j, z, WATER] -= beyond
+        dryness = ONE - state[j, z, WATER] / most
+        droplets = state[j, z, DROPLETS] + rooms[i, FOG] * beyond
+        state[j, z, DROPLETS] = droplets / (ONE + step_s * rooms[i, DRYING] * dryness)
+
+
+@compiled
+def mix(
+    zones, carried, rooms, where, people, fire, first, second, zone, outdoor_pm, burning, row_of,
+    gain, laws, steps_s, air, sound, sun, kept_rate,
+):  # fmt: skip
     """Carry what n scenarios give off through their zones, in up to three runs each.
 
     A run without an event is the run with it until the event begins, and parts from it there.
 
     Args:
-        air: of the scenarios.
-        sources: what they give off.
-        calm_row: where the run without the fire is written, -1 for nowhere (n,)
-        bare_row: the same of the run without any event (n,)
-        laws: figures.
-        steps_s: length of each step; those of the stream come last. [s] (time,)
+        zones: `air.Flows` steady and leaving (n, 2, zone, quantity)
+        carried: `air.Flows` start, let_in, filter (n, 3, quantity)
+        rooms: the figures of `ROOM` (n, figure)
         where: zone of each sensor (n, sensor)
-        seen: what is written.
+        people: what life gives off (time, n, quantity)
+        fire: what fires do, alike
+        first: what one nuisance does, alike
+        second: what another does, alike
+        zone: of the three (n, 3)
+        outdoor_pm: see `mixing.Given` (time, n)
+        burning: how many of the first scenarios have a fire
+        row_of: where each run is written: with everything, without the fire, without any event;
+            -1 for nowhere (n, 3)
+        gain: see `air.yield_gain` (quantity,)
+        laws: figures
+        steps_s: length of each step; those of the stream come last. [s] (time,)
+        air: written, see `mixing.Mixed` (quantity, step, sensor, r)
+        sound: alike (step, sensor, r)
+        sun: alike (step, sensor, r)
+        kept_rate: alike (time, burning)
     """
     n, sensors = where.shape
-    early = len(steps_s) - seen.air.shape[1]
-    state = np.empty((BLOCK, 3, ZONES, CARRIED), np.float32)
-    walls = np.empty((BLOCK, 3, ZONES), np.float32)
-    parted = np.empty((BLOCK, 3), np.bool_)
+    early = len(steps_s) - air.shape[1]
+    state = np.empty((BLOCK * RUNS, ZONES, CARRIED), np.float32)
+    walls = np.empty((BLOCK * RUNS, ZONES), np.float32)
+    parted = np.empty(BLOCK * RUNS, np.bool_)
     right = np.empty((ZONES, CARRIED), np.float32)
-    vent, sound = np.empty(ZONES, np.float32), np.empty((3, ZONES), np.float32)
-    sun = np.empty(3, np.float32)
+    at_zone = np.empty((3, ZONES), np.float32)  # vent, sound, sun
+    heard = np.empty((RUNS, ZONES), np.float32)
+    warmth = np.empty(RUNS, np.float32)
     for begin in range(0, n, BLOCK):
         end = min(begin + BLOCK, n)
         for i in range(begin, end):
-            for run in range(3):
-                parted[i - begin, run] = False
+            j = RUNS * (i - begin)
+            for run in range(RUNS):
+                parted[j + run] = run == 0
             for z in range(ZONES):
-                walls[i - begin, 0, z] = ZERO
+                walls[j, z] = ZERO
                 for q in range(CARRIED):
-                    state[i - begin, 0, z, q] = air.start[i, q]
+                    state[j, z, q] = carried[i, START, q]
         for k in range(len(steps_s)):
-            step_s, pace = steps_s[k], int(k >= early)
+            pace = int(k >= early)
             for i in range(begin, end):
-                mine, its_walls, apart = state[i - begin], walls[i - begin], parted[i - begin]
-                is_fire = i < sources.burning
-                burns = is_fire and acts(sources.fire[k, i])
-                if calm_row[i] >= 0 and burns and not apart[1]:
-                    part(mine, its_walls, 1)
-                    apart[1] = True
-                if bare_row[i] >= 0 and not apart[2] and (
-                    burns or acts(sources.first[k, i]) or acts(sources.second[k, i])
-                ):  # fmt: skip
-                    part(mine, its_walls, 2)
-                    apart[2] = True
-                for run in range(3):
-                    if run > 0 and not apart[run]:
+                j = RUNS * (i - begin)
+                burns = i < burning and acts(fire, k, i)
+                disturbed = acts(first, k, i) or acts(second, k, i)
+                for run in range(1, RUNS):
+                    parts = burns or (run == 2 and disturbed)
+                    if parts and row_of[i, run] >= 0 and not parted[j + run]:
+                        parted[j + run] = True
+                        for z in range(ZONES):
+                            walls[j + run, z] = walls[j, z]
+                            for q in range(CARRIED):
+                                state[j + run, z, q] = state[j, z, q]
+                for run in range(RUNS):
+                    if not parted[j + run]:
                         continue
-                    sun[run] = come_in(right, vent, sound[run], run, k, i, air, sources, laws)
-                    if run == 0 and is_fire:
-                        z = sources.zone[i, 0]
-                        rates = sources.fire[k, i]
-                        seen.share[k, i] = burn(right[z], mine[0, z, OXYGEN], rates, laws)
-                        sound[0, z] += rates[SOUND]
-                    step_air(mine[run], its_walls[run], right, vent, i, air, step_s, pace)
+                    for z in range(ZONES):
+                        for q in range(CARRIED):
+                            right[z, q] = people[k, i, q] if z == 0 else ZERO
+                        for kind in range(3):
+                            at_zone[kind, z] = ZERO
+                    at_zone[1, 0] = people[k, i, SOUND]
+                    outside = outdoor_pm[k, i]
+                    if run < 2 and disturbed:
+                        outside += add_source(right, at_zone, first, k, i, zone[i, 1])
+                        outside += add_source(right, at_zone, second, k, i, zone[i, 2])
+                    come_in(right, at_zone, outside, zones, carried, rooms, i, laws.heat_share)
+                    if run == 0 and i < burning:
+                        z = zone[i, 0]
+                        deficit = state[j, z, OXYGEN]
+                        kept_rate[k, i] = burn(right, z, deficit, fire, k, i, gain, laws)
+                        at_zone[1, z] += fire[k, i, SOUND]
+                    warmth[run] = max(at_zone[2, 0], at_zone[2, 1], at_zone[2, 2])
+                    for z in range(ZONES):
+                        heard[run, z] = at_zone[1, z]
+                    step_air(
+                        state, walls, j + run, right, at_zone, zones, carried, rooms, i,
+                        steps_s[k], pace,
+                    )  # fmt: skip
                 if k < early:
                     continue
-                for run in range(3):
-                    row = i if run == 0 else (calm_row[i] if run == 1 else bare_row[i])
+                for run in range(RUNS):
+                    row, of = row_of[i, run], run if parted[j + run] else 0
                     if row < 0:
                         continue
-                    of = run if apart[run] else 0
-                    through = WALLED * (sound[of, 0] + sound[of, 1] + sound[of, 2])
+                    through = MILLI * (heard[of, 0] + heard[of, 1] + heard[of, 2])  # 30 dB
                     for place in range(sensors):
                         z = where[i, place]
-                        seen.sound[k - early, place, row] = sound[of, z] + through
-                        seen.sun[k - early, place, row] = sun[of]
+                        sound[k - early, place, row] = heard[of, z] + through
+                        sun[k - early, place, row] = warmth[of]
                         for q in range(CARRIED):
-                            seen.air[q, k - early, place, row] = mine[of, z, q]
+                            air[q, k - early, place, row] = state[j + of, z, q]
 
 
 @compiled

@@ -5,7 +5,6 @@ follow the same laws, and `tests/test_compiled.py` holds them equal.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,9 +27,6 @@ from saafe.simulator.air import (
 from saafe.simulator.buildings import ZONES, Building
 from saafe.simulator.emissions import CARRIED, Quantity
 from saafe.simulator.scenarios import Events
-
-if TYPE_CHECKING:
-    from saafe.simulator import compiled
 
 
 @dataclass(frozen=True)
@@ -149,48 +145,43 @@ def mix_compiled(
     building: Building, given: Given, rows: Rows, steps_s: list[float], steps: int
 ) -> Mixed:
     """`mix_air` as a loop over rows and steps; a run parts from the one that it goes on from."""
-    from saafe.simulator import compiled  # 0.3 s that GPUs do not need
+    from saafe.simulator import compiled  # numba takes a third of a second, and GPUs need none
 
     count, sensors = len(rows.scenario), building.sensor_zone.shape[1]
-    seen = torch.empty(CARRIED, steps, sensors, count)
+    air = torch.empty(CARRIED, steps, sensors, count)
     sound, warmth = torch.empty(2, steps, sensors, count)
     kept_rate = torch.empty(len(steps_s), rows.burning)
-    calm, bare = torch.full((2, rows.n), -1)
-    calm[: rows.fires] = torch.arange(rows.n, rows.n + rows.fires)
-    bare[rows.upset] = torch.arange(rows.n + rows.fires, count)
-    events = given.events
+    row_of = torch.full((rows.n, 3), -1)
+    for run, (part, of) in enumerate(rows.runs()):
+        row_of[of, run] = torch.arange(count)[part]
+    flows, events = prepare_flows(building), given.events
+    zones = torch.stack([flows.steady, flows.leaving]).permute(3, 0, 1, 2)
+    carried = torch.stack([flows.start, flows.let_in, flows.filter]).permute(2, 0, 1)
+    rooms = torch.cat([part.T for part in room_figures(flows, steps_s).values()], dim=1)
+    sources = (given.people, *events.rates, events.zone, given.outdoor_pm)
+    figures = (CONVECTIVE / HEATED_AIR, OXYGEN_LIMIT, OXYGEN_SPAN, LEAST_RATE)
     compiled.mix(
-        compiled_flows(prepare_flows(building), steps_s),
-        compiled.Sources(
-            *(part.numpy() for part in (given.people, *events.rates, events.zone)),
-            given.outdoor_pm.numpy(),
-            rows.burning,
-        ),
-        calm.numpy(),
-        bare.numpy(),
-        compiled.Laws(
-            yield_gain(seen)[:, 0].numpy(),
-            *(np.float32(x) for x in (CONVECTIVE / HEATED_AIR, OXYGEN_LIMIT, OXYGEN_SPAN)),
-            np.float32(LEAST_RATE),
-        ),
+        *(part.contiguous().numpy() for part in (zones, carried, rooms, building.sensor_zone)),
+        *(part.contiguous().numpy() for part in sources),
+        rows.burning,
+        row_of.numpy(),
+        yield_gain(air)[:, 0].numpy(),
+        compiled.Laws(*map(np.float32, figures)),
         np.array(steps_s, np.float32),
-        building.sensor_zone.numpy(),
-        compiled.Seen(*(part.numpy() for part in (seen, sound, warmth, kept_rate))),
+        *(part.numpy() for part in (air, sound, warmth, kept_rate)),
     )
     sound, warmth = sound.transpose(1, 2), warmth.transpose(1, 2)
-    return Mixed(seen.permute(1, 3, 2, 0), sound, warmth, kept_rate)
+    return Mixed(air.permute(1, 3, 2, 0), sound, warmth, kept_rate)
 
 
-def compiled_flows(flows: Flows, steps_s: list[float]) -> "compiled.Air":
-    """Flows with their rows first, as loops take them."""
+def room_figures(flows: Flows, steps_s: list[float]) -> dict[str, Tensor]:
+    """The figures of `compiled.ROOM`, each (figure, r)."""
     from saafe.simulator import compiled
 
-    paces = [wall_pace(flows, step) for step in (steps_s[0], steps_s[-1])]
-    walls = {
-        "warming": torch.stack([pace[0] for pace in paces]),
-        "conducting": torch.stack([pace[1] for pace in paces]),
-    }
-    parts = vars(flows) | walls
-    return compiled.Air(
-        **{name: parts[name].movedim(-1, 0).contiguous().numpy() for name in compiled.Air._fields}
-    )
+    figures = dict(vars(flows))
+    for tail, step_s in (("_early", steps_s[0]), ("", steps_s[-1])):
+        figures["held" + tail] = flows.volume / step_s
+        figures["warming" + tail], figures["conducting" + tail] = wall_pace(flows, step_s)
+    chosen = {name: torch.atleast_2d(figures[name]) for name in compiled.ROOM}
+    assert [len(part) for part in chosen.values()] == list(compiled.ROOM.values()), "their order"
+    return chosen
