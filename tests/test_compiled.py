@@ -39,8 +39,8 @@ def test_first_order_response_is_that_of_torch() -> None:
     share /= 50.0
     values[:7, 3] = values[100:120, 5] = torch.nan
     loop, torch_ = values.clone(), values.clone()
-    compiled.follow(loop.numpy(), share.numpy())
-    reference_alarms.follow(torch_, share)
+    compiled.first_order(loop.numpy(), share.numpy())
+    reference_alarms.first_order_in_torch(torch_, share)
     torch.testing.assert_close(loop, torch_, rtol=1e-5, atol=1e-5, equal_nan=True)
 
 

@@ -214,13 +214,13 @@ def _followed(values: Tensor, lag_s: Tensor) -> Tensor:
     if out.device.type == "cpu" and out.dtype == torch.float32:
         from saafe.simulator import compiled  # numba takes a third of a second
 
-        compiled.follow(out.flatten(1).numpy(), share.flatten(1).numpy())
+        compiled.first_order(out.flatten(1).numpy(), share.flatten(1).numpy())
     else:
-        follow(out, share)
+        first_order_in_torch(out, share)
     return out.transpose(0, 1)
 
 
-def follow(values: Tensor, share: Tensor) -> None:
+def first_order_in_torch(values: Tensor, share: Tensor) -> None:
     """Let values follow themselves by a share of the way each step, in place. (time, ...)"""
     for k in range(1, len(values)):
         before = values[k - 1]
