@@ -17,6 +17,7 @@ REQUIREMENTS = (
     "polars>=1.30,<3",
     "rich>=13.7,<16",
     "click>=8.2,<9",
+    "numba>=0.61,<1",
     "scipy>=1.12,<2",
     "safetensors>=0.4.3,<1",
     "matplotlib>=3.10.7,<4",

@@ -8,6 +8,7 @@ last (`rows_last`), so that every loop runs along them.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from saafe.simulator.instruments import STEP_S
 
 # a hot layer carries smoke out under its own buoyancy; combustion fails under some 13 % oxygen
 OXYGEN_LIMIT, OXYGEN_SPAN = 105.0, 60.0  # deficit at which flames weaken, and die. [g/m3]
+LEAST_RATE = 0.02  # share of its free burning rate that a fire keeps
 # What starved flames give off for each gram of fuel, against 1 in plenty of air: ten times the CO
 # (W. M. Pitts, "The global equivalence ratio concept and the formation mechanisms of carbon
 # monoxide in enclosure fires," Prog. Energy Combust. Sci., vol. 21, 1995: some 0.2 g/g), twice
@@ -50,47 +52,49 @@ class Supply:
 
 @dataclass
 class Flows:
-    """What `carry` knows before its loop; rows last."""
+    """What the air does in buildings whatever is given off in them; rows last."""
 
-    incoming: Tensor  # into each zone, but for fires (time, zone, CARRIED, r)
+    start: Tensor  # what the air holds at first (CARRIED, r)
+    steady: Tensor  # into each zone (zone, CARRIED, r)
+    let_in: Tensor  # by an open window, a m3 (CARRIED, r)
     leaving: Tensor  # by fresh air, deposition and walls [m3/s] (zone, CARRIED, r)
-    volume: Tensor  # (zone, 1, r)
+    fresh: Tensor  # (zone, r)
+    volume: Tensor  # (zone, r)
     drive: Tensor  # door flow at a difference of 1 K [m3/s] (door, r)
     fan: Tensor  # (door, r)
-    duct: Tensor  # forced air [m3/s] (zone, 1, r)
-    duct_share: Tensor  # of each zone in the returned air (zone, 1, r)
+    duct: Tensor  # forced air [m3/s] (zone, r)
+    duct_share: Tensor  # of each zone in the returned air (zone, r)
     filter: Tensor  # (CARRIED, r)
     to_walls: Tensor  # [m3/s] (zone, r)
+    wall_s: Tensor  # (r,)
+    wall_out: Tensor  # (r,)
     indoor_c: Tensor  # (r,)
     fog: Tensor  # [mg/g] (r,)
     drying: Tensor  # [1/s] (r,)
 
 
-def prepare_flows(building: Building, supply: Supply) -> Flows:
-    """All that does not depend on the state, for every step at once; overwrites the supply."""
-    volume, fresh = building.volume.T.unsqueeze(1), building.fresh.T.unsqueeze(1)
+def prepare_flows(building: Building) -> Flows:
+    """All that depends on buildings alone."""
+    fresh = building.fresh.T.unsqueeze(1)
     outdoor = building.outdoor.T  # (CARRIED, r)
     leaving = building.deposition.T.repeat(ZONES, 1, 1)
     leaving[:, Quantity.HEAT] += building.wall_loss.T
-    leaving *= volume
+    leaving *= building.volume.T.unsqueeze(1)
     steady = fresh * outdoor
     # walls, plants and washing hold moisture at a level of its own
     keeping = building.fresh.T + leaving[:, Quantity.WATER]
     steady[:, Quantity.WATER] = keeping * building.indoor_water
-    incoming = supply.rates
-    incoming[:, :, Quantity.HEAT] *= CONVECTIVE / HEATED_AIR
-    supply.fire[:, :, Quantity.HEAT] *= CONVECTIVE / HEATED_AIR
-    incoming += steady
-    let_in = outdoor.clone()
+    let_in, start = outdoor.clone(), outdoor.clone()
     let_in[Quantity.HEAT] = building.outdoor_excess_c
-    incoming.addcmul_(supply.vent.unsqueeze(2), let_in)
-    outdoor_air = building.fresh.T + supply.vent
-    incoming[:, :, Quantity.SMOKE].addcmul_(outdoor_air, supply.outdoor_pm.unsqueeze(1))
+    start[Quantity.WATER] = building.indoor_water
     duct = building.recirculation.T
     return Flows(
-        incoming=incoming,
+        start=start,
+        steady=steady,
+        let_in=let_in,
         leaving=leaving + fresh,
-        volume=volume,
+        fresh=building.fresh.T,
+        volume=building.volume.T,
         drive=physics.door_exchange_flow(
             building.door.T,
             height=torch.tensor(DOOR_HEIGHT),
@@ -98,14 +102,28 @@ def prepare_flows(building: Building, supply: Supply) -> Flows:
             temperature=torch.tensor(DOOR_KELVIN),
         ),
         fan=building.fan.T,
-        duct=duct.unsqueeze(1),
-        duct_share=(duct / duct.sum(dim=0).clamp(min=1e-9)).unsqueeze(1),
+        duct=duct,
+        duct_share=duct / duct.sum(dim=0).clamp(min=1e-9),
         filter=building.filter.T,
         to_walls=building.wall_loss.T * building.volume.T,
+        wall_s=building.wall_s,
+        wall_out=building.wall_out,
         indoor_c=building.indoor_c,
         fog=1e3 * building.fog_share,
         drying=building.drying,
     )
+
+
+def coming_in(supply: Supply, flows: Flows) -> Tensor:
+    """What comes into each zone, but for fires; overwrites the supply. (time, zone, CARRIED, r)"""
+    incoming = supply.rates
+    incoming[:, :, Quantity.HEAT] *= CONVECTIVE / HEATED_AIR
+    supply.fire[:, :, Quantity.HEAT] *= CONVECTIVE / HEATED_AIR
+    incoming += flows.steady
+    incoming.addcmul_(supply.vent.unsqueeze(2), flows.let_in)
+    outdoor_air = flows.fresh + supply.vent
+    incoming[:, :, Quantity.SMOKE].addcmul_(outdoor_air, supply.outdoor_pm.unsqueeze(1))
+    return incoming
 
 
 def carry(building: Building, supply: Supply, steps_s: list[float]) -> tuple[Tensor, Tensor]:
@@ -119,39 +137,49 @@ def carry(building: Building, supply: Supply, steps_s: list[float]) -> tuple[Ten
         What the air holds: K above the usual temperature, mg/m3 or g/m3. (time, zone, CARRIED, r)
         The share of its free burning rate that a fire keeps in each zone. (time, zone, m)
     """
-    flows = prepare_flows(building, supply)
+    flows = prepare_flows(building)
+    incoming, volume, duct = (
+        coming_in(supply, flows),
+        flows.volume.unsqueeze(1),
+        flows.duct.unsqueeze(1),
+    )
     burning = supply.fire.shape[-1]
     gain = yield_gain(supply.fire)
     vented = bool(supply.vent.any())
-    state = building.outdoor.T.repeat(ZONES, 1, 1)
-    state[:, Quantity.WATER] = building.indoor_water
+    state = flows.start.repeat(ZONES, 1, 1)
     walls = torch.zeros_like(flows.to_walls)
     # each quantity by itself, as sensors read it
     out = state.new_empty(CARRIED, len(steps_s), ZONES, state.shape[-1]).permute(1, 2, 0, 3)
     kept_rate = state.new_ones(len(steps_s), ZONES, burning)
-    held = {step: flows.volume / step for step in set(steps_s)}
-    kept = {step: share - flows.duct for step, share in held.items()}
+    held = {step: volume / step for step in set(steps_s)}
+    kept = {step: share - duct for step, share in held.items()}
     diagonals = {step: share + flows.leaving for step, share in held.items()}
-    warming = {step: 1.0 - torch.exp(-step / building.wall_s) for step in held}
-    conducting = {step: torch.exp(-step * building.wall_out / building.wall_s) for step in held}
+    pace = {step: wall_pace(flows, step) for step in held}
     for k, step in enumerate(steps_s):
-        right = torch.addcmul(flows.incoming[k], kept[step], state)
+        right = torch.addcmul(incoming[k], kept[step], state)
         right[:, Quantity.HEAT].addcmul_(flows.to_walls, walls)
         if burning:
             air = kept_rate[k] = air_to_burn(state[:, Quantity.OXYGEN, :burning])
             air = air.unsqueeze(1)
             right[..., :burning].addcmul_(torch.addcmul(air, gain, air - air * air), supply.fire[k])
-        returned = (state * flows.duct_share).sum(dim=0).mul_(flows.filter)
-        right.addcmul_(flows.duct, returned)
+        returned = (state * flows.duct_share.unsqueeze(1)).sum(dim=0).mul_(flows.filter)
+        right.addcmul_(duct, returned)
         heat = state[:, Quantity.HEAT]
         swap = (heat[:-1] - heat[1:]).abs_().sqrt_().mul_(flows.drive).add_(flows.fan)
         diagonal = diagonals[step]
         if vented:
             diagonal = diagonal + supply.vent[k].unsqueeze(1)
         state = solve_chain(diagonal, swap.unsqueeze(1), right, out[k])
-        walls = torch.lerp(walls, state[:, Quantity.HEAT], warming[step]).mul_(conducting[step])
+        warming, conducting = pace[step]
+        walls = torch.lerp(walls, state[:, Quantity.HEAT], warming).mul_(conducting)
         condense_and_dry(state, flows, step)
     return out, kept_rate
+
+
+def wall_pace(flows: Flows, step: float) -> tuple[Tensor, Tensor]:
+    """How far walls follow the air in a step [s], and what they then keep. Two of (r,)"""
+    out = torch.exp(-step * flows.wall_out / flows.wall_s)
+    return 1.0 - torch.exp(-step / flows.wall_s), out
 
 
 def condense_and_dry(state: Tensor, flows: Flows, step: float) -> None:
@@ -182,9 +210,16 @@ def rows_last(parameter: Tensor) -> Tensor:
     return parameter.permute(back).contiguous().permute(back)
 
 
+def take(parameters: Any, rows: Tensor) -> Any:
+    """The same dataclass of tensors, or of such dataclasses, for some rows of the batch."""
+    if parameters is None or isinstance(parameters, Tensor):
+        return None if parameters is None else rows_last(parameters[rows])
+    return type(parameters)(**{name: take(part, rows) for name, part in vars(parameters).items()})
+
+
 def air_to_burn(deficit: Tensor) -> Tensor:
     """Share of its free burning rate that a fire keeps at an oxygen deficit [g/m3]."""
-    return (1.0 - (deficit - OXYGEN_LIMIT) / OXYGEN_SPAN).clamp_(0.02, 1.0)
+    return (1.0 - (deficit - OXYGEN_LIMIT) / OXYGEN_SPAN).clamp_(LEAST_RATE, 1.0)
 
 
 def yield_gain(like: Tensor) -> Tensor:
@@ -351,12 +386,3 @@ def optical_densities(air: Tensor) -> Tensor:
     """Optical density of each aerosol [1/m], of air (..., CARRIED). (..., aerosol)"""
     extinction = air.new_tensor([aerosol.extinction_m2_g for aerosol in AEROSOLS])
     return 1e-3 * air[..., PARTICLES] * (extinction / math.log(10.0))
-
-
-def sound_and_sun(supply: Supply, building: Building, steps: int) -> tuple[Tensor, Tensor]:
-    """Acoustic power [pW] and warming by the sun [K] at every sensor. Two of (time, r, sensor)"""
-    sound = supply.sound[-steps:].transpose(1, 2)
-    radiant = supply.radiant[-steps:].amax(dim=1).unsqueeze(-1)
-    where = building.sensor_zone.unsqueeze(0).expand(steps, -1, -1)
-    power = (sound + 1e-3 * sound.sum(dim=2, keepdim=True)).gather(2, where)  # walls: 30 dB
-    return power, radiant * building.sun_share

@@ -8,7 +8,6 @@ happen (`events`, `sources`); the `air` carries what they give off to `instrumen
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,22 +17,21 @@ from saafe.simulator import instruments as instrument
 from saafe.simulator import physics, sensor_faults
 from saafe.simulator.air import (
     Near,
-    Supply,
-    carry,
     channels_of,
     draw_shreds,
     near_excess,
     optical_densities,
     rows_last,
     sensors_near,
-    sound_and_sun,
     starved,
+    take,
 )
-from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building, lay_out
+from saafe.simulator.buildings import Building, Rooms, draw_building, lay_out
 from saafe.simulator.devices.drawing import draw_sensors
-from saafe.simulator.emissions import CARRIED, PARTICLES, Quantity
+from saafe.simulator.emissions import PARTICLES, Quantity
 from saafe.simulator.instruments import STEP_S, Instruments
 from saafe.simulator.labels import Counterfactuals, label, shows
+from saafe.simulator.mixing import Given, Rows, mix_air
 from saafe.simulator.occupants import (
     occupant_emissions,
     outdoor_particles,
@@ -67,23 +65,6 @@ class StreamSettings:
     rooms: Rooms = field(default_factory=Rooms)
     alarms: bool = False  # time the reference alarms, and say what shows
     labelled: bool = True  # run counterfactuals; else all is UNKNOWN and no channel is unresponsive
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Runs of a chunk: every scenario in full, then without its fire, then without any event."""
-
-    scenario: Tensor  # of each row. int64 (r,)
-    n: int  # scenarios
-    burning: int  # how many of the first scenarios have a fire
-    fires: int  # how many of them are run again without it
-    upset: Tensor  # scenarios run again without any event. int64 (m,)
-
-    def runs(self) -> list[tuple[slice, slice | Tensor]]:
-        """The three runs: where their rows are, and of which scenarios."""
-        first, second = self.n, self.n + self.fires
-        parts = slice(0, first), slice(first, second), slice(second, len(self.scenario))
-        return list(zip(parts, (slice(0, first), slice(0, self.fires), self.upset), strict=True))
 
 
 def simulate_streams(
@@ -250,12 +231,11 @@ class Played:
 def play(world: ScenarioDraw, rows: Rows) -> Played:
     """Let a world run; nothing is random here."""
     spread = take(world.building, rows.scenario)
-    supply = gather_supply(world.people, world.events, rows)
-    supply.outdoor_pm += world.outdoor_pm[:, rows.scenario]
-    air, kept_rate = carry(spread, supply, world.steps_s)
-    events = weakened(world.events, kept_rate, rows.burning)
-    air = at_sensors(air[-world.steps :], world.building, events, rows, world.shreds)
-    truth = channels_of(air, spread, *sound_and_sun(supply, spread, world.steps))
+    given = Given(world.people, world.outdoor_pm, world.events)
+    mixed = mix_air(world.building, given, rows, world.steps_s, world.steps)
+    events, air = weakened(world.events, mixed.kept_rate, rows.burning), mixed.air
+    add_near(air, world.building, events, rows, world.shreds)
+    truth = channels_of(air, spread, mixed.sound, mixed.warmth * spread.sun_share)
     truth[..., TEMPERATURE] += world.weather[:, rows.scenario].unsqueeze(-1)
     full_truth = truth[:, : rows.n].clone()
     lag_s = sensor_faults.slowed(world.devices.lag_s, world.broken)
@@ -297,10 +277,8 @@ def alarms_beside(played: Played, units: Tensor) -> Tensor:
 
 def weakened(events: Events, kept_rate: Tensor, burning: int) -> Events:
     """The events with what their first `burning` fires give off for want of air."""
-    zone = events.zone[:burning, 0].view(1, 1, -1).expand(len(kept_rate), 1, -1)
-    share = kept_rate.gather(1, zone)[:, 0]
     fire = events.rates[0].clone()
-    fire[:, :burning] = starved(fire[:, :burning], share)
+    fire[:, :burning] = starved(fire[:, :burning], kept_rate)
     return replace(events, rates=[fire, *events.rates[1:]])
 
 
@@ -323,57 +301,14 @@ def runs_needed(events: Events, labelled: bool) -> Rows:
     return Rows(torch.cat([everyone, everyone[:burning], upset]), n, burning, burning, upset)
 
 
-def gather_supply(people: Tensor, events: Events, rows: Rows) -> Supply:
-    """What the zones of every row receive; people, (time, n, quantity), are in the first."""
-    steps, count = people.shape[0], len(rows.scenario)
-    shape = (steps, ZONES, count)
-    supply = Supply(
-        rates=people.new_zeros(steps, ZONES, CARRIED, count),
-        fire=people.new_zeros(steps, ZONES, CARRIED, rows.burning),
-        vent=people.new_zeros(shape),
-        outdoor_pm=people.new_zeros(steps, count),
-        sound=people.new_zeros(shape),
-        radiant=people.new_zeros(shape),
-    )
-    life_rates = people.transpose(1, 2).contiguous()  # (time, quantity, n)
-    for part, of in rows.runs():
-        supply.rates[:, 0, :, part] = life_rates[:, :CARRIED, of]
-        supply.sound[:, 0, part] = life_rates[:, Quantity.SOUND, of]
-    for slot in (1, 2):
-        rates = events.rates[slot].transpose(1, 2).contiguous()
-        for part, of in rows.runs()[:2]:  # those with their nuisances
-            for zone in range(ZONES):
-                there = (events.zone[of, slot] == zone).float()
-                supply.rates[:, zone, :, part].addcmul_(rates[:, :CARRIED, of], there)
-                supply.vent[:, zone, part].addcmul_(rates[:, Quantity.VENT, of], there)
-                supply.sound[:, zone, part].addcmul_(rates[:, Quantity.SOUND, of], there)
-                supply.radiant[:, zone, part].addcmul_(rates[:, Quantity.RADIANT, of], there)
-            supply.outdoor_pm[:, part] += 1e-3 * rates[:, Quantity.OUTDOOR_PM, of]
-    rates = events.rates[0][:, : rows.burning].transpose(1, 2)
-    for zone in range(ZONES):
-        there = (events.zone[: rows.burning, 0] == zone).float()
-        supply.fire[:, zone] = rates[:, :CARRIED] * there
-        supply.sound[:, zone, : rows.burning].addcmul_(rates[:, Quantity.SOUND], there)
-    return supply
+def add_near(air: Tensor, building: Building, events: Events, rows: Rows, shreds: Tensor) -> None:
+    """Add what sensors see of sources near by to mixed air (time, r, sensor, CARRIED), in place.
 
-
-def at_sensors(
-    air: Tensor, building: Building, events: Events, rows: Rows, shreds: Tensor
-) -> Tensor:
-    """What the air in the zones holds at every sensor, sources near by included.
-
-    From (time, zone, CARRIED, r) to (time, r, sensor, CARRIED); the last steps of the events are
-    those of `air`.
+    The last steps of the events are those of the air.
     """
     steps, n, count = len(air), rows.n, len(rows.scenario)
-    where = building.sensor_zone[rows.scenario].T  # (sensor, r)
-    zones = air.permute(1, 2, 0, 3)  # (zone, CARRIED, time, r)
-    seen = air.new_empty(CARRIED, steps, *where.shape)
-    for k, place in enumerate(where):
-        here = torch.mul(zones[0], place == 0, out=seen[:, :, k])
-        for zone in range(1, ZONES):
-            here.addcmul_(zones[zone], (place == zone).float())
-    flat = seen.flatten(2)
+    flat = air.permute(3, 0, 2, 1).flatten(2)
+    assert flat.data_ptr() == air.data_ptr(), "rows lie last in memory"
     for slot, near in enumerate(sources_near(building, events, rows.burning)):
         brought = shreds[:, near.row, near.sensor]
         excess = near_excess(events.rates[slot][-steps:], near, brought).permute(2, 0, 1)
@@ -382,7 +317,6 @@ def at_sensors(
         if slot:  # the counterfactual runs without a fire have the nuisances still
             counterfactuals = near.row < rows.fires
             flat.index_add_(2, at[counterfactuals] + n, excess[:, :, counterfactuals])
-    return seen.permute(1, 3, 2, 0)
 
 
 def sources_near(building: Building, events: Events, burning: int) -> list[Near]:
@@ -395,13 +329,6 @@ def sources_near(building: Building, events: Events, burning: int) -> list[Near]
         sensors_near(building, zone[:, k], distance, events.base_m[:, k], events.walls[:, k])
         for k, distance in enumerate(distances)
     ]
-
-
-def take(parameters: Any, rows: Tensor) -> Any:
-    """The same dataclass of tensors, or of such dataclasses, for some rows of the batch."""
-    if parameters is None or isinstance(parameters, Tensor):
-        return None if parameters is None else rows_last(parameters[rows])
-    return type(parameters)(**{name: take(part, rows) for name, part in vars(parameters).items()})
 
 
 def observe(truth: Tensor, air: Tensor, each: Instruments) -> Tensor:
