@@ -22,6 +22,7 @@ from saafe.simulator.scenarios import Mix
 from saafe.simulator.streams import Streams
 from saafe.training import backgrounds, thresholds
 from saafe.training.backgrounds import NOT_FIRE, lay_end_to_end, not_fire_loss, quiet_windows
+from saafe.training.data import CLASS_SHARES
 from saafe.training.loop import head_loss
 from saafe.training.thresholds import Pool, dense_years, thresholds_within
 from saafe.windows import SPAN, cut_windows
@@ -180,6 +181,27 @@ def test_sound_stays_the_backgrounds() -> None:
     )  # fmt: skip
     assert (full[..., SOUND] == 40.0).all()
     assert (full[..., TEMPERATURE] == 45.0).all()
+
+
+def test_a_recorded_room_says_nothing_of_a_fire() -> None:
+    # were fires rarer in homes than in simulations, a model would learn the room, not the fire
+    class Quiet(torch.nn.Module):
+        risk_scale = torch.ones(())
+
+        def forward(self, windows):
+            return torch.zeros(len(windows), 1, len(LABELS))
+
+        def risk_logit(self, logits):
+            return logits[..., FIRE]
+
+    homes = backgrounds_of(make_recording(hours=12.0))
+    generator = torch.Generator().manual_seed(0)
+    mix = replace(backgrounds.EVENTS_MIX, fire_share=1.0)
+    events = simulate_events(16, simulation.StreamSettings(3.0, 1, mix), generator)
+    drawn = backgrounds.home_windows(Quiet(), homes, events, 600, generator)  # pyright: ignore
+    assert set(drawn.labels.tolist()) == {FIRE, NOT_FIRE}
+    share = (drawn.labels == FIRE).float().mean().item()
+    assert share == pytest.approx(CLASS_SHARES[FIRE], abs=0.01)
 
 
 # thresholds

@@ -203,7 +203,7 @@ def test_held_out_windows_are_of_the_reference_mix() -> None:
 def test_shares_can_be_set() -> None:
     random = torch.Generator().manual_seed(2)
     streams = simulation.simulate_streams(48, generator=random, hours=TRAIN_HOURS)
-    drawn = sample_windows(streams, 200, random, shares=REFERENCE_MIX)
+    drawn = sample_windows(streams, 200, random, shares=REFERENCE_MIX, evenly=True)
     assert torch.bincount(drawn.labels).tolist() == pytest.approx([100, 60, 40], abs=2)
 
 

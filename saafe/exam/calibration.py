@@ -47,7 +47,9 @@ def draw(
     streams = simulation.simulate_streams(
         scenarios, generator=generator, hours=TRAIN_HOURS, rooms=rooms, mix=mix
     )
-    drawn = sample_windows(streams, WINDOWS_EACH * scenarios, generator, shares=REFERENCE_MIX)
+    drawn = sample_windows(
+        streams, WINDOWS_EACH * scenarios, generator, shares=REFERENCE_MIX, evenly=True
+    )
     parts = [one.score(part.numpy()) for part in drawn.windows.split(SCORE_BATCH)]
     return np.concatenate(parts) / 100.0, (drawn.labels == FIRE).numpy(), drawn.group.numpy()
 

@@ -83,7 +83,7 @@ def judge_windows(one: Judged, rooms: Rooms, seed: int, purpose: Purpose) -> dic
     """
     generator = seeded_generator(seed, purpose, 0, torch.device("cpu"))
     streams = simulation.simulate_streams(512, generator=generator, rooms=rooms)
-    drawn = sample_windows(streams, 8192, generator, shares=REFERENCE_MIX)
+    drawn = sample_windows(streams, 8192, generator, shares=REFERENCE_MIX, evenly=True)
     windows, truth = drawn.windows.numpy(), drawn.labels.numpy()
     risk = np.concatenate([one.score(windows[at : at + 4096]) for at in range(0, 8192, 4096)])
     is_fire = truth == FIRE

@@ -118,7 +118,9 @@ def calibration_windows(recipe: Recipe) -> NDArray:
     streams = simulation.simulate_streams(
         CALIBRATION_STREAMS, generator=generator, mix=Mix(device=device_of(recipe))
     )
-    drawn = sample_windows(streams, CALIBRATION_WINDOWS, generator, shares=REFERENCE_MIX)
+    drawn = sample_windows(
+        streams, CALIBRATION_WINDOWS, generator, shares=REFERENCE_MIX, evenly=True
+    )
     return drawn.windows.numpy()
 
 

@@ -227,7 +227,7 @@ def tune_one(
     hold_s = max(general.settings.longest_interval_s, HOLD_S)
     backgrounds = [each for room in rooms for each in backgrounds_of(room.recording, hold_s)]
     tuned = tune_detector(
-        general.model, backgrounds, simulated, per_year,
+        general.model, backgrounds, simulated, per_year, before=general.settings,
         on_epoch=on_epoch, on_checkpoint=on_checkpoint, resumed=state,
     )  # fmt: skip
     write_json(folder / POOLS_FILE, describe_pools(tuned))

@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from saafe.recipes import Recipe
-from saafe.sensors import FIRE, LABELS
+from saafe.sensors import FIRE, LABELS, NORMAL
 from saafe.simulator import Background, EventsAlone, Mix, gather, simulate_over, simulation
 from saafe.training.data import (
+    CLASS_SHARES,
     HALF_SPAN,
     SHORT_SHARE,
     SHORTEST_BINS,
@@ -34,8 +35,14 @@ from saafe.training.thresholds import (
 from saafe.windows import BIN_S, SPAN
 
 NOT_FIRE = len(LABELS)  # the label of a window of which only that is known
-# Chosen: of the windows from homes a third are the homes as they are, the others with events
-PLAIN_SHARE = 1 / 3
+# Chosen: of the windows from homes a sixth are the homes as they are, the others with events
+PLAIN_SHARE = 1 / 6
+# of the latter, so that fires are as frequent in homes as in simulations: where they were rarer,
+# the model learnt that a recorded room means no fire
+OVER_SHARES = {
+    kind: (share - PLAIN_SHARE * (kind == NORMAL)) / (1.0 - PLAIN_SHARE)
+    for kind, share in CLASS_SHARES.items()
+}
 LOUD_POOL = 4  # windows looked at for each that is drawn by how loud the model finds it
 WINDOWS_A_STRETCH, MOST_EVENTS = 12, simulation.SIMULATION_CHUNK
 EVENTS_MIX = Mix(fire_share=0.5)
@@ -102,7 +109,12 @@ def home_windows(
     loud = draw_loud_ends(model, days, plain // 2, generator)
     parts = [
         quiet_windows(days, torch.cat([even, loud]), generator),
-        sample_windows(simulate_over(backgrounds, events, generator), count - plain, generator),
+        sample_windows(
+            simulate_over(backgrounds, events, generator),
+            count - plain,
+            generator,
+            shares=OVER_SHARES,
+        ),
     ]
     whole = join(parts)
     return replace(whole, labels=torch.where(whole.labels == FIRE, FIRE, NOT_FIRE))

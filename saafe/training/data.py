@@ -85,13 +85,21 @@ def sample_windows(
     count: int,
     generator: torch.Generator,
     *,
-    shares: dict[int, float] | None = None,
+    shares: dict[int, float] = CLASS_SHARES,
+    evenly: bool = False,
 ) -> WindowSet:
     """Draw labelled windows, classes mixed, so that only the readings tell the classes apart.
 
     Every class gets the same mix of history lengths and of missing channels, else a model
-    could read the class off them. With `shares` of the classes moments are drawn evenly in time;
-    without, by training's shares, and more often soon after something has become visible.
+    could read the class off them.
+
+    Args:
+        streams: what the windows are cut from.
+        count: how many windows.
+        generator: of the draws.
+        shares: of the classes, training's by default.
+        evenly: whether moments are drawn evenly in time, else more often soon after something
+            has become visible.
     """
     device = streams.readings.device
     lengths = torch.rand(count, generator=generator, device=device)
@@ -103,7 +111,7 @@ def sample_windows(
     chosen = torch.empty(count, 3, dtype=torch.int64, device=device)
     for first, last, earliest in ((0, short, HALF_SPAN), (short, count, SPAN - 1)):
         label[first:last], chosen[first:last] = pick_windows(
-            streams, last - first, earliest, generator, shares
+            streams, last - first, earliest, generator, shares, evenly=evenly
         )
     stream, end, sensor = chosen.unbind(1)
     windows = gather(streams.readings, stream, end, sensor, end - length + 1)
@@ -115,7 +123,9 @@ def pick_windows(
     count: int,
     earliest: int,
     generator: torch.Generator,
-    shares: dict[int, float] | None,
+    shares: dict[int, float],
+    *,
+    evenly: bool,
 ) -> tuple[Tensor, Tensor]:
     """Labels (count,) and (stream, end, sensor) (count, 3) of windows that end late enough."""
     labels = streams.labels.where(streams.reported, -1)[:, earliest:]
@@ -126,9 +136,9 @@ def pick_windows(
     often = streams.reported.float().mean(dim=1)  # (n, sensor)
     everywhere = torch.bincount(pattern.flatten(), minlength=patterns).float()
     out_labels, out_places = [], []
-    found = {kind: (labels == kind).nonzero() for kind in shares or CLASS_SHARES}
+    found = {kind: (labels == kind).nonzero() for kind in shares}
     # a handful of scenarios may lack a class: the others take its share
-    wanted = {k: p for k, p in (shares or CLASS_SHARES).items() if len(found[k])}
+    wanted = {k: p for k, p in shares.items() if len(found[k])}
     assert wanted, "no scenario shows anything: simulate more"
     left, whole = count, sum(wanted.values())
     for kind, portion in wanted.items():
@@ -137,9 +147,9 @@ def pick_windows(
         left -= number
         which = pattern[places[:, 0], places[:, 2]]
         weight = 1.0 / often[places[:, 0], places[:, 2]]  # all sensors alike
-        if kind != NORMAL and shares is None:
+        if kind != NORMAL and not evenly:
             weight = weight * freshness(streams.labels == kind, places, earliest, often)
-        if kind == NORMAL and shares is None:
+        if kind == NORMAL and not evenly:
             oftener = 1.0 + LONE_JUMPS * jumped(streams.readings, places, earliest)
             sensor = places[:, 0] * streams.readings.shape[2] + places[:, 2]
             weight = weight * oftener / mean_by(oftener, sensor)  # noisy sensors get no more
@@ -240,7 +250,6 @@ def make_part(
     part: int,
     count: int,
     device: torch.device,
-    shares: dict[int, float] | None = None,
     mix: Mix | None = None,
 ) -> WindowSet:
     """Windows of some scenarios that no other purpose, part or seed shares."""
@@ -248,7 +257,7 @@ def make_part(
     streams = simulation.simulate_streams(
         PART_STREAMS, generator=generator, hours=TRAIN_HOURS, sensors=TRAIN_SENSORS, mix=mix
     )
-    drawn = sample_windows(streams, count, generator, shares=shares)
+    drawn = sample_windows(streams, count, generator)
     return WindowSet(drawn.windows, drawn.labels, drawn.group + PART_STREAMS * part)
 
 

@@ -171,6 +171,7 @@ def tune_detector(
     simulated: Simulated,
     per_year: float | None,
     *,
+    before: AlarmSettings,
     on_epoch: Callable[[Progress], None] = lambda _: None,
     on_checkpoint: Callable[[Fit], None] = lambda _: None,
     resumed: dict | None = None,
@@ -183,7 +184,9 @@ def tune_detector(
         simulated: what tunings of this model share.
         per_year: false alarms that simulation, simulation over the homes, and the homes may each
             have in a year. None: as a general model's thresholds, a hundredth of the simulated
-            streams with nuisances may alarm, and none without.
+            streams with nuisances may alarm, and none without; over the homes no more than of the
+            model before, where that is more.
+        before: the model's thresholds until now.
         on_epoch: called after every epoch.
         on_checkpoint: called with the fit after every epoch, to write a checkpoint.
         resumed: a checkpoint's contents.
@@ -208,26 +211,40 @@ def tune_detector(
         on_checkpoint(fit)
     calibrate(fit.averaged, held_out)
     model = fit.averaged.eval()
-    pools = false_alarm_pools(model, backgrounds, simulated)
+    over = over_pool(general, backgrounds, simulated)
+    share = over.alarms_at(before) / len(over.peaks)
+    pools = false_alarm_pools(model, backgrounds, simulated, share)
     settings = thresholds_within(list(pools.values()), per_year)
     pause_s = data.longest_pause_of(recipe)
     return Tuned(model, replace(settings, longest_interval_s=pause_s), pools)
 
 
 def false_alarm_pools(
-    model: FireTransformer, backgrounds: Sequence[Background], simulated: Simulated
+    model: FireTransformer, backgrounds: Sequence[Background], simulated: Simulated, share: float
 ) -> dict[str, Pool]:
-    """What may hold no more than the budget: simulated life, nuisances over homes, the homes."""
+    """What may hold no more than the budget: simulated life, nuisances over homes, the homes.
+
+    Of the streams with nuisances over homes `share` may alarm, where that is more than the usual.
+    """
     dense, quiet = reference_peaks(model, simulated.reference, World(), simulated.workers)
-    over = torch.cat([over_peaks(model, backgrounds, simulated, k) for k in range(OVER_PARTS)])
+    over = over_pool(model, backgrounds, simulated)
     days = lay_end_to_end(backgrounds)
     most = dense_share(simulated.recipe)
     return {
         NUISANCE_POOL: Pool(dense, dense_years(len(dense)), most),
         QUIET_POOL: Pool(quiet, len(quiet) * HOURS_A_STREAM / YEAR_HOURS, 0.0),
-        ON_DAYS_POOL: Pool(over, dense_years(len(over)), most),
+        ON_DAYS_POOL: replace(over, share=max(share, most)),
         DAYS_POOL: Pool(own_peaks(model, days), days.years, 0.0),
     }
+
+
+def over_pool(
+    model: FireTransformer, backgrounds: Sequence[Background], simulated: Simulated
+) -> Pool:
+    """All streams with nuisances over homes; none may alarm."""
+    parts = [over_peaks(model, backgrounds, simulated, part) for part in range(OVER_PARTS)]
+    peaks = torch.cat(parts)
+    return Pool(peaks, dense_years(len(peaks)), 0.0)
 
 
 def over_peaks(
