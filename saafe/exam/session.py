@@ -23,7 +23,7 @@ from saafe.detector import (
 from saafe.exam.windows import Judged
 from saafe.formats import clock
 from saafe.recordings import Recording
-from saafe.simulator import ANYTHING, Mix, Rooms, Streams, devices, simulation
+from saafe.simulator import ANYTHING, Mix, Rooms, SharedAir, Streams, devices, simulation
 from saafe.training import Purpose, seeded_generator
 
 HOURS = 3.0  # length of a simulated stream
@@ -95,10 +95,13 @@ class Session:
 
     def __init__(
         self, one: Judged, seed: int, *, device: str | devices.Device = ANYTHING,
-        on_progress: OnProgress = lambda _: None,
+        air: SharedAir | None = None, on_progress: OnProgress = lambda _: None,
     ) -> None:  # fmt: skip
-        """Begin; the device is the sensors' of every simulated stream."""
-        self.one, self.seed, self.device = one, seed, device
+        """Begin; the device is the sensors' of every simulated stream.
+
+        Sessions of one seed may share their air.
+        """
+        self.one, self.seed, self.device, self.air = one, seed, device, air
         self.windows = 0
         self._done, self._share = 0.0, 1.0  # of the work: stages that are over, the one that is on
         self._on_progress, self._began = on_progress, time.perf_counter()
@@ -160,7 +163,7 @@ class Session:
         )
         return simulation.simulate_streams(
             count or STREAM_BATCH, generator=generator, hours=hours, sensors=1,
-            mix=replace(mix, device=self.device), rooms=rooms, alarms=True,
+            mix=replace(mix, device=self.device), rooms=rooms, alarms=True, air=self.air,
         )  # fmt: skip
 
     def keep(self, case: Case, badness: float) -> None:

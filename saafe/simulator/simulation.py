@@ -28,7 +28,7 @@ from saafe.simulator.air import (
     sensors_near,
     sound_and_sun,
     starved,
-)
+)  # fmt: skip
 from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building, lay_out
 from saafe.simulator.devices.drawing import draw_sensors
 from saafe.simulator.emissions import CARRIED, PARTICLES, Quantity
@@ -51,6 +51,7 @@ from saafe.simulator.scenarios import (
     rooms_needed,
 )
 from saafe.simulator.sensor_faults import Faults
+from saafe.simulator.shared_air import Carry, SharedAir
 from saafe.simulator.streams import Streams
 from saafe.threads import Workers
 
@@ -67,6 +68,7 @@ class StreamSettings:
     rooms: Rooms = field(default_factory=Rooms)
     alarms: bool = False  # time the reference alarms, and say what shows
     labelled: bool = True  # run counterfactuals; else all is UNKNOWN and no channel is unresponsive
+    air: SharedAir | None = None  # of the same scenarios through other devices
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def simulate_streams(
     mix: Mix | None = None,
     rooms: Rooms | None = None,
     alarms: bool = False,
+    air: SharedAir | None = None,
 ) -> Streams:
     """Simulate `n` labelled spaces on the generator's device.
 
@@ -107,8 +110,9 @@ def simulate_streams(
         rooms: ranges of the buildings.
         alarms: whether to time the reference alarms beside the sensors, and to say which channels
             show what happens, as the exam's scoring needs.
+        air: of the same seed's scenarios through another device.
     """
-    plan = StreamSettings(hours, sensors, mix or Mix(), rooms or Rooms(), alarms)
+    plan = StreamSettings(hours, sensors, mix or Mix(), rooms or Rooms(), alarms, air=air)
     parts = list(simulate_chunks(n, plan, generator))
     if len(parts) == 1:
         return parts[0]
@@ -163,7 +167,8 @@ class ScenarioDraw:
 def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> Streams:
     """Simulate one chunk."""
     world = draw_world(n, plan, generator)
-    played = play(world, runs_needed(world.events, plan.labelled))
+    carried = plan.air.carrying(n, generator) if plan.air else carry
+    played = play(world, runs_needed(world.events, plan.labelled), carried)
     counterfactuals = played.shown
     devices, broken, steps = world.devices, world.broken, world.steps
     states = torch.stack([state[-steps:] for state in world.events.state])
@@ -247,12 +252,12 @@ class Played:
     shown: Counterfactuals
 
 
-def play(world: ScenarioDraw, rows: Rows) -> Played:
+def play(world: ScenarioDraw, rows: Rows, carried: Carry = carry) -> Played:
     """Let a world run; nothing is random here."""
     spread = take(world.building, rows.scenario)
     supply = gather_supply(world.people, world.events, rows)
     supply.outdoor_pm += world.outdoor_pm[:, rows.scenario]
-    air, kept_rate = carry(spread, supply, world.steps_s)
+    air, kept_rate = carried(spread, supply, world.steps_s)
     events = weakened(world.events, kept_rate, rows.burning)
     air = at_sensors(air[-world.steps :], world.building, events, rows, world.shreds)
     truth = channels_of(air, spread, *sound_and_sun(supply, spread, world.steps))
