@@ -189,6 +189,10 @@ def device_row(one: Tried) -> dict[str, Any]:
         "not_later_than": {name: not_later(found, name) for name in REFERENCES},
         "alarms_per_100_cookings": cookings_of(nuisances),
         "alarms_per_year": {room: a_year(nuisances, one.quiet, room) for room in ROOMS},
+        "nuisances": {
+            row.nuisance: {"events": row.events, "alarms": row.alarms} for row in nuisances
+        },
+        "quiet_alarms": one.quiet.alarms if one.quiet else None,
         "by_mode": {mode: outcome_counts(of_mode(one.fires, mode)) for mode in MODES},
         "by_room": {
             word: outcome_counts([r for r in found if r.trial.beside_fire == there])
