@@ -103,12 +103,13 @@ def fit_command(
               help="Where the sensors hang.")  # fmt: skip
 @click.option("--room", type=click.Choice(["any", "same", "other"]), default="any",
               show_default=True, help="The room where it burns, or another.")  # fmt: skip
-@click.option("--fires", type=click.IntRange(1, 200), default=8, show_default=True,
+@click.option("--fires", metavar="N", type=click.IntRange(1, 200), default=8, show_default=True,
               help="Of each kind.")  # fmt: skip
-@click.option("--nuisances", type=click.IntRange(0, 500), default=20, show_default=True,
+@click.option("--nuisances", metavar="N", type=click.IntRange(0, 500), default=20,
+              show_default=True,
               help="Of each kind, cookings among them; 0 counts no false alarms.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True,
-              help="Of the fires, nuisances and rooms.")  # fmt: skip
+@click.option("--seed", metavar="N", type=click.IntRange(0, 2**31 - 1), default=0,
+              show_default=True, help="Of the fires, nuisances and rooms.")  # fmt: skip
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw it: .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def compare_devices_command(
