@@ -54,6 +54,18 @@ def test_ablated_parts_are_what_the_simulator_asks_for(benchmark) -> None:
         assert torch.equal(kept.windows.nan_to_num(), whole[HELD_OUT].windows.nan_to_num()), part
 
 
+def test_devices_of_one_order_are_told_from_those_that_swap(benchmark) -> None:
+    order = benchmark("device_order")
+    assert order.ranks(np.array([0.9, 0.5, 0.5, 0.7])).tolist() == [1.0, 3.5, 3.5, 2.0]
+    one, other = np.array([0.9, 0.8, 0.5]), np.array([0.95, 0.7, 0.6])
+    assert order.rank_correlation(one, other) == pytest.approx(1.0)
+    assert order.rank_correlation(one, -other) == pytest.approx(-1.0)
+    shares = {"a": 0.7, "b": 0.8, "c": 0.5}
+    assert order.swapped(["a", "b", "c"], shares) == [("a", "b")]
+    document = {"devices": [{"device": "a", "in_time_share": 0.5}]}
+    assert order.shares_of(document) == {"a": 0.5}
+
+
 def test_clean_instruments_show_what_is_true(benchmark) -> None:
     clean = benchmark("ablations").clean_instruments(8, 2, torch.Generator().manual_seed(1))
     whole = draw_instruments(8, 2, torch.Generator().manual_seed(1))

@@ -17,7 +17,7 @@ from saafe.export.bundle import export_run
 from saafe.loading import load_model
 from saafe.recordings.recording import write_recording
 from saafe.simulator import devices
-from saafe.training import for_device, run_for
+from saafe.training import exported_for, for_device, run_for
 from saafe.training.device_thresholds import THRESHOLDS, kept_thresholds
 from saafe.training.thresholds import set_thresholds
 
@@ -110,6 +110,27 @@ def test_an_exported_file_holds_them(run, tmp_path: Path) -> None:
     assert load_model(file, device=SAAFE_6).settings == settings
     with pytest.raises(InputError, match=r"no thresholds for device scd30 \(it has: saafe-6\)"):
         exported.for_device("scd30")
+
+
+def test_an_exported_model_has_them_set_where_its_file_holds_none(run, tmp_path: Path) -> None:
+    wanted, said = run_for(run, SONOFF).settings, []
+    kept = tmp_path / "kept.onnx"
+    kept.write_bytes(onnx_files.single_precision(run))
+    held = exported_for(load_exported(kept), devices.load_device(SONOFF), say=said.append)
+    assert held.settings == wanted
+    assert said == [], "the file holds them"
+    (run.folder / THRESHOLDS).unlink()
+    bare = tmp_path / "bare.onnx"
+    bare.write_bytes(onnx_files.single_precision(run))
+    found = exported_for(load_exported(bare), devices.load_device(SONOFF), say=said.append)
+    assert said == [f"setting thresholds for {SONOFF}"]
+    for name, value in wanted.to_dict().items():
+        assert found.settings.to_dict()[name] == pytest.approx(value, abs=0.01), name
+    assert not (run.folder / THRESHOLDS).exists()
+    changed = tmp_path / f"{SONOFF}.toml"  # another device of a catalogue's name
+    changed.write_text(devices.to_toml(devices.load_device(SAAFE_6)))
+    other = exported_for(load_exported(kept), devices.load_device(str(changed)))
+    assert other.settings.longest_interval_s == 10.0
 
 
 def test_export_sets_the_thresholds_of_the_devices_asked_for(run, tmp_path: Path) -> None:

@@ -4,20 +4,21 @@ import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from saafe.simulator.shared_air import SharedAir
 
 from saafe.cli import saafe
-from saafe.detector import AlarmSettings
+from saafe.detector import AlarmSettings, Scorer
 from saafe.errors import InputError
-from saafe.exam.device_comparison import ComparisonPlan, compare_devices, draw_comparison
-from saafe.recipes import find_tier
+from saafe.exam.comparison_picture import draw_comparison
+from saafe.exam.device_comparison import ComparisonPlan, compare_devices
 from saafe.recordings.recording import Recording, write_recording
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
+from saafe.simulator.buildings import Rooms, draw_building
 from saafe.simulator.devices.catalogue import FOLDER, device_names, load_device
 from saafe.simulator.devices.device import (
     ON_CHANGE,
@@ -407,22 +408,73 @@ def test_devices_from_the_command_line(tmp_path: Path) -> None:
 # --- comparing --------------------------------------------------------------------------------
 
 
+def test_devices_of_one_seed_share_their_air() -> None:
+    """What is worked out once is what each would have worked out, readings and all."""
+    air, shared, alone = SharedAir(), [], []
+    for out, kept in ((shared, air), (alone, None)):
+        for name in ("saafe-6", "sonoff-snzb-02b"):
+            mix = Mix(0.5, device=name)
+            out.append(simulate_streams(6, generator=seeded(4), hours=1.0, mix=mix, air=kept))
+    assert len(air.kept) == 1
+    for one, other in zip(shared, alone, strict=True):
+        for part, same in zip(vars(one).values(), vars(other).values(), strict=True):
+            assert torch.equal(torch.nan_to_num(part), torch.nan_to_num(same))
+    assert torch.equal(shared[0].truth, shared[1].truth), "the same air at the same places"
+    air.clear()
+    assert not air.kept
+
+
+@pytest.mark.parametrize("hung", ["same", "other"])
+def test_sensors_hang_where_they_are_asked_to(hung: str) -> None:
+    rooms = Rooms(ceiling_share=float(hung == "same"), hung=hung)
+    mix = Mix(1.0, nuisance_counts=(1.0, 0.0, 0.0))
+    streams = simulate_streams(24, generator=seeded(4), hours=1.0, mix=mix, rooms=rooms)
+    assert (streams.beside_fire == (hung == "same")).all()
+    there = Rooms(hung=hung)
+    building = draw_building(200, 3, replace(there, ceiling_share=0.0), seeded(1))
+    assert not building.under_ceiling.any()
+    assert (building.zones[:, None] > building.sensor_zone).all(), "in a room that is in use"
+
+
 @pytest.mark.slow
 def test_devices_are_compared_on_the_same_fires(tmp_path: Path) -> None:
     deaf = AlarmSettings(fast=90.0, slow=90.0, steady=90.0)
-    run = SimpleNamespace(score=lambda windows: np.zeros(len(windows)), settings=deaf)
-    plan = ComparisonPlan(find_tier("tiny"), run, fires=2, cookings=2)  # type: ignore[arg-type]
+    model = Scorer(lambda windows: np.zeros(len(windows)), deaf)
+    plan = ComparisonPlan(model, fires=2, nuisances=1, quiet=4)
     names = ["saafe-6", "sonoff-snzb-02", "figaro-tgs5042"]
-    rows = compare_devices(names, plan)
+    compared = compare_devices(names, plan)
+    rows = compared["devices"]
     assert [row["device"] for row in rows] == names
     assert len({row["fires"] for row in rows}) == 1, "the same fires"
     for row in rows:
         assert row["fires"] == sum(row[key] for key in ("in_time", "late", "early", "missed"))
         assert row["in_time_lower"] <= row["in_time_share"] <= row["in_time_upper"]
+        for parts in ("by_mode", "by_kind", "by_room"):
+            assert sum(part["in_time"] for part in row[parts].values()) == row["in_time"]
         assert row["alarms_per_100_cookings"]["n"] > 0
+        for year in row["alarms_per_year"].values():
+            assert year["lower"] <= year["value"] <= year["upper"]
     best, hourly, gas = (row["not_shown"] for row in rows)
     assert best <= min(hourly, gas), "more channels show more fires"
-    draw_comparison(rows, tmp_path / "p.png")
+    alarms = {row["alarm"]: row for row in compared["reference_alarms"]}
+    assert alarms["photo"]["in_time"]["value"] > alarms["heat"]["in_time"]["value"]
+    draw_comparison(compared, tmp_path / "p.png")
     assert (tmp_path / "p.png").read_bytes()[:4] == b"\x89PNG"
-    with pytest.raises(InputError, match="unknown"):
-        compare_devices(["saafe-6", "nosuch"], plan)
+
+
+def test_what_is_wrong_with_a_comparison_is_one_line(tmp_path: Path) -> None:
+    for words, said in (
+        (["saafe-6", "nosuch"], "unknown"),
+        (["saafe-6", "saafe-6"], "named twice"),
+        (["saafe-6", "--plot", "p.gif"], "ends in .png"),
+        (["saafe-6", "--plot", str(tmp_path / "no" / "p.png")], "there is no folder"),
+        (["saafe-6", "--model", "m", "--tier", "tiny"], "give one of them"),
+        (["saafe-6", "--model", str(tmp_path / "absent")], "no such run folder"),
+        (["saafe-6", "--tier", "tinny"], "did you mean tiny"),
+    ):
+        done = CliRunner().invoke(saafe, ["devices", "compare", *words])
+        assert isinstance(done.exception, InputError), done.output
+        assert said in str(done.exception)
+        assert "\n" not in str(done.exception)
+    for words in (["--place", "wall"], ["--room", "attic"], ["--seed", "-1"], ["--fires", "0"]):
+        assert CliRunner().invoke(saafe, ["devices", "compare", "saafe-6", *words]).exit_code == 2

@@ -157,6 +157,23 @@ def test_the_command_writes_a_picture(
     assert out.read_bytes().startswith(begins)
 
 
+def test_alarms_are_those_of_the_devices_thresholds(tmp_path: Path) -> None:
+    (made,) = saafe.simulate(1, seed=1, sensors=1, sources=["stir_frying"], device="saafe-4")
+    file = tmp_path / "f.csv"
+    saafe.write_recording(made, file)
+    counts = set()
+    for words, device in (([], None), (["--device", "saafe-4"], "saafe-4")):
+        done = CliRunner().invoke(command, ["plot", str(file), "--json", *words])
+        assert done.exit_code == 0, done.output
+        events = saafe.detect(saafe.load(device=device), saafe.read_recording(file)[0]).events
+        alarms = sum(event["event"] == "alarm" for event in events)
+        title = json.loads(done.stdout)["title"]
+        assert f": {alarms} alarm" in title
+        assert title.endswith("thresholds for saafe-4") == (device is not None)
+        counts.add(alarms)
+    assert len(counts) == 2, "the device's thresholds decide"
+
+
 @pytest.mark.parametrize(("columns", "encoding"), [("80", "utf-8"), ("40", "ascii")])
 def test_the_terminals_picture_fits(columns: str, encoding: str, written: Path) -> None:
     done = subprocess.run(
@@ -181,6 +198,8 @@ def test_the_terminals_picture_fits(columns: str, encoding: str, written: Path) 
         (["runs/absent"], "no such file and no such run"),
         (["."], "is a folder, but no run"),
         (["saafe-6", "--model", "x"], "is no recording"),
+        (["saafe-6", "--device", "saafe-4"], "is no recording"),
+        (["{r}", "--device", "saafe-7"], "no thresholds for device saafe-7"),
         (["absent.toml"], "no such device file"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 from knowable_faults import knowable_time
 
 from saafe.detector import self_test
-from saafe.detector.self_test import SelfTest
+from saafe.detector.self_test import SILENT_S, Intervals, SelfTest
 from saafe.exam import faults, injection
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
@@ -103,6 +103,41 @@ def test_drift_is_said_after_three_high_days() -> None:
     assert said(times, readings) == [(4 * DAY, "fault", "co", "drift")]
     readings[:, CO] -= 3.0 * (times >= DAY)  # 9 ppm more is weather
     assert said(times, readings) == []
+
+
+def limit_after(*intervals_s: float) -> float:
+    """How long a sensor may be silent that came at these intervals."""
+    intervals, time_s = Intervals(), 0.0
+    intervals.read(time_s)
+    intervals.renew_limit()
+    for interval_s in intervals_s:
+        time_s += interval_s
+        intervals.read(time_s)
+        intervals.renew_limit()
+    return intervals.limit_s
+
+
+def test_a_sensor_that_reports_on_change_is_known_by_its_intervals() -> None:
+    patient = 1.5 * HOUR
+    assert limit_after() == limit_after(10.0) == patient, "nothing is known yet"
+    assert limit_after(10.0, 10.0) == limit_after(*[60.0] * 50) == SILENT_S
+    assert limit_after(*[300.0] * 5) == 450.0
+    assert limit_after(20.0, 90.0) == patient, "odd intervals, and few"
+    varied = [20.0, 400.0, 900.0, 30.0, 1500.0, 60.0, 700.0, 10.0]
+    assert limit_after(*varied) == patient
+    assert limit_after(*varied, *[10.0] * 30) == patient, "a burst changes nothing"
+    assert limit_after(*varied, 7200.0, *[10.0] * 30) == 1.5 * 7200.0
+
+
+@pytest.mark.parametrize("period_s", [10.0, 60.0, 300.0])
+def test_lost_and_late_reports_are_those_of_a_period(period_s: float) -> None:
+    random = np.random.default_rng(3)
+    for lost in (0.0, 0.1, 0.25):
+        kept = np.flatnonzero(random.random(200) >= lost)
+        late = random.random(len(kept)) < 0.2
+        times = period_s * kept + np.minimum(10.0, 0.2 * period_s) * late
+        limit = limit_after(*np.diff(times))
+        assert limit <= max(SILENT_S, 1.5 * np.diff(times).max()) < HOUR
 
 
 def test_one_fault_at_a_time() -> None:

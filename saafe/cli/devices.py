@@ -6,14 +6,14 @@ from typing import Any
 import click
 
 from saafe.cli.output import Group, print_json
-from saafe.cli.reading import ExportOptions, export_options, read_any
+from saafe.cli.reading import ExportOptions, check_run_folder, export_options, read_any
 from saafe.cli.tables import print_rows
 from saafe.errors import InputError
 from saafe.files import write_atomically
-from saafe.formats import interval, number
+from saafe.formats import number
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
 
-PICTURES = (".png", ".svg", ".pdf")
+PLACES = {"any": 0.75, "ceiling": 1.0, "shelf": 0.0}  # share of sensors under the ceiling
 
 
 @click.group("devices", cls=Group)
@@ -97,57 +97,125 @@ def fit_command(
 
 @devices_command.command("compare")
 @click.argument("names", metavar="DEVICE...", nargs=-1, required=True)
-@click.option("--tier", default="ultra-fast", show_default=True, help="What each is trained by.")
-@click.option("--run", metavar="RUN", help="Take this one detector for all; train none.")
-@click.option("--fires", type=click.IntRange(1, 200), default=8, show_default=True,
+@click.option("--model", metavar="MODEL", help="The one detector for all; saafe's own by default.")
+@click.option("--tier", metavar="TIER", help="Train a detector for each device instead.")
+@click.option("--place", type=click.Choice(list(PLACES)), default="any", show_default=True,
+              help="Where the sensors hang.")  # fmt: skip
+@click.option("--room", type=click.Choice(["any", "same", "other"]), default="any",
+              show_default=True, help="The room where it burns, or another.")  # fmt: skip
+@click.option("--fires", metavar="N", type=click.IntRange(1, 200), default=8, show_default=True,
               help="Of each kind.")  # fmt: skip
-@click.option("--cookings", type=click.IntRange(1, 500), default=20, show_default=True,
-              help="Of each kind.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, help="Of training, fires and cookings.")
+@click.option("--nuisances", metavar="N", type=click.IntRange(0, 500), default=20,
+              show_default=True,
+              help="Of each kind, cookings among them; 0 counts no false alarms.")  # fmt: skip
+@click.option("--seed", metavar="N", type=click.IntRange(0, 2**31 - 1), default=0,
+              show_default=True, help="Of the fires, nuisances and rooms.")  # fmt: skip
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw it: .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def compare_devices_command(
-    names: tuple[str, ...], tier: str, run: str | None, fires: int, cookings: int, seed: int,
-    plot: Path | None, as_json: bool,
+    names: tuple[str, ...], model: str | None, tier: str | None, plot: Path | None, as_json: bool,
+    **amounts: Any,
 ) -> None:  # fmt: skip
-    """Say what each DEVICE can find: the same fires and cookings through each.
+    """Say what each DEVICE can find: the same fires and nuisances through each.
 
-    A detector is trained for each device. Fires are found in time by the exam's rules; "not later"
-    are alarms no later than the best reference alarm in the same air. Bounds are of 95 %.
+    One model serves all, with thresholds of its own for each device. Fires are found in time by the
+    exam's rules; "not later" are alarms no later than the best reference alarm in the same air.
+    Below stand the reference alarms themselves. Bounds are of 95 %.
 
-    Example: saafe devices compare airgradient-one sonoff-snzb-02 --plot compared.png
+    Example: saafe devices compare airgradient-one sonoff-snzb-02b --plot compared.png
     """
-    from saafe import recipes
-    from saafe.exam import device_comparison
-    from saafe.training import load
+    from saafe.exam import comparison_picture, device_comparison
 
-    if plot is not None and plot.suffix not in PICTURES:
-        raise InputError(f"--plot {plot}: a picture's name ends in {', '.join(PICTURES)}")
-    recipe = recipes.changed(recipes.find_tier(tier), (f"seed={seed}",))
-    plan = device_comparison.ComparisonPlan(recipe, load(run) if run else None, fires, cookings)
-    rows = device_comparison.compare_devices(
+    if plot is not None:
+        comparison_picture.check_picture_path(plot)
+    if again := [name for k, name in enumerate(names) if name in names[:k]]:
+        raise InputError(f"{again[0]} is named twice; name each device once")
+    plan = comparison_plan(model, tier, **amounts)
+    compared = device_comparison.compare_devices(
         names, plan, on_progress=lambda line: click.echo(line, err=True)
     )
     if plot is not None:
-        device_comparison.draw_comparison(rows, plot)
+        comparison_picture.draw_comparison(compared, plot)
+    asked = {"model": model, "tier": tier} | amounts
     if as_json:
-        print_json(rows)
+        print_json({"asked": asked} | compared)
         return
-    columns = ["device", "fires", "in time", "not shown", "not later", "alarms per 100 cookings"]
-    print_rows(None, columns, [comparison_cells(row) for row in rows])
+    show_comparison(compared)
     if plot is not None:
         click.echo(f"picture: {plot}")
+
+
+def comparison_plan(
+    model: str | None, tier: str | None, *, place: str, room: str, seed: int, **amounts: int
+) -> Any:
+    """How devices are compared, of the command's options."""
+    from saafe import recipes
+    from saafe.exam.device_comparison import ComparisonPlan
+    from saafe.loading import load_model
+    from saafe.simulator import Rooms
+
+    if model is not None and tier is not None:
+        raise InputError("--model takes a detector and --tier trains new ones: give one of them")
+    if model is not None:
+        check_run_folder(model)
+    recipe = None
+    if tier is not None:
+        recipe = recipes.changed(recipes.find_tier(tier), (f"seed={seed}",))
+    rooms = Rooms(ceiling_share=PLACES[place], hung=room)
+    loaded = load_model(model) if recipe is None else None
+    return ComparisonPlan(loaded, recipe, seed, rooms, **amounts)
+
+
+def show_comparison(compared: dict[str, Any]) -> None:
+    """What was compared, as people read it: devices, reference alarms, kinds of fire."""
+    rows, alarms = compared["devices"], compared["reference_alarms"]
+    columns = ["device", f"fires in time, of {rows[0]['fires']}", "not shown", "not later",
+               "alarms per 100 cookings", "a year in a kitchen", "a year elsewhere"]  # fmt: skip
+    cells = [comparison_cells(row) for row in rows]
+    cells += [reference_cells(alarm) for alarm in alarms]
+    print_rows(None, columns, cells)
+    names = [row["device"] for row in rows]
+    modes = {mode: [row["by_mode"][mode] for row in rows] for mode in rows[0]["by_mode"]}
+    kinds = {kind: [row["by_kind"][kind] for row in rows] for kind in rows[0]["by_kind"]}
+    print_rows(
+        "fires in time, by how they begin and by kind", ["fire", *names],
+        [(name, *(f"{one['in_time']} of {sum_of(one)}" for one in each))
+         for name, each in (modes | kinds).items()],
+    )  # fmt: skip
+
+
+def sum_of(counts: dict[str, Any]) -> int:
+    """How many fires came out in any way."""
+    return sum(counts[key] for key in ("in_time", "late", "early", "missed"))
 
 
 def comparison_cells(row: dict[str, Any]) -> tuple[str, ...]:
     """A device's row of the comparison, as people read it."""
     share = percent_of(row["in_time_share"], row["in_time_lower"], row["in_time_upper"])
-    before, cookings = row["not_later_than_best"], row["alarms_per_100_cookings"]
-    alarms = "-" if cookings["value"] is None else f"{cookings['value']:.2g}"
-    if cookings["upper"] is not None:
-        alarms += f" ({interval(cookings['lower'], cookings['upper'])})"
+    before = row["not_later_than_best"]
     not_later = percent_of(before["value"], before["lower"], before["upper"])
-    return row["device"], str(row["fires"]), share, str(row["not_shown"]), not_later, alarms
+    return row["device"], share, str(row["not_shown"]), not_later, *alarm_cells(row)
+
+
+def reference_cells(alarm: dict[str, Any]) -> tuple[str, ...]:
+    """A reference alarm's row of it."""
+    found = alarm["in_time"]
+    share = percent_of(found["value"], found["lower"], found["upper"])
+    return f"{alarm['alarm']} alarm", share, "-", "-", *alarm_cells(alarm)
+
+
+def alarm_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """False alarms per 100 cookings and a year, with their bounds."""
+    figures = (row["alarms_per_100_cookings"], *row["alarms_per_year"].values())
+    return tuple(amount_of(figure) for figure in figures)
+
+
+def amount_of(figure: dict[str, Any]) -> str:
+    """An amount with its bounds."""
+    if figure["value"] is None or figure["upper"] is None:
+        return "-"
+    low, high = (f"{figure[key]:.2g}" for key in ("lower", "upper"))
+    return f"{figure['value']:.2g} ({low} to {high})"
 
 
 def percent_of(value: float | None, lower: float, upper: float) -> str:

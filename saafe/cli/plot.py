@@ -19,13 +19,15 @@ RECORDING_ENDS = (".csv", ".csv.gz", ".parquet", ".gz")
 @click.argument("what", metavar="RECORDING|RUN|DEVICE")
 @click.option("--out", type=click.Path(path_type=Path), help="Picture to write, .png or .svg.")
 @click.option("--model", metavar="MODEL", help="Whose risk to draw; saafe's own by default.")
+@click.option("--device", metavar="NAME|FILE",
+              help="Whose thresholds the model takes; see saafe devices.")  # fmt: skip
 @click.option("--between", nargs=2, type=float, metavar="FROM TO", help="Draw these hours only.")
 @click.option("--repair", is_flag=True, help="Mend the order of a file's rows first.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was drawn as JSON.")
 @export_options
 def plot_command(
-    what: str, out: Path | None, model: str | None, between: tuple[float, float] | None,
-    repair: bool, as_json: bool, **reading: Any,
+    what: str, out: Path | None, model: str | None, device: str | None,
+    between: tuple[float, float] | None, repair: bool, as_json: bool, **reading: Any,
 ) -> None:  # fmt: skip
     """Draw a recording, a run or a device: in the terminal, or into a picture with --out.
 
@@ -41,8 +43,8 @@ def plot_command(
     if out is not None:
         pictures.check_picture_path(out)
     if kind_of(what) == "recording":
-        picture = recording_picture(what, model, between, options, repair=repair)
-    elif model or between or repair or options:
+        picture = recording_picture(what, (model, device), between, options, repair=repair)
+    elif model or device or between or repair or options:
         raise InputError(f"{what}: is no recording; --model, --between and the like are of those")
     elif kind_of(what) == "run":
         picture = pictures.picture_of_run(Path(what))
@@ -94,25 +96,27 @@ def kind_of(what: str) -> str:
 
 
 def recording_picture(
-    what: str, model: str | None, between: tuple[float, float] | None, options: ExportOptions,
-    *, repair: bool,
+    what: str, chosen: tuple[str | None, str | None], between: tuple[float, float] | None,
+    options: ExportOptions, *, repair: bool,
 ) -> Any:  # fmt: skip
-    """Read and draw a recording, with a bar of progress."""
+    """Read and draw a recording, with a bar of progress; chosen are the model and the device."""
     from saafe.loading import load_model
     from saafe.pictures import picture_of_recording
 
     readings, check = read_any(Path(what), options, repair=repair)
     for line in check.lines():
         click.echo(line, err=True)
+    model, device = chosen
     if model is not None:
         check_run_folder(model)
-    loaded = load_model(model)
+    loaded = load_model(model, device=device)
     with click.progressbar(length=1000, label=what, file=sys.stderr,
                            hidden=not sys.stderr.isatty()) as bar:  # fmt: skip
         return picture_of_recording(
             Path(what),
             readings,
             loaded,
+            device=device,
             between_h=between,
             on_progress=lambda share: bar.update(int(1000 * share) - bar.pos),
         )

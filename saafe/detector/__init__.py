@@ -2,7 +2,7 @@
 
 from saafe.detector import alarms, detector, self_test
 from saafe.detector.alarms import AlarmSettings, CO_DOSES, log_odds
-from saafe.detector.detector import Detector, Model, Scorer, Scoring, score
+from saafe.detector.detector import Detector, Model, Scorer, Scoring, hold_bins, score
 from saafe.detector.exported import ONNX_FORMAT, PACKAGED_MODEL, Exported, load_exported, seal
 from saafe.detector.live import Drill, Live
 from saafe.detector.recorded import NO_DECISION, Decisions, Detection, can_alarm, decide, detect
@@ -11,6 +11,6 @@ from saafe.detector.space import Space
 __all__ = [
     "CO_DOSES", "NO_DECISION", "ONNX_FORMAT", "PACKAGED_MODEL", "AlarmSettings", "Decisions",
     "Detection", "Detector", "Drill", "Exported", "Live", "Model", "Scorer", "Scoring", "Space",
-    "alarms", "can_alarm", "decide", "detect", "detector", "load_exported", "log_odds", "score",
-    "seal", "self_test",
+    "alarms", "can_alarm", "decide", "detect", "detector", "hold_bins", "load_exported",
+    "log_odds", "score", "seal", "self_test",
 ]  # fmt: skip

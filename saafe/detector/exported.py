@@ -40,6 +40,11 @@ class Exported:
         """The hash of the run's weights, whatever it was exported to."""
         return self.metadata["model_sha256"]
 
+    @property
+    def devices(self) -> dict[str, dict[str, float]]:
+        """The alarm settings that the file holds for devices, by name."""
+        return json.loads(self.metadata.get("devices", "{}"))
+
     def for_device(self, device: str | None) -> "Exported":
         """The model with the thresholds that the file holds for a device; itself for None.
 
@@ -48,25 +53,28 @@ class Exported:
         """
         if device is None:
             return self
-        table = json.loads(self.metadata.get("devices", "{}"))
-        if device not in table:
-            known = ", ".join(sorted(table)) or "none"
+        if device not in self.devices:
+            known = ", ".join(sorted(self.devices)) or "none"
             raise InputError(
                 f"{self.path} has no thresholds for device {device} (it has: {known}); give the "
                 "run folder for MODEL, or export it with --device"
             )
-        return replace(self, settings=AlarmSettings(**table[device]))
+        return replace(self, settings=AlarmSettings(**self.devices[device]))
 
     def score(self, windows: np.ndarray) -> np.ndarray:
         """Risk of windows. (batch, 60, 1, channel) to float64 percent (batch,)"""
+        odds = self.log_odds(windows)
+        with np.errstate(over="ignore"):  # exp of much is inf, and its risk 0
+            return 100.0 / (1.0 + np.exp(-odds.astype(np.float64)))
+
+    def log_odds(self, windows: np.ndarray) -> np.ndarray:
+        """Log-odds of fire. (batch, 60, 1, channel) to float32 (batch,)"""
         windows = np.ascontiguousarray(windows, np.float32)
         parts = [
             self.session.run(["log_odds"], {"windows": windows[at : at + SCORED_AT_ONCE]})[0]
             for at in range(0, len(windows), SCORED_AT_ONCE)
         ]
-        odds = np.concatenate(parts) if parts else np.empty(0)
-        with np.errstate(over="ignore"):  # exp of much is inf, and its risk 0
-            return 100.0 / (1.0 + np.exp(-odds.astype(np.float64)))
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
 def load_exported(path: Path | str) -> Exported:

@@ -22,6 +22,10 @@ LONG_INTERVAL_S = SILENT_S / SILENT_INTERVALS
 KEPT_INTERVALS, RECENT_INTERVALS = 100, 20
 LONGEST_RANK = 2  # the third longest of the last twenty is the longest usual one
 IRREGULAR = 3.0  # Chosen: over so many medians it is one of a channel that reports on change
+# Chosen: so many tell whether a channel reports on change: a quarter of them is over `IRREGULAR`
+# times another quarter. Where a third of the reports of a period are lost they are not
+TELLING_INTERVALS = 8
+REGULAR = 1.5  # Chosen: while fewer are known, they are of a period if none is so much longer
 UNKNOWN_PERIOD_S = 60.0  # Chosen: what most devices report at
 STUCK_S, STUCK_HOLDS = 3600.0, 10.0  # Chosen: an hour, and ten times the longest hold seen
 UPLOAD_SHARE = 0.3  # Chosen: of the interval of their times that rows of one upload come within
@@ -34,7 +38,8 @@ REASONS = ("stuck", "saturated", "spiking", "drift", "missing")  # in the order 
 STILL_TELLS = ("spiking", "drift", "jump")  # what a channel reads with these is a reading
 DRIFT_DAYS = 3  # of clean air; a channel spikes until a day without
 KNOWABLE = {
-    "silent": "180 s after the sensor's last row, or 1.5 times its longest usual interval",
+    "silent": "180 s after the sensor's last row, or 1.5 times its longest usual interval; "
+    "after 90 min at least where it reports on change",
     "missing": "the same after the channel's last reading, at the sensor's next row",
     "stuck": "after 1 h and ten times the longest hold seen before, where 20 holds were seen and "
     "the reading is neither clean air's (PM2.5, CO2, CO at their lowest) nor the highest so far",
@@ -66,7 +71,8 @@ class Intervals:
         self.longest_s = longest_s
         self.last_s = math.nan  # before the first
         self.recent: deque[float] = deque(maxlen=KEPT_INTERVALS)
-        self.is_irregular = False  # reports on change
+        self.is_irregular = False  # often late
+        self.is_on_change = False  # reports so: it may say nothing while nothing changes
         self.limit_s = max(SILENT_S, SILENT_INTERVALS * (longest_s or 0.0))  # silent after so long
 
     def read(self, time_s: float, *, is_upload: bool = False) -> bool:
@@ -93,8 +99,16 @@ class Intervals:
             usual_s = 0.0
         if len(recent) == RECENT_INTERVALS:
             self.is_irregular |= usual_s > IRREGULAR * recent[RECENT_INTERVALS // 2]
+        may_be = False  # on change
+        if len(recent) >= TELLING_INTERVALS:
+            quarter = len(recent) // 4
+            self.is_on_change |= recent[quarter] > IRREGULAR * recent[-1 - quarter]
+        elif recent:
+            may_be = len(recent) == 1 or recent[0] > REGULAR * recent[-1]
         if self.is_irregular:
             usual_s = max(self.recent)
+        if self.is_on_change or may_be:
+            usual_s = max(LONGEST_PERIOD_S, *self.recent)
         self.limit_s = max(SILENT_S, SILENT_INTERVALS * usual_s)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from saafe.errors import InputError
 from saafe.files import read_file, write_atomically
 
-STATE_FORMAT = "saafe-state-1"
+STATE_FORMAT = "saafe-state-2"
 NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}  # JSON has no numbers for them
 OF_THE_MODEL = "settings"  # an attribute that is not saved
 ARRAYS = ("float32", "float64", "int64")

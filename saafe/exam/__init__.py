@@ -1,6 +1,15 @@
 """The examination of a run, its gate and its report."""
 
-from saafe.exam import device_comparison, exam, fires, outcomes, plots, references, windows
+from saafe.exam import (
+    comparison_picture,
+    device_comparison,
+    exam,
+    fires,
+    outcomes,
+    plots,
+    references,
+    windows,
+)
 from saafe.exam.exam import examine, examine_long
 from saafe.exam.gate import limits_of
 from saafe.exam.html import figure_text, header, is_share, merged_bounds
@@ -11,9 +20,8 @@ from saafe.exam.rivals import headline
 from saafe.exam.tables import score_table, sets_table, simulated_table, superposed_table
 
 __all__ = [
-    "FIRE_COLUMNS", "IDENTITY_COLUMNS", "RIVAL_COLUMNS", "device_comparison", "exam",
-    "examine", "examine_long",
-    "figure_text", "fires", "header", "headline", "is_share", "judge_simulated", "limits_of",
-    "merged_bounds", "outcomes", "plain_values", "plots", "references", "score_table", "sets_table",
-    "simulated_table", "superposed_table", "windows",
+    "FIRE_COLUMNS", "IDENTITY_COLUMNS", "RIVAL_COLUMNS", "comparison_picture", "device_comparison",
+    "exam", "examine", "examine_long", "figure_text", "fires", "header", "headline", "is_share",
+    "judge_simulated", "limits_of", "merged_bounds", "outcomes", "plain_values", "plots",
+    "references", "score_table", "sets_table", "simulated_table", "superposed_table", "windows",
 ]  # fmt: skip

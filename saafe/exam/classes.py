@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saafe import metrics, windows
+from saafe.detector import hold_bins
 from saafe.exam import outcomes
 from saafe.exam.session import Session, Stage
 from saafe.recordings import Recording, cut_recording
@@ -130,7 +131,8 @@ def classify(
     session: Session, scenarios: Sequence[Scenario], at_s: Sequence[float]
 ) -> NDArray[np.int64]:
     """The class that the model gives the window of each moment. (scenario,)"""
-    cut = [window_at(one.recording, t) for one, t in zip(scenarios, at_s, strict=True)]
+    hold = hold_bins(session.settings.longest_interval_s or None)
+    cut = [window_at(one.recording, t, hold) for one, t in zip(scenarios, at_s, strict=True)]
     parts = [
         session.classify(np.concatenate(cut[at : at + CLASSIFY_BATCH]))
         for at in range(0, len(cut), CLASSIFY_BATCH)
@@ -138,11 +140,13 @@ def classify(
     return np.concatenate([np.empty(0, np.int64), *parts])
 
 
-def window_at(recording: Recording, time_s: float) -> NDArray[np.float32]:
-    """What the model sees at a reading's moment. (1, 60, 1, channel)"""
+def window_at(
+    recording: Recording, time_s: float, hold: int = windows.HOLD_BINS
+) -> NDArray[np.float32]:
+    """What the model sees at a reading's moment, held for so many bins. (1, 60, 1, channel)"""
     readings = recording.readings[:, 0]
     rows = np.isfinite(readings).any(axis=1) & (recording.times_s <= time_s)
-    grid, _, _ = windows.to_grid(recording.times_s[rows], readings[rows])
+    grid, _, _ = windows.to_grid(recording.times_s[rows], readings[rows], hold_bins=hold)
     return windows.cut_windows(grid, np.array([len(grid) - 1]))
 
 

@@ -64,11 +64,17 @@ def settings(run: Run) -> dict[str, Any]:
     for name in ("CONFIRM_S", "HUSH_S"):
         named[name] = double(getattr(alarms, name))
     for name in (
-        "SILENT_S", "SILENT_INTERVALS", "IRREGULAR", "UNKNOWN_PERIOD_S", "STUCK_S", "STUCK_HOLDS",
-        "UPLOAD_SHARE", "SATURATED_S", "SPIKE_SPAN_S",
+        "SILENT_S", "SILENT_INTERVALS", "IRREGULAR", "REGULAR", "UNKNOWN_PERIOD_S", "STUCK_S",
+        "STUCK_HOLDS", "UPLOAD_SHARE", "SATURATED_S", "SPIKE_SPAN_S",
     ):  # fmt: skip
         named[name] = double(getattr(self_test, name))
-    for name in ("RECENT_INTERVALS", "LONGEST_RANK", "USUAL_RUNS", "DRIFT_DAYS"):
+    for name in (
+        "RECENT_INTERVALS",
+        "TELLING_INTERVALS",
+        "LONGEST_RANK",
+        "USUAL_RUNS",
+        "DRIFT_DAYS",
+    ):
         named[name] = getattr(self_test, name)
     tokens = windows.STEPS // recipe.patch + 1
     return named | {

@@ -43,6 +43,7 @@ def picture_of_recording(
     recording: Recording,
     model: Model,
     *,
+    device: str | None = None,
     between_h: Interval | None = None,
     on_progress: Callable[[float], None] = lambda _share: None,
 ) -> Picture:
@@ -53,6 +54,7 @@ def picture_of_recording(
             when the fire began, when reference alarms sounded and when somebody cooked.
         recording: its readings.
         model: a run, an exported model, or anything that `detect` takes.
+        device: whose thresholds the model has, for the title.
         between_h: the part to draw; all by default. [h]
         on_progress: takes the share of the detector's work that is done.
 
@@ -84,6 +86,7 @@ def picture_of_recording(
         name_marks(figure, places[0], recording, known)
         alarms = sum(event["event"] == "alarm" for event in found.events)
         title = f"{recording.name}: {alarms} alarm{'' if alarms == 1 else 's'}"
+        title += f", thresholds for {device}" if device else ""
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     panels = (*(CHANNELS[k].name for k in channels), "risk")
     return Picture("recording", title, panels, figure)

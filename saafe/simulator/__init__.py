@@ -21,8 +21,8 @@ from saafe.simulator.streams import Streams, gather, to_recordings
 
 __all__ = [
     "AEROSOLS", "ANYTHING", "DEVICES", "REFERENCE_ALARMS", "SENSITIVITIES", "VISIBLE",
-    "AerosolKind", "Background", "EventsAlone", "Mix", "Rooms", "Streams", "backgrounds_of",
-    "devices", "emissions", "gather", "onto_recording", "physics", "rate_of_rise_times",
-    "simulate", "simulate_described", "simulate_events", "simulate_over", "simulation",
-    "sounding_times", "sources", "to_recordings", "untenable_times",
+    "AerosolKind", "Background", "EventsAlone", "Mix", "Rooms", "Streams",
+    "backgrounds_of", "devices", "emissions", "gather", "onto_recording", "physics",
+    "rate_of_rise_times", "simulate", "simulate_described", "simulate_events", "simulate_over",
+    "simulation", "sounding_times", "sources", "to_recordings", "untenable_times",
 ]  # fmt: skip

@@ -55,6 +55,7 @@ class Layout:
     purpose: Tensor  # index into `ROOM_NAMES` (n, zone)
     zones: Tensor  # how many are in use (n,)
     event_zone: Tensor  # of each event (n, event)
+    first_zone: Tensor  # of the first event that there is, a fire before nuisances (n,)
 
 
 def lay_out(needed: Tensor, generator: torch.Generator) -> Layout:
@@ -79,7 +80,12 @@ def lay_out(needed: Tensor, generator: torch.Generator) -> Layout:
         taken |= here
         zones = torch.where(need >= 0, zones.maximum(at + 1), zones)
         event_zone[:, k] = torch.where(need >= 0, at, 0)
-    return Layout(purpose, zones, event_zone)
+    first = (needed >= 0).int().argmax(dim=1, keepdim=True)
+    return Layout(purpose, zones, event_zone, event_zone.gather(1, first)[:, 0])
+
+
+# rooms in which a sensor may hang: any of the dwelling, the one where it happens, another
+ANYWHERE, SAME_ROOM, OTHER_ROOM = HUNG_ROOMS = ("any", "same", "other")
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,7 @@ class Rooms:
     indoor_c: Range = (14.0, 31.0)  # [degC]
     outdoor_pm: Range = (1.0, 60.0)  # [ug/m3]
     ceiling_share: float = 0.75  # of sensors, the others on a shelf
+    hung: str = ANYWHERE  # of `HUNG_ROOMS`
 
 
 @dataclass
@@ -144,6 +151,8 @@ def draw_building(
     one = Random((n, 1), generator)
     place = Random((n, sensors), generator)
     purpose, zones = layout.purpose, layout.zones
+    if rooms.hung == OTHER_ROOM:
+        zones = zones.clamp(min=2)  # there must be one
     volume = draw_volume(purpose, rooms, zone)
     height = zone.uniform(*rooms.height_m)
     linked = torch.arange(ZONES - 1, device=device) < (zones - 1).unsqueeze(1)
@@ -175,6 +184,9 @@ def draw_building(
     has_fan = zone.uniform(0.0, 1.0) < FANS.to(device)[purpose]
     air_changes = air_changes + has_fan * zone.log_uniform(2.0, 10.0)
     hung = HUNG.to(device)[purpose] * used
+    if rooms.hung != ANYWHERE:
+        is_there = torch.arange(ZONES, device=device) == layout.first_zone.unsqueeze(1)
+        hung = hung * (is_there == (rooms.hung == SAME_ROOM))
     sensor_zone = torch.multinomial(hung, sensors, replacement=True, generator=generator)
     reach = 0.7 * (volume / height).sqrt().gather(1, sensor_zone)  # half of a square's diagonal
     return Building(

@@ -6,7 +6,7 @@ from saafe.training.data import (
     Purpose, REFERENCE_MIX, TRAIN_HOURS, WindowSet, device_of, epoch_windows, for_device,
     held_out_windows, sample_windows, seeded_generator,
 )  # fmt: skip
-from saafe.training.device_thresholds import kept_thresholds, run_for
+from saafe.training.device_thresholds import exported_for, kept_thresholds, run_for
 from saafe.training.distributed import World, attempt, leads
 from saafe.training.loop import Fit, Progress, fit_detector
 from saafe.training.model import (
@@ -20,10 +20,9 @@ from saafe.training.tuning import Simulated, Tuned, simulated_for, tune_detector
 __all__ = [
     "FEATURES", "FLAT", "ONSET_SCALE", "ONSET_STEPS", "REFERENCE_MIX", "TRAIN_HOURS", "Fit",
     "Progress", "Purpose", "RiskModel", "Run", "Simulated", "Tuned", "WindowSet", "World",
-    "attempt", "calibrate", "device_of", "epoch_windows", "features", "fit_detector", "flat",
-    "for_device", "held_out_windows", "kept_thresholds", "leads", "levels", "load",
-    "load_checkpoint", "logits_of", "loop", "lower_quartile", "onset_features", "run_for", "runs",
-    "sample_windows", "save_checkpoint", "score_with", "seeded_generator", "set_thresholds",
-    "simulated_for", "statistics",
-    "tune_detector",
+    "attempt", "calibrate", "device_of", "epoch_windows", "exported_for", "features",
+    "fit_detector", "flat", "for_device", "held_out_windows", "kept_thresholds", "leads", "levels",
+    "load", "load_checkpoint", "logits_of", "loop", "lower_quartile", "onset_features", "run_for",
+    "runs", "sample_windows", "save_checkpoint", "score_with", "seeded_generator",
+    "set_thresholds", "simulated_for", "statistics", "tune_detector",
 ]  # fmt: skip

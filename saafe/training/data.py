@@ -251,13 +251,19 @@ def make_part(
     count: int,
     device: torch.device,
     mix: Mix | None = None,
+    *,
+    reference: bool = False,
 ) -> WindowSet:
-    """Windows of some scenarios that no other purpose, part or seed shares."""
+    """Windows of some scenarios that no other purpose, part or seed shares.
+
+    By training's shares of the classes; for `reference` of `REFERENCE_MIX`, drawn evenly in time.
+    """
     generator = seeded_generator(seed, purpose, part, device)
     streams = simulation.simulate_streams(
         PART_STREAMS, generator=generator, hours=TRAIN_HOURS, sensors=TRAIN_SENSORS, mix=mix
     )
-    drawn = sample_windows(streams, count, generator)
+    shares = REFERENCE_MIX if reference else CLASS_SHARES
+    drawn = sample_windows(streams, count, generator, shares=shares, evenly=reference)
     return WindowSet(drawn.windows, drawn.labels, drawn.group + PART_STREAMS * part)
 
 
@@ -351,7 +357,7 @@ def held_out_windows(
     mix = replace(training_mix(recipe), balance=Mix.balance)
     made = [
         workers.later(
-            make_part, recipe.seed, Purpose.HELD_OUT, part, count, device, REFERENCE_MIX, mix
+            make_part, recipe.seed, Purpose.HELD_OUT, part, count, device, mix, reference=True
         )
         for part in range(parts)
     ]

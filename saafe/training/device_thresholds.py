@@ -1,16 +1,24 @@
-"""Alarm thresholds of one run for several devices: set once on simulations, kept in its folder."""
+"""Alarm thresholds of one model for several devices, set on simulations; a run keeps them."""
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from saafe.detector import AlarmSettings
+import torch
+from torch import Tensor
+
+from saafe import recipes
+from saafe.detector import AlarmSettings, Exported
 from saafe.files import write_json
+from saafe.recipes import Recipe
+from saafe.sensors import FIRE, LABELS
 from saafe.simulator import devices
 from saafe.training.data import device_of, for_device, longest_pause_of
+from saafe.training.model import RiskModel
 from saafe.training.runs import Run
 from saafe.training.thresholds import set_thresholds
 
@@ -44,11 +52,55 @@ def run_for(
     settings = kept_thresholds(run, asked)
     if settings is None:
         say(f"setting thresholds for {asked.name}")
-        recipe = for_device(run.recipe, asked)
-        settings = set_thresholds(run.model, recipe)
-        settings = replace(settings, longest_interval_s=longest_pause_of(recipe))
+        settings = settings_for(run.model, run.recipe, asked)
         keep_thresholds(run, asked, settings)
     return replace(run, settings=settings)
+
+
+def settings_for(model: RiskModel, recipe: Recipe, device: devices.Device) -> AlarmSettings:
+    """A model's alarm settings for a device, as training would set them."""
+    told = for_device(recipe, device)
+    return replace(set_thresholds(model, told), longest_interval_s=longest_pause_of(told))
+
+
+def exported_for(
+    exported: Exported, device: devices.Device, *, say: Callable[[str], None] = lambda _: None
+) -> Exported:
+    """An exported model with its thresholds for a device: those in its file, or set now.
+
+    Nothing keeps those that are set: `saafe export --device` writes them into the file.
+
+    Args:
+        exported: of `load_exported`.
+        device: of the catalogue or of a file.
+        say: takes a line where thresholds have to be set, which takes some ten seconds.
+    """
+    is_catalogues = device.name in devices.device_names() and device == devices.load_device(
+        device.name
+    )
+    if is_catalogues and device.name in exported.devices:
+        return exported.for_device(device.name)
+    recipe = recipes.from_dict(json.loads(exported.metadata["recipe"]))
+    if device == device_of(recipe):
+        return exported
+    say(f"setting thresholds for {device.name}")
+    return replace(exported, settings=settings_for(ExportedRisk(exported), recipe, device))
+
+
+class ExportedRisk(RiskModel):
+    """An exported model in the place of the run's own: its log-odds of fire are the file's."""
+
+    def __init__(self, exported: Exported) -> None:
+        """Take the model."""
+        super().__init__()
+        self.exported = exported
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Logits whose risk is the exported model's. (B, T, 1, C) to (B, 1, class)"""
+        odds = torch.from_numpy(self.exported.log_odds(windows.numpy())).unsqueeze(1)
+        logits = odds.new_full((*odds.shape, len(LABELS)), -math.log(len(LABELS) - 1.0))
+        logits[..., FIRE] = odds
+        return logits
 
 
 def kept_thresholds(run: Run, device: devices.Device) -> AlarmSettings | None:

@@ -56,7 +56,7 @@ typedef struct {
     double last_s, limit_s;
     double recent[SAAFE_KEPT_INTERVALS]; /* a ring */
     int count, next;
-    bool is_irregular;
+    bool is_irregular, is_on_change;
 } saafe_intervals;
 
 typedef struct {

@@ -6,7 +6,7 @@ static void start_intervals(saafe_intervals *v, double longest_s)
 {
     v->last_s = NAN;
     v->count = v->next = 0;
-    v->is_irregular = false;
+    v->is_irregular = v->is_on_change = false;
     v->limit_s = fmax(SILENT_S, SILENT_INTERVALS * longest_s);
 }
 
@@ -59,8 +59,15 @@ static void renew_limit(saafe_intervals *v, double longest_interval_s)
     if (count == RECENT_INTERVALS) {
         v->is_irregular |= usual_s > IRREGULAR * in_order[count - 1 - RECENT_INTERVALS / 2];
     }
-    if (v->is_irregular) {
-        usual_s = 0.0;
+    bool may_be = false; /* on change */
+    if (count >= TELLING_INTERVALS) {
+        int quarter = count / 4;
+        v->is_on_change |= in_order[count - 1 - quarter] > IRREGULAR * in_order[quarter];
+    } else if (count) {
+        may_be = count == 1 || in_order[count - 1] > REGULAR * in_order[0];
+    }
+    if (v->is_irregular || v->is_on_change || may_be) {
+        usual_s = v->is_on_change || may_be ? LONGEST_PERIOD_S : 0.0;
         for (int k = 0; k < v->count; k++) {
             usual_s = fmax(usual_s, v->recent[k]);
         }
