@@ -27,7 +27,7 @@ from saafe.exam.windows import Judged
 from saafe.formats import clock
 from saafe.recordings import Recording
 from saafe.simulator import ANYTHING, Mix, Rooms, Streams, devices, simulation
-from saafe.threads import Workers
+from saafe.threads import Workers, all_threads
 from saafe.training import Purpose, seeded_generator
 
 HOURS = 3.0  # length of a simulated stream
@@ -113,8 +113,7 @@ class Session:
 
     def each(self, work: Callable[[_Item], _Made], items: Iterable[_Item]) -> Iterator[_Made]:
         """What `work` makes of each item, in their order; cores share them, a thread each."""
-        threads = torch.get_num_threads()
-        with Workers(threads if threads > 1 else 0) as workers:
+        with Workers(all_threads(torch.device("cpu"))) as workers:
             coming: deque[Callable[[], _Made]] = deque()
             for item in items:
                 coming.append(workers.later(work, item))
