@@ -1,15 +1,20 @@
 """How long a fit takes: `python benchmarks/fit.py [--only cold,original,ranks,growth,rivals]`.
 
-Both sides of a ratio are timed in one run. Progress goes to stderr, a table and one line of JSON
+Both sides of a ratio are timed in one run. `before` is commit 79eb685, which `git archive` writes
+out; `--only before` times the cold start of both sides in turns, stopped at the saved model:
+`cold_start_speedup` by the clock, `cold_start_cpu_speedup` in CPU seconds, which other work on the
+machine disturbs little. Progress goes to stderr, a table and one line of JSON
 to stdout. On a quiet machine: `OMP_NUM_THREADS=2 python benchmarks/fit.py --runs 10`.
 """
 
 import argparse
+import io
 import json
 import os
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,6 +36,7 @@ TIER = "ultra-fast"
 RANK_STEPS, GROWTH = 40, (6_000, 60_000, 600_000)
 ORIGINAL_STEPS = 6  # of 1,150 are timed
 SEEDS = 8
+BEFORE = "79eb685"
 
 
 def say(text: str) -> None:
@@ -91,6 +97,50 @@ def cold(out: Path, count: int) -> dict:
         "gate_passed": sum(row["gate"]["passed"] for row in done),
         "achieved_over_peak_flops": round(used * flops / train_s / peak_flops(), 4),
     }
+
+
+def to_artefact(root: Path, out: Path, seed: int) -> tuple[float, float]:
+    """Seconds, by the clock and of CPU, from a training's start to its saved model."""
+    command = [sys.executable, "-m", "saafe", "train", TIER, "--seed", str(seed), "--out", str(out)]
+    began = time.perf_counter()
+    with subprocess.Popen(
+        [*command, "--name", "run", "--json"], cwd=root, env=os.environ | {"PYTHONPATH": str(root)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        stat = Path(f"/proc/{process.pid}/stat")
+        while not (out / "run" / runs.MODEL).exists():
+            if process.poll() is not None:
+                sys.exit(process.stderr.read() if process.stderr else "it ended early")
+            time.sleep(0.05)
+        fields = stat.read_text().rpartition(")")[2].split()
+        seconds = time.perf_counter() - began
+        process.terminate()  # what follows is its exam
+    return seconds, sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")  # proc(5): 14, 15
+
+
+def before(out: Path, count: int) -> dict:
+    """The cold start of this tree and of an old commit, in turns, each from one seed after another.
+
+    Linux only: it reads /proc.
+    """
+    archive = subprocess.run(
+        ["git", "archive", BEFORE, "saafe"], cwd=ROOT, capture_output=True, check=True
+    )
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+        files.extractall(out / BEFORE, filter="data")
+    found: dict[str, list[tuple[float, float]]] = {"now": [], "before": []}
+    for seed in range(count):
+        for side, root in (("now", ROOT), ("before", out / BEFORE)):
+            found[side].append(to_artefact(root, out / f"{side}-{seed}", seed))
+            seconds, cpu_s = found[side][-1]
+            say(f"{side} {seed + 1}/{count}: {seconds:.1f} s, {cpu_s:.1f} s of CPU")
+    figures: dict = {}
+    for k, unit in enumerate(("", "_cpu")):
+        ratios = [b[k] / n[k] for n, b in zip(found["now"], found["before"], strict=True)]
+        figures |= spread(f"cold_start{unit}_speedup", ratios)
+        for side, rows in found.items():
+            figures |= spread(f"cold_start{unit}_{side}_s", [row[k] for row in rows])
+    return figures
 
 
 def fit_flops(parameters: int, recipe: Recipe) -> float:
@@ -326,8 +376,8 @@ def seeds(_: Path, count: int) -> dict:
 
 
 PARTS: dict[str, Callable[[Path, int], dict]] = {
-    "cold": cold, "original": original, "ranks": ranks, "growth": growth, "rivals": rivals,
-    "seeds": seeds,
+    "cold": cold, "before": before, "original": original, "ranks": ranks, "growth": growth,
+    "rivals": rivals, "seeds": seeds,
 }  # fmt: skip
 
 

@@ -64,3 +64,9 @@ def spare_threads(device: torch.device) -> int:
     On a GPU everything happens there, in its own order.
     """
     return torch.get_num_threads() // 2 if device.type == "cpu" else 0
+
+
+def all_threads(device: torch.device) -> int:
+    """How many threads should share work that is all there is to do: none where one would do it."""
+    threads = torch.get_num_threads() if device.type == "cpu" else 0
+    return threads if threads > 1 else 0

@@ -88,7 +88,8 @@ def examine_classes(session: Session, scenarios: Sequence[Scenario]) -> ClassFig
     truth = np.array([one.label for one in chosen])
     said = classify(session, chosen, at_s)
     others = [(one, t) for one, t in zip(chosen, at_s, strict=True) if one.label != FIRE]
-    alarmed = [one.kind for one, t in others if is_in_alarm(session, one, t)]
+    alarms = session.each(lambda other: is_in_alarm(session, *other), others)
+    alarmed = [one.kind for (one, _), alarm in zip(others, alarms, strict=True) if alarm]
     everything = third_each(scenarios, random)
     any_s = [float(random.choice(one.all_moments_s)) for one in everything]
     right = classify(session, everything, any_s) == [one.label for one in everything]

@@ -79,9 +79,8 @@ def examine_points(session: Session, results: Sequence[FireResult]) -> list[Faul
             wanted = LOST if fault == "missing" and channel in VISIBLE else OTHER
             chosen = [r for r in mixed if still_shows(r.trial, channel)][:wanted]
             random = np.random.default_rng([session.seed, Stage.FAULTS, len(rows)])
-            after = [
-                try_fire(session, faulty_trial(r.trial, fault, channel, random))[0] for r in chosen
-            ]
+            faulty = [faulty_trial(r.trial, fault, channel, random) for r in chosen]
+            after = list(session.each(lambda trial: try_fire(session, trial)[0], faulty))
             rows.append(fault_row(fault, name, chosen, after))
         session.on_progress(f"faults, {fault}", number / (len(injection.INJECTED_FAULTS) + 1))
     rows += disturbed_rows(session, mixed[:ROW_FIRES])

@@ -91,8 +91,8 @@ def examine_fires(
     rows, results = [], []
     for number, kind in enumerate(drawn):
         found = []
-        for trial in kind.trials:
-            result, detection = try_fire(session, trial, floor=True)
+        tried = session.each(lambda trial: try_fire(session, trial, floor=True), kind.trials)
+        for result, detection in tried:
             found.append(result)
             keep_case(session, result, detection)
         rows.append(fire_row(kind, found))

@@ -7,6 +7,7 @@ own. It leaves a small file of counts; files are added up, whoever made them and
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,11 @@ def examine_shard(
     mix = Mix(0.0, nuisance_counts=(1.0, 0.0, 0.0), fault_share=0.0)
     for batch in range(QUIET_STREAMS_OF_A_SHARD // QUIET_BATCH):
         drawn = session.simulate((Stage.LONG, batch), mix=mix, count=QUIET_BATCH, hours=QUIET_HOURS)
-        for recording in to_recordings(drawn):
-            events = session.detect(recording).events
-            counted = count_alarms(events, float(recording.times_s[-1]))
+        recordings = to_recordings(drawn)
+        for recording, detection in zip(
+            recordings, session.each(session.detect, recordings), strict=True
+        ):
+            counted = count_alarms(detection.events, float(recording.times_s[-1]))
             quiet["streams"] += 1
             quiet["alarms"] += len(counted.times_s)
             quiet["hours_in_alarm"] += counted.hours
@@ -100,7 +103,7 @@ def examine_shard(
         trials = draw_nuisances(
             session, (source.name,), wanted, part=5000 + 10 * k, batch=2 * wanted + 1
         ).trials
-        results = [try_nuisance(session, source.name, trial) for trial in trials]
+        results = list(session.each(partial(try_nuisance, session, source.name), trials))
         nuisances[source.name] = {
             "events": len(results),
             "alarms": sum(len(result.alarms_s) for result in results),

@@ -7,6 +7,7 @@ it. Events are watched one by one, so that rare ones cost as much as frequent on
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -216,7 +217,8 @@ def examine_nuisances(
     """The nuisance matrix: a row a kind, alarms per 100 events with exact bounds; every result."""
     rows, results = [], {}
     for number, (name, kind) in enumerate(drawn.items(), start=1):
-        results[name] = [try_nuisance(session, name, one, floor=True) for one in kind.trials]
+        tried = partial(try_nuisance, session, name, floor=True)
+        results[name] = list(session.each(tried, kind.trials))
         rows.append(nuisance_row(sources.SOURCES[name], results[name]))
         session.on_progress(f"nuisances, {name}", number / len(drawn))
     return rows, results
@@ -294,9 +296,12 @@ def watch_quiet(
     for batch, first in enumerate(range(0, streams, simulation.SIMULATION_CHUNK), start=part):
         count = min(simulation.SIMULATION_CHUNK, streams - first)
         drawn = session.simulate((Stage.QUIET, batch), mix=mix, rooms=rooms, count=count)
-        for k, stream in enumerate(to_recordings(drawn)):
-            recording = replace(stream, name=f"{batch}-{k}")
-            detection = session.detect(recording)
+        recordings = [
+            replace(stream, name=f"{batch}-{k}") for k, stream in enumerate(to_recordings(drawn))
+        ]
+        for recording, detection in zip(
+            recordings, session.each(session.detect, recordings), strict=True
+        ):
             counted = outcomes.count_alarms(detection.events, float(recording.times_s[-1]))
             alarms += len(counted.times_s)
             hours += counted.hours

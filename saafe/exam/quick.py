@@ -10,7 +10,7 @@ from saafe import metrics, recipes
 from saafe.exam import outcomes
 from saafe.exam.classes import ClassFigures, draw_normal, examine_classes
 from saafe.exam.fire_matrix import outcome_counts
-from saafe.exam.fires import FireResult, draw_fires, fire_kinds, try_fire
+from saafe.exam.fires import FireResult, FireTrial, draw_fires, fire_kinds, try_fire
 from saafe.exam.gate import exact, gate_lines, gate_of, limits_of, quick_limits
 from saafe.exam.nuisances import draw_nuisances
 from saafe.exam.results import plain_values
@@ -124,10 +124,13 @@ def examine_quick(
     session.begin(0.1)
     trials = [trial for kind in drawn for trial in kind.trials]
     results = []
-    for number, trial in enumerate(trials, start=1):
+
+    def watch(trial: FireTrial) -> FireResult:
         until = cut_recording(trial.recording, 0.0, trial.latest_s)
-        short = replace(trial, recording=until)
-        results.append(try_fire(session, short, lead_s=QUICK_LEAD_S)[0])
+        return try_fire(session, replace(trial, recording=until), lead_s=QUICK_LEAD_S)[0]
+
+    for number, result in enumerate(session.each(watch, trials), start=1):
+        results.append(result)
         if number % 100 == 0 or number == len(trials):
             session.on_progress(f"{number} fires", number / len(trials))
     session.begin(0.2)

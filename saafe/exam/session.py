@@ -3,10 +3,13 @@
 import heapq
 import itertools
 import math
+import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +27,7 @@ from saafe.exam.windows import Judged
 from saafe.formats import clock
 from saafe.recordings import Recording
 from saafe.simulator import ANYTHING, Mix, Rooms, Streams, devices, simulation
+from saafe.threads import Workers, all_threads
 from saafe.training import Purpose, seeded_generator
 
 HOURS = 3.0  # length of a simulated stream
@@ -31,6 +35,8 @@ STREAM_BATCH = 128  # streams simulated at once
 KEPT = 10  # worst cases of each sort
 
 
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
 OnProgress = Callable[[str], None]  # takes a line of progress
 
 
@@ -103,11 +109,27 @@ class Session:
         self._done, self._share = 0.0, 1.0  # of the work: stages that are over, the one that is on
         self._on_progress, self._began = on_progress, time.perf_counter()
         self._worst: dict[bool, list] = {True: [], False: []}  # of alarms that are false, of fires
-        self._number = itertools.count()
+        self._number, self._lock = itertools.count(), threading.Lock()
+
+    def each(self, work: Callable[[_Item], _Made], items: Iterable[_Item]) -> Iterator[_Made]:
+        """What `work` makes of each item, in their order; cores share them, a thread each."""
+        with Workers(all_threads(torch.device("cpu"))) as workers:
+            coming: deque[Callable[[], _Made]] = deque()
+            for item in items:
+                coming.append(workers.later(work, item))
+                if len(coming) > 2 * workers.threads:
+                    yield coming.popleft()()
+            while coming:
+                yield coming.popleft()()
+
+    def count(self, windows: int) -> None:
+        """Count windows that are scored."""
+        with self._lock:
+            self.windows += windows
 
     def score(self, windows: np.ndarray) -> np.ndarray:
         """Risk of windows, counted. (batch, 60, 1, channel) to percent (batch,)"""
-        self.windows += len(windows)
+        self.count(len(windows))
         return self.one.score(windows)
 
     @property
@@ -118,7 +140,7 @@ class Session:
     def classify(self, windows: np.ndarray) -> np.ndarray:
         """Classes of windows, counted as well. (batch, 60, 1, channel) to (batch,)"""
         assert self.one.classify is not None, f"{self.one.name} only scores"
-        self.windows += len(windows)
+        self.count(len(windows))
         return self.one.classify(windows)
 
     def judged(self) -> Judged:
@@ -166,13 +188,14 @@ class Session:
     def keep(self, case: Case, badness: float) -> None:
         """Remember a case if it is among the ten worst of its sort."""
         worst = self._worst[case.kind == "false alarm"]
-        heapq.heappush(worst, (badness, next(self._number), case))
-        if len(worst) > KEPT:
-            heapq.heappop(worst)
+        with self._lock:  # titles order equals, as threads come in any order
+            heapq.heappush(worst, (badness, case.title, next(self._number), case))
+            if len(worst) > KEPT:
+                heapq.heappop(worst)
 
     def cases(self) -> list[Case]:
         """The worst fires, then the worst false alarms, each from the worst on."""
-        return [row[2] for fires in (False, True) for row in sorted(self._worst[fires])[::-1]]
+        return [row[-1] for fires in (False, True) for row in sorted(self._worst[fires])[::-1]]
 
     @property
     def seconds(self) -> float:

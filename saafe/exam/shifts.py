@@ -5,6 +5,7 @@ Also the small examination, of a few windows and streams in training's rooms and
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -178,14 +179,13 @@ def try_shift(
     session: Session, shift: Shift, trials: Trials, random: np.random.Generator
 ) -> ShiftRow:
     """The fires and nuisances as the shifted instruments show them."""
-    results = []
-    for trial in trials.fires:
-        changed = replace(trial, recording=shift.change(trial.recording, random))
-        results.append(try_fire(session, changed)[0])
-    alarms = 0
-    for trial in trials.nuisances:
-        changed = replace(trial, recording=shift.change(trial.recording, random))
-        alarms += len(try_nuisance(session, shift.name, changed).alarms_s)
+    fires = [replace(one, recording=shift.change(one.recording, random)) for one in trials.fires]
+    nuisances = [
+        replace(one, recording=shift.change(one.recording, random)) for one in trials.nuisances
+    ]
+    results = list(session.each(lambda trial: try_fire(session, trial)[0], fires))
+    tried = session.each(partial(try_nuisance, session, shift.name), nuisances)
+    alarms = sum(len(result.alarms_s) for result in tried)
     counts = outcome_counts(results)
     bounds = metrics.rate_bounds(alarms, len(trials.nuisances) / 100.0)
     return ShiftRow(

@@ -35,6 +35,7 @@ CONVECTIVE = 0.7  # share of the heat that the air carries; the rest is radiated
 HEATED_AIR = physics.AIR_DENSITY * physics.AIR_HEAT_CAPACITY  # [kJ/(m3 K)]
 DOOR_HEIGHT, DOOR_KELVIN = 2.0, 293.0  # [m], [K]
 FINE_SHARES = [aerosol.fine_share for aerosol in AEROSOLS]
+ROOM_M2 = 15.0  # room constant for sound; chosen
 HOTTEST_C = 1200.0  # Chosen: of a room in flames
 
 
@@ -372,13 +373,11 @@ def channels_of(air: Tensor, building: Building, sound: Tensor, radiant: Tensor)
     out[..., PM25] = 1e3 * (air[..., PARTICLES] * air.new_tensor(FINE_SHARES)).sum(dim=-1)
     out[..., CO2] = physics.ppm_from_density(air[..., Quantity.CO2], molar_mass=44.01)
     out[..., CO] = physics.ppm_from_density(1e-3 * air[..., Quantity.CO], molar_mass=28.01)
-    level = physics.room_sound_level(
-        10.0 * torch.log10(sound + 1.0),
-        distance=building.distance,
-        absorption_area=torch.full_like(building.distance, 15.0),
-    )
-    quiet = building.background_db.view(1, -1, 1)
-    out[..., SOUND] = 10.0 * torch.log10(10.0 ** (level / 10.0) + 10.0 ** (quiet / 10.0))
+    # as `physics.room_sound_level`, in powers rather than levels
+    quiet, distance = building.background_db, building.distance
+    heard = physics.sound_field(distance, absorption_area=torch.full_like(distance, ROOM_M2))
+    power = (sound + 1.0) * heard + (10.0 ** (quiet / 10.0)).view(1, -1, 1)
+    out[..., SOUND] = 10.0 * torch.log10(power)
     return out
 
 

@@ -253,10 +253,16 @@ def puffs(steps: int, instruments: Instruments, generator: torch.Generator) -> T
     shape = (steps, *instruments.puff_s.shape)
     device = instruments.puff_s.device
     unit, size = torch.rand(2, *shape, generator=generator, device=device)
-    index = torch.arange(steps, device=device).view(-1, 1, 1)
-    begun = torch.where(unit < instruments.puff_chance, index, -steps).cummax(dim=0).values
-    height = 10.0 * torch.exp(5.0 * size).gather(0, begun.clamp(min=0))  # Chosen: 10 to 1,500
-    return height * torch.exp((begun - index) * STEP_S / instruments.puff_s)
+    out = torch.zeros(shape, device=device)
+    puffed = instruments.puff_chance > 0.0  # (n, sensor), the few that any is drawn for
+    index = torch.arange(steps, device=device).view(-1, 1)
+    begins = unit[:, puffed] < instruments.puff_chance[puffed]
+    begun = torch.where(begins, index, -steps).cummax(dim=0).values
+    height = 10.0 * torch.exp(
+        5.0 * size[:, puffed].gather(0, begun.clamp(min=0))
+    )  # Chosen: to 1,500
+    out[:, puffed] = height * torch.exp((begun - index) * STEP_S / instruments.puff_s[puffed])
+    return out
 
 
 def reports(steps: int, instruments: Instruments, generator: torch.Generator) -> Tensor:

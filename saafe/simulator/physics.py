@@ -214,8 +214,13 @@ def room_sound_level(power_level: Tensor, *, distance: Tensor, absorption_area: 
     Source:
         L. L. Beranek, Acoustics, 1954; e.g. ISO 3744's annexes.
     """
-    field = 1.0 / (4.0 * math.pi * distance**2) + 4.0 / absorption_area
+    field = sound_field(distance, absorption_area=absorption_area)
     return power_level + 10.0 * torch.log10(field)
+
+
+def sound_field(distance: Tensor, *, absorption_area: Tensor) -> Tensor:
+    """Mean square pressure a unit of power, as `room_sound_level` has it: 1/(4 pi r^2) + 4/R."""
+    return 1.0 / (4.0 * math.pi * distance**2) + 4.0 / absorption_area
 
 
 def fractional_effective_dose_rate(co: Tensor, *, co2: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from saafe.detector import AlarmSettings
 from saafe.recipes import Recipe
 from saafe.sensors import FIRE, LABELS
 from saafe.simulator import Mix, Streams, gather, simulation, sources
-from saafe.threads import Workers
+from saafe.threads import Workers, all_threads
 from saafe.training.data import REFERENCE_MIX, Purpose, WindowSet, device_of, seeded_generator
 from saafe.training.distributed import World, part_numbers, share
 from saafe.training.model import RiskModel
@@ -107,7 +107,7 @@ def reference_streams(
 def set_thresholds(model: RiskModel, recipe: Recipe) -> AlarmSettings:
     """Alarm thresholds from simulated streams alone; see `thresholds_on`."""
     device = model.risk_scale.device
-    with Workers(0) as workers:
+    with Workers(all_threads(device)) as workers:
         streams = reference_streams(recipe, device, World(), workers)
         return thresholds_on(model, streams, World(), workers, most=dense_share(recipe))
 

@@ -1,0 +1,208 @@
+"""How long an exam takes, at each level, and how much shorter than at a pinned commit.
+
+    python benchmarks/exam.py [RUN] [--runs 3] [--level quick|full|long] [--device saafe-6]
+
+Both sides in one run: this tree and commit 3ceef32, which `git archive` writes out. They take
+turns, each exam a command in a process of its own, on all threads, from its start to its end. RUN
+is examined as it is; without it one of the ultra-fast tier is trained for two epochs, untimed.
+
+- `quick_s`, `quick_cpu_s`: `saafe exam RUN --level quick` by the clock and in CPU seconds of all
+  threads, on a device that RUN has no thresholds for yet, as `saafe train` ends; medians.
+  `_kept`: once its folder keeps them. `_first`: in a process that finds no machine code, and so
+  compiles the simulator's loops.
+- `speedup_over_before`: CPU seconds before over now, medians; `_kept` alike. CPU seconds, since
+  other work on the machine disturbs them little.
+- `full_s`, `full_cpu_s`: one full exam of this tree (`--level full` and `long`). The old commit's
+  takes up to an hour: `--full-before` times it as well, for `full_speedup_over_before`.
+- `long_years_per_hour`: detector-years that a process examines in an hour, from one whole shard
+  (`--level long`); `long_years_per_cpu_hour` in an hour of a core's work.
+"""
+
+import argparse
+import io
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BEFORE = "3ceef32"
+LEVELS = ("quick", "full", "long")
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a command took."""
+
+    seconds: float  # by the clock
+    cpu_s: float  # of all its threads
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def run_saafe(root: Path, *arguments: str, environment: dict[str, str] | None = None) -> Spent:
+    """Run a command of the package in a folder; what it took."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-m", "saafe", *arguments], cwd=root, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(root)} | (environment or {}),
+    )  # fmt: skip
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Spent(time.perf_counter() - began, cpu_s)
+
+
+def write_before(folder: Path) -> Path:
+    """The old commit's package."""
+    archive = subprocess.run(
+        ["git", "archive", BEFORE, "saafe"], cwd=ROOT, capture_output=True, check=True
+    )
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+        files.extractall(folder, filter="data")
+    return folder
+
+
+def copy_run(run: Path, to: Path) -> Path:
+    """A copy of a run that has neither exams nor thresholds of other devices."""
+    shutil.copytree(run, to, ignore=shutil.ignore_patterns("exam*", "report*", "thresholds.json"))
+    return to
+
+
+def time_quick(
+    roots: dict[str, Path], run: Path, device: str, folder: Path, runs: int
+) -> dict[str, list[Spent]]:
+    """Quick exams of both sides in turns, each twice: the second finds its thresholds."""
+    found: dict[str, list[Spent]] = {}
+    for k in range(runs):
+        for side, root in roots.items():
+            copy = copy_run(run, folder / f"{side}-{k}")
+            for name in (side, f"{side}_kept"):
+                spent = run_saafe(root, "exam", str(copy), "--level", "quick", "--device", device,
+                                  "--json")  # fmt: skip
+                found.setdefault(name, []).append(spent)
+                say(f"{name} {k + 1}/{runs}: {spent.seconds:.1f} s, {spent.cpu_s:.1f} s of CPU")
+    return found
+
+
+def quick_figures(found: dict[str, list[Spent]]) -> dict[str, float]:
+    """Medians of both sides and their ratios."""
+
+    def middle(side: str, name: str) -> float:
+        return statistics.median(getattr(one, name) for one in found[side])
+
+    figures = {}
+    for tail in ("", "_kept"):
+        figures[f"speedup_over_before{tail}"] = (
+            middle(f"before{tail}", "cpu_s") / middle(f"now{tail}", "cpu_s")
+        )  # fmt: skip
+        for side, name in (("now", "quick"), ("before", "quick_before")):
+            figures[f"{name}{tail}_s"] = middle(f"{side}{tail}", "seconds")
+            figures[f"{name}{tail}_cpu_s"] = middle(f"{side}{tail}", "cpu_s")
+    return figures
+
+
+def time_first(run: Path, device: str, folder: Path) -> dict[str, float]:
+    """A quick exam on a machine that has compiled nothing yet, thresholds included."""
+    cache = {"NUMBA_CACHE_DIR": str(folder / "machine-code")}
+    spent = run_saafe(ROOT, "exam", str(copy_run(run, folder / "first")), "--level", "quick",
+                      "--device", device, "--json", environment=cache)  # fmt: skip
+    return {"quick_first_s": spent.seconds, "quick_first_cpu_s": spent.cpu_s}
+
+
+def time_full(roots: dict[str, Path], run: Path, device: str, folder: Path) -> dict[str, float]:
+    """One full exam of each side that is asked for, thresholds included."""
+    figures = {}
+    for side, root in roots.items():
+        copy = copy_run(run, folder / f"full-{side}")
+        spent = run_saafe(root, "exam", str(copy), "--device", device, "--json")
+        name = "full" if side == "now" else "full_before"
+        figures |= {f"{name}_s": spent.seconds, f"{name}_cpu_s": spent.cpu_s}
+        say(f"{name}: {spent.seconds:.0f} s, {spent.cpu_s:.0f} s of CPU")
+    if "full_before_cpu_s" in figures:
+        figures["full_speedup_over_before"] = figures["full_before_cpu_s"] / figures["full_cpu_s"]
+    return figures
+
+
+def time_long(device: str, folder: Path) -> dict[str, float]:
+    """One shard of the long exam, on the run that `time_full` left; imports included."""
+    run = folder / "full-now"
+    spent = run_saafe(ROOT, "exam", str(run), "--level", "long", "--count", "1", "--device", device,
+                      "--json")  # fmt: skip
+    (shard,) = run.glob("long-*/shard-*.json")
+    years = json.loads(shard.read_text())["quiet"]["years"]
+    say(f"long, a shard of {years:.2f} detector-years: {spent.seconds:.0f} s")
+    return {
+        "long_shard_s": spent.seconds,
+        "long_shard_cpu_s": spent.cpu_s,
+        "long_years_per_hour": 3600.0 * years / spent.seconds,
+        "long_years_per_cpu_hour": 3600.0 * years / spent.cpu_s,
+    }
+
+
+def show(figures: dict[str, float]) -> None:
+    """Print the table."""
+    for name, value in figures.items():
+        print(f"{name:32}{value:12.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("run", nargs="?", type=Path)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--level", choices=LEVELS, default="long")
+    parser.add_argument("--device", default="saafe-6")
+    parser.add_argument("--full-before", action="store_true")
+    chosen = parser.parse_args()
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        run = chosen.run
+        if run is None:
+            say("training a run, untimed")
+            run_saafe(ROOT, "train", "ultra-fast", "--set", "epochs=2", "--out", place, "--name",
+                      "trained", "--json")  # fmt: skip
+            run = folder / "trained"
+        run = run.resolve()
+        before = write_before(folder / BEFORE)
+        both = {"now": ROOT, "before": before}
+        figures = time_first(run, chosen.device, folder)
+        figures |= quick_figures(time_quick(both, run, chosen.device, folder, chosen.runs))
+        if chosen.level != "quick":
+            sides = both if chosen.full_before else {"now": ROOT}
+            figures |= time_full(sides, run, chosen.device, folder)
+        if chosen.level == "long":
+            figures |= time_long(chosen.device, folder)
+    show(figures)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    )
+    result = {
+        "benchmark": "exam",
+        "figures": {name: round(value, 3) for name, value in figures.items()},
+        "runs": chosen.runs,  # of quick exams; what is longer is timed once
+        "commit": commit.stdout.strip(),
+        "before": BEFORE,
+        "device": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+        "load": round(load, 1),  # of the machine, before it began
+        "versions": {"python": platform.python_version(), "numba": version("numba"),
+                     "torch": version("torch")},
+    }  # fmt: skip
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
