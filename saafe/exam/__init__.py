@@ -2,6 +2,8 @@
 
 from saafe.exam import device_comparison, exam, fires, outcomes, plots, references, windows
 from saafe.exam.exam import examine, examine_long
+from saafe.exam.long import examine_shard
+from saafe.exam.quick import Examined
 from saafe.exam.gate import limits_of
 from saafe.exam.html import figure_text, header, is_share, merged_bounds
 from saafe.exam.shifts import judge_simulated
@@ -11,8 +13,8 @@ from saafe.exam.rivals import headline
 from saafe.exam.tables import score_table, sets_table, simulated_table, superposed_table
 
 __all__ = [
-    "FIRE_COLUMNS", "IDENTITY_COLUMNS", "RIVAL_COLUMNS", "device_comparison", "exam",
-    "examine", "examine_long",
+    "FIRE_COLUMNS", "IDENTITY_COLUMNS", "RIVAL_COLUMNS", "Examined", "device_comparison", "exam",
+    "examine", "examine_long", "examine_shard",
     "figure_text", "fires", "header", "headline", "is_share", "judge_simulated", "limits_of",
     "merged_bounds", "outcomes", "plain_values", "plots", "references", "score_table", "sets_table",
     "simulated_table", "superposed_table", "windows",

@@ -1,0 +1,228 @@
+"""Workers on other machines, by dask.distributed: who answers, what they run, and their tasks.
+
+Scheduler, workers and this process exchange pickles, as dask does: all are trusted, or TLS with
+certificates keeps others out (docs/scale.md).
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, TypeVar
+
+from saafe import __version__
+from saafe.cloud import pack
+from saafe.errors import InputError
+
+INSTALL_FLEET = 'working with --workers needs dask: pip install "saafe[fleet]"'
+CONNECT_S = 10.0  # Chosen: a scheduler that lives answers sooner
+NO_WORKER_S = 60.0  # Chosen: for so long workers may be away, as when they are replaced
+ASKED_EVERY_S = 1.0  # how often waiting is told of
+AHEAD = 2  # tasks a core that are sent before it asks, so that it never waits for the network
+PINNED = {  # of this process alone
+    "distributed.comm.timeouts.connect": f"{CONNECT_S:g}s",
+    "distributed.admin.large-graph-warning-threshold": "1TiB",  # recordings travel with tasks
+}
+
+Item = TypeVar("Item")
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """A client of the scheduler at an address; a number starts so many workers here instead.
+
+    Args:
+        address: HOST:PORT, tcp://HOST:PORT, or tls://HOST:PORT with certificates by dask's own
+            configuration; or the number of processes to start on this machine.
+
+    Raises:
+        InputError: dask is not installed; nobody answers; there is no worker; somebody runs
+            another saafe or none.
+    """
+    try:
+        distributed, dask = import_module("distributed"), import_module("dask")
+    except ModuleNotFoundError:
+        raise InputError(INSTALL_FLEET) from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here
+    with dask.config.set(PINNED):
+        client = local_client(distributed, int(address)) if address.isdigit() else remote_client(
+            distributed, address
+        )  # fmt: skip
+        try:
+            check_workers(client, address)
+            yield client
+        finally:
+            client.close(timeout=2)
+            if client.cluster is not None:
+                client.cluster.close(timeout=5)
+
+
+def remote_client(distributed: Any, address: str) -> Any:
+    """A client of a scheduler that runs.
+
+    Raises:
+        InputError: none answers there.
+    """
+    start = "start one with `dask scheduler`, and workers with `dask worker ADDRESS`"
+    try:
+        return distributed.Client(address, timeout=CONNECT_S)
+    except (OSError, TimeoutError) as error:
+        reason = next(iter(str(error).splitlines()), "")
+        if address.startswith("tls://") and "refused" not in reason:
+            start = "check the certificates, and that it was started with them too"
+        raise InputError(f"no scheduler answers at {address}: {start}") from None
+    except (ValueError, TypeError, RuntimeError) as error:  # no port, no such scheme, no keys
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"--workers {address}: {reason}; give HOST:PORT, or tls://HOST:PORT with certificates"
+        ) from None
+
+
+def local_client(distributed: Any, number: int) -> Any:
+    """A client of workers that are started on this machine, and end with it.
+
+    Raises:
+        InputError: the number is none.
+    """
+    if not 1 <= number <= 1024:
+        raise InputError(f"--workers {number}: give 1 to 1024, or the address of a scheduler")
+    cluster = distributed.LocalCluster(
+        n_workers=number, threads_per_worker=1, dashboard_address=None, host="127.0.0.1",
+        silence_logs=logging.CRITICAL,
+    )
+    return distributed.Client(cluster)
+
+
+def check_workers(client: Any, address: str) -> None:
+    """Check that there are workers, and that all run the saafe of this process.
+
+    Raises:
+        InputError: there are none, or somebody runs another saafe or none.
+    """
+    deadline = time.monotonic() + CONNECT_S
+    while not client.nthreads():
+        if time.monotonic() > deadline:
+            raise InputError(
+                f"the scheduler at {address} has no workers: start some with "
+                f"`dask worker {address} --nthreads 1`"
+            )
+        time.sleep(0.2)
+    ask = "__import__('saafe').__version__"
+    said = client.run(eval, ask, on_error="return")  # a builtin: it needs no saafe to be sent
+    try:
+        said["the scheduler"] = client.run_on_scheduler(eval, ask)
+    except Exception as error:  # whatever its machine raises
+        said["the scheduler"] = error
+    for who, version in said.items():
+        refuse_other(who, version, __version__)
+    mine, said = source_digest(), client.run(source_digest, on_error="return")
+    for who, digest in said.items():
+        if digest != mine:
+            raise InputError(
+                f"{who} runs a saafe {__version__} of other source code: install the same there"
+            )
+
+
+def refuse_other(who: str, version: object, wanted: str) -> None:
+    """Refuse a worker or a scheduler of another version.
+
+    Raises:
+        InputError: it is one.
+    """
+    install = f'pip install "saafe[fleet]=={wanted}" there'
+    if isinstance(version, ModuleNotFoundError):
+        raise InputError(f"{who} has no {version.name}: {install}")
+    if isinstance(version, BaseException):
+        raise InputError(f"{who} cannot import saafe ({version}): {install}")
+    if version != wanted:
+        raise InputError(f"{who} runs saafe {version}, this is {wanted}: {install}")
+
+
+def source_digest() -> str:
+    """The hash of the source code that runs."""
+    return pack().sha256
+
+
+class LostItemError(Exception):
+    """A task whose workers died each time."""
+
+
+def spread(
+    client: Any, task: Callable[..., Any], items: Iterable[Item],
+    *, send: Callable[[Item], tuple], common: Any,
+    on_wait: Callable[[int], None] = lambda _workers: None,
+) -> Iterator[tuple[Item, Any]]:  # fmt: skip
+    """Have workers do tasks; what a lost worker was at is done again by another.
+
+    Args:
+        client: of the scheduler.
+        task: called there with `common` and what `send` gives; must be deterministic.
+        items: one a task.
+        send: what travels of an item.
+        common: what all tasks need; it travels once to a worker.
+        on_wait: takes the number of workers, about once a second.
+
+    Yields:
+        Items with what their task returned, in the order in which they are done; in place of what
+        it returned a `LostItemError`, where too many workers died at it.
+
+    Raises:
+        InputError: the scheduler went away, or no worker came back for a minute.
+    """
+    distributed = import_module("distributed")
+    held = client.submit(dict, {"common": common}, pure=False)  # made anew where its worker is lost
+    waiting, running = iter(items), {}
+    cores, is_over, seen_s = 0, False, time.monotonic()
+    try:
+        while True:
+            threads = client.nthreads()
+            cores = sum(threads.values())
+            seen_s = time.monotonic() if cores else seen_s
+            on_wait(len(threads))
+            while not is_over and len(running) < AHEAD * max(cores, 1):
+                item = next(waiting, None)
+                if is_over := item is None:
+                    break
+                future = client.submit(call, task, held, *send(item), pure=False)
+                running[future] = item
+            if not running:
+                return
+            try:
+                done = distributed.wait(list(running), ASKED_EVERY_S, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                done = ()
+            for future in done:
+                yield running.pop(future), value_of(future, distributed)
+            if time.monotonic() - seen_s > NO_WORKER_S:
+                raise InputError(
+                    "no worker is left: start some, and run this again; what is done is kept"
+                )
+    except (OSError, distributed.CancelledError, distributed.comm.CommClosedError):
+        raise InputError(
+            "the scheduler does not answer any more: start it and its workers, and run this "
+            "again; what is done is kept"
+        ) from None
+    finally:
+        for future in running:
+            future.release()
+
+
+def call(task: Callable[..., Any], held: dict[str, Any], *sent: Any) -> Any:
+    """Do a task on a worker."""
+    return task(held["common"], *sent)
+
+
+def value_of(future: Any, distributed: Any) -> Any:
+    """What a task returned; a bug in it is raised here, a module that is missing is said."""
+    try:
+        return future.result()
+    except distributed.KilledWorker as error:
+        return LostItemError(
+            f"its worker died {error.allowed_failures + 1} times; is its memory enough?"
+        )
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"a worker has no {error.name}: install there what is installed here, such as "
+            f'pip install "saafe[train,fleet]=={__version__}"'
+        ) from None
