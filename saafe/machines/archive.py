@@ -121,7 +121,8 @@ def events_of_archive(
     tally = Tally(len(sources), done_before=len(sources) - len(waiting),
                   bytes_wanted=sum(source.size for source in waiting))  # fmt: skip
     began = time.monotonic()
-    for source, outcome in (work or (lambda all_: work_here(model, all_, wish)))(waiting):
+    work = work or (lambda all_: work_here(model, all_, wish))
+    for source, outcome in work(waiting) if waiting else ():
         if not outcome.error:
             data = "".join(f"{line}\n" for line in outcome.lines).encode()
             place.write(source.name + EVENTS_SUFFIX, data)

@@ -16,6 +16,8 @@ from saafe.cloud import pack
 from saafe.errors import InputError
 
 INSTALL_FLEET = 'working with --workers needs dask: pip install "saafe[fleet]"'
+START_ONE = "start one with `dask scheduler`, and workers with `dask worker ADDRESS`"
+NEEDS_TLS = "tls:// needs certificates in dask's configuration (docs/scale.md)"
 CONNECT_S = 10.0  # Chosen: a scheduler that lives answers sooner
 NO_WORKER_S = 60.0  # Chosen: for so long workers may be away, as when they are replaced
 ASKED_EVERY_S = 1.0  # how often waiting is told of
@@ -44,7 +46,8 @@ def connected(address: str) -> Iterator[Any]:
         distributed, dask = import_module("distributed"), import_module("dask")
     except ModuleNotFoundError:
         raise InputError(INSTALL_FLEET) from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here
+    for name in ("distributed", "tornado", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is said here
     with dask.config.set(PINNED):
         client = local_client(distributed, int(address)) if address.isdigit() else remote_client(
             distributed, address
@@ -64,18 +67,16 @@ def remote_client(distributed: Any, address: str) -> Any:
     Raises:
         InputError: none answers there.
     """
-    start = "start one with `dask scheduler`, and workers with `dask worker ADDRESS`"
     try:
         return distributed.Client(address, timeout=CONNECT_S)
     except (OSError, TimeoutError) as error:
-        reason = next(iter(str(error).splitlines()), "")
-        if address.startswith("tls://") and "refused" not in reason:
-            start = "check the certificates, and that it was started with them too"
-        raise InputError(f"no scheduler answers at {address}: {start}") from None
+        is_closed = not address.startswith("tls://") or "refused" in str(error)
+        mend = START_ONE if is_closed else "check its certificates and yours"
+        raise InputError(f"no scheduler answers at {address}: {mend}") from None
     except (ValueError, TypeError, RuntimeError) as error:  # no port, no such scheme, no keys
-        reason = " ".join(str(error).split())
+        reason = NEEDS_TLS if "TLS" in str(error) else " ".join(str(error).split())
         raise InputError(
-            f"--workers {address}: {reason}; give HOST:PORT, or tls://HOST:PORT with certificates"
+            f"--workers {address}: {reason}; give HOST:PORT or tls://HOST:PORT"
         ) from None
 
 
@@ -88,7 +89,10 @@ def local_client(distributed: Any, number: int) -> Any:
     if not 1 <= number <= 1024:
         raise InputError(f"--workers {number}: give 1 to 1024, or the address of a scheduler")
     cluster = distributed.LocalCluster(
-        n_workers=number, threads_per_worker=1, dashboard_address=None, host="127.0.0.1",
+        n_workers=number,
+        threads_per_worker=1,
+        dashboard_address="127.0.0.1:0",
+        host="127.0.0.1",
         silence_logs=logging.CRITICAL,
     )
     return distributed.Client(cluster)
@@ -189,7 +193,9 @@ def spread(
             if not running:
                 return
             try:
-                done = distributed.wait(list(running), ASKED_EVERY_S, return_when="FIRST_COMPLETED").done
+                done = distributed.wait(
+                    list(running), ASKED_EVERY_S, return_when="FIRST_COMPLETED"
+                ).done
             except TimeoutError:
                 done = ()
             for future in done:

@@ -48,10 +48,7 @@ def find_sources(words: Sequence[str]) -> list[Source]:
     """
     found: dict[str, Source] = {}
     for word in words:
-        here = sources_of(word)
-        if not here:
-            raise InputError(f"{word}: matches no file; check the folder and the pattern")
-        for source in here:
+        for source in sources_of(word):
             other = found.setdefault(source.name, source)
             if os.path.normpath(other.path) != os.path.normpath(source.path):
                 raise InputError(
@@ -62,14 +59,22 @@ def find_sources(words: Sequence[str]) -> list[Source]:
 
 
 def sources_of(word: str) -> list[Source]:
-    """The recordings of one path or pattern; a path that is not there is one all the same."""
+    """The recordings of one path or pattern; a path that is not there is one all the same.
+
+    Raises:
+        InputError: nothing matches.
+    """
     if is_s3(word):
-        return sources_in_s3(word)
-    if not is_pattern(word):
-        return [source_on_disk(word, Path(word).name)]
-    fixed = fixed_part(word)
-    paths = sorted(path for path in glob.iglob(word, recursive=True) if not os.path.isdir(path))
-    return [source_on_disk(path, path.removeprefix(fixed)) for path in paths]
+        found = sources_in_s3(word)
+    elif is_pattern(word):
+        fixed = fixed_part(word)
+        paths = (path for path in glob.iglob(word, recursive=True) if not os.path.isdir(path))
+        found = [source_on_disk(path, path.removeprefix(fixed)) for path in sorted(paths)]
+    else:
+        found = [source_on_disk(word, Path(word).name)]
+    if not found:
+        raise InputError(f"{word}: matches no file; check the folder and the pattern")
+    return found
 
 
 def source_on_disk(path: str, name: str) -> Source:
