@@ -20,8 +20,8 @@ from saafe.cli.output import run as run_words
 from saafe.errors import InputError
 from saafe.machines import archive, objects
 from saafe.machines.archive import Wish, events_of_archive
-from saafe.machines.places import DiskPlace, find_sources, is_match, name_below, open_place
 from saafe.machines.shipping import pack_model, unpack_model
+from saafe.machines.stores import DiskStore, find_entries, is_match, name_below, open_store
 from saafe.training.runs import Run, load
 
 ROOT = Path(saafe.__file__).parent.parent
@@ -192,14 +192,14 @@ def test_without_out_patterns_are_files_too(run: Run, homes: Path) -> None:
 def test_a_file_may_be_called_like_a_pattern(run: Run, homes: Path) -> None:
     write_home(homes / "odd[1].csv", 0)
     write_home(homes / "odd1.csv", 1)
-    assert [one.name for one in find_sources(["homes/odd[1].csv"])] == ["odd[1].csv"]
-    assert [one.name for one in find_sources(["homes/odd?.csv"])] == ["odd1.csv"]
+    assert [one.name for one in find_entries(["homes/odd[1].csv"])] == ["odd[1].csv"]
+    assert [one.name for one in find_entries(["homes/odd?.csv"])] == ["odd1.csv"]
     assert saafe_command("detect", "homes/odd*", "--out", "e")[0] == 0  # the packaged model
 
 
 def test_recordings_without_folders_between_have_their_own_names(homes: Path) -> None:
     words = ["homes/a/kitchen.parquet", "homes/a/kitchen.parquet", "./homes/a/hall.parquet"]
-    assert [one.name for one in find_sources(words)] == ["hall.parquet", "kitchen.parquet"]
+    assert [one.name for one in find_entries(words)] == ["hall.parquet", "kitchen.parquet"]
 
 
 @pytest.mark.parametrize("pattern", [
@@ -222,7 +222,7 @@ def test_patterns_mean_in_s3_what_they_mean_on_a_disk(
 def test_names_do_not_lead_out_of_a_folder(tmp_path: Path) -> None:
     assert name_below("../../etc/x") == "_./_./etc/x"
     assert name_below("/etc//x\n") == "etc/_/x_"
-    place = DiskPlace(tmp_path / "e")
+    place = DiskStore(tmp_path / "e")
     place.write(name_below("../x"), b"1")
     assert not (tmp_path / "x").exists()
     assert list(place.written()) == ["_./x"]
@@ -256,8 +256,8 @@ def test_a_recording_that_travelled_is_refused_in_the_same_words(run: Run, homes
 def test_in_s3_as_on_a_disk(
     run: Run,
     homes: Path,
-    emulator,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    emulator,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in s3_environment(emulator).items():
         monkeypatch.setenv(name, value)
@@ -265,8 +265,8 @@ def test_in_s3_as_on_a_disk(
     bucket = "homes-of-a-test"
     emulator.aws().call("s3", "create_bucket", Bucket=bucket)
     for name, data in contents(homes).items():
-        objects.write_object(f"s3://{bucket}/all/{name}", data)
-    objects.write_object(f"s3://{bucket}/all/a/damaged.parquet", b"PAR1 and no more")
+        objects.put_object(f"s3://{bucket}/all/{name}", data)
+    objects.put_object(f"s3://{bucket}/all/a/damaged.parquet", b"PAR1 and no more")
     events = f"s3://{bucket}/events"
     code, out, said = saafe_command(
         "detect", run.folder, f"s3://{bucket}/all/**/*.*", "--out", events, "--json"
@@ -275,7 +275,7 @@ def test_in_s3_as_on_a_disk(
     assert f"s3://{bucket}/all/a/damaged.parquet: not readable as Parquet" in said
     assert json.loads(out)["done"] == 4
     saafe_command("detect", run.folder, "homes/**/*.*", "--out", "events")
-    there = open_place(events)
+    there = open_store(events)
     assert {name: there.read(name) for name in there.written()} == contents(Path("events"))
     again = saafe_command("detect", run.folder, f"s3://{bucket}/all/b/*", "--out", events, "--json")
     assert json.loads(again[1])["done"] == 2  # by other names: below b
@@ -310,7 +310,7 @@ def test_more_than_a_page_of_objects(monkeypatch: pytest.MonkeyPatch, emulator) 
         ),
     )  # fmt: skip
     for k in range(8):
-        objects.write_object(f"s3://many-objects/{k}", b"x" * k)
+        objects.put_object(f"s3://many-objects/{k}", b"x" * k)
     found = list(objects.list_objects("many-objects", ""))
     assert [(one.key, one.size) for one in found] == [(str(k), k) for k in range(8)]
     objects.s3_client.cache_clear()
@@ -324,18 +324,18 @@ def test_without_keys_s3_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     objects.s3_client.cache_clear()
     with pytest.raises(InputError, match=r"^s3://bucket/x: no AWS credentials here"):
-        objects.read_object("s3://bucket/x")
+        objects.get_object("s3://bucket/x")
     objects.s3_client.cache_clear()
 
 
 def test_a_full_disk_ends_it_and_keeps_what_is_done(run: Run, homes: Path) -> None:
-    class Full(DiskPlace):
+    class Full(DiskStore):
         def write(self, name: str, data: bytes) -> None:
             if name.startswith("b/kitchen"):
                 raise InputError("b/kitchen.parquet.jsonl: cannot be written (full)")
             super().write(name, data)
 
-    sources = find_sources(["homes/**/*.parquet"])
+    sources = find_entries(["homes/**/*.parquet"])
     with pytest.raises(InputError, match="full"):
         events_of_archive(load(run.folder), sources, Full(Path("e")), Wish())
     assert contents(Path("e")).keys() == {

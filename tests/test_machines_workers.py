@@ -123,14 +123,14 @@ def test_workers_read_s3_by_themselves(
     objects.s3_client.cache_clear()
     emulator.aws().call("s3", "create_bucket", Bucket="archive-of-homes")
     for name, data in contents(homes).items():
-        objects.write_object(f"s3://archive-of-homes/in/{name}", data)
+        objects.put_object(f"s3://archive-of-homes/in/{name}", data)
     ended = here.add(2, **variables).saafe(
         "detect", "s3://archive-of-homes/in/*/*.parquet",
         "--out", "s3://archive-of-homes/out", "--json", **variables,
     )  # fmt: skip
     assert json.loads(ended.stdout)["done"] == HOMES, ended.stderr
     place = objects.list_objects("archive-of-homes", "out/")
-    found = {one.key[4:]: objects.read_object(f"s3://archive-of-homes/{one.key}") for one in place}
+    found = {one.key[4:]: objects.get_object(f"s3://archive-of-homes/{one.key}") for one in place}
     assert found == alone
     objects.s3_client.cache_clear()
 

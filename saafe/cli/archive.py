@@ -14,7 +14,7 @@ from saafe.errors import InputError
 from saafe.formats import clock
 
 if TYPE_CHECKING:
-    from saafe.machines import Outcome, Source, Tally, Wish
+    from saafe.machines import Entry, Outcome, Tally, Wish
 
 NAMED = 5  # of the recordings that failed, at the end; each was named when it did
 
@@ -38,34 +38,34 @@ def expand(words: Sequence[str]) -> list[str]:
     Raises:
         InputError: a pattern matches nothing, or is one of S3.
     """
-    from saafe.machines import is_s3, sources_of
+    from saafe.machines import files_of, is_s3
 
     for word in words:
         if is_s3(word):
             raise InputError(f"{word}: recordings in S3 need --out EVENTS, a folder or s3://")
-    return [source.path for word in words for source in sources_of(word)]
+    return [entry.path for word in words for entry in files_of(word)]
 
 
 def detect_archive(
     model: Any, words: Sequence[str], options: ArchiveOptions, wish: "Wish", *, as_json: bool
 ) -> None:
     """Write the events of recordings into a folder, with progress, and say what came of it."""
-    from saafe.machines import events_of_archive, find_sources, open_place, outcomes_on
+    from saafe.machines import events_of_archive, find_entries, open_store, outcomes_on
 
     assert options.out is not None, "the command asked for it"
-    sources, screen = find_sources(words), ArchiveScreen()
+    entries, screen = find_entries(words), ArchiveScreen()
     work = None
     if options.workers is not None:
         work = partial(outcomes_on, options.workers, model, wish=wish, on_wait=screen.wait)
-    place = open_place(options.out)
+    store = open_store(options.out)
     try:
-        tally = events_of_archive(model, sources, place, wish, work=work, on_done=screen.show)
+        tally = events_of_archive(model, entries, store, wish, work=work, on_done=screen.show)
     finally:
         screen.end()
     if as_json:
         print_json({"out": options.out, **tally.to_dict()})
     else:
-        click.echo(verdict(tally, options.out))
+        click.echo(archive_line(tally, options.out))
     if tally.failed:
         names = ", ".join(row["file"] for row in tally.failed[:NAMED])
         more = f" and {len(tally.failed) - NAMED:,} more" if len(tally.failed) > NAMED else ""
@@ -76,7 +76,7 @@ def detect_archive(
         raise click.exceptions.Exit(1)
 
 
-def verdict(tally: "Tally", out: str) -> str:
+def archive_line(tally: "Tally", out: str) -> str:
     """One line of what was found."""
     line = (
         f"{out}: {tally.alarms:,} alarms in {tally.with_alarm:,} of {tally.done:,} recordings, "
@@ -103,12 +103,12 @@ class ArchiveScreen:
             self.note(f"{abs(workers - self.workers)} of the workers {what}; {workers} now")
         self.workers = workers
 
-    def show(self, source: "Source", outcome: "Outcome", tally: "Tally") -> None:
+    def show(self, entry: "Entry", outcome: "Outcome", tally: "Tally") -> None:
         """Say what was odd about a recording, and how far the work is."""
         if outcome.error:
             self.note(f"saafe: {outcome.error}")
         for note in outcome.notes:
-            self.note(f"{source.path}: {note}")
+            self.note(f"{entry.path}: {note}")
         is_terminal = sys.stderr.isatty()
         now = time.monotonic()
         if is_terminal or now - self.said_s > NOW_AND_THEN_S:

@@ -17,8 +17,8 @@ from saafe.detector import Exported, Model, detect
 from saafe.errors import InputError
 from saafe.files import json_text
 from saafe.machines.objects import is_s3
-from saafe.machines.places import OTHER_EVENTS, Place, Source, read_source
 from saafe.machines.shipping import on_one_core
+from saafe.machines.stores import OTHER_EVENTS, Entry, Store, read_entry
 from saafe.readers import read_recorded
 
 MADE_BY = "detect.json"
@@ -65,11 +65,11 @@ class Tally:
             return None
         return self.seconds * (self.bytes_wanted - self.bytes_done) / self.bytes_done
 
-    def add(self, source: Source, outcome: Outcome) -> None:
+    def add(self, entry: Entry, outcome: Outcome) -> None:
         """Count one recording."""
-        self.bytes_done += source.size
+        self.bytes_done += entry.size
         if outcome.error:
-            self.failed.append({"file": source.path, "error": outcome.error})
+            self.failed.append({"file": entry.path, "error": outcome.error})
             return
         self.done += 1
         self.events += len(outcome.lines)
@@ -85,13 +85,13 @@ class Tally:
         }  # fmt: skip
 
 
-Outcomes = Iterable[tuple[Source, Outcome]]
+Outcomes = Iterable[tuple[Entry, Outcome]]
 
 
 def events_of_archive(
-    model: Any, sources: list[Source], place: Place, wish: Wish,
-    *, work: Callable[[list[Source]], Outcomes] | None = None,
-    on_done: Callable[[Source, Outcome, Tally], None] = lambda *_: None,
+    model: Any, entries: list[Entry], store: Store, wish: Wish,
+    *, work: Callable[[list[Entry]], Outcomes] | None = None,
+    on_done: Callable[[Entry, Outcome, Tally], None] = lambda *_: None,
 ) -> Tally:  # fmt: skip
     """Find the events of recordings and write them, each file as soon as it is done.
 
@@ -99,8 +99,8 @@ def events_of_archive(
 
     Args:
         model: a run or an exported model.
-        sources: the recordings, each of a name of its own.
-        place: where the events go.
+        entries: the recordings, each of a name of its own.
+        store: where the events go.
         wish: what is asked of every recording.
         work: turns recordings into outcomes, in any order; in this process by default.
         on_done: takes each recording, what came of it, and how far the work is.
@@ -109,31 +109,31 @@ def events_of_archive(
         What was done; recordings that cannot be read are in `failed`, the others go on.
 
     Raises:
-        InputError: the place holds events of another model or wish, or cannot be written.
+        InputError: the store holds events of another model or wish, or cannot be written.
     """
-    claim_place(place, model, wish)
-    written = place.written()
+    claim_store(store, model, wish)
+    written = store.written()
     waiting = [
-        source for source in sources
-        if written.get(source.name + EVENTS_SUFFIX, -1.0) < source.changed_s
-        or source.name + EVENTS_SUFFIX not in written
+        entry for entry in entries
+        if written.get(entry.name + EVENTS_SUFFIX, -1.0) < entry.changed_s
+        or entry.name + EVENTS_SUFFIX not in written
     ]  # fmt: skip
-    tally = Tally(len(sources), done_before=len(sources) - len(waiting),
-                  bytes_wanted=sum(source.size for source in waiting))  # fmt: skip
+    tally = Tally(len(entries), done_before=len(entries) - len(waiting),
+                  bytes_wanted=sum(entry.size for entry in waiting))  # fmt: skip
     began = time.monotonic()
     work = work or (lambda all_: work_here(model, all_, wish))
-    for source, outcome in work(waiting) if waiting else ():
+    for entry, outcome in work(waiting) if waiting else ():
         if not outcome.error:
             data = "".join(f"{line}\n" for line in outcome.lines).encode()
-            place.write(source.name + EVENTS_SUFFIX, data)
+            store.write(entry.name + EVENTS_SUFFIX, data)
         tally.seconds = time.monotonic() - began
-        tally.add(source, outcome)
-        on_done(source, outcome, tally)
+        tally.add(entry, outcome)
+        on_done(entry, outcome, tally)
     return tally
 
 
-def claim_place(place: Place, model: Any, wish: Wish) -> None:
-    """Say in the place what makes its events; refuse one that something else has made.
+def claim_store(store: Store, model: Any, wish: Wish) -> None:
+    """Say in the store what makes its events; refuse one that something else has made.
 
     Raises:
         InputError: it holds events of another model, of other thresholds, options or versions.
@@ -149,9 +149,9 @@ def claim_place(place: Place, model: Any, wish: Wish) -> None:
         "export": export,
     }
     mine = json.loads(json_text(mine))
-    data = place.read(MADE_BY)
+    data = store.read(MADE_BY)
     if data is None:
-        place.write(MADE_BY, (json_text(mine, indent=2) + "\n").encode())
+        store.write(MADE_BY, (json_text(mine, indent=2) + "\n").encode())
         return
     try:
         theirs = json.loads(data)
@@ -165,10 +165,10 @@ def claim_place(place: Place, model: Any, wish: Wish) -> None:
         )
 
 
-def work_here(model: Model, sources: Iterable[Source], wish: Wish) -> Iterator:
+def work_here(model: Model, entries: Iterable[Entry], wish: Wish) -> Iterator:
     """The outcomes of recordings, one after the other in this process."""
-    for source in sources:
-        yield source, outcome_of(model, source.path, wish)
+    for entry in entries:
+        yield entry, outcome_of(model, entry.path, wish)
 
 
 def outcome_of(model: Model, path: str, wish: Wish, data: bytes | None = None) -> Outcome:
@@ -182,7 +182,7 @@ def outcome_of(model: Model, path: str, wish: Wish, data: bytes | None = None) -
     """
     try:
         if data is None and is_s3(path):
-            data = read_source(path)
+            data = read_entry(path)
         recording, check = (
             read_recorded(Path(path), wish.export, repair=wish.repair)
             if data is None else read_bytes(path, data, wish)

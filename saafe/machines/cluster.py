@@ -21,17 +21,17 @@ NEEDS_TLS = "tls:// needs certificates in dask's configuration (docs/scale.md)"
 CONNECT_S = 10.0  # Chosen: a scheduler that lives answers sooner
 NO_WORKER_S = 60.0  # Chosen: for so long workers may be away, as when they are replaced
 ASKED_EVERY_S = 1.0  # how often waiting is told of
-AHEAD = 2  # tasks a core that are sent before it asks, so that it never waits for the network
+TASKS_AHEAD = 2  # tasks a core that are sent before it asks, so that it never waits for the network
 PINNED = {  # of this process alone
     "distributed.comm.timeouts.connect": f"{CONNECT_S:g}s",
     "distributed.admin.large-graph-warning-threshold": "1TiB",  # recordings travel with tasks
 }
 
-Item = TypeVar("Item")
+Piece = TypeVar("Piece")
 
 
 @contextmanager
-def connected(address: str) -> Iterator[Any]:
+def cluster_at(address: str) -> Iterator[Any]:
     """A client of the scheduler at an address; a number starts so many workers here instead.
 
     Args:
@@ -153,10 +153,10 @@ class LostItemError(Exception):
 
 
 def spread(
-    client: Any, task: Callable[..., Any], items: Iterable[Item],
-    *, send: Callable[[Item], tuple], common: Any,
+    client: Any, task: Callable[..., Any], items: Iterable[Piece],
+    *, send: Callable[[Piece], tuple], common: Any,
     on_wait: Callable[[int], None] = lambda _workers: None,
-) -> Iterator[tuple[Item, Any]]:  # fmt: skip
+) -> Iterator[tuple[Piece, Any]]:  # fmt: skip
     """Have workers do tasks; what a lost worker was at is done again by another.
 
     Args:
@@ -168,7 +168,7 @@ def spread(
         on_wait: takes the number of workers, about once a second.
 
     Yields:
-        Items with what their task returned, in the order in which they are done; in place of what
+        Items with what their task returned, in the order in which they are done; instead of what
         it returned a `LostItemError`, where too many workers died at it.
 
     Raises:
@@ -184,7 +184,7 @@ def spread(
             cores = sum(threads.values())
             seen_s = time.monotonic() if cores else seen_s
             on_wait(len(threads))
-            while not is_over and len(running) < AHEAD * max(cores, 1):
+            while not is_over and len(running) < TASKS_AHEAD * max(cores, 1):
                 item = next(waiting, None)
                 if is_over := item is None:
                     break

@@ -76,7 +76,7 @@ def list_objects(bucket: str, prefix: str) -> Iterator[Object]:
         more = {"ContinuationToken": page["NextContinuationToken"]}
 
 
-def read_object(url: str) -> bytes:
+def get_object(url: str) -> bytes:
     """All of an object.
 
     Raises:
@@ -86,7 +86,7 @@ def read_object(url: str) -> bytes:
     return ask(url, "get_object", Bucket=bucket, Key=key)["Body"]
 
 
-def write_object(url: str, data: bytes) -> None:
+def put_object(url: str, data: bytes) -> None:
     """Write an object; readers see the old one or the new one.
 
     Raises:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from saafe.errors import InputError
 from saafe.formats import clock
 from saafe.machines.archive import Outcome, Wish, outcome_of
-from saafe.machines.cluster import LostItemError, connected, spread
+from saafe.machines.cluster import LostItemError, cluster_at, spread
 from saafe.machines.objects import is_s3
-from saafe.machines.places import Source, read_source
 from saafe.machines.shipping import Shipment, on_one_core, pack_model, unpack_model
+from saafe.machines.stores import Entry, read_entry
 
 if TYPE_CHECKING:
     from saafe.exam import Examined
@@ -20,38 +20,38 @@ if TYPE_CHECKING:
 
 
 def outcomes_on(
-    address: str, model: Any, sources: Sequence[Source], wish: Wish,
+    address: str, model: Any, entries: Sequence[Entry], wish: Wish,
     *, on_wait: Callable[[int], None] = lambda _workers: None,
-) -> Iterator[tuple[Source, Outcome]]:  # fmt: skip
+) -> Iterator[tuple[Entry, Outcome]]:  # fmt: skip
     """The outcomes of recordings from workers, in the order in which they are done.
 
     A worker reads what lies in S3 itself; what lies on this machine's disk is sent to it.
 
     Args:
-        address: see `connected`.
+        address: see `cluster_at`.
         model: a loaded run folder or exported file.
-        sources: the recordings.
+        entries: the recordings.
         wish: what is asked of each.
         on_wait: takes the number of workers, about once a second.
 
     Raises:
-        InputError: see `connected` and `spread`.
+        InputError: see `cluster_at` and `spread`.
     """
 
-    def send(source: Source) -> tuple[str, bytes | None, str]:
+    def send(entry: Entry) -> tuple[str, bytes | None, str]:
         try:
-            return source.path, None if is_s3(source.path) else read_source(source.path), ""
+            return entry.path, None if is_s3(entry.path) else read_entry(entry.path), ""
         except (OSError, ValueError):
-            return source.path, None, outcome_of(model, source.path, wish).error
+            return entry.path, None, outcome_of(model, entry.path, wish).error
 
-    with connected(address) as client:
+    with cluster_at(address) as client:
         common = pack_model(model), wish
-        for source, found in spread(
-            client, outcome_there, sources, send=send, common=common, on_wait=on_wait
+        for entry, found in spread(
+            client, outcome_there, entries, send=send, common=common, on_wait=on_wait
         ):
             if isinstance(found, LostItemError):
-                found = Outcome(error=f"{source.path}: {found}")
-            yield source, found
+                found = Outcome(error=f"{entry.path}: {found}")
+            yield entry, found
 
 
 def outcome_there(
@@ -71,20 +71,20 @@ def shards_on(
     """Shards of the long exam from workers, as `write_shards` takes them.
 
     Args:
-        address: see `connected`.
+        address: see `cluster_at`.
         run: a loaded run folder.
         device: of the exam.
         numbers: of the shards.
         on_progress: takes a line of progress.
 
     Raises:
-        InputError: see `connected` and `spread`; or workers died at a shard, each that tried it.
+        InputError: see `cluster_at` and `spread`; or workers died at a shard, each that tried it.
     """
     from saafe.training import run_for
 
     run_for(run, device.sensors, say=on_progress)  # set here, so that all have the same
     topic, lost, done = f"saafe-{uuid.uuid4().hex}", [], 0
-    with connected(address) as client:
+    with cluster_at(address) as client:
         client.subscribe_topic(topic, lambda event: on_progress(event[1]))
         began = time.monotonic()
         for number, shard in spread(

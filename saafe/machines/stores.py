@@ -16,17 +16,17 @@ from saafe.errors import InputError
 from saafe.files import plain_name, read_file, writable_folder, write_atomically
 from saafe.machines.objects import (
     S3_SCHEME,
+    get_object,
     is_s3,
     list_objects,
-    read_object,
+    put_object,
     split_url,
-    write_object,
 )
 
 OTHER_EVENTS = "name another folder for --out"
 
 
-class Source(NamedTuple):
+class Entry(NamedTuple):
     """A recording to work on."""
 
     path: str  # as the user would name it: of a file, or s3://BUCKET/KEY
@@ -40,54 +40,54 @@ def is_pattern(word: str) -> bool:
     return glob.has_magic(word) and (is_s3(word) or not os.path.lexists(word))
 
 
-def find_sources(words: Sequence[str]) -> list[Source]:
+def find_entries(words: Sequence[str]) -> list[Entry]:
     """The recordings that paths and patterns name, each once, sorted by what they are called.
 
     Raises:
         InputError: a pattern matches nothing, or two recordings are called the same.
     """
-    found: dict[str, Source] = {}
+    found: dict[str, Entry] = {}
     for word in words:
-        for source in sources_of(word):
-            other = found.setdefault(source.name, source)
-            if os.path.normpath(other.path) != os.path.normpath(source.path):
+        for entry in files_of(word):
+            other = found.setdefault(entry.name, entry)
+            if os.path.normpath(other.path) != os.path.normpath(entry.path):
                 raise InputError(
-                    f"{other.path} and {source.path} are both called {source.name}: give one "
+                    f"{other.path} and {entry.path} are both called {entry.name}: give one "
                     "pattern from a folder above them, or examine them one after the other"
                 )
     return [found[name] for name in sorted(found)]
 
 
-def sources_of(word: str) -> list[Source]:
+def files_of(word: str) -> list[Entry]:
     """The recordings of one path or pattern; a path that is not there is one all the same.
 
     Raises:
         InputError: nothing matches.
     """
     if is_s3(word):
-        found = sources_in_s3(word)
+        found = entries_in_s3(word)
     elif is_pattern(word):
         fixed = fixed_part(word)
         paths = (path for path in glob.iglob(word, recursive=True) if not os.path.isdir(path))
-        found = [source_on_disk(path, path.removeprefix(fixed)) for path in sorted(paths)]
+        found = [entry_on_disk(path, path.removeprefix(fixed)) for path in sorted(paths)]
     else:
-        found = [source_on_disk(word, Path(word).name)]
+        found = [entry_on_disk(word, Path(word).name)]
     if not found:
         raise InputError(f"{word}: matches no file; check the folder and the pattern")
     return found
 
 
-def source_on_disk(path: str, name: str) -> Source:
+def entry_on_disk(path: str, name: str) -> Entry:
     """What a disk says of a file; nothing where it cannot: reading it will say why."""
     try:
         state = os.stat(path)
         size, changed_s = state.st_size, state.st_mtime
     except (OSError, ValueError):
         size, changed_s = 0, 0.0
-    return Source(path, name_below(name), size, changed_s)
+    return Entry(path, name_below(name), size, changed_s)
 
 
-def sources_in_s3(url: str) -> list[Source]:
+def entries_in_s3(url: str) -> list[Entry]:
     """The objects of a URL or of a pattern of URLs."""
     bucket, key = split_url(url)
     pattern = key.split("/")
@@ -96,7 +96,7 @@ def sources_in_s3(url: str) -> list[Source]:
     else:
         fixed, begin = key[: key.rfind("/") + 1], key
     return [
-        Source(f"{S3_SCHEME}{bucket}/{one.key}", name_below(one.key.removeprefix(fixed)),
+        Entry(f"{S3_SCHEME}{bucket}/{one.key}", name_below(one.key.removeprefix(fixed)),
                one.size, one.changed_s)
         for one in list_objects(bucket, begin)
         if (is_match(one.key.split("/"), pattern) if is_pattern(url) else one.key == key)
@@ -134,17 +134,17 @@ def name_below(path: str) -> str:
     return "/".join(plain_name(part) for part in path.strip("/").split("/"))
 
 
-def read_source(path: str) -> bytes:
+def read_entry(path: str) -> bytes:
     """All of a recording's bytes.
 
     Raises:
         InputError: it is in S3 and cannot be read.
         OSError: it is on a disk and cannot be read.
     """
-    return read_object(path) if is_s3(path) else Path(path).read_bytes()
+    return get_object(path) if is_s3(path) else Path(path).read_bytes()
 
 
-class Place(Protocol):
+class Store(Protocol):
     """Where files are written, by names that may hold slashes."""
 
     def written(self) -> dict[str, float]:
@@ -160,7 +160,7 @@ class Place(Protocol):
         ...
 
 
-class DiskPlace:
+class DiskStore:
     """A folder of a disk."""
 
     def __init__(self, folder: Path) -> None:
@@ -190,7 +190,7 @@ class DiskPlace:
         write_atomically(path, data, mend=OTHER_EVENTS)
 
 
-class S3Place:
+class S3Store:
     """A prefix of a bucket."""
 
     def __init__(self, url: str) -> None:
@@ -214,17 +214,17 @@ class S3Place:
     def read(self, name: str) -> bytes | None:
         """All of a file; None where there is none."""
         keys = [one.key for one in list_objects(self.bucket, self.prefix + name)]
-        return read_object(self.url(name)) if self.prefix + name in keys else None
+        return get_object(self.url(name)) if self.prefix + name in keys else None
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file whole or not at all."""
-        write_object(self.url(name), data)
+        put_object(self.url(name), data)
 
 
-def open_place(word: str) -> Place:
+def open_store(word: str) -> Store:
     """A folder of a disk, or a prefix of S3.
 
     Raises:
         InputError: it cannot be written into, or names no bucket.
     """
-    return S3Place(word) if is_s3(word) else DiskPlace(Path(word))
+    return S3Store(word) if is_s3(word) else DiskStore(Path(word))
