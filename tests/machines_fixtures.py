@@ -1,5 +1,6 @@
 """A scheduler and workers of dask as processes on this machine, to be killed."""
 
+import errno
 import json
 import os
 import signal
@@ -109,3 +110,14 @@ def sigkill(process: subprocess.Popen) -> None:
     if process.poll() is None:
         os.kill(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def task(common: str, word: str) -> str:
+    """What a worker does in a test: it may die of it."""
+    if word == "dies":
+        os._exit(1)
+    if word == "full":
+        raise OSError(errno.ENOSPC, "No space left on device")
+    if word == "bug":
+        raise ZeroDivisionError
+    return common + word

@@ -20,8 +20,8 @@ from saafe.cli.output import run as run_words
 from saafe.errors import InputError
 from saafe.machines import archive, objects
 from saafe.machines.archive import Wish, events_of_archive
+from saafe.machines.shelves import DiskShelf, find_entries, is_match, name_below, open_shelf
 from saafe.machines.shipping import pack_model, unpack_model
-from saafe.machines.stores import DiskStore, find_entries, is_match, name_below, open_store
 from saafe.training.runs import Run, load
 
 ROOT = Path(saafe.__file__).parent.parent
@@ -222,7 +222,7 @@ def test_patterns_mean_in_s3_what_they_mean_on_a_disk(
 def test_names_do_not_lead_out_of_a_folder(tmp_path: Path) -> None:
     assert name_below("../../etc/x") == "_./_./etc/x"
     assert name_below("/etc//x\n") == "etc/_/x_"
-    place = DiskStore(tmp_path / "e")
+    place = DiskShelf(tmp_path / "e")
     place.write(name_below("../x"), b"1")
     assert not (tmp_path / "x").exists()
     assert list(place.written()) == ["_./x"]
@@ -275,7 +275,7 @@ def test_in_s3_as_on_a_disk(
     assert f"s3://{bucket}/all/a/damaged.parquet: not readable as Parquet" in said
     assert json.loads(out)["done"] == 4
     saafe_command("detect", run.folder, "homes/**/*.*", "--out", "events")
-    there = open_store(events)
+    there = open_shelf(events)
     assert {name: there.read(name) for name in there.written()} == contents(Path("events"))
     again = saafe_command("detect", run.folder, f"s3://{bucket}/all/b/*", "--out", events, "--json")
     assert json.loads(again[1])["done"] == 2  # by other names: below b
@@ -329,7 +329,7 @@ def test_without_keys_s3_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_a_full_disk_ends_it_and_keeps_what_is_done(run: Run, homes: Path) -> None:
-    class Full(DiskStore):
+    class Full(DiskShelf):
         def write(self, name: str, data: bytes) -> None:
             if name.startswith("b/kitchen"):
                 raise InputError("b/kitchen.parquet.jsonl: cannot be written (full)")
@@ -370,9 +370,9 @@ def test_dask_is_imported_where_it_is_used(homes: Path) -> None:
     heavy = {"torch", "dask", "distributed", "boto3"}
     seen = f"import sys, saafe.machines, saafe.cli.detect; print({heavy} & set(sys.modules))"
     assert python("-c", seen).stdout == "set()\n"
-    words = ("detect", "homes/a/*", "--out", "e")
-    assert python("-c", WITHOUT_DASK, *words).returncode == 0
-    refused = python("-c", WITHOUT_DASK, *words, "--workers", "localhost:8786")
+    words = ("detect", "homes/a/*", "--out")
+    assert python("-c", WITHOUT_DASK, *words, "e").returncode == 0
+    refused = python("-c", WITHOUT_DASK, *words, "f", "--workers", "localhost:8786")
     assert refused.returncode == 1
     assert 'pip install "saafe[fleet]"' in refused.stderr
     assert "\n" not in refused.stderr.strip()

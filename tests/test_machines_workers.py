@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import machines_fixtures
 import pytest
 import torch
 from cloud_fixtures import emulator  # noqa: F401, a fixture
@@ -20,6 +21,7 @@ from saafe.exam import long
 from saafe.exam.long import write_shards
 from saafe.exam.quick import examined
 from saafe.machines import objects
+from saafe.machines.cluster import cluster_at, spread
 from saafe.machines.remote import shards_on
 from saafe.simulator import sources
 
@@ -232,3 +234,17 @@ def test_a_number_starts_workers_here_and_a_run_travels(homes: Path, tmp_path: P
     assert ended.stdout.startswith(f"{tmp_path / 'there'}: ")
     saafe_command("detect", run.folder, pattern, "--out", tmp_path / "here")
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
+
+
+def test_what_kills_each_worker_fails_alone() -> None:
+    def send(word: str) -> tuple[str]:
+        return (word,)
+
+    with cluster_at("1") as client:
+        words = ("well", "dies", "full", "also well")
+        found = dict(spread(client, machines_fixtures.task, words, send=send, common="is "))
+        assert (found["well"], found["also well"]) == ("is well", "is also well")
+        assert "its worker died 4 times" in str(found["dies"])
+        assert "a worker could not ([Errno 28] No space left" in str(found["full"])
+        with pytest.raises(ZeroDivisionError):
+            list(spread(client, machines_fixtures.task, ["bug"], send=send, common=""))

@@ -38,28 +38,28 @@ def expand(words: Sequence[str]) -> list[str]:
     Raises:
         InputError: a pattern matches nothing, or is one of S3.
     """
-    from saafe.machines import files_of, is_s3
+    from saafe.machines import files_named, is_s3
 
     for word in words:
         if is_s3(word):
             raise InputError(f"{word}: recordings in S3 need --out EVENTS, a folder or s3://")
-    return [entry.path for word in words for entry in files_of(word)]
+    return [entry.path for word in words for entry in files_named(word)]
 
 
 def detect_archive(
     model: Any, words: Sequence[str], options: ArchiveOptions, wish: "Wish", *, as_json: bool
 ) -> None:
     """Write the events of recordings into a folder, with progress, and say what came of it."""
-    from saafe.machines import events_of_archive, find_entries, open_store, outcomes_on
+    from saafe.machines import events_of_archive, find_entries, open_shelf, outcomes_on
 
     assert options.out is not None, "the command asked for it"
     entries, screen = find_entries(words), ArchiveScreen()
     work = None
     if options.workers is not None:
         work = partial(outcomes_on, options.workers, model, wish=wish, on_wait=screen.wait)
-    store = open_store(options.out)
+    shelf = open_shelf(options.out)
     try:
-        tally = events_of_archive(model, entries, store, wish, work=work, on_done=screen.show)
+        tally = events_of_archive(model, entries, shelf, wish, work=work, on_done=screen.show)
     finally:
         screen.end()
     if as_json:

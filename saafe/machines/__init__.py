@@ -1,7 +1,7 @@
 """Many recordings and many machines: archives on disks or in S3, and workers by dask."""
 
 from saafe.machines.archive import Outcome, Tally, Wish, events_of_archive, work_here
-from saafe.machines.stores import Entry, find_entries, open_store, files_of
+from saafe.machines.shelves import Entry, find_entries, open_shelf, files_named
 from saafe.machines.objects import is_s3
 from saafe.machines.remote import outcomes_on, shards_on
 
@@ -11,10 +11,10 @@ __all__ = [
     "Tally",
     "Wish",
     "events_of_archive",
-    "files_of",
+    "files_named",
     "find_entries",
     "is_s3",
-    "open_store",
+    "open_shelf",
     "outcomes_on",
     "shards_on",
     "work_here",

@@ -17,8 +17,8 @@ from saafe.detector import Exported, Model, detect
 from saafe.errors import InputError
 from saafe.files import json_text
 from saafe.machines.objects import is_s3
+from saafe.machines.shelves import OTHER_EVENTS, Entry, Shelf, read_entry
 from saafe.machines.shipping import on_one_core
-from saafe.machines.stores import OTHER_EVENTS, Entry, Store, read_entry
 from saafe.readers import read_recorded
 
 MADE_BY = "detect.json"
@@ -89,7 +89,7 @@ Outcomes = Iterable[tuple[Entry, Outcome]]
 
 
 def events_of_archive(
-    model: Any, entries: list[Entry], store: Store, wish: Wish,
+    model: Any, entries: list[Entry], shelf: Shelf, wish: Wish,
     *, work: Callable[[list[Entry]], Outcomes] | None = None,
     on_done: Callable[[Entry, Outcome, Tally], None] = lambda *_: None,
 ) -> Tally:  # fmt: skip
@@ -100,7 +100,7 @@ def events_of_archive(
     Args:
         model: a run or an exported model.
         entries: the recordings, each of a name of its own.
-        store: where the events go.
+        shelf: where the events go.
         wish: what is asked of every recording.
         work: turns recordings into outcomes, in any order; in this process by default.
         on_done: takes each recording, what came of it, and how far the work is.
@@ -109,10 +109,10 @@ def events_of_archive(
         What was done; recordings that cannot be read are in `failed`, the others go on.
 
     Raises:
-        InputError: the store holds events of another model or wish, or cannot be written.
+        InputError: the shelf holds events of another model or wish, or cannot be written.
     """
-    claim_store(store, model, wish)
-    written = store.written()
+    claim_shelf(shelf, model, wish)
+    written = shelf.written()
     waiting = [
         entry for entry in entries
         if written.get(entry.name + EVENTS_SUFFIX, -1.0) < entry.changed_s
@@ -125,15 +125,15 @@ def events_of_archive(
     for entry, outcome in work(waiting) if waiting else ():
         if not outcome.error:
             data = "".join(f"{line}\n" for line in outcome.lines).encode()
-            store.write(entry.name + EVENTS_SUFFIX, data)
+            shelf.write(entry.name + EVENTS_SUFFIX, data)
         tally.seconds = time.monotonic() - began
         tally.add(entry, outcome)
         on_done(entry, outcome, tally)
     return tally
 
 
-def claim_store(store: Store, model: Any, wish: Wish) -> None:
-    """Say in the store what makes its events; refuse one that something else has made.
+def claim_shelf(shelf: Shelf, model: Any, wish: Wish) -> None:
+    """Say in the shelf what makes its events; refuse one that something else has made.
 
     Raises:
         InputError: it holds events of another model, of other thresholds, options or versions.
@@ -149,9 +149,9 @@ def claim_store(store: Store, model: Any, wish: Wish) -> None:
         "export": export,
     }
     mine = json.loads(json_text(mine))
-    data = store.read(MADE_BY)
+    data = shelf.read(MADE_BY)
     if data is None:
-        store.write(MADE_BY, (json_text(mine, indent=2) + "\n").encode())
+        shelf.write(MADE_BY, (json_text(mine, indent=2) + "\n").encode())
         return
     try:
         theirs = json.loads(data)

@@ -149,7 +149,7 @@ def source_digest() -> str:
 
 
 class LostItemError(Exception):
-    """A task whose workers died each time."""
+    """A task whose workers died each time, or lack memory or disk."""
 
 
 def spread(
@@ -169,7 +169,7 @@ def spread(
 
     Yields:
         Items with what their task returned, in the order in which they are done; instead of what
-        it returned a `LostItemError`, where too many workers died at it.
+        it returned a `LostItemError`, where too many workers died at it or lack what it takes.
 
     Raises:
         InputError: the scheduler went away, or no worker came back for a minute.
@@ -220,9 +220,13 @@ def call(task: Callable[..., Any], held: dict[str, Any], *sent: Any) -> Any:
 
 
 def value_of(future: Any, distributed: Any) -> Any:
-    """What a task returned; a bug in it is raised here, a module that is missing is said."""
+    """What a task returned; a bug in it is raised here, what its machine lacks is said."""
     try:
         return future.result()
+    except distributed.comm.CommClosedError:  # an OSError of our own connection
+        raise
+    except (OSError, MemoryError) as error:
+        return LostItemError(f"a worker could not ({' '.join(str(error).split()) or 'no memory'})")
     except distributed.KilledWorker as error:
         return LostItemError(
             f"its worker died {error.allowed_failures + 1} times; is its memory enough?"

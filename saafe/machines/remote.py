@@ -11,8 +11,8 @@ from saafe.formats import clock
 from saafe.machines.archive import Outcome, Wish, outcome_of
 from saafe.machines.cluster import LostItemError, cluster_at, spread
 from saafe.machines.objects import is_s3
+from saafe.machines.shelves import Entry, read_entry
 from saafe.machines.shipping import Shipment, on_one_core, pack_model, unpack_model
-from saafe.machines.stores import Entry, read_entry
 
 if TYPE_CHECKING:
     from saafe.exam import Examined

@@ -48,7 +48,7 @@ def find_entries(words: Sequence[str]) -> list[Entry]:
     """
     found: dict[str, Entry] = {}
     for word in words:
-        for entry in files_of(word):
+        for entry in files_named(word):
             other = found.setdefault(entry.name, entry)
             if os.path.normpath(other.path) != os.path.normpath(entry.path):
                 raise InputError(
@@ -58,7 +58,7 @@ def find_entries(words: Sequence[str]) -> list[Entry]:
     return [found[name] for name in sorted(found)]
 
 
-def files_of(word: str) -> list[Entry]:
+def files_named(word: str) -> list[Entry]:
     """The recordings of one path or pattern; a path that is not there is one all the same.
 
     Raises:
@@ -144,7 +144,7 @@ def read_entry(path: str) -> bytes:
     return get_object(path) if is_s3(path) else Path(path).read_bytes()
 
 
-class Store(Protocol):
+class Shelf(Protocol):
     """Where files are written, by names that may hold slashes."""
 
     def written(self) -> dict[str, float]:
@@ -160,7 +160,7 @@ class Store(Protocol):
         ...
 
 
-class DiskStore:
+class DiskShelf:
     """A folder of a disk."""
 
     def __init__(self, folder: Path) -> None:
@@ -190,7 +190,7 @@ class DiskStore:
         write_atomically(path, data, mend=OTHER_EVENTS)
 
 
-class S3Store:
+class S3Shelf:
     """A prefix of a bucket."""
 
     def __init__(self, url: str) -> None:
@@ -221,10 +221,10 @@ class S3Store:
         put_object(self.url(name), data)
 
 
-def open_store(word: str) -> Store:
+def open_shelf(word: str) -> Shelf:
     """A folder of a disk, or a prefix of S3.
 
     Raises:
         InputError: it cannot be written into, or names no bucket.
     """
-    return S3Store(word) if is_s3(word) else DiskStore(Path(word))
+    return S3Shelf(word) if is_s3(word) else DiskShelf(Path(word))
