@@ -133,7 +133,7 @@ def events_of_archive(
 
 
 def claim_shelf(shelf: Shelf, model: Any, wish: Wish) -> None:
-    """Say in the shelf what makes its events; refuse one that something else has made.
+    """Say on the shelf what makes its events; refuse one that something else has made.
 
     Raises:
         InputError: it holds events of another model, of other thresholds, options or versions.

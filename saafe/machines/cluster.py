@@ -19,7 +19,7 @@ INSTALL_FLEET = 'working with --workers needs dask: pip install "saafe[fleet]"'
 START_ONE = "start one with `dask scheduler`, and workers with `dask worker ADDRESS`"
 NEEDS_TLS = "tls:// needs certificates in dask's configuration (docs/scale.md)"
 CONNECT_S = 10.0  # Chosen: a scheduler that lives answers sooner
-NO_WORKER_S = 60.0  # Chosen: for so long workers may be away, as when they are replaced
+NO_WORKER_S = 300.0  # Chosen: for so long all workers may be away, as when they are replaced
 ASKED_EVERY_S = 1.0  # how often waiting is told of
 TASKS_AHEAD = 2  # tasks a core that are sent before it asks, so that it never waits for the network
 PINNED = {  # of this process alone
@@ -151,6 +151,11 @@ def source_digest() -> str:
 class LostItemError(Exception):
     """A task whose workers died each time, or lack memory or disk."""
 
+    def __init__(self, why: str, *, is_death: bool = False) -> None:
+        """Say why, and whether workers died."""
+        super().__init__(why)
+        self.is_death = is_death
+
 
 def spread(
     client: Any, task: Callable[..., Any], items: Iterable[Piece],
@@ -172,39 +177,41 @@ def spread(
         it returned a `LostItemError`, where too many workers died at it or lack what it takes.
 
     Raises:
-        InputError: the scheduler went away, or no worker came back for a minute.
+        InputError: the scheduler went away, or all workers were away for five minutes.
     """
     distributed = import_module("distributed")
     held = client.submit(dict, {"common": common}, pure=False)  # made anew where its worker is lost
-    waiting, running = iter(items), {}
-    cores, is_over, seen_s = 0, False, time.monotonic()
+    waiting, running, blamed = iter(items), {}, []
+    is_over, is_alone, seen_s = False, False, time.monotonic()
     try:
         while True:
             threads = client.nthreads()
-            cores = sum(threads.values())
-            seen_s = time.monotonic() if cores else seen_s
+            seen_s = time.monotonic() if threads else seen_s
             on_wait(len(threads))
-            while not is_over and len(running) < TASKS_AHEAD * max(cores, 1):
+            most = 1 if is_alone else TASKS_AHEAD * max(sum(threads.values()), 1)
+            while not is_over and len(running) < most:
                 item = next(waiting, None)
                 if is_over := item is None:
                     break
                 future = client.submit(call, task, held, *send(item), pure=False)
                 running[future] = item
             if not running:
-                return
-            try:
-                done = distributed.wait(
-                    list(running), ASKED_EVERY_S, return_when="FIRST_COMPLETED"
-                ).done
-            except TimeoutError:
-                done = ()
-            for future in done:
-                yield running.pop(future), value_of(future, distributed)
+                if not blamed:
+                    return
+                # a task is blamed that only waited where another killed: alone the truth shows
+                waiting, blamed, is_over, is_alone = iter(blamed), [], False, True
+                continue
+            for future in first_done(list(running), distributed):
+                item, value = running.pop(future), value_of(future, distributed)
+                if isinstance(value, LostItemError) and value.is_death and not is_alone:
+                    blamed.append(item)
+                else:
+                    yield item, value
             if time.monotonic() - seen_s > NO_WORKER_S:
                 raise InputError(
                     "no worker is left: start some, and run this again; what is done is kept"
                 )
-    except (OSError, distributed.CancelledError, distributed.comm.CommClosedError):
+    except (distributed.CancelledError, distributed.comm.CommClosedError, TimeoutError, OSError):
         raise InputError(
             "the scheduler does not answer any more: start it and its workers, and run this "
             "again; what is done is kept"
@@ -212,6 +219,14 @@ def spread(
     finally:
         for future in running:
             future.release()
+
+
+def first_done(futures: list, distributed: Any) -> Iterable[Any]:
+    """Those that are done after a second, or as soon as one is."""
+    try:
+        return distributed.wait(futures, ASKED_EVERY_S, return_when="FIRST_COMPLETED").done
+    except TimeoutError:
+        return ()
 
 
 def call(task: Callable[..., Any], held: dict[str, Any], *sent: Any) -> Any:
@@ -229,7 +244,8 @@ def value_of(future: Any, distributed: Any) -> Any:
         return LostItemError(f"a worker could not ({' '.join(str(error).split()) or 'no memory'})")
     except distributed.KilledWorker as error:
         return LostItemError(
-            f"its worker died {error.allowed_failures + 1} times; is its memory enough?"
+            f"each worker that tried it died ({error.allowed_failures + 1}); is memory enough?",
+            is_death=True,
         )
     except ModuleNotFoundError as error:
         raise InputError(
