@@ -73,7 +73,7 @@ def detect_command(
 
     Example: saafe detect runs/my-run kitchen.csv
 
-    Example: saafe detect runs/my-run 'FOLDER/*.parquet' --out events
+    Example: saafe detect runs/my-run 'simulated/*.csv.gz' --out events
     """
     from saafe.loading import load_model
     from saafe.machines import Wish
