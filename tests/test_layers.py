@@ -35,6 +35,7 @@ ORDER = [
     {"own_rooms"},
     {"tiers", "cloud", "serving"},
     {"cloud.emulator"},
+    {"machines"},
     {"launching"},
     {"cli"},
     {"__main__"},

@@ -4,11 +4,13 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from saafe.cli.archive import ArchiveOptions, detect_archive, expand
 from saafe.cli.output import line_of, print_json
 from saafe.cli.reading import ExportOptions, check_run_folder, export_options, read_any
 from saafe.cli.serving import ServingOptions, mqtt_options, watch_mqtt
@@ -34,7 +36,7 @@ def check_interval(value_s: float | None) -> float | None:
 
 @click.command("detect")
 @click.argument("words", nargs=-1, required=True,
-                metavar="[MODEL] [RECORDING... | - | mqtt://HOST]")  # fmt: skip
+                metavar="[MODEL] [RECORDING... | PATTERN | - | mqtt://HOST]")  # fmt: skip
 @click.option("--repair", is_flag=True, help="Mend the order of a file's rows first.")
 @click.option("--longest-interval", "longest_interval_s", type=float, metavar="S",
               callback=lambda _context, _option, value: check_interval(value),
@@ -43,6 +45,14 @@ def check_interval(value_s: float | None) -> float | None:
               help="Take the thresholds for this device; see saafe devices.")  # fmt: skip
 @export_options
 @click.option("--json", "as_json", is_flag=True, help="Of files: one JSON document, not lines.")
+@click.option(
+    "--out",
+    "events_out",
+    metavar="EVENTS",
+    help="Write the events of each recording into this folder, or s3://; go on there.",
+)
+@click.option("--workers", metavar="ADDRESS",
+              help="With --out: a dask scheduler, or a number of processes here.")  # fmt: skip
 @click.option("--drill", is_flag=True, help="Play a simulated fire over a live stream.")
 @mqtt_options
 def detect_command(
@@ -56,16 +66,24 @@ def detect_command(
     `mqtt://[USER@]HOST[:PORT]` or `mqtts://` takes readings from a broker, with --preset
     (zigbee2mqtt, esphome, tasmota, json) or --topic, and publishes events there.
 
+    Of an archive, --out keeps a file of events a recording, EVENTS/NAME.jsonl. The same command
+    goes on where it was stopped. Patterns in quotes may be long: 'homes/**/*.parquet'.
+
     Example: saafe detect kitchen.csv
 
     Example: saafe detect runs/my-run kitchen.csv
+
+    Example: saafe detect runs/my-run 'simulated/*.csv.gz' --out events
     """
     from saafe.loading import load_model
+    from saafe.machines import Wish
 
-    serving = ServingOptions.take_from(reading)
+    serving, archive = ServingOptions.take_from(reading), ArchiveOptions.take_from(reading)
     model, recordings = split_words(words)
     if as_json and (recordings in ((), ("-",)) or recordings[0].startswith(MQTT_SCHEMES)):
         raise InputError("--json: a stream has no end; each event is a JSON line as it is")
+    if archive.workers is not None and archive.out is None:
+        raise InputError("--workers needs --out EVENTS: a folder, or s3://BUCKET/FOLDER")
     if model is not None:
         check_run_folder(model)
     run, options = load_model(model, device=device), ExportOptions(**reading)
@@ -78,6 +96,10 @@ def detect_command(
         return watch_mqtt(run, recordings[0], options, longest_interval_s, serving)
     if serving.uses_mqtt:
         raise InputError("--topic and the like are for a broker: give mqtt://HOST for RECORDING")
+    if archive.out is not None and recordings in ((), ("-",)):
+        raise InputError(
+            "--out is for recordings; a stream's events are printed: > FILE keeps them"
+        )
     if recordings in ((), ("-",)):
         if repair:
             raise InputError("--repair mends files; a live stream is mended as it comes")
@@ -93,6 +115,10 @@ def detect_command(
         raise InputError(
             f"{odd[0]}: pipe the readings of one space as CSV into `saafe detect MODEL -`, alone"
         )
+    if archive.out is not None:
+        wish = Wish(options.named() if options else None, repair, longest_interval_s)
+        return detect_archive(run, recordings, archive, wish, as_json=as_json)
+    recordings = expand(recordings)
     found = detect_files(
         run, recordings, longest_interval_s, options, repair=repair, is_told=not as_json
     )
@@ -115,7 +141,7 @@ def split_words(words: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
 
 def is_recording(word: str) -> bool:
     """Whether a word names readings and no model: by its suffix, or as a stream."""
-    if word == "-" or "://" in word:
+    if word == "-" or "://" in word or (has_magic(word) and not Path(word).exists()):
         return True
     return word.lower().endswith(RECORDING_SUFFIXES) and not Path(word).is_dir()
 

@@ -1,6 +1,7 @@
 """`saafe exam`."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -27,6 +28,9 @@ from saafe.errors import InputError
               help="How many shards to add; 0 only adds up.")  # fmt: skip
 @click.option("--shard", "numbers", type=int, multiple=True,
               help="Number of a shard to examine instead, to share the work.")  # fmt: skip
+@click.option("--workers", metavar="ADDRESS",
+              help="Of the long level: a dask scheduler that spreads the shards, or a number of "
+              "processes here.")  # fmt: skip
 @click.option("--quick", is_flag=True, help="The same as --level quick.")
 @click.option("--rivals", is_flag=True, help="Compare all simpler detectors, not two (extra).")
 @click.option("--beside", "beside_runs", multiple=True, help="Another run to compare, such as one "
@@ -35,19 +39,28 @@ from saafe.errors import InputError
 @click.option("--json", "as_json", is_flag=True, help="Print exam.json.")
 def exam_command(
     run: str, real: Path | None, device: str | None, level: str, quick: bool, rivals: bool,
+<<<<<<< HEAD
     beside_runs: tuple[str, ...], seed: int | None, shards_folder: Path | None, count: int,
     numbers: tuple[int, ...], as_json: bool,
+=======
+    seed: int | None, shards_folder: Path | None, count: int, numbers: tuple[int, ...],
+    workers: str | None, as_json: bool,
+>>>>>>> bf13e86094138824e8f145bb2d86515f00b55aef
 ) -> None:  # fmt: skip
     """Examine RUN and write its exam.json; exit code 0 means that the exam ran.
 
     Example: saafe exam runs/my-run --device saafe-4 --level quick
+
+    Example: saafe exam runs/my-run --level long --count 150 --workers 8
     """
     from saafe.exam import examine, examine_long
+    from saafe.machines import shards_on
     from saafe.training import load
 
     def say(line: str) -> None:
         click.echo(line, err=True)
 
+<<<<<<< HEAD
     for folder in (run, *beside_runs):
         check_run_folder(folder)
     if level == "long" and not quick:
@@ -55,9 +68,18 @@ def exam_command(
             raise InputError(
                 "--real, --rivals, --beside and --seed are of the full level: leave them out"
             )
+=======
+    check_run_folder(run)
+    if workers is not None and (level != "long" or quick):
+        raise InputError("--workers spreads the shards of --level long: give that as well")
+    if level == "long" and not quick:
+        if real or rivals or seed is not None:
+            raise InputError("--real, --rivals and --seed are of the full level: leave them out")
+        spread = {} if workers is None else {"work": partial(shards_on, workers)}
+>>>>>>> bf13e86094138824e8f145bb2d86515f00b55aef
         result = examine_long(
             load(run), device=device, folder=shards_folder, count=count, shards=numbers,
-            on_progress=say,
+            on_progress=say, **spread,
         )  # fmt: skip
     else:
         result = examine(

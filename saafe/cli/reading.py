@@ -9,7 +9,7 @@ import click
 
 from saafe.cli.output import did_you_mean
 from saafe.errors import InputError
-from saafe.recordings import Check, Recording, parse_units, read_recording
+from saafe.recordings import Check, Recording, parse_units
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 OPTIONS = (
@@ -75,17 +75,7 @@ def read_any(path: Path, reading: ExportOptions, *, repair: bool) -> tuple[Recor
 
     What is guessed of an export is shown on stderr before it is used.
     """
-    from saafe.readers import import_hint, read_export
-    from saafe.recordings import parse_recording
+    from saafe.readers import read_recorded
 
-    if reading:
-        table, guess = read_export(path, **reading.named())
-        click.echo("\n".join(guess.lines()), err=True)
-        return parse_recording(table, repair=True)
-    try:
-        return read_recording(path, repair=repair)
-    except InputError as error:
-        if "--repair" in str(error) or (hint := import_hint(path)) is None:
-            raise
-        what = str(error).partition("; allowed:")[0]
-        raise InputError(f"{what}; this reads it: {hint}") from None
+    export = reading.named() if reading else None
+    return read_recorded(path, export, repair=repair, say=lambda line: click.echo(line, err=True))

@@ -10,6 +10,7 @@ from saafe.cloud.billing import bill_lines
 from saafe.cloud.estimate import estimate_job, estimate_lines, offers
 from saafe.cloud.ledger import ENDED, Ledger, OTHER_OUT
 from saafe.cloud.machine import Machine, split_settings
+from saafe.cloud.package import pack
 from saafe.cloud.prices import SHIPPED_REGION, load_prices, refresh
 from saafe.cloud.request import INSTANCES, JobPlan
 from saafe.cloud.sagemaker import Cloud, start_job, status, stop, view
@@ -21,6 +22,6 @@ __all__ = [
     "ENDED", "INSTALL_BOTO3", "INSTANCES", "LOG_GROUP", "OTHER_OUT", "SHIPPED_REGION", "Aws",
     "Cloud", "JobPlan", "Ledger", "Machine", "Pace", "Screen", "bill_lines", "connect",
     "describe_setup", "estimate_job", "estimate_lines", "follow", "inside", "load_prices",
-    "offers", "refresh", "set_up", "split_settings", "start_job", "status", "stop",
+    "offers", "pack", "refresh", "set_up", "split_settings", "start_job", "status", "stop",
     "verify_run", "view",
 ]  # fmt: skip

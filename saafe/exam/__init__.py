@@ -11,6 +11,8 @@ from saafe.exam import (
     windows,
 )
 from saafe.exam.exam import examine, examine_long
+from saafe.exam.long import examine_shard
+from saafe.exam.quick import Examined
 from saafe.exam.gate import limits_of
 from saafe.exam.html import figure_text, header, is_share, merged_bounds
 from saafe.exam.shifts import judge_simulated
@@ -20,8 +22,9 @@ from saafe.exam.rivals import headline
 from saafe.exam.tables import score_table, sets_table, simulated_table, superposed_table
 
 __all__ = [
-    "FIRE_COLUMNS", "IDENTITY_COLUMNS", "RIVAL_COLUMNS", "comparison_picture", "device_comparison",
-    "exam", "examine", "examine_long", "figure_text", "fires", "header", "headline", "is_share",
-    "judge_simulated", "limits_of", "merged_bounds", "outcomes", "plain_values", "plots",
-    "references", "score_table", "sets_table", "simulated_table", "superposed_table", "windows",
+    "FIRE_COLUMNS", "IDENTITY_COLUMNS", "RIVAL_COLUMNS", "Examined", "comparison_picture",
+    "device_comparison", "exam", "examine", "examine_long", "examine_shard", "figure_text", "fires",
+    "header", "headline", "is_share", "judge_simulated", "limits_of", "merged_bounds", "outcomes",
+    "plain_values", "plots", "references", "score_table", "sets_table", "simulated_table",
+    "superposed_table", "windows",
 ]  # fmt: skip

@@ -166,7 +166,8 @@ def examine(
 
 def examine_long(
     run: Run, *, device: str | None = None, folder: Path | str | None = None, count: int = 1,
-    shards: Sequence[int] = (), on_progress: OnProgress = lambda _: None,
+    shards: Sequence[int] = (), work: long.ShardWork = long.shards_here,
+    on_progress: OnProgress = lambda _: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Examine shards of the long level, add up those that are there, and write exam.json.
 
@@ -176,6 +177,7 @@ def examine_long(
         folder: of the shards' files; RUN/long-DEVICE by default.
         count: how many shards that the folder lacks to examine; 0 only adds up.
         shards: their numbers, instead.
+        work: has them examined; in this process by default.
         on_progress: takes a line of progress.
 
     Returns:
@@ -190,7 +192,7 @@ def examine_long(
         raise InputError(f"{figures}: is no full exam of this model; run the full level first")
     place = Path(folder) if folder else run.folder / f"long-{on_device.name}"
     numbers = list(shards) or long.missing_shards(place, count)
-    long.write_shards(run, on_device, place, numbers, on_progress=on_progress)
+    long.write_shards(run, on_device, place, numbers, work=work, on_progress=on_progress)
     merged = long.merge_shards(long.read_shards(place, run, on_device))
     result = long.with_long(json.loads(figures.read_text()), merged)
     write_json(figures, result)

@@ -5,7 +5,7 @@ own. It leaves a small file of counts; files are added up, whoever made them and
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -45,6 +45,8 @@ QUIET_YEARS, COOKINGS = 150.0, 10_000  # that the long level asks for
 # under that in every channel is not scored, and its risk is taken for nothing
 MOVES = {TEMPERATURE: 1.5, PM25: 12.0, CO: 4.0, CO2: 150.0, HUMIDITY: 10.0, SOUND: 25.0}
 NEWEST_STEPS = 20
+
+ShardWork = Callable[..., Iterator[dict[str, Any]]]  # takes what `shards_here` takes
 
 
 def has_moved(windows: np.ndarray) -> np.ndarray:
@@ -129,16 +131,23 @@ def shard_path(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:04d}.json"
 
 
+def shards_here(
+    run: Run, device: Examined, numbers: Sequence[int], *, on_progress: OnProgress = lambda _: None
+) -> Iterator[dict[str, Any]]:
+    """Shards examined one after the other in this process."""
+    for number in numbers:
+        yield examine_shard(run, device, number, on_progress=on_progress)
+
+
 def write_shards(
     run: Run, device: Examined, folder: Path, numbers: Sequence[int],
-    *, on_progress: OnProgress = lambda _: None,
+    *, work: ShardWork = shards_here, on_progress: OnProgress = lambda _: None,
 ) -> None:  # fmt: skip
     """Examine the shards that the folder lacks; each is written as soon as it is done."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number in numbers:
-        if not shard_path(folder, number).exists():
-            made = examine_shard(run, device, number, on_progress=on_progress)
-            write_json(shard_path(folder, number), made)
+    wanted = [number for number in numbers if not shard_path(folder, number).exists()]
+    for made in work(run, device, wanted, on_progress=on_progress) if wanted else ():
+        write_json(shard_path(folder, made["shard"]), made)
 
 
 def missing_shards(folder: Path, count: int) -> list[int]:

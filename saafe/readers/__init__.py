@@ -11,7 +11,9 @@ from saafe.readers import (
 from saafe.readers.annotated_sets import Unreadable, read_annotated
 from saafe.readers.export_columns import Meaning, find_meaning
 from saafe.readers.export_series import parse_columns
-from saafe.readers.exports import Guess, import_hint, import_recording, read_export
+from saafe.readers.exports import (
+    Guess, import_hint, import_recording, read_export, read_recorded,
+)  # fmt: skip
 from saafe.readers.presets import PRESETS
 from saafe.readers.published import Published, Publisher
 
@@ -28,7 +30,7 @@ PUBLISHERS: dict[str, Publisher] = {
 __all__ = [
     "PRESETS", "PUBLISHERS", "Guess", "Meaning", "Published", "Publisher", "Unreadable",
     "find_meaning", "import_hint", "import_recording", "parse_columns", "read_annotated",
-    "read_export", "read_published",
+    "read_export", "read_published", "read_recorded",
 ]  # fmt: skip
 
 

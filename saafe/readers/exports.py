@@ -5,9 +5,10 @@ are, `export_times` and `export_numbers` read them, `presets` holds what vendors
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -37,6 +38,7 @@ from saafe.recordings import (
     parse_recording,
     plain,
     quoted,
+    read_recording,
     refusal,
 )
 from saafe.sensors import CHANNELS, LABELS, MAX_SENSORS
@@ -117,6 +119,35 @@ def import_recording(
         path, preset=preset, columns=columns, units=units, zone=zone, decimal=decimal, sensor=sensor
     )
     return *parse_recording(table, repair=True), guess
+
+
+def read_recorded(
+    path: Path, export: Mapping[str, Any] | None = None, *, repair: bool = False,
+    say: Callable[[str], None] = lambda _line: None,
+) -> tuple[Recording, Check]:  # fmt: skip
+    """Read a recording in saafe's format, or as a vendor exported it.
+
+    Args:
+        path: of the file.
+        export: the options of `import_recording` by name, for an export; None for saafe's format.
+        repair: see `read_recording`; exports are always mended.
+        say: takes what was guessed of an export, a line each, before it is used.
+
+    Raises:
+        InputError: as the two do; one that is refused, but can be imported, says how.
+    """
+    if export is not None:
+        table, guess = read_export(path, **export)
+        for line in guess.lines():
+            say(line)
+        return parse_recording(table, repair=True)
+    try:
+        return read_recording(path, repair=repair)
+    except InputError as error:
+        if "--repair" in str(error) or (hint := import_hint(path)) is None:
+            raise
+        what = str(error).partition("; allowed:")[0]
+        raise InputError(f"{what}; this reads it: {hint}") from None
 
 
 def read_export(
