@@ -39,13 +39,8 @@ from saafe.errors import InputError
 @click.option("--json", "as_json", is_flag=True, help="Print exam.json.")
 def exam_command(
     run: str, real: Path | None, device: str | None, level: str, quick: bool, rivals: bool,
-<<<<<<< HEAD
     beside_runs: tuple[str, ...], seed: int | None, shards_folder: Path | None, count: int,
-    numbers: tuple[int, ...], as_json: bool,
-=======
-    seed: int | None, shards_folder: Path | None, count: int, numbers: tuple[int, ...],
-    workers: str | None, as_json: bool,
->>>>>>> bf13e86094138824e8f145bb2d86515f00b55aef
+    numbers: tuple[int, ...], workers: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Examine RUN and write its exam.json; exit code 0 means that the exam ran.
 
@@ -60,23 +55,16 @@ def exam_command(
     def say(line: str) -> None:
         click.echo(line, err=True)
 
-<<<<<<< HEAD
     for folder in (run, *beside_runs):
         check_run_folder(folder)
+    if workers is not None and (level != "long" or quick):
+        raise InputError("--workers spreads the shards of --level long: give that as well")
     if level == "long" and not quick:
         if real or rivals or beside_runs or seed is not None:
             raise InputError(
                 "--real, --rivals, --beside and --seed are of the full level: leave them out"
             )
-=======
-    check_run_folder(run)
-    if workers is not None and (level != "long" or quick):
-        raise InputError("--workers spreads the shards of --level long: give that as well")
-    if level == "long" and not quick:
-        if real or rivals or seed is not None:
-            raise InputError("--real, --rivals and --seed are of the full level: leave them out")
         spread = {} if workers is None else {"work": partial(shards_on, workers)}
->>>>>>> bf13e86094138824e8f145bb2d86515f00b55aef
         result = examine_long(
             load(run), device=device, folder=shards_folder, count=count, shards=numbers,
             on_progress=say, **spread,
