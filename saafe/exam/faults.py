@@ -90,25 +90,27 @@ def examine_points(session: Session, results: Sequence[FireResult]) -> list[Faul
 
 def disturbed_rows(session: Session, results: Sequence[FireResult]) -> list[FaultRow]:
     """Points that a gap in the clock, rows that come twice and late rows cost."""
-    gaps = []
-    for trial in (result.trial for result in results):
+    trials = [result.trial for result in results]
+    interrupted = []
+    for trial in trials:
         shown_s = min(trial.shown_s, trial.limit_s)
         gap = injection.with_gap(trial.recording, shown_s - OUTAGE_S, shown_s)
-        gaps.append(try_fire(session, replace(trial, recording=gap))[0])
+        interrupted.append(replace(trial, recording=gap))
+    gaps = list(session.each(lambda trial: try_fire(session, trial)[0], interrupted))
     rows = [fault_row("clock gap of 20 min", "all", results, gaps)]
-    texts = [injection.csv_lines(recent(result.trial)) for result in results]
-    streamed = [
-        stream_fire(session, r.trial, lines) for r, lines in zip(results, texts, strict=True)
-    ]
+    texts = [injection.csv_lines(recent(trial)) for trial in trials]
+
+    def stream(lines: Sequence[Sequence[str]]) -> list[FireResult]:
+        pairs = list(zip(trials, lines, strict=True))
+        return list(session.each(lambda pair: stream_fire(session, *pair), pairs))
+
+    streamed = stream(texts)
     for name, disturb in (
         ("rows twice", injection.with_rows_twice),
         ("late rows", injection.with_late_rows),
     ):
         random = np.random.default_rng([session.seed, Stage.FAULTS, len(texts), len(name)])
-        after = [
-            stream_fire(session, r.trial, disturb(lines, random))
-            for r, lines in zip(results, texts, strict=True)
-        ]
+        after = stream([disturb(lines, random) for lines in texts])
         rows.append(fault_row(name, "all", streamed, after))
     return rows
 

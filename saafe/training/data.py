@@ -12,7 +12,7 @@ from torch import Tensor
 from saafe.recipes import Recipe
 from saafe.sensors import FIRE, NORMAL, NUISANCE
 from saafe.simulator import VISIBLE, Mix, Streams, devices, gather, simulation
-from saafe.threads import Workers
+from saafe.threads import Workers, all_threads
 from saafe.training.distributed import World, part_numbers, share
 from saafe.windows import SPAN
 
@@ -295,9 +295,10 @@ def epoch_windows(recipe: Recipe, epoch: int, device: torch.device, world: World
     how many ranks there are.
     """
     blocks = blocks_of(recipe)
-    made = [
-        block_later(recipe, blocks * epoch + k, device, world, Workers(0))() for k in range(blocks)
-    ]
+    with Workers(all_threads(device)) as workers:
+        made = [
+            block_later(recipe, blocks * epoch + k, device, world, workers)() for k in range(blocks)
+        ]
     return join_parts(made, blocks, World())
 
 
