@@ -34,7 +34,7 @@ class Machines:
             "scheduler", "--host", f"{scheme}://127.0.0.1", "--port", "0", "--no-dashboard",
             "--scheduler-file", str(file),
         )  # fmt: skip
-        wait_for(file.exists)
+        wait_for(lambda: file.exists() and file.read_text().rstrip().endswith("}"))
         self.address = json.loads(file.read_text())["address"]
 
     def _start(self, kind: str, *words: str, **more: str) -> subprocess.Popen:

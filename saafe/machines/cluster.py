@@ -21,6 +21,7 @@ NEEDS_TLS = "tls:// needs certificates in dask's configuration (docs/scale.md)"
 CONNECT_S = 10.0  # Chosen: a scheduler that lives answers sooner
 NO_WORKER_S = 300.0  # Chosen: for so long all workers may be away, as when they are replaced
 ASKED_EVERY_S = 1.0  # how often waiting is told of
+LOUD = ("distributed", "distributed.client", "tornado", "tornado.application", "asyncio")  # logs
 TASKS_AHEAD = 2  # tasks a core that are sent before it asks, so that it never waits for the network
 PINNED = {  # of this process alone
     "distributed.comm.timeouts.connect": f"{CONNECT_S:g}s",
@@ -46,7 +47,7 @@ def cluster_at(address: str) -> Iterator[Any]:
         distributed, dask = import_module("distributed"), import_module("dask")
     except ModuleNotFoundError:
         raise InputError(INSTALL_FLEET) from None
-    for name in ("distributed", "tornado", "asyncio"):
+    for name in LOUD:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is said here
     with dask.config.set(PINNED):
         client = local_client(distributed, int(address)) if address.isdigit() else remote_client(
