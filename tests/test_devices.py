@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from saafe.simulator.shared_air import SharedAir
 
 from saafe.cli import saafe
 from saafe.detector import AlarmSettings, Scorer
