@@ -40,7 +40,7 @@ def swapped(order: list[str], shares: dict[str, float]) -> list[tuple[str, str]]
 
 def main() -> None:
     """Print a table, and a line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("files", nargs="+", type=Path)
     files = parser.parse_args().files
     shares = [shares_of(json.loads(path.read_text())) for path in files]

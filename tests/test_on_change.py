@@ -17,8 +17,9 @@ NAMES = [
     if any(one.reporting.mode == ON_CHANGE for one in devices.load_device(name).channels.values())
 ]
 WARM = [name for name in NAMES if "temperature" in devices.load_device(name).channels]
-# its silence is healthy for longer than anyone waits for a sensor that nobody described
-UNKNOWABLE = ("heiman-co-alarm",)
+# nobody can know it of their readings: the one beats every four hours, the other's channels change
+# every 10 to 20 s for a while, as if by a period, and then stand
+UNKNOWABLE = ("heiman-co-alarm", "ikea-vindstyrka")
 SETTINGS = AlarmSettings(fast=2.0, slow=1.0, steady=0.0, warn=-0.5, leave=-1.0, warm_s=0.0)
 
 
@@ -86,25 +87,28 @@ def test_quiet_days_are_quiet(name: str) -> None:
 @pytest.mark.parametrize("told", [True, False])
 @pytest.mark.parametrize("name", WARM)
 def test_a_hot_fire_is_found_by_temperature(name: str, told: bool) -> None:
-    """At once after the second hot reading: the fixed rules alone, without a model."""
+    """By the fixed rules alone, without a model; at once after a second reading over 57 degC."""
     mix = Mix(
         1.0, ("flammable_liquid", "curtain"), device=name, nuisance_counts=(1.0, 0.0, 0.0),
         fault_share=0.0,
     )  # fmt: skip
     streams = simulation.simulate_streams(
-        12, generator=seeded(3), sensors=1, mix=mix, rooms=Rooms(ceiling_share=1.0, hung="same")
+        8, generator=seeded(3), sensors=1, mix=mix, rooms=Rooms(ceiling_share=1.0, hung="same")
     )
     calm = Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings())
-    longest_s = devices.load_device(name).longest_interval_s if told else None
+    device = devices.load_device(name)
+    longest_s = device.longest_interval_s if told else None
+    hottest = min(HEAT_C, device.channels["temperature"].clip)  # some read no more than 50 degC
     hot = 0
     for recording in to_recordings(streams):
-        temperature = recording.readings[:, 0, TEMPERATURE]
-        times = recording.times_s[np.nan_to_num(temperature) >= HEAT_C]
-        if len(times) < 2:
+        temperature = np.nan_to_num(recording.readings[:, 0, TEMPERATURE])
+        times = recording.times_s[temperature >= hottest]
+        if not len(times):
             continue
         hot += 1
         events = detect(calm, recording, longest_interval_s=longest_s).events
         alarms = [event["time_s"] for event in events if event["event"] == "alarm"]
         assert alarms, "a fire that the sensor reads as hot"
-        assert alarms[0] <= times[1] + 10.0
+        if hottest == HEAT_C and len(times) > 1:
+            assert alarms[0] <= times[1] + 10.0
     assert hot >= 3

@@ -127,7 +127,7 @@ def compare_devices_command(
     from saafe.exam import comparison_picture, device_comparison
 
     if plot is not None:
-        comparison_picture.check_picture_path(plot)
+        comparison_picture.check_plot_path(plot)
     if again := [name for k, name in enumerate(names) if name in names[:k]]:
         raise InputError(f"{again[0]} is named twice; name each device once")
     plan = comparison_plan(model, tier, **amounts)
@@ -150,7 +150,7 @@ def comparison_plan(
 ) -> Any:
     """How devices are compared, of the command's options."""
     from saafe import recipes
-    from saafe.exam.device_comparison import ComparisonPlan
+    from saafe.exam import device_comparison
     from saafe.loading import load_model
     from saafe.simulator import Rooms
 
@@ -163,7 +163,7 @@ def comparison_plan(
         recipe = recipes.changed(recipes.find_tier(tier), (f"seed={seed}",))
     rooms = Rooms(ceiling_share=PLACES[place], hung=room)
     loaded = load_model(model) if recipe is None else None
-    return ComparisonPlan(loaded, recipe, seed, rooms, **amounts)
+    return device_comparison.ComparisonPlan(loaded, recipe, seed, rooms, **amounts)
 
 
 def show_comparison(compared: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from operator import eq
 import numpy as np
 
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, LONGEST_PERIOD_S
-from saafe.windows import DAY_S
+from saafe.windows import BIN_S, DAY_S
 
 SILENT_S = 180.0  # Chosen: three times the longest usual period, a minute
 SILENT_INTERVALS = 1.5  # Chosen: or so many of the longest usual interval
@@ -22,9 +22,9 @@ LONG_INTERVAL_S = SILENT_S / SILENT_INTERVALS
 KEPT_INTERVALS, RECENT_INTERVALS = 100, 20
 LONGEST_RANK = 2  # the third longest of the last twenty is the longest usual one
 IRREGULAR = 3.0  # Chosen: over so many medians it is one of a channel that reports on change
-# Chosen: so many tell whether a channel reports on change: a quarter of them is over `IRREGULAR`
-# times another quarter. Where a third of the reports of a period are lost they are not
-TELLING_INTERVALS = 8
+# Chosen: so many tell whether a channel reports on change: fewer than half of them lie this near to
+# their median. Of a period they do, also where a tenth of its reports are lost
+TELLING_INTERVALS, NEAR_SHARE = 8, 0.1
 REGULAR = 1.5  # Chosen: while fewer are known, they are of a period if none is so much longer
 UNKNOWN_PERIOD_S = 60.0  # Chosen: what most devices report at
 STUCK_S, STUCK_HOLDS = 3600.0, 10.0  # Chosen: an hour, and ten times the longest hold seen
@@ -101,8 +101,9 @@ class Intervals:
             self.is_irregular |= usual_s > IRREGULAR * recent[RECENT_INTERVALS // 2]
         may_be = False  # on change
         if len(recent) >= TELLING_INTERVALS:
-            quarter = len(recent) // 4
-            self.is_on_change |= recent[quarter] > IRREGULAR * recent[-1 - quarter]
+            median = recent[len(recent) // 2]
+            near = max(BIN_S, NEAR_SHARE * median)
+            self.is_on_change |= 2 * sum(abs(s - median) <= near for s in recent) < len(recent)
         elif recent:
             may_be = len(recent) == 1 or recent[0] > REGULAR * recent[-1]
         if self.is_irregular:

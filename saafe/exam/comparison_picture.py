@@ -10,17 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from saafe.errors import InputError
-from saafe.exam.device_comparison import ROOMS
+from saafe.exam.device_comparison import PLACES_OF_A_YEAR
 from saafe.files import write_atomically
 
-SUFFIXES = (".png", ".svg", ".pdf")
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 REFERENCE_STYLES = ("--", ":", "-.", (0, (1, 4)))
 
 
-def check_picture_path(path: Path) -> None:
+def check_plot_path(path: Path) -> None:
     """Refuse a name whose suffix is no picture's, or that lies in no folder."""
-    if path.suffix not in SUFFIXES:
-        raise InputError(f"--plot {path}: a picture's name ends in {', '.join(SUFFIXES)}")
+    if path.suffix not in PLOT_SUFFIXES:
+        raise InputError(f"--plot {path}: a picture's name ends in {', '.join(PLOT_SUFFIXES)}")
     if not path.parent.is_dir():
         raise InputError(f"--plot {path}: there is no folder {path.parent}")
 
@@ -47,7 +47,7 @@ def draw_comparison(compared: dict[str, Any], path: Path) -> None:
     places[0].set_xlabel("fires in time [%]")
     draw_figures(places[1], rows, alarms, ("alarms_per_100_cookings",))
     places[1].set_xlabel("alarms per 100 cookings")
-    for place, room in zip(places[2:], ROOMS, strict=True):
+    for place, room in zip(places[2:], PLACES_OF_A_YEAR, strict=True):
         draw_figures(place, rows, alarms, ("alarms_per_year", room))
         place.set_xlabel(f"false alarms a year, {room}")
     names = [row["device"] for row in rows]

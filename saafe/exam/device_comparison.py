@@ -29,14 +29,13 @@ from saafe.exam.windows import Judged
 from saafe.formats import clock
 from saafe.metrics import Bounds
 from saafe.recipes import Recipe
-from saafe.simulator import Mix, Rooms, devices, sources
-from saafe.simulator.emissions import Source
+from saafe.simulator import Mix, Rooms, devices, emissions, sources
 from saafe.training import Run, exported_for, fit_detector, for_device, run_for, score_with
 
 PART, PARTS_EACH = 8000, 8  # seeds apart from those of the other levels
-MODES = ("smouldering", "flaming", "cooking oil")  # how fires begin
-KITCHEN, ELSEWHERE = ROOMS = ("kitchen", "elsewhere")
-UNKNOWN = Bounds(math.nan, 0.0, math.inf)
+WAYS_TO_BEGIN = ("smouldering", "flaming", "cooking oil")  # how fires begin
+PLACES_OF_A_YEAR = ("kitchen", "elsewhere")
+NEVER_SEEN = Bounds(math.nan, 0.0, math.inf)
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def try_fires(
 
 
 def try_nuisances(
-    session: Session, source: Source, part: int, plan: ComparisonPlan
+    session: Session, source: emissions.Source, part: int, plan: ComparisonPlan
 ) -> list[NuisanceResult]:
     """One kind of nuisance through a device."""
     drawn = draw_nuisances(
@@ -183,15 +182,15 @@ def device_row(one: Tried) -> dict[str, Any]:
         "fires": len(found),
         **outcome_counts(found),
         "not_shown": sum(not result.trial.is_shown for result in found),
-        "not_later_than_best": share_of(before),
+        "not_later_than_best": found_share(before),
         "not_later_than": {name: not_later(found, name) for name in REFERENCES},
         "alarms_per_100_cookings": cookings_of(nuisances),
-        "alarms_per_year": {room: a_year(nuisances, one.quiet, room) for room in ROOMS},
+        "alarms_per_year": {room: a_year(nuisances, one.quiet, room) for room in PLACES_OF_A_YEAR},
         "nuisances": {
             row.nuisance: {"events": row.events, "alarms": row.alarms} for row in nuisances
         },
         "quiet_alarms": one.quiet.alarms if one.quiet else None,
-        "by_mode": {mode: outcome_counts(of_mode(one.fires, mode)) for mode in MODES},
+        "by_mode": {mode: outcome_counts(of_mode(one.fires, mode)) for mode in WAYS_TO_BEGIN},
         "by_room": {
             word: outcome_counts([r for r in found if r.trial.beside_fire == there])
             for word, there in (("same", True), ("other", False))
@@ -214,13 +213,13 @@ def not_later(results: Sequence[FireResult], name: str) -> dict[str, Any]:
     after = delays_after(name, sounded)
     in_order = sorted(after)
     median = in_order[len(in_order) // 2] if in_order else math.nan
-    share = share_of([late <= r.trial.grace_s for late, r in zip(after, sounded, strict=True)])
+    share = found_share([late <= r.trial.grace_s for late, r in zip(after, sounded, strict=True)])
     return share | {"median_delay_s": metrics.finite_or_none(median)}
 
 
 def cookings_of(nuisances: Sequence[NuisanceRow]) -> dict[str, Any]:
     """False alarms per 100 cookings, each kind as often as dwellings see it."""
-    return named(*per_100_cookings(nuisances)) if nuisances else named(UNKNOWN, 0)
+    return named(*per_100_cookings(nuisances)) if nuisances else named(NEVER_SEEN, 0)
 
 
 def a_year(nuisances: Iterable[NuisanceRow], quiet: QuietRow | None, room: str) -> dict[str, Any]:
@@ -228,9 +227,9 @@ def a_year(nuisances: Iterable[NuisanceRow], quiet: QuietRow | None, room: str) 
 
     Without quiet life, of the nuisances alone.
     """
-    rows = [row for row in nuisances if row.kitchen == (room == KITCHEN)]
+    rows = [row for row in nuisances if row.kitchen == (room == "kitchen")]
     if not rows:
-        return named(UNKNOWN, 0)
+        return named(NEVER_SEEN, 0)
     bounds = metrics.weighted_rate_bounds(
         [quiet.alarms if quiet else 0, *(row.alarms for row in rows)],
         [quiet.detector_years if quiet else 1.0, *(row.events for row in rows)],
@@ -248,7 +247,7 @@ def alarm_row(name: str, one: Tried) -> dict[str, Any]:
     def in_time(kind: Iterable[FireResult]) -> dict[str, Any]:
         trials = [result.trial for result in kind]
         at = [trial.references_s[name][AS_MADE] for trial in trials]
-        return share_of(
+        return found_share(
             [t.burning_s <= time <= t.limit_s for t, time in zip(trials, at, strict=True)]
         )
 
@@ -259,13 +258,13 @@ def alarm_row(name: str, one: Tried) -> dict[str, Any]:
     return {
         "alarm": name,
         "in_time": in_time(result for kind in one.fires.values() for result in kind),
-        "by_mode": {mode: in_time(of_mode(one.fires, mode)) for mode in MODES},
+        "by_mode": {mode: in_time(of_mode(one.fires, mode)) for mode in WAYS_TO_BEGIN},
         "alarms_per_100_cookings": cookings_of(sounding),
-        "alarms_per_year": {room: a_year(sounding, None, room) for room in ROOMS},
+        "alarms_per_year": {room: a_year(sounding, None, room) for room in PLACES_OF_A_YEAR},
     }
 
 
-def share_of(found: Sequence[bool]) -> dict[str, Any]:
+def found_share(found: Sequence[bool]) -> dict[str, Any]:
     """The share that is true with exact 95 % bounds, and of how many."""
     return named(metrics.proportion_bounds(sum(found), len(found)), len(found))
 

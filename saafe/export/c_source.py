@@ -65,7 +65,7 @@ def settings(run: Run) -> dict[str, Any]:
         named[name] = double(getattr(alarms, name))
     for name in (
         "SILENT_S", "SILENT_INTERVALS", "IRREGULAR", "REGULAR", "UNKNOWN_PERIOD_S", "STUCK_S",
-        "STUCK_HOLDS", "UPLOAD_SHARE", "SATURATED_S", "SPIKE_SPAN_S",
+        "STUCK_HOLDS", "UPLOAD_SHARE", "NEAR_SHARE", "SATURATED_S", "SPIKE_SPAN_S",
     ):  # fmt: skip
         named[name] = double(getattr(self_test, name))
     for name in (

@@ -61,8 +61,13 @@ static void renew_limit(saafe_intervals *v, double longest_interval_s)
     }
     bool may_be = false; /* on change */
     if (count >= TELLING_INTERVALS) {
-        int quarter = count / 4;
-        v->is_on_change |= in_order[count - 1 - quarter] > IRREGULAR * in_order[quarter];
+        double median = in_order[count - 1 - count / 2];
+        double near = fmax(BIN_S, NEAR_SHARE * median);
+        int number = 0;
+        for (int k = 0; k < count; k++) {
+            number += fabs(in_order[k] - median) <= near;
+        }
+        v->is_on_change |= 2 * number < count;
     } else if (count) {
         may_be = count == 1 || in_order[count - 1] > REGULAR * in_order[0];
     }
