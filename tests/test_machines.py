@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner
-from cloud_fixtures import emulator  # noqa: F401, a fixture
 from export_fixtures import small_run
 
 import saafe
@@ -256,7 +255,7 @@ def test_a_recording_that_travelled_is_refused_in_the_same_words(run: Run, homes
 def test_in_s3_as_on_a_disk(
     run: Run,
     homes: Path,
-    emulator,  # noqa: F811
+    emulator,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in s3_environment(emulator).items():
@@ -288,7 +287,7 @@ def test_in_s3_as_on_a_disk(
     objects.s3_client.cache_clear()
 
 
-def s3_environment(emulator) -> dict[str, str]:  # noqa: F811
+def s3_environment(emulator) -> dict[str, str]:
     """What leads any client of S3 to the emulator."""
     key, secret = emulator.aws().keys
     return {
@@ -297,7 +296,7 @@ def s3_environment(emulator) -> dict[str, str]:  # noqa: F811
     }  # fmt: skip
 
 
-def test_more_than_a_page_of_objects(monkeypatch: pytest.MonkeyPatch, emulator) -> None:  # noqa: F811
+def test_more_than_a_page_of_objects(monkeypatch: pytest.MonkeyPatch, emulator) -> None:
     for name, value in s3_environment(emulator).items():
         monkeypatch.setenv(name, value)
     objects.s3_client.cache_clear()
@@ -356,6 +355,8 @@ import sys
 sys.modules["distributed"] = sys.modules["dask"] = None
 import saafe, saafe.cli, saafe.machines
 from saafe.cli.output import run
+
+pytest_plugins = ["cloud_fixtures"]
 sys.exit(run(saafe.cli.saafe, sys.argv[1:]))
 """
 

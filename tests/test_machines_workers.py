@@ -12,7 +12,6 @@ from pathlib import Path
 import machines_fixtures
 import pytest
 import torch
-from cloud_fixtures import emulator  # noqa: F401, a fixture
 from export_fixtures import small_run
 from machines_fixtures import ROOT, Machines, environment, machines, sigkill, wait_for
 from test_machines import contents, s3_environment, saafe_command, write_home
@@ -30,6 +29,8 @@ HOMES = 16
 FEW = """
 from saafe.exam import long
 from saafe.simulator import sources
+
+pytest_plugins = ["cloud_fixtures"]
 long.QUIET_STREAMS_OF_A_SHARD, long.QUIET_BATCH, long.QUIET_HOURS = 6, 2, 1.0
 long.COOKINGS_OF_A_SHARD = 1
 long.sources.NUISANCES = sources.NUISANCES[:3]
@@ -116,7 +117,7 @@ def test_ctrl_c_ends_it_in_a_line(here: Machines, homes: Path, tmp_path: Path) -
 
 
 def test_workers_read_s3_by_themselves(
-    here: Machines, homes: Path, alone: dict[str, bytes], emulator,  # noqa: F811
+    here: Machines, homes: Path, alone: dict[str, bytes], emulator,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     variables = s3_environment(emulator)

@@ -65,7 +65,7 @@ def test_the_first_commands_of_plot_run(tmp_path: Path, monkeypatch: pytest.Monk
         '{"epoch": 1, "loss": 1.0, "held_out_loss": 1.0, "accuracy": 0.5}\n'
     )
     commands = block_after("plot.md", "# Pictures")
-    assert len(commands) == 5
+    assert len(commands) == 6
     for words in commands:
         if "--model" not in words:  # needs a trained run
             run(words)

@@ -151,7 +151,7 @@ def print_part(title: str, rows: list[dict], columns: Sequence[str] | None) -> N
 
 def missed_rows(result: dict) -> list[dict]:
     """What was missed in all and by kind; the report has it by period and channels too."""
-    return [row for row in result["rivals"]["missed"] if row["by"] in ("all", "kind")]
+    return [row for row in result["rivals"].get("missed", []) if row["by"] in ("all", "kind")]
 
 
 def identity_rows(result: dict) -> list[dict]:
