@@ -23,6 +23,7 @@ from saafe.machines.shelves import DiskShelf, find_entries, is_match, name_below
 from saafe.machines.shipping import pack_model, unpack_model
 from saafe.training.runs import Run, load
 
+pytest_plugins = ["cloud_fixtures"]
 ROOT = Path(saafe.__file__).parent.parent
 
 
@@ -356,7 +357,6 @@ sys.modules["distributed"] = sys.modules["dask"] = None
 import saafe, saafe.cli, saafe.machines
 from saafe.cli.output import run
 
-pytest_plugins = ["cloud_fixtures"]
 sys.exit(run(saafe.cli.saafe, sys.argv[1:]))
 """
 

@@ -24,13 +24,13 @@ from saafe.machines.cluster import cluster_at, spread
 from saafe.machines.remote import shards_on
 from saafe.simulator import sources
 
+pytest_plugins = ["cloud_fixtures"]
 pytestmark = pytest.mark.slow
 HOMES = 16
 FEW = """
 from saafe.exam import long
 from saafe.simulator import sources
 
-pytest_plugins = ["cloud_fixtures"]
 long.QUIET_STREAMS_OF_A_SHARD, long.QUIET_BATCH, long.QUIET_HOURS = 6, 2, 1.0
 long.COOKINGS_OF_A_SHARD = 1
 long.sources.NUISANCES = sources.NUISANCES[:3]
