@@ -200,6 +200,22 @@ def test_ctrl_c(place: Path, options: str) -> None:
     assert out == ('{"error": "interrupted"}\n' if options else "")
 
 
+def test_ctrl_c_while_text_is_executed(tmp_path: Path) -> None:
+    """dataclasses and numba execute text; CPython remembers an interrupt there, handled or not."""
+    (tmp_path / "stopped.py").write_text(
+        "import sys, click\nfrom saafe.cli.output import run\n"
+        "group = click.Group(commands=[click.Command('now', callback=lambda: exec(\n"
+        "    'raise KeyboardInterrupt'))])\n"
+        "sys.exit(run(group, ['now']))\n"
+    )
+    command = [sys.executable, "-m", "stopped"]
+    path = f"{tmp_path}:{ROOT}"
+    ended = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert (ended.returncode, ended.stderr) == (130, "saafe: interrupted\n")
+
+
 # --- JSON on failure --------------------------------------------------------------------------
 
 

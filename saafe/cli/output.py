@@ -97,6 +97,7 @@ def run(group: click.Group, words: list[str]) -> int:
     except (click.Abort, *CAUSED) as error:  # Abort: Ctrl-C at a question
         is_stop = isinstance(error, click.Abort | KeyboardInterrupt)
         code, line = 130 if is_stop else 1, line_of(error)
+        exec("")  # after a SIGINT in an `exec` of text CPython dies of it; this makes it forget
     if code != WRONG_USAGE:
         click.echo(f"saafe: {line}", err=True)
     if "--json" in words and ANSWERED not in meta:
