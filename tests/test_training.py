@@ -21,7 +21,8 @@ from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
 from saafe.recipes import changed, find_tier
 from saafe.sensors import CHANNELS, FIRE, LABELS, NORMAL, NUISANCE
-from saafe.simulator import simulation
+from saafe.simulator import Mix, simulation
+from saafe.simulator.labels import YOUNG_FIRE
 from saafe.simulator.streams import gather
 from saafe.threads import Workers
 from saafe.training import data, loop, runs, thresholds
@@ -136,7 +137,12 @@ def test_history_and_missing_channels_do_not_reveal_the_class(drawn: WindowSet) 
     assert probe(features(drawn.windows[:, :, 0]).flatten(1), drawn) > 0.55
 
 
-def test_first_step_does_not_reveal_the_class(drawn: WindowSet) -> None:
+def test_first_step_does_not_reveal_the_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what became visible lately; an event that lasts for hours fills the window, and may."""
+    monkeypatch.setattr(data, "FRESH_SHARE", 1.0)
+    random = torch.Generator().manual_seed(0)
+    streams = simulation.simulate_streams(256, generator=random, hours=TRAIN_HOURS)
+    drawn = sample_windows(streams, 6000, random)
     full = ~torch.isnan(drawn.windows[:, 0, 0]).all(dim=1)
     first = drawn.windows[full, 0, 0]
     known = ~torch.isnan(first)
@@ -182,6 +188,50 @@ def test_a_first_report_has_no_age_whatever_the_period() -> None:
     places = torch.tensor([[0, 10, 0], [0, 10, 1], [0, 15, 0], [0, 15, 1], [0, 16, 1]])
     weight = freshness(is_kind, places, 0, often)
     assert weight.tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 8, 1 / 3, 1 / 9])
+
+
+def test_half_of_the_moments_are_of_any_age() -> None:
+    """A nuisance that lasts raises false alarms at any age: the window must show its plateau."""
+    n, steps = 64, 1080
+    labels = torch.full((n, steps, 1), NORMAL, dtype=torch.int8)
+    labels[:, 800:] = NUISANCE  # for 47 min, after the span of a window
+    readings = torch.arange(float(steps)).view(1, steps, 1, 1).expand(n, steps, 1, len(CHANNELS))
+    blank = simulation.simulate_streams(8, generator=torch.Generator().manual_seed(0), sensors=1)
+    streams = replace(
+        blank, readings=readings, labels=labels, reported=torch.ones(n, steps, 1, dtype=torch.bool)
+    )
+    random = torch.Generator().manual_seed(1)
+    drawn = sample_windows(streams, 4000, random, shares={NUISANCE: 1.0})
+    age = drawn.windows[:, -1, 0, 0] - 800.0
+    young = (age < 24).float().mean().item()  # of 280
+    alone = sum(1 / (3 + a) for a in range(24)) / sum(1 / (3 + a) for a in range(280))
+    assert young == pytest.approx(0.5 * alone + 0.5 * 24 / 280, abs=0.03)
+
+
+def test_training_shows_no_fire_for_which_no_alarm_would_sound() -> None:
+    random = torch.Generator().manual_seed(3)
+    mix = Mix(1.0, balance=1.0)
+    told, untold = (
+        simulation.simulate_streams(
+            48, generator=torch.Generator().manual_seed(3), hours=TRAIN_HOURS, mix=mix,
+            alarms=True, young=young,
+        )
+        for young in (True, False)
+    )  # fmt: skip
+    fire, young = untold.labels == FIRE, told.labels == YOUNG_FIRE
+    time_s = 10.0 * torch.arange(fire.shape[1]).view(1, -1, 1)
+    sounds_s = untold.alarms_s.amin(dim=-1).unsqueeze(1)
+    assert torch.equal(young, fire & (time_s < sounds_s))
+    assert torch.equal(told.labels.masked_fill(young, FIRE), untold.labels)
+    assert 0.1 < young.sum() / fire.sum() < 0.9
+    drawn = sample_windows(told, 600, random)
+    assert set(drawn.labels.tolist()) == {NORMAL, NUISANCE, FIRE}
+    late = drawn.windows[drawn.labels == FIRE][:, -1, 0]
+    group = drawn.group[drawn.labels == FIRE]
+    for newest, scenario in zip(late, group, strict=True):
+        known = ~torch.isnan(newest)
+        same = (told.readings[scenario] == newest)[..., known].all(dim=-1)  # (time, sensor)
+        assert (told.labels[scenario][same] == FIRE).any()
 
 
 def test_a_jump_is_what_would_make_an_event_visible_within_a_minute() -> None:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saafe.sensors import CHANNELS, FIRE, NORMAL, NUISANCE, TEMPERATURE, UNKNOWN
+from saafe.sensors import CHANNELS, FIRE, LABELS, NORMAL, NUISANCE, TEMPERATURE, UNKNOWN
 from saafe.simulator.instruments import Instruments
+from saafe.windows import BIN_S
 
+YOUNG_FIRE = len(LABELS)  # the label of a fire for which no reference alarm would sound yet
 SHOWN_SIGMAS, SHOWN_STEPS = 5.0, 2.0
 VISIBLE = {k: row.visibility.event for k, row in enumerate(CHANNELS) if row.visibility}
 
@@ -77,3 +79,14 @@ def label(
     labels = torch.where((state == FIRE) & fire_seen, FIRE, labels)
     hidden = ((state == FIRE) | (state == NUISANCE)) & ~fire_seen
     return torch.where(hidden & (labels == NORMAL), UNKNOWN, labels).to(torch.int8)
+
+
+def mark_young(labels: Tensor, sounds_s: Tensor) -> Tensor:
+    """Call fires `YOUNG_FIRE` until the first reference alarm beside the sensor would sound.
+
+    Args:
+        labels: of every step from 0 s on. int8 (time, n, sensor)
+        sounds_s: when that is, inf for never. [s] (n, sensor)
+    """
+    time_s = BIN_S * torch.arange(len(labels), device=labels.device).view(-1, 1, 1)
+    return labels.masked_fill((labels == FIRE) & (time_s < sounds_s), YOUNG_FIRE)

@@ -18,7 +18,7 @@ from saafe.sensors import CHANNEL_NAMES, CHANNELS, NUISANCE, SOUND
 from saafe.simulator import sensor_faults, simulation
 from saafe.simulator.devices import fit_device
 from saafe.simulator.emissions import Quantity
-from saafe.simulator.labels import Counterfactuals, label
+from saafe.simulator.labels import Counterfactuals, label, mark_young
 from saafe.simulator.simulation import ScenarioDraw, StreamSettings
 from saafe.simulator.streams import Streams
 from saafe.windows import BIN_S, HOLD_S, SPAN, bin_of, to_grid
@@ -89,6 +89,7 @@ class EventsAlone:
     full: Tensor  # added by all (time, n, 1, channel)
     states: Tensor  # of the fire and the two nuisances. int8 (3, time, n)
     truth: dict[str, Tensor]  # the fields of `Streams` that no background changes
+    first_alarm_s: Tensor | None  # of each scenario (n, 1), where young fires are told apart
 
 
 def simulate_events(n: int, plan: StreamSettings, generator: torch.Generator) -> EventsAlone:
@@ -106,6 +107,7 @@ def simulate_events(n: int, plan: StreamSettings, generator: torch.Generator) ->
         full=shown.full - shown.bare,
         states=torch.stack([state[-world.steps :] for state in world.events.state]),
         truth=_truth(world, played, plan.alarms),
+        first_alarm_s=simulation.first_alarm_s(world, played) if plan.young else None,
     )
 
 
@@ -130,6 +132,8 @@ def simulate_over(
     calm = with_events(bare, events.calm, fresh, step=step, highest=highest)
     full = with_events(bare, events.full, fresh, step=step, highest=highest)
     labels = label(Counterfactuals(full, calm, bare), events.states, torch.isfinite(bare))
+    if events.first_alarm_s is not None:
+        labels = mark_young(labels, events.first_alarm_s)
     return Streams(
         readings=full.transpose(0, 1).contiguous(),
         labels=labels.transpose(0, 1).contiguous(),

@@ -30,7 +30,7 @@ from saafe.simulator.buildings import Building, Rooms, draw_building, lay_out
 from saafe.simulator.devices.drawing import draw_sensors
 from saafe.simulator.emissions import PARTICLES, Quantity
 from saafe.simulator.instruments import STEP_S, Instruments
-from saafe.simulator.labels import Counterfactuals, label, shows
+from saafe.simulator.labels import Counterfactuals, label, mark_young, shows
 from saafe.simulator.mixing import Given, Rows, mix_air
 from saafe.simulator.occupants import (
     occupant_emissions,
@@ -64,6 +64,7 @@ class StreamSettings:
     mix: Mix = field(default_factory=Mix)
     rooms: Rooms = field(default_factory=Rooms)
     alarms: bool = False  # time the reference alarms, and say what shows
+    young: bool = False  # tell young fires from those for which a reference alarm would sound
     labelled: bool = True  # run counterfactuals; else all is UNKNOWN and no channel is unresponsive
 
 
@@ -76,6 +77,7 @@ def simulate_streams(
     mix: Mix | None = None,
     rooms: Rooms | None = None,
     alarms: bool = False,
+    young: bool = False,
 ) -> Streams:
     """Simulate `n` labelled spaces on the generator's device.
 
@@ -88,8 +90,9 @@ def simulate_streams(
         rooms: ranges of the buildings.
         alarms: whether to time the reference alarms beside the sensors, and to say which channels
             show what happens, as the exam's scoring needs.
+        young: whether a fire is labelled `YOUNG_FIRE` until a reference alarm would sound.
     """
-    plan = StreamSettings(hours, sensors, mix or Mix(), rooms or Rooms(), alarms)
+    plan = StreamSettings(hours, sensors, mix or Mix(), rooms or Rooms(), alarms, young)
     parts = list(simulate_chunks(n, plan, generator))
     if len(parts) == 1:
         return parts[0]
@@ -152,6 +155,8 @@ def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> 
     working = devices.present & sensor_faults.working(broken, steps)
     if plan.labelled:
         labels = label(counterfactuals, states, working, devices)
+        if plan.young:
+            labels = mark_young(labels, first_alarm_s(world, played))
     none = played.truth.new_empty(n, 0)
     alarms_at, fire_shown, nuisance_shown = none, none.bool(), none.bool()
     if plan.alarms:
@@ -265,14 +270,33 @@ def alarms_beside(played: Played, units: Tensor) -> Tensor:
     `units` are the sensitivities of the alarms' units, (n, sensor, alarm).
     [s] (n, sensor, sensitivity, alarm)
     """
-    air = (
-        played.density.transpose(0, 1),
-        played.truth[..., TEMPERATURE].transpose(0, 1),
-        played.truth[..., CO].transpose(0, 1),
-    )
-    speed = played.air_speed.transpose(0, 1)
-    times = sounding_times_at(*air, [s * units for s in SENSITIVITIES], air_speed=speed)
+    times = sounding(played, [s * units for s in SENSITIVITIES], len(units))
     return times.permute(1, 2, 0, 3)
+
+
+def first_alarm_s(world: ScenarioDraw, played: Played) -> Tensor:
+    """When the first reference alarm beside a sensor sounds, inf for never or without a fire.
+
+    [s] (n, sensor)
+    """
+    burning = int((world.events.fire >= 0).sum())  # scenarios with a fire come first
+    first = torch.full_like(played.density[0, ..., 0], torch.inf)
+    if burning:
+        first[:burning] = sounding(played, [world.alarm_units[:burning]], burning)[0].amin(dim=-1)
+    return first
+
+
+def sounding(played: Played, sensitivities: list[Tensor], n: int) -> Tensor:
+    """When reference alarms sound beside the sensors of the first `n` scenarios.
+
+    [s] (sensitivity, n, sensor, alarm)
+    """
+    density, truth, speed = (
+        whole[:, :n].transpose(0, 1) for whole in (played.density, played.truth, played.air_speed)
+    )
+    return sounding_times_at(
+        density, truth[..., TEMPERATURE], truth[..., CO], sensitivities, air_speed=speed
+    )
 
 
 def weakened(events: Events, kept_rate: Tensor, burning: int) -> Events:

@@ -3,8 +3,8 @@
 from saafe.training import loop, runs
 from saafe.training.checkpoints import load_checkpoint, save_checkpoint
 from saafe.training.data import (
-    Purpose, REFERENCE_MIX, TRAIN_HOURS, WindowSet, device_of, epoch_windows, for_device,
-    held_out_windows, sample_windows, seeded_generator,
+    CLASS_SHARES, Purpose, REFERENCE_MIX, TRAIN_HOURS, WindowSet, device_of, epoch_windows,
+    for_device, held_out_windows, sample_windows, seeded_generator,
 )  # fmt: skip
 from saafe.training.device_thresholds import exported_for, kept_thresholds, run_for
 from saafe.training.distributed import World, attempt, leads
@@ -18,8 +18,9 @@ from saafe.training.thresholds import calibrate, logits_of, set_thresholds
 from saafe.training.tuning import Simulated, Tuned, simulated_for, tune_detector
 
 __all__ = [
-    "FEATURES", "FLAT", "ONSET_SCALE", "ONSET_STEPS", "REFERENCE_MIX", "TRAIN_HOURS", "Fit",
-    "Progress", "Purpose", "RiskModel", "Run", "Simulated", "Tuned", "WindowSet", "World",
+    "CLASS_SHARES", "FEATURES", "FLAT", "ONSET_SCALE", "ONSET_STEPS", "REFERENCE_MIX",
+    "TRAIN_HOURS", "Fit", "Progress", "Purpose", "RiskModel", "Run", "Simulated", "Tuned",
+    "WindowSet", "World",
     "attempt", "calibrate", "device_of", "epoch_windows", "exported_for", "features",
     "fit_detector", "flat", "for_device", "held_out_windows", "kept_thresholds", "leads", "levels",
     "load", "load_checkpoint", "logits_of", "loop", "lower_quartile", "onset_features", "run_for",

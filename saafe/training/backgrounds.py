@@ -12,8 +12,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from saafe.recipes import Recipe
-from saafe.sensors import FIRE, LABELS, NORMAL
-from saafe.simulator import Background, EventsAlone, Mix, gather, simulate_over, simulation
+from saafe.sensors import FIRE, NORMAL
+from saafe.simulator import (
+    YOUNG_FIRE,
+    Background,
+    EventsAlone,
+    Mix,
+    gather,
+    simulate_over,
+    simulation,
+)
 from saafe.training.data import (
     CLASS_SHARES,
     HALF_SPAN,
@@ -34,7 +42,7 @@ from saafe.training.thresholds import (
 )
 from saafe.windows import BIN_S, SPAN
 
-NOT_FIRE = len(LABELS)  # the label of a window of which only that is known
+NOT_FIRE = YOUNG_FIRE + 1  # the label of a window of which only that is known
 # Chosen: of the windows from homes a sixth are the homes as they are, the others with events
 PLAIN_SHARE = 1 / 6
 # of the latter, so that fires are as frequent in homes as in simulations: where they were rarer,

@@ -23,6 +23,7 @@ TRAIN_SENSORS = 4  # views of each scenario: twice as many cost a quarter more
 BLOCK = 24_000  # windows made and shuffled at once; the named tiers' epochs are one block
 AHEAD = 2  # blocks that other threads make while one is trained on
 CLASS_SHARES = {NORMAL: 0.35, NUISANCE: 0.35, FIRE: 0.30}  # of the training windows
+FRESH_SHARE = 0.5  # of fires and nuisances lately became visible; the others are of any age
 SHORT_SHARE = 0.4  # of windows know less than their full history, whatever their class
 LONE_JUMPS = 50.0  # how much more often a normal moment is shown at which a reading jumps
 MINUTE = 6  # in steps of 10 s
@@ -98,8 +99,8 @@ def sample_windows(
         count: how many windows.
         generator: of the draws.
         shares: of the classes, training's by default.
-        evenly: whether moments are drawn evenly in time, else more often soon after something
-            has become visible.
+        evenly: whether moments are drawn evenly in time, else half of them so, and half more often
+            soon after something has become visible.
     """
     device = streams.readings.device
     lengths = torch.rand(count, generator=generator, device=device)
@@ -148,7 +149,8 @@ def pick_windows(
         which = pattern[places[:, 0], places[:, 2]]
         weight = 1.0 / often[places[:, 0], places[:, 2]]  # all sensors alike
         if kind != NORMAL and not evenly:
-            weight = weight * freshness(streams.labels == kind, places, earliest, often)
+            fresh = freshness(streams.labels == kind, places, earliest, often)
+            weight = weight * (FRESH_SHARE * fresh / fresh.mean() + (1.0 - FRESH_SHARE))
         if kind == NORMAL and not evenly:
             oftener = 1.0 + LONE_JUMPS * jumped(streams.readings, places, earliest)
             sensor = places[:, 0] * streams.readings.shape[2] + places[:, 2]
@@ -256,12 +258,14 @@ def make_part(
 ) -> WindowSet:
     """Windows of some scenarios that no other purpose, part or seed shares.
 
-    By training's shares of the classes; for `reference` of `REFERENCE_MIX`, drawn evenly in time.
+    By training's shares of the classes, without young fires; for `reference` of `REFERENCE_MIX`,
+    with them, drawn evenly in time.
     """
     generator = seeded_generator(seed, purpose, part, device)
     streams = simulation.simulate_streams(
-        PART_STREAMS, generator=generator, hours=TRAIN_HOURS, sensors=TRAIN_SENSORS, mix=mix
-    )
+        PART_STREAMS, generator=generator, hours=TRAIN_HOURS, sensors=TRAIN_SENSORS, mix=mix,
+        young=not reference,
+    )  # fmt: skip
     shares = REFERENCE_MIX if reference else CLASS_SHARES
     drawn = sample_windows(streams, count, generator, shares=shares, evenly=reference)
     return WindowSet(drawn.windows, drawn.labels, drawn.group + PART_STREAMS * part)

@@ -123,7 +123,8 @@ class Simulated:
             generator = seeded_generator(
                 self.recipe.seed, purpose, EVENTS_FROM + part, torch.device("cpu")
             )
-            plan = simulation.StreamSettings(HOURS_A_STREAM, 1, mix)
+            young = purpose == Purpose.TUNE  # no window that trains shows a young fire
+            plan = simulation.StreamSettings(HOURS_A_STREAM, 1, mix, young=young)
             self.events[purpose, part] = simulate_events(n, plan, generator)
         return self.events[purpose, part]
 
