@@ -796,9 +796,9 @@ def test_a_quantity_of_air_quality_is_read_and_its_index_is_not(name: str, chann
 @pytest.mark.parametrize(
     "name",
     [
-        "color_temp", "color_temp_startup", "light.hall_color_temp", "hue_power_on_color_temperature",
-        "Colour temperature", "eco_temperature", "comfort_temperature", "comfort_humidity_max",
-        "away_preset_temperature", "holiday_temperature", "antifrost_temperature",
+        "color_temp", "color_temp_startup", "light.hall_color_temp", "Colour temperature",
+        "hue_power_on_color_temperature", "eco_temperature", "comfort_temperature",
+        "comfort_humidity_max", "away_preset_temperature", "holiday_temperature", "antifrost_temperature",
         "frost_protection_temperature", "open_window_temperature", "max_temperature_limit",
         "temperature_sensitivity", "temperature_precision", "temperature_periodic_report",
         "temperature_report", "temperature_delta", "humidity_delta", "temperature_display_mode",
@@ -822,4 +822,4 @@ def test_what_a_smart_home_names_alike_is_not_the_air(name: str):
 )
 def test_rooms_may_be_called_what_they_like(name: str, channel: str):
     meaning = find_meaning(name)
-    assert meaning and meaning.channel == channel
+    assert (meaning and meaning.channel) == channel
