@@ -798,7 +798,8 @@ def test_a_quantity_of_air_quality_is_read_and_its_index_is_not(name: str, chann
     [
         "color_temp", "color_temp_startup", "light.hall_color_temp", "Colour temperature",
         "hue_power_on_color_temperature", "eco_temperature", "comfort_temperature",
-        "comfort_humidity_max", "away_preset_temperature", "holiday_temperature", "antifrost_temperature",
+        "comfort_humidity_max", "away_preset_temperature", "holiday_temperature",
+        "antifrost_temperature",
         "frost_protection_temperature", "open_window_temperature", "max_temperature_limit",
         "temperature_sensitivity", "temperature_precision", "temperature_periodic_report",
         "temperature_report", "temperature_delta", "humidity_delta", "temperature_display_mode",
