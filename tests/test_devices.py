@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from saafe.cli import saafe
+from saafe.cli.devices import amount_of
 from saafe.detector import AlarmSettings, Scorer
 from saafe.errors import InputError
 from saafe.exam.comparison_picture import draw_comparison
@@ -471,3 +472,9 @@ def test_what_is_wrong_with_a_comparison_is_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(done.exception)
     for words in (["--place", "wall"], ["--room", "attic"], ["--seed", "-1"], ["--fires", "0"]):
         assert CliRunner().invoke(saafe, ["devices", "compare", "saafe-6", *words]).exit_code == 2
+
+
+def test_amounts_have_no_exponents() -> None:
+    years = {"value": 45.2, "lower": 0.00083, "upper": 2312.0}
+    assert amount_of(years) == "45 (0.00083 to 2,300)"
+    assert amount_of({"value": 0.0, "lower": 0.0, "upper": 371.0}) == "0 (0 to 370)"

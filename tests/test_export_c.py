@@ -18,6 +18,7 @@ from saafe.export import c_files, onnx_files, parity
 from saafe.export.bundle import export_run
 from saafe.export.c_source import SOURCE, c_sources
 from saafe.recipes import Recipe
+from saafe.recordings import read_recording
 from saafe.recordings.recording import Recording
 
 CC = shutil.which("cc")
@@ -205,6 +206,39 @@ def test_bad_rows_do_no_harm(program: Path) -> None:
     text = "".join(random.choice(BAD_ROWS, 2_000))
     done = subprocess.run([program, "replay"], input=text, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-500:]
+
+
+def replayed(program: Path, text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([program, "replay"], input=text, capture_output=True, text=True)
+
+
+def test_a_recording_is_replayed_as_it_stands(run, program: Path, tmp_path: Path) -> None:
+    """Its columns by name, its sensors by name: it was taken for another, and silently."""
+    path = tmp_path / "home.csv"
+    path.write_text("".join([
+        "time_s,sensor,label,co_ppm,temperature_c,humidity_pct\n",
+        *(f"{10 * k},{name},normal,0.5,{20 + (name == 'bed') * k},45\n"
+          for k in range(60) for name in ("living room", "bed")),
+    ]))  # fmt: skip
+    recording, _ = read_recording(path)
+    done = replayed(program, path.read_text())
+    theirs = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.stderr == ""
+    assert parity.without_risk(theirs) == parity.without_risk(detect(run, recording).events)
+    assert {event["sensor"] for event in theirs} == {"bed"}
+
+
+def test_sensors_without_room_and_columns_without_time_are_said(program: Path) -> None:
+    rows = [f"{10 * k},room {n},20\n" for k in range(2) for n in range(SENSORS + 1)]
+    done = replayed(program, "time_s,sensor,temperature_c\n" + "".join(rows))
+    assert done.stderr.splitlines() == [
+        f"line {SENSORS + 2}: one more sensor than this was compiled for; left out: "
+        f"give cc -DSAAFE_SENSORS={SENSORS + 1} or more",
+        "2 rows of such sensors were left out",
+    ]
+    done = replayed(program, "time,temperature_c\n2026-01-01T00:00:00Z,20\n")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no time_s" in done.stderr
 
 
 def test_the_esp32_example_runs(folder: Path) -> None:

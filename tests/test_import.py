@@ -791,3 +791,36 @@ def test_an_export_is_not_written_over(tmp_path: Path) -> None:
 def test_a_quantity_of_air_quality_is_read_and_its_index_is_not(name: str, channel: str | None):
     meaning = find_meaning(name)
     assert (meaning and meaning.channel) == channel
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "color_temp", "color_temp_startup", "light.hall_color_temp", "Colour temperature",
+        "hue_power_on_color_temperature", "eco_temperature", "comfort_temperature",
+        "comfort_humidity_max", "away_preset_temperature", "holiday_temperature",
+        "antifrost_temperature",
+        "frost_protection_temperature", "open_window_temperature", "max_temperature_limit",
+        "temperature_sensitivity", "temperature_precision", "temperature_periodic_report",
+        "temperature_report", "temperature_delta", "humidity_delta", "temperature_display_mode",
+        "soil_temperature", "soil_humidity", "sound_volume", "noise_detected",
+    ],
+)  # fmt: skip
+def test_what_a_smart_home_names_alike_is_not_the_air(name: str):
+    assert find_meaning(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "channel"),
+    [
+        ("local_temperature", "temperature"),
+        ("sensor.comfort_room_temperature", "temperature"),
+        ("sensor.first_floor_temperature", "temperature"),
+        ("sensor.holiday_home_humidity", "humidity"),
+        ("max_temperature", "temperature"),  # a statistic of a logger
+        ("sound_level", "sound"),
+    ],
+)
+def test_rooms_may_be_called_what_they_like(name: str, channel: str):
+    meaning = find_meaning(name)
+    assert (meaning and meaning.channel) == channel

@@ -117,12 +117,20 @@ MESSAGES = [
     ("tele/den/SENSOR", '{"BME280": {"Temperature": 70, "Humidity": 40}, "TempUnit": "F"}',
      {"temperature", "humidity"}),
     ("readings/home/den", '{"co_ppm": 3, "sound_db": 40}', {"co", "sound"}),
+    # a radiator: the room, not what it was set to
+    ("zigbee2mqtt/den", '{"max_temperature": 30, "eco_temperature": 17, "local_temperature": 21}',
+     {"temperature"}),
+    # the plain name is the room, whatever else the device measures
+    ("zigbee2mqtt/den", '{"temperature_probe": 80, "temperature": 21.5}', {"temperature"}),
 ]  # fmt: skip
 NOTHING = [
     ("zigbee2mqtt/bridge/state", '{"temperature": 21}', "topic"),
     ("zigbee2mqtt/den/set", '{"temperature": 21}', "topic"),
     ("zigbee2mqtt/den/availability", '{"state": "online"}', "topic"),
     ("zigbee2mqtt/lamp", '{"brightness": 200, "state": "ON"}', "no channel"),
+    ("zigbee2mqtt/lamp", '{"color_mode": "color_temp", "color_temp": 370}', "no channel"),  # mired
+    ("zigbee2mqtt/den", '{"max_temperature": 60, "battery": 90}', "no channel"),
+    ("zigbee2mqtt/plug", '{"device_temperature": 61, "power": 3.1}', "no channel"),
     ("esp/sensor/wifi_signal/state", "-70", "no channel"),
     ("zigbee2mqtt/den", "21.5", "payload"),
     ("zigbee2mqtt/den", "", "payload"),

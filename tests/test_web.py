@@ -366,7 +366,8 @@ USAGE = [
     (["detect", "mqtts://localhost", "--preset", "json", "--ca", "x"], "no such file"),
     (["detect", "mqtt://localhost", "--preset", "json", "--worker", "3/2"], "K/N"),
     (["detect", "mqtt://localhost", "--preset", "json", "--base", "a/#"], "without + and #"),
-    (["detect", "mqtt://localhost", "--preset", "json", "--drill"], "come as they are"),
+    (["detect", "mqtt://localhost", "--preset", "json", "--drill"], "detect - --drill"),
+    (["detect", "mqtt://localhost", "--preset", "json", "--repair"], "come as they are"),
     (["detect", "mqtt://localhost", "--preset", "json", "--unit", "co2=F"], "no unit"),
     (["detect", "kitchen.csv", "--topic", "a"], "are for a broker"),
 ]

@@ -90,7 +90,10 @@ def detect_command(
     if not run.has_checksum:
         click.echo(f"note: {model} has no checksum: damage to its weights may go unseen", err=True)
     if len(recordings) == 1 and recordings[0].startswith(MQTT_SCHEMES):
-        if repair or drill or replace(options, preset=None, units=()):
+        if drill:
+            raise InputError("--drill plays over a CSV stream: saafe detect - --drill; to try who "
+                             "listens at a broker, send two hot readings there")  # fmt: skip
+        if repair or replace(options, preset=None, units=()):
             raise InputError("a broker's readings come as they are; of these options it takes "
                              "--preset, --unit and --longest-interval")  # fmt: skip
         return watch_mqtt(run, recordings[0], options, longest_interval_s, serving)

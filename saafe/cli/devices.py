@@ -214,8 +214,13 @@ def amount_of(figure: dict[str, Any]) -> str:
     """An amount with its bounds."""
     if figure["value"] is None or figure["upper"] is None:
         return "-"
-    low, high = (f"{figure[key]:.2g}" for key in ("lower", "upper"))
-    return f"{figure['value']:.2g} ({low} to {high})"
+    value, low, high = (two_digits(figure[key]) for key in ("value", "lower", "upper"))
+    return f"{value} ({low} to {high})"
+
+
+def two_digits(value: float) -> str:
+    """Two digits that count, and never an exponent: 410, 0.083."""
+    return f"{float(f'{value:.2g}'):,.10g}"
 
 
 def percent_of(value: float | None, lower: float, upper: float) -> str:

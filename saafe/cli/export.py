@@ -15,7 +15,7 @@ from saafe.cli.tables import print_rows
 @click.argument("run")
 @click.option(
     "--to", type=click.Choice(("onnx", "int8", "c")), required=True,
-    help="onnx: single precision; int8: a quarter of the size; c: C99 source.",
+    help="onnx: single precision; int8: a third of the size; c: C99 source.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; RUN/export by default.")
 @click.option("--device", "device_names", multiple=True, metavar="NAME",

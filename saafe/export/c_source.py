@@ -54,7 +54,9 @@ def c_sources(run: Run) -> dict[str, str]:
         HEADER: header.replace("/*@CONSTANTS@*/\n", define_lines(defines)),
         SOURCE: "\n".join(parts),
     }
-    return texts | {name: (TEMPLATES / name).read_text() for name in EXAMPLES}
+    columns = ", ".join(f'"{channel.column}"' for channel in CHANNELS)
+    examples = {name: (TEMPLATES / name).read_text() for name in EXAMPLES}
+    return texts | {n: t.replace("/*@COLUMN_NAMES@*/", columns) for n, t in examples.items()}
 
 
 def settings(run: Run) -> dict[str, Any]:

@@ -26,7 +26,10 @@ _OTHER = re.compile(
     r"|taupunkt|set ?point|target|soll\w*|feels|heat index|apparent|gef[uü]hlt\w*|battery|device"
     r"|chip|cpu|esp32|board|offset|calibration|threshold|alarm|alert|status|quality|aqi|index"
     r"|score|units?|trend|absolute|abs|counts?|std|stdev|error|accuracy|uncertainty|linkquality"
-    r"|weather|forecast|oven|fridge|freezer|water)(?![a-z])"
+    r"|weather|forecast|oven|fridge|freezer|water|soil|colou?r|limit|sound volume"
+    r"|(?:eco|comfort|holiday|anti ?frost|frost protection|open window|preset) (?:temp|hum)\w*"
+    r"|(?:temp|hum|noise|sound)\w* (?:sensitivity|precision|periodic|report|delta|display|detected)"
+    r")(?![a-z])"
 )
 # in brackets: a number of particles, an index, a raw signal, another quantity
 _OTHER_UNIT = re.compile(r"[#/]|aqi|count|index|^(?:m?v|k?ohms?|adc|raw|[hk]?pa|s|ms|lux|dbm|g)$")

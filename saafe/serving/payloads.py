@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -27,6 +28,7 @@ LONGEST_CELL = 64  # characters of a reading
 COLUMN_OF = {channel.name: channel.column for channel in CHANNELS}
 TIME_KEYS = ("time_s", "time", "timestamp", "last_seen")
 NAMED_UNITS = {"TempUnit": "temperature"}  # Tasmota's: the unit stands beside the readings
+_NOT_NOW = re.compile(r"(?<![a-z])(?:min|max)(?![a-z])", re.IGNORECASE)  # settings, statistics
 
 Units = Mapping[str, Conversion]  # by channel
 
@@ -36,6 +38,8 @@ def meaning(name: str) -> Meaning | None:
     """What a key or a topic's last part measures."""
     if name in COLUMNS:
         return Meaning(CHANNEL_NAMES[COLUMNS.index(name)], None, "", 0)
+    if _NOT_NOW.search(name):
+        return None
     return find_meaning(name.replace("_", " "))
 
 
@@ -83,7 +87,7 @@ def parse_json(text: str) -> dict[str, Any]:
 def read_object(found: Mapping[str, Any], units: Units | None = None) -> dict[str, str]:
     """Cells of a JSON object; see `read_payload`."""
     told = dict(units or {})
-    best: dict[str, tuple[int, str]] = {}  # column: rank, cell
+    best: dict[str, tuple[tuple[int, bool], str]] = {}  # column: how far from the plain name, cell
     time_s = None
     for path, value in leaves(found):
         name = path[-1]
@@ -98,8 +102,9 @@ def read_object(found: Mapping[str, Any], units: Units | None = None) -> dict[st
         if known is None or isinstance(value, bool):
             continue
         column = COLUMN_OF[known.channel]
-        if column not in best or known.rank < best[column][0]:
-            best[column] = known.rank, to_cell(value, known.channel, known.unit, told)
+        rank = known.rank, len(path) == 1 and known.place != ""
+        if column not in best or rank < best[column][0]:
+            best[column] = rank, to_cell(value, known.channel, known.unit, told)
     cells = {column: cell for column, (_, cell) in best.items() if cell}
     return cells | ({"time_s": repr(time_s)} if cells and time_s is not None else {})
 

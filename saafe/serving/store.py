@@ -70,8 +70,12 @@ class Store:
                 newest = "SELECT coalesce(max(rowid), 0) FROM readings"
                 self.last = self.base.execute(newest).fetchone()[0]
         except sqlite3.Error as error:
-            reason = "another saafe uses it" if "locked" in str(error) else str(error)
-            raise InputError(f"{path}: cannot be used ({reason}); choose another --state") from None
+            if "locked" in str(error):
+                raise InputError(
+                    f"{path}: cannot be used (another saafe uses it); stop that one, or choose "
+                    "another --state, and with a broker another --base"
+                ) from None
+            raise InputError(f"{path}: cannot be used ({error}); choose another --state") from None
 
     def close(self) -> None:
         """Close the file."""

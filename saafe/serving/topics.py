@@ -33,6 +33,7 @@ class TopicPattern:
     filter: str
     regex: re.Pattern[str]
     space: str = ""  # of all that matches, where it was named
+    sensor: str = ""  # of one device that was put into a space by its whole topic
 
     def match(self, topic: str) -> TopicPlace | None:
         """What a topic says, None where it is another's."""
@@ -41,7 +42,8 @@ class TopicPattern:
             return None
         parts = found.groupdict()
         space = self.space or parts.get("space") or DEFAULT_SPACE
-        return TopicPlace(space, parts.get("sensor") or space, parts.get("channel") or "")
+        sensor = parts.get("sensor") or self.sensor or space
+        return TopicPlace(space, sensor, parts.get("channel") or "")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ def parse_topic(text: str) -> TopicPattern:
     if wrong:
         raise InputError(f"--topic {text}: {wrong}; allowed: {allowed}")
     filter_ = "/".join("+" if _PART.search(level) else level for level in levels)
-    return TopicPattern(text, filter_, re.compile("/".join(map(_level_regex, levels))), space)
+    regex = re.compile("/".join(map(_level_regex, levels)))
+    is_one_device = bool(space) and not re.search(r"[+#]", filter_)
+    return TopicPattern(text, filter_, regex, space, levels[-1] if is_one_device else "")
 
 
 def _level_regex(level: str) -> str:
