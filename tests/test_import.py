@@ -25,7 +25,7 @@ from saafe.readers.export_columns import find_meaning
 from saafe.readers.export_numbers import guess_decimal, read_cells
 from saafe.readers.export_series import parse_columns
 from saafe.readers.export_times import read_moments
-from saafe.readers.exports import import_hint, import_recording, read_export
+from saafe.readers.exports import import_hint, import_recording, read_export, read_recorded
 from saafe.readers.presets import PRESETS
 from saafe.recordings.recording import read_recording
 from saafe.recordings.stream import read_rows
@@ -791,3 +791,39 @@ def test_an_export_is_not_written_over(tmp_path: Path) -> None:
 def test_a_quantity_of_air_quality_is_read_and_its_index_is_not(name: str, channel: str | None):
     meaning = find_meaning(name)
     assert (meaning and meaning.channel) == channel
+
+
+ODD_TYPES = {
+    "list": pl.Series([[1.0]] * 30),
+    "array": pl.Series([[1.0, 2.0]] * 30, dtype=pl.Array(pl.Float64, 2)),
+    "struct": pl.Series([{"a": 1.0}] * 30),
+    "bytes": pl.Series([b"\xff\xfe"] * 30),
+    "duration": pl.Series([timedelta(seconds=10 * k) for k in range(30)]),
+    "date": pl.Series([datetime(2026, 1, 1).date()] * 30),
+    "time of day": pl.Series([datetime(2026, 1, 1).time()] * 30),
+    "moment": pl.Series([datetime(2026, 1, 1) + timedelta(seconds=10 * k) for k in range(30)]),
+    "bool": pl.Series([True, False] * 15),
+    "null": pl.Series([None] * 30),
+    "large": pl.Series([2**63 + 5] * 30, dtype=pl.UInt64),
+    "decimal": pl.Series(["20.5"] * 30).cast(pl.Decimal(10, 2)),
+    "category": pl.Series(["20.5"] * 30, dtype=pl.Categorical),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_TYPES)
+@pytest.mark.parametrize("column", ["time_s", "time", "sensor", "temperature_c", "label", "other"])
+def test_no_type_of_a_parquet_column_is_more_than_one_line(
+    column: str, odd: str, tmp_path: Path
+) -> None:
+    times = {"time_s": [10.0 * k for k in range(30)]} if column != "time" else {}
+    plain = {**times, "sensor": ["A"] * 30, "temperature_c": [20.0] * 30, "co2_ppm": [500.0] * 30}
+    frame = pl.DataFrame(plain).with_columns(ODD_TYPES[odd].alias(column))
+    path = tmp_path / "odd.parquet"
+    frame.write_parquet(path)
+    for read in (lambda: read_recorded(path)[0], lambda: import_recording(path)[0]):
+        try:
+            recording = read()
+        except InputError as error:
+            assert "\n" not in str(error)
+        else:
+            assert np.nanmax(recording.readings) == 500.0
