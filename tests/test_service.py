@@ -187,6 +187,38 @@ def test_the_pause_of_the_process_is_no_silence_of_its_sensors(tmp_path: Path, e
 
 
 @ENDS
+@pytest.mark.parametrize("back_s", [30.0, 3600.0, 86_400.0 * 400])
+@pytest.mark.parametrize("is_timed", [False, True])
+def test_time_goes_on_after_a_restart_with_a_clock_that_was_set_back(
+    is_timed: bool, back_s: float, end: Any, tmp_path: Path
+) -> None:
+    def dated(readings: list[Arrival]) -> list[Arrival]:
+        if not is_timed:
+            return readings
+        return [r._replace(cells={**r.cells, "time_s": repr(r.arrived_s)}) for r in readings]
+
+    first = made(tmp_path / "s.sqlite")
+    first.start()
+    fed(first, dated(rows([21.0] * 30, NOW_S)))
+    end(first)
+    second = restarted(tmp_path / "s.sqlite", -back_s)
+    wait(second, 0.0)
+    assert kinds(second) == []
+    wait(second, 200.0)
+    assert kinds(second) == ["fault"]  # of silence
+    clock_s = second.clock_s.now_s
+    assert second.store.events()[-1]["time_s"] == pytest.approx(clock_s, abs=30.0)
+    said: list[dict] = []
+    second.listeners.append(said.extend)
+    fed(second, dated(rows(BURNT, clock_s)))
+    (alarm,) = [event for event in said if event["event"] == "alarm"]
+    assert alarm["time_s"] == pytest.approx(clock_s + 310.0, abs=20.0)
+    wait(second, 200.0)
+    assert said[-1]["reason"] == "silent"
+    second.stop()
+
+
+@ENDS
 def test_an_acknowledgement_holds_over_a_restart(tmp_path: Path, end: Any) -> None:
     hot = Scorer(
         lambda windows: np.where(windows[:, -1, 0, 1] > 100.0, 99.999, 0.0).astype(float),

@@ -196,7 +196,7 @@ class Store:
 
     def _events(self, query: str, words: Sequence[object]) -> list[tuple[int, dict]]:
         found = [(number, read_json(body)) for number, body in self._rows(query, words)]
-        return [(number, event) for number, event in found if PARTS <= event.keys()]
+        return [(number, event) for number, event in found if event.keys() >= PARTS]
 
     def _rows(self, query: str, words: Sequence[object]) -> list[tuple]:
         """What a query finds; an InputError where the file is damaged."""
