@@ -149,11 +149,12 @@ def column(folder: Path, whole: Recipe | None = None) -> dict[str, Cell]:
     try:
         timing = json.loads((folder / runs.ENVIRONMENT).read_text())["timing"]
         lines = json.loads((folder / exam.EXAM_FILE).read_text())["gate"]["lines"]
-    except (OSError, ValueError, KeyError):
+        figures = {line["name"]: line["value"] for line in lines}
+        cells = measured_cells(timing, figures, recipe)
+    except (OSError, ValueError, KeyError, TypeError):  # of other JSON, too
         raise InputError(
             f"{folder}: lacks its timing or its {exam.EXAM_FILE}; train it again with this saafe"
         ) from None
-    cells = measured_cells(timing, {line["name"]: line["value"] for line in lines}, recipe)
     if whole is not None and without_budget(whole) != without_budget(recipe):
         cells = extrapolated(cells, timing, recipe, whole)
     return with_energy(cells, timing)

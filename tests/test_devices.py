@@ -243,6 +243,11 @@ response_s = 300
     ("change", "says"),
     [
         (("title", "titel"), "did you mean title"),
+        (("title =", "name = 5\ntitle ="), "name is no name"),
+        (("title =", "name = 1979-05-27\ntitle ="), "name is no name"),
+        (("title =", "name = []\ntitle ="), "name is no name"),
+        (("title =", 'name = " "\ntitle ='), "name is no name"),
+        (("title =", 'name = "a\\nb"\ntitle ='), "name is no name"),
         (('kind = "product"', 'kind = "gadget"'), "choose from part, product"),
         (('source = "its data sheet"', ""), "source is missing"),
         (("[channels.temperature]", "[channels.heat]"), "heat is unknown"),

@@ -25,7 +25,7 @@ from saafe.readers.export_columns import find_meaning
 from saafe.readers.export_numbers import guess_decimal, read_cells
 from saafe.readers.export_series import parse_columns
 from saafe.readers.export_times import read_moments
-from saafe.readers.exports import import_hint, import_recording, read_export
+from saafe.readers.exports import import_hint, import_recording, read_export, read_recorded
 from saafe.readers.presets import PRESETS
 from saafe.recordings.recording import read_recording
 from saafe.recordings.stream import read_rows
@@ -520,6 +520,8 @@ def test_counters_in_milliseconds_are_told_by_their_steps(tmp_path: Path):
         ("co2", "%", 0.056, 560.0),
         ("co2", "fraction", 0.00056, 560.0),
         ("co", "ppb", 9000.0, 9.0),
+        ("co", "ug/m3", 10_000.0, 8.7291),
+        ("co2", "ug/m3", 1_000_000.0, 555.56),
         ("co", "mg/m3", 10.0, 8.7291),  # 1 ppm is 1.1456 mg/m3 at 25 degC
         ("humidity", "fraction", 0.45, 45.0),
     ],
@@ -533,6 +535,17 @@ def test_units(channel: str, unit: str, value: float, wanted: float):
 @pytest.mark.parametrize("channel", CHANNEL_UNITS)
 def test_each_channel_has_its_own_unit_first(channel: str):
     assert CHANNEL_UNITS[channel][0].apply(12.5) == 12.5
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [("tempf", "F"), ("tempinf", "F"), ("temp1f", "F"), ("temp_f", "F"), ("tempF", "F"),
+     ("tempc", None), ("temperature", None), ("co_ug_m3", "ug/m3"), ("temp_k", "K")],
+)  # fmt: skip
+def test_names_that_end_in_their_unit(name: str, unit: str | None) -> None:
+    meaning = find_meaning(name)
+    assert meaning is not None
+    assert (meaning.unit and meaning.unit.unit) == unit
 
 
 @pytest.mark.parametrize(
@@ -824,3 +837,40 @@ def test_what_a_smart_home_names_alike_is_not_the_air(name: str):
 def test_rooms_may_be_called_what_they_like(name: str, channel: str):
     meaning = find_meaning(name)
     assert (meaning and meaning.channel) == channel
+
+
+ODD_TYPES = {
+    "list": pl.Series([[1.0]] * 30),
+    "array": pl.Series([[1.0, 2.0]] * 30, dtype=pl.Array(pl.Float64, 2)),
+    "struct": pl.Series([{"a": 1.0}] * 30),
+    "bytes": pl.Series([b"\xff\xfe"] * 30),
+    "duration": pl.Series([timedelta(seconds=10 * k) for k in range(30)]),
+    "date": pl.Series([datetime(2026, 1, 1).date()] * 30),
+    "time of day": pl.Series([datetime(2026, 1, 1).time()] * 30),
+    "moment": pl.Series([datetime(2026, 1, 1) + timedelta(seconds=10 * k) for k in range(30)]),
+    "bool": pl.Series([True, False] * 15),
+    "null": pl.Series([None] * 30),
+    "large": pl.Series([2**63 + 5] * 30, dtype=pl.UInt64),
+    "decimal": pl.Series(["20.5"] * 30).cast(pl.Decimal(10, 2)),
+    "category": pl.Series(["20.5"] * 30, dtype=pl.Categorical),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_TYPES)
+@pytest.mark.parametrize("column", ["time_s", "time", "sensor", "temperature_c", "label", "other"])
+def test_no_type_of_a_parquet_column_is_more_than_one_line(
+    column: str, odd: str, tmp_path: Path
+) -> None:
+    times = {"time_s": [10.0 * k for k in range(30)]} if column != "time" else {}
+    plain = {**times, "sensor": ["A"] * 30, "temperature_c": [20.0] * 30, "co2_ppm": [500.0] * 30}
+    frame = pl.DataFrame(plain).with_columns(ODD_TYPES[odd].alias(column))
+    path = tmp_path / "odd.parquet"
+    frame.write_parquet(path)
+    for read in (read_recorded, import_recording):
+        largest, said = 500.0, ""
+        try:
+            largest = float(np.nanmax(read(path)[0].readings))
+        except InputError as error:
+            said = str(error)
+        assert largest == 500.0
+        assert "\n" not in said

@@ -116,6 +116,13 @@ MESSAGES = [
     ("esp/sensor/pm_2_5um/state", "7", {"pm25"}),
     ("tele/den/SENSOR", '{"BME280": {"Temperature": 70, "Humidity": 40}, "TempUnit": "F"}',
      {"temperature", "humidity"}),
+    ("readings/den", '{"temperature": 70, "unit": "°F"}', {"temperature"}),
+    ("readings/den", '{"co2": 600, "temperature": {"value": 70, "unit_of_measurement": "F"}}',
+     {"temperature", "co2"}),
+    ("readings/den", '{"tempinf": 70, "humidityin": 40}', {"temperature", "humidity"}),
+    ("readings/den", '{"temperature": 21, "co2": 600, "unit": "F"}', {"temperature", "co2"}),
+    ("readings/den", '{"temperature": 21, "temperature_unit": "fahrenheit"}', {"temperature"}),
+    ("readings/den", '{"temperature": 21, "unit": "metric"}', {"temperature"}),
     ("readings/home/den", '{"co_ppm": 3, "sound_db": 40}', {"co", "sound"}),
     # a radiator: the room, not what it was set to
     ("zigbee2mqtt/den", '{"max_temperature": 30, "eco_temperature": 17, "local_temperature": 21}',
@@ -151,7 +158,7 @@ def test_messages_of_every_kind_are_read(
 
     found = {one["channel"]: one["value"] for one in eventually(lambda: readings_of(space))}
     assert set(found) == channels
-    assert found.get("temperature", 21.0) < 22.0  # degF were turned into degC
+    assert 20.0 < found.get("temperature", 21.0) < 22.0  # degF were turned into degC
     client.close()
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import queue
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -186,6 +187,38 @@ def test_the_pause_of_the_process_is_no_silence_of_its_sensors(tmp_path: Path, e
 
 
 @ENDS
+@pytest.mark.parametrize("back_s", [30.0, 3600.0, 86_400.0 * 400])
+@pytest.mark.parametrize("is_timed", [False, True])
+def test_time_goes_on_after_a_restart_with_a_clock_that_was_set_back(
+    is_timed: bool, back_s: float, end: Any, tmp_path: Path
+) -> None:
+    def dated(readings: list[Arrival]) -> list[Arrival]:
+        if not is_timed:
+            return readings
+        return [r._replace(cells={**r.cells, "time_s": repr(r.arrived_s)}) for r in readings]
+
+    first = made(tmp_path / "s.sqlite")
+    first.start()
+    fed(first, dated(rows([21.0] * 30, NOW_S)))
+    end(first)
+    second = restarted(tmp_path / "s.sqlite", -back_s)
+    wait(second, 0.0)
+    assert kinds(second) == []
+    wait(second, 200.0)
+    assert kinds(second) == ["fault"]  # of silence
+    clock_s = second.clock_s.now_s
+    assert second.store.events()[-1]["time_s"] == pytest.approx(clock_s, abs=30.0)
+    said: list[dict] = []
+    second.listeners.append(said.extend)
+    fed(second, dated(rows(BURNT, clock_s)))
+    (alarm,) = [event for event in said if event["event"] == "alarm"]
+    assert alarm["time_s"] == pytest.approx(clock_s + 310.0, abs=20.0)
+    wait(second, 200.0)
+    assert said[-1]["reason"] == "silent"
+    second.stop()
+
+
+@ENDS
 def test_an_acknowledgement_holds_over_a_restart(tmp_path: Path, end: Any) -> None:
     hot = Scorer(
         lambda windows: np.where(windows[:, -1, 0, 1] > 100.0, 99.999, 0.0).astype(float),
@@ -235,6 +268,60 @@ def test_two_processes_do_not_share_a_file(tmp_path: Path) -> None:
     (tmp_path / "no").write_text("no database, and long enough to be looked at as one " * 20)
     with pytest.raises(InputError, match="cannot be used"):
         Store(tmp_path / "no")
+
+
+DAMAGE = {
+    "a state cut short": "UPDATE states SET body = substr(body, 1, 10)",
+    "a state of no JSON": "UPDATE states SET body = x'789c4b040000620062'",  # "a"
+    "a state of null": "UPDATE states SET body = NULL",
+    "a state of text": "UPDATE states SET body = 'text'",
+    "a state's number": "UPDATE states SET last = 'x'",
+    "a state's name": "UPDATE states SET space = x'ff'",
+    "readings of no JSON": "UPDATE readings SET body = '{'",
+    "readings of a list": "UPDATE readings SET body = '[1]'",
+    "readings of a number": "UPDATE readings SET body = '{\"temperature_c\": 5}'",
+    "readings without a time": "UPDATE readings SET arrived_s = NULL WHERE rowid % 2",
+    "readings of no text": "UPDATE readings SET sensor = CAST(x'ff41' AS TEXT)",
+    "events of no JSON": "UPDATE events SET body = x'00', delivered = 0",
+    "events of a list": "UPDATE events SET body = '[]', delivered = 0",
+    "what stands": 'UPDATE standing SET body = \'{"event": "alarm"}\'',
+    "an alarm without a risk": "UPDATE standing SET body = json_remove(body, '$.risk')",
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_damaged_row_of_the_file_does_not_keep_it_from_watching(
+    what: str, tmp_path: Path
+) -> None:
+    first = made(tmp_path / "s.sqlite")
+    first.start()
+    fed(first, rows(BURNT, NOW_S))
+    first.stop()
+    base = sqlite3.connect(tmp_path / "s.sqlite")
+    assert base.execute(DAMAGE[what]).rowcount > 0
+    base.commit()
+    base.close()
+    second = restarted(tmp_path / "s.sqlite", 400.0)
+    said: list[dict] = []
+    second.listeners.append(said.extend)
+    second.store.undelivered()
+    fed(second, rows([21.0] * 40, NOW_S + 400.0) + rows(BURNT, NOW_S + 1000.0))
+    assert [event["event"] for event in said][-1] == "alarm"
+    assert second.failed is None
+    second.stop()
+
+
+def test_a_file_that_is_damaged_as_a_whole_is_named_in_one_line(tmp_path: Path) -> None:
+    first = made(tmp_path / "s.sqlite")
+    first.start()
+    fed(first, rows([21.0] * 3000, NOW_S))
+    first.stop()
+    data = bytearray((tmp_path / "s.sqlite").read_bytes())
+    for at in range(3 * 4096, len(data), 97):
+        data[at] ^= 0x5A
+    (tmp_path / "s.sqlite").write_bytes(bytes(data))
+    with pytest.raises(InputError, match="another --state"):
+        made(tmp_path / "s.sqlite").restore()
 
 
 def test_where_nothing_can_be_written_the_alarm_is_said_all_the_same(tmp_path: Path) -> None:

@@ -93,6 +93,18 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
         tiers.column(folder)
 
 
+@pytest.mark.parametrize("text", ["", "[]", "null", "5", "{}", '{"gate": []}', '{"timing": 1}',
+                                  '{"gate": {"lines": [{"name": []}]}, "timing": {}}'])  # fmt: skip
+@pytest.mark.parametrize("file", [exam.EXAM_FILE, "environment.json"])
+def test_a_run_whose_files_hold_something_else_is_refused(
+    file: str, text: str, tmp_path: Path
+) -> None:
+    folder = finished(tmp_path, SMALL)
+    (folder / file).write_text(text)
+    with pytest.raises(InputError, match="train it again"):
+        tiers.column(folder)
+
+
 @pytest.mark.parametrize(
     ("train_s", "changes", "is_shared"),
     [

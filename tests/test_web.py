@@ -172,6 +172,9 @@ WRONG = [
     (b'{"space": "a", "nothing": 1}', 422, "no channel"),
     (b'{"space": "' + b"x" * 200 + b'", "co2": 1}', 422, "space"),
     (b'{"space": "a", "co2": 1, "time_s": "soon"}', 422, "time_s"),
+    (b'[{"space": "a", "co2": 1}, 5]', 422, "1: "),
+    (b'[{"space": ""}]', 422, "space: String"),
+    (b'[{"space": "a", "co2": 1, "time_s": "soon"}]', 422, "time_s: Input"),
     (b"\xff\xfe", 4, ""),
     (b'{"space": "a", "co2": ' + b"9" * 5000 + b"}", 4, ""),
 ]
@@ -193,11 +196,31 @@ def test_bodies_that_cannot_be_used_are_refused_in_one_line(
 def test_one_wrong_reading_does_not_lose_the_others(served: Served) -> None:
     status, answer = served.post(
         {"space": "a", "co2": 500}, {"space": "a", "x": 1}, {"space": "b\n", "co2": 500},
-        {"space": "c", "temperature_f": 70, "time_s": 5.0},
+        {"space": "c", "temperature_f": 70, "time_s": 5.0}, {"space": "", "co2": 500},
+        {"co2": 500}, {"space": "c", "co2": 500, "time_s": "soon"},
     )  # fmt: skip
     assert (status, answer["taken"]) == (202, 2)
-    assert [one["index"] for one in answer["refused"]] == [1, 2]
+    assert [one["index"] for one in answer["refused"]] == [1, 2, 4, 5, 6]
+    assert "space: Field required" in answer["refused"][3]["error"]
     assert set(served.service.fleet.spaces) == {"a", "c"}
+
+
+def test_what_does_not_say_that_it_is_json_is_told_how(served: Served) -> None:
+    status, answer = served.ask("POST", "/readings", b'{"space": "a"}', Content_Type="text/plain")
+    assert (status, "Content-Type: application/json" in answer["error"]) == (422, True)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/events?after=X", "/events?limit=X", "/events?space=X", "/events?newest=X", "/spaces?like=X",
+     "/spaces?offset=X", "/spaces?limit=X", "/spaces/X", "/spaces/X/history", "/page/X", "/X"],
+)  # fmt: skip
+def test_no_address_is_an_internal_error(served: Served, path: str) -> None:
+    for odd in ("-1", "9223372036854775807", "9223372036854775808", "9" * 400, "%00", "%ff", "x",
+                "%F0%9F%94%A5", "", "..%2f..", "%0a", "1e5", "nan"):  # fmt: skip
+        assert served.ask("GET", path.replace("X", odd))[0] < 500, odd
+    status, _ = served.ask("GET", "/events/stream", Last_Event_ID="9" * 30)
+    assert status == 422
 
 
 def test_what_is_too_large_is_refused(served: Served) -> None:

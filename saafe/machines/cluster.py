@@ -23,6 +23,9 @@ NO_WORKER_S = 300.0  # Chosen: for so long all workers may be away, as when they
 ASKED_EVERY_S = 1.0  # how often waiting is told of
 LOUD = ("distributed", "distributed.client", "tornado", "tornado.application", "asyncio")  # logs
 TASKS_AHEAD = 2  # tasks a core that are sent before it asks, so that it never waits for the network
+SCHEDULER = "the scheduler"
+# a Ctrl-C reaches all processes of a terminal: ours ends the workers, without their tracebacks
+NO_CTRL_C = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 PINNED = {  # of this process alone
     "distributed.comm.timeouts.connect": f"{CONNECT_S:g}s",
     "distributed.admin.large-graph-warning-threshold": "1TiB",  # recordings travel with tasks
@@ -95,6 +98,7 @@ def local_client(distributed: Any, number: int) -> Any:
         dashboard_address="127.0.0.1:0",
         host="127.0.0.1",
         silence_logs=logging.CRITICAL,
+        preload=NO_CTRL_C,
     )
     return distributed.Client(cluster)
 
@@ -116,17 +120,23 @@ def check_workers(client: Any, address: str) -> None:
     ask = "__import__('saafe').__version__"
     said = client.run(eval, ask, on_error="return")  # a builtin: it needs no saafe to be sent
     try:
-        said["the scheduler"] = client.run_on_scheduler(eval, ask)
+        said[SCHEDULER] = client.run_on_scheduler(eval, ask)
     except Exception as error:  # whatever its machine raises
-        said["the scheduler"] = error
+        said[SCHEDULER] = error
     for who, version in said.items():
-        refuse_other(who, version, __version__)
+        if who == SCHEDULER or not is_lost(version):
+            refuse_other(who, version, __version__)
     mine, said = source_digest(), client.run(source_digest, on_error="return")
     for who, digest in said.items():
-        if digest != mine:
+        if digest != mine and not is_lost(digest):
             raise InputError(
                 f"{who} runs a saafe {__version__} of other source code: install the same there"
             )
+
+
+def is_lost(answer: object) -> bool:
+    """Whether a worker has died instead of answering: others do its part, or its successor."""
+    return isinstance(answer, OSError)
 
 
 def refuse_other(who: str, version: object, wanted: str) -> None:

@@ -33,6 +33,8 @@ _OTHER = re.compile(
 )
 # in brackets: a number of particles, an index, a raw signal, another quantity
 _OTHER_UNIT = re.compile(r"[#/]|aqi|count|index|^(?:m?v|k?ohms?|adc|raw|[hk]?pa|s|ms|lux|dbm|g)$")
+# weather stations': tempf, tempinf, temp1f
+_FAHRENHEIT = re.compile(r"temp(?:in|out)?\d*f")
 _TIME = re.compile(
     r"(?<![a-z])(?:date|time|datetime|timestamp|date ?time|time ?stamp|utcdatetime|datum|zeit\w*"
     r"|uhrzeit|datum ?zeit|recorded|created|last (?:seen|changed|updated)|ts|epoch|uptime|millis"
@@ -100,6 +102,8 @@ def find_meaning(name: str) -> Meaning | None:
     if match.string == text:
         text = text[: match.start()] + " " + text[match.end() :]
     text, unit = _split_unit(channel, text)
+    if unit is None and _FAHRENHEIT.fullmatch(match.group()):
+        unit = find_unit(channel, "F")
     for bracket in brackets:
         found = find_unit(channel, bracket)
         if not found and _OTHER_UNIT.search(plain(bracket)):

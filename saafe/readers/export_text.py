@@ -73,8 +73,7 @@ def read_cells_of(path: Path, is_known: Callable[[str], bool]) -> Export:
 def _read_cells(path: Path, data: bytes, is_known: Callable[[str], bool]) -> Export:
     """Read the bytes of an export: Parquet, JSON, a log or a table."""
     if data[:4] == b"PAR1":
-        frame = read_table(path).frame
-        frame = frame.select(pl.all().cast(pl.String, strict=False).fill_null(""))
+        frame = pl.DataFrame([_as_text(column) for column in read_table(path).frame])
         return Export(path, frame, np.arange(1, frame.height + 1), "")
     text = decode(data)
     lines = text.split("\n")
@@ -85,6 +84,14 @@ def _read_cells(path: Path, data: bytes, is_known: Callable[[str], bool]) -> Exp
             return _to_export(path, records)
     records = _read_log(lines)
     return _to_export(path, records) if records else _read_table(path, lines, is_known)
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    """A typed column as text cells; empty ones where its type has no text, as lists have none."""
+    try:
+        return column.cast(pl.String, strict=False).fill_null("")
+    except pl.exceptions.PolarsError:
+        return pl.repeat("", len(column), dtype=pl.String, eager=True).alias(column.name)
 
 
 def decode(data: bytes) -> str:

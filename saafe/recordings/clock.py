@@ -70,6 +70,11 @@ class StreamClock:
                     value = deque(value, maxlen=getattr(one, key).maxlen)
                 setattr(one, key, value)
 
+    def set_back(self, by_s: float) -> None:
+        """Our own clock, by which rows arrive, has been set back. [s]"""
+        for one in (self, *self.sensors.values()):
+            one.arrival_s = None if one.arrival_s is None else one.arrival_s - by_s
+
     def now_s(self, arrival_s: float | None) -> float:
         """Stream time at a moment of our own clock; None: as the newest row came. [s]"""
         if arrival_s is None or self.arrival_s is None:

@@ -97,10 +97,21 @@ class WatchedSpace:
         clock = self.reader.clock
         if clock.arrival_s is None:
             return []
+        if clock_s < clock.arrival_s:
+            self._set_back(clock.arrival_s - clock_s)
         now_s = self.now_s(clock_s)
         events = yield from self.detector.resuming(now_s)
         clock.newest_s, clock.arrival_s = now_s, max(clock_s, clock.arrival_s)
         return events
+
+    def _set_back(self, by_s: float) -> None:
+        """Our clock has been set back meanwhile, as where a machine starts without a network.
+
+        Else time would stand still until it has come as far again.
+        """
+        self.reader.clock.set_back(by_s)
+        self.origin_s, self.heard_s = self.origin_s - by_s, self.heard_s - by_s
+        self.bursts.clear()
 
     def state(self) -> dict[str, Any]:
         """All that is known of it, as JSON values: for `set_state`, after a restart."""

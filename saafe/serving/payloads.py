@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -25,10 +25,13 @@ LARGEST_PAYLOAD = 65_536  # bytes; no device's state is longer
 DEEPEST = 4  # levels of JSON in which readings stand
 MOST_LEAVES = 500  # of one payload
 LONGEST_CELL = 64  # characters of a reading
+LONGEST_KEY = 200  # of a reading's keys
 COLUMN_OF = {channel.name: channel.column for channel in CHANNELS}
 TIME_KEYS = ("time_s", "time", "timestamp", "last_seen")
 NAMED_UNITS = {"TempUnit": "temperature"}  # Tasmota's: the unit stands beside the readings
 _NOT_NOW = re.compile(r"(?<![a-z])(?:min|max)(?![a-z])", re.IGNORECASE)  # settings, statistics
+# the unit of the one reading beside it; a display's, as Zigbee's temperature_unit, is none
+UNIT_KEYS = ("unit", "units", "unit_of_measurement", "uom")
 
 Units = Mapping[str, Conversion]  # by channel
 
@@ -86,27 +89,47 @@ def parse_json(text: str) -> dict[str, Any]:
 
 def read_object(found: Mapping[str, Any], units: Units | None = None) -> dict[str, str]:
     """Cells of a JSON object; see `read_payload`."""
-    told = dict(units or {})
+    told, every = dict(units or {}), list(leaves(found))
     best: dict[str, tuple[tuple[int, bool], str]] = {}  # column: how far from the plain name, cell
     time_s = None
-    for path, value in leaves(found):
+    for path, value in every:
         name = path[-1]
         if name in NAMED_UNITS:
             unit = find_unit(NAMED_UNITS[name], str(value)[:LONGEST_CELL])
             told |= {NAMED_UNITS[name]: unit} if unit else {}
-    for path, value in leaves(found):
+    beside = units_beside(every)
+    for path, value in every:
         if len(path) == 1 and path[0].lower() in TIME_KEYS:
             time_s = to_clock(str(value)[:LONGEST_CELL]) if time_s is None else time_s
             continue
-        known = meaning(" ".join(path)) if len(" ".join(path)) <= 200 else None
+        known = meaning_of(path)
         if known is None or isinstance(value, bool):
             continue
         column = COLUMN_OF[known.channel]
         rank = known.rank, len(path) == 1 and known.place != ""
         if column not in best or rank < best[column][0]:
-            best[column] = rank, to_cell(value, known.channel, known.unit, told)
+            unit = known.unit or beside.get(path[:-1])
+            best[column] = rank, to_cell(value, known.channel, unit, told)
     cells = {column: cell for column, (_, cell) in best.items() if cell}
     return cells | ({"time_s": repr(time_s)} if cells and time_s is not None else {})
+
+
+def meaning_of(path: tuple[str, ...]) -> Meaning | None:
+    """What a value with these keys measures."""
+    name = " ".join(path)
+    return meaning(name) if len(name) <= LONGEST_KEY else None
+
+
+def units_beside(every: Sequence[tuple[tuple[str, ...], Any]]) -> dict[tuple[str, ...], Conversion]:
+    """Units that a key of their own names, by the place of the one reading beside it."""
+    named = {p[:-1]: str(v)[:LONGEST_CELL] for p, v in every if p[-1].lower() in UNIT_KEYS}
+    found: dict[tuple[str, ...], Conversion] = {}
+    for place, text in named.items():
+        known = [meaning_of(path) for path, _ in every if path[:-1] == place]
+        channels = [one.channel for one in known if one is not None]
+        if len(channels) == 1 and (unit := find_unit(channels[0], text)):
+            found[place] = unit
+    return found
 
 
 def leaves(

@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS states (space TEXT PRIMARY KEY, last INTEGER, body BL
 INSERT_READINGS = """
 INSERT INTO readings (sensor, space, arrived_s, body)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) ORDER BY key"""
+PARTS = {"event", "time_s", "space", "sensor"}  # that each event has
 ALARM = "alarm"  # in `standing`; a fault's name is its sensor and channel
 
 
@@ -56,6 +57,7 @@ class Store:
             self.base = sqlite3.connect(
                 self.path, timeout=2.0, check_same_thread=False, isolation_level=None
             )
+            self.base.text_factory = lambda data: data.decode(errors="replace")  # damaged text
             self.base.execute("PRAGMA locking_mode = EXCLUSIVE")
             self.base.execute("PRAGMA journal_mode = WAL")
             self.base.execute("PRAGMA synchronous = NORMAL")  # a power cut may take the last ones
@@ -121,7 +123,8 @@ class Store:
 
     def standing(self) -> list[dict]:
         """Alarms and faults that have begun and not ended."""
-        return [event for _, event in self._events("SELECT 0, body FROM standing", ())]
+        found = self._events("SELECT 0, body FROM standing", ())
+        return [event for _, event in found if event["event"] != ALARM or "risk" in event]
 
     def readings(self, since_s: float) -> Iterator[tuple[int, Arrival]]:
         """Readings since a time in the order in which they came, numbered.
@@ -133,14 +136,10 @@ class Store:
             " AND rowid > ? ORDER BY rowid LIMIT 5000"
         )
         number = -1
-        while True:
-            with self.lock:
-                rows = self.base.execute(query, (since_s, number)).fetchall()
-            if not rows:
-                return
-            for number, space, sensor, arrived_s, body in rows:
-                one = Arrival(space, sensor or "-", json.loads(body), arrived_s, not sensor)
-                yield number, one
+        while rows := self._rows(query, (since_s, number)):
+            for number, *row in rows:
+                if (one := read_arrival(*row)) is not None:
+                    yield number, one
 
     def save_states(self, states: Iterable[tuple[str, dict]]) -> None:
         """Keep what is known of spaces; their readings so far are in it.
@@ -158,13 +157,14 @@ class Store:
 
     def states(self) -> Iterator[tuple[str, int, dict]]:
         """Each space with the number of its last reading that is in its state, and that."""
-        with self.lock:
-            names = [name for (name,) in self.base.execute("SELECT space FROM states")]
-        for name in names:
-            query = "SELECT last, body FROM states WHERE space = ?"
-            with self.lock:
-                last, body = self.base.execute(query, (name,)).fetchone()
-            yield name, last, json.loads(zlib.decompress(body))
+        for name, last in self._rows("SELECT space, last FROM states", ()):
+            if not (isinstance(name, str) and isinstance(last, int)):
+                continue
+            rows = self._rows("SELECT body FROM states WHERE space = ?", (name,))
+            try:
+                yield name, last, json.loads(zlib.decompress(rows[0][0]))
+            except (zlib.error, ValueError, TypeError, IndexError):
+                yield name, last, {}  # which no space can use: it says so
 
     def events(
         self, *, after: int = 0, limit: int = 100, space: str | None = None, newest: bool = False
@@ -199,6 +199,33 @@ class Store:
             )
 
     def _events(self, query: str, words: Sequence[object]) -> list[tuple[int, dict]]:
-        with self.lock:
-            rows = self.base.execute(query, words).fetchall()
-        return [(number, json.loads(body)) for number, body in rows]
+        found = [(number, read_json(body)) for number, body in self._rows(query, words)]
+        return [(number, event) for number, event in found if event.keys() >= PARTS]
+
+    def _rows(self, query: str, words: Sequence[object]) -> list[tuple]:
+        """What a query finds; an InputError where the file is damaged."""
+        try:
+            with self.lock:
+                return self.base.execute(query, words).fetchall()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.ProgrammingError):  # of ours, as after `close`
+                raise
+            raise InputError(f"{self.path}: is damaged ({error}); choose another --state") from None
+
+
+def read_json(body: object) -> dict:
+    """The object that a row's body holds; {} where it is damaged."""
+    try:
+        found = json.loads(body)  # type: ignore[arg-type]
+    except (ValueError, TypeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def read_arrival(space: object, sensor: object, arrived_s: object, body: object) -> Arrival | None:
+    """A kept reading; None where its row is damaged. An acknowledgement names no sensor."""
+    cells = read_json(body)
+    is_text = all(isinstance(text, str) for text in (space, sensor, *cells.values()))
+    if not is_text or not isinstance(arrived_s, float) or (sensor and not cells):
+        return None
+    return Arrival(str(space), str(sensor) or "-", cells, arrived_s, not sensor)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Header, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from saafe import __version__
@@ -30,6 +30,7 @@ PAGE_FILES = {
 MOST_READINGS = 1000  # of one request
 TAKEN_WITHIN_S = 30.0
 MOST_STREAMS = 100  # of events at once
+LARGEST_ID = 2**63 - 1  # of an event, as SQLite counts
 KEEP_ALIVE_S, LOOK_UP_S = 15.0, 0.5
 WAITING_EVENTS = 1000  # a listener that falls further behind asks again
 
@@ -47,6 +48,10 @@ class Posted(BaseModel):
     space: str = Field(min_length=1, max_length=LONGEST_NAME)
     sensor: str = Field("A", min_length=1, max_length=LONGEST_NAME)
     time_s: float | None = Field(None, description="Seconds since 1970; by default now.")
+
+
+# of a list one that cannot be used is refused alone
+PostedOne = Annotated[Posted | dict[str, Any], Field(union_mode="left_to_right")]
 
 
 class Taken(BaseModel):
@@ -83,9 +88,14 @@ def add_answers_to_failures(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _wrong(_request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        where = ".".join(part for part in first["loc"] if isinstance(part, str) and part != "body")
-        return JSONResponse({"error": f"{where or 'body'}: {first['msg']}"}, 422)
+        if isinstance(error.body, bytes):  # as it came: nobody said that it is JSON
+            return JSONResponse(
+                {"error": "body: send JSON, and Content-Type: application/json"}, 422
+            )
+        found = error.errors()
+        if isinstance(error.body, list):  # not what is wrong with a list as one reading
+            found = [one for one in found if "Posted" not in one["loc"][:2]] or found
+        return JSONResponse({"error": what_is_wrong(found[0])}, 422)
 
     @app.exception_handler(HTTPException)
     async def _refused(_request: Request, error: HTTPException) -> JSONResponse:
@@ -96,11 +106,28 @@ def add_answers_to_failures(app: FastAPI) -> None:
         return JSONResponse({"error": "an internal error; see the server's log"}, 500)
 
 
+def what_is_wrong(found: Any) -> str:
+    """One line of an error of pydantic's."""
+    kinds = ("body", "query", "header", "path", "Posted")
+    parts = [str(part) for part in found["loc"] if part not in kinds and "[" not in str(part)]
+    where = "" if found["type"] == "json_invalid" else ".".join(parts)  # a place in the text
+    return f"{where or 'body'}: {found['msg']}"
+
+
+def why_unusable(one: dict[str, Any]) -> str:
+    """What is wrong with a reading of a list; "" for nothing."""
+    try:
+        Posted.model_validate(one)
+    except ValidationError as error:
+        return what_is_wrong(error.errors()[0])
+    return ""
+
+
 def add_readings(app: FastAPI, service: Service, units: Units) -> None:
     """POST /readings."""
 
     @app.post("/readings", status_code=202, response_model=Taken)
-    def post_readings(posted: Posted | list[Posted]) -> Any:
+    def post_readings(posted: Posted | list[PostedOne]) -> Any:
         """Give readings to the detector. They are kept once this has been answered."""
         if service.failed or service.is_stopping.is_set():
             raise HTTPException(503, "the service is stopping", {"Retry-After": "5"})
@@ -109,6 +136,9 @@ def add_readings(app: FastAPI, service: Service, units: Units) -> None:
             raise HTTPException(413, f"too many readings; allowed: {MOST_READINGS} a request")
         waits, refused = Waits(), []
         for index, one in enumerate(many):
+            if isinstance(one, dict):
+                waits.done(index, why_unusable(one))
+                continue
             cells = read_object(one.model_extra or {}, units)
             if not cells:
                 waits.done(index, "no channel that is known")
@@ -254,7 +284,7 @@ def add_events(app: FastAPI, service: Service, told: Told) -> None:
 
     @app.get("/events")
     def list_events(
-        after: Annotated[int, Query(ge=0)] = 0,
+        after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         space: Annotated[str | None, Query(max_length=LONGEST_NAME)] = None,
         newest: bool = False,
@@ -263,7 +293,9 @@ def add_events(app: FastAPI, service: Service, told: Told) -> None:
         return service.store.events(after=after, limit=limit, space=space, newest=newest)
 
     @app.get("/events/stream", response_class=StreamingResponse)
-    async def stream_events(last_event_id: Annotated[int | None, Header(ge=0)] = None) -> Any:
+    async def stream_events(
+        last_event_id: Annotated[int | None, Header(ge=0, le=LARGEST_ID)] = None,
+    ) -> Any:
         """Server-sent events. With the header `Last-Event-ID` none after it is missed."""
         if len(told.queues) >= MOST_STREAMS:
             raise HTTPException(503, f"too many listeners; allowed: {MOST_STREAMS}")

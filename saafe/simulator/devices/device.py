@@ -162,6 +162,8 @@ def parse_device(table: Mapping[str, Any], name: str, where: str) -> Device:
     """
     allowed = [*_WORDS, *_LISTS, "self_heat_k", "lost_share", "reporting", "channels"]
     _refuse_unknown(table, allowed, where)
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise InputError(f'{where}: name is no name; write name = "..."')
     for word in _WORDS:
         if not isinstance(table.get(word), str) or not table[word].strip():
             raise InputError(f'{where}: {word} is missing; write {word} = "..."')
