@@ -97,8 +97,8 @@ def detect_command(
             raise InputError("a broker's readings come as they are; of these options it takes "
                              "--preset, --unit and --longest-interval")  # fmt: skip
         return watch_mqtt(run, recordings[0], options, longest_interval_s, serving)
-    if serving.uses_mqtt:
-        raise InputError("--topic and the like are for a broker: give mqtt://HOST for RECORDING")
+    if serving.uses_mqtt or serving.keep:
+        raise InputError("--topic, --keep and the like are for a broker: give mqtt://HOST")
     if archive.out is not None and recordings in ((), ("-",)):
         raise InputError(
             "--out is for recordings; a stream's events are printed: > FILE keeps them"

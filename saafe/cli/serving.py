@@ -35,6 +35,10 @@ MQTT_OPTIONS = (
                  help="MQTT topics of our own begin so."),
     click.option("--discovery", metavar="PREFIX", default="homeassistant", show_default=True,
                  help="Home Assistant's MQTT prefix, '' for none."),
+    click.option("--keep", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
+                 help="MQTT and serve: keep quiet days there, for saafe tune --on."),
+    click.option("--keep-days", type=click.IntRange(1, 1000), default=30, show_default=True,
+                 help="How many days of each space are kept."),
     click.option("--worker", metavar="K/N", default="1/1", help="One of N that share the spaces."),
 )  # fmt: skip
 
@@ -58,6 +62,8 @@ class ServingOptions:
     state: Path
     base: str
     discovery: str
+    keep: Path | None
+    keep_days: int
     worker: str
 
     @classmethod
@@ -159,12 +165,15 @@ def make_service(
     model: Any, longest_interval_s: float | None, options: ServingOptions, *, delivers: bool
 ) -> "Service":
     """A service that keeps what it knows in a file."""
-    from saafe.serving import Fleet, Notes, Service, Store
+    from saafe.serving import DayFiles, Fleet, Notes, QuietDays, Service, Store
 
     if torch := sys.modules.get("torch"):  # a run folder needs it
         torch.set_num_threads(1)  # workers share the cores; a batch needs no more
     fleet = Fleet(model, longest_interval_s=longest_interval_s)
-    return Service(fleet, Store(options.state, delivers=delivers), Notes())
+    store, notes, quiet = Store(options.state, delivers=delivers), Notes(), None
+    if options.keep is not None:
+        quiet = QuietDays(DayFiles(options.keep, options.keep_days), store, notes)
+    return Service(fleet, store, notes, quiet=quiet)
 
 
 def connected(

@@ -6,7 +6,7 @@ Each space has a detector of its own; what it says is what `Detector` says of th
 import heapq
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -15,12 +15,13 @@ import numpy as np
 
 from saafe.detector import Detector, Model, Scoring, score
 from saafe.errors import InputError
-from saafe.recordings import RowReader, StreamClock
+from saafe.recordings import Row, RowReader, StreamClock
 from saafe.sensors import COLUMNS
 from saafe.windows import BIN_S, DAY_S, SPAN
 
 WINDOWS_AT_ONCE = 512  # Chosen: more are no faster a window, and the first would wait for the last
 AHEAD_S = 60.0  # Chosen: a device's clock may be ahead of ours by so much
+OLDEST_S = 30 * DAY_S  # Chosen: of a first reading whose day is believed, as of an upload
 BURST_S = 1.0  # Chosen: readings of one sensor that come so close, a channel each, are one
 MOST_SPACES = 20_000  # Chosen: some gigabytes; a wrong topic must not fill the memory
 ROUNDING_S = 1e-5  # seconds since 1970 are held to some 2e-7
@@ -63,19 +64,25 @@ class WatchedSpace:
         self.detector = Detector(model, longest_interval_s=longest_interval_s)
         self.reader = RowReader(name)
         self.origin_s = math.nan  # our clock at stream time 0
+        self.recorded_s = math.nan  # the same by the readings' own times, where those can be
         self.due_s = math.inf  # our clock when something is due; entries of the heap may be old
         self.risks = np.full(SPAN, np.nan, np.float16)  # of bin k at k % SPAN, the highest
         self.risk_bin = 0  # the newest
         self.bursts: dict[str, Burst] = {}  # by sensor
         self.heard_s = -math.inf  # our clock at the last reading
 
-    def reading(self, one: Arrival) -> Scoring:
-        """Take one reading; its events."""
+    def row(self, one: Arrival) -> Row:
+        """Put one reading in its place in time."""
         cells = one.cells if "time_s" in one.cells else self._timed(one)
         row = self.reader.take(one.sensor, cells, one.arrived_s)
         self.heard_s = one.arrived_s
         if math.isnan(self.origin_s):
             self.origin_s = calendar_s(cells["time_s"], one.arrived_s) - row.time_s
+            self.recorded_s = calendar_s(cells["time_s"], one.arrived_s, OLDEST_S) - row.time_s
+        return row
+
+    def reading(self, row: Row) -> Scoring:
+        """Take one reading; its events."""
         return self.detector.updating(
             row.time_s, row.sensor, row.readings, row.refused, now_s=row.now_s
         )
@@ -120,6 +127,7 @@ class WatchedSpace:
             "clock": self.reader.clock.state(),
             "first": [self.reader.first, self.reader.has_offset],
             "origin_s": self.origin_s,
+            "recorded_s": self.recorded_s,
             "heard_s": self.heard_s,
             "risk": [self.risk_bin, self.risk.tolist()],
         }
@@ -135,13 +143,14 @@ class WatchedSpace:
             clock.set_state(state["clock"])
             risk_bin, risk = state["risk"]
             origin_s, heard_s = state["origin_s"], state["heard_s"]
+            recorded_s = state.get("recorded_s", origin_s)  # older states have none
             self.detector.set_state(state["detector"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the saved state of {self.name} cannot be used ({error})") from None
         self.reader.clock, self.reader.first, self.reader.has_offset = clock, first, has_offset
         self.risk_bin = risk_bin
         self.risks = np.roll(np.array(risk, np.float16), (risk_bin + 1) % SPAN)
-        self.origin_s, self.heard_s = origin_s, heard_s
+        self.origin_s, self.recorded_s, self.heard_s = origin_s, recorded_s, heard_s
 
     @property
     def risk(self) -> np.ndarray:
@@ -200,6 +209,7 @@ class Fleet:
         self.model, self.longest_interval_s = model, longest_interval_s
         self.most_spaces = most_spaces
         self.spaces: dict[str, WatchedSpace] = {}
+        self.on_row: Callable[[WatchedSpace, Row], None] | None = None  # told of each reading
         self.due: list[tuple[float, str]] = []  # heap; an entry that is no longer true is skipped
         Detector(model, longest_interval_s=longest_interval_s)  # refuses a wrong interval now
 
@@ -286,7 +296,10 @@ class Fleet:
             return space.detector.ticking(space.now_s(what))
         if what.is_acknowledgement:
             return acknowledging(space, what.arrived_s)
-        return space.reading(what)
+        row = space.row(what)
+        if self.on_row is not None:
+            self.on_row(space, row)
+        return space.reading(row)
 
     def _together(self, works: list[Scoring]) -> list[list[dict]]:
         """The events of each piece of work; the windows that they ask for are scored at once."""
@@ -315,8 +328,8 @@ class Fleet:
         space.due_s = due_s
 
 
-def calendar_s(cell: str, arrived_s: float) -> float:
-    """When a first row was, by our clock: as it says, where that was within the last day.
+def calendar_s(cell: str, arrived_s: float, within_s: float = DAY_S) -> float:
+    """When a first row was, by our clock: as it says, where that was of late (`within_s`).
 
     So an upload of an hour's rows is shown where it belongs; a device whose clock is wrong or
     counts from its start is not believed.
@@ -325,7 +338,7 @@ def calendar_s(cell: str, arrived_s: float) -> float:
         own_s = float(cell)
     except ValueError:
         return arrived_s
-    return own_s if arrived_s - DAY_S <= own_s <= arrived_s + AHEAD_S else arrived_s
+    return own_s if arrived_s - within_s <= own_s <= arrived_s + AHEAD_S else arrived_s
 
 
 def acknowledging(space: WatchedSpace, clock_s: float) -> Scoring:

@@ -20,6 +20,7 @@ from saafe.errors import InputError
 from saafe.serving.counters import Counters
 from saafe.serving.fleet import Arrival, Fleet, WatchedSpace
 from saafe.serving.notes import Notes
+from saafe.serving.quiet import QuietDays
 from saafe.serving.store import ALARM, KEPT_S, Store
 
 MOST_WAITING = 20_000  # Chosen: readings that may wait, some 20 s of 10,000 sensors
@@ -54,9 +55,14 @@ class Service:
     """A fleet that is fed from anywhere, and whose events are kept and said."""
 
     def __init__(
-        self, fleet: Fleet, store: Store, notes: Notes, clock_s: Callable[[], float] | None = None
-    ) -> None:
-        """Take a fleet, where its events are kept, what tells people of troubles, and a clock."""
+        self, fleet: Fleet, store: Store, notes: Notes,
+        clock_s: Callable[[], float] | None = None, quiet: QuietDays | None = None,
+    ) -> None:  # fmt: skip
+        """Take a fleet, where its events are kept, what tells people of troubles, and a clock.
+
+        `quiet` keeps the days that teach, of the same store.
+        """
+        self.quiet = quiet
         self.fleet, self.store, self.notes = fleet, store, notes
         self.clock_s = clock_s or going_on_clock()
         self.waiting: queue.Queue[Waiting] = queue.Queue(MOST_WAITING)
@@ -89,6 +95,8 @@ class Service:
         """Begin to watch, after `restore`."""
         sys.setswitchinterval(SWITCH_S)
         gc.set_threshold(*GARBAGE_AFTER)
+        if self.quiet is not None:
+            self.quiet.begin(self.fleet)
         self.thread.start()
 
     def stop(self) -> None:
@@ -97,6 +105,8 @@ class Service:
         if self.thread.ident is not None:  # it was started
             self.thread.join(30.0)
             gc.set_threshold(*self.garbage_after)
+        if self.quiet is not None:
+            self.quiet.stop()
         self.store.close()
 
     def offer(self, reading: Arrival, done: Callable[[str], None], *, wait_s: float = 0.0) -> bool:
@@ -160,7 +170,7 @@ class Service:
             events = self.early + self.fleet.take(readings) + self.fleet.tick(self.clock_s())
             self.early = []
         if readings or events:
-            events = self._try(lambda: self.store.commit(readings, events)) or events
+            events = self._commit(readings, events)
         if events:
             for listener in self.listeners:
                 listener(events)
@@ -174,6 +184,18 @@ class Service:
         self.counters.turned(readings, events, now_s=now_s, work_s=now_s - begun_s)
         if self.is_behind:
             self.notes.say("behind", self.behind_text())
+
+    def _commit(self, readings: list[Arrival], events: list[dict]) -> list[dict]:
+        """Write readings and events; the events, with their numbers where they are kept."""
+        quiet = self.quiet
+        if quiet is None:
+            return self._try(lambda: self.store.commit(readings, events)) or events
+        for event in events:
+            quiet.hear(event, self.fleet.spaces[event["space"]])
+        told = self._try(lambda: self.store.commit(readings, events, quiet.write))
+        if told is not None:
+            quiet.written()
+        return told or events
 
     def _try(self, write: Callable[[], list[dict] | None]) -> list[dict] | None:
         """Write to the store; where it cannot be written, watching goes on and says so."""

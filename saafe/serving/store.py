@@ -7,8 +7,9 @@ import json
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from saafe.errors import InputError
 from saafe.files import json_text
@@ -34,6 +35,7 @@ INSERT_READINGS = """
 INSERT INTO readings (sensor, space, arrived_s, body)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) ORDER BY key"""
 PARTS = {"event", "time_s", "space", "sensor"}  # that each event has
+Found = TypeVar("Found")
 ALARM = "alarm"  # in `standing`; a fault's name is its sensor and channel
 
 
@@ -84,8 +86,25 @@ class Store:
         with self.lock:
             self.base.close()
 
-    def commit(self, readings: Iterable[Arrival], events: Sequence[dict]) -> list[dict]:
+    def write(self, work: Callable[[sqlite3.Connection], Found]) -> Found:
+        """Do some work on the file as one transaction: all of it is written, or nothing.
+
+        Raises:
+            sqlite3.Error: nothing was written; the disk may be full.
+        """
+        with self.lock, self.base:
+            self.base.execute("BEGIN IMMEDIATE")
+            return work(self.base)
+
+    def commit(
+        self,
+        readings: Iterable[Arrival],
+        events: Sequence[dict],
+        also: Callable[[sqlite3.Connection], None] = lambda _: None,
+    ) -> list[dict]:
         """Write readings and the events that came of them; the events with their `id`.
+
+        `also` writes what belongs to the same transaction.
 
         Raises:
             sqlite3.Error: nothing was written; the disk may be full.
@@ -107,7 +126,9 @@ class Store:
                 out.append({"id": cursor.lastrowid, **event})
                 self._stand(event)
             newest = "SELECT coalesce(max(rowid), 0) FROM readings"
-            self.last = self.base.execute(newest).fetchone()[0] if rows else self.last
+            last = self.base.execute(newest).fetchone()[0] if rows else self.last
+            also(self.base)
+        self.last = last
         return out
 
     def _stand(self, event: dict) -> None:

@@ -1,11 +1,12 @@
 """The web application: readings in, state and events out, and a page that shows them."""
 
 import asyncio
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import AsyncIterator
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Header, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,6 +20,7 @@ from saafe.serving import views
 from saafe.serving.fleet import LONGEST_NAME, Arrival, WatchedSpace
 from saafe.serving.guard import Guard
 from saafe.serving.payloads import Units, read_object
+from saafe.serving.quiet import QuietDays
 from saafe.serving.service import Service
 
 PAGE_FILES = {
@@ -78,6 +80,7 @@ def make_application(service: Service, *, token: str | None, units: Units | None
     add_answers_to_failures(app)
     add_readings(app, service, units or {})
     add_state(app, service)
+    add_quiet(app, service)
     add_events(app, service, told)
     add_page(app)
     return Guard(app, token)
@@ -236,6 +239,7 @@ def add_state(app: FastAPI, service: Service) -> None:
         """Whether it watches: 200, or 503 and why not."""
         troubles = [service.trouble] if service.trouble else []
         troubles += [service.behind_text()] if service.is_behind else []
+        troubles += [service.quiet.trouble] if service.quiet and service.quiet.trouble else []
         is_dead = service.failed is not None or not service.thread.is_alive()
         troubles += ["the watching thread has ended"] if is_dead else []
         body = {
@@ -256,6 +260,37 @@ def add_state(app: FastAPI, service: Service) -> None:
     def metrics() -> Response:
         """Figures for Prometheus."""
         return Response(service.counters.text(), media_type="text/plain; version=0.0.4")
+
+
+class Verdict(BaseModel):
+    """What an alarm or a warning was."""
+
+    was: Literal["harmless", "fire"]
+
+
+def add_quiet(app: FastAPI, service: Service) -> None:
+    """What the kept days leave out, and what a person says of it."""
+
+    def kept() -> QuietDays:
+        if service.quiet is None:
+            raise HTTPException(404, "no days are kept; start it with --keep FOLDER")
+        return service.quiet
+
+    @app.get("/raised")
+    def list_raised() -> Any:
+        """Alarms and warnings whose hours are left out of the days that teach."""
+        return kept().marks()
+
+    @app.post("/raised/{number}")
+    def judge(number: int, verdict: Verdict) -> Any:
+        """Say what one was. The hours around what was `harmless` teach."""
+        try:
+            found = kept().say(number, verdict.was)
+        except sqlite3.Error as error:
+            raise HTTPException(503, f"cannot be written ({error})") from None
+        if found is None:
+            raise HTTPException(404, f"no alarm or warning {number}")
+        return found
 
 
 class Told:
