@@ -59,6 +59,7 @@ class Kept:
         self.service.store.save_states = lambda states: None  # type: ignore[method-assign]
         self.service.is_stopping.set()
         self.service.thread.join()
+        self.quiet.sort = lambda: None  # type: ignore[method-assign]
         self.quiet.stop()
         self.service.store.base.close()
 
@@ -211,6 +212,13 @@ def test_a_kill_neither_doubles_nor_loses_a_reading(
     two.quiet.sort()
     assert short(two.rows()) == posted(readings, readings[-1].arrived_s - 3 * HOUR)
     two.stop()
+
+
+def test_a_stop_leaves_the_days_as_far_as_they_are_known(tmp_path: Path) -> None:
+    readings = stream(30.0)
+    one = Kept(tmp_path).start().feed(readings)
+    one.stop()
+    assert short(one.rows()) == posted(readings, readings[-1].arrived_s - 3 * HOUR)
 
 
 def test_an_alarm_and_the_hours_around_it_are_left_out(tmp_path: Path) -> None:

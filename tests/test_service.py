@@ -260,6 +260,34 @@ def test_a_state_is_gone_on_from_and_another_models_is_not(tmp_path: Path) -> No
     third.store.close()
 
 
+def smoke_model(**settings: float) -> Scorer:
+    return Scorer(
+        lambda windows: np.where(windows[:, -1, 0, 1] > 100.0, 99.999, 0.0).astype(float),
+        AlarmSettings(**settings),
+    )
+
+
+@ENDS
+@pytest.mark.parametrize("at", [15, 22, 30, 55, 60, 95])
+def test_a_model_is_swapped_and_no_alarm_is_lost_or_doubled(
+    tmp_path: Path, at: int, end: Any
+) -> None:
+    """Whenever it is: before a fire, as an alarm is near, while it stands, as it is clearing."""
+    smoke = [Arrival("den", "A", {"pm25_ug_m3": "500" if 20 <= k < 50 or 90 <= k < 110 else "7"},
+                     NOW_S + 10 * k) for k in range(150)]  # fmt: skip
+    first = made(tmp_path / "s.sqlite", smoke_model())
+    first.start()
+    fed(first, smoke[:at])
+    end(first)
+    second = restarted(tmp_path / "s.sqlite", 10.0 * at - 5.0, smoke_model(fast=7.0))
+    fed(second, smoke[at:])
+    assert kinds(second) == ["alarm", "clear", "alarm", "clear"]
+    begun = [e["time_s"] - NOW_S for e in second.store.events() if e["event"] == "alarm"]
+    assert 200.0 <= begun[0] <= 240.0
+    assert 900.0 <= begun[1] <= 940.0
+    second.stop()
+
+
 def test_two_processes_do_not_share_a_file(tmp_path: Path) -> None:
     first = made(tmp_path / "s.sqlite")
     with pytest.raises(InputError, match="another saafe uses it"):

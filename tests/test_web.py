@@ -17,7 +17,17 @@ from serving_fixtures import CALM, Process, eventually, processes, save_run
 from saafe.cli import saafe as saafe_group
 from saafe.cli.output import run
 from saafe.detector import AlarmSettings, Scorer
-from saafe.serving import Fleet, Notes, Service, Store, guard, listen, run_application
+from saafe.serving import (
+    DayFiles,
+    Fleet,
+    Notes,
+    QuietDays,
+    Service,
+    Store,
+    guard,
+    listen,
+    run_application,
+)  # fmt: skip
 from saafe.serving import service as service_module
 
 SMOKE = Scorer(
@@ -30,10 +40,13 @@ class Served:
     """A service and its web server on threads of their own."""
 
     def __init__(
-        self, model: Scorer = CALM, *, token: str | None = None, state: Path | str = ":memory:"
-    ) -> None:
+        self, model: Scorer = CALM, *, token: str | None = None, state: Path | str = ":memory:",
+        keep: Path | None = None,
+    ) -> None:  # fmt: skip
         self.lines: list[str] = []
-        self.service = Service(Fleet(model), Store(state), Notes(self.lines.append))
+        store, notes = Store(state), Notes(self.lines.append)
+        quiet = None if keep is None else QuietDays(DayFiles(keep, 30), store, notes)
+        self.service = Service(Fleet(model), store, notes, quiet=quiet)
         self.service.restore()
         self.service.start()
         self.token, self.socket = token, listen("127.0.0.1", 0)
@@ -380,6 +393,8 @@ USAGE = [
     (["serve", "--host", "not.here.invalid"], "cannot be listened at"),
     (["serve", "--longest-interval", "0.1"], "longest interval"),
     (["serve", "--state", "no/such/folder"], "choose another --state"),
+    (["serve", "--keep", "run/recipe.json/in"], "choose another --keep"),
+    (["detect", "kitchen.csv", "--keep", "quiet"], "are for a broker"),
     (["detect", "mqtt://localhost"], "no topics"),
     (["detect", "mqtt://localhost", "--preset", "awair"], "no such preset of topics"),
     (["detect", "mqtt://localhost", "--topic", "a/{room}"], "no part {room}"),
@@ -405,3 +420,27 @@ def test_wrong_use_is_one_line(
     assert run(saafe_group, [*words[:1], str(save_run(tmp_path)), *words[1:]]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert text in line
+
+
+# --- days that teach
+
+
+def test_what_was_raised_is_listed_and_judged(tmp_path: Path) -> None:
+    with serving(model=SMOKE) as one:
+        assert one.ask("GET", "/raised")[0] == 404
+        assert "--keep FOLDER" in one.ask("POST", "/raised/1", {"was": "fire"})[1]["error"]
+    with serving(model=SMOKE, keep=tmp_path / "quiet") as one:
+        assert one.ask("GET", "/raised") == (200, [])
+        one.burn()
+        (raised,) = one.ask("GET", "/raised")[1]
+        assert (raised["space"], raised["event"], raised["was"]) == ("kitchen", "alarm", "")
+        assert one.ask("POST", "/raised/1", {"was": "harmless"})[1] == raised | {"was": "harmless"}
+        assert one.ask("GET", "/raised")[1][0]["was"] == "harmless"
+        assert one.ask("POST", "/raised/7", {"was": "harmless"})[0] == 404
+        for body in ({"was": "toast"}, {}, [], {"was": None}):
+            status, answer = one.ask("POST", "/raised/1", body)
+            assert (status, list(answer)) == (422, ["error"])
+        one.service.quiet.trouble = "quiet days are not kept: the disk is full"
+        status, health = one.ask("GET", "/health")
+        assert status == 503
+        assert health["troubles"] == ["quiet days are not kept: the disk is full"]

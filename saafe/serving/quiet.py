@@ -8,6 +8,7 @@ import json
 import math
 import sqlite3
 import threading
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,7 +28,7 @@ BEFORE_MS = 3 * HOUR_MS  # Chosen: as own_rooms leaves out before what a fixed r
 AFTER_MS = {"alarm": 21 * HOUR_MS, "warning": 3 * HOUR_MS}
 LATE_MS = 180_000  # Chosen: the second row of a space may be so much before the first
 STEP_MS = HOUR_MS  # Chosen: a day's file is written anew once an hour
-SORT_EVERY_S = 60.0
+SORT_EVERY_S, LAST_SORT_S = 60.0, 10.0
 LONGEST_WAIT_MS = 2 * DAY_MS  # Chosen: readings that cannot be written wait so long, no longer
 MOST_UNWRITTEN = 100_000  # Chosen: rows held in memory while the state file cannot be written
 HARMLESS = "harmless"  # what a person may say of an alarm
@@ -273,12 +274,15 @@ class QuietDays:
     def _run(self) -> None:
         while not self.is_stopping.wait(SORT_EVERY_S):
             self.sort()
+        self.sort()
 
     def sort(self) -> None:
         """Put what is old enough into the files of its days, and sort days of which more is known.
 
-        Where a file cannot be written this is said, and tried again later.
+        Where a file cannot be written this is said, and tried again later. As the service ends it
+        takes no longer than `LAST_SORT_S`.
         """
+        end_s = time.monotonic() + LAST_SORT_S
         with self.lock:
             due = [
                 name for name, one in self.spaces.items()
@@ -286,7 +290,7 @@ class QuietDays:
                 or any(not mark.is_sorted for mark in one.marks)
             ]  # fmt: skip
         for name in due:
-            if self.is_stopping.is_set():
+            if self.is_stopping.is_set() and time.monotonic() > end_s:
                 return
             try:
                 self._sort_marks(name)
