@@ -49,7 +49,8 @@ def test_the_tutorial_on_own_recordings_runs(
     # the page's Python: another tuning of a run that is there
     shutil.copytree(tmp_path / "runs" / "mine" / "general", tmp_path / "runs" / "RUN")
     shutil.rmtree(tmp_path / "runs" / "mine")
-    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "own-recordings.md").read_text(), re.S)
+    text = (DOCS / "own-recordings.md").read_text().partition("## In Python")[2]
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
     made: dict[str, object] = {}
     exec(compile(code, "docs/own-recordings.md", "exec"), made)
     assert "own_rooms" in made["result"]  # type: ignore[operator]
