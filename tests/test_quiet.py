@@ -303,7 +303,8 @@ def test_a_clock_that_is_set_back_by_days_does_not_end_it(tmp_path: Path) -> Non
     one.quiet.sort()
     one.kill()
     two = Kept(tmp_path, JUMPY)  # no state that it can use: times begin anew
-    two.service.store.base.execute("DELETE FROM readings")
+    for table in ("readings", "states"):
+        two.service.store.base.execute(f"DELETE FROM {table}")
     two.start().feed(readings := stream(20.0))
     two.quiet.sort()
     limit_s = readings[-1].arrived_s - 3 * HOUR
