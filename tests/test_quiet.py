@@ -296,6 +296,24 @@ def test_an_alarm_that_came_while_nothing_was_kept_is_left_out(tmp_path: Path) -
     two.stop()
 
 
+def test_a_clock_that_is_set_back_by_days_does_not_end_it(tmp_path: Path) -> None:
+    """As where a machine has started without a network, with a year that is to come."""
+    ahead = stream(8.0, start_s=NOW_S + 400 * 86_400.0)
+    one = Kept(tmp_path).start().feed(ahead)
+    one.quiet.sort()
+    one.kill()
+    two = Kept(tmp_path, JUMPY)  # no state that it can use: times begin anew
+    for table in ("readings", "states"):
+        two.service.store.base.execute(f"DELETE FROM {table}")
+    two.start().feed(readings := stream(20.0))
+    two.quiet.sort()
+    limit_s = readings[-1].arrived_s - 3 * HOUR
+    assert max(t for t, _ in two.rows()) > NOW_S + 86_400.0
+    kept = short({key: cells for key, cells in two.rows().items() if key[0] < NOW_S + 86_400.0})
+    assert kept == posted(readings, limit_s)
+    two.stop()
+
+
 def test_the_oldest_days_go(tmp_path: Path) -> None:
     one = Kept(tmp_path, days=3).start()
     for day in range(6):

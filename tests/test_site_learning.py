@@ -62,6 +62,7 @@ def test_days_that_serve_keeps_tune_a_run_that_serve_goes_on_with(
     at = np.flatnonzero(np.isfinite(home.readings[:, 0]).any(axis=1))[::6]
     thin = Recording("home", home.times_s[at], ("A",), home.readings[at, :1])
     write_recording(thin, "home.csv.gz")
+    thin, _ = read_recording("home.csv.gz")  # as it was written, rounded
     began_s = round(time.time() - 3600 * HOURS)
     with processes() as running:
         running.append(Process("serve", made, "--port", 0, "--keep", "quiet", cwd=tmp_path))

@@ -128,6 +128,8 @@ class QuietDays:
             one.newest_ms = newest_ms
         for row in base.execute("SELECT * FROM quiet_marks ORDER BY id"):
             mark = Mark(*row)
+            if not (isinstance(mark.at_ms, int) and isinstance(mark.end_ms, int)):
+                continue  # damaged
             one = self.spaces.setdefault(mark.space, KeptSpace(mark.at_ms, mark.at_ms))
             one.marks.append(mark)
             self.last_mark = mark.number
@@ -159,6 +161,8 @@ class QuietDays:
             one = self.spaces.get(space.name)
             if one is None:
                 one = self.spaces[space.name] = KeptSpace(time_ms - LATE_MS, time_ms)
+            if time_ms < one.until_ms - DAY_MS:  # our clock was set back, or a sensor was away long
+                one.until_ms = one.newest_ms = time_ms - LATE_MS
             if time_ms < one.until_ms:
                 self.notes.say("quiet late", f"{space.name}: a reading came too late for its day")
                 return
@@ -327,7 +331,7 @@ class QuietDays:
             found = self.store.write(lambda base: base.execute(query, (name, upto_ms)).fetchall())
             if found:
                 numbers, times_ms, sensors, bodies = zip(*found, strict=True)
-                cells = ([math.nan if v is None else v for v in json.loads(b)] for b in bodies)
+                cells = [read_cells(body) for body in bodies]
                 self.files.add(name, make_rows(times_ms, sensors, cells), aside)
                 self.store.write(lambda base: self._forget(base, name, upto_ms, max(numbers)))
             with self.lock:
@@ -386,3 +390,13 @@ class QuietDays:
 def recorded_ms(event: dict, space: WatchedSpace) -> int:
     """When an event was, as the readings of its space have it. [ms]"""
     return round(1000.0 * (event["time_s"] - space.origin_s + space.recorded_s))
+
+
+def read_cells(body: object) -> list[float]:
+    """The readings that a row's body holds, NaN = missing; none where it is damaged."""
+    nothing = [math.nan] * len(CHANNELS)
+    try:
+        cells = [math.nan if value is None else float(value) for value in json.loads(str(body))]
+    except (ValueError, TypeError):
+        return nothing
+    return cells if len(cells) == len(nothing) else nothing

@@ -282,7 +282,7 @@ def add_quiet(app: FastAPI, service: Service) -> None:
         return kept().marks()
 
     @app.post("/raised/{number}")
-    def judge(number: int, verdict: Verdict) -> Any:
+    def judge(number: Annotated[int, Path(ge=0, le=LARGEST_ID)], verdict: Verdict) -> Any:
         """Say what one was. The hours around what was `harmless` teach."""
         try:
             found = kept().say(number, verdict.was)
