@@ -212,6 +212,5 @@ class Session:
         """Say what has been done, of the stage `part`, and about how long the rest will take."""
         done = min(self._done + part * self._share, 1.0)
         left = self.seconds * (1.0 - done) / done
-        self._on_progress(
-            f"{text}: {self.windows:,} windows in {clock(self.seconds)}, about {clock(left)} left"
-        )
+        scored = f", {self.windows:,} windows" if self.windows else ""
+        self._on_progress(f"{text}{scored}: {clock(self.seconds)} so far, about {clock(left)} left")
