@@ -29,6 +29,7 @@ def launch(
     *,
     on: str = "emulator",
     settings: Mapping[str, object] | None = None,
+    device: str | None = None,
     max_cost_usd: float | None = None,
     on_message: Callable[[str], None] = print,
 ) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def launch(
         tier: its name.
         on: "sagemaker" or "emulator".
         settings: fields of the recipe and of the job, as `saafe launch --set` takes them.
+        device: a name of the catalogue or the path of a device file to train for.
         max_cost_usd: enforced through the job's longest run time. [USD]
         on_message: takes a line for people.
 
@@ -57,7 +59,7 @@ def launch(
     texts = tuple(f"{name}={value}" for name, value in (settings or {}).items())
     changes, machine = split_settings(texts)
     cloud = open_cloud(on, machine.out, machine.region, on_message)
-    plan = plan_job(cloud, tier, changes, machine)
+    plan = plan_job(cloud, tier, changes, machine, device)
     entry = start_job(cloud, plan, name=machine.name, max_cost_usd=max_cost_usd)
     return view(finish(cloud, entry))
 
@@ -74,8 +76,14 @@ def open_cloud(on: str, out: Path, region: str | None, on_message: Callable[[str
     return Cloud(aws, Ledger(out), on, on_message)
 
 
-def plan_job(cloud: Cloud, tier: str, changes: tuple[str, ...], machine: Machine) -> JobPlan:
-    """The plan of a job; a rehearsal trains on as many threads as this process may use."""
+def plan_job(
+    cloud: Cloud, tier: str, changes: tuple[str, ...], machine: Machine, device: str | None = None
+) -> JobPlan:
+    """The plan of a job; a rehearsal trains on as many threads as this process may use.
+
+    Raises:
+        InputError: the device is none, or there is no such machine.
+    """
     threads = os.environ.get("OMP_NUM_THREADS", "") if cloud.on == "emulator" else ""
     return JobPlan(
         tier=tier,
@@ -84,7 +92,17 @@ def plan_job(cloud: Cloud, tier: str, changes: tuple[str, ...], machine: Machine
         instances=machine.instances,
         spot=machine.spot,
         threads=int(threads) if threads.isdigit() else None,
+        device=device_text(device),
     )
+
+
+def device_text(device: str | None) -> str:
+    """A device's whole table, as the job takes it; none for instruments of any kind."""
+    if device is None:
+        return ""
+    from saafe.simulator import devices  # imports torch, which takes seconds
+
+    return "" if device == devices.ANYTHING else devices.to_toml(devices.load_device(device))
 
 
 def finish(cloud: Cloud, entry: dict[str, Any]) -> dict[str, Any]:

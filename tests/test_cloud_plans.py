@@ -23,7 +23,7 @@ from saafe.cloud.estimate import (
     offers,
 )
 from saafe.cloud.ledger import Ledger
-from saafe.cloud.package import REQUIREMENTS, pack
+from saafe.cloud.package import DEVICE_FILE, REQUIREMENTS, pack
 from saafe.cloud.preflight import fit_region
 from saafe.cloud.prices import load_prices
 from saafe.cloud.request import (
@@ -315,6 +315,18 @@ def test_equal_sources_make_equal_archives(tmp_path):
     with tarfile.open(fileobj=BytesIO(package.files["source.tar.gz"])) as tar:
         assert {member.mtime for member in tar.getmembers()} == {0}
         assert "requirements.txt" in tar.getnames()
+
+
+def test_a_device_travels_beside_the_code(tmp_path):
+    source = write_stub(tmp_path)
+    package = pack(source, device='name = "ours"')
+    assert package.sha256 != pack(source).sha256, "another device is another job"
+    with tarfile.open(fileobj=BytesIO(package.files["source.tar.gz"])) as tar:
+        member = tar.extractfile(DEVICE_FILE)
+        assert member is not None
+        assert member.read() == b'name = "ours"'
+    container_source = Path(container.__file__).read_text()
+    assert f'"{DEVICE_FILE}"' in container_source, "it imports nothing of ours"
 
 
 def test_the_shipped_requirements_are_the_projects():

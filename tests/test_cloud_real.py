@@ -57,6 +57,17 @@ def test_one_rank_gives_the_weights_of_here(saafe, tmp_path):
     assert all(here[name].equal(there[name]) for name in here)
 
 
+def test_a_job_trains_for_a_device_file(saafe, tmp_path):
+    (tmp_path / "mine.toml").write_text(
+        'title = "Mine"\nparts = ["plantower-pms5003"]\nreporting = { every_s = 30 }\n'
+    )
+    cloud = ("--on", "emulator", "--yes", "--json", "--set", "instance=ml.m5.large")
+    result = json.loads(saafe("launch", "tiny", *RECIPE, *cloud, "--device", "mine.toml"))
+    run = tmp_path / "runs" / result["run"]
+    assert 'name = "mine"' in json.loads((run / "recipe.json").read_text())["device_file"]
+    assert json.loads((run / "exam.json").read_text())["device"] == "mine"
+
+
 def test_several_ranks_give_the_loss_of_here(saafe, tmp_path):
     words = ("ultra-fast", "--set", "seed=3", *RECIPE)
     saafe("train", *words, "--name", "here")

@@ -27,7 +27,8 @@ from saafe.files import write_json
 from saafe.recipes import changed, find_tier
 from saafe.recordings.recording import Recording
 from saafe.recordings.superpose import Home
-from saafe.sensors import CHANNELS
+from saafe.sensors import CHANNEL_NAMES, CHANNELS
+from saafe.simulator import devices
 from saafe.simulator.sources import FIRES
 from saafe.training import runs
 from saafe.training.data import Purpose, seeded_generator
@@ -232,6 +233,21 @@ def test_time_left_falls_to_nothing() -> None:
         here.on_progress("whole")
     assert told[-1].endswith("about 00:00 left")
     assert all(" windows in " in line for line in told)
+
+
+@pytest.mark.slow
+def test_the_small_examination_is_through_the_device_that_it_is_given(few: None) -> None:
+    """`saafe evaluate` simulated instruments of any kind for a run that had a device of its own."""
+    seen: list[np.ndarray] = []
+
+    def score(windows: np.ndarray) -> np.ndarray:
+        seen.append(windows)
+        return np.zeros(len(windows))
+
+    device = devices.load_device("sonoff-snzb-02b")
+    judge_simulated(Judged("calm", score, AlarmSettings()), seed=0, device=device, trials=1)
+    shown = {CHANNEL_NAMES[k] for part in seen for k in range(6) if np.isfinite(part[..., k]).any()}
+    assert shown == {"temperature", "humidity"}
 
 
 @pytest.mark.slow

@@ -289,6 +289,15 @@ def test_an_empty_run_is_one_line(tmp_path: Path) -> None:
         pictures.picture_of_run(tmp_path)
 
 
+def test_what_a_meter_shows_stands_in_view_where_the_truth_leaves_the_picture() -> None:
+    made = devices.load_device("plantower-pms5003")
+    figure = pictures.picture_of_device(made).figure
+    fire = figure.axes[1]
+    low, high = fire.get_ylim()
+    assert -100.0 <= low <= 0.0, "nothing is shown below: the truth's margin is no reason"
+    assert 0.0 < high <= 1.5 * made.channels["pm25"].clip
+
+
 def test_a_devices_picture_shows_step_fire_and_cooking() -> None:
     made = devices.load_device("saafe-4")
     picture = pictures.picture_of_device(made)

@@ -12,7 +12,7 @@ from saafe.detector.alarms import AlarmSettings, log_odds
 from saafe.exam import html, model_card, plots, report
 from saafe.recipes import changed, find_tier
 from saafe.sensors import CHANNELS
-from saafe.training import runs
+from saafe.training import for_device, runs
 from saafe.training.model import FireTransformer
 
 GATE = {
@@ -285,6 +285,19 @@ def test_card_says_what_it_is_and_what_it_is_not(tmp_path: Path) -> None:
     assert runs.sha256(tmp_path / runs.MODEL) in text
     assert f"tier {recipe.tier}, seed" in text
     assert model_card.write_model_card(runs.load(tmp_path), {}).read_text().count("## ") >= 5
+
+
+def test_card_says_which_device_and_whether_recordings_trained_it(tmp_path: Path) -> None:
+    recipe = changed(find_tier("tiny"), ("width=16", "heads=2", "layers=1"))
+    recipe = for_device(recipe, "airgradient-one")
+    runs.save_model(tmp_path, recipe, FireTransformer(recipe), AlarmSettings())
+    text = model_card.write_model_card(runs.load(tmp_path), FULL).read_text()
+    assert "sensors of one device (AirGradient ONE (I-9PSL))" in text
+    assert "No recording trained" in text
+    (tmp_path / runs.ASKED_FILE).write_text("{}")  # as `saafe tune` does
+    text = model_card.write_model_card(runs.load(tmp_path), FULL).read_text()
+    assert "No recording trained" not in text
+    assert "recordings of the rooms that it was tuned on" in text
 
 
 @pytest.mark.parametrize("prior", [0.5, 0.2, 0.01, 1e-6])

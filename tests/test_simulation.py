@@ -163,6 +163,17 @@ def test_mix_draws_the_named_sources_only() -> None:
     assert {x for name in names for x in name["nuisances"]} == {"toast"}
 
 
+def test_a_nuisance_happens_so_many_times_once_in_each_part() -> None:
+    mix = scenarios.mix_of(("toast", "shower"), times=4)
+    streams = simulation.simulate_streams(4, generator=seeded(8), mix=mix, hours=24.0)
+    assert (streams.nuisance >= 0).all(), "two kinds a home"
+    acting = streams.acting.reshape(4, 4, -1).any(dim=-1)  # (n, quarter)
+    assert acting[:, 1:].all(), "the first may have begun and ended before the stream"
+    assert not streams.acting.all(dim=1).any()
+    once = scenarios.mix_of(("toast", "shower"))
+    assert once.nuisance_counts == (0.0, 1.0, 0.0), "without it, one thing a recording"
+
+
 # --- faults and limits ------------------------------------------------------------------------
 
 

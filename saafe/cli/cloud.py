@@ -49,6 +49,7 @@ def say(line: str) -> None:
 @click.option("--on", type=click.Choice(["here", "sagemaker", "emulator"]), default="here",
               show_default=True, help="Where to train.")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Of recipe or job.")
+@click.option("--device", metavar="NAME|FILE", help="Train for one device; see saafe devices.")
 @click.option("--max-cost", type=float, metavar="USD", help="Stop before it costs more.")
 @click.option("--detach", is_flag=True, help="Do not watch; `saafe watch` comes back.")
 @click.option("--setup", is_flag=True, help="Create role and bucket first, after showing them.")
@@ -94,7 +95,7 @@ def _launch(
     cloud: Cloud, changes: tuple[str, ...], machine: Machine, options: dict[str, Any]
 ) -> dict[str, Any]:
     """Show the estimate, ask, and make sure that the job exists."""
-    plan = plan_job(cloud, options["tier"], changes, machine)
+    plan = plan_job(cloud, options["tier"], changes, machine, options["device"])
 
     def confirm(expected: dict[str, Any]) -> None:
         say("\n".join(estimate_lines(expected, plan)))
@@ -129,6 +130,7 @@ def _launch_here(
     words += [word for change in changes for word in ("--set", change)]
     words += ["--out", str(machine.out)]
     words += ["--name", machine.name] if machine.name else []
+    words += ["--device", options["device"]] if options["device"] else []
     words += ["--json"] if options["as_json"] else []
     with train_command.make_context("train", words, parent=context) as child:
         train_command.invoke(child)

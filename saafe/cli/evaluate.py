@@ -28,28 +28,34 @@ def evaluate_command(
 ) -> None:  # fmt: skip
     """Score RUN on simulated streams from other seeds and rooms, and on recordings at PATHS.
 
+    The streams are of RUN's own device, of any instruments where it has none. Its figures are of
+    other fires than the exam's, and so are not the same.
+
     Example: saafe evaluate runs/my-run kitchen.csv --no-floor
     """
     from saafe.exam import judge_simulated, plain_values, windows
-    from saafe.training import load
+    from saafe.training import device_of, load
 
     if real_only and not paths and real_dir is None:
         raise InputError("--real-only: there are no recordings; give a PATH or --real FOLDER")
     check_run_folder(run)
     loaded = load(run)
+    device = device_of(loaded.recipe)
     recordings = windows.read_all(with_progress(map(Path, paths), len(paths), "recordings read"))
     contestants = [windows.judged_run(loaded)]
     if not no_floor:
         click.echo("fitting logistic regression", err=True)
         with Busy("fitting logistic regression"):
             contestants.append(windows.judged_floor(loaded))
-    result: dict = {"run": run, "contestants": {}}
+    through = device if isinstance(device, str) else device.name
+    result: dict = {"run": run, "device": through, "contestants": {}}
     for one in contestants:
         click.echo(f"scoring {one.name}", err=True)
         figures: dict = {}
         if not real_only:
             with Busy(f"scoring {one.name} on simulated streams"):
-                figures["simulated"] = plain_values(judge_simulated(one, seed=loaded.recipe.seed))
+                found = judge_simulated(one, seed=loaded.recipe.seed, device=device)
+                figures["simulated"] = plain_values(found)
         if recordings:
             scored = with_progress(recordings, len(recordings), "recordings scored")
             figures["recordings"] = windows.judge_recordings(one, scored)
@@ -64,10 +70,10 @@ def evaluate_command(
     if as_json:
         print_json(result)
     else:
-        show_evaluation(result["contestants"])
+        show_evaluation(result["contestants"], through)
 
 
-def show_evaluation(contestants: dict[str, dict]) -> None:
+def show_evaluation(contestants: dict[str, dict], device: str) -> None:
     """Print one table a part, contestants side by side."""
     from saafe.exam import score_table, simulated_table
 
@@ -75,7 +81,7 @@ def show_evaluation(contestants: dict[str, dict]) -> None:
     first = contestants[names[0]]
     if "simulated" in first:
         simulated = [simulated_table(f["simulated"]) for f in contestants.values()]
-        print_rows("simulated streams", ["figure", *names], beside(simulated))
+        print_rows(f"simulated streams of {device}", ["figure", *names], beside(simulated))
     if "real" in first:
         real = [
             [(what, figure if not note else f"{figure}  ({note})")

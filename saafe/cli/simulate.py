@@ -24,6 +24,7 @@ class SimulationSettings:
     sensors: int = 2  # in each space; --onto has one
     format: str = "csv.gz"  # suffix of the recordings' files
     device: str = "anything"  # which instruments; --onto has the background's
+    times: int = 1  # that each nuisance happens; --onto has the background's
 
 
 _RANGES = {
@@ -31,10 +32,12 @@ _RANGES = {
     "seed": (0, 2**31 - 1),
     "hours": (0.1, 168.0),
     "sensors": (1, 64),
+    "times": (1, 1000),
 }
 OF_THE_BACKGROUND = {
     "sensors": "the recording's first sensor",
     "device": "the recording's own instrument",
+    "times": "fires alone",
 }
 _CHOICES = {"format": ("csv", "csv.gz", "parquet")}
 
@@ -51,7 +54,8 @@ _CHOICES = {"format": ("csv", "csv.gz", "parquet")}
     multiple=True,
     metavar="FIELD=VALUE",
     help="hours=3 simulated, sensors=2 in each space, format=csv.gz, csv or parquet, "
-    "device=anything, a name of `saafe devices list` or a .toml file.",
+    "device=anything, a name of `saafe devices list` or a .toml file, times=1 that each nuisance "
+    "happens.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def simulate_command(
@@ -59,6 +63,9 @@ def simulate_command(
     changes: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Write labelled, simulated recordings, one file a scenario.
+
+    A recording has a fire, a nuisance, both or neither, whatever its length. Days of a home want
+    --set times=N: two of the nuisances that --source names then happen N times each.
 
     With --onto each is a stretch of a recorded (or simulated) background, three hours and then a
     simulated fire's rise added, with "superposed: FIRE" as its source.
@@ -134,7 +141,7 @@ def spaces(
 
     return simulate_described(
         settings.scenarios, seed=settings.seed, hours=settings.hours, sensors=settings.sensors,
-        sources=names, device=settings.device,
+        sources=names, device=settings.device, times=settings.times,
     )  # fmt: skip
 
 

@@ -161,6 +161,8 @@ def run_training(words: list[str], base: Path, run: Path, tail: "deque[str]", st
         shutil.rmtree(run)  # interrupted before its first checkpoint
     saafe = ["-m", "saafe", *(word for word in words if word != "--")]
     place = ["--out", str(run.parent), "--name", run.name]
+    if (device := base / "code" / "device.toml").exists():  # package.DEVICE_FILE
+        place += ["--device", str(device)]
     child = subprocess.Popen(
         [*launcher(base, run.name), *saafe, *place, *(["--resume"] if has_checkpoint else [])],
         env={**os.environ, **variables(base)},

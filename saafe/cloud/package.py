@@ -23,6 +23,7 @@ REQUIREMENTS = (
     "matplotlib>=3.10.7,<4",
     "uniplot>=0.20,<1",
 )
+DEVICE_FILE = "device.toml"  # container.py, which imports nothing of ours, knows it by name
 LARGEST_SOURCE_BYTES = 50_000_000
 
 
@@ -34,9 +35,10 @@ class Package:
     sha256: str
 
 
-def pack(source: Path | None = None) -> Package:
+def pack(source: Path | None = None, *, device: str = "") -> Package:
     """Pack the `saafe` package found in a folder, by default the one that is running.
 
+    The text of a device file, if any, is put beside it: the container trains for that device.
     Equal sources give equal bytes: entries are sorted and carry no time, owner or umask.
     """
     source = source or Path(saafe.__file__).parent.parent
@@ -51,6 +53,8 @@ def pack(source: Path | None = None) -> Package:
         )
     contents = {path.relative_to(source).as_posix(): path.read_bytes() for path in paths}
     contents["requirements.txt"] = ("\n".join(REQUIREMENTS) + "\n").encode()
+    if device:
+        contents[DEVICE_FILE] = device.encode()
     entry = (Path(__file__).parent / "container.py").read_bytes()
     channel = {"source.tar.gz": _archive(contents), "container.py": entry}
     return Package(channel, hashlib.sha256(b"".join(channel.values())).hexdigest())

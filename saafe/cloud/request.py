@@ -74,6 +74,7 @@ class JobPlan:
     instances: int = 1
     spot: bool = False
     threads: int | None = None
+    device: str = ""  # text of the device file to train for, which travels with the code
 
     def __post_init__(self):
         """Refuse what SageMaker would refuse, before anything is uploaded."""

@@ -68,7 +68,7 @@ def start_job(
         InputError: anything that the user can mend, in one line.
     """
     changed(find_tier(plan.tier), plan.settings)  # refuse a wrong recipe before it is paid for
-    package = pack(source)
+    package = pack(source, device=plan.device)
     where = f"{cloud.on} {cloud.aws.region} {account_mark(cloud.aws)} {cloud.aws.is_elsewhere}"
     fingerprint = plan.fingerprint(package.sha256, where)
     entry = _known(cloud, fingerprint, name)

@@ -23,12 +23,19 @@ GRID_BINS = 50_000  # put on a grid at once: six days, some megabytes
 
 @dataclass(frozen=True)
 class Detection:
-    """What a detector said of one recording."""
+    """What a detector said of one recording.
 
-    events: list[dict]  # as they are printed, in time order
-    times_s: np.ndarray  # of each decision. (decision,)
-    sensors: np.ndarray  # index of the sensor decided on. (decision,)
-    risk: np.ndarray  # percent. (decision,)
+    Attributes:
+        events: as they are printed, in time order.
+        times_s: of each decision. [s] (decision,)
+        sensors: index of the sensor decided on. (decision,)
+        risk: of fire, 0 to 100. [%] (decision,)
+    """
+
+    events: list[dict]
+    times_s: np.ndarray
+    sensors: np.ndarray
+    risk: np.ndarray
 
 
 class Decisions(NamedTuple):

@@ -11,7 +11,8 @@ from saafe.exam.report import EVIDENCE_LIMITS, NAMED_NOT_LISTED
 from saafe.files import write_atomically
 from saafe.formats import interval, number
 from saafe.sensors import CHANNELS, FIRE, LABELS
-from saafe.training import REFERENCE_MIX, Run, runs
+from saafe.simulator import devices
+from saafe.training import REFERENCE_MIX, Run, device_of, runs
 
 MODEL_CARD_FILE = "MODEL_CARD.md"
 MORE_FIGURES = "exam.json and report.html hold every figure."
@@ -79,10 +80,25 @@ def training_data_section(run: Run) -> str:
     """What it learnt from."""
     recipe = run.recipe
     windows = recipe.windows * (recipe.epochs if recipe.fresh else 1)
+    sensors = "cheap sensors drawn at random"
+    device = device_of(recipe)
+    if isinstance(device, devices.Device):
+        sensors = f"sensors of one device ({device.title})"
+    faults = "noise, holds, clipping, missing and unresponsive channels"
+    simulated = f"""at most {windows:,} windows of simulated dwellings with fires, nuisances and
+life, {sensors}, with {faults}."""
+    if (run.folder / runs.ASKED_FILE).exists():
+        return f"""## Training data
+
+Simulation, {simulated}
+Then **recordings of the rooms that it was tuned on**, as they are and with simulated events on
+them: they trained this model, and set its thresholds together with simulated streams.
+own_rooms.json says how many days of how many homes, and what came of days held out. Licences of
+the recordings are their makers'; none of them is in this folder.
+"""
     return f"""## Training data
 
-Simulation only: at most {windows:,} windows of simulated dwellings with fires, nuisances and
-life, cheap sensors drawn at random (noise, holds, clipping, missing and unresponsive channels).
+Simulation only: {simulated}
 Calibration and alarm thresholds come from other simulated scenarios. No recording trained,
 calibrated or set anything.
 """

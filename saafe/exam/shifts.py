@@ -19,7 +19,7 @@ from saafe.exam.session import OnProgress, Session
 from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged, judge_windows
 from saafe.recordings import Recording
 from saafe.sensors import CHANNELS, PM25, SOUND, TEMPERATURE
-from saafe.simulator import Mix, Rooms, sources
+from saafe.simulator import ANYTHING, Mix, Rooms, devices, sources
 from saafe.training import Purpose
 
 FIRE_TRIALS, NUISANCE_TRIALS = 40, 32
@@ -202,13 +202,15 @@ def try_shift(
 
 
 def judge_simulated(
-    one: Judged, *, seed: int, trials: int = TRIALS, on_progress: OnProgress = lambda _: None
-) -> dict[str, dict[str, Any]]:
+    one: Judged, *, seed: int, device: str | devices.Device = ANYTHING, trials: int = TRIALS,
+    on_progress: OnProgress = lambda _: None,
+) -> dict[str, dict[str, Any]]:  # fmt: skip
     """Window and stream figures on simulated scenarios that were never trained on.
 
     Args:
         one: what is judged.
         seed: of the training run; the judging seeds are apart from its own.
+        device: whose sensors are simulated; instruments of any kind by default.
         trials: how many fires, nuisances and quiet streams.
         on_progress: takes a line of progress.
 
@@ -216,7 +218,7 @@ def judge_simulated(
         For training's ranges ("same rooms") and outside them ("other rooms"): `windows`,
         `streams` (a `ShiftRow`) and `quiet` (a `QuietRow`).
     """
-    session = Session(one, seed)
+    session = Session(one, seed, device=device)
     out = {}
     for number, (name, (rooms, purpose)) in enumerate(ROOMS.items()):
         on_progress(f"examining on simulations, {name} ({number + 1} of {len(ROOMS)})")
@@ -224,7 +226,7 @@ def judge_simulated(
         drawn = draw_trials(session, rooms, part, fires=trials, nuisances=trials)
         random = np.random.default_rng([seed, part])
         out[name] = {
-            "windows": judge_windows(one, rooms, seed, purpose),
+            "windows": judge_windows(one, rooms, seed, purpose, mix=Mix(device=device)),
             "streams": try_shift(session, Shift(name, rooms), drawn, random),
             "quiet": watch_quiet(session, trials, part=part, rooms=rooms)[0],
         }

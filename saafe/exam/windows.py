@@ -16,7 +16,7 @@ from saafe.metrics import clustered_proportion_bounds
 from saafe.recordings import Recording, read_recording
 from saafe.rivals import Trained, registry
 from saafe.sensors import FIRE, LABELS
-from saafe.simulator import Rooms, simulation
+from saafe.simulator import Mix, Rooms, simulation
 from saafe.training import (
     CLASS_SHARES,
     REFERENCE_MIX,
@@ -80,13 +80,15 @@ def judged_rival(trained: Trained) -> Judged:
     return Judged(trained.name, score_with(trained.model), trained.settings)
 
 
-def judge_windows(one: Judged, rooms: Rooms, seed: int, purpose: Purpose) -> dict:
+def judge_windows(
+    one: Judged, rooms: Rooms, seed: int, purpose: Purpose, *, mix: Mix | None = None
+) -> dict:
     """Accuracy, detection rate and false alarms of single windows in which something shows.
 
     `bounds` has the 95 % limits of those three, whose windows come in scenarios (`groups`).
     """
     generator = seeded_generator(seed, purpose, 0, torch.device("cpu"))
-    streams = simulation.simulate_streams(512, generator=generator, rooms=rooms)
+    streams = simulation.simulate_streams(512, generator=generator, rooms=rooms, mix=mix)
     drawn = sample_windows(streams, 8192, generator, shares=REFERENCE_MIX, evenly=True)
     windows, truth = drawn.windows.numpy(), drawn.labels.numpy()
     risk = np.concatenate([one.score(windows[at : at + 4096]) for at in range(0, 8192, 4096)])

@@ -15,7 +15,7 @@ from saafe.exam import judge_simulated, plain_values, windows
 from saafe.export import c_files, onnx_files, parity
 from saafe.files import writable_folder, write_atomically, write_json
 from saafe.simulator import devices
-from saafe.training import Run, run_for, runs
+from saafe.training import Run, device_of, run_for, runs
 
 ONNX_NAMES = {"onnx": "saafe.onnx", "int8": "saafe-int8.onnx"}
 EXPORTS = (*ONNX_NAMES, "c")
@@ -116,7 +116,11 @@ def export_onnx(run: Run, to: str, out: Path, *, exam: bool, on_progress: Say) -
 def judge(run: Run, model: Any, on_progress: Say) -> dict[str, Any]:
     """Figures on simulated streams, as `saafe evaluate` gives them."""
     one = windows.Judged("exported", model.score, model.settings)
-    return plain_values(judge_simulated(one, seed=run.recipe.seed, on_progress=on_progress))
+    return plain_values(
+        judge_simulated(
+            one, seed=run.recipe.seed, device=device_of(run.recipe), on_progress=on_progress
+        )
+    )
 
 
 def window_times(score: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:

@@ -3,12 +3,11 @@
 from saafe.own_rooms.lines import KIND_COLUMNS, ROOM_FIGURES, figure_rows, kind_rows, sentences
 from saafe.own_rooms.rooms import OwnRooms, read_rooms
 from saafe.own_rooms.tuned_run import (
-    ASKED_FILE, RESULT_FILE, check_asked, check_without, note_asked, train_on_rooms,
+    RESULT_FILE, check_asked, check_without, note_asked, train_on_rooms,
     tune_in, tuned_name,
 )  # fmt: skip
 
 __all__ = [
-    "ASKED_FILE",
     "KIND_COLUMNS",
     "RESULT_FILE",
     "ROOM_FIGURES",

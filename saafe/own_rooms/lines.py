@@ -117,7 +117,7 @@ def claims(result: Mapping[str, Any]) -> list[str]:
     alarms, days = tuned["alarms"], tuned["days"]
     said = "without a false alarm" if not alarms else f"with {alarms}"
     under = number(tuned["shown_under_per_year"], 2)
-    lines = [f"{number(days, 3)} days {said} show under {under} a year (95 %), no more."]
+    lines = [f"{number(days, 3)} days {said} show under {under} a year (95 %, one-sided), no more."]
     wanted = [row for row in result["more_days"] if row["more_days"] > 0][:2]
     lines += [
         f"{row['more_days']:,} more days without one would show under "

@@ -43,7 +43,6 @@ from saafe.training_run import append, keep_epochs, sweep, train_in
 from saafe.windows import HOLD_S
 
 RESULT_FILE = "own_rooms.json"
-ASKED_FILE = "on.json"  # what a run was started with, so that it goes on with the same
 POOLS_FILE = "thresholds.json"  # what thresholds rest on
 GENERAL_FOLDER, FOLDS = "general", "folds"
 RESULT_VERSION = 1
@@ -70,7 +69,7 @@ def tuned_name(recipe: Recipe) -> str:
 def note_asked(folder: Path, rooms: OwnRooms, per_year: float | None, *, resume: bool) -> None:
     """Write down what a run is started with; refuse to go on with anything else."""
     asked = {"recordings": rooms.digest, "false_alarms_per_year": per_year}
-    path = folder / ASKED_FILE
+    path = folder / runs.ASKED_FILE
     if not resume:
         write_json(path, asked)
         return
@@ -96,7 +95,7 @@ def note_asked(folder: Path, rooms: OwnRooms, per_year: float | None, *, resume:
 
 def check_without(folder: Path) -> None:
     """Refuse to go on without --on with a run that was started with it."""
-    if (folder / ASKED_FILE).exists():
+    if (folder / runs.ASKED_FILE).exists():
         raise InputError(f"{folder}: was started with --on; resume it with the same --on FOLDER")
 
 

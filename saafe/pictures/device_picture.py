@@ -130,7 +130,8 @@ def draw_event(place: Axes, streams: Streams, chosen: int, k: int) -> None:
     shown = streams.readings[chosen, :, 0, k].numpy()
     draw_pair(place, minutes[part], truth[part], minutes[fresh], shown[fresh])
     if fresh.any() and truth[part].max() > OUT_OF_VIEW * shown[fresh].max():
-        place.set_ylim(top=1.5 * shown[fresh].max())  # else what is shown would lie flat below
+        # else what is shown would lie flat below; the bottom stood at a margin of the truth's own
+        place.set_ylim(min(0.0, shown[fresh].min()), 1.5 * shown[fresh].max())
     place.axvline(
         (begins - max(begins - VIEW_BEFORE_S, 0.0)) / 60.0, color=plots.FAINT, linewidth=0.8
     )

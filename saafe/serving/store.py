@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS states (space TEXT PRIMARY KEY, last INTEGER, body BL
 INSERT_READINGS = """
 INSERT INTO readings (sensor, space, arrived_s, body)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) ORDER BY key"""
-PARTS = {"event", "time_s", "space", "sensor"}  # that each event has
+EVENT_PARTS = {"event", "time_s", "space", "sensor"}  # that each event has
 Found = TypeVar("Found")
 ALARM = "alarm"  # in `standing`; a fault's name is its sensor and channel
 
@@ -220,8 +220,8 @@ class Store:
             )
 
     def _events(self, query: str, words: Sequence[object]) -> list[tuple[int, dict]]:
-        found = [(number, read_json(body)) for number, body in self._rows(query, words)]
-        return [(number, event) for number, event in found if event.keys() >= PARTS]
+        found = [(number, read_body(body)) for number, body in self._rows(query, words)]
+        return [(number, event) for number, event in found if event.keys() >= EVENT_PARTS]
 
     def _rows(self, query: str, words: Sequence[object]) -> list[tuple]:
         """What a query finds; an InputError where the file is damaged."""
@@ -234,7 +234,7 @@ class Store:
             raise InputError(f"{self.path}: is damaged ({error}); choose another --state") from None
 
 
-def read_json(body: object) -> dict:
+def read_body(body: object) -> dict:
     """The object that a row's body holds; {} where it is damaged."""
     try:
         found = json.loads(body)  # type: ignore[arg-type]
@@ -245,7 +245,7 @@ def read_json(body: object) -> dict:
 
 def read_arrival(space: object, sensor: object, arrived_s: object, body: object) -> Arrival | None:
     """A kept reading; None where its row is damaged. An acknowledgement names no sensor."""
-    cells = read_json(body)
+    cells = read_body(body)
     is_text = all(isinstance(text, str) for text in (space, sensor, *cells.values()))
     if not is_text or not isinstance(arrived_s, float) or (sensor and not cells):
         return None

@@ -20,6 +20,7 @@ def simulate(
     sensors: int = 2,
     sources: Sequence[str] = (),
     device: str | Device = ANYTHING,
+    times: int = 1,
 ) -> list[Recording]:
     """Simulate labelled recordings of `n` spaces.
 
@@ -31,6 +32,7 @@ def simulate(
         sources: names of the fires and nuisances to draw; all by default.
         device: a name of the catalogue, the path of a device file, or a Device; any instruments
             by default.
+        times: how often each nuisance happens, once in each of as many equal parts.
 
     Returns:
         Recordings with `labels` and `sources`.
@@ -45,7 +47,7 @@ def simulate(
         (('A', 'B'), (360, 2, 6))
     """
     described = simulate_described(
-        n, seed=seed, hours=hours, sensors=sensors, sources=sources, device=device
+        n, seed=seed, hours=hours, sensors=sensors, sources=sources, device=device, times=times
     )
     return [recording for recording, _ in described]
 
@@ -58,9 +60,11 @@ def simulate_described(
     sensors: int,
     sources: Sequence[str],
     device: str | Device,
+    times: int = 1,
 ) -> Iterator[tuple[Recording, dict]]:
     """Recordings chunk by chunk, and what was drawn for each; see `simulate`, which lists them."""
-    mix, generator = mix_of(tuple(sources), device), torch.Generator().manual_seed(seed)
+    mix = mix_of(tuple(sources), device, times=times)
+    generator = torch.Generator().manual_seed(seed)
 
     def make(at: int) -> Iterator[tuple[Recording, dict]]:
         size = min(SIMULATION_CHUNK, n - at)

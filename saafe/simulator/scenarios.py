@@ -22,6 +22,7 @@ class Mix:
     fires: tuple[str, ...] = ()  # names that may be drawn; empty means all
     nuisances: tuple[str, ...] = ()  # the same
     nuisance_counts: tuple[float, float, float] = (0.3, 0.45, 0.25)  # probability of 0, 1 and 2
+    times: int = 1  # that each nuisance happens, one in each so many parts of the stream
     # 1 draws nuisances as often as dwellings see them, and 0 all alike
     balance: float = 0.75
     fault_share: float = 0.02  # of sensors of which one channel breaks (`SENSOR_FAULTS`)
@@ -32,25 +33,28 @@ class Mix:
     device: str | Device = ANYTHING
 
 
-def mix_of(names: tuple[str, ...], device: str | Device = ANYTHING) -> Mix:
+def mix_of(names: tuple[str, ...], device: str | Device = ANYTHING, *, times: int = 1) -> Mix:
     """The mix that draws only some sources, all for no names, for one device or for any.
 
-    The device is a name of the catalogue, a path of a device file, or a Device.
+    The device is a name of the catalogue, a path of a device file, or a Device. Nuisances that
+    happen several `times` are two, so that one home has meals and showers, where two are named.
     """
     device = device if device in (ANYTHING, GENERAL) else load_device(device)
     if not names:
-        return Mix(device=device)
+        return Mix(device=device, times=times)
     if unknown := sorted(set(names) - set(sources.SOURCES)):
         raise InputError(
             f"--source {unknown[0]}: unknown; choose from {', '.join(sources.SOURCES)}"
         )
     fires = tuple(name for name in names if sources.SOURCES[name].kind == "fire")
     nuisances = tuple(name for name in names if sources.SOURCES[name].kind != "fire")
+    one_or_two = (0.0, 0.0, 1.0) if times > 1 and len(set(nuisances)) > 1 else (0.0, 1.0, 0.0)
     return Mix(
         fire_share=(0.5 if nuisances else 1.0) if fires else 0.0,
         fires=fires,
         nuisances=nuisances,
-        nuisance_counts=(0.0, 1.0, 0.0) if nuisances else (1.0, 0.0, 0.0),
+        nuisance_counts=one_or_two if nuisances else (1.0, 0.0, 0.0),
+        times=times,
         device=device,
     )
 
@@ -145,22 +149,36 @@ def rooms_needed(chosen: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def draw_events(
-    clock: Tensor, hours: float, chosen: Tensor, zone: Tensor, generator: torch.Generator
+    clock: Tensor,
+    hours: float,
+    chosen: Tensor,
+    zone: Tensor,
+    generator: torch.Generator,
+    *,
+    times: int = 1,
 ) -> Events:
     """Let the sources of `draw_sources` (n, 3) emit in their zones (n, 3).
 
-    `clock` is of the stream, negative in the pre-roll. [s] (time, 1)
+    `clock` is of the stream, negative in the pre-roll. [s] (time, 1). Nuisances happen so many
+    `times`, once in each of as many equal parts of the stream.
     """
     n, device = len(chosen), clock.device
+    part = hours / times
     starts = [
         draw_starts(n, hours, generator, earliest_s=0.0),
-        draw_starts(n, hours, generator, earliest_s=-0.9 * PREROLL_S),
-        draw_starts(n, hours, generator, earliest_s=-0.3 * PREROLL_S),
+        draw_starts(n, part, generator, earliest_s=-0.9 * PREROLL_S),
+        draw_starts(n, part, generator, earliest_s=-0.3 * PREROLL_S),
     ]
     drawn = [
         emit_all(registry, chosen[:, slot], clock - starts[slot], generator)
         for slot, registry in enumerate(REGISTRIES)
     ]
+    for k in range(1, times):
+        for slot in (1, 2):
+            again = k * part * 3600.0 + draw_starts(n, part, generator, earliest_s=0.0)
+            rates, state = emit_all(REGISTRIES[slot], chosen[:, slot], clock - again, generator)
+            drawn[slot][0].add_(rates)
+            drawn[slot][1].copy_(torch.where(state != 0, state, drawn[slot][1]))
     low, high = torch.stack(
         [
             torch.tensor([source.base_m for source in registry], device=device)[

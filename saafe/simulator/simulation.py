@@ -212,7 +212,9 @@ def draw_world(n: int, plan: StreamSettings, generator: torch.Generator) -> Scen
         steps=steps,
         steps_s=steps_s,
         building=building,
-        events=draw_events(clock, plan.hours, chosen, layout.event_zone, generator),
+        events=draw_events(
+            clock, plan.hours, chosen, layout.event_zone, generator, times=mix.times
+        ),
         people=occupant_emissions(time_of_day(clock, n, generator), generator),
         outdoor_pm=outdoor_particles(usual_pm, len(clock), generator),
         weather=room_temperature(clock[-steps:], n, generator),

@@ -28,6 +28,7 @@ from saafe.training.weights import CHECKSUM, COPY_AGAIN, damage, read_sealed, se
 RUN_FORMAT = "saafe-1"
 FIRST_CHANNELS = "temperature,pm25,co2,sound,co,humidity"  # runs of version 0.1.0 do not say
 MODEL, RECIPE, METRICS = "model.safetensors", "recipe.json", "metrics.jsonl"
+ASKED_FILE = "on.json"  # of a run that recordings tune: what it was started with, to go on with
 SCORED_TOGETHER = 384  # windows; more would not fit a core's cache
 ENVIRONMENT, CHECKPOINT = "environment.json", "checkpoint"
 
