@@ -9,6 +9,7 @@ from serving_fixtures import CALM
 
 from saafe.cli.detect import detect_command
 from saafe.cli.serving import serve_command
+from saafe.cli.tune import tune_command
 from saafe.serving import TOPIC_PRESETS, Fleet, Notes, Service, Store, make_application
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +35,10 @@ def test_it_names_what_there_is() -> None:
             named = path.replace("{name}", "NAME").replace("{number}", "ID")
             assert named.split("/NAME/")[0] in TEXT, path
     known = {
-        o for command in (detect_command, serve_command) for p in command.params for o in p.opts
+        o
+        for command in (detect_command, serve_command, tune_command)
+        for p in command.params
+        for o in p.opts
     }
     others = {"--retained-only"}  # of mosquitto_sub
     assert set(re.findall(r"--[a-z][a-z-]+", TEXT)) <= known | others

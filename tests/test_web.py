@@ -141,6 +141,7 @@ def test_the_description_of_the_interface_is_whole(served: Served) -> None:
     assert paths == {
         "/readings", "/spaces", "/spaces/{name}", "/spaces/{name}/history",
         "/spaces/{name}/acknowledge", "/events", "/events/stream", "/health", "/metrics", "/notes",
+        "/raised", "/raised/{number}",
     }  # fmt: skip
     assert served.ask("GET", "/docs")[0] == 404  # its page would load scripts from elsewhere
 
@@ -440,6 +441,7 @@ def test_what_was_raised_is_listed_and_judged(tmp_path: Path) -> None:
         for body in ({"was": "toast"}, {}, [], {"was": None}):
             status, answer = one.ask("POST", "/raised/1", body)
             assert (status, list(answer)) == (422, ["error"])
+        assert one.service.quiet is not None
         one.service.quiet.trouble = "quiet days are not kept: the disk is full"
         status, health = one.ask("GET", "/health")
         assert status == 503

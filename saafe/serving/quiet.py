@@ -331,7 +331,7 @@ class QuietDays:
             found = self.store.write(lambda base: base.execute(query, (name, upto_ms)).fetchall())
             if found:
                 numbers, times_ms, sensors, bodies = zip(*found, strict=True)
-                cells = [read_cells(body) for body in bodies]
+                cells = [cells_of_body(body) for body in bodies]
                 self.files.add(name, make_rows(times_ms, sensors, cells), aside)
                 self.store.write(lambda base: self._forget(base, name, upto_ms, max(numbers)))
             with self.lock:
@@ -392,7 +392,7 @@ def recorded_ms(event: dict, space: WatchedSpace) -> int:
     return round(1000.0 * (event["time_s"] - space.origin_s + space.recorded_s))
 
 
-def read_cells(body: object) -> list[float]:
+def cells_of_body(body: object) -> list[float]:
     """The readings that a row's body holds, NaN = missing; none where it is damaged."""
     nothing = [math.nan] * len(CHANNELS)
     try:
