@@ -20,6 +20,7 @@ from saafe.export.c_source import SOURCE, c_sources
 from saafe.recipes import Recipe
 from saafe.recordings import read_recording
 from saafe.recordings.recording import Recording
+from saafe.sensors import CHANNELS
 
 CC = shutil.which("cc")
 if CC is None and "SAAFE_CI" not in os.environ:
@@ -191,6 +192,39 @@ def test_ticks_and_acknowledgements(run, program: Path) -> None:
     named = [{**event, "sensor": odd.sensors[event["sensor"]]} for event in theirs]
     assert parity.without_risk(ours) == parity.without_risk(named)
     assert any(event.get("cause") == "acknowledged" for event in ours)
+
+
+@pytest.mark.parametrize("seed", [*range(6), *(pytest.param(k, marks=pytest.mark.slow)
+                                                for k in range(6, 40))])  # fmt: skip
+def test_rows_that_come_late_twice_or_in_pieces(model, program: Path, seed: int) -> None:
+    """Rows of one time, rows that go back and outages, which tell how long a sensor may pause."""
+    random, detector, time_s, ours, lines = (
+        np.random.default_rng(seed),
+        Detector(model),
+        0.0,
+        [],
+        [],
+    )
+    for _ in range(150):
+        kind = random.random()
+        time_s += float(random.choice([10.0, 10.0, 60.0, 0.0]))
+        if kind < 0.05:
+            time_s -= float(random.integers(1, 200))
+        elif kind < 0.1:
+            time_s += float(random.integers(100, 9000))
+        sensor = int(random.integers(0, 1 + seed % SENSORS))
+        rest = [20.0, 5.0, 500.0, 40.0, 1.0, 45.0]
+        readings = np.array(rest, np.float32) + random.integers(0, 3, len(CHANNELS))
+        readings[random.random(len(CHANNELS)) < random.choice([0.1, 0.7])] = np.nan
+        ours += detector.update(time_s, str(sensor), readings)
+        cells = ("" if np.isnan(v) else f"{v:.9g}" for v in readings)
+        lines.append(f"{time_s!r},{sensor},{','.join(cells)}")
+    ours += detector.finish()
+    done = subprocess.run([program, "replay"], input="\n".join(lines), stdout=subprocess.PIPE,
+                          text=True, check=True)  # fmt: skip
+    theirs = [json.loads(line) for line in done.stdout.splitlines()]
+    named = [{**event, "sensor": str(event["sensor"])} for event in theirs]
+    assert parity.without_risk(ours) == parity.without_risk(named)
 
 
 BAD_ROWS = (

@@ -245,7 +245,7 @@ static void note_intervals(saafe_self_test *t, double time_s, const double value
                            double own_s, double longest_s)
 {
     double interval_s = time_s - t->intervals.last_s;
-    bool is_upload = interval_s < UPLOAD_SHARE * (own_s - t->own_s);
+    bool is_upload = interval_s < UPLOAD_SHARE * (own_s - t->own_s) || own_s == t->own_s;
     t->own_s = own_s;
     bool is_due = note_interval(&t->intervals, time_s, is_upload) || t->any_long;
     for (int c = 0; c < CHANNELS; c++) {
