@@ -839,6 +839,22 @@ def test_rooms_may_be_called_what_they_like(name: str, channel: str):
     assert (meaning and meaning.channel) == channel
 
 
+@pytest.mark.parametrize("name", ["sensor", "room", "device", "mac"])
+@pytest.mark.parametrize("count", [64, 65, 100])
+def test_too_many_sensors_are_refused_and_never_made_one(
+    count: int, name: str, tmp_path: Path
+) -> None:
+    rows = [f"{k},place{k % count},21.{k % 10}" for k in range(5 * count)]  # all times differ
+    path = tmp_path / "hotel.csv"
+    path.write_text(f"time_s,{name},temperature\n" + "\n".join(rows) + "\n")
+    if count <= 64:
+        assert len(import_recording(path)[0].sensors) == count
+        return
+    with pytest.raises(InputError, match="at most 64 in a space"):
+        import_recording(path)
+    assert import_hint(path) is None
+
+
 ODD_TYPES = {
     "list": pl.Series([[1.0]] * 30),
     "array": pl.Series([[1.0, 2.0]] * 30, dtype=pl.Array(pl.Float64, 2)),

@@ -22,7 +22,7 @@ from saafe.readers.export_text import Export
 from saafe.readers.export_times import LOCAL_TYPE, Times, is_clock, is_date, is_zone, read_moments
 from saafe.readers.presets import Preset
 from saafe.recordings import Conversion, find_unit, plain, quoted, refusal
-from saafe.sensors import CHANNEL_NAMES
+from saafe.sensors import CHANNEL_NAMES, MAX_SENSORS
 
 TARGETS = ("time", "sensor", "ignore", *CHANNEL_NAMES)
 
@@ -245,10 +245,16 @@ def _sensor_column(export: Export, columns: Mapping[str, str], preset: Preset | 
     wished = [by_plain[name] for name in names if name in by_plain]
     guessed = [
         name for name in _named(export, SENSOR_NAMES)
-        if name not in columns and export.frame[name].n_unique() <= 64
+        if name not in columns and _may_be_sensors(name, export.frame[name])
         and (export.frame[name] != "").any()
     ]  # fmt: skip
     return next(iter([*mapped, *wished, *guessed]), None)
+
+
+def _may_be_sensors(name: str, cells: pl.Series) -> bool:
+    """Whether cells repeat as names do. Too many sensors are refused later, never made one."""
+    count = cells.n_unique()
+    return plain(name) == "sensor" or count <= max(MAX_SENSORS, len(cells) // 2)
 
 
 def _place_text(text: str) -> str:
