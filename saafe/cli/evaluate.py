@@ -11,6 +11,11 @@ from saafe.cli.tables import print_rows
 from saafe.errors import InputError
 from saafe.files import json_text
 
+HOW_ALARMS_ARE_MEANT = (
+    "real alarm: the first that set.json names. photo to co: simulated in the recorded air. "
+    "A dash: not by the end of the fire, or no sensor could show it (docs/scoring.md)."
+)
+
 
 @click.command("evaluate")
 @click.argument("run")
@@ -29,7 +34,8 @@ def evaluate_command(
     """Score RUN on simulated streams from other seeds and rooms, and on recordings at PATHS.
 
     The streams are of RUN's own device, of any instruments where it has none. Its figures are of
-    other fires than the exam's, and so are not the same.
+    other fires than the exam's, and so are not the same. Of the fires of annotated sets each is
+    shown, with the times at which alarms beside it would have sounded.
 
     Example: saafe evaluate runs/my-run kitchen.csv --no-floor
     """
@@ -75,7 +81,7 @@ def evaluate_command(
 
 def show_evaluation(contestants: dict[str, dict], device: str) -> None:
     """Print one table a part, contestants side by side."""
-    from saafe.exam import score_table, simulated_table
+    from saafe.exam import score_table, set_fires_table, simulated_table
 
     names = list(contestants)
     first = contestants[names[0]]
@@ -89,6 +95,10 @@ def show_evaluation(contestants: dict[str, dict], device: str) -> None:
             for f in contestants.values()
         ]  # fmt: skip
         print_rows("recordings", ["figure", *names], beside(real))
+        columns, fires = set_fires_table({name: f["real"] for name, f in contestants.items()})
+        if fires:
+            print_rows("fires of annotated sets, alarms in s from the first row", columns, fires)
+            click.echo(HOW_ALARMS_ARE_MEANT)
     for name, figures in contestants.items():
         for row in figures.get("recordings", []):
             click.echo(f"{name}: {json_text(row)}")
