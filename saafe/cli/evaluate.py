@@ -26,10 +26,17 @@ HOW_ALARMS_ARE_MEANT = (
               help="Days of each home scored at 10 s on six sensors; 0 skips them.")  # fmt: skip
 @click.option("--real-only", is_flag=True, help="Score recordings alone, no simulated streams.")
 @click.option("--no-floor", is_flag=True, help="Leave logistic regression out.")
+@click.option(
+    "--rival",
+    "rivals",
+    multiple=True,
+    metavar="NAME",
+    help="In place of logistic regression, another of docs/rivals.md. May be given again.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def evaluate_command(
     run: str, paths: tuple[str, ...], real_dir: str | None, dense_days: float, real_only: bool,
-    no_floor: bool, as_json: bool,
+    no_floor: bool, rivals: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Score RUN on simulated streams from other seeds and rooms, and on recordings at PATHS.
 
@@ -40,19 +47,22 @@ def evaluate_command(
     Example: saafe evaluate runs/my-run kitchen.csv --no-floor
     """
     from saafe.exam import judge_simulated, plain_values, windows
+    from saafe.rivals import registry
     from saafe.training import device_of, load
 
     if real_only and not paths and real_dir is None:
         raise InputError("--real-only: there are no recordings; give a PATH or --real FOLDER")
+    names = rivals or (() if no_floor else (registry.LOGISTIC,))
+    registry.check_installed(names)
     check_run_folder(run)
     loaded = load(run)
     device = device_of(loaded.recipe)
     recordings = windows.read_all(with_progress(map(Path, paths), len(paths), "recordings read"))
     contestants = [windows.judged_run(loaded)]
-    if not no_floor:
-        click.echo("fitting logistic regression", err=True)
-        with Busy("fitting logistic regression"):
-            contestants.append(windows.judged_floor(loaded))
+    for name in dict.fromkeys(names):
+        click.echo(f"fitting {name}", err=True)
+        with Busy(f"fitting {name}"):
+            contestants.append(windows.judged_rival(registry.train_alone(name, loaded.recipe)))
     through = device if isinstance(device, str) else device.name
     result: dict = {"run": run, "device": through, "contestants": {}}
     for one in contestants:
