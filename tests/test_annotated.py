@@ -22,6 +22,7 @@ from saafe.exam.references import co_dose_intervals, first_signal_from
 from saafe.exam.session import Session
 from saafe.exam.tables import score_table
 from saafe.exam.windows import judge_real, judged_run
+from saafe.pictures.recording_picture import known_times
 from saafe.readers import Published, Unreadable, read_annotated
 from saafe.recordings import find_sets, merge_runs, read_sets, write_recording
 from saafe.recordings.recording import Recording, read_recording
@@ -174,6 +175,12 @@ GONE = object()
         ("fire", {"limit_s": 599}, "limit_s is '599'; allowed: at or after ignition_s, 600"),
         ("fire", {"end_s": 719}, "end_s is '719'; allowed: at or after limit_s, 720"),
         ("fire", {"end_s": "900"}, "end_s is '\"900\"'"),
+        ("fire", {"sounded_s": 700}, "sounded_s is '700'; allowed: an object of photo, ionis"),
+        ("fire", {"sounded_s": None}, "sounded_s is 'null'"),
+        ("fire", {"sounded_s": {"smoke": 700}}, "allowed: an object of photo, ionisation, other"),
+        ("fire", {"sounded_s": {"photo": None}}, "null}'; allowed: an object of photo"),
+        ("fire", {"sounded_s": {"photo": 599}}, "sounded_s is '599'; allowed: alarms at or after"),
+        ("home", {"sounded_s": {}}, "the key 'sounded_s'"),
     ],
 )
 def test_a_wrong_set_is_one_line(tmp_path: Path, which: str, change: dict, said: str) -> None:
@@ -310,6 +317,29 @@ def test_fires_are_measured_against_their_annotation(tmp_path: Path) -> None:
     assert fires["in_time_share"]["lower"] < 0.05  # as of three fires, not four
 
 
+def test_real_alarms_of_a_set_stand_beside_ours(tmp_path: Path) -> None:
+    """A set could not say when real alarms sounded, as published fires can."""
+    write_set(tmp_path, FIRE | {"sounded_s": {"photo": 700, "ionisation": 660.5}})
+    (fire,) = read_items(tmp_path)
+    assert isinstance(fire, Published)
+    assert (fire.references["t_photo"], fire.references["t_ion"]) == (700.0, 660.5)
+    (row,) = recordings.score_real(HEAT, tmp_path, PLAN)["sets"][0]["fires"]["rows"]
+    assert row["recorded_s"] == 660.5
+    assert row["delay_s"] == row["alarm_s"] - 660.5
+    assert dict(known_times(tmp_path / "fire.csv").times) == {
+        "ignition": 600.0,
+        "limit": 720.0,
+        "photo alarm": 700.0,
+        "ionisation alarm": 660.5,
+    }
+
+
+def test_a_real_alarm_beyond_the_recording_costs_that_recording(tmp_path: Path) -> None:
+    (fire,) = read_items(write_set(tmp_path, FIRE | {"sounded_s": {"other": 5000}}))
+    assert isinstance(fire, Unreadable)
+    assert "sounded_s of set.json goes beyond" in fire.reason
+
+
 def test_drift_before_the_ignition_is_no_fire(tmp_path: Path) -> None:
     write_fire(tmp_path / "fire.csv", drift=7.0)
     recording, _ = read_recording(write_set(tmp_path, FIRE) / "fire.csv")
@@ -422,6 +452,10 @@ def test_evaluate_names_the_set(tmp_path: Path, capsys: pytest.CaptureFixture) -
     assert code == 0, err
     assert "set ours: false alarms" in out
     assert "made up" in out
+    (row,) = [line for line in out.splitlines() if "ours: fire " in line]
+    assert "720" in row  # the limit; each fire has a row
+    assert "photo" in out
+    assert "simulated in the recorded air" in out
     (ours / "set.json").write_text("{")
     code, out, err = command(capsys, *words)
     assert (code, out) == (1, "")

@@ -123,6 +123,7 @@ def test_what_is_closed_or_full_is_one_line(place: Path, line: str, said: str) -
         ("exam RUN --quick --seed 0", "seed is of the full exam"),
         ("evaluate RUN nowhere.csv", "nowhere.csv"),
         ("evaluate RUN --real-only", "--real-only: there are no recordings"),
+        ("evaluate RUN --rival floor", "rival 'floor' is unknown; choose from fixed rule"),
         ("compare nowhere", "no such run folder"),
         ("data check readonly", "readonly"),
         ("data convert uhoo_homes file homes", "file"),

@@ -105,3 +105,41 @@ def test_a_reader(package: Path) -> None:
         "print(one.recording.readings[:, 0, 0].tolist())"
     )
     assert run(package, code) == "[20.0, 25.0]\n"
+
+
+def test_a_fuel(package: Path) -> None:
+    fuel, row = examples("Add a fuel")
+    insert(package / "saafe/simulator/fires.py", fuel, before="SMOULDERING_CABLE = Fuel")
+    sources = package / "saafe/simulator/sources.py"
+    insert(sources, row, before='    Source("smouldering_cotton"')
+    insert(sources, "    SMOULDERING_PEAT,\n", before="    SMOULDERING_WOOD,\n")
+    code = (
+        "import torch\n"
+        "from saafe.simulator.scenarios import Mix\n"
+        "from saafe.simulator.simulation import simulate_streams\n"
+        "streams = simulate_streams(4, generator=torch.Generator().manual_seed(0), hours=1.0,\n"
+        "    mix=Mix(1.0, fires=('smouldering_peat',), nuisance_counts=(1.0, 0.0, 0.0)))\n"
+        "print((streams.truth[-1] > streams.truth[0]).any().item())"
+    )
+    assert run(package, code) == "True\n"
+
+
+def test_a_rival(package: Path) -> None:
+    module, row = examples("Add a rival")
+    (package / "saafe/rivals/newest.py").write_text(module)
+    registry = package / "saafe/rivals/registry.py"
+    insert(registry, "from saafe.rivals.newest import fit_newest\n", before="from saafe.sensors")
+    insert(registry, row, before='    "QUANT": Rival(')
+    code = (
+        "import torch\n"
+        "from saafe.recipes import changed, find_tier\n"
+        "from saafe.rivals import registry\n"
+        "from saafe.training.data import make_part, Purpose\n"
+        "parts = [make_part(0, Purpose.TRAIN, k, 64, torch.device('cpu')) for k in (0, 1)]\n"
+        "registry.check_installed(['newest reading'])\n"
+        "fit = registry.RIVALS['newest reading'].fit\n"
+        "model = fit(changed(find_tier('tiny'), ()), *parts)\n"
+        "logits = model(parts[1].windows)\n"
+        "print(logits.shape[1:], logits.isfinite().all().item())"
+    )
+    assert run(package, code) == "torch.Size([1, 3]) True\n"

@@ -610,6 +610,25 @@ def test_maps_take_names_with_an_equals_sign():
             parse_columns([text])
 
 
+def test_a_mapped_column_keeps_the_unit_of_its_name(tmp_path: Path):
+    """Once they were mapped, degF and mg/m3 were read as degC and ug/m3."""
+    text = rows(
+        "2026-11-20T12:00:00Z,68,0.008,3", header="time,TC_ceiling_F,aerosol_mgm3,x [mg/m3]"
+    )
+    columns = {"TC_ceiling_F": "temperature", "aerosol_mgm3": "pm25", "x [mg/m3]": "co"}
+    imported = import_recording(write(tmp_path, text), columns=columns)
+    assert [column.unit for column in imported[2].columns] == ["F", "mg/m3", "mg/m3"]
+    assert imported[0].readings[0, 0, [0, 1]].tolist() == pytest.approx([20.0, 8.0])
+
+
+def test_the_guess_names_the_sensor_that_the_recording_has(tmp_path: Path):
+    """Each instrument's own word stood as a sensor, where all of them became sensor A."""
+    text = rows("2026-11-20T12:00:00Z,21,8", header="time,Room Temp (C),DustTrak PM2.5 (ug/m3)")
+    imported = import_recording(write(tmp_path, text))
+    assert imported[0].sensors == ("A",)
+    assert {column.sensor for column in imported[2].columns} == {""}
+
+
 @pytest.mark.parametrize("name", VENDORS)
 def test_a_hint_is_a_command_that_runs(name: str, tmp_path: Path):
     path = write(tmp_path, VENDORS[name].text)

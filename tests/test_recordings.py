@@ -371,6 +371,14 @@ def test_a_median_that_no_room_has_is_doubted(name: str, value: str, said: str, 
     assert (said in why) if why else said == ""
 
 
+def test_a_fire_that_begins_in_a_room_is_not_doubted(tmp_path: Path):
+    """Its median of 111 degC looked like degF; the offered --unit would have spoilt it."""
+    calm, hot = ((t, 21) for t in range(0, 100, 10)), range(100, 400, 10)
+    text = "".join(f"{t},{v}\n" for t, v in (*calm, *((t, 111) for t in hot)))
+    _, check = read_recording(write(tmp_path, f"time_s,temperature_c\n{text}"))
+    assert check.notes == ()
+
+
 def test_refused_cells_are_of_rows_unlike_their_sensor_s_last_one(tmp_path: Path):
     text = (
         "time_s,sensor,temperature_c,co2_ppm\n0,A,-,unknown\n0,B,85,500\n10,A,,0\n10,B,99999,500\n"

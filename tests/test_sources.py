@@ -151,7 +151,7 @@ def test_published_rates_are_lognormal() -> None:
 
 def test_the_documented_source_keeps_the_promises() -> None:
     text = (Path(__file__).parents[1] / "docs" / "extend.md").read_text()
-    section = text[text.index("## Add a source") : text.index("## Add a reader")]
+    section = text[text.index("## Add a source") : text.index("## Add a fuel")]
     (example,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     made: dict[str, Any] = {"__name__": "example"}
     exec(compile(example, "docs/extend.md", "exec"), made)

@@ -11,6 +11,11 @@ from saafe.cli.tables import print_rows
 from saafe.errors import InputError
 from saafe.files import json_text
 
+HOW_ALARMS_ARE_MEANT = (
+    "real alarm: the first that set.json names. photo to co: simulated in the recorded air. "
+    "A dash: not by the end of the fire, or no sensor could show it (docs/scoring.md)."
+)
+
 
 @click.command("evaluate")
 @click.argument("run")
@@ -21,32 +26,43 @@ from saafe.files import json_text
               help="Days of each home scored at 10 s on six sensors; 0 skips them.")  # fmt: skip
 @click.option("--real-only", is_flag=True, help="Score recordings alone, no simulated streams.")
 @click.option("--no-floor", is_flag=True, help="Leave logistic regression out.")
+@click.option(
+    "--rival",
+    "rivals",
+    multiple=True,
+    metavar="NAME",
+    help="In place of logistic regression, another of docs/rivals.md. May be given again.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def evaluate_command(
     run: str, paths: tuple[str, ...], real_dir: str | None, dense_days: float, real_only: bool,
-    no_floor: bool, as_json: bool,
+    no_floor: bool, rivals: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Score RUN on simulated streams from other seeds and rooms, and on recordings at PATHS.
 
     The streams are of RUN's own device, of any instruments where it has none. Its figures are of
-    other fires than the exam's, and so are not the same.
+    other fires than the exam's, and so are not the same. Of the fires of annotated sets each is
+    shown, with the times at which alarms beside it would have sounded.
 
     Example: saafe evaluate runs/my-run kitchen.csv --no-floor
     """
     from saafe.exam import judge_simulated, plain_values, windows
+    from saafe.rivals import registry
     from saafe.training import device_of, load
 
     if real_only and not paths and real_dir is None:
         raise InputError("--real-only: there are no recordings; give a PATH or --real FOLDER")
+    names = rivals or (() if no_floor else (registry.LOGISTIC,))
+    registry.check_installed(names)
     check_run_folder(run)
     loaded = load(run)
     device = device_of(loaded.recipe)
     recordings = windows.read_all(with_progress(map(Path, paths), len(paths), "recordings read"))
     contestants = [windows.judged_run(loaded)]
-    if not no_floor:
-        click.echo("fitting logistic regression", err=True)
-        with Busy("fitting logistic regression"):
-            contestants.append(windows.judged_floor(loaded))
+    for name in dict.fromkeys(names):
+        click.echo(f"fitting {name}", err=True)
+        with Busy(f"fitting {name}"):
+            contestants.append(windows.judged_rival(registry.train_alone(name, loaded.recipe)))
     through = device if isinstance(device, str) else device.name
     result: dict = {"run": run, "device": through, "contestants": {}}
     for one in contestants:
@@ -75,7 +91,7 @@ def evaluate_command(
 
 def show_evaluation(contestants: dict[str, dict], device: str) -> None:
     """Print one table a part, contestants side by side."""
-    from saafe.exam import score_table, simulated_table
+    from saafe.exam import score_table, set_fires_table, simulated_table
 
     names = list(contestants)
     first = contestants[names[0]]
@@ -89,6 +105,10 @@ def show_evaluation(contestants: dict[str, dict], device: str) -> None:
             for f in contestants.values()
         ]  # fmt: skip
         print_rows("recordings", ["figure", *names], beside(real))
+        columns, fires = set_fires_table({name: f["real"] for name, f in contestants.items()})
+        if fires:
+            print_rows("fires of annotated sets, alarms in s from the first row", columns, fires)
+            click.echo(HOW_ALARMS_ARE_MEANT)
     for name, figures in contestants.items():
         for row in figures.get("recordings", []):
             click.echo(f"{name}: {json_text(row)}")

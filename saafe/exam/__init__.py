@@ -19,12 +19,14 @@ from saafe.exam.shifts import judge_simulated
 from saafe.exam.report import FIRE_COLUMNS, IDENTITY_COLUMNS, RIVAL_COLUMNS
 from saafe.exam.results import plain_values
 from saafe.exam.rivals import headline
-from saafe.exam.tables import score_table, sets_table, simulated_table, superposed_table
+from saafe.exam.tables import (
+    score_table, set_fires_table, sets_table, simulated_table, superposed_table,
+)  # fmt: skip
 
 __all__ = [
     "FIRE_COLUMNS", "IDENTITY_COLUMNS", "RIVAL_COLUMNS", "Examined", "comparison_picture",
     "device_comparison", "exam", "examine", "examine_long", "examine_shard", "figure_text", "fires",
     "header", "headline", "is_share", "judge_simulated", "limits_of", "merged_bounds", "outcomes",
-    "plain_values", "plots", "references", "score_table", "sets_table", "simulated_table",
-    "superposed_table", "windows",
+    "plain_values", "plots", "references", "score_table", "set_fires_table", "sets_table",
+    "simulated_table", "superposed_table", "windows",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ SUPERPOSED_CASES = {
     "superposed_fires": "as a step (worst case)",
     "superposed_fires_growing": "growing (best case)",
 }
+SIMULATED_ALARMS = ("photo", "ionisation", "heat", "co")  # in the air that was recorded
 NONE_FOUND = "the source holds none"
 
 
@@ -72,6 +73,32 @@ def superposed_table(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 def sets_table(parts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """The same rows of annotated sets."""
     return [row for part in parts for row in _set_rows(part)]
+
+
+def set_fires_table(results: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[tuple]]:
+    """Each fire of annotated sets: what came of it by contestant, and when alarms sounded.
+
+    Args:
+        results: what `score_real` gives, by the name of the contestant; of the same folder.
+
+    Returns:
+        The columns, and a row a fire; no rows without fires in sets. Times in seconds.
+    """
+    columns = ["fire", *results, "limit", "real alarm", *SIMULATED_ALARMS]
+    rows = []
+    for parts in zip(*(result.get("sets", []) for result in results.values()), strict=True):
+        if isinstance(parts[0]["fires"], str):
+            continue
+        for fires in zip(*(part["fires"]["rows"] for part in parts), strict=True):
+            came = [
+                fire["outcome"] + ("" if fire["alarm_s"] is None else f", {fire['alarm_s']:,.0f}")
+                for fire in fires
+            ]
+            one, alarms = fires[0], fires[0]["reference_alarms_s"]
+            times = [one["limit_s"], one["recorded_s"], *(alarms[k] for k in SIMULATED_ALARMS)]
+            seconds = [None if time is None else f"{time:,.0f}" for time in times]
+            rows.append((f"{parts[0]['name']}: {one['name']}", *came, *seconds))
+    return columns, rows
 
 
 def _margin_row(margin: Mapping[str, Any] | str) -> tuple[str, str, str]:

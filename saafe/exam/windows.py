@@ -14,7 +14,7 @@ from saafe.exam.outcomes import first_visible
 from saafe.exam.recordings import ScoringOptions, score_real
 from saafe.metrics import clustered_proportion_bounds
 from saafe.recordings import Recording, read_recording
-from saafe.rivals import Trained, registry
+from saafe.rivals import Trained
 from saafe.sensors import FIRE, LABELS
 from saafe.simulator import Mix, Rooms, simulation
 from saafe.training import (
@@ -68,11 +68,6 @@ def likeliest_class(logits: torch.Tensor) -> torch.Tensor:
     """
     shares = logits.new_tensor([CLASS_SHARES[k] for k in range(len(LABELS))])
     return (logits - shares.log()).argmax(dim=1)
-
-
-def judged_floor(run: Run) -> Judged:
-    """Logistic regression on the model's own features, trained and set the same way."""
-    return judged_rival(registry.train_logistic(run.recipe))
 
 
 def judged_rival(trained: Trained) -> Judged:

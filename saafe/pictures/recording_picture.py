@@ -17,7 +17,7 @@ from saafe.errors import InputError
 from saafe.exam import plots
 from saafe.files import read_file
 from saafe.pictures.saving import Picture
-from saafe.recordings import Interval, Recording, read_sets
+from saafe.recordings import SOUNDED, Interval, Recording, read_sets
 from saafe.sensors import CHANNELS, FIRE, NUISANCE
 from saafe.windows import DAY_S
 
@@ -236,7 +236,11 @@ def known_times(path: Path) -> Known:
     if (folder / "set.json").is_file():
         for one in (one for found in read_sets(folder) for one in found.recordings):
             if one.path.name == path.name:
-                times = {"ignition": one.ignition_s, "limit": one.limit_s}
+                times = {"ignition": one.ignition_s, "limit": one.limit_s} | {
+                    f"{name} alarm": one.sounded_s[key]
+                    for name, key in SOUNDED.items()
+                    if key in one.sounded_s
+                }
                 return Known({k: v for k, v in times.items() if np.isfinite(v)}, one.cooking_s)
     return Known()
 

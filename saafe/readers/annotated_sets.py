@@ -40,6 +40,7 @@ def _read_one(annotation: Annotation) -> Published:
             "t_ignition": annotation.ignition_s,
             "t_limit": annotation.limit_s,
             "t_end": annotation.end_s,
+            **annotation.sounded_s,
         }
     return Published(
         recording,

@@ -129,6 +129,14 @@ def _split_unit(channel: str, text: str) -> tuple[str, Conversion | None]:
     return text, None
 
 
+def unit_in(channel: str, name: str) -> Conversion | None:
+    """The unit of a channel that a name has in brackets or ends in; None where it says none."""
+    in_brackets = (find_unit(channel, text) for text in re.findall(r"[(\[]([^)\]]*)[)\]]", name))
+    if unit := next(filter(None, in_brackets), None):
+        return unit
+    return _split_unit(channel, spaced(name))[1]
+
+
 def is_time(name: str) -> bool:
     """Whether a column is a time by its name."""
     text = spaced(name)

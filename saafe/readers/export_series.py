@@ -17,6 +17,7 @@ from saafe.readers.export_columns import (
     find_meaning,
     is_time,
     spaced,
+    unit_in,
 )
 from saafe.readers.export_text import Export
 from saafe.readers.export_times import LOCAL_TYPE, Times, is_clock, is_date, is_zone, read_moments
@@ -167,7 +168,7 @@ def _wide(export: Export, columns: Mapping[str, str], preset: Preset | None) -> 
         meaning = find_meaning(name)
         channel = chosen.get(name)
         if channel and channel != (meaning and meaning.channel):
-            meaning = Meaning(channel, None, "", 0)
+            meaning = Meaning(channel, unit_in(channel, name), "", 0)
         if not meaning or (name in columns and not channel):
             continue
         if not channel and meaning.channel in chosen.values():
@@ -230,7 +231,8 @@ def _entity_meaning(texts: list[str], columns: Mapping[str, str]) -> tuple[str, 
             if columns[text] not in CHANNEL_NAMES:
                 return None
             meaning = find_meaning(text) or Meaning("", None, "", 0)
-            unit = meaning.unit if meaning.channel == columns[text] else None
+            is_same = meaning.channel == columns[text]
+            unit = meaning.unit if is_same else unit_in(columns[text], text)
             return text, replace(meaning, channel=columns[text], unit=unit)
     mapped = set(columns.values())
     found = ((text, find_meaning(text)) for text in texts)

@@ -5,7 +5,7 @@ are, `export_times` and `export_numbers` read them, `presets` holds what vendors
 """
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -190,6 +190,7 @@ def read_export(
         came, allowed = f"{len(places):,} sensors", f"at most {MAX_SENSORS} in a space"
         mend = "choose those of one space with --map COLUMN=CHANNEL, and others with =ignore"
         raise refusal(path, came, allowed=allowed, mend=mend)
+    readings, found = _settle_places(readings, found)
     frame, rows = _assemble(export, moments, readings, sensor_cells(export, column))
     used = {one.column for one in series} | {column, *moments.name.split(" + "), moments.name}
     used |= {name for name in ("label", "source") if name in frame.columns}
@@ -306,6 +307,26 @@ def _read_series(
     return readings, found, ignored
 
 
+def _is_melted(series: Sequence[Series]) -> bool:
+    """Whether rows of several sensors come out of one row, or one of several."""
+    is_long = any(one.rows is not None for one in series)
+    return is_long or len({one.channel for one in series}) < len(series)
+
+
+def _settle_places(
+    readings: list[tuple[Series, np.ndarray]], found: list[GuessedColumn]
+) -> tuple[list[tuple[Series, np.ndarray]], list[GuessedColumn]]:
+    """The same with one place where there is one sensor: its name where all agree on one."""
+    if _is_melted([one for one, _ in readings]):
+        return readings, found
+    places = {one.place for one, _ in readings}
+    only = next(iter(places)) if len(places) == 1 else ""
+    return (
+        [(replace(one, place=only), values) for one, values in readings],
+        [replace(column, sensor=only) for column in found],
+    )
+
+
 def _assemble(
     export: Export,
     moments: Moments,
@@ -315,13 +336,7 @@ def _assemble(
     """The frame of a recording's table, and the row of the export of each of its rows."""
     height = export.frame.height
     name = "time_s" if moments.times.is_counter else "time"
-    places = {one.place for one, _ in readings}
-    is_long = any(one.rows is not None for one, _ in readings)
-    counts = {channel: sum(one.channel == channel for one, _ in readings) for channel in _COLUMN}
-    is_melted = is_long or max(counts.values()) > 1
-    if not is_melted:  # one place: its name where all agree on one
-        only = next(iter(places)) if len(places) == 1 else ""
-        readings = [(replace(one, place=only), values) for one, values in readings]
+    is_melted = _is_melted([one for one, _ in readings])
     parts: dict[str, list[tuple[Series, np.ndarray]]] = {}
     for one, values in readings:
         parts.setdefault(one.place, []).append((one, values))

@@ -1,8 +1,8 @@
 """Readings of one space over time: the format, files, streams and sets, superposed fires."""
 
 from saafe.recordings.annotated import (
-    FIRE_KIND, HOME_KIND, SET_FILE, AnnotatedSet, Annotation, check_annotation, find_sets,
-    merge_runs, read_sets,
+    FIRE_KIND, HOME_KIND, SET_FILE, SOUNDED, AnnotatedSet, Annotation, check_annotation,
+    find_sets, merge_runs, read_sets,
 )  # fmt: skip
 from saafe.recordings.cells import (
     CellError, is_missing_word, to_microseconds, to_number, to_seconds, to_stamp,
@@ -28,13 +28,13 @@ from saafe.recordings.units import (
 
 __all__ = [
     "AFTER_COOKING_S", "BEHIND_S", "CHANNEL_UNITS", "FIRE_KIND", "HOME_KIND", "LATE_S", "LEAD_S",
-    "LONGEST_GAP_S", "MILLISECONDS", "QUIET_MOMENT", "SET_FILE", "AnnotatedSet", "Annotation",
-    "CellError", "Check", "Conversion", "Home", "Interval", "Recording", "RefusedCell", "Rise",
-    "Row", "RowReader", "SmokeGrowth", "StreamClock", "SuperposedFire", "Table", "add_rise",
-    "check_annotation", "cut_recording", "dense_homes", "doubt", "draw_moment", "find_sets",
-    "find_unit", "is_missing_word", "make_folder", "median_period", "merge_runs", "parse_csv",
-    "parse_recording", "parse_units", "plain", "pm_cap", "quoted", "read_recording", "read_rows",
-    "read_sets", "read_table", "read_text", "read_unzipped", "refusal", "smoke_growth",
-    "superpose_fires", "to_microseconds", "to_number", "to_numbers", "to_seconds", "to_stamp",
-    "to_text", "unit_texts", "write_recording",
+    "LONGEST_GAP_S", "MILLISECONDS", "QUIET_MOMENT", "SET_FILE", "SOUNDED", "AnnotatedSet",
+    "Annotation", "CellError", "Check", "Conversion", "Home", "Interval", "Recording",
+    "RefusedCell", "Rise", "Row", "RowReader", "SmokeGrowth", "StreamClock", "SuperposedFire",
+    "Table", "add_rise", "check_annotation", "cut_recording", "dense_homes", "doubt",
+    "draw_moment", "find_sets", "find_unit", "is_missing_word", "make_folder", "median_period",
+    "merge_runs", "parse_csv", "parse_recording", "parse_units", "plain", "pm_cap", "quoted",
+    "read_recording", "read_rows", "read_sets", "read_table", "read_text", "read_unzipped",
+    "refusal", "smoke_growth", "superpose_fires", "to_microseconds", "to_number", "to_numbers",
+    "to_seconds", "to_stamp", "to_text", "unit_texts", "write_recording",
 ]  # fmt: skip

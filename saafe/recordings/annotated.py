@@ -9,7 +9,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,7 +27,9 @@ ONE_SESSION_S = 1800.0  # uses of a stove less than this apart are one session
 _SET_KEYS = ("name", "origin", "licence", "note", "recordings")
 _COMMON_KEYS = ("file", "kind", "group", "days", "cooking_s")
 _FIRE_TIMES = ("ignition_s", "limit_s", "end_s")
-_KEYS = {HOME_KIND: _COMMON_KEYS, FIRE_KIND: (*_COMMON_KEYS, "burning", *_FIRE_TIMES)}
+_FIRE_KEYS = (*_COMMON_KEYS, "burning", *_FIRE_TIMES, "sounded_s")
+_KEYS = {HOME_KIND: _COMMON_KEYS, FIRE_KIND: _FIRE_KEYS}
+SOUNDED = {"photo": "t_photo", "ionisation": "t_ion", "other": "t_detector"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Annotation:
     ignition_s: float = math.nan  # of a fire, as the next two
     limit_s: float = math.nan  # the latest alarm that is in time
     end_s: float = math.nan  # where its scoring ends
+    # when real alarms in the room sounded, by the references of `SOUNDED`; none: not recorded
+    sounded_s: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,7 @@ def check_annotation(one: Annotation, *, duration_s: float, period_s: float) -> 
         said["cooking_s"] = one.cooking_s[-1][1]
     if one.kind == FIRE_KIND:
         said |= {name: getattr(one, name) for name in _FIRE_TIMES}
+        said["sounded_s"] = max(one.sounded_s.values(), default=0.0)
     elif duration_s <= 0.0:
         raise InputError(f"{one.path}: one moment, in which nothing can be counted")
     for name, time_s in said.items():
@@ -207,6 +212,7 @@ def _read_annotation(path: Path, number: int, item: Any) -> Annotation:
             if annotation[name] < annotation[before]:
                 allowed = f"at or after {before}, {annotation[before]:g}"
                 fields.refuse(name, allowed, "count all from the first row")
+        annotation["sounded_s"] = fields.sounded("sounded_s", annotation["ignition_s"])
     return Annotation(**annotation)
 
 
@@ -272,6 +278,18 @@ class _Fields:
         if isinstance(value, int | float) and not is_bool and 0 <= value <= 1e15:
             return float(value)
         self.refuse(key, allowed, "give a number", came=value)
+
+    def sounded(self, key: str, ignition_s: float) -> dict[str, float]:
+        """When real alarms sounded, by the names that published fires have for them. [s]"""
+        times = self.values.get(key, {})
+        allowed = f"an object of {', '.join(SOUNDED)}, each in seconds from the first row"
+        if not isinstance(times, dict) or not times.keys() <= SOUNDED.keys():
+            self.refuse(key, allowed, "mend it, or leave it out")
+        for time in times.values():
+            if self.number(key, time, allowed) < ignition_s:
+                allowed = f"alarms at or after ignition_s, {ignition_s:g}"
+                self.refuse(key, allowed, "leave out one that sounded before", came=time)
+        return {SOUNDED[name]: float(time) for name, time in times.items()}
 
     def days(self, key: str) -> float | None:
         """Days that were watched, None where that is not said."""

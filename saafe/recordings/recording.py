@@ -38,7 +38,9 @@ from saafe.recordings.columns import (
 from saafe.recordings.lines import parse_lines
 from saafe.recordings.rows import TableRows, merge_rows, order_rows
 from saafe.recordings.tables import Table, quoted, read_table, write_table
-from saafe.sensors import CHANNELS, LABELS, LONGEST_PERIOD_S, SHORTEST_PERIOD_S, UNKNOWN
+from saafe.sensors import CHANNELS, LABELS, LONGEST_PERIOD_S, SHORTEST_PERIOD_S, UNKNOWN, Channel
+
+FIRST_READINGS = 10  # of a channel, by which a fire that began in a room is told from a wrong unit
 
 
 class RefusedCell(NamedTuple):
@@ -298,7 +300,7 @@ def _mask(
             len(values) - missing - masked, masked, missing, first, causes
         )
         if channels[channel.name].present:
-            notes += filter(None, [doubt(channel, float(np.nanmedian(values)))])
+            notes += filter(None, [_doubt(channel, values[np.isfinite(values)])])
     if not any(counts.present for counts in channels.values()):
         masked = sum(counts.masked for counts in channels.values())
         missing = sum(counts.missing for counts in channels.values())
@@ -330,6 +332,15 @@ def _lost_row(table: Table, rows: TableRows) -> list[RefusedCell]:
         return []
     before = rows.times_s[rows.cells[:, 0] < table.lost.before]
     return [RefusedCell(float(before.max(initial=0.0)), "", "row", table.lost.reason)]
+
+
+def _doubt(channel: Channel, values: np.ndarray) -> str | None:
+    """What is odd about a channel's readings, nothing where they begin as a room's do.
+
+    A fire's median may be none of a room, where its first readings are.
+    """
+    begins_well = not doubt(channel, float(np.median(values[:FIRST_READINGS])))
+    return None if begins_well else doubt(channel, float(np.median(values)))
 
 
 def _refused_cells(

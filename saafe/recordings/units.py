@@ -36,7 +36,7 @@ class Conversion:
 
 
 _PER_CENT = ("pct", "percent", "prozent", "%rh", "rh%", "% rh", "%r.h.")
-_MASS = ("mcg/m3", "ug per m3", "micrograms per cubic meter", "ug/m^3")
+_MASS = ("mcg/m3", "ugm3", "ug per m3", "micrograms per cubic meter", "ug/m^3")
 # channel -> its units, its own first
 CHANNEL_UNITS: dict[str, tuple[Conversion, ...]] = {
     "temperature": (
@@ -49,21 +49,21 @@ CHANNEL_UNITS: dict[str, tuple[Conversion, ...]] = {
     ),
     "pm25": (
         Conversion("ug/m3", also=_MASS),
-        Conversion("mg/m3", 1e3, also=("mg/m^3",)),
+        Conversion("mg/m3", 1e3, also=("mg/m^3", "mgm3")),
     ),
     "co2": (
         Conversion("ppm", also=("ppmv", "umol/mol")),
         Conversion("%", 1e4, also=("vol%", "vol %", "pct", "percent")),
         Conversion("fraction", 1e6),
         Conversion("ppb", 1e-3),
-        Conversion("mg/m3", AIR_L_MOL / CO2_G_MOL, also=("mg/m^3",)),
+        Conversion("mg/m3", AIR_L_MOL / CO2_G_MOL, also=("mg/m^3", "mgm3")),
         Conversion("ug/m3", 1e-3 * AIR_L_MOL / CO2_G_MOL, also=_MASS),
     ),
     "sound": (Conversion("dB", also=("dBA", "dB(A)", "dB A", "dB SPL", "decibel")),),
     "co": (
         Conversion("ppm", also=("ppmv",)),
         Conversion("ppb", 1e-3),
-        Conversion("mg/m3", AIR_L_MOL / CO_G_MOL, also=("mg/m^3",)),
+        Conversion("mg/m3", AIR_L_MOL / CO_G_MOL, also=("mg/m^3", "mgm3")),
         Conversion("ug/m3", 1e-3 * AIR_L_MOL / CO_G_MOL, also=_MASS),
         Conversion("%", 1e4, also=("vol%", "pct", "percent")),
         Conversion("fraction", 1e6),

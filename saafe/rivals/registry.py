@@ -2,7 +2,7 @@
 
 import importlib.util
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -121,7 +121,7 @@ def draw_training_set(recipe: Recipe, *, most: int = ALL) -> TrainingSet:
     return TrainingSet(recipe, training, held_out_windows(recipe, device))
 
 
-def check_installed(names: tuple[str, ...] | list[str]) -> None:
+def check_installed(names: Sequence[str]) -> None:
     """Refuse unknown rivals, and those whose packages are not installed."""
     for name in names:
         if name not in RIVALS:
@@ -160,6 +160,6 @@ def train_rival(
     )  # fmt: skip
 
 
-def train_logistic(recipe: Recipe) -> Trained:
-    """Logistic regression, the floor that stands beside every table."""
-    return train_rival(LOGISTIC, draw_training_set(recipe, most=RIVALS[LOGISTIC].most))
+def train_alone(name: str, recipe: Recipe) -> Trained:
+    """One rival on as many windows of a run of this recipe as it takes."""
+    return train_rival(name, draw_training_set(recipe, most=RIVALS[name].most))
