@@ -460,6 +460,9 @@ def test_evaluate_names_the_set(tmp_path: Path, capsys: pytest.CaptureFixture) -
     code, out, err = command(capsys, *words)
     assert (code, out) == (1, "")
     assert err.splitlines()[-1].startswith(f"saafe: {ours}/set.json: not JSON")
+    for wrong in (ours, tmp_path / "RUN"):  # said before minutes of fitting a rival
+        code, out, err = command(capsys, "evaluate", folder, "--real", wrong)
+        assert (code, out, err.count("\n")) == (1, "", 1), err
 
 
 def test_the_exam_holds_sets_without_gating_them(tmp_path: Path) -> None:

@@ -35,6 +35,23 @@ def test_no_word_is_cut(width, monkeypatch, capsys):
     assert max(map(len, out.splitlines())) <= max(width, len(LATENCY))
 
 
+@pytest.mark.parametrize("width", range(60, 120))
+def test_no_header_is_cut_beside_cells_of_words(width, monkeypatch, capsys):
+    """At 80 columns "transformer" was "transfo…": rich narrows what holds words below a word."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    columns = ["fire", "transformer", "limit", "real alarm", "photo", "ionisation", "heat", "co"]
+    print_rows("fires", columns, [["our_lab: bin", "in time, 980", *["1,000"] * 6]])
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert "transformer" in out
+
+
+def test_an_ellipsis_of_ones_own_is_no_cut(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    print_rows(None, ["a", "b"], [["x…", "y"]])
+    assert "b y" not in capsys.readouterr().out  # as lines would have it
+
+
 def test_a_narrow_terminal_gets_lines(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "40")
     columns = ["job", "on", "instance", "billed_seconds", "cost_usd"]

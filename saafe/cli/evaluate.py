@@ -31,7 +31,7 @@ HOW_ALARMS_ARE_MEANT = (
     "rivals",
     multiple=True,
     metavar="NAME",
-    help="In place of logistic regression, another of docs/rivals.md. May be given again.",
+    help="In place of logistic regression, another of docs/rivals.md.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def evaluate_command(
@@ -55,6 +55,8 @@ def evaluate_command(
     names = rivals or (() if no_floor else (registry.LOGISTIC,))
     registry.check_installed(names)
     check_run_folder(run)
+    if real_dir is not None:
+        windows.check_real(Path(real_dir))
     loaded = load(run)
     device = device_of(loaded.recipe)
     recordings = windows.read_all(with_progress(map(Path, paths), len(paths), "recordings read"))

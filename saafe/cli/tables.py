@@ -15,6 +15,7 @@ from saafe.formats import DASH, interval, number
 
 PIPE_WIDTH = 200  # who reads a pipe has no right margin
 UNBOUNDED = 10_000
+CUT = "…"
 
 
 def print_gate(gate: dict) -> None:
@@ -45,10 +46,14 @@ def print_rows(title: str | None, columns: Sequence[str], rows: Iterable[Sequenc
         table.add_row(*map(escape, row))
     is_told = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if is_told else PIPE_WIDTH)
+    shown = ""
     if Console(width=UNBOUNDED).measure(table).minimum <= console.width:
         with console.capture() as text:  # click's echo says what a full disk or closed pipe is
             console.print(table)
-        click.echo(text.get(), nl=False)
+        shown = text.get()
+    given = "".join([title or "", *columns, *(cell for row in texts for cell in row)])
+    if shown and shown.count(CUT) == given.count(CUT):  # a column of words may be narrowed too far
+        click.echo(shown, nl=False)
     else:
         click.echo(title or "", nl=bool(title))
         click.echo("\n".join(folded_lines(columns, texts, console.width)))

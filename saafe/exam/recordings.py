@@ -43,6 +43,7 @@ HOUSE, LAB, HOMES = "nist_home_smoke_alarms", "nazir_lab_fire", "uhoo_homes"
 BURNERS, POOLS = "fsri_hvac_gasburner", "nist_nrc_compartment"
 OFFICES = ("uci_occupancy", "uci_room_occupancy_sound")
 ELSEWHERE = (BURNERS, POOLS, *OFFICES)  # sources that were not watched while saafe was built
+SCORED_SOURCES = (HOUSE, LAB, HOMES, *ELSEWHERE)
 ABSENT = "not scored: folder absent"
 LEFT_OUT = "not scored: left out of this plan"
 # Fires on homes, and whether their smoke grows before its meter shows it: the worst and best case
@@ -190,15 +191,25 @@ def score_real(
 def _read_sources(
     real_dir: Path, names: Sequence[str] = (HOUSE, LAB, HOMES)
 ) -> dict[str, list[Published]]:
-    folders = {name: real_dir / name for name in names}
-    there = {name: folder for name, folder in folders.items() if folder.is_dir()}
+    there = _folders_there(real_dir, names)
+    return {name: list(read_published(name, folder)) for name, folder in there.items()}
+
+
+def check_folder(real_dir: Path, names: Sequence[str]) -> None:
+    """Refuse a folder without a known folder or a set, and a wrong set.json, before long work."""
+    read_sets(real_dir)
+    _folders_there(real_dir, names)
+
+
+def _folders_there(real_dir: Path, names: Sequence[str]) -> dict[str, Path]:
+    there = {name: real_dir / name for name in names if (real_dir / name).is_dir()}
     if not there and not find_sets(real_dir):
         raise InputError(
-            f"{real_dir}: none of the folders {', '.join(folders)}, and no {SET_FILE}; allowed: a "
+            f"{real_dir}: none of the folders {', '.join(names)}, and no {SET_FILE}; allowed: a "
             "folder that holds one of them as published, or an annotated set; give the folder "
             "above them"
         )
-    return {name: list(read_published(name, folder)) for name, folder in there.items()}
+    return there
 
 
 def _house_fires(read: Mapping[str, list[Published]]) -> list[Published]:

@@ -11,7 +11,7 @@ import torch
 from saafe import metrics
 from saafe.detector import AlarmSettings, detect, log_odds
 from saafe.exam.outcomes import first_visible
-from saafe.exam.recordings import ScoringOptions, score_real
+from saafe.exam.recordings import SCORED_SOURCES, ScoringOptions, check_folder, score_real
 from saafe.metrics import clustered_proportion_bounds
 from saafe.recordings import Recording, read_recording
 from saafe.rivals import Trained
@@ -152,6 +152,11 @@ def judge_recordings(one: Judged, recordings: Iterable[Recording]) -> list[dict]
             row["fire_visible_s"] = visible_s
         rows.append(row)
     return rows
+
+
+def check_real(folder: Path) -> None:
+    """Refuse a folder that `judge_real` would refuse, before something is fitted for it."""
+    check_folder(folder, SCORED_SOURCES)
 
 
 def judge_real(
