@@ -59,7 +59,8 @@ def test_one_rank_gives_the_weights_of_here(saafe, tmp_path):
 
 def test_a_job_trains_for_a_device_file(saafe, tmp_path):
     (tmp_path / "mine.toml").write_text(
-        'title = "Mine"\nparts = ["plantower-pms5003"]\nreporting = { every_s = 30 }\n'
+        'title = "Mine"\nkind = "product"\nsource = "data sheets"\n'
+        'parts = ["sensirion-sht31", "plantower-pms5003"]\nreporting = { every_s = 30 }\n'
     )
     cloud = ("--on", "emulator", "--yes", "--json", "--set", "instance=ml.m5.large")
     result = json.loads(saafe("launch", "tiny", *RECIPE, *cloud, "--device", "mine.toml"))

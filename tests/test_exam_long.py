@@ -94,7 +94,7 @@ def test_nothing_known_has_not_moved() -> None:
 def test_screening_changes_no_alarm(trained_run: Run) -> None:
     """Of a model that was trained, on quiet life and on every nuisance, at lowered thresholds."""
     whole = judged_run(trained_run)
-    whole = replace(whole, settings=whole.settings.moved(-1.0))
+    whole = replace(whole, settings=whole.settings.moved(-2.0))
     here = Session(whole, 0, device="saafe-6")
     mixes = (
         Mix(0.0, nuisance_counts=(1.0, 0.0, 0.0), fault_share=0.0),
