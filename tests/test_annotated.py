@@ -445,7 +445,10 @@ def command(capsys: pytest.CaptureFixture, *words: object) -> tuple[int, str, st
     return code, out, err
 
 
-def test_evaluate_names_the_set(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_evaluate_names_the_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # else a row goes over several lines
     folder, ours = saved(tmp_path / "RUN"), write_set(tmp_path / "ours", HOME, FIRE)
     words = ("evaluate", folder, "--real", ours, "--real-only", "--no-floor")
     code, out, err = command(capsys, *words)
