@@ -72,7 +72,7 @@ class Recipe:
     patience: int = 10
     precision: str = "auto"
     device: str = "auto"
-    streams: int = 256
+    streams: int = 1024
     held_out: int = 512
     seed: int = 0
     device_file: str = ""

@@ -1,6 +1,7 @@
 """Rivals: one face for all, fitted on the run's own windows; missing packages are one line."""
 
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from saafe.rivals import linear, registry
 from saafe.rivals.inception import InceptionTime
 from saafe.rivals.linear import fit_linear, summaries
 from saafe.rivals.registry import RIVALS, TrainingSet
-from saafe.sensors import CHANNELS, FIRE, LABELS
+from saafe.sensors import CHANNELS, CO, FIRE, LABELS
 from saafe.training import data, distributed, thresholds
 from saafe.training.data import WindowSet
 from saafe.training.model import RiskModel, levels
@@ -84,6 +85,18 @@ def test_other_rivals_learn_too(name: str, drawn: TrainingSet, few_streams: None
     assert torch.isfinite(logits_of(trained.model, drawn.held_out.windows)).all()
     assert fire_auc(trained.model, drawn.held_out) > 0.75
     assert trained.windows == len(drawn.training.labels)
+
+
+@pytest.mark.parametrize(
+    "name", ["linear discriminant", "logistic regression", "gradient boosting"]
+)
+def test_a_device_without_some_channels_suits_every_rival(name: str, drawn: TrainingSet) -> None:
+    skip_without(name)
+    few = drawn.training.rows(slice(128))
+    few = replace(few, windows=few.windows.clone())
+    few.windows[..., CO] = torch.nan
+    model = RIVALS[name].fit(TINY, few, few)
+    assert torch.isfinite(logits_of(model, few.windows)).all()
 
 
 @pytest.mark.slow

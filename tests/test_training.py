@@ -208,6 +208,23 @@ def test_half_of_the_moments_are_of_any_age() -> None:
     assert young == pytest.approx(0.5 * alone + 0.5 * 24 / 280, abs=0.03)
 
 
+def test_events_count_alike_however_long_they_last() -> None:
+    """An hour of smoke is one event, as a minute of it is, at ten seconds or at a minute."""
+    n, steps = 64, 1080
+    labels = torch.full((n, steps, 1), NORMAL, dtype=torch.int8)
+    labels[: n // 2, 740:] = NUISANCE  # 57 min
+    labels[n // 2 :, 1074:] = NUISANCE  # a minute
+    reported = torch.ones(n, steps, 1, dtype=torch.bool)
+    reported[::2] = (torch.arange(steps) % 6 == 5).unsqueeze(1)
+    blank = simulation.simulate_streams(8, generator=torch.Generator().manual_seed(0), sensors=1)
+    readings = torch.full((n, steps, 1, len(CHANNELS)), 20.0)
+    streams = replace(blank, readings=readings, labels=labels, reported=reported)
+    drawn = sample_windows(streams, 6400, torch.Generator().manual_seed(1), shares={NUISANCE: 1.0})
+    count = torch.bincount(drawn.group, minlength=n).float()
+    for some in (count[: n // 2], count[n // 2 :], count[::2], count[1::2]):
+        assert some.mean().item() == pytest.approx(100.0, abs=5.0)
+
+
 def test_training_shows_no_fire_for_which_no_alarm_would_sound() -> None:
     random = torch.Generator().manual_seed(3)
     mix = Mix(1.0, balance=1.0)

@@ -133,8 +133,10 @@ def fit_boosting(recipe: Recipe, training: WindowSet, held_out: WindowSet) -> Ri
         # its own split would tear scenarios apart
         early_stopping=False,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
-    fitted.fit(summaries(training.windows).numpy(), training.labels.numpy())
-    return Estimator(lambda windows: log_shares(fitted, summaries(windows).numpy()))
+    seen = summaries(training.windows).numpy()
+    known = ~np.isnan(seen).all(axis=0)  # scikit-learn refuses columns without a single value
+    fitted.fit(seen[:, known], training.labels.numpy())
+    return Estimator(lambda windows: log_shares(fitted, summaries(windows).numpy()[:, known]))
 
 
 def log_shares(fitted, inputs: np.ndarray) -> np.ndarray:

@@ -99,8 +99,9 @@ def sample_windows(
         count: how many windows.
         generator: of the draws.
         shares: of the classes, training's by default.
-        evenly: whether moments are drawn evenly in time, else half of them so, and half more often
-            soon after something has become visible.
+        evenly: whether moments are drawn evenly in time. Else all events count alike, however long
+            they last: half of an event's moments are drawn evenly, and half more often soon after
+            it has become visible.
     """
     device = streams.readings.device
     lengths = torch.rand(count, generator=generator, device=device)
@@ -148,12 +149,13 @@ def pick_windows(
         left -= number
         which = pattern[places[:, 0], places[:, 2]]
         weight = 1.0 / often[places[:, 0], places[:, 2]]  # all sensors alike
+        sensor = places[:, 0] * streams.readings.shape[2] + places[:, 2]
         if kind != NORMAL and not evenly:
             fresh = freshness(streams.labels == kind, places, earliest, often)
-            weight = weight * (FRESH_SHARE * fresh / fresh.mean() + (1.0 - FRESH_SHARE))
+            each = FRESH_SHARE * fresh / mean_by(fresh, sensor) + (1.0 - FRESH_SHARE)
+            weight = each / torch.bincount(sensor)[sensor]
         if kind == NORMAL and not evenly:
             oftener = 1.0 + LONE_JUMPS * jumped(streams.readings, places, earliest)
-            sensor = places[:, 0] * streams.readings.shape[2] + places[:, 2]
             weight = weight * oftener / mean_by(oftener, sensor)  # noisy sensors get no more
         here = weight.new_zeros(patterns).index_add_(0, which, weight)
         lacking = everywhere / everywhere.sum() * here.sum() / here.clamp(min=1e-9)
