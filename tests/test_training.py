@@ -20,7 +20,7 @@ from saafe import recipes
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
 from saafe.recipes import changed, find_tier
-from saafe.sensors import CHANNELS, FIRE, LABELS, NORMAL, NUISANCE
+from saafe.sensors import CHANNELS, FIRE, LABELS, NORMAL, NUISANCE, UNKNOWN
 from saafe.simulator import Mix, simulation
 from saafe.simulator.labels import YOUNG_FIRE
 from saafe.simulator.streams import gather
@@ -49,6 +49,7 @@ from saafe.training.loop import Fit, Progress
 from saafe.training.model import FireTransformer, RiskModel, features, levels
 from saafe.training.thresholds import calibrate, logits_of
 from saafe.training.weights import CHECKSUM, sealed
+from saafe.windows import SPAN
 
 CPU = torch.device("cpu")
 TINY = changed(
@@ -142,6 +143,8 @@ def test_first_step_does_not_reveal_the_class(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(data, "FRESH_SHARE", 1.0)
     random = torch.Generator().manual_seed(0)
     streams = simulation.simulate_streams(256, generator=random, hours=TRAIN_HOURS)
+    began_before = streams.labels[:, SPAN - 1 : SPAN] != NORMAL
+    streams = replace(streams, labels=streams.labels.masked_fill(began_before, UNKNOWN))
     drawn = sample_windows(streams, 6000, random)
     full = ~torch.isnan(drawn.windows[:, 0, 0]).all(dim=1)
     first = drawn.windows[full, 0, 0]
