@@ -11,6 +11,7 @@ import torch
 
 from saafe.sensors import CHANNELS, PM25
 from saafe.simulator import physics, simulation
+from saafe.simulator.aerosols import AerosolKind
 from saafe.simulator.air import (
     CONVECTIVE,
     HEATED_AIR,
@@ -20,11 +21,12 @@ from saafe.simulator.air import (
     carry,
     draw_shreds,
     near_excess,
+    optical_densities,
     sensors_near,
     starved,
 )
 from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building
-from saafe.simulator.emissions import CARRIED, Quantity
+from saafe.simulator.emissions import CARRIED, PARTICLES, Quantity
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.simulation import StreamSettings
 
@@ -186,6 +188,15 @@ def near(
     zone = torch.zeros(1, dtype=torch.int64)
     found = sensors_near(building, zone, building.distance, torch.zeros(1), torch.tensor([walls]))
     return near_excess(rates, found, torch.full((60, 1), shred))[:, 0]
+
+
+def test_optical_density_of_smoke() -> None:
+    air = torch.zeros(3, CARRIED)
+    air[1, PARTICLES][AerosolKind.FLAMING] = 37.0  # mg/m3: UL 217's 0.14 /m
+    air[2, PARTICLES][AerosolKind.SMOULDERING] = 37.0  # scatters half as much
+    found = optical_densities(air)
+    assert found.sum(dim=-1).tolist() == pytest.approx([0.0, 0.14, 0.0707], rel=0.01)
+    assert found[1, AerosolKind.FLAMING] == found[1].sum()
 
 
 def test_steady_ceiling_jet_is_alperts_and_dilutes_smoke_as_heat() -> None:

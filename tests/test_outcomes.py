@@ -1,6 +1,7 @@
 """outcomes: counting alarms, finding fires, judging homes, margins."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from saafe.detector.alarms import log_odds
 from saafe.detector.recorded import Detection
 from saafe.exam import outcomes
 from saafe.recordings.recording import Recording
-from saafe.sensors import CHANNELS
+from saafe.sensors import CHANNELS, FIRE, NORMAL
 
 
 def alarm(time, sensor="A", cause="model"):
@@ -64,8 +65,8 @@ def test_hours_in_alarm_are_the_union():
     events = [alarm(0, "A"), alarm(1800, "B"), clear(3600, "A"), clear(5400, "B")]
     count = outcomes.count_alarms(events, 86400.0)
     assert count.hours == 1.5
-    assert count.hours_per_day == 1.5
-    assert outcomes.count_alarms(events, 86400.0, watched_s=43200.0).hours_per_day == 3.0
+    assert count.days == 1.0
+    assert outcomes.count_alarms(events, 86400.0, watched_s=43200.0).days == 0.5
 
 
 @pytest.mark.parametrize(
@@ -123,6 +124,18 @@ def test_a_gap_is_no_exposure():
 
 def test_no_home_has_no_rate():
     assert math.isnan(outcomes.sum_homes([])["false_alarms_per_day"]["value"])
+
+
+def test_a_fire_is_visible_from_its_first_label_at_any_sensor():
+    times = 10.0 * np.arange(5)
+    readings = np.full((5, 2, len(CHANNELS)), 20.0, dtype=np.float32)
+    labels = np.full((5, 2), NORMAL)
+    plain = Recording("made", times, ("A", "B"), readings)
+    assert outcomes.first_visible(plain) is None
+    assert outcomes.first_visible(replace(plain, labels=labels)) is None
+    labels[3, 1] = FIRE
+    labels[4, 0] = FIRE
+    assert outcomes.first_visible(replace(plain, labels=labels)) == 30.0
 
 
 def decisions(times, risk, sensors=None):

@@ -37,11 +37,6 @@ class AlarmCount:
     hours: float  # time in alarm, any sensor's. [h]
     days: float  # the time that was watched. [d]
 
-    @property
-    def hours_per_day(self) -> float:
-        """Hours in alarm per day watched."""
-        return self.hours / self.days if self.days else math.nan
-
 
 # figures of homes that add up
 SUMMED = ("days", "alarms", "nuisance_alarms", "sessions", "sessions_with_alarm", "co_alarms")
