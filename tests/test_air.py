@@ -215,6 +215,9 @@ def test_draughts_bring_shreds_about_the_mean_and_jets_bring_it_steadily() -> No
     assert spread.max() < SHRED_SPREAD[1] * 1.2
     assert shreds.exp().mean().item() == pytest.approx(1.0, abs=0.02)
     memory = ((shreds[1:] - shreds.mean(0)) * (shreds[:-1] - shreds.mean(0))).mean(0) / spread**2
+    # docs/simulator.md: two- to threefold, 5 to 60 s long
+    assert [math.exp(spread) for spread in SHRED_SPREAD] == pytest.approx([2.0, 3.0], abs=0.02)
+    assert SHRED_S == (5.0, 60.0)
     assert math.exp(-10.0 / SHRED_S[0]) - 0.1 < memory.min()
     assert memory.max() < math.exp(-10.0 / SHRED_S[1]) + 0.1
     # without a plume all of it is brought by draughts; a jet's share is steady, and so is its heat
@@ -258,6 +261,29 @@ def test_mist_dries_on_its_way_and_fog_stays_in_a_wet_room() -> None:
     assert air[:, Quantity.WATER].max() < 17.4
     assert air[29, Quantity.DROPLETS, 1] > 10.0 * air[29, Quantity.DROPLETS, 0]
     assert (air[:, Quantity.DROPLETS] >= 0.0).all()
+
+
+def test_fog_is_a_share_of_the_vapour_beyond_saturation_and_dries_as_dryness_lets_it() -> None:
+    """A room that is fed more vapour than it can hold, then one at half of saturation."""
+    building = one_zone(still_air(1))
+    building.indoor_c[:], building.fog_share[:], building.drying[:] = 20.0, 0.02, 0.05
+    saturated = physics.saturation_vapour_density(torch.tensor(20.0)).item()
+    building.indoor_water[:] = saturated
+    rates = torch.zeros(20, ZONES, CARRIED, 1)
+    rates[:, 0, Quantity.WATER] = 0.5
+    air = carry(building, supply_of(rates), [10.0] * 20)[0][:, 0, :, 0]
+    volume = building.volume[0, 0].item()
+    assert air[-1, Quantity.WATER].item() == pytest.approx(saturated, rel=1e-4)
+    # mg of fog: all vapour that came, times the share; none dries in saturated air
+    fog = 20 * 10.0 * 0.5 / volume * 1e3 * 0.02
+    assert air[-1, Quantity.DROPLETS].item() == pytest.approx(fog, rel=1e-3)
+
+    building.indoor_water[:] = 0.5 * saturated
+    rates = torch.zeros(20, ZONES, CARRIED, 1)
+    rates[0, 0, Quantity.DROPLETS] = 1.0
+    mist = carry(building, supply_of(rates), [10.0] * 20)[0][:, 0, Quantity.DROPLETS, 0]
+    kept = 1.0 / (1.0 + 10.0 * 0.05 * 0.5)
+    assert (mist[1:] / mist[:-1]).tolist() == pytest.approx([kept] * 19, rel=1e-4)
 
 
 def test_walls_warm_up_and_take_less() -> None:

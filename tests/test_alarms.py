@@ -10,6 +10,7 @@ from saafe.detector.alarms import (
     LATE_S,
     AlarmSettings,
     Evidence,
+    Held,
     SafetyRules,
     SensorAlarm,
     log_odds,
@@ -130,6 +131,44 @@ def test_log_odds(risk: float, odds: float) -> None:
     assert log_odds(100.0 - risk) == pytest.approx(-odds, abs=0.1)
 
 
+def test_defaults_are_the_documented_ones() -> None:
+    """docs/detector.md: 10 s, 60 s and 5 min, each at its own threshold."""
+    ours = AlarmSettings()
+    assert (ours.fast_s, ours.slow_s, ours.steady_s, ours.clear_s) == (10.0, 60.0, 300.0, 120.0)
+    assert (ours.fast, ours.slow, ours.steady, ours.warn, ours.leave) == (6.0, 4.0, 3.0, 1.0, 0.0)
+    assert (ours.warm_s, ours.longest_interval_s, ours.least) == (60.0, 0.0, 1.0)
+
+
+def test_a_claim_that_is_not_made_has_held_for_no_time() -> None:
+    """Also where a tier asks for none."""
+    at_once = AlarmSettings(
+        fast_s=0.0, slow_s=0.0, steady_s=0.0, warm_s=0.0, fast=6.0, slow=5.0, steady=4.0, warn=1.0
+    )
+    assert SensorAlarm(at_once).step(0.0, 1.5, None) == ("warning", "model")
+    assert SensorAlarm(at_once).step(0.0, 0.5, None) is None
+    held = Held()
+    assert [held.step(10.0, False), held.step(20.0, True), held.step(50.0, True)] == [-1, 0, 30]
+    assert held.step(60.0, False) == -1.0
+
+
+def test_a_sensor_as_quick_as_the_tier_waits_for_its_next_reading() -> None:
+    """One that reports less often than the tier asks for cannot contradict itself in time."""
+    for period_s, expected in ((20.0, None), (20.1, ("alarm", "model"))):
+        alarm = SensorAlarm(SETTINGS)
+        alarm.step(0.0, LOW, None)
+        assert alarm.step(period_s, HIGH, None, AGREES) == expected
+
+
+def test_a_blind_sensor_is_not_calm() -> None:
+    alarm = SensorAlarm(SETTINGS)
+    for k in range(4):
+        alarm.step(10.0 * k, HIGH, None)
+    assert alarm.alarmed
+    for k in range(4, 60):
+        assert alarm.step(10.0 * k, LOW, None, is_blind=True) is None
+    assert [alarm.step(600.0 + 10.0 * k, LOW, None) for k in range(13)][12] == ("clear", "model")
+
+
 # --- the fixed rules --------------------------------------------------------------------------
 
 
@@ -235,3 +274,23 @@ def test_the_fast_tier_waits_for_a_baseline_and_the_rules_do_not():
     said = [early.step(10.0 * k, HIGH, None) for k in range(8)]
     assert said == [None] * 7 + [("alarm", "model")]
     assert SensorAlarm(AlarmSettings(warm_s=60.0)).step(0.0, -9.0, "heat") == ("alarm", "heat")
+
+
+def test_a_pause_as_long_as_is_allowed_is_no_outage() -> None:
+    rules = SafetyRules()
+    assert rules.step(0.0, 80.0, 300.0, outage_s=120.0) is None
+    assert rules.step(120.0, math.nan, 300.0, outage_s=120.0) == "co_dose"
+    assert rules.step(120.0, 80.0, math.nan, outage_s=120.0) == "heat"
+    rules = SafetyRules()
+    assert rules.step(0.0, 80.0, 300.0, outage_s=120.0) is None
+    assert rules.step(120.1, math.nan, 300.0, outage_s=120.0) is None
+    assert rules.step(120.1, 80.0, math.nan, outage_s=120.0) is None
+
+
+def test_carbon_monoxide_under_every_dose_ends_all_of_them() -> None:
+    """49 ppm in between: neither the 50 nor the 300 ppm that stood before go on."""
+    assert fired(co=[300.0] * 11 + [49.0] + [300.0] * 12) is None
+    assert fired(co=[50.0] * 449 + [49.9] + [50.0] * 449) is None
+    # between two doses only the lower one goes on
+    assert fired(co=[300.0] * 11 + [100.0] * 139) is None
+    assert fired(co=[300.0] * 11 + [100.0] * 140) == (1500.0, "co_dose")

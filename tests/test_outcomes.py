@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from saafe.detector.alarms import log_odds
 from saafe.detector.recorded import Detection
 from saafe.exam import outcomes
 from saafe.recordings.recording import Recording
-from saafe.sensors import CHANNELS, FIRE, NORMAL
+from saafe.sensors import CHANNELS, CO, FIRE, NORMAL
 
 
 def alarm(time, sensor="A", cause="model"):
@@ -120,6 +121,60 @@ def test_a_home_counts_all_alarms_and_nuisances_apart():
 def test_a_gap_is_no_exposure():
     home = quiet_home(gap=(3600.0, 3600.0 + 86400.0))
     assert outcomes.exposure_s(home) == pytest.approx(86400.0 + 120.0)
+
+
+def test_an_alarm_that_stands_lasts_to_the_end_of_the_recording():
+    home = outcomes.score_home([alarm(2 * 86400.0 - 7200.0)], quiet_home(), [])
+    assert home.hours_in_alarm == pytest.approx(2.0)
+    assert home.alarm_times_s == [2 * 86400.0 - 7200.0 + k for k in (0.0, 1800.0, 3600.0, 5400.0)]
+
+
+def test_rates_of_homes_are_a_day_a_year_and_100_sessions():
+    home = outcomes.HomeRow("home", 10.0, 3, [1.0, 2.0, 3.0], 1, 4, 1, 0.5, 2)
+    total = outcomes.sum_homes([home, home])
+    assert (total["days"], total["alarms"], total["sessions"], total["co_alarms"]) == (20, 6, 8, 4)
+    assert total["false_alarms_per_day"]["value"] == pytest.approx(0.3)
+    assert total["false_alarms_per_year"]["value"] == pytest.approx(0.3 * 365.25)
+    assert total["nuisance_per_100_sessions"]["value"] == pytest.approx(25.0)
+    assert total["hours_in_alarm_per_day"] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(("at_s", "is_right"), [(179.0, False), (180.0, True), (1200.0, True),
+                                                (1210.0, True), (1211.0, False)])  # fmt: skip
+def test_an_alarm_in_a_dose_of_carbon_monoxide_is_not_false(at_s, is_right):
+    """300 ppm from 60 s on: the dose is complete 120 s later; it ends with the next clean row."""
+    times = 10.0 * np.arange(300)
+    readings = np.zeros((300, 1, len(CHANNELS)), np.float32)
+    readings[(times >= 60.0) & (times <= 1200.0), 0, CO] = 300.0
+    home = Recording("home", times, ("A",), readings)
+    row = outcomes.score_home([alarm(at_s), clear(at_s + 5.0)], home, [])
+    assert (row.co_alarms, row.alarms) == (int(is_right), int(not is_right))
+
+
+def test_the_grace_is_a_report_and_at_most_a_minute():
+    def graced(*times):
+        readings = np.full((len(times), 1, len(CHANNELS)), 20.0, dtype=np.float32)
+        return outcomes.grace(Recording("made", np.array(times), ("A",), readings))
+
+    assert graced(0.0, 10.0, 20.0, 70.0) == 10.0
+    assert graced(0.0, 300.0, 600.0) == 60.0
+    assert graced(0.0, 30.0) == 30.0
+    assert graced(0.0) == 0.0
+
+
+def test_a_late_alarm_is_in_time_within_the_grace_and_a_rule_is_never_early():
+    def came(alarm_s, **more):
+        return outcomes.found(alarm_s, signal_s=60.0, limit_s=120.0, **more)
+
+    assert came(130.0, grace_s=10.0) == "in time"
+    assert came(130.1, grace_s=10.0) == "late"
+    assert came(10.0) == "early"
+    assert came(10.0, by_rule=True) == "in time"
+
+
+def test_results_are_counted_by_their_outcome():
+    results = [SimpleNamespace(outcome=name) for name in ("in time", "late", "in time", "missed")]
+    assert outcomes.counts_of(results) == {"n": 4, "in_time": 2, "late": 1, "early": 0, "missed": 1}
 
 
 def test_no_home_has_no_rate():
