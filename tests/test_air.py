@@ -263,6 +263,19 @@ def test_mist_dries_on_its_way_and_fog_stays_in_a_wet_room() -> None:
     assert (air[:, Quantity.DROPLETS] >= 0.0).all()
 
 
+def test_smoke_outdoors_comes_in_with_fresh_air_and_by_open_windows() -> None:
+    building = one_zone(still_air(2))
+    building.fresh[:] = building.volume * torch.tensor([[2.0], [0.0]]) / 3600.0
+    supply = supply_of(torch.zeros(360, ZONES, CARRIED, 2))
+    supply.outdoor_pm[:] = 0.3
+    supply.vent[:, 0, 1] = 2.0 * building.volume[1, 0] / 3600.0  # the other room's open window
+    air = carry(building, supply, [10.0] * 360)[0]
+    expected = 0.3 * (1.0 - (1.0 + 10.0 * 2.0 / 3600.0) ** -360.0)
+    assert air[-1, 0, Quantity.SMOKE].tolist() == pytest.approx([expected] * 2, rel=1e-4)
+    assert (air[-1, 1:, Quantity.SMOKE, 1] == 0.0).all()  # behind closed doors
+    assert (air[:, :, Quantity.CO] == 0.0).all()
+
+
 def test_fog_is_a_share_of_the_vapour_beyond_saturation_and_dries_as_dryness_lets_it() -> None:
     """A room that is fed more vapour than it can hold, then one at half of saturation."""
     building = one_zone(still_air(1))

@@ -256,6 +256,13 @@ def test_the_rate_of_rise_is_taken_over_the_shortest_span(kelvin: float, cause: 
     assert said[4] == cause
 
 
+@pytest.mark.parametrize(("kelvin", "cause"), [(8.2, None), (8.4, "rate_of_rise")])
+def test_readings_a_minute_apart_are_the_shortest_span(kelvin: float, cause: str | None) -> None:
+    rules = SafetyRules()
+    said = [rules.step(60.0 * k, 20.0 + kelvin * (k >= 3), math.nan) for k in range(6)]
+    assert said[:5] == [None] * 4 + [cause]
+
+
 def test_no_claim_bridges_an_outage() -> None:
     rules = SafetyRules()
     rules.step(0.0, 80.0, 400.0, outage_s=180.0)

@@ -296,3 +296,14 @@ def test_paired_bootstrap_draws_groups_not_items():
     assert grouped.upper - grouped.lower > 5 * (alone.upper - alone.lower)
     assert grouped.lower < grouped.value < grouped.upper
     assert grouped == metrics.paired_bootstrap(shift + noise, np.zeros(3000), groups)
+
+
+def test_the_bootstrap_cuts_25_in_1000_at_either_end():
+    """Three of nine groups differ: none of them is drawn with (2/3)^9 = 0.0260."""
+    ours = np.array([1.0] * 3 + [0.0] * 6)
+    bounds = metrics.paired_bootstrap(ours, np.zeros(9), np.arange(9), resamples=200_000)
+    assert bounds.lower == 0.0
+    # six or more of nine: 0.0083 + 0.0341, seven or more 0.0083
+    assert bounds.upper == pytest.approx(6 / 9)
+    mirrored = metrics.paired_bootstrap(-ours, np.zeros(9), np.arange(9), resamples=200_000)
+    assert mirrored == pytest.approx((-1 / 3, -6 / 9, 0.0))

@@ -177,6 +177,16 @@ def test_results_are_counted_by_their_outcome():
     assert outcomes.counts_of(results) == {"n": 4, "in_time": 2, "late": 1, "early": 0, "missed": 1}
 
 
+def test_a_home_is_watched_while_any_channel_of_any_sensor_tells_something():
+    times = 60.0 * np.arange(21)
+    readings = np.full((21, 2, len(CHANNELS)), np.nan, dtype=np.float32)
+    readings[:6, 0, 0] = readings[5:, 1, 1] = 20.0
+    made = Recording("made", times, ("A", "B"), readings)
+    assert outcomes.exposure_s(made) == 1200.0
+    readings[:, 0] = np.nan
+    assert outcomes.exposure_s(made) == 900.0
+
+
 def test_no_home_has_no_rate():
     assert math.isnan(outcomes.sum_homes([])["false_alarms_per_day"]["value"])
 
