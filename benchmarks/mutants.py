@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+SPACE = "tests/test_space.py"
 LIMITS_REACHED = "tests/test_simulation.py::test_limits_are_reached_at_their_time"
 TESTS = {  # the files to break, and the tests that would tell, quick ones first
     "saafe/simulator/physics.py": [
@@ -41,8 +42,8 @@ TESTS = {  # the files to break, and the tests that would tell, quick ones first
     "saafe/simulator/limits.py": ["tests/test_limits.py", LIMITS_REACHED],
     "saafe/metrics.py": ["tests/test_metrics.py"],
     "saafe/exam/outcomes.py": ["tests/test_outcomes.py"],
-    "saafe/detector/alarms.py": ["tests/test_alarms.py", "tests/test_detector.py"],
-    "saafe/detector/space.py": ["tests/test_detector.py", "tests/test_state.py"],
+    "saafe/detector/alarms.py": ["tests/test_alarms.py", SPACE, "tests/test_detector.py"],
+    "saafe/detector/space.py": [SPACE, "tests/test_detector.py", "tests/test_state.py"],
     "saafe/detector/sensor_stream.py": ["tests/test_sensor_stream.py", "tests/test_detector.py"],
 }
 NO_TESTS_RUN = 5  # pytest's exit code

@@ -170,6 +170,7 @@ def near(
     gradient: float = 0.01,
     shelf: bool = False,
     shred: float = 1.0,
+    begins: int = 5,
 ) -> torch.Tensor:
     """Excess at a sensor, under the ceiling or not, of a steady source of 1 in all else. (time, k)
 
@@ -183,8 +184,8 @@ def near(
     building.distance[:] = radius
     building.air_speed[:] = 0.1
     rates = torch.ones(60, 1, len(Quantity))
-    rates[:5] = 0.0
-    rates[5:, :, Quantity.HEAT] = heat
+    rates[:begins] = 0.0
+    rates[begins:, :, Quantity.HEAT] = heat
     zone = torch.zeros(1, dtype=torch.int64)
     found = sensors_near(building, zone, building.distance, torch.zeros(1), torch.tensor([walls]))
     return near_excess(rates, found, torch.full((60, 1), shred))[:, 0]
@@ -339,6 +340,10 @@ def test_smoke_takes_its_time_to_the_sensor() -> None:
     weak, strong = near(0.0, 3.0, 2.5, shelf=True), near(100.0, 3.0, 2.5)
     assert (weak[:, Quantity.SMOKE] > 0.0).nonzero()[0].item() == 5 + 3
     assert (strong[:, Quantity.SMOKE] > 0.0).nonzero()[0].item() == 5
+    # before the first step the source was as in it
+    young = near(100.0, 3.0, 2.5, begins=1)[:, Quantity.SMOKE]
+    assert young[0] == 0.0 < young[1]
+    assert (near(0.0, 3.0, 2.5, shelf=True, begins=0)[:, Quantity.SMOKE] > 0.0).all()
 
 
 def test_weak_sources_dilute_as_nicas_says() -> None:

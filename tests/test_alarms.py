@@ -97,6 +97,16 @@ def test_a_held_reading_completes_the_fast_tier() -> None:
     assert alarm.overdue() == 120.0 + 60.0 + LATE_S  # one channel alone
 
 
+def test_what_completes_as_the_hush_ends_alarms() -> None:
+    for until_s, due_s in ((20.0, 20.0), (20.1, None)):
+        alarm = SensorAlarm(SETTINGS)
+        alarm.hushed_until_s = until_s
+        assert alarm.step(0.0, HIGH, None, AGREES) is None
+        assert alarm.overdue() == due_s
+        expected = None if due_s is None else ("alarm", "model")
+        assert alarm.step(20.0, HIGH, None, AGREES) == expected
+
+
 def test_a_lone_reading_is_believed_where_channels_agree_and_not_after_an_outage() -> None:
     first = Evidence(agree=True, is_first=True)
     for evidence, expected in ((AGREES, ("alarm", "model")), (Evidence(), None), (first, None)):

@@ -159,6 +159,9 @@ def test_gate_line_is_json_able():
         "fires", metrics.proportion_bounds(299, 299, sides=1), 0.99, n=299, at_most=False
     )
     assert fires["status"] == "pass"
+    assert fires["lower"] >= 0.99
+    quiet = metrics.gate_line("false_alarms", metrics.rate_bounds(0, 150.0, sides=1), 0.02, n=150)
+    assert (quiet["status"], quiet["n"], quiet["limit"]) == ("pass", 150, 0.02)
 
 
 def test_groups_of_one_are_bounded_as_clopper_and_pearson_do():

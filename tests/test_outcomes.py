@@ -245,6 +245,29 @@ def test_hourly_scores_and_margin():
     assert math.isnan(outcomes.margin([1.0], [1.0], [2.0, 2.0]))
 
 
+def test_the_highest_score_of_a_time_includes_both_ends():
+    times, scores = np.array([0.0, 10.0, 20.0, 30.0]), np.array([9.0, 2.0, 1.0, 8.0])
+    assert outcomes.highest_between(times, scores, 10.0, 20.0) == 2.0
+    assert outcomes.highest_between(times, scores, 10.1, 30.0) == 8.0
+    assert outcomes.highest_between(times, scores, 0.0, 29.0) == 9.0
+    assert outcomes.highest_between(times, scores, 11.0, 19.0) == -math.inf
+
+
+def test_a_session_counts_until_30_minutes_after_its_end():
+    times = np.array([99.0, 100.0, 200.0, 2000.0, 2001.0, 5000.0])
+    found = outcomes.in_sessions(times, [(100.0, 200.0), (5000.0, 5000.0)])
+    assert found.tolist() == [False, True, True, True, False, True]
+
+
+def test_a_score_stands_for_exactly_its_persistence_time():
+    """Gaps included: 20 s at 0, 10, 30, 45 and 65 s; nothing before 20 s were seen."""
+    times, risk = [0.0, 10.0, 30.0, 45.0, 65.0], [90.0, 10.0, 80.0, 70.0, 99.0]
+    _, score = outcomes.persisted_score(decisions(times, risk), 20.0)
+    expected = [log_odds(lowest) for lowest in (10.0, 70.0, 70.0)]
+    assert score[:2].tolist() == [-math.inf, -math.inf]
+    assert score[2:].tolist() == pytest.approx(expected)
+
+
 def test_saturated_risk_stays_finite():
     times = np.arange(0.0, 200.0, 10.0)
     _, score = outcomes.persisted_score(decisions(times, np.tile([0.0, 100.0], 10)), 0.0)

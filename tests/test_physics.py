@@ -119,6 +119,22 @@ def test_fractional_effective_dose() -> None:
     )
 
 
+def test_breath_quickens_above_two_percent_of_carbon_dioxide() -> None:
+    at, above = (
+        physics.fractional_effective_dose_rate(number(3_500.0), co2=number(ppm))
+        for ppm in (20_000.0, 20_001.0)
+    )
+    near(at, 0.1)
+    near(above, 0.1 * math.exp(0.4))
+
+
+def test_weakest_plume_that_reaches_a_ceiling() -> None:
+    # NFPA 92: 5.54 Q^(1/4) (dT/dz)^(-3/8); 1 kW in 1 K/m rises to 5.54 m, in 4 K/m to 3.294 m
+    near(physics.plume_that_reaches(number(5.54), gradient=number(1.0)), 1.0)
+    near(physics.plume_that_reaches(number(3.2941), gradient=number(4.0)), 1.0)
+    near(physics.plume_that_reaches(number(2.0 * 5.54), gradient=number(1.0)), 16.0)
+
+
 def test_heat_dose() -> None:
     # 120 degC: 120^3.4 = 1.173e7; tolerated for some four minutes
     near(physics.heat_dose_rate(number(120.0)), 0.2346)

@@ -74,6 +74,17 @@ def test_a_lone_reading_that_two_channels_share_completes_without_waiting_for_th
     assert space.next_due() == 320.0
 
 
+@pytest.mark.parametrize(("second_s", "due_s"), [(9.0, 9.0 + 60.0 + LATE_S), (10.0, 30.0)])
+def test_in_its_first_bin_a_sensor_is_not_believed_at_once(second_s: float, due_s: float) -> None:
+    """There is nothing yet to see a lone wrong reading by, though two channels agree."""
+    space = Space(SETTINGS)
+    assert take(space, 0.0, LOW, temperature=20.0) == []
+    space.sensor("A").test.median.add(60.0)
+    space.advance(second_s)
+    space.decide(second_s, "A", HIGH, row(temperature=20.0), agree=True)
+    assert space.next_due() == due_s
+
+
 def test_the_models_claims_do_not_bridge_an_outage() -> None:
     space = Space(SETTINGS)
     minutes(space, 5, pm25=5.0)
@@ -104,6 +115,19 @@ def test_what_is_left_of_a_sensor_that_alarmed_is_no_calm(gone_s: float, clears:
     assert any(said) == clears
     if clears:
         assert said[12] == [("clear", time_s + 130.0, "model")]
+
+
+def test_only_channels_that_told_something_as_it_alarmed_are_missed() -> None:
+    """CO2 had been away for long; that it still is keeps no alarm from clearing."""
+    space = Space(SETTINGS)
+    take(space, 0.0, LOW, pm25=5.0, co2=600.0)
+    said = []
+    for k in range(1, 60):
+        said += take(space, 10.0 * k, LOW if k < 40 else HIGH, pm25=5.0)
+    assert said == [("alarm", 420.0, "model")]
+    for k in range(60, 80):
+        said += take(space, 10.0 * k, LOW, pm25=5.0)
+    assert said[1:] == [("clear", 720.0, "model")]
 
 
 def test_a_lost_channel_that_comes_back_lets_the_alarm_clear() -> None:
