@@ -317,6 +317,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     asked = parser.parse_args()
 
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True)
     mutants, sources = draw(asked.only, asked.seed)
     chosen = mutants[asked.skip : asked.skip + asked.sample]
     for name in PRELOADED:  # every process begins with them
@@ -344,7 +345,6 @@ def main() -> None:
     killed = sum(one["result"] != "survived" for one in results)
     if not asked.json:
         print("\n".join(table(results, counts)))
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True)
     document = {
         "sample": len(results), "seed": asked.seed, "skip": asked.skip, "sites": len(mutants),
         "killed": killed, "share": killed / len(results) if results else None,

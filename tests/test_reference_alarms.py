@@ -14,6 +14,7 @@ from saafe.simulator.reference_alarms import (
     SENSITIVITIES,
     SLOWEST_AIR_M_S,
     UNIT_SPREAD,
+    draw_units,
     entry_lag,
     heat_element,
     rate_of_rise_times,
@@ -65,6 +66,13 @@ def test_the_table_is_the_designs() -> None:
     assert co.levels == ((50.0, 5400.0), (100.0, 2400.0), (300.0, 180.0))
     assert (UNIT_SPREAD, SENSITIVITIES) == (0.2, (0.7, 1.0, 1.3))
     assert RESPONSE_TIME_INDEX == 33.0
+
+
+def test_units_differ_by_a_fifth_about_their_kind() -> None:
+    units = draw_units(5000, 2, torch.Generator().manual_seed(0)).log()
+    assert units.shape == (5000, 2, len(REFERENCE_ALARMS))
+    assert units.mean(dim=(0, 1)).tolist() == pytest.approx([0.0] * 4, abs=0.01)
+    assert units.std(dim=(0, 1)).tolist() == pytest.approx([UNIT_SPREAD] * 4, rel=0.05)
 
 
 def test_entry_lag_is_clearys() -> None:

@@ -50,6 +50,15 @@ def test_a_held_rise_alarms_with_no_claim_beside_it() -> None:
     assert brief(space.advance(due_s, inclusive=True)) == [("alarm", due_s, "rate_of_rise")]
 
 
+@pytest.mark.parametrize("risk", [LOW, HIGH])
+def test_a_lone_jump_is_a_fault_only_where_it_would_have_alarmed(risk: float) -> None:
+    space = Space(SETTINGS)
+    minutes(space, 5, co2=600.0, pm25=5.0)
+    assert take(space, 300.0, risk, co2=9000.0, pm25=5.0) == []
+    expected = [("fault", 360.0, "jump")] if risk == HIGH else []
+    assert take(space, 360.0, LOW, co2=600.0, pm25=5.0) == expected
+
+
 def test_of_two_held_claims_the_first_to_complete_is_the_cause() -> None:
     late = AlarmSettings(warm_s=0.0, fast=2.0, slow=9.0, steady=9.0, warn=9.0, fast_s=200.0)
     space = Space(late)
