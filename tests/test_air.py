@@ -248,6 +248,16 @@ def test_a_weak_plume_stagnates_under_a_warm_ceiling() -> None:
     assert near(0.01, 1.0, 2.5, gradient=0.05)[-1, Quantity.HEAT] > 0.0
 
 
+def test_droplets_dry_as_far_as_the_room_is_dry() -> None:
+    building = draw_building(3, 1, Rooms(), seeded(6))
+    saturated = physics.saturation_vapour_density(building.indoor_c)
+    building.indoor_water[:] = saturated * torch.tensor([0.25, 1.0, 1.2])
+    building.drying[:] = 0.4
+    building.sensor_zone[:], zone = 0, torch.zeros(3, dtype=torch.int64)
+    found = sensors_near(building, zone, building.distance, torch.zeros(3), torch.ones(3))
+    assert found.drying.tolist() == pytest.approx([0.3, 0.0, 0.0], abs=1e-6)
+
+
 def test_mist_dries_on_its_way_and_fog_stays_in_a_wet_room() -> None:
     slow, fast = (near(0.0, radius, 2.5, shelf=True)[-1] for radius in (4.0, 0.5))
     assert slow[Quantity.DROPLETS] / slow[Quantity.SMOKE] < fast[Quantity.DROPLETS]

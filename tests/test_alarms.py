@@ -220,6 +220,7 @@ def test_rate_of_rise() -> None:
     assert 120.0 + 60.0 <= time_s <= 120.0 + 90.0
     assert fired([20.0] * 12 + [30.0] + [20.0] * 12) is None  # one wrong reading
     assert fired([20.0] * 12 + [30.0] * 3) == (120.0 + CONFIRM_S, "rate_of_rise")  # a step stands
+    assert fired([20.0] + [30.0] * 3) == (10.0 + CONFIRM_S, "rate_of_rise")  # of a young sensor
 
 
 @pytest.mark.parametrize(

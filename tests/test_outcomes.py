@@ -266,6 +266,9 @@ def test_a_score_stands_for_exactly_its_persistence_time():
     expected = [log_odds(lowest) for lowest in (10.0, 70.0, 70.0)]
     assert score[:2].tolist() == [-math.inf, -math.inf]
     assert score[2:].tolist() == pytest.approx(expected)
+    # a pause longer than that before readings that are closer
+    _, score = outcomes.persisted_score(decisions([0, 30, 40, 50], [90, 40, 80, 70]), 20.0)
+    assert score[1:].tolist() == pytest.approx([log_odds(40.0)] * 3)
 
 
 def test_saturated_risk_stays_finite():

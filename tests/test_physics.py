@@ -91,6 +91,20 @@ def test_magnus() -> None:
     near(physics.saturation_vapour_density(number(30.0)), 30.4, 0.005)
     hot = physics.saturation_vapour_density(torch.tensor([100.0, 900.0]))
     assert hot[0] == hot[1]
+    cold = physics.saturation_vapour_density(torch.tensor([-39.0, -40.0, -60.0]))
+    assert cold[0] > cold[1] == cold[2]
+
+
+def test_constants() -> None:
+    assert pytest.approx(1.0 / 13.1, rel=1e-3) == physics.OXYGEN_PER_HEAT  # Huggett, g/kJ
+    litres = 8.314462 * 293.15 / 101_325.0 * 1e3
+    assert pytest.approx(litres, rel=1e-4) == physics.MOLAR_VOLUME
+    assert pytest.approx(1e3 * physics.PPM_HYDROGEN * 2.016) == 1e3 * physics.MOLAR_VOLUME
+    assert pytest.approx(2.016) == physics.HYDROGEN_PER_CO * 28.01
+    # dry air at 20 degC: 1.204 kg/m3, 1.006 kJ/(kg K)
+    assert pytest.approx(1.204, rel=5e-3) == physics.AIR_DENSITY
+    assert pytest.approx(1.006, rel=2e-3) == physics.AIR_HEAT_CAPACITY
+    assert (physics.GRAVITY, physics.ABSOLUTE_ZERO) == (9.81, -273.15)
 
 
 def test_hygroscopic_growth() -> None:

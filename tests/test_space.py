@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from saafe.detector.alarms import LATE_S, AlarmSettings
-from saafe.detector.space import Space
+from saafe.detector.space import Space, risk_event, said_events
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
 
 SETTINGS = AlarmSettings(
@@ -32,6 +32,15 @@ def take(
 
 def brief(events: list[dict]) -> list[tuple]:
     return [(e["event"], e["time_s"], e.get("cause", e.get("reason"))) for e in events]
+
+
+def test_events_are_rounded_to_a_tenth() -> None:
+    assert risk_event("alarm", 12.3456, "A", 95.678, "model") == {
+        "event": "alarm", "time_s": 12.3, "sensor": "A", "risk": 95.7, "cause": "model",
+    }  # fmt: skip
+    assert said_events([("fault", "co", "stuck")], 12.3456, "A") == [
+        {"event": "fault", "time_s": 12.3, "sensor": "A", "channel": "co", "reason": "stuck"}
+    ]
 
 
 def minutes(space: Space, count: int, risk: float = LOW, **values) -> None:
