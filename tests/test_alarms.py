@@ -249,6 +249,13 @@ def test_a_held_reading_completes_heat() -> None:
     assert rules.overdue() is None
 
 
+def test_a_rule_that_is_asked_again_in_the_same_bin_counts_it_once() -> None:
+    rules = SafetyRules()
+    for time_s, temperature_c in ((0.0, 20.0), (60.0, 20.0)):
+        assert rules.step(time_s, temperature_c, math.nan) is None
+    assert rules.step(60.0, 80.0, math.nan, evidence=AGREES) == "heat"  # a minute after the last
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_step_of_25_kelvin_is_seen_at_a_period_of_about_a_minute(seed: int) -> None:
     random = np.random.default_rng(seed)
