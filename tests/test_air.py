@@ -18,12 +18,14 @@ from saafe.simulator.air import (
     SHRED_S,
     SHRED_SPREAD,
     Supply,
+    air_to_burn,
     carry,
     draw_shreds,
     near_excess,
     optical_densities,
     sensors_near,
     starved,
+    yield_gain,
 )
 from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building
 from saafe.simulator.emissions import CARRIED, PARTICLES, Quantity
@@ -116,6 +118,20 @@ def test_starved_fires_burn_less_and_dirtier() -> None:
     assert share[Quantity.CO2] < share[Quantity.WATER] < 0.2
     assert share[Quantity.SMOKE] > 1.8 * share[Quantity.WATER]
     assert share[Quantity.CO] > 8.0 * share[Quantity.WATER]
+
+
+def test_flames_weaken_between_the_documented_deficits_of_oxygen() -> None:
+    """docs/simulator.md: from 105 g/m3 on (13 %), 2 % of the rate left at 165."""
+    left = air_to_burn(torch.tensor([0.0, 105.0, 120.0, 135.0, 165.0, 500.0]))
+    assert left.tolist() == pytest.approx([1.0, 1.0, 0.75, 0.5, 0.02, 0.02])
+
+
+def test_starved_flames_give_the_documented_yields() -> None:
+    gain = 1.0 + yield_gain(torch.zeros(1))[:, 0]
+    told = {Quantity.CO: 10.0, Quantity.SOOT: 2.0, Quantity.SMOKE: 2.0, Quantity.CO2: 0.7,
+            Quantity.VOC: 5.0, Quantity.HYDROGEN: 10.0}  # fmt: skip
+    for quantity in list(Quantity)[:CARRIED]:
+        assert gain[quantity].item() == pytest.approx(told.get(quantity, 1.0)), quantity
 
 
 def test_one_zone_follows_the_closed_form() -> None:
@@ -221,6 +237,8 @@ def test_draughts_bring_shreds_about_the_mean_and_jets_bring_it_steadily() -> No
     assert SHRED_S == (5.0, 60.0)
     assert math.exp(-10.0 / SHRED_S[0]) - 0.1 < memory.min()
     assert memory.max() < math.exp(-10.0 / SHRED_S[1]) + 0.1
+    first = draw_shreds(2, 20_000, 1, seeded(4))[..., 0].log()  # memory from the first step on
+    assert 0.4 < np.corrcoef(first.numpy())[0, 1] < 0.6
     # without a plume all of it is brought by draughts; a jet's share is steady, and so is its heat
     calm, torn = (near(0.0, 1.0, 2.5, shred=shred)[-1] for shred in (1.0, 3.0))
     assert (torn[Quantity.CO] / calm[Quantity.CO]).item() == pytest.approx(3.0)
