@@ -153,6 +153,8 @@ def test_aerosols_add_up() -> None:
     calm, clean = torch.full((1, STEPS, 1), 20.0), torch.zeros(1, STEPS, 1)
     at = sounding_times(smoke, calm, clean, air_speed=torch.full((1, 1, 1), 0.2))
     assert at[0, 0, PHOTO] == 0.0  # 0.33 x 0.045 + 0.7 x 0.022 = 0.0303, there from the start
+    less = sounding_times(0.98 * smoke, calm, clean, air_speed=torch.full((1, 1, 1), 0.2))
+    assert less[0, 0, PHOTO] == math.inf  # 0.0296, for a unit that is neither keen nor dull
 
 
 def test_more_sensitive_units_sound_no_later() -> None:
