@@ -249,6 +249,12 @@ def test_a_held_reading_completes_heat() -> None:
     assert rules.overdue() is None
 
 
+def test_of_a_bin_that_is_decided_on_again_the_last_reading_counts() -> None:
+    rules = SafetyRules()
+    for time_s, temperature_c in ((0.0, 20.0), (0.0, 30.0), (10.0, 30.0), (20.0, 30.0)):
+        assert rules.step(time_s, temperature_c, math.nan) is None  # it has been 30 from the start
+
+
 def test_a_rule_that_is_asked_again_in_the_same_bin_counts_it_once() -> None:
     rules = SafetyRules()
     for time_s, temperature_c in ((0.0, 20.0), (60.0, 20.0)):

@@ -152,4 +152,5 @@ def test_weakest_plume_that_reaches_a_ceiling() -> None:
 def test_heat_dose() -> None:
     # 120 degC: 120^3.4 = 1.173e7; tolerated for some four minutes
     near(physics.heat_dose_rate(number(120.0)), 0.2346)
-    assert physics.heat_dose_rate(number(59.0)) == 0.0
+    assert physics.heat_dose_rate(number(60.0)) == 0.0
+    near(physics.heat_dose_rate(number(61.0)), 61.0**3.4 / 5e7)

@@ -17,6 +17,7 @@ from saafe.simulator.reference_alarms import (
     draw_units,
     entry_lag,
     heat_element,
+    held,
     rate_of_rise_times,
     smoke_in_chamber,
     sounding_times,
@@ -238,6 +239,12 @@ def test_a_break_of_carbon_monoxide_starts_the_count_again() -> None:
     smoke = torch.zeros(*co.shape, len(AEROSOLS), dtype=torch.float64)
     at = sounding_times(smoke, calm, co, air_speed=torch.full((1, 1, 1), 0.2).double())
     assert at[0, 0, CARBON_MONOXIDE] == 410.0 + 180.0
+
+
+def test_what_is_held_from_the_first_step_on_is_counted_from_there() -> None:
+    is_over = torch.tensor([True, True, True, False, True, True])[None, :, None]
+    assert held(is_over, 20.0)[0, :, 0].tolist() == [False, False, True, False, False, False]
+    assert held(is_over, 0.0)[0, :, 0].tolist() == is_over[0, :, 0].tolist()
 
 
 def test_a_batch_is_its_rows_one_at_a_time() -> None:
