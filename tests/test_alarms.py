@@ -63,6 +63,12 @@ def test_thresholds_are_inclusive() -> None:
     assert said([6.0, 6.0, 6.0])[0][0] == 20.0
     assert said([4.0] * 7)[0][0] == 60.0
     assert said([math.nextafter(4.0, 0.0)] * 7) == [(60.0, "warning", "model")]
+    assert said([3.0] * 31) == [(60.0, "warning", "model"), (300.0, "alarm", "model")]  # steady
+    assert said([math.nextafter(3.0, 0.0)] * 60) == [(60.0, "warning", "model")]
+    assert said([1.0] * 7) == [(60.0, "warning", "model")]
+    assert said([math.nextafter(1.0, 0.0)] * 60) == []
+    assert len(said([HIGH] * 3 + [0.0] * 60)) == 1  # calm is below `leave`
+    assert len(said([HIGH] * 3 + [math.nextafter(0.0, -1.0)] * 60)) == 2
 
 
 def test_warning_opens_once() -> None:

@@ -49,6 +49,8 @@ def test_heat_dose() -> None:
     at = untenable_times(*air(temperature=100.0), ignition_s=0.0)["heat"]
     assert at == pytest.approx(60.0 * minutes, abs=10.0)
     assert untenable_times(*air(temperature=59.0), ignition_s=0.0)["heat"] is None
+    later = untenable_times(*air(temperature=100.0), ignition_s=600.0)["heat"]
+    assert later == at + 600.0  # the dose counts from the ignition on
 
 
 def test_visibility() -> None:

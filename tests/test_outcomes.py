@@ -108,6 +108,7 @@ def test_a_home_counts_all_alarms_and_nuisances_apart():
     sessions = [(3600.0, 5400.0), (40_000.0, 41_000.0)]
     events = [alarm(3000), clear(3100), alarm(7100), clear(7190), alarm(60_000), clear(60_100)]
     home = outcomes.score_home(events, quiet_home(), sessions)
+    assert home.co_alarms == outcomes.HomeRow("home", 1.0, 0, [], 0, 0, 0, 0.0).co_alarms == 0
     assert (home.alarms, home.nuisance_alarms) == (3, 1)
     assert (home.sessions, home.sessions_with_alarm) == (2, 1)
     assert home.days == pytest.approx(2.0)
