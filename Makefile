@@ -6,7 +6,7 @@ SAAFE = .venv/bin/saafe
 
 RUN ?= runs/RUN
 
-.PHONY: train model test test-slow lint install docs notebooks reference licences lowest wheel clean
+.PHONY: train model test test-slow coverage lint install docs notebooks reference licences lowest wheel clean
 
 train: .venv/installed
 	$(SAAFE) train ultra-fast
@@ -20,6 +20,13 @@ test: .venv/installed-dev
 
 test-slow: .venv/installed-rivals
 	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 -m "slow and not gpu"
+
+# Lines of each file that the fast suite runs; takes some twenty minutes, so CI leaves it out.
+coverage: .venv/installed-dev
+	mkdir -p runs/.coverage
+	OMP_NUM_THREADS=1 .venv/bin/python -m coverage run -m pytest -q
+	.venv/bin/python -m coverage combine --quiet
+	.venv/bin/python -m coverage report --skip-covered --sort cover
 
 lint: .venv/installed-dev
 	.venv/bin/ruff format --check .

@@ -41,11 +41,12 @@ def load_model(
     """
     if path is None:
         return load_exported(PACKAGED_MODEL).for_device(device)
-    if not isinstance(path, str | Path):
+    try:
+        path = Path(path)
+    except TypeError:
         raise InputError(
             f"load: takes the path of a run or of an .onnx file, got {type(path).__name__}"
-        )
-    path = Path(path)
+        ) from None
     if path.suffix == ONNX_SUFFIX and not path.is_dir():
         return load_exported(path).for_device(device)
     if path.is_file():

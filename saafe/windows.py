@@ -1,12 +1,14 @@
 """From readings to what the model sees: a grid of 10 s bins, and windows of means.
 
-Indexing and means only; logarithms, quantiles and masks belong to the model. `cut` is numpy,
-for the detector, which runs without torch; `simulator.streams.gather` gives the same on tensors.
+Indexing and means only; logarithms, quantiles and masks belong to the model. `cut_windows` is
+numpy, for the detector, which runs without torch; `simulator.streams.gather` gives the same on
+tensors.
 """
 
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 BIN_S = 10.0
 HOLD_S = 90.0  # an empty bin shows the last reading for so long
@@ -18,7 +20,7 @@ STEPS = sum(count for count, _ in SEGMENTS)  # 60
 SPAN = sum(count * width for count, width in SEGMENTS)  # 740 bins, 7,400 s
 
 
-def bin_of(times_s: np.ndarray) -> np.ndarray:
+def bin_of(times_s: NDArray[np.floating]) -> NDArray[np.int64]:
     """Index of the bin that holds each time; bin k covers (10 (k-1), 10 k] s. int64 (time,)"""
     return np.ceil(np.asarray(times_s, dtype=np.float64) / BIN_S - 1e-9).astype(np.int64)
 
@@ -29,8 +31,8 @@ def bin_at(time_s: float) -> int:
 
 
 def to_grid(
-    times_s: np.ndarray, readings: np.ndarray, *, hold_bins: int = HOLD_BINS
-) -> tuple[np.ndarray, np.ndarray, int]:
+    times_s: NDArray[np.floating], readings: NDArray[np.floating], *, hold_bins: int = HOLD_BINS
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], int]:
     """Put one sensor's readings on the 10 s grid.
 
     Args:
@@ -62,7 +64,7 @@ def to_grid(
     return hold(grid, hold_bins), fresh, first
 
 
-def hold(grid: np.ndarray, limit: int = HOLD_BINS) -> np.ndarray:
+def hold(grid: NDArray[np.float32], limit: int = HOLD_BINS) -> NDArray[np.float32]:
     """Fill up to `limit` empty bins with the channel's last reading. (bin, channel)"""
     rows = np.arange(len(grid))[:, None]
     last = np.maximum.accumulate(np.where(np.isnan(grid), -1, rows), axis=0)
@@ -70,7 +72,7 @@ def hold(grid: np.ndarray, limit: int = HOLD_BINS) -> np.ndarray:
     return np.where((last >= 0) & (rows - last <= limit), held, np.float32(np.nan))
 
 
-def cut_windows(grid: np.ndarray, ends: np.ndarray) -> np.ndarray:
+def cut_windows(grid: NDArray[np.float32], ends: NDArray[np.int64]) -> NDArray[np.float32]:
     """Windows that end with given bins.
 
     Args:
@@ -86,7 +88,8 @@ def cut_windows(grid: np.ndarray, ends: np.ndarray) -> np.ndarray:
     blank = np.full((SPAN, grid.shape[1]), np.nan, np.float32)
     padded = np.concatenate([blank, grid[first:last]])
     newest = (ends - first)[:, None] + SPAN
-    parts, left = [], SPAN
+    parts: list[NDArray[np.float32]] = []
+    left = SPAN
     for count, width in SEGMENTS:
         # neighbouring windows share their bins: each mean is taken once, then looked up
         last = newest - left + width * np.arange(1, count + 1)
@@ -95,7 +98,7 @@ def cut_windows(grid: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return np.concatenate(parts, axis=1)[:, :, None, :]
 
 
-def rolling_means(grid: np.ndarray, width: int) -> np.ndarray:
+def rolling_means(grid: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     """Mean of the `width` bins that end with each, of its known values. (bin, channel)
 
     Adds the bins in the order of `means`, so that both agree to the last bit; rows before the
@@ -113,9 +116,10 @@ def rolling_means(grid: np.ndarray, width: int) -> np.ndarray:
     return out
 
 
-def means(history: np.ndarray) -> np.ndarray:
+def means(history: NDArray[np.float32]) -> NDArray[np.float32]:
     """Average a history of 740 bins into the 60 steps of a window. (..., 60, channel)"""
-    parts, at = [], 0
+    parts: list[NDArray[np.float32]] = []
+    at = 0
     for count, width in SEGMENTS:
         part = history[..., at : at + count * width, :]
         at += count * width

@@ -11,20 +11,24 @@ import torch
 
 from saafe.sensors import CHANNELS, PM25
 from saafe.simulator import physics, simulation
+from saafe.simulator.aerosols import AerosolKind
 from saafe.simulator.air import (
     CONVECTIVE,
     HEATED_AIR,
     SHRED_S,
     SHRED_SPREAD,
     Supply,
+    air_to_burn,
     carry,
     draw_shreds,
     near_excess,
+    optical_densities,
     sensors_near,
     starved,
+    yield_gain,
 )
 from saafe.simulator.buildings import ZONES, Building, Rooms, draw_building
-from saafe.simulator.emissions import CARRIED, Quantity
+from saafe.simulator.emissions import CARRIED, PARTICLES, Quantity
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.simulation import StreamSettings
 
@@ -116,6 +120,20 @@ def test_starved_fires_burn_less_and_dirtier() -> None:
     assert share[Quantity.CO] > 8.0 * share[Quantity.WATER]
 
 
+def test_flames_weaken_between_the_documented_deficits_of_oxygen() -> None:
+    """docs/simulator.md: from 105 g/m3 on (13 %), 2 % of the rate left at 165."""
+    left = air_to_burn(torch.tensor([0.0, 105.0, 120.0, 135.0, 165.0, 500.0]))
+    assert left.tolist() == pytest.approx([1.0, 1.0, 0.75, 0.5, 0.02, 0.02])
+
+
+def test_starved_flames_give_the_documented_yields() -> None:
+    gain = 1.0 + yield_gain(torch.zeros(1))[:, 0]
+    told = {Quantity.CO: 10.0, Quantity.SOOT: 2.0, Quantity.SMOKE: 2.0, Quantity.CO2: 0.7,
+            Quantity.VOC: 5.0, Quantity.HYDROGEN: 10.0}  # fmt: skip
+    for quantity in list(Quantity)[:CARRIED]:
+        assert gain[quantity].item() == pytest.approx(told.get(quantity, 1.0)), quantity
+
+
 def test_one_zone_follows_the_closed_form() -> None:
     n, steps, emission, quantity = 12, 720, 0.2, Quantity.CO2
     building = one_zone(still_air(n))
@@ -168,6 +186,7 @@ def near(
     gradient: float = 0.01,
     shelf: bool = False,
     shred: float = 1.0,
+    begins: int = 5,
 ) -> torch.Tensor:
     """Excess at a sensor, under the ceiling or not, of a steady source of 1 in all else. (time, k)
 
@@ -181,11 +200,20 @@ def near(
     building.distance[:] = radius
     building.air_speed[:] = 0.1
     rates = torch.ones(60, 1, len(Quantity))
-    rates[:5] = 0.0
-    rates[5:, :, Quantity.HEAT] = heat
+    rates[:begins] = 0.0
+    rates[begins:, :, Quantity.HEAT] = heat
     zone = torch.zeros(1, dtype=torch.int64)
     found = sensors_near(building, zone, building.distance, torch.zeros(1), torch.tensor([walls]))
     return near_excess(rates, found, torch.full((60, 1), shred))[:, 0]
+
+
+def test_optical_density_of_smoke() -> None:
+    air = torch.zeros(3, CARRIED)
+    air[1, PARTICLES][AerosolKind.FLAMING] = 37.0  # mg/m3: UL 217's 0.14 /m
+    air[2, PARTICLES][AerosolKind.SMOULDERING] = 37.0  # scatters half as much
+    found = optical_densities(air)
+    assert found.sum(dim=-1).tolist() == pytest.approx([0.0, 0.14, 0.0707], rel=0.01)
+    assert found[1, AerosolKind.FLAMING] == found[1].sum()
 
 
 def test_steady_ceiling_jet_is_alperts_and_dilutes_smoke_as_heat() -> None:
@@ -204,8 +232,13 @@ def test_draughts_bring_shreds_about_the_mean_and_jets_bring_it_steadily() -> No
     assert spread.max() < SHRED_SPREAD[1] * 1.2
     assert shreds.exp().mean().item() == pytest.approx(1.0, abs=0.02)
     memory = ((shreds[1:] - shreds.mean(0)) * (shreds[:-1] - shreds.mean(0))).mean(0) / spread**2
+    # docs/simulator.md: two- to threefold, 5 to 60 s long
+    assert [math.exp(spread) for spread in SHRED_SPREAD] == pytest.approx([2.0, 3.0], abs=0.02)
+    assert SHRED_S == (5.0, 60.0)
     assert math.exp(-10.0 / SHRED_S[0]) - 0.1 < memory.min()
     assert memory.max() < math.exp(-10.0 / SHRED_S[1]) + 0.1
+    first = draw_shreds(2, 20_000, 1, seeded(4))[..., 0].log()  # memory from the first step on
+    assert 0.4 < np.corrcoef(first.numpy())[0, 1] < 0.6
     # without a plume all of it is brought by draughts; a jet's share is steady, and so is its heat
     calm, torn = (near(0.0, 1.0, 2.5, shred=shred)[-1] for shred in (1.0, 3.0))
     assert (torn[Quantity.CO] / calm[Quantity.CO]).item() == pytest.approx(3.0)
@@ -233,6 +266,16 @@ def test_a_weak_plume_stagnates_under_a_warm_ceiling() -> None:
     assert near(0.01, 1.0, 2.5, gradient=0.05)[-1, Quantity.HEAT] > 0.0
 
 
+def test_droplets_dry_as_far_as_the_room_is_dry() -> None:
+    building = draw_building(3, 1, Rooms(), seeded(6))
+    saturated = physics.saturation_vapour_density(building.indoor_c)
+    building.indoor_water[:] = saturated * torch.tensor([0.25, 1.0, 1.2])
+    building.drying[:] = 0.4
+    building.sensor_zone[:], zone = 0, torch.zeros(3, dtype=torch.int64)
+    found = sensors_near(building, zone, building.distance, torch.zeros(3), torch.ones(3))
+    assert found.drying.tolist() == pytest.approx([0.3, 0.0, 0.0], abs=1e-6)
+
+
 def test_mist_dries_on_its_way_and_fog_stays_in_a_wet_room() -> None:
     slow, fast = (near(0.0, radius, 2.5, shelf=True)[-1] for radius in (4.0, 0.5))
     assert slow[Quantity.DROPLETS] / slow[Quantity.SMOKE] < fast[Quantity.DROPLETS]
@@ -247,6 +290,42 @@ def test_mist_dries_on_its_way_and_fog_stays_in_a_wet_room() -> None:
     assert air[:, Quantity.WATER].max() < 17.4
     assert air[29, Quantity.DROPLETS, 1] > 10.0 * air[29, Quantity.DROPLETS, 0]
     assert (air[:, Quantity.DROPLETS] >= 0.0).all()
+
+
+def test_smoke_outdoors_comes_in_with_fresh_air_and_by_open_windows() -> None:
+    building = one_zone(still_air(2))
+    building.fresh[:] = building.volume * torch.tensor([[2.0], [0.0]]) / 3600.0
+    supply = supply_of(torch.zeros(360, ZONES, CARRIED, 2))
+    supply.outdoor_pm[:] = 0.3
+    supply.vent[:, 0, 1] = 2.0 * building.volume[1, 0] / 3600.0  # the other room's open window
+    air = carry(building, supply, [10.0] * 360)[0]
+    expected = 0.3 * (1.0 - (1.0 + 10.0 * 2.0 / 3600.0) ** -360.0)
+    assert air[-1, 0, Quantity.SMOKE].tolist() == pytest.approx([expected] * 2, rel=1e-4)
+    assert (air[-1, 1:, Quantity.SMOKE, 1] == 0.0).all()  # behind closed doors
+    assert (air[:, :, Quantity.CO] == 0.0).all()
+
+
+def test_fog_is_a_share_of_the_vapour_beyond_saturation_and_dries_as_dryness_lets_it() -> None:
+    """A room that is fed more vapour than it can hold, then one at half of saturation."""
+    building = one_zone(still_air(1))
+    building.indoor_c[:], building.fog_share[:], building.drying[:] = 20.0, 0.02, 0.05
+    saturated = physics.saturation_vapour_density(torch.tensor(20.0)).item()
+    building.indoor_water[:] = saturated
+    rates = torch.zeros(20, ZONES, CARRIED, 1)
+    rates[:, 0, Quantity.WATER] = 0.5
+    air = carry(building, supply_of(rates), [10.0] * 20)[0][:, 0, :, 0]
+    volume = building.volume[0, 0].item()
+    assert air[-1, Quantity.WATER].item() == pytest.approx(saturated, rel=1e-4)
+    # mg of fog: all vapour that came, times the share; none dries in saturated air
+    fog = 20 * 10.0 * 0.5 / volume * 1e3 * 0.02
+    assert air[-1, Quantity.DROPLETS].item() == pytest.approx(fog, rel=1e-3)
+
+    building.indoor_water[:] = 0.5 * saturated
+    rates = torch.zeros(20, ZONES, CARRIED, 1)
+    rates[0, 0, Quantity.DROPLETS] = 1.0
+    mist = carry(building, supply_of(rates), [10.0] * 20)[0][:, 0, Quantity.DROPLETS, 0]
+    kept = 1.0 / (1.0 + 10.0 * 0.05 * 0.5)
+    assert (mist[1:] / mist[:-1]).tolist() == pytest.approx([kept] * 19, rel=1e-4)
 
 
 def test_walls_warm_up_and_take_less() -> None:
@@ -289,6 +368,10 @@ def test_smoke_takes_its_time_to_the_sensor() -> None:
     weak, strong = near(0.0, 3.0, 2.5, shelf=True), near(100.0, 3.0, 2.5)
     assert (weak[:, Quantity.SMOKE] > 0.0).nonzero()[0].item() == 5 + 3
     assert (strong[:, Quantity.SMOKE] > 0.0).nonzero()[0].item() == 5
+    # before the first step the source was as in it
+    young = near(100.0, 3.0, 2.5, begins=1)[:, Quantity.SMOKE]
+    assert young[0] == 0.0 < young[1]
+    assert (near(0.0, 3.0, 2.5, shelf=True, begins=0)[:, Quantity.SMOKE] > 0.0).all()
 
 
 def test_weak_sources_dilute_as_nicas_says() -> None:

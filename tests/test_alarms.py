@@ -10,6 +10,7 @@ from saafe.detector.alarms import (
     LATE_S,
     AlarmSettings,
     Evidence,
+    Held,
     SafetyRules,
     SensorAlarm,
     log_odds,
@@ -62,6 +63,12 @@ def test_thresholds_are_inclusive() -> None:
     assert said([6.0, 6.0, 6.0])[0][0] == 20.0
     assert said([4.0] * 7)[0][0] == 60.0
     assert said([math.nextafter(4.0, 0.0)] * 7) == [(60.0, "warning", "model")]
+    assert said([3.0] * 31) == [(60.0, "warning", "model"), (300.0, "alarm", "model")]  # steady
+    assert said([math.nextafter(3.0, 0.0)] * 60) == [(60.0, "warning", "model")]
+    assert said([1.0] * 7) == [(60.0, "warning", "model")]
+    assert said([math.nextafter(1.0, 0.0)] * 60) == []
+    assert len(said([HIGH] * 3 + [0.0] * 60)) == 1  # calm is below `leave`
+    assert len(said([HIGH] * 3 + [math.nextafter(0.0, -1.0)] * 60)) == 2
 
 
 def test_warning_opens_once() -> None:
@@ -96,6 +103,16 @@ def test_a_held_reading_completes_the_fast_tier() -> None:
     assert alarm.overdue() == 120.0 + 60.0 + LATE_S  # one channel alone
 
 
+def test_what_completes_as_the_hush_ends_alarms() -> None:
+    for until_s, due_s in ((20.0, 20.0), (20.1, None)):
+        alarm = SensorAlarm(SETTINGS)
+        alarm.hushed_until_s = until_s
+        assert alarm.step(0.0, HIGH, None, AGREES) is None
+        assert alarm.overdue() == due_s
+        expected = None if due_s is None else ("alarm", "model")
+        assert alarm.step(20.0, HIGH, None, AGREES) == expected
+
+
 def test_a_lone_reading_is_believed_where_channels_agree_and_not_after_an_outage() -> None:
     first = Evidence(agree=True, is_first=True)
     for evidence, expected in ((AGREES, ("alarm", "model")), (Evidence(), None), (first, None)):
@@ -128,6 +145,44 @@ def test_moved_shifts_every_threshold() -> None:
 def test_log_odds(risk: float, odds: float) -> None:
     assert log_odds(risk) == pytest.approx(odds, abs=0.1)
     assert log_odds(100.0 - risk) == pytest.approx(-odds, abs=0.1)
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    """docs/detector.md: 10 s, 60 s and 5 min, each at its own threshold."""
+    ours = AlarmSettings()
+    assert (ours.fast_s, ours.slow_s, ours.steady_s, ours.clear_s) == (10.0, 60.0, 300.0, 120.0)
+    assert (ours.fast, ours.slow, ours.steady, ours.warn, ours.leave) == (6.0, 4.0, 3.0, 1.0, 0.0)
+    assert (ours.warm_s, ours.longest_interval_s, ours.least) == (60.0, 0.0, 1.0)
+
+
+def test_a_claim_that_is_not_made_has_held_for_no_time() -> None:
+    """Also where a tier asks for none."""
+    at_once = AlarmSettings(
+        fast_s=0.0, slow_s=0.0, steady_s=0.0, warm_s=0.0, fast=6.0, slow=5.0, steady=4.0, warn=1.0
+    )
+    assert SensorAlarm(at_once).step(0.0, 1.5, None) == ("warning", "model")
+    assert SensorAlarm(at_once).step(0.0, 0.5, None) is None
+    held = Held()
+    assert [held.step(10.0, False), held.step(20.0, True), held.step(50.0, True)] == [-1, 0, 30]
+    assert held.step(60.0, False) == -1.0
+
+
+def test_a_sensor_as_quick_as_the_tier_waits_for_its_next_reading() -> None:
+    """One that reports less often than the tier asks for cannot contradict itself in time."""
+    for period_s, expected in ((20.0, None), (20.1, ("alarm", "model"))):
+        alarm = SensorAlarm(SETTINGS)
+        alarm.step(0.0, LOW, None)
+        assert alarm.step(period_s, HIGH, None, AGREES) == expected
+
+
+def test_a_blind_sensor_is_not_calm() -> None:
+    alarm = SensorAlarm(SETTINGS)
+    for k in range(4):
+        alarm.step(10.0 * k, HIGH, None)
+    assert alarm.alarmed
+    for k in range(4, 60):
+        assert alarm.step(10.0 * k, LOW, None, is_blind=True) is None
+    assert [alarm.step(600.0 + 10.0 * k, LOW, None) for k in range(13)][12] == ("clear", "model")
 
 
 # --- the fixed rules --------------------------------------------------------------------------
@@ -171,6 +226,7 @@ def test_rate_of_rise() -> None:
     assert 120.0 + 60.0 <= time_s <= 120.0 + 90.0
     assert fired([20.0] * 12 + [30.0] + [20.0] * 12) is None  # one wrong reading
     assert fired([20.0] * 12 + [30.0] * 3) == (120.0 + CONFIRM_S, "rate_of_rise")  # a step stands
+    assert fired([20.0] + [30.0] * 3) == (10.0 + CONFIRM_S, "rate_of_rise")  # of a young sensor
 
 
 @pytest.mark.parametrize(
@@ -199,6 +255,19 @@ def test_a_held_reading_completes_heat() -> None:
     assert rules.overdue() is None
 
 
+def test_of_a_bin_that_is_decided_on_again_the_last_reading_counts() -> None:
+    rules = SafetyRules()
+    for time_s, temperature_c in ((0.0, 20.0), (0.0, 30.0), (10.0, 30.0), (20.0, 30.0)):
+        assert rules.step(time_s, temperature_c, math.nan) is None  # it has been 30 from the start
+
+
+def test_a_rule_that_is_asked_again_in_the_same_bin_counts_it_once() -> None:
+    rules = SafetyRules()
+    for time_s, temperature_c in ((0.0, 20.0), (60.0, 20.0)):
+        assert rules.step(time_s, temperature_c, math.nan) is None
+    assert rules.step(60.0, 80.0, math.nan, evidence=AGREES) == "heat"  # a minute after the last
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_step_of_25_kelvin_is_seen_at_a_period_of_about_a_minute(seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -215,6 +284,13 @@ def test_the_rate_of_rise_is_taken_over_the_shortest_span(kelvin: float, cause: 
     rules = SafetyRules()
     said = [rules.step(300.0 * k, 10.0 + kelvin * (k >= 3), math.nan) for k in range(6)]
     assert said[4] == cause
+
+
+@pytest.mark.parametrize(("kelvin", "cause"), [(8.2, None), (8.4, "rate_of_rise")])
+def test_readings_a_minute_apart_are_the_shortest_span(kelvin: float, cause: str | None) -> None:
+    rules = SafetyRules()
+    said = [rules.step(60.0 * k, 20.0 + kelvin * (k >= 3), math.nan) for k in range(6)]
+    assert said[:5] == [None] * 4 + [cause]
 
 
 def test_no_claim_bridges_an_outage() -> None:
@@ -235,3 +311,23 @@ def test_the_fast_tier_waits_for_a_baseline_and_the_rules_do_not():
     said = [early.step(10.0 * k, HIGH, None) for k in range(8)]
     assert said == [None] * 7 + [("alarm", "model")]
     assert SensorAlarm(AlarmSettings(warm_s=60.0)).step(0.0, -9.0, "heat") == ("alarm", "heat")
+
+
+def test_a_pause_as_long_as_is_allowed_is_no_outage() -> None:
+    rules = SafetyRules()
+    assert rules.step(0.0, 80.0, 300.0, outage_s=120.0) is None
+    assert rules.step(120.0, math.nan, 300.0, outage_s=120.0) == "co_dose"
+    assert rules.step(120.0, 80.0, math.nan, outage_s=120.0) == "heat"
+    rules = SafetyRules()
+    assert rules.step(0.0, 80.0, 300.0, outage_s=120.0) is None
+    assert rules.step(120.1, math.nan, 300.0, outage_s=120.0) is None
+    assert rules.step(120.1, 80.0, math.nan, outage_s=120.0) is None
+
+
+def test_carbon_monoxide_under_every_dose_ends_all_of_them() -> None:
+    """49 ppm in between: neither the 50 nor the 300 ppm that stood before go on."""
+    assert fired(co=[300.0] * 11 + [49.0] + [300.0] * 12) is None
+    assert fired(co=[50.0] * 449 + [49.9] + [50.0] * 449) is None
+    # between two doses only the lower one goes on
+    assert fired(co=[300.0] * 11 + [100.0] * 139) is None
+    assert fired(co=[300.0] * 11 + [100.0] * 140) == (1500.0, "co_dose")

@@ -99,3 +99,9 @@ def test_import_is_light() -> None:
         [sys.executable, "-c", LAZY], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert done.stdout == "True\n[]\n"
+
+
+@pytest.mark.parametrize("path", [5, b"model.onnx", ["model.onnx"]])
+def test_load_refuses_what_is_no_path(path) -> None:
+    with pytest.raises(saafe.InputError, match=f"path of a run or .*, got {type(path).__name__}"):
+        saafe.load(path)

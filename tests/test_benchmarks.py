@@ -1,5 +1,6 @@
 """Parts of the benchmarks that no figure would show to be broken."""
 
+import ast
 import importlib
 import sys
 from pathlib import Path
@@ -102,3 +103,34 @@ def test_cookings_have_one_answer_a_distance_and_alarm(benchmark) -> None:
     often = module.simulate_cookings(16, seed=0, sensitivity=1000.0)
     assert often.sounded[..., 0].sum() > cookings.sounded[..., 0].sum()
     assert {"photo_near_ratio", "ion_near_ratio"} <= set(module.figures_of(cookings))
+
+
+def test_a_mutant_is_one_small_fault(benchmark) -> None:
+    mutants = benchmark("mutants")
+    source = b"def f(a: int = 3, b=True):\n    return -min(a, 2.0) if a < b and not b else 'x'\n"
+    made = mutants.Sites("f.py", source).mutants()
+    first, second = source.decode().splitlines()
+    lines = [one.source(source).decode().splitlines() for one in made]
+    assert [line[1] == second for line in lines] == [line[0] != first for line in lines]
+    assert {line[0] for line in lines} - {first} == {
+        first.replace("3", "4"), first.replace("True", "False")
+    }  # fmt: skip
+    faults = {
+        ("-min", "+min"), ("min", "max"), ("2.0", "2.2"), ("<", "<="), ("<", ">="), ("and", "or"),
+        ("not b", "bool(b)"), ("a < b and not b", "(not (a < b and not b))"),
+    }  # fmt: skip
+    assert {line[1] for line in lines} - {second} == {second.replace(*pair) for pair in faults}
+
+
+def test_mutants_can_be_read_and_their_tests_are_there(benchmark) -> None:
+    mutants = benchmark("mutants")
+    drawn, sources = mutants.draw("", 0)
+    assert drawn[:30] == mutants.draw("", 0)[0][:30] != mutants.draw("", 1)[0][:30]
+    for one in drawn[:60]:
+        ast.parse(one.source(sources[one.path]))
+        described = one.described(sources[one.path])
+        assert described["old"] != described["new"]
+    for tests in mutants.TESTS.values():
+        for name in tests:
+            path, _, test = name.partition("::")
+            assert f"def {test}" in (BENCHMARKS.parent / path).read_text()

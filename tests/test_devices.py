@@ -267,6 +267,11 @@ response_s = 300
         (("response_s = 300", "response_s = 300\nreporting = { delta = 1 }"), "does not belong"),
         (("response_s = 300", "response_s = 300\naerosols = { fog = 1 }"), "fog is unknown"),
         (("[channels.temperature]", "[channels]\ntemperature = 5\n[other]"), "expected a table"),
+        (("[channels.temperature]", "channels = 5\n[other]"), "expected tables [channels.NAME]"),
+        (("response_s = 300", "response_s = 300\naerosols = 3"), "aerosols: expected a table"),
+        (("response_s = 300", "response_s = 300\nsentinels = 5"), "expected a list of numbers"),
+        (("response_s = 300", "response_s = 300\nreporting = 5"), "expected a table, got 5"),
+        (('kind = "product"', 'kind = "product"\nmemory = "noise"'), "expected a list of words"),
         (("title", "title ="), "is no TOML"),
         (('kind = "product"', 'kind = "product"\nparts = ["sht99"]'), "not in the catalogue"),
         (('kind = "product"', 'kind = "product"\nparts = 7'), "expected a list"),
@@ -284,11 +289,14 @@ def test_bad_device_files_are_one_line(change: tuple[str, str], says: str, tmp_p
     assert "\n" not in str(error.value)
 
 
-def test_files_that_are_none() -> None:
+def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such device file"):
         load_device("nowhere.toml")
     with pytest.raises(InputError, match="did you mean saafe-6"):
         load_device("saafe-7")
+    (tmp_path / "box.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="is no text"):
+        load_device(str(tmp_path / "box.toml"))
 
 
 def test_a_product_is_its_parts_with_its_own_fields(tmp_path: Path) -> None:

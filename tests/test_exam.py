@@ -262,3 +262,25 @@ def test_the_small_examination_is_for_people(few: None) -> None:
     rows = dict(simulated_table(figures))
     assert rows["same rooms: fires in time"] in ("0 of 1", "1 of 1")
     assert rows["other rooms: alarms in quiet life"] == "0 in 1 streams"
+
+
+def test_the_device_of_an_exam_is_the_one_asked_for_else_the_runs_own() -> None:
+    def run_for(device: str | None) -> Run:
+        file = devices.to_toml(devices.load_device(device)) if device else ""
+        recipe = replace(find_tier("tiny"), device_file=file)
+        return Run(Path("run"), recipe, FireTransformer(recipe), AlarmSettings())
+
+    general, own, anything = run_for(None), run_for("saafe-4"), devices.ANYTHING
+    cases = [
+        (general, None, "saafe-6", True), (general, "saafe-6", "saafe-6", True),
+        (general, "saafe-4", "saafe-4", False), (general, anything, anything, False),
+        (own, None, "saafe-4", True), (own, "saafe-4", "saafe-4", True),
+        (own, "saafe-6", "saafe-6", False), (own, anything, anything, False),
+    ]  # fmt: skip
+    for run, asked, name, is_own in cases:
+        found = examined(run, asked)
+        assert (found.name, found.is_own) == (name, is_own), asked
+        sensors = found.sensors if isinstance(found.sensors, str) else found.sensors.name
+        assert sensors == name
+    with pytest.raises(InputError, match="did you mean saafe-6"):
+        examined(general, "saafe-7")

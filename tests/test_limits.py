@@ -1,11 +1,13 @@
 """Untenable air against closed forms."""
 
 import math
+import re
 
 import numpy as np
 import pytest
+import torch
 
-from saafe.sensors import CHANNELS, CO, CO2, PM25, TEMPERATURE
+from saafe.sensors import CHANNELS, CO, CO2, HEAT_C, PM25, TEMPERATURE
 from saafe.simulator import limits
 from saafe.simulator.limits import untenable_times
 
@@ -47,6 +49,8 @@ def test_heat_dose() -> None:
     at = untenable_times(*air(temperature=100.0), ignition_s=0.0)["heat"]
     assert at == pytest.approx(60.0 * minutes, abs=10.0)
     assert untenable_times(*air(temperature=59.0), ignition_s=0.0)["heat"] is None
+    later = untenable_times(*air(temperature=100.0), ignition_s=600.0)["heat"]
+    assert later == at + 600.0  # the dose counts from the ignition on
 
 
 def test_visibility() -> None:
@@ -55,3 +59,22 @@ def test_visibility() -> None:
     assert limits.visibility_m(np.array([edge]))[0] == pytest.approx(5.0)
     assert untenable_times(*air(1.01 * edge), ignition_s=50.0)["visibility"] == 50.0
     assert untenable_times(*air(0.99 * edge), ignition_s=0.0)["visibility"] is None
+
+
+def test_limits_are_what_their_names_say() -> None:
+    """od_0.05 is 0.05 /m, rise_20k 20 K; those in percent a foot by arithmetic, EN 54's 2 dB/m."""
+    found = {one.name: one.value for one in limits.LIMITS}
+    assert len(found) == len(limits.LIMITS)
+    for one in limits.LIMITS:
+        number = float(re.findall(r"[0-9.]+", one.name)[0])
+        assert one.value == pytest.approx(number, rel=2e-3), one.name
+        if percent := re.findall(r"([0-9.]+) %/ft", one.source):
+            density = -math.log10(1.0 - float(percent[0]) / 100.0) / 0.3048
+            assert one.value == pytest.approx(density, rel=2e-3), one.name
+    assert found["od_0.2"] == 2.0 / 10.0
+    assert found["temperature_57c"] == HEAT_C
+
+
+def test_the_first_time_is_that_of_the_first_step() -> None:
+    reached = torch.tensor([[False, True, False, True], [False] * 4, [True] * 4])[:, :, None]
+    assert limits.first_time(reached)[:, 0].tolist() == [10.0, math.inf, 0.0]

@@ -397,6 +397,17 @@ def test_a_drill_says_whether_the_alarm_would_have_come(kelvin: float, alarmed: 
     assert live.close() == []
 
 
+def test_a_drill_over_a_silent_stream_ends_by_the_clock() -> None:
+    rise = Rise(10.0 * np.arange(31), np.zeros((31, len(CHANNELS))))  # 300 s that show nothing
+    live = Live(NO_RISK, RowReader(), drill=Drill(NO_RISK, "trial", rise))
+    assert live.line(HEADER, 0.0) == live.line(fire_lines(10.0, 1, 1e9)[0], 0.0) == []
+    begun = DRILL_AFTER_S + live.detector.now_s
+    said = [event for clock in (1.0, begun + 299.0, begun + 301.0) for event in live.tick(clock)]
+    (result,) = [event for event in said if event["event"] == "drill"]
+    assert (result["alarmed"], result["cause"]) == (False, "none")
+    assert [event for event in live.close() if event["event"] == "drill"] == []
+
+
 # --- disturbed recordings of a fire
 
 

@@ -159,6 +159,9 @@ def test_gate_line_is_json_able():
         "fires", metrics.proportion_bounds(299, 299, sides=1), 0.99, n=299, at_most=False
     )
     assert fires["status"] == "pass"
+    assert fires["lower"] >= 0.99
+    quiet = metrics.gate_line("false_alarms", metrics.rate_bounds(0, 150.0, sides=1), 0.02, n=150)
+    assert (quiet["status"], quiet["n"], quiet["limit"]) == ("pass", 150, 0.02)
 
 
 def test_groups_of_one_are_bounded_as_clopper_and_pearson_do():
@@ -203,6 +206,58 @@ def test_clustered_bounds_cover_where_plain_ones_do_not():
     assert plain < 0.8 * 400
 
 
+def test_a_stratum_of_no_weight_counts_for_nothing():
+    counts, exposures, weights = [4, 9, 1], [3.0, 0.0, 20.0], [0.2, 0.0, 0.8]
+    for bound in (metrics.weighted_rate_bounds, metrics.bonferroni_rate_bounds):
+        whole = bound(counts, exposures, weights)
+        assert whole == bound([4, 1], [3.0, 20.0], [0.2, 0.8])
+        assert whole.value == pytest.approx(0.2 * 4 / 3 + 0.8 / 20)
+    assert metrics.effective_exposure(exposures, weights) == 15.0
+    with pytest.raises(AssertionError, match="weights are positive"):
+        metrics.weighted_rate_bounds([1, 1], [1.0, 1.0], [0.0, 0.0])
+    with pytest.raises(AssertionError, match="weights are positive"):
+        metrics.weighted_rate_bounds([1, 1], [1.0, 1.0], [-0.1, 1.0])
+
+
+def test_bonferroni_bounds_of_two_strata_by_hand():
+    """Half of the error each: 0 of 10 and 3 of 5 at 97.5 %, two-sided."""
+    bounds = metrics.bonferroni_rate_bounds([0, 3], [10.0, 5.0], [0.5, 2.0])
+    first, second = (metrics.rate_bounds(k, e, confidence=0.975) for k, e in ((0, 10.0), (3, 5.0)))
+    assert bounds.value == pytest.approx(1.2)
+    assert bounds.lower == pytest.approx(2.0 * second.lower)
+    assert bounds.upper == pytest.approx(0.5 * first.upper + 2.0 * second.upper)
+    assert first.upper == pytest.approx(-math.log(0.0125) / 10.0)
+
+
+def test_confusion_counts_true_classes_by_row():
+    counted = metrics.confusion([0, 0, 2, 2, 2], [0, 1, 2, 2, 0], 3)
+    assert counted.tolist() == [[1, 1, 0], [0, 0, 0], [1, 0, 2]]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"confidence": 0.0}, "confidence 0.0 is not between"),
+        ({"confidence": 1.0}, "confidence 1.0 is not between"),
+        ({"sides": 3}, "1 or 2 sides, not 3"),
+        ({"sides": 0}, "1 or 2 sides, not 0"),
+    ],
+)
+def test_a_bound_that_means_nothing_is_refused(options, says):
+    with pytest.raises(AssertionError, match=says):
+        metrics.rate_bounds(1, 1.0, **options)
+
+
+def test_counts_that_cannot_be_are_refused():
+    for successes, trials in ((-1, 5), (6, 5)):
+        with pytest.raises(AssertionError, match="is not a proportion"):
+            metrics.proportion_bounds(successes, trials)
+    with pytest.raises(AssertionError, match="a count cannot be -1"):
+        metrics.rate_bounds(-1, 1.0)
+    with pytest.raises(AssertionError, match="an exposure cannot be"):
+        metrics.rate_bounds(0, -0.5)
+
+
 def test_roc_auc_counts_pairs():
     generator = np.random.default_rng(0)
     positive = generator.random(200) < 0.3
@@ -217,6 +272,8 @@ def test_calibration_by_hand():
     table = metrics.reliability_table([0.05, 0.05, 0.9, 1.0], [0, 1, 1, 1])
     assert [(row.low, row.n) for row in table] == [(0.0, 2), (0.9, 2)]
     assert metrics.calibration_error(table) == pytest.approx((2 * 0.45 + 2 * 0.05) / 4)
+    assert [(row.high, row.weight, row.observed) for row in table] == [(0.1, 2, 0.5), (1.0, 2, 1.0)]
+    assert [row.predicted for row in table] == pytest.approx([0.05, 0.95])
     assert math.isnan(metrics.calibration_error([]))
 
 
@@ -242,3 +299,14 @@ def test_paired_bootstrap_draws_groups_not_items():
     assert grouped.upper - grouped.lower > 5 * (alone.upper - alone.lower)
     assert grouped.lower < grouped.value < grouped.upper
     assert grouped == metrics.paired_bootstrap(shift + noise, np.zeros(3000), groups)
+
+
+def test_the_bootstrap_cuts_25_in_1000_at_either_end():
+    """Three of nine groups differ: none of them is drawn with (2/3)^9 = 0.0260."""
+    ours = np.array([1.0] * 3 + [0.0] * 6)
+    bounds = metrics.paired_bootstrap(ours, np.zeros(9), np.arange(9), resamples=200_000)
+    assert bounds.lower == 0.0
+    # six or more of nine: 0.0083 + 0.0341, seven or more 0.0083
+    assert bounds.upper == pytest.approx(6 / 9)
+    mirrored = metrics.paired_bootstrap(-ours, np.zeros(9), np.arange(9), resamples=200_000)
+    assert mirrored == pytest.approx((-1 / 3, -6 / 9, 0.0))

@@ -85,16 +85,26 @@ def test_dilution() -> None:
     near(closed_forms.diluted_concentration(number(0.0), initial=number(3.0), **room), 3.0)
 
 
-def test_optical_density() -> None:
-    near(physics.optical_density(number(0.037)), 0.14, 0.01)  # UL 217's 0.14 /m
-
-
 def test_magnus() -> None:
     near(physics.saturation_vapour_density(number(20.0)), 17.3, 0.005)
     near(physics.saturation_vapour_density(number(0.0)), 4.85, 0.005)
     near(physics.saturation_vapour_density(number(30.0)), 30.4, 0.005)
     hot = physics.saturation_vapour_density(torch.tensor([100.0, 900.0]))
     assert hot[0] == hot[1]
+    cold = physics.saturation_vapour_density(torch.tensor([-39.0, -40.0, -60.0]))
+    assert cold[0] > cold[1] == cold[2]
+
+
+def test_constants() -> None:
+    assert pytest.approx(1.0 / 13.1, rel=1e-3) == physics.OXYGEN_PER_HEAT  # Huggett, g/kJ
+    litres = 8.314462 * 293.15 / 101_325.0 * 1e3
+    assert pytest.approx(litres, rel=1e-4) == physics.MOLAR_VOLUME
+    assert pytest.approx(1e3 * physics.PPM_HYDROGEN * 2.016) == 1e3 * physics.MOLAR_VOLUME
+    assert pytest.approx(2.016) == physics.HYDROGEN_PER_CO * 28.01
+    # dry air at 20 degC: 1.204 kg/m3, 1.006 kJ/(kg K)
+    assert pytest.approx(1.204, rel=5e-3) == physics.AIR_DENSITY
+    assert pytest.approx(1.006, rel=2e-3) == physics.AIR_HEAT_CAPACITY
+    assert (physics.GRAVITY, physics.ABSOLUTE_ZERO) == (9.81, -273.15)
 
 
 def test_hygroscopic_growth() -> None:
@@ -112,10 +122,8 @@ def test_ppm(density: float, mass: float, ppm: float) -> None:
 
 def test_sound_in_a_room() -> None:
     # 80 dB at 1 m in a room of 15 m2: 10 lg(0.0796 + 0.2667) = -4.61 dB
-    level = physics.room_sound_level(
-        number(80.0), distance=number(1.0), absorption_area=number(15.0)
-    )
-    near(level, 75.39)
+    field = physics.sound_field(number(1.0), absorption_area=number(15.0))
+    near(80.0 + 10.0 * field.log10(), 75.39)
 
 
 def test_fractional_effective_dose() -> None:
@@ -125,7 +133,24 @@ def test_fractional_effective_dose() -> None:
     )
 
 
+def test_breath_quickens_above_two_percent_of_carbon_dioxide() -> None:
+    at, above = (
+        physics.fractional_effective_dose_rate(number(3_500.0), co2=number(ppm))
+        for ppm in (20_000.0, 20_001.0)
+    )
+    near(at, 0.1)
+    near(above, 0.1 * math.exp(0.4))
+
+
+def test_weakest_plume_that_reaches_a_ceiling() -> None:
+    # NFPA 92: 5.54 Q^(1/4) (dT/dz)^(-3/8); 1 kW in 1 K/m rises to 5.54 m, in 4 K/m to 3.294 m
+    near(physics.plume_that_reaches(number(5.54), gradient=number(1.0)), 1.0)
+    near(physics.plume_that_reaches(number(3.2941), gradient=number(4.0)), 1.0)
+    near(physics.plume_that_reaches(number(2.0 * 5.54), gradient=number(1.0)), 16.0)
+
+
 def test_heat_dose() -> None:
     # 120 degC: 120^3.4 = 1.173e7; tolerated for some four minutes
     near(physics.heat_dose_rate(number(120.0)), 0.2346)
-    assert physics.heat_dose_rate(number(59.0)) == 0.0
+    assert physics.heat_dose_rate(number(60.0)) == 0.0
+    near(physics.heat_dose_rate(number(61.0)), 61.0**3.4 / 5e7)

@@ -14,8 +14,10 @@ from saafe.simulator.reference_alarms import (
     SENSITIVITIES,
     SLOWEST_AIR_M_S,
     UNIT_SPREAD,
+    draw_units,
     entry_lag,
     heat_element,
+    held,
     rate_of_rise_times,
     smoke_in_chamber,
     sounding_times,
@@ -65,6 +67,13 @@ def test_the_table_is_the_designs() -> None:
     assert co.levels == ((50.0, 5400.0), (100.0, 2400.0), (300.0, 180.0))
     assert (UNIT_SPREAD, SENSITIVITIES) == (0.2, (0.7, 1.0, 1.3))
     assert RESPONSE_TIME_INDEX == 33.0
+
+
+def test_units_differ_by_a_fifth_about_their_kind() -> None:
+    units = draw_units(5000, 2, torch.Generator().manual_seed(0)).log()
+    assert units.shape == (5000, 2, len(REFERENCE_ALARMS))
+    assert units.mean(dim=(0, 1)).tolist() == pytest.approx([0.0] * 4, abs=0.01)
+    assert units.std(dim=(0, 1)).tolist() == pytest.approx([UNIT_SPREAD] * 4, rel=0.05)
 
 
 def test_entry_lag_is_clearys() -> None:
@@ -145,6 +154,8 @@ def test_aerosols_add_up() -> None:
     calm, clean = torch.full((1, STEPS, 1), 20.0), torch.zeros(1, STEPS, 1)
     at = sounding_times(smoke, calm, clean, air_speed=torch.full((1, 1, 1), 0.2))
     assert at[0, 0, PHOTO] == 0.0  # 0.33 x 0.045 + 0.7 x 0.022 = 0.0303, there from the start
+    less = sounding_times(0.98 * smoke, calm, clean, air_speed=torch.full((1, 1, 1), 0.2))
+    assert less[0, 0, PHOTO] == math.inf  # 0.0296, for a unit that is neither keen nor dull
 
 
 def test_more_sensitive_units_sound_no_later() -> None:
@@ -228,6 +239,12 @@ def test_a_break_of_carbon_monoxide_starts_the_count_again() -> None:
     smoke = torch.zeros(*co.shape, len(AEROSOLS), dtype=torch.float64)
     at = sounding_times(smoke, calm, co, air_speed=torch.full((1, 1, 1), 0.2).double())
     assert at[0, 0, CARBON_MONOXIDE] == 410.0 + 180.0
+
+
+def test_what_is_held_from_the_first_step_on_is_counted_from_there() -> None:
+    is_over = torch.tensor([True, True, True, False, True, True])[None, :, None]
+    assert held(is_over, 20.0)[0, :, 0].tolist() == [False, False, True, False, False, False]
+    assert held(is_over, 0.0)[0, :, 0].tolist() == is_over[0, :, 0].tolist()
 
 
 def test_a_batch_is_its_rows_one_at_a_time() -> None:

@@ -1,5 +1,7 @@
 """Faults that a channel shows by itself: said when they can be known, and not of healthy ones."""
 
+import math
+
 import numpy as np
 import pytest
 from knowable_faults import knowable_time
@@ -217,3 +219,14 @@ def test_spikes_are_promised_at_the_tenth_lone_one() -> None:
     assert faults.tenth_spike_s(times, before, after, SOUND) is None
     after[at[0]] = before[at[0]]
     assert faults.tenth_spike_s(times, before, after, CO2) is None
+
+
+def test_a_sensor_that_was_never_read_is_excused_of_nothing() -> None:
+    """As one of which only a row that could not be read has come before a restart."""
+    test = SelfTest()
+    test.excuse(500.0)
+    assert test.silent_due() == math.inf
+    assert test.began_s == math.inf
+    readings = np.full(len(CHANNELS), 20.0)
+    assert test.read(1000.0, readings) == []
+    assert test.began_s == 1000.0

@@ -1,8 +1,10 @@
 """A detector's state: saved, restored, refused, and never a difference in what is said."""
 
 import json
+import math
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from odd_recordings import odd_recording
 
 from saafe.detector.alarms import AlarmSettings
 from saafe.detector.detector import Detector, Scorer
+from saafe.detector.state import fill, to_plain
 from saafe.errors import InputError
 from saafe.sensors import PM25, TEMPERATURE
 
@@ -125,6 +128,47 @@ def test_a_damaged_file_is_refused_and_changes_nothing(tmp_path: Path, damage: s
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         new_detector().restore(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong"),
+    [
+        (("space", "incident"), "nobody"),  # no sensor of it
+        (("streams", "A", "bin"), None),
+        (("streams", "A", "bin"), 1.5),
+        (("streams", "A", "history", "shape"), [1, 6]),
+        (("streams", "A", "history", "dtype"), "object"),
+        (("streams", "A", "before"), []),
+        (("space", "sensors", "A", "test", "faulty"), {"co": 1}),
+        (("space", "sensors", "A", "test", "faulty"), []),
+        (("space", "sensors", "A", "rules", "doses"), []),
+        (("space", "sensors", "A", "rules", "past"), [["soon", 1.0]]),
+        (("space", "sensors", "A", "alarm", "alarmed"), 1),
+        (("space", "now_s"), "soon"),
+    ],
+)
+def test_a_wrong_value_is_refused_and_nothing_has_changed(place: tuple, wrong: object) -> None:
+    detector = new_detector()
+    for row in rows_of(odd_recording(3, rows=30)):
+        detector.update(*row)
+    state = json.loads(json.dumps(detector.state()))
+    inner = state
+    for key in place[:-1]:
+        inner = inner[key]
+    assert place[-1] in inner
+    inner[place[-1]] = wrong
+    again = new_detector()
+    before = again.state()
+    with pytest.raises(InputError, match="the saved state is damaged"):
+        again.set_state(state)
+    assert again.state() == before
+
+
+def test_a_list_of_numbers_comes_back_as_it_was() -> None:
+    """Also those that JSON has no words for."""
+    kept, again = SimpleNamespace(times=[1, 2.5, math.inf]), SimpleNamespace(times=[])
+    fill(again, json.loads(json.dumps(to_plain(kept), allow_nan=False)))
+    assert again == kept
 
 
 def leaves(value, path=()):

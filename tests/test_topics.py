@@ -2,7 +2,8 @@
 
 import pytest
 
-from saafe.serving.topics import TopicPlace, Topics
+from saafe.errors import InputError
+from saafe.serving.topics import LONGEST_TOPIC, TopicPlace, Topics
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,47 @@ def test_devices_that_were_named_one_by_one_watch_one_room() -> None:
     assert [place and place[:2] for place in places] == [
         ("kitchen", "Air 7"), ("kitchen", "0x00124b"), ("Bath", "Bath"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        ("home/{room}", "no part {room}"),
+        ("{space}/{space}", "{space} came twice"),
+        ("den=home/{space}", "names the space 'den' and {space}"),
+        ("=home/{sensor}", "no space before ="),
+        ("  ", "no topic"),
+        ("den=", "no topic"),
+        ("home/{space", "no topic"),
+        ("home/\0", "no topic"),
+        ("h" * (LONGEST_TOPIC + 1), "no topic"),
+        ("$SYS/broker", "topics with $ are the broker's"),
+        ("home/a+", "+ stands for a whole level"),
+        ("home/#/air", "# for the last ones"),
+        ("home/air#", "# for the last ones"),
+    ],
+)
+def test_a_wrong_topic_is_refused_in_one_line(pattern: str, says: str) -> None:
+    with pytest.raises(InputError, match=r"^--topic .*; allowed: levels between /") as error:
+        Topics([pattern])
+    assert says in str(error.value)
+
+
+def test_no_topics_and_unknown_presets_are_refused() -> None:
+    with pytest.raises(InputError, match="no topics: give --preset"):
+        Topics([])
+    with pytest.raises(InputError, match="--preset zigbee: no such preset"):
+        Topics([], ["zigbee"])
+
+
+def test_what_is_subscribed_to_and_what_of_it_tells_nothing() -> None:
+    topics = Topics(["den=x/#", "x/+/{sensor}", "{space}/{sensor}/v"], ["zigbee2mqtt", "esphome"])
+    assert topics.filters == [
+        "x/#", "x/+/+", "+/+/v", "zigbee2mqtt/+", "zigbee2mqtt/+/+", "+/sensor/+/state",
+    ]  # fmt: skip
+    assert topics.place("x/a/b/c") == TopicPlace("den", "den", "")
+    assert topics.place("zigbee2mqtt/Bath/set") is None
+    assert topics.place("zigbee2mqtt/bridge/state") is None
+    assert topics.place("elsewhere") is None
+    assert topics.place("x/" + "a" * LONGEST_TOPIC) is None
+    assert topics.place("bath/sensor/co2/state") == TopicPlace("bath", "bath", "co2")

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saafe import windows
 from saafe.detector.alarms import HUSH_S, AlarmSettings
 from saafe.detector.sensor_stream import SensorStream
-from saafe.detector.space import Space
+from saafe.detector.space import Event, Space
 from saafe.detector.state import (
     STATE_FORMAT,
     MismatchError,
@@ -33,7 +34,7 @@ SHOWS = np.array([c.visibility.event if c.visibility else math.inf for c in CHAN
 LONGEST_PAUSE_S = windows.DAY_S  # Chosen: a sensor that says nothing for longer is no detector
 RECENT_STEPS = 40  # of a window: its last 23 minutes
 # yields windows (window, 60, 1, channel), takes their risk in percent (window,), ends with events
-Scoring = Generator[np.ndarray, np.ndarray, list[dict]]
+Scoring = Generator[NDArray[np.float32], NDArray[np.float64], list[Event]]
 
 
 class Model(Protocol):
@@ -44,7 +45,7 @@ class Model(Protocol):
         """Its alarm thresholds."""
         ...
 
-    def score(self, windows: np.ndarray, /) -> np.ndarray:
+    def score(self, windows: NDArray[np.float32], /) -> NDArray[np.float64]:
         """Risk of windows. (batch, 60, 1, channel) to percent (batch,)"""
         ...
 
@@ -53,7 +54,7 @@ class Model(Protocol):
 class Scorer:
     """A model made of a scoring function and alarm settings; see `Model`."""
 
-    score: Callable[[np.ndarray], np.ndarray]
+    score: Callable[[NDArray[np.float32]], NDArray[np.float64]]
     settings: AlarmSettings
 
 
@@ -105,11 +106,11 @@ class Detector:
         self,
         time_s: float,
         sensor: str,
-        readings: np.ndarray | Mapping[str, float],
+        readings: NDArray[np.float64] | Mapping[str, float],
         refused: Mapping[str, str] | None = None,
         *,
         now_s: float = -math.inf,
-    ) -> list[dict]:
+    ) -> list[Event]:
         """Take one row.
 
         Args:
@@ -134,7 +135,7 @@ class Detector:
         self,
         time_s: float,
         sensor: str,
-        readings: np.ndarray | Mapping[str, float],
+        readings: NDArray[np.float64] | Mapping[str, float],
         refused: Mapping[str, str] | None = None,
         *,
         now_s: float = -math.inf,
@@ -173,7 +174,7 @@ class Detector:
         earliest_s = self.now_s - BEHIND_S if stream is None else stream.last_s
         return time_s if time_s >= min(earliest_s, self.now_s - LATE_S) else self.now_s
 
-    def tick(self, now_s: float) -> list[dict]:
+    def tick(self, now_s: float) -> list[Event]:
         """Let time go on to `now_s` with no row: the events that have become true by then. [s]"""
         return self._scored(self.ticking(now_s))
 
@@ -196,14 +197,14 @@ class Detector:
         ends = [stream.end_s for stream in self.streams.values()]
         return min([self.space.next_due(), *ends])
 
-    def acknowledge(self) -> list[dict]:
+    def acknowledge(self) -> list[Event]:
         """A person has seen to the alarm: it clears, and the model raises no other for 10 min.
 
         The fixed rules may: readings that go on to meet one alarm again.
         """
         return self.space.acknowledge(self.now_s, hush_s=HUSH_S)
 
-    def finish(self) -> list[dict]:
+    def finish(self) -> list[Event]:
         """Close the open bins and return the last events."""
         ends = [stream.end_s for stream in self.streams.values()]
         last_s = max([self.now_s, *(end for end in ends if end < math.inf)])
@@ -273,7 +274,7 @@ class Detector:
         """Go on from a file that `save` wrote; see `set_state` for what is refused."""
         self.set_state(read_state(Path(path)))
 
-    def _scored(self, scoring: Scoring) -> list[dict]:
+    def _scored(self, scoring: Scoring) -> list[Event]:
         """The events of a piece of work whose windows are scored as they come."""
         try:
             cut = next(scoring)
@@ -284,7 +285,7 @@ class Detector:
 
     def _advance(self, until_s: float, *, inclusive: bool) -> Scoring:
         """Go on to a time, deciding on each bin that ends before it, or by it, as it ends."""
-        events: list[dict] = []
+        events: list[Event] = []
         while True:
             ends = {sensor: stream.end_s for sensor, stream in self.streams.items()}
             end_s = min(ends.values(), default=math.inf)
@@ -301,7 +302,7 @@ class Detector:
         closed = windows_of[0] if len(due) == 1 else np.concatenate(windows_of)
         agree = agreeing(closed)
         risk = yield closed
-        events: list[dict] = []
+        events: list[Event] = []
         for k, sensor in enumerate(due):
             latest = self.streams[sensor].latest()
             events += self.space.decide(
@@ -310,7 +311,7 @@ class Detector:
         return events
 
 
-def score(model: Model, cut: np.ndarray) -> np.ndarray:
+def score(model: Model, cut: NDArray[np.float32]) -> NDArray[np.float64]:
     """Risk of windows (window, 60, 1, channel) in percent (window,).
 
     Raises:
@@ -344,7 +345,7 @@ def hold_bins(longest_interval_s: float | None) -> int:
     return int(max(windows.HOLD_S, longest_interval_s or 0.0) / windows.BIN_S)
 
 
-def agreeing(cut: np.ndarray) -> np.ndarray:
+def agreeing(cut: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Whether two channels show a fire at the end of windows. (window, 60, 1, channel) to (window,)
 
     Against their lowest of the last 23 minutes, by `sensors.Visibility.fire`.
@@ -361,7 +362,7 @@ def agreeing(cut: np.ndarray) -> np.ndarray:
     return (recent[:, -1] - lowest[:, 0] >= SHOWS).sum(axis=1) >= 2
 
 
-def by_name(readings: Mapping[str, float]) -> np.ndarray:
+def by_name(readings: Mapping[str, float]) -> NDArray[np.float64]:
     """Readings by their channels' names as an array, NaN where missing. (channel,)"""
     if unknown := sorted(set(readings) - set(CHANNEL_NAMES)):
         raise InputError(f"channel {unknown[0]!r} is unknown; use {', '.join(CHANNEL_NAMES)}")

@@ -4,10 +4,12 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
@@ -61,13 +63,13 @@ class Exported:
             )
         return replace(self, settings=AlarmSettings(**self.devices[device]))
 
-    def score(self, windows: np.ndarray) -> np.ndarray:
+    def score(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Risk of windows. (batch, 60, 1, channel) to float64 percent (batch,)"""
         odds = self.log_odds(windows)
         with np.errstate(over="ignore"):  # exp of much is inf, and its risk 0
             return 100.0 / (1.0 + np.exp(-odds.astype(np.float64)))
 
-    def log_odds(self, windows: np.ndarray) -> np.ndarray:
+    def log_odds(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-odds of fire. (batch, 60, 1, channel) to float32 (batch,)"""
         windows = np.ascontiguousarray(windows, np.float32)
         parts = [
@@ -110,7 +112,7 @@ def load_exported(path: Path | str) -> Exported:
 def start_session(data: bytes, path: Path) -> Any:
     """An onnxruntime session on one thread: windows come one at a time."""
     try:
-        import onnxruntime
+        onnxruntime = import_module("onnxruntime")  # it has no types to check against
     except ModuleNotFoundError:
         raise InputError(f"{path} needs onnxruntime: pip install onnxruntime") from None
     options = onnxruntime.SessionOptions()

@@ -4,8 +4,10 @@ from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saafe.detector.detector import Detector, Model
+from saafe.detector.space import Event
 from saafe.recordings import MILLISECONDS, Rise, Row, RowReader, doubt
 from saafe.sensors import CHANNELS, LONGEST_PERIOD_S
 from saafe.windows import HOLD_S
@@ -43,7 +45,7 @@ class Live:
         self.first: dict[tuple[str, int], list[float]] = defaultdict(list)
         self.noted: set[object] = set()
 
-    def line(self, text: str, clock_s: float) -> list[dict]:
+    def line(self, text: str, clock_s: float) -> list[Event]:
         """Take one line that came at a time."""
         row = self.reader.read(text, clock_s)
         if row is None:
@@ -54,7 +56,7 @@ class Live:
         events = take_row(self.detector, row, row.readings)
         return events + (self.drill.update(row) if self.drill else [])
 
-    def tick(self, clock_s: float) -> list[dict]:
+    def tick(self, clock_s: float) -> list[Event]:
         """Let time go on with no line."""
         return self._tick(self.reader.clock.now_s(clock_s))
 
@@ -63,7 +65,7 @@ class Live:
         due = min(one.next_due() for one in self._detectors())
         return max(due - self.reader.clock.now_s(clock_s), 0.0)
 
-    def close(self) -> list[dict]:
+    def close(self) -> list[Event]:
         """The stream has ended: the last events; an InputError where it had no header."""
         self.reader.close()
         return self.detector.finish() + (self.drill.finish() if self.drill else [])
@@ -72,15 +74,15 @@ class Live:
         is_on = self.drill is not None and not self.drill.is_over
         return [self.detector, *([self.drill.detector] if self.drill and is_on else [])]
 
-    def _tick(self, now_s: float) -> list[dict]:
+    def _tick(self, now_s: float) -> list[Event]:
         return self.detector.tick(now_s) + (self.drill.tick(now_s) if self.drill else [])
 
     def _doubt(self, row: Row) -> None:
         """Note what is odd about a sensor's first rows: units, and a period too long."""
         if self.reader.counts_milliseconds:
             self._note(MILLISECONDS, MILLISECONDS)
-        for index in np.flatnonzero(~np.isnan(row.readings)):
-            values = self.first[row.sensor, int(index)]
+        for index in map(int, np.flatnonzero(~np.isnan(row.readings))):
+            values = self.first[row.sensor, index]
             if row.time_s < DOUBTED_S:
                 values.append(float(row.readings[index]))
                 text = doubt(CHANNELS[index], float(np.median(values))) if len(values) > 1 else None
@@ -101,7 +103,7 @@ class Live:
             self.note(text)
 
 
-def take_row(detector: Detector, row: Row, readings: np.ndarray) -> list[dict]:
+def take_row(detector: Detector, row: Row, readings: NDArray[np.float64]) -> list[Event]:
     """Let a detector take a row of a stream, with its readings or others."""
     return detector.update(row.time_s, row.sensor, readings, row.refused, now_s=row.now_s)
 
@@ -117,7 +119,7 @@ class Drill:
         self.start_s: float | None = None
         self.is_over = False
 
-    def update(self, row: Row) -> list[dict]:
+    def update(self, row: Row) -> list[Event]:
         """Take one live row; the drill's events, marked."""
         if self.is_over or not row.sensor:
             return []
@@ -132,17 +134,17 @@ class Drill:
         events = take_row(self.detector, row, readings)
         return self._marked(events) + self._ended(row.time_s)
 
-    def tick(self, now_s: float) -> list[dict]:
+    def tick(self, now_s: float) -> list[Event]:
         """Let time go on with no row."""
         return [] if self.is_over else self._marked(self.detector.tick(now_s)) + self._ended(now_s)
 
-    def finish(self) -> list[dict]:
+    def finish(self) -> list[Event]:
         """The stream has ended: say that the drill has found no alarm, if it has not."""
         return [] if self.is_over else self._marked(self.detector.finish()) + self._result(None)
 
-    def _marked(self, events: list[dict]) -> list[dict]:
+    def _marked(self, events: list[Event]) -> list[Event]:
         """Events of the drill; its first alarm after ignition is its result."""
-        out: list[dict] = []
+        out: list[Event] = []
         for event in events:
             out.append({**event, "drill": True})
             begun = self.start_s is not None and event["time_s"] >= self.start_s
@@ -150,12 +152,12 @@ class Drill:
                 return out + self._result(event)
         return out
 
-    def _ended(self, now_s: float) -> list[dict]:
+    def _ended(self, now_s: float) -> list[Event]:
         """The result without an alarm, once the fire is over."""
         is_on = self.start_s is None or now_s < self.start_s + float(self.rise.times_s[-1])
         return [] if self.is_over or is_on else self._result(None)
 
-    def _result(self, alarm: dict | None) -> list[dict]:
+    def _result(self, alarm: Event | None) -> list[Event]:
         if self.is_over:
             return []
         self.is_over = True

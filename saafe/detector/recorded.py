@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saafe import windows
 from saafe.detector.alarms import CO_DOSES, AlarmSettings, log_odds
 from saafe.detector.detector import Model, agreeing, hold_bins, longest_pause, score
-from saafe.detector.space import Space
+from saafe.detector.space import Event, Space
 from saafe.recordings import Recording
 from saafe.sensors import CHANNELS, CO, HEAT_C, RISE_K_PER_MIN, RISE_SPAN_S, TEMPERATURE
 
@@ -19,6 +20,7 @@ WINDOW_BATCH = 4096  # windows scored at once
 NO_READING = np.full(len(CHANNELS), np.nan)
 LEAST_RISE_K = RISE_K_PER_MIN * RISE_SPAN_S / 60.0  # that the rate of rise asks for
 GRID_BINS = 50_000  # put on a grid at once: six days, some megabytes
+Reasons = defaultdict[tuple[float, str], dict[str, str]]  # (time, sensor): channel: why not used
 
 
 @dataclass(frozen=True)
@@ -32,24 +34,27 @@ class Detection:
         risk: of fire, 0 to 100. [%] (decision,)
     """
 
-    events: list[dict]
-    times_s: np.ndarray
-    sensors: np.ndarray
-    risk: np.ndarray
+    events: list[Event]
+    times_s: NDArray[np.float64]
+    sensors: NDArray[np.int64]
+    risk: NDArray[np.float64]
 
 
 class Decisions(NamedTuple):
     """Decisions of a recording's sensors, at the ends of bins that hold a reading."""
 
-    times_s: np.ndarray  # (decision,)
-    sensors: np.ndarray  # index of the sensor. int64 (decision,)
-    risk: np.ndarray  # percent. (decision,)
-    latest: np.ndarray  # the sensor's last readings. (decision, channel)
-    agree: np.ndarray  # see `agreeing`. bool (decision,)
+    times_s: NDArray[np.float64]  # (decision,)
+    sensors: NDArray[np.int64]  # index of the sensor. int64 (decision,)
+    risk: NDArray[np.float64]  # percent. (decision,)
+    latest: NDArray[np.float32]  # the sensor's last readings. (decision, channel)
+    agree: NDArray[np.bool_]  # see `agreeing`. bool (decision,)
 
-    def only(self, which: np.ndarray) -> "Decisions":
+    def only(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> "Decisions":
         """Some of them, by a mask or an index."""
-        return Decisions(*(part[which] for part in self))
+        return Decisions(
+            self.times_s[which], self.sensors[which], self.risk[which], self.latest[which],
+            self.agree[which],
+        )  # fmt: skip
 
 
 NO_DECISION = Decisions(
@@ -162,8 +167,8 @@ def _decisions(
             risk.append(score(model, cut))
             agree.append(agreeing(cut))
         part = Decisions(
-            (ends + first) * windows.BIN_S, np.full(len(ends), index), np.concatenate(risk),
-            grid[ends], np.concatenate(agree),
+            (ends + first).astype(np.float64) * windows.BIN_S, np.full(len(ends), index),
+            np.concatenate(risk), grid[ends], np.concatenate(agree),
         )  # fmt: skip
         yield part, end - at
         at = end
@@ -171,20 +176,21 @@ def _decisions(
 
 def _replay(
     recording: Recording, space: Space, decided: Decisions, on_progress: Callable[[float], None]
-) -> list[dict]:
+) -> list[Event]:
     """Let the space take rows and decisions in the order in which a stream does."""
     # views give plain floats, as lists of millions would, and take no memory
     times, names = recording.times_s.data, recording.sensors
-    refused, alone = defaultdict(dict), defaultdict(dict)
+    refused: Reasons = defaultdict(dict)
+    alone: Reasons = defaultdict(dict)
     for cell in recording.refused:
         (alone if cell.is_alone else refused)[cell.time_s, cell.sensor][cell.channel] = cell.reason
     is_row = np.any(~np.isnan(recording.readings), axis=2)
     readings = recording.readings
     end_s, who = decided.times_s.data, decided.sensors.data
-    events: list[dict] = []
+    events: list[Event] = []
     at = 0  # the next decision
 
-    def decide(k: int) -> list[dict]:
+    def decide(k: int) -> list[Event]:
         return space.decide(
             end_s[k], names[who[k]], float(decided.risk[k]), decided.latest[k],
             agree=bool(decided.agree[k]),

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from operator import eq
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, LONGEST_PERIOD_S
 from saafe.windows import BIN_S, DAY_S
@@ -341,7 +342,9 @@ class SelfTest:
         self.faulty.update(new)
         return [("fault", channel, reason) for channel, reason in new]
 
-    def read(self, time_s: float, readings: np.ndarray, *, own_s: float = math.inf) -> list[Said]:
+    def read(
+        self, time_s: float, readings: NDArray[np.float64], *, own_s: float = math.inf
+    ) -> list[Said]:
         """What a row changes: ("fault" or "restored", channel, reason), the restored first.
 
         `own_s` is the row's own time, where it came later, as rows of an upload do. [s]
@@ -358,7 +361,8 @@ class SelfTest:
             self.began_s = time_s
         self._note_intervals(time_s, present, own_s if own_s < time_s else time_s)
         self._end_day(time_s)
-        wrong, back_s = {}, self.back_s
+        back_s = self.back_s
+        wrong: dict[str, tuple[str, ...]] = {}
         for channel, value in zip(self.channels, values, strict=True):
             if reasons := channel.read(time_s, value, back_s):
                 wrong[CHANNEL_NAMES[self.channels.index(channel)]] = reasons
@@ -425,9 +429,11 @@ class SelfTest:
         self.faulty[channel] = reason
         return [("fault", channel, reason)]
 
-    def _mended(self, time_s: float, present: list[bool], wrong: dict) -> list[str]:
+    def _mended(
+        self, time_s: float, present: list[bool], wrong: Mapping[str, tuple[str, ...]]
+    ) -> list[str]:
         """Channels whose fault this row ends."""
-        out = []
+        out: list[str] = []
         for name, reason in self.faulty.items():
             if name in LINE_FAULTS:
                 is_over = time_s - self.bad_line_s >= SILENT_S

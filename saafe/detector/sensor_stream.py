@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saafe import windows
 from saafe.sensors import CHANNELS
@@ -37,7 +38,7 @@ class SensorStream:
         )
         # last reading, and how old it is
         self.last = np.full(CHANNEL_COUNT, np.nan, np.float32)
-        self.age = NEW
+        self.age: NDArray[np.int64] = NEW
         self.hold_bins = hold_bins
         self.bin = first  # the bin being filled
         self.sums, self.counts = EMPTY_BIN, EMPTY_BIN
@@ -45,12 +46,12 @@ class SensorStream:
         self.before = (self.sums, self.counts, self.last, self.age)  # as the last bin closed
 
     @property
-    def history(self) -> np.ndarray:
+    def history(self) -> NDArray[np.float32]:
         """The last 740 bins, the newest last. (740, channel)"""
         return self.bins[self.at : self.at + SPAN]
 
     @history.setter
-    def history(self, history: np.ndarray) -> None:
+    def history(self, history: NDArray[np.float32]) -> None:
         self.at = 1
         self.bins[1 : 1 + SPAN] = history
         for kept, count, width in (
@@ -59,12 +60,12 @@ class SensorStream:
             kept[1 : 1 + count] = windows.rolling_means(history, width)[-count:]
 
     @property
-    def counts(self) -> np.ndarray:
+    def counts(self) -> NDArray[np.float64]:
         """How many readings are in the bin being filled. (channel,)"""
         return self._counts
 
     @counts.setter
-    def counts(self, counts: np.ndarray) -> None:
+    def counts(self, counts: NDArray[np.float64]) -> None:
         self._counts, self.is_filled = counts, bool(counts.any())
 
     @property
@@ -72,7 +73,7 @@ class SensorStream:
         """When the bin being filled closes, inf where nothing is in it. [s]"""
         return self.bin * BIN_S if self.is_filled else math.inf
 
-    def add(self, time_s: float, readings: np.ndarray) -> None:
+    def add(self, time_s: float, readings: NDArray[np.float64]) -> None:
         """Put one row into its bin, the one being filled or the last that closed."""
         target = windows.bin_at(time_s)
         if time_s >= self.last_s and target == self.bin - 1:
@@ -84,7 +85,7 @@ class SensorStream:
         self.sums = self.sums + values
         self.counts = self.counts + valid
 
-    def close(self) -> np.ndarray:
+    def close(self) -> NDArray[np.float32]:
         """Close the bin being filled; its window. (60, 1, channel)"""
         self.before = (self.sums, self.counts, self.last, self.age)
         new = self.counts > 0.0
@@ -102,7 +103,7 @@ class SensorStream:
         self.bin += 1
         return self.window()
 
-    def window(self) -> np.ndarray:
+    def window(self) -> NDArray[np.float32]:
         """The window that ends with the newest bin. (60, 1, channel)"""
         at = self.at
         steps = np.concatenate((
@@ -112,11 +113,11 @@ class SensorStream:
         ))  # fmt: skip
         return steps[:, None, :]
 
-    def latest(self) -> np.ndarray:
+    def latest(self) -> NDArray[np.float32]:
         """The newest bin. (channel,)"""
         return self.bins[self.at + SPAN - 1].copy()
 
-    def _push(self, held: np.ndarray) -> None:
+    def _push(self, held: NDArray[np.float32]) -> None:
         """Take the next bin. (channel,)"""
         if self.at == SPARE + 1:
             for kept in (self.bins, self.fives, self.ones):

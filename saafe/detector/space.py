@@ -2,13 +2,17 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saafe.detector.alarms import AlarmSettings, Evidence, SafetyRules, SensorAlarm, log_odds
 from saafe.detector.self_test import REASONS, Said, SelfTest
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO, TEMPERATURE
 from saafe.windows import BIN_S
+
+Event = dict[str, Any]  # as it is printed: one flat JSON object
 
 
 class Watched:
@@ -108,9 +112,9 @@ class Space:
                 due = overdue[0]
         return due
 
-    def advance(self, until_s: float, *, inclusive: bool = False) -> list[dict]:
+    def advance(self, until_s: float, *, inclusive: bool = False) -> list[Event]:
         """Let time go on: what held readings and silence make true before a time, or by it. [s]"""
-        events: list[dict] = []
+        events: list[Event] = []
         while (due := self.next_due()) < until_s or (inclusive and due == until_s < math.inf):
             at = self.now_s = max(due, self.now_s)
             for name, watched in self.sensors.items():
@@ -129,24 +133,24 @@ class Space:
             watched.test.excuse(self.now_s)
             watched.begin_anew()
 
-    def complete(self) -> list[dict]:
+    def complete(self) -> list[Event]:
         """The alarms that held readings complete after the last row, and nothing else."""
         due = [
             (*overdue, name)
             for name, watched in self.sensors.items()
             if (overdue := watched.overdue()) is not None
         ]
-        events: list[dict] = []
+        events: list[Event] = []
         for at, cause, name in sorted(due):
             events += self._complete(max(at, self.now_s), name, self.sensors[name], cause)
         return events
 
-    def _complete(self, at: float, name: str, watched: Watched, cause: str) -> list[dict]:
+    def _complete(self, at: float, name: str, watched: Watched, cause: str) -> list[Event]:
         watched.alarm.alarmed = watched.alarm.warned = True
         watched.alarm.calm.since = None  # to clear, calm must hold from now on
         return self._alarm(at, name, cause)
 
-    def _alarm(self, time_s: float, name: str, cause: str) -> list[dict]:
+    def _alarm(self, time_s: float, name: str, cause: str) -> list[Event]:
         self.sensors[name].note_alarm()
         if self.incident is not None:
             return []
@@ -154,8 +158,12 @@ class Space:
         return [risk_event("alarm", time_s, name, self.sensors[name].risk, cause)]
 
     def read(
-        self, time_s: float, name: str, readings: np.ndarray, refused: Mapping[str, str] | None
-    ) -> list[dict]:
+        self,
+        time_s: float,
+        name: str,
+        readings: NDArray[np.float64],
+        refused: Mapping[str, str] | None,
+    ) -> list[Event]:
         """Note a row of a sensor, by its own time: the faults that it begins and ends now.
 
         Readings are NaN where missing (channel,); `refused` tells why cells could not be used.
@@ -168,8 +176,14 @@ class Space:
         return said_events(said, now_s, name)
 
     def decide(
-        self, time_s: float, name: str, risk: float, latest: np.ndarray, *, agree: bool = False
-    ) -> list[dict]:
+        self,
+        time_s: float,
+        name: str,
+        risk: float,
+        latest: NDArray[np.float32],
+        *,
+        agree: bool = False,
+    ) -> list[Event]:
         """Take a sensor's decision at a bin's end.
 
         Args:
@@ -195,7 +209,7 @@ class Space:
         is_blind = watched.is_blind(time_s)
         step = watched.alarm.step(time_s, log_odds(risk), rule, evidence, is_blind=is_blind)
         kind, cause = step or ("", "")
-        events = []
+        events: list[Event] = []
         if was_waiting and not watched.alarm.alarmed and not watched.is_waiting():
             events = said_events(watched.test.jump(), said_s, name)
         if kind == "alarm":
@@ -206,7 +220,7 @@ class Space:
             events.append(risk_event("warning", said_s, name, risk, cause))
         return events
 
-    def acknowledge(self, time_s: float, *, hush_s: float) -> list[dict]:
+    def acknowledge(self, time_s: float, *, hush_s: float) -> list[Event]:
         """A person ends the incident; for `hush_s` the model alone raises no other. [s]"""
         for watched in self.sensors.values():
             watched.alarm.alarmed = watched.alarm.warned = False
@@ -218,7 +232,7 @@ class Space:
     def _others_warned(self, watched: Watched) -> bool:
         return any(other.alarm.warned for other in self.sensors.values() if other is not watched)
 
-    def _clear(self, time_s: float, cause: str) -> list[dict]:
+    def _clear(self, time_s: float, cause: str) -> list[Event]:
         """End the incident once no sensor alarms, naming the sensor that began it."""
         if self.incident is None or any(one.alarm.alarmed for one in self.sensors.values()):
             return []
@@ -226,7 +240,7 @@ class Space:
         return [risk_event("clear", time_s, name, self.sensors[name].risk, cause)]
 
 
-def risk_event(kind: str, time_s: float, sensor: str, risk: float, cause: str) -> dict:
+def risk_event(kind: str, time_s: float, sensor: str, risk: float, cause: str) -> Event:
     """An alarm, clear or warning as it is printed."""
     return {
         "event": kind,
@@ -237,7 +251,7 @@ def risk_event(kind: str, time_s: float, sensor: str, risk: float, cause: str) -
     }
 
 
-def said_events(said: list[Said], time_s: float, sensor: str) -> list[dict]:
+def said_events(said: list[Said], time_s: float, sensor: str) -> list[Event]:
     """Faults and their ends as they are printed."""
     return [
         {

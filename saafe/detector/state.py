@@ -10,9 +10,10 @@ import json
 import math
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saafe.errors import InputError
 from saafe.files import read_file, write_atomically
@@ -29,21 +30,21 @@ class MismatchError(ValueError):
 
 def to_plain(value: Any) -> Any:
     """An object of the detector, or a value in one, as JSON values."""
-    if isinstance(value, np.ndarray):
+    if is_array(value):
         data = base64.b64encode(value.tobytes()).decode()
         return {"dtype": str(value.dtype), "shape": list(value.shape), "data": data}
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(float(value))
     if value is None or isinstance(value, bool | int | str):
         return value
-    if isinstance(value, list | tuple | deque):
+    if is_list(value) or is_tuple(value) or is_deque(value):
         return [to_plain(one) for one in value]
-    if isinstance(value, dict):
+    if is_dict(value):
         return {key: to_plain(one) for key, one in value.items()}
     return {name: to_plain(getattr(value, name)) for name in saved_names(value)}
 
 
-def saved_names(value: Any) -> list[str]:
+def saved_names(value: object) -> list[str]:
     """The attributes of an object that are saved: those that it names as `SAVED`, else all."""
     return [name for name in getattr(value, "SAVED", vars(value)) if name != OF_THE_MODEL]
 
@@ -55,7 +56,7 @@ def fill(target: Any, plain: Any) -> None:
         MismatchError: it was not made of one like it.
     """
     names = saved_names(target)
-    if not isinstance(plain, dict) or set(plain) != set(names):
+    if not is_dict(plain) or set(plain) != set(names):
         raise MismatchError(f"the parts of {type(target).__name__}")
     for name in names:
         setattr(target, name, like(getattr(target, name), plain[name]))
@@ -63,42 +64,42 @@ def fill(target: Any, plain: Any) -> None:
 
 def like(old: Any, plain: Any) -> Any:
     """A value of the kind of an old one, from JSON values."""
-    if isinstance(old, np.ndarray):
+    if is_array(old):
         return array_like(old, plain)
     if isinstance(old, bool) or isinstance(plain, bool):
         return checked(plain, type(old) is bool and isinstance(plain, bool))
     if isinstance(old, float) or old is None:  # None: a time that is not known yet
         return None if plain is None and old is None else float_of(plain)
     if isinstance(old, int | str):
-        if old is not None and plain is None:
+        if plain is None:
             raise MismatchError("a value is missing")
         return checked(plain, type(plain) is type(old))
-    if isinstance(old, tuple):
-        checked(plain, isinstance(plain, list) and len(plain) == len(old))
-        return tuple(like(one, new) for one, new in zip(old, plain, strict=True))
-    if isinstance(old, deque):
+    if is_tuple(old):
+        items = listed(plain)
+        checked(plain, len(items) == len(old))
+        return tuple(like(one, new) for one, new in zip(old, items, strict=True))
+    if is_deque(old):
         return deque((float_of(one) for one in listed(plain)), maxlen=old.maxlen)
-    if isinstance(old, list):
+    if is_list(old):
         return list_like(old, plain)
-    if isinstance(old, dict):
-        checked(plain, isinstance(plain, dict) and all(isinstance(v, str) for v in plain.values()))
-        return dict(plain)
+    if is_dict(old):
+        if not is_dict(plain):
+            raise MismatchError(f"{str(plain)[:40]!r}")
+        return {name: checked(word, isinstance(word, str)) for name, word in plain.items()}
     fill(old, plain)
     return old
 
 
-def list_like(old: list, plain: Any) -> list:
+def list_like(old: list[Any], plain: Any) -> list[Any]:
     """A list: of objects as many as there were, else of numbers or of pairs of them."""
     items = listed(plain)
     if old and hasattr(old[0], "__dict__"):
         checked(items, len(items) == len(old))
         return [like(one, new) for one, new in zip(old, items, strict=True)]
-    return [
-        tuple(map(float_of, one)) if isinstance(one, list) else checked_number(one) for one in items
-    ]
+    return [tuple(map(float_of, one)) if is_list(one) else checked_number(one) for one in items]
 
 
-def array_like(old: np.ndarray, plain: Any) -> np.ndarray:
+def array_like(old: NDArray[Any], plain: Any) -> NDArray[Any]:
     """An array of an old one's shape, and of a kind of numbers that is known."""
     try:
         dtype, shape = plain["dtype"], tuple(plain["shape"])
@@ -122,7 +123,7 @@ def checked_number(plain: Any) -> Any:
     return checked(plain, isinstance(plain, int | float) and not isinstance(plain, bool))
 
 
-def listed(plain: Any) -> list:
+def listed(plain: Any) -> list[Any]:
     """A list."""
     return checked(plain, isinstance(plain, list))
 
@@ -161,8 +162,35 @@ def read_state(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `Detector.save` makes one") from None
     except (ValueError, TypeError, KeyError, RecursionError):
-        is_whole = False
-        state = {}
-    if not is_whole or not isinstance(state, dict):
-        raise InputError(f"{path} is damaged: start the detector without it")
-    return state
+        is_whole, state = False, None
+    if is_whole and is_dict(state):
+        return state
+    raise InputError(f"{path} is damaged: start the detector without it")
+
+
+# `isinstance` alone leaves what a container holds unknown to a strict checker
+
+
+def is_array(value: object) -> TypeGuard[NDArray[Any]]:
+    """Whether a value is an array."""
+    return isinstance(value, np.ndarray)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether a value is a list."""
+    return isinstance(value, list)
+
+
+def is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
+    """Whether a value is a tuple."""
+    return isinstance(value, tuple)
+
+
+def is_deque(value: object) -> TypeGuard[deque[Any]]:
+    """Whether a value is a deque."""
+    return isinstance(value, deque)
+
+
+def is_dict(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a value is a dict; those of JSON and of the detector have words as keys."""
+    return isinstance(value, dict)

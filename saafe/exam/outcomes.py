@@ -6,21 +6,19 @@ recording and of the events that a detector printed for it.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from saafe.detector import Decisions, Detection
+from saafe.detector import Decisions, Detection, Event
 from saafe.exam.references import co_dose_intervals
 from saafe.metrics import rate_bounds
 from saafe.recordings import AFTER_COOKING_S, Interval, Recording
 from saafe.sensors import FIRE
 from saafe.windows import DAY_S
-
-Event = Mapping[str, Any]
 
 RECOUNT_S = 1800.0  # an alarm that stays is counted again this often
 EARLY_S = 10.0  # an alarm this long before anything can be seen is false
@@ -38,11 +36,6 @@ class AlarmCount:
     times_s: tuple[float, ...]  # when each counted alarm was counted
     hours: float  # time in alarm, any sensor's. [h]
     days: float  # the time that was watched. [d]
-
-    @property
-    def hours_per_day(self) -> float:
-        """Hours in alarm per day watched."""
-        return self.hours / self.days if self.days else math.nan
 
 
 # figures of homes that add up

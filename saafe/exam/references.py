@@ -18,7 +18,6 @@ from saafe.simulator import (
     AEROSOLS,
     REFERENCE_ALARMS,
     AerosolKind,
-    physics,
     rate_of_rise_times,
     sounding_times,
 )
@@ -200,11 +199,6 @@ def co_dose_intervals(recording: Recording) -> list[Interval]:
                 if complete_s <= times[end - 1]:
                     found.append((complete_s, float(times[end]) if end < len(times) else math.inf))
     return found
-
-
-def density_of_smoke(smoke_g_m3: NDArray) -> NDArray:
-    """Decadic optical density per metre, as the simulator has it."""
-    return physics.optical_density(torch.from_numpy(smoke_g_m3)).numpy()
 
 
 def channel_readings(recording: Recording, channel: int) -> Iterator[tuple[NDArray, NDArray]]:

@@ -75,7 +75,9 @@ def sets_table(parts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]
     return [row for part in parts for row in _set_rows(part)]
 
 
-def set_fires_table(results: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[tuple]]:
+def set_fires_table(
+    results: Mapping[str, Mapping[str, Any]],
+) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Each fire of annotated sets: what came of it by contestant, and when alarms sounded.
 
     Args:

@@ -165,7 +165,9 @@ def claim_shelf(shelf: Shelf, model: Any, wish: Wish) -> None:
         )
 
 
-def work_here(model: Model, entries: Iterable[Entry], wish: Wish) -> Iterator:
+def work_here(
+    model: Model, entries: Iterable[Entry], wish: Wish
+) -> Iterator[tuple[Entry, Outcome]]:
     """The outcomes of recordings, one after the other in this process."""
     for entry in entries:
         yield entry, outcome_of(model, entry.path, wish)

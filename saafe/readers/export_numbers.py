@@ -1,6 +1,5 @@
 """Cells of an export as numbers: decimal commas, thousands, units behind the number, words."""
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -67,8 +66,3 @@ def guess_decimal(columns: Sequence[pl.Series], separator: str) -> str:
         return ","
     has_points = bool(number.str.contains(".", literal=True).any())
     return "," if commas.len() and separator != "," and not has_points else "."
-
-
-def first_number(text: str) -> bool:
-    """Whether a cell is a number, with or without a unit behind it."""
-    return bool(re.match(_CELL, text.strip()))

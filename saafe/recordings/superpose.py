@@ -45,8 +45,10 @@ class Home:
 class Rise:
     """What a fire alone adds to the readings of a sensor."""
 
-    times_s: NDArray  # from the fire's begin; before the first nothing is added. [s] (time,)
-    values: NDArray  # in the channels' units. (time, channel)
+    times_s: NDArray[
+        np.float64
+    ]  # from the fire's begin; before the first nothing is added. [s] (time,)
+    values: NDArray[np.float64]  # in the channels' units. (time, channel)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _put_fire(fire: str, rise: Rise, home: Recording, moment: str, at_s: float) 
 
 
 def smoke_growth(
-    times_s: NDArray, smoke: NDArray, *, ignition_s: float = 0.0
+    times_s: NDArray[np.float64], smoke: NDArray[np.floating], *, ignition_s: float = 0.0
 ) -> SmokeGrowth | None:
     """How smoke grew unseen, from how it grew once it was seen.
 

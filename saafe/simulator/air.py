@@ -373,7 +373,6 @@ def channels_of(air: Tensor, building: Building, sound: Tensor, radiant: Tensor)
     out[..., PM25] = 1e3 * (air[..., PARTICLES] * air.new_tensor(FINE_SHARES)).sum(dim=-1)
     out[..., CO2] = physics.ppm_from_density(air[..., Quantity.CO2], molar_mass=44.01)
     out[..., CO] = physics.ppm_from_density(1e-3 * air[..., Quantity.CO], molar_mass=28.01)
-    # as `physics.room_sound_level`, in powers rather than levels
     quiet, distance = building.background_db, building.distance
     heard = physics.sound_field(distance, absorption_area=torch.full_like(distance, ROOM_M2))
     power = (sound + 1.0) * heard + (10.0 ** (quiet / 10.0)).view(1, -1, 1)

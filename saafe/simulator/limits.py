@@ -73,7 +73,7 @@ def first_time(reached: Tensor) -> Tensor:
     return torch.where(reached.any(dim=1), STEP_S * step, torch.inf)
 
 
-def visibility_m(density: NDArray) -> NDArray[np.float64]:
+def visibility_m(density: NDArray[np.floating]) -> NDArray[np.float64]:
     """How far a reflecting sign can be seen at an optical density [1/m]: 3 / (ln 10 D). [m]
 
     Source:
@@ -85,7 +85,11 @@ def visibility_m(density: NDArray) -> NDArray[np.float64]:
 
 
 def untenable_times(
-    times_s: NDArray, air: NDArray, density: NDArray, *, ignition_s: float
+    times_s: NDArray[np.float64],
+    air: NDArray[np.floating],
+    density: NDArray[np.floating],
+    *,
+    ignition_s: float,
 ) -> dict[str, float | None]:
     """When each condition first becomes untenable at one place, None = never [s].
 

@@ -146,7 +146,7 @@ def simulate_fires(
 
 def _after_ignition(events: Events, k: int, added: Tensor, state: Tensor) -> SimulatedFire:
     """One scenario's fire; `added` (time, channel) and `state` (time,) begin with the stream."""
-    since = STEP_S * np.arange(len(added)) - float(events.ignition_s[k])
+    since = STEP_S * np.arange(len(added), dtype=np.float64) - float(events.ignition_s[k])
     burns = since >= 0.0
     rise = Rise(since[burns], added.numpy()[burns])
     return SimulatedFire(sources.FIRES[int(events.fire[k])].name, rise, state.numpy()[burns])

@@ -10,8 +10,6 @@ import math
 import torch
 from torch import Tensor
 
-from saafe.sensors import SMOKE_EXTINCTION_M2_G
-
 AIR_DENSITY = 1.2  # [kg/m3] at 20 degC
 AIR_HEAT_CAPACITY = 1.005  # [kJ/(kg K)]
 GRAVITY = 9.81  # [m/s2]
@@ -132,21 +130,6 @@ def door_exchange_flow(
     return 0.61 / 3.0 * area * drive.sqrt()
 
 
-def optical_density(smoke: Tensor) -> Tensor:
-    """Optical density of smoke, sigma C / ln 10, with sigma as `sensors` has it.
-
-    Args:
-        smoke: mass concentration. [g/m3]
-
-    Returns:
-        Optical density, base ten. [1/m]
-
-    Valid:
-        Flaming, soot; smouldering smoke scatters about half as much per gram.
-    """
-    return SMOKE_EXTINCTION_M2_G * smoke / math.log(10.0)
-
-
 def ppm_from_density(density: Tensor, *, molar_mass: float) -> Tensor:
     """Volume mixing ratio of a gas at 20 degC and sea level.
 
@@ -200,26 +183,20 @@ def hygroscopic_growth(humidity: Tensor, *, kappa: Tensor) -> Tensor:
     return 1.0 + kappa * activity / (1.0 - activity)
 
 
-def room_sound_level(power_level: Tensor, *, distance: Tensor, absorption_area: Tensor) -> Tensor:
-    """Sound pressure level of a source in a room: direct plus reverberant field.
+def sound_field(distance: Tensor, *, absorption_area: Tensor) -> Tensor:
+    """Mean square pressure of a source in a room, a unit of its power: direct and reverberant.
 
     Args:
-        power_level: sound power level, L_W. [dB re 1 pW]
         distance: r. [m]
         absorption_area: room constant, R. [m2]
 
     Returns:
-        L_W + 10 lg(1 / (4 pi r^2) + 4 / R). [dB re 20 uPa]
+        1 / (4 pi r^2) + 4 / R; ten times its logarithm is the sound pressure level less the sound
+        power level. [1/m2]
 
     Source:
         L. L. Beranek, Acoustics, 1954; e.g. ISO 3744's annexes.
     """
-    field = sound_field(distance, absorption_area=absorption_area)
-    return power_level + 10.0 * torch.log10(field)
-
-
-def sound_field(distance: Tensor, *, absorption_area: Tensor) -> Tensor:
-    """Mean square pressure a unit of power, as `room_sound_level` has it: 1/(4 pi r^2) + 4/R."""
     return 1.0 / (4.0 * math.pi * distance**2) + 4.0 / absorption_area
 
 

@@ -1,6 +1,7 @@
 """Simulated recordings, as `saafe simulate` writes them."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
@@ -61,12 +62,12 @@ def simulate_described(
     sources: Sequence[str],
     device: str | Device,
     times: int = 1,
-) -> Iterator[tuple[Recording, dict]]:
+) -> Iterator[tuple[Recording, dict[str, Any]]]:
     """Recordings chunk by chunk, and what was drawn for each; see `simulate`, which lists them."""
     mix = mix_of(tuple(sources), device, times=times)
     generator = torch.Generator().manual_seed(seed)
 
-    def make(at: int) -> Iterator[tuple[Recording, dict]]:
+    def make(at: int) -> Iterator[tuple[Recording, dict[str, Any]]]:
         size = min(SIMULATION_CHUNK, n - at)
         streams = simulate_streams(
             size, generator=generator, hours=hours, sensors=sensors, mix=mix, alarms=True

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -120,7 +121,7 @@ def to_recordings(streams: Streams, *, first: int = 0) -> list[Recording]:
     return out
 
 
-def describe_stream(streams: Streams, k: int) -> dict:
+def describe_stream(streams: Streams, k: int) -> dict[str, Any]:
     """What was drawn for one scenario: sources, faults, and limits passed at its first sensor.
 
     `limits_s` says when the air passes each of `limits.LIMITS` that it passes,

@@ -23,7 +23,7 @@ CHECKPOINT_FORMAT = "saafe-checkpoint-1"
 START_AFRESH = "delete it to start afresh"
 
 
-def save_checkpoint(folder: Path, state: dict, recipe: Recipe) -> None:
+def save_checkpoint(folder: Path, state: dict[str, Any], recipe: Recipe) -> None:
     """Write a checkpoint over the last one; a crash leaves the last one whole."""
     tensors: dict[str, Tensor] = {}
     tree = _strip(state, "", tensors)
@@ -39,7 +39,7 @@ def save_checkpoint(folder: Path, state: dict, recipe: Recipe) -> None:
     write_atomically(folder / CHECKPOINT_FILE, data, partial=partial, mend=mend)
 
 
-def load_checkpoint(folder: Path, recipe: Recipe) -> dict | None:
+def load_checkpoint(folder: Path, recipe: Recipe) -> dict[str, Any] | None:
     """Read the checkpoint of a run; None where it has none yet, refused where it is another's."""
     file = folder / CHECKPOINT_FILE
     try:

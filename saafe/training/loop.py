@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -221,7 +222,7 @@ def fit_detector(
     *,
     on_epoch: Callable[[Progress], None] = lambda _: None,
     on_checkpoint: Callable[[Fit], None] = lambda _: None,
-    resumed: dict | None = None,
+    resumed: dict[str, Any] | None = None,
 ) -> tuple[FireTransformer, AlarmSettings]:
     """Fit, calibrate and set the thresholds of one detector.
 

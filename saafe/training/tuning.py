@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -175,7 +176,7 @@ def tune_detector(
     before: AlarmSettings,
     on_epoch: Callable[[Progress], None] = lambda _: None,
     on_checkpoint: Callable[[Fit], None] = lambda _: None,
-    resumed: dict | None = None,
+    resumed: dict[str, Any] | None = None,
 ) -> Tuned:
     """Tune a trained model on homes; calibrate it, and set thresholds by a budget.
 

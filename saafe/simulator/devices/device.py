@@ -125,11 +125,6 @@ class Device:
         """The longest time for which a healthy channel may say nothing. [s]"""
         return max(one.reporting.longest_interval_s for one in self.channels.values())
 
-    @property
-    def shortest_interval_s(self) -> float:
-        """The time between two reports of its fastest channel. [s]"""
-        return min(one.reporting.every_s for one in self.channels.values())
-
 
 _WORDS = ("title", "kind", "source")
 _LISTS = ("memory", "made_of", "others", "notes")

@@ -1,0 +1,66 @@
+"""Brokers: what a URL and its files say, and what is refused before anything is sent."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from saafe.errors import InputError
+from saafe.serving.broker import Broker, client_name, find_broker, read_secret
+
+
+def test_a_url_says_where_and_as_whom(tmp_path: Path) -> None:
+    assert find_broker("mqtt://broker.lan") == Broker("broker.lan", 1883, None, None, None)
+    (tmp_path / "secret").write_text(" hush \nmore\n")
+    found = find_broker("mqtts://a%20b@[::1]:1234", password_file=tmp_path / "secret")
+    assert (found.host, found.port, found.user, found.password) == ("::1", 1234, "a b", "hush")
+    assert found.tls is not None
+    assert found.tls.verify_mode == ssl.CERT_REQUIRED
+    assert found.tls.check_hostname
+    assert find_broker("mqtts://broker.lan").port == 8883
+
+
+@pytest.mark.parametrize(
+    ("url", "files", "says"),
+    [
+        ("http://broker.lan", {}, "is no broker; allowed: mqtt://HOST"),
+        ("mqtt://", {}, "is no broker"),
+        ("mqtt://broker.lan/topic", {}, "is no broker"),
+        ("mqtt://broker.lan?qos=1", {}, "is no broker"),
+        ("mqtt://broker.lan:port", {}, "allowed: mqtt://HOST"),
+        ("mqtt://a:b@broker.lan", {}, "a password in a URL is seen by everybody"),
+        ("mqtt://broker.lan", {"password_file": "secret"}, "--password-file: whose?"),
+        ("mqtt://a@broker.lan", {"password_file": "empty"}, "empty: is empty"),
+        ("mqtt://a@broker.lan", {"password_file": "absent"}, "absent: cannot be read"),
+        ("mqtt://a@broker.lan", {"password_file": "bytes"}, "bytes: cannot be read"),
+        ("mqtt://broker.lan", {"ca": "secret"}, "are for mqtts://HOST"),
+        ("mqtts://broker.lan", {"key": "secret"}, "--key: give its certificate too"),
+        ("mqtts://broker.lan", {"ca": "absent"}, "--ca"),
+        ("mqtts://broker.lan", {"ca": "secret"}, "cannot be used"),
+        ("mqtts://broker.lan", {"cert": "secret"}, "cannot be used"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(
+    url: str, files: dict[str, str], says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("hush\n")
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "bytes").write_bytes(b"\xff\xff")
+    with pytest.raises(InputError) as error:
+        find_broker(url, **{name: tmp_path / file for name, file in files.items()})
+    assert says in str(error.value)
+    assert "hush" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_secret_is_its_first_line(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("first\nsecond\n")
+    assert read_secret(tmp_path / "token", "--token-file") == "first"
+
+
+def test_the_broker_knows_a_process_again(tmp_path: Path) -> None:
+    name = client_name(str(tmp_path / "state"), 0)
+    assert name == client_name(str(tmp_path / "state"), 0)
+    others = {client_name(str(tmp_path / "state"), 1), client_name(str(tmp_path / "other"), 0)}
+    assert len({name, *others}) == 3
+    assert len(name) <= 23  # what every broker takes

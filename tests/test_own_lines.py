@@ -1,0 +1,141 @@
+"""What held-out days say: fires by kind, and sentences that claim no more than was shown."""
+
+import math
+
+import numpy as np
+import pytest
+
+from saafe.detector.alarms import AlarmSettings
+from saafe.detector.detector import Scorer
+from saafe.exam.outcomes import HomeRow
+from saafe.own_rooms import held_out, lines
+from saafe.own_rooms.held_out import FireOnDay
+from saafe.recordings.recording import Recording
+from saafe.sensors import CHANNELS, PM25
+from saafe.simulator import sources
+
+FIRST, SECOND = (source.name for source in sources.FIRES[:2])
+MODEL = Scorer(lambda windows: np.nan_to_num(windows[:, -1, 0, PM25]), AlarmSettings(warm_s=0.0))
+
+
+def fire_on_day(
+    name: str = FIRST, *, high_from_s: float = 4000.0, visible_s: float | None = 4000.0,
+    photo_s: float = math.inf,
+) -> FireOnDay:  # fmt: skip
+    """An hour and a half, burning from 3,600 s on; particles, which the model takes for risk."""
+    times = 10.0 * np.arange(541)
+    readings = np.full((541, 1, len(CHANNELS)), np.nan, np.float32)
+    readings[:, 0, PM25] = np.where(times >= high_from_s, 100.0, 1.0)
+    references_s = {"photo": photo_s, "ionisation": 4800.0, "heat": math.inf, "co": math.inf}
+    return FireOnDay(
+        name, "0", Recording("day", times, ("A",), readings), 3600.0, visible_s, 4800.0,
+        references_s,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("high_from_s", "expected"),
+    [
+        (3700.0, "in time"),
+        (2000.0, "early"),  # in the half hour before it burns
+        (4850.0, "late"),
+        (9999.0, "missed"),
+        (4790.0, "in time"),  # a decision later than its limit, within one report
+    ],
+)
+def test_a_fire_is_found_between_its_burning_and_its_limit(
+    high_from_s: float, expected: str
+) -> None:
+    assert held_out.score_fires(MODEL, [fire_on_day(high_from_s=high_from_s)]) == [expected]
+
+
+def test_fires_are_counted_by_kind_and_beside_alarms_in_the_same_air() -> None:
+    trials = [
+        fire_on_day(photo_s=4800.0), fire_on_day(photo_s=4810.0, visible_s=None),
+        fire_on_day(SECOND, visible_s=4810.0),
+    ]  # fmt: skip
+    results = {"tuned": ["in time", "late", "in time"], "general": ["early", "missed", "in time"]}
+    found = held_out.sum_fires_by_kind(trials, results)
+    assert (found["n"], found["not_shown_by_their_limit"]) == (3, 2)
+    assert {who: one["fires"] for who, one in found["in_time"].items()} == {
+        "tuned": 2, "general": 1, "photo": 1, "ionisation": 3, "heat": 0,
+    }  # fmt: skip
+    assert found["in_time"]["tuned"]["value"] == pytest.approx(2 / 3)
+    assert found["early"] == {"tuned": 0, "general": 1}
+    assert found["kinds"] == [
+        {"fire": FIRST, "n": 2, "tuned": 1, "general": 0, "photo": 1, "ionisation": 2, "heat": 0},
+        {"fire": SECOND, "n": 1, "tuned": 1, "general": 1, "photo": 0, "ionisation": 1, "heat": 0},
+    ]  # fmt: skip
+
+
+def result_of(alarms: int = 0, days: float = 28.0, sessions: int = 0) -> dict:
+    """A result as `tuned_run` writes it, of one home and three fires."""
+    rows = {who: [HomeRow("home", days, n, [], n, sessions, n, 0.0)]
+            for who, n in (("tuned", alarms), ("general", 5))}  # fmt: skip
+    trials = [fire_on_day(), fire_on_day(), fire_on_day(SECOND)]
+    results = {"tuned": ["in time"] * 3, "general": ["in time", "late", "early"]}
+    return {
+        "homes": {who: held_out.sum_rows(found) for who, found in rows.items()},
+        "fires": held_out.sum_fires_by_kind(trials, results),
+        "more_days": held_out.more_days(days),
+        "held_out": {"how": "each group in turn", "folds": [{}, {}], "knows_cooking": sessions > 0},
+        "recordings": {
+            "days": days, "recordings": 2, "groups": ["a", "b"], "groups_said": False,
+            "left_out": [{"file": "c.csv", "reason": "a fire"}],
+        },
+        "false_alarms_per_year": None,
+        "thresholds_rest_on": [{"what": "simulated homes", "alarms": 3, "years": 1.5}],
+    }  # fmt: skip
+
+
+def test_days_without_an_alarm_show_no_more_than_the_rule_of_three() -> None:
+    said = lines.sentences(result_of())
+    assert said[0] == "left out: c.csv: a fire"
+    assert said[1] == "Taught by 28 days: 2 recordings, 2 groups."
+    assert "counts as a home of its own" in said[2]
+    assert said[3].startswith("Held out: each group in turn (2 folds). Every figure is of a model")
+    # 3.0 / 28 days: 39 a year; 12 a year take 91.2 days, 3 take 364.8
+    assert (
+        said[4] == "28 days without a false alarm show under 39 a year (95 %, one-sided), no more."
+    )
+    assert said[5] == "3 more days without one would show under 36 a year."
+    assert said[6] == "64 more days without one would show under 12 a year."
+    assert said[7].startswith("Cookings are not noted")
+    assert said[8].startswith("Thresholds let one in a hundred simulated streams")
+    assert said[8].endswith("They give simulated homes: 3 in 1.5 years.")
+    assert len(said) == 9
+
+
+def test_days_with_an_alarm_promise_nothing_of_more_days() -> None:
+    said = lines.claims(result_of(alarms=2, sessions=40))
+    assert said == ["28 days with 2 show under 82 a year (95 %, one-sided), no more."]
+
+
+def test_without_held_out_days_there_are_no_figures() -> None:
+    result = result_of() | {"homes": None, "fires": None, "false_alarms_per_year": 2.0}
+    result["recordings"] |= {"recordings": 1, "groups": ["a"], "left_out": []}
+    said = lines.sentences(result)
+    assert said[0] == "Taught by 28 days: 1 recording, 1 group."
+    assert said[1].startswith("No figures of held-out days: each group in turn.")
+    assert said[2].startswith("Thresholds keep 2 false alarms a year in each of these.")
+    assert len(said) == 3
+    assert lines.figure_rows(result) == lines.kind_rows(result) == []
+
+
+def test_figures_stand_beside_those_of_the_general_model() -> None:
+    rows = lines.figure_rows(result_of(alarms=1, sessions=50))
+    assert {len(row) for row in rows} == {len(lines.ROOM_FIGURES)}
+    assert rows[0] == ("false alarms in 28 days", "1", "", "5", "")
+    assert rows[1][:2] == ("false alarms a year", "13")  # 365.25 / 28
+    assert rows[1][3] == "65.2"
+    assert rows[2][:4] == ("false alarms per 100 cookings, of 50", "2", "0.0506 to 11.1", "10")
+    # Clopper and Pearson: 3 of 3 are 29.2 to 100 %, 1 of 3 is 0.84 to 90.6 %
+    assert rows[3] == (
+        "simulated fires in time, of 3", "100 %", "29.2 to 100 %", "33.3 %", "0.84 to 90.6 %",
+    )  # fmt: skip
+    assert rows[4] == ("alarms before a fire shows", "0", "", "1", "")
+    assert len(lines.figure_rows(result_of())) == 4  # no cooking is known
+    kinds = lines.kind_rows(result_of())
+    assert {len(row) for row in kinds} == {len(lines.KIND_COLUMNS)}
+    assert kinds[0] == (FIRST.replace("_", " "), "2", "2", "1", "0", "2", "0")
+    assert kinds[-1] == ("all", "3", "3", "1", "0", "3", "0")

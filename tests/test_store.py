@@ -1,0 +1,93 @@
+"""What outlives the process: whole transactions, what stands, what is told, what is forgotten."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from saafe.errors import InputError
+from saafe.serving import store as stores
+from saafe.serving.fleet import Arrival
+from saafe.serving.store import KEPT_S, Store
+
+
+def event(kind: str, number: float, sensor: str = "A", **more: object) -> dict:
+    return {"event": kind, "time_s": number, "space": "home", "sensor": sensor, **more}
+
+
+def arrival(arrived_s: float, **cells: str) -> Arrival:
+    return Arrival("home", "A", cells, arrived_s)
+
+
+def test_what_is_not_told_waits_also_over_a_restart(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state", delivers=True)
+    first, second = store.commit([], [event("alarm", 1.0, risk=99.0), event("clear", 2.0)])
+    assert [one["id"] for one in store.undelivered()] == [first["id"], second["id"]]
+    store.delivered(first["id"])
+    store.close()
+    again = Store(tmp_path / "state", delivers=True)
+    assert again.undelivered() == [second]
+    assert again.events() == [first, second]
+    again.close()
+
+
+def test_without_anybody_to_tell_nothing_waits() -> None:
+    store = Store(":memory:")
+    store.commit([], [event("alarm", 1.0, risk=99.0)])
+    assert store.undelivered() == []
+
+
+def test_what_has_begun_stands_until_it_ends() -> None:
+    store = Store(":memory:")
+    begun = [
+        event("alarm", 1.0, risk=99.0), event("fault", 2.0, channel="co", reason="stuck"),
+        event("fault", 3.0, channel="all", reason="silent"), event("warning", 4.0, risk=60.0),
+    ]  # fmt: skip
+    store.commit([], begun)
+    assert sorted(one["time_s"] for one in store.standing()) == [1.0, 2.0, 3.0]
+    store.commit([], [event("restored", 5.0, channel="co", reason="stuck")])
+    assert sorted(one["time_s"] for one in store.standing()) == [1.0, 3.0]
+    store.commit([], [event("clear", 6.0, risk=1.0)])
+    assert [one["time_s"] for one in store.standing()] == [3.0]
+
+
+def test_all_is_written_or_nothing() -> None:
+    store = Store(":memory:")
+
+    def fails(_base: sqlite3.Connection) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(sqlite3.OperationalError):
+        store.commit([arrival(1.0, co="2")], [event("alarm", 1.0, risk=99.0)], fails)
+    assert store.events() == store.standing() == list(store.readings(0.0)) == []
+    assert store.last == 0
+
+
+def test_readings_that_no_window_sees_are_forgotten_and_numbers_go_on() -> None:
+    store = Store(":memory:")
+    store.commit([arrival(at, co=f"{at:g}") for at in (0.0, 10.0, 20.0)], [])
+    store.forget(KEPT_S + 10.0)
+    assert [one.arrived_s for _, one in store.readings(0.0)] == [10.0, 20.0]
+    store.forget(1e9)  # the newest one stays
+    assert [(number, one.arrived_s) for number, one in store.readings(0.0)] == [(3, 20.0)]
+    store.commit([arrival(30.0, co="1")], [])
+    assert store.last == 4
+
+
+def test_the_oldest_of_too_many_events_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "KEPT_EVENTS", 3)
+    store = Store(":memory:")
+    store.commit([], [event("warning", float(k), risk=50.0) for k in range(5)])
+    store.forget(0.0)
+    assert [one["time_s"] for one in store.events()] == [2.0, 3.0, 4.0]
+    assert [one["time_s"] for one in store.events(newest=True, limit=2)] == [4.0, 3.0]
+    assert [one["time_s"] for one in store.events(after=4)] == [4.0]
+    assert store.events(space="elsewhere") == []
+
+
+def test_a_file_of_another_saafe_is_left_alone(tmp_path: Path) -> None:
+    base = sqlite3.connect(tmp_path / "state")
+    base.execute("PRAGMA user_version = 99")
+    base.close()
+    with pytest.raises(InputError, match="was written by another saafe; choose another --state"):
+        Store(tmp_path / "state")
