@@ -331,3 +331,9 @@ def test_carbon_monoxide_under_every_dose_ends_all_of_them() -> None:
     # between two doses only the lower one goes on
     assert fired(co=[300.0] * 11 + [100.0] * 139) is None
     assert fired(co=[300.0] * 11 + [100.0] * 140) == (1500.0, "co_dose")
+
+
+def test_a_stream_that_begins_at_any_time_waits_for_its_baseline() -> None:
+    alarm = SensorAlarm(AlarmSettings(fast_s=10.0, warm_s=60.0, slow_s=600.0))
+    said = [alarm.step(5000.0 + 10.0 * k, 7.0, None) for k in range(8)]
+    assert said == [None] * 7 + [("alarm", "model")]
