@@ -89,7 +89,8 @@ def result_of(alarms: int = 0, days: float = 28.0, sessions: int = 0) -> dict:
 
 
 def test_days_without_an_alarm_show_no_more_than_the_rule_of_three() -> None:
-    said = lines.sentences(result_of())
+    first, *said = lines.sentences(result_of())
+    assert first.startswith("Tuning paid: ")
     assert said[0] == "left out: c.csv: a fire"
     assert said[1] == "Taught by 28 days: 2 recordings, 2 groups."
     assert "counts as a home of its own" in said[2]
@@ -104,6 +105,34 @@ def test_days_without_an_alarm_show_no_more_than_the_rule_of_three() -> None:
     assert said[8].startswith("Thresholds let one in a hundred simulated streams")
     assert said[8].endswith("They give simulated homes: 3 in 1.5 years.")
     assert len(said) == 9
+
+
+@pytest.mark.parametrize(
+    ("alarms", "general_alarms", "found", "general_found", "expected"),
+    [
+        (0, 3, 90, 90, "Tuning paid: "),
+        (0, 0, 95, 90, "Tuning paid: "),
+        (0, 0, 71, 90, "Keep the general model: "),
+        (2, 1, 71, 90, "Keep the general model: "),
+        (0, 3, 71, 90, "Tuning trades alarms against fires: "),
+        (3, 0, 95, 90, "Tuning trades alarms against fires: "),
+        (1, 1, 90, 90, "Tuning changed nothing "),
+    ],
+)
+def test_the_first_sentence_says_whether_tuning_paid(
+    alarms: int, general_alarms: int, found: int, general_found: int, expected: str
+) -> None:
+    result = {
+        "homes": {"tuned": {"alarms": alarms}, "general": {"alarms": general_alarms}},
+        "fires": {
+            "n": 100, "in_time": {"tuned": {"fires": found}, "general": {"fires": general_found}}
+        },
+    }  # fmt: skip
+    (said,) = lines.whether_it_paid(result)
+    assert said.startswith(expected)
+    assert f"tuned {alarms} false alarms and {found} of 100 simulated fires in time" in said
+    assert said.endswith(f"the general model {general_alarms} and {general_found}.")
+    assert lines.whether_it_paid(result | {"fires": None}) == []
 
 
 def test_days_with_an_alarm_promise_nothing_of_more_days() -> None:

@@ -87,12 +87,33 @@ def sentences(result: Mapping[str, Any]) -> list[str]:
         )
     else:
         folds = len(held["folds"])
+        lines = [*whether_it_paid(result), *lines]
         lines += [
             f"Held out: {held['how']} ({folds} folds). Every figure is of a model that was tuned "
             "without those days; the model in the run folder was tuned on all of them.",
             *claims(result),
         ]
     return [*lines, *thresholds_said(result)]
+
+
+def whether_it_paid(result: Mapping[str, Any]) -> list[str]:
+    """Whether tuning paid on held-out days: a sentence, or none without simulated fires there."""
+    homes, fires = result["homes"], result["fires"]
+    if not fires:
+        return []
+    alarms, general_alarms = homes["tuned"]["alarms"], homes["general"]["alarms"]
+    found, general_found = (fires["in_time"][name]["fires"] for name in ("tuned", "general"))
+    said = (
+        f"tuned {alarms} false alarms and {found} of {fires['n']} simulated fires in time, the "
+        f"general model {general_alarms} and {general_found}."
+    )
+    if (alarms, found) == (general_alarms, general_found):
+        return [f"Tuning changed nothing on held-out days: {said}"]
+    if alarms >= general_alarms and found <= general_found:
+        return [f"Keep the general model: on held-out days {said}"]
+    if alarms <= general_alarms and found >= general_found:
+        return [f"Tuning paid: on held-out days {said}"]
+    return [f"Tuning trades alarms against fires: on held-out days {said}"]
 
 
 def thresholds_said(result: Mapping[str, Any]) -> list[str]:
