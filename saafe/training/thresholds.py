@@ -21,8 +21,8 @@ from saafe.windows import BIN_S
 REFERENCE_STREAMS = 128  # in each of the parts that set the thresholds
 DENSE_PARTS, QUIET_PARTS = 12, 1
 # Of the dense streams these may alarm. Chosen by simulation: twice as many on a known device would
-# bring some two points of fires in time, and more than a third of a photoelectric alarm's false
-# alarms; half as many on instruments of any kind would cost four points
+# bring a point of fires in time, and more than a third of a photoelectric alarm's false alarms;
+# half as many on instruments of any kind would cost some six points
 DEVICE_SHARE, ANYTHING_SHARE = 0.002, 0.01
 # what dwellings have and see: healthy instruments, no laboratory's analysers
 QUIET_MIX = Mix(
