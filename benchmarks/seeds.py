@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -19,8 +19,8 @@ from saafe.training.data import WindowSet, epoch_windows, held_out_windows
 from saafe.training.distributed import World
 from saafe.training.loop import (
     autocast,
+    class_loss,
     data_device,
-    head_loss,
     start_fit,
     start_optimizer,
 )
@@ -43,19 +43,6 @@ class SeedFits:
     train_s: float
 
 
-class HeadLogits(nn.Module):
-    """A model whose forward pass gives the logits that it is trained on."""
-
-    def __init__(self, model: FireTransformer) -> None:
-        """Wrap a model."""
-        super().__init__()
-        self.model = model
-
-    def forward(self, windows: Tensor) -> Tensor:
-        """See `FireTransformer.head_logits`."""
-        return self.model.head_logits(windows)
-
-
 def fit_seeds(recipe: Recipe, seeds: list[int], device: torch.device) -> SeedFits:
     """Train one recipe with several seeds at once.
 
@@ -69,8 +56,8 @@ def fit_seeds(recipe: Recipe, seeds: list[int], device: torch.device) -> SeedFit
     """
     each = [replace(recipe, seed=seed) for seed in seeds]
     models = [start_fit(one, device).model.train() for one in each]
-    skeleton = HeadLogits(copy.deepcopy(models[0])).to("meta")
-    weights, buffers = stack_module_state([HeadLogits(model) for model in models])  # (seed, ...)
+    skeleton = copy.deepcopy(models[0]).to("meta")
+    weights, buffers = stack_module_state(models)  # (seed, ...)
     decayed = [w for w in weights.values() if w.ndim > 2]
     others = [w for w in weights.values() if w.ndim <= 2]
     optimizer, schedule = start_optimizer(recipe, decayed, others)
@@ -79,7 +66,7 @@ def fit_seeds(recipe: Recipe, seeds: list[int], device: torch.device) -> SeedFit
         # the plain formula: fused kernels of attention have no batching rule on CPUs
         with autocast(recipe, device), sdpa_kernel(SDPBackend.MATH):
             logits = functional_call(skeleton, (weights, buffers), (windows,))[:, 0]
-        return head_loss(logits, labels, recipe) / len(labels)
+        return class_loss(logits, labels, recipe) / len(labels)
 
     losses_of = vmap(loss_of, randomness="different")
     source, train_s = data_device(device), 0.0
@@ -99,7 +86,7 @@ def fit_seeds(recipe: Recipe, seeds: list[int], device: torch.device) -> SeedFit
         train_s += time.perf_counter() - began
     for k, model in enumerate(models):
         state = {n: w[k].detach() for n, w in (weights | buffers).items()}
-        HeadLogits(model).load_state_dict(state)
+        model.load_state_dict(state)
     held_out = [held_out_windows(one, source).to(device) for one in each]
     loss = [
         F.cross_entropy(logits_of(model, held.windows), held.labels).item()

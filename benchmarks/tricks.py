@@ -82,7 +82,7 @@ def use_schedule(fit: Fit, recipe: Recipe, shape: Callable[[int, int], float]) -
 
 
 def use_compile(fit: Fit, recipe: Recipe) -> None:
-    fit.model.head_logits = torch.compile(fit.model.head_logits)  # type: ignore[method-assign]
+    fit.model.forward = torch.compile(fit.model.forward)  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)

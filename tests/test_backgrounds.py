@@ -23,7 +23,7 @@ from saafe.simulator.streams import Streams
 from saafe.training import backgrounds, thresholds
 from saafe.training.backgrounds import NOT_FIRE, lay_end_to_end, not_fire_loss, quiet_windows
 from saafe.training.data import CLASS_SHARES
-from saafe.training.loop import head_loss
+from saafe.training.loop import class_loss
 from saafe.training.thresholds import Pool, dense_years, thresholds_within
 from saafe.windows import SPAN, cut_windows
 from tests.test_own_rooms import make_recording
@@ -50,29 +50,28 @@ def seeded(seed=0) -> torch.Generator:
 
 
 def test_the_loss_is_its_formula() -> None:
-    logits = torch.randn(7, 2, len(LABELS), generator=seeded(), dtype=torch.float64)
+    logits = torch.randn(7, len(LABELS), generator=seeded(), dtype=torch.float64)
     labels = torch.tensor([0, 1, 2, NOT_FIRE, NOT_FIRE, 2, NOT_FIRE])
     wanted = 0.0
     for each, label in zip(logits, labels.tolist(), strict=True):
-        for head in each:
-            p = head.exp() / head.exp().sum()
-            wanted += -(torch.log(1.0 - p[FIRE]) if label == NOT_FIRE else torch.log(p[label])) / 2
+        p = each.exp() / each.exp().sum()
+        wanted -= torch.log(1.0 - p[FIRE]) if label == NOT_FIRE else torch.log(p[label])
     assert not_fire_loss(logits, labels, RECIPE).item() == pytest.approx(float(wanted), rel=1e-12)
 
 
 def test_the_loss_is_trainings_where_all_is_known() -> None:
-    logits = torch.randn(5, 2, len(LABELS), generator=seeded())
+    logits = torch.randn(5, len(LABELS), generator=seeded())
     labels = torch.tensor([0, 1, 2, 0, 1])
-    assert torch.equal(not_fire_loss(logits, labels, RECIPE), head_loss(logits, labels, RECIPE))
+    assert torch.equal(not_fire_loss(logits, labels, RECIPE), class_loss(logits, labels, RECIPE))
     alone = not_fire_loss(logits, torch.full((5,), NOT_FIRE), RECIPE)
     assert alone.isfinite()
 
 
 def test_a_sure_wrong_model_still_has_a_slope() -> None:
-    logits = torch.tensor([[[-200.0, -200.0, 200.0]]], requires_grad=True)
+    logits = torch.tensor([[-200.0, -200.0, 200.0]], requires_grad=True)
     not_fire_loss(logits, torch.tensor([NOT_FIRE]), RECIPE).backward()
     assert logits.grad is not None
-    assert logits.grad[0, 0, FIRE].item() == pytest.approx(1.0, rel=1e-4)
+    assert logits.grad[0, FIRE].item() == pytest.approx(1.0, rel=1e-4)
 
 
 def test_windows_of_homes_are_the_detectors() -> None:

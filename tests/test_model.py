@@ -188,14 +188,3 @@ def test_statistics_of_nothing_known_are_zero() -> None:
     assert torch.isfinite(told).all()
     assert (told.view(2, 3, 6, 6)[:, :2] == 0.0).all(), "older scales hold nothing"
     assert told.view(2, 3, 6, 6)[:, 2, 5, TEMPERATURE].tolist() == [0.75, 0.75]
-
-
-def test_heads_are_pooled() -> None:
-    model, windows = made(), raw_windows(6, sensors=2)
-    logits = model.head_logits(windows)
-    assert logits.shape == (6, 2, 2, 3)
-    torch.testing.assert_close(model(windows).exp(), logits.softmax(dim=-1).mean(dim=2))
-    with torch.no_grad():
-        model.linear.bias += torch.tensor([0.0, 0.0, 40.0])  # one head is sure
-    deep = model.head_logits(windows)[:, :, 0].softmax(dim=-1)[..., FIRE]
-    torch.testing.assert_close(model(windows).exp()[..., FIRE], (1.0 + deep) / 2.0)

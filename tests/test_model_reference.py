@@ -88,10 +88,7 @@ def plain_risk(model: FireTransformer, windows: Tensor) -> Tensor:
         shares = (q @ k.transpose(-1, -2) / math.sqrt(D // block.heads)).softmax(dim=-1)
         x = x + block.project((shares @ v).transpose(1, 2).reshape(B, N, D))
         x = x + block.narrow(F.gelu(block.widen(block.norm_mlp(x))))
-    deep = model.head(model.norm(x.mean(dim=1)))
-    linear = model.linear(models.flat(seen, onset, figures))
-    both = torch.stack([deep, linear], dim=1).log_softmax(dim=-1).logsumexp(dim=1)
-    return model.risk_logit(both).sigmoid()
+    return model.risk_logit(model.head(model.norm(x.mean(dim=1)))).sigmoid()
 
 
 def odd_windows(count: int) -> Tensor:

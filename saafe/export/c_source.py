@@ -129,16 +129,12 @@ static const double DOSE_S[SAAFE_DOSES] = {braces(double(s) for _, s in CO_DOSES
 def weights(run: Run) -> str:
     """The weights, as constants: they stay in flash."""
     values = {name: t.detach().cpu().numpy() for name, t in run.model.state_dict().items()}
-    linear = values["linear.weight"]
-    split = windows.STEPS * FEATURES
     plain = {
         "embed_weight": values["embed.weight"], "embed_bias": values["embed.bias"],
         "now_weight": values["now.weight"], "now_bias": values["now.bias"],
         "position": values["position"], "norm_weight": values["norm.weight"],
         "norm_bias": values["norm.bias"], "head_weight": values["head.weight"],
-        "head_bias": values["head.bias"], "linear_weight": linear[:, :split],
-        "linear_bias": values["linear.bias"], "linear_rest_weight": linear[:, split:],
-        "no_bias": np.zeros(len(LABELS), np.float32),
+        "head_bias": values["head.bias"],
     }  # fmt: skip
     out = [array(name, value) for name, value in plain.items()]
     names = [f"{part}_{kind}" for part in LAYER for kind in ("weight", "bias")]

@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from saafe.sensors import CHANNELS, FIRE, LABELS, PM25
+from saafe.sensors import CHANNELS, FIRE, PM25
 from saafe.training import FEATURES, ONSET_SCALE, ONSET_STEPS, Run
 from saafe.windows import SEGMENTS, STEPS
 
@@ -75,8 +75,8 @@ def build_graph(run: Run, metadata: dict[str, str]) -> onnx.ModelProto:
     """
     weights = {name: t.detach().cpu().numpy() for name, t in run.model.state_dict().items()}
     g = Nodes()
-    seen, now, flat = feature_nodes(g)
-    logits = pooled(g, tokens(g, seen, now, weights, run.recipe.patch), flat, weights, run)
+    seen, now = feature_nodes(g)
+    logits = encoded(g, tokens(g, seen, now, weights, run.recipe.patch), weights, run)
     scale, shift = weights["risk_scale"], weights["risk_shift"]
     fire = g.reshape(g.slice(logits, 1, FIRE, FIRE + 1), -1)
     others = g.reduce("ReduceLogSumExp", g.slice(logits, 1, 0, FIRE), 1)
@@ -98,11 +98,10 @@ def build_graph(run: Run, metadata: dict[str, str]) -> onnx.ModelProto:
     return model
 
 
-def feature_nodes(g: Nodes) -> tuple[str, str, list[str]]:
+def feature_nodes(g: Nodes) -> tuple[str, str]:
     """Features of windows, in `training.model`'s words.
 
-    Returns seen (batch, feature, step), the inputs of the last token (batch, ...) and the parts
-    that the linear head reads, flat.
+    Returns seen (batch, feature, step) and the inputs of the last token (batch, ...).
     """
     x = g("Transpose", g.reshape(INPUT, -1, STEPS, C), perm=[0, 2, 1])
     known = g("Not", g("IsNaN", x))
@@ -118,8 +117,7 @@ def feature_nodes(g: Nodes) -> tuple[str, str, list[str]]:
         statistics_nodes(g, departure, mask, low, high), -1, FIGURES_EACH * C * len(SEGMENTS)
     )
     onset = onset_nodes(g, high, departure, mask)
-    now = g("Concat", last, onset, figures, axis=1)
-    return seen, now, [g.reshape(seen, -1, FEATURES * STEPS), onset, figures]
+    return seen, g("Concat", last, onset, figures, axis=1)
 
 
 def level_nodes(g: Nodes, x: str) -> str:
@@ -235,8 +233,8 @@ def figure_order() -> NDArray:
     return order.T.ravel()
 
 
-def pooled(g: Nodes, x: str, flat: list[str], weights: dict[str, NDArray], run: Run) -> str:
-    """The encoder and the linear head: the logarithm of their summed probabilities. (batch, 3)"""
+def encoded(g: Nodes, x: str, weights: dict[str, NDArray], run: Run) -> str:
+    """The encoder's layers and its head: logits (batch, 3) of tokens (batch, token, width)."""
     recipe = run.recipe
     for layer in range(recipe.layers):
         own = {
@@ -246,17 +244,8 @@ def pooled(g: Nodes, x: str, flat: list[str], weights: dict[str, NDArray], run: 
         }
         x = block(g, x, own, STEPS // recipe.patch + 1, recipe.heads, f"block{layer}")
     mean = g.reduce("ReduceMean", x, 1)
-    deep = g.linear(normed(g, mean, weights, "norm"), weights["head.weight"], weights["head.bias"],
+    return g.linear(normed(g, mean, weights, "norm"), weights["head.weight"], weights["head.bias"],
                     "head")  # fmt: skip
-    in_time = np.arange(STEPS * FEATURES).reshape(STEPS, FEATURES).T.ravel()
-    rest = STEPS * FEATURES
-    order = np.concatenate([in_time, rest + np.arange(C), rest + C + figure_order()])
-    linear = g.linear(
-        g("Concat", *flat, axis=1), weights["linear.weight"][:, order], weights["linear.bias"],
-        "linear",
-    )  # fmt: skip
-    both = g("Concat", *(g.reshape(one, -1, 1, len(LABELS)) for one in (deep, linear)), axis=1)
-    return g.reduce("ReduceLogSumExp", g("LogSoftmax", both, axis=2), 1)
 
 
 def normed(g: Nodes, x: str, weights: dict[str, NDArray], name: str) -> str:

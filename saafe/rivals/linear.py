@@ -65,7 +65,10 @@ def flat_start(inputs: int) -> nn.Linear:
 
 
 def flat_features(windows: Tensor) -> Tensor:
-    """All that the transformer's linear reader sees. (batch, 60, 1, channel) to (batch, FLAT)"""
+    """Every feature of every step, and the onset features and statistics. (batch, FLAT)
+
+    Of windows (batch, 60, 1, channel).
+    """
     seen = features(windows[:, :, 0])
     return flat(seen, onset_features(seen), statistics(seen))
 

@@ -30,7 +30,7 @@ from saafe.training.data import (
     WindowSet,
     sample_windows,
 )
-from saafe.training.loop import head_loss
+from saafe.training.loop import class_loss
 from saafe.training.model import RiskModel
 from saafe.training.thresholds import (
     LOUD_SHARE,
@@ -84,15 +84,13 @@ def lay_end_to_end(backgrounds: Sequence[Background]) -> Days:
 
 
 def not_fire_loss(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
-    """The loss where labels may be `NOT_FIRE`: there -log(1 - p_fire) of each head, their mean.
+    """The loss where labels may be `NOT_FIRE`: there -log(1 - p_fire), elsewhere `class_loss`.
 
-    Elsewhere it is `head_loss`. Summed over windows; from logits (window, head, class) and labels
-    int64 (window,).
+    Summed over windows; from logits (window, class) and labels int64 (window,).
     """
     unknown = labels == NOT_FIRE
     harmless = logits[unknown].log_softmax(dim=-1)[..., :FIRE].logsumexp(dim=-1)
-    known = head_loss(logits[~unknown], labels[~unknown], recipe)
-    return known - harmless.sum() / logits.shape[1]
+    return class_loss(logits[~unknown], labels[~unknown], recipe) - harmless.sum()
 
 
 def events_needed(count: int) -> int:

@@ -24,10 +24,12 @@ BLOCK = 24_000  # windows made and shuffled at once; the named tiers' epochs are
 AHEAD = 2  # blocks that other threads make while one is trained on
 CLASS_SHARES = {NORMAL: 0.35, NUISANCE: 0.35, FIRE: 0.30}  # of the training windows
 FRESH_SHARE = 0.5  # of fires and nuisances lately became visible; the others are of any age
-SHORT_SHARE = 0.4  # of windows know less than their full history, whatever their class
+EARLIEST = 20  # step of its stream at which a window may end; it knows what came before
+HISTORY_PARTS = (90, 180, 370, SPAN - 1)  # steps where parts begin that classes share alike
+SHORT_SHARE = 0.1  # of windows know less than their stream has shown, as after an outage
 LONE_JUMPS = 50.0  # how much more often a normal moment is shown at which a reading jumps
 MINUTE = 6  # in steps of 10 s
-MOST_REPEATED = 3.0  # times that a pattern of channels counts for more where it is rare
+MOST_REPEATED = 3.0  # times that a pattern of channels, or a part, counts for more where rare
 SHORTEST_BINS, HALF_SPAN = 2, SPAN // 2
 # the exam's reference mix: risk is the probability of fire under it
 REFERENCE_MIX = {NORMAL: 0.5, NUISANCE: 0.3, FIRE: 0.2}
@@ -92,7 +94,7 @@ def sample_windows(
     """Draw labelled windows, classes mixed, so that only the readings tell the classes apart.
 
     Every class gets the same mix of history lengths and of missing channels, else a model
-    could read the class off them.
+    could read the class off them. Nine windows of ten know all that their stream has shown.
 
     Args:
         streams: what the windows are cut from.
@@ -105,16 +107,10 @@ def sample_windows(
     """
     device = streams.readings.device
     lengths = torch.rand(count, generator=generator, device=device)
-    short = int(SHORT_SHARE * count)
     log_length = math.log(SHORTEST_BINS) + lengths * math.log(HALF_SPAN / SHORTEST_BINS)
     length = log_length.exp().long()
-    length[short:] = SPAN
-    label = torch.empty(count, dtype=torch.int64, device=device)
-    chosen = torch.empty(count, 3, dtype=torch.int64, device=device)
-    for first, last, earliest in ((0, short, HALF_SPAN), (short, count, SPAN - 1)):
-        label[first:last], chosen[first:last] = pick_windows(
-            streams, last - first, earliest, generator, shares, evenly=evenly
-        )
+    length[int(SHORT_SHARE * count) :] = SPAN
+    label, chosen = pick_windows(streams, count, generator, shares, evenly=evenly)
     stream, end, sensor = chosen.unbind(1)
     windows = gather(streams.readings, stream, end, sensor, end - length + 1)
     return WindowSet(windows, label, stream)
@@ -123,20 +119,23 @@ def sample_windows(
 def pick_windows(
     streams: Streams,
     count: int,
-    earliest: int,
     generator: torch.Generator,
     shares: dict[int, float],
     *,
     evenly: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Labels (count,) and (stream, end, sensor) (count, 3) of windows that end late enough."""
-    labels = streams.labels.where(streams.reported, -1)[:, earliest:]
+    """Labels (count,) and (stream, end, sensor) (count, 3) of windows."""
+    labels = streams.labels.where(streams.reported, -1)
+    labels[:, :EARLIEST] = -1
     present = ~torch.isnan(streams.readings).all(dim=1)  # (n, sensor, channel)
     bits = 2 ** torch.arange(present.shape[-1], device=labels.device)
     pattern = (present * bits).sum(dim=-1)  # (n, sensor)
     patterns = 2 ** present.shape[-1]
     often = streams.reported.float().mean(dim=1)  # (n, sensor)
     everywhere = torch.bincount(pattern.flatten(), minlength=patterns).float()
+    steps = torch.arange(labels.shape[1], device=labels.device)
+    part = torch.bucketize(steps, steps.new_tensor(HISTORY_PARTS), right=True)
+    part_steps = torch.bincount(part[EARLIEST:], minlength=len(HISTORY_PARTS) + 1).float()
     out_labels, out_places = [], []
     found = {kind: (labels == kind).nonzero() for kind in shares}
     # a handful of scenarios may lack a class: the others take its share
@@ -151,16 +150,14 @@ def pick_windows(
         weight = 1.0 / often[places[:, 0], places[:, 2]]  # all sensors alike
         sensor = places[:, 0] * streams.readings.shape[2] + places[:, 2]
         if kind != NORMAL and not evenly:
-            fresh = freshness(streams.labels == kind, places, earliest, often)
+            fresh = freshness(streams.labels == kind, places, often)
             each = FRESH_SHARE * fresh / mean_by(fresh, sensor) + (1.0 - FRESH_SHARE)
             weight = each / torch.bincount(sensor)[sensor]
         if kind == NORMAL and not evenly:
-            oftener = 1.0 + LONE_JUMPS * jumped(streams.readings, places, earliest)
+            oftener = 1.0 + LONE_JUMPS * jumped(streams.readings, places)
             weight = weight * oftener / mean_by(oftener, sensor)  # noisy sensors get no more
-        here = weight.new_zeros(patterns).index_add_(0, which, weight)
-        lacking = everywhere / everywhere.sum() * here.sum() / here.clamp(min=1e-9)
-        # a pattern that a class hardly has would show one window over and over
-        weight = weight * lacking.clamp(max=MOST_REPEATED)[which]
+        weight = evened(weight, part[places[:, 1]], part_steps)
+        weight = evened(weight, which, everywhere)
         # multinomial takes at most 2^24 categories; cumulative search takes any number
         total = weight.double().cumsum(0)
         at = torch.rand(number, generator=generator, device=labels.device, dtype=torch.float64)
@@ -168,12 +165,22 @@ def pick_windows(
         out_places.append(places[index])
         out_labels.append(torch.full((number,), kind, device=labels.device))
     places = torch.cat(out_places)
-    places[:, 1] += earliest
     order = torch.randperm(count, generator=generator, device=labels.device)
     return torch.cat(out_labels)[order], places[order]
 
 
-def freshness(is_kind: Tensor, places: Tensor, earliest: int, often: Tensor) -> Tensor:
+def evened(weight: Tensor, group: Tensor, shares: Tensor) -> Tensor:
+    """Weights (place,) whose groups, int64 (place,), sum up as `shares` (group,) say.
+
+    None counts more than `MOST_REPEATED` times as much for it: a group that a class hardly has
+    would show one window over and over.
+    """
+    here = weight.new_zeros(len(shares)).index_add_(0, group, weight)
+    lacking = shares / shares.sum() * here.sum() / here.clamp(min=1e-9)
+    return weight * lacking.clamp(max=MOST_REPEATED)[group]
+
+
+def freshness(is_kind: Tensor, places: Tensor, often: Tensor) -> Tensor:
     """Weight of windows by how lately what they show became visible: early ones decide. (place,)
 
     Fires and nuisances are weighted alike, so that age alone says nothing. A sensor's first report
@@ -181,25 +188,24 @@ def freshness(is_kind: Tensor, places: Tensor, earliest: int, often: Tensor) -> 
 
     Args:
         is_kind: whether the label is this kind. bool (n, time, sensor)
-        places: stream, end after `earliest`, and sensor. int64 (place, 3)
-        earliest: first end considered.
+        places: stream, end and sensor. int64 (place, 3)
         often: share of the steps at which each sensor reports. (n, sensor)
     """
     index = torch.arange(is_kind.shape[1], device=is_kind.device).view(1, -1, 1)
     began = torch.where(is_kind, -1, index).cummax(dim=1).values  # last step before the run
     stream, end, sensor = places.unbind(1)
-    age = end + earliest - began[stream, end + earliest, sensor] - 1
+    age = end - began[stream, end, sensor] - 1
     period = (1.0 / often[stream, sensor]).round()
     return 1.0 / (3.0 + (age / period).floor() * period)
 
 
-def jumped(readings: Tensor, places: Tensor, earliest: int) -> Tensor:
+def jumped(readings: Tensor, places: Tensor) -> Tensor:
     """1 where a channel stands above what it showed a minute before, else 0. (place,)
 
     By what makes an event visible, for no reason; places as in `freshness`.
     """
     stream, end, sensor = places.unbind(1)
-    now, before = (readings[stream, end + earliest - ago, sensor] for ago in (0, MINUTE))
+    now, before = (readings[stream, end - ago, sensor] for ago in (0, MINUTE))
     rise = now - before  # NaN is no rise
     return torch.stack([rise[:, c] > by for c, by in VISIBLE.items()]).any(dim=0).float()
 

@@ -38,7 +38,7 @@ from saafe.training.thresholds import (
 
 WATCHED = 3  # every third held-out window tells when to stop; all of them calibrate
 
-# from logits (window, head, class) and labels int64 (window,), summed over windows
+# from logits (window, class) and labels int64 (window,), summed over windows
 Loss = Callable[[Tensor, Tensor, Recipe], Tensor]
 
 
@@ -58,7 +58,7 @@ class Fit:
     stale: int = 0  # epochs since the best
     last_loss: float = math.inf  # on the watched windows
     graphed: Graphed | None = None  # the whole update as one launch
-    loss: Loss | None = None  # of a part of a batch; `head_loss` for None
+    loss: Loss | None = None  # of a part of a batch; `class_loss` for None
 
 
 @dataclass(frozen=True)
@@ -165,8 +165,8 @@ def update_weights(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> 
     for k in range(world.rank, pieces, world.size):
         piece = slice(k * size // pieces, (k + 1) * size // pieces)
         with autocast(recipe, batch.labels.device):
-            logits = fit.model.head_logits(batch.windows[piece])[:, 0]  # (piece, head, class)
-        loss_of = fit.loss or head_loss
+            logits = fit.model(batch.windows[piece])[:, 0]  # (piece, class)
+        loss_of = fit.loss or class_loss
         part = loss_of(logits, batch.labels[piece], recipe) * (world.size / size)
         fit.scaler.scale(part).backward()
         loss += part.detach()  # .item() here would make the CPU wait on every step
@@ -179,17 +179,9 @@ def update_weights(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> 
     return loss
 
 
-def head_loss(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
-    """Cross entropy of each head by itself, their mean, summed over windows.
-
-    From logits (window, head, class) and labels int64 (window,).
-    """
-    heads = logits.shape[1]
-    losses = F.cross_entropy(
-        logits.flatten(0, 1), labels.repeat_interleave(heads),
-        label_smoothing=recipe.label_smoothing, reduction="sum",
-    )  # fmt: skip
-    return losses / heads
+def class_loss(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    """Cross entropy summed over windows, of logits (window, class) and labels int64 (window,)."""
+    return F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing, reduction="sum")
 
 
 def average_weights(fit: Fit, recipe: Recipe) -> None:

@@ -5,7 +5,6 @@ Each sensor is scored alone. Normalisation lives here, so that an exported file 
 readings and cannot disagree with training.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -221,13 +220,9 @@ class RiskModel(nn.Module):
 
 
 class FireTransformer(RiskModel):
-    """A small encoder over tokens of several steps each, and a linear head beside it.
+    """A small encoder over tokens of several steps each, of one sensor at a time.
 
-    One token more holds the window's last step, its onset features and statistics. Both heads
-    see the same features of one sensor at a time, both are trained on a loss of their own, and
-    their probabilities are averaged: a linear opinion pool (M. Stone, "The opinion pool," Annals
-    of Mathematical Statistics, vol. 32, pp. 1339-1342, 1961). Where the encoder has seen little,
-    the linear head keeps it from being sure.
+    One token more holds the window's last step, its onset features and statistics.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -247,19 +242,11 @@ class FireTransformer(RiskModel):
         self.apart = own.repeat_interleave(tokens + 1, 0).repeat_interleave(tokens + 1, 1)
         self.norm = nn.LayerNorm(recipe.width)
         self.head = nn.Linear(recipe.width, len(LABELS))
-        self.linear = nn.Linear(FLAT, len(LABELS))
 
     def forward(self, windows: Tensor) -> Tensor:
         """Logits of normal, nuisance and fire for each sensor of each window.
 
         From raw readings, NaN where missing. (B, T, S, C) to (B, S, class)
-        """
-        return self.head_logits(windows).log_softmax(dim=-1).logsumexp(dim=2) - math.log(2.0)
-
-    def head_logits(self, windows: Tensor) -> Tensor:
-        """Logits of the encoder's head, then of the linear one. (B, T, S, C) to (B, S, 2, class)
-
-        In single precision even under autocast: the pool must not round.
         """
         B, T, S, C = windows.shape
         seen = features(windows.transpose(1, 2).reshape(B * S, T, C))
@@ -268,11 +255,8 @@ class FireTransformer(RiskModel):
         x = torch.matmul(self.embed.weight, patches).permute(2, 0, 1) + self.embed.bias
         last = torch.cat([seen[:, -1], onset_features(seen), statistics(seen)], dim=1)
         x = torch.cat([x, self.now(last).unsqueeze(1)], dim=1) + self.position
-        deep = self.head(self.norm(self.encode(x).mean(dim=1)))
-        steps, rest = self.linear.weight.split([T * FEATURES, FLAT - T * FEATURES], dim=1)
-        linear = F.linear(last[:, FEATURES:], rest, self.linear.bias)
-        linear = linear + torch.matmul(steps, laid.reshape(T * FEATURES, B * S)).t()
-        return torch.stack([deep, linear], dim=1).float().view(B, S, 2, len(LABELS))
+        logits = self.head(self.norm(self.encode(x).mean(dim=1)))
+        return logits.float().view(B, S, len(LABELS))  # half precision would round the risk
 
     def encode(self, x: Tensor) -> Tensor:
         """The encoder's layers. (B, N, D) to (B, N, D)

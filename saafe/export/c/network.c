@@ -3,8 +3,7 @@
 /* One network works for all detectors: its memory is here. */
 static struct {
     float seen[SAAFE_STEPS][FEATURES];
-    float rest[CHANNELS + STATISTICS]; /* onset features, then statistics */
-    float now[FEATURES + CHANNELS + STATISTICS];
+    float now[FEATURES + CHANNELS + STATISTICS]; /* last step, onset features, statistics */
     float x[TOKENS][WIDTH], normed[TOKENS][WIDTH], qkv[TOKENS][3 * WIDTH];
     float hidden[TOKENS][EXPANSION * WIDTH];
     float sorted[SAAFE_STEPS];
@@ -212,21 +211,6 @@ static void transform(const layer_row *layer)
     }
 }
 
-/* Logits to logarithms of probabilities. */
-static void log_softmax(float logits[LABELS])
-{
-    float highest = -INFINITY, total = 0.0f;
-    for (int k = 0; k < LABELS; k++) {
-        highest = fmaxf(highest, logits[k]);
-    }
-    for (int k = 0; k < LABELS; k++) {
-        total += expf(logits[k] - highest);
-    }
-    for (int k = 0; k < LABELS; k++) {
-        logits[k] -= highest + logf(total);
-    }
-}
-
 static float log_sum_exp(float a, float b)
 {
     float highest = fmaxf(a, b);
@@ -235,16 +219,16 @@ static float log_sum_exp(float a, float b)
 
 float saafe_log_odds(float window[SAAFE_STEPS][SAAFE_CHANNELS])
 {
-    float deep[LABELS], linear[LABELS], mean[WIDTH], normed[WIDTH];
+    float logits[LABELS], mean[WIDTH], normed[WIDTH];
+    float *onset = net.now + FEATURES, *figures = onset + CHANNELS;
     fill_features(window);
     for (int c = 0; c < CHANNELS; c++) {
-        net.rest[c] = onset_feature(c);
+        onset[c] = onset_feature(c);
         for (int s = 0; s < SEGMENTS; s++) {
-            fill_statistics(s, c, net.rest + CHANNELS + s * 6 * CHANNELS + c);
+            fill_statistics(s, c, figures + s * 6 * CHANNELS + c);
         }
     }
     memcpy(net.now, net.seen[SAAFE_STEPS - 1], sizeof net.seen[0]);
-    memcpy(net.now + FEATURES, net.rest, sizeof net.rest);
     for (int i = 0; i < TOKENS - 1; i++) { /* steps of a token lie one after the other */
         dense(embed_weight, embed_bias, net.seen[i * PATCH], net.x[i], PATCH * FEATURES, WIDTH,
               false);
@@ -267,15 +251,8 @@ float saafe_log_odds(float window[SAAFE_STEPS][SAAFE_CHANNELS])
         mean[k] /= (float)TOKENS;
     }
     normalise(mean, norm_weight, norm_bias, normed);
-    dense(head_weight, head_bias, normed, deep, WIDTH, LABELS, false);
-    dense(linear_weight, linear_bias, net.seen[0], linear, SAAFE_STEPS * FEATURES, LABELS, false);
-    dense(linear_rest_weight, no_bias, net.rest, linear, CHANNELS + STATISTICS, LABELS, true);
-    log_softmax(deep);
-    log_softmax(linear);
-    for (int k = 0; k < LABELS; k++) {
-        deep[k] = log_sum_exp(deep[k], linear[k]);
-    }
-    return RISK_SCALE * (deep[FIRE] - log_sum_exp(deep[0], deep[1])) + RISK_SHIFT;
+    dense(head_weight, head_bias, normed, logits, WIDTH, LABELS, false);
+    return RISK_SCALE * (logits[FIRE] - log_sum_exp(logits[0], logits[1])) + RISK_SHIFT;
 }
 
 double saafe_percent(float log_odds)
