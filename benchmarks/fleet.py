@@ -12,7 +12,7 @@ Four parts, each in a process of its own on one thread:
   alarm, as it is sent, until a listener has the alarm.
 - `day`: simulated hours of spaces with words, gaps, repeated and late rows, and one fire a space:
   each alarm once, and memory that stays. The whole (24 h of 1,000 spaces) takes over an hour:
-  `--hours 24 --day-spaces 1000`.
+  `--hours 24 --day-spaces 1000`; with `--day-period-s 60`, a reading a minute, a sixth of it.
 """
 
 import argparse
@@ -194,20 +194,20 @@ def mqtt(run: str, per_s: int, seconds: float) -> dict[str, float]:
     }  # fmt: skip
 
 
-def day(run: str, spaces: int, hours: float) -> dict[str, float]:
+def day(run: str, spaces: int, hours: float, period_s: float = PERIOD_S) -> dict[str, float]:
     """Simulated hours with faults injected: each alarm once, and memory that stays."""
     from saafe.serving import Arrival
 
     now = [1.7e9]
     rng = random.Random(0)
-    steps = int(hours * 3600.0 / PERIOD_S)
+    steps = int(hours * 3600.0 / period_s)
     fire = [rng.randrange(steps // 8, steps - 200) for _ in range(spaces)]
     alarms: dict[str, list[int]] = {f"s{j}": [] for j in range(spaces)}
     memory: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         service = make_service(run, folder, lambda: now[0])
         for k in range(steps):
-            now[0] += PERIOD_S
+            now[0] += period_s
             part = []
             for j in range(spaces):
                 since = k - fire[j]
@@ -234,6 +234,7 @@ def day(run: str, spaces: int, hours: float) -> dict[str, float]:
     return {
         "day_hours": hours,
         "day_spaces": spaces,
+        "day_period_s": period_s,
         "day_fires_lost": sum(n == 0 for n in found),
         "day_fires_doubled": sum(n > 1 for n in found),
         "day_alarms_kept_and_said_differ": abs(kept - sum(map(len, alarms.values()))),
@@ -256,6 +257,7 @@ def main() -> None:
     parser.add_argument("--per-s", type=int, default=1000, help="readings a second over MQTT")
     parser.add_argument("--day-spaces", type=int, default=50)
     parser.add_argument("--hours", type=float, default=6.0)
+    parser.add_argument("--day-period-s", type=float, default=PERIOD_S)
     parser.add_argument("--runs", type=int, default=3, help="of spaces_per_core, the median counts")
     parser.add_argument("--only", choices=["throughput", "live", "seconds", "mqtt", "day"])
     chosen = parser.parse_args()
@@ -283,7 +285,7 @@ def main() -> None:
     ):
         figures |= in_process(mqtt, chosen.run, chosen.per_s, chosen.seconds)
     if chosen.only in (None, "day"):
-        figures |= in_process(day, chosen.run, chosen.day_spaces, chosen.hours)
+        figures |= in_process(day, chosen.run, chosen.day_spaces, chosen.hours, chosen.day_period_s)
     for name, value in figures.items():
         print(f"{name:34} {value:,}")
     commit = subprocess.run(
