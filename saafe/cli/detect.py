@@ -215,6 +215,10 @@ def detect_stream(
             came = lines.next(live.wait_s(time.monotonic()))
         except TimeoutError:
             events = live.tick(time.monotonic())
+        except InputError:  # it broke; what is due of the rows before is told all the same
+            if live.reader.names:
+                print_events(closing_events(live))
+            raise
         else:
             events = closing_events(live) if came is None else live.line(*came)
             if came is None:
