@@ -152,12 +152,12 @@ async function showRaised(isKeeping) {
 
 function markRow(one) {
   const isHarmless = one.was === "harmless", time = new Date(one.time).toLocaleString();
-  const button = make("button", { type: "button" }, isHarmless ? "It was a fire" : "It was harmless");
+  const button = make("button", { type: "button" }, isHarmless ? "Not harmless" : "Harmless");
   button.setAttribute("aria-label", `${button.textContent}: ${one.event} of ${one.space}, ${time}`);
   button.dataset.key = `mark ${one.id}`;
   button.addEventListener("click", () => say(one, isHarmless ? "fire" : "harmless"));
-  return make("tr", {}, make("td", {}, make("time", { dateTime: one.time }, time)), make("td", {}, make("a", { href: link(one.space) }, one.space)),
-    make("td", {}, pill(one.event)), make("td", {}, one.was || "not said"), make("td", {}, button));
+  const said = { harmless: "It was harmless.", fire: "It was a fire." }[one.was] ?? "";
+  return make("li", {}, pill(one.event), make("a", { href: link(one.space) }, one.space), make("time", { className: "hint", dateTime: one.time }, time), make("span", {}, said), button);
 }
 
 async function say(one, was) {
