@@ -100,7 +100,7 @@ def device_text(device: str | None) -> str:
     """A device's whole table, as the job takes it; none for instruments of any kind."""
     if device is None:
         return ""
-    from saafe.simulator import devices  # imports torch, which takes seconds
+    from saafe.simulator import devices
 
     return "" if device == devices.ANYTHING else devices.to_toml(devices.load_device(device))
 

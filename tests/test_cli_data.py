@@ -130,6 +130,66 @@ def test_a_bad_recording_does_not_hide_the_others(home: Path, messy: Path):
     assert [len(document["checks"]), len(document["failed"])] == [1, 1]
 
 
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A folder with two recordings, one of them messy, and what is none."""
+    folder = tmp_path / "shelf"
+    for name in ("flat 1", ".trash", "d.csv"):
+        (folder / name).mkdir(parents=True)
+    for name in ("a.csv", "flat 1/B.CSV"):
+        (folder / name).write_text(GOOD)
+    (folder / "flat 1" / "c.csv").write_text(MESSY)
+    for name in (".trash/e.csv", ".f.csv", "notes.txt"):
+        (folder / name).write_text("no recording")
+    return folder
+
+
+def test_check_of_a_folder_checks_each_recording_in_it(shelf: Path):
+    """Once a folder without set.json was refused whole."""
+    result = run("check", shelf)
+    assert result.exit_code == 1
+    good = [line for line in result.stdout.splitlines() if not line.startswith(" ")]
+    said = "3 rows, 1 sensor (A), 20 s, median period 10 s"
+    assert good == [f"{shelf / name}: {said}" for name in ("a.csv", "flat 1/B.CSV")]
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"saafe: {shelf}/flat 1/c.csv, row 3, column time_s: time goes back")
+    document = json.loads(run("check", shelf, "--json").stdout)
+    assert [one["path"] for one in document["failed"]] == [str(shelf / "flat 1" / "c.csv")]
+    assert len(document["checks"]) == 2
+    assert run("check", shelf, "--repair").exit_code == 0
+    (shelf / "flat 1" / "c.csv").unlink()
+    assert run("check", shelf).exit_code == 0
+
+
+def test_check_of_a_folder_checks_sets_and_what_lies_beside_them(shelf: Path):
+    place = shelf / "ours"
+    place.mkdir()
+    (place / "home.csv").write_text(GOOD)
+    (place / "unlisted.csv").write_text(GOOD)
+    item = {"file": "home.csv", "kind": "home", "group": "h"}
+    words = {"name": "ours", "origin": "here", "licence": "none", "recordings": [item]}
+    (place / "set.json").write_text(json.dumps(words))
+    document = json.loads(run("check", shelf, "--json").stdout)
+    assert [len(document["checks"]), len(document["failed"])] == [3, 1]
+
+
+def test_a_folder_without_recordings_is_refused_and_hides_no_other(home: Path, shelf: Path):
+    said = "holds no recording (.csv, .csv.gz, .parquet) and no set.json"
+    result = run("check", shelf / "d.csv")
+    assert isinstance(result.exception, InputError)
+    assert str(result.exception) == f"{shelf / 'd.csv'}: {said}"
+    result = run("check", shelf / "d.csv", home)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert said in result.stderr
+    assert "3 rows" in result.stdout
+
+
+def test_out_takes_no_folder(shelf: Path, tmp_path: Path):
+    result = run("check", shelf, "--repair", "--out", tmp_path / "mended.csv")
+    assert isinstance(result.exception, InputError)
+    assert "give one PATH and --repair" in str(result.exception)
+
+
 @pytest.mark.parametrize("options", [["--out", "x.csv"], ["--repair", "--out", "x.csv", "b.csv"]])
 def test_out_needs_repair_and_one_path(options: list[str], home: Path):
     result = run("check", home, *options)

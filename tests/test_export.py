@@ -22,6 +22,7 @@ from saafe.export.bundle import export_run
 from saafe.export.graph import build_graph
 from saafe.recipes import Recipe
 from saafe.recordings.recording import write_recording
+from saafe.simulator import devices
 
 ROOT = Path(saafe.__file__).parents[1]
 LARGEST = 1_000_000  # bytes of the packaged model
@@ -254,6 +255,34 @@ def test_detects_without_torch(kitchen: Path, files: Path) -> None:
     ]
     assert without_torch("detect", str(files / "a.onnx"), str(kitchen)).returncode == 0
     assert without_torch("data", "check", str(kitchen)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["devices", "list"], ["devices", "list", "--json"], ["devices", "show", "airgradient-one"],
+     ["devices", "show", "saafe-6", "--json"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_the_catalogue_is_read_without_torch(words: list[str]) -> None:
+    """Once it was asked to be installed, for tables of text."""
+    done = without_torch(*words)
+    assert done.returncode == 0, done.stderr
+    if "list" in words and "--json" not in words:  # a table, as wide as its terminal
+        assert all(name in done.stdout for name in devices.device_names())
+    else:
+        assert done.stdout == CliRunner().invoke(commands, words).stdout
+
+
+def test_a_device_is_fitted_without_torch(kitchen: Path) -> None:
+    done = without_torch("devices", "fit", str(kitchen), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["kind"] == "fitted"
+
+
+def test_what_is_drawn_for_a_device_names_the_extra(tmp_path: Path) -> None:
+    done = without_torch("plot", "saafe-6", "--out", str(tmp_path / "device.png"))
+    assert done.returncode == 1
+    assert done.stderr.endswith(': pip install "saafe[train]"\n')
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 import os
 import random
+import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -12,6 +15,7 @@ import pytest
 
 import saafe
 from saafe.cli.lines import LONGEST_LINE, Lines, split_lines
+from saafe.errors import InputError
 
 LINES = ["time_s,sensor,temperature_c", "0,Küche,20.5", "", "10,厨房,20.6", "20,🔥,20.7"]
 ENCODINGS = {
@@ -96,3 +100,78 @@ def test_lines_of_one_piece_came_together_however_slowly_they_are_taken(
             time.sleep(0.02)
     assert len(came) == 8
     assert len(set(came)) == 1
+
+
+HOT = "time_s,temperature_c\n" + "".join(f"{10 * k},{20 + 3 * k}\n" for k in range(40))
+
+
+def detect_from(stdin: int) -> subprocess.Popen[str]:
+    """`saafe detect -` in a process of its own, whose standard input is an open file."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "saafe", "detect", "-"], stdin=stdin, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(saafe.__file__).parent.parent)},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["write-only", "memory"])
+def test_an_input_that_cannot_be_read_is_one_line(what: str, tmp_path: Path) -> None:
+    """Once a traceback of the reading thread, and then that no line had come."""
+    if what == "write-only":
+        number = os.open(tmp_path / "rows.csv", os.O_WRONLY | os.O_CREAT)
+    else:
+        number = os.open("/proc/self/mem", os.O_RDONLY)  # nothing is mapped at its first byte
+    with detect_from(number) as process:
+        os.close(number)
+        out, said = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert re.fullmatch(r"saafe: stdin: [^\n]+\n", said), said
+
+
+def test_a_folder_as_input_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given `< FOLDER` Python ends before saafe begins, in words of its own."""
+
+    class Folder:
+        def fileno(self) -> int:
+            return number
+
+    number = os.open(tmp_path, os.O_RDONLY)
+    monkeypatch.setattr(sys, "stdin", Folder())
+    try:
+        with pytest.raises(InputError, match=r"^stdin: Is a directory$"):
+            Lines().next(10.0)
+    finally:
+        os.close(number)
+
+
+def test_an_input_that_does_not_wait_is_waited_for() -> None:
+    """Once a traceback: who opened a pipe may have set it so."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    with detect_from(reader) as process:
+        os.close(reader)
+        time.sleep(1.5)  # it reads by now, and nothing has come
+        os.write(writer, HOT.encode())
+        os.close(writer)
+        out, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert '"event": "alarm"' in out
+    assert "Traceback" not in said
+
+
+def test_an_input_that_breaks_off_is_an_error_after_its_events() -> None:
+    """Once a traceback and exit code 0, as if the stream had ended."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = socket.create_connection(server.getsockname())
+        far, _ = server.accept()
+    with far, near, detect_from(near.fileno()) as process:
+        far.sendall(HOT.encode())
+        assert process.stdout is not None
+        assert '"event": "alarm"' in process.stdout.readline()
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        far.close()  # a reset, no end
+        out, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert out == ""
+    assert said.endswith("saafe: stdin: Connection reset by peer\n"), said
+    assert "Traceback" not in said

@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -172,6 +173,54 @@ def test_an_alarm_is_acknowledged_by_keyboard_alone() -> None:
     finally:
         one.quit()
         served.close()
+
+
+MARKS = "return document.getElementById('marks').textContent"  # its rows are replaced
+
+
+def test_an_alarm_is_said_to_be_harmless_by_keyboard_alone(tmp_path: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    served = Served(SMOKE, keep=tmp_path / "quiet")
+    name = "Küche <img src=x onerror=alert(1)>"
+    one = browser(390, 844)
+    try:
+        served.burn(name)
+        (mark,) = eventually(lambda: served.ask("GET", "/raised")[1])
+        assert mark["was"] == ""
+        one.get(f"http://127.0.0.1:{served.port}/")
+        row = shown(one, "#marks li", name)
+        assert not find(one, "#raised img")
+        assert one.execute_script(CONTRAST) == []
+        assert one.execute_script(SMALL) == []
+        assert one.execute_script("return document.documentElement.scrollWidth") <= 390
+        button = row.find_element("css selector", "button")
+        assert button.accessible_name.startswith(f"Harmless: alarm of {name}, ")
+        for _ in range(20):
+            one.switch_to.active_element.send_keys(Keys.TAB)
+            if one.switch_to.active_element.text == "Harmless":
+                break
+        one.switch_to.active_element.send_keys(Keys.ENTER)
+        eventually(lambda: "It was harmless." in one.execute_script(MARKS))
+        assert served.ask("GET", "/raised")[1][0]["was"] == "harmless"
+        said = "return document.getElementById('said').textContent"
+        eventually(lambda: one.execute_script(said) == f"The alarm of {name} was harmless.")
+        # the focus stays, so that a slip is taken back by one key
+        assert one.switch_to.active_element.text == "Not harmless"
+        one.switch_to.active_element.send_keys(Keys.SPACE)
+        eventually(lambda: "It was a fire." in one.execute_script(MARKS))
+        assert served.ask("GET", "/raised")[1][0]["was"] == "fire"
+        assert [e for e in one.get_log("browser") if e["level"] == "SEVERE"] == []
+    finally:
+        one.quit()
+        served.close()
+
+
+def test_where_no_days_are_kept_nothing_is_asked_of_alarms(house: Served, desktop: Any) -> None:
+    desktop.get(f"http://127.0.0.1:{house.port}/")
+    shown(desktop, ".banner", "Fire alarm: Kitchen")
+    shown(desktop, ".dot", "live")
+    assert not find(desktop, "#raised")[0].is_displayed()
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,16 @@ def test_trained_rival_is_calibrated_and_has_thresholds(
     assert s.leave < s.warn < s.steady <= s.slow <= s.fast
 
 
+def test_a_rival_says_at_which_stage_its_training_is(few_streams: None) -> None:
+    """`saafe evaluate` had only counted the time of the whole."""
+    told: list[str] = []
+    registry.train_alone(registry.LOGISTIC, TINY, on_stage=told.append)
+    assert told == [
+        *(f"simulating its windows, part {k} of 3" for k in (1, 2, 3)),
+        "learning from 512 windows", "setting its thresholds",
+    ]  # fmt: skip
+
+
 def test_fixed_rule_sees_nothing_and_never_reaches_its_thresholds(
     drawn: TrainingSet, few_streams: None
 ) -> None:

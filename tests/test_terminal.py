@@ -184,6 +184,13 @@ def test_a_silent_step_is_named_and_timed(capfd: pytest.CaptureFixture) -> None:
     assert err == "thinking: 00:00 so far\n", "a file gets a line now and then, and no \\r"
 
 
+def test_a_silent_step_says_at_which_stage_it_is(capfd: pytest.CaptureFixture) -> None:
+    with Busy("thinking", silent_s=0.05) as busy:
+        busy.now("part 1 of 2")
+        time.sleep(0.4)
+    assert capfd.readouterr().err == "thinking, part 1 of 2: 00:00 so far\n"
+
+
 def test_a_short_step_says_nothing(capfd: pytest.CaptureFixture) -> None:
     with Busy("thinking"):
         pass
@@ -201,14 +208,20 @@ def test_on_a_terminal_the_line_goes_away() -> None:
     leader, follower = pty.openpty()
     code = "\n".join([
         "import time; from saafe.cli.busy import Busy",
-        "with Busy('x', silent_s=0.1): time.sleep(0.5)",
+        "with Busy('x', silent_s=0.1) as busy:",
+        "    busy.now('a long stage')",
+        "    time.sleep(0.5)",
+        "    busy.now('')",
+        "    time.sleep(1)",
     ])  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], stderr=follower, cwd=ROOT, check=True)
     os.close(follower)
     assert done.returncode == 0
     shown = os.read(leader, 10_000).decode()
     os.close(leader)
-    assert "x: 00:00 so far" in shown
+    assert "x, a long stage: 00:00 so far" in shown
+    blank = " " * len(", a long stage")
+    assert f"x: 00:01 so far{blank}\r" in shown, "no end of the longer line stays"
     assert shown.endswith("\r"), "and the line is blank again"
     assert "\n" not in shown
 

@@ -434,9 +434,11 @@ def test_wrong_use_is_one_line(
 def test_what_was_raised_is_listed_and_judged(tmp_path: Path) -> None:
     with serving(model=SMOKE) as one:
         assert one.ask("GET", "/raised")[0] == 404
+        assert one.ask("GET", "/health")[1]["keeps_days"] is False
         assert "--keep FOLDER" in one.ask("POST", "/raised/1", {"was": "fire"})[1]["error"]
     with serving(model=SMOKE, keep=tmp_path / "quiet") as one:
         assert one.ask("GET", "/raised") == (200, [])
+        assert one.ask("GET", "/health")[1]["keeps_days"] is True
         one.burn()
         (raised,) = one.ask("GET", "/raised")[1]
         assert (raised["space"], raised["event"], raised["was"]) == ("kitchen", "alarm", "")

@@ -21,7 +21,7 @@ class Busy:
 
     def __init__(self, what: str, *, silent_s: float = UNTOLD_S) -> None:
         """Take what goes on, in words, and for how long nothing is said. [s]"""
-        self.what, self.silent_s = what, silent_s
+        self.what, self.stage, self.silent_s = what, "", silent_s
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._shown = 0  # columns of the line that stands on a terminal
@@ -31,6 +31,10 @@ class Busy:
         self._thread = threading.Thread(target=self._tell, daemon=True)
         self._thread.start()
         return self
+
+    def now(self, stage: str) -> None:
+        """Take the stage that begins, in words; it is said after the whole, whose time counts."""
+        self.stage = stage
 
     def stop(self) -> None:
         """End; the line on a terminal goes away."""
@@ -57,7 +61,8 @@ class Busy:
         began, is_terminal = time.monotonic(), sys.stderr.isatty()
         wait_s = self.silent_s
         while not self._ended.wait(wait_s):
-            line = f"{self.what}: {clock(time.monotonic() - began)} so far"
+            what = f"{self.what}, {self.stage}" if self.stage else self.what
+            line = f"{what}: {clock(time.monotonic() - began)} so far"
             if is_terminal:
                 click.echo("\r" + line.ljust(self._shown), nl=False, err=True)
                 self._shown = len(line)

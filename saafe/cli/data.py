@@ -1,5 +1,6 @@
 """`saafe data`: check recordings, convert published ones, audit data sets."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,13 @@ from saafe.readers import (
     read_published,
 )
 from saafe.recordings import (
+    RECORDING_SUFFIXES,
+    SET_FILE,
     AnnotatedSet,
     make_folder,
     parse_recording,
     read_sets,
+    recording_files,
     write_recording,
 )
 
@@ -51,40 +55,74 @@ def check_command(
 ) -> None:
     """Say what was read, masked and repaired in each recording.
 
-    A PATH may be an annotated set, or a folder of some: then set.json is checked too, and against
-    its recordings. Exits 1 where one of them cannot be used.
+    A PATH may be a folder: then each recording in it and below it. In an annotated set set.json is
+    checked too, and against its recordings. Exits 1 where one of them cannot be used.
 
     Example: saafe data check home.csv --repair --out mended.csv
     """
-    if out and (len(paths) > 1 or not repair):
+    options = ExportOptions(**reading)
+    is_one = len(paths) == 1 and not paths[0].is_dir()
+    if out and not (is_one and repair):
         raise InputError("--out takes the mended recording: give one PATH and --repair with it")
     checks, failed = [], []
     for path in paths:
-        if path.is_dir() and (sets := read_sets(path)):
-            if repair or out or ExportOptions(**reading):
-                raise InputError(f"{path}: a set is read as it is; give its files one by one")
-            for one in sets:
-                found, unread = check_set(one, is_told=not as_json)
-                checks += found
-                failed += unread
-            continue
         try:
-            recording, found = read_any(path, ExportOptions(**reading), repair=repair)
-            if out:
-                write_recording(recording, out)
+            sets = read_sets(path) if path.is_dir() else []
+            files = files_to_check(path, sets)
         except InputError as error:
             if len(paths) == 1:
                 raise
-            click.echo(f"saafe: {error}", err=True)
-            failed.append({"path": str(path), "error": str(error)})
+            failed.append(told_failure(path, error))
             continue
-        checks.append(found.to_dict())
-        if not as_json:
-            click.echo("\n".join(found.lines()))
+        if sets and (repair or options):
+            raise InputError(f"{path}: a set is read as it is; give its files one by one")
+        for one in sets:
+            found, unread = check_set(one, is_told=not as_json)
+            checks += found
+            failed += unread
+        for file in files:
+            try:
+                recording, found = read_any(file, options, repair=repair)
+                if out:
+                    write_recording(recording, out)
+            except InputError as error:
+                if is_one:
+                    raise
+                failed.append(told_failure(file, error))
+                continue
+            checks.append(found.to_dict())
+            if not as_json:
+                click.echo("\n".join(found.lines()))
     if as_json:
         print_json({"checks": checks, "failed": failed})
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def files_to_check(path: Path, sets: Sequence[AnnotatedSet]) -> list[Path]:
+    """A file itself; of a folder the recordings in it that lie in none of its sets.
+
+    Raises:
+        InputError: a folder with none of both.
+    """
+    if not path.is_dir():
+        return [path]
+    inside = [one.path.parent.resolve() for one in sets]
+    files = [
+        file
+        for file in recording_files(path)
+        if not any(file.resolve().is_relative_to(folder) for folder in inside)
+    ]
+    if not files and not sets:
+        ends = ", ".join(RECORDING_SUFFIXES)
+        raise InputError(f"{path}: holds no recording ({ends}) and no {SET_FILE}")
+    return files
+
+
+def told_failure(path: Path, error: InputError) -> dict[str, str]:
+    """Say on stderr why something cannot be used; the same as JSON."""
+    click.echo(f"saafe: {error}", err=True)
+    return {"path": str(path), "error": str(error)}
 
 
 def check_set(one: AnnotatedSet, *, is_told: bool) -> tuple[list[dict], list[dict]]:

@@ -16,14 +16,13 @@ from saafe.cli.reading import ExportOptions, check_run_folder, export_options, r
 from saafe.cli.serving import ServingOptions, mqtt_options, watch_mqtt
 from saafe.errors import InputError
 from saafe.files import json_text
-from saafe.recordings import quoted
+from saafe.recordings import RECORDING_SUFFIXES, quoted
 from saafe.windows import DAY_S
 
 if TYPE_CHECKING:
     from saafe.detector import Live
 
 MQTT_SCHEMES = ("mqtt://", "mqtts://")
-RECORDING_SUFFIXES = (".csv", ".csv.gz", ".parquet")
 DRILL_FIRE, DRILL_SEED, DRILL_HOURS = "flaming_foam", 1, 1.0
 
 
@@ -215,6 +214,10 @@ def detect_stream(
             came = lines.next(live.wait_s(time.monotonic()))
         except TimeoutError:
             events = live.tick(time.monotonic())
+        except InputError:  # it broke; what is due of the rows before is told all the same
+            if live.reader.names:
+                print_events(closing_events(live))
+            raise
         else:
             events = closing_events(live) if came is None else live.line(*came)
             if came is None:

@@ -63,17 +63,20 @@ def evaluate_command(
     contestants = [windows.judged_run(loaded)]
     for name in dict.fromkeys(names):
         click.echo(f"fitting {name}", err=True)
-        with Busy(f"fitting {name}"):
-            contestants.append(windows.judged_rival(registry.train_alone(name, loaded.recipe)))
+        with Busy(f"fitting {name}") as busy:
+            trained = registry.train_alone(name, loaded.recipe, on_stage=busy.now)
+        contestants.append(windows.judged_rival(trained))
     through = device if isinstance(device, str) else device.name
     result: dict = {"run": run, "device": through, "contestants": {}}
     for one in contestants:
         click.echo(f"scoring {one.name}", err=True)
         figures: dict = {}
         if not real_only:
-            with Busy(f"scoring {one.name} on simulated streams"):
-                found = judge_simulated(one, seed=loaded.recipe.seed, device=device)
-                figures["simulated"] = plain_values(found)
+            with Busy(f"scoring {one.name}") as busy:
+                found = judge_simulated(
+                    one, seed=loaded.recipe.seed, device=device, on_progress=busy.now
+                )
+            figures["simulated"] = plain_values(found)
         if recordings:
             scored = with_progress(recordings, len(recordings), "recordings scored")
             figures["recordings"] = windows.judge_recordings(one, scored)

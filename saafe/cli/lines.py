@@ -4,10 +4,13 @@ import codecs
 import os
 import queue
 import re
+import select
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+
+from saafe.errors import InputError
 
 CHUNK = 1 << 16
 WAITING = 10_000  # lines read ahead
@@ -22,15 +25,23 @@ class Lines:
 
     def __init__(self) -> None:
         """Begin to read."""
-        self.came: queue.Queue[tuple[str, float] | None] = queue.Queue(WAITING)
+        self.came: queue.Queue[tuple[str, float] | InputError | None] = queue.Queue(WAITING)
         threading.Thread(target=self._read, args=(sys.stdin.fileno(),), daemon=True).start()
 
     def next(self, timeout_s: float) -> tuple[str, float] | None:
-        """The next line and when it came; None at the end; TimeoutError where none comes. [s]"""
+        """The next line and when it came; None at the end. [s]
+
+        Raises:
+            TimeoutError: none comes in that time.
+            InputError: standard input cannot be read, or no further.
+        """
         try:
-            return self.came.get(timeout=min(timeout_s, LONGEST_WAIT_S))
+            one = self.came.get(timeout=min(timeout_s, LONGEST_WAIT_S))
         except queue.Empty:
             raise TimeoutError from None
+        if isinstance(one, InputError):
+            raise one
+        return one
 
     def _read(self, number: int) -> None:
         """Put each line with the time at which its last piece came, not that of its turn."""
@@ -42,11 +53,14 @@ class Lines:
                 came_s = time.monotonic()
                 yield data
 
+        last = None
         try:
             for line in split_lines(timed()):
                 self.came.put((line, came_s))
+        except OSError as error:  # a folder, write-only, a disk or terminal that has gone
+            last = InputError(f"stdin: {error.strerror or error}")
         finally:
-            self.came.put(None)
+            self.came.put(last)
 
 
 def read_pieces(number: int) -> Iterator[bytes]:
@@ -54,7 +68,14 @@ def read_pieces(number: int) -> Iterator[bytes]:
 
     Not by sys.stdin: the interpreter ends by an abort while a thread holds the lock of its buffer.
     """
-    while data := os.read(number, CHUNK):
+    while True:
+        try:
+            data = os.read(number, CHUNK)
+        except BlockingIOError:  # whoever opened it does not wait; we do
+            select.select([number], [], [])
+            continue
+        if not data:
+            return
         yield data
 
 

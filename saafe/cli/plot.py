@@ -11,8 +11,9 @@ from saafe.cli.busy import Busy
 from saafe.cli.output import print_json
 from saafe.cli.reading import ExportOptions, check_run_folder, export_options, read_any
 from saafe.errors import InputError
+from saafe.recordings import RECORDING_SUFFIXES
 
-RECORDING_ENDS = (".csv", ".csv.gz", ".parquet", ".gz")
+RECORDING_ENDS = (*RECORDING_SUFFIXES, ".gz")
 
 
 @click.command("plot")

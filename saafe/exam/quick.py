@@ -8,7 +8,7 @@ import torch
 
 from saafe import metrics, recipes
 from saafe.exam import outcomes
-from saafe.exam.classes import ClassFigures, draw_normal, examine_classes
+from saafe.exam.classes import ClassFigures, Scenario, draw_normal, examine_classes
 from saafe.exam.fire_matrix import outcome_counts
 from saafe.exam.fires import FireResult, FireTrial, draw_fires, fire_kinds, try_fire
 from saafe.exam.gate import exact, gate_lines, gate_of, limits_of, quick_limits
@@ -82,6 +82,32 @@ def examine_quick(
         device=device.sensors,
         on_progress=on_progress,
     )
+    trials, scenarios = simulate_quick(session)
+    results = watch_fires(session, trials)
+    session.begin(0.2)
+    classes = examine_classes(session, scenarios)
+    session.on_progress("single windows")
+    found = outcomes.counts_of(results)["in_time"]
+    figures = quick_figures(classes, found, len(results), cost_of(run))
+    lines = gate_lines(figures, quick_limits(limits_of(run.recipe.tier)))
+    result = {
+        "version": VERSION,
+        "level": "quick",
+        "device": device.name,
+        "gate": gate_of("quick", device.name, lines),
+        "figures": {
+            "fires": outcome_counts(results) | {"not_shown": shown_count(results)},
+            "windows": classes,
+            "windows_scored": session.windows,
+            "seconds": round(session.seconds, 1),
+        },
+        "provenance": provenance(run),
+    }
+    return plain_values(result)
+
+
+def simulate_quick(session: Session) -> tuple[list[FireTrial], list[Scenario]]:
+    """Simulate what the quick level judges: fires, and single moments of every scenario."""
     session.begin(0.7)
     with Workers(torch.get_num_threads()) as workers:
         fires = [
@@ -121,8 +147,12 @@ def examine_quick(
             say_simulated(session, number, kinds)
         scenarios += normal()
     session.on_progress("simulated")
+    return [trial for kind in drawn for trial in kind.trials], scenarios
+
+
+def watch_fires(session: Session, trials: Sequence[FireTrial]) -> list[FireResult]:
+    """Watch each fire until an alarm is too late."""
     session.begin(0.1)
-    trials = [trial for kind in drawn for trial in kind.trials]
     results = []
 
     def watch(trial: FireTrial) -> FireResult:
@@ -133,26 +163,7 @@ def examine_quick(
         results.append(result)
         if number % 100 == 0 or number == len(trials):
             session.on_progress(f"{number} fires", number / len(trials))
-    session.begin(0.2)
-    classes = examine_classes(session, scenarios)
-    session.on_progress("single windows")
-    found = outcomes.counts_of(results)["in_time"]
-    figures = quick_figures(classes, found, len(results), cost_of(run))
-    lines = gate_lines(figures, quick_limits(limits_of(run.recipe.tier)))
-    result = {
-        "version": VERSION,
-        "level": "quick",
-        "device": device.name,
-        "gate": gate_of("quick", device.name, lines),
-        "figures": {
-            "fires": outcome_counts(results) | {"not_shown": shown_count(results)},
-            "windows": classes,
-            "windows_scored": session.windows,
-            "seconds": round(session.seconds, 1),
-        },
-        "provenance": provenance(run),
-    }
-    return plain_values(result)
+    return results
 
 
 def say_simulated(session: Session, number: int, kinds: int) -> None:

@@ -18,6 +18,7 @@ from saafe.exam import outcomes, references
 from saafe.readers import Published, Unreadable, read_annotated
 from saafe.recordings import (
     HOME_KIND,
+    RECORDING_SUFFIXES,
     SET_FILE,
     AnnotatedSet,
     Interval,
@@ -26,11 +27,11 @@ from saafe.recordings import (
     find_sets,
     read_recording,
     read_sets,
+    recording_files,
 )
 from saafe.sensors import FIRE, PM25
 from saafe.windows import DAY_S
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
 SHORTEST_S = 3600.0  # Chosen: half a window's history; less shows nothing of a home
 # Chosen: the day around what a fixed rule finds, its smoke as it comes and as it goes
 BEFORE_S, AFTER_S = 3 * 3600.0, 21 * 3600.0
@@ -145,7 +146,7 @@ def read_rooms(folder: Path | str, on_progress: Callable[[str], None] = lambda _
 def nothing_left(left_out: Sequence[LeftOut]) -> str:
     """Why a folder teaches nothing, in a few words."""
     if not left_out:
-        return f"holds no recording ({', '.join(SUFFIXES)}) and no {SET_FILE}"
+        return f"holds no recording ({', '.join(RECORDING_SUFFIXES)}) and no {SET_FILE}"
     first, more = left_out[0], len(left_out) - 1
     others = f", and {more} more" if more else ""
     return f"nothing in it may teach what is harmless ({first.file}: {first.reason}{others})"
@@ -172,14 +173,10 @@ def recordings_of(folder: Path) -> Iterator[tuple[str, Callable[[], Room]]]:
     for one in sets:
         for item in read_annotated(one):
             yield _place(item, one, folder), lambda item=item, one=one: annotated_room(item, one)
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        is_hidden = any(part.startswith(".") for part in parts)
-        if is_hidden or not path.name.lower().endswith(SUFFIXES) or not path.is_file():
-            continue
+    for path in recording_files(folder):
         if path.resolve() in taken:
             continue
-        name = str(Path(*parts))
+        name = str(path.relative_to(folder))
         if any(path.resolve().is_relative_to(place) for place in inside):
             yield name, unlisted
         else:

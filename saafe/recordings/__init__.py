@@ -10,6 +10,7 @@ from saafe.recordings.cells import (
 from saafe.recordings.check import Check, doubt
 from saafe.recordings.clock import BEHIND_S, LATE_S, StreamClock
 from saafe.recordings.columns import MILLISECONDS, to_numbers, to_text
+from saafe.recordings.folders import RECORDING_SUFFIXES, recording_files
 from saafe.recordings.recording import (
     Recording, RefusedCell, parse_recording, read_recording, write_recording,
 )  # fmt: skip
@@ -28,13 +29,14 @@ from saafe.recordings.units import (
 
 __all__ = [
     "AFTER_COOKING_S", "BEHIND_S", "CHANNEL_UNITS", "FIRE_KIND", "HOME_KIND", "LATE_S", "LEAD_S",
-    "LONGEST_GAP_S", "MILLISECONDS", "QUIET_MOMENT", "SET_FILE", "SOUNDED", "AnnotatedSet",
-    "Annotation", "CellError", "Check", "Conversion", "Home", "Interval", "Recording",
-    "RefusedCell", "Rise", "Row", "RowReader", "SmokeGrowth", "StreamClock", "SuperposedFire",
-    "Table", "add_rise", "check_annotation", "cut_recording", "dense_homes", "doubt",
-    "draw_moment", "find_sets", "find_unit", "is_missing_word", "make_folder", "median_period",
-    "merge_runs", "parse_csv", "parse_recording", "parse_units", "plain", "pm_cap", "quoted",
-    "read_recording", "read_rows", "read_sets", "read_table", "read_text", "read_unzipped",
-    "refusal", "smoke_growth", "superpose_fires", "to_microseconds", "to_number", "to_numbers",
-    "to_seconds", "to_stamp", "to_text", "unit_texts", "write_recording",
+    "LONGEST_GAP_S", "MILLISECONDS", "QUIET_MOMENT", "RECORDING_SUFFIXES", "SET_FILE", "SOUNDED",
+    "AnnotatedSet", "Annotation", "CellError", "Check", "Conversion", "Home", "Interval",
+    "Recording", "RefusedCell", "Rise", "Row", "RowReader", "SmokeGrowth", "StreamClock",
+    "SuperposedFire", "Table", "add_rise", "check_annotation", "cut_recording", "dense_homes",
+    "doubt", "draw_moment", "find_sets", "find_unit", "is_missing_word", "make_folder",
+    "median_period", "merge_runs", "parse_csv", "parse_recording", "parse_units", "plain", "pm_cap",
+    "quoted", "read_recording", "read_rows", "read_sets", "read_table", "read_text",
+    "read_unzipped", "recording_files", "refusal", "smoke_growth", "superpose_fires",
+    "to_microseconds", "to_number", "to_numbers", "to_seconds", "to_stamp", "to_text", "unit_texts",
+    "write_recording",
 ]  # fmt: skip

@@ -31,6 +31,7 @@ FIXED_RULE, LOGISTIC = "fixed rule", "logistic regression"
 WARM_UP_WINDOWS = 64  # that numba compiles on, before the clock runs
 
 FitFunction = Callable[[Recipe, WindowSet, WindowSet], RiskModel]
+OnStage = Callable[[str], None]  # takes what goes on from now on, in a few words
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,9 @@ class TrainingSet:
     held_out: WindowSet  # the windows that the run was stopped and calibrated by
 
 
-def draw_training_set(recipe: Recipe, *, most: int = ALL) -> TrainingSet:
+def draw_training_set(
+    recipe: Recipe, *, most: int = ALL, on_stage: OnStage = lambda _: None
+) -> TrainingSet:
     """The windows that a run of this recipe sees, as the run's own seeds draw them.
 
     A recipe with one fixed set gives that set once; no more epochs are simulated than `most`
@@ -114,7 +117,11 @@ def draw_training_set(recipe: Recipe, *, most: int = ALL) -> TrainingSet:
     device = torch.device("cpu")
     epochs = recipe.epochs if recipe.fresh else 1
     epochs = min(epochs, max(1, -(-most // recipe.windows)))
-    parts = [epoch_windows(recipe, k, device, World()) for k in range(epochs)]
+    parts = []
+    for k in range(epochs):
+        on_stage(f"simulating its windows, part {k + 1} of {epochs + 1}")
+        parts.append(epoch_windows(recipe, k, device, World()))
+    on_stage(f"simulating its windows, part {epochs + 1} of {epochs + 1}")
     training = WindowSet(
         *(torch.cat([getattr(p, name) for p in parts]) for name in ("windows", "labels", "group"))
     )
@@ -135,8 +142,9 @@ def check_installed(names: Sequence[str]) -> None:
 
 
 def train_rival(
-    name: str, training_set: TrainingSet, *, device: str | devices.Device | None = None
-) -> Trained:
+    name: str, training_set: TrainingSet, *, device: str | devices.Device | None = None,
+    on_stage: OnStage = lambda _: None,
+) -> Trained:  # fmt: skip
     """Fit one rival, calibrate it and set its thresholds as the transformer's are set.
 
     For a device, or as the training set's recipe says.
@@ -146,11 +154,14 @@ def train_rival(
     training = training_set.training.rows(slice(rival.most))
     began = time.perf_counter()
     if rival.compiles:
+        on_stage("compiling its code")
         few = training_set.training.rows(slice(WARM_UP_WINDOWS))
         rival.fit(recipe, few, few)
     compiled = time.perf_counter()
+    on_stage(f"learning from {len(training.labels):,} windows")
     model = rival.fit(recipe, training, training_set.held_out)
     fitted = time.perf_counter()
+    on_stage("setting its thresholds")
     calibrate(model, training_set.held_out)
     settings = set_thresholds(model, for_device(recipe, device))
     done = time.perf_counter()
@@ -160,6 +171,7 @@ def train_rival(
     )  # fmt: skip
 
 
-def train_alone(name: str, recipe: Recipe) -> Trained:
+def train_alone(name: str, recipe: Recipe, *, on_stage: OnStage = lambda _: None) -> Trained:
     """One rival on as many windows of a run of this recipe as it takes."""
-    return train_rival(name, draw_training_set(recipe, most=RIVALS[name].most))
+    training_set = draw_training_set(recipe, most=RIVALS[name].most, on_stage=on_stage)
+    return train_rival(name, training_set, on_stage=on_stage)

@@ -247,6 +247,7 @@ def add_state(app: FastAPI, service: Service) -> None:
             "troubles": troubles,
             "spaces": len(service.fleet.spaces),
             "waiting": service.waiting.qsize(),
+            "keeps_days": service.quiet is not None,
             "version": __version__,
         }
         return JSONResponse(body, 503 if troubles else 200)

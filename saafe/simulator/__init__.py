@@ -1,23 +1,30 @@
-"""Simulated recordings: physics, sources, rooms, devices, sensor faults, labels."""
+"""Simulated recordings: physics, sources, rooms, devices, sensor faults, labels.
 
-from saafe.simulator import devices, emissions, onto_recording, physics, simulation, sources
-from saafe.simulator.aerosols import AEROSOLS, AerosolKind
-from saafe.simulator.buildings import Rooms
-from saafe.simulator.devices.catalogue import ANYTHING, DEVICES
-from saafe.simulator.labels import VISIBLE, YOUNG_FIRE
-from saafe.simulator.limits import untenable_times
-from saafe.simulator.over_recordings import (
-    Background, EventsAlone, backgrounds_of, simulate_events, simulate_over,
-)  # fmt: skip
-from saafe.simulator.recordings import simulate, simulate_described
-from saafe.simulator.reference_alarms import (
-    REFERENCE_ALARMS,
-    SENSITIVITIES,
-    rate_of_rise_times,
-    sounding_times,
-)
-from saafe.simulator.scenarios import Mix
-from saafe.simulator.streams import Streams, gather, to_recordings
+Names are imported when they are used, so that the catalogue of devices can be read without torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from saafe.simulator import devices, emissions, onto_recording, physics, simulation, sources
+    from saafe.simulator.aerosols import AEROSOLS, AerosolKind
+    from saafe.simulator.buildings import Rooms
+    from saafe.simulator.devices.catalogue import ANYTHING, DEVICES
+    from saafe.simulator.labels import VISIBLE, YOUNG_FIRE
+    from saafe.simulator.limits import untenable_times
+    from saafe.simulator.over_recordings import (
+        Background, EventsAlone, backgrounds_of, simulate_events, simulate_over,
+    )  # fmt: skip
+    from saafe.simulator.recordings import simulate, simulate_described
+    from saafe.simulator.reference_alarms import (
+        REFERENCE_ALARMS,
+        SENSITIVITIES,
+        rate_of_rise_times,
+        sounding_times,
+    )
+    from saafe.simulator.scenarios import Mix
+    from saafe.simulator.streams import Streams, gather, to_recordings
 
 __all__ = [
     "AEROSOLS", "ANYTHING", "DEVICES", "REFERENCE_ALARMS", "SENSITIVITIES", "VISIBLE", "YOUNG_FIRE",
@@ -26,3 +33,28 @@ __all__ = [
     "rate_of_rise_times", "simulate", "simulate_described", "simulate_events", "simulate_over",
     "simulation", "sounding_times", "sources", "to_recordings", "untenable_times",
 ]  # fmt: skip
+_MADE = {  # what each module makes; the other names of `__all__` are modules themselves
+    "aerosols": ("AEROSOLS", "AerosolKind"),
+    "buildings": ("Rooms",),
+    "devices.catalogue": ("ANYTHING", "DEVICES"),
+    "labels": ("VISIBLE", "YOUNG_FIRE"),
+    "limits": ("untenable_times",),
+    "over_recordings": (
+        "Background", "EventsAlone", "backgrounds_of", "simulate_events", "simulate_over",
+    ),
+    "recordings": ("simulate", "simulate_described"),
+    "reference_alarms": (
+        "REFERENCE_ALARMS", "SENSITIVITIES", "rate_of_rise_times", "sounding_times",
+    ),
+    "scenarios": ("Mix",),
+    "streams": ("Streams", "gather", "to_recordings"),
+}  # fmt: skip
+_HOMES = {name: module for module, names in _MADE.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of `__all__`."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{_HOMES.get(name, name)}")
+    return getattr(module, name) if name in _HOMES else module

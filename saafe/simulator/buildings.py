@@ -183,11 +183,7 @@ def draw_building(
     air_changes = zone.log_triangular(*rooms.air_changes)
     has_fan = zone.uniform(0.0, 1.0) < FANS.to(device)[purpose]
     air_changes = air_changes + has_fan * zone.log_uniform(2.0, 10.0)
-    hung = HUNG.to(device)[purpose] * used
-    if rooms.hung != ANYWHERE:
-        is_there = torch.arange(ZONES, device=device) == layout.first_zone.unsqueeze(1)
-        hung = hung * (is_there == (rooms.hung == SAME_ROOM))
-    sensor_zone = torch.multinomial(hung, sensors, replacement=True, generator=generator)
+    sensor_zone = draw_sensor_zones(layout, used, sensors, rooms, generator)
     reach = 0.7 * (volume / height).sqrt().gather(1, sensor_zone)  # half of a square's diagonal
     return Building(
         volume=volume * zone.uniform(0.6, 1.0),  # the part that smoke mixes through
@@ -217,6 +213,17 @@ def draw_building(
         background_db=one.uniform(26.0, 48.0)[:, 0],
         sun_share=place.uniform(0.0, 1.0) ** 3,
     )
+
+
+def draw_sensor_zones(
+    layout: Layout, used: Tensor, sensors: int, rooms: Rooms, generator: torch.Generator
+) -> Tensor:
+    """In which zone each sensor hangs. `used`, bool, is (n, zone); to int64 (n, sensor)"""
+    hung = HUNG.to(used.device)[layout.purpose] * used
+    if rooms.hung != ANYWHERE:
+        is_there = torch.arange(ZONES, device=used.device) == layout.first_zone.unsqueeze(1)
+        hung = hung * (is_there == (rooms.hung == SAME_ROOM))
+    return torch.multinomial(hung, sensors, replacement=True, generator=generator)
 
 
 def draw_volume(purpose: Tensor, rooms: Rooms, zone: Random) -> Tensor:

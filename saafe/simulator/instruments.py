@@ -87,15 +87,8 @@ def draw_usual(dice: Random) -> list[Tensor]:
     return [torch.stack([draw(getattr(row, name)) for row in rows], dim=-1) for name in names]
 
 
-def draw_instruments(
-    n: int, sensors: int, generator: torch.Generator, *, analyser_share: float = 0.0
-) -> Instruments:
-    """Draw `n` spaces of `sensors` instruments each, on the generator's device.
-
-    A share of them are gas analysers at the foot of their range.
-    """
-    dice = Random((n, sensors), generator)
-    lag, gain, offset, noise, relative, resolution = draw_usual(dice)
+def draw_range(dice: Random) -> tuple[Tensor, Tensor]:
+    """Where readings clip: lowest and highest, each (n, sensor, channel)."""
     lowest = torch.stack([dice.uniform(c.lowest, c.lowest) for c in CHANNELS], dim=-1)
     highest = torch.stack([dice.uniform(c.highest, c.highest) for c in CHANNELS], dim=-1)
     lowest[..., CO2] = torch.where(dice.chance(0.5), 400.0, dice.uniform(300.0, 400.0))
@@ -109,6 +102,19 @@ def draw_instruments(
     highest[..., PM25] = torch.where(dice.chance(0.1), 50_000.0, highest[..., PM25])
     highest[..., CO] = dice.log_uniform(100.0, 5_000.0)
     highest[..., TEMPERATURE] = torch.where(dice.chance(0.5), dice.uniform(60.0, 125.0), 1200.0)
+    return lowest, highest
+
+
+def draw_instruments(
+    n: int, sensors: int, generator: torch.Generator, *, analyser_share: float = 0.0
+) -> Instruments:
+    """Draw `n` spaces of `sensors` instruments each, on the generator's device.
+
+    A share of them are gas analysers at the foot of their range.
+    """
+    dice = Random((n, sensors), generator)
+    lag, gain, offset, noise, relative, resolution = draw_usual(dice)
+    lowest, highest = draw_range(dice)
     weak = dice.chance(0.15)  # worn or badly placed particle sensors
     gain[..., PM25] = torch.where(weak, dice.log_uniform(0.03, 0.3), gain[..., PM25])
     zero_below = torch.zeros_like(lag)

@@ -41,7 +41,7 @@ const askJson = async (path, options) => (await ask(path, options)).json();
 function showLogin() {
   byId("wrong").textContent = sessionStorage.getItem("token") ? "This token is wrong." : "";
   if (byId("login").hidden) { byId("login").hidden = false; byId("token").focus(); }
-  for (const id of ["list", "detail", "log"]) byId(id).hidden = true;
+  for (const id of ["list", "detail", "raised", "log"]) byId(id).hidden = true;
 }
 
 // --- showing
@@ -57,15 +57,15 @@ function card(space) {
   const one = make("a", { className: `card ${space.state}`, href: link(space.space) },
     make("div", { className: "top" }, make("span", { className: "name" }, space.space), pill(space.state)),
     risk, smallCurve(space.risk_curve, 100), make("ul", { className: "readings" }, ...readings));
-  one.dataset.space = space.space;
+  one.dataset.key = `space ${space.space}`;
   return make("li", {}, one);
 }
 
 // Put new children in place, and the focus back where it was.
 function renew(parent, children) {
-  const focused = parent.contains(document.activeElement) ? document.activeElement.dataset.space : null;
+  const focused = parent.contains(document.activeElement) ? document.activeElement.dataset.key : null;
   parent.replaceChildren(...children);
-  if (focused) [...parent.querySelectorAll("[data-space]")].find((one) => one.dataset.space === focused)?.focus();
+  if (focused) [...parent.querySelectorAll("[data-key]")].find((one) => one.dataset.key === focused)?.focus();
 }
 
 function showCounts({ counts }) {
@@ -136,6 +136,41 @@ async function acknowledge(name, button) {
   finally { button.disabled = false; }
 }
 
+// Alarms and warnings of a service that keeps days, and what a person says of them.
+const KEPT_MARKS = 50;
+let shownMarks = "", isSaying = false;
+async function showRaised(isKeeping) {
+  byId("raised").hidden = !isKeeping || !byId("login").hidden;
+  if (byId("raised").hidden) return;
+  const name = chosen();
+  const marks = (await askJson("/raised")).filter((one) => name === null || one.space === name).slice(0, KEPT_MARKS);
+  byId("raised").hidden = !marks.length;
+  const now = JSON.stringify(marks);
+  if (now !== shownMarks) renew(byId("marks"), marks.map(markRow)); // a button stays while it is pressed
+  shownMarks = now;
+}
+
+function markRow(one) {
+  const isHarmless = one.was === "harmless", time = new Date(one.time).toLocaleString();
+  const button = make("button", { type: "button" }, isHarmless ? "Not harmless" : "Harmless");
+  button.setAttribute("aria-label", `${button.textContent}: ${one.event} of ${one.space}, ${time}`);
+  button.dataset.key = `mark ${one.id}`;
+  button.addEventListener("click", () => say(one, isHarmless ? "fire" : "harmless"));
+  const said = { harmless: "It was harmless.", fire: "It was a fire." }[one.was] ?? "";
+  return make("li", {}, pill(one.event), make("a", { href: link(one.space) }, one.space), make("time", { className: "hint", dateTime: one.time }, time), make("span", {}, said), button);
+}
+
+async function say(one, was) {
+  if (isSaying) return; // a disabled button would lose the focus
+  isSaying = true;
+  try {
+    await ask(`/raised/${one.id}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ was }) });
+    await showRaised(true);
+    byId("said").textContent = `The ${one.event} of ${one.space} was ${was === "fire" ? "a fire" : "harmless"}.`;
+  } catch (error) { trouble(error.message); }
+  finally { isSaying = false; }
+}
+
 function whatText(event) {
   if (event.event === "fault" || event.event === "restored") return `Sensor ${event.sensor}, ${nameText(event.channel)}: ${event.reason}`;
   return `Sensor ${event.sensor}, risk ${event.risk} %, ${CAUSES[event.cause] ?? event.cause}`;
@@ -166,6 +201,7 @@ async function refresh() {
     await showDetail();
     const health = await fetch("/health").then((answer) => answer.json());
     trouble(health.troubles.join(" · "));
+    await showRaised(health.keeps_days);
   } catch (error) {
     if (error instanceof TypeError) linkState(false);
     else if (byId("login").hidden) trouble(error.message);
