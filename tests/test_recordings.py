@@ -620,6 +620,7 @@ def read_or_refuse(path: Path, *, repair: bool = False) -> Recording | None:
 
 
 @FUZZ
+@example(data=b'"\r\x80', prefix=b"time_s,sensor,temperature_c,pm25_ug_m3\n")
 @given(data=st.binary(max_size=200), prefix=st.sampled_from([b"", HEADER.encode(), b"PAR1"]))
 def test_any_bytes_give_a_recording_or_an_input_error(data: bytes, prefix: bytes, tmp_path: Path):
     path = write(tmp_path, prefix + data)

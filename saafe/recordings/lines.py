@@ -178,7 +178,7 @@ def _is_table(path: Path, body: bytes, header: Header) -> bool:
     """Whether rows with quotes, which may hold commas and line ends, all have their cells."""
     try:
         count_quoted_rows(path, body, len(header.names), header.row)
-    except (InputError, UnicodeDecodeError):
+    except InputError:
         return False
     return True
 

@@ -108,11 +108,11 @@ def _unzip(path: Path, data: bytes) -> bytes:
         raise refusal(path, f"{came} ({error})", allowed="a complete gzip", mend=mend) from None
 
 
-def _to_text(path: Path, data: bytes) -> str:
+def _to_text(path: Path, data: bytes, rows_before: int = 0) -> str:
     try:
         return data.decode("utf-8-sig")  # -sig: a byte-order mark is no part of the first name
     except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
+        row = rows_before + data.count(b"\n", 0, error.start) + 1
         raise not_text(path, data[error.start], row) from None
 
 
@@ -268,9 +268,9 @@ def _count_plain_rows(
 
 def count_quoted_rows(path: Path, body: bytes, width: int, header_row: int) -> int:
     """Rows of a body with quotes; slow, because a quoted cell may hold commas and line ends."""
-    rows = blank = 0
+    text, rows, blank = _to_text(path, body, header_row), 0, 0
     try:
-        for cells in csv.reader(io.StringIO(body.decode()), strict=True):
+        for cells in csv.reader(io.StringIO(text), strict=True):
             if not cells:
                 blank += 1
                 continue
