@@ -173,6 +173,20 @@ def test_check_of_a_folder_checks_sets_and_what_lies_beside_them(shelf: Path):
     assert [len(document["checks"]), len(document["failed"])] == [3, 1]
 
 
+def test_a_bad_set_file_hides_no_recording(shelf: Path):
+    (shelf / "set.json").write_text("{bad")
+    document = json.loads(run("check", shelf, "--json").stdout)
+    assert [len(document["checks"]), len(document["failed"])] == [2, 2]
+
+
+def test_a_name_cannot_speak_to_the_terminal(tmp_path: Path):
+    path = tmp_path / "a\x1b]0;title\x07\n.csv"
+    path.write_text(GOOD)
+    said = run("check", path).stdout
+    assert "\x1b" not in said
+    assert said.startswith("'/")
+
+
 def test_a_folder_without_recordings_is_refused_and_hides_no_other(home: Path, shelf: Path):
     said = "holds no recording (.csv, .csv.gz, .parquet) and no set.json"
     result = run("check", shelf / "d.csv")

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -82,8 +82,10 @@ def stop(service: Service) -> None:
 ENDS = pytest.mark.parametrize("end", [kill, stop])
 
 
-def restarted(path: Path, pause_s: float, model: Scorer = CALM) -> Service:
-    one = made(path, model)
+def restarted(
+    path: Path, pause_s: float, model: Scorer = CALM, lines: list[str] | None = None
+) -> Service:
+    one = made(path, model, lines)
     one.clock_s.now_s = NOW_S + pause_s
     one.restore()
     one.start()
@@ -150,6 +152,29 @@ def test_what_a_killed_process_had_taken_is_known_to_the_next(tmp_path: Path, en
     fed(second, readings[400:])
     assert np.array_equal(seen[-1], undisturbed, equal_nan=True)
     second.stop()
+
+
+class Named(NamedTuple):
+    """A model that its weights' hash tells from others, as runs and exported files are."""
+
+    score: Any
+    settings: AlarmSettings
+    identity: str
+
+
+def test_states_of_spaces_that_were_made_anew_can_be_used_again(tmp_path: Path) -> None:
+    """A space whose readings were read again had been saved as another model's, for ever."""
+    model: Any = Named(lambda windows: np.zeros(len(windows)), AlarmSettings(), "of these weights")
+    first = made(tmp_path / "s.sqlite", model)
+    first.start()
+    fed(first, rows([21.0] * 10, NOW_S))
+    kill(first)  # before any state was saved
+    lines: list[str] = []
+    second = restarted(tmp_path / "s.sqlite", 200.0, model, lines)
+    stop(second)
+    third = restarted(tmp_path / "s.sqlite", 300.0, model, lines)
+    stop(third)
+    assert not [line for line in lines if "cannot be used" in line]
 
 
 @ENDS

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from saafe import tiers
 from saafe.cli import saafe
+from saafe.cli.compare import named_folders
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
 from saafe.exam import exam
@@ -218,3 +219,11 @@ def test_tiers_that_come_to_the_same_training_share_it(tmp_path: Path) -> None:
     assert lines[1:] == ["tiny for an hour: the same training as tiny's, not done again"]
     assert trained["tiny"][0] == trained[within.tier][0]
     assert [recipe for _, recipe in trained.values()] == [tiny, within]
+
+
+def test_runs_of_one_name_are_told_by_their_paths() -> None:
+    """One of them was left out without a word."""
+    told = named_folders(["old/uf", "new/uf", "runs/other", "runs/other"])
+    assert told == {
+        "old/uf": Path("old/uf"), "new/uf": Path("new/uf"), "other": Path("runs/other"),
+    }  # fmt: skip

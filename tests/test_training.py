@@ -396,6 +396,27 @@ def losses_of(*changes: str) -> torch.Tensor:
 GOLDEN = [1.2142, 1.1852, 1.1484, 1.1369, 1.061]
 
 
+def test_a_checkpoint_of_other_layers_is_refused_in_a_line() -> None:
+    fit = loop.start_fit(TINY, CPU)
+    state = loop.state_of(fit)
+    state["model"] = {**state["model"], "linear.weight": torch.zeros(3, 3)}
+    with pytest.raises(InputError, match="start afresh with another --name"):
+        loop.load_state(fit, state)
+
+
+@pytest.mark.parametrize("steps", range(1, 12))
+def test_a_schedule_of_a_few_steps(steps: int) -> None:
+    recipe = changed(TINY, ("windows=64", "batch=64", "warmup=0.2", f"epochs={steps}"))
+    fit = loop.start_fit(recipe, CPU)
+    rates = []
+    for _ in range(steps):
+        rates.append(fit.optimizer.param_groups[0]["lr"])
+        fit.optimizer.step()
+        fit.schedule.step()
+    assert min(rates) > 0.0
+    assert max(rates) <= recipe.learning_rate * (1 + 1e-9)
+
+
 def test_golden_losses() -> None:
     assert losses_of().tolist() == pytest.approx(GOLDEN, abs=1e-3)
 
@@ -734,7 +755,7 @@ def test_damaged_run_is_refused(saved: Path, kind: str) -> None:
 def test_run_that_does_not_fit_its_recipe_is_refused(tmp_path: Path) -> None:
     other = FireTransformer(changed(TINY, ("width=32",)))
     runs.save_model(tmp_path, TINY, other, AlarmSettings())
-    with pytest.raises(InputError, match="do not fit"):
+    with pytest.raises(InputError, match="none of this version"):
         runs.load(tmp_path)
 
 

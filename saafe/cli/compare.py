@@ -1,6 +1,8 @@
 """`saafe compare`."""
 
 import functools
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -34,7 +36,7 @@ def compare_command(
     named = tuple(tiers.split(",")) if tiers else (() if paths else comparison.COMPARED_TIERS)
     fraction = comparison.usual_fraction() if fraction is None else fraction
     wanted = comparison.check_wanted(named, fraction)
-    folders: dict = {Path(path).name: (Path(path), None) for path in paths}
+    folders: dict = {name: (path, None) for name, path in named_folders(paths).items()}
     on_message = functools.partial(click.echo, err=True)
     folders |= comparison.train_tiers(wanted, fraction, Path(out) / "runs", on_message)
     result = comparison.compare_runs(folders, expected)
@@ -45,6 +47,12 @@ def compare_command(
     header, *rows = comparison.table_rows(result)
     print_rows("tiers compared", header, [tuple(row) for row in rows])
     click.echo(f"written: {', '.join(map(str, files))}")
+
+
+def named_folders(paths: Sequence[str]) -> dict[str, Path]:
+    """Folders by their last name, by all of the path where several share one."""
+    names = Counter(Path(path).name for path in dict.fromkeys(paths))
+    return {path if names[Path(path).name] > 1 else Path(path).name: Path(path) for path in paths}
 
 
 def expected(tier: str) -> dict | None:

@@ -68,9 +68,13 @@ def check_command(
     for path in paths:
         try:
             sets = read_sets(path) if path.is_dir() else []
+        except InputError as error:  # a set.json: the recordings are checked all the same
+            sets = []
+            failed.append(told_failure(path, error))
+        try:
             files = files_to_check(path, sets)
         except InputError as error:
-            if len(paths) == 1:
+            if len(paths) == 1 and not failed:
                 raise
             failed.append(told_failure(path, error))
             continue

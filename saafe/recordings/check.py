@@ -57,9 +57,10 @@ class Check:
     def lines(self) -> list[str]:
         """The same for people, one finding a line."""
         period = "one time" if self.period_s is None else f"median period {self.period_s:g} s"
+        path = self.path if self.path.isprintable() else ascii(self.path)
         names = ", ".join(self.sensors[:8]) + (", ..." if len(self.sensors) > 8 else "")
         lines = [
-            f"{self.path}: {counted(self.rows, 'row')}, {counted(len(self.sensors), 'sensor')} "
+            f"{path}: {counted(self.rows, 'row')}, {counted(len(self.sensors), 'sensor')} "
             f"({names}), {self.duration_s:,.0f} s, {period}"
         ]
         for channel in CHANNELS:

@@ -13,9 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-import numpy as np
-
-from saafe.detector import Model, score
 from saafe.errors import InputError
 from saafe.serving.counters import Counters
 from saafe.serving.fleet import Arrival, Fleet, WatchedSpace
@@ -218,18 +215,18 @@ class Service:
         """
         now_s, begun_s = self.clock_s(), time.monotonic()
         known = dict(self._restored_states())
-        hushed = HushedModel(self.fleet.model)
-        self.fleet.model, taken = hushed, 0
+        taken = 0
         fresh = (
             one
             for number, one in self.store.readings(now_s - KEPT_S)
             if number > known.get(one.space, 0)
         )
         for part in in_parts(fresh, BATCH):
-            hushed.is_on = part[-1].arrived_s < now_s - REMEMBERED_S
+            # their events were said long ago
+            self.fleet.is_hushed = part[-1].arrived_s < now_s - REMEMBERED_S
             self.fleet.take([one for one in part if not self.fleet.admit(one)])
             taken += len(part)
-        self.fleet.model = hushed.model
+        self.fleet.is_hushed = False
         standing: dict[str, list[dict]] = {}
         for event in self.store.standing():
             standing.setdefault(event["space"], []).append(event)
@@ -268,19 +265,6 @@ class Service:
 
 
 REMEMBERED_S = 900.0  # the longest persistence and the hush of an acknowledgement, and a little
-
-
-class HushedModel:
-    """A model that can be told to say no risk, for readings whose events were said long ago."""
-
-    def __init__(self, model: Model) -> None:
-        """Take the model."""
-        self.model, self.is_on = model, False
-        self.settings = model.settings
-
-    def score(self, windows: np.ndarray, /) -> np.ndarray:
-        """No risk, or the model's. (batch, 60, 1, channel) to percent (batch,)"""
-        return np.zeros(len(windows)) if self.is_on else score(self.model, windows)
 
 
 def let_stand(space: WatchedSpace, events: list[dict]) -> None:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from saafe.detector import AlarmSettings
+from saafe.errors import InputError
 from saafe.recipes import Recipe
 from saafe.threads import Workers, spare_threads
 from saafe.training.data import (
@@ -107,9 +108,12 @@ def start_schedule(
     optimizer: torch.optim.Optimizer, recipe: Recipe, epochs: int, *, done: int = 0
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """One cycle over so many epochs, of which some steps are done."""
+    steps, warmup = max(2, epochs * steps_of(recipe)), recipe.warmup
+    if math.isclose(warmup * steps, 1.0):  # a peak at the first step would be divided by zero
+        warmup = 1.5 / steps
     return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=max(2, epochs * steps_of(recipe)),
-        pct_start=recipe.warmup, last_epoch=done - 1,
+        optimizer, recipe.learning_rate, total_steps=steps,
+        pct_start=warmup, last_epoch=done - 1,
         cycle_momentum=False,  # else it would replace beta1
     )  # fmt: skip
 
@@ -314,9 +318,18 @@ def state_of(fit: Fit) -> dict:
 
 
 def load_state(fit: Fit, state: dict) -> None:
-    """Take up a fit where `state_of` left it."""
-    fit.model.load_state_dict(state["model"])
-    fit.averaged.load_state_dict(state["averaged"])
+    """Take up a fit where `state_of` left it.
+
+    Raises:
+        InputError: it is a fit of a model of other layers, as of another version.
+    """
+    try:
+        fit.model.load_state_dict(state["model"])
+        fit.averaged.load_state_dict(state["averaged"])
+    except RuntimeError:
+        raise InputError(
+            "the checkpoint is of another version's model; start afresh with another --name"
+        ) from None
     fit.optimizer.load_state_dict(state["optimizer"])
     fit.schedule.load_state_dict(state["schedule"])
     fit.scaler.load_state_dict(state["scaler"])

@@ -203,7 +203,10 @@ def load(path: Path | str) -> Run:
     try:
         model.load_state_dict(tensors)
     except RuntimeError:
-        raise InputError(f"{file}: its weights do not fit its recipe; train again") from None
+        raise InputError(
+            f"{file}: its weights are none of this version's model; train again, or run it with "
+            "the saafe that made it (environment.json says which); exported files still work"
+        ) from None
     return Run(folder, recipe, model.eval(), settings, CHECKSUM in metadata)
 
 
