@@ -9,7 +9,7 @@ def number(value: float | None, digits: int = 4) -> str:
     """So many digits; thousands and integers in full, a dash for nothing."""
     if value is None or math.isnan(value):
         return DASH
-    if isinstance(value, int) or 1000.0 <= abs(value) < math.inf:
+    if isinstance(value, int) or min(1000.0, 10.0**digits) <= abs(value) < math.inf:
         return f"{value:,.0f}"
     return f"{value + 0.0:.{digits}g}"  # no -0
 

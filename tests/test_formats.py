@@ -18,6 +18,12 @@ def test_numbers(value: float | None, expected: str) -> None:
     assert formats.number(value) == expected
 
 
+def test_no_number_that_people_read_has_an_exponent_for_its_digits() -> None:
+    assert [formats.number(v, 2) for v in (0.5, 5.5, 55.4, 550.2, 5500.0)] == [
+        "0.5", "5.5", "55", "550", "5,500",
+    ]  # fmt: skip
+
+
 def test_shares() -> None:
     assert formats.percent(0.12345) == "12.3 %"
     assert formats.percent(0.99949, 4) == "99.95 %"

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from saafe.cli import COMMANDS, saafe
-from saafe.cli.busy import Busy
+from saafe.cli.busy import Busy, ProgressLines
 from saafe.cli.output import did_you_mean, with_progress
 from saafe.cli.reading import check_run_folder
 from saafe.cli.train import SETTING_THRESHOLDS, Reporter
@@ -189,6 +189,18 @@ def test_a_silent_step_says_at_which_stage_it_is(capfd: pytest.CaptureFixture) -
         busy.now("part 1 of 2")
         time.sleep(0.4)
     assert capfd.readouterr().err == "thinking, part 1 of 2: 00:00 so far\n"
+
+
+def test_between_lines_it_is_said_what_the_last_was_of(capfd: pytest.CaptureFixture) -> None:
+    with ProgressLines(silent_s=0.1) as say:
+        say("fold 1 of 2: epoch 8/8")
+        say("fold 2 of 2: epoch 1/8")
+        time.sleep(0.4)
+        say("done")
+    said = "fold 2 of 2, or what follows: 00:00 so far"
+    assert capfd.readouterr().err.splitlines() == [
+        "fold 1 of 2: epoch 8/8", "fold 2 of 2: epoch 1/8", said, "done",
+    ]  # fmt: skip
 
 
 def test_a_short_step_says_nothing(capfd: pytest.CaptureFixture) -> None:

@@ -10,6 +10,7 @@ import click
 from saafe.formats import clock
 
 UNTOLD_S = 2.0  # nobody need be told sooner
+BETWEEN_LINES_S = 8.0  # lines of progress may stay away for so long without a word
 TERMINAL_S, ELSEWHERE_S = 1.0, 10.0  # how often it is said on a terminal, and in a file
 
 
@@ -69,3 +70,39 @@ class Busy:
             else:
                 click.echo(line, err=True)
             wait_s = TERMINAL_S if is_terminal else ELSEWHERE_S
+
+
+class ProgressLines:
+    """Says lines of progress on stderr; after a few seconds without one, what the last was of.
+
+    `with ProgressLines() as say: say("...")`.
+    """
+
+    def __init__(self, *, silent_s: float = BETWEEN_LINES_S) -> None:
+        """Take for how long nothing is said between two lines. [s]"""
+        self.silent_s = silent_s
+        self._waiting: Busy | None = None
+
+    def __call__(self, line: str) -> None:
+        """Say a line."""
+        self.stop()
+        click.echo(line, err=True)
+        what = f"{line.partition(':')[0]}, or what follows"
+        self._waiting = Busy(what, silent_s=self.silent_s).start()
+
+    def stop(self) -> None:
+        """Nothing more is waited for."""
+        if self._waiting is not None:
+            self._waiting.stop()
+            self._waiting = None
+
+    def __enter__(self) -> "ProgressLines":
+        """Nothing is said yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        """End."""
+        self.stop()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from saafe.cli.busy import ProgressLines
 from saafe.cli.output import print_json
 from saafe.cli.reading import check_run_folder
 from saafe.cli.tables import print_gate, print_rows
@@ -52,9 +53,6 @@ def exam_command(
     from saafe.machines import shards_on
     from saafe.training import load
 
-    def say(line: str) -> None:
-        click.echo(line, err=True)
-
     for folder in (run, *beside_runs):
         check_run_folder(folder)
     if workers is not None and (level != "long" or quick):
@@ -65,16 +63,18 @@ def exam_command(
                 "--real, --rivals, --beside and --seed are of the full level: leave them out"
             )
         spread = {} if workers is None else {"work": partial(shards_on, workers)}
-        result = examine_long(
-            load(run), device=device, folder=shards_folder, count=count, shards=numbers,
-            on_progress=say, **spread,
-        )  # fmt: skip
+        with ProgressLines() as say:
+            result = examine_long(
+                load(run), device=device, folder=shards_folder, count=count, shards=numbers,
+                on_progress=say, **spread,
+            )  # fmt: skip
     else:
-        result = examine(
-            load(run), level="quick" if quick or level == "quick" else "full", device=device,
-            seed=seed, real=real, rivals=rivals, beside=[load(folder) for folder in beside_runs],
-            on_progress=say,
-        )  # fmt: skip
+        beside = [load(folder) for folder in beside_runs]
+        with ProgressLines() as say:
+            result = examine(
+                load(run), level="quick" if quick or level == "quick" else "full", device=device,
+                seed=seed, real=real, rivals=rivals, beside=beside, on_progress=say,
+            )  # fmt: skip
     if as_json:
         print_json(result)
     else:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from saafe import recipes
-from saafe.cli.busy import Busy
+from saafe.cli.busy import Busy, ProgressLines
 from saafe.cli.output import names_like, print_json
 from saafe.cli.rooms import show_rooms
 from saafe.errors import InputError
@@ -28,6 +28,7 @@ class Reporter:
         self.console = Console(stderr=True)
         self.bar: Progress | None = None
         self.waiting: Busy | None = None
+        self.lines = ProgressLines()
 
     def __call__(self, at) -> None:
         """Show one epoch's Progress, and then how long what follows takes."""
@@ -69,11 +70,12 @@ class Reporter:
     def say(self, line: str) -> None:
         """Print a line of the exam, which follows the training."""
         self.close()
-        click.echo(line, err=True)
+        self.lines(line)
 
     def close(self) -> None:
         """End the bar, and what is waited for."""
         self.end_waiting()
+        self.lines.stop()
         if self.bar is not None:
             self.bar.stop()
             self.bar = None

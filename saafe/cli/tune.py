@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from saafe.cli.busy import ProgressLines
 from saafe.cli.output import print_json
 from saafe.cli.reading import check_run_folder
 from saafe.cli.rooms import show_rooms
@@ -50,7 +51,8 @@ def tune_command(
     say(f"run folder: {folder}")
     own_rooms.note_asked(folder, rooms, per_year, resume=resume)
     try:
-        result = own_rooms.tune_in(folder, general, rooms, per_year, on_progress=say)
+        with ProgressLines() as say_on:
+            result = own_rooms.tune_in(folder, general, rooms, per_year, on_progress=say_on)
     except KeyboardInterrupt:
         budget = "" if per_year is None else f" --false-alarms-per-year {per_year:g}"
         raise KeyboardInterrupt(
