@@ -52,6 +52,16 @@ def test_check_says_what_was_read_masked_and_ignored(home: Path):
     ]
 
 
+def test_a_column_that_begins_like_a_channel_is_not_ignored_in_silence(tmp_path: Path):
+    path = tmp_path / "home.csv"
+    path.write_text("time_s,sensor,Temperature_F,pm25_ug_m3,co,door\n0,A,70,5,1,0\n10,A,70,5,1,0\n")
+    lines = run("check", path).stdout.splitlines()
+    assert [line for line in lines if "note" in line] == [
+        f"  note: column {name} is ignored; if it is {channel}, saafe data import reads it"
+        for name, channel in (("Temperature_F", "temperature"), ("co", "co"))
+    ]
+
+
 def test_check_json_is_one_document(home: Path):
     document = json.loads(run("check", home, "--json").stdout)
     assert document["failed"] == []

@@ -74,6 +74,16 @@ def ignored_columns(names: list[str]) -> list[str]:
     return [name for name in names if name not in known]
 
 
+def missed_channels(names: list[str]) -> list[str]:
+    """What to say of ignored columns that begin like a channel which the table lacks."""
+    return [
+        f"column {name} is ignored; if it is {channel.name}, saafe data import reads it"
+        for name in ignored_columns(names)
+        for channel in CHANNELS
+        if channel.column not in names and name.casefold().split("_")[0] == channel.name
+    ]
+
+
 def time_column(table: Table) -> str:
     """The column that times are read from."""
     return "time_s" if "time_s" in table.frame.columns else "time"

@@ -27,6 +27,7 @@ from saafe.recordings.check import GAP_PERIODS, GAP_S, Check, Counts, Gap, count
 from saafe.recordings.columns import (
     cells_at,
     ignored_columns,
+    missed_channels,
     read_labels,
     read_numbers,
     read_sensors,
@@ -179,7 +180,7 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
         gaps=find_gaps(recording),
         ignored=tuple(ignored_columns(table.frame.columns)),
         repairs=tuple(repairs),
-        notes=tuple(notes),
+        notes=(*notes, *missed_channels(table.frame.columns)),
     )
     return recording, check
 
