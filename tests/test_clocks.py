@@ -1,11 +1,12 @@
 """Clocks of recordings: odd rows, clocks set anew, shuffled and scattered rows."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from saafe.errors import InputError
@@ -309,6 +310,13 @@ def test_two_sensors_under_one_name_are_not_repaired():
         parse_lines(lines, repair=True)
 
 
+def restarts(lines: list[str], sensor: str) -> bool:
+    """Whether a sensor's rows are in order but for a clock that begins anew: then it is one."""
+    times = [float(line.split(",")[0]) for line in lines if line.split(",")[1] == sensor]
+    after = [b for a, b in itertools.pairwise(times) if b < a]
+    return bool(after) and set(after) == {times[0]}
+
+
 @FUZZ
 @given(
     steps=st.lists(st.sampled_from([5.0, 10.0, 10.0, 10.0, 15.0, 60.0]), min_size=1, max_size=30),
@@ -327,6 +335,7 @@ def test_shuffled_and_scattered_rows_read_as_the_clean_table(
         for some in kept:
             scattered.append(",".join(c if k < 2 or k in some else "" for k, c in enumerate(row)))
     lines = data.draw(st.permutations(scattered))
+    assume(not any(restarts(lines, sensor) for sensor in "AB"))
     found, check = parse_lines(lines, repair=True)
     order = [found.sensors.index(name) for name in expected.sensors]
     np.testing.assert_array_equal(found.times_s, expected.times_s)
