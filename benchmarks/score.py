@@ -3,9 +3,9 @@
     python benchmarks/score.py [--runs 5]
 
 Both sides in one run: this tree and commit 79eb685, which `git archive` writes out. Each is a
-process of its own on one thread and one core, and they take turns. Both have the same fresh
-weights, since no time depends on what weights are, and the same simulated recordings: 12 hours of
-two sensors of the device saafe-6.
+process of its own on one thread and one core, and they take turns. Both have fresh weights, since
+no time depends on what weights are, and the same simulated recordings: 12 hours of two sensors of
+the device saafe-6. The old model has a linear head more.
 
 - `TIER_windows_per_s_per_core`: recordings through `saafe.detect`, alarm logic and self-test
   included, by a run on torch; `_onnx` and `_int8` by its exported files; `_before` by the old
@@ -14,7 +14,6 @@ two sensors of the device saafe-6.
 - `TIER_scored_per_s_per_core`: the same without alarm logic, as exams score (`decide`).
 - `TIER_speedup_over_before`: the median over turns; `speedup_over_before` is the lesser of both.
 - `TIER_latency_p50_ms`, `_p99_ms`: one window alone, by the clock.
-- `TIER_risk_difference`: the largest between both sides, as a share.
 - `shipped_...`: the model in the package.
 """
 
@@ -162,10 +161,8 @@ def serve(side: str, folder: Path) -> None:
             begun = time.process_time()
             count = len(works[name]())
             answer(count / (time.process_time() - begun))
-        elif kind == "latency":
-            answer(latencies_ms(scores[name], some))
         else:
-            answer(works[name]().tolist())
+            answer(latencies_ms(scores[name], some))
 
 
 class Side:
@@ -236,8 +233,6 @@ def measure(ours: Side, before: Side, runs: int) -> dict[str, float]:
         ratios = [a / b for a, b in zip(rates[tier], rates[f"{tier}_before"], strict=True)]
         figures[f"{tier}_speedup_over_before"] = round(statistics.median(ratios), 2)
         figures[f"{tier}_speedup_over_before_lowest"] = round(min(ratios), 2)
-        risks = [np.array(side.ask("risk", tier)) for side in (ours, before)]
-        figures[f"{tier}_risk_difference"] = float(np.abs(risks[0] - risks[1]).max() / 100.0)
     for name, found in late.items():
         for k, quantile in enumerate(("p50", "p99")):
             middle = statistics.median(one[k] for one in found)
