@@ -253,6 +253,7 @@ def test_the_end_of_a_training_is_not_silent(capfd: pytest.CaptureFixture) -> No
     time.sleep(0.8)
     reporter.say("examining")
     time.sleep(0.7)
+    reporter.close()
     lines = capfd.readouterr().err.splitlines()
     assert lines[0].startswith("epoch 1/2")
     assert lines[1].startswith("epoch 2/2"), "an epoch that follows soon needs no more"

@@ -11,6 +11,7 @@ from saafe.formats import clock
 
 UNTOLD_S = 2.0  # nobody need be told sooner
 BETWEEN_LINES_S = 8.0  # lines of progress may stay away for so long without a word
+THREAD = "saafe-busy"
 TERMINAL_S, ELSEWHERE_S = 1.0, 10.0  # how often it is said on a terminal, and in a file
 
 
@@ -29,7 +30,7 @@ class Busy:
 
     def start(self) -> "Busy":
         """Begin to count."""
-        self._thread = threading.Thread(target=self._tell, daemon=True)
+        self._thread = threading.Thread(target=self._tell, name=THREAD, daemon=True)
         self._thread.start()
         return self
 

@@ -129,16 +129,16 @@ def train_command(
 
     recipe = for_device(recipe, device)
     began = time.perf_counter()
-    rooms = None
-    if on is not None:
-        own_rooms.check_asked(per_year)
-        rooms = own_rooms.read_rooms(on, reporter.say)
-    elif per_year is not None:
-        raise InputError("--false-alarms-per-year is of --on FOLDER; give both")
-    folder = training_run.open_folder(recipe, Path(out), name, resume=resume)
-    if leads():
-        click.echo(f"run folder: {folder}", err=True)
+    rooms, folder = None, None
     try:
+        if on is not None:
+            own_rooms.check_asked(per_year)
+            rooms = own_rooms.read_rooms(on, reporter.say)
+        elif per_year is not None:
+            raise InputError("--false-alarms-per-year is of --on FOLDER; give both")
+        folder = training_run.open_folder(recipe, Path(out), name, resume=resume)
+        if leads():
+            click.echo(f"run folder: {folder}", err=True)
         if rooms is not None:
             result = own_rooms.train_on_rooms(
                 recipe, folder, rooms, per_year, on_epoch=reporter, on_progress=reporter.say,
@@ -150,6 +150,8 @@ def train_command(
                 recipe, folder, on_epoch=reporter, on_progress=reporter.say, resume=resume
             )
     except KeyboardInterrupt:
+        if folder is None:
+            raise
         extra = "".join(f" --set {change}" for change in changes)
         extra += "" if seed is None else f" --seed {seed}"
         extra += "" if on is None else f" --on {on}"
