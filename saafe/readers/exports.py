@@ -179,7 +179,7 @@ def read_export(
     decimal = decimal or guess_decimal(
         [export.frame[one.column] for one in series], export.separator or ","
     )
-    readings, found, ignored = _read_series(export, series, chosen, units, decimal)
+    readings, found, ignored, notes = _read_series(export, series, chosen, units, decimal)
     if not any(len(values) for _, values in readings):
         one = series[0]
         cell = next(iter(export.frame[one.column]), "")
@@ -204,7 +204,7 @@ def read_export(
         decimal=decimal,
         ignored=tuple(left + ignored),
     )
-    return Table(path, frame, export.row_numbers[rows], export.notes), guess
+    return Table(path, frame, export.row_numbers[rows], (*export.notes, *notes)), guess
 
 
 def _groups(export: Export, series: list[Series], column: str | None) -> np.ndarray:
@@ -268,9 +268,12 @@ def _read_series(
     preset: Preset | None,
     units: Mapping[str, Conversion],
     decimal: str,
-) -> tuple[list[tuple[Series, np.ndarray]], list[GuessedColumn], list[str]]:
-    """Readings of each series in its channel's unit, what they were taken for, and what not."""
-    readings, found, ignored = [], [], []
+) -> tuple[list[tuple[Series, np.ndarray]], list[GuessedColumn], list[str], list[str]]:
+    """Readings of each series in its channel's unit, what they were taken for, and what not.
+
+    Last comes a note of each that has cells which cannot be read.
+    """
+    readings, found, ignored, notes = [], [], [], []
     for one in series:
         cells = export.frame[one.column]
         cells = cells if one.rows is None else cells.gather(one.rows)
@@ -300,11 +303,25 @@ def _read_series(
             values[at] = conversion.apply(values[at])
         values[is_wrong] = np.nan
         readings.append((one, values))
+        if is_wrong.any():
+            notes.append(_left_empty(export, one, is_wrong))
         given = (numbers.units.filter(pl.Series(np.isfinite(numbers.values)))).unique().to_list()
         shown = " or ".join(dict.fromkeys(conversions[text].unit for text in given))
         unit = shown or units.get(one.channel, default).unit
         found.append(GuessedColumn(one.channel, one.name, unit, one.place))
-    return readings, found, ignored
+    return readings, found, ignored, notes
+
+
+def _left_empty(export: Export, one: Series, is_wrong: np.ndarray) -> str:
+    """How many cells of a series could not be read, and the first of them in the file."""
+    rows = np.flatnonzero(is_wrong) if one.rows is None else one.rows[is_wrong]
+    lines = export.row_numbers[rows]
+    first = int(np.argmin(lines))  # rows may have been turned round
+    n = len(rows)
+    what = f"{n:,} cells" if n > 1 else "1 cell"
+    were = "were not numbers and were" if n > 1 else "was not a number and was"
+    cell = quoted(export.frame[one.column][int(rows[first])])
+    return f"{what} of {quoted(one.name)} {were} left empty: first {cell} in line {lines[first]}"
 
 
 def _is_melted(series: Sequence[Series]) -> bool:
