@@ -22,6 +22,7 @@ from saafe.readers.export_series import (
     choose_time,
     find_series,
     is_fallen_back,
+    left_empty,
     sensor_cells,
     unused_names,
 )
@@ -304,24 +305,12 @@ def _read_series(
         values[is_wrong] = np.nan
         readings.append((one, values))
         if is_wrong.any():
-            notes.append(_left_empty(export, one, is_wrong))
+            notes.append(left_empty(export, one, is_wrong))
         given = (numbers.units.filter(pl.Series(np.isfinite(numbers.values)))).unique().to_list()
         shown = " or ".join(dict.fromkeys(conversions[text].unit for text in given))
         unit = shown or units.get(one.channel, default).unit
         found.append(GuessedColumn(one.channel, one.name, unit, one.place))
     return readings, found, ignored, notes
-
-
-def _left_empty(export: Export, one: Series, is_wrong: np.ndarray) -> str:
-    """How many cells of a series could not be read, and the first of them in the file."""
-    rows = np.flatnonzero(is_wrong) if one.rows is None else one.rows[is_wrong]
-    lines = export.row_numbers[rows]
-    first = int(np.argmin(lines))  # rows may have been turned round
-    n = len(rows)
-    what = f"{n:,} cells" if n > 1 else "1 cell"
-    were = "were not numbers and were" if n > 1 else "was not a number and was"
-    cell = quoted(export.frame[one.column][int(rows[first])])
-    return f"{what} of {quoted(one.name)} {were} left empty: first {cell} in line {lines[first]}"
 
 
 def _is_melted(series: Sequence[Series]) -> bool:
