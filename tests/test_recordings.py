@@ -411,6 +411,27 @@ def test_periods_up_to_an_hour(period_s: int, tmp_path: Path):
     assert check.notes == ((note,) if period_s > 90 else ())
 
 
+def test_rows_that_hold_a_time_alone_are_no_readings(tmp_path: Path):
+    """A grid of 10 s, as simulated recordings have one: A reports each minute, B every 300 s."""
+    lines = [
+        f"{t},{name},{20 if t % every == 0 else ''},{'' if t % 120 else 8}"
+        for t in range(0, 3000, 10) for name, every in (("A", 60), ("B", 300))
+    ]  # fmt: skip
+    text = rows(*lines)
+    recording, check = read_recording(write(tmp_path, text))
+    assert recording.readings.shape[:2] == (300, 2), "their times are kept"
+    told = np.isfinite(recording.readings).any(axis=2)
+    assert check.rows == told.sum() < 100
+    assert check.period_s == 60
+    for index, channel in enumerate(CHANNELS[:2]):
+        counts = check.channels[channel.name]
+        assert counts.present == np.isfinite(recording.readings[:, :, index]).sum()
+        assert counts.present + counts.missing == check.rows
+    assert f"{600 - check.rows} rows with a time and no cell of a channel" in check.notes
+    words = text.replace(",,\n", ",unavailable,\n")
+    assert read_recording(write(tmp_path, words))[1].rows == 600, "a word is something said"
+
+
 def test_the_slowest_sensor_is_noted(tmp_path: Path):
     lines = [f"{t},A,20,8" for t in range(0, 3000, 10)] + [
         f"{t},B,20,8" for t in range(0, 3000, 300)
@@ -491,7 +512,10 @@ def test_labels_sources_and_other_columns(tmp_path: Path):
     assert recording.labels.dtype == np.int8
     assert recording.sources == ("chair", "toast")
     assert check.ignored == ("time", "door")
-    assert check.notes == ("1 time with several sources; the first is kept",)
+    assert check.notes == (
+        "1 time with several sources; the first is kept",
+        "1 row with a time and no cell of a channel",
+    )
 
 
 def test_irregular_and_fast_rows(tmp_path: Path):
@@ -511,7 +535,7 @@ def test_typed_parquet(tmp_path: Path):
     assert recording.sensors == ("7",)
     assert recording.start == stamps[0]
     assert recording.times_s.tolist() == [0, 10, 20]
-    assert (check.channels["co2"].present, check.channels["co2"].missing) == (2, 1)
+    assert (check.rows, check.channels["co2"].present, check.channels["co2"].missing) == (2, 2, 0)
     frame.with_columns(time=pl.col("time").dt.replace_time_zone(None)).write_parquet(path)
     assert read_recording(path)[0].start == datetime(2026, 1, 31, 12)
     assert "no offset" in read_recording(path)[1].notes[0]
