@@ -147,7 +147,7 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
         raise
     start = start and start + timedelta(seconds=first_s)
     period = _median_period(table, rows, sensors, notes)
-    tells = (rows.is_word | ~np.isnan(rows.readings)).any(axis=1)  # others hold times alone
+    tells = np.any(rows.is_word | ~np.isnan(rows.readings), axis=1)  # others hold times alone
     if not tells.all():
         notes.append(f"{counted(int((~tells).sum()), 'row')} with a time and no cell of a channel")
     readings, is_refused, channels = _mask(table, rows, tells, notes)
@@ -416,7 +416,7 @@ def _median_period(
 
     Rows without a reading, as simulated ones of sensors that report on change, tell no period.
     """
-    periods, has_reading = {}, (~np.isnan(rows.readings)).any(axis=1)
+    periods, has_reading = {}, np.any(~np.isnan(rows.readings), axis=1)
     for index, name in enumerate(sensors):
         is_own = rows.sensor == index
         own = rows.times_s[is_own & has_reading]
