@@ -6,6 +6,8 @@ import itertools
 import json
 import os
 import re
+import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -15,8 +17,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from saafe.cli.lines import split_lines
 from saafe.detector import AlarmSettings, Detector, Scorer, detect
 from saafe.errors import InputError
+from saafe.readers.exports import import_recording
 from saafe.recordings import cells, cut_recording, doubt
 from saafe.recordings.recording import Recording, read_recording, write_recording
 from saafe.recordings.stream import Row, read_rows
@@ -171,6 +175,50 @@ def test_refusals_are_one_line_that_says_what_to_do(case: str, tmp_path: Path):
     assert "allowed: " in message
     for part in parts:
         assert part in message
+
+
+NO_LINES = {
+    "zeros": (bytes(64 << 20), 1),
+    "zeros, gzipped": (gzip.compress(bytes(64 << 20), 1), 1),
+    "one letter": (b"x" * (64 << 20), 1),
+    "zeros below rows": (rows("0,A,20,8", "10,A,20,8").encode() + bytes(64 << 20), 4),
+    "zeros below rows of old lines": (
+        rows("0,A,20,8").replace("\n", "\r").encode() + bytes(64 << 20), 3,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NO_LINES)
+@pytest.mark.parametrize("read", [read_recording, import_recording])
+def test_a_file_without_lines_is_refused_before_it_fills_the_memory(
+    read: Callable, case: str, tmp_path: Path
+):
+    content, row = NO_LINES[case]
+    path = write(tmp_path, content)
+    tracemalloc.start()
+    with pytest.raises(InputError) as caught:
+        read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert str(caught.value).startswith(f"{path}: line {row} is longer than 1 MB")
+    assert "\n" not in str(caught.value)
+    assert peak < 16 << 20
+
+
+def test_a_stream_without_lines_is_refused_soon():
+    pieces = iter([bytes(1 << 16)] * 1000)
+    with pytest.raises(InputError, match=r"^-: line 1 is longer than 1 MB"):
+        list(read_rows(split_lines(pieces)))
+    assert sum(1 for _ in pieces) > 900, "most of it was not asked for"
+
+
+def test_json_may_be_one_line_however_long(tmp_path: Path):
+    records = [{"time": f"2026-11-20T12:{k % 3600 // 60:02}:{k % 60:02}Z", "co2": 500}
+               for k in range(3600)]  # fmt: skip
+    one = json.dumps([record | {"note": "x" * 400} for record in records])
+    assert len(one) > 1 << 20
+    for data in (one.encode(), one.encode("utf-16"), gzip.compress(one.encode())):
+        assert len(import_recording(write(tmp_path, data))[0].times_s) > 3000
 
 
 def test_missing_file_folder_and_parquet_in_name_only(tmp_path: Path):
