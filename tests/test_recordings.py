@@ -154,7 +154,6 @@ REFUSED = {
         rows("0,A,20,8", "10,Küche,20,8").encode("latin-1"),
         ["row 3", "byte 0xfc is not UTF-8", "UTF-8", "iconv"],
     ),
-    "utf-16": (GOOD.encode("utf-16"), ["row 1", "is not UTF-8", "iconv"]),
     "truncated gzip": (gzip.compress(GOOD.encode())[:-9], ["truncated gzip", "complete", "copy"]),
     "damaged gzip": (
         gzip.compress(GOOD.encode())[:20] + b"x" * 60,
@@ -219,6 +218,20 @@ def test_json_may_be_one_line_however_long(tmp_path: Path):
     assert len(one) > 1 << 20
     for data in (one.encode(), one.encode("utf-16"), gzip.compress(one.encode())):
         assert len(import_recording(write(tmp_path, data))[0].times_s) > 3000
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_files_and_streams_take_the_same_encodings(encoding: str, end: str, tmp_path: Path):
+    text = rows("0,Küche,20.5,8", "10,Küche,,9", "20,Küche,21,7")
+    data = text.replace("\n", end).encode(encoding)
+    streamed = list(read_rows(split_lines([data])))
+    for content in (data, gzip.compress(data)):
+        recording, check = read_recording(write(tmp_path, content))
+        assert recording.sensors == ("Küche",) == (streamed[0].sensor,)
+        read = np.stack([row.readings for row in streamed]).astype(np.float32)
+        np.testing.assert_array_equal(recording.readings[:, 0], read)
+        assert check.notes == (() if content is data else ("gzipped, unlike its name",))
 
 
 def test_missing_file_folder_and_parquet_in_name_only(tmp_path: Path):

@@ -1,5 +1,6 @@
 """Tables in files: CSV, gzipped CSV and Parquet, in and out."""
 
+import codecs
 import csv
 import gzip
 import io
@@ -19,6 +20,7 @@ from saafe.files import write_atomically
 FORMATS = "CSV (commas, UTF-8), CSV.gz or Parquet"
 COUNTED_BYTES = 1 << 20  # looked at at once
 LONGEST_LINE = 1 << 20  # bytes of a file, characters of a stream: no line of readings is so long
+TELLING = 4  # bytes that tell an encoding
 _JSON = re.compile(rb"(\xff\xfe|\xfe\xff|\xef\xbb\xbf)?\s*[\[{]")
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 
@@ -87,7 +89,7 @@ def read_table(path: Path, parse: Callable[[Path, bytes], Table] | None = None) 
     notes = ()
     if is_zipped != (path.suffix == ".gz"):
         notes = (f"{'gzipped' if is_zipped else 'not gzipped'}, unlike its name",)
-    data = _unzip(path, data)
+    data = _to_utf8(_unzip(path, data))
     table = parse(path, data) if parse else parse_csv(path, _to_text(path, data))
     return replace(table, notes=(*notes, *table.notes))
 
@@ -172,6 +174,24 @@ def too_long(path: Path | str, row: int) -> InputError:
     """The refusal of a line over `LONGEST_LINE`, by its number."""
     came = f"line {row} is longer than {LONGEST_LINE >> 20} MB, as in no recording"
     return refusal(path, came, allowed=FORMATS, mend="check that it is the right file")
+
+
+def encoding_of(data: bytes) -> str:
+    """The encoding that a byte order mark tells, or the zeros of UTF-16; UTF-8 without either."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    zeros = [byte == 0 for byte in data[:TELLING]]
+    if zeros == [False, True, False, True]:
+        return "utf-16-le"
+    return "utf-16-be" if zeros == [True, False, True, False] else "utf-8-sig"
+
+
+def _to_utf8(data: bytes) -> bytes:
+    """Text in UTF-16 as UTF-8; anything else as it is."""
+    encoding = encoding_of(data)
+    if not encoding.startswith("utf-16"):
+        return data
+    return data.decode(encoding, errors="replace").encode()
 
 
 def parse_csv(path: Path, text: str) -> Table:
