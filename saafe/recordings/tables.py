@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -153,7 +153,7 @@ def _read_bytes(path: Path, *, may_be_json: bool = False) -> bytes:
     raise refusal(path, came, allowed=allowed, mend=mend)
 
 
-def _read_lines(path: Path, file: IO[bytes], *, may_be_json: bool) -> bytes:
+def _read_lines(path: Path, file: io.BufferedIOBase, *, may_be_json: bool) -> bytes:
     """All of an open file; refused as soon as a line of text in it is too long."""
     held, length = io.BytesIO(), 0
     is_text = True
