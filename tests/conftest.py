@@ -1,11 +1,18 @@
 """What every test is held to."""
 
+import os
 import threading
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from saafe.cli.busy import THREAD
+
+# CI judges a commit, so it fuzzes the same examples every time; elsewhere they are new ones
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("SAAFE_CI"):
+    settings.load_profile("ci")
 
 
 @pytest.fixture(autouse=True)
