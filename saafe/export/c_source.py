@@ -13,6 +13,7 @@ from saafe.sensors import (
     CHANNEL_NAMES,
     CHANNELS,
     CO,
+    CO2,
     FIRE,
     HEAT_C,
     LABELS,
@@ -85,7 +86,8 @@ def settings(run: Run) -> dict[str, Any]:
         "RISE_K_PER_MIN": double(RISE_K_PER_MIN), "RISE_SPAN_S": double(RISE_SPAN_S),
         "BIN_S": double(windows.BIN_S), "HOLD_S": double(windows.HOLD_S),
         "RECENT_STEPS": detector.RECENT_STEPS, "CHANNELS": "SAAFE_CHANNELS",
-        "TEMPERATURE": TEMPERATURE, "PM25": PM25, "CO": CO, "LABELS": len(LABELS), "FIRE": FIRE,
+        "TEMPERATURE": TEMPERATURE, "PM25": PM25, "CO2": CO2, "CO": CO,
+        "LABELS": len(LABELS), "FIRE": FIRE,
         "FEATURES": FEATURES, "SEGMENTS": len(windows.SEGMENTS),
         "SEGMENT_STEPS": windows.SEGMENTS[0][0],
         "SEGMENT_BINS": braces(width for _, width in windows.SEGMENTS),
@@ -94,6 +96,7 @@ def settings(run: Run) -> dict[str, Any]:
         "WIDTH": recipe.width, "HEADS": recipe.heads, "EXPANSION": recipe.expansion,
         "PATCH": recipe.patch, "TOKENS": tokens, "RISK_SCALE": single(float(model.risk_scale)),
         "RISK_SHIFT": single(float(model.risk_shift)),
+        "LONE_PARTICLES": single(float(model.lone_particles)),
         "CHANNEL_WORDS": braces(f'"{name}"' for name in CHANNEL_NAMES),
     }  # fmt: skip
 

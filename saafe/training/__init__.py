@@ -19,9 +19,9 @@ from saafe.training.tuning import Simulated, Tuned, simulated_for, tune_detector
 
 __all__ = [
     "CLASS_SHARES", "FEATURES", "FLAT", "ONSET_SCALE", "ONSET_STEPS", "REFERENCE_MIX",
-    "TRAIN_HOURS", "WINDOW_SUMMARY", "Fit", "Progress", "Purpose", "RiskModel", "Run", "Simulated", "Tuned",
-    "WindowSet", "World",
-    "attempt", "calibrate", "device_of", "epoch_windows", "exported_for", "features",
+    "TRAIN_HOURS", "WINDOW_SUMMARY", "Fit", "Progress", "Purpose", "RiskModel", "Run",
+    "Simulated", "Tuned", "WindowSet", "World", "attempt", "calibrate", "device_of",
+    "epoch_windows", "exported_for", "features",
     "fit_detector", "flat", "for_device", "held_out_windows", "kept_thresholds", "leads", "levels",
     "load", "load_checkpoint", "logits_of", "loop", "lower_quartile", "run_for",
     "runs", "sample_windows", "save_checkpoint", "score_with", "seeded_generator",

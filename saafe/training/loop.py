@@ -34,6 +34,7 @@ from saafe.training.thresholds import (
     dense_share,
     logits_of,
     reference_streams,
+    set_lone_particles,
     thresholds_on,
 )
 
@@ -257,10 +258,11 @@ def fit_detector(
         if fit.best is not None:
             fit.averaged.load_state_dict(fit.best)
         calibrate(fit.averaged, held_out)
-        settings = thresholds_on(
-            fit.averaged.eval(), reference, world, workers, most=dense_share(recipe)
-        )
-        return fit.averaged, replace(settings, longest_interval_s=longest_pause_of(recipe))
+        model, streams = fit.averaged.eval(), [part() for part in reference]
+        settings = thresholds_on(model, streams, world, workers, most=dense_share(recipe))
+        if not recipe.device_file:
+            set_lone_particles(model, settings, streams, world, workers)
+        return model, replace(settings, longest_interval_s=longest_pause_of(recipe))
 
 
 def progress_of(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saafe.recipes import Recipe
-from saafe.sensors import CHANNELS, FIRE, LABELS, PM25, Channel
+from saafe.sensors import CHANNELS, CO, CO2, FIRE, LABELS, PM25, Channel
 from saafe.windows import SEGMENTS, STEPS
 
 # level, departure from the window's lower quartile, mask; particles at the window's top
@@ -110,6 +110,15 @@ def flat(windows: Tensor) -> Tensor:
     """What a linear model sees of raw windows (B, T, C), NaN = missing. (B, FLAT)"""
     seen, base = features_and_base(windows)
     return torch.cat([seen.flatten(1), window_summary(seen, base)[:, FEATURES:]], dim=1)
+
+
+def has_lone_particles(seen: Tensor) -> Tensor:
+    """1 where a window knows particles, but neither CO2 nor CO; else 0. (B,)
+
+    Of features (B, T, 3 C + 1).
+    """
+    known = seen[..., 2 * len(CHANNELS) : 3 * len(CHANNELS)].amax(dim=1)
+    return known[:, PM25] * (1.0 - torch.maximum(known[:, CO2], known[:, CO]))
 
 
 def at_top(particles: Tensor, known: Tensor) -> Tensor:
@@ -241,7 +250,10 @@ class FireTransformer(RiskModel):
 
     One token more holds the window's summary, which two layers have read: figures of a window
     tell by where they lie, as a tree would ask, and one layer only weighs them.
+    Where particles are known and no gas is, fire must be likelier to count as much.
     """
+
+    lone_particles: Tensor
 
     def __init__(self, recipe: Recipe) -> None:
         """Make the model of a recipe, with fresh weights from the global generator."""
@@ -261,6 +273,7 @@ class FireTransformer(RiskModel):
         self.apart = own.repeat_interleave(tokens + 1, 0).repeat_interleave(tokens + 1, 1)
         self.norm = nn.LayerNorm(recipe.width)
         self.head = nn.Linear(recipe.width, len(LABELS))
+        self.register_buffer("lone_particles", torch.zeros(()))  # set with the thresholds
 
     def forward(self, windows: Tensor) -> Tensor:
         """Logits of normal, nuisance and fire for each sensor of each window.
@@ -275,6 +288,8 @@ class FireTransformer(RiskModel):
         now = self.now_narrow(F.gelu(self.now_widen(window_summary(seen, base))))
         x = torch.cat([x, now.unsqueeze(1)], dim=1) + self.position
         logits = self.head(self.norm(self.encode(x).mean(dim=1)))
+        lower = self.lone_particles * has_lone_particles(seen)
+        logits = torch.cat([logits[:, :FIRE], logits[:, FIRE:] - lower.unsqueeze(1)], dim=1)
         return logits.float().view(B, S, len(LABELS))  # half precision would round the risk
 
     def encode(self, x: Tensor) -> Tensor:

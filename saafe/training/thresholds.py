@@ -10,16 +10,17 @@ from torch.nn import functional as F
 
 from saafe.detector import AlarmSettings
 from saafe.recipes import Recipe
-from saafe.sensors import FIRE, LABELS
+from saafe.sensors import CO, CO2, FIRE, LABELS, PM25
 from saafe.simulator import Mix, Streams, gather, simulation, sources
 from saafe.threads import Workers, all_threads
 from saafe.training.data import REFERENCE_MIX, Purpose, WindowSet, device_of, seeded_generator
 from saafe.training.distributed import World, part_numbers, share
-from saafe.training.model import RiskModel
+from saafe.training.model import FireTransformer, RiskModel
 from saafe.windows import BIN_S
 
 REFERENCE_STREAMS = 128  # in each of the parts that set the thresholds
 DENSE_PARTS, QUIET_PARTS = 12, 1
+LONE_PARTS = 6  # of the dense ones, are scored without gases too
 # Of the dense streams these may alarm. Chosen by simulation: twice as many on a known device would
 # bring a point of fires in time, and more than a third of a photoelectric alarm's false alarms;
 # half as many on instruments of any kind would cost some six points
@@ -109,7 +110,7 @@ def set_thresholds(model: RiskModel, recipe: Recipe) -> AlarmSettings:
     """Alarm thresholds from simulated streams alone; see `thresholds_on`."""
     device = model.risk_scale.device
     with Workers(all_threads(device)) as workers:
-        streams = reference_streams(recipe, device, World(), workers)
+        streams = [part() for part in reference_streams(recipe, device, World(), workers)]
         return thresholds_on(model, streams, World(), workers, most=dense_share(recipe))
 
 
@@ -119,12 +120,7 @@ def dense_share(recipe: Recipe) -> float:
 
 
 def thresholds_on(
-    model: RiskModel,
-    streams: list[Callable[[], Streams]],
-    world: World,
-    workers: Workers,
-    *,
-    most: float,
+    model: RiskModel, streams: Sequence[Streams], world: World, workers: Workers, *, most: float
 ) -> AlarmSettings:
     """Alarm thresholds, in log-odds, from `reference_streams`.
 
@@ -136,11 +132,49 @@ def thresholds_on(
     return settings_of(enter)
 
 
+def set_lone_particles(
+    model: FireTransformer, settings: AlarmSettings, streams: Sequence[Streams], world: World,
+    workers: Workers,
+) -> None:  # fmt: skip
+    """Lower a general model's odds of fire where particles are known and no gas is, in place.
+
+    By what the three thresholds of `settings` would have to rise there, on average, for
+    `ANYTHING_SHARE` of the dense of the `reference_streams` to alarm; never below 0. To such a
+    sensor cooking looks like a fire: one threshold for all gave it most of the false alarms.
+    """
+    model.lone_particles.zero_()
+    parts = part_numbers(DENSE_PARTS + QUIET_PARTS, world)
+    mine = [
+        workers.later(peaks_without_gases, model, one)
+        for part, one in zip(parts, streams, strict=True)
+        if part // world.size * world.size < LONE_PARTS  # every rank makes as many
+    ]
+    peaks = torch.cat(share([part() for part in mine], world)[:LONE_PARTS])
+    peaks = peaks[peaks[:, 0] > -math.inf]
+    if len(peaks):
+        enter = peaks.new_tensor([settings.fast, settings.slow, settings.steady])
+        excess = (share_alarms(peaks, ANYTHING_SHARE) - enter).mean().clamp(min=0.0)
+        model.lone_particles.copy_(excess / model.risk_scale)
+
+
+def peaks_without_gases(model: RiskModel, streams: Streams) -> Tensor:
+    """`peak_odds` of streams as if their sensors had no CO2 and no CO. (n, tier)
+
+    -inf for sensors without particles.
+    """
+    readings = streams.readings.clone()
+    readings[..., [CO2, CO]] = math.nan
+    has_particles = ~torch.isnan(readings[:, :, 0, PM25]).all(dim=1)
+    reported = streams.reported & ~torch.isnan(readings).all(dim=-1)
+    peaks = peak_odds(model, replace(streams, readings=readings, reported=reported))
+    return peaks.masked_fill(~has_particles.unsqueeze(1), -math.inf)
+
+
 def reference_peaks(
-    model: RiskModel, streams: list[Callable[[], Streams]], world: World, workers: Workers
+    model: RiskModel, streams: Sequence[Streams], world: World, workers: Workers
 ) -> tuple[Tensor, Tensor]:
     """Peaks of the dense and of the quiet streams of `reference_streams`. Two of (n, tier)"""
-    mine = [workers.later(peak_odds, model, part()) for part in streams]
+    mine = [workers.later(peak_odds, model, part) for part in streams]
     peaks = torch.cat(share([part() for part in mine], world)[: DENSE_PARTS + QUIET_PARTS])
     dense = DENSE_PARTS * REFERENCE_STREAMS
     return peaks[:dense], peaks[dense:]

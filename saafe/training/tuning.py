@@ -135,11 +135,10 @@ class Simulated:
         return held_out_windows(self.recipe, torch.device("cpu"), self.workers).to(self.device)
 
     @cached_property
-    def reference(self) -> list[Callable[[], Streams]]:
+    def reference(self) -> list[Streams]:
         """The streams that set thresholds, simulated once."""
         source = data_device(self.device)
-        made = [part() for part in reference_streams(self.recipe, source, World(), self.workers)]
-        return [lambda streams=streams: streams for streams in made]
+        return [part() for part in reference_streams(self.recipe, source, World(), self.workers)]
 
 
 @dataclass(frozen=True)

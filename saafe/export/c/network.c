@@ -223,6 +223,16 @@ static float log_sum_exp(float a, float b)
     return highest + log1pf(expf(fminf(a, b) - highest));
 }
 
+static bool knows(int c)
+{
+    for (int t = 0; t < SAAFE_STEPS; t++) {
+        if (net.seen[t][2 * CHANNELS + c] > 0.0f) {
+            return true;
+        }
+    }
+    return false;
+}
+
 float saafe_log_odds(float window[SAAFE_STEPS][SAAFE_CHANNELS])
 {
     float logits[LABELS], mean[WIDTH], normed[WIDTH];
@@ -260,6 +270,9 @@ float saafe_log_odds(float window[SAAFE_STEPS][SAAFE_CHANNELS])
     }
     normalise(mean, norm_weight, norm_bias, normed);
     dense(head_weight, head_bias, normed, logits, WIDTH, LABELS, false);
+    if (knows(PM25) && !knows(CO2) && !knows(CO)) {
+        logits[FIRE] -= LONE_PARTICLES;
+    }
     return RISK_SCALE * (logits[FIRE] - log_sum_exp(logits[0], logits[1])) + RISK_SHIFT;
 }
 
