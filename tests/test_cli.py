@@ -16,7 +16,10 @@ from saafe.cli import COMMANDS, main, saafe
 from saafe.cli.simulate import simulate_command
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
+from saafe.own_rooms.rooms import read_rooms
+from saafe.readers.annotated_sets import Unreadable, read_annotated
 from saafe.recipes import changed, find_tier
+from saafe.recordings.annotated import read_sets
 from saafe.recordings.recording import read_recording
 from saafe.training import runs
 from saafe.training.checkpoints import CHECKPOINT_FILE
@@ -131,10 +134,47 @@ def test_simulate_leaves_nothing_of_a_former_run_and_all_that_is_not_its_own(
     assert done.exit_code == 0, done.output
     assert f"{tmp_path}: removed 3 files of a former run" in done.stderr
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == mine | {"simulated-00000.csv", "scenarios.json"}
+    assert left == mine | {"simulated-00000.csv", "scenarios.json", "set.json"}
     assert all((tmp_path / name).read_text() == "old" for name in mine)
     (described,) = json.loads((tmp_path / "scenarios.json").read_text())
     assert described["file"] == "simulated-00000.csv"
+
+
+HOMES = "--scenarios 2 --set hours=2 --set times=2 --set sensors=1 --set format=csv"
+
+
+@pytest.mark.parametrize(
+    ("names", "cooks"),
+    [(("frying", "toast"), True), (("shower",), False), (("frying", "shower"), None)],
+)
+def test_simulated_homes_are_an_annotated_set(
+    names: tuple[str, ...], cooks: bool | None, tmp_path: Path
+) -> None:
+    words = [word for name in names for word in ("--source", name)]
+    folder = tmp_path / "my rooms"
+    done = CliRunner().invoke(saafe, ["simulate", "--out", str(folder), *HOMES.split(), *words])
+    assert done.exit_code == 0, done.output
+    (one,) = read_sets(tmp_path)
+    assert [a.path.name for a in one.recordings] == ["simulated-00000.csv", "simulated-00001.csv"]
+    assert len({annotation.group for annotation in one.recordings}) == 2
+    assert not [item for item in read_annotated(one) if isinstance(item, Unreadable)]
+    said = [row.get("cooking_s") for row in json.loads(one.path.read_text())["recordings"]]
+    assert cooks in {None if runs is None else bool(runs) for runs in said}
+    rooms = read_rooms(folder)
+    assert [room.is_said for room in rooms.rooms] == [True, True]
+    assert CliRunner().invoke(saafe, ["data", "check", str(folder)]).exit_code == 0
+    CliRunner().invoke(saafe, ["simulate", "--out", str(folder), *SIMULATED.split()])
+    assert read_sets(tmp_path) == [], "of a former run; fires are no homes"
+
+
+def test_simulate_leaves_a_set_that_is_not_its_own(tmp_path: Path) -> None:
+    for text in ('{"origin": "two flats"}', "no JSON", "[]"):
+        (tmp_path / "set.json").write_text(text)
+        words = ["--out", str(tmp_path), "--source", "shower", *HOMES.split()]
+        done = CliRunner().invoke(saafe, ["simulate", *words])
+        assert done.exit_code == 0, done.output
+        assert done.stderr.count("set.json: is not of simulate and stays") == 1
+        assert (tmp_path / "set.json").read_text() == text
 
 
 def test_what_a_former_run_left_and_cannot_be_removed_is_named(tmp_path: Path) -> None:

@@ -183,6 +183,26 @@ def test_check_of_a_folder_checks_sets_and_what_lies_beside_them(shelf: Path):
     assert [len(document["checks"]), len(document["failed"])] == [3, 1]
 
 
+def test_links_to_folders_are_followed_and_no_folder_is_read_twice(shelf: Path, tmp_path: Path):
+    (shelf / "flat 1" / "c.csv").unlink()
+    elsewhere = tmp_path / "another disk" / "rooms"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "linked.csv").write_text(GOOD)
+    (elsewhere.parent / "beside.csv").write_text(GOOD)
+    (shelf / "rooms").symlink_to(elsewhere)
+    (shelf / "again").symlink_to(elsewhere)  # the same, by a link that comes before
+    (shelf / ".hidden").symlink_to(elsewhere.parent)
+    (shelf / "before").symlink_to(shelf / "flat 1")  # to one that lies below
+    for link, to in ((shelf / "self", shelf), (shelf / "up", tmp_path), (elsewhere / "back", shelf),
+                     (elsewhere / "nowhere", tmp_path / "gone")):  # fmt: skip
+        link.symlink_to(to)
+    (elsewhere / "round").symlink_to(elsewhere)
+    result = run("check", shelf, "--json")
+    assert result.exit_code == 0
+    paths = [one["path"] for one in json.loads(result.stdout)["checks"]]
+    assert paths == [str(shelf / name) for name in ("a.csv", "again/linked.csv", "flat 1/B.CSV")]
+
+
 def test_a_bad_set_file_hides_no_recording(shelf: Path):
     (shelf / "set.json").write_text("{bad")
     document = json.loads(run("check", shelf, "--json").stdout)

@@ -268,7 +268,7 @@ def test_a_recording_is_replayed_as_it_stands(run, program: Path, tmp_path: Path
     theirs = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.stderr == ""
     assert parity.without_risk(theirs) == parity.without_risk(detect(run, recording).events)
-    assert {event["sensor"] for event in theirs} == {"bed"}
+    assert theirs, "random weights alarm in one of the rooms at least"
 
 
 def test_sensors_without_room_and_columns_without_time_are_said(program: Path) -> None:

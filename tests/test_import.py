@@ -487,6 +487,50 @@ def test_bytes_of_a_bad_line_cost_one_row(tmp_path: Path):
     assert any("left out 2 rows" in note for note in check.notes)
 
 
+BAD = {7: "abc", 11: "12:30", 12: "error 5"}  # by the line of the file
+LEFT_EMPTY = "3 cells of 'co2' were not numbers and were left empty: first 'abc' in line 7"
+
+
+def with_bad_cells(form: str) -> str:
+    """Forty readings with three cells that are none, and one that is empty."""
+    cells = [BAD.get(line, "" if line == 20 else f"{500 + line}") for line in range(2, 42)]
+    times = [f"{LOCAL_NOON + timedelta(minutes=k)}" for k in range(40)]
+    if form == "wide":
+        return rows(*(f"{t},{c},21" for t, c in zip(times, cells, strict=True)),
+                    header="time,co2,temperature_c")  # fmt: skip
+    if form == "long":
+        return rows(*(f"{t},co2,{c}" for t, c in zip(times, cells, strict=True)),
+                    header="time,entity_id,state")  # fmt: skip
+    records = [{"time": t, "co2": c} for t, c in zip(times, cells, strict=True)]
+    return "\n".join(["", *map(json.dumps, records)])  # so that the first is in line 2
+
+
+@pytest.mark.parametrize("form", ["wide", "long", "json"])
+def test_cells_that_are_no_numbers_are_counted(form: str, tmp_path: Path):
+    text = with_bad_cells(form)
+    for order in (text, turned_round(text) if form == "wide" else text):
+        recording, check, _ = import_recording(write(tmp_path, order))
+        assert np.isfinite(recording.readings[:, 0, CHANNEL_NAMES.index("co2")]).sum() == 36
+        said = [note for note in check.notes if "not numbers" in note]
+        assert said == [LEFT_EMPTY if order == text else
+                        LEFT_EMPTY.replace("'abc' in line 7", "'error 5' in line 31")]  # fmt: skip
+
+
+def turned_round(text: str) -> str:
+    head, *lines = text.splitlines()
+    return "\n".join([head, *lines[::-1]])
+
+
+def test_the_command_says_which_cells_were_left_empty(tmp_path: Path):
+    path, out = write(tmp_path, with_bad_cells("wide")), tmp_path / "out.csv"
+    done = CliRunner().invoke(saafe, ["data", "import", str(path), str(out)])
+    assert done.output.count(LEFT_EMPTY) == 1
+    done = CliRunner().invoke(saafe, ["data", "import", str(path), str(out), "--json"])
+    assert LEFT_EMPTY in json.loads(done.stdout)["check"]["notes"]
+    done = CliRunner().invoke(saafe, ["data", "check", "--sensor", "B", str(path)])
+    assert done.output.count(LEFT_EMPTY) == 1
+
+
 def test_the_repeated_hour_is_told_apart_by_order(tmp_path: Path):
     start = datetime(2026, 10, 24, 23, 50, tzinfo=UTC)  # clocks fall back at 01:00 UTC
     berlin = ZoneInfo("Europe/Berlin")

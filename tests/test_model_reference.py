@@ -21,10 +21,7 @@ def plain_features(windows: Tensor) -> Tensor:
     """Features of one window after the other, as they were first written. (B, T, 3 C + 1)"""
     known = ~torch.isnan(windows)
     level = models.levels(torch.where(known, windows, 20.0))
-    ordered = torch.where(known, level, 1e4).sort(dim=1).values
-    count = known.sum(dim=1, keepdim=True)
-    quartile = ordered.gather(1, ((count - 1) // 4).clamp(min=0))
-    departure = level - torch.where(count > 0, quartile, 0.0)
+    departure = level - plain_base(windows).unsqueeze(1)
     for k, channel in enumerate(CHANNELS):
         if channel.scale.is_wide:
             departure[..., k] = torch.asinh(departure[..., k] * channel.scale.spread)
@@ -34,6 +31,16 @@ def plain_features(windows: Tensor) -> Tensor:
     top = torch.where(is_there, particles, -1e4).amax(dim=1, keepdim=True)
     at_top = torch.exp(-30.0 * (top - particles).clamp(0.0, 10.0)) * is_there
     return torch.cat([level * mask, departure * mask, mask, at_top], dim=-1)
+
+
+def plain_base(windows: Tensor) -> Tensor:
+    """The lower quartile of each channel's level, by rank; 0 where it is missing. (B, C)"""
+    known = ~torch.isnan(windows)
+    level = models.levels(torch.where(known, windows, 20.0))
+    ordered = torch.where(known, level, 1e4).sort(dim=1).values
+    count = known.sum(dim=1, keepdim=True)
+    quartile = ordered.gather(1, ((count - 1) // 4).clamp(min=0))
+    return torch.where(count > 0, quartile, 0.0).squeeze(1)
 
 
 def plain_onset(seen: Tensor) -> Tensor:
@@ -76,10 +83,11 @@ def plain_risk(model: FireTransformer, windows: Tensor) -> Tensor:
     """Risk, with each window's tokens a sequence of their own. (B, T, 1, C) to (B,)"""
     B = len(windows)
     seen = plain_features(windows[:, :, 0])
-    onset, figures = plain_onset(seen), plain_statistics(seen)
+    base = plain_base(windows[:, :, 0])
+    summary = torch.cat([seen[:, -1], plain_onset(seen), base, plain_statistics(seen)], dim=1)
     x = model.embed(seen.reshape(B, 60 // model.patch, -1))
-    now = model.now(torch.cat([seen[:, -1], onset, figures], dim=1)).unsqueeze(1)
-    x = torch.cat([x, now], dim=1) + model.position
+    now = model.now_narrow(F.gelu(model.now_widen(summary)))
+    x = torch.cat([x, now.unsqueeze(1)], dim=1) + model.position
     for block in model.blocks:
         assert isinstance(block, Block)
         N, D = x.shape[1:]
@@ -121,7 +129,8 @@ def test_the_forward_is_the_plain_one(tier: str, count: int) -> None:
 
 def test_the_parts_are_the_plain_ones() -> None:
     windows = odd_windows(200)[:, :, 0]
-    seen, plain = models.features(windows), plain_features(windows)
+    (seen, base), plain = models.features_and_base(windows), plain_features(windows)
+    torch.testing.assert_close(base, plain_base(windows), rtol=1e-6, atol=2e-6)
     torch.testing.assert_close(seen, plain, rtol=1e-6, atol=2e-6)
     torch.testing.assert_close(models.onset_features(seen), plain_onset(plain), rtol=0, atol=1e-5)
     torch.testing.assert_close(models.statistics(seen), plain_statistics(plain), rtol=0, atol=1e-5)

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.image as plt_image
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -16,13 +18,8 @@ from saafe.cli import saafe as command
 from saafe.cli.plot import kind_of
 from saafe.detector import AlarmSettings, Scorer
 from saafe.errors import InputError
-from saafe.pictures.recording_picture import (
-    DRAWN_POINTS,
-    alarm_spans,
-    known_times,
-    label_spans,
-    thinned,
-)
+from saafe.pictures.curves import DRAWN_POINTS, curve_of, silence_s, thinned
+from saafe.pictures.recording_picture import alarm_spans, known_times, label_spans
 from saafe.pictures.terminal import is_upright
 from saafe.recordings.recording import Recording
 from saafe.sensors import FIRE, NUISANCE, PM25, TEMPERATURE
@@ -124,6 +121,71 @@ def test_thinning_keeps_ends_and_extremes() -> None:
     assert (thin_x[0], thin_x[-1]) == (0.0, 99_999.0)
     assert (thin_y.max(), thin_y.min()) == (9.0, -9.0)
     assert (np.diff(thin_x) > 0).all()
+
+
+def with_silence() -> Recording:
+    """A sensor that says nothing between 400 and 800 s, but for one reading at 600 s."""
+    whole = recording(labelled=False)
+    silent = (TIMES > 400.0) & (TIMES < 800.0) & (TIMES != 600.0)
+    readings = whole.readings[:, :1].copy()
+    readings[silent] = np.nan
+    readings[..., PM25] = np.nan
+    return Recording("r", TIMES, ("A",), readings)
+
+
+def test_no_line_is_drawn_across_a_silence(tmp_path: Path) -> None:
+    picture = pictures.picture_of_recording(tmp_path / "r.csv", with_silence(), MODEL)
+    for place in picture.figure.axes:
+        line = place.get_lines()[0]
+        x, y = np.asarray(line.get_xdata()) * 60.0, np.asarray(line.get_ydata())
+        drawn = np.isfinite(y[:-1]) & np.isfinite(y[1:])
+        assert np.diff(x)[drawn].max() <= 90.0, "no stretch is longer than a reading is held"
+        assert np.isfinite(y).sum() >= 79, "every reading is a part of it"
+    lone = [one for one in picture.figure.axes[0].get_lines() if one.get_marker() == "."]
+    assert [np.asarray(one.get_xdata()).tolist() for one in lone] == [[10.0]], "600 s is seen"
+
+
+def test_files_and_terminals_show_a_silence(tmp_path: Path) -> None:
+    picture = pictures.picture_of_recording(tmp_path / "r.csv", with_silence(), MODEL)
+    place = picture.figure.axes[0]
+    pictures.save_picture(picture, tmp_path / "r.png")
+    image = plt_image.imread(tmp_path / "r.png")[..., :3]
+    ends = [place.transData.transform((minutes, 20.0)) for minutes in (7.5, 9.5, 1.0, 6.0)]
+    scale = image.shape[1] / picture.figure.bbox.width
+    start, end, first, last = (round(float(x) * scale) for x, _ in ends)
+    row = image.shape[0] - round(float(ends[0][1]) * scale)
+    band = image[row - 1 : row + 2].min(axis=(0, 2))
+    assert band[first:last].max() < 0.8, "where readings came the line is dark"
+    assert band[start:end].min() > 0.8, "in a silence nothing is"
+    pictures.save_picture(picture, tmp_path / "r.svg")
+    text = (tmp_path / "r.svg").read_text()
+    paths = re.findall(r'<path d="(M [^"]*L[^"]*)"[^>]*clip-path', text)
+    strokes = [path.count("M") for path in paths if path.count("L") > 50]
+    assert strokes, "the curves are there"
+    assert min(strokes) >= 2, "each breaks"
+    lines = pictures.picture_lines(picture, width=100, ascii_only=True)
+    inside = next(line for line in lines if re.match(r"\|\+\+", line))
+    assert len(re.findall(r"\++", inside)) == 3, "a stroke, a point and a stroke"
+
+
+def test_a_sensor_that_reports_on_change_is_not_silent_while_nothing_changes() -> None:
+    drawn = np.random.default_rng(0)
+    times = np.cumsum(drawn.uniform(10.0, 3600.0, 200))
+    assert not np.isnan(curve_of(times, np.zeros(200)).y).any()
+    times[100:] += 3 * 3600.0
+    assert np.isnan(curve_of(times, np.zeros(200)).y).sum() == 1
+    every_300 = np.arange(0.0, 30_000.0, 300.0)
+    assert silence_s(every_300) == 900.0
+    assert silence_s(every_300, 3600.0) == 5400.0, "as long as its device may pause"
+    assert silence_s(np.array([5.0])) == 90.0
+
+
+def test_thinning_keeps_a_lone_reading_between_silences() -> None:
+    times = np.concatenate([np.arange(1e5), [1.5e5], 2e5 + np.arange(1e5)])
+    curve = curve_of(times, np.zeros(len(times)))
+    assert len(curve.x) <= DRAWN_POINTS + 8
+    assert curve.x[curve.is_lone].tolist() == [1.5e5]
+    assert {99_999.0, 200_000.0} <= set(curve.x)
 
 
 def test_between_draws_a_part(written: Path) -> None:

@@ -6,6 +6,8 @@ import itertools
 import json
 import os
 import re
+import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -15,8 +17,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from saafe.cli.lines import split_lines
 from saafe.detector import AlarmSettings, Detector, Scorer, detect
 from saafe.errors import InputError
+from saafe.readers.exports import import_recording
 from saafe.recordings import cells, cut_recording, doubt
 from saafe.recordings.recording import Recording, read_recording, write_recording
 from saafe.recordings.stream import Row, read_rows
@@ -150,7 +154,6 @@ REFUSED = {
         rows("0,A,20,8", "10,Küche,20,8").encode("latin-1"),
         ["row 3", "byte 0xfc is not UTF-8", "UTF-8", "iconv"],
     ),
-    "utf-16": (GOOD.encode("utf-16"), ["row 1", "is not UTF-8", "iconv"]),
     "truncated gzip": (gzip.compress(GOOD.encode())[:-9], ["truncated gzip", "complete", "copy"]),
     "damaged gzip": (
         gzip.compress(GOOD.encode())[:20] + b"x" * 60,
@@ -171,6 +174,64 @@ def test_refusals_are_one_line_that_says_what_to_do(case: str, tmp_path: Path):
     assert "allowed: " in message
     for part in parts:
         assert part in message
+
+
+NO_LINES = {
+    "zeros": (bytes(64 << 20), 1),
+    "zeros, gzipped": (gzip.compress(bytes(64 << 20), 1), 1),
+    "one letter": (b"x" * (64 << 20), 1),
+    "zeros below rows": (rows("0,A,20,8", "10,A,20,8").encode() + bytes(64 << 20), 4),
+    "zeros below rows of old lines": (
+        rows("0,A,20,8").replace("\n", "\r").encode() + bytes(64 << 20), 3,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NO_LINES)
+@pytest.mark.parametrize("read", [read_recording, import_recording])
+def test_a_file_without_lines_is_refused_before_it_fills_the_memory(
+    read: Callable, case: str, tmp_path: Path
+):
+    content, row = NO_LINES[case]
+    path = write(tmp_path, content)
+    tracemalloc.start()
+    with pytest.raises(InputError) as caught:
+        read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert str(caught.value).startswith(f"{path}: line {row} is longer than 1 MB")
+    assert "\n" not in str(caught.value)
+    assert peak < 16 << 20
+
+
+def test_a_stream_without_lines_is_refused_soon():
+    pieces = iter([bytes(1 << 16)] * 1000)
+    with pytest.raises(InputError, match=r"^-: line 1 is longer than 1 MB"):
+        list(read_rows(split_lines(pieces)))
+    assert sum(1 for _ in pieces) > 900, "most of it was not asked for"
+
+
+def test_json_may_be_one_line_however_long(tmp_path: Path):
+    records = [{"time": f"2026-11-20T12:{k % 3600 // 60:02}:{k % 60:02}Z", "co2": 500}
+               for k in range(3600)]  # fmt: skip
+    one = json.dumps([record | {"note": "x" * 400} for record in records])
+    assert len(one) > 1 << 20
+    for data in (one.encode(), one.encode("utf-16"), gzip.compress(one.encode())):
+        assert len(import_recording(write(tmp_path, data))[0].times_s) > 3000
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_files_and_streams_take_the_same_encodings(encoding: str, end: str, tmp_path: Path):
+    text = rows("0,Küche,20.5,8", "10,Küche,,9", "20,Küche,21,7")
+    data = text.replace("\n", end).encode(encoding)
+    streamed = list(read_rows(split_lines([data])))
+    for content in (data, gzip.compress(data)):
+        recording, check = read_recording(write(tmp_path, content))
+        assert recording.sensors == ("Küche",) == (streamed[0].sensor,)
+        read = np.stack([row.readings for row in streamed]).astype(np.float32)
+        np.testing.assert_array_equal(recording.readings[:, 0], read)
+        assert check.notes == (() if content is data else ("gzipped, unlike its name",))
 
 
 def test_missing_file_folder_and_parquet_in_name_only(tmp_path: Path):
@@ -411,6 +472,27 @@ def test_periods_up_to_an_hour(period_s: int, tmp_path: Path):
     assert check.notes == ((note,) if period_s > 90 else ())
 
 
+def test_rows_that_hold_a_time_alone_are_no_readings(tmp_path: Path):
+    """A grid of 10 s, as simulated recordings have one: A reports each minute, B every 300 s."""
+    lines = [
+        f"{t},{name},{20 if t % every == 0 else ''},{'' if t % 120 else 8}"
+        for t in range(0, 3000, 10) for name, every in (("A", 60), ("B", 300))
+    ]  # fmt: skip
+    text = rows(*lines)
+    recording, check = read_recording(write(tmp_path, text))
+    assert recording.readings.shape[:2] == (300, 2), "their times are kept"
+    told = np.isfinite(recording.readings).any(axis=2)
+    assert check.rows == told.sum() < 100
+    assert check.period_s == 60
+    for index, channel in enumerate(CHANNELS[:2]):
+        counts = check.channels[channel.name]
+        assert counts.present == np.isfinite(recording.readings[:, :, index]).sum()
+        assert counts.present + counts.missing == check.rows
+    assert f"{600 - check.rows} rows with a time and no cell of a channel" in check.notes
+    words = text.replace(",,\n", ",unavailable,\n")
+    assert read_recording(write(tmp_path, words))[1].rows == 600, "a word is something said"
+
+
 def test_the_slowest_sensor_is_noted(tmp_path: Path):
     lines = [f"{t},A,20,8" for t in range(0, 3000, 10)] + [
         f"{t},B,20,8" for t in range(0, 3000, 300)
@@ -491,7 +573,10 @@ def test_labels_sources_and_other_columns(tmp_path: Path):
     assert recording.labels.dtype == np.int8
     assert recording.sources == ("chair", "toast")
     assert check.ignored == ("time", "door")
-    assert check.notes == ("1 time with several sources; the first is kept",)
+    assert check.notes == (
+        "1 time with several sources; the first is kept",
+        "1 row with a time and no cell of a channel",
+    )
 
 
 def test_irregular_and_fast_rows(tmp_path: Path):
@@ -511,7 +596,7 @@ def test_typed_parquet(tmp_path: Path):
     assert recording.sensors == ("7",)
     assert recording.start == stamps[0]
     assert recording.times_s.tolist() == [0, 10, 20]
-    assert (check.channels["co2"].present, check.channels["co2"].missing) == (2, 1)
+    assert (check.rows, check.channels["co2"].present, check.channels["co2"].missing) == (2, 2, 0)
     frame.with_columns(time=pl.col("time").dt.replace_time_zone(None)).write_parquet(path)
     assert read_recording(path)[0].start == datetime(2026, 1, 31, 12)
     assert "no offset" in read_recording(path)[1].notes[0]

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from saafe.cli import COMMANDS, saafe
 from saafe.cli.busy import Busy, ProgressLines
-from saafe.cli.output import did_you_mean, with_progress
+from saafe.cli.output import NOW_AND_THEN_S, did_you_mean, with_progress
 from saafe.cli.reading import check_run_folder
 from saafe.cli.train import SETTING_THRESHOLDS, Reporter
 from saafe.errors import InputError
@@ -206,6 +206,29 @@ def test_between_lines_it_is_said_what_the_last_was_of(capfd: pytest.CaptureFixt
     assert capfd.readouterr().err.splitlines() == [
         "fold 1 of 2: epoch 8/8", "fold 2 of 2: epoch 1/8", said, "done",
     ]  # fmt: skip
+
+
+def test_lines_of_progress_stay_apart_and_the_last_is_said(capfd: pytest.CaptureFixture) -> None:
+    with ProgressLines(silent_s=0.1, apart_s=1.0) as say:
+        for number in range(1, 6):
+            say(f"fire {number}: {number} of 5")
+            time.sleep(0.2)
+    assert capfd.readouterr().err.splitlines() == ["fire 1: 1 of 5", "fire 5: 5 of 5"]
+    with ProgressLines(apart_s=0.1) as say:
+        say("fire 1: 1 of 2")
+        time.sleep(0.2)
+        say("fire 2: 2 of 2")
+    assert capfd.readouterr().err.splitlines() == ["fire 1: 1 of 2", "fire 2: 2 of 2"]
+
+
+def test_a_comparison_into_a_pipe_says_little() -> None:
+    began = time.monotonic()
+    words = ["devices", "compare", "saafe-6", "--fires", "1", "--nuisances", "0"]
+    done = CliRunner().invoke(saafe, words)
+    assert done.exit_code == 0, done.output
+    lines = done.stderr.splitlines()
+    assert 2 <= len(lines) <= 2 + (time.monotonic() - began) / NOW_AND_THEN_S
+    assert "23 of 23" in lines[-1]
 
 
 def test_a_short_step_says_nothing(capfd: pytest.CaptureFixture) -> None:

@@ -393,7 +393,7 @@ def losses_of(*changes: str) -> torch.Tensor:
 
 # from torch 2.13 on one x86 thread; a change of the model, the loss, the optimizer or the
 # schedule moves them, and must be meant: then print losses_of() and write it here
-GOLDEN = [1.2142, 1.1852, 1.1484, 1.1369, 1.061]
+GOLDEN = [1.2349, 1.1756, 1.18, 1.1038, 1.0194]
 
 
 def test_a_checkpoint_of_other_layers_is_refused_in_a_line() -> None:

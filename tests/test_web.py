@@ -444,7 +444,11 @@ def test_what_was_raised_is_listed_and_judged(tmp_path: Path) -> None:
         assert (raised["space"], raised["event"], raised["was"]) == ("kitchen", "alarm", "")
         assert one.ask("POST", "/raised/1", {"was": "harmless"})[1] == raised | {"was": "harmless"}
         assert one.ask("GET", "/raised")[1][0]["was"] == "harmless"
-        assert one.ask("POST", "/raised/7", {"was": "harmless"})[0] == 404
+        for number in ("7", "1_0", "0_1", "%201", "1%20", "1%0A", "+1", "-1", "1.0", "1e0", "0x1",
+                       "%D9%A1", "%EF%BC%91", "9" * 19, "9" * 5000, "abc", "None"):  # fmt: skip
+            status, answer = one.ask("POST", f"/raised/{number}", {"was": "fire"})
+            assert (status, list(answer)) == (404, ["error"]), number
+        assert one.ask("GET", "/raised")[1][0]["was"] == "harmless", "none of them is number 1"
         for body in ({"was": "toast"}, {}, [], {"was": None}):
             status, answer = one.ask("POST", "/raised/1", body)
             assert (status, list(answer)) == (422, ["error"])

@@ -1,5 +1,6 @@
 """What is said while a long step is silent: what it is, and for how long."""
 
+import math
 import sys
 import threading
 import time
@@ -79,20 +80,36 @@ class ProgressLines:
     `with ProgressLines() as say: say("...")`.
     """
 
-    def __init__(self, *, silent_s: float = BETWEEN_LINES_S) -> None:
-        """Take for how long nothing is said between two lines. [s]"""
-        self.silent_s = silent_s
+    def __init__(self, *, silent_s: float = BETWEEN_LINES_S, apart_s: float = 0.0) -> None:
+        """Take for how long nothing is said between two lines, and how far apart they are. [s]
+
+        A line that comes sooner than `apart_s` is left out, the last of all is not. A terminal
+        shows each.
+        """
+        self.silent_s, self.apart_s = max(silent_s, apart_s), apart_s
+        self._said_s, self._left_out = -math.inf, ""
         self._waiting: Busy | None = None
 
     def __call__(self, line: str) -> None:
-        """Say a line."""
-        self.stop()
-        click.echo(line, err=True)
+        """Say a line, or keep it back."""
+        self._stop_waiting()
+        now_s = time.monotonic()
+        if now_s - self._said_s < self.apart_s and not sys.stderr.isatty():
+            self._left_out = line
+        else:
+            click.echo(line, err=True)
+            self._said_s, self._left_out = now_s, ""
         what = f"{line.partition(':')[0]}, or what follows"
         self._waiting = Busy(what, silent_s=self.silent_s).start()
 
     def stop(self) -> None:
-        """Nothing more is waited for."""
+        """Nothing more is waited for; the last line is said, where it was left out."""
+        self._stop_waiting()
+        if self._left_out:
+            click.echo(self._left_out, err=True)
+            self._left_out = ""
+
+    def _stop_waiting(self) -> None:
         if self._waiting is not None:
             self._waiting.stop()
             self._waiting = None

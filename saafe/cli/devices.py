@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from saafe.cli.output import Group, print_json
+from saafe.cli.busy import ProgressLines
+from saafe.cli.output import NOW_AND_THEN_S, Group, print_json
 from saafe.cli.reading import ExportOptions, check_run_folder, export_options, read_any
 from saafe.cli.tables import print_rows
 from saafe.errors import InputError
@@ -131,9 +132,8 @@ def compare_devices_command(
     if again := [name for k, name in enumerate(names) if name in names[:k]]:
         raise InputError(f"{again[0]} is named twice; name each device once")
     plan = comparison_plan(model, tier, **amounts)
-    compared = device_comparison.compare_devices(
-        names, plan, on_progress=lambda line: click.echo(line, err=True)
-    )
+    with ProgressLines(apart_s=NOW_AND_THEN_S) as say:
+        compared = device_comparison.compare_devices(names, plan, on_progress=say)
     if plot is not None:
         comparison_picture.draw_comparison(compared, plot)
     asked = {"model": model, "tier": tier} | amounts

@@ -11,12 +11,11 @@ import time
 from collections.abc import Iterable, Iterator
 
 from saafe.errors import InputError
+from saafe.recordings import LONGEST_LINE, TELLING, encoding_of
 
 CHUNK = 1 << 16
 WAITING = 10_000  # lines read ahead
-LONGEST_LINE = 1 << 20  # characters; more without an end is cut
 LONGEST_WAIT_S = 3600.0
-TELLING = 4  # bytes that tell an encoding
 _END = re.compile(r"\r\n|\r|\n")
 
 
@@ -82,7 +81,8 @@ def read_pieces(number: int) -> Iterator[bytes]:
 def split_lines(pieces: Iterable[bytes]) -> Iterator[str]:
     """Decode the lines of a stream's pieces, each as soon as it ends.
 
-    Bytes that mean nothing become U+FFFD. A line ends with LF, CR LF or CR.
+    Bytes that mean nothing become U+FFFD. A line ends with LF, CR LF or CR; one that is longer
+    than `LONGEST_LINE` is cut there.
     """
     decoder, rest, after_cr = None, "", False
     for data in _with_first(pieces):
@@ -112,13 +112,3 @@ def _with_first(pieces: Iterable[bytes]) -> Iterator[bytes]:
             first = None
     if first:
         yield first
-
-
-def encoding_of(data: bytes) -> str:
-    """The encoding that a byte order mark tells, or the zeros of UTF-16; UTF-8 without either."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    zeros = [byte == 0 for byte in data[:TELLING]]
-    if zeros == [False, True, False, True]:
-        return "utf-16-le"
-    return "utf-16-be" if zeros == [True, False, True, False] else "utf-8-sig"

@@ -11,7 +11,7 @@ from saafe.cli.output import did_you_mean, print_json, with_progress
 from saafe.errors import InputError
 from saafe.files import plain_name, write_json
 from saafe.recipes import check_values, with_changes
-from saafe.recordings import Recording, make_folder, read_recording, write_recording
+from saafe.recordings import SET_FILE, Recording, make_folder, read_recording, write_recording
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def simulate_command(
     With --onto each is a stretch of a recorded (or simulated) background, three hours and then a
     simulated fire's rise added, with "superposed: FIRE" as its source.
 
+    Where nothing burns in any of them, set.json makes the folder an annotated set of homes.
     What a former run of the same kind left in the folder is removed first.
 
     Example: saafe simulate --scenarios 4 --set hours=1 --out simulated
@@ -94,10 +95,25 @@ def simulate_command(
         write_recording(recording, path)
         written.append({"file": path.name, **described})
     write_json(folder / "scenarios.json", written)
+    if onto is None:
+        write_homes(folder, written, seed)
     if as_json:
         print_json(written)
     else:
         click.echo(f"{len(written)} recordings in {folder}")
+
+
+def write_homes(folder: Path, written: list[dict], seed: int) -> None:
+    """Write the set.json of a folder of homes, in the place of none but our own."""
+    from saafe.simulator import homes
+
+    told = homes.homes_set(written, folder, seed=seed)
+    if told is None:
+        return
+    if homes.is_anothers(folder):
+        click.echo(f"{folder / SET_FILE}: is not of simulate and stays; see that it fits", err=True)
+        return
+    write_json(folder / SET_FILE, told)
 
 
 def check_sources(names: tuple[str, ...]) -> None:
@@ -115,12 +131,16 @@ def check_sources(names: tuple[str, ...]) -> None:
 def remove_former(folder: Path, kind: str) -> int:
     """Remove what a former run of a kind wrote or began to write; say how many recordings.
 
-    First the list of them, so that a folder that has one holds what it says.
+    First the lists of them, so that a folder that has one holds what it says.
     """
+    from saafe.simulator import homes
+
     written = re.compile(rf"{kind}-\d{{5,}}\.(csv|csv\.gz|parquet)")
     begun = re.compile(rf"\.{written.pattern}\.\d+")
     try:
         (folder / "scenarios.json").unlink(missing_ok=True)
+        if not homes.is_anothers(folder):
+            (folder / SET_FILE).unlink(missing_ok=True)
         found = [path for path in folder.iterdir() if written.fullmatch(path.name)]
         unfinished = [path for path in folder.iterdir() if begun.fullmatch(path.name)]
         for path in found + unfinished:

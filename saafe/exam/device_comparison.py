@@ -96,10 +96,10 @@ def compare_devices(
         InputError: a name or a file is no device.
     """
     known = [devices.load_device(name) for name in names]  # before the first is examined
-    began = time.perf_counter()
     tried = [
         Tried(Session(judged_for(one, plan, on_progress), plan.seed, device=one)) for one in known
     ]
+    began = time.perf_counter()  # what thresholds took says nothing of what is left
     kinds = fire_kinds()[:-1]  # without oil while something fries
     others = sources.NUISANCES if plan.nuisances else ()
     done, whole = 0, len(kinds) + len(others)

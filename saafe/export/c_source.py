@@ -22,7 +22,7 @@ from saafe.sensors import (
     RISE_SPAN_S,
     TEMPERATURE,
 )  # fmt: skip
-from saafe.training import FEATURES, ONSET_SCALE, ONSET_STEPS, Run, runs
+from saafe.training import FEATURES, ONSET_SCALE, ONSET_STEPS, SUMMARY, Run, runs
 
 PARTS = ("network", "self_test", "alarms", "detector")
 TEMPLATES = Path(__file__).parent / "c"
@@ -89,7 +89,7 @@ def settings(run: Run) -> dict[str, Any]:
         "FEATURES": FEATURES, "SEGMENTS": len(windows.SEGMENTS),
         "SEGMENT_STEPS": windows.SEGMENTS[0][0],
         "SEGMENT_BINS": braces(width for _, width in windows.SEGMENTS),
-        "STATISTICS": "(6 * SEGMENTS * CHANNELS)", "ONSET_STEPS": ONSET_STEPS,
+        "SUMMARY": SUMMARY, "ONSET_STEPS": ONSET_STEPS,
         "ONSET_SCALE": single(ONSET_SCALE), "MISSING_LEVEL": "1e4f",
         "WIDTH": recipe.width, "HEADS": recipe.heads, "EXPANSION": recipe.expansion,
         "PATCH": recipe.patch, "TOKENS": tokens, "RISK_SCALE": single(float(model.risk_scale)),
@@ -131,7 +131,9 @@ def weights(run: Run) -> str:
     values = {name: t.detach().cpu().numpy() for name, t in run.model.state_dict().items()}
     plain = {
         "embed_weight": values["embed.weight"], "embed_bias": values["embed.bias"],
-        "now_weight": values["now.weight"], "now_bias": values["now.bias"],
+        "now_widen_weight": values["now_widen.weight"], "now_widen_bias": values["now_widen.bias"],
+        "now_narrow_weight": values["now_narrow.weight"],
+        "now_narrow_bias": values["now_narrow.bias"],
         "position": values["position"], "norm_weight": values["norm.weight"],
         "norm_bias": values["norm.bias"], "head_weight": values["head.weight"],
         "head_bias": values["head.bias"],

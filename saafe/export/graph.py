@@ -101,14 +101,15 @@ def build_graph(run: Run, metadata: dict[str, str]) -> onnx.ModelProto:
 def feature_nodes(g: Nodes) -> tuple[str, str]:
     """Features of windows, in `training.model`'s words.
 
-    Returns seen (batch, feature, step) and the inputs of the last token (batch, ...).
+    Returns seen (batch, feature, step) and the summary (batch, SUMMARY).
     """
     x = g("Transpose", g.reshape(INPUT, -1, STEPS, C), perm=[0, 2, 1])
     known = g("Not", g("IsNaN", x))
     mask = g("Cast", known, to=TensorProto.FLOAT)
     off = g("Mul", g("Sub", mask, 1.0), MISSING)  # 0 where known, else far below every level
     level = g("Mul", level_nodes(g, g("Where", known, x, np.float32(20.0))), mask)
-    departure = widened(g, g("Sub", level, quartile_nodes(g, level, off, mask)))
+    base = quartile_nodes(g, level, off, mask)
+    departure = widened(g, g("Sub", level, base))
     departure = g("Mul", departure, mask)
     high, low = g("Add", departure, off), g("Sub", departure, off)
     seen = g("Concat", level, departure, mask, top_nodes(g, level, off, mask), axis=1)
@@ -117,7 +118,7 @@ def feature_nodes(g: Nodes) -> tuple[str, str]:
         statistics_nodes(g, departure, mask, low, high), -1, FIGURES_EACH * C * len(SEGMENTS)
     )
     onset = onset_nodes(g, high, departure, mask)
-    return seen, g("Concat", last, onset, figures, axis=1)
+    return seen, g("Concat", last, onset, g.reshape(base, -1, C), figures, axis=1)
 
 
 def level_nodes(g: Nodes, x: str) -> str:
@@ -217,12 +218,15 @@ def tokens(g: Nodes, seen: str, now: str, weights: dict[str, NDArray], patch: in
     width = len(weights["embed.bias"])
     order = np.arange(patch * FEATURES).reshape(patch, FEATURES).T.ravel()
     x = g.linear(x, weights["embed.weight"][:, order], None, "embed")
-    now_order = np.concatenate([np.arange(FEATURES + C), FEATURES + C + figure_order()])
-    newest = g.linear(now, weights["now.weight"][:, now_order], None, "now")
+    before = FEATURES + 2 * C  # the statistics stand last
+    now_order = np.concatenate([np.arange(before), before + figure_order()])
+    wide = g.linear(now, weights["now_widen.weight"][:, now_order], weights["now_widen.bias"],
+                    "now_widen")  # fmt: skip
+    newest = g.linear(g("Gelu", wide), weights["now_narrow.weight"], None, "now_narrow")
     x = g("Concat", x, g.reshape(newest, -1, 1, width), axis=1)
     position = weights["position"].copy()
     position[:count] += weights["embed.bias"]
-    position[count] += weights["now.bias"]
+    position[count] += weights["now_narrow.bias"]
     return g("Add", x, position)
 
 

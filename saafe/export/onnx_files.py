@@ -105,8 +105,8 @@ def quiet_logging() -> Iterator[None]:
 
 
 def is_encoder(weight: str) -> bool:
-    """Whether a constant is the weight of an encoder layer."""
-    return weight.startswith("block")
+    """Whether a constant is the weight of a layer that reads no features."""
+    return weight.startswith(("block", "now_narrow"))
 
 
 def calibration_windows(recipe: Recipe) -> NDArray:

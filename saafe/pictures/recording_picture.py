@@ -10,18 +10,17 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from saafe.detector import Detection, Model, detect
 from saafe.errors import InputError
 from saafe.exam import plots
 from saafe.files import read_file
+from saafe.pictures.curves import curve_of, draw_curve
 from saafe.pictures.saving import Picture
 from saafe.recordings import SOUNDED, Interval, Recording, read_sets
 from saafe.sensors import CHANNELS, FIRE, NUISANCE
 from saafe.windows import DAY_S
 
-DRAWN_POINTS = 3000  # of a line that are drawn at most: more than a picture is wide
 NAMED_SENSORS = 8  # more would hide the picture behind their names
 DRAWN_EVENTS = 300
 SENSOR_COLORS = ("#1f2933", "#2f6fb3", "#1b6e4b", "#a15c00", "#7b2d8b", "#52606d", "#0f8a8a")
@@ -73,9 +72,10 @@ def picture_of_recording(
                         layout="constrained")  # fmt: skip
         places = np.atleast_1d(figure.subplots(len(channels) + 1, 1, sharex=True))
         scale, unit = time_unit(end_s - start_s)
+        longest_s = model.settings.longest_interval_s
         for place, k in zip(places, channels, strict=False):
-            draw_channel(place, recording, int(k), scale)
-        draw_risk(places[-1], recording, found, scale)
+            draw_channel(place, recording, int(k), scale, longest_s)
+        draw_risk(places[-1], recording, found, scale, longest_s)
         for place in places:
             shade_labels(place, recording, scale)
             for start, end in known.cooking_s:
@@ -114,25 +114,27 @@ def time_unit(span_s: float) -> tuple[float, str]:
     return DAY_S, "d"
 
 
-def draw_channel(place: Axes, recording: Recording, k: int, scale: float) -> None:
-    """The readings of one channel, a line a sensor."""
+def draw_channel(place: Axes, recording: Recording, k: int, scale: float, longest_s: float) -> None:
+    """The readings of one channel, a line a sensor; none across a silence."""
     for index, name in enumerate(recording.sensors):
         values = recording.readings[:, index, k]
         seen = np.isfinite(values)
         if seen.any():
-            x, y = thinned(recording.times_s[seen] / scale, values[seen])
-            place.plot(x, y, color=sensor_color(index), linewidth=0.9, label=name)
+            curve = curve_of(recording.times_s[seen], values[seen], longest_s)
+            draw_curve(place, curve, scale, color=sensor_color(index), width=0.9, name=name)
     title = CHANNELS[k].name.replace("pm25", "PM2.5").replace("co", "CO")
     side_label(place, f"{title}\n{CHANNELS[k].unit}")
 
 
-def draw_risk(place: Axes, recording: Recording, found: Detection, scale: float) -> None:
+def draw_risk(
+    place: Axes, recording: Recording, found: Detection, scale: float, longest_s: float
+) -> None:
     """The risk of each sensor, and when the alarm stood."""
     for index, name in enumerate(recording.sensors):
         mine = found.sensors == index
         if mine.any():
-            x, y = thinned(found.times_s[mine] / scale, found.risk[mine])
-            place.plot(x, y, color=sensor_color(index), linewidth=1.1, label=name)
+            curve = curve_of(found.times_s[mine], found.risk[mine], longest_s)
+            draw_curve(place, curve, scale, color=sensor_color(index), width=1.1, name=name)
     for start, end in alarm_spans(found, float(recording.times_s[-1])):
         place.axvspan(start / scale, end / scale, color=plots.RISK, alpha=0.18, linewidth=0)
     place.set_ylim(-3.0, 103.0)
@@ -298,13 +300,3 @@ def side_label(place: Axes, text: str) -> None:
 def sensor_color(index: int) -> str:
     """The color of a sensor's lines."""
     return SENSOR_COLORS[index % len(SENSOR_COLORS)]
-
-
-def thinned(x: NDArray, y: NDArray) -> tuple[NDArray, NDArray]:
-    """At most `DRAWN_POINTS` points with the same ends: of each stretch its lowest and highest."""
-    if len(x) <= DRAWN_POINTS:
-        return x, y
-    parts = np.array_split(np.arange(len(x)), DRAWN_POINTS // 2)
-    ends = [sorted((part[np.argmin(y[part])], part[np.argmax(y[part])])) for part in parts]
-    kept = np.unique(np.concatenate([[0, len(x) - 1], np.ravel(ends)]))
-    return x[kept], y[kept]

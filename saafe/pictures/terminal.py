@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 from numpy.typing import NDArray
 
+from saafe.pictures.curves import LONE
 from saafe.pictures.saving import Picture
 
 PANEL_LINES = 7
@@ -50,17 +51,18 @@ def panel_title(picture: Picture, number: int, place: Axes) -> str:
 def panel_lines(place: Axes, columns: int, ascii_only: bool) -> list[str]:
     """One panel: its lines, and a bar where something happened."""
     drawn = [line for line in place.get_lines() if len(np.ravel(line.get_xdata()))]
-    curves = [line for line in drawn if not is_upright(line)]
+    # a terminal shows lone points as a part of their curve
+    curves = [line for line in drawn if not is_upright(line) and line.get_label() != LONE]
     x_end, y_end = place.get_xlim(), place.get_ylim()
     is_log = place.get_xscale() == "log"
     xs, ys, joined = [], [], []
     for line in curves:
         x, y = points_of(line)
-        inside = np.isfinite(x) & np.isfinite(y) & ((x > 0) | (not is_log))
+        inside = np.isfinite(x) & ((x > 0) | (not is_log))
         xs.append(x[inside])
-        ys.append(y[inside])
+        ys.append(np.where(np.isfinite(y), y, np.nan)[inside])  # a line breaks at NaN
         joined.append(line.get_linestyle() not in ("None", ""))
-    if not any(len(x) for x in xs):
+    if not any(np.isfinite(y).any() for y in ys):
         return ["  nothing to show"]
     for line in drawn:
         if (

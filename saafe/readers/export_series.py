@@ -322,3 +322,15 @@ def is_fallen_back(times: Times, groups: np.ndarray) -> bool:
     if (steps[same] <= 0).all():
         return False  # newest first
     return bool(((steps >= -3600.0) & (steps <= -1800.0) & same).any())
+
+
+def left_empty(export: Export, one: Series, is_wrong: np.ndarray) -> str:
+    """How many cells of a series could not be read, and the first of them in the file."""
+    rows = np.flatnonzero(is_wrong) if one.rows is None else one.rows[is_wrong]
+    lines = export.row_numbers[rows]
+    first = int(np.argmin(lines))  # rows may have been turned round
+    n = len(rows)
+    what = f"{n:,} cells" if n > 1 else "1 cell"
+    were = "were not numbers and were" if n > 1 else "was not a number and was"
+    cell = quoted(export.frame[one.column][int(rows[first])])
+    return f"{what} of {quoted(one.name)} {were} left empty: first {cell} in line {lines[first]}"

@@ -22,6 +22,7 @@ from saafe.readers.export_series import (
     choose_time,
     find_series,
     is_fallen_back,
+    left_empty,
     sensor_cells,
     unused_names,
 )
@@ -179,7 +180,7 @@ def read_export(
     decimal = decimal or guess_decimal(
         [export.frame[one.column] for one in series], export.separator or ","
     )
-    readings, found, ignored = _read_series(export, series, chosen, units, decimal)
+    readings, found, ignored, notes = _read_series(export, series, chosen, units, decimal)
     if not any(len(values) for _, values in readings):
         one = series[0]
         cell = next(iter(export.frame[one.column]), "")
@@ -204,7 +205,7 @@ def read_export(
         decimal=decimal,
         ignored=tuple(left + ignored),
     )
-    return Table(path, frame, export.row_numbers[rows], export.notes), guess
+    return Table(path, frame, export.row_numbers[rows], (*export.notes, *notes)), guess
 
 
 def _groups(export: Export, series: list[Series], column: str | None) -> np.ndarray:
@@ -268,9 +269,12 @@ def _read_series(
     preset: Preset | None,
     units: Mapping[str, Conversion],
     decimal: str,
-) -> tuple[list[tuple[Series, np.ndarray]], list[GuessedColumn], list[str]]:
-    """Readings of each series in its channel's unit, what they were taken for, and what not."""
-    readings, found, ignored = [], [], []
+) -> tuple[list[tuple[Series, np.ndarray]], list[GuessedColumn], list[str], list[str]]:
+    """Readings of each series in its channel's unit, what they were taken for, and what not.
+
+    Last comes a note of each that has cells which cannot be read.
+    """
+    readings, found, ignored, notes = [], [], [], []
     for one in series:
         cells = export.frame[one.column]
         cells = cells if one.rows is None else cells.gather(one.rows)
@@ -300,11 +304,13 @@ def _read_series(
             values[at] = conversion.apply(values[at])
         values[is_wrong] = np.nan
         readings.append((one, values))
+        if is_wrong.any():
+            notes.append(left_empty(export, one, is_wrong))
         given = (numbers.units.filter(pl.Series(np.isfinite(numbers.values)))).unique().to_list()
         shown = " or ".join(dict.fromkeys(conversions[text].unit for text in given))
         unit = shown or units.get(one.channel, default).unit
         found.append(GuessedColumn(one.channel, one.name, unit, one.place))
-    return readings, found, ignored
+    return readings, found, ignored, notes
 
 
 def _is_melted(series: Sequence[Series]) -> bool:

@@ -21,7 +21,8 @@ from saafe.recordings.superpose import (
     smoke_growth, superpose_fires,
 )  # fmt: skip
 from saafe.recordings.tables import (
-    Table, make_folder, parse_csv, quoted, read_table, read_text, read_unzipped, refusal,
+    LONGEST_LINE, TELLING, Table, encoding_of, make_folder, parse_csv, quoted, read_table,
+    read_text, read_unzipped, refusal,
 )  # fmt: skip
 from saafe.recordings.units import (
     Conversion, CHANNEL_UNITS, find_unit, parse_units, plain, unit_texts,
@@ -29,14 +30,14 @@ from saafe.recordings.units import (
 
 __all__ = [
     "AFTER_COOKING_S", "BEHIND_S", "CHANNEL_UNITS", "FIRE_KIND", "HOME_KIND", "LATE_S", "LEAD_S",
-    "LONGEST_GAP_S", "MILLISECONDS", "QUIET_MOMENT", "RECORDING_SUFFIXES", "SET_FILE", "SOUNDED",
-    "AnnotatedSet", "Annotation", "CellError", "Check", "Conversion", "Home", "Interval",
-    "Recording", "RefusedCell", "Rise", "Row", "RowReader", "SmokeGrowth", "StreamClock",
-    "SuperposedFire", "Table", "add_rise", "check_annotation", "cut_recording", "dense_homes",
-    "doubt", "draw_moment", "find_sets", "find_unit", "is_missing_word", "make_folder",
-    "median_period", "merge_runs", "parse_csv", "parse_recording", "parse_units", "plain", "pm_cap",
-    "quoted", "read_recording", "read_rows", "read_sets", "read_table", "read_text",
-    "read_unzipped", "recording_files", "refusal", "smoke_growth", "superpose_fires",
-    "to_microseconds", "to_number", "to_numbers", "to_seconds", "to_stamp", "to_text", "unit_texts",
-    "write_recording",
+    "LONGEST_GAP_S", "LONGEST_LINE", "MILLISECONDS", "QUIET_MOMENT", "RECORDING_SUFFIXES",
+    "SET_FILE", "SOUNDED", "TELLING", "AnnotatedSet", "Annotation", "CellError", "Check",
+    "Conversion", "Home", "Interval", "Recording", "RefusedCell", "Rise", "Row", "RowReader",
+    "SmokeGrowth", "StreamClock", "SuperposedFire", "Table", "add_rise", "check_annotation",
+    "cut_recording", "dense_homes", "doubt", "draw_moment", "encoding_of", "find_sets", "find_unit",
+    "is_missing_word", "make_folder", "median_period", "merge_runs", "parse_csv", "parse_recording",
+    "parse_units", "plain", "pm_cap", "quoted", "read_recording", "read_rows", "read_sets",
+    "read_table", "read_text", "read_unzipped", "recording_files", "refusal", "smoke_growth",
+    "superpose_fires", "to_microseconds", "to_number", "to_numbers", "to_seconds", "to_stamp",
+    "to_text", "unit_texts", "write_recording",
 ]  # fmt: skip

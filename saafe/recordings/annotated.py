@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from saafe.errors import InputError
 from saafe.files import read_file
+from saafe.recordings.folders import files_below
 from saafe.recordings.superpose import Interval
 from saafe.recordings.tables import quoted, refusal
 
@@ -88,16 +89,8 @@ def read_sets(folder: Path | str) -> list[AnnotatedSet]:
 def find_sets(folder: Path) -> list[Path]:
     """The set.json of a folder and of all below it, hidden ones left out, each file once."""
     found: dict[str, Path] = {}
-    seen: set[str] = set()
-    for here, below, files in os.walk(folder, followlinks=True, onerror=_refuse_folder):
-        real = os.path.realpath(here)
-        if real in seen:  # a link back would never end
-            below.clear()
-            continue
-        seen.add(real)
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        if SET_FILE in files:
-            path = Path(here, SET_FILE)
+    for path in files_below(folder, _refuse_folder):
+        if path.name == SET_FILE:
             found.setdefault(os.path.realpath(path), path)
     return sorted(found.values())
 

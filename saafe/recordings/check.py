@@ -21,7 +21,7 @@ class Counts:
 
     present: int  # readings that are used
     masked: int  # that cannot be readings, left out
-    missing: int  # empty cells, and words that say so
+    missing: int  # empty cells of the rows counted, and words that say so
     first_masked: str = ""  # the first outside the physical range and its row, "" = none
     wrong_values: dict[str, int] = field(default_factory=dict)  # of those masked, by what they are
 
@@ -40,7 +40,7 @@ class Check:
     """What was read, masked, repaired and ignored."""
 
     path: str  # the file
-    rows: int  # that are used
+    rows: int  # that are used and hold a cell of a channel
     sensors: tuple[str, ...]
     duration_s: float  # from the first row to the last. [s]
     period_s: float | None  # shortest of the sensors' median periods, None of a single time. [s]

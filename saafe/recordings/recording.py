@@ -146,7 +146,10 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
         raise
     start = start and start + timedelta(seconds=first_s)
     period = _median_period(table, rows, sensors, notes)
-    readings, is_refused, channels = _mask(table, rows, notes)
+    tells = np.any(rows.is_word | ~np.isnan(rows.readings), axis=1)  # others hold times alone
+    if not tells.all():
+        notes.append(f"{counted(int((~tells).sum()), 'row')} with a time and no cell of a channel")
+    readings, is_refused, channels = _mask(table, rows, tells, notes)
     found = _refused_cells(table, rows, sensors, readings, is_refused)
     rows = replace(rows, readings=readings)  # lets go of those of twice the size
 
@@ -171,7 +174,7 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
     )
     check = Check(
         path=str(table.path),
-        rows=len(rows.times_s),
+        rows=int(tells.sum()),
         sensors=sensors,
         duration_s=float(rows.times_s[-1]),
         period_s=period,
@@ -260,11 +263,11 @@ def _time_series(recording: Recording, time: np.ndarray) -> tuple[str, pl.Series
 
 
 def _mask(
-    table: Table, rows: TableRows, notes: list[str]
+    table: Table, rows: TableRows, tells: np.ndarray, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Counts]]:
     """Readings without what can be none, which cells gave none though they came, and counts.
 
-    Readings are float32 (row, channel).
+    Readings are float32 (row, channel). Counted are the rows that `tells` is of, bool (row,).
     """
     readings = np.full(rows.readings.shape, np.nan, dtype=np.float32)
     is_refused = rows.is_word.copy()
@@ -280,7 +283,7 @@ def _mask(
                 f"{channel.unit}, up to {over.max():g}, taken as {channel.highest:g}"
             )
         values = held_in(values, channel)
-        missing, is_unusable = int(np.isnan(values).sum()), is_wrong(values, channel)
+        missing, is_unusable = int(np.isnan(values[tells]).sum()), is_wrong(values, channel)
         wrong = zip(*np.unique(values[is_unusable], return_counts=True), strict=True)
         causes = {f"{value:g} is {wrong_value(value, channel)}": int(n) for value, n in wrong}
         outside = np.flatnonzero(is_outside(values, channel) & ~is_unusable)
@@ -294,13 +297,13 @@ def _mask(
         is_refused[:, index] |= is_unusable
         masked = int(is_unusable.sum())
         channels[channel.name] = Counts(
-            len(values) - missing - masked, masked, missing, first, causes
+            int(tells.sum()) - missing - masked, masked, missing, first, causes
         )
         if channels[channel.name].present:
             notes += filter(None, [_doubt(channel, values[np.isfinite(values)])])
     if not any(counts.present for counts in channels.values()):
         masked = sum(counts.masked for counts in channels.values())
-        missing = sum(counts.missing for counts in channels.values())
+        missing = len(rows.times_s) * len(channels) - masked
         raise table.refusal(
             f"no reading: {missing} cells empty or words for that, {masked} masked",
             allowed="at least one reading",
@@ -405,15 +408,21 @@ def _entity_period(times_s: np.ndarray, readings: np.ndarray) -> float | None:
 def _median_period(
     table: Table, rows: TableRows, sensors: tuple[str, ...], notes: list[str]
 ) -> float | None:
-    """The shortest of the sensors' median periods; None where no sensor has two rows."""
+    """The shortest of the sensors' median periods; None where no sensor has two readings.
+
+    Rows without a reading, as simulated ones of sensors that report on change, tell no period.
+    """
     periods: dict[str, float] = {}
+    has_reading = np.any(~np.isnan(rows.readings), axis=1)
     for index, name in enumerate(sensors):
-        own = rows.times_s[rows.sensor == index]
+        is_own = rows.sensor == index
+        own = rows.times_s[is_own & has_reading]
         if len(own) < 2:
             continue
         period = float(np.round(np.median(np.diff(own)), 6))
-        periods[name] = _entity_period(own, rows.readings[rows.sensor == index]) or period
-        if period > LONGEST_PERIOD_S:
+        readings = rows.readings[is_own & has_reading]
+        periods[name] = _entity_period(own, readings) or period
+        if (period := float(np.median(np.diff(rows.times_s[is_own])))) > LONGEST_PERIOD_S:
             came = f"sensor {quoted(name)} has a median period of {period:g} s"
             allowed = f"at most {LONGEST_PERIOD_S:g} s"
             mend = "record more often, or give the times in seconds"

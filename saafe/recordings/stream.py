@@ -32,6 +32,7 @@ from saafe.recordings.lines import (
     row_cells,
     strip_line,
 )
+from saafe.recordings.tables import LONGEST_LINE, too_long
 from saafe.recordings.units import Conversion
 from saafe.sensors import CHANNELS
 
@@ -155,6 +156,8 @@ class RowReader:
 
     def _read_header(self, text: str) -> None:
         """Take a line as the header, or pass it over where it is none."""
+        if len(text) > LONGEST_LINE:  # the next ones would be the same, for gigabytes
+            raise too_long(self.name, self.line)
         if names := header_names(text):
             self.names = names
             refuse_columns(self.name, self.names)

@@ -1,8 +1,10 @@
 """Tables in files: CSV, gzipped CSV and Parquet, in and out."""
 
+import codecs
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,6 +19,9 @@ from saafe.files import write_atomically
 
 FORMATS = "CSV (commas, UTF-8), CSV.gz or Parquet"
 COUNTED_BYTES = 1 << 20  # looked at at once
+LONGEST_LINE = 1 << 20  # bytes of a file, characters of a stream: no line of readings is so long
+TELLING = 4  # bytes that tell an encoding
+_JSON = re.compile(rb"(\xff\xfe|\xfe\xff|\xef\xbb\xbf)?\s*[\[{]")
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 
 
@@ -84,7 +89,7 @@ def read_table(path: Path, parse: Callable[[Path, bytes], Table] | None = None) 
     notes = ()
     if is_zipped != (path.suffix == ".gz"):
         notes = (f"{'gzipped' if is_zipped else 'not gzipped'}, unlike its name",)
-    data = _unzip(path, data)
+    data = _to_utf8(_unzip(path, data))
     table = parse(path, data) if parse else parse_csv(path, _to_text(path, data))
     return replace(table, notes=(*notes, *table.notes))
 
@@ -95,13 +100,16 @@ def read_text(path: Path) -> str:
 
 
 def read_unzipped(path: Path) -> bytes:
-    """Read a file's bytes, gzipped or not."""
-    return _unzip(path, _read_bytes(path))
+    """Read a file's bytes, gzipped or not; JSON may be one line, however long."""
+    return _unzip(path, _read_bytes(path, may_be_json=True), may_be_json=True)
 
 
-def _unzip(path: Path, data: bytes) -> bytes:
+def _unzip(path: Path, data: bytes, *, may_be_json: bool = False) -> bytes:
+    if data[:2] != _GZIP:
+        return data
     try:
-        return gzip.decompress(data) if data[:2] == _GZIP else data
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            return _read_lines(path, file, may_be_json=may_be_json)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         came = "truncated gzip" if isinstance(error, EOFError) else "damaged gzip"
         mend = "copy the file again, whole"
@@ -123,11 +131,14 @@ def not_text(path: Path, byte: int, row: int) -> InputError:
     return refusal(path, came, allowed=FORMATS, mend=mend, row=row)
 
 
-def _read_bytes(path: Path) -> bytes:
-    """Read a whole file."""
+def _read_bytes(path: Path, *, may_be_json: bool = False) -> bytes:
+    """Read a whole file; one of no lines is refused before it fills the memory."""
     came, allowed, mend = "cannot be opened", f"a file: {FORMATS}", "check the path"
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return _read_lines(path, file, may_be_json=may_be_json)
+    except InputError:  # a ValueError too
+        raise
     except IsADirectoryError:
         came, mend = "a folder", "name the files in it, one by one"
     except FileNotFoundError:
@@ -140,6 +151,47 @@ def _read_bytes(path: Path) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         came += f" ({getattr(error, 'strerror', None) or error})"
     raise refusal(path, came, allowed=allowed, mend=mend)
+
+
+def _read_lines(path: Path, file: io.BufferedIOBase, *, may_be_json: bool) -> bytes:
+    """All of an open file; refused as soon as a line of text in it is too long."""
+    held, length = io.BytesIO(), 0
+    is_text = True
+    while data := file.read(COUNTED_BYTES):
+        if not held.tell():
+            is_json = may_be_json and _JSON.match(data[:100].replace(b"\0", b""))
+            is_text = not (is_json or data.startswith((_GZIP, _PARQUET)))
+        held.write(data)
+        end = max(data.rfind(b"\n"), data.rfind(b"\r"))
+        length = len(data) - 1 - end if end >= 0 else length + len(data)
+        if is_text and length > LONGEST_LINE:
+            before = held.getvalue()
+            raise too_long(path, (before.count(b"\n") or before.count(b"\r")) + 1)
+    return held.getvalue()
+
+
+def too_long(path: Path | str, row: int) -> InputError:
+    """The refusal of a line over `LONGEST_LINE`, by its number."""
+    came = f"line {row} is longer than {LONGEST_LINE >> 20} MB, as in no recording"
+    return refusal(path, came, allowed=FORMATS, mend="check that it is the right file")
+
+
+def encoding_of(data: bytes) -> str:
+    """The encoding that a byte order mark tells, or the zeros of UTF-16; UTF-8 without either."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    zeros = [byte == 0 for byte in data[:TELLING]]
+    if zeros == [False, True, False, True]:
+        return "utf-16-le"
+    return "utf-16-be" if zeros == [True, False, True, False] else "utf-8-sig"
+
+
+def _to_utf8(data: bytes) -> bytes:
+    """Text in UTF-16 as UTF-8; anything else as it is."""
+    encoding = encoding_of(data)
+    if not encoding.startswith("utf-16"):
+        return data
+    return data.decode(encoding, errors="replace").encode()
 
 
 def parse_csv(path: Path, text: str) -> Table:

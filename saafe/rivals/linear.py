@@ -16,12 +16,9 @@ from saafe.training import (
     FLAT,
     RiskModel,
     WindowSet,
-    features,
     flat,
     levels,
     lower_quartile,
-    onset_features,
-    statistics,
 )
 from saafe.windows import SEGMENTS
 
@@ -65,12 +62,11 @@ def flat_start(inputs: int) -> nn.Linear:
 
 
 def flat_features(windows: Tensor) -> Tensor:
-    """Every feature of every step, and the onset features and statistics. (batch, FLAT)
+    """Every feature of every step, and the window's summary. (batch, FLAT)
 
     Of windows (batch, 60, 1, channel).
     """
-    seen = features(windows[:, :, 0])
-    return flat(seen, onset_features(seen), statistics(seen))
+    return flat(windows[:, :, 0])
 
 
 def descend(linear: nn.Linear, inputs: Tensor, labels: Tensor, decay: float) -> None:

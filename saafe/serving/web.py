@@ -1,6 +1,7 @@
 """The web application: readings in, state and events out, and a page that shows them."""
 
 import asyncio
+import re
 import sqlite3
 import threading
 from collections import deque
@@ -33,6 +34,7 @@ MOST_READINGS = 1000  # of one request
 TAKEN_WITHIN_S = 30.0
 MOST_STREAMS = 100  # of events at once
 LARGEST_ID = 2**63 - 1  # of an event, as SQLite counts
+_DIGITS = re.compile(r"[0-9]{1,19}")  # of such an ID
 KEEP_ALIVE_S, LOOK_UP_S = 15.0, 0.5
 WAITING_EVENTS = 1000  # a listener that falls further behind asks again
 
@@ -283,14 +285,15 @@ def add_quiet(app: FastAPI, service: Service) -> None:
         return kept().marks()
 
     @app.post("/raised/{number}")
-    def judge(number: Annotated[int, Path(ge=0, le=LARGEST_ID)], verdict: Verdict) -> Any:
+    def judge(number: str, verdict: Verdict) -> Any:
         """Say what one was. The hours around what was `harmless` teach."""
-        try:
-            found = kept().say(number, verdict.was)
+        days = kept()
+        try:  # int() alone would also take "1_0", " 1", "+1" and digits of any script
+            found = days.say(int(number), verdict.was) if _DIGITS.fullmatch(number) else None
         except sqlite3.Error as error:
             raise HTTPException(503, f"cannot be written ({error})") from None
         if found is None:
-            raise HTTPException(404, f"no alarm or warning {number}")
+            raise HTTPException(404, f"no alarm or warning {number[:20]!r}")
         return found
 
 

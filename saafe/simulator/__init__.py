@@ -7,7 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from saafe.simulator import devices, emissions, onto_recording, physics, simulation, sources
+    from saafe.simulator import (
+        devices, emissions, homes, onto_recording, physics, simulation, sources,
+    )  # fmt: skip
     from saafe.simulator.aerosols import AEROSOLS, AerosolKind
     from saafe.simulator.buildings import Rooms
     from saafe.simulator.devices.catalogue import ANYTHING, DEVICES
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AEROSOLS", "ANYTHING", "DEVICES", "REFERENCE_ALARMS", "SENSITIVITIES", "VISIBLE", "YOUNG_FIRE",
     "AerosolKind", "Background", "EventsAlone", "Mix", "Rooms", "Streams",
-    "backgrounds_of", "devices", "emissions", "gather", "onto_recording", "physics",
+    "backgrounds_of", "devices", "emissions", "gather", "homes", "onto_recording", "physics",
     "rate_of_rise_times", "simulate", "simulate_described", "simulate_events", "simulate_over",
     "simulation", "sounding_times", "sources", "to_recordings", "untenable_times",
 ]  # fmt: skip

@@ -121,6 +121,17 @@ def to_recordings(streams: Streams, *, first: int = 0) -> list[Recording]:
     return out
 
 
+def cooking_of(streams: Streams, k: int) -> list[list[float]] | None:
+    """When somebody cooks in one scenario, [start, end]; None where something else acts too. [s]"""
+    cooks = {sources.OTHERS[i].cooking for i in streams.nuisance[k].tolist() if i >= 0}
+    if cooks != {True}:
+        return None if cooks == {True, False} else []
+    acts = streams.acting[k].cpu().numpy().astype(np.int8)
+    edges = np.flatnonzero(np.diff(acts, prepend=0, append=0)).reshape(-1, 2)
+    last = len(acts) - 1
+    return [[STEP_S * start, STEP_S * min(end, last)] for start, end in edges.tolist()]
+
+
 def describe_stream(streams: Streams, k: int) -> dict[str, Any]:
     """What was drawn for one scenario: sources, faults, and limits passed at its first sensor.
 
@@ -143,6 +154,7 @@ def describe_stream(streams: Streams, k: int) -> dict[str, Any]:
         "fire": sources.FIRES[fire].name if fire >= 0 else None,
         "ignition_s": round(ignition, 1) if fire >= 0 else None,
         "nuisances": [sources.OTHERS[i].name for i in streams.nuisance[k].tolist() if i >= 0],
+        "cooking_s": cooking_of(streams, k),
         "limits_s": passed,
         "reference_alarms_s": {
             alarm.name: time

@@ -20,8 +20,10 @@ from saafe.windows import SEGMENTS, STEPS
 FEATURES = 3 * len(CHANNELS) + 1
 # six figures of each channel in each time scale
 STATISTICS = 6 * len(SEGMENTS) * len(CHANNELS)
-# what a linear model sees: every step, the onset features, the statistics
-FLAT = STEPS * FEATURES + len(CHANNELS) + STATISTICS
+# what a window comes to: its last step, the onset features, the base, the statistics
+SUMMARY = FEATURES + 2 * len(CHANNELS) + STATISTICS
+# what a linear model sees: every step, and the rest of the summary
+FLAT = STEPS * FEATURES + SUMMARY - FEATURES
 ONSET_STEPS = 6  # of the window's steps, a minute
 ONSET_SCALE = 2.0
 BEYOND_LEVELS = 1e4  # beyond every level
@@ -30,10 +32,15 @@ ATTENDED = 16  # tokens; on a CPU windows whose tokens are fewer share a sequenc
 
 
 def features(windows: Tensor) -> Tensor:
-    """Levels, departures, masks of raw windows (B, T, C), NaN = missing. (B, T, 3 C + 1)
+    """Levels, departures, masks of raw windows (B, T, C), NaN = missing. (B, T, 3 C + 1)"""
+    return features_and_base(windows)[0]
+
+
+def features_and_base(windows: Tensor) -> tuple[Tensor, Tensor]:
+    """Levels, departures, masks of raw windows, and the levels that they depart from.
 
     In memory the batch stands innermost: on a CPU whatever reads features then runs along it, many
-    windows at a time.
+    windows at a time. Of (B, T, C), NaN = missing; (B, T, 3 C + 1) and (B, C).
     """
     laid = windows.permute(1, 2, 0).contiguous()  # (T, C, B)
     mask = 1.0 + (0.0 * laid).nan_to_num(nan=-1.0)  # comparisons take a CPU several times as long
@@ -45,7 +52,8 @@ def features(windows: Tensor) -> Tensor:
         if channel.scale.is_wide:
             departure[:, k] = asinh(departure[:, k] * channel.scale.spread)
     top = at_top(level[:, PM25 : PM25 + 1], mask[:, PM25 : PM25 + 1])
-    return torch.cat([level * mask, departure * mask, mask, top], dim=1).permute(2, 0, 1)
+    seen = torch.cat([level * mask, departure * mask, mask, top], dim=1)
+    return seen.permute(2, 0, 1), base[0].t()
 
 
 def onset_features(seen: Tensor) -> Tensor:
@@ -90,9 +98,18 @@ def statistics(seen: Tensor) -> Tensor:
     return figures.flatten(0, 2).t()
 
 
-def flat(seen: Tensor, onset: Tensor, figures: Tensor) -> Tensor:
-    """What a linear model sees: features, onset features and statistics. (B, FLAT)"""
-    return torch.cat([seen.flatten(1), onset, figures], dim=1)
+def summary(seen: Tensor, base: Tensor) -> Tensor:
+    """What a window comes to: last step, onset features, base, statistics. (B, SUMMARY)
+
+    Of features (B, T, 3 C + 1) and the levels that they depart from (B, C).
+    """
+    return torch.cat([seen[:, -1], onset_features(seen), base, statistics(seen)], dim=1)
+
+
+def flat(windows: Tensor) -> Tensor:
+    """What a linear model sees of raw windows (B, T, C), NaN = missing. (B, FLAT)"""
+    seen, base = features_and_base(windows)
+    return torch.cat([seen.flatten(1), summary(seen, base)[:, FEATURES:]], dim=1)
 
 
 def at_top(particles: Tensor, known: Tensor) -> Tensor:
@@ -222,7 +239,8 @@ class RiskModel(nn.Module):
 class FireTransformer(RiskModel):
     """A small encoder over tokens of several steps each, of one sensor at a time.
 
-    One token more holds the window's last step, its onset features and statistics.
+    One token more holds the window's summary, which two layers have read: figures of a window
+    tell by where they lie, as a tree would ask, and one layer only weighs them.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -231,7 +249,8 @@ class FireTransformer(RiskModel):
         self.patch = recipe.patch
         tokens = STEPS // recipe.patch
         self.embed = nn.Linear(FEATURES * recipe.patch, recipe.width)
-        self.now = nn.Linear(FEATURES + len(CHANNELS) + STATISTICS, recipe.width)
+        self.now_widen = nn.Linear(SUMMARY, recipe.expansion * recipe.width)
+        self.now_narrow = nn.Linear(recipe.expansion * recipe.width, recipe.width)
         self.position = nn.Parameter(0.02 * torch.randn(tokens + 1, recipe.width))
         self.blocks = nn.ModuleList(
             Block(recipe.width, recipe.heads, recipe.expansion, recipe.dropout)
@@ -249,12 +268,12 @@ class FireTransformer(RiskModel):
         From raw readings, NaN where missing. (B, T, S, C) to (B, S, class)
         """
         B, T, S, C = windows.shape
-        seen = features(windows.transpose(1, 2).reshape(B * S, T, C))
+        seen, base = features_and_base(windows.transpose(1, 2).reshape(B * S, T, C))
         laid = seen.permute(1, 2, 0)  # as it is in memory: (T, 3 C + 1, B S)
         patches = laid.reshape(T // self.patch, self.patch * FEATURES, B * S)
         x = torch.matmul(self.embed.weight, patches).permute(2, 0, 1) + self.embed.bias
-        last = torch.cat([seen[:, -1], onset_features(seen), statistics(seen)], dim=1)
-        x = torch.cat([x, self.now(last).unsqueeze(1)], dim=1) + self.position
+        now = self.now_narrow(F.gelu(self.now_widen(summary(seen, base))))
+        x = torch.cat([x, now.unsqueeze(1)], dim=1) + self.position
         logits = self.head(self.norm(self.encode(x).mean(dim=1)))
         return logits.float().view(B, S, len(LABELS))  # half precision would round the risk
 

@@ -3,7 +3,7 @@
 /* One network works for all detectors: its memory is here. */
 static struct {
     float seen[SAAFE_STEPS][FEATURES];
-    float now[FEATURES + CHANNELS + STATISTICS]; /* last step, onset features, statistics */
+    float now[SUMMARY]; /* last step, onset features, base, statistics */
     float x[TOKENS][WIDTH], normed[TOKENS][WIDTH], qkv[TOKENS][3 * WIDTH];
     float hidden[TOKENS][EXPANSION * WIDTH];
     float sorted[SAAFE_STEPS];
@@ -49,6 +49,7 @@ static void fill_features(float window[SAAFE_STEPS][CHANNELS])
             net.seen[t][2 * CHANNELS + c] = known ? 1.0f : 0.0f;
         }
         float base = lower_quartile(window, c);
+        net.now[FEATURES + CHANNELS + c] = base;
         for (int t = 0; t < SAAFE_STEPS; t++) {
             float departure = net.seen[t][c] - base;
             if (SCALES[c].is_wide) {
@@ -187,6 +188,14 @@ static void attend(void)
     }
 }
 
+/* GELU of a hidden layer. */
+static void bend(float *hidden)
+{
+    for (int k = 0; k < EXPANSION * WIDTH; k++) {
+        hidden[k] *= 0.5f * (1.0f + erff(hidden[k] * 0.70710678f));
+    }
+}
+
 static void transform(const layer_row *layer)
 {
     for (int i = 0; i < TOKENS; i++) {
@@ -202,10 +211,7 @@ static void transform(const layer_row *layer)
         normalise(net.x[i], layer->norm_mlp_weight, layer->norm_mlp_bias, net.normed[i]);
         dense(layer->widen_weight, layer->widen_bias, net.normed[i], net.hidden[i], WIDTH,
               EXPANSION * WIDTH, false);
-        for (int k = 0; k < EXPANSION * WIDTH; k++) {
-            float v = net.hidden[i][k];
-            net.hidden[i][k] = 0.5f * v * (1.0f + erff(v * 0.70710678f));
-        }
+        bend(net.hidden[i]);
         dense(layer->narrow_weight, layer->narrow_bias, net.hidden[i], net.x[i],
               EXPANSION * WIDTH, WIDTH, true);
     }
@@ -220,7 +226,7 @@ static float log_sum_exp(float a, float b)
 float saafe_log_odds(float window[SAAFE_STEPS][SAAFE_CHANNELS])
 {
     float logits[LABELS], mean[WIDTH], normed[WIDTH];
-    float *onset = net.now + FEATURES, *figures = onset + CHANNELS;
+    float *onset = net.now + FEATURES, *figures = onset + 2 * CHANNELS, *wide = net.hidden[0];
     fill_features(window);
     for (int c = 0; c < CHANNELS; c++) {
         onset[c] = onset_feature(c);
@@ -233,8 +239,10 @@ float saafe_log_odds(float window[SAAFE_STEPS][SAAFE_CHANNELS])
         dense(embed_weight, embed_bias, net.seen[i * PATCH], net.x[i], PATCH * FEATURES, WIDTH,
               false);
     }
-    dense(now_weight, now_bias, net.now, net.x[TOKENS - 1], FEATURES + CHANNELS + STATISTICS,
-          WIDTH, false);
+    dense(now_widen_weight, now_widen_bias, net.now, wide, SUMMARY, EXPANSION * WIDTH, false);
+    bend(wide);
+    dense(now_narrow_weight, now_narrow_bias, wide, net.x[TOKENS - 1], EXPANSION * WIDTH, WIDTH,
+          false);
     for (int i = 0; i < TOKENS; i++) {
         for (int k = 0; k < WIDTH; k++) {
             net.x[i][k] += position[i * WIDTH + k];
