@@ -22,7 +22,7 @@ from saafe.sensors import (
     RISE_SPAN_S,
     TEMPERATURE,
 )  # fmt: skip
-from saafe.training import FEATURES, ONSET_SCALE, ONSET_STEPS, SUMMARY, Run, runs
+from saafe.training import FEATURES, ONSET_SCALE, ONSET_STEPS, WINDOW_SUMMARY, Run, runs
 
 PARTS = ("network", "self_test", "alarms", "detector")
 TEMPLATES = Path(__file__).parent / "c"
@@ -89,7 +89,7 @@ def settings(run: Run) -> dict[str, Any]:
         "FEATURES": FEATURES, "SEGMENTS": len(windows.SEGMENTS),
         "SEGMENT_STEPS": windows.SEGMENTS[0][0],
         "SEGMENT_BINS": braces(width for _, width in windows.SEGMENTS),
-        "SUMMARY": SUMMARY, "ONSET_STEPS": ONSET_STEPS,
+        "SUMMARY": WINDOW_SUMMARY, "ONSET_STEPS": ONSET_STEPS,
         "ONSET_SCALE": single(ONSET_SCALE), "MISSING_LEVEL": "1e4f",
         "WIDTH": recipe.width, "HEADS": recipe.heads, "EXPANSION": recipe.expansion,
         "PATCH": recipe.patch, "TOKENS": tokens, "RISK_SCALE": single(float(model.risk_scale)),

@@ -101,7 +101,7 @@ def build_graph(run: Run, metadata: dict[str, str]) -> onnx.ModelProto:
 def feature_nodes(g: Nodes) -> tuple[str, str]:
     """Features of windows, in `training.model`'s words.
 
-    Returns seen (batch, feature, step) and the summary (batch, SUMMARY).
+    Returns seen (batch, feature, step) and the summary (batch, WINDOW_SUMMARY).
     """
     x = g("Transpose", g.reshape(INPUT, -1, STEPS, C), perm=[0, 2, 1])
     known = g("Not", g("IsNaN", x))

@@ -10,7 +10,7 @@ from saafe.training.device_thresholds import exported_for, kept_thresholds, run_
 from saafe.training.distributed import World, attempt, leads
 from saafe.training.loop import Fit, Progress, fit_detector
 from saafe.training.model import (
-    FEATURES, FLAT, ONSET_SCALE, ONSET_STEPS, SUMMARY, RiskModel, features, flat, levels,
+    FEATURES, FLAT, ONSET_SCALE, ONSET_STEPS, WINDOW_SUMMARY, RiskModel, features, flat, levels,
     lower_quartile,
 )  # fmt: skip
 from saafe.training.runs import Run, load, score_with
@@ -18,8 +18,8 @@ from saafe.training.thresholds import calibrate, logits_of, set_thresholds
 from saafe.training.tuning import Simulated, Tuned, simulated_for, tune_detector
 
 __all__ = [
-    "CLASS_SHARES", "FEATURES", "FLAT", "ONSET_SCALE", "ONSET_STEPS", "REFERENCE_MIX", "SUMMARY",
-    "TRAIN_HOURS", "Fit", "Progress", "Purpose", "RiskModel", "Run", "Simulated", "Tuned",
+    "CLASS_SHARES", "FEATURES", "FLAT", "ONSET_SCALE", "ONSET_STEPS", "REFERENCE_MIX",
+    "TRAIN_HOURS", "WINDOW_SUMMARY", "Fit", "Progress", "Purpose", "RiskModel", "Run", "Simulated", "Tuned",
     "WindowSet", "World",
     "attempt", "calibrate", "device_of", "epoch_windows", "exported_for", "features",
     "fit_detector", "flat", "for_device", "held_out_windows", "kept_thresholds", "leads", "levels",

@@ -21,9 +21,9 @@ FEATURES = 3 * len(CHANNELS) + 1
 # six figures of each channel in each time scale
 STATISTICS = 6 * len(SEGMENTS) * len(CHANNELS)
 # what a window comes to: its last step, the onset features, the base, the statistics
-SUMMARY = FEATURES + 2 * len(CHANNELS) + STATISTICS
+WINDOW_SUMMARY = FEATURES + 2 * len(CHANNELS) + STATISTICS
 # what a linear model sees: every step, and the rest of the summary
-FLAT = STEPS * FEATURES + SUMMARY - FEATURES
+FLAT = STEPS * FEATURES + WINDOW_SUMMARY - FEATURES
 ONSET_STEPS = 6  # of the window's steps, a minute
 ONSET_SCALE = 2.0
 BEYOND_LEVELS = 1e4  # beyond every level
@@ -98,8 +98,8 @@ def statistics(seen: Tensor) -> Tensor:
     return figures.flatten(0, 2).t()
 
 
-def summary(seen: Tensor, base: Tensor) -> Tensor:
-    """What a window comes to: last step, onset features, base, statistics. (B, SUMMARY)
+def window_summary(seen: Tensor, base: Tensor) -> Tensor:
+    """What a window comes to: last step, onset features, base, statistics. (B, WINDOW_SUMMARY)
 
     Of features (B, T, 3 C + 1) and the levels that they depart from (B, C).
     """
@@ -109,7 +109,7 @@ def summary(seen: Tensor, base: Tensor) -> Tensor:
 def flat(windows: Tensor) -> Tensor:
     """What a linear model sees of raw windows (B, T, C), NaN = missing. (B, FLAT)"""
     seen, base = features_and_base(windows)
-    return torch.cat([seen.flatten(1), summary(seen, base)[:, FEATURES:]], dim=1)
+    return torch.cat([seen.flatten(1), window_summary(seen, base)[:, FEATURES:]], dim=1)
 
 
 def at_top(particles: Tensor, known: Tensor) -> Tensor:
@@ -249,7 +249,7 @@ class FireTransformer(RiskModel):
         self.patch = recipe.patch
         tokens = STEPS // recipe.patch
         self.embed = nn.Linear(FEATURES * recipe.patch, recipe.width)
-        self.now_widen = nn.Linear(SUMMARY, recipe.expansion * recipe.width)
+        self.now_widen = nn.Linear(WINDOW_SUMMARY, recipe.expansion * recipe.width)
         self.now_narrow = nn.Linear(recipe.expansion * recipe.width, recipe.width)
         self.position = nn.Parameter(0.02 * torch.randn(tokens + 1, recipe.width))
         self.blocks = nn.ModuleList(
@@ -272,7 +272,7 @@ class FireTransformer(RiskModel):
         laid = seen.permute(1, 2, 0)  # as it is in memory: (T, 3 C + 1, B S)
         patches = laid.reshape(T // self.patch, self.patch * FEATURES, B * S)
         x = torch.matmul(self.embed.weight, patches).permute(2, 0, 1) + self.embed.bias
-        now = self.now_narrow(F.gelu(self.now_widen(summary(seen, base))))
+        now = self.now_narrow(F.gelu(self.now_widen(window_summary(seen, base))))
         x = torch.cat([x, now.unsqueeze(1)], dim=1) + self.position
         logits = self.head(self.norm(self.encode(x).mean(dim=1)))
         return logits.float().view(B, S, len(LABELS))  # half precision would round the risk
