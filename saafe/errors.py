@@ -1,5 +1,7 @@
 """The one exception that a user can cause, and what to say where a package is missing."""
 
+from types import UnionType
+
 
 class InputError(ValueError):
     """Something the user gave cannot be used.
@@ -15,6 +17,12 @@ class InputError(ValueError):
         ...     print(error)
         absent.csv: no such file; allowed: ...
     """
+
+
+def check_type(value: object, kind: type | UnionType, takes: str) -> None:
+    """Refuse a value of another type than a public function takes; `takes` says which it takes."""
+    if not isinstance(value, kind):
+        raise InputError(f"{takes}, got {type(value).__name__}")
 
 
 # what `pip install "saafe[train]"` adds: detection needs none of it

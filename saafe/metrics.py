@@ -1,4 +1,6 @@
 """Pure figures: exact bounds, window figures, calibration, ranking, bootstrap."""
+# scipy has no types
+# pyright: reportMissingTypeStubs=false
 
 import math
 from collections.abc import Sequence

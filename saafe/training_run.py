@@ -8,10 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from saafe.errors import InputError
+from saafe.errors import InputError, check_type
 from saafe.exam import exam
 from saafe.files import json_text, plain_name, write_atomically, write_json
 from saafe.recipes import Recipe, changed, find_tier
@@ -89,10 +90,8 @@ def train(
         >>> run.recipe.epochs
         1
     """
-    if not isinstance(tier, str):
-        raise InputError(f"tier: takes the name of a tier, got {type(tier).__name__}")
-    if settings is not None and not isinstance(settings, Mapping):
-        raise InputError(f'settings: takes {{"epochs": 2}}, got {type(settings).__name__}')
+    check_type(tier, str, "tier: takes the name of a tier")
+    check_type(settings, Mapping | None, 'settings: takes {"epochs": 2}')
     changes = tuple(f"{field}={value}" for field, value in (settings or {}).items())
     recipe = for_device(changed(find_tier(tier), changes), device)
     folder = open_folder(recipe, Path(out), name, resume=resume)
@@ -107,7 +106,7 @@ def train_and_examine(
     on_epoch: Callable[[Progress], None],
     on_progress: Callable[[str], None] = lambda _: None,
     resume: bool = False,
-) -> dict | None:
+) -> dict[str, Any] | None:
     """Train in a folder from `open_folder` and examine what came out.
 
     Returns what `saafe train --json` prints; None on ranks that do not lead.
@@ -122,7 +121,7 @@ def train_and_examine(
 
 def train_in(
     recipe: Recipe, folder: Path, *, on_epoch: Callable[[Progress], None], resume: bool
-) -> dict | None:
+) -> dict[str, Any] | None:
     """Train in a folder, with a checkpoint an epoch, and save the model.
 
     Returns what the training took; None on ranks that do not lead.

@@ -62,7 +62,16 @@ LEVELS = ["-O2", "-Os", *(pytest.param(o, marks=pytest.mark.slow) for o in ("-O0
 def test_compiles_without_a_warning(folder: Path, level: str, sensors: int) -> None:
     more = ("-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wvla")
     for main in (c_files.CHECK, "esp32_main.c"):
-        c_files.compile_c(folder, "strict", (SOURCE, main), sensors=sensors, options=(level, *more))
+        (folder / "strict").unlink(missing_ok=True)
+        made = c_files.compile_c(folder, "strict", (SOURCE, main), sensors=sensors,
+                                 options=(level, *more))  # fmt: skip
+        assert os.access(made, os.X_OK), main
+
+
+def test_a_warning_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "idle.c").write_text("int main(void) { int idle = 1; return 0; }\n")
+    with pytest.raises(AssertionError, match="idle"):
+        c_files.compile_c(tmp_path, "idle", ("idle.c",))
 
 
 def test_uses_no_heap(folder: Path) -> None:

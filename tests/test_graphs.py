@@ -58,6 +58,9 @@ def test_no_word_between_cpu_and_gpu_within_an_epoch() -> None:
     loop.train_on(fit, RECIPE, data, World())
     torch.cuda.set_sync_debug_mode("error")
     try:
-        loop.train_on(fit, RECIPE, data, World())
+        loss = loop.train_on(fit, RECIPE, data, World())
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert fit.graphed is not None
+    assert fit.graphed.graph is not None, "these steps were replays"
+    assert loss.isfinite().all()

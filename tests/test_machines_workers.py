@@ -1,4 +1,7 @@
-"""Workers as processes that die: the same events and shards as of one process, nothing twice."""
+"""Workers as processes that die: the same events and shards as of one process, nothing twice.
+
+tests/test_cluster.py has them as threads, in the fast suite.
+"""
 
 import json
 import os
@@ -9,21 +12,18 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import machines_fixtures
 import pytest
 import torch
-from distributed.comm import CommClosedError
 from export_fixtures import small_run
 from machines_fixtures import ROOT, Machines, environment, machines, sigkill, wait_for
 from test_machines import contents, s3_environment, saafe_command, write_home
 
-from saafe.errors import InputError
 from saafe.exam import long
 from saafe.exam.long import write_shards
 from saafe.exam.quick import examined
-from saafe.machines import cluster, objects
+from saafe.machines import objects
 from saafe.machines.cluster import cluster_at, spread
 from saafe.machines.remote import shards_on
 from saafe.simulator import sources
@@ -255,28 +255,6 @@ def test_ctrl_c_in_a_terminal_reaches_workers_here_and_is_one_line(
     _, said = command.communicate(timeout=60)
     assert (command.returncode, said.splitlines()[-1]) == (130, "saafe: interrupted")
     assert "Traceback" not in said
-
-
-class Lossy:
-    """A client one of whose workers dies as it is asked."""
-
-    def __init__(self, answers: dict[str, object]) -> None:
-        self.answers = answers
-
-    def nthreads(self) -> dict[str, int]:
-        return {"tcp://a": 1, "tcp://b": 1}
-
-    def run(self, ask: Any, *words: Any, **_: Any) -> dict[str, object]:
-        return {"tcp://a": ask(*words), **self.answers}
-
-    def run_on_scheduler(self, ask: Any, *words: Any) -> object:
-        return ask(*words)
-
-
-def test_a_worker_that_dies_as_it_is_asked_runs_no_other_saafe() -> None:
-    cluster.check_workers(Lossy({"tcp://b": CommClosedError("gone")}), "address")
-    with pytest.raises(InputError, match="tcp://b cannot import saafe"):
-        cluster.check_workers(Lossy({"tcp://b": ValueError("odd")}), "address")
 
 
 def test_what_kills_each_worker_fails_alone(tmp_path: Path) -> None:

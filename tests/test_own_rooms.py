@@ -1,6 +1,8 @@
 """The user's own rooms: what teaches, what is held out, what a tuned run says of held-out days."""
 
 import json
+import shlex
+import signal
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,16 +12,30 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from saafe import training_run
 from saafe.cli import saafe
 from saafe.cli.output import run
+from saafe.cli.rooms import show_rooms
+from saafe.cli.train import show_run, train_command
 from saafe.errors import InputError
+from saafe.exam.quick import Amounts
 from saafe.own_rooms import folds, held_out, lines, rooms, tuned_run
 from saafe.own_rooms.rooms import Room, read_rooms
 from saafe.recordings.recording import Recording, write_recording
 from saafe.sensors import CHANNELS, CO, CO2, FIRE, HUMIDITY, NORMAL, PM25, TEMPERATURE
+from saafe.training import runs
 
 SHORT = ("width=16", "layers=1", "heads=2", "epochs=2", "windows=256", "batch=64", "streams=32",
          "held_out=64", "device=cpu")  # fmt: skip
+
+
+FEW = {
+    "saafe.training.thresholds.REFERENCE_STREAMS": 4, "saafe.training.thresholds.DENSE_PARTS": 2,
+    "saafe.training.tuning.REFERENCE_STREAMS": 4, "saafe.training.tuning.OVER_PARTS": 2,
+    "saafe.training.data.PART_STREAMS": 16,
+    "saafe.exam.quick.QUICK": Amounts(1, 1, 0, 0, 1, 6, 4),
+    "saafe.own_rooms.tuned_run.FIRES_A_KIND": 2,
+}  # fmt: skip
 
 
 def make_recording(
@@ -202,6 +218,15 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few():
+    """A handful of streams, fires and moments, so that a tuning takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in FEW.items():
+            patch.setattr(name, value)
+        yield
+
+
 def invoke(*words: str):
     return CliRunner().invoke(saafe, list(words), catch_exceptions=False)
 
@@ -241,7 +266,6 @@ def trained(homes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     return out / "own", json.loads(done.stdout)
 
 
-@pytest.mark.slow
 def test_train_on_says_what_held_out_days_say(trained: tuple[Path, dict]) -> None:
     folder, printed = trained
     result = json.loads((folder / tuned_run.RESULT_FILE).read_text())
@@ -255,6 +279,71 @@ def test_train_on_says_what_held_out_days_say(trained: tuple[Path, dict]) -> Non
     assert any("show under" in line for line in lines.sentences(result))
     again = tmp_detect(folder, trained)
     assert again.exit_code == 0
+
+
+@pytest.mark.parametrize("passed", [False, True])
+def test_people_read_what_the_document_says(
+    trained: tuple[Path, dict], passed: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = trained[1] | {"gate": trained[1]["gate"] | {"passed": passed}}
+    show_rooms(printed)
+    out = capsys.readouterr().out
+    assert ("The quick gate FAILS" in out) == (not passed)
+    assert f"quick gate on saafe-6: {'PASS' if passed else 'FAIL'}" in out
+    for line in printed["gate"]["lines"]:
+        assert line["name"] in out
+    for line in lines.sentences(printed["own_rooms"]):
+        assert line in out.splitlines()
+    for kind in printed["own_rooms"]["fires"]["kinds"]:
+        assert kind["fire"].replace("_", " ") in out
+    show_run(printed | {"train_s": 1.24, "epochs": 2})
+    out = capsys.readouterr().out
+    assert out.startswith(f"trained in 1.2 s on cpu: {printed['parameters']:,} parameters, stopped")
+    assert ("The quick gate FAILS" in out) == (not passed)
+    assert out.splitlines()[-1] == f"next: saafe detect {trained[0]} RECORDING.csv"
+
+
+def test_what_an_interrupted_training_says_goes_on_with_all_that_was_asked(
+    homes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    append, before = training_run.append, signal.getsignal(signal.SIGTERM)
+
+    def append_and_end(file: Path, text: str) -> None:
+        append(file, text)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(training_run, "append", append_and_end)
+    words = ["tiny", *changes(), "--seed", "3", "--device", "saafe-4", "--on", str(homes),
+             "--false-alarms-per-year", "2", "--out", str(tmp_path)]  # fmt: skip
+    try:
+        assert run(saafe, ["train", *words]) == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    said = capsys.readouterr().err.splitlines()[-1].partition("continue with: saafe train ")[2]
+    asked, told = (
+        train_command.make_context("train", list(args)).params
+        for args in (words, shlex.split(said))
+    )
+    (folder,) = tmp_path.iterdir()
+    assert told == asked | {"resume": True, "name": folder.name}
+    assert len((folder / "general" / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_several_ranks_are_refused(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    refused = CliRunner().invoke(saafe, ["train", "tiny", "--on", str(homes)])
+    assert str(refused.exception) == "--on trains in one process; start it without torchrun"
+
+
+def test_what_was_stopped_before_its_first_epoch_may_begin_otherwise(tmp_path: Path) -> None:
+    found = rooms.OwnRooms((room("a", "home", 14.0),), ())
+    tuned_run.note_asked(tmp_path, found, 2.0, resume=True)  # nothing was asked or done there
+    with pytest.raises(InputError, match="another budget"):
+        tuned_run.note_asked(tmp_path, found, 3.0, resume=True)
+    (tmp_path / runs.ASKED_FILE).unlink()
+    (tmp_path / runs.METRICS).touch()
+    with pytest.raises(InputError, match="was not started with --on"):
+        tuned_run.note_asked(tmp_path, found, 2.0, resume=True)
 
 
 def tmp_detect(folder: Path, trained: tuple[Path, dict]):
@@ -272,7 +361,6 @@ def test_tune_of_the_general_model_gives_the_same(trained: tuple[Path, dict], ho
     assert json.loads(done.stdout)["own_rooms"] == printed["own_rooms"]
 
 
-@pytest.mark.slow
 def test_a_killed_tuning_goes_on_and_ends_the_same(
     trained: tuple[Path, dict],
     homes: Path,
@@ -366,7 +454,6 @@ def test_one_short_recording_tunes_and_says_that_it_shows_nothing(
     assert "No figures of held-out days" in done.stdout
 
 
-@pytest.mark.slow
 def test_a_run_started_with_on_is_not_resumed_without(
     trained: tuple[Path, dict], tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ import torch
 from saafe.errors import InputError
 from saafe.metrics import roc_auc
 from saafe.recipes import changed, find_tier
-from saafe.rivals import linear, registry
+from saafe.rivals import convolution, inception, linear, registry
 from saafe.rivals.inception import InceptionTime
 from saafe.rivals.linear import fit_linear, summaries
 from saafe.rivals.registry import RIVALS, TrainingSet
@@ -105,6 +105,68 @@ def test_inception_learns_what_it_is_shown(drawn: TrainingSet) -> None:
     model = RIVALS["InceptionTime"].fit(TINY, often, drawn.held_out)
     assert torch.isfinite(logits_of(model, drawn.held_out.windows)).all()
     assert fire_auc(model, drawn.training) > 0.75  # 48 steps: too few for unseen scenarios
+
+
+def test_inception_keeps_the_weights_that_were_best_on_held_out_scenarios(
+    drawn: TrainingSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inception, "TRAIN_BATCH", 16)
+    few = drawn.training.rows(slice(64))
+    # what it learns is wrong there, so the last weights are not the best
+    held_out = replace(few, labels=(few.labels + 1) % len(LABELS))
+    seen: list[float] = []
+
+    def watched(model: RiskModel, windows: torch.Tensor) -> torch.Tensor:
+        logits = logits_of(model, windows)
+        seen.append(torch.nn.functional.cross_entropy(logits, held_out.labels).item())
+        return logits
+
+    monkeypatch.setattr(inception, "logits_of", watched)
+    model, again = (inception.fit_inception(TINY, few, held_out) for _ in range(2))
+    looks = len(seen) // 2
+    assert seen[:looks] == seen[looks:], "the seed decides all"
+    assert all(map(torch.equal, model.state_dict().values(), again.state_dict().values()))
+    watched(model, held_out.windows)
+    assert seen[-1] == min(seen[:looks]) < seen[looks - 1]
+    assert not model.training
+
+
+class Spread:
+    """A transform such as aeon's: mean and range of each feature, and a constant."""
+
+    def __init__(self, factor: float = 1.0) -> None:
+        self.factor, self.fitted = factor, 0
+
+    def fit(self, inputs: np.ndarray) -> None:
+        self.fitted += len(inputs)
+
+    def transform(self, inputs: np.ndarray) -> np.ndarray:
+        parts = [inputs.mean(axis=2), np.ptp(inputs, axis=2), np.ones((len(inputs), 1))]
+        return self.factor * np.concatenate(parts, axis=1)
+
+
+def test_transforms_are_standardised_whatever_their_scale(drawn: TrainingSet) -> None:
+    inputs = convolution.cases(drawn.training.windows)
+    one = convolution.Transforms([Spread()])
+    given = one.fit(inputs).numpy()
+    assert one.parts[0].fitted == len(inputs)
+    varies = one.factor > 0
+    assert not varies[-1], "a constant says nothing"
+    assert (given[:, ~varies] == 0.0).all()
+    assert np.abs(given).max() <= convolution.FARTHEST
+    clipped = (np.abs(given) == convolution.FARTHEST).any(axis=0)
+    inside = given[:, varies & ~clipped]
+    np.testing.assert_allclose(inside.mean(axis=0), 0.0, atol=1e-3)
+    np.testing.assert_allclose(inside.std(axis=0), 1.0, atol=1e-3)
+    scaled = convolution.Transforms([Spread(7.0), Spread()]).fit(inputs).numpy()
+    half = scaled.shape[1] // 2
+    np.testing.assert_allclose(scaled[:, :half], scaled[:, half:], atol=1e-3)
+    np.testing.assert_array_equal(one(inputs[:5]).numpy(), given[:5])
+
+
+def test_a_linear_layer_on_transforms_learns(drawn: TrainingSet) -> None:
+    model = convolution.fit_rocket([Spread()], drawn.training, drawn.held_out)
+    assert fire_auc(model, drawn.held_out) > 0.75
 
 
 def test_trained_rival_is_calibrated_and_has_thresholds(

@@ -109,8 +109,11 @@ def test_a_mistyped_name_is_answered_with_the_nearest(
 
 
 def test_a_run_that_is_there_is_let_pass(tmp_path: Path) -> None:
-    check_run_folder(str(tmp_path))
-    check_run_folder(str(tmp_path / "zzzzzzzzzz"))  # near nothing: the loader says it
+    (tmp_path / "kitchen").mkdir()
+    with pytest.raises(InputError, match=r"did you mean \S*/kitchen\?"):
+        check_run_folder(str(tmp_path / "kitchem"))
+    for name in ("kitchen", "zzzzzzzzzz"):  # near nothing: the loader says it
+        assert check_run_folder(str(tmp_path / name)) is None
 
 
 # --- detect --json ----------------------------------------------------------------------------
@@ -171,7 +174,9 @@ def test_completion_offers_what_fits(typed: str, place: str, offered: str) -> No
 
 def test_the_script_of_bash_is_bash() -> None:
     script = CliRunner().invoke(saafe, ["completion", "bash"]).stdout
-    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    assert "complete " in script, "an empty script would be bash too"
+    done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # --- progress ---------------------------------------------------------------------------------

@@ -43,8 +43,13 @@ class Group(click.Group):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A sentence that names what a mistyped word may have meant; "" where nothing is near."""
-    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    near = names_near(word, known)
     return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def names_near(word: str, known: Iterable[str]) -> list[str]:
+    """The three names or fewer that a mistyped word may have meant, nearest first."""
+    return difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
 
 
 def names_like(word: str, known: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from saafe.cli.output import did_you_mean
+from saafe.cli.output import names_near
 from saafe.errors import InputError
 from saafe.recordings import Check, Recording, parse_units
 
@@ -63,11 +63,12 @@ def check_run_folder(path: str) -> None:
     if folder.exists():
         return
     try:
-        others = [str(one) for one in folder.parent.iterdir() if one.is_dir()]
+        others = [one.name for one in folder.parent.iterdir() if one.is_dir()]
     except OSError:
         others = []
-    if near := did_you_mean(str(folder), others):
-        raise InputError(f"{path}: no such run folder;{near.replace('Did', 'did')}")
+    if near := names_near(folder.name, others):  # not of the whole path, which is alike for all
+        meant = " or ".join(str(folder.parent / name) for name in near)
+        raise InputError(f"{path}: no such run folder; did you mean {meant}?")
 
 
 def read_any(path: Path, reading: ExportOptions, *, repair: bool) -> tuple[Recording, Check]:

@@ -175,9 +175,10 @@ def run_training(words: list[str], base: Path, run: Path, tail: "deque[str]", st
     if stop.is_asked:  # between the last look and the start
         child.terminate()
     assert child.stdout is not None, "the pipe was asked for"
-    for line in child.stdout:
-        tail.append(line.rstrip("\n"))
-        print(line, end="", flush=True)
+    with child.stdout:
+        for line in child.stdout:
+            tail.append(line.rstrip("\n"))
+            print(line, end="", flush=True)
     return child.wait()
 
 

@@ -25,8 +25,15 @@ from saafe.exam import (
     outcomes,
     report,
 )
-from saafe.exam.classes import draw_normal, examine_classes
-from saafe.exam.fire_matrix import against_references, by_notice, egress_part, examine_fires
+from saafe.exam.classes import ClassFigures, draw_normal, examine_classes
+from saafe.exam.fire_matrix import (
+    FireRow,
+    NoticeRow,
+    against_references,
+    by_notice,
+    egress_part,
+    examine_fires,
+)
 from saafe.exam.fires import FIRES_OF_A_KIND, Drawn, alone, draw_fires, fire_kinds
 from saafe.exam.gate import (
     CALIBRATION_LIMITS,
@@ -43,6 +50,8 @@ from saafe.exam.nuisances import (
     COOKING_EVENTS,
     NUISANCE_EVENTS,
     DrawnNuisances,
+    NuisanceRow,
+    YearRow,
     draw_nuisances,
     examine_nuisances,
     examine_quiet,
@@ -64,7 +73,7 @@ from saafe.exam.recordings import HOMES, SUPERPOSED
 from saafe.exam.results import plain_values
 from saafe.exam.rivals import SIMPLE, ExamStreams, examine_rivals, installed
 from saafe.exam.session import Case, OnProgress, Session
-from saafe.exam.shifts import examine_shifts
+from saafe.exam.shifts import ShiftRow, examine_shifts
 from saafe.exam.windows import judge_real, judged_run
 from saafe.files import write_json
 from saafe.metrics import Bounds
@@ -91,6 +100,25 @@ class ExamOptions:
     rivals: bool = False  # whether all rivals are compared, else the simple ones
     beside: Sequence[Run] = ()  # other runs that are compared
     on_progress: OnProgress = lambda line: None  # takes a line of progress
+
+
+@dataclass(frozen=True)
+class SimulatedParts:
+    """What simulated streams give, under the names that exam.json has for it."""
+
+    fires: list[FireRow]  # the last one of all kinds together
+    notice: list[NoticeRow]
+    against_reference_alarms: dict[str, Any]
+    egress: dict[str, Any]
+    nuisances: list[NuisanceRow]
+    nuisance_ratio: dict[str, Any]
+    life: dict[str, Any]
+    faults: list[faults.FaultRow]
+    fault_watch: dict[str, Any]
+    shift: list[ShiftRow]
+    windows: ClassFigures
+    calibration: dict[str, Any]
+    ramps: dict[str, Any]
 
 
 def examine(
@@ -217,7 +245,7 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
     parts, streams = simulated_parts(session, run, share)
     found = outcomes.counts_of(alone(streams.fires))["in_time"]
     limits = quick_limits(limits_of(run.recipe.tier)) | GATE_LIMITS
-    own = quick_figures(parts["windows"], found, len(alone(streams.fires)), cost_of(run))
+    own = quick_figures(parts.windows, found, len(alone(streams.fires)), cost_of(run))
     lines = gate_lines(own | gate_figures(parts), limits)
     names = tuple(registry.RIVALS) if plan.rivals else tuple(installed(SIMPLE))
     rivals = examine_rivals(
@@ -240,7 +268,7 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
         "windows_limit": MOST_WINDOWS,
         "seconds": round(session.seconds, 1),
         "provenance": provenance(run),
-        **parts,
+        **vars(parts),
         "recordings": {key: part for key, part in real.items() if key not in APART},
         **{key: real.get(key, {}) for key in APART},
         "rivals": rivals,
@@ -249,7 +277,7 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
     return plain_values(result | {"cases": [case.named() for case in cases]}), cases
 
 
-def simulated_parts(session: Session, run: Run, share: float) -> tuple[dict[str, Any], ExamStreams]:
+def simulated_parts(session: Session, run: Run, share: float) -> tuple[SimulatedParts, ExamStreams]:
     """Every part on simulated streams, and the streams; `share` of all the time is theirs."""
     drawn, nuisances = draw_streams(session)
     session.begin(0.3 * share)
@@ -273,21 +301,21 @@ def simulated_parts(session: Session, run: Run, share: float) -> tuple[dict[str,
     calibrated = calibration.examine_calibration(one, seed, device=device)
     ramped = monotonicity.examine_monotonicity(one, seed, device=device)
     session.on_progress("windows, calibration, ramps")
-    parts = {
-        "fires": fires,
-        "notice": by_notice(results),
-        "against_reference_alarms": against_references(results),
-        "egress": egress_part(results, session.seed),
-        "nuisances": rows,
-        "nuisance_ratio": nuisance_ratio(disturbed, session.seed),
-        "life": year(quiet, rows),
-        "faults": points,
-        "fault_watch": watch,
-        "shift": shift,
-        "windows": classes,
-        "calibration": calibrated,
-        "ramps": ramped,
-    }
+    parts = SimulatedParts(
+        fires=fires,
+        notice=by_notice(results),
+        against_reference_alarms=against_references(results),
+        egress=egress_part(results, session.seed),
+        nuisances=rows,
+        nuisance_ratio=nuisance_ratio(disturbed, session.seed),
+        life=year(quiet, rows),
+        faults=points,
+        fault_watch=watch,
+        shift=shift,
+        windows=classes,
+        calibration=calibrated,
+        ramps=ramped,
+    )
     return parts, ExamStreams(results, disturbed, still)
 
 
@@ -310,36 +338,37 @@ def draw_streams(session: Session) -> tuple[list[Drawn], dict[str, DrawnNuisance
         return [kind() for kind in fires], {name: kind() for name, kind in nuisances.items()}
 
 
-def gate_figures(parts: dict[str, Any]) -> dict[str, tuple[Bounds, int]]:
+def gate_figures(parts: SimulatedParts) -> dict[str, tuple[Bounds, int]]:
     """What the full gate holds to its limits, and how many each figure is of."""
-    fires, life, egress = parts["fires"][-1], parts["life"], parts["egress"]
-    false, ramps = parts["fault_watch"]["false_faults"], parts["ramps"]
-    best = parts["against_reference_alarms"]["not_later_than_best"]["at_1"]
-    ratio = parts["nuisance_ratio"]["at_1"]
+    fires, egress = parts.fires[-1], parts.egress
+    years: dict[str, YearRow] = {room: parts.life[room] for room in LIFE_LIMITS}
+    false, ramps = parts.fault_watch["false_faults"], parts.ramps
+    best = parts.against_reference_alarms["not_later_than_best"]["at_1"]
+    ratio = parts.nuisance_ratio["at_1"]
     tenths = {"egress_s": "fire_room", "egress_exit_path_s": "other_rooms",
               "egress_fast_kinds_s": "fast"}  # fmt: skip
     calibrated = {
-        f"calibration_error_{name.partition('_')[0]}": parts["calibration"][name]
+        f"calibration_error_{name.partition('_')[0]}": parts.calibration[name]
         for name in CALIBRATION_LIMITS
     }
     return {
         "in_time": (metrics.proportion_bounds(fires.in_time, fires.n, sides=1), fires.n),
         "not_later_than_best_reference_alarm": (as_bounds(best), best["n"]),
         "nuisance_ratio": (as_bounds(ratio), ratio["n"]),
-        "nuisance_per_100_cookings": per_100_cookings(parts["nuisances"]),
+        "nuisance_per_100_cookings": per_100_cookings(parts.nuisances),
         "early_alarms": exact(float(fires.early), fires.n),
         **{name: (as_bounds(egress[key]), egress[key]["n"]) for name, key in tenths.items()},
-        "faults_said": faults.said_share(parts["fault_watch"]["faults_said_within_60s"]),
+        "faults_said": faults.said_share(parts.fault_watch["faults_said_within_60s"]),
         "false_faults_per_month": (
             as_bounds(false, "per_month"), round(false["detector_months"])),
-        "lost_channel_points": faults.worst_lost_channel(parts["faults"]),
+        "lost_channel_points": faults.worst_lost_channel(parts.faults),
         **{name: (Bounds(part["ece"], part["ece_lower"], part["ece_upper"]), part["windows"])
            for name, part in calibrated.items()},
         "risk_falls": (
             Bounds(ramps["share"], ramps["share_lower"], ramps["share_upper"]), ramps["pairs"]),
         **{f"{room}_false_alarms_per_year": (
-            as_bounds(vars(life[room]), "alarms_per_year"), life[room].alarms)
-           for room in LIFE_LIMITS},
+            as_bounds(vars(row), "alarms_per_year"), row.alarms)
+           for room, row in years.items()},
     }  # fmt: skip
 
 

@@ -72,7 +72,7 @@ QUICK = Amounts(12, 23, 0, 0, 12, 520, 48)
 
 def examine_quick(
     run: Run, *, device: Examined | None = None, on_progress: OnProgress = lambda _: None
-) -> dict:
+) -> dict[str, Any]:
     """Examine a run on simulated scenarios in about a minute: what exam.json holds."""
     device = device or examined(run, None)
     on_progress(f"examining on simulated streams of {device.name}")

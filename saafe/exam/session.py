@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -65,14 +65,14 @@ class Case:
     limit_s: float | None = None
     first_signal_s: float | None = None
 
-    def drawn(self) -> dict:
+    def drawn(self) -> dict[str, Any]:
         """What the report draws: readings and risk at every decision."""
         times = self.detection.times_s
         rows = np.searchsorted(self.recording.times_s, times, side="right") - 1
         readings = self.recording.readings[np.maximum(rows, 0), 0]
         return self.named() | {"times_s": times, "readings": readings, "risk": self.detection.risk}
 
-    def named(self) -> dict:
+    def named(self) -> dict[str, Any]:
         """What exam.json keeps."""
         names = ("kind", "title", "alarm_s", "limit_s", "first_signal_s")
         return {name: getattr(self, name) for name in names}

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,7 +78,7 @@ def judged_rival(trained: Trained) -> Judged:
 
 def judge_windows(
     one: Judged, rooms: Rooms, seed: int, purpose: Purpose, *, mix: Mix | None = None
-) -> dict:
+) -> dict[str, Any]:
     """Accuracy, detection rate and false alarms of single windows in which something shows.
 
     `bounds` has the 95 % limits of those three, whose windows come in scenarios (`groups`).
@@ -135,7 +136,7 @@ def read_all(paths: Iterable[Path]) -> list[Recording]:
     return [read_recording(path)[0] for path in paths]
 
 
-def judge_recordings(one: Judged, recordings: Iterable[Recording]) -> list[dict]:
+def judge_recordings(one: Judged, recordings: Iterable[Recording]) -> list[dict[str, Any]]:
     """What the detector says of each recording, against its labels where it has them."""
     rows = []
     for recording in recordings:
@@ -166,7 +167,7 @@ def judge_real(
     dense_days: float,
     on_progress: Callable[[str], None],
     elsewhere: bool = True,
-) -> dict:
+) -> dict[str, Any]:
     """Score recorded fires, homes, superposed fires and sets; see `recordings.ScoringOptions`."""
     plan = ScoringOptions(dense_days=dense_days, elsewhere=elsewhere, on_progress=on_progress)
     return score_real(lambda r: detect(one, r), folder, plan)

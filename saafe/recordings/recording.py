@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from saafe.errors import InputError
+from saafe.errors import InputError, check_type
 from saafe.recordings.cells import (
     held_in,
     is_outside,
@@ -119,8 +119,7 @@ def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording
         >>> check.channels["pm25"].first_masked
         'first: -4 in row 3'
     """
-    if not isinstance(path, str | Path):
-        raise InputError(f"read_recording: takes a path, got {type(path).__name__}")
+    check_type(path, str | Path, "read_recording: takes a path")
     return parse_recording(read_table(Path(path), parse_lines), repair=repair)
 
 
@@ -190,7 +189,7 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
 
 def find_gaps(recording: Recording) -> tuple[Gap, ...]:
     """Times longer than 90 s and three periods in which a sensor gave no reading on any channel."""
-    gaps = []
+    gaps: list[Gap] = []
     end = float(recording.times_s[-1])
     has_reading = np.any(np.isfinite(recording.readings), axis=2)
     for index, sensor in enumerate(recording.sensors):
@@ -225,10 +224,7 @@ def write_recording(recording: Recording, path: Path | str) -> None:
         >>> saafe.read_recording("simulated.csv.gz")[0].sensors
         ('A', 'B')
     """
-    if not isinstance(recording, Recording):
-        raise InputError(
-            f"write_recording: takes a Recording and a path, got {type(recording).__name__}"
-        )
+    check_type(recording, Recording, "write_recording: takes a Recording and a path")
     is_row = np.any(np.isfinite(recording.readings), axis=2)
     if recording.labels is not None:
         is_row |= recording.labels != UNKNOWN
@@ -275,7 +271,7 @@ def _mask(
     """
     readings = np.full(rows.readings.shape, np.nan, dtype=np.float32)
     is_refused = rows.is_word.copy()
-    channels = {}
+    channels: dict[str, Counts] = {}
     for index, channel in enumerate(CHANNELS):
         if channel.column not in table.frame.columns:
             continue
@@ -320,8 +316,8 @@ def _mask(
 
 def _word_notes(table: Table, rows: TableRows) -> list[str]:
     """Which words stood for missing readings, and how often."""
-    words = Counter()
-    for index in np.flatnonzero(rows.is_word.any(axis=0)).tolist():
+    words = Counter[str]()
+    for index in map(int, np.flatnonzero(rows.is_word.any(axis=0))):
         at = rows.cells[rows.is_word[:, index], index]
         words.update(cells_at(table, CHANNELS[index].column, at).str.to_lowercase())
     if not words:
@@ -361,8 +357,8 @@ def _refused_cells(
     what = np.column_stack([rows.sensor, is_empty, is_refused])[tells]
     is_new = np.append(True, (what[1:] != what[:-1]).any(axis=1))[: len(tells)]
     kept = np.sort(tells[is_new])
-    found = []
-    for index in np.flatnonzero(is_refused[kept].any(axis=0)).tolist():
+    found: list[tuple[int, RefusedCell]] = []
+    for index in map(int, np.flatnonzero(is_refused[kept].any(axis=0))):
         channel, at = CHANNELS[index], kept[is_refused[kept, index]]
         cells = cells_at(table, channel.column, rows.cells[at, index])
         reasons = {cell: read_cell(cell, channel)[1] for cell in cells.unique()}
@@ -416,7 +412,8 @@ def _median_period(
 
     Rows without a reading, as simulated ones of sensors that report on change, tell no period.
     """
-    periods, has_reading = {}, np.any(~np.isnan(rows.readings), axis=1)
+    periods: dict[str, float] = {}
+    has_reading = np.any(~np.isnan(rows.readings), axis=1)
     for index, name in enumerate(sensors):
         is_own = rows.sensor == index
         own = rows.times_s[is_own & has_reading]

@@ -301,7 +301,7 @@ def on_gpu(fit: Fit) -> bool:
     return next(fit.model.parameters()).is_cuda
 
 
-def state_of(fit: Fit) -> dict:
+def state_of(fit: Fit) -> dict[str, Any]:
     """Everything a fit needs to go on, as tensors and plain values."""
     return {
         "model": fit.model.state_dict(),
@@ -319,7 +319,7 @@ def state_of(fit: Fit) -> dict:
     }
 
 
-def load_state(fit: Fit, state: dict) -> None:
+def load_state(fit: Fit, state: dict[str, Any]) -> None:
     """Take up a fit where `state_of` left it.
 
     Raises:
