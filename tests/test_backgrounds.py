@@ -24,7 +24,9 @@ from saafe.training import backgrounds, thresholds
 from saafe.training.backgrounds import NOT_FIRE, lay_end_to_end, not_fire_loss, quiet_windows
 from saafe.training.data import CLASS_SHARES
 from saafe.training.loop import class_loss
+from saafe.training.model import FireTransformer
 from saafe.training.thresholds import Pool, dense_years, thresholds_within
+from saafe.training.tuning import KEPT_SHARE, keep_share
 from saafe.windows import SPAN, cut_windows
 from tests.test_own_rooms import make_recording
 
@@ -227,6 +229,19 @@ def test_every_pool_keeps_the_budget() -> None:
     assert thresholds_within([low, high], 1.0).fast == pytest.approx(5.001)
     blank = Pool(torch.full((10, 3), -math.inf), 0.1, 0.0)
     assert thresholds_within([low, blank], 1.0).fast == pytest.approx(0.001)
+
+
+def test_a_tuned_model_keeps_a_share_of_the_one_before() -> None:
+    torch.manual_seed(0)
+    before, tuned = (FireTransformer(find_tier("tiny")) for _ in range(2))
+    kept = {name: value.clone() for name, value in before.state_dict().items()}
+    moved = {name: value.clone() for name, value in tuned.state_dict().items()}
+    keep_share(tuned, before)
+    for name, value in tuned.named_parameters():
+        expected = KEPT_SHARE * kept[name] + (1.0 - KEPT_SHARE) * moved[name]
+        torch.testing.assert_close(value.detach(), expected)
+    for name, value in before.state_dict().items():
+        assert torch.equal(value, kept[name]), "the model before stays as it is"
 
 
 def test_dense_streams_stand_for_their_nuisances() -> None:

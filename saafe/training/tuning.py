@@ -68,6 +68,7 @@ TUNING_EPOCHS, TUNING_WINDOWS = (
     6_000,
 )  # Chosen: half of what the small tiers train, a minute or two
 SIMULATED_SHARE = 0.5  # of every batch
+KEPT_SHARE = 0.5  # of the weights of the model before, see `keep_share`: the source's middle
 NUISANCE_POOL, QUIET_POOL = "simulated nuisances", "simulated quiet"
 ON_DAYS_POOL, DAYS_POOL = "simulated nuisances on your days", "your days"
 OVER_PARTS = 3  # of streams over the homes that set the thresholds
@@ -210,6 +211,7 @@ def tune_detector(
         spent = time.perf_counter() - began
         on_epoch(progress_of(fit, recipe, losses, right, spent / (fit.epoch - first)))
         on_checkpoint(fit)
+    keep_share(fit.averaged, general)
     calibrate(fit.averaged, held_out)
     model = fit.averaged.eval()
     over = over_pool(general, backgrounds, simulated)
@@ -218,6 +220,20 @@ def tune_detector(
     settings = thresholds_within(list(pools.values()), per_year)
     pause_s = data.longest_pause_of(recipe)
     return Tuned(model, replace(settings, longest_interval_s=pause_s), pools)
+
+
+def keep_share(tuned: FireTransformer, general: FireTransformer) -> None:
+    """Move a tuned model's weights back towards those it began with, in place.
+
+    What the homes taught stays in part, and so does what they do not show.
+
+    Source:
+        M. Wortsman et al., "Robust fine-tuning of zero-shot models," Conference on Computer Vision
+        and Pattern Recognition, 2022.
+    """
+    with torch.no_grad():
+        for mine, before in zip(tuned.parameters(), general.parameters(), strict=True):
+            mine.lerp_(before, KEPT_SHARE)
 
 
 def false_alarm_pools(
