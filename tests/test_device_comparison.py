@@ -82,8 +82,9 @@ def test_parts_add_up_to_the_whole(compared: dict[str, Any]) -> None:
 
 
 def test_the_table_holds_every_device_alarm_and_kind(
-    compared: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    compared: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # else a row goes over several lines
     show_comparison(compared)
     lines = capsys.readouterr().out.splitlines()
     for row in compared["devices"]:

@@ -283,8 +283,10 @@ def test_train_on_says_what_held_out_days_say(trained: tuple[Path, dict]) -> Non
 
 @pytest.mark.parametrize("passed", [False, True])
 def test_people_read_what_the_document_says(
-    trained: tuple[Path, dict], passed: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
+    trained: tuple[Path, dict], passed: bool, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("COLUMNS", "200")  # else a row goes over several lines
     printed = trained[1] | {"gate": trained[1]["gate"] | {"passed": passed}}
     show_rooms(printed)
     out = capsys.readouterr().out
