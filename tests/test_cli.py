@@ -168,13 +168,24 @@ def test_simulated_homes_are_an_annotated_set(
 
 
 def test_simulate_leaves_a_set_that_is_not_its_own(tmp_path: Path) -> None:
-    for text in ('{"origin": "two flats"}', "no JSON", "[]"):
+    edited = '{"origin": "saafe simulate, seed 1", "recordings": [{"file": "mine.csv"}]}'
+    for text in ('{"origin": "two flats"}', edited, "no JSON", "[]"):
         (tmp_path / "set.json").write_text(text)
         words = ["--out", str(tmp_path), "--source", "shower", *HOMES.split()]
         done = CliRunner().invoke(saafe, ["simulate", *words])
         assert done.exit_code == 0, done.output
         assert done.stderr.count("set.json: is not of simulate and stays") == 1
         assert (tmp_path / "set.json").read_text() == text
+
+
+def test_fires_put_on_a_recording_leave_the_set_of_simulated_homes(tmp_path: Path) -> None:
+    words = ["--out", str(tmp_path), "--source", "shower", *HOMES.split(), "--set", "hours=8"]
+    assert CliRunner().invoke(saafe, ["simulate", *words]).exit_code == 0
+    said = (tmp_path / "set.json").read_text()
+    words = ["simulate", "--onto", str(tmp_path / "simulated-00000.csv"), "--out", str(tmp_path)]
+    done = CliRunner().invoke(saafe, words)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "set.json").read_text() == said
 
 
 def test_what_a_former_run_left_and_cannot_be_removed_is_named(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ SENSORS = 3
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory):
-    return small_run(tmp_path_factory.mktemp("runs"))
+    return small_run(tmp_path_factory.mktemp("runs"), seed=1)
 
 
 @pytest.fixture(scope="module")

@@ -139,7 +139,7 @@ def remove_former(folder: Path, kind: str) -> int:
     begun = re.compile(rf"\.{written.pattern}\.\d+")
     try:
         (folder / "scenarios.json").unlink(missing_ok=True)
-        if not homes.is_anothers(folder):
+        if kind == "simulated" and not homes.is_anothers(folder):
             (folder / SET_FILE).unlink(missing_ok=True)
         found = [path for path in folder.iterdir() if written.fullmatch(path.name)]
         unfinished = [path for path in folder.iterdir() if begun.fullmatch(path.name)]

@@ -74,8 +74,9 @@ def eight_bits(run: Run, calibration: NDArray | None = None) -> bytes:
 
     Scales of what the layers read are set once, on simulated windows, and not anew for each
     batch: then a window's risk does not depend on the windows beside it. The layers that read
-    features stay in single precision, and so does attention: features reach over decades. Weights
-    use seven bits, so that no sum saturates on processors without 8-bit dot products.
+    features stay in single precision, and so does attention: features reach over decades. The
+    encoder's weights use seven bits, so that no sum saturates on processors without 8-bit dot
+    products; those of the summary's layers eight, see `shrink_weights`.
     """
     calibration = calibration_windows(run.recipe) if calibration is None else calibration
     model = build_graph(run, {})
@@ -113,6 +114,7 @@ def shrink_weights(model: onnx.ModelProto, names: Sequence[str]) -> None:
     Each column has a scale of its own.
     """
     graph = model.graph
+    assert {one.name for one in graph.initializer}.issuperset(names), "a weight was renamed"
     for weight in [one for one in graph.initializer if one.name in names]:
         values = onnx.numpy_helper.to_array(weight)
         scale = np.maximum(np.abs(values).max(axis=0), 1e-12) / 127.0

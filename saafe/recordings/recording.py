@@ -422,8 +422,9 @@ def _median_period(
         period = float(np.round(np.median(np.diff(own)), 6))
         readings = rows.readings[is_own & has_reading]
         periods[name] = _entity_period(own, readings) or period
-        if (period := float(np.median(np.diff(rows.times_s[is_own])))) > LONGEST_PERIOD_S:
-            came = f"sensor {quoted(name)} has a median period of {period:g} s"
+        of_rows = float(np.median(np.diff(rows.times_s[is_own])))
+        if of_rows > LONGEST_PERIOD_S:
+            came = f"sensor {quoted(name)} has a median period of {of_rows:g} s"
             allowed = f"at most {LONGEST_PERIOD_S:g} s"
             mend = "record more often, or give the times in seconds"
             raise table.refusal(came, allowed=allowed, mend=mend, column=time_column(table))

@@ -42,7 +42,7 @@ def home_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_anothers(folder: Path) -> bool:
-    """Whether a folder has a set.json that `saafe simulate` did not write."""
+    """Whether a folder has a set.json that lists what `saafe simulate` did not write."""
     path = folder / SET_FILE
     try:
         said = json.loads(read_file(path))
@@ -50,5 +50,8 @@ def is_anothers(folder: Path) -> bool:
         return False
     except (InputError, ValueError, RecursionError):
         return True
-    origin = said.get("origin") if isinstance(said, dict) else None
-    return not (isinstance(origin, str) and origin.startswith(ORIGIN))
+    if not isinstance(said, dict) or not isinstance(said.get("recordings"), list):
+        return True
+    files = [row.get("file") if isinstance(row, dict) else None for row in said["recordings"]]
+    ours = all(isinstance(file, str) and file.startswith("simulated-") for file in files)
+    return not (ours and str(said.get("origin")).startswith(ORIGIN))
