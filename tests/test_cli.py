@@ -179,17 +179,8 @@ def test_simulate_leaves_a_set_that_is_not_its_own(tmp_path: Path) -> None:
 
 
 def test_fires_put_on_a_recording_leave_the_set_of_simulated_homes(tmp_path: Path) -> None:
-    words = [
-        "--out",
-        str(tmp_path),
-        "--source",
-        "shower",
-        *HOMES.split(),
-        "--set",
-        "hours=8",
-        "--set",
-        "device=saafe-6",
-    ]
+    extra = "--source shower --set hours=8 --set device=saafe-6"
+    words = ["--out", str(tmp_path), *HOMES.split(), *extra.split()]
     assert CliRunner().invoke(saafe, ["simulate", *words]).exit_code == 0
     said = (tmp_path / "set.json").read_text()
     words = ["simulate", "--onto", str(tmp_path / "simulated-00000.csv"), "--out", str(tmp_path)]
