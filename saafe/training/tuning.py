@@ -199,7 +199,7 @@ def tune_detector(
     fit.model.load_state_dict(general.state_dict())
     fit.averaged.load_state_dict(general.state_dict())
     for one in (fit.model, fit.averaged):
-        one.lone_particles.zero_()  # else tuning would learn to undo it
+        one.lone_particles.zero_()  # thresholds over the homes' own sensors take its place
     if resumed is not None:
         load_state(fit, resumed)
     began, first = time.perf_counter(), fit.epoch
@@ -216,8 +216,6 @@ def tune_detector(
     keep_share(fit.averaged, general)
     calibrate(fit.averaged, held_out)
     model = fit.averaged.eval()
-    # as much in odds as before
-    model.lone_particles.copy_(general.lone_particles * general.risk_scale / model.risk_scale)
     over = over_pool(general, backgrounds, simulated)
     share = over.alarms_at(before) / len(over.peaks)
     pools = false_alarm_pools(model, backgrounds, simulated, share)
