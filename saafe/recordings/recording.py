@@ -401,8 +401,9 @@ def _entity_period(times_s: np.ndarray, readings: np.ndarray) -> float | None:
     held = np.isfinite(readings)
     if held.sum(axis=1).max() > 1 or held.any(axis=0).sum() < 2:
         return None
-    each = [np.median(np.diff(times_s[held[:, k]])) for k in np.flatnonzero(held.sum(axis=0) > 1)]
-    return float(np.round(min(each), 6)) if each else None
+    counts = held.sum(axis=0)
+    each = [float(np.median(np.diff(times_s[held[:, k]]))) for k in np.flatnonzero(counts > 1)]
+    return round(min(each), 6) if each else None
 
 
 def _median_period(
@@ -419,7 +420,7 @@ def _median_period(
         own = rows.times_s[is_own & has_reading]
         if len(own) < 2:
             continue
-        period = float(np.round(np.median(np.diff(own)), 6))
+        period = round(float(np.median(np.diff(own))), 6)
         readings = rows.readings[is_own & has_reading]
         periods[name] = _entity_period(own, readings) or period
         of_rows = float(np.median(np.diff(rows.times_s[is_own])))
