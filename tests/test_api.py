@@ -11,7 +11,7 @@ import pytest
 from cloud_stub import end_emulator
 
 import saafe
-from saafe.exam.quick import Amounts
+from saafe.exam.amounts import Amounts
 
 ROOT = Path(__file__).parents[1]
 NAMES = {

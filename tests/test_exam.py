@@ -17,7 +17,8 @@ from saafe.detector.alarms import AlarmSettings
 from saafe.detector.recorded import Detection
 from saafe.errors import InputError
 from saafe.exam import exam, faults, session
-from saafe.exam.quick import Amounts, examined
+from saafe.exam.amounts import Amounts
+from saafe.exam.quick import examined
 from saafe.exam.results import plain_values
 from saafe.exam.session import Case, Session
 from saafe.exam.shifts import judge_simulated

@@ -11,6 +11,7 @@ import pytest
 from saafe import metrics, readers
 from saafe.detector.alarms import AlarmSettings
 from saafe.exam import nuisances, outcomes
+from saafe.exam.amounts import FULL, Amounts
 from saafe.exam.fires import REFERENCES
 from saafe.exam.nuisances import (
     NuisanceResult,
@@ -157,7 +158,11 @@ def test_our_alarms_over_the_photoelectric_alarms_are_weighted_by_the_year() -> 
 
 
 def test_every_kind_is_watched_often_enough() -> None:
-    assert min(nuisances.NUISANCE_EVENTS, nuisances.COOKING_EVENTS) >= 30
+    for source in sources.NUISANCES:
+        events = FULL.events_of(source)
+        assert events >= (90 if source.cooking else 30)
+        assert source.per_year / events <= 5.0  # so much a year is one alarm
+        assert Amounts(1, 2, 4, 3, 1, 6, 8).events_of(source) == (3 if source.cooking else 4)
     assert any(source.cooking for source in sources.NUISANCES)
     assert all(source.per_year > 0 for source in sources.NUISANCES)
 

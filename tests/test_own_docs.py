@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from saafe.cli import saafe
-from saafe.exam.quick import Amounts
+from saafe.exam.amounts import Amounts
 from saafe.training import thresholds
 
 DOCS = Path(__file__).parents[1] / "docs"

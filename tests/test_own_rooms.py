@@ -18,7 +18,7 @@ from saafe.cli.output import run
 from saafe.cli.rooms import show_rooms
 from saafe.cli.train import show_run, train_command
 from saafe.errors import InputError
-from saafe.exam.quick import Amounts
+from saafe.exam.amounts import Amounts
 from saafe.own_rooms import folds, held_out, lines, rooms, tuned_run
 from saafe.own_rooms.rooms import Room, read_rooms
 from saafe.recordings.recording import Recording, write_recording

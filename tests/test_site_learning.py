@@ -16,7 +16,7 @@ from serving_fixtures import NEVER, Process, eventually, processes
 
 import saafe
 from saafe.cli import saafe as saafe_group
-from saafe.exam.quick import Amounts
+from saafe.exam.amounts import Amounts
 from saafe.own_rooms import read_rooms
 from saafe.recipes import changed, find_tier
 from saafe.recordings import Recording, read_recording, write_recording

@@ -25,6 +25,7 @@ from saafe.exam import (
     outcomes,
     report,
 )
+from saafe.exam.amounts import FULL
 from saafe.exam.classes import ClassFigures, draw_normal, examine_classes
 from saafe.exam.fire_matrix import (
     FireRow,
@@ -34,7 +35,7 @@ from saafe.exam.fire_matrix import (
     egress_part,
     examine_fires,
 )
-from saafe.exam.fires import FIRES_OF_A_KIND, Drawn, alone, draw_fires, fire_kinds
+from saafe.exam.fires import Drawn, alone, draw_fires, fire_kinds
 from saafe.exam.gate import (
     CALIBRATION_LIMITS,
     GATE_LIMITS,
@@ -47,8 +48,6 @@ from saafe.exam.gate import (
     quick_limits,
 )
 from saafe.exam.nuisances import (
-    COOKING_EVENTS,
-    NUISANCE_EVENTS,
     DrawnNuisances,
     NuisanceRow,
     YearRow,
@@ -61,7 +60,6 @@ from saafe.exam.nuisances import (
 )
 from saafe.exam.quick import (
     VERSION,
-    Amounts,
     Examined,
     cost_of,
     examine_quick,
@@ -86,7 +84,6 @@ from saafe.training import Run, run_for, runs
 EXAM_FILE = "exam.json"
 MOST_WINDOWS = 3_500_000  # that a full exam may score
 DENSE_DAYS = 0.25  # of each recorded home at 10 s on six sensors, to stay under that
-FULL = Amounts(FIRES_OF_A_KIND, 60, NUISANCE_EVENTS, COOKING_EVENTS, 32, 1400, 128)
 APART = (*SUPERPOSED, "identity")  # what recordings give that stands apart in exam.json
 
 
@@ -330,8 +327,8 @@ def draw_streams(session: Session) -> tuple[list[Drawn], dict[str, DrawnNuisance
         nuisances = {
             source.name: workers.later(
                 draw_nuisances, session, (source.name,),
-                FULL.cookings if source.cooking else FULL.nuisances,
-                part=100 * k, batch=FULL.batch, moments=FULL.nuisance_moments,
+                FULL.events_of(source), part=100 * k, batch=FULL.batch,
+                moments=FULL.nuisance_moments,
             )
             for k, source in enumerate(sources.NUISANCES)
         }  # fmt: skip

@@ -25,7 +25,6 @@ from saafe.simulator import (
     untenable_times,
 )
 
-FIRES_OF_A_KIND = 45  # that count, so that all kinds make more than 1,000
 FIRE_BATCHES = 8  # of streams at most, to find them
 EARLY_FROM_S = 1800.0  # decisions before the fire, in which an alarm is early
 LATE_UNTIL_S = 1800.0  # decisions after the limit, in which an alarm is late

@@ -34,7 +34,6 @@ from saafe.simulator import (
     to_recordings,
 )
 
-NUISANCE_EVENTS, COOKING_EVENTS = 30, 90  # events of each kind
 QUIET_STREAMS = 192
 NUISANCE_BATCHES = 8
 SCORED_BEFORE_S, SCORED_AFTER_S = 60.0, 1800.0  # decisions before an event and after it

@@ -8,6 +8,7 @@ import torch
 
 from saafe import metrics, recipes
 from saafe.exam import outcomes
+from saafe.exam.amounts import QUICK
 from saafe.exam.classes import ClassFigures, Scenario, draw_normal, examine_classes
 from saafe.exam.fire_matrix import outcome_counts
 from saafe.exam.fires import FireResult, FireTrial, draw_fires, fire_kinds, try_fire
@@ -52,22 +53,6 @@ def examined(run: Run, device: str | None) -> Examined:
         return Examined(ANYTHING, ANYTHING, False)
     asked = devices.load_device(device)
     return Examined(asked.name, asked, asked == own)
-
-
-@dataclass(frozen=True)
-class Amounts:
-    """How much a level simulates: of each kind, but for normal scenarios."""
-
-    fires: int  # whose limit is reached
-    fire_moments: int  # single windows
-    nuisances: int
-    cookings: int
-    nuisance_moments: int
-    normal_moments: int
-    batch: int  # streams simulated at once
-
-
-QUICK = Amounts(12, 23, 0, 0, 12, 520, 48)
 
 
 def examine_quick(
