@@ -288,6 +288,18 @@ def test_the_end_of_a_training_is_not_silent(capfd: pytest.CaptureFixture) -> No
     assert lines[2:] == [f"{SETTING_THRESHOLDS}: 00:00 so far", "examining"]
 
 
+def test_a_slow_epoch_is_not_called_thresholds(
+    capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("saafe.cli.train.EARLY_STOP_S", 0.1)
+    reporter = Reporter()
+    reporter(SimpleNamespace(**vars(progress(1)) | {"left_s": 0.1}))
+    time.sleep(0.7)
+    reporter.close()
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[1].startswith("training the next epoch, or setting thresholds")
+
+
 def test_counts_in_a_file_have_no_carriage_return(capfd: pytest.CaptureFixture) -> None:
     assert list(with_progress(range(5), 5, "things")) == list(range(5))
     assert capfd.readouterr().err == "5 of 5 things\n"

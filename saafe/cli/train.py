@@ -17,6 +17,7 @@ from saafe.errors import InputError
 from saafe.formats import clock
 
 SETTING_THRESHOLDS = "setting thresholds on simulated streams"
+NEXT_OR_THRESHOLDS = f"training the next epoch, or {SETTING_THRESHOLDS}"  # after an early stop
 SOON_S, EARLY_STOP_S = 0.5, 20.0  # silence after the last epoch, and after one that may be the last
 
 
@@ -59,7 +60,8 @@ class Reporter:
         """Say what goes on where no epoch follows soon: after the last, or an early stop."""
         usual_s = at.left_s / max(at.epochs - at.epoch, 1)  # an epoch took so long
         silent_s = SOON_S if at.epoch == at.epochs else max(3.0 * usual_s, EARLY_STOP_S)
-        self.waiting = Busy(SETTING_THRESHOLDS, silent_s=silent_s).start()
+        what = SETTING_THRESHOLDS if at.epoch == at.epochs else NEXT_OR_THRESHOLDS
+        self.waiting = Busy(what, silent_s=silent_s).start()
 
     def end_waiting(self) -> None:
         """Something came."""
