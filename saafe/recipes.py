@@ -38,7 +38,8 @@ class Recipe:
         label_smoothing: of the cross entropy.
         averaging: share of the running mean of the weights kept at every step; the mean is what
             is validated and saved.
-        patience: epochs without a better held-out loss before stopping early.
+        patience: epochs without a better held-out loss before stopping early, and the best epoch's
+            weights are kept; where windows are fresh the schedule runs to its end.
         precision: "auto", "fp32", "bf16" or "fp16"; auto is bf16 on GPUs that have it, else fp16
             with loss scaling there, and fp32 on CPUs, where bf16 brought nothing.
         device: "auto", "cpu", "cuda" or "mps".

@@ -24,7 +24,7 @@ def small_run(out: Path, recipe: Recipe = SMALL, seed: int = 0) -> Run:
             parameter.mul_(1.5)
         model.risk_scale.fill_(0.7)
         model.risk_shift.fill_(-0.4)
-        model.lone_particles.fill_(0.6)
+        model.lone_excess.copy_(torch.tensor([0.6, 0.3]))
     cut = odd_windows(range(6))
     with torch.inference_mode():
         odds = model.risk_logit(model(torch.from_numpy(cut)))[:, 0].numpy()

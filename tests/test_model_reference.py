@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from saafe.recipes import find_tier
-from saafe.sensors import CHANNELS, CO, CO2, FIRE, PM25
+from saafe.sensors import CHANNELS, CO, CO2, FIRE, PM25, TEMPERATURE
 from saafe.training import model as models
 from saafe.training.model import Block, FireTransformer
 from saafe.windows import SEGMENTS
@@ -98,8 +98,9 @@ def plain_risk(model: FireTransformer, windows: Tensor) -> Tensor:
         x = x + block.narrow(F.gelu(block.widen(block.norm_mlp(x))))
     logits = model.head(model.norm(x.mean(dim=1)))
     known = ~torch.isnan(windows[:, :, 0]).all(dim=1)
-    is_lone = known[:, PM25] & ~known[:, CO2] & ~known[:, CO]
-    logits[:, FIRE] -= torch.where(is_lone, model.lone_particles, 0.0)
+    particles = known[:, PM25] & ~known[:, CO2] & ~known[:, CO]
+    heat = known[:, TEMPERATURE] & ~known[:, PM25] & ~known[:, CO]
+    logits[:, FIRE] -= particles * model.lone_excess[0] + heat * model.lone_excess[1]
     return model.risk_logit(logits).sigmoid()
 
 
@@ -114,6 +115,7 @@ def odd_windows(count: int) -> Tensor:
     out[2::7, :50] = np.nan
     out[3::11] = np.nan
     out[6::9, :, :, [CO2, CO]] = np.nan
+    out[7::9, :, :, [PM25, CO]] = np.nan
     out[4::11, :-1] = np.nan
     out[5::13, 20:, 0, PM25] = 100_000.0
     return torch.from_numpy(out.astype(np.float32))
@@ -127,7 +129,7 @@ def test_the_forward_is_the_plain_one(tier: str, count: int) -> None:
     with torch.inference_mode():
         for parameter in model.parameters():
             parameter.mul_(1.5)  # so that risks spread
-        model.lone_particles.fill_(0.7)
+        model.lone_excess.copy_(torch.tensor([0.7, 0.4]))
         windows = odd_windows(count)
         risk = model.risk_logit(model(windows))[:, 0].sigmoid()
         torch.testing.assert_close(risk, plain_risk(model, windows), rtol=0.0, atol=1e-5)

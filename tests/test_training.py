@@ -20,7 +20,7 @@ from saafe import recipes
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
 from saafe.recipes import changed, find_tier
-from saafe.sensors import CHANNELS, CO, CO2, FIRE, LABELS, NORMAL, NUISANCE, PM25, UNKNOWN
+from saafe.sensors import CHANNELS, FIRE, LABELS, NORMAL, NUISANCE, UNKNOWN
 from saafe.simulator import Mix, simulation
 from saafe.simulator.labels import YOUNG_FIRE
 from saafe.simulator.streams import gather
@@ -48,7 +48,7 @@ from saafe.training.data import (
 )
 from saafe.training.distributed import World, part_numbers
 from saafe.training.loop import Fit, Progress
-from saafe.training.model import FireTransformer, RiskModel, features, levels
+from saafe.training.model import LONE_CHANNELS, FireTransformer, RiskModel, features, levels
 from saafe.training.thresholds import calibrate, logits_of
 from saafe.training.weights import CHECKSUM, sealed
 from saafe.windows import SPAN
@@ -514,8 +514,9 @@ def test_resumed_fit_is_the_same(fitted) -> None:
     assert settings == settings_again
 
 
-def test_sensors_of_particles_alone_alarm_no_more_than_others(
-    fitted, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("k", range(len(LONE_CHANNELS)))
+def test_channels_alone_alarm_no_more_than_others(
+    k: int, fitted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thresholds, "DENSE_PARTS", 1)
     monkeypatch.setattr(thresholds, "LONE_PARTS", 1)
@@ -524,21 +525,22 @@ def test_sensors_of_particles_alone_alarm_no_more_than_others(
     random = torch.Generator().manual_seed(5)
     mix = thresholds.DENSE_MIX
     streams = simulation.simulate_streams(96, generator=random, sensors=1, mix=mix)
-    told = thresholds.peaks_without_gases(model, streams)
-    high = thresholds.share_alarms(told[told[:, 0] > -np.inf], thresholds.ANYTHING_SHARE)
+    told = thresholds.peaks_alone(model, streams, k)
+    high = thresholds.share_alarms(told[told[:, 0] > -np.inf], thresholds.LONE_SHARES[k])
     for below, found in ((-1.0, 0.0), (0.8, 0.8)):
         settings = thresholds.settings_of(high - below)
         with Workers(0) as none:
-            thresholds.set_lone_particles(model, settings, [streams] * 2, World(), none)
-        assert float(model.lone_particles * model.risk_scale) == pytest.approx(found, abs=1e-5)
-        lower = thresholds.peaks_without_gases(model, streams)
+            thresholds.set_lone_excess(model, settings, [streams] * 2, World(), none)
+        assert float(model.lone_excess[k] * model.risk_scale) == pytest.approx(found, abs=1e-5)
+        lower = thresholds.peaks_alone(model, streams, k)
         looked_at = torch.isfinite(lower) & torch.isfinite(told)  # the loudest few, closely
         torch.testing.assert_close(lower[looked_at], told[looked_at] - found, rtol=0, atol=1e-4)
     present = ~torch.isnan(streams.readings[:, :, 0]).all(dim=1)
-    is_lone = present[:, PM25] & ~present[:, [CO2, CO]].any(dim=1)
+    channel, others = LONE_CHANNELS[k]
+    is_lone = present[:, channel] & ~present[:, list(others)].any(dim=1)
     ends = torch.full((96, 1), streams.readings.shape[1] - 1)
     now = thresholds.score_ends(model, streams.readings, ends)[:, 0]
-    model.lone_particles.zero_()
+    model.lone_excess[k] = 0.0
     before = thresholds.score_ends(model, streams.readings, ends)[:, 0]
     known = torch.isfinite(before)
     torch.testing.assert_close(now[known], (before - 0.8 * is_lone)[known], rtol=0, atol=1e-4)

@@ -13,7 +13,6 @@ from saafe.sensors import (
     CHANNEL_NAMES,
     CHANNELS,
     CO,
-    CO2,
     FIRE,
     HEAT_C,
     LABELS,
@@ -23,7 +22,15 @@ from saafe.sensors import (
     RISE_SPAN_S,
     TEMPERATURE,
 )  # fmt: skip
-from saafe.training import FEATURES, ONSET_SCALE, ONSET_STEPS, WINDOW_SUMMARY, Run, runs
+from saafe.training import (
+    FEATURES,
+    LONE_CHANNELS,
+    ONSET_SCALE,
+    ONSET_STEPS,
+    WINDOW_SUMMARY,
+    Run,
+    runs,
+)
 
 PARTS = ("network", "self_test", "alarms", "detector")
 TEMPLATES = Path(__file__).parent / "c"
@@ -86,7 +93,7 @@ def settings(run: Run) -> dict[str, Any]:
         "RISE_K_PER_MIN": double(RISE_K_PER_MIN), "RISE_SPAN_S": double(RISE_SPAN_S),
         "BIN_S": double(windows.BIN_S), "HOLD_S": double(windows.HOLD_S),
         "RECENT_STEPS": detector.RECENT_STEPS, "CHANNELS": "SAAFE_CHANNELS",
-        "TEMPERATURE": TEMPERATURE, "PM25": PM25, "CO2": CO2, "CO": CO,
+        "TEMPERATURE": TEMPERATURE, "PM25": PM25, "CO": CO,
         "LABELS": len(LABELS), "FIRE": FIRE,
         "FEATURES": FEATURES, "SEGMENTS": len(windows.SEGMENTS),
         "SEGMENT_STEPS": windows.SEGMENTS[0][0],
@@ -96,7 +103,10 @@ def settings(run: Run) -> dict[str, Any]:
         "WIDTH": recipe.width, "HEADS": recipe.heads, "EXPANSION": recipe.expansion,
         "PATCH": recipe.patch, "TOKENS": tokens, "RISK_SCALE": single(float(model.risk_scale)),
         "RISK_SHIFT": single(float(model.risk_shift)),
-        "LONE_PARTICLES": single(float(model.lone_particles)),
+        "LONE_EXCESS": braces(single(excess) for excess in model.lone_excess.tolist()),
+        "LONE": len(LONE_CHANNELS),
+        "LONE_CHANNELS": braces(one for one, _ in LONE_CHANNELS),
+        "LONE_WITHOUT": braces(sum(1 << c for c in others) for _, others in LONE_CHANNELS),
         "CHANNEL_WORDS": braces(f'"{name}"' for name in CHANNEL_NAMES),
     }  # fmt: skip
 

@@ -14,8 +14,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from saafe.sensors import CHANNELS, CO, CO2, FIRE, PM25
-from saafe.training import FEATURES, ONSET_SCALE, ONSET_STEPS, Run
+from saafe.sensors import CHANNELS, FIRE, PM25
+from saafe.training import FEATURES, LONE_CHANNELS, ONSET_SCALE, ONSET_STEPS, Run
 from saafe.windows import SEGMENTS, STEPS
 
 INPUT, LOG_ODDS, RISK_PERCENT = "windows", "log_odds", "risk_percent"
@@ -79,7 +79,8 @@ def build_graph(run: Run, metadata: dict[str, str]) -> onnx.ModelProto:
     logits = encoded(g, tokens(g, seen, now, weights, run.recipe.patch), weights, run)
     scale, shift = weights["risk_scale"], weights["risk_shift"]
     fire = g.reshape(g.slice(logits, 1, FIRE, FIRE + 1), -1)
-    fire = g("Sub", fire, g("Mul", lone_nodes(g, seen), weights["lone_particles"]))
+    for alone, excess in zip(alone_nodes(g, seen), weights["lone_excess"], strict=True):
+        fire = g("Sub", fire, g("Mul", alone, excess))
     others = g.reduce("ReduceLogSumExp", g.slice(logits, 1, 0, FIRE), 1)
     odds = g("Add", g("Mul", g("Sub", fire, others), scale), shift)
     risk = g("Mul", g("Sigmoid", odds), 100.0)
@@ -122,11 +123,14 @@ def feature_nodes(g: Nodes) -> tuple[str, str]:
     return seen, g("Concat", last, onset, g.reshape(base, -1, C), figures, axis=1)
 
 
-def lone_nodes(g: Nodes, seen: str) -> str:
-    """1 where particles are known and neither CO2 nor CO is, else 0. (batch,)"""
+def alone_nodes(g: Nodes, seen: str) -> list[str]:
+    """Of each of `LONE_CHANNELS` 1 where it is known and none beside it is, else 0. (batch,)"""
     known = g.reduce("ReduceMax", g.slice(seen, 1, 2 * C, 3 * C), 2)
-    particles, co2, co = (g.reshape(g.slice(known, 1, c, c + 1), -1) for c in (PM25, CO2, CO))
-    return g("Mul", particles, g("Sub", np.float32(1.0), g("Max", co2, co)))
+    each = [g.reshape(g.slice(known, 1, c, c + 1), -1) for c in range(C)]
+    return [
+        g("Mul", each[one], g("Sub", np.float32(1.0), g("Max", *(each[c] for c in others))))
+        for one, others in LONE_CHANNELS
+    ]
 
 
 def level_nodes(g: Nodes, x: str) -> str:

@@ -10,15 +10,16 @@ from saafe.training.device_thresholds import exported_for, kept_thresholds, run_
 from saafe.training.distributed import World, attempt, leads
 from saafe.training.loop import Fit, Progress, fit_detector
 from saafe.training.model import (
-    FEATURES, FLAT, ONSET_SCALE, ONSET_STEPS, WINDOW_SUMMARY, RiskModel, features, flat, levels,
-    lower_quartile,
+    FEATURES, FLAT, LONE_CHANNELS, ONSET_SCALE, ONSET_STEPS, WINDOW_SUMMARY, RiskModel, features,
+    flat, levels, lower_quartile,
 )  # fmt: skip
 from saafe.training.runs import Run, load, score_with
 from saafe.training.thresholds import calibrate, logits_of, set_thresholds
 from saafe.training.tuning import Simulated, Tuned, simulated_for, tune_detector
 
 __all__ = [
-    "CLASS_SHARES", "FEATURES", "FLAT", "ONSET_SCALE", "ONSET_STEPS", "REFERENCE_MIX",
+    "CLASS_SHARES", "FEATURES", "FLAT", "LONE_CHANNELS", "ONSET_SCALE", "ONSET_STEPS",
+    "REFERENCE_MIX",
     "TRAIN_HOURS", "WINDOW_SUMMARY", "Fit", "Progress", "Purpose", "RiskModel", "Run",
     "Simulated", "Tuned", "WindowSet", "World", "attempt", "calibrate", "device_of",
     "epoch_windows", "exported_for", "features",

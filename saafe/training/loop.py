@@ -34,7 +34,7 @@ from saafe.training.thresholds import (
     dense_share,
     logits_of,
     reference_streams,
-    set_lone_particles,
+    set_lone_excess,
     thresholds_on,
 )
 
@@ -240,11 +240,12 @@ def fit_detector(
         reference = reference_streams(recipe, source, world, workers)
         feed = blocks_ahead(recipe, fit.epoch, source, world, workers)
         began, first = time.perf_counter(), fit.epoch
-        while fit.epoch < fit.epochs and fit.stale < recipe.patience:
+        while fit.epoch < fit.epochs and (recipe.fresh or fit.stale < recipe.patience):
             blocks = (next(feed).to(device) for _ in range(blocks_of(recipe)))
             losses = torch.cat([train_on(fit, recipe, block, world) for block in blocks])
             logits = logits_of(fit.averaged, watched.windows)
-            note_epoch(fit, F.cross_entropy(logits, watched.labels).item())
+            loss = F.cross_entropy(logits, watched.labels).item()
+            note_epoch(fit, loss, keep_best=not recipe.fresh)
             if recipe.hours and fit.epoch == 1:
                 shorten_to_hours(fit, recipe, time.perf_counter() - began, world)
             if world.leads:
@@ -261,7 +262,7 @@ def fit_detector(
         model, streams = fit.averaged.eval(), [part() for part in reference]
         settings = thresholds_on(model, streams, world, workers, most=dense_share(recipe))
         if not recipe.device_file:
-            set_lone_particles(model, settings, streams, world, workers)
+            set_lone_excess(model, settings, streams, world, workers)
         return model, replace(settings, longest_interval_s=longest_pause_of(recipe))
 
 
@@ -286,14 +287,20 @@ def progress_of(
     )
 
 
-def note_epoch(fit: Fit, loss: float) -> None:
-    """Count an epoch, and remember its weights if they are the best so far."""
+def note_epoch(fit: Fit, loss: float, *, keep_best: bool) -> None:
+    """Count an epoch, and remember its weights if they are to be kept and the best so far.
+
+    New windows every epoch cannot be learnt by heart: there the schedule runs to its end, and its
+    last weights are the model. Their held-out loss moves by chance; to keep the lowest one was to
+    keep weights of any epoch, at a learning rate that had not come down.
+    """
     fit.epoch += 1
     fit.stale += 1
     fit.last_loss = loss
     if loss < fit.best_loss:
         fit.best_loss, fit.stale = loss, 0
-        fit.best = {name: t.detach().clone() for name, t in fit.averaged.state_dict().items()}
+        if keep_best:
+            fit.best = {name: t.detach().clone() for name, t in fit.averaged.state_dict().items()}
 
 
 def on_gpu(fit: Fit) -> bool:

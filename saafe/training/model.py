@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saafe.recipes import Recipe
-from saafe.sensors import CHANNELS, CO, CO2, FIRE, LABELS, PM25, Channel
+from saafe.sensors import CHANNELS, CO, CO2, FIRE, LABELS, PM25, TEMPERATURE, Channel
 from saafe.windows import SEGMENTS, STEPS
 
 # level, departure from the window's lower quartile, mask; particles at the window's top
@@ -28,6 +28,9 @@ ONSET_STEPS = 6  # of the window's steps, a minute
 ONSET_SCALE = 2.0
 BEYOND_LEVELS = 1e4  # beyond every level
 assert len({count for count, _ in SEGMENTS}) == 1, "time scales of one length"
+# channels that say little alone, each with those that would bear it out: particles without a gas,
+# heat without particles or CO
+LONE_CHANNELS = ((PM25, (CO2, CO)), (TEMPERATURE, (PM25, CO)))
 ATTENDED = 16  # tokens; on a CPU windows whose tokens are fewer share a sequence of so many
 
 
@@ -112,13 +115,19 @@ def flat(windows: Tensor) -> Tensor:
     return torch.cat([seen.flatten(1), window_summary(seen, base)[:, FEATURES:]], dim=1)
 
 
-def has_lone_particles(seen: Tensor) -> Tensor:
-    """1 where a window knows particles, but neither CO2 nor CO; else 0. (B,)
+def stand_alone(seen: Tensor) -> Tensor:
+    """1 where a window knows one of `LONE_CHANNELS`, but none of those beside it; else 0. (B, 2)
 
     Of features (B, T, 3 C + 1).
     """
     known = seen[..., 2 * len(CHANNELS) : 3 * len(CHANNELS)].amax(dim=1)
-    return known[:, PM25] * (1.0 - torch.maximum(known[:, CO2], known[:, CO]))
+    return torch.stack(
+        [
+            known[:, one] * (1.0 - known[:, list(others)].amax(dim=1))
+            for one, others in LONE_CHANNELS
+        ],
+        dim=1,
+    )
 
 
 def at_top(particles: Tensor, known: Tensor) -> Tensor:
@@ -250,10 +259,10 @@ class FireTransformer(RiskModel):
 
     One token more holds the window's summary, which two layers have read: figures of a window
     tell by where they lie, as a tree would ask, and one layer only weighs them.
-    Where particles are known and no gas is, fire must be likelier to count as much.
+    Where a channel of `LONE_CHANNELS` stands alone, fire must be likelier to count as much.
     """
 
-    lone_particles: Tensor
+    lone_excess: Tensor
 
     def __init__(self, recipe: Recipe) -> None:
         """Make the model of a recipe, with fresh weights from the global generator."""
@@ -273,7 +282,9 @@ class FireTransformer(RiskModel):
         self.apart = own.repeat_interleave(tokens + 1, 0).repeat_interleave(tokens + 1, 1)
         self.norm = nn.LayerNorm(recipe.width)
         self.head = nn.Linear(recipe.width, len(LABELS))
-        self.register_buffer("lone_particles", torch.zeros(()))  # set with the thresholds
+        self.register_buffer(
+            "lone_excess", torch.zeros(len(LONE_CHANNELS))
+        )  # set with the thresholds
 
     def forward(self, windows: Tensor) -> Tensor:
         """Logits of normal, nuisance and fire for each sensor of each window.
@@ -288,8 +299,8 @@ class FireTransformer(RiskModel):
         now = self.now_narrow(F.gelu(self.now_widen(window_summary(seen, base))))
         x = torch.cat([x, now.unsqueeze(1)], dim=1) + self.position
         logits = self.head(self.norm(self.encode(x).mean(dim=1)))
-        lower = self.lone_particles * has_lone_particles(seen)
-        logits = torch.cat([logits[:, :FIRE], logits[:, FIRE:] - lower.unsqueeze(1)], dim=1)
+        lower = (self.lone_excess * stand_alone(seen)).sum(dim=1, keepdim=True)
+        logits = torch.cat([logits[:, :FIRE], logits[:, FIRE:] - lower], dim=1)
         return logits.float().view(B, S, len(LABELS))  # half precision would round the risk
 
     def encode(self, x: Tensor) -> Tensor:

@@ -10,21 +10,24 @@ from torch.nn import functional as F
 
 from saafe.detector import AlarmSettings
 from saafe.recipes import Recipe
-from saafe.sensors import CO, CO2, FIRE, LABELS, PM25
+from saafe.sensors import FIRE, LABELS
 from saafe.simulator import Mix, Streams, gather, simulation, sources
 from saafe.threads import Workers, all_threads
 from saafe.training.data import REFERENCE_MIX, Purpose, WindowSet, device_of, seeded_generator
 from saafe.training.distributed import World, part_numbers, share
-from saafe.training.model import FireTransformer, RiskModel
+from saafe.training.model import LONE_CHANNELS, FireTransformer, RiskModel
 from saafe.windows import BIN_S
 
 REFERENCE_STREAMS = 128  # in each of the parts that set the thresholds
 DENSE_PARTS, QUIET_PARTS = 12, 1
-LONE_PARTS = 6  # of the dense ones, are scored without gases too
+LONE_PARTS = 8  # of the dense ones, are scored with a channel of `LONE_CHANNELS` alone too
 # Of the dense streams these may alarm. Chosen by simulation: twice as many on a known device would
 # bring a point of fires in time, and more than a third of a photoelectric alarm's false alarms;
 # half as many on instruments of any kind would cost some six points
 DEVICE_SHARE, ANYTHING_SHARE = 0.002, 0.01
+# With one of `LONE_CHANNELS` alone. A third as many with heat alone cost a fire in a hundred; with
+# particles alone they would cost most fires
+LONE_SHARES = (ANYTHING_SHARE, 0.003)
 # what dwellings have and see: healthy instruments, no laboratory's analysers
 QUIET_MIX = Mix(
     fire_share=0.0,
@@ -132,42 +135,66 @@ def thresholds_on(
     return settings_of(enter)
 
 
-def set_lone_particles(
+def set_lone_excess(
     model: FireTransformer, settings: AlarmSettings, streams: Sequence[Streams], world: World,
     workers: Workers,
 ) -> None:  # fmt: skip
-    """Lower a general model's odds of fire where particles are known and no gas is, in place.
+    """Lower a general model's odds of fire where one of `LONE_CHANNELS` stands alone, in place.
 
-    By what the three thresholds of `settings` would have to rise there, on average, for
-    `ANYTHING_SHARE` of the dense of the `reference_streams` to alarm; never below 0. To such a
-    sensor cooking looks like a fire: one threshold for all gave it most of the false alarms.
+    By what the three thresholds of `settings` would have to rise there, on average, for its share
+    of `LONE_SHARES` of the dense streams to alarm; never below 0. To particles without a gas
+    cooking looks like a fire, and so does a heater to a thermometer.
+
+    Args:
+        model: a trained and calibrated one.
+        settings: its general thresholds.
+        streams: this rank's part of the `reference_streams`.
+        world: the ranks.
+        workers: score the streams.
     """
-    model.lone_particles.zero_()
+    model.lone_excess.zero_()
     parts = part_numbers(DENSE_PARTS + QUIET_PARTS, world)
     mine = [
-        workers.later(peaks_without_gases, model, one)
-        for part, one in zip(parts, streams, strict=True)
-        if part // world.size * world.size < LONE_PARTS  # every rank makes as many
+        [
+            workers.later(peaks_alone, model, one, k)
+            for part, one in zip(parts, streams, strict=True)
+            if part // world.size * world.size < LONE_PARTS  # every rank makes as many
+        ]
+        for k in range(len(LONE_CHANNELS))
     ]
-    peaks = torch.cat(share([part() for part in mine], world)[:LONE_PARTS])
-    peaks = peaks[peaks[:, 0] > -math.inf]
-    if len(peaks):
-        enter = peaks.new_tensor([settings.fast, settings.slow, settings.steady])
-        excess = (share_alarms(peaks, ANYTHING_SHARE) - enter).mean().clamp(min=0.0)
-        model.lone_particles.copy_(excess / model.risk_scale)
+    excess = [
+        excess_alone(
+            torch.cat(share([part() for part in each], world)[:LONE_PARTS]), settings, most
+        )
+        for each, most in zip(mine, LONE_SHARES, strict=True)
+    ]
+    model.lone_excess.copy_(torch.stack(excess) / model.risk_scale)
 
 
-def peaks_without_gases(model: RiskModel, streams: Streams) -> Tensor:
-    """`peak_odds` of streams as if their sensors had no CO2 and no CO. (n, tier)
+def excess_alone(peaks: Tensor, settings: AlarmSettings, most: float) -> Tensor:
+    """By how much thresholds would have to rise for a share of `peaks_alone` to alarm; 0 or more.
 
-    -inf for sensors without particles.
+    In log-odds, of peaks (n, tier).
     """
+    peaks = peaks[peaks[:, 0] > -math.inf]
+    if not len(peaks):
+        return peaks.new_zeros(())
+    enter = peaks.new_tensor([settings.fast, settings.slow, settings.steady])
+    return (share_alarms(peaks, most) - enter).mean().clamp(min=0.0)
+
+
+def peaks_alone(model: RiskModel, streams: Streams, k: int) -> Tensor:
+    """`peak_odds` of streams as if a channel of `LONE_CHANNELS` stood alone. (n, tier)
+
+    -inf for sensors without the channel.
+    """
+    channel, others = LONE_CHANNELS[k]
     readings = streams.readings.clone()
-    readings[..., [CO2, CO]] = math.nan
-    has_particles = ~torch.isnan(readings[:, :, 0, PM25]).all(dim=1)
+    readings[..., list(others)] = math.nan
+    is_there = ~torch.isnan(readings[:, :, 0, channel]).all(dim=1)
     reported = streams.reported & ~torch.isnan(readings).all(dim=-1)
     peaks = peak_odds(model, replace(streams, readings=readings, reported=reported))
-    return peaks.masked_fill(~has_particles.unsqueeze(1), -math.inf)
+    return peaks.masked_fill(~is_there.unsqueeze(1), -math.inf)
 
 
 def reference_peaks(

@@ -199,7 +199,7 @@ def tune_detector(
     fit.model.load_state_dict(general.state_dict())
     fit.averaged.load_state_dict(general.state_dict())
     for one in (fit.model, fit.averaged):
-        one.lone_particles.zero_()  # thresholds over the homes' own sensors take its place
+        one.lone_excess.zero_()  # thresholds over the homes' own sensors take its place
     if resumed is not None:
         load_state(fit, resumed)
     began, first = time.perf_counter(), fit.epoch

@@ -233,8 +233,21 @@ static bool knows(int c)
     return false;
 }
 
+/* a channel without any of those that would bear it out, of which a bit each is set */
+static bool stands_alone(int k)
+{
+    static const int channels[LONE] = LONE_CHANNELS, without[LONE] = LONE_WITHOUT;
+    for (int c = 0; c < CHANNELS; c++) {
+        if ((without[k] >> c & 1) != 0 && knows(c)) {
+            return false;
+        }
+    }
+    return knows(channels[k]);
+}
+
 float saafe_log_odds(float window[SAAFE_STEPS][SAAFE_CHANNELS])
 {
+    static const float excess[LONE] = LONE_EXCESS;
     float logits[LABELS], mean[WIDTH], normed[WIDTH];
     float *onset = net.now + FEATURES, *figures = onset + 2 * CHANNELS, *wide = net.hidden[0];
     fill_features(window);
@@ -270,8 +283,10 @@ float saafe_log_odds(float window[SAAFE_STEPS][SAAFE_CHANNELS])
     }
     normalise(mean, norm_weight, norm_bias, normed);
     dense(head_weight, head_bias, normed, logits, WIDTH, LABELS, false);
-    if (knows(PM25) && !knows(CO2) && !knows(CO)) {
-        logits[FIRE] -= LONE_PARTICLES;
+    for (int k = 0; k < LONE; k++) {
+        if (stands_alone(k)) {
+            logits[FIRE] -= excess[k];
+        }
     }
     return RISK_SCALE * (logits[FIRE] - log_sum_exp(logits[0], logits[1])) + RISK_SHIFT;
 }
