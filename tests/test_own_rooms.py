@@ -1,6 +1,7 @@
 """The user's own rooms: what teaches, what is held out, what a tuned run says of held-out days."""
 
 import json
+import re
 import shlex
 import signal
 from dataclasses import replace
@@ -299,6 +300,12 @@ def test_people_read_what_the_document_says(
         assert line in out.splitlines()
     for kind in printed["own_rooms"]["fires"]["kinds"]:
         assert kind["fire"].replace("_", " ") in out
+    folders = {"tuned": str(trained[0]), "general": str(trained[0] / "general")}
+    assert f"run folder: {folders['tuned']}; the general model's: {folders['general']}" in out
+    nexts = [line for line in out.splitlines() if line.startswith("next: ")]
+    kept = lines.models_to_keep(printed["own_rooms"])
+    assert nexts == [f"next: saafe detect {folders[name]} RECORDING.csv" for name in kept]
+    assert re.search(r"^trained in [\d.]+ s, then tuned in [\d.]+ s on cpu$", out, re.M)
     show_run(printed | {"train_s": 1.24, "epochs": 2})
     out = capsys.readouterr().out
     assert out.startswith(f"trained in 1.2 s on cpu: {printed['parameters']:,} parameters, stopped")

@@ -1,6 +1,8 @@
 """A detector for the user's own rooms: tuned on their recordings, judged on days held out."""
 
-from saafe.own_rooms.lines import KIND_COLUMNS, ROOM_FIGURES, figure_rows, kind_rows, sentences
+from saafe.own_rooms.lines import (
+    KIND_COLUMNS, ROOM_FIGURES, figure_rows, kind_rows, models_to_keep, sentences,
+)  # fmt: skip
 from saafe.own_rooms.rooms import OwnRooms, read_rooms
 from saafe.own_rooms.tuned_run import (
     RESULT_FILE, check_asked, check_without, note_asked, train_on_rooms,
@@ -16,6 +18,7 @@ __all__ = [
     "check_without",
     "figure_rows",
     "kind_rows",
+    "models_to_keep",
     "note_asked",
     "read_rooms",
     "sentences",

@@ -14,7 +14,10 @@ from saafe.formats import clock
 from saafe.own_rooms.folds import Plan, plan_folds
 from saafe.own_rooms.held_out import (
     FIRES_A_KIND,
+    GENERAL_MODEL,
+    TUNED,
     FireOnDay,
+    compare_models,
     fires_on_days,
     more_days,
     score_fires,
@@ -46,7 +49,6 @@ RESULT_FILE = "own_rooms.json"
 POOLS_FILE = "thresholds.json"  # what thresholds rest on
 GENERAL_FOLDER, FOLDS = "general", "folds"
 RESULT_VERSION = 1
-TUNED, GENERAL_MODEL = "tuned", "general"
 MOST_BUDGET = 1_000.0
 
 
@@ -123,7 +125,12 @@ def train_on_rooms(
         if not begun:
             runs.new_folder(folder, GENERAL_FOLDER, recipe)
         train_in(recipe, inside, on_epoch=on_epoch, resume=begun)
-    return tune_in(folder, runs.load(inside), rooms, per_year, on_progress=on_progress)
+    timing = json.loads(read_file(inside / runs.ENVIRONMENT)).get("timing")
+    timed = {"train_s": timing["train_s"]} if timing else {}  # none where a kill came before it
+    took = f" in {timing['train_s']:.1f} s" if timing else ""
+    on_progress(f"trained the general model{took}: {inside}")
+    result = tune_in(folder, runs.load(inside), rooms, per_year, on_progress=on_progress)
+    return result | timed
 
 
 def tune_in(
@@ -162,6 +169,7 @@ def tune_in(
     examined = exam.examine(runs.load(folder), level="quick", on_progress=on_progress)
     return {
         "run": str(folder),
+        "general_run": str(general.folder),
         "tier": recipe.tier,
         "tune_s": round(time.perf_counter() - began, 2),
         "device": str(device),
@@ -299,6 +307,7 @@ def judge_folds(
             for group in dict.fromkeys(groups)
         ],
         "fires": sum_fires_by_kind(trials, outcomes_of) if trials else {},
+        "compared": compare_models(rows, outcomes_of) if names else {},
         "more_days": more_days(days),
     }
 
