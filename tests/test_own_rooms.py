@@ -19,8 +19,9 @@ from saafe.cli.output import run
 from saafe.cli.rooms import show_rooms
 from saafe.cli.train import show_run, train_command
 from saafe.errors import InputError
+from saafe.exam import room_lines as lines
 from saafe.exam.amounts import Amounts
-from saafe.own_rooms import folds, held_out, lines, rooms, tuned_run
+from saafe.own_rooms import folds, held_out, rooms, tuned_run
 from saafe.own_rooms.rooms import Room, read_rooms
 from saafe.recordings.recording import Recording, write_recording
 from saafe.sensors import CHANNELS, CO, CO2, FIRE, HUMIDITY, NORMAL, PM25, TEMPERATURE
@@ -269,7 +270,7 @@ def trained(homes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 def test_train_on_says_what_held_out_days_say(trained: tuple[Path, dict]) -> None:
     folder, printed = trained
-    result = json.loads((folder / tuned_run.RESULT_FILE).read_text())
+    result = json.loads((folder / lines.ROOMS_FILE).read_text())
     assert printed["own_rooms"] == result
     assert result["held_out"]["how"] == folds.LEAVE_ONE_OUT
     assert result["homes"]["tuned"]["days"] == pytest.approx(2 * 14.0 / 24.0, rel=0.01)

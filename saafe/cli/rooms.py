@@ -7,7 +7,7 @@ from saafe.cli.tables import print_gate, print_rows
 
 def show_rooms(result: dict) -> None:
     """Print what held-out days say, the quick gate, and where everything is."""
-    from saafe.own_rooms import (
+    from saafe.exam import (
         KIND_COLUMNS,
         ROOM_FIGURES,
         figure_rows,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from saafe.errors import InputError
-from saafe.exam import exam, plain_values
+from saafe.exam import ROOMS_FILE, exam, plain_values
 from saafe.files import json_text, read_file, write_json
 from saafe.formats import clock
 from saafe.own_rooms.folds import Plan, plan_folds
@@ -45,7 +45,6 @@ from saafe.training import (
 from saafe.training_run import append, keep_epochs, sweep, train_in
 from saafe.windows import HOLD_S
 
-RESULT_FILE = "own_rooms.json"
 POOLS_FILE = "thresholds.json"  # what thresholds rest on
 GENERAL_FOLDER, FOLDS = "general", "folds"
 RESULT_VERSION = 1
@@ -164,8 +163,8 @@ def tune_in(
         "alarms": final.settings.to_dict(),
     }
     result = plain_values(result)
-    write_json(folder / RESULT_FILE, result)
-    on_progress(f"wrote {folder / RESULT_FILE}")
+    write_json(folder / ROOMS_FILE, result)
+    on_progress(f"wrote {folder / ROOMS_FILE}")
     examined = exam.examine(runs.load(folder), level="quick", on_progress=on_progress)
     return {
         "run": str(folder),

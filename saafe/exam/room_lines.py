@@ -1,13 +1,35 @@
-"""What held-out days say, as people read it."""
+"""What held-out days of the user's own rooms say of a tuned run, as people read it."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from saafe.errors import InputError
+from saafe.files import read_file
 from saafe.formats import DASH, interval, number, percent, percent_interval
 
-NAMES = {"tuned": "tuned on your rooms", "general": "general model"}
+ROOMS_FILE = "own_rooms.json"
 ALARMS = {"photo": "photoelectric", "ionisation": "ionisation", "heat": "heat"}
 ROOM_FIGURES = ("on held-out days", "value", "95 % bounds", "general model", "95 % bounds")
+
+
+def read_rooms_result(folder: Path) -> dict[str, Any]:
+    """What a tuned run's own_rooms.json holds; nothing where the run was not tuned.
+
+    Raises:
+        InputError: the file is not what a tuning writes.
+    """
+    path = folder / ROOMS_FILE
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(read_file(path))
+        for told in (sentences, figure_rows, kind_rows):
+            told(found)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{path}: is not what `saafe tune` writes; tune again") from None
+    return found
 
 
 def figure_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -106,7 +128,9 @@ VERDICTS = {
 
 def whether_it_paid(result: Mapping[str, Any]) -> list[str]:
     """Whether tuning paid on held-out days, and what chance alone would give."""
-    homes, fires, compared = result["homes"], result["fires"], result["compared"]
+    homes, fires, compared = result["homes"], result["fires"], result.get("compared")
+    if not compared:
+        return []  # tuned by a saafe that did not compare
     alarms, alone = compared["false_alarms"], compared["fires_that_one_alone_finds"]
     tuned, general = (f"{homes[name]['alarms']}" for name in ("tuned", "general"))
     tuned += " false alarms"
