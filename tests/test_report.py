@@ -284,7 +284,7 @@ def test_card_says_what_it_is_and_what_it_is_not(tmp_path: Path) -> None:
         assert f"## {part}\n" in text
     assert "not a listed device" in text
     assert "loses to QUANT" in text
-    assert "| accuracy | 0.8 | 0.79 to 0.81 | 0.94 | 8,192 | fail |" in text
+    assert "| accuracy | 80 % | 79 to 81 % | 94 % | 8,192 | fail |" in text
     assert runs.sha256(tmp_path / runs.MODEL) in text
     assert f"tier {recipe.tier}, seed" in text
     assert model_card.write_model_card(runs.load(tmp_path), {}).read_text().count("## ") >= 5

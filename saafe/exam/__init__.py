@@ -13,7 +13,7 @@ from saafe.exam import (
 from saafe.exam.exam import examine, examine_long
 from saafe.exam.long import examine_shard
 from saafe.exam.quick import Examined
-from saafe.exam.gate import limits_of
+from saafe.exam.gate import limits_of, line_texts
 from saafe.exam.html import figure_text, header, is_share, merged_bounds
 from saafe.exam.shifts import judge_simulated
 from saafe.exam.report import FIRE_COLUMNS, IDENTITY_COLUMNS, RIVAL_COLUMNS
@@ -30,7 +30,7 @@ __all__ = [
     "FIRE_COLUMNS", "IDENTITY_COLUMNS", "KIND_COLUMNS", "RIVAL_COLUMNS", "ROOMS_FILE",
     "ROOM_FIGURES", "Examined", "comparison_picture", "device_comparison", "exam", "examine",
     "examine_long", "examine_shard", "figure_rows", "figure_text", "fires", "header", "headline",
-    "is_share", "judge_simulated", "kind_rows", "limits_of", "merged_bounds", "models_to_keep",
-    "outcomes", "plain_values", "plots", "references", "score_table", "sentences",
+    "is_share", "judge_simulated", "kind_rows", "limits_of", "line_texts", "merged_bounds",
+    "models_to_keep", "outcomes", "plain_values", "plots", "references", "score_table", "sentences",
     "set_fires_table", "sets_table", "simulated_table", "superposed_table", "windows",
 ]  # fmt: skip

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from saafe.exam import rivals, room_lines
+from saafe.exam.gate import line_texts
 from saafe.exam.html import figure_text, header
 from saafe.exam.report import EVIDENCE_LIMITS, NAMED_NOT_LISTED
 from saafe.files import write_atomically
-from saafe.formats import interval, number
 from saafe.sensors import CHANNELS, FIRE, LABELS
 from saafe.simulator import devices
 from saafe.training import REFERENCE_MIX, Run, device_of, runs
@@ -110,10 +110,7 @@ def figures(result: Mapping[str, Any]) -> str:
     gate = result.get("gate") or {"lines": [], "level": "no", "passed": False}
     rows = ["| figure | value | 95 % bounds | limit | n | |", "|---|---|---|---|---|---|"]
     for line in gate["lines"]:
-        cells = (
-            header(line["name"]), number(line["value"]), interval(line["lower"], line["upper"]),
-            number(line["limit"]), number(line["n"]), line["status"].replace("_", " "),
-        )  # fmt: skip
+        cells = (header(line["name"]), *line_texts(line))
         rows.append(f"| {' | '.join(cells)} |")
     word = "PASS" if gate["passed"] else "FAIL"
     first = rivals.headline(result.get("rivals") or {})
