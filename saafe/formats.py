@@ -1,22 +1,24 @@
 """Numbers, shares, intervals and times as people read them."""
 
 import math
+from decimal import Decimal
 
 DASH = "-"
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """So many digits; thousands and integers in full, a dash for nothing."""
+    """So many digits; thousands and integers in full, no exponent, a dash for nothing."""
     if value is None or math.isnan(value):
         return DASH
     if isinstance(value, int) or min(1000.0, 10.0**digits) <= abs(value) < math.inf:
         return f"{value:,.0f}"
-    return f"{value + 0.0:.{digits}g}"  # no -0
+    text = f"{value + 0.0:.{digits}g}"  # no -0
+    return f"{Decimal(text):f}" if "e" in text else text
 
 
 def percent(share: float | None, digits: int = 3) -> str:
     """A share of one in percent."""
-    return DASH if share is None or math.isnan(share) else f"{100.0 * share:.{digits}g} %"
+    return DASH if share is None or math.isnan(share) else f"{number(100.0 * share, digits)} %"
 
 
 def interval(low: float | None, high: float | None, *, unit: str = "", digits: int = 4) -> str:

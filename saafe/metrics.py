@@ -357,6 +357,22 @@ def paired_bootstrap(
     return Bounds(float(difference.mean()), float(lower), float(upper))
 
 
+def even_split_chance(first: int, second: int) -> float:
+    """Probability that chance alone splits counts so unevenly, where either side is as likely.
+
+    Of items that one of two detectors alone got right it is the exact test of McNemar; of events
+    in the same exposure the conditional test that two Poisson rates are equal. Two-sided.
+
+    Source:
+        Q. McNemar, "Note on the sampling error of the difference between correlated proportions
+        or percentages," Psychometrika, vol. 12, pp. 153-157, 1947, with the binomial in the place
+        of his chi-square; J. Przyborowski and H. Wilenski, "Homogeneity of results in testing
+        samples from Poisson series," Biometrika, vol. 31, pp. 313-323, 1940 (from memory).
+    """
+    fewer, n = min(first, second), first + second
+    return min(1.0, 2.0 * float(special.bdtr(fewer, n, 0.5))) if n else 1.0
+
+
 def _error_per_side(confidence: float, sides: int) -> float:
     assert 0.0 < confidence < 1.0, f"confidence {confidence} is not between 0 and 1"
     assert sides in (1, 2), f"a bound has 1 or 2 sides, not {sides}"

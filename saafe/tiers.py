@@ -40,8 +40,8 @@ FIGURES = {  # name: (title, unit, decimals)
     "cloud_s": ("billed time on SageMaker", "s", 0),
     "model_mb": ("model", "MB", 2),
     "accuracy": ("accuracy, three classes", "", 4),
-    "detection_rate": ("fire windows over the threshold", "", 4),
-    "false_alarm_rate_windows": ("other windows over it", "", 5),
+    "detection_rate": ("fires in time", "", 4),
+    "false_alarm_rate_windows": ("other windows in alarm", "", 5),
     "latency_p99_ms": ("latency of one window, 99th percentile", "ms", 2),
 }
 GATED = ("accuracy", "detection_rate", "false_alarm_rate_windows")
@@ -146,24 +146,44 @@ def column(folder: Path, whole: Recipe | None = None) -> dict[str, Cell]:
         InputError: the folder is no finished run.
     """
     recipe = runs.load(folder).recipe
+    if not (folder / exam.EXAM_FILE).is_file():
+        raise InputError(
+            f"{folder}: has no {exam.EXAM_FILE}; `saafe exam {folder} --level quick` writes it"
+        )
     try:
-        timing = json.loads((folder / runs.ENVIRONMENT).read_text())["timing"]
         lines = json.loads((folder / exam.EXAM_FILE).read_text())["gate"]["lines"]
-        figures = {line["name"]: line["value"] for line in lines}
-        cells = measured_cells(timing, figures, recipe)
+        cells = gate_cells({line["name"]: line["value"] for line in lines})
+        if is_tuned(folder):
+            untimed = missing_cell("trainings alone are timed; this run was tuned")
+            return dict.fromkeys(FIGURES, untimed) | cells
+        timing = json.loads((folder / runs.ENVIRONMENT).read_text())["timing"]
+        cells |= timing_cells(timing, recipe)
     except (OSError, ValueError, KeyError, TypeError):  # of other JSON, too
         raise InputError(
-            f"{folder}: lacks its timing or its {exam.EXAM_FILE}; train it again with this saafe"
+            f"{folder}: holds no timing or no gate in {runs.ENVIRONMENT} and {exam.EXAM_FILE}; "
+            "train it again with this saafe"
         ) from None
     if whole is not None and without_budget(whole) != without_budget(recipe):
         cells = extrapolated(cells, timing, recipe, whole)
     return with_energy(cells, timing)
 
 
-def measured_cells(
-    timing: dict[str, Any], gate: dict[str, float], recipe: Recipe
-) -> dict[str, Cell]:
-    """What was measured on a run."""
+def is_tuned(folder: Path) -> bool:
+    """Whether a run was tuned on recordings: its environment holds no timing."""
+    return (folder / runs.ASKED_FILE).exists()
+
+
+def gate_cells(gate: dict[str, float]) -> dict[str, Cell]:
+    """What the exam measured."""
+    cells = {
+        "model_mb": Cell(round(gate["model_bytes"] / 1e6, 3), "measured"),
+        "latency_p99_ms": Cell(gate["latency_p99_ms"], "measured", "one thread"),
+    }
+    return cells | {name: Cell(gate[name], "measured", "quick gate") for name in GATED}
+
+
+def timing_cells(timing: dict[str, Any], recipe: Recipe) -> dict[str, Cell]:
+    """What the training measured."""
     cold, train_s = timing["cold_start_to_artefact_s"], timing["train_s"]
     cells = {
         "train_s": Cell(train_s, "measured", f"{timing['epochs']} of {recipe.epochs} epochs"),
@@ -172,12 +192,10 @@ def measured_cells(
         "samples_per_s": Cell(timing["samples_per_s"], "measured"),
         "device": Cell(f"{timing['device']}, {timing['ranks']} rank(s)", "measured"),
         "peak_mb": Cell(timing["peak_mb"], "measured"),
-        "model_mb": Cell(round(gate["model_bytes"] / 1e6, 3), "measured"),
-        "latency_p99_ms": Cell(gate["latency_p99_ms"], "measured", "one thread"),
     }
     if cold is None:
         cells["cold_start_s"] = cells["setup_s"] = missing_cell("the run was resumed")
-    return cells | {name: Cell(gate[name], "measured", "quick gate") for name in GATED}
+    return cells
 
 
 def extrapolated(
@@ -270,7 +288,8 @@ def compare_runs(
     columns = {}
     for name, (folder, whole) in folders.items():
         tier = (whole or runs.load(folder).recipe).tier
-        columns[name] = with_cloud(column(folder, whole), expect(tier))
+        cells = column(folder, whole)
+        columns[name] = cells if is_tuned(folder) else with_cloud(cells, expect(tier))
     tiers = [name for name in ("ultra-fast", "standard") if name in columns]
     columns |= {f"original {name}": claimed(name) for name in tiers}
     shown = {

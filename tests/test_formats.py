@@ -11,7 +11,9 @@ from saafe import formats
     ("value", "expected"),
     [
         (None, "-"), (math.nan, "-"), (math.inf, "inf"), (0.12345, "0.1235"), (-0.0, "0"),
-        (1234567, "1,234,567"), (12345.6, "12,346"), (7, "7"), (1e-6, "1e-06"),
+        (1234567, "1,234,567"), (12345.6, "12,346"), (7, "7"), (1e-6, "0.000001"),
+        (2.573e-5, "0.00002573"),
+        (-3e-9, "-0.000000003"),
     ],
 )  # fmt: skip
 def test_numbers(value: float | None, expected: str) -> None:
@@ -27,6 +29,8 @@ def test_no_number_that_people_read_has_an_exponent_for_its_digits() -> None:
 def test_shares() -> None:
     assert formats.percent(0.12345) == "12.3 %"
     assert formats.percent(0.99949, 4) == "99.95 %"
+    assert formats.percent(2.573e-7, 2) == "0.000026 %"
+    assert formats.percent(1.0, 2) == "100 %"
     assert formats.percent(None) == formats.percent(math.nan) == "-"
 
 

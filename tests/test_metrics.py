@@ -310,3 +310,16 @@ def test_the_bootstrap_cuts_25_in_1000_at_either_end():
     assert bounds.upper == pytest.approx(6 / 9)
     mirrored = metrics.paired_bootstrap(-ours, np.zeros(9), np.arange(9), resamples=200_000)
     assert mirrored == pytest.approx((-1 / 3, -6 / 9, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "chance"),
+    [
+        (0, 0, 1.0), (3, 3, 1.0), (1, 2, 1.0), (0, 1, 1.0), (0, 5, 2 / 2**5), (6, 0, 2 / 2**6),
+        (1, 9, 2 * 11 / 2**10),
+    ],
+)  # fmt: skip
+def test_even_splits_are_those_of_a_coin(first: int, second: int, chance: float) -> None:
+    assert metrics.even_split_chance(first, second) == pytest.approx(chance)
+    expected = stats.binomtest(first, first + second).pvalue if first + second else 1.0
+    assert metrics.even_split_chance(first, second) == pytest.approx(expected)

@@ -1,6 +1,7 @@
 """The user's own rooms: what teaches, what is held out, what a tuned run says of held-out days."""
 
 import json
+import re
 import shlex
 import signal
 from dataclasses import replace
@@ -18,8 +19,9 @@ from saafe.cli.output import run
 from saafe.cli.rooms import show_rooms
 from saafe.cli.train import show_run, train_command
 from saafe.errors import InputError
+from saafe.exam import room_lines as lines
 from saafe.exam.amounts import Amounts
-from saafe.own_rooms import folds, held_out, lines, rooms, tuned_run
+from saafe.own_rooms import folds, held_out, rooms, tuned_run
 from saafe.own_rooms.rooms import Room, read_rooms
 from saafe.recordings.recording import Recording, write_recording
 from saafe.sensors import CHANNELS, CO, CO2, FIRE, HUMIDITY, NORMAL, PM25, TEMPERATURE
@@ -268,7 +270,7 @@ def trained(homes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 def test_train_on_says_what_held_out_days_say(trained: tuple[Path, dict]) -> None:
     folder, printed = trained
-    result = json.loads((folder / tuned_run.RESULT_FILE).read_text())
+    result = json.loads((folder / lines.ROOMS_FILE).read_text())
     assert printed["own_rooms"] == result
     assert result["held_out"]["how"] == folds.LEAVE_ONE_OUT
     assert result["homes"]["tuned"]["days"] == pytest.approx(2 * 14.0 / 24.0, rel=0.01)
@@ -299,6 +301,12 @@ def test_people_read_what_the_document_says(
         assert line in out.splitlines()
     for kind in printed["own_rooms"]["fires"]["kinds"]:
         assert kind["fire"].replace("_", " ") in out
+    folders = {"tuned": str(trained[0]), "general": str(trained[0] / "general")}
+    assert f"run folder: {folders['tuned']}; the general model's: {folders['general']}" in out
+    nexts = [line for line in out.splitlines() if line.startswith("next: ")]
+    kept = lines.models_to_keep(printed["own_rooms"])
+    assert nexts == [f"next: saafe detect {folders[name]} RECORDING.csv" for name in kept]
+    assert re.search(r"^trained in [\d.]+ s, then tuned in [\d.]+ s on cpu$", out, re.M)
     show_run(printed | {"train_s": 1.24, "epochs": 2})
     out = capsys.readouterr().out
     assert out.startswith(f"trained in 1.2 s on cpu: {printed['parameters']:,} parameters, stopped")

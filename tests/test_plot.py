@@ -335,6 +335,36 @@ def test_a_runs_picture_shows_what_is_there(
     assert ("accuracy: 0.8511" in text) == (GATE in panels)
 
 
+@pytest.mark.parametrize("absent", ["loss", "held_out_loss", "accuracy"])
+def test_a_series_without_a_value_stands_in_no_panel_and_no_legend(
+    absent: str, tmp_path: Path
+) -> None:
+    rows = [row | {absent: None} for row in EPOCHS]  # a tuning's: held_out_loss
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "exam.json").write_text(json.dumps(EXAM))  # without reference alarms
+    for words in ([], ["--out", str(tmp_path / "p.png")]):
+        done = CliRunner().invoke(command, ["plot", str(tmp_path), *words])
+        assert done.exit_code == 0, done.output
+    axes = pictures.picture_of_run(tmp_path).figure.axes
+    named = [
+        [text.get_text() for text in legend.get_texts()] if (legend := place.get_legend()) else []
+        for place in axes[:3]
+    ]
+    loss = {"loss": ["held-out scenarios"], "held_out_loss": ["training windows"]}
+    usual = ["training windows", "held-out scenarios"]
+    assert named == [loss.get(absent, usual), [], ["transformer"]]
+
+
+def test_the_legend_names_what_is_drawn_alone(tmp_path: Path) -> None:
+    quiet = recording(labelled=False)
+    readings = quiet.readings.copy()
+    readings[:, 1, TEMPERATURE] = np.nan  # B has particles alone, and nothing alarms
+    readings[:, :, PM25] = [np.nan, 5.0]
+    quiet = Recording("r", TIMES, ("A", "B"), readings)
+    figure = pictures.picture_of_recording(tmp_path / "r.csv", quiet, MODEL).figure
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A", "B"]
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [("metrics.jsonl", "{}"), ("metrics.jsonl", "x"), ("exam.json", "x"), ("exam.json", "[]")],

@@ -1,5 +1,6 @@
 """The report and the model card: whole, self-contained, escaped, whatever the exam lacks."""
 
+import json
 import math
 import re
 from html.parser import HTMLParser
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 
 from saafe.detector.alarms import AlarmSettings, log_odds
-from saafe.exam import html, model_card, plots, report
+from saafe.errors import InputError
+from saafe.exam import html, model_card, plots, report, room_lines
 from saafe.recipes import changed, find_tier
 from saafe.sensors import CHANNELS
 from saafe.training import for_device, runs
 from saafe.training.model import FireTransformer
+from tests.test_room_lines import result_of
 
 GATE = {
     "level": "full",
@@ -281,7 +284,7 @@ def test_card_says_what_it_is_and_what_it_is_not(tmp_path: Path) -> None:
         assert f"## {part}\n" in text
     assert "not a listed device" in text
     assert "loses to QUANT" in text
-    assert "| accuracy | 0.8 | 0.79 to 0.81 | 0.94 | 8,192 | fail |" in text
+    assert "| accuracy | 80 % | 79 to 81 % | 94 % | 8,192 | fail |" in text
     assert runs.sha256(tmp_path / runs.MODEL) in text
     assert f"tier {recipe.tier}, seed" in text
     assert model_card.write_model_card(runs.load(tmp_path), {}).read_text().count("## ") >= 5
@@ -309,3 +312,40 @@ def test_shift_to_another_prior_is_bayes_rule(prior: float) -> None:
 
     shifted = log_odds(100.0 * posterior(0.2)) + model_card.prior_shift(prior)
     assert shifted == pytest.approx(log_odds(100.0 * posterior(prior)), abs=1e-9)
+
+
+# --- a tuned run's rooms ----------------------------------------------------------------------
+
+
+def test_report_and_card_of_a_tuned_run_say_what_held_out_days_say(tmp_path: Path) -> None:
+    recipe = changed(find_tier("tiny"), ("width=16", "heads=2", "layers=1"))
+    runs.save_model(tmp_path, recipe, FireTransformer(recipe), AlarmSettings())
+    assert "Your rooms" not in report.page(tmp_path, FULL, [])
+    found = result_of(alarms=1, sessions=50)
+    found["recordings"]["left_out"] = [{"file": NASTY, "reason": "a fire"}]
+    (tmp_path / room_lines.ROOMS_FILE).write_text(json.dumps(found))
+    page = report.page(tmp_path, FULL, [])
+    card = model_card.write_model_card(runs.load(tmp_path), FULL).read_text()
+    assert "<script>" not in page
+    assert page.index("Your rooms</h2>") < page.index("Gate</h2>")
+    for line in room_lines.sentences(found):
+        assert html.escape(line) in page
+        assert line in card
+    for row in (*room_lines.figure_rows(found), *room_lines.kind_rows(found)):
+        assert f"| {' | '.join(row)} |" in card
+        assert "".join(f"<td>{html.escape(text)}</td>" for text in row) in page
+
+
+def test_what_an_older_tuning_left_is_shown_without_a_verdict(tmp_path: Path) -> None:
+    found = {name: part for name, part in result_of().items() if name != "compared"}
+    (tmp_path / room_lines.ROOMS_FILE).write_text(json.dumps(found))
+    page = report.page(tmp_path, FULL, [])
+    assert "simulated fires in time, of 3" in page
+    assert "Chance alone" not in page
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"homes": 3}', "null"])
+def test_damaged_figures_of_rooms_are_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / room_lines.ROOMS_FILE).write_text(text)
+    with pytest.raises(InputError, match="is not what `saafe tune` writes; tune again"):
+        report.page(tmp_path, FULL, [])

@@ -1,8 +1,10 @@
 """Tables at any width: a name or an amount is whole, or there is no table."""
 
+import re
+
 import pytest
 
-from saafe.cli.tables import print_rows
+from saafe.cli.tables import print_gate, print_rows
 from saafe.cloud import JobPlan, load_prices, offers
 
 COMPARED = [
@@ -64,3 +66,34 @@ def test_a_narrow_terminal_gets_lines(monkeypatch, capsys):
         "saafe-y",
         "  on emulator",
     ]
+
+
+GATE_LINES = [  # name, value, lower, upper, limit, n, status
+    ("accuracy", 0.8808, 0.8631, 0.8969, 0.94, 1476, "fail"),
+    ("false_alarm_rate_windows", 0.001016, 2.573e-05, 0.005649, 0.002, 984, "pass"),
+    ("model_bytes", 478864.0, 478864.0, 478864.0, 15_000_000.0, 1, "pass"),
+    ("nuisance_per_100_cookings", 0.000034, 0.00001, 2.7, 1.0, 300, "pass"),
+]
+NAMES = ("name", "value", "lower", "upper", "limit", "n", "status")
+QUICK = {"level": "quick", "device": "fitted", "passed": False,
+         "lines": [dict(zip(NAMES, line, strict=True)) for line in GATE_LINES]}  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [*range(40, 100, 4), 200])
+def test_an_amount_of_the_gate_stands_on_one_line_without_an_exponent(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_gate(QUICK)
+    out = capsys.readouterr().out
+    for amount in ("88.1 %", "86.3 to 89.7 %", "0.00257 to 0.565 %", "0.00001 to 2.7",
+                   "0.2 %", "478,864", "0.000034"):  # fmt: skip
+        assert amount in out
+    assert not re.search(r"\de[-+]\d", out)
+    assert max(map(len, out.splitlines())) <= width
+    assert "bounds ," not in out
+
+
+def test_the_quick_gate_is_a_table_at_80_columns(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    print_gate(QUICK | {"lines": QUICK["lines"][:3]})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5, "a title, a header, and a line a figure"

@@ -90,8 +90,26 @@ def test_a_resumed_run_has_no_cold_start(tmp_path: Path) -> None:
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     folder = finished(tmp_path, SMALL)
     (folder / exam.EXAM_FILE).unlink()
-    with pytest.raises(InputError, match="train it again"):
+    with pytest.raises(InputError, match=r"`saafe exam .* --level quick` writes it"):
         tiers.column(folder)
+
+
+def test_a_tuned_run_has_a_dash_for_what_trainings_measure(tmp_path: Path) -> None:
+    trained = finished(tmp_path / "a", SMALL)
+    tuned = finished(tmp_path / "b", SMALL)
+    facts = json.loads((tuned / runs.ENVIRONMENT).read_text())
+    write_json(tuned / runs.ENVIRONMENT, {k: v for k, v in facts.items() if k != "timing"})
+    with pytest.raises(InputError, match="train it again"):
+        tiers.column(tuned)
+    write_json(tuned / runs.ASKED_FILE, {})  # as `saafe tune` leaves it
+    folders: dict = {"trained": (trained, None), "tuned": (tuned, None)}
+    result = tiers.compare_runs(folders, lambda _: None)
+    rows = {row[0]: row[1:] for row in tiers.table_rows(result)}
+    assert rows["training [s]"] == ["30.0 (measured)", "-"]
+    assert rows["fires in time"] == ["0.5000 (measured)", "0.5000 (measured)"]
+    told = {name for name, cell in result["columns"]["tuned"].items() if cell["value"] is not None}
+    assert told == {*tiers.GATED, "model_mb", "latency_p99_ms"}
+    assert not any("rented" in line for line in tiers.notes_of(result) if "tuned" in line)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "5", "{}", '{"gate": []}', '{"timing": 1}',

@@ -7,7 +7,14 @@ from saafe.cli.tables import print_gate, print_rows
 
 def show_rooms(result: dict) -> None:
     """Print what held-out days say, the quick gate, and where everything is."""
-    from saafe.own_rooms import KIND_COLUMNS, ROOM_FIGURES, figure_rows, kind_rows, sentences
+    from saafe.exam import (
+        KIND_COLUMNS,
+        ROOM_FIGURES,
+        figure_rows,
+        kind_rows,
+        models_to_keep,
+        sentences,
+    )  # fmt: skip
 
     found = result["own_rooms"]
     if rows := figure_rows(found):
@@ -19,6 +26,9 @@ def show_rooms(result: dict) -> None:
     print_gate(result["gate"])
     if not result["gate"]["passed"]:
         click.echo("The quick gate FAILS: see the lines above before you rely on this detector.")
-    click.echo(f"tuned in {result['tune_s']:.1f} s on {result['device']}")
-    click.echo(f"run folder: {result['run']}")
-    click.echo(f"next: saafe detect {result['run']} RECORDING.csv")
+    trained = f"trained in {result['train_s']:.1f} s, then " if "train_s" in result else ""
+    click.echo(f"{trained}tuned in {result['tune_s']:.1f} s on {result['device']}")
+    folders = {"tuned": result["run"], "general": result["general_run"]}
+    click.echo(f"run folder: {folders['tuned']}; the general model's: {folders['general']}")
+    for name in models_to_keep(found):
+        click.echo(f"next: saafe detect {folders[name]} RECORDING.csv")

@@ -13,20 +13,24 @@ from saafe.exam import (
 from saafe.exam.exam import examine, examine_long
 from saafe.exam.long import examine_shard
 from saafe.exam.quick import Examined
-from saafe.exam.gate import limits_of
+from saafe.exam.gate import limits_of, line_texts
 from saafe.exam.html import figure_text, header, is_share, merged_bounds
 from saafe.exam.shifts import judge_simulated
 from saafe.exam.report import FIRE_COLUMNS, IDENTITY_COLUMNS, RIVAL_COLUMNS
 from saafe.exam.results import plain_values
 from saafe.exam.rivals import headline
+from saafe.exam.room_lines import (
+    KIND_COLUMNS, ROOM_FIGURES, ROOMS_FILE, figure_rows, kind_rows, models_to_keep, sentences,
+)  # fmt: skip
 from saafe.exam.tables import (
     score_table, set_fires_table, sets_table, simulated_table, superposed_table,
 )  # fmt: skip
 
 __all__ = [
-    "FIRE_COLUMNS", "IDENTITY_COLUMNS", "RIVAL_COLUMNS", "Examined", "comparison_picture",
-    "device_comparison", "exam", "examine", "examine_long", "examine_shard", "figure_text", "fires",
-    "header", "headline", "is_share", "judge_simulated", "limits_of", "merged_bounds", "outcomes",
-    "plain_values", "plots", "references", "score_table", "set_fires_table", "sets_table",
-    "simulated_table", "superposed_table", "windows",
+    "FIRE_COLUMNS", "IDENTITY_COLUMNS", "KIND_COLUMNS", "RIVAL_COLUMNS", "ROOMS_FILE",
+    "ROOM_FIGURES", "Examined", "comparison_picture", "device_comparison", "exam", "examine",
+    "examine_long", "examine_shard", "figure_rows", "figure_text", "fires", "header", "headline",
+    "is_share", "judge_simulated", "kind_rows", "limits_of", "line_texts", "merged_bounds",
+    "models_to_keep", "outcomes", "plain_values", "plots", "references", "score_table", "sentences",
+    "set_fires_table", "sets_table", "simulated_table", "superposed_table", "windows",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 
 from saafe import metrics
 from saafe.errors import InputError
+from saafe.formats import interval, number, percent, percent_interval
 from saafe.metrics import Bounds
 
 LEVELS = ("quick", "full", "long")
@@ -68,6 +69,11 @@ GATE_LIMITS = {
     f"{room}_false_alarms_per_year": LineLimit(limit, "long", bound=limit)
     for room, limit in LIFE_LIMITS.items()
 }  # fmt: skip
+SHARE_LINES = (
+    "accuracy", "detection_rate", "false_alarm_rate_windows", "in_time",
+    "not_later_than_best_reference_alarm", "faults_said", "calibration_error_in",
+    "calibration_error_out", "risk_falls",
+)  # fmt: skip
 ONE_SIDED = ("in_time", *(f"{room}_false_alarms_per_year" for room in LIFE_LIMITS))
 
 
@@ -119,6 +125,18 @@ def gate_of(level: str, device: str, lines: list[dict[str, Any]]) -> dict[str, A
     needed = LEVELS[: LEVELS.index(level) + 1]
     passed = all(line["status"] == metrics.PASS for line in lines if line["required"] in needed)
     return {"level": level, "device": device, "passed": passed, "lines": lines}
+
+
+def line_texts(line: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+    """Value, bounds, limit, n and status of a line as people read them; shares in percent."""
+    low, high = line["lower"], line["upper"]
+    is_share = line["name"] in SHARE_LINES
+    bounds = (percent_interval if is_share else interval)(low, high)
+    value, limit = (
+        percent(line[key]) if is_share else number(line[key]) for key in ("value", "limit")
+    )
+    status = line["status"].replace("_", " ")
+    return value, "" if low == high else bounds, limit, number(line["n"]), status
 
 
 def exact(value: float, n: int = 1) -> tuple[Bounds, int]:

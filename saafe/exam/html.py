@@ -112,6 +112,15 @@ def html_table(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str] | No
     return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 
 
+def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of texts as they are."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows
+    )
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+
+
 def cell(key: str, value: object) -> str:
     """One cell; a status is coloured and still says its word."""
     text = escape(figure_text(value, percent=is_share(key)))

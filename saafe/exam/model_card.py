@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from saafe.exam import rivals
+from saafe.exam import rivals, room_lines
+from saafe.exam.gate import line_texts
 from saafe.exam.html import figure_text, header
 from saafe.exam.report import EVIDENCE_LIMITS, NAMED_NOT_LISTED
 from saafe.files import write_atomically
-from saafe.formats import interval, number
 from saafe.sensors import CHANNELS, FIRE, LABELS
 from saafe.simulator import devices
 from saafe.training import REFERENCE_MIX, Run, device_of, runs
@@ -37,10 +37,11 @@ def write_model_card(run: Run, result: Mapping[str, Any]) -> Path:
         uses(),
         training_data_section(run),
         figures(result),
+        rooms(run.folder),
         risk(run),
         ends(result),
     )
-    write_atomically(path, "\n".join(parts).encode())
+    write_atomically(path, "\n".join(part for part in parts if part).encode())
     return path
 
 
@@ -93,8 +94,8 @@ life, {sensors}, with {faults}."""
 Simulation, {simulated}
 Then **recordings of the rooms that it was tuned on**, as they are and with simulated events on
 them: they trained this model, and set its thresholds together with simulated streams.
-own_rooms.json says how many days of how many homes, and what came of days held out. Licences of
-the recordings are their makers'; none of them is in this folder.
+own_rooms.json and "Your rooms" below say how many days of how many homes, and what came of days
+held out. Licences of the recordings are their makers'; none of them is in this folder.
 """
     return f"""## Training data
 
@@ -109,10 +110,7 @@ def figures(result: Mapping[str, Any]) -> str:
     gate = result.get("gate") or {"lines": [], "level": "no", "passed": False}
     rows = ["| figure | value | 95 % bounds | limit | n | |", "|---|---|---|---|---|---|"]
     for line in gate["lines"]:
-        cells = (
-            header(line["name"]), number(line["value"]), interval(line["lower"], line["upper"]),
-            number(line["limit"]), number(line["n"]), line["status"].replace("_", " "),
-        )  # fmt: skip
+        cells = (header(line["name"]), *line_texts(line))
         rows.append(f"| {' | '.join(cells)} |")
     word = "PASS" if gate["passed"] else "FAIL"
     first = rivals.headline(result.get("rivals") or {})
@@ -120,6 +118,22 @@ def figures(result: Mapping[str, Any]) -> str:
     return "\n".join(
         ["## Figures", "", *lead, f"{word} ({gate['level']} gate); {MORE_FIGURES}", "", *rows, ""]
     )
+
+
+def rooms(folder: Path) -> str:
+    """What held-out days of the user's rooms say of a tuned run; empty for any other."""
+    found = room_lines.read_rooms_result(folder)
+    if not found:
+        return ""
+    parts = ["## Your rooms", *room_lines.sentences(found)]
+    for columns, rows in (
+        (room_lines.ROOM_FIGURES, room_lines.figure_rows(found)),
+        (room_lines.KIND_COLUMNS, room_lines.kind_rows(found)),
+    ):
+        if rows:
+            table = [columns, ["---"] * len(columns), *rows]
+            parts.append("\n".join(f"| {' | '.join(row)} |" for row in table))
+    return "\n\n".join(parts) + "\n"
 
 
 def risk(run: Run) -> str:

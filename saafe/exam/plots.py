@@ -6,12 +6,13 @@ into a part of a larger figure.
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
+from matplotlib.lines import Line2D
 
 from saafe.sensors import CHANNELS
 
@@ -51,6 +52,21 @@ def to_svg(figure: Figure) -> bytes:
     out = io.BytesIO()
     figure.savefig(out, format="svg", metadata={"Date": None})
     return out.getvalue()
+
+
+def name_lines(place: Axes, *, loc: Literal["best", "lower right"] = "best") -> None:
+    """Drop the lines without a point from a panel, and give it a legend of the others."""
+    for line in place.get_lines():
+        if not has_points(line):
+            line.remove()
+    if place.get_legend_handles_labels()[0]:
+        place.legend(frameon=False, loc=loc)
+
+
+def has_points(line: Line2D) -> bool:
+    """Whether a line has a point that can be drawn."""
+    x, y = (np.asarray(values, dtype=np.float64) for values in line.get_data())
+    return bool((np.isfinite(x) & np.isfinite(y)).any())
 
 
 def draw_case(case: Mapping[str, Any]) -> bytes:
@@ -191,7 +207,7 @@ def put_curves(figure: FigureBase, found: Mapping[str, Any]) -> None:
     place.set_xlabel("false alarms a year, in a dwelling with every nuisance")
     place.set_ylabel("fires in time [%]")
     place.set_ylim(0.0, 101.0)
-    place.legend(frameon=False, loc="lower right")
+    name_lines(place, loc="lower right")
 
 
 def draw_ramp(worst: Mapping[str, Any]) -> bytes:
@@ -208,7 +224,7 @@ def draw_ramp(worst: Mapping[str, Any]) -> bytes:
             place.plot(minutes, values, color=color, linewidth=1.2, label=label)
         place.set_xlabel("time before the decision [min]")
         place.set_ylabel(f"{worst['channel']} [{worst['unit']}]")
-        place.legend(frameon=False)
+        name_lines(place)
         return to_svg(figure)
 
 

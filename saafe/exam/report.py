@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from saafe.exam import html, plots
+from saafe.exam import html, plots, room_lines
 from saafe.exam.html import escape, html_table, render
 from saafe.exam.rivals import headline
 from saafe.exam.tables import SUPERPOSED_CASES
@@ -59,6 +59,7 @@ def page(folder: Path, result: Result, cases: Sequence[DrawnCase]) -> str:
     absent = [title for title, body in parts if not body]
     place = list(SECTIONS).index("Calibration")
     parts.insert(place, ("Worst cases", worst_cases(cases)))
+    parts.insert(0, ("Your rooms", rooms_section(folder)))
     parts.append(("Other figures", other(result)))
     parts.append(("Limits of the evidence", limits(result, absent)))
     parts.append(("Provenance", provenance_section(folder, result)))
@@ -100,6 +101,22 @@ def verdict_section(result: Result) -> str:
         f"{count[NOT_SHOWN]} not shown.</p>"
         f'<p class="note">{escape(NAMED_NOT_LISTED)}</p>'
     )
+
+
+def rooms_section(folder: Path) -> str:
+    """What held-out days of the user's rooms say of a tuned run; empty for any other."""
+    found = room_lines.read_rooms_result(folder)
+    if not found:
+        return ""
+    paid = room_lines.whether_it_paid(found)
+    out = "".join(f'<p class="lead">{escape(line)}</p>' for line in paid)
+    if rows := room_lines.figure_rows(found):
+        out += html.text_table(room_lines.ROOM_FIGURES, rows)
+    if rows := room_lines.kind_rows(found):
+        out += "<h3>Simulated fires on held-out days: found in time</h3>"
+        out += html.text_table(room_lines.KIND_COLUMNS, rows)
+    said = [line for line in room_lines.sentences(found) if line not in paid]
+    return out + "".join(f'<p class="note">{escape(line)}</p>' for line in said)
 
 
 def gate(result: Result) -> str:

@@ -1,7 +1,7 @@
 """What a detector does on days that taught and set nothing: false alarms, and fires put on them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,9 @@ BEFORE_FIRE_S = 1800.0  # decisions before the fire, in which an alarm is early
 AFTER_LIMIT_S = 60.0
 YEAR_DAYS = 365.25
 SMOKE_AND_HEAT = ("photo", "ionisation", "heat")
+TUNED, GENERAL_MODEL = "tuned", "general"
+TRADE, NO_DIFFERENCE = "trade", "no difference"
+CHANCE = 0.05  # Chosen: what chance alone gives more often shows no difference
 SHOWN_PER_YEAR = (36.0, 12.0, 3.0, 1.0)  # what more days without an alarm could show
 
 
@@ -151,6 +154,47 @@ def sum_fires_by_kind(trials: Sequence[FireOnDay], results: dict[str, list[str]]
         "early": {who: sum(times) for who, times in early.items()},
         "kinds": kinds,
     }
+
+
+def compare_models(
+    rows: Mapping[str, Sequence[outcomes.HomeRow]], results: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """Whether the tuned model differs from the general one beyond chance, on the same days.
+
+    Args:
+        rows: of `score_rooms`, by the model's name.
+        results: of `score_fires`, by the model's name, fires in the same order.
+
+    Returns:
+        `false_alarms` and `fires_that_one_alone_finds` of each model, each with `chance` of so
+        uneven a split, and the `verdict`: "tuned", "general", "trade" or "no difference".
+    """
+    in_time = [[one == outcomes.IN_TIME for one in results[who]] for who in (TUNED, GENERAL_MODEL)]
+    pairs = list(zip(*in_time, strict=True))
+    alarms = [sum(row.alarms for row in rows[who]) for who in (TUNED, GENERAL_MODEL)]
+    alone = [pairs.count((True, False)), pairs.count((False, True))]
+    better = {who for found, worse in ((alarms, True), (alone, False))
+              if (who := better_shown(*found, fewer_is_better=worse))}  # fmt: skip
+    verdict = TRADE if len(better) > 1 else next(iter(better), NO_DIFFERENCE)
+    return {
+        "false_alarms": paired(alarms),
+        "fires_that_one_alone_finds": paired(alone),
+        "verdict": verdict,
+    }
+
+
+def paired(counts: Sequence[int]) -> dict[str, float]:
+    """A count of each model, and how often chance alone splits them so."""
+    tuned, general = counts
+    chance = metrics.even_split_chance(tuned, general)
+    return {TUNED: tuned, GENERAL_MODEL: general, "chance": chance}
+
+
+def better_shown(tuned: int, general: int, *, fewer_is_better: bool) -> str:
+    """The model that is better beyond chance; "" where no difference is shown."""
+    if metrics.even_split_chance(tuned, general) >= CHANCE:
+        return ""
+    return TUNED if (tuned < general) == fewer_is_better else GENERAL_MODEL
 
 
 def more_days(days: float) -> list[dict[str, float]]:

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from saafe.errors import InputError
-from saafe.exam import exam, plain_values
+from saafe.exam import ROOMS_FILE, exam, plain_values
 from saafe.files import json_text, read_file, write_json
 from saafe.formats import clock
 from saafe.own_rooms.folds import Plan, plan_folds
 from saafe.own_rooms.held_out import (
     FIRES_A_KIND,
+    GENERAL_MODEL,
+    TUNED,
     FireOnDay,
+    compare_models,
     fires_on_days,
     more_days,
     score_fires,
@@ -42,11 +45,9 @@ from saafe.training import (
 from saafe.training_run import append, keep_epochs, sweep, train_in
 from saafe.windows import HOLD_S
 
-RESULT_FILE = "own_rooms.json"
 POOLS_FILE = "thresholds.json"  # what thresholds rest on
 GENERAL_FOLDER, FOLDS = "general", "folds"
 RESULT_VERSION = 1
-TUNED, GENERAL_MODEL = "tuned", "general"
 MOST_BUDGET = 1_000.0
 
 
@@ -123,7 +124,12 @@ def train_on_rooms(
         if not begun:
             runs.new_folder(folder, GENERAL_FOLDER, recipe)
         train_in(recipe, inside, on_epoch=on_epoch, resume=begun)
-    return tune_in(folder, runs.load(inside), rooms, per_year, on_progress=on_progress)
+    timing = json.loads(read_file(inside / runs.ENVIRONMENT)).get("timing")
+    timed = {"train_s": timing["train_s"]} if timing else {}  # none where a kill came before it
+    took = f" in {timing['train_s']:.1f} s" if timing else ""
+    on_progress(f"trained the general model{took}: {inside}")
+    result = tune_in(folder, runs.load(inside), rooms, per_year, on_progress=on_progress)
+    return result | timed
 
 
 def tune_in(
@@ -157,11 +163,12 @@ def tune_in(
         "alarms": final.settings.to_dict(),
     }
     result = plain_values(result)
-    write_json(folder / RESULT_FILE, result)
-    on_progress(f"wrote {folder / RESULT_FILE}")
+    write_json(folder / ROOMS_FILE, result)
+    on_progress(f"wrote {folder / ROOMS_FILE}")
     examined = exam.examine(runs.load(folder), level="quick", on_progress=on_progress)
     return {
         "run": str(folder),
+        "general_run": str(general.folder),
         "tier": recipe.tier,
         "tune_s": round(time.perf_counter() - began, 2),
         "device": str(device),
@@ -299,6 +306,7 @@ def judge_folds(
             for group in dict.fromkeys(groups)
         ],
         "fires": sum_fires_by_kind(trials, outcomes_of) if trials else {},
+        "compared": compare_models(rows, outcomes_of) if names else {},
         "more_days": more_days(days),
     }
 

@@ -1,7 +1,7 @@
 """A recording: its channels, what its labels say, the risk, alarms, and reference alarms."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,8 +83,8 @@ def picture_of_recording(
             mark_times(place, found, known, scale)
         places[-1].set_xlabel(f"time [{unit}]")
         places[-1].set_xlim(start_s / scale, end_s / scale)
-        name_marks(figure, places[0], recording, known)
         alarms = sum(event["event"] == "alarm" for event in found.events)
+        name_marks(figure, list(places[:-1]), recording, known, alarms)
         title = f"{recording.name}: {alarms} alarm{'' if alarms == 1 else 's'}"
         title += f", thresholds for {device}" if device else ""
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
@@ -190,12 +190,15 @@ def reference_styles(known: Known) -> Iterator[tuple[str, str, str]]:
             yield name, plots.BAD, ":" if name == "ignition" else "--"
 
 
-def name_marks(figure: Figure, first: Axes, recording: Recording, known: Known) -> None:
-    """One legend above all: sensors, shades and lines."""
-    named = len(recording.sensors) <= NAMED_SENSORS
-    lines = [line for line in first.get_lines() if not str(line.get_label()).startswith("_")]
-    handles: list[Any] = lines if named and len(recording.sensors) > 1 else []
-    names = [str(line.get_label()) for line in handles]
+def name_marks(
+    figure: Figure, places: Sequence[Axes], recording: Recording, known: Known, alarms: int
+) -> None:
+    """One legend above all: sensors, shades and lines, each where it is drawn."""
+    first, sensors = places[0], recording.sensors
+    lines = [line for place in places for line in place.get_lines()]
+    drawn = {name: one for one in lines if not (name := str(one.get_label())).startswith("_")}
+    names = [name for name in sensors if name in drawn and 1 < len(sensors) <= NAMED_SENSORS]
+    handles: list[Any] = [drawn[name] for name in names]
     for label, (color, word) in SHADES.items():
         if label_spans(recording, label):
             handles.append(first.fill_between([], [], color=color, alpha=0.35))
@@ -203,12 +206,14 @@ def name_marks(figure: Figure, first: Axes, recording: Recording, known: Known) 
     if known.cooking_s:
         handles.append(first.fill_between([], [], color="#f4e3b5", alpha=0.6))
         names.append("stove in use")
-    handles += first.plot([], [], color=plots.RISK, linewidth=1.3)
-    names.append("alarm of the model")
+    if alarms:
+        handles += first.plot([], [], color=plots.RISK, linewidth=1.3)
+        names.append("alarm of the model")
     for name, color, style in reference_styles(known):
         handles += first.plot([], [], color=color, linestyle=style, linewidth=1.1)
         names.append(name)
-    figure.legend(handles, names, loc="outside upper right", ncols=4, frameon=False, fontsize=8)
+    if handles:
+        figure.legend(handles, names, loc="outside upper right", ncols=4, frameon=False, fontsize=8)
 
 
 def sources_of(recording: Recording, label: int) -> str:

@@ -1,12 +1,14 @@
 """A run: how it was trained, and what its exam found."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure, FigureBase
 
 from saafe.errors import InputError
@@ -16,6 +18,7 @@ from saafe.pictures.saving import Picture
 from saafe.training import runs
 
 TRAINING_INCHES = 2.6
+CURVE_NAMES = ("epoch", "loss", "held_out_loss", "accuracy")  # of metrics.jsonl
 
 
 @dataclass(frozen=True)
@@ -64,27 +67,33 @@ def training_parts(path: Path) -> list[Part]:
         return []
     try:
         rows = [json.loads(line) for line in read_file(path).splitlines() if line.strip()]
-        epochs = [
-            (row["epoch"], row["loss"], row["held_out_loss"], row["accuracy"]) for row in rows
-        ]
+        curves = {name: [number_of(row[name]) for row in rows] for name in CURVE_NAMES}
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{path}: is not what `saafe train` writes; train again") from None
-    if not epochs:
+    if not any(np.isfinite(curves[name]).any() for name in CURVE_NAMES[1:]):
         return []
-    return [Part("training", TRAINING_INCHES, lambda figure: put_training(figure, epochs))]
+    return [Part("training", TRAINING_INCHES, lambda figure: put_training(figure, curves))]
 
 
-def put_training(figure: FigureBase, epochs: list[tuple[int, float, float, float]]) -> None:
+def number_of(value: float | None) -> float:
+    """A figure of an epoch; NaN where there is none, as the held-out loss of a tuning."""
+    return math.nan if value is None else float(value)
+
+
+def put_training(figure: FigureBase, curves: Mapping[str, list[float]]) -> None:
     """Draw the loss of training and held-out windows, and the accuracy, by epoch."""
     left, right = figure.subplots(1, 2)
-    epoch, loss, held_out, accuracy = zip(*epochs, strict=True)
-    marker = "o" if len(epochs) < 3 else None
-    left.plot(epoch, loss, color=plots.FAINT, marker=marker, label="training windows")
-    left.plot(epoch, held_out, color=plots.RISK, marker=marker, label="held-out scenarios")
+    epoch = curves["epoch"]
+    marker = "o" if len(epoch) < 3 else None
+    left.plot(epoch, curves["loss"], color=plots.FAINT, marker=marker, label="training windows")
+    left.plot(
+        epoch, curves["held_out_loss"], color=plots.RISK, marker=marker, label="held-out scenarios"
+    )
     left.set_xlabel("epoch")
     left.set_ylabel("loss")
-    left.legend(frameon=False)
-    right.plot(epoch, [100.0 * share for share in accuracy], color=plots.RISK, marker=marker)
+    plots.name_lines(left)
+    right.plot(epoch, [100.0 * share for share in curves["accuracy"]], color=plots.RISK,
+               marker=marker)  # fmt: skip
     right.set_xlabel("epoch")
     right.set_ylabel("accuracy, held out [%]")
 

@@ -59,10 +59,12 @@ def panel_lines(place: Axes, columns: int, ascii_only: bool) -> list[str]:
     for line in curves:
         x, y = points_of(line)
         inside = np.isfinite(x) & ((x > 0) | (not is_log))
+        if not np.isfinite(y[inside]).any():
+            continue  # such as the held-out loss of a tuning, which has none
         xs.append(x[inside])
         ys.append(np.where(np.isfinite(y), y, np.nan)[inside])  # a line breaks at NaN
         joined.append(line.get_linestyle() not in ("None", ""))
-    if not any(np.isfinite(y).any() for y in ys):
+    if not ys:
         return ["  nothing to show"]
     for line in drawn:
         if (

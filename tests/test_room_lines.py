@@ -7,8 +7,9 @@ import pytest
 
 from saafe.detector.alarms import AlarmSettings
 from saafe.detector.detector import Scorer
+from saafe.exam import room_lines as lines
 from saafe.exam.outcomes import HomeRow
-from saafe.own_rooms import held_out, lines
+from saafe.own_rooms import held_out
 from saafe.own_rooms.held_out import FireOnDay
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS, PM25
@@ -77,6 +78,7 @@ def result_of(alarms: int = 0, days: float = 28.0, sessions: int = 0) -> dict:
     return {
         "homes": {who: held_out.sum_rows(found) for who, found in rows.items()},
         "fires": held_out.sum_fires_by_kind(trials, results),
+        "compared": held_out.compare_models(rows, results),
         "more_days": held_out.more_days(days),
         "held_out": {"how": "each group in turn", "folds": [{}, {}], "knows_cooking": sessions > 0},
         "recordings": {
@@ -89,8 +91,13 @@ def result_of(alarms: int = 0, days: float = 28.0, sessions: int = 0) -> dict:
 
 
 def test_days_without_an_alarm_show_no_more_than_the_rule_of_three() -> None:
-    first, *said = lines.sentences(result_of())
-    assert first.startswith("Tuning paid: ")
+    first, second, *said = lines.sentences(result_of())
+    # alarms 0 and 5: 2 / 2^5; of three fires two by the tuned one alone: 2 / 2^2
+    assert first.startswith("No difference shown, so keep the general model, the simpler choice: ")
+    assert second == (
+        "Chance alone splits such false alarms so unevenly in 6.2 % of cases, and the fires that "
+        "one model alone found (tuned 2, general 0) in 50 %; under 5 % is a difference."
+    )
     assert said[0] == "left out: c.csv: a fire"
     assert said[1] == "Taught by 28 days: 2 recordings, 2 groups."
     assert "counts as a home of its own" in said[2]
@@ -107,32 +114,56 @@ def test_days_without_an_alarm_show_no_more_than_the_rule_of_three() -> None:
     assert len(said) == 9
 
 
+def compared(alarms: int, general_alarms: int, alone: int, general_alone: int) -> dict:
+    """A result of two models in one home, of which each finds some fires alone."""
+    rows = {"tuned": [HomeRow("h", 28.0, alarms, [], 0, 0, 0, 0.0)],
+            "general": [HomeRow("h", 28.0, general_alarms, [], 0, 0, 0, 0.0)]}  # fmt: skip
+    both = ["in time"] * 50
+    results = {"tuned": both + ["in time"] * alone + ["missed"] * general_alone,
+               "general": both + ["late"] * alone + ["in time"] * general_alone}  # fmt: skip
+    trials = [fire_on_day()] * (50 + alone + general_alone)
+    return {
+        "homes": {who: held_out.sum_rows(found) for who, found in rows.items()},
+        "fires": held_out.sum_fires_by_kind(trials, results),
+        "compared": held_out.compare_models(rows, results),
+    }
+
+
 @pytest.mark.parametrize(
-    ("alarms", "general_alarms", "found", "general_found", "expected"),
+    ("counts", "expected", "kept"),
     [
-        (0, 3, 90, 90, "Tuning paid: "),
-        (0, 0, 95, 90, "Tuning paid: "),
-        (0, 0, 71, 90, "Keep the general model: "),
-        (2, 1, 71, 90, "Keep the general model: "),
-        (0, 3, 71, 90, "Tuning trades alarms against fires: "),
-        (3, 0, 95, 90, "Tuning trades alarms against fires: "),
-        (1, 1, 90, 90, "Tuning changed nothing "),
+        ((0, 6, 0, 0), "Tuning paid: ", ("tuned",)),  # 2 / 2^6: 3 %
+        ((0, 0, 6, 0), "Tuning paid: ", ("tuned",)),
+        ((1, 0, 9, 1), "Tuning paid: ", ("tuned",)),  # 2 x 11 / 2^10: 2 %
+        ((0, 0, 0, 6), "Keep the general model: ", ("general",)),
+        ((6, 0, 3, 2), "Keep the general model: ", ("general",)),
+        ((0, 6, 0, 6), "Tuning trades alarms against fires: ", ("tuned", "general")),
+        ((6, 0, 6, 0), "Tuning trades alarms against fires: ", ("tuned", "general")),
+        ((0, 0, 0, 0), "No difference shown, so keep the general model, ", ("general",)),
+        ((0, 0, 1, 2), "No difference shown, so keep the general model, ", ("general",)),
+        ((0, 5, 5, 0), "No difference shown, so keep the general model, ", ("general",)),
+        ((5, 0, 0, 5), "No difference shown, so keep the general model, ", ("general",)),
     ],
 )
-def test_the_first_sentence_says_whether_tuning_paid(
-    alarms: int, general_alarms: int, found: int, general_found: int, expected: str
+def test_the_first_sentence_says_whether_tuning_paid_beyond_chance(
+    counts: tuple[int, int, int, int], expected: str, kept: tuple[str, ...]
 ) -> None:
-    result = {
-        "homes": {"tuned": {"alarms": alarms}, "general": {"alarms": general_alarms}},
-        "fires": {
-            "n": 100, "in_time": {"tuned": {"fires": found}, "general": {"fires": general_found}}
-        },
-    }  # fmt: skip
-    (said,) = lines.whether_it_paid(result)
-    assert said.startswith(expected)
-    assert f"tuned {alarms} false alarms and {found} of 100 simulated fires in time" in said
-    assert said.endswith(f"the general model {general_alarms} and {general_found}.")
-    assert lines.whether_it_paid(result | {"fires": None}) == []
+    alarms, general_alarms, alone, general_alone = counts
+    result = compared(*counts)
+    first, second = lines.whether_it_paid(result)
+    assert first.startswith(expected)
+    n = 50 + alone + general_alone
+    assert f"tuned {alarms} false alarms and {50 + alone} of {n} simulated fires in time" in first
+    assert first.endswith(f"the general model {general_alarms} and {50 + general_alone}.")
+    assert f"(tuned {alone}, general {general_alone})" in second
+    assert lines.models_to_keep(result) == kept
+
+
+def test_without_fires_alarms_decide() -> None:
+    result = compared(0, 20, 0, 0) | {"fires": {}}
+    first, second = lines.whether_it_paid(result)
+    assert first == "Tuning paid: on held-out days tuned 0 false alarms, the general model 20."
+    assert "so unevenly in under 0.1 % of cases" in second
 
 
 def test_days_with_an_alarm_promise_nothing_of_more_days() -> None:
@@ -141,7 +172,9 @@ def test_days_with_an_alarm_promise_nothing_of_more_days() -> None:
 
 
 def test_without_held_out_days_there_are_no_figures() -> None:
-    result = result_of() | {"homes": None, "fires": None, "false_alarms_per_year": 2.0}
+    nothing = {"homes": {}, "fires": {}, "compared": {}}  # as a folder of some hours gives
+    result = result_of() | nothing | {"false_alarms_per_year": 2.0}
+    assert lines.models_to_keep(result) == ("tuned",)
     result["recordings"] |= {"recordings": 1, "groups": ["a"], "left_out": []}
     said = lines.sentences(result)
     assert said[0] == "Taught by 28 days: 1 recording, 1 group."

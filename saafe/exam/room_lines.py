@@ -1,13 +1,35 @@
-"""What held-out days say, as people read it."""
+"""What held-out days of the user's own rooms say of a tuned run, as people read it."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from saafe.errors import InputError
+from saafe.files import read_file
 from saafe.formats import DASH, interval, number, percent, percent_interval
 
-NAMES = {"tuned": "tuned on your rooms", "general": "general model"}
+ROOMS_FILE = "own_rooms.json"
 ALARMS = {"photo": "photoelectric", "ionisation": "ionisation", "heat": "heat"}
 ROOM_FIGURES = ("on held-out days", "value", "95 % bounds", "general model", "95 % bounds")
+
+
+def read_rooms_result(folder: Path) -> dict[str, Any]:
+    """What a tuned run's own_rooms.json holds; nothing where the run was not tuned.
+
+    Raises:
+        InputError: the file is not what a tuning writes.
+    """
+    path = folder / ROOMS_FILE
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(read_file(path))
+        for told in (sentences, figure_rows, kind_rows):
+            told(found)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{path}: is not what `saafe tune` writes; tune again") from None
+    return found
 
 
 def figure_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -96,24 +118,46 @@ def sentences(result: Mapping[str, Any]) -> list[str]:
     return [*lines, *thresholds_said(result)]
 
 
+VERDICTS = {
+    "tuned": "Tuning paid",
+    "general": "Keep the general model",
+    "trade": "Tuning trades alarms against fires",
+    "no difference": "No difference shown, so keep the general model, the simpler choice",
+}
+
+
 def whether_it_paid(result: Mapping[str, Any]) -> list[str]:
-    """Whether tuning paid on held-out days: a sentence, or none without simulated fires there."""
-    homes, fires = result["homes"], result["fires"]
-    if not fires:
-        return []
-    alarms, general_alarms = homes["tuned"]["alarms"], homes["general"]["alarms"]
-    found, general_found = (fires["in_time"][name]["fires"] for name in ("tuned", "general"))
-    said = (
-        f"tuned {alarms} false alarms and {found} of {fires['n']} simulated fires in time, the "
-        f"general model {general_alarms} and {general_found}."
-    )
-    if (alarms, found) == (general_alarms, general_found):
-        return [f"Tuning changed nothing on held-out days: {said}"]
-    if alarms >= general_alarms and found <= general_found:
-        return [f"Keep the general model: on held-out days {said}"]
-    if alarms <= general_alarms and found >= general_found:
-        return [f"Tuning paid: on held-out days {said}"]
-    return [f"Tuning trades alarms against fires: on held-out days {said}"]
+    """Whether tuning paid on held-out days, and what chance alone would give."""
+    homes, fires, compared = result["homes"], result["fires"], result.get("compared")
+    if not compared:
+        return []  # tuned by a saafe that did not compare
+    alarms, alone = compared["false_alarms"], compared["fires_that_one_alone_finds"]
+    tuned, general = (f"{homes[name]['alarms']}" for name in ("tuned", "general"))
+    tuned += " false alarms"
+    if fires:
+        found = {name: fires["in_time"][name]["fires"] for name in ("tuned", "general")}
+        tuned += f" and {found['tuned']} of {fires['n']} simulated fires in time"
+        general += f" and {found['general']}"
+    return [
+        f"{VERDICTS[compared['verdict']]}: on held-out days tuned {tuned}, the general model "
+        f"{general}.",
+        f"Chance alone splits such false alarms so unevenly in {chance_text(alarms)} of cases, and "
+        f"the fires that one model alone found (tuned {alone['tuned']}, general "
+        f"{alone['general']}) in {chance_text(alone)}; under 5 % is a difference.",
+    ]
+
+
+def chance_text(counts: Mapping[str, float]) -> str:
+    """How often chance alone gives what was counted, in percent."""
+    chance = counts["chance"]
+    return "under 0.1 %" if chance < 0.001 else percent(chance, 2 if chance < 0.995 else 3)
+
+
+def models_to_keep(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """Which model held-out days say to keep: "tuned", "general", or either."""
+    verdict = result["compared"].get("verdict", "tuned")  # nothing held out: what was asked for
+    kept = {"no difference": ("general",), "trade": ("tuned", "general")}
+    return kept.get(verdict, (verdict,))
 
 
 def thresholds_said(result: Mapping[str, Any]) -> list[str]:
