@@ -140,6 +140,9 @@ class QuietDays:
             space = fleet.spaces.get(event["space"])
             if space is not None and math.isfinite(space.recorded_s):
                 self._hear_again(event, space)
+        for name, one in self.spaces.items():
+            if name in fleet.spaces:
+                one.standing = standing_mark(one, urgency_of(fleet.spaces[name]))
         fleet.on_row = self.take
         self.thread.start()
 
@@ -385,6 +388,14 @@ class QuietDays:
             self.store.write(lambda base: base.execute(drop, (name, least_ms)))
         except sqlite3.Error:
             return  # they go with the next ones
+
+
+def standing_mark(one: KeptSpace, kind: str) -> Mark | None:
+    """The mark of what stands over a restart: the last one, where it stood at the last reading."""
+    last = next((mark for mark in reversed(one.marks) if mark.kind == kind), None)
+    if last is None or last.end_ms - AFTER_MS[kind] < one.newest_ms - LATE_MS:
+        return None
+    return last
 
 
 def recorded_ms(event: dict, space: WatchedSpace) -> int:
