@@ -198,17 +198,23 @@ def add_state(app: FastAPI, service: Service) -> None:
         offset: Annotated[int, Query(ge=0)] = 0,
         limit: Annotated[int, Query(ge=1, le=500)] = 60,
     ) -> Any:
-        """Spaces, the most urgent first; `like` is a part of their names."""
+        """Spaces, the most urgent first; `like` is a part of their names.
+
+        Of the spaces that `counts` says are calm, `acknowledged` had an alarm a while ago.
+        """
         with service.lock:
-            every = list(service.fleet.spaces.values())
-            found = views.ordered(s for s in every if like.casefold() in s.name.casefold())
+            every, now_s = list(service.fleet.spaces.values()), service.clock_s()
+            found = views.ordered((s for s in every if like.casefold() in s.name.casefold()), now_s)
             counts: dict[str, int] = dict.fromkeys(views.URGENCIES, 0)
             for space in every:
                 counts[views.urgency_of(space)] += 1
+            calm = (space for space in every if views.urgency_of(space) == "calm")
+            part = found[offset : offset + limit]
             return {
                 "total": len(found),
                 "counts": counts,
-                "spaces": [views.summary(space) for space in found[offset : offset + limit]],
+                "acknowledged": sum(views.is_hushed(space, now_s) for space in calm),
+                "spaces": [views.summary(space, now_s) for space in part],
             }
 
     @app.get("/spaces/{name:path}/history")
@@ -228,13 +234,28 @@ def add_state(app: FastAPI, service: Service) -> None:
             raise HTTPException(503, service.behind_text(), {"Retry-After": "5"})
         waits.wait(1)
         with service.lock:
-            return views.summary(find(name))
+            return views.summary(find(name), service.clock_s())
 
     @app.get("/spaces/{name:path}")
     def get_space(name: Name) -> Any:
         """One space: state, risk, faults, last readings."""
         with service.lock:
-            return views.summary(find(name))
+            return views.summary(find(name), service.clock_s())
+
+    @app.delete("/spaces/{name:path}")
+    def forget(name: Name) -> Any:
+        """Take a space away, with its events and readings. A sensor that still sends it brings it.
+
+        What a broker keeps of it goes too. Files of its days (`--keep`) stay.
+        """
+        with service.lock:
+            find(name)
+        waits = Waits()
+        service.forget(name, lambda why: waits.done(0, why))
+        waits.wait(1)
+        if why := waits.said.get(0, service.behind_text()):
+            raise HTTPException(503, why, {"Retry-After": "5"})
+        return {"forgotten": name}
 
     @app.get("/health")
     def health() -> Any:
