@@ -191,8 +191,9 @@ def test_what_was_retained_is_no_reading_of_now(broker: Mosquitto) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("is_away", [False, True])
 def test_a_space_that_is_taken_away_leaves_nothing_with_the_broker(
-    broker: Mosquitto, watching: Watching
+    is_away: bool, broker: Mosquitto, watching: Watching
 ) -> None:
     client = Client(broker.port, "other", ("saafe/#", "homeassistant/#"))
     burn(client, "zigbee2mqtt/Küche oben")
@@ -207,9 +208,13 @@ def test_a_space_that_is_taken_away_leaves_nothing_with_the_broker(
 
     eventually(lambda: len(kept(gone)) == len(kept(stays)) == 6)
     done: list[str] = []
+    if is_away:
+        broker.kill(signal.SIGTERM)
     watching.service.forget("Küche oben", done.append)
     eventually(lambda: done)
     assert done == [""]
+    if is_away:
+        broker.start()
     eventually(lambda: not kept(gone))
     assert len(kept(stays)) == 6
     client.send("zigbee2mqtt/Küche oben", {"temperature": 21})  # a sensor that sends brings it back
