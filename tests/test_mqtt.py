@@ -191,6 +191,37 @@ def test_what_was_retained_is_no_reading_of_now(broker: Mosquitto) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_space_that_is_taken_away_leaves_nothing_with_the_broker(
+    is_away: bool, broker: Mosquitto, watching: Watching
+) -> None:
+    client = Client(broker.port, "other", ("saafe/#", "homeassistant/#"))
+    burn(client, "zigbee2mqtt/Küche oben")
+    client.send("zigbee2mqtt/hall", {"temperature": 21})
+    gone, stays = slug("Küche oben"), slug("hall")
+
+    def kept(name: str) -> set[str]:
+        late = Client(broker.port, f"late {time.monotonic_ns()}", ("saafe/#", "homeassistant/#"))
+        time.sleep(0.5)
+        late.close()
+        return {t for t, payload, retained in late.came if name in t and retained and payload}
+
+    eventually(lambda: len(kept(gone)) == len(kept(stays)) == 6)
+    done: list[str] = []
+    if is_away:
+        broker.kill(signal.SIGTERM)
+    watching.service.forget("Küche oben", done.append)
+    eventually(lambda: done)
+    assert done == [""]
+    if is_away:
+        broker.start()
+    eventually(lambda: not kept(gone))
+    assert len(kept(stays)) == 6
+    client.send("zigbee2mqtt/Küche oben", {"temperature": 21})  # a sensor that sends brings it back
+    eventually(lambda: len(kept(gone)) == 6)
+    client.close()
+
+
 def test_two_topics_do_not_mix_in_one_channel(broker: Mosquitto, watching: Watching) -> None:
     client = Client(broker.port, "other")
     for k in range(5):

@@ -2,10 +2,14 @@
 
 import json
 import shutil
+import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from serving_fixtures import eventually
@@ -329,14 +333,239 @@ def test_a_token_is_asked_for_and_taken_from_the_link() -> None:
         served.close()
 
 
-def test_a_lost_connection_is_shown_and_mended(desktop: Any) -> None:
-    served = Served(SMOKE)
-    port = served.port
-    desktop.get(f"http://127.0.0.1:{port}/")
+class Proxy(BaseHTTPRequestHandler):
+    """What stands before saafe and goes on to answer once that has gone."""
+
+    def do_GET(self) -> None:
+        self.send_error(502)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("has_proxy", [False, True])
+@pytest.mark.parametrize("place", ["", "#/space/kitchen"])
+def test_a_lost_connection_is_shown_and_mended(
+    place: str, has_proxy: bool, desktop: Any, tmp_path: Path
+) -> None:
+    """The page looked alive after saafe had gone: only its footer said so."""
+    grey = "return getComputedStyle(document.querySelector('main')).filter"
+    served = Served(SMOKE, state=tmp_path / "s.sqlite")
+    served.post({"space": "kitchen", "temperature": 21})
+    desktop.get(f"http://127.0.0.1:{served.port}/{place}")
     shown(desktop, ".dot", "live")
-    shown(desktop, ".empty", "No readings yet")
+    shown(desktop, ".chart" if place else ".card")
+    assert not find(desktop, "#lost")[0].is_displayed()
+    assert desktop.execute_script(grey) == "none"
     served.close()
+    proxy = HTTPServer(("127.0.0.1", served.port), Proxy) if has_proxy else None
+    if proxy is not None:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    banner = shown(desktop, "#lost", "Connection lost. What you see is of ")
+    assert banner.get_attribute("role") == "alert"
+    assert banner.rect["y"] == 0
     shown(desktop, ".dot", "connection lost")
+    assert desktop.execute_script(grey) == "grayscale(1)"
+    assert desktop.execute_script(CONTRAST) == []
+    if proxy is not None:
+        proxy.shutdown()
+        proxy.server_close()
+    again = Served(SMOKE, state=tmp_path / "s.sqlite", port=served.port)
+    try:
+        eventually(lambda: not find(desktop, "#lost")[0].is_displayed())
+        shown(desktop, ".dot", "live")
+        assert desktop.execute_script(grey) == "none"
+        again.burn()
+        shown(desktop, ".banner", "kitchen")
+    finally:
+        again.close()
+
+
+def test_cards_say_how_old_they_are_and_which_sensor_read_what(desktop: Any) -> None:
+    """A space heard 13 minutes ago was calm, and two temperatures stood there without names."""
+    served = Served(SMOKE)
+    try:
+        served.post({"space": "hall", "sensor": "door", "temperature": 20})
+        served.wait(780.0)
+        served.post({"space": "hall", "sensor": "shelf", "temperature": 23})
+        served.post({"space": "den", "sensor": "desk", "temperature": 22})
+        served.wait(320.0)
+        desktop.get(f"http://127.0.0.1:{served.port}/")
+        hall = shown(desktop, ".card", "hall").text
+        assert "Temperature 20 °C (door, 18 min ago)" in hall
+        assert "Temperature 23 °C (shelf)" in hall
+        assert "% risk of fire\n5 min ago" in hall
+        den = shown(desktop, ".card", "den").text
+        assert "Temperature 22 °C" in den
+        assert "desk" not in den  # there is but one
+        shown(desktop, ".card", "hall").click()
+        shown(desktop, "#detail-line", "Last reading 5 min ago")
+    finally:
+        served.close()
+
+
+def test_what_was_acknowledged_is_not_just_calm(desktop: Any) -> None:
+    """It was green, calm at 99 % and 99 degC, and the last of all."""
+    served = Served(SMOKE)
+    try:
+        for name in ("attic", "zoo"):
+            served.post({"space": name, "temperature": 21})
+        served.burn("kitchen")
+        served.ask("POST", "/spaces/kitchen/acknowledge")
+        desktop.get(f"http://127.0.0.1:{served.port}/")
+        shown(desktop, ".card", "kitchen")
+        cards = [card.text.splitlines() for card in find(desktop, ".card")]
+        assert [lines[0] for lines in cards] == ["kitchen", "attic", "zoo"]
+        assert [lines[1] for lines in cards] == ["✓ Acknowledged", "● Calm", "● Calm"]
+        assert cards[0][2].startswith("Acknowledged, quiet until ")
+        colour = "return getComputedStyle(document.querySelector(arguments[0])).color"
+        calm, seen = (
+            desktop.execute_script(colour, f".pill.{s}") for s in ("calm", "acknowledged")
+        )
+        assert calm != seen
+        shown(desktop, "#counts", "1 acknowledged · 2 calm")
+        assert desktop.execute_script(CONTRAST) == []
+        desktop.get(f"http://127.0.0.1:{served.port}/#/space/kitchen")
+        shown(desktop, "#detail-state", "Acknowledged")
+        shown(desktop, "#detail-line", "Acknowledged, quiet until ")
+        served.wait(700.0)
+        line = find(desktop, "#detail-line")[0]
+        eventually(lambda: line.text.startswith("Last reading"))
+        shown(desktop, "#detail-state", "Fault")  # silent meanwhile
+    finally:
+        served.close()
+
+
+def test_banners_say_when_which_sensor_and_why_and_how_many_more_there_are(desktop: Any) -> None:
+    served = Served(SMOKE)
+    try:
+        for k in range(7):
+            served.burn(f"flat {k}")
+        desktop.get(f"http://127.0.0.1:{served.port}/")
+        shown(desktop, "#more-alarms", "2 more in alarm")
+        banners = [one.text for one in find(desktop, ".banner")]
+        assert len(banners) == 5
+        for k, text in enumerate(banners):
+            assert f"Fire alarm: flat {k} since " in text
+            assert "sensor A, heat rule" in text
+        shown(desktop, "#counts", "7 alarms")
+        assert "7 alarms" in desktop.title
+        for k in range(6):
+            served.ask("POST", f"/spaces/flat%20{k}/acknowledge")
+        eventually(lambda: len(find(desktop, ".banner")) == 1)
+        assert not find(desktop, "#more-alarms")[0].is_displayed()
+        shown(desktop, "#counts", "1 alarm · 6 acknowledged")
+    finally:
+        served.close()
+
+
+OUTSIDE = """
+const box = document.querySelector(".scroll").getBoundingClientRect();
+return [...document.querySelectorAll("#events td, #events td *")]
+  .filter((one) => one.getBoundingClientRect().right > box.right + .5
+    || one.scrollWidth > one.clientWidth + 1 && one.clientWidth)
+  .map((one) => one.textContent);
+"""
+
+
+@pytest.mark.parametrize("width", [320, 390, 700, 1280])
+def test_events_can_be_read_at_any_width(width: int) -> None:
+    """On a phone the table was wider than its box, and what had happened was off the edge."""
+    served = Served(SMOKE)
+    one = browser(width, 844)
+    try:
+        served.burn("Kitchen of the flat with a long name")
+        served.post({"space": "hall", "sensor": "0x00124b0022aabbcc", "temperature": 21, "co": 1})
+        served.post({"space": "hall", "sensor": "0x00124b0022aabbcc", "co": "unavailable"})
+        one.get(f"http://127.0.0.1:{served.port}/")
+        shown(one, "#events", "Sensor 0x00124b0022aabbcc, CO: unavailable")
+        assert one.execute_script(OUTSIDE) == []
+        assert one.execute_script("return document.documentElement.scrollWidth") <= width
+        assert one.execute_script(CONTRAST) == []
+        tree = one.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        roles = [node["role"]["value"] for node in tree if not node["ignored"]]
+        assert roles.count("row") == 3  # with the head
+        assert roles.count("cell") == 8
+    finally:
+        one.quit()
+        served.close()
+
+
+def test_events_of_another_day_have_a_date_and_a_space_lists_its_own(desktop: Any) -> None:
+    served = Served(SMOKE)
+    try:
+        old_s = time.time() - 3 * 86_400.0
+        old = {"event": "warning", "time_s": old_s, "time": "2026", "space": "attic",
+               "sensor": "A", "risk": 60.0, "cause": "model"}  # fmt: skip
+        served.service.store.commit([], [old])
+        served.burn("kitchen")
+        desktop.get(f"http://127.0.0.1:{served.port}/")
+        shown(desktop, "#events", "attic")
+        texts = [one.text for one in find(desktop, "#events time")]
+        day = desktop.execute_script(
+            "return new Date(1000 * arguments[0]).toLocaleDateString()", old_s
+        )
+        assert day not in texts[0]
+        assert day in texts[1]
+
+        def spaces() -> set[str]:
+            found = "return [...document.querySelectorAll('#events a')].map((a) => a.textContent)"
+            return set(desktop.execute_script(found))
+
+        assert spaces() == {"kitchen", "attic"}
+        click_card(desktop, "kitchen")
+        eventually(lambda: spaces() == {"kitchen"})
+        served.burn("attic")  # what comes meanwhile is not listed there
+        served.ask("POST", "/spaces/kitchen/acknowledge")
+        shown(desktop, "#events", "acknowledged")
+        assert spaces() == {"kitchen"}
+        shown(desktop, ".back").click()
+        eventually(lambda: spaces() == {"kitchen", "attic"})
+        assert len(find(desktop, "#events tr")) == 4
+    finally:
+        served.close()
+
+
+def test_the_page_says_what_a_risk_is(house: Served, desktop: Any) -> None:
+    desktop.get(f"http://127.0.0.1:{house.port}/")
+    shown(desktop, ".card")
+    line = shown(desktop, "#about-risk", "one in five is a fire").text
+    assert find(desktop, ".card .risk .hint")[0].get_attribute("title") == line
+    assert find(desktop, "#list")[0].get_attribute("aria-describedby") == "about-risk"
+
+
+@pytest.mark.parametrize("token", [None, "a secret token with ' in it"])
+def test_the_example_of_the_empty_page_works_as_it_stands(token: str | None, desktop: Any) -> None:
+    served = Served(SMOKE, token=token)
+    try:
+        told = f"#token={quote(token)}" if token else ""
+        desktop.get(f"http://127.0.0.1:{served.port}/{told}")
+        command = shown(desktop, ".empty pre", "curl").text
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+        assert json.loads(done.stdout) == {"taken": 1, "refused": []}
+        shown(desktop, ".card", "kitchen")
+    finally:
+        served.close()
+
+
+def test_a_space_is_taken_away_by_a_button(desktop: Any) -> None:
+    served = Served(SMOKE)
+    try:
+        served.post({"space": "hall", "temperature": 21})
+        served.burn("Drill / 1")
+        desktop.get(f"http://127.0.0.1:{served.port}/#/space/Drill%20%2F%201")
+        shown(desktop, "#forget").click()
+        desktop.switch_to.alert.dismiss()
+        assert served.ask("GET", "/health")[1]["spaces"] == 2
+        shown(desktop, "#forget").click()
+        assert "Take “Drill / 1” away" in desktop.switch_to.alert.text
+        desktop.switch_to.alert.accept()
+        shown(desktop, "#spaces-title", "Spaces")
+        eventually(lambda: [one.text for one in find(desktop, ".card .name")] == ["hall"])
+        eventually(lambda: not find(desktop, "#events tr") and not find(desktop, ".banner"))
+        assert served.ask("GET", "/health")[1]["spaces"] == 1
+    finally:
+        served.close()
 
 
 def test_many_spaces_are_searched(desktop: Any) -> None:

@@ -296,6 +296,30 @@ def test_an_alarm_that_came_while_nothing_was_kept_is_left_out(tmp_path: Path) -
     two.stop()
 
 
+@pytest.mark.parametrize("end", ["kill", "stop"])
+@pytest.mark.parametrize(("pm", "kind"), [(400.0, "alarm"), (70.0, "warning")])
+@pytest.mark.parametrize("earlier_h", [None, 1.0])
+def test_what_stands_over_restarts_is_raised_once(
+    end: str, pm: float, kind: str, earlier_h: float | None, tmp_path: Path
+) -> None:
+    """Each restart during an alarm added one that never was, also after one that has ended."""
+    smoke = {(4.0, 6.0): pm} | ({} if earlier_h is None else {(earlier_h, earlier_h + 0.5): pm})
+    readings = stream(8.0, smoke=smoke, period_s=60.0)
+    at, now_s = 0, NOW_S
+    for until_h in (4.3, 4.6, 5.0, 8.0):
+        one = Kept(tmp_path, JUMPY)
+        one.now_s = now_s
+        one.start().feed(readings[at : (at := int(until_h * 60))])
+        now_s = one.now_s
+        marks = [m for m in one.quiet.marks() if m["event"] == kind]
+        said = [e["event"] for e in one.service.store.events()].count(kind)
+        assert len(marks) == said == (1 if earlier_h is None else 2)
+        getattr(one, end)()
+    hours = {"alarm": 21.0, "warning": 3.0}[kind]
+    last_s = datetime.fromisoformat(marks[0]["until"]).timestamp() - NOW_S
+    assert last_s / HOUR == pytest.approx(6.0 + hours, abs=0.1)  # it goes on where it was
+
+
 def test_a_clock_that_is_set_back_by_days_does_not_end_it(tmp_path: Path) -> None:
     """As where a machine has started without a network, with a year that is to come."""
     ahead = stream(8.0, start_s=NOW_S + 400 * 86_400.0)

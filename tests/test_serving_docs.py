@@ -1,6 +1,8 @@
 """docs/serving.md: its Python runs, and what it names is there."""
 
+import configparser
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +45,24 @@ def test_it_names_what_there_is() -> None:
     others = {"--retained-only"}  # of mosquitto_sub
     assert set(re.findall(r"--[a-z][a-z-]+", TEXT)) <= known | others
     service.store.close()
+
+
+def test_its_unit_never_gives_up(tmp_path: Path) -> None:
+    """By systemd's defaults five starts in 10 s without the broker's name were the last ones."""
+    (unit,) = re.findall(r"```ini\n(.*?)```", TEXT, re.S)
+    read = configparser.ConfigParser()
+    read.optionxform = str  # type: ignore[assignment]
+    read.read_string(unit)
+    assert read["Unit"]["StartLimitIntervalSec"] == "0"
+    assert read["Service"]["Restart"] == "always"
+    assert int(read["Service"]["RestartSec"]) >= 5
+    if (analyze := shutil.which("systemd-analyze")) is None:
+        return
+    here = re.sub("User=.*\n|WorkingDirectory=.*\n", "", unit)  # which this machine lacks
+    there = tmp_path / "saafe.service"
+    there.write_text(re.sub(r"ExecStart=\S+", f"ExecStart={sys.executable}", here))
+    done = subprocess.run([analyze, "verify", there], capture_output=True, text=True)
+    assert "saafe.service" not in done.stdout + done.stderr, done.stderr
 
 
 def test_its_pictures_are_small() -> None:

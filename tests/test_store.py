@@ -51,6 +51,32 @@ def test_what_has_begun_stands_until_it_ends() -> None:
     assert [one["time_s"] for one in store.standing()] == [3.0]
 
 
+@pytest.mark.parametrize("name", ["home", "den"])
+def test_a_space_is_forgotten_and_numbers_go_on(name: str, tmp_path: Path) -> None:
+    """A number that came again would hide a reading from the state of another space."""
+    store = Store(tmp_path / "state", delivers=True)
+    begun = event("fault", 2.0, channel="co", reason="stuck")
+    for space in ("den", "home"):  # whose readings are the newest
+        told = store.commit(
+            [arrival(1.0, temperature_c="20")._replace(space=space)],
+            [event("alarm", 1.0, risk=99.0) | {"space": space}, begun | {"space": space}],
+        )
+        store.save_states([(space, {})])
+    store.forget_space(name)
+    other = {"home": "den", "den": "home"}[name]
+    store.close()
+    store = Store(tmp_path / "state", delivers=True)
+    for known in (store.events(), store.standing(), store.undelivered()):
+        assert {one["space"] for one in known} == {other}
+    assert [one.space for _, one in store.readings(0.0)] == [other]
+    assert [space for space, *_ in store.states()] == [other]
+    assert store.last == 2
+    (new,) = store.commit([arrival(3.0, temperature_c="20")], [event("alarm", 3.0, risk=99.0)])
+    assert new["id"] == told[-1]["id"] + 1
+    assert store.last == 3
+    store.close()
+
+
 def test_all_is_written_or_nothing() -> None:
     store = Store(":memory:")
 

@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import re
+import signal
 import socket
 import threading
 import time
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -26,6 +29,7 @@ from saafe.serving import (
     Store,
     guard,
     listen,
+    machine_address,
     run_application,
 )  # fmt: skip
 from saafe.serving import service as service_module
@@ -41,7 +45,7 @@ class Served:
 
     def __init__(
         self, model: Scorer = CALM, *, token: str | None = None, state: Path | str = ":memory:",
-        keep: Path | None = None,
+        keep: Path | None = None, port: int = 0,
     ) -> None:  # fmt: skip
         self.lines: list[str] = []
         store, notes = Store(state), Notes(self.lines.append)
@@ -49,7 +53,7 @@ class Served:
         self.service = Service(Fleet(model), store, notes, quiet=quiet)
         self.service.restore()
         self.service.start()
-        self.token, self.socket = token, listen("127.0.0.1", 0)
+        self.token, self.socket = token, listen("127.0.0.1", port)
         self.port = self.socket.getsockname()[1]
         self.thread = threading.Thread(
             target=run_application, args=(self.service, self.socket),
@@ -88,6 +92,11 @@ class Served:
         ]
         assert self.post(*rows)[0] == 202
 
+    def wait(self, seconds: float) -> None:
+        """Let the service's clock be so much later."""
+        clock_s = self.service.clock_s
+        self.service.clock_s = lambda: clock_s() + seconds
+
     def close(self) -> None:
         self.service.is_stopping.set()
         self.thread.join(20.0)
@@ -115,9 +124,9 @@ def test_readings_in_and_state_events_and_history_out(served: Served) -> None:
     served.burn()
     status, space = served.ask("GET", "/spaces/kitchen")
     assert (status, space["state"], space["alarm"]) == (200, "alarm", "A")
-    assert space["readings"] == [
-        {"sensor": "A", "channel": "temperature", "value": 75.0, "unit": "degC"}
-    ]
+    (reading,) = space["readings"]
+    assert 0.0 <= reading.pop("ago_s") < 60.0
+    assert reading == {"sensor": "A", "channel": "temperature", "value": 75.0, "unit": "degC"}
     _, events = served.ask("GET", "/events")
     assert [(e["event"], e["space"], e["cause"]) for e in events] == [("alarm", "kitchen", "heat")]
     assert served.ask("GET", f"/events?after={events[0]['id']}")[1] == []
@@ -135,6 +144,127 @@ def test_readings_in_and_state_events_and_history_out(served: Served) -> None:
     assert 'saafe_events_total{event="alarm"} 1.0' in text
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "192.168.1.5", "localhost", "::1", "a.b.invalid"])
+def test_only_one_that_listens_everywhere_has_another_address(host: str) -> None:
+    """A phone cannot open http://0.0.0.0, which a browser is told nothing of."""
+    assert machine_address(host) == ""
+    for everywhere in ("0.0.0.0", "::"):
+        assert machine_address(everywhere) not in ("0.0.0.0", "::")
+
+
+def names(one: Served, **query: Any) -> list[str]:
+    words = "&".join(f"{key}={value}" for key, value in query.items())
+    return [space["space"] for space in one.ask("GET", f"/spaces?{words}")[1]["spaces"]]
+
+
+def test_the_most_urgent_come_first_by_state_then_by_risk() -> None:
+    risky = Scorer(
+        lambda windows: np.nan_to_num(windows[:, -1, 0, 1]).astype(np.float64),
+        AlarmSettings(warm_s=0.0, fast=99.0, slow=99.0, steady=99.0, warn=99.0),
+    )
+    with serving(model=risky) as one:
+        pm25 = {"a": 2, "b": 41, "c": 38, "d": 3, "e": 88}
+        for name, value in pm25.items():
+            one.post(*({"space": name, "pm25": value, "time_s": 10.0 * k} for k in range(4)))
+        one.burn("y")
+        one.burn("z")
+        assert one.ask("GET", "/spaces")[1]["counts"]["alarm"] == 2
+        # by tens of percent, so that no card changes its place for a tenth
+        assert names(one) == ["y", "z", "e", "b", "c", "a", "d"]
+        one.ask("POST", "/spaces/z/acknowledge")
+        assert names(one) == ["y", "z", "e", "b", "c", "a", "d"]  # not the last of all
+
+
+def test_a_space_says_when_it_alarmed_by_what_and_until_when_it_is_quiet(tmp_path: Path) -> None:
+    state = tmp_path / "s.sqlite"
+    for _ in range(2):  # also after a restart
+        with serving(state=state) as one:
+            if not names(one):
+                one.burn()
+            (event,) = one.ask("GET", "/events")[1]
+            _, space = one.ask("GET", "/spaces/kitchen")
+            assert (space["alarm_time_s"], space["alarm_cause"]) == (event["time_s"], "heat")
+            assert space["hushed_until_s"] is None
+    with serving(state=state) as one:
+        said_s = time.time()
+        one.ask("POST", "/spaces/kitchen/acknowledge")
+    for later_s, is_quiet in ((0.0, True), (590.0, True), (620.0, False)):
+        with serving(state=state) as one:
+            one.wait(later_s)
+            _, space = one.ask("GET", "/spaces/kitchen")
+            assert (space["alarm_time_s"], space["alarm_cause"]) == (None, None)
+            assert one.ask("GET", "/spaces")[1]["acknowledged"] == int(is_quiet)
+            if is_quiet:
+                assert space["hushed_until_s"] == pytest.approx(said_s + 600.0, abs=25.0)
+            else:
+                assert space["hushed_until_s"] is None
+
+
+def test_each_reading_says_how_old_it_is(tmp_path: Path) -> None:
+    for _ in range(2):  # also after a restart, by a clock that was set back meanwhile
+        with serving(state=tmp_path / "s.sqlite") as one:
+            if not names(one):
+                one.post({"space": "hall", "sensor": "door", "temperature": 20})
+                one.wait(780.0)
+                one.post({"space": "hall", "sensor": "shelf", "temperature": 23})
+            one.wait(60.0)
+            _, space = one.ask("GET", "/spaces/hall")
+            ages = {reading["sensor"]: reading["ago_s"] for reading in space["readings"]}
+            assert ages["door"] == pytest.approx(840.0, abs=10.0)
+            assert ages["shelf"] == space["heard_ago_s"] == pytest.approx(60.0, abs=10.0)
+
+
+@pytest.mark.parametrize("name", ["kitchen", "Küche/oben 1", "history"])
+def test_a_space_is_taken_away_with_all_that_is_kept_of_it(name: str, tmp_path: Path) -> None:
+    state, keep, token = tmp_path / "s.sqlite", tmp_path / "quiet", "a long and secret token"
+    path = f"/spaces/{quote(name, safe='')}"
+    with serving(state=state, keep=keep, token=token, model=SMOKE) as one:
+        assert one.ask("DELETE", path)[0] == 404
+        one.burn("hall")
+        one.burn(name)  # its readings are the newest, from which numbers go on
+        last = one.ask("GET", "/events")[1][-1]["id"]
+        assert one.ask("DELETE", path, token="")[0] == 401
+        assert one.ask("DELETE", path) == (200, {"forgotten": name})
+        assert one.ask("DELETE", path)[0] == 404
+        assert names(one) == ["hall"]
+        assert [event["space"] for event in one.ask("GET", "/events")[1]] == ["hall"]
+        assert [mark["space"] for mark in one.ask("GET", "/raised")[1]] == ["hall"]
+        assert one.ask("GET", "/health")[0] == 200
+        one.service.quiet.sort()  # type: ignore[union-attr]
+    with serving(state=state, keep=keep, model=SMOKE) as one:
+        assert names(one) == ["hall"]
+        one.burn(name)  # which brings it back, as one that nobody knew
+        assert names(one) == ["hall", name] or names(one) == sorted(["hall", name])
+        newest = one.ask("GET", "/events?newest=true")[1][0]
+        assert (newest["space"], newest["event"]) == (name, "alarm")
+        assert newest["id"] > last
+    with serving(state=state, keep=keep, model=SMOKE) as one:  # and its new readings are kept
+        assert len(one.ask("GET", f"{path}")[1]["readings"]) == 1
+        assert one.service.quiet is not None
+        assert one.service.quiet.trouble == ""
+
+
+def test_a_space_stays_where_it_cannot_be_taken_away(served: Served) -> None:
+    served.burn()
+    served.service.store.base.execute("PRAGMA query_only = 1")  # as a full disk
+    status, said = served.ask("DELETE", "/spaces/kitchen")
+    assert status == 503
+    assert "cannot be written" in said["error"]
+    assert "'kitchen' stays" in said["error"]
+    assert names(served) == ["kitchen"]
+
+
+def test_a_space_that_is_taken_away_while_it_waits_for_time_to_go_on(served: Served) -> None:
+    """What was due of it is due no more, and the others go on."""
+    for name in ("a", "b", "c"):
+        served.post({"space": name, "temperature": 21})
+    assert served.ask("DELETE", "/spaces/b")[0] == 200
+    served.wait(86_400.0)
+    eventually(lambda: len(served.ask("GET", "/events")[1]) == 2)
+    assert {event["space"] for event in served.ask("GET", "/events")[1]} == {"a", "c"}
+    assert served.service.failed is None
+
+
 def test_the_description_of_the_interface_is_whole(served: Served) -> None:
     _, described = served.ask("GET", "/openapi.json")
     paths = set(described["paths"])
@@ -143,6 +273,7 @@ def test_the_description_of_the_interface_is_whole(served: Served) -> None:
         "/spaces/{name}/acknowledge", "/events", "/events/stream", "/health", "/metrics", "/notes",
         "/raised", "/raised/{number}",
     }  # fmt: skip
+    assert set(described["paths"]["/spaces/{name}"]) == {"get", "delete"}
     assert served.ask("GET", "/docs")[0] == 404  # its page would load scripts from elsewhere
 
 
@@ -369,6 +500,11 @@ def test_serve_from_the_command_line(tmp_path: Path) -> None:
         running.append(Process("serve", made, "--port", 0, "--host", "0.0.0.0", cwd=tmp_path))
         said = running[0].said("#token=")
         assert "put a TLS proxy before it" in running[0].said("TLS")
+        own = re.search(r"from another device open http://([0-9.]+):(\d+)/#token=", said)
+        if own is None:  # a machine without a network
+            assert machine_address("0.0.0.0") == ""
+        else:
+            assert own[1] != "0.0.0.0"
         address = next(word for word in said.split() if "#token=" in word)
         port, token = int(address.split(":")[2].split("/")[0]), address.split("#token=")[1]
         one = Served.__new__(Served)
@@ -389,6 +525,26 @@ def test_serve_from_the_command_line(tmp_path: Path) -> None:
         other = Process("serve", made, "--port", one.port, "--state", "b", cwd=tmp_path)
         assert other.process.wait(60) == 1
         assert "cannot be listened at" in other.err.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_an_alarm_that_stands_is_raised_once_over_restarts(number: int, tmp_path: Path) -> None:
+    one = Served.__new__(Served)
+    one.token = None
+    with processes() as running:
+        for start in range(3):
+            words = ("serve", save_run(tmp_path / f"{start}"), "--port", 0, "--keep", "quiet")
+            running.append(Process(*words, cwd=tmp_path))
+            said = running[-1].said("open http://127.0.0.1:")
+            one.port = int(said.split("127.0.0.1:")[1].split("/")[0])
+            if start == 0:
+                one.burn()
+            for _ in range(3):
+                assert one.post({"space": "kitchen", "temperature": 80})[0] == 202
+            (raised,) = one.ask("GET", "/raised")[1]
+            assert (raised["event"], raised["id"]) == ("alarm", 1)
+            running[-1].end(number)
 
 
 USAGE = [

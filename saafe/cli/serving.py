@@ -250,7 +250,7 @@ def serve_pages(
     service: "Service", host: str, port: int, token: str | None, units: Any, *, as_json: bool
 ) -> None:  # fmt: skip
     """Serve the web application until the service stops."""
-    from saafe.serving import listen, run_application
+    from saafe.serving import listen, machine_address, run_application
 
     try:
         sockets = listen(host, port)
@@ -260,8 +260,10 @@ def serve_pages(
         ) from None
     real_port = sockets.getsockname()[1]
     name = f"[{host}]" if ":" in host else host
-    address = f"http://{name}:{real_port}/" + (f"#token={token}" if token else "")
-    click.echo(f"saafe: watching; open {address}", err=True)
+    ending = f":{real_port}/" + (f"#token={token}" if token else "")
+    click.echo(f"saafe: watching; open http://{name}{ending}", err=True)
+    if reached := machine_address(host):
+        click.echo(f"saafe: from another device open http://{reached}{ending}", err=True)
     if token:
         click.echo("saafe: the token goes unencrypted: put a TLS proxy before it", err=True)
     if as_json:

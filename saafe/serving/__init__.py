@@ -7,7 +7,7 @@ from saafe.serving.guard import new_token
 from saafe.serving.mqtt import MqttLink, MqttOptions
 from saafe.serving.notes import Notes
 from saafe.serving.quiet import QuietDays
-from saafe.serving.server import is_loopback, listen, run_application
+from saafe.serving.server import is_loopback, listen, machine_address, run_application
 from saafe.serving.service import Service
 from saafe.serving.store import Store
 from saafe.serving.topics import TOPIC_PRESETS, Topics
@@ -16,5 +16,5 @@ from saafe.serving.web import make_application
 __all__ = [
     "TOPIC_PRESETS", "Arrival", "Broker", "DayFiles", "Fleet", "MqttLink", "MqttOptions", "Notes",
     "QuietDays", "Service", "Store", "Topics", "client_name", "find_broker", "is_loopback",
-    "listen", "make_application", "new_token", "read_secret", "run_application",
+    "listen", "machine_address", "make_application", "new_token", "read_secret", "run_application",
 ]  # fmt: skip

@@ -70,12 +70,14 @@ class WatchedSpace:
         self.risk_bin = 0  # the newest
         self.bursts: dict[str, Burst] = {}  # by sensor
         self.heard_s = -math.inf  # our clock at the last reading
+        self.sensors_heard_s: dict[str, float] = {}  # the same of each sensor
+        self.alarm_event: dict | None = None  # that began the alarm that stands
 
     def row(self, one: Arrival) -> Row:
         """Put one reading in its place in time."""
         cells = one.cells if "time_s" in one.cells else self._timed(one)
         row = self.reader.take(one.sensor, cells, one.arrived_s)
-        self.heard_s = one.arrived_s
+        self.heard_s = self.sensors_heard_s[one.sensor] = one.arrived_s
         if math.isnan(self.origin_s):
             self.origin_s = calendar_s(cells["time_s"], one.arrived_s) - row.time_s
             self.recorded_s = calendar_s(cells["time_s"], one.arrived_s, OLDEST_S) - row.time_s
@@ -90,6 +92,19 @@ class WatchedSpace:
     def now_s(self, clock_s: float) -> float:
         """Stream time at a moment of our clock."""
         return self.reader.clock.now_s(clock_s)
+
+    def hushed_until_s(self) -> float:
+        """Until when a person has hushed the model, by our clock; -inf for not at all."""
+        clock = self.reader.clock
+        until_s = max((one.alarm.hushed_until_s for one in self.detector.space.sensors.values()),
+                      default=-math.inf)  # fmt: skip
+        return -math.inf if clock.arrival_s is None else clock.arrival_s + until_s - clock.newest_s
+
+    def note(self, events: list[dict]) -> None:
+        """Remember what began the alarm that stands, for people to look at."""
+        for event in events:
+            if event["event"] in ("alarm", "clear"):
+                self.alarm_event = event if event["event"] == "alarm" else None
 
     def next_due_s(self) -> float:
         """When something becomes true with no reading, by our clock; inf for never."""
@@ -118,6 +133,7 @@ class WatchedSpace:
         """
         self.reader.clock.set_back(by_s)
         self.origin_s, self.heard_s = self.origin_s - by_s, self.heard_s - by_s
+        self.sensors_heard_s = {name: s - by_s for name, s in self.sensors_heard_s.items()}
         self.bursts.clear()
 
     def state(self) -> dict[str, Any]:
@@ -129,6 +145,7 @@ class WatchedSpace:
             "origin_s": self.origin_s,
             "recorded_s": self.recorded_s,
             "heard_s": self.heard_s,
+            "sensors_heard_s": self.sensors_heard_s,
             "risk": [self.risk_bin, self.risk.tolist()],
         }
 
@@ -144,6 +161,7 @@ class WatchedSpace:
             risk_bin, risk = state["risk"]
             origin_s, heard_s = state["origin_s"], state["heard_s"]
             recorded_s = state.get("recorded_s", origin_s)  # older states have none
+            sensors_heard_s = dict(state.get("sensors_heard_s", {}))  # nor these
             self.detector.set_state(state["detector"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the saved state of {self.name} cannot be used ({error})") from None
@@ -151,6 +169,7 @@ class WatchedSpace:
         self.risk_bin = risk_bin
         self.risks = np.roll(np.array(risk, np.float16), (risk_bin + 1) % SPAN)
         self.origin_s, self.recorded_s, self.heard_s = origin_s, recorded_s, heard_s
+        self.sensors_heard_s = sensors_heard_s
 
     @property
     def risk(self) -> np.ndarray:
@@ -220,6 +239,12 @@ class Fleet:
             self.spaces[name] = WatchedSpace(name, self.model, self.longest_interval_s)
         return self.spaces[name]
 
+    def forget(self, name: str) -> None:
+        """Watch a space no more; its next reading makes it anew."""
+        self.spaces.pop(name, None)
+        self.due = [entry for entry in self.due if entry[1] != name]
+        heapq.heapify(self.due)
+
     def admit(self, one: Arrival) -> str:
         """Why a reading cannot be taken; "" where it can, and its space is watched from now on."""
         for what, name in (("space", one.space), ("sensor", one.sensor)):
@@ -285,7 +310,9 @@ class Fleet:
             part = works[at : at + WINDOWS_AT_ONCE]
             found = self._together([self._begin(space, what) for space, what in part])
             for (space, _), said in zip(part, found, strict=True):
-                events += [with_place(event, space) for event in said]
+                told = [with_place(event, space) for event in said]
+                events += told
+                space.note(told)
                 space.note_risk()
                 self.schedule(space)
         return events

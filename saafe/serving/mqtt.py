@@ -136,6 +136,7 @@ class MqttLink:
             self._is_repeated(one)
         self.left = self.service.store.undelivered()
         self.service.listeners.append(self.say)
+        self.service.forgetters.append(self.forget)
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = SESSION_S
         where = (self.broker.host, self.broker.port, 30)
@@ -172,6 +173,21 @@ class MqttLink:
         for event in events:
             self._publish_event(event)
         self._publish_states(dict.fromkeys(event["space"] for event in events))
+
+    def forget(self, name: str) -> None:
+        """Take back what the broker keeps of a space: Home Assistant drops its device."""
+        options = self.options
+        topics = [space_topic(options.base, name, "state")]
+        if options.discovery:
+            messages = discovery_messages(options.base, options.discovery, options.status, name)
+            topics += [topic for topic, _ in messages]
+        with self.service.lock:
+            self.left = [event for event in self.left if event["space"] != name]
+            self.announced.discard(name)
+            self.shown.pop(name, None)
+            self.spaces.pop(slug(name), None)
+        for topic in topics:
+            self._publish(topic, b"", retain=True)
 
     # --- out
 
@@ -210,6 +226,8 @@ class MqttLink:
                 messages = self._state_messages(name)
             for topic, payload in messages:
                 self._publish(topic, json_text(payload).encode(), retain=True)
+            if messages and name not in self.service.fleet.spaces:  # taken away meanwhile
+                self.forget(name)
 
     def _publish_in_turn(self, names: Iterable[str]) -> None:
         """Publish states of many spaces, few at a time: an alarm waits for what is before it."""

@@ -140,6 +140,9 @@ class QuietDays:
             space = fleet.spaces.get(event["space"])
             if space is not None and math.isfinite(space.recorded_s):
                 self._hear_again(event, space)
+        for name, one in self.spaces.items():
+            if name in fleet.spaces:
+                one.standing = standing_mark(one, urgency_of(fleet.spaces[name]))
         fleet.on_row = self.take
         self.thread.start()
 
@@ -243,6 +246,13 @@ class QuietDays:
         """The transaction of `write` has been committed."""
         self.rows, self.changed = [], {}
 
+    def forget(self, name: str) -> None:
+        """A space is watched no more, and the store has dropped it; its files stay."""
+        self.rows = [row for row in self.rows if row[0] != name]
+        with self.lock:
+            self.spaces.pop(name, None)
+            self.changed = {k: mark for k, mark in self.changed.items() if mark.space != name}
+
     # --- what people say
 
     def marks(self) -> list[dict]:
@@ -289,21 +299,21 @@ class QuietDays:
         end_s = time.monotonic() + LAST_SORT_S
         with self.lock:
             due = [
-                name for name, one in self.spaces.items()
+                (name, one) for name, one in self.spaces.items()
                 if one.newest_ms - BEFORE_MS - one.until_ms >= STEP_MS
                 or any(not mark.is_sorted for mark in one.marks)
             ]  # fmt: skip
-        for name in due:
+        for name, one in due:
             if self.is_stopping.is_set() and time.monotonic() > end_s:
                 return
             try:
-                self._sort_marks(name)
-                self._sort_rows(name)
+                self._sort_marks(name, one)
+                self._sort_rows(name, one)
                 self.trouble = ""
             except (InputError, sqlite3.Error) as error:
                 self.trouble = f"quiet days are not kept: {error}"
                 self.notes.say("quiet", self.trouble)
-                self._drop_oldest(name)
+                self._drop_oldest(name, one)
             except Exception as error:  # a bug of ours must not end it unseen
                 self.trouble = f"quiet days of {name} are not kept: {error!r}"
                 self.notes.say("quiet", self.trouble)
@@ -311,13 +321,12 @@ class QuietDays:
     def _aside(self, one: KeptSpace) -> list[tuple[int, int]]:
         return [mark.stretch for mark in one.marks if mark.was != HARMLESS]
 
-    def _sort_rows(self, name: str) -> None:
+    def _sort_rows(self, name: str, one: KeptSpace) -> None:
         """Move rows of a space from the store to its files.
 
         A kill before the last step leaves them in both: the next time finds them in the files.
         """
         with self.lock:
-            one = self.spaces[name]
             upto_ms = one.newest_ms - BEFORE_MS
             if upto_ms - one.until_ms < STEP_MS:
                 return
@@ -351,10 +360,9 @@ class QuietDays:
         oldest_ms = upto_ms - self.files.days * DAY_MS
         base.execute("DELETE FROM quiet_marks WHERE space = ? AND end_ms < ?", (name, oldest_ms))
 
-    def _sort_marks(self, name: str) -> None:
+    def _sort_marks(self, name: str, one: KeptSpace) -> None:
         """Sort the days again of which an alarm, or a person, has said something since."""
         with self.lock:
-            one = self.spaces[name]
             fresh = [mark for mark in one.marks if not mark.is_sorted]
             said = {mark.number: mark.was for mark in fresh}
             aside, until_ms = self._aside(one), one.until_ms
@@ -371,10 +379,9 @@ class QuietDays:
             for mark in fresh:
                 mark.is_sorted = mark.was == said[mark.number]
 
-    def _drop_oldest(self, name: str) -> None:
+    def _drop_oldest(self, name: str, one: KeptSpace) -> None:
         """Drop rows that have waited for days for a disk, which must not fill the store."""
         with self.lock:
-            one = self.spaces[name]
             least_ms = one.newest_ms - LONGEST_WAIT_MS
             if one.until_ms >= least_ms:
                 return
@@ -385,6 +392,14 @@ class QuietDays:
             self.store.write(lambda base: base.execute(drop, (name, least_ms)))
         except sqlite3.Error:
             return  # they go with the next ones
+
+
+def standing_mark(one: KeptSpace, kind: str) -> Mark | None:
+    """The mark of what stands over a restart: the last one, where it stood at the last reading."""
+    last = next((mark for mark in reversed(one.marks) if mark.kind == kind), None)
+    if last is None or last.end_ms - AFTER_MS[kind] < one.newest_ms - LATE_MS:
+        return None
+    return last
 
 
 def recorded_ms(event: dict, space: WatchedSpace) -> int:

@@ -13,6 +13,7 @@ from saafe.serving.web import make_application
 
 STOPS_WITHIN_S = 3
 MOST_CONNECTIONS = 500
+DOCUMENTATION_NET = "192.0.2.1"  # nobody's address (RFC 5737)
 
 
 def is_loopback(host: str) -> bool:
@@ -21,6 +22,22 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def machine_address(host: str) -> str:
+    """An address at which other machines reach one that listens everywhere; "" for none known."""
+    try:
+        is_everywhere = ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return ""
+    if not is_everywhere:
+        return ""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        try:
+            one.connect((DOCUMENTATION_NET, 9))  # sends nothing: it chooses the way out
+        except OSError:
+            return ""
+        return one.getsockname()[0]
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -64,6 +64,8 @@ class Service:
         self.clock_s = clock_s or going_on_clock()
         self.waiting: queue.Queue[Waiting] = queue.Queue(MOST_WAITING)
         self.listeners: list[Callable[[list[dict]], None]] = []
+        self.to_forget: queue.SimpleQueue[tuple[str, Callable[[str], None]]] = queue.SimpleQueue()
+        self.forgetters: list[Callable[[str], None]] = []  # told of each space that is taken away
         self.lock = threading.Lock()  # held while the fleet works, and while others look at it
         self.is_stopping = threading.Event()
         self.failed: BaseException | None = None
@@ -119,6 +121,13 @@ class Service:
             return False
         return True
 
+    def forget(self, name: str, done: Callable[[str], None]) -> None:
+        """Take a space away with all that is kept of it; `done` is told why not, "" where it is.
+
+        `done` is called on the watching thread. A reading that still comes makes the space anew.
+        """
+        self.to_forget.put((name, done))
+
     def behind_text(self) -> str:
         """What to say where more readings come than can be judged."""
         return (
@@ -131,6 +140,7 @@ class Service:
         try:
             while not (self.is_stopping.is_set() and self.waiting.empty()):
                 self._turn(self._gather())
+                self._forget_some()
                 self._save_some()
                 if self.clock_s() >= forget_s:
                     forget_s += FORGET_EVERY_S
@@ -181,6 +191,24 @@ class Service:
         self.counters.turned(readings, events, now_s=now_s, work_s=now_s - begun_s)
         if self.is_behind:
             self.notes.say("behind", self.behind_text())
+
+    def _forget_some(self) -> None:
+        """Take away the spaces that somebody named."""
+        while not self.to_forget.empty():
+            name, done = self.to_forget.get()
+            try:
+                self.store.forget_space(name)
+            except sqlite3.Error as error:
+                done(f"{self.store.path}: cannot be written ({error}); {name!r} stays")
+                continue
+            with self.lock:
+                self.fleet.forget(name)
+            if self.quiet is not None:
+                self.quiet.forget(name)
+            self.to_save = [one for one in self.to_save if one != name]
+            for forgetter in self.forgetters:
+                forgetter(name)
+            done("")
 
     def _commit(self, readings: list[Arrival], events: list[dict]) -> list[dict]:
         """Write readings and events; the events, with their numbers where they are kept."""
@@ -271,7 +299,7 @@ def let_stand(space: WatchedSpace, events: list[dict]) -> None:
     """Give a space the alarm and the faults that stood as the process ended, and no others."""
     watched = space.detector.space
     alarm = next((event for event in events if event["event"] == ALARM), None)
-    watched.incident = alarm["sensor"] if alarm else None
+    watched.incident, space.alarm_event = alarm["sensor"] if alarm else None, alarm
     if alarm is None:
         for one in watched.sensors.values():
             one.alarm.alarmed = False

@@ -34,6 +34,9 @@ CREATE TABLE IF NOT EXISTS states (space TEXT PRIMARY KEY, last INTEGER, body BL
 INSERT_READINGS = """
 INSERT INTO readings (sensor, space, arrived_s, body)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) ORDER BY key"""
+TABLES_OF_SPACES = """
+SELECT one.name FROM sqlite_master AS one JOIN pragma_table_info(one.name) AS part
+WHERE one.type = 'table' AND part.name = 'space'"""  # others add theirs
 EVENT_PARTS = {"event", "time_s", "space", "sensor"}  # that each event has
 Found = TypeVar("Found")
 ALARM = "alarm"  # in `standing`; a fault's name is its sensor and channel
@@ -205,6 +208,22 @@ class Store:
         """An event has been told."""
         with self.lock:
             self.base.execute("UPDATE events SET delivered = 1 WHERE id = ?", (number,))
+
+    def forget_space(self, name: str) -> None:
+        """Drop all that is kept of a space; numbers of readings and events go on.
+
+        Raises:
+            sqlite3.Error: nothing was dropped; the disk may be full.
+        """
+        with self.lock, self.base:
+            self.base.execute("BEGIN IMMEDIATE")
+            # the newest reading stays, without what it told: numbers go on from it
+            self.base.execute(
+                "UPDATE readings SET space = '', sensor = '-', body = ''"
+                " WHERE space = ? AND rowid = ?", (name, self.last),
+            )  # fmt: skip
+            for (table,) in self.base.execute(TABLES_OF_SPACES).fetchall():
+                self.base.execute(f"DELETE FROM {table} WHERE space = ?", (name,))
 
     def forget(self, now_s: float) -> None:
         """Drop readings that no window sees any more, and the oldest of too many events."""

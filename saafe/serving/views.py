@@ -12,6 +12,7 @@ from saafe.windows import BIN_S, SPAN
 URGENCIES = ("alarm", "warning", "fault", "calm")  # the most urgent first
 POINTS = 370  # of a curve of two hours, 20 s apart
 SMALL_POINTS = 74
+ORDER_STEP = 10.0  # percent: by less of risk no card changes its place
 
 
 def urgency_of(space: WatchedSpace) -> str:
@@ -29,6 +30,11 @@ def risk_of(space: WatchedSpace) -> float:
     return max((one.risk for one in space.detector.space.sensors.values()), default=0.0)
 
 
+def is_hushed(space: WatchedSpace, clock_s: float) -> bool:
+    """Whether a person has seen to its alarm, and the model raises no other yet."""
+    return space.hushed_until_s() > clock_s
+
+
 def faults_of(space: WatchedSpace) -> list[dict]:
     """Faults that stand."""
     return [
@@ -38,16 +44,22 @@ def faults_of(space: WatchedSpace) -> list[dict]:
     ]
 
 
-def summary(space: WatchedSpace) -> dict:
-    """One space in a list."""
+def summary(space: WatchedSpace, clock_s: float) -> dict:
+    """One space in a list, at a moment of our clock."""
+    alarm = space.alarm_event or {}
+    is_heard = math.isfinite(space.heard_s)
     return {
         "space": space.name,
         "state": urgency_of(space),
         "risk": round(risk_of(space), 1),
         "alarm": space.detector.space.incident,
+        "alarm_time_s": alarm.get("time_s"),
+        "alarm_cause": alarm.get("cause"),
+        "hushed_until_s": round(space.hushed_until_s(), 1) if is_hushed(space, clock_s) else None,
         "faults": faults_of(space),
-        "heard_s": round(space.heard_s, 1) if math.isfinite(space.heard_s) else None,
-        "readings": readings_of(space),
+        "heard_s": round(space.heard_s, 1) if is_heard else None,
+        "heard_ago_s": round(max(clock_s - space.heard_s, 0.0), 1) if is_heard else None,
+        "readings": readings_of(space, clock_s),
         "risk_curve": risk_curve(space, SMALL_POINTS),
     }
 
@@ -59,18 +71,20 @@ def risk_curve(space: WatchedSpace, points: int) -> list[float | None]:
     return rounded(at_bins(space.risk[:, None], space.risk_bin, ends, step)[:, 0], 1)
 
 
-def readings_of(space: WatchedSpace) -> list[dict]:
-    """The last readings of each sensor, those of a channel that it has given."""
+def readings_of(space: WatchedSpace, clock_s: float) -> list[dict]:
+    """The last readings of each sensor, those of a channel that it has given, and their age."""
     out = []
     for name, stream in space.detector.streams.items():
         latest = np.where(stream.counts > 0, stream.sums / np.maximum(stream.counts, 1), np.nan)
         latest = np.where(np.isnan(latest), stream.last, latest)
+        ago_s = max(clock_s - space.sensors_heard_s.get(name, space.heard_s), 0.0)
         out += [
             {
                 "sensor": name,
                 "channel": channel.name,
                 "value": round(float(value), channel.decimals),
                 "unit": channel.unit,
+                "ago_s": round(ago_s, 1),
             }
             for channel, value in zip(CHANNELS, latest, strict=True)
             if math.isfinite(value)
@@ -78,9 +92,19 @@ def readings_of(space: WatchedSpace) -> list[dict]:
     return out
 
 
-def ordered(spaces: Iterable[WatchedSpace]) -> list[WatchedSpace]:
-    """Spaces, the most urgent first, then by name."""
-    return sorted(spaces, key=lambda one: (URGENCIES.index(urgency_of(one)), one.name))
+def ordered(spaces: Iterable[WatchedSpace], clock_s: float) -> list[WatchedSpace]:
+    """Spaces, the most urgent first, then by tens of percent of risk, then by name.
+
+    One whose alarm was acknowledged stands with those that warn.
+    """
+
+    def place(one: WatchedSpace) -> tuple[int, int, str]:
+        urgency = URGENCIES.index(urgency_of(one))
+        if is_hushed(one, clock_s):
+            urgency = min(urgency, URGENCIES.index("warning"))
+        return urgency, -round(risk_of(one) / ORDER_STEP), one.name
+
+    return sorted(spaces, key=place)
 
 
 def history(space: WatchedSpace, clock_s: float) -> dict:

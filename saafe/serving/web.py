@@ -82,6 +82,8 @@ def make_application(service: Service, *, token: str | None, units: Units | None
     add_answers_to_failures(app)
     add_readings(app, service, units or {})
     add_state(app, service)
+    add_orders(app, service)
+    add_health(app, service)
     add_quiet(app, service)
     add_events(app, service, told)
     add_page(app)
@@ -184,13 +186,15 @@ class Waits:
             self.changed.wait_for(lambda: len(self.said) >= count, TAKEN_WITHIN_S)
 
 
-def add_state(app: FastAPI, service: Service) -> None:
-    """What is known of spaces, of the service, and its figures."""
+def find_space(service: Service, name: str) -> WatchedSpace:
+    """A space that is watched, or 404; to be called while the fleet does nothing else."""
+    if name not in service.fleet.spaces:
+        raise HTTPException(404, f"no space {name!r}")
+    return service.fleet.spaces[name]
 
-    def find(name: str) -> WatchedSpace:
-        if name not in service.fleet.spaces:
-            raise HTTPException(404, f"no space {name!r}")
-        return service.fleet.spaces[name]
+
+def add_state(app: FastAPI, service: Service) -> None:
+    """What is known of spaces."""
 
     @app.get("/spaces")
     def list_spaces(
@@ -198,43 +202,72 @@ def add_state(app: FastAPI, service: Service) -> None:
         offset: Annotated[int, Query(ge=0)] = 0,
         limit: Annotated[int, Query(ge=1, le=500)] = 60,
     ) -> Any:
-        """Spaces, the most urgent first; `like` is a part of their names."""
+        """Spaces, the most urgent first; `like` is a part of their names.
+
+        Of the spaces that `counts` says are calm, `acknowledged` had an alarm a while ago.
+        """
         with service.lock:
-            every = list(service.fleet.spaces.values())
-            found = views.ordered(s for s in every if like.casefold() in s.name.casefold())
+            every, now_s = list(service.fleet.spaces.values()), service.clock_s()
+            found = views.ordered((s for s in every if like.casefold() in s.name.casefold()), now_s)
             counts: dict[str, int] = dict.fromkeys(views.URGENCIES, 0)
             for space in every:
                 counts[views.urgency_of(space)] += 1
+            calm = (space for space in every if views.urgency_of(space) == "calm")
+            part = found[offset : offset + limit]
             return {
                 "total": len(found),
                 "counts": counts,
-                "spaces": [views.summary(space) for space in found[offset : offset + limit]],
+                "acknowledged": sum(views.is_hushed(space, now_s) for space in calm),
+                "spaces": [views.summary(space, now_s) for space in part],
             }
 
     @app.get("/spaces/{name:path}/history")
     def get_history(name: Name) -> Any:
         """Its last two hours: risk, and what each channel read."""
         with service.lock:
-            return views.history(find(name), service.clock_s())
+            return views.history(find_space(service, name), service.clock_s())
+
+    @app.get("/spaces/{name:path}")
+    def get_space(name: Name) -> Any:
+        """One space: state, risk, faults, last readings."""
+        with service.lock:
+            return views.summary(find_space(service, name), service.clock_s())
+
+
+def add_orders(app: FastAPI, service: Service) -> None:
+    """What a person does with a space."""
 
     @app.post("/spaces/{name:path}/acknowledge")
     def acknowledge(name: Name) -> Any:
         """A person has seen to the alarm: it clears, and the model is hushed for ten minutes."""
         with service.lock:
-            find(name)
+            find_space(service, name)
         waits = Waits()
         one = Arrival(name, "-", {}, service.clock_s(), is_acknowledgement=True)
         if not service.offer(one, lambda why: waits.done(0, why), wait_s=5.0):
             raise HTTPException(503, service.behind_text(), {"Retry-After": "5"})
         waits.wait(1)
         with service.lock:
-            return views.summary(find(name))
+            return views.summary(find_space(service, name), service.clock_s())
 
-    @app.get("/spaces/{name:path}")
-    def get_space(name: Name) -> Any:
-        """One space: state, risk, faults, last readings."""
+    @app.delete("/spaces/{name:path}")
+    def forget(name: Name) -> Any:
+        """Take a space away, with its events and readings. A sensor that still sends it brings it.
+
+        What a broker keeps of it goes too. Files of its days (`--keep`) stay.
+        """
         with service.lock:
-            return views.summary(find(name))
+            find_space(service, name)
+        waits = Waits()
+        service.forget(name, lambda why: waits.done(0, why))
+        waits.wait(1)
+        if why := waits.said.get(0, service.behind_text()):
+            raise HTTPException(503, why, {"Retry-After": "5"})
+        return {"forgotten": name}
+
+
+def add_health(app: FastAPI, service: Service) -> None:
+    """What is known of the service, and its figures."""
 
     @app.get("/health")
     def health() -> Any:

@@ -1,9 +1,10 @@
 "use strict";
 // The page: what the service's own interface says, and nothing from anywhere else.
 
-const LIST_MS = 5000, RETRY_MS = 3000, KEPT_EVENTS = 100;
-const MARKS = { alarm: "▲", warning: "◆", fault: "✕", calm: "●" };
-const WORDS = { alarm: "Alarm", warning: "Warning", fault: "Fault", calm: "Calm" };
+const LIST_MS = 5000, RETRY_MS = 3000, ANSWER_MS = 10_000, SILENT_MS = 40_000, KEPT_EVENTS = 100;
+const MARKS = { alarm: "▲", warning: "◆", fault: "✕", calm: "●", acknowledged: "✓" };
+const WORDS = { alarm: "Alarm", warning: "Warning", fault: "Fault", calm: "Calm", acknowledged: "Acknowledged" };
+const OLDER_S = 60; // a reading that is so much older than the space's newest says its own age
 const NAMES = { temperature: "Temperature", pm25: "PM2.5", co2: "CO₂", sound: "Sound", co: "CO", humidity: "Humidity", risk: "Risk of fire", all: "all channels" };
 const UNITS = { degC: "°C", "ug/m3": "µg/m³" };
 const SPANS = { temperature: 2, pm25: 20, co2: 100, sound: 10, co: 5, humidity: 5, risk: 10 };
@@ -28,13 +29,17 @@ function takeToken() {
   }
 }
 
+class Lost extends Error {} // nobody answers, or it is not saafe, as a proxy before one that has gone
+
 async function ask(path, options = {}) {
   const token = sessionStorage.getItem("token");
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const answer = await fetch(path, { ...options, headers: { ...headers, ...options.headers } });
+  const answer = await fetch(path, { signal: AbortSignal.timeout(ANSWER_MS), ...options, headers: { ...headers, ...options.headers } })
+    .catch((error) => { throw new Lost(error.message); });
   if (answer.status === 401) { showLogin(); throw new Error("a token is needed"); }
-  if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error ?? `answer ${answer.status}`);
-  return answer;
+  if (answer.ok) return answer;
+  const { error } = await answer.json().catch(() => ({}));
+  throw error ? new Error(error) : new Lost(`answer ${answer.status}`);
 }
 const askJson = async (path, options) => (await ask(path, options)).json();
 
@@ -51,12 +56,42 @@ const link = (space) => `#/space/${encodeURIComponent(space)}`;
 const pill = (state) => make("span", { className: `pill ${state}` }, make("span", { ariaHidden: "true" }, MARKS[state] + " "), WORDS[state]);
 const url = (space, rest = "") => `/spaces/${encodeURIComponent(space)}${rest}`;
 
+function ageText(seconds) {
+  if (seconds < 60) return `${Math.floor(seconds)} s ago`;
+  if (seconds < 5400) return `${Math.floor(seconds / 60)} min ago`;
+  return seconds < 2 * 86400 ? `${Math.floor(seconds / 3600)} h ago` : `${Math.floor(seconds / 86400)} days ago`;
+}
+
+// A moment, with its date where that is not today.
+function timeText(seconds) {
+  const time = new Date(seconds * 1000);
+  return time.toDateString() === new Date().toDateString() ? time.toLocaleTimeString() : time.toLocaleString();
+}
+
+// "acknowledged" stands for calm: a fault or a warning meanwhile is shown as such.
+const shownState = (space) => space.hushed_until_s && space.state === "calm" ? "acknowledged" : space.state;
+
+function quietText(space) {
+  return space.hushed_until_s && space.state !== "alarm" ? `Acknowledged, quiet until ${clockText(space.hushed_until_s)}` : "";
+}
+
+function readingItem(one, space, isOneOfSeveral) {
+  const isOlder = one.ago_s > space.heard_ago_s + OLDER_S;
+  const more = [isOneOfSeveral ? one.sensor : "", isOlder ? ageText(one.ago_s) : ""].filter(Boolean).join(", ");
+  return make("li", {}, `${nameText(one.channel)} `, make("b", {}, `${numberText(one.value)} ${unitText(one.unit)}`), more ? ` (${more})` : "");
+}
+
 function card(space) {
-  const readings = space.readings.slice(0, 8).map((one) => make("li", {}, `${nameText(one.channel)} `, make("b", {}, `${numberText(one.value)} ${unitText(one.unit)}`)));
-  const risk = make("div", { className: "risk" }, make("b", {}, numberText(space.risk)), make("span", { className: "hint" }, "% risk of fire"));
-  const one = make("a", { className: `card ${space.state}`, href: link(space.space) },
-    make("div", { className: "top" }, make("span", { className: "name" }, space.space), pill(space.state)),
-    risk, smallCurve(space.risk_curve, 100), make("ul", { className: "readings" }, ...readings));
+  const state = shownState(space), areSeveral = new Set(space.readings.map((one) => one.sensor)).size > 1;
+  const readings = space.readings.slice(0, 8).map((one) => readingItem(one, space, areSeveral));
+  if (space.readings.length > 8) readings.push(make("li", {}, `${space.readings.length - 8} more`));
+  const about = make("span", { className: "hint", title: byId("about-risk").textContent }, "% risk of fire");
+  const risk = make("div", { className: "risk" }, make("b", {}, numberText(space.risk)), about,
+    make("span", { className: "hint age" }, space.heard_s ? ageText(space.heard_ago_s) : "no reading yet"));
+  const quiet = quietText(space), lines = quiet ? [make("p", { className: "acknowledged" }, quiet)] : [];
+  const one = make("a", { className: `card ${state}`, href: link(space.space) },
+    make("div", { className: "top" }, make("span", { className: "name" }, space.space), pill(state)),
+    ...lines, risk, smallCurve(space.risk_curve, 100), make("ul", { className: "readings" }, ...readings));
   one.dataset.key = `space ${space.space}`;
   return make("li", {}, one);
 }
@@ -68,27 +103,41 @@ function renew(parent, children) {
   if (focused) [...parent.querySelectorAll("[data-key]")].find((one) => one.dataset.key === focused)?.focus();
 }
 
-function showCounts({ counts }) {
-  const parts = Object.entries(counts).filter(([, count]) => count).map(([state, count]) => `${count} ${state}`);
+const countText = (count, state) => `${count} ${state}${count > 1 && ["alarm", "warning", "fault"].includes(state) ? "s" : ""}`;
+
+function showCounts({ counts, acknowledged }) {
+  const all = { ...counts, calm: counts.calm - acknowledged, acknowledged };
+  const parts = ["alarm", "warning", "acknowledged", "fault", "calm"].filter((state) => all[state]).map((state) => countText(all[state], state));
   byId("counts").textContent = parts.join(" · ") || "no spaces yet";
-  document.title = counts.alarm ? `▲ ${counts.alarm} alarm · saafe` : "saafe";
+  document.title = counts.alarm ? `▲ ${countText(counts.alarm, "alarm")} · saafe` : "saafe";
 }
 
-const shownAlarms = new Map();
-function showAlarms(spaces) {
-  const alarms = spaces.filter((space) => space.state === "alarm").slice(0, 5);
-  const names = alarms.map((space) => space.space);
-  for (const [name, one] of shownAlarms) if (!names.includes(name)) { one.remove(); shownAlarms.delete(name); }
+const MOST_BANNERS = 5, shownAlarms = new Map();
+function showAlarms(spaces, count) {
+  const alarms = spaces.filter((space) => space.state === "alarm").slice(0, MOST_BANNERS);
+  const keys = alarms.map(alarmKey);
+  for (const [key, one] of shownAlarms) if (!keys.includes(key)) { one.remove(); shownAlarms.delete(key); }
   for (const space of alarms) {
-    if (shownAlarms.has(space.space)) continue; // a screen reader says each once
-    const button = make("button", { type: "button" }, "Acknowledge");
-    button.setAttribute("aria-label", `Acknowledge the alarm of ${space.space}`);
-    button.addEventListener("click", () => acknowledge(space.space, button));
-    const one = make("div", { className: "banner" }, make("span", { ariaHidden: "true" }, "▲"),
-      make("span", {}, "Fire alarm: ", make("a", { href: link(space.space) }, space.space)), button);
+    if (shownAlarms.has(alarmKey(space))) continue; // a screen reader says each once
+    const one = banner(space);
     byId("alarms").append(one);
-    shownAlarms.set(space.space, one);
+    shownAlarms.set(alarmKey(space), one);
   }
+  const more = count - alarms.length;
+  byId("more-alarms").hidden = more <= 0;
+  byId("more-alarms").firstChild.textContent = `${more} more in alarm`;
+}
+
+const alarmKey = (space) => `${space.alarm_time_s} ${space.space}`;
+
+function banner(space) {
+  const button = make("button", { type: "button" }, "Acknowledge");
+  button.setAttribute("aria-label", `Acknowledge the alarm of ${space.space}`);
+  button.addEventListener("click", () => acknowledge(space.space, button));
+  const what = [`sensor ${space.alarm}`, CAUSES[space.alarm_cause] ?? space.alarm_cause].filter(Boolean).join(", ");
+  const since = space.alarm_time_s ? `since ${timeText(space.alarm_time_s)}, ` : "";
+  return make("div", { className: "banner" }, make("span", { ariaHidden: "true" }, "▲"),
+    make("span", {}, "Fire alarm: ", make("a", { href: link(space.space) }, space.space), make("span", { className: "detail" }, ` ${since}${what}`)), button);
 }
 
 async function showList() {
@@ -98,14 +147,16 @@ async function showList() {
   byId("log").hidden = false;
   byId("list").hidden = chosen() !== null;
   showCounts(found);
-  showAlarms(like ? (await askJson("/spaces?limit=10")).spaces : found.spaces);
+  showAlarms(like ? (await askJson("/spaces?limit=10")).spaces : found.spaces, found.counts.alarm);
   renew(byId("cards"), found.spaces.length ? found.spaces.map(card) : [nothing(like)]);
   byId("more").textContent = found.total > found.spaces.length ? `${found.spaces.length} of ${found.total} are shown, the most urgent first. Search to see others.` : "";
 }
 
 function nothing(like) {
   if (like) return make("li", { className: "empty" }, `No space is called “${like}”.`);
-  const example = `curl -H 'Content-Type: application/json' \\\n  -d '{"space": "kitchen", "temperature": 21.5, "pm25": 7}' \\\n  ${location.origin}/readings`;
+  const token = sessionStorage.getItem("token")?.replaceAll("'", "'\\''");
+  const who = token ? `  -H 'Authorization: Bearer ${token}' \\\n` : "";
+  const example = `curl -H 'Content-Type: application/json' \\\n${who}  -d '{"space": "kitchen", "temperature": 21.5, "pm25": 7}' \\\n  ${location.origin}/readings`;
   return make("li", { className: "empty" }, make("p", {}, "No readings yet. Start it with --mqtt, or send one:"), make("pre", {}, example));
 }
 
@@ -118,8 +169,9 @@ async function showDetail() {
   const [space, past] = await Promise.all([askJson(url(name)), askJson(url(name, "/history"))]);
   if (name !== chosen()) return;
   byId("detail-title").textContent = name;
-  byId("detail-state").replaceChildren(pill(space.state));
-  byId("detail-line").textContent = space.heard_s ? `Last reading ${new Date(space.heard_s * 1000).toLocaleTimeString()}. The last two hours:` : "No reading yet.";
+  byId("detail-state").replaceChildren(pill(shownState(space)));
+  const quiet = quietText(space);
+  byId("detail-line").textContent = (quiet ? `${quiet}. ` : "") + (space.heard_s ? `Last reading ${ageText(space.heard_ago_s)}, ${timeText(space.heard_s)}. The last two hours:` : "No reading yet.");
   const faults = space.faults.map((one) => make("li", {}, `Sensor ${one.sensor}, ${nameText(one.channel)}: ${one.reason}`));
   byId("detail-faults").replaceChildren(...(faults.length ? [make("ul", { className: "faults", ariaLabel: "Faults" }, ...faults)] : []));
   const several = new Set(past.channels.map((one) => one.sensor)).size > 1;
@@ -127,6 +179,13 @@ async function showDetail() {
     ...past.channels.map((one) => ({ title: nameText(one.channel) + (several ? ` · ${one.sensor}` : ""), unit: unitText(one.unit), values: one.values, leastSpan: SPANS[one.channel] }))];
   if (!byId("charts").matches(":hover")) byId("charts").replaceChildren(...(past.times_s.length ? curves.map((one) => chart({ ...one, times: past.times_s })) : []));
   if (opened !== name) { opened = name; byId("detail-title").focus(); }
+}
+
+async function forget() {
+  const name = chosen();
+  if (!confirm(`Take “${name}” away, with its events and readings? A sensor that still sends brings it back.`)) return;
+  try { await ask(url(name), { method: "DELETE" }); location.hash = "#/"; }
+  catch (error) { trouble(error.message); }
 }
 
 async function acknowledge(name, button) {
@@ -176,21 +235,34 @@ function whatText(event) {
   return `Sensor ${event.sensor}, risk ${event.risk} %, ${CAUSES[event.cause] ?? event.cause}`;
 }
 
-let lastEvent = 0;
 function row(event) {
-  const time = new Date(event.time_s * 1000);
   const kind = { alarm: "alarm", clear: "calm", warning: "warning", fault: "fault", restored: "calm" }[event.event] ?? "calm";
-  return make("tr", {}, make("td", {}, make("time", { dateTime: event.time, title: time.toLocaleString() }, time.toLocaleTimeString())),
-    make("td", {}, make("a", { href: link(event.space) }, event.space)), make("td", {}, make("span", { className: `pill ${kind}` }, event.event)), make("td", {}, whatText(event)));
+  const cells = [make("time", { dateTime: event.time }, timeText(event.time_s)), make("a", { href: link(event.space) }, event.space),
+    make("span", { className: `pill ${kind}` }, event.event), whatText(event)];
+  return make("tr", { role: "row" }, ...cells.map((cell) => make("td", { role: "cell" }, cell)));
+}
+
+// Those of the space that is chosen, or of all; by number, for the same may come twice.
+let lastEvent = 0, listed = new Map(), listedOf, listedOn = "";
+async function showEvents() {
+  const name = chosen(), today = new Date().toDateString();
+  if (listedOf === name && listedOn === today) return;
+  if (listedOf !== name || listedOn) listed = new Map();
+  listedOf = name, listedOn = "";
+  const events = await askJson(`/events?newest=true&limit=${KEPT_EVENTS}${name === null ? "" : `&space=${encodeURIComponent(name)}`}`);
+  if (name !== chosen()) return;
+  const late = [...listed.values()]; // which came while it was asked
+  listed = new Map(), listedOn = today;
+  addEvents([...events.reverse(), ...late]);
 }
 
 function addEvents(events) {
   for (const event of events) {
-    if (event.id && event.id <= lastEvent) continue;
-    lastEvent = event.id ?? lastEvent;
-    byId("events").prepend(row(event));
+    lastEvent = Math.max(lastEvent, event.id ?? 0);
+    if (listedOf === null || listedOf === event.space) listed.set(event.id ?? `${event.time} ${event.space} ${event.event}`, event);
   }
-  while (byId("events").rows.length > KEPT_EVENTS) byId("events").lastChild.remove();
+  listed = new Map([...listed].slice(-KEPT_EVENTS));
+  byId("events").replaceChildren(...[...listed.values()].reverse().map(row));
 }
 
 function trouble(text) { byId("trouble").textContent = text; byId("trouble").hidden = !text; }
@@ -199,40 +271,48 @@ async function refresh() {
   try {
     await showList();
     await showDetail();
-    const health = await fetch("/health").then((answer) => answer.json());
+    await showEvents();
+    const health = await fetch("/health", { signal: AbortSignal.timeout(ANSWER_MS) }).then((answer) => answer.json());
     trouble(health.troubles.join(" · "));
     await showRaised(health.keeps_days);
+    linkState(true);
   } catch (error) {
-    if (error instanceof TypeError) linkState(false);
+    if (error instanceof Lost) linkState(false);
     else if (byId("login").hidden) trouble(error.message);
   }
 }
 
 // --- listening
 
+let heardAt = new Date();
 function linkState(isUp) {
   byId("link").className = `dot ${isUp ? "live" : "lost"}`;
   byId("link").textContent = isUp ? "live" : "connection lost, trying again";
+  document.body.classList.toggle("stale", !isUp);
+  if (isUp) heardAt = new Date();
+  else if (byId("lost").hidden) byId("lost").textContent = `Connection lost. What you see is of ${timeText(heardAt / 1000)}; no alarm shows here until saafe answers again.`;
+  byId("lost").hidden = isUp;
 }
 
 // Events as they come; by fetch, for EventSource cannot carry a token.
 async function listen() {
   for (;;) {
     try {
-      const newest = lastEvent ? await askJson(`/events?after=${lastEvent}&limit=${KEPT_EVENTS}`) : (await askJson(`/events?newest=true&limit=${KEPT_EVENTS}`)).reverse();
-      addEvents(newest);
-      const answer = await ask("/events/stream", { headers: lastEvent ? { "Last-Event-ID": lastEvent } : {} });
-      linkState(true);
-      await readStream(answer.body.pipeThrough(new TextDecoderStream()).getReader());
+      const [newest] = lastEvent ? [] : await askJson("/events?newest=true&limit=1");
+      lastEvent ||= newest?.id ?? 0;
+      const ending = new AbortController(); // it says every 15 s that it is there
+      const unlessSilent = (promise) => { const end = setTimeout(() => ending.abort(), SILENT_MS); return promise.finally(() => clearTimeout(end)); };
+      const answer = await unlessSilent(ask("/events/stream", { headers: lastEvent ? { "Last-Event-ID": lastEvent } : {}, signal: ending.signal }));
+      await readStream(answer.body.pipeThrough(new TextDecoderStream()).getReader(), unlessSilent);
     } catch { /* tried again below */ }
-    if (byId("login").hidden) linkState(false);
+    if (byId("login").hidden) refresh(); // which shows whether saafe is still there
     await new Promise((done) => setTimeout(done, RETRY_MS));
   }
 }
 
-async function readStream(reader) {
+async function readStream(reader, unlessSilent) {
   for (let rest = ""; ;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await unlessSilent(reader.read());
     if (done) return;
     const parts = (rest + value).split("\n\n");
     rest = parts.pop();
@@ -257,6 +337,7 @@ byId("login").addEventListener("submit", (event) => {
   sessionStorage.setItem("token", byId("token").value.trim());
   refresh();
 });
+byId("forget").addEventListener("click", forget);
 let typing = 0;
 byId("like").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(refresh, 200); });
 window.addEventListener("hashchange", () => { takeToken(); refresh(); });
