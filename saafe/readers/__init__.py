@@ -10,10 +10,9 @@ from saafe.readers import (
 )  # fmt: skip
 from saafe.readers.annotated_sets import Unreadable, read_annotated
 from saafe.readers.export_columns import Meaning, find_meaning
+from saafe.readers.export_hints import import_hint, read_recorded
 from saafe.readers.export_series import parse_columns
-from saafe.readers.exports import (
-    Guess, import_hint, import_recording, read_export, read_recorded,
-)  # fmt: skip
+from saafe.readers.exports import Guess, import_recording, read_export
 from saafe.readers.presets import PRESETS
 from saafe.readers.published import Published, Publisher
 

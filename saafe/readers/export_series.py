@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from saafe.errors import InputError
+from saafe.errors import InputError, check_type
 from saafe.readers.export_columns import (
     ENTITY_NAMES,
     SENSOR_NAMES,
@@ -65,6 +65,16 @@ def parse_columns(texts: Iterable[str]) -> dict[str, str]:
             raise InputError(f"--map {text}: {column} came twice; allowed: each column once")
         found[column] = target
     return found
+
+
+def check_columns(columns: Mapping[str, str]) -> Mapping[str, str]:
+    """What columns are, refused where one of them is nothing that a column can be."""
+    check_type(columns, Mapping, 'columns: takes {"Temp (F)": "temperature"}')
+    for column, target in columns.items():
+        if target not in TARGETS:
+            came = f"columns: {quoted(column)} is {quoted(target)}"
+            raise InputError(f"{came}; allowed: {', '.join(TARGETS)}")
+    return columns
 
 
 def choose_time(
