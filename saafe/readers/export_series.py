@@ -275,12 +275,17 @@ def _place_text(text: str) -> str:
 
 
 def sensor_cells(export: Export, column: str | None) -> pl.Series:
-    """The sensor's name in each row, "" where none is given."""
+    """The sensor's name in each row, "" where none is given.
+
+    Of MQTT topics it is the last part, where that tells them apart.
+    """
     if column is None:
         return pl.repeat("", export.frame.height, dtype=pl.String, eager=True)
     cells = export.frame[column]
     names = cells.unique()
-    return cells.replace_strict(names, names.map_elements(_place_text, return_dtype=pl.String))
+    short = names.map_elements(_place_text, return_dtype=pl.String)
+    is_told_apart = short.n_unique() == len(names)
+    return cells.replace_strict(names, short) if is_told_apart else cells
 
 
 def _distinct(series: list[Series], columns: Mapping[str, str]) -> list[Series]:
