@@ -3,8 +3,7 @@
 from saafe.own_rooms.lines import KIND_COLUMNS, ROOM_FIGURES, figure_rows, kind_rows, sentences
 from saafe.own_rooms.rooms import OwnRooms, read_rooms
 from saafe.own_rooms.tuned_run import (
-    RESULT_FILE, check_asked, check_without, note_asked, train_on_rooms,
-    tune_in, tuned_name,
+    RESULT_FILE, check_asked, check_without, note_asked, train_on_rooms, tune, tune_in, tuned_name,
 )  # fmt: skip
 
 __all__ = [
@@ -20,6 +19,7 @@ __all__ = [
     "read_rooms",
     "sentences",
     "train_on_rooms",
+    "tune",
     "tune_in",
     "tuned_name",
 ]  # fmt: skip
