@@ -44,6 +44,7 @@ notebooks: .venv/installed-dev
 
 reference: .venv/installed-dev
 	.venv/bin/python docs/make_reference.py
+	.venv/bin/python docs/make_api.py
 
 licences: .venv/installed-rivals
 	.venv/bin/python docs/make_licences.py

@@ -7,6 +7,11 @@ import click
 
 from saafe.cli import COMMANDS, saafe
 
+# what follows an option, by the type of its value; a new type must be named here
+VALUES = {
+    "text": "TEXT", "integer": "N", "integer range": "N", "float": "X", "float range": "X",
+    "path": "PATH",
+}  # fmt: skip
 PAGE = Path(__file__).parent / "cli.md"
 HEAD = """\
 # Commands
@@ -83,7 +88,7 @@ def option_words(one: click.Option) -> str:
         return names
     if isinstance(one.type, click.Choice):
         return f"{names} {' or '.join(f'`{choice}`' for choice in one.type.choices)}"
-    value = one.metavar or {"text": "TEXT", "integer": "N", "float": "X"}.get(one.type.name, "PATH")
+    value = one.metavar or VALUES[one.type.name]
     return f"{names} {value}".replace("|", "\\|")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 MEDIAN_WORDS, LONG_WORDS, LONG_SHARE = 20, 35, 0.10
 LISTED = 10
 ROOT = Path(__file__).parents[1]
-GENERATED = ("cli.md", "licences.md")
+GENERATED = ("api.md", "cli.md", "licences.md")
 # a sentence ends with . ! or ? before a space; not after one of these, nor within a number
 SHORTENED = r"(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\bno)(?<!\bFig)(?<!\b[A-Z])"
 END = re.compile(SHORTENED + r"[.!?][\"')*]*\s+(?=[\"'(*`\[]*[A-Z0-9`])")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from saafe.exam.exam import examine
     from saafe.launching import launch
     from saafe.loading import load_model as load
+    from saafe.own_rooms.tuned_run import tune
     from saafe.recordings.recording import read_recording, write_recording
     from saafe.simulator.recordings import simulate
     from saafe.training_run import train
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Detector", "InputError", "__version__", "detect", "examine", "launch", "load",
-    "read_recording", "simulate", "train", "write_recording",
+    "read_recording", "simulate", "train", "tune", "write_recording",
 ]  # fmt: skip
 _HOMES = {  # where each is made, and by which name
     "Detector": ("saafe.detector.detector", "Detector"),
@@ -32,6 +33,7 @@ _HOMES = {  # where each is made, and by which name
     "read_recording": ("saafe.recordings.recording", "read_recording"),
     "simulate": ("saafe.simulator.recordings", "simulate"),
     "train": ("saafe.training_run", "train"),
+    "tune": ("saafe.own_rooms.tuned_run", "tune"),
     "write_recording": ("saafe.recordings.recording", "write_recording"),
 }
 

@@ -16,11 +16,11 @@ from saafe.exam.amounts import Amounts
 ROOT = Path(__file__).parents[1]
 NAMES = {
     "load", "Detector", "detect", "read_recording", "write_recording", "simulate", "train",
-    "examine", "launch", "InputError", "__version__",
+    "tune", "examine", "launch", "InputError", "__version__",
 }  # fmt: skip
 WITH_EXAMPLES = sorted(NAMES - {"__version__"})
 FEW = Amounts(1, 2, 0, 0, 1, 6, 8)
-LONG = {"launch": pytest.mark.slow, "examine": pytest.mark.slow}
+LONG = {"launch": pytest.mark.slow, "tune": pytest.mark.slow, "examine": pytest.mark.slow}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_examples_run(name: str, run, monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     shutil.copytree(run.folder, tmp_path / "runs" / "RUN")
-    if name == "train":
+    if name in ("train", "tune"):
         monkeypatch.setattr("saafe.training.thresholds.REFERENCE_STREAMS", 8)
         monkeypatch.setattr("saafe.training.thresholds.DENSE_PARTS", 1)
         monkeypatch.setattr("saafe.exam.quick.QUICK", FEW)
@@ -105,3 +105,15 @@ def test_import_is_light() -> None:
 def test_load_refuses_what_is_no_path(path) -> None:
     with pytest.raises(saafe.InputError, match=f"path of a run or .*, got {type(path).__name__}"):
         saafe.load(path)
+
+
+@pytest.mark.parametrize("run", [5, None, b"runs/RUN", ["runs/RUN"]])
+def test_tune_refuses_what_is_no_run(run) -> None:
+    with pytest.raises(saafe.InputError, match=f"a run or its folder, got {type(run).__name__}"):
+        saafe.tune(run, on="my_rooms")
+
+
+@pytest.mark.parametrize("on", [5, None, b"my_rooms", ["my_rooms"]])
+def test_tune_refuses_what_is_no_folder(on, run) -> None:
+    with pytest.raises(saafe.InputError, match=f"a folder of recordings, got {type(on).__name__}"):
+        saafe.tune(run, on=on)

@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import click
 import pytest
+
+import saafe
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -38,6 +41,35 @@ def test_the_command_reference_is_not_stale() -> None:
     made = script("make_reference").reference()
     assert (DOCS / "cli.md").read_text() == made, "run `make reference`"
     assert "saafe devices compare" in made, "commands of groups are there"
+
+
+def test_every_option_is_told_once_and_its_value_rightly() -> None:
+    """`--port` stood with PATH, `--state` without a word, and `--drop` was given again twice."""
+    made = script("make_reference")
+    for path, command in made.commands_of(made.saafe, ("saafe",)):
+        for one in command.params:
+            if isinstance(one, click.Option):
+                place = " ".join([*path, *one.opts])
+                told, value = made.option_help(one), made.option_words(one).rpartition(" ")[2]
+                assert (one.help or "").strip(), place
+                assert len(re.findall("again|any number of times|repeat", told)) <= 1, place
+                if value == "PATH":
+                    assert isinstance(one.type, click.Path), place
+                if isinstance(one.type, click.IntRange) and not one.metavar:
+                    assert value == "N", place
+
+
+def test_the_python_reference_is_not_stale() -> None:
+    made = script("make_api")
+    text = (DOCS / "api.md").read_text()
+    assert text == made.page(), "run `make reference`"
+    for name in saafe.__all__:
+        if callable(getattr(saafe, name)):
+            assert re.search(rf"^saafe\.{name}\b", text, re.MULTILINE), name
+    full = (DOCS / "api-full.md").read_text()
+    assert set(re.findall(r"auto\w+:: saafe\.(\w+)$", full, re.MULTILINE)) == {
+        *saafe.__all__, *made.ROOMS
+    } - {"__version__"}  # fmt: skip
 
 
 def test_the_licences_are_not_stale() -> None:
@@ -120,7 +152,8 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    page = (tmp_path / "site" / "api.html").read_text()
+    assert "saafe.load" in (tmp_path / "site" / "api.html").read_text()
+    page = (tmp_path / "site" / "api-full.html").read_text()
     assert "saafe.load" in page
     assert "Args" not in re.sub(r"<[^>]+>", "", page), "napoleon turns them into parameters"
 

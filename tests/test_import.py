@@ -22,10 +22,11 @@ from hypothesis import strategies as st
 from saafe.cli import saafe
 from saafe.errors import InputError
 from saafe.readers.export_columns import find_meaning
+from saafe.readers.export_hints import import_hint, read_recorded
 from saafe.readers.export_numbers import guess_decimal, read_cells
 from saafe.readers.export_series import parse_columns
 from saafe.readers.export_times import read_moments
-from saafe.readers.exports import import_hint, import_recording, read_export, read_recorded
+from saafe.readers.exports import import_recording, read_export
 from saafe.readers.presets import PRESETS
 from saafe.recordings.recording import read_recording
 from saafe.recordings.stream import read_rows
@@ -605,6 +606,31 @@ def test_names_that_end_in_their_unit(name: str, unit: str | None) -> None:
         ("pm10", None, None),
         ("PM2.5 (AQI)", None, None),
         ("PM2.5 (#/cm3)", None, None),
+        ("Fine dust (mg/m3)", "pm25", ""),
+        ("dust", "pm25", ""),
+        ("Kitchen dust density", "pm25", "kitchen"),
+        ("Feinstaub", "pm25", ""),
+        ("Feinstaub (PM2,5)", "pm25", ""),
+        ("Feinstaubkonzentration [µg/m³]", "pm25", ""),
+        ("particulate matter", "pm25", ""),
+        ("Particulates µg/m³", "pm25", ""),
+        ("aerosol mg/m³", "pm25", ""),
+        ("PM", "pm25", ""),
+        ("SDS_P2", "pm25", ""),
+        ("SDS_P1", None, None),
+        ("P1", None, None),
+        ("P2", None, None),  # alone: a power, a pressure
+        ("PM 10", None, None),
+        ("PM1.0", None, None),
+        ("Feinstaub PM10", None, None),
+        ("Feinstaub 10", None, None),
+        ("Fine dust (PM10)", None, None),
+        ("Particulates 10 um", None, None),
+        ("Dust filter life", None, None),
+        ("Dust sensor voltage", None, None),
+        ("Particulate count", None, None),
+        ("dust sensor temperature", "temperature", "dust"),
+        ("Time AM/PM", None, None),
         ("CO (mV)", None, None),
         ("Outdoor humidity", None, None),
         ("temperature_unit", None, None),
@@ -614,6 +640,62 @@ def test_names_that_end_in_their_unit(name: str, unit: str | None) -> None:
 def test_names(name: str, channel: str | None, place: str | None):
     meaning = find_meaning(name)
     assert (meaning and meaning.channel, meaning and meaning.place) == (channel, place)
+
+
+@pytest.mark.parametrize(
+    ("header", "taken"),
+    [
+        ("time,P1,P2", "P2"),  # Luftdaten: P1 is PM10
+        ("time,P2,P1,temperature", "P2"),
+        ("time,PM10,PM2.5", "PM2.5"),
+        ("time,dust,PM2.5", "PM2.5"),
+        ("time,PM,PM1,PM10", "PM"),
+    ],
+)
+def test_of_several_particles_the_fine_ones_are_taken(header: str, taken: str, tmp_path: Path):
+    cells = ",".join(str(k) for k in range(1, header.count(",") + 1))
+    path = write(tmp_path, f"{header}\n2026-11-20T12:00:00Z,{cells}\n")
+    found = import_recording(path)[2].columns
+    assert [one.name for one in found if one.channel == "pm25"] == [taken]
+
+
+@pytest.mark.parametrize(
+    ("name", "channel"),
+    [
+        ("Smoke (mg/m3)", "pm25"),
+        ("Rauch ug/m3", "pm25"),
+        ("Zimmer 1 (°C)", "temperature"),
+        ("Gas (ppm)", "co"),
+        ("Pegel (dB)", "sound"),
+        ("PM10 (ug/m3)", None),
+        ("TVOC mg/m3", None),
+        ("Battery (%)", None),
+        ("Outdoor °C", None),
+        ("Smoke", None),
+        ("Comment", None),
+    ],
+)
+def test_an_ignored_column_with_the_unit_of_an_absent_channel_is_told(
+    name: str, channel: str | None, tmp_path: Path
+):
+    """The smoke column was lost in silence."""
+    path = write(tmp_path, f"Zeit;humidity;{name}\n2026-11-20T12:00:00Z;45;20\n")
+    guess = import_recording(path)[2]
+    said = [line for line in guess.lines() if "--map" in line]
+    with pytest.raises(InputError) as refused:
+        read_recorded(path)
+    if channel is None:
+        assert said == []
+        assert "--map" not in str(refused.value)
+        return
+    assert said == [
+        f'"{name}" is ignored; if it is {channel}: --map {shlex.quote(f"{name}={channel}")}'
+    ]
+    assert said[0] in str(refused.value)
+    columns = parse_columns([shlex.split(said[0].partition("--map ")[2])[0]])
+    mapped = import_recording(path, columns=columns)
+    assert mapped[2].lines()[-1].startswith("humidity") or "--map" not in mapped[2].lines()[-1]
+    assert np.isfinite(mapped[0].readings[0, 0, CHANNEL_NAMES.index(channel)])
 
 
 REFUSED = {
@@ -645,6 +727,51 @@ def test_refuses_units(text: str):
         parse_units([text])
     with pytest.raises(InputError, match="came twice"):
         parse_units(["temperature=F", "temperature=K"])
+
+
+def test_units_are_taken_by_name_in_python(tmp_path: Path):
+    """A name ended in AttributeError: 'str' object has no attribute 'apply'."""
+    path = write(tmp_path, rows("2026-11-20T12:00:00Z,68,5", header="time,temperature,pm25"))
+    by_name = import_recording(path, units={"temperature": "degF", "pm25": "mg/m3"})[0]
+    parsed = import_recording(path, units=parse_units(["temperature=F", "pm25=mg/m3"]))[0]
+    np.testing.assert_array_equal(by_name.readings, parsed.readings)
+    assert by_name.readings[0, 0, :2].tolist() == [20.0, 5000.0]
+
+
+BAD_VALUES = {
+    "an unknown unit": ({"units": {"temperature": "R"}}, '"temperature": "F"'),
+    "no unit": ({"units": {"temperature": None}}, '"temperature": "F"'),
+    "a number for a unit": ({"units": {"temperature": 1.8}}, '"temperature": "F"'),
+    "an unknown channel": ({"units": {"smell": "F"}}, "temperature, pm25"),
+    "a channel that is none": ({"units": {3: "F"}}, "temperature, pm25"),
+    "units as texts": ({"units": ["temperature=F"]}, 'takes {"temperature": "F"}'),
+    "units as a text": ({"units": "temperature=F"}, 'takes {"temperature": "F"}'),
+    "an unknown target": ({"columns": {"t": "smell"}}, "time, sensor, ignore, temperature"),
+    "no target": ({"columns": {"t": None}}, "time, sensor, ignore, temperature"),
+    "columns as texts": ({"columns": ["t=temperature"]}, 'takes {"Temp (F)": "temperature"}'),
+    "a decimal sign": ({"decimal": ";"}, '"." or ","'),
+    "a zone": ({"zone": "Berlin"}, "Europe/Berlin"),
+    "a zone that is no text": ({"zone": 1}, "Europe/Berlin"),
+    "a preset": ({"preset": "acme"}, "purpleair"),
+    "a preset that is no text": ({"preset": 1}, "purpleair"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_VALUES)
+def test_bad_values_in_python_are_one_line(name: str, tmp_path: Path):
+    options, allowed = BAD_VALUES[name]
+    with pytest.raises(InputError) as refused:
+        import_recording(write(tmp_path, rows("0,21")), **options)
+    assert allowed in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_words_and_banners_are_noted_as_data_check_does(tmp_path: Path):
+    body = "".join(f"{k},{cell}\n" for k, cell in enumerate(("21", "unavailable", "off", "n/a")))
+    path = write(tmp_path, f"AirBox v2\ntime_s,temperature_c\n{body}")
+    checked, imported = read_recording(path)[1], import_recording(path)[1]
+    assert len(checked.notes) == 2
+    assert set(checked.notes) <= set(imported.notes)
 
 
 def test_maps_take_names_with_an_equals_sign():
@@ -688,11 +815,11 @@ def test_a_hint_is_a_command_that_runs(name: str, tmp_path: Path):
     assert result.exit_code == 0, result.output
 
 
-def test_a_hint_names_the_column_and_its_unit(tmp_path: Path):
+def test_a_hint_leaves_out_what_is_guessed_and_writes_beside_the_file(tmp_path: Path):
+    """It named every column that the import takes anyway, and an OUT in the current folder."""
     path = write(tmp_path, "Time,Temp (F)\n2026-11-20T12:00:00Z,70\n2026-11-20T12:01:00Z,71\n")
-    hint = import_hint(path)
-    assert hint is not None
-    assert hint.endswith("--map 'Temp (F)=temperature' --unit temperature=F")
+    out = tmp_path / f"{path.name.partition('.')[0]}-saafe.csv"
+    assert import_hint(path) == f"saafe data import {path} {out}"
 
 
 def test_command_shows_the_guess_before_the_check(tmp_path: Path):

@@ -411,11 +411,14 @@ DOUBTED = {  # channel: {readings: what the note holds, "" = no doubt}
         "294.15": "looks like kelvin (median 294.1): --unit temperature=K",
         "-10": "median of -10 degC", "500": "median of 500 degC",
     },
-    "pm25": {"0": "", "8": "", "0.008": "median of 0.008 ug/m3", "8000": "median of 8000"},
+    "pm25": {
+        "0": "", "8": "", "8000": "median of 8000", "0.00001": "look at its unit",
+        "0.008": "looks like mg/m3 (median 0.008): --unit pm25=mg/m3",
+    },
     "co2": {"420": "", "9000": "", "150": "no room has (300 to 10000)", "50000": "its unit"},
     "sound": {"40": "", "0": "median of 0 dB", "115": "median of 115 dB"},
     "co": {"0": "", "0.3": "", "300": "median of 300 ppm"},
-    "humidity": {"45": "", "100": "", "0.45": "median of 0.45 %"},
+    "humidity": {"45": "", "100": "", "0.45": "--unit humidity=fraction"},
 }  # fmt: skip
 
 

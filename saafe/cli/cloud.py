@@ -298,7 +298,9 @@ def prices_command(action: str, tier: str, region: str | None, out: Path, **opti
 
 
 @click.command("emulator")
-@click.option("--state", default="runs/.emulator", type=click.Path(path_type=Path))
+@click.option("--state", default="runs/.emulator", show_default=True,
+              type=click.Path(path_type=Path),
+              help="Folder of its jobs, objects and prices.")  # fmt: skip
 @click.option("--port", default=0, help="0 takes a free one.")
 @click.option("--idle", type=float, help="End after so many seconds without calls and jobs.")
 @click.option(

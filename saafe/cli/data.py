@@ -1,7 +1,7 @@
 """`saafe data`: check recordings, convert published ones, audit data sets."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,19 @@ from saafe.readers import (
     PUBLISHERS,
     Published,
     Unreadable,
+    join_tables,
     read_annotated,
     read_export,
     read_published,
+    sensors_note,
+    split_sensors,
 )
 from saafe.recordings import (
     RECORDING_SUFFIXES,
     SET_FILE,
     AnnotatedSet,
+    Recording,
+    Table,
     make_folder,
     parse_recording,
     read_sets,
@@ -89,6 +94,7 @@ def check_command(
                 recording, found = read_any(file, options, repair=repair)
                 if out:
                     write_recording(recording, out)
+                    click.echo(f"wrote {out}", err=True)
             except InputError as error:
                 if is_one:
                     raise
@@ -146,28 +152,81 @@ def check_set(one: AnnotatedSet, *, is_told: bool) -> tuple[list[dict], list[dic
 
 
 @data_command.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=READABLE_OR_TOLD)
 @click.argument("out", type=click.Path(path_type=Path))
 @export_options
+@click.option(
+    "--split",
+    type=click.Choice(["sensor"]),
+    help="OUT is a folder: one recording a sensor, for sensors in homes of their own.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def import_command(file: Path, out: Path, as_json: bool, **reading: Any) -> None:
+def import_command(
+    files: tuple[Path, ...], out: Path, split: str | None, as_json: bool, **reading: Any
+) -> None:
     """Turn a vendor's export FILE into a recording OUT.
 
     Separators, decimal signs, time forms, units and columns are guessed, and what was guessed is
-    shown on stderr before it is used. PRESETS
+    shown on stderr before it is used. Several FILEs, such as one a day, become one recording.
+    PRESETS
 
     Example: saafe data import export.csv home.csv --unit temperature=F
     """
-    if out.exists() and file.exists() and out.samefile(file):
-        raise InputError(f"{out}: is the export itself, which would be lost; name another OUT")
-    table, guess = read_export(file, **ExportOptions(**reading).named())
-    click.echo("\n".join(guess.lines()), err=True)
-    recording, found = parse_recording(table, repair=True)
-    write_recording(recording, out)
-    if as_json:
-        print_json({"guess": guess.to_dict(), "check": found.to_dict()})
+    options = ExportOptions(**reading).named()
+    exports = [read_export(file, **options) for file in files]
+    said: list[str] = []
+    for file, (_, guess) in zip(files, exports, strict=True):
+        if guess.lines() != said:
+            said = guess.lines()
+            click.echo("\n".join([f"{file}:"] * (len(files) > 1) + said), err=True)
+    table = join_tables([table for table, _ in exports])
+    document: dict[str, Any] = {"guess": exports[0][1].to_dict()}
+    if split:
+        for note in table.notes:  # of the files, not of one sensor
+            click.echo(f"note: {note}", err=True)
+        checks, failed = write_split(table, out, files, is_told=not as_json)
+        document |= {"notes": table.notes, "checks": checks, "failed": failed}
     else:
-        click.echo("\n".join(found.lines()))
+        failed = []
+        recording, found = parse_recording(table, repair=True)
+        note = sensors_note(recording.sensors)
+        found = replace(found, notes=(*found.notes, note)) if note else found
+        write_beside(recording, out, files)
+        document["check"] = found.to_dict()
+        if not as_json:
+            click.echo("\n".join(found.lines()))
+    if as_json:
+        print_json(document)
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def write_split(
+    table: Table, out: Path, files: Sequence[Path], *, is_told: bool
+) -> tuple[list[dict], list[dict]]:
+    """Write a recording of each sensor into a folder: checks, and which could not be read."""
+    checks, failed = [], []
+    for name, part in split_sensors(table).items():
+        path = out / f"{name}.csv"
+        try:
+            recording, found = parse_recording(replace(part, path=path, notes=()), repair=True)
+        except InputError as error:
+            failed.append(told_failure(path, error))
+            continue
+        make_folder(out)
+        write_beside(recording, path, files)
+        checks.append(found.to_dict())
+        if is_told:
+            click.echo("\n".join(found.lines()))
+    return checks, failed
+
+
+def write_beside(recording: Recording, out: Path, files: Sequence[Path]) -> None:
+    """Write a recording, but over none of the exports that it was read from."""
+    for file in files:
+        if out.exists() and file.exists() and out.samefile(file):
+            raise InputError(f"{out}: is the export itself, which would be lost; name another OUT")
+    write_recording(recording, out)
 
 
 _NAMES = ", ".join(dict.fromkeys(preset.name for preset in PRESETS))
@@ -228,7 +287,7 @@ def convert_command(name: str, source: Path, out: Path, suffix: str, as_json: bo
     help="Column of the recording; COLUMN:restart where a counter falls; file for one a file "
     "(the default of several files).",
 )
-@click.option("--drop", multiple=True, help="Column to leave out; may be given again.")
+@click.option("--drop", multiple=True, help="Column to leave out.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def audit_command(
     paths: tuple[Path, ...], label: str, group: str | None, drop: tuple[str, ...], as_json: bool

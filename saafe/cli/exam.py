@@ -35,7 +35,7 @@ from saafe.errors import InputError
 @click.option("--quick", is_flag=True, help="The same as --level quick.")
 @click.option("--rivals", is_flag=True, help="Compare all simpler detectors, not two (extra).")
 @click.option("--beside", "beside_runs", multiple=True, help="Another run to compare, such as one "
-              "that was trained longer; any number of times.")  # fmt: skip
+              "that was trained longer.")  # fmt: skip
 @click.option("--seed", type=int, help="Of the full exam, 0 where not given; not training's.")
 @click.option("--json", "as_json", is_flag=True, help="Print exam.json.")
 def exam_command(

@@ -19,7 +19,7 @@ from saafe.cli.tables import print_rows
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; RUN/export by default.")
 @click.option("--device", "device_names", multiple=True, metavar="NAME",
-              help="Put in this device's thresholds too; repeat it, or give all.")  # fmt: skip
+              help="Put in this device's thresholds too, or those of all.")  # fmt: skip
 @click.option("--exam", is_flag=True, help="Judge the file beside RUN on simulated streams.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report.")
 def export_command(

@@ -2,7 +2,7 @@
 
 from saafe.own_rooms.rooms import OwnRooms, read_rooms
 from saafe.own_rooms.tuned_run import (
-    check_asked, check_without, note_asked, train_on_rooms, tune_in, tuned_name,
+    check_asked, check_without, note_asked, train_on_rooms, tune, tune_in, tuned_name,
 )  # fmt: skip
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "note_asked",
     "read_rooms",
     "train_on_rooms",
+    "tune",
     "tune_in",
     "tuned_name",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 from saafe.detector import AlarmSettings, Scorer, detect
 from saafe.errors import InputError
 from saafe.exam import outcomes, references
-from saafe.readers import Published, Unreadable, read_annotated
+from saafe.readers import Published, Unreadable, read_annotated, read_recorded, sensors_note
 from saafe.recordings import (
     HOME_KIND,
     RECORDING_SUFFIXES,
@@ -25,7 +25,6 @@ from saafe.recordings import (
     Recording,
     cut_recording,
     find_sets,
-    read_recording,
     read_sets,
     recording_files,
 )
@@ -128,7 +127,8 @@ def read_rooms(folder: Path | str, on_progress: Callable[[str], None] = lambda _
             if twin != file:
                 raise InputError(f"holds what {twin} holds")
             kept, reasons = harmless_parts(room)
-            on_progress(f"{file}: {room.watched_days:.2f} days")
+            note = None if room.is_said else sensors_note(room.recording.sensors)
+            on_progress(f"{file}: {room.watched_days:.2f} days" + (f"; {note}" if note else ""))
         except InputError as error:
             leave_out(file, without_prefix(str(error), folder, file))
             continue
@@ -207,7 +207,7 @@ def annotated_room(item: Published | Unreadable, one: AnnotatedSet) -> Room:
 
 def plain_room(path: Path, name: str) -> Room:
     """A recording of which nothing is said: a home of its own."""
-    recording, _ = read_recording(path)
+    recording, _ = read_recorded(path)
     return Room(recording, name)
 
 

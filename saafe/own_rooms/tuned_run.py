@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from saafe.errors import InputError
+from saafe.errors import InputError, check_type
 from saafe.exam import ROOMS_FILE, exam, plain_values
 from saafe.files import json_text, read_file, write_json
 from saafe.formats import clock
@@ -25,7 +25,7 @@ from saafe.own_rooms.held_out import (
     sum_fires_by_kind,
     sum_rows,
 )
-from saafe.own_rooms.rooms import OwnRooms, Room
+from saafe.own_rooms.rooms import OwnRooms, Room, read_rooms
 from saafe.recipes import Recipe
 from saafe.simulator import backgrounds_of, sources
 from saafe.threads import Workers, spare_threads
@@ -42,7 +42,7 @@ from saafe.training import (
     simulated_for,
     tune_detector,
 )
-from saafe.training_run import append, keep_epochs, sweep, train_in
+from saafe.training_run import append, keep_epochs, open_folder, sweep, train_in
 from saafe.windows import HOLD_S
 
 POOLS_FILE = "thresholds.json"  # what thresholds rest on
@@ -130,6 +130,57 @@ def train_on_rooms(
     on_progress(f"trained the general model{took}: {inside}")
     result = tune_in(folder, runs.load(inside), rooms, per_year, on_progress=on_progress)
     return result | timed
+
+
+def tune(
+    run: Run | Path | str,
+    *,
+    on: Path | str,
+    false_alarms_per_year: float | None = None,
+    out: Path | str = "runs",
+    name: str | None = None,
+    resume: bool = False,
+    on_progress: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Tune a trained run on your own rooms, and judge the tuning on days held out.
+
+    The run stays as it is; the tuned one gets a folder of its own.
+
+    Args:
+        run: a run, or the path of its folder.
+        on: folder of recordings without a fire, or of annotated sets.
+        false_alarms_per_year: budget that the thresholds keep, in simulations too.
+        out: folder for the new run's folder.
+        name: of the new run's folder; made of tier and time by default.
+        resume: go on where a stopped tuning ended.
+        on_progress: takes a line now and then.
+
+    Returns:
+        What `saafe tune --json` prints: the new folder as `run`, figures of held-out days as
+        `own_rooms`, and the quick gate.
+
+    Raises:
+        InputError: the run or a folder cannot be used, or no recording may teach.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import saafe
+        >>> Path("my_rooms").mkdir()
+        >>> for k, home in enumerate(saafe.simulate(2, hours=3.0, sources=["kettle"])):
+        ...     saafe.write_recording(home, f"my_rooms/home{k}.csv")
+        >>> tuned = saafe.tune("runs/RUN", on="my_rooms", name="mine")
+        >>> tuned["run"], len(tuned["own_rooms"]["recordings"]["groups"])
+        ('runs/mine', 2)
+    """
+    check_type(run, Run | Path | str, "tune: takes a run or its folder")
+    check_type(on, Path | str, "on: takes a folder of recordings")
+    check_asked(false_alarms_per_year)
+    general = run if isinstance(run, Run) else runs.load(run)
+    rooms = read_rooms(on, on_progress)
+    name = name if name or resume else tuned_name(general.recipe)
+    folder = open_folder(general.recipe, Path(out), name, resume=resume)
+    note_asked(folder, rooms, false_alarms_per_year, resume=resume)
+    return tune_in(folder, general, rooms, false_alarms_per_year, on_progress=on_progress)
 
 
 def tune_in(

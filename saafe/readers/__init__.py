@@ -10,10 +10,10 @@ from saafe.readers import (
 )  # fmt: skip
 from saafe.readers.annotated_sets import Unreadable, read_annotated
 from saafe.readers.export_columns import Meaning, find_meaning
+from saafe.readers.export_hints import import_hint, read_recorded
+from saafe.readers.export_parts import join_tables, sensors_note, split_sensors
 from saafe.readers.export_series import parse_columns
-from saafe.readers.exports import (
-    Guess, import_hint, import_recording, read_export, read_recorded,
-)  # fmt: skip
+from saafe.readers.exports import Guess, import_recording, read_export
 from saafe.readers.presets import PRESETS
 from saafe.readers.published import Published, Publisher
 
@@ -29,8 +29,9 @@ PUBLISHERS: dict[str, Publisher] = {
 
 __all__ = [
     "PRESETS", "PUBLISHERS", "Guess", "Meaning", "Published", "Publisher", "Unreadable",
-    "find_meaning", "import_hint", "import_recording", "parse_columns", "read_annotated",
-    "read_export", "read_published", "read_recorded",
+    "find_meaning", "import_hint", "import_recording", "join_tables", "parse_columns",
+    "read_annotated", "read_export", "read_published", "read_recorded", "sensors_note",
+    "split_sensors",
 ]  # fmt: skip
 
 

@@ -1,13 +1,14 @@
 """What a column or an entity of an export is, by its name: channel, unit, and whose it is."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from saafe.recordings import Conversion, find_unit, plain, unit_texts
 
 # in names as `_spaced` writes them; the first that matches
 _CHANNELS = {
-    "pm25": r"pm ?<? ?0?2 ?[,p]? ?5(?: ?um)?|pm02|feinstaub 2,5",
+    "pm25": r"pm ?<? ?0?2 ?[,p]? ?5(?: ?um)?|pm02|(?:sds(?:011)?|pms\d*|hpm|npm|sps(?:30)?) ?p2",
     "co2": r"co ?2(?![0-9])|carbon ?dioxide|kohlen(?:stoff)?dioxid|dioxyde de carbone",
     "co": r"co(?![0-9a-z])|carbon ?monoxide|kohlen(?:stoff)?monoxid|monoxyde de carbone",
     "humidity": r"rel(?:ative)? ?hum\w*|humid\w*|hum|humedad|rh"
@@ -20,6 +21,26 @@ _CHANNEL_PATTERNS = {
     channel: re.compile(rf"(?<![a-z0-9])(?:{pattern})(?![a-z0-9])")
     for channel, pattern in _CHANNELS.items()
 }
+# particles of a size that is not named: taken as PM2.5 where a name says no other channel and size
+_PARTICLES = re.compile(
+    r"(?<![a-z0-9])(?<!am )(?:pm(?! ?[<0-9])|(?:fine )?dust|feinstaub\w*|(?:fine )?particulates?"
+    r"(?: matter)?|aerosols?|fijnstof|particules fines|polveri sottili)(?![a-z0-9])"
+)
+_OTHER_SIZE = re.compile(
+    r"(?<![a-z0-9,])(?:pm ?<? ?(?:10|100|[14](?:,0)?|0,\d+)|(?:10|[14](?:,0)?|0,\d+) ?um|10)"
+    r"(?![0-9,])|\b(?:size|diameter|filter|bag|voltage|ratio)\b"
+)
+# [to tell what an unknown name may be]: the units that are hardly another quantity's
+_TELLING_UNITS = {
+    "temperature": ("C", "F", "K"), "pm25": ("ug/m3", "mg/m3"), "co2": ("ppm",), "co": ("ppm",),
+    "sound": ("dB",), "humidity": ("%",),
+}  # fmt: skip
+# what is measured in a channel's unit and is known to be another thing
+_OTHER_QUANTITY = re.compile(
+    r"(?<![a-z0-9])(?:t?vocs?|no2?|nox|o3|ozone?|so2|nh3|ch2o|hcho|formaldehyde?|radon|h2s?"
+    r"|pm ?<? ?\d.*|p1|pollen|wind|rain|snow|cloud|sun|load|cpu|memory|disk|rssi|signal|altitude"
+    r"|pressure|oxygen|o2|methane|ch4|propane|lpg|soc|level|brightness|power|dimm\w*)(?![a-z0-9])"
+)
 # what has a channel's name in its own and is not the air of the room
 _OTHER = re.compile(
     r"(?<![a-z])(?:outdoors?|outside|outd|au(?:ss|ß)en\w*|ext(?:ernal|erior|erieur|érieur)?|dew\w*"
@@ -51,6 +72,7 @@ _IGNORED_WORDS = {
     *_QUALIFIERS, "1", "sensor", "number", "state", "value", "current", "indoor", "inside", "in",
     "relative", "air", "ambient", "weight", "reading", "level", "levels", "concentration",
     "measured", "calibrated", "zigbee2mqtt", "mass", "of", "conc", "standard", "sampled", "payload",
+    "density",
 }  # fmt: skip
 SENSOR_NAMES = (
     "sensor", "room", "location name", "device name", "friendly name", "device", "sensor name",
@@ -97,6 +119,9 @@ def find_meaning(name: str) -> Meaning | None:
         if (match := pattern.search(text) or pattern.search(in_labels))
     )
     channel, match = next(found, ("", None))
+    is_unsized = match is None
+    if not match and not _OTHER_SIZE.search(spaced(name)):
+        channel, match = "pm25", _PARTICLES.search(text)
     if not match:
         return None
     if match.string == text:
@@ -113,11 +138,22 @@ def find_meaning(name: str) -> Meaning | None:
     left = [w for w in words if w not in _IGNORED_WORDS and not _is_channel(w)]
     left = [] if left == ["room"] else left
     ranks = [_QUALIFIERS.index(word) for word in words if word in _QUALIFIERS]
-    return Meaning(channel, unit, "_".join(dict.fromkeys(left)), max(ranks, default=0))
+    rank = max(ranks, default=0) + len(_QUALIFIERS) * is_unsized  # PM2.5 comes before dust
+    return Meaning(channel, unit, "_".join(dict.fromkeys(left)), rank)
 
 
 def _is_channel(word: str) -> bool:
     return any(pattern.fullmatch(word) for pattern in _CHANNEL_PATTERNS.values())
+
+
+def channel_of_unit(name: str, channels: Collection[str]) -> str | None:
+    """Which of some channels a column may be that only its unit tells, None where that does not."""
+    text = spaced(name)
+    if find_meaning(name) or is_time(name) or _OTHER.search(text) or _OTHER_QUANTITY.search(text):
+        return None
+    units = {channel: unit_in(channel, name) for channel in channels}
+    fits = (c for c, unit in units.items() if unit and unit.unit in _TELLING_UNITS[c])
+    return next(fits, None)
 
 
 def _split_unit(channel: str, text: str) -> tuple[str, Conversion | None]:

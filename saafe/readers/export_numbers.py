@@ -1,5 +1,6 @@
 """Cells of an export as numbers: decimal commas, thousands, units behind the number, words."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,7 +10,8 @@ import polars as pl
 # a reading that did not come, as vendors write it
 MISSING_WORDS = (
     "", "unavailable", "unknown", "none", "null", "nan", "na", "n/a", "#n/a", "-", "--", "---",
-    "undefined", "nil", "inf", "-inf", "+inf", "infinity", "offline", "no data",
+    "undefined", "nil", "inf", "-inf", "+inf", "infinity", "offline", "no data", "missing", "init",
+    "off",
 )  # fmt: skip
 _CELL = (
     r"^([+-]?(?:[0-9][0-9., '’\u00a0\u202f]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?)"
@@ -27,12 +29,15 @@ class Numbers(NamedTuple):
     values: np.ndarray  # float64 `(row,)`, NaN = missing
     units: pl.Series  # what stood behind each number, "" = nothing
     is_wrong: np.ndarray  # bool `(row,)`: no number and no word for a missing one
+    words: Counter[str]  # that stood for missing readings
 
 
 def read_cells(cells: pl.Series, decimal: str) -> Numbers:
     """Read text cells `(row,)` whose decimals are written with "." or ","."""
     text = cells.str.strip_chars().str.replace_all("−", "-", literal=True)
-    is_missing = text.str.to_lowercase().is_in(list(MISSING_WORDS))
+    small = text.str.to_lowercase()
+    is_missing = small.is_in(list(MISSING_WORDS))
+    words = Counter(small.filter(is_missing & (text != "")).to_list())
     groups = text.str.extract_groups(_CELL).struct.unnest()
     number, unit = groups.get_columns()
     number = number.str.replace_all(r"[ '’\u00a0\u202f]", "")
@@ -44,7 +49,7 @@ def read_cells(cells: pl.Series, decimal: str) -> Numbers:
         number = number.str.replace(point, ".", literal=True)
     values = number.cast(pl.Float64, strict=False)
     is_wrong = (values.is_null() & ~is_missing).to_numpy()
-    return Numbers(values.fill_null(np.nan).to_numpy(), unit.fill_null(""), is_wrong)
+    return Numbers(values.fill_null(np.nan).to_numpy(), unit.fill_null(""), is_wrong, words)
 
 
 def guess_decimal(columns: Sequence[pl.Series], separator: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from saafe.errors import InputError
+from saafe.errors import InputError, check_type
 from saafe.readers.export_columns import (
     ENTITY_NAMES,
     SENSOR_NAMES,
@@ -65,6 +65,16 @@ def parse_columns(texts: Iterable[str]) -> dict[str, str]:
             raise InputError(f"--map {text}: {column} came twice; allowed: each column once")
         found[column] = target
     return found
+
+
+def check_columns(columns: Mapping[str, str]) -> Mapping[str, str]:
+    """What columns are, refused where one of them is nothing that a column can be."""
+    check_type(columns, Mapping, 'columns: takes {"Temp (F)": "temperature"}')
+    for column, target in columns.items():
+        if target not in TARGETS:
+            came = f"columns: {quoted(column)} is {quoted(target)}"
+            raise InputError(f"{came}; allowed: {', '.join(TARGETS)}")
+    return columns
 
 
 def choose_time(
@@ -265,12 +275,17 @@ def _place_text(text: str) -> str:
 
 
 def sensor_cells(export: Export, column: str | None) -> pl.Series:
-    """The sensor's name in each row, "" where none is given."""
+    """The sensor's name in each row, "" where none is given.
+
+    Of MQTT topics it is the last part, where that tells them apart.
+    """
     if column is None:
         return pl.repeat("", export.frame.height, dtype=pl.String, eager=True)
     cells = export.frame[column]
     names = cells.unique()
-    return cells.replace_strict(names, names.map_elements(_place_text, return_dtype=pl.String))
+    short = names.map_elements(_place_text, return_dtype=pl.String)
+    is_told_apart = short.n_unique() == len(names)
+    return cells.replace_strict(names, short) if is_told_apart else cells
 
 
 def _distinct(series: list[Series], columns: Mapping[str, str]) -> list[Series]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from saafe.recordings import plain, read_table, read_unzipped, refusal
+from saafe.recordings import counted, plain, read_table, read_unzipped, refusal
 
 SEPARATORS = (",", ";", "\t", "|")
 HEADER_WITHIN = 200  # Chosen: no export has a longer banner
@@ -250,6 +250,9 @@ def _read_table(path: Path, lines: list[str], is_known: Callable[[str], bool]) -
             numbers.append(number)
     _refuse_many(path, len(left_out), len(rows), "rows with more or fewer cells than the header")
     notes = []
+    above = [line for line in lines[:at] if line.strip() and not line.startswith(("#", "sep="))]
+    if above:
+        notes.append(f"skipped {counted(len(above), 'line')} before the header")
     if left_out:
         count = f"{len(left_out)} row{'s' * (len(left_out) > 1)}"
         notes.append(

@@ -67,10 +67,12 @@ class Times:
         values: `(row,)`, null where unreadable: Datetime in UTC, Datetime by a clock without
             offset, or Float64 seconds from any start.
         form: the form that was found, for people.
+        zone: the time zone that a clock without offset was read in, "" = none.
     """
 
     values: pl.Series
     form: str
+    zone: str = ""
 
     @property
     def is_absolute(self) -> bool:
@@ -95,7 +97,7 @@ def is_zone(name: str) -> bool:
 
 def check_zone(zone: str) -> None:
     """Raise an InputError where there is no time zone of that name."""
-    if not is_zone(zone):
+    if not isinstance(zone, str) or not is_zone(zone):
         allowed = "a name such as Europe/Berlin, America/New_York or UTC"
         raise InputError(f"--zone {zone}: no such time zone; allowed: {allowed}")
 
@@ -128,7 +130,7 @@ def read_moments(
         times = _read_dates(text, name) or _read_clocks(text)
     if times and zone and times.values.dtype == LOCAL_TYPE:
         values = localise(times.values, zone, groups)
-        return Times(values, f"{times.form}, in {zone}")
+        return Times(values, f"{times.form}, in {zone}", zone)
     return times
 
 

@@ -4,21 +4,23 @@ The parts: `export_text` makes cells of bytes, `export_columns` and `export_seri
 are, `export_times` and `export_numbers` read them, `presets` holds what vendors leave out.
 """
 
-import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from saafe.errors import InputError
-from saafe.readers.export_columns import is_known
+from saafe.errors import InputError, check_type
+from saafe.readers.clock_changes import doubt_zone
+from saafe.readers.commands import shell_word
+from saafe.readers.export_columns import channel_of_unit, is_known
 from saafe.readers.export_numbers import guess_decimal, read_cells
 from saafe.readers.export_series import (
     Moments,
     Series,
+    check_columns,
     choose_time,
     find_series,
     is_fallen_back,
@@ -39,8 +41,9 @@ from saafe.recordings import (
     parse_recording,
     plain,
     quoted,
-    read_recording,
     refusal,
+    to_conversions,
+    words_note,
 )
 from saafe.sensors import CHANNELS, LABELS, MAX_SENSORS
 
@@ -70,6 +73,7 @@ class Guess:
     sensor: str | None  # the column that names sensors
     decimal: str
     ignored: tuple[str, ...]
+    zone_doubt: str = ""  # why the zone cannot be right; a note of the table says it
 
     def lines(self) -> list[str]:
         """The same for people, one thing a line."""
@@ -81,7 +85,18 @@ class Guess:
         lines += [f'sensor: "{self.sensor}"'] if self.sensor else []
         lines += ["decimal sign: comma"] if self.decimal == "," else []
         shown = [*self.ignored[:MOST_SHOWN], *(["..."] if len(self.ignored) > MOST_SHOWN else [])]
-        return lines + ([f"ignored: {', '.join(shown)}"] if shown else [])
+        lines += [f"ignored: {', '.join(shown)}"] if shown else []
+        return lines + self.doubts()
+
+    def doubts(self) -> list[str]:
+        """Ignored columns with the unit of a channel that no other column is, a line each."""
+        absent = {*CHANNEL_UNITS} - {column.channel for column in self.columns}
+        fits = [(name, channel_of_unit(name, sorted(absent))) for name in self.ignored[:MOST_SHOWN]]
+        return [
+            f'"{name}" is ignored; if it is {channel}: --map {shell_word(f"{name}={channel}")}'
+            for name, channel in fits
+            if channel
+        ]
 
     def to_dict(self) -> dict:
         """Plain values, for JSON."""
@@ -93,7 +108,7 @@ def import_recording(
     *,
     preset: str | None = None,
     columns: Mapping[str, str] | None = None,
-    units: Mapping[str, Conversion] | None = None,
+    units: Mapping[str, Conversion | str] | None = None,
     zone: str | None = None,
     decimal: str | None = None,
     sensor: str | None = None,
@@ -104,7 +119,7 @@ def import_recording(
         path: text of almost any form, JSON or Parquet, gzipped or not.
         preset: a vendor's name, see `presets`; None = told by the header.
         columns: column or entity -> channel, `time`, `sensor` or `ignore`; others are guessed.
-        units: channel -> conversion, as `parse_units` gives them; else as the file says.
+        units: channel -> unit, such as "F", or a `Conversion`; else as the file says.
         zone: time zone of times without offset, such as Europe/Berlin.
         decimal: "." or ","; None = guessed.
         sensor: a name for the only sensor.
@@ -122,41 +137,12 @@ def import_recording(
     return *parse_recording(table, repair=True), guess
 
 
-def read_recorded(
-    path: Path, export: Mapping[str, Any] | None = None, *, repair: bool = False,
-    say: Callable[[str], None] = lambda _line: None,
-) -> tuple[Recording, Check]:  # fmt: skip
-    """Read a recording in saafe's format, or as a vendor exported it.
-
-    Args:
-        path: of the file.
-        export: the options of `import_recording` by name, for an export; None for saafe's format.
-        repair: see `read_recording`; exports are always mended.
-        say: takes what was guessed of an export, a line each, before it is used.
-
-    Raises:
-        InputError: as the two do; one that is refused, but can be imported, says how.
-    """
-    if export is not None:
-        table, guess = read_export(path, **export)
-        for line in guess.lines():
-            say(line)
-        return parse_recording(table, repair=True)
-    try:
-        return read_recording(path, repair=repair)
-    except InputError as error:
-        if "--repair" in str(error) or (hint := import_hint(path)) is None:
-            raise
-        what = str(error).partition("; allowed:")[0]
-        raise InputError(f"{what}; this reads it: {hint}") from None
-
-
 def read_export(
     path: Path | str,
     *,
     preset: str | None = None,
     columns: Mapping[str, str] | None = None,
-    units: Mapping[str, Conversion] | None = None,
+    units: Mapping[str, Conversion | str] | None = None,
     zone: str | None = None,
     decimal: str | None = None,
     sensor: str | None = None,
@@ -165,9 +151,16 @@ def read_export(
 
     See `import_recording`, which also checks the table.
     """
-    columns, units, path = columns or {}, units or {}, Path(path)
+    check_type(path, str | Path, "import_recording: takes the path of a file")
+    columns, conversions, path = (
+        check_columns(columns or {}),
+        to_conversions(units or {}),
+        Path(path),
+    )
     if zone:
         check_zone(zone)
+    if decimal not in (None, ".", ","):
+        raise InputError(f'decimal: came {quoted(decimal)}; allowed: "." or ","')
     known = {name for row in PRESETS for name in (*sum(row.headers, ()), *row.times, *row.columns)}
     export = read_cells_of(path, lambda n: n in columns or is_known(n) or plain(n) in known)
     chosen = choose_preset(preset, {plain(name) for name in export.frame.columns})
@@ -175,12 +168,13 @@ def read_export(
     groups = _groups(export, series, column)
     moments = choose_time(export, columns, chosen, zone=zone, groups=groups)
     export, series, moments = _usable_rows(export, series, moments, groups)
+    zone_doubt = doubt_zone(moments.times, _groups(export, series, column))
     if sensor:
         series, column = [_one_place(export.path, series, one, sensor) for one in series], None
     decimal = decimal or guess_decimal(
         [export.frame[one.column] for one in series], export.separator or ","
     )
-    readings, found, ignored, notes = _read_series(export, series, chosen, units, decimal)
+    readings, found, ignored, notes = _read_series(export, series, chosen, conversions, decimal)
     if not any(len(values) for _, values in readings):
         one = series[0]
         cell = next(iter(export.frame[one.column]), "")
@@ -204,8 +198,10 @@ def read_export(
         sensor=column,
         decimal=decimal,
         ignored=tuple(left + ignored),
+        zone_doubt=zone_doubt or "",
     )
-    return Table(path, frame, export.row_numbers[rows], (*export.notes, *notes)), guess
+    notes = [*export.notes, *notes, *([zone_doubt] if zone_doubt else [])]
+    return Table(path, frame, export.row_numbers[rows], tuple(notes)), guess
 
 
 def _groups(export: Export, series: list[Series], column: str | None) -> np.ndarray:
@@ -243,7 +239,7 @@ def _usable_rows(
         )
     order = np.flatnonzero(is_timed)
     values = times.values.gather(order)
-    if is_fallen_back(type(times)(values, times.form), groups[order]):
+    if is_fallen_back(replace(times, values=values), groups[order]):
         came = "a clock without offset goes back by an hour"
         mend = "name its zone, for example --zone Europe/Berlin"
         allowed = "the time zone where clocks change"
@@ -260,7 +256,7 @@ def _usable_rows(
         moved.append(one if rows is None else replace(one, rows=rows[rows >= 0]))
     frame, numbers = export.frame[order], export.row_numbers[order]
     kept = Export(export.path, frame, numbers, export.separator, tuple(notes))
-    return kept, moved, Moments(moments.name, type(times)(times.values.gather(order), times.form))
+    return kept, moved, Moments(moments.name, replace(times, values=times.values.gather(order)))
 
 
 def _read_series(
@@ -272,9 +268,10 @@ def _read_series(
 ) -> tuple[list[tuple[Series, np.ndarray]], list[GuessedColumn], list[str], list[str]]:
     """Readings of each series in its channel's unit, what they were taken for, and what not.
 
-    Last comes a note of each that has cells which cannot be read.
+    Last come notes of cells that cannot be read, and of words for missing ones.
     """
     readings, found, ignored, notes = [], [], [], []
+    words = Counter[str]()
     for one in series:
         cells = export.frame[one.column]
         cells = cells if one.rows is None else cells.gather(one.rows)
@@ -304,13 +301,14 @@ def _read_series(
             values[at] = conversion.apply(values[at])
         values[is_wrong] = np.nan
         readings.append((one, values))
+        words.update(numbers.words)
         if is_wrong.any():
             notes.append(left_empty(export, one, is_wrong))
         given = (numbers.units.filter(pl.Series(np.isfinite(numbers.values)))).unique().to_list()
         shown = " or ".join(dict.fromkeys(conversions[text].unit for text in given))
         unit = shown or units.get(one.channel, default).unit
         found.append(GuessedColumn(one.channel, one.name, unit, one.place))
-    return readings, found, ignored, notes
+    return readings, found, ignored, notes + words_note(words)
 
 
 def _is_melted(series: Sequence[Series]) -> bool:
@@ -388,53 +386,3 @@ def _part(
         cells if not place else pl.Series([f"{c} {place}".strip() for c in cells], dtype=pl.String)
     )
     return frame.with_columns(names.replace("", ONLY_SENSOR).alias("sensor"))
-
-
-def import_hint(path: Path | str) -> str | None:
-    """The import command that reads a file, its guess filled in; None where there is none."""
-    try:
-        _, _, guess = import_recording(path)
-        options = _options(guess)
-        import_recording(path, **options)
-    except InputError:
-        return None
-    words = ["saafe", "data", "import", str(path), f"{Path(path).name.partition('.')[0]}-saafe.csv"]
-    if "preset" in options:
-        words += ["--preset", options["preset"]]
-    for column, channel in options.get("columns", {}).items():
-        words += ["--map", f"{column}={channel}"]
-    for channel, unit in options.get("units", {}).items():
-        words += ["--unit", f"{channel}={unit.unit}"]
-    if "decimal" in options:
-        words += ["--decimal", ","]
-    return " ".join(map(_shell_word, words))
-
-
-def _shell_word(word: str) -> str:
-    """A word of a command as a shell takes it, also one with line ends: on one line."""
-    if word.isprintable():
-        return shlex.quote(word)
-    special = {"\\": "\\\\", "'": "\\'"}
-    cells = (special.get(c, c if c.isprintable() else _escape(c)) for c in word)
-    return "$'" + "".join(cells) + "'"
-
-
-def _escape(character: str) -> str:
-    """A character that cannot be shown as bash writes it."""
-    return "".join(f"\\x{byte:02x}" for byte in character.encode(errors="surrogateescape"))
-
-
-def _options(guess: Guess) -> dict:
-    """The options of `import_recording` that say what was guessed."""
-    options: dict = {"preset": guess.preset} if guess.preset else {}
-    columns = {one.name: one.channel for one in guess.columns}
-    own = {channel: f"{units[0].unit}" for channel, units in CHANNEL_UNITS.items()}
-    units = {
-        one.channel: unit
-        for one in guess.columns
-        if one.unit != own[one.channel] and (unit := find_unit(one.channel, one.unit))
-    }
-    if not guess.preset:
-        options["columns"] = columns
-        options |= {"units": units} if units else {}
-    return options | ({"decimal": ","} if guess.decimal == "," else {})

@@ -95,6 +95,9 @@ PRESETS = (
         sensor="sensor_id",
         zone="UTC",
     ),
+    Preset(
+        "sensor.community", headers=(("p1", "p2"),), columns={"p2": "pm25"}
+    ),  # as airRohr writes
     Preset("influxdb", headers=(("_time",),), times=("_time", "time")),
     Preset("grafana", times=("time",)),
 )
@@ -102,7 +105,7 @@ PRESETS = (
 
 def find_presets(name: str) -> list[Preset]:
     """The rows of a preset by its name; an InputError says which names there are."""
-    found = [preset for preset in PRESETS if preset.name == name.lower()]
+    found = [preset for preset in PRESETS if preset.name == str(name).lower()]
     if not found:
         allowed = ", ".join(dict.fromkeys(preset.name for preset in PRESETS))
         raise InputError(f"--preset {name}: no such preset; allowed: {allowed}")

@@ -7,7 +7,7 @@ from saafe.recordings.annotated import (
 from saafe.recordings.cells import (
     CellError, is_missing_word, to_microseconds, to_number, to_seconds, to_stamp,
 )  # fmt: skip
-from saafe.recordings.check import Check, doubt
+from saafe.recordings.check import Check, counted, doubt, words_note
 from saafe.recordings.clock import BEHIND_S, LATE_S, StreamClock
 from saafe.recordings.columns import MILLISECONDS, to_numbers, to_text
 from saafe.recordings.folders import RECORDING_SUFFIXES, recording_files
@@ -25,7 +25,7 @@ from saafe.recordings.tables import (
     read_text, read_unzipped, refusal,
 )  # fmt: skip
 from saafe.recordings.units import (
-    Conversion, CHANNEL_UNITS, find_unit, parse_units, plain, unit_texts,
+    CHANNEL_UNITS, Conversion, find_unit, parse_units, plain, to_conversions, unit_texts,
 )  # fmt: skip
 
 __all__ = [
@@ -34,10 +34,11 @@ __all__ = [
     "SET_FILE", "SOUNDED", "TELLING", "AnnotatedSet", "Annotation", "CellError", "Check",
     "Conversion", "Home", "Interval", "Recording", "RefusedCell", "Rise", "Row", "RowReader",
     "SmokeGrowth", "StreamClock", "SuperposedFire", "Table", "add_rise", "check_annotation",
-    "cut_recording", "dense_homes", "doubt", "draw_moment", "encoding_of", "find_sets", "find_unit",
-    "is_missing_word", "make_folder", "median_period", "merge_runs", "parse_csv", "parse_recording",
-    "parse_units", "plain", "pm_cap", "quoted", "read_recording", "read_rows", "read_sets",
-    "read_table", "read_text", "read_unzipped", "recording_files", "refusal", "smoke_growth",
-    "superpose_fires", "to_microseconds", "to_number", "to_numbers", "to_seconds", "to_stamp",
-    "to_text", "unit_texts", "write_recording",
+    "counted", "cut_recording", "dense_homes", "doubt", "draw_moment", "encoding_of", "find_sets",
+    "find_unit", "is_missing_word", "make_folder", "median_period", "merge_runs", "parse_csv",
+    "parse_recording", "parse_units", "plain", "pm_cap", "quoted", "read_recording", "read_rows",
+    "read_sets", "read_table", "read_text", "read_unzipped", "recording_files", "refusal",
+    "smoke_growth", "superpose_fires", "to_conversions", "to_microseconds", "to_number",
+    "to_numbers", "to_seconds", "to_stamp", "to_text", "unit_texts", "words_note",
+    "write_recording",
 ]  # fmt: skip

@@ -1,17 +1,23 @@
 """What reading a recording found: what was used, masked, repaired and ignored."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+
+import numpy as np
 
 from saafe.recordings.cells import range_text
 from saafe.sensors import CHANNELS, Channel
 
 GAP_S = 90.0  # the grid holds a reading for this long, so a longer silence is felt
 GAP_PERIODS = 3.0  # Chosen: a slow sensor's own interval is no gap, nor is a reading that it missed
+FIRST_READINGS = 10  # of a channel, by which a fire that began in a room is told from a wrong unit
 
 # what a sensor may count in instead: its name for --unit, for people, factor and zero
 _OTHER_UNITS = {
     "temperature": (("F", "degF", 1 / 1.8, 32.0), ("K", "kelvin", 1.0, 273.15)),
+    "pm25": (("mg/m3", "mg/m3", 1e3, 0.0),),
+    "humidity": (("fraction", "a fraction", 100.0, 0.0),),
 }
 
 
@@ -86,6 +92,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def words_note(words: Counter[str]) -> list[str]:
+    """The note of words that stood for missing readings, and how often; [] of none."""
+    if not words:
+        return []
+    named = ", ".join(f"{word} ({number:,})" for word, number in words.most_common(5))
+    return [f"{counted(words.total(), 'cell')} with a word in place of a reading: {named}"]
+
+
 def doubt(channel: Channel, median: float) -> str | None:
     """Why the median of a channel's readings cannot be a room's, with the unit that it looks like.
 
@@ -106,6 +120,15 @@ def doubt(channel: Channel, median: float) -> str | None:
         f"{channel.name} has a median of {median:.4g} {channel.unit}, which no room has "
         f"({lowest:g} to {highest:g}): look at its unit"
     )
+
+
+def doubt_readings(channel: Channel, values: np.ndarray) -> str | None:
+    """What is odd about a channel's readings, nothing where they begin as a room's do.
+
+    A fire's median may be none of a room, where its first readings are.
+    """
+    begins_well = not doubt(channel, float(np.median(values[:FIRST_READINGS])))
+    return None if begins_well else doubt(channel, float(np.median(values)))
 
 
 def _gap_lines(gaps: Sequence[Gap]) -> list[str]:

@@ -23,7 +23,16 @@ from saafe.recordings.cells import (
     read_cell,
     wrong_value,
 )
-from saafe.recordings.check import GAP_PERIODS, GAP_S, Check, Counts, Gap, counted, doubt
+from saafe.recordings.check import (
+    GAP_PERIODS,
+    GAP_S,
+    Check,
+    Counts,
+    Gap,
+    counted,
+    doubt_readings,
+    words_note,
+)
 from saafe.recordings.columns import (
     cells_at,
     ignored_columns,
@@ -39,9 +48,7 @@ from saafe.recordings.columns import (
 from saafe.recordings.lines import parse_lines
 from saafe.recordings.rows import TableRows, merge_rows, order_rows
 from saafe.recordings.tables import Table, quoted, read_table, write_table
-from saafe.sensors import CHANNELS, LABELS, LONGEST_PERIOD_S, SHORTEST_PERIOD_S, UNKNOWN, Channel
-
-FIRST_READINGS = 10  # of a channel, by which a fire that began in a room is told from a wrong unit
+from saafe.sensors import CHANNELS, LABELS, LONGEST_PERIOD_S, SHORTEST_PERIOD_S, UNKNOWN
 
 
 class RefusedCell(NamedTuple):
@@ -300,7 +307,7 @@ def _mask(
             int(tells.sum()) - missing - masked, masked, missing, first, causes
         )
         if channels[channel.name].present:
-            notes += filter(None, [_doubt(channel, values[np.isfinite(values)])])
+            notes += filter(None, [doubt_readings(channel, values[np.isfinite(values)])])
     if not any(counts.present for counts in channels.values()):
         masked = sum(counts.masked for counts in channels.values())
         missing = len(rows.times_s) * len(channels) - masked
@@ -320,10 +327,7 @@ def _word_notes(table: Table, rows: TableRows) -> list[str]:
     for index in map(int, np.flatnonzero(rows.is_word.any(axis=0))):
         at = rows.cells[rows.is_word[:, index], index]
         words.update(cells_at(table, CHANNELS[index].column, at).str.to_lowercase())
-    if not words:
-        return []
-    named = ", ".join(f"{word} ({number:,})" for word, number in words.most_common(5))
-    return [f"{counted(words.total(), 'cell')} with a word in place of a reading: {named}"]
+    return words_note(words)
 
 
 def _lost_row(table: Table, rows: TableRows) -> list[RefusedCell]:
@@ -332,15 +336,6 @@ def _lost_row(table: Table, rows: TableRows) -> list[RefusedCell]:
         return []
     before = rows.times_s[rows.cells[:, 0] < table.lost.before]
     return [RefusedCell(float(before.max(initial=0.0)), "", "row", table.lost.reason)]
-
-
-def _doubt(channel: Channel, values: np.ndarray) -> str | None:
-    """What is odd about a channel's readings, nothing where they begin as a room's do.
-
-    A fire's median may be none of a room, where its first readings are.
-    """
-    begins_well = not doubt(channel, float(np.median(values[:FIRST_READINGS])))
-    return None if begins_well else doubt(channel, float(np.median(values)))
 
 
 def _refused_cells(

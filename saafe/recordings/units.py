@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from saafe.errors import InputError
+from saafe.errors import InputError, check_type
 from saafe.sensors import CHANNELS
 
 # [l/mol] of air at 25 degC and 1,013 hPa: mg/m3 of a gas is ppm times its g/mol over this
@@ -111,14 +111,32 @@ def parse_units(texts: Iterable[str]) -> Mapping[str, Conversion]:
     found: dict[str, Conversion] = {}
     for text in texts:
         channel, _, unit = (part.strip() for part in text.partition("="))
-        if channel not in CHANNEL_UNITS:
-            allowed = ", ".join(c.name for c in CHANNELS)
-            raise InputError(f"--unit {text}: no channel {channel!r}; allowed: {allowed}")
-        conversion = find_unit(channel, unit)
-        if conversion is None:
-            allowed = ", ".join(f"{channel}={unit.unit}" for unit in CHANNEL_UNITS[channel])
-            raise InputError(f"--unit {text}: no unit {unit!r} of {channel}; allowed: {allowed}")
         if channel in found:
             raise InputError(f"--unit {text}: {channel} came twice; allowed: one unit a channel")
-        found[channel] = conversion
+        found[channel] = _to_conversion(f"--unit {text}", channel, unit, "{}={}")
+    return found
+
+
+def to_conversions(units: Mapping[str, Conversion | str]) -> dict[str, Conversion]:
+    """Units by channel, given by name or as conversions.
+
+    Raises:
+        InputError: for an unknown channel, or for what is no unit of it.
+    """
+    check_type(units, Mapping, 'units: takes {"temperature": "F"}')
+    return {
+        channel: _to_conversion("units", channel, unit, '"{}": "{}"')
+        for channel, unit in units.items()
+    }
+
+
+def _to_conversion(came: str, channel: str, unit: Conversion | str, form: str) -> Conversion:
+    """The unit that a channel is given in; refused, with the form in which it is given."""
+    if channel not in CHANNEL_UNITS:
+        allowed = ", ".join(c.name for c in CHANNELS)
+        raise InputError(f"{came}: no channel {channel!r}; allowed: {allowed}")
+    found = find_unit(channel, unit) if isinstance(unit, str) else unit
+    if not isinstance(found, Conversion):
+        allowed = ", ".join(form.format(channel, unit.unit) for unit in CHANNEL_UNITS[channel])
+        raise InputError(f"{came}: no unit {unit!r} of {channel}; allowed: {allowed}")
     return found

@@ -1,0 +1,73 @@
+"""What to say of a file that is refused as a recording and can be imported."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from saafe.errors import InputError
+from saafe.readers.clock_changes import USUAL_ZONES
+from saafe.readers.commands import shell_word
+from saafe.readers.exports import Guess, import_recording, read_export
+from saafe.recordings import Check, Recording, parse_recording, read_recording
+
+
+def read_recorded(
+    path: Path, export: Mapping[str, Any] | None = None, *, repair: bool = False,
+    say: Callable[[str], None] = lambda _line: None,
+) -> tuple[Recording, Check]:  # fmt: skip
+    """Read a recording in saafe's format, or as a vendor exported it.
+
+    Args:
+        path: of the file.
+        export: the options of `import_recording` by name, for an export; None for saafe's format.
+        repair: see `read_recording`; exports are always mended.
+        say: takes what was guessed of an export, a line each, before it is used.
+
+    Raises:
+        InputError: as the two do; one that is refused, but can be imported, says how.
+    """
+    if export is not None:
+        table, guess = read_export(path, **export)
+        for line in guess.lines():
+            say(line)
+        return parse_recording(table, repair=True)
+    try:
+        return read_recording(path, repair=repair)
+    except InputError as error:
+        if "--repair" in str(error) or (found := _find_import(path)) is None:
+            raise
+        what, (command, *doubts) = str(error).partition("; allowed:")[0], found
+        raise InputError("; ".join([f"{what}; this reads it: {command}", *doubts])) from None
+
+
+def import_hint(path: Path | str) -> str | None:
+    """The import command that reads a file; None where there is none.
+
+    What the import guesses by itself is left out. Where clocks change and the file names no zone,
+    one is named in which they change so.
+    """
+    found = _find_import(Path(path))
+    return found[0] if found else None
+
+
+def _find_import(path: Path) -> list[str] | None:
+    """The command, and what to say beside it."""
+    words = ["saafe", "data", "import", str(path)]
+    words.append(str(path.with_name(f"{path.name.partition('.')[0] or 'import'}-saafe.csv")))
+    if guess := _guess(path):
+        return [" ".join(map(shell_word, words)), *guess.doubts()]
+    for zone in USUAL_ZONES:
+        guess = _guess(path, zone)
+        if guess and not guess.zone_doubt:
+            words += ["--zone", zone]
+            said = f"{zone} stands for the time zone of its clock"
+            return [" ".join(map(shell_word, words)), said, *guess.doubts()]
+    return None
+
+
+def _guess(path: Path, zone: str | None = None) -> Guess | None:
+    """How a file is understood; None where it cannot be imported."""
+    try:
+        return import_recording(path, zone=zone)[2]
+    except InputError:
+        return None
