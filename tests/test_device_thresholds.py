@@ -71,6 +71,12 @@ def test_a_run_for_one_device_has_its_thresholds(run) -> None:
     assert run_for(own, SAAFE_6) is own
 
 
+def test_the_runs_own_device_is_known_by_another_name(run) -> None:
+    own = replace(run, recipe=for_device(run.recipe, SAAFE_6))
+    renamed = replace(devices.load_device(SAAFE_6), name="mine")
+    assert run_for(own, renamed) is own
+
+
 @pytest.mark.parametrize(
     "spoil",
     [

@@ -47,7 +47,7 @@ def run_for(
     if device is None or device == devices.ANYTHING:
         return run
     asked = devices.load_device(device)
-    if asked == device_of(run.recipe):
+    if is_same_device(asked, device_of(run.recipe)):
         return run
     settings = kept_thresholds(run, asked)
     if settings is None:
@@ -81,7 +81,7 @@ def exported_for(
     if is_catalogues and device.name in exported.devices:
         return exported.for_device(device.name)
     recipe = recipes.from_dict(json.loads(exported.metadata["recipe"]))
-    if device == device_of(recipe):
+    if is_same_device(device, device_of(recipe)):
         return exported
     say(f"setting thresholds for {device.name}")
     return replace(exported, settings=settings_for(ExportedRisk(exported), recipe, device))
@@ -126,6 +126,11 @@ def kept_table(run: Run) -> dict[str, dict[str, Any]]:
         return table["devices"] if table["model_sha256"] == run.identity else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+
+
+def is_same_device(one: devices.Device, other: devices.Device | str | None) -> bool:
+    """Whether two devices differ in nothing but their names."""
+    return isinstance(other, devices.Device) and one == replace(other, name=one.name)
 
 
 def device_digest(device: devices.Device) -> str:
