@@ -1,6 +1,5 @@
 """Alarm thresholds of one model for several devices, set on simulations; a run keeps them."""
 
-import hashlib
 import json
 import math
 import os
@@ -107,13 +106,15 @@ def kept_thresholds(run: Run, device: devices.Device) -> AlarmSettings | None:
     """The thresholds for a device that a run's folder keeps; None where it keeps none."""
     row = kept_table(run).get(device.name)
     return (
-        AlarmSettings(**row["alarms"]) if row and row["digest"] == device_digest(device) else None
+        AlarmSettings(**row["alarms"])
+        if row and row["digest"] == devices.device_digest(device)
+        else None
     )
 
 
 def keep_thresholds(run: Run, device: devices.Device, settings: AlarmSettings) -> None:
     """Keep a device's thresholds beside the weights, where the folder can be written."""
-    row = {"digest": device_digest(device), "alarms": settings.to_dict()}
+    row = {"digest": devices.device_digest(device), "alarms": settings.to_dict()}
     table = {**kept_table(run), device.name: row}
     if os.access(run.folder, os.W_OK):
         write_json(run.folder / THRESHOLDS, {"model_sha256": run.identity, "devices": table})
@@ -131,8 +132,3 @@ def kept_table(run: Run) -> dict[str, dict[str, Any]]:
 def is_same_device(one: devices.Device, other: devices.Device | str | None) -> bool:
     """Whether two devices differ in nothing but their names."""
     return isinstance(other, devices.Device) and one == replace(other, name=one.name)
-
-
-def device_digest(device: devices.Device) -> str:
-    """What changes with anything that a device's file says."""
-    return hashlib.sha256(devices.to_toml(device).encode()).hexdigest()[:16]
