@@ -1,10 +1,18 @@
 """Any model that detects: a run folder, an exported file, or the one in the package."""
 
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
-from saafe.detector import PACKAGED_MODEL, Exported, load_exported
-from saafe.errors import InputError
+from saafe import __version__
+from saafe.detector import PACKAGED_MODEL, AlarmSettings, Exported, load_exported
+from saafe.errors import InputError, missing_extra
+from saafe.files import write_json
+from saafe.simulator import devices
 
 if TYPE_CHECKING:
     from saafe.training import Run
@@ -13,24 +21,29 @@ ONNX_SUFFIX = ".onnx"
 
 
 def load_model(
-    path: Path | str | None = None, *, device: str | None = None
+    path: Path | str | None = None,
+    *,
+    device: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Union["Run", Exported]:
     """Load a model: a run folder, an exported `.onnx` file, or without a path saafe's own.
 
-    Only a run folder needs torch. The model in the package was trained on simulation alone.
+    Only a run folder needs torch, and thresholds that are set now. The model in the package was
+    trained on simulation alone.
 
     Args:
         path: of a run folder or of an exported file; None for the model in the package.
-        device: whose readings it will see: its thresholds are taken. A name of the catalogue, or
-            with a run also the path of a device file; instruments of any kind, or those that it
-            was trained for, by default.
+        device: whose readings it will see: its thresholds are taken, or set where the model has
+            none for it. A name of the catalogue, or the path of a device file; instruments of any
+            kind, or those that it was trained for, by default.
+        say: takes a line where thresholds have to be set, which takes some ten seconds.
 
     Returns:
         What `Detector`, `detect` and, if it is a run, `examine` take.
 
     Raises:
-        InputError: it is neither, not finished, unreadable, damaged, or of other channels; or it
-            has no thresholds for the device.
+        InputError: it is neither, not finished, unreadable, damaged, or of other channels; there
+            is no such device; or thresholds for it cannot be set without torch.
 
     Example:
         >>> import saafe
@@ -40,7 +53,7 @@ def load_model(
         'tiny'
     """
     if path is None:
-        return load_exported(PACKAGED_MODEL).for_device(device)
+        return exported_with(load_exported(PACKAGED_MODEL), device, say)
     try:
         path = Path(path)
     except TypeError:
@@ -48,11 +61,82 @@ def load_model(
             f"load: takes the path of a run or of an .onnx file, got {type(path).__name__}"
         ) from None
     if path.suffix == ONNX_SUFFIX and not path.is_dir():
-        return load_exported(path).for_device(device)
+        return exported_with(load_exported(path), device, say)
     if path.is_file():
         raise InputError(f"{path}: no such run folder; give one, or an exported .onnx file")
     if not path.exists():
         raise InputError(f"{path}: no such run folder; `saafe train` makes one under runs/")
     from saafe.training import load, run_for  # imports torch, which takes seconds
 
-    return run_for(load(path), device)
+    return run_for(load(path), device, say=say)
+
+
+def exported_with(exported: Exported, device: str | None, say: Callable[[str], None]) -> Exported:
+    """An exported model with the thresholds of a device: its file's, kept ones, or set now.
+
+    Those that are set are kept in the user's cache folder.
+    """
+    if device is None or device == devices.ANYTHING:
+        return exported
+    if device in exported.devices:
+        return exported.for_device(device)
+    asked = devices.load_device(device)
+    file = cache_folder() / (
+        f"thresholds-{exported.identity[:16]}-{exported.metadata.get('precision')}-"
+        f"{devices.device_digest(asked)}-{__version__}.json"
+    )
+    settings = cached_settings(file)
+    if settings is None:
+        try:
+            from saafe.training import exported_for  # imports torch, which takes seconds
+        except ModuleNotFoundError as error:
+            raise (
+                without_torch(exported, asked, device) if missing_extra(error) else error
+            ) from None
+        settings = exported_for(exported, asked, say=say).settings
+        if settings != exported.settings and is_cached(file, settings):
+            say(f"thresholds for {asked.name} are kept in {file.parent}; `saafe export --device` "
+                "writes them into a model's file")  # fmt: skip
+    return replace(exported, settings=settings)
+
+
+def without_torch(exported: Exported, asked: devices.Device, device: str) -> InputError:
+    """What to do where thresholds cannot be set: the most similar device that has some."""
+
+    def unlike(name: str) -> tuple[int, float]:
+        one = devices.load_device(name)
+        slower = math.log(one.longest_interval_s / asked.longest_interval_s)
+        return len(one.channels.keys() ^ asked.channels.keys()), abs(slower)
+
+    near = min((n for n in exported.devices if n in devices.device_names()), key=unlike, default="")
+    return InputError(
+        f"{exported.path} has no thresholds for device {device}; "
+        + (f"take those of the most similar one, --device {near}, or " if near else "")
+        + 'have them set: pip install "saafe[train]"'
+    )
+
+
+def cache_folder() -> Path:
+    """Where this user's programs keep what they can make again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "saafe"
+
+
+def cached_settings(file: Path) -> AlarmSettings | None:
+    """The settings in a file of the cache; None where there are none, or not such."""
+    try:
+        found = json.loads(file.read_bytes())["alarms"]
+        if found.keys() == AlarmSettings().to_dict().keys():
+            return AlarmSettings(**{name: float(value) for name, value in found.items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return None
+
+
+def is_cached(file: Path, settings: AlarmSettings) -> bool:
+    """Keep settings in the cache; say whether that could be done."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {"alarms": settings.to_dict()})
+    except (OSError, InputError):
+        return False
+    return True

@@ -13,7 +13,7 @@ from saafe.cli import saafe
 from saafe.cli.devices import show_comparison
 from saafe.detector import AlarmSettings, Scorer
 from saafe.exam import comparison_picture
-from saafe.exam.device_comparison import ComparisonPlan, compare_devices
+from saafe.exam.device_comparison import ComparisonPlan, compare_devices, told_apart
 from saafe.sensors import PM25, TEMPERATURE
 from saafe.simulator import sources
 from saafe.simulator.devices.catalogue import load_device
@@ -81,21 +81,56 @@ def test_parts_add_up_to_the_whole(compared: dict[str, Any]) -> None:
         assert sum(part["n"] for part in alarm["by_mode"].values()) == 2 * len(FIRES)
 
 
-def test_the_table_holds_every_device_alarm_and_kind(
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_the_tables_hold_every_device_alarm_and_kind(
+    compared: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    columns: int,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("COLUMNS", str(columns))
+    show_comparison(compared)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= columns
+    assert not re.search(r"\de-\d", out), "no exponents"
+    fires, alarms, kinds = re.split(r"^false alarms$|^ *fires in time, by.*$", out, flags=re.M)
+    names = [row["device"] for row in compared["devices"]]
+    names += [f"{alarm} alarm" for alarm in ("photo", "ionisation", "heat", "co")]
+    for name in names:
+        for part in (fires, alarms):
+            assert len(re.findall(rf"^ *{name}\b(?!-)", part, flags=re.M)) == 1, name
+    for header in ("in time", "unseen", "no later"):
+        assert f"{header}:" in " ".join(fires.split()), "what it means stands below"
+    for header in ("per 100 cookings", "a year"):
+        assert f"{header}:" in " ".join(alarms.split())
+    told = " ".join(kinds.split())
+    for kind in FIRES:
+        mine = told[told.index(kind) :]
+        cells = [f"{row['by_kind'][kind]['in_time']} of 2" for row in compared["devices"]]
+        assert re.findall(r"\d of 2", mine)[: len(cells)] == cells
+
+
+def test_the_figures_stand_in_one_line_at_80_columns(
     compared: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")  # else a row goes over several lines
+    monkeypatch.setenv("COLUMNS", "80")
     show_comparison(compared)
     lines = capsys.readouterr().out.splitlines()
     for row in compared["devices"]:
-        (line,) = (line for line in lines if re.match(rf"\W*{row['device']} ", line))
-        assert f"{100 * row['in_time_share']:.0f} %" in line
-    for alarm in ("photo", "ionisation", "heat", "co"):
-        assert sum(f"{alarm} alarm" in line for line in lines) == 1
-    for kind in FIRES:
-        (line,) = (line for line in lines if re.match(rf"\W*{kind} ", line))
-        cells = [f"{row['by_kind'][kind]['in_time']} of 2" for row in compared["devices"]]
-        assert re.findall(r"\d of 2", line) == cells
+        fires, alarms = (line for line in lines if re.match(rf" {row['device']} ", line))
+        assert f"{100 * row['in_time_share']:.0f} % (" in fires
+        assert alarms.count("(") == 3
+
+
+def test_devices_of_one_name_are_called_after_their_files() -> None:
+    one = load_device("saafe-6")
+    for names, told in (
+        (["saafe-6", "a/mine.toml"], ["saafe-6", "mine"]),
+        (["mine.toml", "second.toml"], ["mine", "second"]),
+        (["a/mine.toml", "b/mine.toml", "c.toml"], ["a/mine.toml", "b/mine.toml", "c"]),
+        (["mine.toml"], ["saafe-6"]),
+    ):
+        assert [each.name for each in told_apart([one] * len(names), names)] == told
+    other = load_device("saafe-4")
+    assert told_apart([one, other], ["a.toml", "b.toml"]) == [one, other]
 
 
 @pytest.mark.parametrize("suffix", comparison_picture.PLOT_SUFFIXES)

@@ -1,6 +1,8 @@
 """Thresholds of one run for several devices: set once, kept, exported, picked by name."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +73,12 @@ def test_a_run_for_one_device_has_its_thresholds(run) -> None:
     assert run_for(own, SAAFE_6) is own
 
 
+def test_the_runs_own_device_is_known_by_another_name(run) -> None:
+    own = replace(run, recipe=for_device(run.recipe, SAAFE_6))
+    renamed = replace(devices.load_device(SAAFE_6), name="mine")
+    assert run_for(own, renamed) is own
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -131,6 +139,88 @@ def test_an_exported_model_has_them_set_where_its_file_holds_none(run, tmp_path:
     changed.write_text(devices.to_toml(devices.load_device(SAAFE_6)))
     other = exported_for(load_exported(kept), devices.load_device(str(changed)))
     assert other.settings.longest_interval_s == 10.0
+
+
+@pytest.fixture
+def bare(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An exported file that holds no device's thresholds, and an empty cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file = tmp_path / "bare.onnx"
+    file.write_bytes(onnx_files.single_precision(run))
+    return file
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> str:
+    """A user's own device file."""
+    file = tmp_path / "mine.toml"
+    file.write_text(devices.to_toml(replace(devices.load_device(SAAFE_6), name="mine")))
+    return str(file)
+
+
+def test_an_exported_models_thresholds_are_set_once(bare: Path, mine: str) -> None:
+    said: list[str] = []
+    first = load_model(bare, device=mine, say=said.append)
+    assert said[0] == "setting thresholds for mine"
+    assert "kept in" in said[1]
+    assert "saafe export --device" in said[1]
+    wanted = exported_for(load_exported(bare), devices.load_device(mine))
+    assert first.settings == wanted.settings != load_exported(bare).settings
+    del said[:]
+    assert load_model(bare, device=mine, say=said.append).settings == first.settings
+    assert said == []
+    assert load_model(bare, device="anything").settings == load_model(bare).settings
+    file = Path(mine)
+    file.write_text(file.read_text().replace("response_s = 120.0", "response_s = 60.0"))
+    load_model(bare, device=mine, say=said.append)
+    assert said, "the file changed"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"alarms": 3}', '{"alarms": {"fast": 1}}'])
+def test_a_corrupt_cache_is_passed_over(bare: Path, mine: str, text: str) -> None:
+    first, said = load_model(bare, device=mine), []
+    (kept,) = (bare.parent / "cache" / "saafe").iterdir()
+    kept.write_text(text)
+    assert load_model(bare, device=mine, say=said.append).settings == first.settings
+    assert said
+
+
+def test_a_cache_that_cannot_be_written_keeps_nothing(
+    bare: Path, mine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(bare))  # a file
+    said: list[str] = []
+    load_model(bare, device=mine, say=said.append)
+    assert said == ["setting thresholds for mine"]
+
+
+def test_without_torch_the_nearest_device_and_the_extra_are_named(mine: str) -> None:
+    code = f"""
+import sys
+sys.modules["torch"] = None
+import saafe
+assert saafe.load(device="saafe-6").settings
+for name in ({mine!r}, "plantower-pms5003", "saafe-7"):
+    try:
+        saafe.load(device=name)
+    except saafe.InputError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    own, part, wrong = done.stdout.splitlines()
+    assert "--device saafe-6" in own
+    assert "pip install" in own
+    assert "--device " in part
+    assert "did you mean saafe-6" in wrong
+
+
+def test_the_command_says_that_thresholds_are_set(bare: Path, mine: str, tmp_path: Path) -> None:
+    write_recording(odd_recording(3), tmp_path / "a.csv")
+    words = ["detect", str(bare), str(tmp_path / "a.csv"), "--device", mine]
+    done = CliRunner().invoke(commands, words)
+    assert done.exit_code == 0, done.output
+    assert "setting thresholds for mine" in done.stderr
+    assert "setting thresholds" not in CliRunner().invoke(commands, words).stderr
 
 
 def test_export_sets_the_thresholds_of_the_devices_asked_for(run, tmp_path: Path) -> None:

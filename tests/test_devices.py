@@ -394,6 +394,82 @@ def test_a_clip_that_is_reached_is_seen_and_one_that_is_not_is_said() -> None:
     assert free.channels["pm25"].clip >= noisy.max().round()
 
 
+def reading(channel: str, values: np.ndarray, *, name: str = "r") -> Recording:
+    readings = np.full((len(values), 1, len(CHANNELS)), np.nan, np.float32)
+    readings[:, 0, CHANNEL_NAMES.index(channel)] = values
+    return Recording(name, 60.0 * np.arange(len(values)), ("A",), readings)
+
+
+def wavy(low: float, high: float, n: int = 2000) -> np.ndarray:
+    """Readings between two ends that never rest at one."""
+    share = 0.5 + 0.5 * np.sin(np.arange(n) / 90.0)
+    noise = np.random.default_rng(1).normal(size=n)
+    return np.clip(low + (high - low) * share + noise, low, high).round()
+
+
+@pytest.mark.parametrize(
+    ("channel", "low", "high"),
+    [("pm25", 4, 500), ("pm25", 4, 950), ("pm25", 4, 1868), ("co2", 450, 12_000),
+     ("co2", 450, 90_000), ("temperature", -30, 40), ("temperature", 10, 170),
+     ("temperature", 10, 700), ("co", 0.5, 15_000)],
+)  # fmt: skip
+def test_an_end_that_is_not_reached_is_that_of_the_device_that_is_named(
+    channel: str, low: float, high: float
+) -> None:
+    fitted = fit_device(reading(channel, wavy(low, high)))
+    one = fitted.channels[channel]
+    assert one.lowest <= low
+    assert one.clip == one.highest >= high
+    for word, value in (("lowest reading", one.lowest), ("clip (never", one.clip)):
+        (note,) = (note for note in fitted.notes if word in note)
+        origin = note.removeprefix(f"{channel}: from ").partition(":")[0]
+        usual = CHANNELS[CHANNEL_NAMES.index(channel)]
+        if origin in device_names():
+            row = load_device(origin).channels[channel]
+            assert value in (row.lowest, row.clip, usual.lowest), note
+        else:
+            assert "no device of the catalogue goes so far" in origin
+            assert value in (usual.lowest, usual.highest)
+    assert fitted == device_from_text(to_toml(fitted))
+
+
+def test_units_of_one_product_are_fitted_together() -> None:
+    dim, bright = wavy(5.0, 200.0), wavy(5.0, 900.0)
+    one, other = reading("pm25", dim, name="one"), reading("pm25", bright, name="two")
+    both = fit_device([one, other])
+    turned = fit_device([other, one]).channels["pm25"]
+    assert turned.noise == pytest.approx(both.channels["pm25"].noise, rel=0.05)
+    assert (turned.clip, turned.step) == (both.channels["pm25"].clip, both.channels["pm25"].step)
+    assert both.title == "fitted to one, sensor A; two, sensor A"
+    assert any("the most was 900" in note for note in both.notes)
+    assert both.lost_share == 0.0, "no report is lost between two units"
+    assert both.channels["pm25"].reporting == fit_device(one).channels["pm25"].reporting
+    readings = np.concatenate([one.readings, other.readings], axis=1)
+    home = Recording("home", one.times_s, ("A", "B"), readings)
+    assert fit_device(home, sensor=("A", "B")).channels == both.channels
+    assert fit_device(home, sensor="B").channels == fit_device(other).channels
+    assert fit_device(home).channels == fit_device(one).channels
+
+
+def test_a_fitted_device_is_called_after_its_file(tmp_path: Path) -> None:
+    write_recording(reading("pm25", wavy(5.0, 200.0)), tmp_path / "a.csv")
+    write_recording(reading("pm25", wavy(5.0, 900.0)), tmp_path / "b.csv")
+    files = [str(tmp_path / name) for name in ("a.csv", "b.csv")]
+    for name, words in (("mine", files[:1]), ("both", files)):
+        out = tmp_path / f"{name}.toml"
+        done = CliRunner().invoke(saafe, ["devices", "fit", *words, "--out", str(out)])
+        assert done.exit_code == 0, done.output
+        assert load_device(str(out)).name == name
+
+
+def test_the_list_has_words_to_the_left() -> None:
+    lines = CliRunner().invoke(saafe, ["devices", "list"]).stdout.splitlines()
+    for word in ("kind", "channels", "reports", "title"):
+        at = lines[0].index(word)
+        assert {line[at - 1] for line in lines if len(line) > at} == {" "}, word
+        assert all(line[at] != " " for line in lines[1:] if len(line) > at), word
+
+
 def test_too_little_to_fit_is_one_line() -> None:
     short = quiet_days("saafe-6", 0.1)
     with pytest.raises(InputError, match="no channel has 50 readings"):
@@ -488,6 +564,6 @@ def test_what_is_wrong_with_a_comparison_is_one_line(tmp_path: Path) -> None:
 
 
 def test_amounts_have_no_exponents() -> None:
-    years = {"value": 45.2, "lower": 0.00083, "upper": 2312.0}
-    assert amount_of(years) == "45 (0.00083 to 2,300)"
-    assert amount_of({"value": 0.0, "lower": 0.0, "upper": 371.0}) == "0 (0 to 370)"
+    years = {"value": 45.2, "lower": 0.000083, "upper": 2312.0}
+    assert amount_of(years) == "45 (<0.1-2,300)"
+    assert amount_of({"value": 0.0, "lower": 0.0, "upper": 371.0}) == "0 (0-370)"

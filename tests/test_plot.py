@@ -261,7 +261,7 @@ def test_the_terminals_picture_fits(columns: str, encoding: str, written: Path) 
         (["."], "is a folder, but no run"),
         (["saafe-6", "--model", "x"], "is no recording"),
         (["saafe-6", "--device", "saafe-4"], "is no recording"),
-        (["{r}", "--device", "saafe-7"], "no thresholds for device saafe-7"),
+        (["{r}", "--device", "saafe-7"], "did you mean saafe-6"),
         (["absent.toml"], "no such device file"),
     ],
 )

@@ -12,7 +12,7 @@ import click
 
 from saafe.cli.archive import ArchiveOptions, detect_archive, expand
 from saafe.cli.output import line_of, print_json
-from saafe.cli.reading import ExportOptions, check_run_folder, export_options, read_any
+from saafe.cli.reading import ExportOptions, export_options, load_for, read_any
 from saafe.cli.serving import ServingOptions, mqtt_options, watch_mqtt
 from saafe.errors import InputError
 from saafe.files import json_text
@@ -74,7 +74,6 @@ def detect_command(
 
     Example: saafe detect runs/my-run 'simulated/*.csv.gz' --out events
     """
-    from saafe.loading import load_model
     from saafe.machines import Wish
 
     serving, archive = ServingOptions.take_from(reading), ArchiveOptions.take_from(reading)
@@ -83,9 +82,7 @@ def detect_command(
         raise InputError("--json: a stream has no end; each event is a JSON line as it is")
     if archive.workers is not None and archive.out is None:
         raise InputError("--workers needs --out EVENTS: a folder, or s3://BUCKET/FOLDER")
-    if model is not None:
-        check_run_folder(model)
-    run, options = load_model(model, device=device), ExportOptions(**reading)
+    run, options = load_for(model, device), ExportOptions(**reading)
     if not run.has_checksum:
         click.echo(f"note: {model} has no checksum: damage to its weights may go unseen", err=True)
     if len(recordings) == 1 and recordings[0].startswith(MQTT_SCHEMES):

@@ -8,12 +8,22 @@ import click
 from saafe.cli.busy import ProgressLines
 from saafe.cli.output import NOW_AND_THEN_S, Group, print_json
 from saafe.cli.reading import ExportOptions, check_run_folder, export_options, read_any
-from saafe.cli.tables import print_rows
+from saafe.cli.tables import print_note, print_rows
 from saafe.errors import InputError
 from saafe.files import write_atomically
-from saafe.formats import number
+from saafe.formats import DASH, interval, number
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
 
+FIRES_NOTE = (
+    "in time: found by the exam's limit; in brackets bounds of 95 %. unseen: fires that no reading "
+    "of the device shows by then. no later: alarms no later than the best reference alarm in the "
+    "same air."
+)
+ALARMS_NOTE = (
+    "per 100 cookings: alarms without a fire, each kind of cooking as often as homes see it; in "
+    "brackets bounds of 95 %. a year: such alarms of a year, by cooking and all else, in a "
+    "kitchen and elsewhere."
+)
 PLACES = {"any": 0.75, "ceiling": 1.0, "shelf": 0.0}  # share of sensors under the ceiling
 
 
@@ -65,28 +75,35 @@ def show_command(name: str, as_json: bool) -> None:
 
 
 @devices_command.command()
-@click.argument("recording", type=click.Path(readable=False, path_type=Path))
-@click.option("--of", "of", metavar="SENSOR", help="Which of its sensors; else the first.")
+@click.argument("recordings", metavar="RECORDING...", nargs=-1, required=True,
+                type=click.Path(readable=False, path_type=Path))  # fmt: skip
+@click.option("--of", "of", metavar="SENSOR", multiple=True,
+              help="Which sensor; of one product any number; else the first of each.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Write the device file here.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @export_options
 def fit_command(
-    recording: Path, of: str | None, out: Path | None, as_json: bool, **reading: Any
-) -> None:
-    """Estimate the device that made a recording of ordinary days.
+    recordings: tuple[Path, ...], of: tuple[str, ...], out: Path | None, as_json: bool,
+    **reading: Any,
+) -> None:  # fmt: skip
+    """Estimate the device that made recordings of ordinary days, alone or in several homes.
 
     Channels, steps, noise, periods, reports on change, clips and floors show in its readings.
-    What does not is taken from the most similar device of the catalogue, and said.
+    What does not is taken from the most similar device of the catalogue, and said. --out also
+    names the device.
 
     Example: saafe devices fit home.csv --out my-device.toml
     """
     from saafe.simulator import devices
 
-    readings, check = read_any(recording, ExportOptions(**reading), repair=False)
-    if not as_json:
-        for line in check.lines():
+    readings = []
+    for recording in recordings:
+        found, check = read_any(recording, ExportOptions(**reading), repair=False)
+        readings.append(found)
+        for line in () if as_json else check.lines():
             click.echo(line, err=True)
-    device = devices.fit_device(readings, sensor=of)
+    name = {} if out is None else {"name": out.stem}
+    device = devices.fit_device(readings, sensor=of or None, **name)
     if out is not None:
         write_atomically(out, devices.to_toml(device).encode())
     if as_json:
@@ -120,8 +137,7 @@ def compare_devices_command(
     """Say what each DEVICE can find: the same fires and nuisances through each.
 
     One model serves all, with thresholds of its own for each device. Fires are found in time by the
-    exam's rules; "not later" are alarms no later than the best reference alarm in the same air.
-    Below stand the reference alarms themselves. Bounds are of 95 %.
+    exam's rules. Below stand the reference alarms in the same air. Bounds are of 95 %.
 
     Example: saafe devices compare airgradient-one sonoff-snzb-02b --plot compared.png
     """
@@ -169,11 +185,18 @@ def comparison_plan(
 def show_comparison(compared: dict[str, Any]) -> None:
     """What was compared, as people read it: devices, reference alarms, kinds of fire."""
     rows, alarms = compared["devices"], compared["reference_alarms"]
-    columns = ["device", f"fires in time, of {rows[0]['fires']}", "not shown", "not later",
-               "alarms per 100 cookings", "a year in a kitchen", "a year elsewhere"]  # fmt: skip
-    cells = [comparison_cells(row) for row in rows]
-    cells += [reference_cells(alarm) for alarm in alarms]
-    print_rows(None, columns, cells)
+    click.echo(f"fires, {rows[0]['fires']} of them")
+    print_rows(None, ["device", "in time", "unseen", "no later"],
+               [*map(fire_cells, rows), *map(reference_cells, alarms)])  # fmt: skip
+    print_note(FIRES_NOTE)
+    click.echo("\nfalse alarms")
+    print_rows(
+        None, ["device", "per 100 cookings", "a year in a kitchen", "a year elsewhere"],
+        [(name, *alarm_cells(row)) for name, row in
+         [(row["device"], row) for row in rows] + [(alarm_name(row), row) for row in alarms]],
+    )  # fmt: skip
+    print_note(ALARMS_NOTE)
+    click.echo()
     names = [row["device"] for row in rows]
     modes = {mode: [row["by_mode"][mode] for row in rows] for mode in rows[0]["by_mode"]}
     kinds = {kind: [row["by_kind"][kind] for row in rows] for kind in rows[0]["by_kind"]}
@@ -189,19 +212,24 @@ def sum_of(counts: dict[str, Any]) -> int:
     return sum(counts[key] for key in ("in_time", "late", "early", "missed"))
 
 
-def comparison_cells(row: dict[str, Any]) -> tuple[str, ...]:
-    """A device's row of the comparison, as people read it."""
+def fire_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """What a device finds of fires, as people read it."""
     share = percent_of(row["in_time_share"], row["in_time_lower"], row["in_time_upper"])
     before = row["not_later_than_best"]
     not_later = percent_of(before["value"], before["lower"], before["upper"])
-    return row["device"], share, str(row["not_shown"]), not_later, *alarm_cells(row)
+    return row["device"], share, str(row["not_shown"]), not_later
 
 
 def reference_cells(alarm: dict[str, Any]) -> tuple[str, ...]:
-    """A reference alarm's row of it."""
+    """What a reference alarm finds of them."""
     found = alarm["in_time"]
     share = percent_of(found["value"], found["lower"], found["upper"])
-    return f"{alarm['alarm']} alarm", share, "-", "-", *alarm_cells(alarm)
+    return alarm_name(alarm), share, DASH, DASH
+
+
+def alarm_name(alarm: dict[str, Any]) -> str:
+    """A reference alarm as a row names it."""
+    return f"{alarm['alarm']} alarm"
 
 
 def alarm_cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -213,19 +241,19 @@ def alarm_cells(row: dict[str, Any]) -> tuple[str, ...]:
 def amount_of(figure: dict[str, Any]) -> str:
     """An amount with its bounds."""
     if figure["value"] is None or figure["upper"] is None:
-        return "-"
+        return DASH
     value, low, high = (two_digits(figure[key]) for key in ("value", "lower", "upper"))
-    return f"{value} ({low} to {high})"
+    return f"{value} ({low}-{high})"
 
 
 def two_digits(value: float) -> str:
-    """Two digits that count, and never an exponent: 410, 0.083."""
-    return f"{float(f'{value:.2g}'):,.10g}"
+    """Two digits that count, and never an exponent: 410, 0.83, <0.1."""
+    return "<0.1" if 0.0 < value < 0.1 else f"{float(f'{value:.2g}'):,.10g}"
 
 
 def percent_of(value: float | None, lower: float, upper: float) -> str:
     """A share in percent with its bounds."""
-    return "-" if value is None else f"{100 * value:.0f} % ({100 * lower:.0f} to {100 * upper:.0f})"
+    return DASH if value is None else f"{100 * value:.0f} % ({100 * lower:.0f}-{100 * upper:.0f})"
 
 
 def show_device(device: Any) -> None:
@@ -236,7 +264,7 @@ def show_device(device: Any) -> None:
         noise = number(one.noise) + (
             f" + {100 * one.relative_noise:.2g} %" if one.relative_noise else ""
         )
-        ends = f"{one.lowest:g} to {one.clip:g}" + (f", none to {one.floor:g}" if one.floor else "")
+        ends = interval(one.lowest, one.clip) + (f", none to {one.floor:g}" if one.floor else "")
         rows.append((f"{name} [{unit}]", number(one.step), noise, ends, reports_of(one.reporting)))
     print_rows(device.title, ["channel", "step", "noise", "from, to", "reports"], rows)
     for note in device.notes:
@@ -244,8 +272,12 @@ def show_device(device: Any) -> None:
 
 
 def interval_of(device: Any) -> str:
-    """How often a device reports, in words."""
-    said = dict.fromkeys(reports_of(one.reporting) for one in device.channels.values())
+    """How often a device reports, in words; each channel's own change is `show`'s to say."""
+    ways = [one.reporting for one in device.channels.values()]
+    said = dict.fromkeys(reports_of(way) for way in ways if not way.delta)
+    if changing := [way for way in ways if way.delta]:
+        first_s = min(way.every_s for way in changing)
+        said[f"on change, {first_s:g} to {max(way.longest_s for way in changing):g} s"] = None
     return "; ".join(said)
 
 

@@ -9,7 +9,7 @@ import click
 
 from saafe.cli.busy import Busy
 from saafe.cli.output import print_json
-from saafe.cli.reading import ExportOptions, check_run_folder, export_options, read_any
+from saafe.cli.reading import ExportOptions, export_options, load_for, read_any
 from saafe.errors import InputError
 from saafe.recordings import RECORDING_SUFFIXES
 
@@ -101,16 +101,13 @@ def recording_picture(
     options: ExportOptions, *, repair: bool,
 ) -> Any:  # fmt: skip
     """Read and draw a recording, with a bar of progress; chosen are the model and the device."""
-    from saafe.loading import load_model
     from saafe.pictures import picture_of_recording
 
     readings, check = read_any(Path(what), options, repair=repair)
     for line in check.lines():
         click.echo(line, err=True)
     model, device = chosen
-    if model is not None:
-        check_run_folder(model)
-    loaded = load_model(model, device=device)
+    loaded = load_for(model, device)
     with click.progressbar(length=1000, label=what, file=sys.stderr,
                            hidden=not sys.stderr.isatty()) as bar:  # fmt: skip
         return picture_of_recording(

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from saafe.cli.busy import ProgressLines
 from saafe.cli.output import names_near
 from saafe.errors import InputError
 from saafe.recordings import Check, Recording, parse_units
@@ -69,6 +70,19 @@ def check_run_folder(path: str) -> None:
     if near := names_near(folder.name, others):  # not of the whole path, which is alike for all
         meant = " or ".join(str(folder.parent / name) for name in near)
         raise InputError(f"{path}: no such run folder; did you mean {meant}?")
+
+
+def load_for(model: str | None, device: str | None) -> Any:
+    """The model that is named, saafe's own for None, with the thresholds of a device.
+
+    Where they have to be set, that is said.
+    """
+    from saafe.loading import load_model
+
+    if model is not None:
+        check_run_folder(model)
+    with ProgressLines() as say:
+        return load_model(model, device=device, say=say)
 
 
 def read_any(path: Path, reading: ExportOptions, *, repair: bool) -> tuple[Recording, Check]:

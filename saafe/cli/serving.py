@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from saafe.cli.output import print_json
-from saafe.cli.reading import ExportOptions
+from saafe.cli.reading import ExportOptions, load_for
 from saafe.errors import InputError
 from saafe.files import json_text
 
@@ -108,7 +108,6 @@ def serve_command(
 
     Example: saafe serve runs/my-run
     """
-    from saafe.loading import load_model
     from saafe.recordings import parse_units
 
     need_serving()
@@ -117,7 +116,7 @@ def serve_command(
         raise InputError("--topic, --preset and the like are for a broker: give --mqtt URL")
     token = choose_token(host, token_file)
     told = parse_units(units)
-    loaded = load_model(model, device=device)
+    loaded = load_for(model, device)
     service = make_service(loaded, longest_interval_s, options, delivers=url is not None)
     try:
         service.restore()

@@ -17,8 +17,8 @@ from saafe.formats import DASH
 PIPE_WIDTH = 200  # who reads a pipe has no right margin
 UNBOUNDED = 10_000
 CUT = "…"
-WITHIN_AMOUNT = re.compile(r"(?<=\d) (?=to [-\d]|%)|(?<= to) (?=[-\d])")
-GLUE = "\ue000"  # stands for a blank within an amount, at which no line breaks
+AMOUNT = re.compile(r"[-+<>$~]?\d|-?inf")  # how a cell begins that holds an amount
+GLUE = "\ue000"  # in the place of an amount's spaces: rich breaks lines at every real one
 
 
 def print_gate(gate: dict) -> None:
@@ -32,43 +32,59 @@ def print_gate(gate: dict) -> None:
 
 
 def print_rows(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table; the first column to the left, the others to the right; None is a dash.
+    """A table; words stand to the left, amounts to the right; None is a dash.
 
-    Where a terminal is too narrow for a frame, there is none; where it is for the words alone, each
-    row becomes a few lines: names and amounts are never cut or broken.
+    Where a terminal is too narrow for its words, each row becomes a few lines: names and amounts
+    are never cut, and no amount goes over two lines.
     """
-    texts = [
-        [DASH if cell is None else WITHIN_AMOUNT.sub(GLUE, str(cell)) for cell in row]
-        for row in rows
-    ]
-    is_told = sys.stdout.isatty() or "COLUMNS" in os.environ
-    console = Console(width=None if is_told else PIPE_WIDTH)
-    given = "".join([title or "", *columns, *(cell for row in texts for cell in row)])
-    for framed in (True, False) if title else (False,):
-        table = table_of_texts(title, columns, texts, framed=framed)
-        if Console(width=UNBOUNDED).measure(table).minimum > console.width:
-            continue
-        with console.capture() as captured:  # click's echo says what a full disk or closed pipe is
+    texts = [[DASH if cell is None else str(cell) for cell in row] for row in rows]
+    console, endless = Console(width=told_width()), Console(width=UNBOUNDED)
+    table = made_table(title, columns, texts, is_narrow=False)
+    if endless.measure(table).maximum > console.width:
+        table = made_table(title, columns, texts, is_narrow=True)
+    shown = ""
+    if endless.measure(table).minimum <= console.width:
+        with console.capture() as text:  # click's echo says what a full disk or closed pipe is
             console.print(table)
-        shown = captured.get()
-        if shown.count(CUT) == given.count(CUT):  # a column of words may be narrowed too far
-            click.echo(shown.replace(GLUE, " "), nl=False)
-            return
-    click.echo(title or "", nl=bool(title))
-    click.echo("\n".join(folded_lines(columns, texts, console.width)).replace(GLUE, " "))
+        shown = text.get().replace(GLUE, " ")
+    given = "".join([title or "", *columns, *(cell for row in texts for cell in row)])
+    if shown and shown.count(CUT) == given.count(CUT):  # a column of words may be narrowed too far
+        click.echo("\n".join(line.rstrip() for line in shown.splitlines()))
+    else:
+        if title:
+            print_note(title)
+        click.echo("\n".join(folded_lines(columns, texts, console.width)))
 
 
-def table_of_texts(
-    title: str | None, columns: Sequence[str], texts: list[list[str]], *, framed: bool
+def made_table(
+    title: str | None, columns: Sequence[str], texts: list[list[str]], *, is_narrow: bool
 ) -> Table:
-    """A table for rich, in a frame or in as few columns as it can be."""
-    table = Table(title=title, box=HEAVY_HEAD if framed else None)
+    """The table of rich; a narrow one breaks the headers of amounts, which else it would cut."""
+    table = Table(title=title, box=HEAVY_HEAD if title else None)
+    shown: list[list[str]] = []
     for k, (name, *cells) in enumerate(zip(columns, *texts, strict=True)):
-        is_words = any(" " in cell for cell in (name, *cells))
-        table.add_column(name, justify="right" if k else "left", no_wrap=not is_words)
-    for row in texts:
+        are_amounts = k > 0 and all(AMOUNT.match(cell) for cell in cells if cell != DASH)
+        if are_amounts:
+            cells = [cell.replace(" ", GLUE) for cell in cells]
+            if is_narrow:
+                width = max(map(len, (*name.split(), *cells)))
+                name = textwrap.fill(name, width, break_on_hyphens=False)
+        is_words = any(" " in cell for cell in cells) or (" " in name and not are_amounts)
+        table.add_column(name, justify="right" if are_amounts else "left", no_wrap=not is_words)
+        shown.append(cells)
+    for row in zip(*shown, strict=True):
         table.add_row(*map(escape, row))
     return table
+
+
+def print_note(text: str) -> None:
+    """Words beside a table, as wide as the terminal."""
+    click.echo(textwrap.fill(text, told_width() or Console().width, break_on_hyphens=False))
+
+
+def told_width() -> int | None:
+    """Columns of what reads the output, None where rich knows them."""
+    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
 
 
 def folded_lines(columns: Sequence[str], texts: list[list[str]], width: int) -> list[str]:

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from saafe import metrics
@@ -95,7 +96,8 @@ def compare_devices(
     Raises:
         InputError: a name or a file is no device.
     """
-    known = [devices.load_device(name) for name in names]  # before the first is examined
+    loaded = [devices.load_device(name) for name in names]  # before the first is examined
+    known = told_apart(loaded, names)
     tried = [
         Tried(Session(judged_for(one, plan, on_progress), plan.seed, device=one)) for one in known
     ]
@@ -127,6 +129,15 @@ def compare_devices(
         "devices": [device_row(one) for one in tried],
         "reference_alarms": [alarm_row(name, tried[0]) for name in REFERENCES],
     }
+
+
+def told_apart(known: Sequence[devices.Device], names: Sequence[str]) -> list[devices.Device]:
+    """The devices; those of one name are called after their files, or by their whole paths."""
+    told = [one.name for one in known]
+    for longer in ([Path(name).stem for name in names], names):
+        pairs = list(zip(told, longer, strict=True))
+        told = [long if told.count(short) > 1 else short for short, long in pairs]
+    return [replace(one, name=name) for one, name in zip(known, told, strict=True)]
 
 
 def judged_for(device: devices.Device, plan: ComparisonPlan, say: OnProgress) -> Judged:

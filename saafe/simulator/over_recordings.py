@@ -7,6 +7,7 @@ recordings, one by one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from saafe.errors import InputError
 from saafe.recordings import Recording
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, NUISANCE, SOUND
 from saafe.simulator import sensor_faults, simulation
-from saafe.simulator.devices import fit_device
+from saafe.simulator.devices import device_names, fit_device, load_device
 from saafe.simulator.emissions import Quantity
 from saafe.simulator.labels import Counterfactuals, label, mark_young
 from saafe.simulator.simulation import ScenarioDraw, StreamSettings
@@ -76,9 +77,19 @@ def own_range(recording: Recording, sensor: int) -> tuple[Tensor, Tensor]:
     except InputError:
         return step, highest
     for name, channel in fitted.channels.items():
-        step[CHANNEL_NAMES.index(name)] = channel.step
-        highest[CHANNEL_NAMES.index(name)] = channel.clip
+        index = CHANNEL_NAMES.index(name)
+        step[index] = channel.step
+        # an end above all of the catalogue's is unknown: no event then shows more than was seen
+        most = float(np.nanmax(recording.readings[:, sensor, index]))
+        highest[index] = min(channel.clip, max(most, highest_clip(name)))
     return step, highest
+
+
+@cache
+def highest_clip(channel: str) -> float:
+    """Where the catalogue's readings of a channel end at most."""
+    rows = (load_device(name).channels.get(channel) for name in device_names())
+    return max(row.clip for row in rows if row is not None)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from saafe.simulator.devices.catalogue import ANYTHING, GENERAL, device_names, load_device
 from saafe.simulator.devices.device import (
-    Device, DeviceChannel, Reporting, device_from_text, device_table, to_toml,
+    Device, DeviceChannel, Reporting, device_digest, device_from_text, device_table, to_toml,
 )  # fmt: skip
 from saafe.simulator.devices.fitting import fit_device
 
@@ -20,6 +20,7 @@ __all__ = [
     "Device",
     "DeviceChannel",
     "Reporting",
+    "device_digest",
     "device_from_text",
     "device_names",
     "device_table",

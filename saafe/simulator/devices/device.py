@@ -5,6 +5,7 @@ range is refused with one line that names the field.
 """
 
 import difflib
+import hashlib
 import math
 import tomllib
 from collections.abc import Mapping
@@ -347,6 +348,11 @@ def _channel_table(one: DeviceChannel) -> dict[str, Any]:
 def to_toml(device: Device) -> str:
     """The text of a device file that stands alone: its parts are merged into it."""
     return "\n".join(_toml_lines(device_table(device), "")) + "\n"
+
+
+def device_digest(device: Device) -> str:
+    """What changes with anything that a device's file says."""
+    return hashlib.sha256(to_toml(device).encode()).hexdigest()[:16]
 
 
 def _toml_lines(table: Mapping[str, Any], path: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A device from a recording of ordinary days: what its readings show, the rest from the catalogue.
+"""A device from recordings of ordinary days: what its readings show, the rest from the catalogue.
 
 Channels, step, noise, period, reporting on change, clip and floor leave traces in a recording.
 Response time, spread between units and what no reading reached leave none: they are taken from the
@@ -6,7 +6,7 @@ catalogue's most similar channel, and the device's notes say so.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,8 +25,11 @@ from saafe.simulator.devices.traces import (
     find_reporting,
     find_step,
 )
+from saafe.windows import DAY_S
 
 WITHOUT = 2.0  # Chosen: how unlike devices are where one of them lacks a channel, in e-folds
+NO_DEVICE = "what saafe reads at most, as no device of the catalogue goes so far"
+FITTED = "fitted"  # a name for a device that has none yet
 FEWEST = 50  # Chosen: readings of a channel that tell anything
 
 
@@ -43,19 +46,26 @@ class Traces:
     lost_share: float
 
 
-def fit_device(recording: Recording, *, sensor: str | None = None) -> Device:
-    """Estimate the device that made a recording of ordinary days.
+def fit_device(
+    recording: Recording | Sequence[Recording],
+    *,
+    sensor: str | Sequence[str] | None = None,
+    name: str = FITTED,
+) -> Device:
+    """Estimate the device that made recordings of ordinary days.
 
     Args:
-        recording: some days of one space without a fire; a day tells most of it.
-        sensor: which of its sensors; the first where it is not given.
+        recording: some days of a space without a fire, or of several spaces with one product; a
+            day tells most of it.
+        sensor: which of their sensors, all of one product; the first of each where it is not given.
+        name: of the device.
 
     Returns:
         A device of kind "fitted", as `draw_device` and `saafe train --device` take it. `notes` say
         what was seen, and what could not be seen and was taken from which device.
 
     Raises:
-        InputError: the sensor is unknown, or no channel has enough readings.
+        InputError: a sensor is unknown, or no channel has enough readings.
 
     Example:
         >>> import saafe
@@ -64,40 +74,62 @@ def fit_device(recording: Recording, *, sensor: str | None = None) -> Device:
         >>> devices.fit_device(recording).channels["co2"].reporting.every_s
         300.0
     """
-    if sensor is not None and sensor not in recording.sensors:
-        raise InputError(
-            f"sensor {sensor!r} is not in {recording.name}; its sensors: "
-            f"{', '.join(recording.sensors)}"
-        )
-    place = 0 if sensor is None else recording.sensors.index(sensor)
+    units = find_units([recording] if isinstance(recording, Recording) else recording, sensor)
+    who = "; ".join(f"{one.name}, sensor {one.sensors[place]}" for one, place in units)
     found, notes = {}, []
     for index, channel in enumerate(CHANNELS):
-        values = recording.readings[:, place, index].astype(np.float64)
-        there = np.isfinite(values)
-        if there.sum() >= FEWEST:
-            found[channel.name] = trace(channel.name, recording.times_s[there], values[there])
-        elif there.any():
-            notes.append(f"{channel.name}: left out, {there.sum()} readings; {FEWEST} are needed")
+        times_s, values = pooled(units, index)
+        if len(values) >= FEWEST:
+            found[channel.name] = trace(channel.name, times_s, values)
+        elif len(values):
+            notes.append(f"{channel.name}: left out, {len(values)} readings; {FEWEST} are needed")
     if not found:
-        raise InputError(
-            f"{recording.name}, sensor {recording.sensors[place]}: no channel has {FEWEST} "
-            "readings; give a longer recording"
-        )
+        raise InputError(f"{who}: no channel has {FEWEST} readings; give a longer recording")
     channels = {}
-    for name, seen in found.items():
-        channels[name], said = complete(seen, found)
+    for channel, seen in found.items():
+        channels[channel], said = complete(seen, found)
         notes += said
-    title = f"fitted to {recording.name}, sensor {recording.sensors[place]}"
-    hours = float(np.ptp(recording.times_s)) / 3600.0
+    hours = sum(float(np.ptp(one.times_s)) for one, _ in units) / 3600.0
     return Device(
-        name="fitted",
-        title=title,
+        name=name,
+        title=f"fitted to {who}",
         kind="fitted",
         source=f"{hours:.1f} h of readings; what no reading shows is from the catalogue",
         channels=channels,
         notes=tuple(notes),
         lost_share=min(0.9, min(seen.lost_share for seen in found.values())),
     )
+
+
+def find_units(
+    recordings: Sequence[Recording], sensor: str | Sequence[str] | None
+) -> list[tuple[Recording, int]]:
+    """Each unit of the product: a recording and the place of its sensor there."""
+    if sensor is None:
+        return [(one, 0) for one in recordings]
+    asked = (sensor,) if isinstance(sensor, str) else sensor
+    every = [(one, k) for one in recordings for k in range(len(one.sensors))]
+    known = list(dict.fromkeys(one.sensors[k] for one, k in every))
+    for name in asked:
+        if name not in known:
+            where = ", ".join(one.name for one in recordings)
+            raise InputError(f"sensor {name!r} is not in {where}; its sensors: {', '.join(known)}")
+    return [(one, k) for one, k in every if one.sensors[k] in asked]
+
+
+def pooled(units: Sequence[tuple[Recording, int]], channel: int) -> tuple[NDArray, NDArray]:
+    """The readings of a channel of all units, one unit after the other: times and values."""
+    times_s, values, end_s = [np.empty(0)], [np.empty(0)], -math.inf
+    for one, place in units:
+        mine = one.readings[:, place, channel].astype(np.float64)
+        there = np.isfinite(mine)
+        if there.any():
+            own_s = one.times_s[there]
+            # so far apart that no interval is counted between two units
+            times_s.append(own_s + max(0.0, end_s + 2.0 * DAY_S - own_s[0]))
+            values.append(mine[there])
+            end_s = float(times_s[-1][-1])
+    return np.concatenate(times_s), np.concatenate(values)
 
 
 def trace(channel: str, times_s: NDArray, values: NDArray) -> Traces:
@@ -114,18 +146,20 @@ def trace(channel: str, times_s: NDArray, values: NDArray) -> Traces:
 
 def complete(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[DeviceChannel, list[str]]:
     """A channel with what its readings do not show taken from the most similar one, and notes."""
-    name, like = nearest(seen, all_seen)
+    found = nearest(seen, all_seen)
+    assert found is not None, "the devices of reference have every channel"
+    name, like = found
     ends, noise = seen.ends, seen.noise
-    notes, taken = [], ["response time", "spread between units"]
-    usual = CHANNELS[CHANNEL_NAMES.index(seen.channel)]
-    lowest = like.lowest if math.isnan(ends.lowest) else ends.lowest
-    if math.isnan(ends.lowest):
-        taken.append(f"lowest reading (none stood at one; the least was {ends.least:g})")
-    lowest = min(lowest, ends.least)
-    clip = like.clip if math.isnan(ends.clip) else ends.clip
-    if math.isnan(ends.clip):
-        taken.append(f"clip (never reached; the most was {ends.most:g})")
-        clip = max(clip, ends.most)
+    taken = ["response time", "spread between units"]
+    notes, origins = [], {name: taken}  # what is taken from whom
+    lowest, clip = ends.lowest, ends.clip
+    if math.isnan(lowest):
+        lowest, origin = unseen_end(seen, all_seen, is_top=False)
+        said = f"lowest reading (none stood at one; the least was {ends.least:g})"
+        origins.setdefault(origin, []).append(said)
+    if math.isnan(clip):
+        clip, origin = unseen_end(seen, all_seen, is_top=True)
+        origins.setdefault(origin, []).append(f"clip (never reached; the most was {ends.most:g})")
     value = noise.value
     if math.isnan(value):
         taken.append("noise (reports on change hide it)")
@@ -140,7 +174,8 @@ def complete(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[DeviceChanne
         reporting = replace(reporting, longest_s=longest)
     if reporting.mode == PERIODIC and reporting.every_s > 10.0:
         notes.append(f"{seen.channel}: whether a report is a mean or a moment's cannot be seen")
-    notes.append(f"{seen.channel}: from {name}: {', '.join(taken)}")
+    notes += [f"{seen.channel}: from {each}: {', '.join(said)}" for each, said in origins.items()]
+    usual = CHANNELS[CHANNEL_NAMES.index(seen.channel)]
     made = replace(
         like,
         lowest=max(lowest, usual.lowest),
@@ -155,8 +190,25 @@ def complete(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[DeviceChanne
     return made, notes
 
 
-def nearest(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[str, DeviceChannel]:
-    """The catalogue's channel that is most like one, and its device's name.
+def unseen_end(seen: Traces, all_seen: Mapping[str, Traces], *, is_top: bool) -> tuple[float, str]:
+    """An end that no reading reached, and whose it is: the most similar channel's that goes so far.
+
+    Where none does, as far as saafe reads that channel.
+    """
+    ends, usual = seen.ends, CHANNELS[CHANNEL_NAMES.index(seen.channel)]
+    if is_top:
+        near = nearest(seen, all_seen, lambda row: row.clip >= ends.most)
+        return (near[1].clip, near[0]) if near else (max(usual.highest, ends.most), NO_DEVICE)
+    near = nearest(seen, all_seen, lambda row: row.lowest <= ends.least)
+    return (near[1].lowest, near[0]) if near else (min(usual.lowest, ends.least), NO_DEVICE)
+
+
+def nearest(
+    seen: Traces,
+    all_seen: Mapping[str, Traces],
+    is_allowed: Callable[[DeviceChannel], bool] = lambda _: True,
+) -> tuple[str, DeviceChannel] | None:
+    """The catalogue's channel that is most like one, and its device's name; None without any.
 
     As much as the channel itself counts what stands beside it: a product is recognised by all of
     its channels, where what its meter cannot show tells nothing.
@@ -164,7 +216,7 @@ def nearest(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[str, DeviceCh
     best = (math.inf, "", None)
     for name in device_names():
         device = load_device(name)
-        if seen.channel in device.channels:
+        if seen.channel in device.channels and is_allowed(device.channels[seen.channel]):
             far = distance(seen, device.channels[seen.channel])
             names = all_seen.keys() | device.channels.keys()
             far += sum(
@@ -174,8 +226,7 @@ def nearest(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[str, DeviceCh
                 for each in names
             ) / len(names)
             best = min(best, (far, name, device.channels[seen.channel]), key=lambda one: one[0])
-    assert best[2] is not None, "the devices of reference have every channel"
-    return best[1], best[2]
+    return None if best[2] is None else (best[1], best[2])
 
 
 def distance(seen: Traces, one: DeviceChannel) -> float:
