@@ -99,9 +99,14 @@ def test_readings_become_alarms_states_and_a_device(broker: Mosquitto, watching:
     assert all(retained for _, _, retained in late.came)
     assert json.loads(late.last(state) or b"{}")["smoke"] == "ON"
 
+    assert json.loads(client.last(state) or b"{}")["acknowledged_until"] is None
     client.send(config["state_topic"].replace("state", "acknowledge"), "PRESS")
     eventually(lambda: [e["event"] for e in client.events()] == ["alarm", "clear"])
     eventually(lambda: json.loads(client.last(state) or b"{}")["smoke"] == "OFF")
+    eventually(lambda: json.loads(client.last(state) or b"{}")["acknowledged_until"])
+    assert not any("nothing is raised" in line for line in watching.lines)
+    client.send(config["state_topic"].replace("state", "acknowledge"), "PRESS")  # nothing to see to
+    eventually(lambda: any("nothing is raised" in line for line in watching.lines))
     eventually(lambda: watching.service.store.undelivered() == [])
     watching.close()
     eventually(lambda: client.last("saafe/status") == b"offline")

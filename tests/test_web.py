@@ -126,13 +126,23 @@ def test_readings_in_and_state_events_and_history_out(served: Served) -> None:
     assert len(curve["values"]) == len(past["times_s"]) == len(past["risk"])
     assert max(v for v in curve["values"] if v is not None) == 75.0
     status, space = served.ask("POST", "/spaces/kitchen/acknowledge")
-    assert (status, space["state"]) == (200, "calm")
+    assert (status, space["state"], space["acknowledged"]) == (200, "calm", True)
+    until = space["acknowledged_until"]
+    assert until == served.ask("GET", "/spaces/kitchen")[1]["acknowledged_until"]
+    again = served.ask("POST", "/spaces/kitchen/acknowledge")[1]
+    assert (again["acknowledged"], again["acknowledged_until"]) == (False, until)
     assert [e["event"] for e in served.ask("GET", "/events?newest=true")[1]] == ["clear", "alarm"]
     _, found = served.ask("GET", "/spaces?like=KIT")
     assert (found["total"], found["counts"]["calm"]) == (1, 1)
     text = served.ask("GET", "/metrics")[1].decode()
     assert "saafe_readings_total 6.0" in text
     assert 'saafe_events_total{event="alarm"} 1.0' in text
+
+
+def test_acknowledging_a_calm_space_says_that_nothing_was_raised(served: Served) -> None:
+    served.ask("POST", "/readings", {"space": "hall", "temperature": 21})
+    status, space = served.ask("POST", "/spaces/hall/acknowledge")
+    assert (status, space["acknowledged"], space["acknowledged_until"]) == (200, False, None)
 
 
 def test_the_description_of_the_interface_is_whole(served: Served) -> None:

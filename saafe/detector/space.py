@@ -96,6 +96,16 @@ class Space:
         self.incident: str | None = None  # the sensor that the alarm was said of
         self.now_s = -math.inf
 
+    @property
+    def is_raised(self) -> bool:
+        """Whether an alarm or a warning stands."""
+        return self.incident is not None or any(one.alarm.warned for one in self.sensors.values())
+
+    @property
+    def hushed_until_s(self) -> float:
+        """Until when the model raises no alarm, -inf where nobody acknowledged one. [s]"""
+        return max((one.alarm.hushed_until_s for one in self.sensors.values()), default=-math.inf)
+
     def sensor(self, name: str) -> Watched:
         """What is known of a sensor."""
         if name not in self.sensors:
@@ -221,7 +231,12 @@ class Space:
         return events
 
     def acknowledge(self, time_s: float, *, hush_s: float) -> list[Event]:
-        """A person ends the incident; for `hush_s` the model alone raises no other. [s]"""
+        """A person ends the incident; for `hush_s` the model alone raises no other. [s]
+
+        Where nothing is raised nothing changes: nobody mutes an alarm that is yet to come.
+        """
+        if not self.is_raised:
+            return []
         for watched in self.sensors.values():
             watched.alarm.alarmed = watched.alarm.warned = False
             watched.alarm.restart()

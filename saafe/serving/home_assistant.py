@@ -5,7 +5,7 @@ import re
 
 from saafe import __version__
 from saafe.serving.fleet import WatchedSpace, iso_time
-from saafe.serving.views import faults_of, risk_of, urgency_of
+from saafe.serving.views import acknowledged_until, faults_of, risk_of, urgency_of
 
 Message = tuple[str, dict]  # topic, payload
 
@@ -35,6 +35,7 @@ def state_message(base: str, space: WatchedSpace, clock_s: float) -> Message:
         "fault": on_off(bool(faults)),
         "risk": round(risk_of(space), 1),
         "sensor": watched.incident,
+        "acknowledged_until": acknowledged_until(space),
         "faults": faults,
         "time": iso_time(clock_s),
     }

@@ -370,8 +370,18 @@ class MqttLink:
         space = self.spaces.get(name)
         if space is None:
             return done("")
+        watched = self.service.fleet.spaces[space].detector.space
+        before_s = watched.hushed_until_s
+
+        def answer(why: str) -> None:
+            if watched.hushed_until_s <= before_s:
+                self.service.notes.say("acknowledge", f"{space}: nothing is raised: an "
+                                       "acknowledgement changes nothing")  # fmt: skip
+            self._publish_states([space])
+            done(why)
+
         one = Arrival(space, "-", {}, self.service.clock_s(), is_acknowledgement=True)
-        self.service.offer(one, done, wait_s=5.0)
+        self.service.offer(one, answer, wait_s=5.0)
         return None
 
     def _is_repeated(self, one: Arrival, *, is_marked: bool = True) -> bool:

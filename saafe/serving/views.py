@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from saafe.sensors import CHANNELS
-from saafe.serving.fleet import WatchedSpace
+from saafe.serving.fleet import WatchedSpace, iso_time
 from saafe.windows import BIN_S, SPAN
 
 URGENCIES = ("alarm", "warning", "fault", "calm")  # the most urgent first
@@ -38,6 +38,14 @@ def faults_of(space: WatchedSpace) -> list[dict]:
     ]
 
 
+def acknowledged_until(space: WatchedSpace) -> str | None:
+    """Until when the model raises no alarm because a person has seen to one; None: it may."""
+    watched = space.detector.space
+    if watched.hushed_until_s <= watched.now_s:
+        return None
+    return iso_time(space.origin_s + watched.hushed_until_s)
+
+
 def summary(space: WatchedSpace) -> dict:
     """One space in a list."""
     return {
@@ -45,6 +53,7 @@ def summary(space: WatchedSpace) -> dict:
         "state": urgency_of(space),
         "risk": round(risk_of(space), 1),
         "alarm": space.detector.space.incident,
+        "acknowledged_until": acknowledged_until(space),
         "faults": faults_of(space),
         "heard_s": round(space.heard_s, 1) if math.isfinite(space.heard_s) else None,
         "readings": readings_of(space),
