@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from serving_fixtures import (
 
 from saafe.errors import InputError
 from saafe.serving import Fleet, MqttLink, MqttOptions, Notes, Service, Store, Topics, find_broker
-from saafe.serving.home_assistant import slug
+from saafe.serving.home_assistant import discovery_messages, slug
 
 pytestmark = needs_mosquitto
 PRESETS = ("zigbee2mqtt", "esphome", "tasmota", "json")
@@ -112,6 +113,59 @@ def test_readings_become_alarms_states_and_a_device(broker: Mosquitto, watching:
     eventually(lambda: client.last("saafe/status") == b"offline")
     for one in (client, late):
         one.close()
+
+
+def test_a_second_process_on_one_base_does_not_leave_the_first_one_offline(
+    broker: Mosquitto, watching: Watching
+) -> None:
+    client = Client(broker.port, "other", ("saafe/status",))
+    second = Watching(broker.port, name="second")
+    eventually(lambda: any("--base of its own" in line for line in watching.lines))
+    second.close()
+    eventually(lambda: b"offline" in [payload for _, payload, _ in client.came])
+    eventually(lambda: client.last("saafe/status") == b"online")
+    time.sleep(0.3)
+    late = Client(broker.port, "late", ("saafe/status",))
+    eventually(lambda: late.last("saafe/status") == b"online")
+    assert sum("--base of its own" in line for line in watching.lines) == 1
+    before = len(client.came)
+    watching.close()  # its own "offline" stands
+    eventually(lambda: len(client.came) > before)
+    time.sleep(0.3)
+    assert client.last("saafe/status") == b"offline"
+    for one in (client, late):
+        one.close()
+
+
+def test_a_lost_connection_is_not_taken_for_another_process(
+    broker: Mosquitto, watching: Watching
+) -> None:
+    client = Client(broker.port, "other", ("saafe/status",))
+    watching.link.client.socket().shutdown(2)  # type: ignore[union-attr]
+    eventually(lambda: b"offline" in [payload for _, payload, _ in client.came], 30.0)  # the will
+    eventually(lambda: client.last("saafe/status") == b"online", 30.0)
+    time.sleep(0.3)
+    assert not any("--base" in line for line in watching.lines)
+    client.close()
+
+
+def test_two_bases_on_one_home_assistant_name_their_devices_apart() -> None:
+    """The same topic of discovery: the second took the first one's smoke sensor away."""
+    bases = ("saafe", "saafe-vind", "saafe_vind", "saafe/vind", "a")
+    spaces = ("kitchen", "vind_kitchen", "Küche oben")
+    found = [
+        (topic, config["unique_id"], *config["device"]["identifiers"])
+        for base in bases for space in spaces
+        for topic, config in discovery_messages(base, "homeassistant", f"{base}/status", space)
+    ]  # fmt: skip
+    count = 5 * len(bases) * len(spaces)
+    assert len({topic for topic, *_ in found}) == len({one[1] for one in found}) == count
+    assert len({one[2] for one in found}) == count // 5
+    assert found[0] == (
+        "homeassistant/binary_sensor/saafe_kitchen/smoke/config", "saafe_kitchen_smoke",
+        "saafe_kitchen",
+    )  # fmt: skip
+    assert all(re.fullmatch(r"[\w/-]+", topic) for topic, *_ in found)
 
 
 MESSAGES = [

@@ -1,7 +1,5 @@
 """Events of a space: what held readings complete, what an outage ends, when it is calm again."""
 
-import math
-
 import numpy as np
 import pytest
 
@@ -189,20 +187,6 @@ def test_an_acknowledged_alarm_is_hushed_for_the_model_and_not_for_the_rules() -
     hot = [take(space, 250.0 + 10.0 * k, HIGH, pm25=5.0, temperature=60.0) for k in range(3)]
     assert hot[0] == []
     assert hot[1] == [("alarm", 260.0, "heat")]
-
-
-@pytest.mark.parametrize("odds", [LOW, RAISED, HIGH])
-def test_an_acknowledgement_changes_something_only_where_something_is_raised(odds: float) -> None:
-    """One press on a calm space muted the model through the fire that began a minute later."""
-    space = Space(SETTINGS)
-    said = [event for k in range(30) for event in take(space, 10.0 * k, odds, pm25=5.0)]
-    assert space.is_raised == bool(said) == (odds != LOW)
-    for k in range(3):  # twice is once
-        space.acknowledge(290.0 + k, hush_s=600.0)
-    assert space.hushed_until_s == (890.0 if odds != LOW else -math.inf)
-    later = [take(space, 300.0 + 10.0 * k, HIGH, pm25=5.0) for k in range(20)]
-    kinds = [event[0] for events in later for event in events]
-    assert ("alarm" in kinds) == (odds == LOW)
 
 
 def test_an_excused_pause_is_no_silence_and_no_claim_bridges_it() -> None:

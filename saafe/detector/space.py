@@ -231,12 +231,7 @@ class Space:
         return events
 
     def acknowledge(self, time_s: float, *, hush_s: float) -> list[Event]:
-        """A person ends the incident; for `hush_s` the model alone raises no other. [s]
-
-        Where nothing is raised nothing changes: nobody mutes an alarm that is yet to come.
-        """
-        if not self.is_raised:
-            return []
+        """A person ends the incident; for `hush_s` the model alone raises no other. [s]"""
         for watched in self.sensors.values():
             watched.alarm.alarmed = watched.alarm.warned = False
             watched.alarm.restart()

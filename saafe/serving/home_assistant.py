@@ -51,7 +51,8 @@ def discovery_messages(base: str, prefix: str, status: str, space: str) -> list[
         status: the topic that says "online" or "offline".
         space: its name.
     """
-    name = f"saafe_{slug(space)}"
+    # the names of two saafe on one Home Assistant differ; those of the usual base stay as they were
+    name = f"saafe_{slug(space)}" if base == "saafe" else slug(f"{base}\0{space}")
     state = space_topic(base, space, "state")
     shared = {
         "availability_topic": status,

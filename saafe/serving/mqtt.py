@@ -275,8 +275,11 @@ class MqttLink:
         self.refused, self.client.retry_s = None, FIRST_RETRY_S
         self.connection += 1
         self.announced.clear()
-        how = SubscribeOptions(QOS, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-        self.client.subscribe([(text, how) for text in self.options.filters()])
+        retain = SubscribeOptions.RETAIN_DO_NOT_SEND
+        how = SubscribeOptions(QOS, retainHandling=retain)
+        others = SubscribeOptions(QOS, noLocal=True, retainHandling=retain)  # not what we say
+        status = (self.options.status, others)
+        self.client.subscribe([*((text, how) for text in self.options.filters()), status])
         self._publish(self.options.status, b"online", retain=True)
         for event in self.left:  # which the process before this one had not delivered
             self._publish_event(event)
@@ -333,6 +336,9 @@ class MqttLink:
         if message.retain:  # of some time ago, and nobody knows of which
             self.service.counters.refused("retained")
             return done("")
+        if topic == options.status:
+            self._hear_other(bytes(message.payload))
+            return done("")
         if topic.startswith(options.inbox):
             topic = topic.removeprefix(options.inbox)
         elif topic.startswith(f"{options.base}/spaces/") and topic.endswith("/acknowledge"):
@@ -365,6 +371,15 @@ class MqttLink:
             if self.service.is_stopping.is_set():
                 return None
         return None
+
+    def _hear_other(self, said: bytes) -> None:
+        """Another process says that we are on or off; while we are on, that is what stands."""
+        if self.is_closing:
+            return
+        if said != b"online":
+            self._publish(self.options.status, b"online", retain=True)
+        self.service.notes.say("base", f"{self.options.status}: another process says "
+                               f"{said[:20]!r} there; give each saafe a --base of its own")  # fmt: skip
 
     def _acknowledge(self, name: str, done: Callable[[str], None]) -> None:
         space = self.spaces.get(name)
