@@ -250,6 +250,21 @@ def test_what_was_retained_is_no_reading_of_now(broker: Mosquitto) -> None:
     client.close()
 
 
+def test_an_old_reading_that_is_sent_again_is_no_fire_of_now(
+    broker: Mosquitto, watching: Watching
+) -> None:
+    """Two of them alarmed, after the fault that the clock was set back by two hours."""
+    client = Client(broker.port, "other")
+    client.send("zigbee2mqtt/den", {"temperature": 21})
+    for _ in range(2):
+        client.send("zigbee2mqtt/den", {"temperature": 70, "last_seen": time.time() - 7200})
+        time.sleep(0.6)
+    eventually(lambda: watching.refused("late") == 2)
+    assert any("7,200 s before the newest of 'den'" in line for line in watching.lines)
+    assert watching.service.store.events(limit=9) == []
+    client.close()
+
+
 def test_two_topics_do_not_mix_in_one_channel(broker: Mosquitto, watching: Watching) -> None:
     client = Client(broker.port, "other")
     for k in range(5):
@@ -411,6 +426,7 @@ def fuzz(watching: Watching, count: int) -> None:
         watching.link._on_message(watching.link.client, None, message)
     reasons = (
         "payload", "no channel", "topic", "reading", "second", "internal", "repeated", "own topic",
+        "late",
     )  # fmt: skip
 
     def counted() -> float:

@@ -32,6 +32,7 @@ from saafe.serving.home_assistant import (
     space_topic,
     state_message,
 )
+from saafe.serving.late import LateReadings
 from saafe.serving.mqtt_client import FIRST_RETRY_S, MqttClient
 from saafe.serving.payloads import Units, read_payload
 from saafe.serving.service import Service
@@ -93,6 +94,7 @@ class MqttLink:
         """Take the service that gets readings and gives events."""
         self.service, self.broker, self.options = service, broker, options
         self.recent: OrderedDict[tuple, float] = OrderedDict()  # readings: when each came
+        self.late = LateReadings()
         self.givers: dict[tuple[str, str, str], tuple[str, float]] = {}
         self.sending: dict[int, Callable[[], None]] = {}  # by message: what to do once it is there
         self.there: set[int] = set()  # messages that were there before we knew their number
@@ -134,6 +136,7 @@ class MqttLink:
         since_s = self.service.clock_s() - LATEST_REPEAT_S
         for _, one in self.service.store.readings(since_s):
             self._is_repeated(one)
+            self.late.late_s(one)
         self.left = self.service.store.undelivered()
         self.service.listeners.append(self.say)
         properties = Properties(PacketTypes.CONNECT)
@@ -367,6 +370,10 @@ class MqttLink:
             self._refuse("second", f"{topic}: {other} gives the same channel of {place.sensor!r}; "
                          "name sensors apart with --topic")  # fmt: skip
             return done("")
+        if late_s := self.late.late_s(reading):
+            self._refuse("late", f"{topic}: a reading of {late_s:,.0f} s before the newest of "
+                         f"{place.sensor!r} is left out")  # fmt: skip
+            return done("")
         while not self.service.offer(reading, done, wait_s=1.0):  # the broker holds the rest back
             if self.service.is_stopping.is_set():
                 return None
@@ -378,8 +385,8 @@ class MqttLink:
             return
         if said != b"online":
             self._publish(self.options.status, b"online", retain=True)
-        self.service.notes.say("base", f"{self.options.status}: another process says "
-                               f"{said[:20]!r} there; give each saafe a --base of its own")  # fmt: skip
+        text = f"another process says {said[:20]!r} there; give each saafe a --base of its own"
+        self.service.notes.say("base", f"{self.options.status}: {text}")
 
     def _acknowledge(self, name: str, done: Callable[[str], None]) -> None:
         space = self.spaces.get(name)
