@@ -168,6 +168,18 @@ def test_two_bases_on_one_home_assistant_name_their_devices_apart() -> None:
     assert all(re.fullmatch(r"[\w/-]+", topic) for topic, *_ in found)
 
 
+@pytest.mark.slow
+def test_detect_listens_to_the_topics_of_every_preset_and_says_so(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    """Only those of the last one were watched."""
+    url = f"mqtt://127.0.0.1:{broker.port}"
+    presets = ("--preset", "zigbee2mqtt", "--preset", "esphome")
+    with processes() as running:
+        running.append(Process("detect", url, *presets, cwd=tmp_path))
+        running[-1].said("connected; listens to zigbee2mqtt/+, zigbee2mqtt/+/+, +/sensor/+/state")
+
+
 MESSAGES = [
     ("zigbee2mqtt/den", '{"temperature": 21.5, "co2": 600, "battery": 90}', {"temperature", "co2"}),
     ("zigbee2mqtt/home/den", '{"humidity": 40}', {"humidity"}),

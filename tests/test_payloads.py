@@ -2,7 +2,10 @@
 
 import pytest
 
+from saafe.recordings import RowReader
+from saafe.sensors import CHANNEL_NAMES, COLUMNS
 from saafe.serving.payloads import meaning, read_payload
+from saafe.simulator import devices
 
 NOT_THE_ROOM = """
 internal chip cpu esp32 mcu soc gpu processor board device battery inverter motor engine compressor
@@ -54,3 +57,13 @@ def test_particles_under_2_5_um_by_any_name_of_a_topic(name: str) -> None:
 )  # fmt: skip
 def test_particles_of_another_size_are_not_taken_for_them(name: str) -> None:
     assert meaning(name) is None
+
+
+@pytest.mark.parametrize("name", devices.device_names())
+def test_what_a_device_sends_in_place_of_a_reading_is_none(name: str) -> None:
+    """An IKEA VINDSTYRKA's 163.835 degC alarmed."""
+    for channel, row in devices.load_device(name).channels.items():
+        index = CHANNEL_NAMES.index(channel)
+        for value in row.sentinels:
+            read = RowReader().take("A", {COLUMNS[index]: f"{value:g}"}, 0.0)
+            assert read.readings[index] != read.readings[index], (channel, value)  # NaN

@@ -92,7 +92,7 @@ def detect_command(
         if drill:
             raise InputError("--drill plays over a CSV stream: saafe detect - --drill; to try who "
                              "listens at a broker, send two hot readings there")  # fmt: skip
-        if repair or replace(options, preset=None, units=()):
+        if repair or replace(options, presets=(), units=()):
             raise InputError("a broker's readings come as they are; of these options it takes "
                              "--preset, --unit and --longest-interval")  # fmt: skip
         return watch_mqtt(run, recordings[0], options, longest_interval_s, serving)

@@ -294,7 +294,8 @@ class MqttLink:
             )  # fmt: skip
         self.is_up.set()
         self.is_answered.set()
-        self.service.notes.say("connected", f"{self.broker}: connected")
+        listens = ", ".join(self.options.topics.filters)
+        self.service.notes.say("connected", f"{self.broker}: connected; listens to {listens}")
         threading.Thread(target=self._publish_all, daemon=True).start()
 
     def _publish_all(self) -> None:
