@@ -168,6 +168,29 @@ def test_two_bases_on_one_home_assistant_name_their_devices_apart() -> None:
     assert all(re.fullmatch(r"[\w/-]+", topic) for topic, *_ in found)
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+def test_where_nothing_is_read_it_is_said_once(
+    broker: Mosquitto, watching: Watching, is_read: bool
+) -> None:
+    client = Client(broker.port, "other")
+    client.send("esp/sensor/wifi_signal/state", "-70")
+    client.send("zigbee2mqtt/lamp", {"brightness": 200})
+    if is_read:
+        client.send("zigbee2mqtt/den", {"temperature": 21})
+    eventually(lambda: watching.refused("no channel") == 2)
+    if is_read:
+        eventually(lambda: watching.service.fleet.spaces)
+        assert watching.link.doubt_s == float("inf")
+    else:
+        watching.link.doubt_s = watching.service.clock_s()  # the minute is over
+        eventually(lambda: any("no reading within a minute" in one for one in watching.lines))
+    time.sleep(2.5)
+    said = [line for line in watching.lines if "no reading within a minute" in line]
+    assert len(said) == (0 if is_read else 1)
+    assert all("2 topics passed over, such as esp/sensor/wifi_signal/state" in one for one in said)
+    client.close()
+
+
 @pytest.mark.slow
 def test_detect_listens_to_the_topics_of_every_preset_and_says_so(
     broker: Mosquitto, tmp_path: Path

@@ -171,6 +171,8 @@ def detect_files(
             click.echo(line, err=True)
         events = events_of(run, readings, longest_interval_s, path)
         files.append({"file": path, "check": check.to_dict(), "events": events})
+        if is_told and not events:
+            click.echo(f"{path}: no event", err=True)
         for event in events if is_told else ():
             click.echo(json_text({**event, "file": path} if len(paths) > 1 else event))
     return {"files": files, "failed": failed}

@@ -58,8 +58,8 @@ class ExportOptions:
             )
         columns, units = parse_columns(self.maps), parse_units(self.units)
         return {
-            "preset": next(iter(self.presets), None), "columns": columns, "units": units, "zone": self.zone,
-            "decimal": self.decimal, "sensor": self.sensor,
+            "preset": next(iter(self.presets), None), "columns": columns, "units": units,
+            "zone": self.zone, "decimal": self.decimal, "sensor": self.sensor,
         }  # fmt: skip
 
 

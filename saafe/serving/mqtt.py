@@ -4,6 +4,7 @@ A message is acknowledged once its reading is kept, and an event is done with on
 it. So whatever is killed, nothing is lost; what then comes twice is known by its `id`.
 """
 
+import math
 import socket
 import ssl
 import threading
@@ -39,6 +40,7 @@ from saafe.serving.service import Service
 from saafe.serving.topics import TopicPlace, Topics
 
 SESSION_S = 7 * 86_400  # for so long the broker keeps what comes while we are away
+DOUBT_S = 60.0
 REFRESH_S = 10.0  # of a risk that has changed
 LOOK_S = 2.0
 RISK_STEP = 1.0  # percent
@@ -94,6 +96,8 @@ class MqttLink:
         """Take the service that gets readings and gives events."""
         self.service, self.broker, self.options = service, broker, options
         self.recent: OrderedDict[tuple, float] = OrderedDict()  # readings: when each came
+        self.passed: set[str] = set()  # topics of which nothing was read
+        self.doubt_s = service.clock_s() + DOUBT_S  # when to say that nothing at all was
         self.late = LateReadings()
         self.givers: dict[tuple[str, str, str], tuple[str, float]] = {}
         self.sending: dict[int, Callable[[], None]] = {}  # by message: what to do once it is there
@@ -252,6 +256,12 @@ class MqttLink:
             if not self.is_up.is_set():
                 continue
             now_s = self.service.clock_s()
+            if now_s >= self.doubt_s:
+                self.doubt_s = math.inf
+                example = f", such as {min(self.passed)}" if self.passed else ""
+                self.service.notes.say("nothing", f"{self.broker}: no reading within a minute; "
+                                       f"{len(self.passed)} topics passed over{example}; "
+                                       "see --preset and --topic")  # fmt: skip
             with self.service.lock:
                 changed = [
                     name
@@ -352,8 +362,7 @@ class MqttLink:
             return done("")
         place = options.topics.place(topic)
         if place is None:
-            self.service.counters.refused("topic")
-            return done("")
+            return self._pass_over("topic", topic, done)
         if (owner := options.owner(place.space)) != options.worker:
             self.service.counters.refused("forwarded")
             return self._publish(
@@ -361,8 +370,8 @@ class MqttLink:
             )
         cells = read_payload(bytes(message.payload), place.channel, options.units)
         if not cells:
-            self.service.counters.refused("no channel")
-            return done("")
+            return self._pass_over("no channel", topic, done)
+        self.doubt_s = math.inf
         reading = Arrival(place.space, place.sensor, cells, self.service.clock_s())
         if self._is_repeated(reading, is_marked=message.dup):
             self.service.counters.refused("repeated")
@@ -379,6 +388,13 @@ class MqttLink:
             if self.service.is_stopping.is_set():
                 return None
         return None
+
+    def _pass_over(self, reason: str, topic: str, done: Callable[[str], None]) -> None:
+        """Count a message that tells nothing."""
+        self.service.counters.refused(reason)
+        if len(self.passed) < RECENT:
+            self.passed.add(topic)
+        done("")
 
     def _hear_other(self, said: bytes) -> None:
         """Another process says that we are on or off; while we are on, that is what stands."""
