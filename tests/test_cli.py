@@ -428,3 +428,20 @@ def test_train_then_detect(
     code, out, _ = call(monkeypatch, capsys, "detect", folder, simulated / "simulated-00000.csv")
     assert code == 0
     events_in(out)
+
+
+def test_a_calm_file_of_a_device_that_reports_on_change(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    """Its pauses are no gaps, channels that it has not are named once, and calm is said."""
+    path = tmp_path / "hall.csv"
+    rows = [f"{60 * k + 1200 * (k // 10)},{21 + k % 2},500" for k in range(60)]
+    path.write_text("\n".join(["time_s,temperature_c,co2_ppm", *rows]) + "\n")
+    device = ("--device", "sonoff-snzb-02b")
+    for more, has_gaps in ((), True), (("--longest-interval", "3600"), False), (device, False):
+        code, out, err = call(monkeypatch, capsys, "detect", path, *more)
+        assert (code, out) == (0, "") or events_in(out)
+        assert ("gaps over" in err) == has_gaps
+        assert (f"{path}: no event" in err) == (out == "")
+        said = err.count("note: co2 is not of sonoff-snzb-02b, and judged all the same")
+        assert said == (more == device)

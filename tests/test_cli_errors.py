@@ -12,9 +12,11 @@ from pathlib import Path
 import click
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import save
 
 import saafe
+from saafe.cli import saafe as saafe_command
 from saafe.cli.output import run, with_progress
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
@@ -453,3 +455,23 @@ def test_checksum_is_said(model: Path) -> None:
     data[-1] ^= 1
     model.write_bytes(data)
     assert "checksum" in refused(model)
+
+
+@pytest.mark.parametrize("words", ["detect home.csv", "plot home.csv", "data check home.csv"])
+def test_a_second_preset_is_refused_where_a_file_has_one_vendor(words: str, tmp_path: Path) -> None:
+    """The last one counted, and the first was forgotten without a word."""
+    path = tmp_path / "home.csv"
+    path.write_text("time_s,temperature_c\n0,21\n10,21\n")
+    words = words.replace("home.csv", str(path))
+    presets = ["--preset", "purpleair", "--preset", "airgradient"]
+    result = CliRunner().invoke(saafe_command, [*words.split(), *presets])
+    assert result.exit_code != 0
+    assert "--preset: came purpleair and airgradient; allowed: one" in str(result.exception)
+
+
+def test_every_preset_of_a_broker_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the last one was looked at."""
+    monkeypatch.chdir(tmp_path)
+    words = ["detect", "mqtt://127.0.0.1:9", "--preset", "zigbee", "--preset", "esphome"]
+    result = CliRunner().invoke(saafe_command, words)
+    assert "--preset zigbee: no such preset of topics" in str(result.exception)

@@ -41,7 +41,8 @@ def alone(model: Model, rows: list[Arrival], end_s: float) -> list[dict]:
     reader, detector, events = RowReader(), Detector(model), []
     for one in rows:
         if one.is_acknowledgement:
-            events += detector.tick(reader.clock.now_s(one.arrived_s)) + detector.acknowledge()
+            events += detector.tick(reader.clock.now_s(one.arrived_s))
+            events += detector.acknowledge() if detector.space.is_raised else []
             continue
         row = reader.take(one.sensor, one.cells, one.arrived_s)
         events += detector.update(
@@ -123,6 +124,26 @@ def check_same(model: Model, readings: list[Arrival], seed: int) -> int:
 @given(fleets(), st.integers(0, 100))
 def test_a_fleet_says_what_single_detectors_say(readings: list[Arrival], seed: int) -> None:
     check_same(PARTICLES, readings, seed)
+
+
+@pytest.mark.parametrize(("particles", "is_muted"), [("7", False), ("900", True)])
+def test_acknowledging_mutes_the_model_only_where_something_is_raised(
+    particles: str, is_muted: bool
+) -> None:
+    """One press on a calm space muted the model through the fire that began a minute later."""
+    fleet = Fleet(PARTICLES)
+    rows = [
+        Arrival("den", "A", {"pm25_ug_m3": particles if k < 60 else "900"}, 1e9 + 10 * k)
+        for k in range(90)
+    ]
+    before = fleet.take(rows[:60])
+    for k in range(3):  # twice is once
+        fleet.take([Arrival("den", "-", {}, 1e9 + 595 + k, is_acknowledgement=True)])
+    until_s = fleet.spaces["den"].detector.space.hushed_until_s
+    assert until_s == (pytest.approx(595 + 600) if is_muted else -np.inf)
+    assert bool(before) == is_muted
+    said = [event["event"] for event in fleet.take(rows[60:])]
+    assert ("alarm" in said) == (not is_muted)
 
 
 def test_a_fleet_says_what_single_detectors_say_with_a_real_model(run: Run) -> None:

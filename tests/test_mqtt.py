@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from serving_fixtures import (
 
 from saafe.errors import InputError
 from saafe.serving import Fleet, MqttLink, MqttOptions, Notes, Service, Store, Topics, find_broker
-from saafe.serving.home_assistant import slug
+from saafe.serving.home_assistant import discovery_messages, slug
 
 pytestmark = needs_mosquitto
 PRESETS = ("zigbee2mqtt", "esphome", "tasmota", "json")
@@ -99,14 +100,107 @@ def test_readings_become_alarms_states_and_a_device(broker: Mosquitto, watching:
     assert all(retained for _, _, retained in late.came)
     assert json.loads(late.last(state) or b"{}")["smoke"] == "ON"
 
+    assert json.loads(client.last(state) or b"{}")["acknowledged_until"] is None
     client.send(config["state_topic"].replace("state", "acknowledge"), "PRESS")
     eventually(lambda: [e["event"] for e in client.events()] == ["alarm", "clear"])
     eventually(lambda: json.loads(client.last(state) or b"{}")["smoke"] == "OFF")
+    eventually(lambda: json.loads(client.last(state) or b"{}")["acknowledged_until"])
+    assert not any("nothing is raised" in line for line in watching.lines)
+    client.send(config["state_topic"].replace("state", "acknowledge"), "PRESS")  # nothing to see to
+    eventually(lambda: any("nothing is raised" in line for line in watching.lines))
     eventually(lambda: watching.service.store.undelivered() == [])
     watching.close()
     eventually(lambda: client.last("saafe/status") == b"offline")
     for one in (client, late):
         one.close()
+
+
+def test_a_second_process_on_one_base_does_not_leave_the_first_one_offline(
+    broker: Mosquitto, watching: Watching
+) -> None:
+    client = Client(broker.port, "other", ("saafe/status",))
+    second = Watching(broker.port, name="second")
+    eventually(lambda: any("--base of its own" in line for line in watching.lines))
+    second.close()
+    eventually(lambda: b"offline" in [payload for _, payload, _ in client.came])
+    eventually(lambda: client.last("saafe/status") == b"online")
+    time.sleep(0.3)
+    late = Client(broker.port, "late", ("saafe/status",))
+    eventually(lambda: late.last("saafe/status") == b"online")
+    assert sum("--base of its own" in line for line in watching.lines) == 1
+    before = len(client.came)
+    watching.close()  # its own "offline" stands
+    eventually(lambda: len(client.came) > before)
+    time.sleep(0.3)
+    assert client.last("saafe/status") == b"offline"
+    for one in (client, late):
+        one.close()
+
+
+def test_a_lost_connection_is_not_taken_for_another_process(
+    broker: Mosquitto, watching: Watching
+) -> None:
+    client = Client(broker.port, "other", ("saafe/status",))
+    watching.link.client.socket().shutdown(2)  # type: ignore[union-attr]
+    eventually(lambda: b"offline" in [payload for _, payload, _ in client.came], 30.0)  # the will
+    eventually(lambda: client.last("saafe/status") == b"online", 30.0)
+    time.sleep(0.3)
+    assert not any("--base" in line for line in watching.lines)
+    client.close()
+
+
+def test_two_bases_on_one_home_assistant_name_their_devices_apart() -> None:
+    """The same topic of discovery: the second took the first one's smoke sensor away."""
+    bases = ("saafe", "saafe-vind", "saafe_vind", "saafe/vind", "a")
+    spaces = ("kitchen", "vind_kitchen", "Küche oben")
+    found = [
+        (topic, config["unique_id"], *config["device"]["identifiers"])
+        for base in bases for space in spaces
+        for topic, config in discovery_messages(base, "homeassistant", f"{base}/status", space)
+    ]  # fmt: skip
+    count = 5 * len(bases) * len(spaces)
+    assert len({topic for topic, *_ in found}) == len({one[1] for one in found}) == count
+    assert len({one[2] for one in found}) == count // 5
+    assert found[0] == (
+        "homeassistant/binary_sensor/saafe_kitchen/smoke/config", "saafe_kitchen_smoke",
+        "saafe_kitchen",
+    )  # fmt: skip
+    assert all(re.fullmatch(r"[\w/-]+", topic) for topic, *_ in found)
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_where_nothing_is_read_it_is_said_once(
+    broker: Mosquitto, watching: Watching, is_read: bool
+) -> None:
+    client = Client(broker.port, "other")
+    client.send("esp/sensor/wifi_signal/state", "-70")
+    client.send("zigbee2mqtt/lamp", {"brightness": 200})
+    if is_read:
+        client.send("zigbee2mqtt/den", {"temperature": 21})
+    eventually(lambda: watching.refused("no channel") == 2)
+    if is_read:
+        eventually(lambda: watching.service.fleet.spaces)
+        assert watching.link.doubt_s == float("inf")
+    else:
+        watching.link.doubt_s = watching.service.clock_s()  # the minute is over
+        eventually(lambda: any("no reading within a minute" in one for one in watching.lines))
+    time.sleep(2.5)
+    said = [line for line in watching.lines if "no reading within a minute" in line]
+    assert len(said) == (0 if is_read else 1)
+    assert all("2 topics passed over, such as esp/sensor/wifi_signal/state" in one for one in said)
+    client.close()
+
+
+@pytest.mark.slow
+def test_detect_listens_to_the_topics_of_every_preset_and_says_so(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    """Only those of the last one were watched."""
+    url = f"mqtt://127.0.0.1:{broker.port}"
+    presets = ("--preset", "zigbee2mqtt", "--preset", "esphome")
+    with processes() as running:
+        running.append(Process("detect", url, *presets, cwd=tmp_path))
+        running[-1].said("connected; listens to zigbee2mqtt/+, zigbee2mqtt/+/+, +/sensor/+/state")
 
 
 MESSAGES = [
@@ -219,6 +313,21 @@ def test_a_space_that_is_taken_away_leaves_nothing_with_the_broker(
     assert len(kept(stays)) == 6
     client.send("zigbee2mqtt/Küche oben", {"temperature": 21})  # a sensor that sends brings it back
     eventually(lambda: len(kept(gone)) == 6)
+    client.close()
+
+
+def test_an_old_reading_that_is_sent_again_is_no_fire_of_now(
+    broker: Mosquitto, watching: Watching
+) -> None:
+    """Two of them alarmed, after the fault that the clock was set back by two hours."""
+    client = Client(broker.port, "other")
+    client.send("zigbee2mqtt/den", {"temperature": 21})
+    for _ in range(2):
+        client.send("zigbee2mqtt/den", {"temperature": 70, "last_seen": time.time() - 7200})
+        time.sleep(0.6)
+    eventually(lambda: watching.refused("late") == 2)
+    assert any("7,200 s before the newest of 'den'" in line for line in watching.lines)
+    assert watching.service.store.events(limit=9) == []
     client.close()
 
 
@@ -383,6 +492,7 @@ def fuzz(watching: Watching, count: int) -> None:
         watching.link._on_message(watching.link.client, None, message)
     reasons = (
         "payload", "no channel", "topic", "reading", "second", "internal", "repeated", "own topic",
+        "late",
     )  # fmt: skip
 
     def counted() -> float:

@@ -135,7 +135,11 @@ def test_readings_in_and_state_events_and_history_out(served: Served) -> None:
     assert len(curve["values"]) == len(past["times_s"]) == len(past["risk"])
     assert max(v for v in curve["values"] if v is not None) == 75.0
     status, space = served.ask("POST", "/spaces/kitchen/acknowledge")
-    assert (status, space["state"]) == (200, "calm")
+    assert (status, space["state"], space["acknowledged"]) == (200, "calm", True)
+    until = space["hushed_until_s"]
+    assert until == served.ask("GET", "/spaces/kitchen")[1]["hushed_until_s"]
+    again = served.ask("POST", "/spaces/kitchen/acknowledge")[1]
+    assert (again["acknowledged"], again["hushed_until_s"]) == (False, until)
     assert [e["event"] for e in served.ask("GET", "/events?newest=true")[1]] == ["clear", "alarm"]
     _, found = served.ask("GET", "/spaces?like=KIT")
     assert (found["total"], found["counts"]["calm"]) == (1, 1)
@@ -263,6 +267,12 @@ def test_a_space_that_is_taken_away_while_it_waits_for_time_to_go_on(served: Ser
     eventually(lambda: len(served.ask("GET", "/events")[1]) == 2)
     assert {event["space"] for event in served.ask("GET", "/events")[1]} == {"a", "c"}
     assert served.service.failed is None
+
+
+def test_acknowledging_a_calm_space_says_that_nothing_was_raised(served: Served) -> None:
+    served.ask("POST", "/readings", {"space": "hall", "temperature": 21})
+    status, space = served.ask("POST", "/spaces/hall/acknowledge")
+    assert (status, space["acknowledged"], space["hushed_until_s"]) == (200, False, None)
 
 
 def test_the_description_of_the_interface_is_whole(served: Served) -> None:

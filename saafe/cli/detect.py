@@ -89,7 +89,7 @@ def detect_command(
         if drill:
             raise InputError("--drill plays over a CSV stream: saafe detect - --drill; to try who "
                              "listens at a broker, send two hot readings there")  # fmt: skip
-        if repair or replace(options, preset=None, units=()):
+        if repair or replace(options, presets=(), units=()):
             raise InputError("a broker's readings come as they are; of these options it takes "
                              "--preset, --unit and --longest-interval")  # fmt: skip
         return watch_mqtt(run, recordings[0], options, longest_interval_s, serving)
@@ -121,6 +121,7 @@ def detect_command(
     found = detect_files(
         run, recordings, longest_interval_s, options, repair=repair, is_told=not as_json
     )
+    note_other_channels(device, found["files"])
     if as_json:
         print_json(found)
     if found["failed"]:
@@ -164,13 +165,29 @@ def detect_files(
             click.echo(f"saafe: {line_of(error)}", err=True)
             failed.append({"file": path, "error": line_of(error)})
             continue
-        for line in check.lines():
+        for line in check.lines(longest_interval_s or run.settings.longest_interval_s):
             click.echo(line, err=True)
         events = events_of(run, readings, longest_interval_s, path)
         files.append({"file": path, "check": check.to_dict(), "events": events})
+        if is_told and not events:
+            click.echo(f"{path}: no event", err=True)
         for event in events if is_told else ():
             click.echo(json_text({**event, "file": path} if len(paths) > 1 else event))
     return {"files": files, "failed": failed}
+
+
+def note_other_channels(device: str | None, files: Sequence[dict]) -> None:
+    """Say once which channels of recordings the device that was named does not have."""
+    from saafe.simulator import devices
+
+    if device is None or device == devices.ANYTHING:
+        return
+    own = devices.load_device(device).channels
+    counts = (item for row in files for item in row["check"]["channels"].items())
+    if other := sorted({name for name, one in counts if one["present"] and name not in own}):
+        are = "is" if len(other) == 1 else "are"
+        click.echo(f"note: {', '.join(other)} {are} not of {device}, and judged all the same",
+                   err=True)  # fmt: skip
 
 
 def events_of(run: Any, readings: Any, longest_interval_s: float | None, path: str) -> list[dict]:

@@ -14,7 +14,8 @@ from saafe.recordings import Check, Recording, parse_units
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 OPTIONS = (
-    click.option("--preset", metavar="NAME", help="The vendor whose export it is."),
+    click.option("--preset", "presets", metavar="NAME", multiple=True,
+                 help="The vendor whose export it is; of a broker, whose topics: may be repeated."),
     click.option("--map", "maps", metavar="COLUMN=CHANNEL", multiple=True,
                  help="What a column holds: a channel, time, sensor or ignore."),
     click.option("--unit", "units", metavar="CHANNEL=UNIT", multiple=True,
@@ -36,7 +37,7 @@ def export_options(command: Command) -> Command:
 class ExportOptions:
     """What `export_options` said; none of it is a recording in saafe's format."""
 
-    preset: str | None
+    presets: tuple[str, ...]
     maps: tuple[str, ...]
     units: tuple[str, ...]
     zone: str | None
@@ -48,13 +49,18 @@ class ExportOptions:
         return any(vars(self).values())
 
     def named(self) -> dict[str, Any]:
-        """The same as `readers.import_recording` takes it."""
+        """The same as `readers.import_recording` takes it; a file is of one vendor."""
         from saafe.readers import parse_columns
 
+        if len(self.presets) > 1:
+            raise InputError(
+                f"--preset: came {' and '.join(self.presets)}; allowed: one, the vendor whose "
+                "export it is; only a broker has topics of several"
+            )
         columns, units = parse_columns(self.maps), parse_units(self.units)
         return {
-            "preset": self.preset, "columns": columns, "units": units, "zone": self.zone,
-            "decimal": self.decimal, "sensor": self.sensor,
+            "preset": next(iter(self.presets), None), "columns": columns, "units": units,
+            "zone": self.zone, "decimal": self.decimal, "sensor": self.sensor,
         }  # fmt: skip
 
 

@@ -200,7 +200,8 @@ class Detector:
     def acknowledge(self) -> list[Event]:
         """A person has seen to the alarm: it clears, and the model raises no other for 10 min.
 
-        The fixed rules may: readings that go on to meet one alarm again.
+        The fixed rules may: readings that go on to meet one alarm again. A calm space too is
+        hushed: ask `space.is_raised` before.
         """
         return self.space.acknowledge(self.now_s, hush_s=HUSH_S)
 

@@ -51,7 +51,8 @@ class Live:
         if row is None:
             return []
         if row.is_acknowledgement:
-            return self._tick(row.time_s) + self.detector.acknowledge()
+            events, is_raised = self._tick(row.time_s), self.detector.space.is_raised
+            return events + (self.detector.acknowledge() if is_raised else [])
         self._doubt(row)
         events = take_row(self.detector, row, row.readings)
         return events + (self.drill.update(row) if self.drill else [])

@@ -96,6 +96,16 @@ class Space:
         self.incident: str | None = None  # the sensor that the alarm was said of
         self.now_s = -math.inf
 
+    @property
+    def is_raised(self) -> bool:
+        """Whether an alarm or a warning stands."""
+        return self.incident is not None or any(one.alarm.warned for one in self.sensors.values())
+
+    @property
+    def hushed_until_s(self) -> float:
+        """Until when the model raises no alarm, -inf where nobody acknowledged one. [s]"""
+        return max((one.alarm.hushed_until_s for one in self.sensors.values()), default=-math.inf)
+
     def sensor(self, name: str) -> Watched:
         """What is known of a sensor."""
         if name not in self.sensors:

@@ -52,6 +52,23 @@ _OTHER = re.compile(
     r"|(?:temp|hum|noise|sound)\w* (?:sensitivity|precision|periodic|report|delta|display|detected)"
     r")(?![a-z])"
 )
+# a part of a machine or of its water, or what a device was set to: no room's air either
+_MACHINE = (
+    r"internal|mcu|gpu|soc|processor|die|compressor|evaporator|condenser|inverter|transformer"
+    r"|motor|engine|heat ?sink|disk|hdd|ssd|nvme|router|nozzle|hot ?end|extruder|boiler|furnace"
+    r"|heat ?pump|heater|radiator|flow|return|supply|inlet|outlet|intake|exhaust|flue|chimney"
+    r"|stove|cooker|hob|grill|bbq|smoker|meat|kettle|refrigerator|dish ?washer|washing machine"
+    r"|dryer|pool|hot ?tub|tank|cylinder|aquarium|dhw|pipe|coolant|brine|glycol|manifold"
+    r"|collector|wet bulb|wind ?chill|humidex|desired|requested|kessel|vorlauf\w*|r[uü]cklauf\w*"
+    r"|warmwasser\w*|puffer\w*|w[aä]rmepumpe|heizung|heizkreis|ofen|k[uü]hlschrank|abgas\w*"
+)
+_OTHER_PLACE = re.compile(
+    rf"(?<![a-z])(?:(?:{_MACHINE})(?! ?r(?:oom|aum)\b)"
+    r"|(?:away|boost|sleep|night|day|manual|auto|protection|set) temp\w*"
+    r"|temp\w* set(?:ting)?)(?![a-z])"
+)
+# ESPHome's "Particulate Matter <2.5µm Concentration": the sign and the point are gone in its topic
+_PM25_IN_WORDS = re.compile(r"particulate matter ?<? ?2 ?,? ?5 ?(?:[uµ]?m\b)?")
 # in brackets: a number of particles, an index, a raw signal, another quantity
 _OTHER_UNIT = re.compile(r"[#/]|aqi|count|index|^(?:m?v|k?ohms?|adc|raw|[hk]?pa|s|ms|lux|dbm|g)$")
 # weather stations': tempf, tempinf, temp1f
@@ -110,7 +127,8 @@ def find_meaning(name: str) -> Meaning | None:
     text = spaced(re.sub(r"[(\[][^)\]]*[)\]]", " ", name))
     labels = re.findall(r"[=:] *\"?([^,}\"]+)", name.partition("{")[2])
     text = re.sub(r"\bair quality\b(?! index)", " ", text.partition("{")[0])
-    if _OTHER.search(text):
+    text = re.sub(r"particulate matter ?(?=<? ?\d)", "pm ", _PM25_IN_WORDS.sub("pm25", text))
+    if _OTHER.search(text) or _OTHER_PLACE.search(text):
         return None
     in_labels = spaced(" ".join(labels))
     found = (

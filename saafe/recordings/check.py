@@ -60,8 +60,8 @@ class Check:
         """Plain values, for JSON."""
         return asdict(self)
 
-    def lines(self) -> list[str]:
-        """The same for people, one finding a line."""
+    def lines(self, longest_interval_s: float = GAP_S) -> list[str]:
+        """The same for people, one finding a line; no shorter pause of a sensor is a gap. [s]"""
         period = "one time" if self.period_s is None else f"median period {self.period_s:g} s"
         path = self.path if self.path.isprintable() else ascii(self.path)
         names = ", ".join(self.sensors[:8]) + (", ..." if len(self.sensors) > 8 else "")
@@ -80,7 +80,7 @@ class Check:
             for cause, number in counts.wrong_values.items():
                 line += f", {number:,} masked as no reading: {cause}"
             lines.append(line)
-        lines += _gap_lines(self.gaps)
+        lines += _gap_lines(self.gaps, max(GAP_S, longest_interval_s))
         if self.ignored:
             lines.append(f"  ignored columns: {', '.join(self.ignored)}")
         lines += [f"  repaired: {repair}" for repair in self.repairs]
@@ -131,13 +131,14 @@ def doubt_readings(channel: Channel, values: np.ndarray) -> str | None:
     return None if begins_well else doubt(channel, float(np.median(values)))
 
 
-def _gap_lines(gaps: Sequence[Gap]) -> list[str]:
-    """The longest five gaps, and how many there are."""
+def _gap_lines(gaps: Sequence[Gap], least_s: float) -> list[str]:
+    """The longest five gaps over `least_s`, and how many there are. [s]"""
+    gaps = [gap for gap in gaps if gap.length_s > least_s]
     if not gaps:
         return []
     longest = sorted(gaps, key=lambda gap: -gap.length_s)
     total = sum(gap.length_s for gap in gaps)
-    lines = [f"  {counted(len(gaps), 'gap')} over {GAP_S:g} s, {total:,.0f} s in all"]
+    lines = [f"  {counted(len(gaps), 'gap')} over {least_s:g} s, {total:,.0f} s in all"]
     for gap in longest[:5]:
         lines.append(f"    sensor {gap.sensor}: {gap.length_s:,.0f} s from {gap.start_s:,.0f} s")
     return lines

@@ -371,9 +371,9 @@ def calendar_s(cell: str, arrived_s: float, within_s: float = DAY_S) -> float:
 
 
 def acknowledging(space: WatchedSpace, clock_s: float) -> Scoring:
-    """A person has seen to the alarm of a space."""
+    """A person has seen to the alarm of a space; of a calm one nobody mutes an alarm to come."""
     events = yield from space.detector.ticking(space.now_s(clock_s))
-    return events + space.detector.acknowledge()
+    return events + (space.detector.acknowledge() if space.detector.space.is_raised else [])
 
 
 def with_place(event: dict, space: WatchedSpace) -> dict:

@@ -5,7 +5,7 @@ import re
 
 from saafe import __version__
 from saafe.serving.fleet import WatchedSpace, iso_time
-from saafe.serving.views import faults_of, risk_of, urgency_of
+from saafe.serving.views import acknowledged_until, faults_of, risk_of, urgency_of
 
 Message = tuple[str, dict]  # topic, payload
 
@@ -35,6 +35,7 @@ def state_message(base: str, space: WatchedSpace, clock_s: float) -> Message:
         "fault": on_off(bool(faults)),
         "risk": round(risk_of(space), 1),
         "sensor": watched.incident,
+        "acknowledged_until": acknowledged_until(space),
         "faults": faults,
         "time": iso_time(clock_s),
     }
@@ -50,7 +51,8 @@ def discovery_messages(base: str, prefix: str, status: str, space: str) -> list[
         status: the topic that says "online" or "offline".
         space: its name.
     """
-    name = f"saafe_{slug(space)}"
+    # the names of two saafe on one Home Assistant differ; those of the usual base stay as they were
+    name = f"saafe_{slug(space)}" if base == "saafe" else slug(f"{base}\0{space}")
     state = space_topic(base, space, "state")
     shared = {
         "availability_topic": status,

@@ -4,6 +4,7 @@ A message is acknowledged once its reading is kept, and an event is done with on
 it. So whatever is killed, nothing is lost; what then comes twice is known by its `id`.
 """
 
+import math
 import socket
 import ssl
 import threading
@@ -32,12 +33,14 @@ from saafe.serving.home_assistant import (
     space_topic,
     state_message,
 )
+from saafe.serving.late import LateReadings
 from saafe.serving.mqtt_client import FIRST_RETRY_S, MqttClient
 from saafe.serving.payloads import Units, read_payload
 from saafe.serving.service import Service
 from saafe.serving.topics import TopicPlace, Topics
 
 SESSION_S = 7 * 86_400  # for so long the broker keeps what comes while we are away
+DOUBT_S = 60.0
 REFRESH_S = 10.0  # of a risk that has changed
 LOOK_S = 2.0
 RISK_STEP = 1.0  # percent
@@ -93,6 +96,9 @@ class MqttLink:
         """Take the service that gets readings and gives events."""
         self.service, self.broker, self.options = service, broker, options
         self.recent: OrderedDict[tuple, float] = OrderedDict()  # readings: when each came
+        self.passed: set[str] = set()  # topics of which nothing was read
+        self.doubt_s = service.clock_s() + DOUBT_S  # when to say that nothing at all was
+        self.late = LateReadings()
         self.givers: dict[tuple[str, str, str], tuple[str, float]] = {}
         self.sending: dict[int, Callable[[], None]] = {}  # by message: what to do once it is there
         self.there: set[int] = set()  # messages that were there before we knew their number
@@ -134,6 +140,7 @@ class MqttLink:
         since_s = self.service.clock_s() - LATEST_REPEAT_S
         for _, one in self.service.store.readings(since_s):
             self._is_repeated(one)
+            self.late.late_s(one)
         self.left = self.service.store.undelivered()
         self.service.listeners.append(self.say)
         self.service.forgetters.append(self.forget)
@@ -267,6 +274,12 @@ class MqttLink:
             if not self.is_up.is_set():
                 continue
             now_s = self.service.clock_s()
+            if now_s >= self.doubt_s:
+                self.doubt_s = math.inf
+                example = f", such as {min(self.passed)}" if self.passed else ""
+                self.service.notes.say("nothing", f"{self.broker}: no reading within a minute; "
+                                       f"{len(self.passed)} topics passed over{example}; "
+                                       "see --preset and --topic")  # fmt: skip
             with self.service.lock:
                 changed = [
                     name
@@ -293,8 +306,11 @@ class MqttLink:
         self.refused, self.client.retry_s = None, FIRST_RETRY_S
         self.connection += 1
         self.announced.clear()
-        how = SubscribeOptions(QOS, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-        self.client.subscribe([(text, how) for text in self.options.filters()])
+        retain = SubscribeOptions.RETAIN_DO_NOT_SEND
+        how = SubscribeOptions(QOS, retainHandling=retain)
+        others = SubscribeOptions(QOS, noLocal=True, retainHandling=retain)  # not what we say
+        status = (self.options.status, others)
+        self.client.subscribe([*((text, how) for text in self.options.filters()), status])
         self._publish(self.options.status, b"online", retain=True)
         for event in self.left:  # which the process before this one had not delivered
             self._publish_event(event)
@@ -306,7 +322,8 @@ class MqttLink:
             )  # fmt: skip
         self.is_up.set()
         self.is_answered.set()
-        self.service.notes.say("connected", f"{self.broker}: connected")
+        listens = ", ".join(self.options.topics.filters)
+        self.service.notes.say("connected", f"{self.broker}: connected; listens to {listens}")
         threading.Thread(target=self._publish_all, daemon=True).start()
 
     def _publish_all(self) -> None:
@@ -351,6 +368,9 @@ class MqttLink:
         if message.retain:  # of some time ago, and nobody knows of which
             self.service.counters.refused("retained")
             return done("")
+        if topic == options.status:
+            self._hear_other(bytes(message.payload))
+            return done("")
         if topic.startswith(options.inbox):
             topic = topic.removeprefix(options.inbox)
         elif topic.startswith(f"{options.base}/spaces/") and topic.endswith("/acknowledge"):
@@ -360,8 +380,7 @@ class MqttLink:
             return done("")
         place = options.topics.place(topic)
         if place is None:
-            self.service.counters.refused("topic")
-            return done("")
+            return self._pass_over("topic", topic, done)
         if (owner := options.owner(place.space)) != options.worker:
             self.service.counters.refused("forwarded")
             return self._publish(
@@ -369,8 +388,8 @@ class MqttLink:
             )
         cells = read_payload(bytes(message.payload), place.channel, options.units)
         if not cells:
-            self.service.counters.refused("no channel")
-            return done("")
+            return self._pass_over("no channel", topic, done)
+        self.doubt_s = math.inf
         reading = Arrival(place.space, place.sensor, cells, self.service.clock_s())
         if self._is_repeated(reading, is_marked=message.dup):
             self.service.counters.refused("repeated")
@@ -379,17 +398,47 @@ class MqttLink:
             self._refuse("second", f"{topic}: {other} gives the same channel of {place.sensor!r}; "
                          "name sensors apart with --topic")  # fmt: skip
             return done("")
+        if late_s := self.late.late_s(reading):
+            self._refuse("late", f"{topic}: a reading of {late_s:,.0f} s before the newest of "
+                         f"{place.sensor!r} is left out")  # fmt: skip
+            return done("")
         while not self.service.offer(reading, done, wait_s=1.0):  # the broker holds the rest back
             if self.service.is_stopping.is_set():
                 return None
         return None
 
+    def _pass_over(self, reason: str, topic: str, done: Callable[[str], None]) -> None:
+        """Count a message that tells nothing."""
+        self.service.counters.refused(reason)
+        if len(self.passed) < RECENT:
+            self.passed.add(topic)
+        done("")
+
+    def _hear_other(self, said: bytes) -> None:
+        """Another process says that we are on or off; while we are on, that is what stands."""
+        if self.is_closing:
+            return
+        if said != b"online":
+            self._publish(self.options.status, b"online", retain=True)
+        text = f"another process says {said[:20]!r} there; give each saafe a --base of its own"
+        self.service.notes.say("base", f"{self.options.status}: {text}")
+
     def _acknowledge(self, name: str, done: Callable[[str], None]) -> None:
         space = self.spaces.get(name)
         if space is None:
             return done("")
+        watched = self.service.fleet.spaces[space].detector.space
+        before_s = watched.hushed_until_s
+
+        def answer(why: str) -> None:
+            if watched.hushed_until_s <= before_s:
+                self.service.notes.say("acknowledge", f"{space}: nothing is raised: an "
+                                       "acknowledgement changes nothing")  # fmt: skip
+            self._publish_states([space])
+            done(why)
+
         one = Arrival(space, "-", {}, self.service.clock_s(), is_acknowledgement=True)
-        self.service.offer(one, done, wait_s=5.0)
+        self.service.offer(one, answer, wait_s=5.0)
         return None
 
     def _is_repeated(self, one: Arrival, *, is_marked: bool = True) -> bool:

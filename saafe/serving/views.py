@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from saafe.sensors import CHANNELS
-from saafe.serving.fleet import WatchedSpace
+from saafe.serving.fleet import WatchedSpace, iso_time
 from saafe.windows import BIN_S, SPAN
 
 URGENCIES = ("alarm", "warning", "fault", "calm")  # the most urgent first
@@ -42,6 +42,14 @@ def faults_of(space: WatchedSpace) -> list[dict]:
         for name, one in space.detector.space.sensors.items()
         for channel, reason in one.test.faulty.items()
     ]
+
+
+def acknowledged_until(space: WatchedSpace) -> str | None:
+    """Until when the model raises no alarm because a person has seen to one; None: it may."""
+    watched = space.detector.space
+    if watched.hushed_until_s <= watched.now_s:
+        return None
+    return iso_time(space.origin_s + watched.hushed_until_s)
 
 
 def summary(space: WatchedSpace, clock_s: float) -> dict:

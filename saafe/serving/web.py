@@ -239,16 +239,21 @@ def add_orders(app: FastAPI, service: Service) -> None:
 
     @app.post("/spaces/{name:path}/acknowledge")
     def acknowledge(name: Name) -> Any:
-        """A person has seen to the alarm: it clears, and the model is hushed for ten minutes."""
+        """A person has seen to the alarm: it clears, and the model is hushed for ten minutes.
+
+        `acknowledged` is false where nothing was raised: then nothing changes.
+        """
         with service.lock:
-            find_space(service, name)
+            before_s = find_space(service, name).detector.space.hushed_until_s
         waits = Waits()
         one = Arrival(name, "-", {}, service.clock_s(), is_acknowledgement=True)
         if not service.offer(one, lambda why: waits.done(0, why), wait_s=5.0):
             raise HTTPException(503, service.behind_text(), {"Retry-After": "5"})
         waits.wait(1)
         with service.lock:
-            return views.summary(find_space(service, name), service.clock_s())
+            space = find_space(service, name)
+            is_new = space.detector.space.hushed_until_s > before_s
+            return {"acknowledged": is_new, **views.summary(space, service.clock_s())}
 
     @app.delete("/spaces/{name:path}")
     def forget(name: Name) -> Any:
