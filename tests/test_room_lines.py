@@ -14,6 +14,8 @@ from saafe.own_rooms.held_out import FireOnDay
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS, PM25
 from saafe.simulator import sources
+from saafe.simulator.aerosols import AEROSOLS, AerosolKind
+from saafe.simulator.reference_alarms import REFERENCE_ALARMS
 
 FIRST, SECOND = (source.name for source in sources.FIRES[:2])
 MODEL = Scorer(lambda windows: np.nan_to_num(windows[:, -1, 0, PM25]), AlarmSettings(warm_s=0.0))
@@ -109,9 +111,19 @@ def test_days_without_an_alarm_show_no_more_than_the_rule_of_three() -> None:
     assert said[5] == "3 more days without one would show under 36 a year."
     assert said[6] == "64 more days without one would show under 12 a year."
     assert said[7].startswith("Cookings are not noted")
-    assert said[8].startswith("Thresholds let one in a hundred simulated streams")
-    assert said[8].endswith("They give simulated homes: 3 in 1.5 years.")
-    assert len(said) == 9
+    assert said[8] == lines.SMOKE_UNSEEN
+    assert said[9].startswith("Thresholds let one in a hundred simulated streams")
+    assert said[9].endswith("They give simulated homes: 3 in 1.5 years.")
+    assert len(said) == 10
+
+
+def test_what_is_said_of_photoelectric_alarms_follows_from_their_table() -> None:
+    (photo,) = (alarm for alarm in REFERENCE_ALARMS if alarm.name == "photo")
+    ((level, _),) = photo.levels
+    density = level / photo.responses[AerosolKind.COOKING]
+    mass_mg_m3 = 1e3 * density * math.log(10.0) / AEROSOLS[AerosolKind.COOKING].extinction_m2_g
+    assert mass_mg_m3 == pytest.approx(25.0, abs=0.5)
+    assert "some 25 mg/m3 of cooking smoke" in lines.SMOKE_UNSEEN
 
 
 def compared(alarms: int, general_alarms: int, alone: int, general_alone: int) -> dict:
