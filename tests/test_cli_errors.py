@@ -12,14 +12,17 @@ from pathlib import Path
 import click
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import save
 
 import saafe
+import saafe.cli
 from saafe.cli.output import run, with_progress
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
 from saafe.files import json_text, plain_name, write_atomically
 from saafe.recipes import changed, find_tier, to_dict
+from saafe.simulator.scenarios import mix_of
 from saafe.training import runs
 from saafe.training.model import FireTransformer
 
@@ -427,7 +430,7 @@ def test_a_longest_interval_that_no_sensor_has_is_wrong_usage(
     assert run(saafe_group(), ["detect", "RUN", "fire.csv", f"--longest-interval={value}"]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.count("Error:") == 1
+    assert said.err.count("saafe: ") == 1
     assert "--longest-interval" in said.err
     if value == "x":
         return
@@ -453,3 +456,30 @@ def test_checksum_is_said(model: Path) -> None:
     data[-1] ^= 1
     model.write_bytes(data)
     assert "checksum" in refused(model)
+
+
+@pytest.mark.parametrize(
+    "words", [["data", "convert"], ["simulate"], ["exam", "a", "b"], ["nosuch"]]
+)
+def test_wrong_usage_is_said_in_one_way(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(saafe.cli.saafe, words) == 2
+    usage, *_, line = capsys.readouterr().err.splitlines()
+    assert usage.startswith("Usage: saafe")
+    assert line.startswith("saafe: ")
+    assert line.endswith("--help` says more")
+
+
+def test_a_folder_of_recordings_is_answered_with_the_pattern(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_text("")
+    done = CliRunner().invoke(saafe.cli.saafe, ["detect", "runs/x", str(tmp_path)])
+    assert f"such as '{tmp_path}/*.parquet'" in str(done.exception)
+
+
+def test_sources_are_listed() -> None:
+    done = CliRunner().invoke(saafe.cli.saafe, ["simulate", "--source", "list", "--json"])
+    groups = json.loads(done.stdout)
+    assert set(groups) == {"fire", "nuisance", "cooking"}
+    assert mix_of(("cooking",)).nuisances == tuple(groups["cooking"])
+    assert mix_of(("fire",)).fires == tuple(groups["fire"])
