@@ -16,12 +16,13 @@ from click.testing import CliRunner
 from safetensors.torch import save
 
 import saafe
-from saafe.cli import saafe as saafe_command
+import saafe.cli
 from saafe.cli.output import run, with_progress
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
 from saafe.files import json_text, plain_name, write_atomically
 from saafe.recipes import changed, find_tier, to_dict
+from saafe.simulator.scenarios import mix_of
 from saafe.training import runs
 from saafe.training.model import FireTransformer
 
@@ -429,7 +430,7 @@ def test_a_longest_interval_that_no_sensor_has_is_wrong_usage(
     assert run(saafe_group(), ["detect", "RUN", "fire.csv", f"--longest-interval={value}"]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.count("Error:") == 1
+    assert said.err.count("saafe: ") == 1
     assert "--longest-interval" in said.err
     if value == "x":
         return
@@ -464,7 +465,7 @@ def test_a_second_preset_is_refused_where_a_file_has_one_vendor(words: str, tmp_
     path.write_text("time_s,temperature_c\n0,21\n10,21\n")
     words = words.replace("home.csv", str(path))
     presets = ["--preset", "purpleair", "--preset", "airgradient"]
-    result = CliRunner().invoke(saafe_command, [*words.split(), *presets])
+    result = CliRunner().invoke(saafe.cli.saafe, [*words.split(), *presets])
     assert result.exit_code != 0
     assert "--preset: came purpleair and airgradient; allowed: one" in str(result.exception)
 
@@ -473,5 +474,32 @@ def test_every_preset_of_a_broker_counts(tmp_path: Path, monkeypatch: pytest.Mon
     """Only the last one was looked at."""
     monkeypatch.chdir(tmp_path)
     words = ["detect", "mqtt://127.0.0.1:9", "--preset", "zigbee", "--preset", "esphome"]
-    result = CliRunner().invoke(saafe_command, words)
+    result = CliRunner().invoke(saafe.cli.saafe, words)
     assert "--preset zigbee: no such preset of topics" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "words", [["data", "convert"], ["simulate"], ["exam", "a", "b"], ["nosuch"]]
+)
+def test_wrong_usage_is_said_in_one_way(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(saafe.cli.saafe, words) == 2
+    usage, *_, line = capsys.readouterr().err.splitlines()
+    assert usage.startswith("Usage: saafe")
+    assert line.startswith("saafe: ")
+    assert line.endswith("--help` says more")
+
+
+def test_a_folder_of_recordings_is_answered_with_the_pattern(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_text("")
+    done = CliRunner().invoke(saafe.cli.saafe, ["detect", "runs/x", str(tmp_path)])
+    assert f"such as '{tmp_path}/*.parquet'" in str(done.exception)
+
+
+def test_sources_are_listed() -> None:
+    done = CliRunner().invoke(saafe.cli.saafe, ["simulate", "--source", "list", "--json"])
+    groups = json.loads(done.stdout)
+    assert set(groups) == {"fire", "nuisance", "cooking"}
+    assert mix_of(("cooking",)).nuisances == tuple(groups["cooking"])
+    assert mix_of(("fire",)).fires == tuple(groups["fire"])

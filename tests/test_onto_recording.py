@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from saafe.cli import saafe
+from saafe.cli.simulate import meter_end
 from saafe.errors import InputError
 from saafe.recordings import superpose
 from saafe.recordings.recording import Recording, read_recording, write_recording
@@ -308,7 +309,7 @@ def test_the_command_puts_fires_on_a_simulated_background(tmp_path: Path) -> Non
     assert recording.sources[-1] == "superposed: curtain"
 
 
-@pytest.mark.parametrize("change", ["sensors=2", "device=saafe-4"])
+@pytest.mark.parametrize("change", ["sensors=2", "times=2"])
 def test_the_command_takes_the_backgrounds_sensor_and_instrument(
     tmp_path: Path, change: str
 ) -> None:
@@ -318,3 +319,15 @@ def test_the_command_takes_the_backgrounds_sensor_and_instrument(
     assert isinstance(done.exception, InputError)
     assert f"--set {change.split('=')[0].strip()}: --onto takes" in str(done.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_cap_of_pm25_is_said_or_the_devices(capsys: pytest.CaptureFixture[str]) -> None:
+    readings = np.full((9, 1, 6), np.nan, np.float32)
+    readings[:, 0, 1] = 300.0
+    home = Recording("home", 10.0 * np.arange(9), ("A",), readings)
+    assert meter_end("home.csv", home, "anything") == 300.0
+    assert "ends at 300 ug/m3" in capsys.readouterr().err
+    assert meter_end("home.csv", home, "saafe-6") == 1000.0
+    assert capsys.readouterr().err == ""
+    with pytest.raises(InputError, match=r"has no PM2\.5"):
+        meter_end("home.csv", home, "aosong-dht22")

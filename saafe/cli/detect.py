@@ -78,6 +78,7 @@ def detect_command(
 
     serving, archive = ServingOptions.take_from(reading), ArchiveOptions.take_from(reading)
     model, recordings = split_words(words)
+    refuse_folders(recordings)
     if as_json and (recordings in ((), ("-",)) or recordings[0].startswith(MQTT_SCHEMES)):
         raise InputError("--json: a stream has no end; each event is a JSON line as it is")
     if archive.workers is not None and archive.out is None:
@@ -137,6 +138,15 @@ def split_words(words: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
     if not words or is_recording(words[0]):
         return None, tuple(words)
     return words[0], tuple(words[1:])
+
+
+def refuse_folders(recordings: Sequence[str]) -> None:
+    """Say the pattern that names a folder's recordings, where the folder is given."""
+    for name in recordings:
+        if Path(name).is_dir():
+            ends = [end for end in RECORDING_SUFFIXES if any(Path(name).glob(f"*{end}"))]
+            pattern = Path(name) / f"*{ends[0] if ends else RECORDING_SUFFIXES[0]}"
+            raise InputError(f"{name}: is a folder; name its recordings, such as '{pattern}'")
 
 
 def is_recording(word: str) -> bool:

@@ -49,12 +49,16 @@ def exam_command(
 
     Example: saafe exam runs/my-run --level long --count 150 --workers 8
     """
+    from saafe.simulator import devices
+
+    for folder in (run, *beside_runs):
+        check_run_folder(folder)
+    if device is not None and device != devices.ANYTHING:
+        devices.load_device(device)  # what is mistyped is refused before seconds of imports
     from saafe.exam import examine, examine_long
     from saafe.machines import shards_on
     from saafe.training import load
 
-    for folder in (run, *beside_runs):
-        check_run_folder(folder)
     if workers is not None and (level != "long" or quick):
         raise InputError("--workers spreads the shards of --level long: give that as well")
     if level == "long" and not quick:

@@ -95,10 +95,14 @@ def run(group: click.Group, words: list[str]) -> int:
         return ended.exit_code
     except click.ClickException as error:
         code, line = error.exit_code, error.format_message()
-        if isinstance(getattr(getattr(error, "param", None), "type", None), click.Path):
+        is_path = isinstance(getattr(getattr(error, "param", None), "type", None), click.Path)
+        if is_path and not isinstance(error, click.MissingParameter):
             code = 1  # the command is right, its path cannot be read
-        if code == WRONG_USAGE:
-            error.show()  # says how it is right
+        if code == WRONG_USAGE and (wrong := getattr(error, "ctx", None)) is not None:
+            click.echo(wrong.get_usage(), err=True)  # says how it is right
+            click.echo(
+                f"saafe: {line.rstrip('.')}; `{wrong.command_path} --help` says more", err=True
+            )
     except (click.Abort, *CAUSED) as error:  # Abort: Ctrl-C at a question
         is_stop = isinstance(error, click.Abort | KeyboardInterrupt)
         code, line = 130 if is_stop else 1, line_of(error)

@@ -11,7 +11,7 @@ from saafe.cli.busy import Busy
 from saafe.cli.output import print_json
 from saafe.cli.reading import ExportOptions, export_options, load_for, read_any
 from saafe.errors import InputError
-from saafe.recordings import RECORDING_SUFFIXES
+from saafe.recordings import RECORDING_SUFFIXES, Recording
 
 RECORDING_ENDS = (*RECORDING_SUFFIXES, ".gz")
 
@@ -38,16 +38,28 @@ def plot_command(
 
     Example: saafe plot kitchen.csv --out kitchen.png
     """
+    from saafe.simulator import devices
+
     options = ExportOptions(**reading)
+    with Busy(f"drawing {what}"):  # a run is known by what imports torch
+        kind = kind_of(what)
+    readings = None
+    if kind == "recording":
+        readings, check = read_any(Path(what), options, repair=repair)
+        for line in check.lines():
+            click.echo(line, err=True)
+    elif model or device or between or repair or options:
+        raise InputError(f"{what}: is no recording; --model, --between and the like are of those")
+    elif kind == "device":
+        devices.load_device(what)
+    click.echo(f"drawing {what}", err=True)
     from saafe import pictures  # imports torch, which takes seconds
 
     if out is not None:
         pictures.check_picture_path(out)
-    if kind_of(what) == "recording":
-        picture = recording_picture(what, (model, device), between, options, repair=repair)
-    elif model or device or between or repair or options:
-        raise InputError(f"{what}: is no recording; --model, --between and the like are of those")
-    elif kind_of(what) == "run":
+    if readings is not None:
+        picture = recording_picture(what, readings, (model, device), between)
+    elif kind == "run":
         picture = pictures.picture_of_run(Path(what))
     else:
         with Busy("simulating a fire and a cooking"):
@@ -97,15 +109,12 @@ def kind_of(what: str) -> str:
 
 
 def recording_picture(
-    what: str, chosen: tuple[str | None, str | None], between: tuple[float, float] | None,
-    options: ExportOptions, *, repair: bool,
+    what: str, readings: Recording, chosen: tuple[str | None, str | None],
+    between: tuple[float, float] | None,
 ) -> Any:  # fmt: skip
-    """Read and draw a recording, with a bar of progress; chosen are the model and the device."""
+    """Draw a recording, with a bar of progress; chosen are the model and the device."""
     from saafe.pictures import picture_of_recording
 
-    readings, check = read_any(Path(what), options, repair=repair)
-    for line in check.lines():
-        click.echo(line, err=True)
     model, device = chosen
     loaded = load_for(model, device)
     with click.progressbar(length=1000, label=what, file=sys.stderr,

@@ -1,5 +1,6 @@
 """`saafe simulate`."""
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,10 +9,18 @@ from pathlib import Path
 import click
 
 from saafe.cli.output import did_you_mean, print_json, with_progress
+from saafe.cli.tables import print_note
 from saafe.errors import InputError
 from saafe.files import plain_name, write_json
 from saafe.recipes import check_values, with_changes
-from saafe.recordings import SET_FILE, Recording, make_folder, read_recording, write_recording
+from saafe.recordings import (
+    SET_FILE,
+    Recording,
+    make_folder,
+    pm_cap,
+    read_recording,
+    write_recording,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,7 @@ class SimulationSettings:
     hours: float = 3.0  # length of what is simulated
     sensors: int = 2  # in each space; --onto has one
     format: str = "csv.gz"  # suffix of the recordings' files
-    device: str = "anything"  # which instruments; --onto has the background's
+    device: str = "anything"  # which instruments; of --onto where its PM2.5 ends
     times: int = 1  # that each nuisance happens; --onto has the background's
 
 
@@ -36,7 +45,6 @@ _RANGES = {
 }
 OF_THE_BACKGROUND = {
     "sensors": "the recording's first sensor",
-    "device": "the recording's own instrument",
     "times": "fires alone",
 }
 _CHOICES = {"format": ("csv", "csv.gz", "parquet")}
@@ -44,8 +52,10 @@ _CHOICES = {"format": ("csv", "csv.gz", "parquet")}
 
 @click.command()
 @click.option("--scenarios", default=100, show_default=True, help="How many to simulate.")
-@click.option("--out", required=True, help="Folder for the recordings.")
-@click.option("--source", "names", multiple=True, help="Draw only these sources.")
+@click.option("--out", metavar="FOLDER", help="Folder for the recordings; needed.")
+@click.option("--source", "names", multiple=True, metavar="NAME",
+              help="Draw only these sources, or all of fire, nuisance or cooking; any number of "
+              "times. `--source list` prints their names.")  # fmt: skip
 @click.option("--onto", metavar="RECORDING", help="Put fires on this recording's first sensor.")
 @click.option("--seed", default=0, show_default=True, help="Of everything random.")
 @click.option(
@@ -59,7 +69,7 @@ _CHOICES = {"format": ("csv", "csv.gz", "parquet")}
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def simulate_command(
-    scenarios: int, out: str, names: tuple[str, ...], onto: str | None, seed: int,
+    scenarios: int, out: str | None, names: tuple[str, ...], onto: str | None, seed: int,
     changes: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Write labelled, simulated recordings, one file a scenario.
@@ -68,13 +78,18 @@ def simulate_command(
     --set times=N: two of the nuisances that --source names then happen N times each.
 
     With --onto each is a stretch of a recorded (or simulated) background, three hours and then a
-    simulated fire's rise added, with "superposed: FIRE" as its source.
+    simulated fire's rise added, with "superposed: FIRE" as its source. PM2.5 then ends at the most
+    that the background shows, or with --set device=FILE where that meter ends.
 
     Where nothing burns in any of them, set.json makes the folder an annotated set of homes.
     What a former run of the same kind left in the folder is removed first.
 
     Example: saafe simulate --scenarios 4 --set hours=1 --out simulated
     """
+    if "list" in names:
+        return list_sources(as_json=as_json)
+    if out is None:
+        raise click.UsageError("Missing option '--out'.", click.get_current_context())
     check_sources(names)
     settings = with_changes(SimulationSettings(scenarios, seed), changes)
     check_values(settings, _RANGES, _CHOICES)
@@ -116,6 +131,17 @@ def write_homes(folder: Path, written: list[dict], seed: int) -> None:
     write_json(folder / SET_FILE, told)
 
 
+def list_sources(*, as_json: bool) -> None:
+    """Print the groups and the names that --source takes."""
+    from saafe.simulator import sources
+
+    if as_json:
+        print_json({name: list(members) for name, members in sources.GROUPS.items()})
+        return
+    for name, members in sources.GROUPS.items():
+        print_note(f"{name}: {', '.join(members)}")
+
+
 def check_sources(names: tuple[str, ...]) -> None:
     """Say which sources are near one that is none; the simulator lists them all."""
     if not names:
@@ -123,8 +149,9 @@ def check_sources(names: tuple[str, ...]) -> None:
     from saafe.simulator import sources
 
     for name in names:
-        near = did_you_mean(name, sources.SOURCES)
-        if name not in sources.SOURCES and near:
+        known = [*sources.SOURCES, *sources.GROUPS]
+        near = did_you_mean(name, known)
+        if name not in known and near:
             raise InputError(f"--source {name}: unknown;{near.replace('Did', 'did')}")
 
 
@@ -174,7 +201,29 @@ def superposed(
     background, _ = read_recording(onto)
     if len(background.sensors) > 1:
         click.echo(f"{onto}: fires are put on sensor {background.sensors[0]} alone", err=True)
+    cap = meter_end(onto, background, settings.device)
     made = onto_recording.superpose_simulated(
-        background, settings.scenarios, seed=settings.seed, hours=settings.hours, names=names
+        background, settings.scenarios, seed=settings.seed, hours=settings.hours, names=names,
+        cap=cap,
+    )  # fmt: skip
+    return (
+        (fire.recording, onto_recording.describe_superposed(fire, background, cap)) for fire in made
     )
-    return ((fire.recording, onto_recording.describe_superposed(fire, background)) for fire in made)
+
+
+def meter_end(onto: str, background: Recording, device: str) -> float:
+    """Where a background's PM2.5 ends: the device's end, or the most that it showed. [ug/m3]"""
+    from saafe.simulator import devices
+
+    cap = pm_cap(background)
+    if device != devices.ANYTHING:
+        meter = devices.load_device(device).channels.get("pm25")
+        if meter is None:
+            raise InputError(f"--set device={device}: has no PM2.5, whose end --onto takes of it")
+        return max(cap, meter.clip)
+    if cap < math.inf:
+        click.echo(
+            f"{onto}: PM2.5 of the fires ends at {cap:,.0f} ug/m3, the most that the recording "
+            "shows; --set device=FILE gives the meter's own end", err=True,
+        )  # fmt: skip
+    return cap

@@ -38,6 +38,8 @@ class Reporter:
             f"epoch {at.epoch}/{at.epochs} step {at.step}/{at.steps} loss {at.loss:.4f} "
             f"accuracy {at.accuracy:.3f} samples/s {at.samples_per_s:.0f} left {clock(at.left_s)}"
         )
+        if at.epoch == at.epochs:
+            text += ", then thresholds and the exam"
         if not self.console.is_terminal:
             click.echo(text, err=True)
             self.wait_for_next(at)

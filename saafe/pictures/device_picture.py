@@ -53,7 +53,7 @@ def picture_of_device(device: str | Path | devices.Device, *, seed: int = 0) -> 
             draw_pair(place, minutes, truth[:, k], minutes, shown[:, k])
             name = CHANNELS[k].name.replace("pm25", "PM2.5").replace("co", "CO")
             place.set_ylabel(f"{name}\n{CHANNELS[k].unit}", rotation=0, ha="right", va="center")
-        places[0, 0].set_title("a step, without noise", fontsize=9)
+        places[0, 0].set_title("a step (PM2.5: smoke of flames), no noise", fontsize=8)
         for column, (name, mix) in enumerate(events, start=1):
             streams = simulation.simulate_streams(
                 STREAMS, generator=torch.Generator().manual_seed(seed), hours=STREAM_HOURS,

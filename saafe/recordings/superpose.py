@@ -160,11 +160,14 @@ def with_growth(times_s: NDArray, rise: NDArray, growth: SmokeGrowth | None) -> 
     return grown
 
 
-def add_rise(home: Recording, rise: Rise, at_s: float) -> tuple[Recording, float]:
+def add_rise(
+    home: Recording, rise: Rise, at_s: float, *, cap: float | None = None
+) -> tuple[Recording, float]:
     """Add a fire's rise to a home's first sensor, as that sensor would have shown it.
 
     Each of the home's rows shows the rise as it was then, so the home's period holds it. PM2.5
-    ends at `pm_cap` and every channel at its range; what the home does not read stays missing.
+    ends at `cap`, else at `pm_cap`, and every channel at its range; what the home does not read
+    stays missing.
 
     Returns the home from `LEAD_S` before the fire, at `at_s` on the home's clock [s], to one period
     after the rise's end, and when the fire begins in it. [s]
@@ -174,7 +177,7 @@ def add_rise(home: Recording, rise: Rise, at_s: float) -> tuple[Recording, float
     fire_s = at_s - float(home.times_s[np.searchsorted(home.times_s, start_s)])
     readings = part.readings[:, :1].copy()
     readings[:, 0] += values_held(rise.times_s, rise.values, part.times_s - fire_s)
-    readings[:, 0, PM25] = np.minimum(readings[:, 0, PM25], pm_cap(home))
+    readings[:, 0, PM25] = np.minimum(readings[:, 0, PM25], pm_cap(home) if cap is None else cap)
     lowest, highest = np.array([(c.lowest, c.highest) for c in CHANNELS], dtype=np.float32).T
     readings = np.clip(readings, lowest, highest)
     labels = None if part.labels is None else part.labels[:, :1]

@@ -55,7 +55,13 @@ class SimulatedSuperposition:
 
 
 def superpose_simulated(
-    background: Recording, n: int, *, seed: int, hours: float = 3.0, names: tuple[str, ...] = ()
+    background: Recording,
+    n: int,
+    *,
+    seed: int,
+    hours: float = 3.0,
+    names: tuple[str, ...] = (),
+    cap: float | None = None,
 ) -> Iterator[SimulatedSuperposition]:
     """Put `n` simulated fires on a background's first sensor, each at a moment of its own.
 
@@ -65,6 +71,7 @@ def superpose_simulated(
         seed: of the fires and of the moments.
         hours: length of the simulated streams: a fire lasts from its ignition to there.
         names: fires to draw; none means all.
+        cap: where the background's meter of PM2.5 ends; the most that it showed by default. [ug/m3]
 
     Raises:
         InputError: the background or the names do not fit; at once, before the first is made.
@@ -76,7 +83,7 @@ def superpose_simulated(
         fires = simulate_fires(min(simulation.SIMULATION_CHUNK, n - at), hours, mix, generator)
         for k, fire in enumerate(fires, start=at):
             yield superpose_one(
-                fire, home, np.random.default_rng([seed, k]), name=f"superposed-{k:05d}"
+                fire, home, np.random.default_rng([seed, k]), name=f"superposed-{k:05d}", cap=cap
             )
 
     return (made for at in range(0, n, simulation.SIMULATION_CHUNK) for made in make(at))
@@ -153,7 +160,12 @@ def _after_ignition(events: Events, k: int, added: Tensor, state: Tensor) -> Sim
 
 
 def superpose_one(
-    fire: SimulatedFire, home: Home, drawn: np.random.Generator, *, name: str
+    fire: SimulatedFire,
+    home: Home,
+    drawn: np.random.Generator,
+    *,
+    name: str,
+    cap: float | None = None,
 ) -> SimulatedSuperposition:
     """Put a fire on a prepared background at a drawn moment.
 
@@ -164,7 +176,7 @@ def superpose_one(
     length_s = float(fire.rise.times_s[-1]) + median_period(background)
     at_s = draw_moment(home, length_s, QUIET_MOMENT, drawn)
     assert at_s is not None, "prepare found room for a longer fire"
-    part, fire_s = add_rise(background, fire.rise, at_s)
+    part, fire_s = add_rise(background, fire.rise, at_s, cap=cap)
     first = int(np.searchsorted(background.times_s, at_s - LEAD_S))
     plain = background.readings[first : first + len(part.times_s)]
     labels = label_rows(fire, part, plain, fire_s)
@@ -194,9 +206,11 @@ def label_rows(fire: SimulatedFire, part: Recording, plain: NDArray, fire_s: flo
     return np.where(found == NORMAL, own, found).astype(np.int8)
 
 
-def describe_superposed(made: SimulatedSuperposition, background: Recording) -> dict:
-    """What was put where, for `scenarios.json`."""
-    cap = pm_cap(background)
+def describe_superposed(
+    made: SimulatedSuperposition, background: Recording, cap: float | None = None
+) -> dict:
+    """What was put where, for `scenarios.json`; `cap` as of `superpose_simulated`."""
+    cap = pm_cap(background) if cap is None else cap
     return {
         "fire": made.fire,
         "ignition_s": round(made.fire_s, 1),

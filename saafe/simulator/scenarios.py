@@ -34,12 +34,13 @@ class Mix:
 
 
 def mix_of(names: tuple[str, ...], device: str | Device = ANYTHING, *, times: int = 1) -> Mix:
-    """The mix that draws only some sources, all for no names, for one device or for any.
+    """The mix that draws only some sources or groups, all for no names, for one device or any.
 
     The device is a name of the catalogue, a path of a device file, or a Device. Nuisances that
     happen several `times` are two, so that one home has meals and showers, where two are named.
     """
     device = device if device in (ANYTHING, GENERAL) else load_device(device)
+    names = tuple(one for name in names for one in sources.GROUPS.get(name, (name,)))
     if not names:
         return Mix(device=device, times=times)
     if unknown := sorted(set(names) - set(sources.SOURCES)):

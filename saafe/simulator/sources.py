@@ -278,3 +278,8 @@ FIRES = (
 )  # fmt: skip
 
 SOURCES = {source.name: source for source in FIRES + OTHERS}
+GROUPS = {  # names for many
+    "fire": tuple(source.name for source in FIRES),
+    "nuisance": tuple(source.name for source in NUISANCES),
+    "cooking": tuple(source.name for source in NUISANCES if source.cooking),
+}
