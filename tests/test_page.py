@@ -333,6 +333,30 @@ def test_a_token_is_asked_for_and_taken_from_the_link() -> None:
         served.close()
 
 
+def test_a_server_that_comes_back_with_another_token_asks_for_it(desktop: Any) -> None:
+    """Each start makes a new one: that is no lost connection, and what was shown stays grey."""
+    served = Served(SMOKE, token="a long and secret token")
+    served.burn()
+    desktop.get(f"http://127.0.0.1:{served.port}/#token=a%20long%20and%20secret%20token")
+    shown(desktop, ".banner", "kitchen")
+    shown(desktop, ".dot", "live")
+    served.close()
+    shown(desktop, "#lost", "Connection lost")
+    again = Served(SMOKE, token="another token, as long", port=served.port)
+    try:
+        field = shown(desktop, "#token")
+        shown(desktop, "#wrong", "This token is wrong")
+        assert not find(desktop, "#lost")[0].is_displayed()
+        stale = "return document.body.classList.contains('stale')"
+        assert desktop.execute_script(stale)
+        field.send_keys("another token, as long\n")
+        shown(desktop, ".empty", "No readings yet")
+        eventually(lambda: not desktop.execute_script(stale))
+        assert not find(desktop, ".banner")
+    finally:
+        again.close()
+
+
 class Proxy(BaseHTTPRequestHandler):
     """What stands before saafe and goes on to answer once that has gone."""
 

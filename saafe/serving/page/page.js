@@ -46,7 +46,7 @@ const askJson = async (path, options) => (await ask(path, options)).json();
 function showLogin() {
   byId("wrong").textContent = sessionStorage.getItem("token") ? "This token is wrong." : "";
   if (byId("login").hidden) { byId("login").hidden = false; byId("token").focus(); }
-  for (const id of ["list", "detail", "raised", "log"]) byId(id).hidden = true;
+  for (const id of ["lost", "list", "detail", "raised", "log"]) byId(id).hidden = true;
 }
 
 // --- showing
