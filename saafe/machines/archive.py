@@ -208,4 +208,5 @@ def read_bytes(path: str, data: bytes, wish: Wish) -> Any:
         try:
             return read_recorded(copy, wish.export, repair=wish.repair)
         except InputError as error:
-            raise InputError(str(error).replace(str(copy), path)) from None
+            beside = path.removesuffix(copy.name)  # the hint names a file there, too
+            raise InputError(str(error).replace(f"{copy.parent}/", beside)) from None
