@@ -241,6 +241,23 @@ def test_out_needs_repair_and_one_path(options: list[str], home: Path):
     assert "give one PATH and --repair" in str(result.exception)
 
 
+def test_seconds_are_written_in_place_of_dates(tmp_path: Path):
+    """The C replay takes `time_s` alone, and import writes dates."""
+    times = ["2026-01-31T12:00:00+01:00", "2026-01-31T12:00:10.500000+01:00"]
+    (tmp_path / "dated.csv").write_text(
+        "time,temperature_c\n" + "".join(f"{t},2{k}\n" for k, t in enumerate(times))
+    )
+    out = tmp_path / "seconds.csv"
+    words = ["data", "check", str(tmp_path / "dated.csv"), "--seconds"]
+    refused = CliRunner().invoke(saafe, words)
+    assert refused.exit_code == 1
+    assert "--out" in str(refused.exception)
+    result = CliRunner().invoke(saafe, [*words, "--repair", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert result.stderr == f"wrote {out}\n"
+    assert out.read_text() == "time_s,sensor,temperature_c\n0.0,A,20.0\n10.5,A,21.0\n"
+
+
 @pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])
 def test_convert_writes_recordings_and_references(suffix: str, raw: Path, tmp_path: Path):
     out = tmp_path / "deep" / "homes"

@@ -1,10 +1,12 @@
 """Events of a space: what held readings complete, what an outage ends, when it is calm again."""
 
+from datetime import datetime
+
 import numpy as np
 import pytest
 
 from saafe.detector.alarms import LATE_S, AlarmSettings
-from saafe.detector.space import Space, risk_event, said_events
+from saafe.detector.space import Space, dated, risk_event, said_events
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
 
 SETTINGS = AlarmSettings(
@@ -211,3 +213,15 @@ def test_after_the_last_row_claims_complete_and_nothing_else() -> None:
     take(space, 190.0, HIGH, "A", pm25=5.0)
     assert brief(space.complete()) == [("alarm", 180.0 + 60.0 + LATE_S, "model")]  # of B, the first
     assert space.incident == "B"
+
+
+def test_events_of_what_has_dates_have_them_too() -> None:
+    event = {"event": "alarm", "time_s": 90.5, "sensor": "A"}
+    assert dated([event], None) == [event]
+    for start, said in (
+        ("2026-10-25T02:59:00+02:00", "2026-10-25T03:00:30+02:00"),
+        ("2026-01-31T23:59:00", "2026-02-01T00:00:30"),
+    ):
+        (found,) = dated([event], datetime.fromisoformat(start))
+        assert list(found) == ["event", "time_s", "time", "sensor"]
+        assert found == event | {"time": said}

@@ -53,11 +53,13 @@ def data_command() -> None:
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=READABLE_OR_TOLD)
 @click.option("--repair", is_flag=True, help="Sort rows, undo set clocks, drop few odd rows.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the mended recording here.")
+@click.option("--seconds", is_flag=True, help="With --out: time_s from the first row, no dates.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @export_options
 def check_command(
-    paths: tuple[Path, ...], repair: bool, out: Path | None, as_json: bool, **reading: Any
-) -> None:
+    paths: tuple[Path, ...], repair: bool, out: Path | None, seconds: bool, as_json: bool,
+    **reading: Any,
+) -> None:  # fmt: skip
     """Say what was read, masked and repaired in each recording.
 
     A PATH may be a folder: then each recording in it and below it. In an annotated set set.json is
@@ -69,6 +71,8 @@ def check_command(
     is_one = len(paths) == 1 and not paths[0].is_dir()
     if out and not (is_one and repair):
         raise InputError("--out takes the mended recording: give one PATH and --repair with it")
+    if seconds and not out:
+        raise InputError("--seconds says how --out is written: give --repair --out FILE with it")
     checks, failed = [], []
     for path in paths:
         try:
@@ -93,7 +97,7 @@ def check_command(
             try:
                 recording, found = read_any(file, options, repair=repair)
                 if out:
-                    write_recording(recording, out)
+                    write_recording(replace(recording, start=None) if seconds else recording, out)
                     click.echo(f"wrote {out}", err=True)
             except InputError as error:
                 if is_one:

@@ -202,6 +202,7 @@ def note_other_channels(device: str | None, files: Sequence[dict]) -> None:
 
 def events_of(run: Any, readings: Any, longest_interval_s: float | None, path: str) -> list[dict]:
     """The events of one recording, with a bar of progress."""
+    from saafe.detector import dated
     from saafe.detector import detect as detect_recording
 
     label = path if sys.stderr.isatty() else None
@@ -212,7 +213,7 @@ def events_of(run: Any, readings: Any, longest_interval_s: float | None, path: s
             longest_interval_s=longest_interval_s,
             on_progress=lambda share: bar.update(int(1000 * share) - bar.pos),
         )
-    return found.events
+    return dated(found.events, readings.start)
 
 
 def detect_stream(
@@ -220,7 +221,7 @@ def detect_stream(
 ) -> None:
     """Read lines of standard input as they come, and print events as they become true."""
     from saafe.cli.lines import Lines
-    from saafe.detector import Drill, Live
+    from saafe.detector import Drill, Live, dated
     from saafe.recordings import RowReader, parse_units
 
     live = Live(
@@ -240,14 +241,14 @@ def detect_stream(
             events = live.tick(time.monotonic())
         except InputError:  # it broke; what is due of the rows before is told all the same
             if live.reader.names:
-                print_events(closing_events(live))
+                print_events(dated(closing_events(live), live.reader.start))
             raise
         else:
             events = closing_events(live) if came is None else live.line(*came)
             if came is None:
-                print_events(events)
+                print_events(dated(events, live.reader.start))
                 return
-        print_events(events)
+        print_events(dated(events, live.reader.start))
 
 
 def closing_events(live: "Live") -> list[dict]:

@@ -6,11 +6,11 @@ from saafe.detector.detector import Detector, Model, Scorer, Scoring, hold_bins,
 from saafe.detector.exported import ONNX_FORMAT, PACKAGED_MODEL, Exported, load_exported, seal
 from saafe.detector.live import Drill, Live
 from saafe.detector.recorded import NO_DECISION, Decisions, Detection, can_alarm, decide, detect
-from saafe.detector.space import Event, Space
+from saafe.detector.space import Event, Space, dated
 
 __all__ = [
     "CO_DOSES", "NO_DECISION", "ONNX_FORMAT", "PACKAGED_MODEL", "AlarmSettings", "Decisions",
     "Detection", "Detector", "Drill", "Event", "Exported", "Live", "Model", "Scorer", "Scoring",
-    "Space", "alarms", "can_alarm", "decide", "detect", "detector", "hold_bins", "load_exported",
-    "log_odds", "score", "seal", "self_test",
+    "Space", "alarms", "can_alarm", "dated", "decide", "detect", "detector", "hold_bins",
+    "load_exported", "log_odds", "score", "seal", "self_test",
 ]  # fmt: skip

@@ -1,7 +1,8 @@
 """Events of one space: its sensors' alarms are one incident; every fault is said once."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -273,3 +274,21 @@ def said_events(said: list[Said], time_s: float, sensor: str) -> list[Event]:
         }
         for kind, channel, reason in said
     ]
+
+
+def dated(events: Sequence[Event], start: datetime | None) -> list[Event]:
+    """Events with their `time`, ISO 8601, beside their `time_s`.
+
+    Args:
+        events: of a recording or a stream.
+        start: when its first row was; None where that is not known: the events as they are.
+    """
+    if start is None:
+        return list(events)
+    found: list[Event] = []
+    for event in events:
+        moment = start + timedelta(seconds=event["time_s"])
+        rest = {key: value for key, value in event.items() if key not in ("event", "time_s")}
+        time = {"time": moment.isoformat(timespec="seconds")}
+        found.append({"event": event["event"], "time_s": event["time_s"], **time, **rest})
+    return found

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from saafe import __version__
-from saafe.detector import Exported, Model, detect
+from saafe.detector import Exported, Model, dated, detect
 from saafe.errors import InputError
 from saafe.files import json_text
 from saafe.machines.objects import is_s3
@@ -194,7 +194,7 @@ def outcome_of(model: Model, path: str, wish: Wish, data: bytes | None = None) -
     with on_one_core():
         found = detect(model, recording, longest_interval_s=wish.longest_interval_s)
     return Outcome(
-        lines=tuple(json_text(event) for event in found.events),
+        lines=tuple(json_text(event) for event in dated(found.events, recording.start)),
         alarms=sum(event["event"] == "alarm" for event in found.events),
         notes=(*(f"repaired: {repair}" for repair in check.repairs), *check.notes),
     )
@@ -208,4 +208,5 @@ def read_bytes(path: str, data: bytes, wish: Wish) -> Any:
         try:
             return read_recorded(copy, wish.export, repair=wish.repair)
         except InputError as error:
-            raise InputError(str(error).replace(str(copy), path)) from None
+            beside = path.removesuffix(copy.name)  # the hint names a file there, too
+            raise InputError(str(error).replace(f"{copy.parent}/", beside)) from None

@@ -7,6 +7,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -101,6 +102,7 @@ class RowReader:
         self.refused: InputError | None = None  # the first line's, as no header
         self.line = 0
         self.first: float | None = None  # of the first row: seconds, or microseconds of a `time`
+        self.start: datetime | None = None  # of the first row, where rows have dates
         self.has_offset = False
         self.counts_milliseconds = False  # whether a `time_s` did
         self.clock = StreamClock()
@@ -201,6 +203,7 @@ class RowReader:
                 self.counts_milliseconds = counts_milliseconds(float(row["time_s"]))
         else:
             stamp = to_stamp(row["time"])
+            self.start = self.start or stamp
             moment, units, has_offset = to_microseconds(stamp), 1e6, stamp.tzinfo is not None
         if self.first is None:
             self.first, self.has_offset = moment, has_offset
