@@ -463,7 +463,7 @@ def test_a_fitted_device_is_called_after_its_file(tmp_path: Path) -> None:
 
 
 def test_the_list_has_words_to_the_left() -> None:
-    lines = CliRunner().invoke(saafe, ["devices", "list"]).stdout.splitlines()
+    lines = CliRunner(env={"COLUMNS": "200"}).invoke(saafe, ["devices", "list"]).stdout.splitlines()
     for word in ("kind", "channels", "reports", "title"):
         at = lines[0].index(word)
         assert {line[at - 1] for line in lines if len(line) > at} == {" "}, word

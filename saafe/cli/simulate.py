@@ -54,8 +54,8 @@ _CHOICES = {"format": ("csv", "csv.gz", "parquet")}
 @click.option("--scenarios", default=100, show_default=True, help="How many to simulate.")
 @click.option("--out", metavar="FOLDER", help="Folder for the recordings; needed.")
 @click.option("--source", "names", multiple=True, metavar="NAME",
-              help="Draw only these sources, or all of fire, nuisance or cooking; any number of "
-              "times. `--source list` prints their names.")  # fmt: skip
+              help="Draw only these sources, or all of fire, nuisance or cooking. "
+              "`--source list` prints their names.")  # fmt: skip
 @click.option("--onto", metavar="RECORDING", help="Put fires on this recording's first sensor.")
 @click.option("--seed", default=0, show_default=True, help="Of everything random.")
 @click.option(

@@ -9,11 +9,9 @@ import socket
 import ssl
 import threading
 import time
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -35,9 +33,10 @@ from saafe.serving.home_assistant import (
 )
 from saafe.serving.late import LateReadings
 from saafe.serving.mqtt_client import FIRST_RETRY_S, MqttClient
-from saafe.serving.payloads import Units, read_payload
+from saafe.serving.mqtt_options import MqttOptions
+from saafe.serving.payloads import read_payload
 from saafe.serving.service import Service
-from saafe.serving.topics import TopicPlace, Topics
+from saafe.serving.topics import TopicPlace
 
 SESSION_S = 7 * 86_400  # for so long the broker keeps what comes while we are away
 DOUBT_S = 60.0
@@ -50,43 +49,6 @@ RECENT = 10_000  # readings that are known again if they come twice
 GIVER_S = 900.0  # a topic that has been quiet for so long gives its channel away
 LATEST_REPEAT_S = 600.0
 QOS = 1
-
-
-@dataclass(frozen=True)
-class MqttOptions:
-    """How a process takes part in MQTT."""
-
-    topics: Topics
-    units: Units = field(default_factory=dict)
-    base: str = "saafe"  # of our own topics
-    discovery: str = "homeassistant"  # Home Assistant's prefix, "" for none
-    name: str = "saafe"  # of the client
-    worker: int = 1  # this one, of so many
-    workers: int = 1
-
-    @property
-    def status(self) -> str:
-        """The topic that says whether this process lives."""
-        return f"{self.base}/status" + (f"/{self.worker}" if self.workers > 1 else "")
-
-    @property
-    def inbox(self) -> str:
-        """Where other workers send what is this one's."""
-        return f"{self.base}/worker/{self.worker}/"
-
-    def filters(self) -> list[str]:
-        """What to subscribe to; of several workers each message goes to one."""
-        share = "$share/saafe/" if self.workers > 1 else ""
-        own = [f"{self.inbox}#"] if self.workers > 1 else []
-        return [
-            *(share + text for text in self.topics.filters),
-            *own,
-            f"{self.base}/spaces/+/acknowledge",
-        ]
-
-    def owner(self, space: str) -> int:
-        """Which worker watches a space: always the same one."""
-        return zlib.crc32(space.encode()) % self.workers + 1
 
 
 class MqttLink:
