@@ -70,12 +70,11 @@ class AlarmSettings:
         """
         try:
             settings = cls(**table)
-            is_whole = all(math.isfinite(value) for value in asdict(settings).values())
+            if all(math.isfinite(value) for value in asdict(settings).values()):
+                return settings
         except (TypeError, OverflowError):
-            is_whole = False
-        if not is_whole:
-            raise ValueError("no alarm settings of this version of saafe")
-        return settings
+            pass
+        raise ValueError("no alarm settings of this version of saafe")
 
     def to_dict(self) -> dict[str, float]:
         """Plain values, for a model's metadata."""
