@@ -25,6 +25,7 @@ from saafe.simulator.devices.traces import (
     find_reporting,
     find_step,
 )
+from saafe.windows import DAY_S
 
 WITHOUT = 2.0  # Chosen: how unlike devices are where one of them lacks a channel, in e-folds
 FEWEST = 50  # Chosen: readings of a channel that tell anything
@@ -74,14 +75,16 @@ def fit_device(recording: Recording, *, sensor: str | None = None) -> Device:
     for index, channel in enumerate(CHANNELS):
         values = recording.readings[:, place, index].astype(np.float64)
         there = np.isfinite(values)
-        if there.sum() >= FEWEST:
+        if there.sum() >= FEWEST and np.median(np.diff(recording.times_s[there])) > DAY_S:
+            notes.append(f"{channel.name}: left out, it reports less than once a day")
+        elif there.sum() >= FEWEST:
             found[channel.name] = trace(channel.name, recording.times_s[there], values[there])
         elif there.any():
             notes.append(f"{channel.name}: left out, {there.sum()} readings; {FEWEST} are needed")
     if not found:
         raise InputError(
             f"{recording.name}, sensor {recording.sensors[place]}: no channel has {FEWEST} "
-            "readings; give a longer recording"
+            "readings, one a day or more; give a longer recording"
         )
     channels = {}
     for name, seen in found.items():
@@ -141,9 +144,10 @@ def complete(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[DeviceChanne
     if reporting.mode == PERIODIC and reporting.every_s > 10.0:
         notes.append(f"{seen.channel}: whether a report is a mean or a moment's cannot be seen")
     notes.append(f"{seen.channel}: from {name}: {', '.join(taken)}")
+    lowest = min(max(lowest, usual.lowest), usual.highest - seen.step)
     made = replace(
         like,
-        lowest=max(lowest, usual.lowest),
+        lowest=lowest,
         highest=max(clip, lowest + seen.step),
         clip=max(clip, lowest + seen.step),
         floor=0.0 if math.isnan(ends.floor) else ends.floor,
