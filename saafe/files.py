@@ -31,16 +31,18 @@ def write_atomically(
         data: all of it.
         partial: where it is written first, on the same disk; by default a hidden file beside it
             that ends in this thread's number, as `training_run.sweep` expects. A device or a pipe
-            is written in place: a file must not take its place.
+            is written in place, and a link stays: a file must not take their place.
         mend: what the user can do if it cannot be written.
         is_durable: wait until it would survive a power cut.
 
     Raises:
         InputError: the disk is full or the folder cannot be written; the old file stands.
     """
-    partial = partial or path.with_name(f".{path.name}.{threading.get_native_id()}")
+    target = Path(os.path.realpath(path))
+    # a name may be as long as a disk takes it, of four bytes a letter
+    partial = partial or target.with_name(f".{target.name[:50]}.{threading.get_native_id()}")
     try:
-        if path.is_char_device() or path.is_fifo():
+        if path.exists() and not path.is_file():
             path.write_bytes(data)
             return
         with partial.open("wb") as file:
@@ -48,7 +50,7 @@ def write_atomically(
             if is_durable:
                 file.flush()
                 os.fsync(file.fileno())
-        os.replace(partial, path)
+        os.replace(partial, target)
     except OSError as error:
         with suppress(OSError):  # where nothing can be written, nothing lies
             partial.unlink()

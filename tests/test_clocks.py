@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from saafe.errors import InputError
 from saafe.recordings import Recording, Table, parse_recording
-from saafe.recordings.clocks import DISORDER, FAR_PERIODS
+from saafe.recordings.clocks import DISORDER, FAR_PERIODS, mend_clock
 
 T = 10.0 * np.arange(200)  # [s]
 DAY = 86400.0
@@ -346,3 +346,20 @@ def test_shuffled_and_scattered_rows_read_as_the_clean_table(
     np.testing.assert_array_equal(found.readings[:, order], expected.readings)
     np.testing.assert_array_equal(found.labels[:, order], expected.labels)  # type: ignore[index]
     assert all(repair.startswith("sorted") for repair in check.repairs)
+
+
+@pytest.mark.parametrize("pairs", [range(0, 100, 8), range(0, 100, 2), range(1, 98, 3)])
+def test_of_shuffled_rows_a_clock_set_forward_is_mended(pairs: range) -> None:
+    wanted = np.arange(100.0) * 10.0
+    times = wanted + np.where(np.arange(100) >= 50, 1e7, 0.0)
+    order = np.arange(100)
+    for at in pairs:
+        order[[at, at + 1]] = order[[at + 1, at]]
+    mended = mend_clock(times[order])
+    assert not mended.is_odd.any()
+    np.testing.assert_allclose(np.sort(mended.times_s) - mended.times_s.min(), wanted)
+    assert np.array_equal(np.argsort(mended.times_s), np.argsort(order))
+    (move,) = mended.moves
+    assert abs(move.shift_s) == pytest.approx(1e7)
+    shuffled = mend_clock(wanted[order])
+    assert np.array_equal(shuffled.times_s, wanted[order])

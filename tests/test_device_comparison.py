@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from saafe.cli import saafe
 from saafe.cli.devices import show_comparison
 from saafe.detector import AlarmSettings, Scorer
+from saafe.errors import InputError
 from saafe.exam import comparison_picture
 from saafe.exam.device_comparison import ComparisonPlan, compare_devices, told_apart
 from saafe.sensors import PM25, TEMPERATURE
@@ -144,6 +145,26 @@ def test_a_picture_is_of_the_kind_that_its_name_says(
     if suffix == ".svg":  # text is drawn as paths, each with a comment that holds it
         for word in ("twin", "sonoff-snzb-02", "overheating oil", "photo alarm"):
             assert f"<!-- {word} -->" in drawn.decode()
+
+
+def test_a_devices_name_is_no_formula(compared: dict[str, Any], tmp_path: Path) -> None:
+    name = r"$\frac{a$ b"
+    named = compared | {"devices": [row | {"device": name} for row in compared["devices"]]}
+    comparison_picture.draw_comparison(named, tmp_path / "p.svg")
+    assert f"<!-- {name} -->" in (tmp_path / "p.svg").read_text()
+
+
+def test_the_figures_are_said_before_they_are_drawn(
+    few: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise InputError("no picture")
+
+    monkeypatch.setattr(comparison_picture, "draw_comparison", fails)
+    words = ["devices", "compare", "saafe-6", "--fires", "1", "--nuisances", "0", "--plot",
+             str(tmp_path / "p.png")]  # fmt: skip
+    for more, figure in (([], "fires in time"), (["--json"], '"in_time_share"')):
+        assert figure in CliRunner().invoke(saafe, [*words, *more]).stdout
 
 
 def test_the_command_says_what_the_library_finds(few: None, tmp_path: Path) -> None:

@@ -17,13 +17,14 @@ from saafe.errors import InputError
 from saafe.exam.comparison_picture import draw_comparison
 from saafe.exam.device_comparison import ComparisonPlan, compare_devices
 from saafe.recordings.recording import Recording, write_recording
-from saafe.sensors import CHANNEL_NAMES, CHANNELS
+from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO2, Channel
 from saafe.simulator.buildings import Rooms, draw_building
 from saafe.simulator.devices.catalogue import FOLDER, device_names, load_device
 from saafe.simulator.devices.device import (
     ON_CHANGE,
     Reporting,
     device_from_text,
+    device_table,
     to_toml,
 )
 from saafe.simulator.devices.drawing import draw_device
@@ -567,3 +568,46 @@ def test_amounts_have_no_exponents() -> None:
     years = {"value": 45.2, "lower": 0.000083, "upper": 2312.0}
     assert amount_of(years) == "45 (<0.1-2,300)"
     assert amount_of({"value": 0.0, "lower": 0.0, "upper": 371.0}) == "0 (0-370)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["without = [[1]]", "without = [{}]", "without = 1", "a = " + "[" * 3000, "a = " + "9" * 5000],
+    ids=["a list", "a table", "a number", "brackets", "digits"],
+)
+def test_odd_toml_is_one_line(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_text(f'parts = ["sensirion-scd30"]\n{text}\n')
+    with pytest.raises(InputError, match=r"odd\.toml: ") as error:
+        load_device(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_device_file_may_begin_with_a_mark(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(to_toml(load_device("sensirion-scd30")), encoding="utf-8-sig")
+    assert load_device(str(path)) == load_device("sensirion-scd30")
+
+
+def standing(values: dict[str, float], period_s: float = 10.0, rows: int = 500) -> Recording:
+    readings = np.full((rows, 1, len(CHANNELS)), np.nan, np.float32)
+    for index, channel in enumerate(CHANNELS):
+        readings[:, 0, index] = values.get(channel.name, np.nan)
+    return Recording("home", np.arange(rows) * period_s, ("A",), readings)
+
+
+@pytest.mark.parametrize("channel", CHANNELS, ids=lambda one: one.name)
+@pytest.mark.parametrize("end", ["lowest", "highest"])
+def test_what_is_fitted_to_a_channel_at_its_end_is_a_device(channel: Channel, end: str) -> None:
+    fitted = fit_device(standing({channel.name: getattr(channel, end)}))
+    assert device_table(device_from_text(to_toml(fitted))) == (device_table(fitted))
+
+
+def test_a_channel_that_reports_less_than_daily_is_left_out() -> None:
+    both = standing({"co2": 500.0, "humidity": 40.0}, period_s=3600.0, rows=48 * 60)
+    both.readings[np.arange(48 * 60) % 48 > 0, 0, CO2] = np.nan
+    fitted = fit_device(both)
+    assert list(fitted.channels) == ["humidity"]
+    assert "co2: left out, it reports less than once a day" in fitted.notes
+    with pytest.raises(InputError, match="one a day or more; give a longer recording"):
+        fit_device(standing({"co2": 500.0}, period_s=2 * 86400.0, rows=60))

@@ -142,6 +142,8 @@ def test_quick_never_replaces_a_full_exam(run: Run) -> None:
     write_json(path, other)
     assert exam.write_exam(run, quick, [])[0] == path
     elsewhere = quick | {"device": "saafe-4"}
+    odd = exam.files_of(run, "../a/b", is_own=False)
+    assert {path.parent for path in odd} == {run.folder}
     assert [p.name for p in exam.write_exam(run, elsewhere, [], is_own=False)] == [
         "exam-saafe-4.json", "report-saafe-4.html"]  # fmt: skip
     path.write_text("{")

@@ -191,6 +191,35 @@ def test_what_is_no_shard_of_this_model_is_refused(
         read_shards(tmp_path / "nowhere", run, examined(run, None))
 
 
+DAMAGED = (None, "x", True, -5, float("nan"), float("inf"), [], {})
+PLACES = (
+    ("seconds",), ("quiet",), ("quiet", "years"), ("nuisances",), ("nuisances", "frying"),
+    ("nuisances", "frying", "events"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES, ids="-".join)
+def test_damaged_counts_are_refused(place: tuple[str, ...], run: Run, tmp_path: Path) -> None:
+    device, path = examined(run, None), tmp_path / "shard-0000.json"
+    whole = shard(0) | {
+        "version": exam.VERSION, "device": device.name,
+        "model_sha256": runs.sha256(run.folder / runs.MODEL),
+    }  # fmt: skip
+    path.write_text(json.dumps(whole))
+    assert read_shards(tmp_path, run, device) == [whole]
+    for value in (*DAMAGED, "gone"):
+        damaged = json.loads(json.dumps(whole))
+        part = damaged
+        for name in place[:-1]:
+            part = part[name]
+        part[place[-1]] = value
+        if value == "gone":
+            del part[place[-1]]
+        path.write_text(json.dumps(damaged))
+        with pytest.raises(InputError, match=r"shard-0000\.json: its counts are damaged"):
+            read_shards(tmp_path, run, device)
+
+
 def test_a_long_exam_goes_on_from_a_full_one(few: None, run: Run) -> None:
     asked = ["exam", str(run.folder), "--level", "long", "--json"]
     refused = CliRunner().invoke(saafe, asked)

@@ -120,8 +120,9 @@ def changed(data: bytes) -> bytes:
 
 
 def other(run, **metadata: str) -> bytes:
-    """A file whose metadata says otherwise, sealed."""
-    model = build_graph(run, onnx_files.metadata_of(run, "fp32") | metadata)
+    """A file whose metadata says otherwise, sealed; of what is said to be nothing it has none."""
+    said = onnx_files.metadata_of(run, "fp32") | metadata
+    model = build_graph(run, {name: value for name, value in said.items() if value})
     return seal(model.SerializeToString(deterministic=True))
 
 
@@ -135,6 +136,22 @@ REFUSED = {
         lambda run, data: seal(b"rubbish saafe-sha256:" + 64 * b"0"), "onnxruntime cannot read it",
     ),
     "channels": (lambda run, data: other(run, channels="temperature,voc"), "trained for the chan"),
+    **{
+        f"{field} {value[:20]}": (
+            lambda run, data, field=field, value=value: other(run, **{field: value}),
+            "b.onnx: its alarm settings are damaged or another saafe's; export the run again",
+        )
+        for field, values in {
+            "model_sha256": ("",),
+            "alarms": (
+                "", "{", "null", "[]", "[1]", '{"fast": null}', '{"fast": "x"}', '{"fast": NaN}',
+                '{"another": 1.0}', "[" * 100_000,
+            ),
+            "devices": ("{", "null", "[]", '{"a": null}', '{"a": {"another": 1.0}}',
+                        '{"a": {"fast": []}}'),
+        }.items()
+        for value in values
+    },
     "format": (lambda run, data: other(run, format="saafe-onnx-9"), "is of format saafe-onnx-9"),
 }  # fmt: skip
 

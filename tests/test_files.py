@@ -85,3 +85,30 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     for folder in folders:
         with pytest.raises(InputError, match=r"cannot be made \(.+\); name another$"):
             writable_folder(folder, "name another")
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "a" * 240 + ".csv", "\U0001f525" * 63])
+def test_a_name_may_be_as_long_as_the_disk_takes_it(name: str, tmp_path: Path) -> None:
+    write_atomically(tmp_path / name, b"new")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    real, link, chained = tmp_path / "far" / "real", tmp_path / "link", tmp_path / "chained"
+    link.symlink_to(Path("far", "real"))
+    chained.symlink_to(link)
+    for content in (b"first", b"second"):  # it leads nowhere yet, then to a file
+        write_atomically(chained, content)
+        assert real.read_bytes() == content
+    assert link.is_symlink()
+    assert chained.is_symlink()
+    assert list((tmp_path / "far").iterdir()) == [real]
+
+
+def test_what_is_no_regular_file_is_written_in_place(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(os.devnull)
+    write_atomically(link, b"new")
+    assert link.is_symlink()
+    assert Path(os.devnull).is_char_device()

@@ -12,6 +12,7 @@ from saafe.detector import AlarmSettings, Detector, Model, Scorer
 from saafe.errors import InputError
 from saafe.recipes import changed, find_tier
 from saafe.recordings import RowReader
+from saafe.sensors import MAX_SENSORS
 from saafe.serving.fleet import Arrival, Fleet, iso_time
 from saafe.training.model import FireTransformer
 from saafe.training.runs import Run
@@ -233,3 +234,32 @@ def test_an_upload_is_shown_where_it_belongs() -> None:
               for k in range(3)]  # fmt: skip
     (alarm,) = fleet.take(uptime)
     assert alarm["time_s"] == now_s + 10.0
+
+
+def sensor_arrival(name: str, t: float, space: str = "hall") -> Arrival:
+    return Arrival(space, name, {"temperature_c": "21"}, 1e9 + t)
+
+
+@pytest.mark.parametrize("are_taken", [True, False])
+def test_sensors_beyond_what_a_space_may_have_are_refused(are_taken: bool) -> None:
+    """Also where all of them come together, before any is taken."""
+    fleet = Fleet(CALM)
+    for number in range(MAX_SENSORS):
+        one = sensor_arrival(f"S{number}", 0.0)
+        assert fleet.admit(one) == ""
+        if are_taken:
+            fleet.take([one])
+    why = f"one more than {MAX_SENSORS} sensors in space 'hall'; make two of it"
+    assert fleet.admit(sensor_arrival("another", 1.0)) == why
+    assert fleet.admit(sensor_arrival("S0", 1.0)) == ""
+    assert fleet.admit(sensor_arrival("another", 1.0, space="den")) == ""
+    restored = Fleet(CALM)
+    if are_taken:
+        restored.watched("hall").set_state(fleet.spaces["hall"].state())
+        assert restored.admit(sensor_arrival("another", 1.0)) == why
+
+
+def test_spaces_around_a_sensors_name_make_no_other_sensor() -> None:
+    fleet = Fleet(CALM)
+    fleet.take([sensor_arrival(name, t) for t, name in enumerate(("A", " A", "A "))])
+    assert list(fleet.spaces["hall"].detector.space.sensors) == ["A"]

@@ -1,9 +1,13 @@
 """How much an address may ask, and that nobody fills the memory with addresses."""
 
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any
+
 import pytest
 
 from saafe.serving import guard
-from saafe.serving.guard import Allowance, new_token
+from saafe.serving.guard import Allowance, Guard, new_token
 
 
 def test_an_allowance_is_spent_and_comes_back_with_time() -> None:
@@ -37,3 +41,39 @@ def test_tokens_are_long_and_never_the_same() -> None:
     tokens = {new_token() for _ in range(100)}
     assert len(tokens) == 100
     assert min(map(len, tokens)) >= 32  # 24 bytes
+
+
+def status(header: str, value: str) -> int:
+    """What a request with one header is answered, where no token is asked for."""
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def inner(_scope: Any, _receive: Any, reply: Any) -> None:
+        await reply({"type": "http.response.start", "status": 200, "headers": []})
+
+    headers = {"host": "localhost"} | {header: value}
+    scope = {
+        "type": "http",
+        "path": "/spaces",
+        "client": ("127.0.0.1", 1),
+        "headers": [(name.encode(), text.encode("latin-1")) for name, text in headers.items()],
+    }
+    asyncio.run(Guard(inner, None)(scope, receive, send))
+    return sent[0]["status"]
+
+
+@pytest.mark.parametrize("name", ["[::1", "::1]", "[", "[]", "[x]", "a@[", "", "evil.example"])
+def test_an_address_that_is_none_is_a_foreign_one(name: str) -> None:
+    assert status("host", name) == 403
+    assert status("origin", f"http://{name}") == 403
+
+
+@pytest.mark.parametrize("name", ["[::1]:8000", "127.0.0.1", "localhost:8000"])
+def test_this_machine_is_none(name: str) -> None:
+    assert status("host", name) == 200
+    assert status("origin", f"http://{name}") == 200

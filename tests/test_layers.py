@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import importlib
+import re
 import subprocess
 import sys
 from functools import cache
@@ -163,6 +164,22 @@ def test_no_public_name_has_two_meanings() -> None:
     # every reader has `read` and `PUBLISHER`; `main` is where a process begins
     twice = {name: found for name, found in makers.items() if len(set(found)) > 1}
     assert set(twice) <= {"read", "PUBLISHER", "main"}, twice
+
+
+def test_no_file_of_a_run_has_two_makers() -> None:
+    """Whose names stand alone, or in a row of names: `A, B = "a.json", "b.json"`."""
+    makers: dict[str, list[str]] = {}
+    for module in FILES:
+        for node in tree(module).body:
+            if isinstance(node, ast.Assign):
+                is_row = isinstance(node.targets[0], ast.Tuple)
+                values = node.value.elts if is_row and isinstance(node.value, ast.Tuple) else ()
+                for value in (node.value, *values):
+                    name = value.value if isinstance(value, ast.Constant) else None
+                    if isinstance(name, str) and re.fullmatch(r"\w+\.(jsonl?|html|md)", name):
+                        makers.setdefault(name, []).append(module)
+    twice = {name: found for name, found in makers.items() if len(found) > 1}
+    assert not twice, twice
 
 
 @pytest.mark.parametrize("module", FILES)

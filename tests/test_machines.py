@@ -138,6 +138,18 @@ def test_unreadable_recordings_are_named_and_the_others_go_on(run: Run, homes: P
     assert (again["done"], again["done_before"], len(again["failed"])) == (1, 2, 1)
 
 
+def test_a_long_name_stops_no_archive(run: Run, homes: Path) -> None:
+    long, longer = "a" * 240 + ".csv", "a" * 251 + ".csv"  # .jsonl comes to it
+    for name in (long, longer):
+        write_home(homes / name, 9)
+    code, _, said = saafe_command("detect", run.folder, homes / "*.csv", "--out", homes / "ev")
+    assert code == 1
+    assert "would have 261 bytes; allowed are 255; rename the recording" in said
+    written = {path.name for path in (homes / "ev").glob("*.jsonl")}
+    recordings = {path.name for path in homes.glob("*.csv")} - {longer}
+    assert written == {f"{name}.jsonl" for name in recordings}
+
+
 def test_events_of_two_models_do_not_mix(run: Run, homes: Path, tmp_path: Path) -> None:
     line = ("homes/a/*", "--out", "events")
     assert saafe_command("detect", run.folder, *line)[0] == 0

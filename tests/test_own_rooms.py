@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import signal
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,8 @@ from saafe.own_rooms import folds, held_out, rooms, tuned_run
 from saafe.own_rooms.rooms import Room, read_rooms
 from saafe.recordings.recording import Recording, write_recording
 from saafe.sensors import CHANNELS, CO, CO2, FIRE, HUMIDITY, NORMAL, PM25, TEMPERATURE
-from saafe.training import runs
+from saafe.training import run_for, runs
+from saafe.training.device_thresholds import THRESHOLDS
 
 SHORT = ("width=16", "layers=1", "heads=2", "epochs=2", "windows=256", "batch=64", "streams=32",
          "held_out=64", "device=cpu")  # fmt: skip
@@ -397,6 +399,44 @@ def test_a_killed_tuning_goes_on_and_ends_the_same(
     assert done["model_sha256"] == printed["model_sha256"]
     assert done["own_rooms"] == printed["own_rooms"]
     assert len(calls) == 6  # no epoch was tuned twice
+
+
+POOLS = [{"what": "simulated homes", "years": 1.0}]
+TABLE = {"model_sha256": "x", "devices": {}}  # of `device_thresholds`
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"thresholds_rest_on.json": POOLS, "thresholds.json": TABLE}, POOLS),
+        ({"thresholds.json": POOLS}, POOLS),
+        ({"thresholds_rest_on.json": POOLS, "thresholds.json": []}, POOLS),
+        ({"thresholds.json": TABLE}, []),
+        ({}, []),
+    ],
+)
+def test_what_thresholds_rest_on_is_read_from_a_file_of_its_own(
+    files: dict[str, object], found: list[object], tmp_path: Path
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    assert tuned_run.read_pools(tmp_path) == found
+
+
+def test_a_tuning_that_is_stopped_in_its_exam_goes_on(
+    trained: tuple[Path, dict], homes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exam's device has thresholds set, which the run's folder keeps."""
+    folder, printed = trained
+    words = ("tune", str(folder / "general"), "--on", str(homes), "--out", str(folder.parent),
+             "--name", "examined", "--json")  # fmt: skip
+    mine = folder.parent / "examined"
+    shutil.copytree(folder, mine, ignore=shutil.ignore_patterns("general", "own_rooms.json"))
+    run_for(runs.load(mine), "sonoff-snzb-02b")
+    kept = (mine / THRESHOLDS).read_bytes()
+    done = json.loads(invoke(*words, "--resume").stdout)
+    assert done["own_rooms"] == printed["own_rooms"]
+    assert (mine / THRESHOLDS).read_bytes() == kept
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from saafe.cli import saafe as command
 from saafe.cli.plot import kind_of
 from saafe.detector import AlarmSettings, Scorer
 from saafe.errors import InputError
+from saafe.exam import plots
 from saafe.pictures.curves import DRAWN_POINTS, curve_of, silence_s, thinned
 from saafe.pictures.recording_picture import alarm_spans, known_times, label_spans
 from saafe.pictures.terminal import is_upright
@@ -405,3 +406,36 @@ def test_a_devices_picture_shows_step_fire_and_cooking() -> None:
     text = "\n".join(pictures.picture_lines(picture, width=80))
     assert "step: temperature" in text
     assert "frying: pm25" in text
+
+
+@pytest.mark.parametrize("sensors", [1, 6, 7, 13, 64])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_terminal_shows_any_number_of_sensors(sensors: int, ascii_only: bool) -> None:
+    readings = np.full((len(TIMES), sensors, 6), np.nan, np.float32)
+    readings[:, :, TEMPERATURE] = 20.0 + np.arange(sensors)
+    many = Recording("many", TIMES, tuple(f"S{k}" for k in range(sensors)), readings)
+    picture = pictures.picture_of_recording(Path("many.csv"), many, MODEL)
+    text = "\n".join(pictures.picture_lines(picture, width=80, ascii_only=ascii_only))
+    assert "temperature" in text
+    assert text.isascii() == ascii_only
+
+
+ODD_NAME = r"$\frac{a$ b_$^"
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_names_are_no_formulae(suffix: str, tmp_path: Path) -> None:
+    odd = recording(name=ODD_NAME)
+    odd = Recording(ODD_NAME, odd.times_s, (ODD_NAME, "B"), odd.readings, odd.labels,
+                    tuple(ODD_NAME if one else "" for one in odd.sources or ()))  # fmt: skip
+    file = tmp_path / f"a.{suffix}"
+    pictures.save_picture(pictures.picture_of_recording(tmp_path / "r.csv", odd, MODEL), file)
+    assert suffix == "png" or file.read_text().count(ODD_NAME) >= 2
+
+
+def test_numbers_beside_a_logarithmic_axis_are_numbers() -> None:
+    points = [{"name": "photo", "false_alarms_per_year": 400.0, "in_time_share": 0.5}]
+    line = {"name": "a", "limit": 1.0, "lower": 0.01, "value": 0.2, "upper": 30.0}
+    curves = plots.draw_curves({"reference_alarms": points, "curves": {}, "rows": []})
+    for drawn in (curves, plots.draw_gate([line])):
+        assert b"mathdefault" not in drawn

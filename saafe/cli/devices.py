@@ -105,7 +105,9 @@ def fit_command(
     name = {} if out is None else {"name": out.stem}
     device = devices.fit_device(readings, sensor=of or None, **name)
     if out is not None:
-        write_atomically(out, devices.to_toml(device).encode())
+        text = devices.to_toml(device)
+        devices.device_from_text(text)  # what saafe would refuse is no device file
+        write_atomically(out, text.encode())
     if as_json:
         print_json(devices.device_table(device))
         return
@@ -150,15 +152,14 @@ def compare_devices_command(
     plan = comparison_plan(model, tier, **amounts)
     with ProgressLines(apart_s=NOW_AND_THEN_S) as say:
         compared = device_comparison.compare_devices(names, plan, on_progress=say)
-    if plot is not None:
-        comparison_picture.draw_comparison(compared, plot)
     asked = {"model": model, "tier": tier} | amounts
     if as_json:
         print_json({"asked": asked} | compared)
-        return
-    show_comparison(compared)
-    if plot is not None:
-        click.echo(f"picture: {plot}")
+    else:
+        show_comparison(compared)
+    if plot is not None:  # after the figures, which took minutes
+        comparison_picture.draw_comparison(compared, plot)
+        click.echo(f"picture: {plot}", err=as_json)
 
 
 def comparison_plan(

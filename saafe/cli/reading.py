@@ -15,7 +15,7 @@ from saafe.recordings import Check, Recording, parse_units
 Command = TypeVar("Command", bound=Callable[..., Any])
 OPTIONS = (
     click.option("--preset", "presets", metavar="NAME", multiple=True,
-                 help="The vendor whose export it is; of a broker, whose topics: may be repeated."),
+                 help="The vendor whose export it is; of a broker, whose topics."),
     click.option("--map", "maps", metavar="COLUMN=CHANNEL", multiple=True,
                  help="What a column holds: a channel, time, sensor or ignore."),
     click.option("--unit", "units", metavar="CHANNEL=UNIT", multiple=True,

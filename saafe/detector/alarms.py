@@ -11,7 +11,7 @@ A claim is a condition that would alarm if it lasted. No claim outlives an outag
 import math
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from saafe.recordings import LATE_S
 from saafe.sensors import HEAT_C, RISE_K_PER_MIN, RISE_SPAN_S
@@ -60,6 +60,21 @@ class AlarmSettings:
     def least(self) -> float:
         """Log-odds below which no claim stands, to alarm or to warn."""
         return min(self.fast, self.slow, self.steady, self.warn)
+
+    @classmethod
+    def from_dict(cls, table: Any) -> "AlarmSettings":
+        """The settings that `to_dict` gave.
+
+        Raises:
+            ValueError: they are another version's, or damaged.
+        """
+        try:
+            settings = cls(**table)
+            if all(math.isfinite(value) for value in asdict(settings).values()):
+                return settings
+        except (TypeError, OverflowError):
+            pass
+        raise ValueError("no alarm settings of this version of saafe")
 
     def to_dict(self) -> dict[str, float]:
         """Plain values, for a model's metadata."""

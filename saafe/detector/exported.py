@@ -61,7 +61,7 @@ class Exported:
                 f"{self.path} has no thresholds for device {device} (it has: {known}); give the "
                 "run folder for MODEL, or export it with --device"
             )
-        return replace(self, settings=AlarmSettings(**self.devices[device]))
+        return replace(self, settings=AlarmSettings.from_dict(self.devices[device]))
 
     def score(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Risk of windows. (batch, 60, 1, channel) to float64 percent (batch,)"""
@@ -105,8 +105,17 @@ def load_exported(path: Path | str) -> Exported:
         raise InputError(f"{path}: is of format {metadata.get('format')}; export the run again")
     if metadata.get("channels") != ",".join(CHANNEL_NAMES):
         raise InputError(f"{path}: was trained for the channels {metadata.get('channels')}")
-    settings = AlarmSettings(**json.loads(metadata["alarms"]))
-    return Exported(path, settings, metadata, session)
+    try:
+        settings = AlarmSettings.from_dict(json.loads(metadata["alarms"]))
+        exported = Exported(path, settings, metadata, session)
+        for table in exported.devices.values():
+            AlarmSettings.from_dict(table)
+        _ = exported.identity
+    except (KeyError, ValueError, AttributeError, RecursionError):
+        raise InputError(
+            f"{path}: its alarm settings are damaged or another saafe's; export the run again"
+        ) from None
+    return exported
 
 
 def start_session(data: bytes, path: Path) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -25,6 +26,7 @@ def check_plot_path(path: Path) -> None:
         raise InputError(f"--plot {path}: there is no folder {path.parent}")
 
 
+@matplotlib.rc_context({"text.parse_math": False})  # a device's name may hold a $
 def draw_comparison(compared: dict[str, Any], path: Path) -> None:
     """Draw what `compare_devices` returns; the suffix of the path says in which format.
 

@@ -73,7 +73,7 @@ from saafe.exam.rivals import SIMPLE, ExamStreams, examine_rivals, installed
 from saafe.exam.session import Case, OnProgress, Session
 from saafe.exam.shifts import ShiftRow, examine_shifts
 from saafe.exam.windows import judge_real, judged_run
-from saafe.files import write_json
+from saafe.files import plain_name, write_json
 from saafe.metrics import Bounds
 from saafe.recordings import Home
 from saafe.rivals import registry
@@ -215,7 +215,7 @@ def examine_long(
     figures, _ = files_of(run, on_device.name, is_own=on_device.is_own)
     if not is_full(figures, run):
         raise InputError(f"{figures}: is no full exam of this model; run the full level first")
-    place = Path(folder) if folder else run.folder / f"long-{on_device.name}"
+    place = Path(folder) if folder else run.folder / f"long-{plain_name(on_device.name)}"
     numbers = list(shards) or long.missing_shards(place, count)
     long.write_shards(run, on_device, place, numbers, work=work, on_progress=on_progress)
     merged = long.merge_shards(long.read_shards(place, run, on_device))
@@ -410,7 +410,7 @@ def identity_part(session: Session, homes: Sequence[Home]) -> dict[str, Any] | s
 
 def files_of(run: Run, device: str, *, is_own: bool) -> tuple[Path, Path]:
     """Where an exam of a device stands: its figures and its report."""
-    tail = "" if is_own else f"-{device}"
+    tail = "" if is_own else f"-{plain_name(device)}"
     return run.folder / f"exam{tail}.json", run.folder / f"report{tail}.html"
 
 

@@ -5,6 +5,7 @@ own. It leaves a small file of counts; files are added up, whoever made them and
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -45,6 +46,9 @@ QUIET_YEARS, COOKINGS = 150.0, 10_000  # that the long level asks for
 # under that in every channel is not scored, and its risk is taken for nothing
 MOVES = {TEMPERATURE: 1.5, PM25: 12.0, CO: 4.0, CO2: 150.0, HUMIDITY: 10.0, SOUND: 25.0}
 NEWEST_STEPS = 20
+
+QUIET_COUNTS = ("streams", "alarms", "hours_in_alarm", "years")  # of a shard
+NUISANCE_COUNTS = ("events", "alarms", "events_with_alarm", "hours_in_alarm", "photo_events")
 
 ShardWork = Callable[..., Iterator[dict[str, Any]]]  # takes what `shards_here` takes
 
@@ -177,10 +181,25 @@ def read_shards(folder: Path, run: Run, device: Examined) -> list[dict[str, Any]
                     f"{path}: its {name} is {shard.get(name)}, not {value}; keep the shards of "
                     "each model and device in a folder of their own"
                 )
+        if not has_counts(shard):
+            raise InputError(
+                f"{path}: its counts are damaged or another saafe's; remove it, and ask again"
+            )
         shards[number] = shard
     if not shards:
         raise InputError(f"{folder}: holds no shard of a long exam")
     return list(shards.values())
+
+
+def has_counts(shard: Mapping[str, Any]) -> bool:
+    """Whether a shard holds what `merge_shards` adds up, each an amount."""
+    try:
+        amounts = [shard["seconds"], *(shard["quiet"][key] for key in QUIET_COUNTS)]
+        rows = [shard["nuisances"][source.name] for source in sources.NUISANCES]
+        amounts += [row[key] for row in rows for key in NUISANCE_COUNTS]
+        return all(type(one) in (int, float) and 0 <= one < math.inf for one in amounts)
+    except (KeyError, TypeError):
+        return False
 
 
 def merge_shards(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

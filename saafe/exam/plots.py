@@ -22,6 +22,7 @@ INK, FAINT, RISK, GOOD, BAD = "#1f2933", "#9aa5b1", "#7b2d8b", "#1b6e4b", "#b326
 STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: smaller, and it can be searched
     "svg.hashsalt": "saafe",  # the same picture gives the same bytes
+    "text.parse_math": False,  # a sensor's name may hold a $
     "font.size": 9.0,
     "font.family": "sans-serif",
     "axes.spines.top": False,
@@ -37,6 +38,12 @@ MARKS = (
     ("limit_s", "limit", BAD, "--"),
     ("alarm_s", "alarm", RISK, "-"),
 )
+
+
+def plain_numbers(place: Axes) -> None:
+    """Write 0.1, 1 and 10 beside a logarithmic axis: matplotlib would write formulae."""
+    place.xaxis.set_major_formatter("{x:g}")
+    place.xaxis.set_minor_formatter("")
 
 
 def svg_of(height: float, put: Callable[[FigureBase], None]) -> bytes:
@@ -169,6 +176,7 @@ def put_delays(figure: FigureBase, rows: Sequence[Mapping[str, Any]]) -> None:
         place.axvline(0.0, color=FAINT, linewidth=0.8)
         place.set_title(f"after {name.replace('_', ' ')}", fontsize=9)
         place.set_xscale("symlog", linthresh=100.0)
+        plain_numbers(place)
         place.set_xlabel("s")
     places[0].set_yticks(y, [label.replace("_", " ") for label in labels])
     places[0].invert_yaxis()
@@ -204,6 +212,7 @@ def put_curves(figure: FigureBase, found: Mapping[str, Any]) -> None:
         place.plot(x, y, mark + "-", color=INK, markersize=5, linewidth=0.8,
                    label=f"{name} alarm, +-30 % sensitivity")  # fmt: skip
     place.set_xscale("log")
+    plain_numbers(place)
     place.set_xlabel("false alarms a year, in a dwelling with every nuisance")
     place.set_ylabel("fires in time [%]")
     place.set_ylim(0.0, 101.0)
@@ -259,6 +268,7 @@ def put_gate(figure: FigureBase, lines: Sequence[Mapping[str, Any]]) -> None:
         place.plot([max(value or 0.0, 1e-3)], [k], "o", color=color, markersize=5)
     place.axvline(1.0, color=INK, linewidth=0.8)
     place.set_xscale("log")
+    plain_numbers(place)
     place.set_xlabel("value / limit")
     names = [str(line["name"]).replace("_", " ") for line in shown]
     place.set_yticks(np.arange(len(shown)), names)

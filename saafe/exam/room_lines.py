@@ -181,7 +181,7 @@ def thresholds_said(result: Mapping[str, Any]) -> list[str]:
         f"{one['what']}: {one['alarms']} in {number(one['years'], 2)} years"
         for one in result["thresholds_rest_on"]
     )
-    return [f"{kept} They give {rests}."]
+    return [f"{kept} They give {rests}." if rests else kept]
 
 
 def claims(result: Mapping[str, Any]) -> list[str]:

@@ -5,10 +5,12 @@ empty where that is nothing. EVENTS/detect.json says what made them.
 """
 
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,7 +124,10 @@ def events_of_archive(
                   bytes_wanted=sum(entry.size for entry in waiting))  # fmt: skip
     began = time.monotonic()
     work = work or (lambda all_: work_here(model, all_, wish))
-    for entry, outcome in work(waiting) if waiting else ():
+    refused = {entry: why for entry in waiting if (why := name_refused(entry, shelf))}
+    able = [entry for entry in waiting if entry not in refused]
+    unable = ((entry, Outcome(error=why)) for entry, why in refused.items())
+    for entry, outcome in chain(unable, work(able) if able else ()):
         if not outcome.error:
             data = "".join(f"{line}\n" for line in outcome.lines).encode()
             shelf.write(entry.name + EVENTS_SUFFIX, data)
@@ -130,6 +135,17 @@ def events_of_archive(
         tally.add(entry, outcome)
         on_done(entry, outcome, tally)
     return tally
+
+
+def name_refused(entry: Entry, shelf: Shelf) -> str:
+    """Why a shelf cannot hold a recording's events; "" where it can."""
+    longest = max(len(os.fsencode(part)) for part in (entry.name + EVENTS_SUFFIX).split("/"))
+    if longest <= shelf.longest_part:
+        return ""
+    return (
+        f"{entry.path}: the name of its events would have {longest} bytes; allowed are "
+        f"{shelf.longest_part}; rename the recording"
+    )
 
 
 def claim_shelf(shelf: Shelf, model: Any, wish: Wish) -> None:

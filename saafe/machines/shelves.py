@@ -147,6 +147,8 @@ def read_entry(path: str) -> bytes:
 class Shelf(Protocol):
     """Where files are written, by names that may hold slashes."""
 
+    longest_part: int  # of a name, between slashes. [byte]
+
     def written(self) -> dict[str, float]:
         """When each file that is there was written, by name. [s since 1970]"""
         ...
@@ -162,6 +164,8 @@ class Shelf(Protocol):
 
 class DiskShelf:
     """A folder of a disk."""
+
+    longest_part = 255
 
     def __init__(self, folder: Path) -> None:
         """Make the folder where it is not there.
@@ -192,6 +196,8 @@ class DiskShelf:
 
 class S3Shelf:
     """A prefix of a bucket."""
+
+    longest_part = 1024
 
     def __init__(self, url: str) -> None:
         """Remember it.

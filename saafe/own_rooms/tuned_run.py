@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ from saafe.training import (
 from saafe.training_run import append, keep_epochs, open_folder, sweep, train_in
 from saafe.windows import HOLD_S
 
-POOLS_FILE = "thresholds.json"  # what thresholds rest on
+POOLS_FILE = "thresholds_rest_on.json"
 GENERAL_FOLDER, FOLDS = "general", "folds"
 RESULT_VERSION = 1
 MOST_BUDGET = 1_000.0
@@ -210,7 +211,7 @@ def tune_in(
         "false_alarms_per_year": per_year,
         "recordings": describe_rooms(rooms),
         **found,
-        "thresholds_rest_on": json.loads(read_file(folder / POOLS_FILE)),
+        "thresholds_rest_on": read_pools(folder),
         "alarms": final.settings.to_dict(),
     }
     result = plain_values(result)
@@ -304,6 +305,18 @@ def describe_pools(tuned: Tuned) -> list[dict[str, Any]]:
         }
         for name, pool in tuned.pools.items()
     ]
+
+
+def read_pools(folder: Path) -> list[dict[str, Any]]:
+    """What `describe_pools` gave of a folder's model; nothing where an older saafe lost it.
+
+    It kept this in thresholds.json, where thresholds for other devices took its place.
+    """
+    for name in (POOLS_FILE, "thresholds.json"):
+        with suppress(FileNotFoundError, ValueError):
+            if isinstance(pools := json.loads(read_file(folder / name)), list):
+                return pools
+    return []
 
 
 def judge_folds(

@@ -14,6 +14,7 @@ from saafe.pictures.curves import LONE
 from saafe.pictures.saving import Picture
 
 PANEL_LINES = 7
+ASCII = "+x*o~."  # one a curve, and again from the first
 NARROWEST, WIDEST = 30, 160
 SIDE = 14  # columns beside a panel, for its numbers
 
@@ -78,6 +79,7 @@ def panel_lines(place: Axes, columns: int, ascii_only: bool) -> list[str]:
         ys=ys, xs=xs, lines=joined, width=columns, height=PANEL_LINES, color=False,
         x_min=x_end[0], x_max=x_end[1], y_min=min(y_end), y_max=max(y_end), x_as_log=is_log,
         x_gridlines=[], y_gridlines=[], character_set="ascii" if ascii_only else "braille",
+        force_ascii_characters=list((len(ys) * ASCII)[: len(ys)]),
     )  # fmt: skip
     return plain_frame(text.splitlines(), ascii_only)
 

@@ -31,7 +31,7 @@ class Mended(NamedTuple):
 def mend_clock(times_s: np.ndarray, *, zero_s: float = np.nan) -> Mended:
     """Find odd rows and set clocks in one sensor's times, in the order of their rows.
 
-    Rows that are merely shuffled stay so.
+    Rows that are merely shuffled stay so, unless their times, sorted, show a clock set forward.
 
     Args:
         times_s: seconds. (row,)
@@ -44,7 +44,7 @@ def mend_clock(times_s: np.ndarray, *, zero_s: float = np.nan) -> Mended:
     if len(forward) <= DISORDER * back:
         return _mend_backwards(times_s, zero_s)
     if back > max(1, DISORDER * len(steps)):
-        return Mended(times_s, np.zeros(len(times_s), dtype=bool), ())
+        return _mend_shuffled(times_s, zero_s)
     period = float(np.median(forward))
     is_first = np.append(True, steps != 0)  # rows of one moment have one fate
     first, moment = np.flatnonzero(is_first), np.cumsum(is_first) - 1
@@ -59,6 +59,20 @@ def mend_clock(times_s: np.ndarray, *, zero_s: float = np.nan) -> Mended:
         moves.append(move._replace(first=start, last=end, at=at))
         mended[start : end + 1] += move.shift_s
     return Mended(mended, is_odd[moment], tuple(moves))
+
+
+def _mend_shuffled(times_s: np.ndarray, zero_s: float) -> Mended:
+    """The same of rows in no order, as their times come when they are sorted."""
+    order = np.argsort(times_s, kind="stable")
+    mended = mend_clock(times_s[order], zero_s=zero_s)
+    times, is_odd = np.empty_like(times_s), np.empty(len(times_s), dtype=bool)
+    times[order], is_odd[order] = mended.times_s, mended.is_odd
+    moves = [
+        move._replace(first=int(rows.min()), last=int(rows.max()), at=int(order[move.at]))
+        for move in mended.moves
+        for rows in [order[move.first : move.last + 1]]
+    ]
+    return Mended(times, is_odd, tuple(moves))
 
 
 def _mend_backwards(times_s: np.ndarray, zero_s: float) -> Mended:

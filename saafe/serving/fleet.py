@@ -16,7 +16,7 @@ import numpy as np
 from saafe.detector import Detector, Model, Scoring, score
 from saafe.errors import InputError
 from saafe.recordings import Row, RowReader, StreamClock
-from saafe.sensors import COLUMNS
+from saafe.sensors import COLUMNS, MAX_SENSORS
 from saafe.windows import BIN_S, DAY_S, SPAN
 
 WINDOWS_AT_ONCE = 512  # Chosen: more are no faster a window, and the first would wait for the last
@@ -69,6 +69,7 @@ class WatchedSpace:
         self.risks = np.full(SPAN, np.nan, np.float16)  # of bin k at k % SPAN, the highest
         self.risk_bin = 0  # the newest
         self.bursts: dict[str, Burst] = {}  # by sensor
+        self.admitted: set[str] = set()  # sensors whose readings wait or were taken
         self.heard_s = -math.inf  # our clock at the last reading
         self.sensors_heard_s: dict[str, float] = {}  # the same of each sensor
         self.alarm_event: dict | None = None  # that began the alarm that stands
@@ -82,6 +83,15 @@ class WatchedSpace:
             self.origin_s = calendar_s(cells["time_s"], one.arrived_s) - row.time_s
             self.recorded_s = calendar_s(cells["time_s"], one.arrived_s, OLDEST_S) - row.time_s
         return row
+
+    def admits(self, sensor: str) -> bool:
+        """Whether a sensor is one of the space, or becomes one now."""
+        if sensor not in self.admitted:
+            known = self.admitted | self.detector.space.sensors.keys()
+            if sensor not in known and len(known) >= MAX_SENSORS:
+                return False
+            self.admitted.add(sensor)
+        return True
 
     def reading(self, row: Row) -> Scoring:
         """Take one reading; its events."""
@@ -258,7 +268,9 @@ class Fleet:
                 return f"one more than {self.most_spaces} spaces; start another process for them"
         if unknown := set(one.cells) - {*COLUMNS, "time_s"}:
             return f"column {min(unknown)!r} is unknown; use {', '.join(COLUMNS)}"
-        self.watched(one.space)
+        space = self.watched(one.space)
+        if not one.is_acknowledgement and not space.admits(one.sensor.strip()):
+            return f"one more than {MAX_SENSORS} sensors in space {one.space!r}; make two of it"
         return ""
 
     def take(self, readings: Iterable[Arrival]) -> list[dict]:
@@ -275,7 +287,8 @@ class Fleet:
         for one in readings:
             if why := self.admit(one):
                 raise InputError(why)
-            todo[one.space].append(one)
+            # a table's reader strips names too: `A` and ` A` are one sensor of a kept day
+            todo[one.space].append(one._replace(sensor=one.sensor.strip()))
         events: list[dict] = []
         while todo:
             now = {name: waiting.popleft() for name, waiting in todo.items()}

@@ -108,12 +108,20 @@ class Guard:
 
     def _foreign(self, headers: dict[str, str]) -> tuple[int, str, str] | None:
         """Refuse what another site's page sends through a browser to this machine."""
-        names = [urlsplit(f"//{headers.get('host', '')}").hostname]
+        names = [host_of(f"//{headers.get('host', '')}")]
         if origin := headers.get("origin"):
-            names.append(urlsplit(origin).hostname)
+            names.append(host_of(origin))
         if all(name in LOCAL_NAMES for name in names):
             return None
         return 403, "only this machine may ask without a token; see --token-file", ""
+
+
+def host_of(url: str) -> str | None:
+    """The machine that an address names; None where it names none, such as `http://[::1`."""
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 TOO_LARGE = (413, f"too large; allowed: {LARGEST_BODY} bytes", "")

@@ -11,7 +11,7 @@ Message = tuple[str, dict]  # topic, payload
 
 
 def slug(space: str) -> str:
-    """A space's name as part of a topic; two names never have the same."""
+    """A space's name as part of a topic; names that differ in signs alone stay apart."""
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", space)
     if plain == space:
         return plain

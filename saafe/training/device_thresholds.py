@@ -105,11 +105,8 @@ class ExportedRisk(RiskModel):
 def kept_thresholds(run: Run, device: devices.Device) -> AlarmSettings | None:
     """The thresholds for a device that a run's folder keeps; None where it keeps none."""
     row = kept_table(run).get(device.name)
-    return (
-        AlarmSettings(**row["alarms"])
-        if row and row["digest"] == devices.device_digest(device)
-        else None
-    )
+    is_its = row is not None and row["digest"] == devices.device_digest(device)
+    return AlarmSettings.from_dict(row["alarms"]) if row and is_its else None
 
 
 def keep_thresholds(run: Run, device: devices.Device, settings: AlarmSettings) -> None:
@@ -124,11 +121,21 @@ def kept_table(run: Run) -> dict[str, dict[str, Any]]:
     """What a run's folder keeps, by device; nothing where it is unreadable or of other weights."""
     try:
         table: dict[str, Any] = json.loads((run.folder / THRESHOLDS).read_text())
-        return table["devices"] if table["model_sha256"] == run.identity else {}
-    except (OSError, ValueError, KeyError, TypeError):
+        rows = table["devices"].items() if table["model_sha256"] == run.identity else ()
+        return {name: row for name, row in rows if _is_row(row)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 
 def is_same_device(one: devices.Device, other: devices.Device | str | None) -> bool:
     """Whether two devices differ in nothing but their names."""
     return isinstance(other, devices.Device) and one == replace(other, name=one.name)
+
+
+def _is_row(row: Any) -> bool:
+    """Whether it says what `keep_thresholds` wrote of a device."""
+    try:
+        AlarmSettings.from_dict(row["alarms"])
+        return isinstance(row["digest"], str)
+    except (ValueError, KeyError, TypeError):
+        return False

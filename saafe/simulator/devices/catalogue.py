@@ -64,7 +64,7 @@ def _read(path: Path, name: str) -> Device:
 
 def _table_of(path: Path, where: str) -> dict[str, Any]:
     try:
-        return parse_text(read_file(path).decode(), where)
+        return parse_text(read_file(path).decode("utf-8-sig"), where)
     except FileNotFoundError:
         raise InputError(f"{where}: no such device file") from None
     except UnicodeDecodeError:
@@ -103,7 +103,7 @@ def merged(table: dict[str, Any], where: str, above: tuple[str, ...]) -> dict[st
             whole["self_heat_k"] = part["self_heat_k"]
     without = table.pop("without", [])
     for channel in without if isinstance(without, list) else [without]:
-        if channel not in channels:
+        if not isinstance(channel, str) or channel not in channels:
             raise InputError(f"{where}: without = {channel!r}: no part has that channel")
         del channels[channel]
     mine = table.get("channels", {})

@@ -192,7 +192,7 @@ def parse_text(text: str, where: str) -> dict[str, Any]:
     """The table of a device file's text."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number or brackets without end
         raise InputError(f"{where}: is no TOML ({' '.join(str(error).split())})") from None
 
 

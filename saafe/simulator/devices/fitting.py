@@ -79,12 +79,16 @@ def fit_device(
     found, notes = {}, []
     for index, channel in enumerate(CHANNELS):
         times_s, values = pooled(units, index)
-        if len(values) >= FEWEST:
+        if len(values) >= FEWEST and np.median(np.diff(times_s)) > DAY_S:
+            notes.append(f"{channel.name}: left out, it reports less than once a day")
+        elif len(values) >= FEWEST:
             found[channel.name] = trace(channel.name, times_s, values)
         elif len(values):
             notes.append(f"{channel.name}: left out, {len(values)} readings; {FEWEST} are needed")
     if not found:
-        raise InputError(f"{who}: no channel has {FEWEST} readings; give a longer recording")
+        raise InputError(
+            f"{who}: no channel has {FEWEST} readings, one a day or more; give a longer recording"
+        )
     channels = {}
     for channel, seen in found.items():
         channels[channel], said = complete(seen, found)
@@ -176,9 +180,10 @@ def complete(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[DeviceChanne
         notes.append(f"{seen.channel}: whether a report is a mean or a moment's cannot be seen")
     notes += [f"{seen.channel}: from {each}: {', '.join(said)}" for each, said in origins.items()]
     usual = CHANNELS[CHANNEL_NAMES.index(seen.channel)]
+    lowest = min(max(lowest, usual.lowest), usual.highest - seen.step)
     made = replace(
         like,
-        lowest=max(lowest, usual.lowest),
+        lowest=lowest,
         highest=max(clip, lowest + seen.step),
         clip=max(clip, lowest + seen.step),
         floor=0.0 if math.isnan(ends.floor) else ends.floor,
