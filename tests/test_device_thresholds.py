@@ -12,14 +12,14 @@ from export_fixtures import odd_windows, small_run
 from odd_recordings import odd_recording
 
 from saafe.cli import saafe as commands
-from saafe.detector import detect, load_exported
+from saafe.detector import AlarmSettings, detect, load_exported
 from saafe.errors import InputError
 from saafe.export import onnx_files
 from saafe.export.bundle import export_run
 from saafe.loading import load_model
 from saafe.recordings.recording import write_recording
 from saafe.simulator import devices
-from saafe.training import exported_for, for_device, run_for
+from saafe.training import exported_for, for_device, run_for, runs
 from saafe.training.device_thresholds import THRESHOLDS, kept_thresholds
 from saafe.training.thresholds import set_thresholds
 
@@ -123,6 +123,13 @@ def test_thresholds_of_anything_else_are_set_anew(run, spoil) -> None:
     assert run_for(run, SAAFE_6, say=said.append).settings == first.settings
     assert said
     assert json.loads(file.read_text())["devices"][SAAFE_6]["alarms"] == first.settings.to_dict()
+
+
+@pytest.mark.parametrize("value", [float("nan"), None, "x", [1.0]])
+def test_a_run_whose_thresholds_are_no_numbers_is_refused(run, value) -> None:
+    runs.save_model(run.folder, run.recipe, run.model, AlarmSettings(fast=value))
+    with pytest.raises(InputError, match="its recipe or its alarm settings"):
+        load_model(run.folder)
 
 
 def test_a_folder_that_cannot_be_written_keeps_nothing(

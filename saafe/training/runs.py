@@ -194,9 +194,9 @@ def load(path: Path | str) -> Run:
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise damage(file, "weights that are no numbers")
     try:
-        settings = AlarmSettings(**json.loads(metadata["alarms"]))
+        settings = AlarmSettings.from_dict(json.loads(metadata["alarms"]))
         stored = json.loads(metadata["recipe"])
-    except (KeyError, TypeError, json.JSONDecodeError):
+    except (KeyError, ValueError):
         raise damage(file, "its recipe or its alarm settings") from None
     recipe = recipes.from_dict(stored)
     model = FireTransformer(recipe)
