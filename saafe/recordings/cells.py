@@ -16,6 +16,7 @@ from saafe.recordings.tables import quoted
 from saafe.sensors import MAX_SENSORS, Channel, WrongValues
 
 DEFAULT_SENSOR = "A"
+SAYS_NOTHING = ": no reading"  # after a word that stands in the place of one
 LARGEST_TIME_S = 1e12  # Chosen: milliseconds since 1970 are more, seconds never
 LARGEST_TIME_MS = 1e14  # Chosen: microseconds since 1970 are more
 LONGEST_SPAN_S = 10 * 366 * 86400.0  # Chosen: ten years, because a typo in a time is longer
@@ -72,7 +73,7 @@ def read_cell(cell: str, channel: Channel) -> tuple[float, str]:
     if _NUMBER.fullmatch(cell) and (value := float(cell)) == value:  # as nearly always
         pass
     elif is_missing_word(cell):
-        return math.nan, f"{cell.lower()}: no reading"
+        return math.nan, cell.lower() + SAYS_NOTHING
     else:
         try:
             value = to_number(cell)
