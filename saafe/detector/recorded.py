@@ -75,7 +75,7 @@ def detect(
 
     Args:
         model: a run, or anything with `score` and `settings`.
-        recording: readings of one space.
+        recording: readings of one space, possible ones as `read_recording` gives them.
         since_s: no decision is taken before; windows know what came before all the same. [s]
         longest_interval_s: see `Detector`.
         on_progress: takes the share of the work that is done.
