@@ -9,6 +9,8 @@ from saafe.detector.alarms import AlarmSettings
 from saafe.detector.detector import Detector, Scorer
 from saafe.detector.live import Live
 from saafe.detector.recorded import detect
+from saafe.errors import InputError
+from saafe.recordings.lines import parse_lines
 from saafe.recordings.recording import parse_recording
 from saafe.recordings.stream import RowReader, read_rows
 from saafe.recordings.tables import parse_csv
@@ -78,6 +80,50 @@ def test_a_cell_that_is_no_reading_does_not_swallow_the_number_of_its_time(word:
     assert [one for one in brief(streamed(lines)) if one[0] == "alarm"] == [alarm]
     if word not in ("hot", "5000"):  # with one of these in place of a word a file is refused
         assert brief(filed(lines)) == [alarm]
+
+
+OTHER_HEADERS = {
+    "other order": ("time_s,sensor,humidity_pct,temperature_c", "{s},A,72,21"),
+    "a column more": ("time_s,sensor,temperature_c,humidity_pct,battery", "{s},A,21,72,3"),
+    "a column less": ("time_s,temperature_c,humidity_pct", "{s},21,72"),
+    "another clock": ("time,humidity_pct,temperature_c", "2026-01-31T12:{m:02}:{t:02}Z,72,21"),
+    "upper case": ("TIME_S,Humidity_pct,Temperature_C,sensor", "{s},72,21,A"),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_HEADERS)
+def test_a_logger_that_starts_again_with_another_header_is_read_by_it(case: str) -> None:
+    """Once humidity was read as temperature, which alarmed, or no later row was read at all."""
+    header, line = OTHER_HEADERS[case]
+    first = [(10.0 * k, f"{10 * k},A,21,72") for k in range(30)]
+    later = [(10.0 * k, line.format(s=10 * k, m=k // 6, t=10 * (k % 6))) for k in range(30, 80)]
+    hot = [(at, text.replace(",21", ",101")) for at, text in later[-3:]]
+    rows = [*first, (299.0, header), *later[:-3], *hot]
+    events = watched(rows, 795.0, "time_s,sensor,temperature_c,humidity_pct")
+    alarms = [one for one in brief(events) if one[0] == "alarm"]
+    assert alarms == [("alarm", 780.0, "heat")]
+    wrong = {e["channel"] for e in events if e["event"] == "fault"}
+    assert wrong <= ({"time"} if case == "another clock" else set())
+
+
+@pytest.mark.parametrize("case", OTHER_HEADERS)
+@pytest.mark.parametrize("rows", [1, 50])
+def test_a_file_with_another_header_is_refused_at_its_row(case: str, rows: int) -> None:
+    header, line = OTHER_HEADERS[case]
+    lines = ["time_s,sensor,temperature_c,humidity_pct", *(f"{k},A,21,72" for k in range(200))]
+    lines += [header, *(line.format(s=k, m=k // 60, t=k % 60) for k in range(200, 200 + rows))]
+    with pytest.raises(InputError, match=r"row 202(: another header|.*'TIME_S')") as refused:
+        parse_recording(parse_lines(Path("r.csv"), "\n".join(lines).encode()))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("end", range(len("time_s,sensor,temp"), 40))
+def test_a_header_that_is_cut_short_changes_nothing(end: int) -> None:
+    header = "time_s,sensor,temperature_c,humidity_pct,co2_ppm"
+    rows = [(10.0 * k, f"{10 * k},A,{21 if k < 30 else 101},45,600") for k in range(32)]
+    rows.insert(20, (195.0, header[:end]))
+    events = [one for one in brief(watched(rows, 315.0, header)) if one[2] != "row"]
+    assert events == [("alarm", 310.0, "heat")]
 
 
 @pytest.mark.parametrize("again", ["50", "50.00", "5e1", "unavailable", ""])

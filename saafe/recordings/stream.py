@@ -30,6 +30,7 @@ from saafe.recordings.lines import (
     LINES_BEFORE_HEADER,
     header_names,
     no_header,
+    other_header,
     row_cells,
     strip_line,
 )
@@ -102,6 +103,7 @@ class RowReader:
         """
         self.name, self.units = name, units or {}
         self.names: list[str] = []  # the header's
+        self.former: list[str] = []  # the one's before, until a row has come under it
         self.refused: InputError | None = None  # the first line's, as no header
         self.line = 0
         self.first: float | None = None  # of the first row: seconds, or microseconds of a `time`
@@ -131,11 +133,15 @@ class RowReader:
         if text.casefold() == ACKNOWLEDGE:
             return Row(self.clock.now_s(arrival_s), "", unread(), is_acknowledgement=True)
         cells, wrong = row_cells(text, self.names)
-        if not cells:
+        if not cells or self._take_header(text):
             return None
+        if wrong and len(cells) == len(self.former):  # what came last was a header cut short
+            self._change_names(self.former)
+            wrong = ""
         if wrong:
             problem = Problem("row", wrong, self.line)
             return Row(self.clock.now_s(arrival_s), "", unread(), (problem,))
+        self.former = []
         row = dict(zip(self.names, cells, strict=True))
         if text in self.recent and self._is_repetition(row, arrival_s):
             return None
@@ -172,6 +178,18 @@ class RowReader:
         self.refused = self.refused or no_header(self.name, text)
         if self.line >= LINES_BEFORE_HEADER:
             raise self.refused
+
+    def _take_header(self, text: str) -> bool:
+        """Whether a line is another header, as of a logger that starts again with other columns."""
+        if names := other_header(text):
+            self._change_names(names)
+        return bool(names)
+
+    def _change_names(self, names: list[str]) -> None:
+        """Read what follows under another header."""
+        if ("time" in names) != ("time" in self.names):
+            self.first = None  # one counts seconds, the other microseconds
+        self.names, self.former = names, self.names
 
     def _read_row(self, row: dict[str, str], arrival_s: float | None) -> Row:
         reasons = {}
