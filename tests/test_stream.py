@@ -126,6 +126,17 @@ def test_a_header_that_is_cut_short_changes_nothing(end: int) -> None:
     assert events == [("alarm", 310.0, "heat")]
 
 
+@pytest.mark.parametrize("ends", [(4, 10), (10, 4), (10, 10), (4, 4)])
+def test_of_two_sensors_that_alarm_in_one_bin_both_ways_name_the_same(ends: tuple) -> None:
+    """The one whose row ends the bin, which is decided on at once, before the first one seen."""
+    names = ("kitchen", "hall")
+    rows = sorted(zip(ends, names, strict=True), key=lambda row: row[0])
+    lines = [*(f"0,{name},101" for name in names), *(f"{end},{name},101" for end, name in rows)]
+    first = next((name for end, name in zip(ends, names, strict=True) if end == 10), "kitchen")
+    assert [e["sensor"] for e in streamed(lines) if e["event"] == "alarm"] == [first]
+    assert streamed(lines) == filed(lines)
+
+
 @pytest.mark.parametrize("again", ["50", "50.00", "5e1", "unavailable", ""])
 def test_a_number_that_is_written_otherwise_came_once(again: str) -> None:
     lines = ["0,A,50", f"0,A,{again}", "10,A,50", f"10,A,{again}"]
