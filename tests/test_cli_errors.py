@@ -165,6 +165,27 @@ def test_events_to_a_full_disk(place: Path) -> None:
     assert "Traceback" not in err
 
 
+FULL = {  # each says something on stderr before its answer
+    "a file": "detect RUN fahrenheit.csv",
+    "a stream": "detect RUN - < fahrenheit.csv",
+    "a wrong option": "detect RUN --no-such-option",
+    "a failure": "detect RUN gone.csv",
+    "several files": "detect RUN gone.csv fire.csv",
+}
+
+
+@needs_full
+@pytest.mark.parametrize("case", FULL)
+def test_notes_to_a_full_disk_change_neither_answer_nor_code(case: str, place: Path) -> None:
+    """Once the first note ended a stream that was being watched: its alarm was lost."""
+    rows = "".join(f"{10 * k},{70 if k < 30 else 180}\n" for k in range(60))
+    (place / "fahrenheit.csv").write_text("time_s,temperature_c\n" + rows)
+    code, out, err = shell(place, f"SAAFE {FULL[case]}")
+    assert err
+    assert ("alarm" in out) == ("csv" in FULL[case] and case != "a failure")
+    assert shell(place, f"(SAAFE {FULL[case]}) 2>/dev/full") == (code, out, "")
+
+
 def test_files_on_a_full_disk(place: Path) -> None:
     """A limit on the size of files stands for a full disk, which tests cannot have."""
     unwatched = "unset COVERAGE_PROCESS_CONFIG"  # `make coverage` writes files as well

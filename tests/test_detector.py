@@ -13,7 +13,7 @@ from saafe.detector.detector import Detector, Scorer
 from saafe.detector.recorded import detect
 from saafe.errors import InputError
 from saafe.recordings.recording import Recording
-from saafe.sensors import CHANNELS, CO, PM25, TEMPERATURE
+from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO, CO2, PM25, TEMPERATURE
 
 SETTINGS = AlarmSettings(
     warm_s=0.0, fast=2.0, slow=0.0, warn=-1.0, leave=-2.0, fast_s=20.0, slow_s=60.0, clear_s=120.0
@@ -319,6 +319,63 @@ def test_what_is_no_reading_is_refused_or_missing() -> None:
         assert detector.update(10.0 * k, "A", endless) == []
 
 
+IMPOSSIBLE = {
+    "temperature": [-127.0, 85.0, -41.0, 1201.0, 1e39],
+    "pm25": [-1.0, 999.9, float(np.float32(999.9)), 1e39],
+    "co2": [0.0, 99.0, 1e39],
+    "co": [-1.0, 1e39],
+    "humidity": [-1.0, 1e39],
+}
+
+
+@pytest.mark.parametrize(
+    ("channel", "value"), [(c, v) for c, some in IMPOSSIBLE.items() for v in some]
+)
+@pytest.mark.parametrize("by_name", [True, False])
+def test_an_impossible_or_known_wrong_value_is_no_reading(
+    channel: str, value: float, by_name: bool
+) -> None:
+    """As in a file and a stream; once it went to the model, which alarmed or gave no number."""
+    seen: list[np.ndarray] = []
+    model = Scorer(lambda windows: seen.append(windows) or np.zeros(len(windows)), SETTINGS)
+    detector, events = Detector(model), []
+    index = CHANNEL_NAMES.index(channel)
+    good = CHANNELS[index].rest + 1.0
+    for k in range(20):
+        readings = np.full(len(CHANNELS), np.nan)
+        readings[index] = value if 5 <= k < 10 else good
+        events += detector.update(
+            10.0 * k, "A", {channel: float(readings[index])} if by_name else readings
+        )
+    assert [(e["event"], e["time_s"], e["channel"]) for e in events] == [
+        ("fault", 50.0, channel), ("restored", 100.0, channel)
+    ]  # fmt: skip
+    shown = np.concatenate(seen)[..., index]
+    assert set(shown[np.isfinite(shown)].tolist()) == {float(np.float32(good))}
+    assert not np.isinf(shown).any()
+
+
+def test_a_reading_over_the_range_by_a_healthy_sensor_s_overshoot_is_its_end() -> None:
+    detector = Detector(Scorer(score, SETTINGS))
+    assert detector.update(0.0, "A", {"humidity": 103.0}) == []
+    assert detector.tick(10.0) == []
+    assert detector.streams["A"].latest()[CHANNEL_NAMES.index("humidity")] == 100.0
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5])
+def test_time_that_has_no_end_or_is_no_number(rows: int) -> None:
+    """Once neither call came back."""
+    detector = Detector(Scorer(score, SETTINGS))
+    for k in range(rows):
+        detector.update(10.0 * k, "A", {"temperature": 21.0})
+    with pytest.raises(InputError, match="came nan"):
+        detector.tick(math.nan)
+    assert [e["reason"] for e in detector.tick(math.inf)] == ["silent"] * (rows > 0)
+    assert detector.tick(math.inf) == []
+    assert detector.now_s < math.inf
+    assert detector.finish() == []
+
+
 def test_every_fault_of_a_cell_is_said_once() -> None:
     detector = Detector(Scorer(score, SETTINGS))
     events = detector.update(0.0, "A", {"pm25": LOW, "co": 0.0})
@@ -375,7 +432,9 @@ def test_stream_and_recording_score_the_same_windows() -> None:
     times = np.unique(random.uniform(0.0, 12_000.0, 600).round(1))
     times = times[(times < 3000.0) | (times > 4000.0)]
     times -= times[0]
-    readings = random.normal(50.0, 20.0, (len(times), 2, len(CHANNELS))).astype(np.float32)
+    readings = random.normal(50.0, 20.0, (len(times), 2, len(CHANNELS))).clip(1.0, 99.0)
+    readings[..., CO2] += 500.0
+    readings = readings.astype(np.float32)
     readings[random.random(readings.shape) < 0.4] = np.nan
     seen: list[np.ndarray] = []
 

@@ -1,5 +1,6 @@
 """What a service has taken it keeps: over stops, kills and a full disk."""
 
+import errno
 import gc
 import queue
 import sqlite3
@@ -427,6 +428,17 @@ def test_notes_are_said_once_a_minute_and_counted() -> None:
         "saafe: wrong?[31m 60 (and 59 more since the last such line)",
         "saafe: wrong?[31m 120 (and 59 more since the last such line)",
     ]
+
+
+def test_a_note_that_cannot_be_written_is_kept_for_the_page() -> None:
+    """As on a full disk: once it ended the thread that watches, or the link to the broker."""
+
+    def write(_line: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    notes = Notes(write)
+    notes.say("store", "no space left")
+    assert [text for _, text in notes.last] == ["no space left"]
 
 
 def test_a_broken_model_ends_the_service() -> None:

@@ -204,6 +204,24 @@ def test_an_excused_pause_is_no_silence_and_no_claim_bridges_it() -> None:
     assert take(space, 4070.0, MIDDLE, pm25=5.0) == [("alarm", 4070.0, "model")]
 
 
+@pytest.mark.parametrize("sensor", ["", "A"])
+@pytest.mark.parametrize("channel", ["row", "sensor", "time"])
+def test_what_is_wrong_with_lines_is_over_by_the_clock_and_said_again(
+    sensor: str, channel: str
+) -> None:
+    """Unreadable lines name no sensor, so that no reading of one can end their fault."""
+    space, events = Space(AlarmSettings()), []
+    for at in (0.0, 100.0, 400.0):
+        events += space.advance(at)
+        events += space.read(at, sensor, row(), {channel: "cut"})
+    assert space.next_due() == 580.0
+    events += space.advance(1000.0)
+    assert [(e["event"], e["time_s"], e["sensor"], e["channel"]) for e in events] == [
+        ("fault", 0.0, sensor, channel), ("restored", 280.0, sensor, channel),
+        ("fault", 400.0, sensor, channel), ("restored", 580.0, sensor, channel),
+    ]  # fmt: skip
+
+
 def test_after_the_last_row_claims_complete_and_nothing_else() -> None:
     space = Space(SETTINGS)
     for name in ("B", "A"):

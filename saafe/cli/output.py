@@ -2,17 +2,21 @@
 
 import difflib
 import errno
+import io
 import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from saafe.errors import InputError, missing_extra
 from saafe.files import json_text
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 CAUSED = (InputError, OSError, UnicodeError, KeyboardInterrupt)  # all else is a bug: a traceback
 # what a stream says that is full or that nobody reads; files say their names
@@ -138,6 +142,22 @@ def open_streams() -> None:
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
             if name == "stdout":
                 raise InputError("stdout is closed; send what is not wanted to /dev/null")
+    if sys.stderr is sys.__stderr__:  # else a test's, or of whoever calls us
+        own = sys.stderr
+        raw = io.BufferedWriter(Unfailing(own.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(
+            raw, encoding=own.encoding, errors=own.errors, line_buffering=True
+        )
+
+
+class Unfailing(io.FileIO):
+    """Bytes to stderr: a full disk or a lost terminal under it must not end the watching."""
+
+    def write(self, data: "Buffer", /) -> int:
+        """Write, or drop what cannot be written."""
+        with suppress(OSError):
+            return super().write(data) or memoryview(data).nbytes  # None: it would have to wait
+        return memoryview(data).nbytes
 
 
 def line_of(error: BaseException) -> str:

@@ -27,7 +27,7 @@ from saafe.detector.state import (
     write_state,
 )  # fmt: skip
 from saafe.errors import InputError
-from saafe.recordings import BEHIND_S, LATE_S
+from saafe.recordings import BEHIND_S, LATE_S, without_unusable
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
 
 SHOWS = np.array([c.visibility.event if c.visibility else math.inf for c in CHANNELS])
@@ -118,7 +118,7 @@ class Detector:
                 bin; any other counts from now on.
             sensor: name.
             readings: NaN where missing, in the order of `sensors.CHANNELS` (channel,); or by the
-                channels' names.
+                channels' names. An impossible or known wrong value is none, and a fault.
             refused: why cells could not be used, by channel; "row", "sensor" or "time" for what
                 is wrong with the row.
             now_s: stream time as the row came, where it came late. [s]
@@ -151,9 +151,10 @@ class Detector:
         readings = np.asarray(readings, dtype=np.float64)
         if readings.shape != (len(CHANNELS),):
             raise InputError(f"readings: came {readings.shape}; allowed: ({len(CHANNELS)},)")
-        values = readings.tolist()  # six plain floats take less time than numpy's
-        if not all(map(math.isfinite, values)):
-            readings = np.where(np.isfinite(readings), readings, np.nan)
+        values, unusable = without_unusable(readings.tolist())  # faster than numpy on six
+        readings = np.array(values)
+        if unusable:
+            refused = unusable | dict(refused or {})
         events += self.space.read(time_s, sensor, readings, refused)
         if not any(map(math.isfinite, values)):
             return events
@@ -175,7 +176,10 @@ class Detector:
         return time_s if time_s >= min(earliest_s, self.now_s - LATE_S) else self.now_s
 
     def tick(self, now_s: float) -> list[Event]:
-        """Let time go on to `now_s` with no row: the events that have become true by then. [s]"""
+        """Let time go on to `now_s` with no row: the events that have become true by then. [s]
+
+        Inf is the end of all that a missing row makes true; an InputError where it is no number.
+        """
         return self._scored(self.ticking(now_s))
 
     def ticking(self, now_s: float) -> Scoring:
@@ -286,11 +290,13 @@ class Detector:
 
     def _advance(self, until_s: float, *, inclusive: bool) -> Scoring:
         """Go on to a time, deciding on each bin that ends before it, or by it, as it ends."""
+        if math.isnan(until_s):
+            raise InputError("now_s: came nan; allowed: seconds of the rows' own time, or inf")
         events: list[Event] = []
         while True:
             ends = {sensor: stream.end_s for sensor, stream in self.streams.items()}
             end_s = min(ends.values(), default=math.inf)
-            if end_s > until_s or (end_s == until_s and not inclusive):
+            if end_s > until_s or (end_s == until_s and not inclusive) or end_s == math.inf:
                 return events + self.space.advance(until_s, inclusive=inclusive)
             events += self.space.advance(end_s)
             due = [sensor for sensor in ends if ends[sensor] == end_s]

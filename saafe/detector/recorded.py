@@ -75,7 +75,7 @@ def detect(
 
     Args:
         model: a run, or anything with `score` and `settings`.
-        recording: readings of one space.
+        recording: readings of one space, possible ones as `read_recording` gives them.
         since_s: no decision is taken before; windows know what came before all the same. [s]
         longest_interval_s: see `Detector`.
         on_progress: takes the share of the work that is done.
@@ -189,8 +189,12 @@ def _replay(
     end_s, who = decided.times_s.data, decided.sensors.data
     events: list[Event] = []
     at = 0  # the next decision
+    early: set[int] = set()  # taken before it, where a row of another sensor ended its own bin
 
     def decide(k: int) -> list[Event]:
+        if k in early:
+            early.remove(k)
+            return []
         return space.decide(
             end_s[k], names[who[k]], float(decided.risk[k]), decided.latest[k],
             agree=bool(decided.agree[k]),
@@ -211,9 +215,12 @@ def _replay(
                 events += space.read(time_s, name, readings[moment, index], reasons)
                 for channel, reason in rows.items():  # on a stream each is a row of its own
                     events += space.read(time_s, name, NO_READING, {channel: reason})
-                if at < len(end_s) and end_s[at] == time_s and who[at] == index:
-                    events += decide(at)
-                    at += 1
+                own = at
+                while own < len(end_s) and end_s[own] == time_s and who[own] != index:
+                    own += 1
+                if own < len(end_s) and end_s[own] == time_s and is_row[moment, index]:
+                    events += decide(own)
+                    early.add(own)
         # a row that could not be read names no sensor
         if refused and (lost := refused.get((time_s, ""))):
             events += space.read(time_s, "", NO_READING, lost)

@@ -326,6 +326,16 @@ class SelfTest:
         self.faulty["all"] = "silent"
         return "all", "silent"
 
+    def lines_due(self) -> float:
+        """When its faults of lines are over, if no other is bad: inf for none, or while silent."""
+        is_one = "all" not in self.faulty and not self.faulty.keys().isdisjoint(LINE_FAULTS)
+        return self.bad_line_s + SILENT_S if is_one else math.inf
+
+    def end_lines(self) -> list[Said]:
+        """The faults of lines are over."""
+        over = [channel for channel in self.faulty if channel in LINE_FAULTS]
+        return [("restored", channel, self.faulty.pop(channel)) for channel in over]
+
     def refuse(self, time_s: float, reasons: Mapping[str, str], *, is_empty: bool) -> list[Said]:
         """What cells that cannot be used change, of a row that holds nothing else where `is_empty`.
 
@@ -361,13 +371,13 @@ class SelfTest:
             self.began_s = time_s
         self._note_intervals(time_s, present, own_s if own_s < time_s else time_s)
         self._end_day(time_s)
-        back_s = self.back_s
         wrong: dict[str, tuple[str, ...]] = {}
         for channel, value in zip(self.channels, values, strict=True):
-            if reasons := channel.read(time_s, value, back_s):
+            if reasons := channel.read(time_s, value, self.back_s):
                 wrong[CHANNEL_NAMES[self.channels.index(channel)]] = reasons
         if self.faulty:
-            for channel in self._mended(time_s, present, wrong):
+            out += self.end_lines() if self.lines_due() <= time_s else []
+            for channel in self._mended(present, wrong):
                 out.append(("restored", channel, self.faulty.pop(channel)))
         if wrong:
             for reason in REASONS:
@@ -429,16 +439,11 @@ class SelfTest:
         self.faulty[channel] = reason
         return [("fault", channel, reason)]
 
-    def _mended(
-        self, time_s: float, present: list[bool], wrong: Mapping[str, tuple[str, ...]]
-    ) -> list[str]:
+    def _mended(self, present: list[bool], wrong: Mapping[str, tuple[str, ...]]) -> list[str]:
         """Channels whose fault this row ends."""
-        out: list[str] = []
-        for name, reason in self.faulty.items():
-            if name in LINE_FAULTS:
-                is_over = time_s - self.bad_line_s >= SILENT_S
-            else:
-                is_over = present[CHANNEL_NAMES.index(name)] and reason not in wrong.get(name, ())
-            if is_over:
-                out.append(name)
-        return out
+        is_present = dict(zip(CHANNEL_NAMES, present, strict=True))
+        return [
+            name
+            for name, reason in self.faulty.items()
+            if is_present.get(name) and reason not in wrong.get(name, ())
+        ]

@@ -117,8 +117,7 @@ class Space:
         """When something becomes true with no further reading, inf for never. [s]"""
         due = math.inf
         for watched in self.sensors.values():
-            if (silent := watched.test.silent_due()) < due:
-                due = silent
+            due = min(due, watched.test.silent_due(), watched.test.lines_due())
             if (overdue := watched.overdue()) and overdue[0] < due:
                 due = overdue[0]
         return due
@@ -134,6 +133,8 @@ class Space:
                     events += self._complete(at, name, watched, overdue[1])
                 if watched.test.silent_due() <= due:
                     events += said_events([("fault", *watched.test.lapse())], at, name)
+                if watched.test.lines_due() <= due:
+                    events += said_events(watched.test.end_lines(), at, name)
         self.now_s = max(self.now_s, until_s) if math.isfinite(until_s) else self.now_s
         return events
 

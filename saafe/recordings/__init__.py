@@ -5,7 +5,7 @@ from saafe.recordings.annotated import (
     find_sets, merge_runs, read_sets,
 )  # fmt: skip
 from saafe.recordings.cells import (
-    CellError, is_missing_word, to_microseconds, to_number, to_seconds, to_stamp,
+    CellError, is_missing_word, to_microseconds, to_number, to_seconds, to_stamp, without_unusable,
 )  # fmt: skip
 from saafe.recordings.check import Check, counted, doubt, words_note
 from saafe.recordings.clock import BEHIND_S, LATE_S, StreamClock
@@ -39,6 +39,6 @@ __all__ = [
     "parse_recording", "parse_units", "plain", "pm_cap", "quoted", "read_recording", "read_rows",
     "read_sets", "read_table", "read_text", "read_unzipped", "recording_files", "refusal",
     "smoke_growth", "superpose_fires", "to_conversions", "to_microseconds", "to_number",
-    "to_numbers", "to_seconds", "to_stamp", "to_text", "unit_texts", "words_note",
-    "write_recording",
+    "to_numbers", "to_seconds", "to_stamp", "to_text", "unit_texts", "without_unusable",
+    "words_note", "write_recording",
 ]  # fmt: skip

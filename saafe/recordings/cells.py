@@ -13,9 +13,10 @@ from typing import TypeVar
 import numpy as np
 
 from saafe.recordings.tables import quoted
-from saafe.sensors import MAX_SENSORS, Channel, WrongValues
+from saafe.sensors import CHANNELS, MAX_SENSORS, Channel, WrongValues
 
 DEFAULT_SENSOR = "A"
+SAYS_NOTHING = ": no reading"  # after a word that stands in the place of one
 LARGEST_TIME_S = 1e12  # Chosen: milliseconds since 1970 are more, seconds never
 LARGEST_TIME_MS = 1e14  # Chosen: microseconds since 1970 are more
 LONGEST_SPAN_S = 10 * 366 * 86400.0  # Chosen: ten years, because a typo in a time is longer
@@ -72,12 +73,17 @@ def read_cell(cell: str, channel: Channel) -> tuple[float, str]:
     if _NUMBER.fullmatch(cell) and (value := float(cell)) == value:  # as nearly always
         pass
     elif is_missing_word(cell):
-        return math.nan, f"{cell.lower()}: no reading"
+        return math.nan, cell.lower() + SAYS_NOTHING
     else:
         try:
             value = to_number(cell)
         except CellError as error:
             return math.nan, str(error)
+    return to_reading(value, channel)
+
+
+def to_reading(value: float, channel: Channel) -> tuple[float, str]:
+    """A channel's reading, NaN where a value is none that can be used, and why, else ""."""
     value = channel.highest if is_overshoot(value, channel) else value
     if cause := wrong_value(value, channel):
         return math.nan, f"{value:g} is {cause}"
@@ -171,6 +177,28 @@ def _causes(wrong_values: WrongValues) -> dict[float, str]:
 def _as_held(value: float) -> tuple[float, float]:
     """A value as text and as a Parquet file of single precision hold it."""
     return value, float(np.float32(value))
+
+
+_USABLE = [
+    (channel.lowest, channel.highest, frozenset(_causes(channel.wrong_values)))
+    for channel in CHANNELS
+]
+
+
+def without_unusable(values: list[float]) -> tuple[list[float], dict[str, str]]:
+    """Readings with NaN in the place of those that cannot be used, and why, by channel.
+
+    Args:
+        values: in the order of `sensors.CHANNELS`; what is not finite is missing. (channel,)
+    """
+    reasons: dict[str, str] = {}
+    for index, (value, (lowest, highest, wrong)) in enumerate(zip(values, _USABLE, strict=True)):
+        if value != value or (lowest <= value <= highest and value not in wrong):
+            continue  # as nearly always
+        values[index], why = to_reading(value, CHANNELS[index])
+        if why and math.isfinite(value):
+            reasons[CHANNELS[index].name] = why
+    return values, reasons
 
 
 def range_text(channel: Channel) -> str:

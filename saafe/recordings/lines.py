@@ -4,6 +4,7 @@ Streams and files share what is a header, and what is wrong with a row of too fe
 cells. A stream reads line by line; here a file's lines are sifted, so that a table is left.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from saafe.recordings.tables import (
     line_ends,
     not_text,
     parse_header,
+    refusal,
     split_line,
     to_table,
     unique_names,
@@ -31,6 +33,7 @@ from saafe.sensors import COLUMNS
 
 LINES_BEFORE_HEADER = 50  # Chosen: banners and comments before it are passed over
 _BOM = "\ufeff"
+_OTHER_HEADER = "another header"
 _NO_TEXT, _NUL = "bytes that are not UTF-8", "a NUL byte"
 
 
@@ -39,6 +42,17 @@ def header_names(line: str) -> list[str] | None:
     names = [known_name(name) for name in split_line(line)]
     is_header = any(name in ("time", "time_s") or name in COLUMNS for name in names)
     return unique_names(names) if is_header else None
+
+
+def other_header(line: str) -> list[str]:
+    """Column names of a line below the header that is another one, whole; none of any other."""
+    if "time" not in line.casefold():  # as nearly always
+        return []
+    names = header_names(line) or []
+    with suppress(InputError):
+        refuse_columns("-", names)
+        return names
+    return []
 
 
 def no_header(name: Path | str, line: str, *, row: int = 1) -> InputError:
@@ -108,6 +122,10 @@ def parse_lines(path: Path, data: bytes) -> Table:
     notes = (f"skipped {counted(header.skipped, 'line')} before the header",) * (header.skipped > 0)
     if not odd:
         return to_table(path, header.names, body, header_row=header.row, notes=notes)
+    if other := [line.index for line in odd if line.reason == _OTHER_HEADER]:
+        mend = "write the rows from there on as a recording of their own"
+        row = header.row + 1 + other[0]
+        raise refusal(path, _OTHER_HEADER, allowed="one header a file", mend=mend, row=row)
     lines = body.split(b"\n")
     if _are_too_many(odd, lines):  # so many NULs stand where a cell may
         odd = [line for line in odd if line.reason != _NUL]
@@ -124,10 +142,10 @@ def parse_lines(path: Path, data: bytes) -> Table:
     again = sum(not line.reason and bool(lines[line.index].strip()) for line in odd)
     if again:
         notes += (f"dropped {counted(again, 'line')} with the header again",)
-    lost = [Lost(int(np.searchsorted(kept, k)), reason) for k, reason, width in bad if width]
+    lost = tuple(Lost(int(np.searchsorted(kept, k)), reason) for k, reason, width in bad if width)
     return to_table(
         path, header.names, body, numbers=kept + first, header_row=header.row, notes=notes,
-        lost=lost[0] if lost else None,
+        lost=lost,
     )  # fmt: skip
 
 
@@ -163,10 +181,11 @@ def _odd_lines(path: Path, body: bytes, header: Header, raw_header: bytes) -> li
         is_odd |= cells_in_lines(body) != len(header.names)
     elif not _is_table(path, body, header):
         is_odd[:] = True  # each is to be looked at by itself, as a stream does
-    at = body.find(raw_header)
-    while at >= 0:
-        is_odd[np.searchsorted(ends, at)] = True
-        at = body.find(raw_header, at + 1)
+    for sought in (raw_header, b"time_s"):  # the header again, or another one
+        at = body.find(sought)
+        while at >= 0:
+            is_odd[np.searchsorted(ends, at)] = True
+            at = body.find(sought, at + 1)
     looked_at = (
         _look_at(k, body[starts[k] : ends[k]], header.names, bool(is_noisy[k]))
         for k in np.flatnonzero(is_odd).tolist()
@@ -211,6 +230,8 @@ def _look_at(index: int, line: bytes, names: list[str], is_noisy: bool) -> OddLi
     cells, wrong = row_cells(text, names)
     if not cells:
         return OddLine(index, "")
+    if other_header(text):
+        return OddLine(index, _OTHER_HEADER)
     if wrong:
         return OddLine(index, wrong, len(cells))
     if is_noisy:

@@ -145,7 +145,7 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
         first_s = float(rows.times_s[0])  # < 0 where it was not the first
         # to 1 us, so that sums of large times come back
         rows = replace(rows, times_s=np.round(rows.times_s - first_s, 6))
-        sources, lost = _read_sources(table, rows, notes), _lost_row(table, rows)
+        sources, lost = _read_sources(table, rows, notes), _lost_rows(table, rows)
         rows = merge_rows(table, rows, sensors, repairs if repair else None, notes)
     except InputError:
         if not repair:
@@ -330,12 +330,17 @@ def _word_notes(table: Table, rows: TableRows) -> list[str]:
     return words_note(words)
 
 
-def _lost_row(table: Table, rows: TableRows) -> list[RefusedCell]:
-    """The first row that the table lost, at the newest time before it, where a stream says so."""
-    if table.lost is None:
+def _lost_rows(table: Table, rows: TableRows) -> list[RefusedCell]:
+    """Rows that the table lost, at the newest time before each, where a stream says so."""
+    if not table.lost:
         return []
-    before = rows.times_s[rows.cells[:, 0] < table.lost.before]
-    return [RefusedCell(float(before.max(initial=0.0)), "", "row", table.lost.reason)]
+    said: dict[float, str] = {}  # of those of one time the first
+    order = np.argsort(rows.cells[:, 0], kind="stable")  # as they stood in the table
+    stood, newest_s = rows.cells[order, 0], np.maximum.accumulate(rows.times_s[order])
+    for one in table.lost:
+        before = int(np.searchsorted(stood, one.before))
+        said.setdefault(max(float(newest_s[before - 1]), 0.0) if before else 0.0, one.reason)
+    return [RefusedCell(time_s, "", "row", reason) for time_s, reason in said.items()]
 
 
 def _refused_cells(

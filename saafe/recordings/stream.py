@@ -15,6 +15,7 @@ import numpy as np
 from saafe.errors import InputError
 from saafe.recordings.cells import (
     DEFAULT_SENSOR,
+    SAYS_NOTHING,
     CellError,
     check_sensor,
     counts_milliseconds,
@@ -30,6 +31,7 @@ from saafe.recordings.lines import (
     LINES_BEFORE_HEADER,
     header_names,
     no_header,
+    other_header,
     row_cells,
     strip_line,
 )
@@ -41,6 +43,9 @@ ACKNOWLEDGE = "acknowledge"  # a line that says that a person has seen to the al
 SAME_MOMENT_S = 0.5  # Chosen: rows of one reading may come so far apart
 UNREAD = np.full(len(CHANNELS), np.nan)
 REPEATED_LINES = 32  # Chosen: so far back a line that comes twice is dropped
+# Chosen: and so long after its sensor's last new one. From then on one that says nothing but what
+# it has said is no gateway that sends twice: its counter starts over
+REPEATED_S = 60.0
 
 
 class Problem(NamedTuple):
@@ -84,7 +89,7 @@ class _Said(NamedTuple):
     """What a sensor has said at the time of its last row."""
 
     stamp: float
-    cells: dict[str, str]  # by column
+    readings: np.ndarray  # NaN = none yet. (channel,)
     arrival_s: float | None  # of the first row of that time
     stands: bool = False  # whether its clock stands still
 
@@ -99,6 +104,7 @@ class RowReader:
         """
         self.name, self.units = name, units or {}
         self.names: list[str] = []  # the header's
+        self.former: list[str] = []  # the one's before, until a row has come under it
         self.refused: InputError | None = None  # the first line's, as no header
         self.line = 0
         self.first: float | None = None  # of the first row: seconds, or microseconds of a `time`
@@ -121,21 +127,28 @@ class RowReader:
         """
         self.line += 1
         text = strip_line(line)
-        if not text or text in self.recent:
+        if not text:
             return None
         if not self.names:
             self._read_header(text)
             return None
         if text.casefold() == ACKNOWLEDGE:
             return Row(self.clock.now_s(arrival_s), "", unread(), is_acknowledgement=True)
-        self.recent.append(text)
         cells, wrong = row_cells(text, self.names)
-        if not cells:
+        if not cells or self._take_header(text):
             return None
+        if wrong and len(cells) == len(self.former):  # what came last was a header cut short
+            self._change_names(self.former)
+            wrong = ""
         if wrong:
             problem = Problem("row", wrong, self.line)
             return Row(self.clock.now_s(arrival_s), "", unread(), (problem,))
-        return self._read_row(dict(zip(self.names, cells, strict=True)), arrival_s)
+        self.former = []
+        row = dict(zip(self.names, cells, strict=True))
+        if text in self.recent and self._is_repetition(row, arrival_s):
+            return None
+        self.recent.append(text)
+        return self._read_row(row, arrival_s)
 
     def take(self, sensor: str, cells: Mapping[str, str], arrival_s: float) -> Row:
         """Take one row of a sensor that came as cells by their columns, as from a broker.
@@ -168,6 +181,18 @@ class RowReader:
         if self.line >= LINES_BEFORE_HEADER:
             raise self.refused
 
+    def _take_header(self, text: str) -> bool:
+        """Whether a line is another header, as of a logger that starts again with other columns."""
+        if names := other_header(text):
+            self._change_names(names)
+        return bool(names)
+
+    def _change_names(self, names: list[str]) -> None:
+        """Read what follows under another header."""
+        if ("time" in names) != ("time" in self.names):
+            self.first = None  # one counts seconds, the other microseconds
+        self.names, self.former = names, self.names
+
     def _read_row(self, row: dict[str, str], arrival_s: float | None) -> Row:
         reasons = {}
         sensor = row.get("sensor", DEFAULT_SENSOR)
@@ -184,16 +209,27 @@ class RowReader:
             stamp, reasons["time"] = None, str(error)
         if stamp is None or not sensor:
             time_s = self.clock.arrive(arrival_s, sensor)
-        elif self._stands_still(sensor, stamp, row, arrival_s):
+        elif self._stands_still(sensor, stamp, readings, arrival_s):
             time_s = self.clock.arrive(arrival_s, sensor)
             reasons["time"] = f"clock stands still at {stamp:g} s"
         else:
             time_s, odd = self.clock.place(sensor, stamp, arrival_s)
             reasons |= {"time": odd} if odd else {}
-            reasons |= self._collisions(sensor, stamp, row, readings, arrival_s)
+            self._collisions(sensor, stamp, readings, reasons, arrival_s)
         problems = tuple(Problem(*item, self.line) for item in reasons.items())
         readings = readings if sensor else unread()
         return Row(time_s, sensor, readings, problems, now_s=self.clock.newest_s)
+
+    def _is_repetition(self, row: dict[str, str], arrival_s: float | None) -> bool:
+        """Whether a row that came before says nothing new: by its time, and while others come."""
+        try:
+            self._read_stamp(row)
+        except ValueError:  # the time is its arrival: it says that the reading still stands
+            return False
+        said = self.said.get(row.get("sensor", DEFAULT_SENSOR))
+        if said is None or said.arrival_s is None or arrival_s is None:
+            return True
+        return arrival_s - said.arrival_s <= REPEATED_S
 
     def _read_stamp(self, row: dict[str, str]) -> float:
         """Seconds from the stream's first row by a row's own clock; a ValueError says why none."""
@@ -212,7 +248,7 @@ class RowReader:
         return round((moment - self.first) / units * 1e6) / 1e6  # to 1 us, as np.round does
 
     def _stands_still(
-        self, sensor: str, stamp: float, row: dict[str, str], arrival_s: float | None
+        self, sensor: str, stamp: float, readings: np.ndarray, arrival_s: float | None
     ) -> bool:
         """Whether a sensor says something else at one and the same time, a while later."""
         said = self.said.get(sensor)
@@ -221,32 +257,38 @@ class RowReader:
         if said.stands:
             self.recent.pop()  # its rows may well be the same, and are none that came twice
             return True
-        differs = any(
-            row.get(column, cell) not in ("", cell) for column, cell in said.cells.items()
-        )
-        if not differs or arrival_s - said.arrival_s <= SAME_MOMENT_S:
+        if (
+            not _differs(readings, said.readings).any()
+            or arrival_s - said.arrival_s <= SAME_MOMENT_S
+        ):
             return False
         self.said[sensor] = said._replace(stands=True)
         return True
 
     def _collisions(
-        self, sensor: str, stamp: float, row: dict[str, str], readings: np.ndarray,
+        self, sensor: str, stamp: float, readings: np.ndarray, reasons: dict[str, str],
         arrival_s: float | None,
-    ) -> dict[str, str]:  # fmt: skip
-        """Leave out what the sensor has said at this time already: channel -> another value."""
+    ) -> None:  # fmt: skip
+        """Leave out of readings, and of reasons, what the sensor has said at this time already.
+
+        A cell that gave no reading said nothing: a number may follow it.
+        """
         said = self.said.get(sensor)
         if said is None or said.stamp != stamp:
-            said = self.said[sensor] = _Said(stamp, {}, arrival_s)
-        cells, wrong = said.cells, {}
-        for index, channel in enumerate(CHANNELS):
-            cell = row.get(channel.column, "")
-            if cell and channel.column in cells:
-                readings[index] = np.nan
-                if cell != cells[channel.column]:
-                    wrong[channel.name] = f"came twice at {stamp:g} s"
-            elif cell:
-                cells[channel.column] = cell
-        return wrong
+            said = self.said[sensor] = _Said(stamp, unread(), arrival_s)
+        is_again = ~np.isnan(said.readings)
+        for index in np.flatnonzero(is_again):
+            if reasons.get(CHANNELS[index].name, "").endswith(SAYS_NOTHING):
+                del reasons[CHANNELS[index].name]
+        for index in np.flatnonzero(_differs(readings, said.readings)):
+            reasons[CHANNELS[index].name] = f"came twice at {stamp:g} s"
+        said.readings[~is_again] = readings[~is_again]
+        readings[is_again] = np.nan
+
+
+def _differs(readings: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Where both have a reading, and not the same: bool (channel,)."""
+    return (readings != others) & ~np.isnan(readings) & ~np.isnan(others)
 
 
 def unread() -> np.ndarray:

@@ -41,7 +41,7 @@ class Table:
     row_numbers: np.ndarray  # int64 `(row,)`, as a person counts them: a CSV's header is row 1
     notes: tuple[str, ...] = ()  # what was odd about the file but not wrong
     header_row: int = 1  # number of the header's row
-    lost: Lost | None = None  # the first row that was left out for its number of cells
+    lost: tuple[Lost, ...] = ()  # the rows that were left out for their number of cells
 
     def refusal(
         self, came: str, *, allowed: str, mend: str, index: int | None = None, column: str = ""
@@ -209,7 +209,7 @@ def parse_csv(path: Path, text: str) -> Table:
 
 def to_table(
     path: Path, names: list[str], body: bytes, *, numbers: np.ndarray | None = None,
-    header_row: int = 1, notes: tuple[str, ...] = (), lost: Lost | None = None,
+    header_row: int = 1, notes: tuple[str, ...] = (), lost: tuple[Lost, ...] = (),
 ) -> Table:  # fmt: skip
     """A table of the rows below a header, with no blank line among them.
 
@@ -220,7 +220,7 @@ def to_table(
         numbers: of the rows, int64 `(row,)`; None: they follow the header.
         header_row: the header's own.
         notes: what was odd about the file.
-        lost: the first row left out, as `Table` keeps it.
+        lost: the rows left out, as `Table` keeps them.
 
     Raises:
         InputError: there is no row, or one with more or fewer cells than names.

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 SAID_EVERY_S = 60.0
 KEPT_NOTES = 50
@@ -38,4 +39,5 @@ class Notes:
             text = "".join(c if c.isprintable() else "?" for c in text[:LONGEST_NOTE])
             text += f" (and {since} more since the last such line)" if since else ""
             self.last.append((time.time(), text))
-        self.write(f"saafe: {text}")
+        with suppress(OSError):  # as of a full disk: the thread that says it goes on watching
+            self.write(f"saafe: {text}")

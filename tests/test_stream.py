@@ -1,0 +1,143 @@
+"""What a live stream says of rows that come twice, in pieces, or under a clock of no use."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from saafe.detector.alarms import AlarmSettings
+from saafe.detector.detector import Detector, Scorer
+from saafe.detector.live import Live
+from saafe.detector.recorded import detect
+from saafe.errors import InputError
+from saafe.recordings.lines import parse_lines
+from saafe.recordings.recording import parse_recording
+from saafe.recordings.stream import RowReader, read_rows
+from saafe.recordings.tables import parse_csv
+
+HEADER = "time_s,sensor,temperature_c"
+RULES = Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings())  # the fixed rules alone
+
+
+def watched(rows: list[tuple[float, str]], until_s: float, header: str = HEADER) -> list[dict]:
+    """Events of lines that come at moments of our clock, which goes on until a time."""
+    live, clock_s, events = Live(RULES, RowReader()), 0.0, []
+    live.line(header, 0.0)
+    for came_s, line in [*rows, (until_s, "")]:
+        while clock_s + live.wait_s(clock_s) < came_s:
+            clock_s += max(live.wait_s(clock_s), 1e-6)
+            events += live.tick(clock_s)
+        clock_s = came_s
+        events += live.line(line, clock_s)
+    return events
+
+
+def brief(events: list[dict]) -> list[tuple]:
+    return [(e["event"], e["time_s"], e.get("cause", e.get("channel"))) for e in events]
+
+
+def streamed(lines: list[str]) -> list[dict]:
+    detector, events = Detector(RULES), []
+    for row in read_rows([HEADER, *lines]):
+        events += detector.update(row.time_s, row.sensor, row.readings, row.refused)
+    return events + detector.finish()
+
+
+def filed(lines: list[str]) -> list[dict]:
+    text = "\n".join([HEADER, *lines])
+    return detect(RULES, parse_recording(parse_csv(Path("r.csv"), text))[0]).events
+
+
+@pytest.mark.parametrize("stamp", ["", "noon", "nan", "1e300"])
+def test_rows_of_no_usable_time_are_no_repetitions(stamp: str) -> None:
+    """Each counts from its arrival: a hot reading that stays the same alarms as any other."""
+    rows = [(10.0 * k, f"{stamp},A,{21.5 if k < 50 else 80}") for k in range(100)]
+    assert brief(watched(rows, 995.0)) == [("fault", 0.0, "time"), ("alarm", 510.0, "heat")]
+
+
+@pytest.mark.parametrize("period_s", [10.0, 30.0, 60.0])
+def test_a_counter_that_starts_over_with_the_same_rows_talks(period_s: float) -> None:
+    rows = [(period_s * k, f"{period_s * (k % 3)},A,21.5") for k in range(int(3000 / period_s))]
+    found = brief(watched(rows, 3000.0))
+    assert {channel for _, _, channel in found} == {"time"}
+
+
+def test_an_upload_that_comes_again_is_dropped() -> None:
+    """A gateway that missed the answer sends its rows again: they are not of another clock."""
+    rows = [
+        (60.0 * k + late_s, f"{60 * k - 10 * back},A,{21 + 0.01 * k}")
+        for k in range(1, 30)
+        for late_s in (0.0, 20.0)
+        for back in range(5, -1, -1)
+    ]
+    assert watched(rows, 1750.0) == []
+
+
+@pytest.mark.parametrize("word", ["unavailable", "nan", "hot", "5000"])
+def test_a_cell_that_is_no_reading_does_not_swallow_the_number_of_its_time(word: str) -> None:
+    lines = ["0,A,21", "10,A,21", *(f"{s},A,{cell}" for s in (20, 30) for cell in (word, "101"))]
+    alarm = ("alarm", 30.0, "heat")
+    assert [one for one in brief(streamed(lines)) if one[0] == "alarm"] == [alarm]
+    if word not in ("hot", "5000"):  # with one of these in place of a word a file is refused
+        assert brief(filed(lines)) == [alarm]
+
+
+OTHER_HEADERS = {
+    "other order": ("time_s,sensor,humidity_pct,temperature_c", "{s},A,72,21"),
+    "a column more": ("time_s,sensor,temperature_c,humidity_pct,battery", "{s},A,21,72,3"),
+    "a column less": ("time_s,temperature_c,humidity_pct", "{s},21,72"),
+    "another clock": ("time,humidity_pct,temperature_c", "2026-01-31T12:{m:02}:{t:02}Z,72,21"),
+    "upper case": ("TIME_S,Humidity_pct,Temperature_C,sensor", "{s},72,21,A"),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_HEADERS)
+def test_a_logger_that_starts_again_with_another_header_is_read_by_it(case: str) -> None:
+    """Once humidity was read as temperature, which alarmed, or no later row was read at all."""
+    header, line = OTHER_HEADERS[case]
+    first = [(10.0 * k, f"{10 * k},A,21,72") for k in range(30)]
+    later = [(10.0 * k, line.format(s=10 * k, m=k // 6, t=10 * (k % 6))) for k in range(30, 80)]
+    hot = [(at, text.replace(",21", ",101")) for at, text in later[-3:]]
+    rows = [*first, (299.0, header), *later[:-3], *hot]
+    events = watched(rows, 795.0, "time_s,sensor,temperature_c,humidity_pct")
+    alarms = [one for one in brief(events) if one[0] == "alarm"]
+    assert alarms == [("alarm", 780.0, "heat")]
+    wrong = {e["channel"] for e in events if e["event"] == "fault"}
+    assert wrong <= ({"time"} if case == "another clock" else set())
+
+
+@pytest.mark.parametrize("case", OTHER_HEADERS)
+@pytest.mark.parametrize("rows", [1, 50])
+def test_a_file_with_another_header_is_refused_at_its_row(case: str, rows: int) -> None:
+    header, line = OTHER_HEADERS[case]
+    lines = ["time_s,sensor,temperature_c,humidity_pct", *(f"{k},A,21,72" for k in range(200))]
+    lines += [header, *(line.format(s=k, m=k // 60, t=k % 60) for k in range(200, 200 + rows))]
+    with pytest.raises(InputError, match=r"row 202(: another header|.*'TIME_S')") as refused:
+        parse_recording(parse_lines(Path("r.csv"), "\n".join(lines).encode()))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("end", range(len("time_s,sensor,temp"), 40))
+def test_a_header_that_is_cut_short_changes_nothing(end: int) -> None:
+    header = "time_s,sensor,temperature_c,humidity_pct,co2_ppm"
+    rows = [(10.0 * k, f"{10 * k},A,{21 if k < 30 else 101},45,600") for k in range(32)]
+    rows.insert(20, (195.0, header[:end]))
+    events = [one for one in brief(watched(rows, 315.0, header)) if one[2] != "row"]
+    assert events == [("alarm", 310.0, "heat")]
+
+
+@pytest.mark.parametrize("ends", [(4, 10), (10, 4), (10, 10), (4, 4)])
+def test_of_two_sensors_that_alarm_in_one_bin_both_ways_name_the_same(ends: tuple) -> None:
+    """The one whose row ends the bin, which is decided on at once, before the first one seen."""
+    names = ("kitchen", "hall")
+    rows = sorted(zip(ends, names, strict=True), key=lambda row: row[0])
+    lines = [*(f"0,{name},101" for name in names), *(f"{end},{name},101" for end, name in rows)]
+    first = next((name for end, name in zip(ends, names, strict=True) if end == 10), "kitchen")
+    assert [e["sensor"] for e in streamed(lines) if e["event"] == "alarm"] == [first]
+    assert streamed(lines) == filed(lines)
+
+
+@pytest.mark.parametrize("again", ["50", "50.00", "5e1", "unavailable", ""])
+def test_a_number_that_is_written_otherwise_came_once(again: str) -> None:
+    lines = ["0,A,50", f"0,A,{again}", "10,A,50", f"10,A,{again}"]
+    assert streamed(lines) == filed(lines) == []
