@@ -25,9 +25,6 @@ LONE_PARTS = 8  # of the dense ones, are scored with a channel of `LONE_CHANNELS
 # bring a point of fires in time, and more than a third of a photoelectric alarm's false alarms;
 # half as many on instruments of any kind would cost some six points
 DEVICE_SHARE, ANYTHING_SHARE = 0.002, 0.01
-# With one of `LONE_CHANNELS` alone. A third as many with heat alone cost a fire in a hundred; with
-# particles alone they would cost most fires
-LONE_SHARES = (ANYTHING_SHARE, 0.003)
 # what dwellings have and see: healthy instruments, no laboratory's analysers
 QUIET_MIX = Mix(
     fire_share=0.0,
@@ -141,8 +138,8 @@ def set_lone_excess(
 ) -> None:  # fmt: skip
     """Lower a general model's odds of fire where one of `LONE_CHANNELS` stands alone, in place.
 
-    By what the three thresholds of `settings` would have to rise there, on average, for its share
-    of `LONE_SHARES` of the dense streams to alarm; never below 0. To particles without a gas
+    By what the three thresholds of `settings` would have to rise there, on average, for
+    `ANYTHING_SHARE` of the dense streams to alarm; never below 0. To particles without a gas
     cooking looks like a fire, and so does a heater to a thermometer.
 
     Args:
@@ -162,17 +159,13 @@ def set_lone_excess(
         ]
         for k in range(len(LONE_CHANNELS))
     ]
-    excess = [
-        excess_alone(
-            torch.cat(share([part() for part in each], world)[:LONE_PARTS]), settings, most
-        )
-        for each, most in zip(mine, LONE_SHARES, strict=True)
-    ]
+    peaks = [torch.cat(share([part() for part in each], world)[:LONE_PARTS]) for each in mine]
+    excess = [excess_alone(each, settings) for each in peaks]
     model.lone_excess.copy_(torch.stack(excess) / model.risk_scale)
 
 
-def excess_alone(peaks: Tensor, settings: AlarmSettings, most: float) -> Tensor:
-    """By how much thresholds would have to rise for a share of `peaks_alone` to alarm; 0 or more.
+def excess_alone(peaks: Tensor, settings: AlarmSettings) -> Tensor:
+    """By how much thresholds would have to rise for few enough of `peaks_alone`; 0 or more.
 
     In log-odds, of peaks (n, tier).
     """
@@ -180,7 +173,7 @@ def excess_alone(peaks: Tensor, settings: AlarmSettings, most: float) -> Tensor:
     if not len(peaks):
         return peaks.new_zeros(())
     enter = peaks.new_tensor([settings.fast, settings.slow, settings.steady])
-    return (share_alarms(peaks, most) - enter).mean().clamp(min=0.0)
+    return (share_alarms(peaks, ANYTHING_SHARE) - enter).mean().clamp(min=0.0)
 
 
 def peaks_alone(model: RiskModel, streams: Streams, k: int) -> Tensor:
