@@ -250,7 +250,7 @@ def test_messages_of_every_kind_are_read(
     (space,) = eventually(lambda: list(watching.service.fleet.spaces.values()))
     from saafe.serving.views import readings_of
 
-    found = {one["channel"]: one["value"] for one in eventually(lambda: readings_of(space))}
+    found = {one["channel"]: one["value"] for one in eventually(lambda: readings_of(space, 0.0))}
     assert set(found) == channels
     assert 20.0 < found.get("temperature", 21.0) < 22.0  # degF were turned into degC
     client.close()

@@ -87,7 +87,7 @@ class ServingOptions:
               help="Token that requests must carry, first line.")  # fmt: skip
 @click.option("--mqtt", "url", metavar="URL", help="Take readings from this broker too.")
 @click.option("--preset", "presets", multiple=True, metavar="NAME",
-              help="Topics of zigbee2mqtt, esphome, tasmota or json; may be repeated.")  # fmt: skip
+              help="Topics of zigbee2mqtt, esphome, tasmota or json.")  # fmt: skip
 @click.option("--unit", "units", metavar="CHANNEL=UNIT", multiple=True,
               help="The unit of a channel, such as temperature=F.")  # fmt: skip
 @click.option("--longest-interval", "longest_interval_s", type=float, metavar="S",

@@ -18,6 +18,7 @@ PIPE_WIDTH = 200  # who reads a pipe has no right margin
 UNBOUNDED = 10_000
 CUT = "…"
 AMOUNT = re.compile(r"[-+<>$~]?\d|-?inf")  # how a cell begins that holds an amount
+WITHIN_AMOUNT = re.compile(r"(?<=\d) (?=to [-\d]|%)|(?<= to) (?=[-\d])")
 GLUE = "\ue000"  # in the place of an amount's spaces: rich breaks lines at every real one
 
 
@@ -37,33 +38,38 @@ def print_rows(title: str | None, columns: Sequence[str], rows: Iterable[Sequenc
     Where a terminal is too narrow for its words, each row becomes a few lines: names and amounts
     are never cut, and no amount goes over two lines.
     """
-    texts = [[DASH if cell is None else str(cell) for cell in row] for row in rows]
+    texts = [
+        [DASH if cell is None else WITHIN_AMOUNT.sub(GLUE, str(cell)) for cell in row]
+        for row in rows
+    ]
     console, endless = Console(width=told_width()), Console(width=UNBOUNDED)
-    table = made_table(title, columns, texts, is_narrow=False)
-    if endless.measure(table).maximum > console.width:
-        table = made_table(title, columns, texts, is_narrow=True)
-    shown = ""
-    if endless.measure(table).minimum <= console.width:
-        with console.capture() as text:  # click's echo says what a full disk or closed pipe is
-            console.print(table)
-        shown = text.get().replace(GLUE, " ")
     given = "".join([title or "", *columns, *(cell for row in texts for cell in row)])
-    if shown and shown.count(CUT) == given.count(CUT):  # a column of words may be narrowed too far
-        click.echo("\n".join(line.rstrip() for line in shown.splitlines()))
-    else:
-        if title:
-            print_note(title)
-        click.echo("\n".join(folded_lines(columns, texts, console.width)))
+    for is_framed in (True, False) if title else (False,):
+        for is_narrow in (False, True):
+            table = made_table(title, columns, texts, is_framed=is_framed, is_narrow=is_narrow)
+            size = endless.measure(table)
+            if (size.minimum if is_narrow else size.maximum) > console.width:
+                continue
+            with console.capture() as text:  # click's echo says what a full disk or closed pipe is
+                console.print(table)
+            shown = text.get().replace(GLUE, " ")
+            if shown.count(CUT) == given.count(CUT):  # a column of words may be narrowed too far
+                return click.echo("\n".join(line.rstrip() for line in shown.splitlines()))
+    if title:
+        print_note(title)
+    lines = folded_lines(columns, texts, console.width)
+    return click.echo("\n".join(lines).replace(GLUE, " "))
 
 
 def made_table(
-    title: str | None, columns: Sequence[str], texts: list[list[str]], *, is_narrow: bool
-) -> Table:
+    title: str | None, columns: Sequence[str], texts: list[list[str]], *, is_framed: bool,
+    is_narrow: bool,
+) -> Table:  # fmt: skip
     """The table of rich; a narrow one breaks the headers of amounts, which else it would cut."""
-    table = Table(title=title, box=HEAVY_HEAD if title else None)
+    table = Table(title=title, box=HEAVY_HEAD if is_framed else None)
     shown: list[list[str]] = []
     for k, (name, *cells) in enumerate(zip(columns, *texts, strict=True)):
-        are_amounts = k > 0 and all(AMOUNT.match(cell) for cell in cells if cell != DASH)
+        are_amounts = k > 0 and all(AMOUNT.match(cell) for cell in cells if cell not in ("", DASH))
         if are_amounts:
             cells = [cell.replace(" ", GLUE) for cell in cells]
             if is_narrow:
