@@ -31,7 +31,7 @@ from saafe.readers.presets import PRESETS
 from saafe.recordings.recording import read_recording
 from saafe.recordings.stream import read_rows
 from saafe.recordings.units import CHANNEL_UNITS, parse_units
-from saafe.sensors import CHANNEL_NAMES
+from saafe.sensors import CHANNEL_NAMES, HUMIDITY, TEMPERATURE
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LOCAL_NOON = NOON.replace(tzinfo=None)
@@ -549,7 +549,7 @@ def test_the_repeated_hour_is_told_apart_by_order(tmp_path: Path):
 
 def test_counters_in_milliseconds_are_told_by_their_steps(tmp_path: Path):
     path = write(tmp_path, rows("5000,21", "15000,21", "25000,22", header="time_s,temperature_c"))
-    recording, _, guess = import_recording(path)
+    recording, check, _ = import_recording(path)
     assert recording.times_s.tolist() == [0.0, 10.0, 20.0]
     assert guess.time_form == "ms from a start"
 
@@ -1080,3 +1080,22 @@ def test_no_type_of_a_parquet_column_is_more_than_one_line(
             said = str(error)
         assert largest == 500.0
         assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "second", ["time_s,humidity_pct,temperature_c", "time_s,temperature_c,humidity_pct,co2_ppm"]
+)
+def test_a_later_header_is_of_another_table(second: str, tmp_path: Path) -> None:
+    """Rows above a richer header were lost; those below a shuffled one were read by the first."""
+    value = {"time_s": "", "temperature_c": "21", "humidity_pct": "40", "co2_ppm": "600"}
+    lines = ["time_s,temperature_c,humidity_pct", *(f"{10 * k},21,40" for k in range(50))]
+    rest = [value[name] for name in second.split(",")[1:]]
+    lines += [second, *(",".join([str(500 + 10 * k), *rest]) for k in range(50))]
+    path = tmp_path / "logger.csv"
+    path.write_text("\n".join(lines) + "\n")
+    recording, check, _ = import_recording(path)
+    assert len(recording.times_s) == 100
+    temperature, humidity = (recording.readings[:, 0, k] for k in (TEMPERATURE, HUMIDITY))
+    assert set(temperature) == {21.0}
+    assert set(humidity) == {40.0}
+    assert any("another header, first in line 52" in note for note in check.lines())

@@ -17,6 +17,7 @@ from saafe.recordings import counted, plain, read_table, read_unzipped, refusal
 
 SEPARATORS = (",", ";", "\t", "|")
 HEADER_WITHIN = 200  # Chosen: no export has a longer banner
+HEADER_NAMES = 2  # known ones that make a header: a time and a channel
 MOST_LEFT_OUT = 0.1  # Chosen: a file with more bad rows than a tenth was misread
 _TOPIC = r"(?P<topic>[^\s']+)"
 # lines of logs; the forms are from memory
@@ -228,7 +229,7 @@ def _read_table(path: Path, lines: list[str], is_known: Callable[[str], bool]) -
     rows: list[list[str]] = []
     numbers: list[int] = []
     names = header = _split(lines[at].lstrip("#"), separator)
-    is_new, left_out, again = False, [], 0
+    is_new, left_out, others, again = False, [], [], 0
     for number, line in enumerate(lines[at + 1 :], at + 2):
         if not line.strip() or line.startswith("#"):
             is_new |= line.startswith(("#datatype", "#group", "#default"))
@@ -237,7 +238,9 @@ def _read_table(path: Path, lines: list[str], is_known: Callable[[str], bool]) -
         if cells == header:
             again += 1
             is_new = False
-        elif is_new:  # InfluxDB: another table, with its own columns
+        elif is_new or _is_header(cells, is_known):  # another table, with its own columns
+            if not is_new:
+                others.append(number)
             header, is_new = cells, False
             names = names + [name for name in header if name not in names]
         elif (fitted := _fit(cells, header)) is None:
@@ -259,6 +262,9 @@ def _read_table(path: Path, lines: list[str], is_known: Callable[[str], bool]) -
             f"left out {count} with more or fewer cells than the header, first in line "
             f"{left_out[0]}"
         )
+    if others:
+        count = "another header" if len(others) == 1 else f"{len(others)} other headers"
+        notes.append(f"{count}, first in line {others[0]}: rows below are read by it")
     if again:
         notes.append(
             f"the header came again {again} times" if again > 1 else "the header came again"
@@ -277,12 +283,17 @@ def _read_table(path: Path, lines: list[str], is_known: Callable[[str], bool]) -
 
 
 def _find_header(path: Path, lines: list[str], is_known: Callable[[str], bool]) -> tuple[int, str]:
-    """Index of the header's line, and the separator: where most names are known."""
+    """Index of the header's line, and the separator: where most names are known.
+
+    Rows below one end the search: a later header is of another table.
+    """
     declared = re.match(r"^\"?sep=(.)\"?$", next((line for line in lines if line.strip()), ""))
     best, found = 0, None
     for at, line in enumerate(lines[:HEADER_WITHIN]):
         if line.startswith(("#datatype", "#group", "#default", "sep=")):
             continue
+        if found and best >= HEADER_NAMES and _begins_rows(line, lines[found[0]], found[1]):
+            break
         for separator in declared.groups() if declared else SEPARATORS:
             cells = _split(line.lstrip("#"), separator)
             if len(cells) < 2 or any(_is_value(cell) for cell in cells):
@@ -296,6 +307,18 @@ def _find_header(path: Path, lines: list[str], is_known: Callable[[str], bool]) 
         mend = "put a line such as time,temperature_c above the readings"
         raise refusal(path, came, allowed="a line of column names", mend=mend)
     return found
+
+
+def _begins_rows(line: str, header: str, separator: str) -> bool:
+    """Whether a line is a row of a header: with as many cells, and values among them."""
+    cells = _split(line, separator)
+    return len(cells) == len(_split(header, separator)) and any(map(_is_value, cells))
+
+
+def _is_header(cells: list[str], is_known: Callable[[str], bool]) -> bool:
+    """Whether cells are names of columns: at least two known ones, and no value."""
+    known = sum(is_known(cell) for cell in cells if cell)
+    return known >= HEADER_NAMES and not any(map(_is_value, cells))
 
 
 def _is_value(cell: str) -> bool:
