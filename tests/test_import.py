@@ -549,7 +549,7 @@ def test_the_repeated_hour_is_told_apart_by_order(tmp_path: Path):
 
 def test_counters_in_milliseconds_are_told_by_their_steps(tmp_path: Path):
     path = write(tmp_path, rows("5000,21", "15000,21", "25000,22", header="time_s,temperature_c"))
-    recording, check, _ = import_recording(path)
+    recording, _, guess = import_recording(path)
     assert recording.times_s.tolist() == [0.0, 10.0, 20.0]
     assert guess.time_form == "ms from a start"
 
