@@ -131,7 +131,7 @@ def click_card(browser: Any, name: str) -> None:
     """Click a space's card; the page draws them anew as readings come."""
     for attempt in range(5):
         try:
-            next(card for card in find(browser, ".card") if name in card.text).click()
+            shown(browser, ".card", name).click()
             return
         except StaleElementReferenceException:
             assert attempt < 4, "the card is drawn anew too often to be clicked"
