@@ -32,7 +32,7 @@ SPOT_RANGE = (0.3, 1.0)
 def expected_time(
     plan: JobPlan, row: Instance, entries: list[dict[str, Any]]
 ) -> tuple[float, str, bool]:
-    """Billed time of a job at most, early stopping apart.
+    """Billed time of a job.
 
     Args:
         plan: the job.
