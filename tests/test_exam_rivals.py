@@ -163,7 +163,7 @@ def test_limits_at_equal_alarms_are_those_of_thresholds_moved_in_each_draw(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Draw by draw, with events repeated as often as they were drawn."""
-    monkeypatch.setattr(rivals, "RESAMPLES", 40)
+    monkeypatch.setattr(rivals, "RIVAL_RESAMPLES", 40)
     rng = np.random.default_rng(1)
     one, other = (
         Margins(

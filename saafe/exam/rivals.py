@@ -30,7 +30,7 @@ NOT_COMPARED = Bounds(math.nan, math.nan, math.nan)
 SIMPLE = (registry.LOGISTIC, "gradient boosting")  # in every full exam, where they are installed
 CURVE_SHIFTS = np.linspace(-8.0, 8.0, 33)  # of all thresholds together. [log-odds]
 STREAMS_A_YEAR = 365.25 * 24.0 / 3.0  # quiet streams of three hours
-RESAMPLES = 1000
+RIVAL_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -204,8 +204,8 @@ def equal_alarms_difference(ours: Margins, theirs: Margins, shift: float, *, see
 def draw_counts(n: int, random: np.random.Generator) -> NDArray[np.int64]:
     """How often each of n items is drawn, where n are drawn with replacement. (resample, n)"""
     if not n:
-        return np.zeros((RESAMPLES, 0), dtype=np.int64)
-    return random.multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES)
+        return np.zeros((RIVAL_RESAMPLES, 0), dtype=np.int64)
+    return random.multinomial(n, np.full(n, 1.0 / n), size=RIVAL_RESAMPLES)
 
 
 def row_of(
