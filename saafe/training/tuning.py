@@ -30,12 +30,17 @@ from saafe.training.backgrounds import (
     EVENTS_MIX,
     events_needed,
     home_windows,
-    join,
     lay_end_to_end,
     not_fire_loss,
     own_peaks,
 )
-from saafe.training.data import Purpose, WindowSet, held_out_windows, seeded_generator
+from saafe.training.data import (
+    Purpose,
+    WindowSet,
+    held_out_windows,
+    join_windows,
+    seeded_generator,
+)
 from saafe.training.distributed import World
 from saafe.training.loop import (
     WATCHED,
@@ -115,7 +120,7 @@ class Simulated:
                 )
                 for part in range(parts)
             ]  # fmt: skip
-            self.epochs[epoch] = join([part() for part in made]).rows(slice(0, wanted))
+            self.epochs[epoch] = join_windows([part() for part in made]).rows(slice(0, wanted))
         return self.epochs[epoch]
 
     def events_of(self, purpose: Purpose, part: int, n: int, mix: Mix) -> EventsAlone:
@@ -163,7 +168,7 @@ def epoch_windows_beside(
     count = recipe.windows - len(first.labels)
     events = simulated.events_of(Purpose.TUNE, fit.epoch, events_needed(count), EVENTS_MIX)
     homes = home_windows(fit.averaged, backgrounds, events, count, generator)
-    whole = join([first, homes])
+    whole = join_windows([first, homes])
     return whole.rows(torch.randperm(len(whole.labels), generator=generator))
 
 
