@@ -16,7 +16,7 @@ from saafe.exam.gate import exact, gate_lines, gate_of, limits_of, quick_limits
 from saafe.exam.nuisances import draw_nuisances
 from saafe.exam.results import plain_values
 from saafe.exam.session import OnProgress, Session
-from saafe.exam.windows import judged_run, latency_ms
+from saafe.exam.windows import judged_run, window_times
 from saafe.metrics import Bounds
 from saafe.recordings import cut_recording
 from saafe.simulator import ANYTHING, devices, sources
@@ -178,7 +178,8 @@ def quick_figures(
 
 def cost_of(run: Run) -> tuple[int, float]:
     """Size of the model's file [B] and the 99th percentile of a window's time [ms]."""
-    return (run.folder / runs.MODEL).stat().st_size, round(latency_ms(run), 3)
+    latency = window_times(run.score)["window_p99_ms"]
+    return (run.folder / runs.MODEL).stat().st_size, round(latency, 3)
 
 
 def provenance(run: Run) -> dict[str, Any]:
