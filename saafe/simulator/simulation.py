@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, NUISANCE, PM25, TEMPERATURE
+from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, NUISANCE, PM25, TEMPERATURE, UNKNOWN
 from saafe.simulator import instruments as instrument
 from saafe.simulator import physics, sensor_faults
 from saafe.simulator.air import (
@@ -66,6 +66,7 @@ class StreamSettings:
     rooms: Rooms = field(default_factory=Rooms)
     alarms: bool = False  # time the reference alarms, and say what shows
     young: bool = False  # tell young fires from those for which a reference alarm would sound
+    labelled: bool = True  # run counterfactuals; else all is UNKNOWN and no channel is unresponsive
 
 
 def simulate_streams(
@@ -147,13 +148,15 @@ class ScenarioDraw:
 def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> Streams:
     """Simulate one chunk."""
     world = draw_world(n, plan, generator)
-    played = play(world, runs_needed(world.events, labelled=True))
+    played = play(world, runs_needed(world.events, plan.labelled))
     counterfactuals = played.shown
     devices, broken, steps = world.devices, world.broken, world.steps
     working = devices.present & sensor_faults.working(broken, steps)
-    labels = label(counterfactuals, states_of(world), working, devices)
-    if plan.young:
-        labels = mark_young(labels, first_alarm_s(world, played))
+    labels = torch.full_like(counterfactuals.full[..., 0], UNKNOWN, dtype=torch.int8)
+    if plan.labelled:
+        labels = label(counterfactuals, states_of(world), working, devices)
+        if plan.young:
+            labels = mark_young(labels, first_alarm_s(world, played))
     none = played.truth.new_empty(n, 0)
     alarms_at, fire_shown, nuisance_shown = none, none.bool(), none.bool()
     if plan.alarms:
