@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saafe.cli.archive import ArchiveOptions, detect_archive, expand
-from saafe.cli.output import line_of, print_json
+from saafe.cli.output import line_of, print_events, print_json
 from saafe.cli.reading import ExportOptions, export_options, load_for, read_any
 from saafe.cli.serving import ServingOptions, mqtt_options, watch_mqtt
 from saafe.errors import InputError
@@ -267,12 +267,6 @@ def closing_events(live: "Live") -> list[dict]:
             "row: nothing was tried", err=True,
         )  # fmt: skip
     return told
-
-
-def print_events(events: list[dict]) -> None:
-    """One JSON line an event, at once: click flushes every line."""
-    for event in events:
-        click.echo(json_text(event))
 
 
 def simulated_fire() -> tuple[str, Any]:
