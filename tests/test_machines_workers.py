@@ -22,7 +22,7 @@ from test_machines import contents, s3_environment, saafe_command, write_home
 
 from saafe.exam import long
 from saafe.exam.long import write_shards
-from saafe.exam.quick import examined
+from saafe.exam.quick import exam_device
 from saafe.machines import objects
 from saafe.machines.cluster import cluster_at, spread
 from saafe.machines.remote import shards_on
@@ -176,7 +176,7 @@ def test_shards_of_a_long_exam_are_those_of_one_process(
     here: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, device, numbers = small_run(tmp_path), None, (0, 1, 5)
-    device = examined(run, "saafe-4")
+    device = exam_device(run, "saafe-4")
     monkeypatch.setattr("saafe.training.thresholds.REFERENCE_STREAMS", 16)
     (tmp_path / "few.py").write_text(FEW)
     here.preload = ("--preload", str(tmp_path / "few.py"))

@@ -335,7 +335,7 @@ def _score_superposed(
     # A home's sensor holds its reading for a period, which is the instrument's delay.
     held_s = _plus(limit_s, one.period_s)
     outcome, with_hold = (
-        outcomes.found(
+        outcomes.fire_outcome(
             alarm_s,
             signal_s=signal_s,
             limit_s=until_s,

@@ -8,7 +8,7 @@ from typing import Any
 from saafe import __version__
 from saafe.detector import detect, load_exported
 from saafe.errors import InputError
-from saafe.exam import judge_simulated, plain_values, windows
+from saafe.exam import judge_simulated, judging, plain_values
 from saafe.export import c_files, onnx_files, parity
 from saafe.files import writable_folder, write_atomically, write_json
 from saafe.simulator import devices
@@ -101,13 +101,13 @@ def export_onnx(run: Run, to: str, out: Path, *, exam: bool, on_progress: Say) -
         "parity": [row._asdict() for row in rows],
         "events": events,
         **judged,
-        **windows.window_times(model.score),
+        **judging.window_times(model.score),
     }
 
 
 def judge(run: Run, model: Any, on_progress: Say) -> dict[str, Any]:
     """Figures on simulated streams, as `saafe evaluate` gives them."""
-    one = windows.Judged("exported", model.score, model.settings)
+    one = judging.Judged("exported", model.score, model.settings)
     return plain_values(
         judge_simulated(
             one, seed=run.recipe.seed, device=device_of(run.recipe), on_progress=on_progress

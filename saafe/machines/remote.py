@@ -15,7 +15,7 @@ from saafe.machines.shelves import Entry, read_entry
 from saafe.machines.shipping import Shipment, on_one_core, pack_model, unpack_model
 
 if TYPE_CHECKING:
-    from saafe.exam import Examined
+    from saafe.exam import ExamDevice
     from saafe.training import Run
 
 
@@ -65,7 +65,7 @@ def outcome_there(
 
 
 def shards_on(
-    address: str, run: "Run", device: "Examined", numbers: Sequence[int],
+    address: str, run: "Run", device: "ExamDevice", numbers: Sequence[int],
     *, on_progress: Callable[[str], None] = lambda _line: None,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     """Shards of the long exam from workers, as `write_shards` takes them.

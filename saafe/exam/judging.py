@@ -1,4 +1,4 @@
-"""How good a detector is on simulated streams from other seeds and other rooms."""
+"""What can be judged, and its figures on simulated windows and on recordings."""
 
 import time
 from collections.abc import Callable, Iterable
