@@ -24,10 +24,10 @@ from saafe.errors import InputError
 from saafe.exam import long
 from saafe.exam.quick import exam_device
 from saafe.machines import cluster
-from saafe.machines.archive import Outcome, Tally, Wish
+from saafe.machines.archive import DetectOptions, Outcome, Tally
 from saafe.machines.cluster import LostItemError, cluster_at, spread
 from saafe.machines.remote import outcomes_on, shards_on
-from saafe.machines.shelves import Entry, find_entries
+from saafe.machines.storage import Entry, find_entries
 from saafe.simulator import sources
 
 
@@ -184,7 +184,7 @@ def test_a_recording_that_goes_away_is_told_by_the_machine_that_reads_it(
     write_home(tmp_path / "home.parquet", 0)
     (entry,) = find_entries([str(tmp_path / "*.parquet")])
     Path(entry.path).unlink()
-    ((same, found),) = outcomes_on(address, load_exported(PACKAGED_MODEL), [entry], Wish())
+    ((same, found),) = outcomes_on(address, load_exported(PACKAGED_MODEL), [entry], DetectOptions())
     assert same == entry
     assert "home.parquet: no such file" in found.error
 

@@ -74,7 +74,7 @@ def detect_command(
 
     Example: saafe detect runs/my-run 'simulated/*.csv.gz' --out events
     """
-    from saafe.machines import Wish
+    from saafe.machines import DetectOptions
 
     serving, archive = ServingOptions.take_from(reading), ArchiveOptions.take_from(reading)
     model, recordings = split_words(words)
@@ -116,8 +116,8 @@ def detect_command(
             f"{odd[0]}: pipe the readings of one space as CSV into `saafe detect MODEL -`, alone"
         )
     if archive.out is not None:
-        wish = Wish(options.named() if options else None, repair, longest_interval_s)
-        return detect_archive(run, recordings, archive, wish, as_json=as_json)
+        how = DetectOptions(options.named() if options else None, repair, longest_interval_s)
+        return detect_archive(run, recordings, archive, how, as_json=as_json)
     recordings = expand(recordings)
     found = detect_files(
         run, recordings, longest_interval_s, options, repair=repair, is_told=not as_json
