@@ -68,10 +68,8 @@ from saafe.training.thresholds import (
     thresholds_within,
 )
 
-TUNING_EPOCHS, TUNING_WINDOWS = (
-    8,
-    6_000,
-)  # Chosen: half of what the small tiers train, a minute or two
+# Chosen: half of what the small tiers train, a minute or two
+TUNING_EPOCHS, TUNING_WINDOWS = 8, 6_000
 SIMULATED_SHARE = 0.5  # of every batch
 KEPT_SHARE = 0.5  # of the weights of the model before, see `keep_share`: the source's middle
 NUISANCE_POOL, QUIET_POOL = "simulated nuisances", "simulated quiet"
@@ -193,7 +191,7 @@ def tune_detector(
             have in a year. None: as a general model's thresholds, a hundredth of the simulated
             streams with nuisances may alarm, and none without; over the homes no more than of the
             model before, where that is more.
-        before: the model's thresholds until now.
+        before: the thresholds of the model that is tuned.
         on_epoch: called after every epoch.
         on_checkpoint: called with the fit after every epoch, to write a checkpoint.
         resumed: a checkpoint's contents.
