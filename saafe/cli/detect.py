@@ -220,7 +220,7 @@ def detect_stream(
     run: Any, longest_interval_s: float | None, units: Sequence[str], *, drill: bool
 ) -> None:
     """Read lines of standard input as they come, and print events as they become true."""
-    from saafe.cli.lines import Lines
+    from saafe.cli.stdin_lines import Lines
     from saafe.detector import Drill, Live, dated
     from saafe.recordings import RowReader, parse_units
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from saafe.cli.busy import Busy
 from saafe.cli.output import print_json, with_progress
+from saafe.cli.progress import Busy
 from saafe.cli.reading import check_run_folder
 from saafe.cli.tables import print_rows
 from saafe.errors import InputError
