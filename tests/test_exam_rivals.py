@@ -152,10 +152,62 @@ def test_a_contestant_ties_with_itself_moved(streams: ExamStreams) -> None:
 
 def test_what_finds_more_at_equal_false_alarms_wins() -> None:
     rng = np.random.default_rng(0)
-    good = margins(list(rng.normal(2.0, 1.0, 400)), [-1.0, 0.5])
-    poor = margins(list(rng.normal(0.0, 1.0, 400)), [-1.0, 0.5])
+    life = np.linspace(-3.0, 0.5, 400).tolist()
+    good = margins(list(rng.normal(2.0, 1.0, 400)), life)
+    poor = margins(list(rng.normal(0.0, 1.0, 400)), life)
     assert compare(good, {"poor": poor}, name="good", seed=0)[1].verdict == WIN
     assert compare(poor, {"good": good}, name="poor", seed=0)[1].verdict == LOSS
+
+
+def test_limits_at_equal_alarms_are_those_of_thresholds_moved_in_each_draw(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Draw by draw, with events repeated as often as they were drawn."""
+    monkeypatch.setattr(rivals, "RIVAL_RESAMPLES", 40)
+    rng = np.random.default_rng(1)
+    one, other = (
+        Margins(
+            rng.normal(0.5, 2.0, 60),
+            {"frying": rng.normal(-1.0, 1.0, 30), "shower": rng.normal(-2.0, 1.0, 20)},
+            rng.normal(-6.0, 1.0, 25),
+        )
+        for _ in range(2)
+    )
+    random = np.random.default_rng(7)
+    drawn = [rivals.draw_counts(len(events), random) for _, events in other.strata()]
+    fires = rivals.draw_counts(60, random)
+    found = []
+    for k in range(40):
+        again = [
+            Margins(
+                np.repeat(m.fires, fires[k]),
+                {
+                    name: np.repeat(events, counts[k])
+                    for (name, events), counts in zip(m.nuisances.items(), drawn, strict=False)
+                },
+                np.repeat(m.quiet, drawn[-1][k]),
+            )
+            for m in (one, other)
+        ]
+        shift = lowest_shift(again[1], again[0].false_alarms_per_year(0.0))
+        found.append(again[0].in_time(0.0).mean() - again[1].in_time(shift).mean())
+    shift = lowest_shift(other, one.false_alarms_per_year(0.0))
+    bounds = rivals.equal_alarms_difference(one, other, shift, seed=7)
+    assert bounds.lower == pytest.approx(np.quantile(found, 0.025))
+    assert bounds.upper == pytest.approx(np.quantile(found, 0.975))
+
+
+def test_one_event_that_is_worth_much_widens_the_limits() -> None:
+    rng = np.random.default_rng(0)
+    fires = rng.normal(0.0, 1.0, 400).tolist()
+    widths = []
+    for events in (20, 2000):  # the same life, seen through few and through many events
+        life = np.quantile(rng.normal(-1.0, 1.0, 10_000), np.linspace(0.0, 1.0, events)).tolist()
+        one, other = margins(fires, life), margins(fires, life[::-1])  # other events are loud
+        bounds = rivals.equal_alarms_difference(one, other, 0.0, seed=0)
+        assert bounds.lower <= 0.0 <= bounds.upper
+        widths.append(bounds.upper - bounds.lower)
+    assert widths[0] > 3.0 * widths[1]
 
 
 @pytest.mark.parametrize(

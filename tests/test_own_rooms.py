@@ -374,6 +374,34 @@ def test_tune_of_the_general_model_gives_the_same(trained: tuple[Path, dict], ho
     assert json.loads(done.stdout)["own_rooms"] == printed["own_rooms"]
 
 
+def test_a_tuning_that_did_harm_leaves_the_weights_as_they_were(
+    trained: tuple[Path, dict], homes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = trained
+    general = runs.load(folder / "general")
+    worse = {"false_alarms": {"tuned": 1, "general": 1, "chance": 1.0},
+             "fires_that_one_alone_finds": {"tuned": 0, "general": 9, "chance": 0.004},
+             "verdict": "general"}  # fmt: skip
+    monkeypatch.setattr(tuned_run, "compare_models", lambda *_: worse)
+    words = ("tune", str(folder / "general"), "--on", str(homes), "--out", str(folder.parent),
+             "--name", "harm")  # fmt: skip
+    said = invoke(*words).stdout
+    kept = runs.load(folder.parent / "harm")
+    weights = general.model.state_dict()
+    for name, one in kept.model.state_dict().items():
+        assert torch.equal(one, weights[name]), name
+    for tier in ("fast", "slow", "steady"):  # its own, or what no moment of these homes reaches
+        assert getattr(kept.settings, tier) >= getattr(general.settings, tier) - 1e-3
+    days = next(one for one in tuned_run.read_pools(kept.folder) if one["what"] == "your days")
+    assert days["alarms"] == 0
+    assert json.loads((kept.folder / lines.ROOMS_FILE).read_text())["weights"] == "general"
+    assert lines.FOLDER_HOLDS["general"] in said
+    assert [one for one in said.splitlines() if one.startswith("next: ")] == [
+        f"next: saafe detect {kept.folder} RECORDING.csv"
+    ]
+    assert invoke(*words, "--resume", "--json").exit_code == 0  # what is there stays
+
+
 def test_a_killed_tuning_goes_on_and_ends_the_same(
     trained: tuple[Path, dict],
     homes: Path,

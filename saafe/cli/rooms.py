@@ -14,6 +14,7 @@ def show_rooms(result: dict) -> None:
         kind_rows,
         models_to_keep,
         sentences,
+        weights_kept,
     )  # fmt: skip
 
     found = result["own_rooms"]
@@ -31,4 +32,5 @@ def show_rooms(result: dict) -> None:
     folders = {"tuned": result["run"], "general": result["general_run"]}
     click.echo(f"run folder: {folders['tuned']}; the general model's: {folders['general']}")
     for name in models_to_keep(found):
-        click.echo(f"next: saafe detect {folders[name]} RECORDING.csv")
+        folder = result["run"] if name == weights_kept(found) else folders[name]
+        click.echo(f"next: saafe detect {folder} RECORDING.csv")

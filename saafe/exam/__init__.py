@@ -21,6 +21,7 @@ from saafe.exam.results import plain_values
 from saafe.exam.rivals import headline
 from saafe.exam.room_lines import (
     KIND_COLUMNS, ROOM_FIGURES, ROOMS_FILE, figure_rows, kind_rows, models_to_keep, sentences,
+    weights_kept,
 )  # fmt: skip
 from saafe.exam.tables import (
     score_table, set_fires_table, sets_table, simulated_table, superposed_table,
@@ -33,5 +34,5 @@ __all__ = [
     "is_share", "judge_simulated", "judging", "kind_rows", "limits_of", "line_texts",
     "merged_bounds", "models_to_keep", "outcomes", "plain_values", "plots", "references",
     "score_table", "sentences", "set_fires_table", "sets_table", "simulated_table",
-    "superposed_table",
+    "superposed_table", "weights_kept",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from saafe.exam.fires import REFERENCES, FireResult, alone
 from saafe.exam.judging import Judged, judged_rival, judged_run
 from saafe.exam.nuisances import SCORED_BEFORE_S, NuisanceResult
 from saafe.exam.session import OnProgress
-from saafe.metrics import Bounds, finite_or_none, paired_bootstrap
+from saafe.metrics import Bounds, finite_or_none
 from saafe.recipes import Recipe
 from saafe.recordings import Recording
 from saafe.rivals import Trained, TrainingSet, registry
@@ -30,6 +30,7 @@ NOT_COMPARED = Bounds(math.nan, math.nan, math.nan)
 SIMPLE = (registry.LOGISTIC, "gradient boosting")  # in every full exam, where they are installed
 CURVE_SHIFTS = np.linspace(-8.0, 8.0, 33)  # of all thresholds together. [log-odds]
 STREAMS_A_YEAR = 365.25 * 24.0 / 3.0  # quiet streams of three hours
+RIVAL_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,18 @@ class Margins:
         quiet = float((self.quiet >= shift).mean()) if len(self.quiet) else 0.0
         return nuisances + STREAMS_A_YEAR * quiet
 
+    def strata(self) -> list[tuple[float, NDArray[np.float64]]]:
+        """What a year holds: how often an event or a stream comes, and those that were drawn."""
+        kinds = [(sources.SOURCES[name].per_year, one) for name, one in self.nuisances.items()]
+        return [*kinds, (STREAMS_A_YEAR, self.quiet)]
+
 
 @dataclass(frozen=True)
 class ComparisonRow:
     """A contestant at the transformer's false alarms a year: what it finds, and what it took.
 
     `own_...` are at its own thresholds. The difference in fires found in time is ours minus
-    theirs, with 95 % limits of a paired bootstrap over fires; the verdict is the transformer's.
+    theirs, with the limits of `equal_alarms_difference`; the verdict is the transformer's.
     """
 
     name: str
@@ -149,14 +155,57 @@ def compare(
 ) -> list[ComparisonRow]:
     """Rows of the examinee and its rivals, at its own false alarms a year."""
     per_year = ours.false_alarms_per_year(0.0)
-    mine = ours.in_time(0.0)
     rows = [row_of(name, ours, 0.0)]
     for rival, margins in theirs.items():
         shift = lowest_shift(margins, per_year)
-        found = margins.in_time(shift)
-        difference = paired_bootstrap(mine, found, np.arange(len(mine)), seed=seed)
+        difference = equal_alarms_difference(ours, margins, shift, seed=seed)
         rows.append(row_of(rival, margins, shift, difference))
     return rows
+
+
+def equal_alarms_difference(ours: Margins, theirs: Margins, shift: float, *, seed: int) -> Bounds:
+    """Share of fires found in time, ours minus theirs, at our false alarms a year.
+
+    With 95 % limits of a paired bootstrap over fires, over the events of each kind of nuisance and
+    over quiet streams: in each draw their thresholds are moved anew. An event of a frequent kind
+    may be worth several false alarms a year, so where equal lies is itself uncertain.
+
+    Args:
+        ours: of the examinee, at its own thresholds.
+        theirs: of a rival on the same streams, in the same order.
+        shift: of `lowest_shift`, which the value itself is taken at.
+        seed: of the draws.
+
+    Source:
+        B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap," 1993, ch. 8 (several
+        samples, each drawn anew) and 13 (percentile interval).
+    """
+    random = np.random.default_rng(seed)
+    worth = np.hstack(
+        [
+            per_year / max(len(one), 1) * draw_counts(len(one), random)
+            for per_year, one in theirs.strata()
+        ]
+    )  # alarms a year that an event stands for. (resample, event)
+    mine, other = (np.concatenate([one for _, one in m.strata()]) for m in (ours, theirs))
+    per_year = worth @ (mine >= 0.0)
+    order = np.argsort(-other, kind="stable")  # the loudest first
+    too_many = np.cumsum(worth[:, order], axis=1) > per_year[:, None] * (1.0 + 1e-9)
+    lowest = other[np.isfinite(other)].min(initial=math.inf)  # where all of them are few enough
+    first = other[order][too_many.argmax(axis=1)]  # that is one too many
+    moved = np.where(too_many.any(axis=1), np.nextafter(first, math.inf), lowest)
+    fires = draw_counts(len(ours.fires), random)
+    gained = ours.in_time(0.0).astype(float) - (theirs.fires >= moved[:, None])
+    lower, upper = np.quantile((fires * gained).mean(axis=1), [0.025, 0.975])
+    value = ours.in_time(0.0).mean() - theirs.in_time(shift).mean()
+    return Bounds(float(value), float(lower), float(upper))
+
+
+def draw_counts(n: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """How often each of n items is drawn, where n are drawn with replacement. (resample, n)"""
+    if not n:
+        return np.zeros((RIVAL_RESAMPLES, 0), dtype=np.int64)
+    return random.multinomial(n, np.full(n, 1.0 / n), size=RIVAL_RESAMPLES)
 
 
 def row_of(

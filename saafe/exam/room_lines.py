@@ -118,8 +118,8 @@ def sentences(result: Mapping[str, Any]) -> list[str]:
         folds = len(held["folds"])
         lines = [*whether_it_paid(result), *lines]
         lines += [
-            f"Held out: {held['how']} ({folds} folds). Every figure is of a model that was tuned "
-            "without those days; the model in the run folder was tuned on all of them.",
+            f"Held out: {held['how']} ({folds} folds). Every figure of a tuned model is of one "
+            f"that was tuned without them. {FOLDER_HOLDS[weights_kept(result)]}",
             *claims(result),
             *([SMOKE_UNSEEN] if result["fires"] else []),
         ]
@@ -132,6 +132,18 @@ VERDICTS = {
     "trade": "Tuning trades alarms against fires",
     "no difference": "No difference shown, so keep the general model, the simpler choice",
 }
+
+
+FOLDER_HOLDS = {
+    "tuned": "The model in the run folder was tuned on all of them.",
+    "general": "The run folder holds the general model's weights, with thresholds over all of "
+    "them.",
+}
+
+
+def weights_kept(result: Mapping[str, Any]) -> str:
+    """Whose weights the run folder holds: "tuned" or "general"."""
+    return result.get("weights", "tuned")  # before 2026-11-29 always the tuned ones
 
 
 def whether_it_paid(result: Mapping[str, Any]) -> list[str]:

@@ -28,7 +28,7 @@ from saafe.own_rooms.held_out import (
 )
 from saafe.own_rooms.rooms import OwnRooms, Room, read_rooms
 from saafe.recipes import Recipe
-from saafe.simulator import backgrounds_of, sources
+from saafe.simulator import Background, backgrounds_of, sources
 from saafe.threads import Workers, spare_threads
 from saafe.training import (
     Fit,
@@ -42,6 +42,7 @@ from saafe.training import (
     save_checkpoint,
     simulated_for,
     tune_detector,
+    with_thresholds,
 )
 from saafe.training_run import append, keep_epochs, open_folder, sweep, train_in
 from saafe.windows import HOLD_S
@@ -195,7 +196,7 @@ def tune_in(
     """Tune a general model on the user's recordings, and judge the tuning on held-out days.
 
     Each fold of the recordings is tuned without and scored; then all of them tune the model that
-    the folder keeps.
+    the folder keeps, or, by `weights_of`, set its thresholds alone.
     """
     recipe, plan = general.recipe, plan_folds(rooms.rooms)
     device = loop.find_device(recipe)
@@ -204,10 +205,15 @@ def tune_in(
         simulated = simulated_for(recipe, workers)
         watch = Watch(simulated.recipe.epochs, len(plan.folds) + 1, on_progress)
         found = judge_folds(folder, general, plan, simulated, per_year, watch)
-        watch.begin("tuning on all recordings")
-        final = tune_one(folder, general, rooms.rooms, simulated, per_year, watch)
+        weights = weights_of(found)
+        if weights == GENERAL_MODEL:
+            final = keep_general(folder, general, rooms.rooms, simulated, per_year, watch)
+        else:
+            watch.begin("tuning on all recordings")
+            final = tune_one(folder, general, rooms.rooms, simulated, per_year, watch)
     result = {
         "version": RESULT_VERSION,
+        "weights": weights,
         "false_alarms_per_year": per_year,
         "recordings": describe_rooms(rooms),
         **found,
@@ -282,15 +288,47 @@ def tune_one(
     def on_checkpoint(fit: Fit) -> None:
         save_checkpoint(folder / runs.CHECKPOINT, loop.state_of(fit), simulated.recipe)
 
-    hold_s = max(general.settings.longest_interval_s, HOLD_S)
-    backgrounds = [each for room in rooms for each in backgrounds_of(room.recording, hold_s)]
     tuned = tune_detector(
-        general.model, backgrounds, simulated, per_year, before=general.settings,
+        general.model, backgrounds_in(rooms, general), simulated, per_year,
+        before=general.settings,
         on_epoch=on_epoch, on_checkpoint=on_checkpoint, resumed=state,
     )  # fmt: skip
     write_json(folder / POOLS_FILE, describe_pools(tuned))
     runs.save_model(folder, general.recipe, tuned.model, tuned.settings)
     return runs.load(folder)
+
+
+def weights_of(found: dict[str, Any]) -> str:
+    """Whose weights the run folder holds: the general model's where tuning made it worse.
+
+    That is, on held-out days, beyond chance, and nothing got better; see `compare_models`.
+    """
+    return GENERAL_MODEL if found["compared"].get("verdict") == GENERAL_MODEL else TUNED
+
+
+def keep_general(
+    folder: Path,
+    general: Run,
+    rooms: Sequence[Room],
+    simulated: Simulated,
+    per_year: float | None,
+    watch: Watch,
+) -> Run:
+    """The general model in a folder of its own, with thresholds over all recordings."""
+    watch.say("tuning did not pay: the general model gets thresholds over your recordings")
+    tuned = with_thresholds(
+        general.model, general.model, backgrounds_in(rooms, general), simulated, per_year,
+        before=general.settings,
+    )  # fmt: skip
+    write_json(folder / POOLS_FILE, describe_pools(tuned))
+    runs.save_model(folder, general.recipe, tuned.model, tuned.settings)
+    return runs.load(folder)
+
+
+def backgrounds_in(rooms: Sequence[Room], general: Run) -> list[Background]:
+    """The backgrounds of recordings, held as long as a general model holds a reading."""
+    hold_s = max(general.settings.longest_interval_s, HOLD_S)
+    return [each for room in rooms for each in backgrounds_of(room.recording, hold_s)]
 
 
 def describe_pools(tuned: Tuned) -> list[dict[str, Any]]:

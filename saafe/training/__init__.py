@@ -15,7 +15,9 @@ from saafe.training.model import (
 )  # fmt: skip
 from saafe.training.runs import Run, load, score_with
 from saafe.training.thresholds import calibrate, logits_of, set_thresholds
-from saafe.training.tuning import Simulated, Tuned, simulated_for, tune_detector
+from saafe.training.tuning import (
+    Simulated, Tuned, simulated_for, tune_detector, with_thresholds,
+)  # fmt: skip
 
 __all__ = [
     "CLASS_SHARES", "FEATURES", "FLAT", "LONE_CHANNELS", "ONSET_SCALE", "ONSET_STEPS",
@@ -26,5 +28,5 @@ __all__ = [
     "held_out_windows", "join_windows", "kept_thresholds", "leads", "levels", "load",
     "load_checkpoint", "logits_of", "loop", "lower_quartile", "run_for", "runs", "sample_windows",
     "save_checkpoint", "score_with", "seeded_generator", "set_thresholds", "simulated_for",
-    "tune_detector",
+    "tune_detector", "with_thresholds",
 ]  # fmt: skip

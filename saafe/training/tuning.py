@@ -219,11 +219,19 @@ def tune_detector(
     keep_share(fit.averaged, general)
     calibrate(fit.averaged, held_out)
     model = fit.averaged.eval()
+    return with_thresholds(model, general, backgrounds, simulated, per_year, before=before)
+
+
+def with_thresholds(
+    model: FireTransformer, general: FireTransformer, backgrounds: Sequence[Background],
+    simulated: Simulated, per_year: float | None, *, before: AlarmSettings,
+) -> Tuned:  # fmt: skip
+    """A model with thresholds over homes, by a budget; see `tune_detector`."""
     over = over_pool(general, backgrounds, simulated)
     share = over.alarms_at(before) / len(over.peaks)
     pools = false_alarm_pools(model, backgrounds, simulated, share)
     settings = thresholds_within(list(pools.values()), per_year)
-    pause_s = data.longest_pause_of(recipe)
+    pause_s = data.longest_pause_of(simulated.recipe)
     return Tuned(model, replace(settings, longest_interval_s=pause_s), pools)
 
 
