@@ -26,7 +26,7 @@ from torch import Tensor
 from saafe import recipes
 from saafe.detector.detector import Scorer
 from saafe.detector.recorded import detect
-from saafe.exam import judge_simulated, recordings, windows
+from saafe.exam import judge_simulated, judging, recordings
 from saafe.sensors import CO2, FIRE, NORMAL, NUISANCE, UNKNOWN
 from saafe.simulator import buildings, sensor_faults, simulation
 from saafe.simulator import instruments as instrument
@@ -157,7 +157,7 @@ def figures_of(recipe: recipes.Recipe, part: str, real: Path | None) -> dict[str
         model, settings = loop.fit_detector(recipe)
     score = score_with(model)
     if real is None:
-        return on_simulations(windows.Judged("transformer", score, settings), recipe.seed)
+        return on_simulations(judging.Judged("transformer", score, settings), recipe.seed)
     scored = recordings.score_real(
         lambda recording: detect(Scorer(score, settings), recording),
         real,
@@ -173,7 +173,7 @@ def figures_of(recipe: recipes.Recipe, part: str, real: Path | None) -> dict[str
     }
 
 
-def on_simulations(one: windows.Judged, seed: int) -> dict[str, float]:
+def on_simulations(one: judging.Judged, seed: int) -> dict[str, float]:
     """Fires in time, alarms in nuisances and in quiet life, of `TRIALS` each; area under ROC."""
     figures: dict[str, float] = {}
     for rooms, found in judge_simulated(one, seed=seed, trials=TRIALS).items():

@@ -11,11 +11,11 @@ import time
 from importlib import metadata
 
 from saafe.errors import InputError
-from saafe.exam import windows
+from saafe.exam import judging
 from saafe.exam.exam import draw_streams
 from saafe.exam.fire_matrix import examine_fires
 from saafe.exam.nuisances import examine_nuisances, examine_quiet
-from saafe.exam.quick import examined
+from saafe.exam.quick import exam_device
 from saafe.exam.results import plain_values
 from saafe.exam.rivals import ExamStreams, examine_rivals, headline
 from saafe.exam.session import Session
@@ -45,8 +45,8 @@ def main() -> None:
         raise SystemExit(f"rivals: {error}; or name others with --rival") from None
     run = runs.load(chosen.run)
     began = time.perf_counter()
-    ours = windows.judged_run(run)
-    device = examined(run, chosen.device)
+    ours = judging.judged_run(run)
+    device = exam_device(run, chosen.device)
     session = Session(ours, chosen.seed, device=device.sensors, on_progress=_say)
     fires, nuisances = draw_streams(session)
     _, results = examine_fires(session, fires)

@@ -21,6 +21,7 @@ BLOCK_ROWS = 10  # Chosen: so many rows in a row are no coincidence where they r
 MOST_COPIED = 0.01  # Chosen: share of a data set's blocks that may repeat across groups
 MARGIN = 0.10  # Chosen: accuracy that a random split may have over the grouped one
 AUDIT_TREES = 60
+AUDIT_SEED = 0  # of the random split and of the forests
 BY_FILE, BY_RESTART = "file", "restart"  # ways to name groups
 MOST_ROWS = 60_000  # that the forests are fitted on
 
@@ -119,24 +120,23 @@ def drop_clocks(data: DataSet) -> tuple[DataSet, list[str]]:
     return replace(data, columns=columns, features=data.features[:, keep]), clocks
 
 
-def accuracy(data: DataSet, is_test: np.ndarray, seed: int) -> tuple[int, int]:
+def accuracy(data: DataSet, is_test: np.ndarray) -> tuple[int, int]:
     """Rows that a random forest of the other rows gets right, and how many there were."""
     from sklearn.ensemble import RandomForestClassifier
 
     training = np.flatnonzero(~is_test)
-    training = np.random.default_rng(seed).permutation(training)[:MOST_ROWS]
-    forest = RandomForestClassifier(AUDIT_TREES, random_state=seed)
+    training = np.random.default_rng(AUDIT_SEED).permutation(training)[:MOST_ROWS]
+    forest = RandomForestClassifier(AUDIT_TREES, random_state=AUDIT_SEED)
     forest.fit(data.features[training], data.labels[training])
     right = forest.predict(data.features[is_test]) == data.labels[is_test]
     return int(right.sum()), len(right)
 
 
-def audit_data_set(data: DataSet, *, seed: int = 0) -> dict[str, Any]:
+def audit_data_set(data: DataSet) -> dict[str, Any]:
     """Measure what a score on a data set would be worth.
 
     Args:
         data: labelled rows in groups.
-        seed: of the random split and of the forests.
 
     Returns:
         `clocks` left out, `repeated_share` and `copies` (groups that repeat one another), the
@@ -151,9 +151,9 @@ def audit_data_set(data: DataSet, *, seed: int = 0) -> dict[str, Any]:
         raise InputError("no column is left to learn from; keep at least one that is no clock")
     repeated, copies = find_copies(data)
     whole = merge_copies(data.groups, copies)
-    is_test = np.random.default_rng(seed).random(len(whole)) < 0.2
-    right, n = accuracy(data, is_test, seed)
-    grouped = hold_out_each(data, whole, seed)
+    is_test = np.random.default_rng(AUDIT_SEED).random(len(whole)) < 0.2
+    right, n = accuracy(data, is_test)
+    grouped = hold_out_each(data, whole)
     found = {
         "rows": len(whole),
         "groups": len(np.unique(data.groups)),
@@ -168,12 +168,12 @@ def audit_data_set(data: DataSet, *, seed: int = 0) -> dict[str, Any]:
     return found | {"reasons": reasons(found)}
 
 
-def hold_out_each(data: DataSet, groups: np.ndarray, seed: int) -> dict[str, Any]:
+def hold_out_each(data: DataSet, groups: np.ndarray) -> dict[str, Any]:
     """Accuracy with each group held out in turn; `value` is None where there is but one."""
     rows = []
     if len(np.unique(groups)) > 1:
         for name, held_out in leave_one_out(groups):
-            hits, count = accuracy(data, held_out, seed)
+            hits, count = accuracy(data, held_out)
             rows.append(
                 {"group": str(name), "rows": count, "right": hits, "accuracy": hits / count}
             )

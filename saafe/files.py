@@ -84,6 +84,11 @@ def _finite(value: Any) -> Any:
     return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+def cache_folder() -> Path:
+    """Where saafe keeps what it can make or fetch again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "saafe"
+
+
 def read_file(path: Path) -> bytes:
     """All of a file.
 

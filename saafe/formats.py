@@ -1,6 +1,7 @@
-"""Numbers, shares, intervals and times as people read them."""
+"""Numbers, shares, intervals and times as people read them, and words as a shell takes them."""
 
 import math
+import shlex
 from decimal import Decimal
 
 DASH = "-"
@@ -35,3 +36,17 @@ def percent_interval(low: float | None, high: float | None) -> str:
 def clock(seconds: float) -> str:
     """Minutes and seconds, such as 01:07."""
     return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"
+
+
+def shell_word(word: str) -> str:
+    """A word of a command as a shell takes it, also one with line ends: on one line."""
+    if word.isprintable():
+        return shlex.quote(word)
+    special = {"\\": "\\\\", "'": "\\'"}
+    cells = (special.get(c, c if c.isprintable() else _escape(c)) for c in word)
+    return "$'" + "".join(cells) + "'"
+
+
+def _escape(character: str) -> str:
+    """A character that cannot be shown as bash writes it."""
+    return "".join(f"\\x{byte:02x}" for byte in character.encode(errors="surrogateescape"))

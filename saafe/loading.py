@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Union
 from saafe import __version__
 from saafe.detector import PACKAGED_MODEL, AlarmSettings, Exported, load_exported
 from saafe.errors import InputError, missing_extra
-from saafe.files import write_json
+from saafe.files import cache_folder, write_json
 from saafe.simulator import devices
 
 if TYPE_CHECKING:
@@ -114,11 +113,6 @@ def without_torch(exported: Exported, asked: devices.Device, device: str) -> Inp
         + (f"take those of the most similar one, --device {near}, or " if near else "")
         + 'have them set: pip install "saafe[train]"'
     )
-
-
-def cache_folder() -> Path:
-    """Where this user's programs keep what they can make again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "saafe"
 
 
 def cached_settings(file: Path) -> AlarmSettings | None:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 PASS, FAIL, NOT_SHOWN = "pass", "fail", "not_shown"
+CONFIDENCE = 0.95  # of all bounds that say nothing else
 CALIBRATION_BINS = 10  # Chosen: steps of ten points of risk, because people read risk in those
 
 
@@ -34,7 +35,7 @@ class ReliabilityRow(NamedTuple):
 
 
 def proportion_bounds(
-    successes: int, trials: int, *, confidence: float = 0.95, sides: int = 2
+    successes: int, trials: int, *, confidence: float = CONFIDENCE, sides: int = 2
 ) -> Bounds:
     """Bound a proportion exactly, from counts.
 
@@ -57,9 +58,7 @@ def proportion_bounds(
     return Bounds(successes / trials if trials else math.nan, lower, upper)
 
 
-def clustered_proportion_bounds(
-    happened: ArrayLike, group: ArrayLike, *, confidence: float = 0.95, sides: int = 2
-) -> Bounds:
+def clustered_proportion_bounds(happened: ArrayLike, group: ArrayLike) -> Bounds:
     """Bound a proportion of items that come in groups and resemble one another there.
 
     Clopper and Pearson's limits with the effective number of items, n / (design effect), in the
@@ -69,11 +68,9 @@ def clustered_proportion_bounds(
     Args:
         happened: bool (item,)
         group: of each item. (item,)
-        confidence: probability that a bound (one side) or both bounds (two sides) hold.
-        sides: as in `proportion_bounds`.
 
     Returns:
-        The proportion and its limits; without items NaN, 0 and 1.
+        The proportion and its two limits; without items NaN, 0 and 1.
 
     Source:
         E. L. Korn and B. I. Graubard, "Confidence intervals for proportions with small expected
@@ -92,11 +89,13 @@ def clustered_proportion_bounds(
         variance = groups / (groups - 1) * float(residual @ residual) / n**2
         effective = min(float(n), value * (1.0 - value) / variance)
     successes = value * effective if n else 0.0
-    lower, upper = _binomial_limits(successes, effective, _error_per_side(confidence, sides))
+    lower, upper = _binomial_limits(successes, effective, _error_per_side(CONFIDENCE, sides=2))
     return Bounds(value, lower, upper)
 
 
-def rate_bounds(count: int, exposure: float, *, confidence: float = 0.95, sides: int = 2) -> Bounds:
+def rate_bounds(
+    count: int, exposure: float, *, confidence: float = CONFIDENCE, sides: int = 2
+) -> Bounds:
     """Bound the rate of a Poisson process exactly, per unit of exposure.
 
     Args:
@@ -123,12 +122,7 @@ def rate_bounds(count: int, exposure: float, *, confidence: float = 0.95, sides:
 
 
 def weighted_rate_bounds(
-    counts: ArrayLike,
-    exposures: ArrayLike,
-    weights: ArrayLike,
-    *,
-    confidence: float = 0.95,
-    sides: int = 2,
+    counts: ArrayLike, exposures: ArrayLike, weights: ArrayLike, *, sides: int = 2
 ) -> Bounds:
     """Bound a weighted sum of the rates of several strata, sum(weight * count / exposure).
 
@@ -139,7 +133,6 @@ def weighted_rate_bounds(
         counts: events seen in each stratum.
         exposures: what each stratum was watched for.
         weights: how much of each stratum's exposure one unit of the whole holds.
-        confidence: probability that a bound (one side) or both bounds (two sides) hold.
         sides: as in `proportion_bounds`.
 
     Returns:
@@ -153,7 +146,7 @@ def weighted_rate_bounds(
     count, exposure, weight = _strata(counts, exposures, weights)
     if np.any(exposure[weight > 0] == 0.0):
         return Bounds(math.nan, 0.0, math.inf)
-    error = _error_per_side(confidence, sides)
+    error = _error_per_side(CONFIDENCE, sides)
     used = weight > 0
     w = weight[used] / exposure[used]
     x = count[used]
@@ -169,12 +162,7 @@ def weighted_rate_bounds(
 
 
 def bonferroni_rate_bounds(
-    counts: ArrayLike,
-    exposures: ArrayLike,
-    weights: ArrayLike,
-    *,
-    confidence: float = 0.95,
-    sides: int = 2,
+    counts: ArrayLike, exposures: ArrayLike, weights: ArrayLike, *, sides: int = 2
 ) -> Bounds:
     """Bound the same sum by bounding every stratum at its share of the error.
 
@@ -186,7 +174,7 @@ def bonferroni_rate_bounds(
     """
     count, exposure, weight = _strata(counts, exposures, weights)
     used = np.flatnonzero(weight > 0)
-    share = 1.0 - (1.0 - confidence) / len(used)
+    share = 1.0 - (1.0 - CONFIDENCE) / len(used)
     bounds = [
         rate_bounds(int(count[i]), float(exposure[i]), confidence=share, sides=sides) for i in used
     ]
@@ -274,15 +262,15 @@ def reliability_table(
     probability: ArrayLike,
     truth: ArrayLike,
     *,
-    bins: int = CALIBRATION_BINS,
     weights: ArrayLike | None = None,
 ) -> list[ReliabilityRow]:
-    """Compare predicted probabilities with what happened, in bins of equal width.
+    """Compare predicted probabilities with what happened, in ten bins of equal width.
+
+    Each bin is closed on the left, the last on both sides.
 
     Args:
         probability: predicted probability of fire, 0 to 1, `(n,)`.
         truth: 1 where there was a fire, `(n,)`.
-        bins: number of bins of equal width over 0 to 1, closed on the left, the last on both.
         weights: how much each prediction counts under a reference mix; all alike by default.
 
     Returns:
@@ -290,6 +278,7 @@ def reliability_table(
     """
     p, y = np.asarray(probability, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     w = np.ones_like(p) if weights is None else np.asarray(weights, dtype=np.float64)
+    bins = CALIBRATION_BINS
     place = np.minimum((p * bins).astype(np.int64), bins - 1)
     n = np.bincount(place, minlength=bins)
     weight, predicted, observed = (

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from saafe.cli.busy import THREAD
+from saafe.cli.progress import THREAD
 
 # CI judges a commit, so it fuzzes the same examples every time; elsewhere they are new ones
 settings.register_profile("ci", derandomize=True)

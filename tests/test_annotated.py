@@ -16,12 +16,12 @@ from saafe.cli import saafe as saafe_group
 from saafe.cli.output import run
 from saafe.errors import InputError
 from saafe.exam import exam, recordings, report
+from saafe.exam.judging import judge_real, judged_run
 from saafe.exam.recorded_sets import NONE_SCORED, score_set
 from saafe.exam.recordings import read_superposed
 from saafe.exam.references import co_dose_intervals, first_signal_from
 from saafe.exam.session import Session
 from saafe.exam.tables import score_table
-from saafe.exam.windows import judge_real, judged_run
 from saafe.pictures.recording_picture import known_times
 from saafe.readers import Published, Unreadable, read_annotated
 from saafe.recordings import find_sets, merge_runs, read_sets, write_recording

@@ -7,7 +7,7 @@ import pytest
 
 from saafe.detector.alarms import AlarmSettings
 from saafe.exam import calibration
-from saafe.exam.windows import Judged
+from saafe.exam.judging import Judged
 
 
 def drawn(n: int, stretch: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

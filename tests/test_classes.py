@@ -18,8 +18,8 @@ from saafe.exam.classes import (
     third_each,
     window_at,
 )
+from saafe.exam.judging import Judged, likeliest_class
 from saafe.exam.session import Session
-from saafe.exam.windows import Judged, likeliest_class
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS, FIRE, NORMAL, NUISANCE, TEMPERATURE
 from saafe.simulator import Mix, to_recordings

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -303,6 +304,22 @@ def test_one_document_where_a_command_fails_after_it_answered(capsys) -> None:
 
     assert outcome(answer_and_fail) == 1
     assert capsys.readouterr() == ('{"found": null}\n', "saafe: must not be scored on\n")
+
+
+@pytest.mark.parametrize("command", ["watch", "stop"])
+def test_one_document_where_a_rented_job_fails(monkeypatch, capsys, command: str) -> None:
+    def fail(cloud: object, entry: object) -> None:
+        raise InputError("the job ended as Failed")
+
+    cloud = SimpleNamespace(ledger=SimpleNamespace(find=lambda job: {"job": job}))
+    monkeypatch.setattr("saafe.cli.cloud._find", lambda **job: (cloud, {"job": "x"}))
+    monkeypatch.setattr("saafe.cli.cloud.stop", lambda cloud, entry: entry)
+    monkeypatch.setattr("saafe.cli.cloud.view", lambda entry: entry)
+    monkeypatch.setattr("saafe.cli.cloud.finish", fail)
+    assert run(saafe_group(), [command, "x", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"job": "x"}
+    assert err == "saafe: the job ended as Failed\n"
 
 
 def test_lines_of_errors(capsys) -> None:

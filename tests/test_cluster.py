@@ -22,12 +22,12 @@ from saafe.cli import archive as screen
 from saafe.detector import PACKAGED_MODEL, load_exported
 from saafe.errors import InputError
 from saafe.exam import long
-from saafe.exam.quick import examined
+from saafe.exam.quick import exam_device
 from saafe.machines import cluster
-from saafe.machines.archive import Outcome, Tally, Wish
+from saafe.machines.archive import DetectOptions, Outcome, Tally
 from saafe.machines.cluster import LostItemError, cluster_at, spread
 from saafe.machines.remote import outcomes_on, shards_on
-from saafe.machines.shelves import Entry, find_entries
+from saafe.machines.storage import Entry, find_entries
 from saafe.simulator import sources
 
 
@@ -184,7 +184,7 @@ def test_a_recording_that_goes_away_is_told_by_the_machine_that_reads_it(
     write_home(tmp_path / "home.parquet", 0)
     (entry,) = find_entries([str(tmp_path / "*.parquet")])
     Path(entry.path).unlink()
-    ((same, found),) = outcomes_on(address, load_exported(PACKAGED_MODEL), [entry], Wish())
+    ((same, found),) = outcomes_on(address, load_exported(PACKAGED_MODEL), [entry], DetectOptions())
     assert same == entry
     assert "home.parquet: no such file" in found.error
 
@@ -200,7 +200,7 @@ def test_shards_of_workers_are_those_of_one_process(
     monkeypatch.setattr(long.sources, "NUISANCES", sources.NUISANCES[:1])
     monkeypatch.setattr("saafe.training.thresholds.REFERENCE_STREAMS", 4)
     run = small_run(tmp_path)
-    device, said = examined(run, "saafe-4"), []
+    device, said = exam_device(run, "saafe-4"), []
     there = list(shards_on(address, run, device, (0, 5), on_progress=said.append))
     here = [long.examine_shard(run, device, number) for number in (0, 5)]
     timeless = [

@@ -18,12 +18,12 @@ from saafe.detector.recorded import Detection
 from saafe.errors import InputError
 from saafe.exam import exam, faults, session
 from saafe.exam.amounts import Amounts
-from saafe.exam.quick import examined
+from saafe.exam.judging import Judged
+from saafe.exam.quick import exam_device
 from saafe.exam.results import plain_values
 from saafe.exam.session import Case, Session
 from saafe.exam.shifts import judge_simulated
 from saafe.exam.tables import simulated_table
-from saafe.exam.windows import Judged
 from saafe.files import write_json
 from saafe.recipes import changed, find_tier
 from saafe.recordings.recording import Recording
@@ -92,7 +92,7 @@ def test_full_exam_by_the_command_line(few: None, run: Run) -> None:
     said = result["fault_watch"]["faults_said_within_60s"]
     assert {row["fault"] for row in said} >= {"stuck", "missing"}
     assert " left" in done.stderr
-    again, _ = exam.examine_full(run, exam.ExamOptions(seed=5, device=examined(run, "saafe-4")))
+    again, _ = exam.examine_full(run, exam.ExamOptions(seed=5, device=exam_device(run, "saafe-4")))
     for name in ("fires", "nuisances", "life", "faults", "shift", "windows"):
         assert json.loads(json.dumps(again[name])) == result[name], name
 
@@ -281,9 +281,9 @@ def test_the_device_of_an_exam_is_the_one_asked_for_else_the_runs_own() -> None:
         (own, "saafe-6", "saafe-6", False), (own, anything, anything, False),
     ]  # fmt: skip
     for run, asked, name, is_own in cases:
-        found = examined(run, asked)
+        found = exam_device(run, asked)
         assert (found.name, found.is_own) == (name, is_own), asked
         sensors = found.sensors if isinstance(found.sensors, str) else found.sensors.name
         assert sensors == name
     with pytest.raises(InputError, match="did you mean saafe-6"):
-        examined(general, "saafe-7")
+        exam_device(general, "saafe-7")

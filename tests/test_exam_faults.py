@@ -9,8 +9,8 @@ import pytest
 from saafe.detector import AlarmSettings
 from saafe.exam import faults, injection
 from saafe.exam.fires import FireResult, draw_fires, fire_kinds, try_fire
+from saafe.exam.judging import Judged
 from saafe.exam.session import Session
-from saafe.exam.windows import Judged
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
 

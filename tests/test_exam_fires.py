@@ -20,9 +20,9 @@ from saafe.exam.fire_matrix import (
     not_later_than_best,
 )
 from saafe.exam.fires import AS_MADE, FireResult, FireTrial, air_limit, draw_fires, try_fire
+from saafe.exam.judging import Judged
 from saafe.exam.results import plain_values
 from saafe.exam.session import Session, Stage
-from saafe.exam.windows import Judged
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS, CO, FIRE, PM25, TEMPERATURE
 from saafe.simulator import streams
@@ -105,7 +105,7 @@ def sounding(**at_s: float) -> dict[str, tuple[float, ...]]:
 
 
 def row_of(results: list[FireResult]) -> fire_matrix.FireRow:
-    return fire_row(fires.Drawn("made up", []), results)
+    return fire_row(fires.DrawnFires("made up", []), results)
 
 
 @pytest.mark.parametrize(
@@ -130,10 +130,10 @@ def test_a_slow_sensor_may_be_a_minute_late_and_no_more() -> None:
     for period_s, latest_s in ((10.0, 4210.0), (60.0, 4260.0), (900.0, 4260.0), (math.inf, 4260.0)):
         made = trial(np.full(len(TIMES), 20.0), period_s=period_s)
         assert made.latest_s == latest_s
-        assert fires.judged(made, latest_s) == outcomes.IN_TIME
-        assert fires.judged(made, latest_s + 1.0) == outcomes.LATE
-    assert fires.judged(made, made.burning_s) == outcomes.IN_TIME
-    assert fires.judged(made, made.burning_s - 1.0) == outcomes.EARLY
+        assert fires.trial_outcome(made, latest_s) == outcomes.IN_TIME
+        assert fires.trial_outcome(made, latest_s + 1.0) == outcomes.LATE
+    assert fires.trial_outcome(made, made.burning_s) == outcomes.IN_TIME
+    assert fires.trial_outcome(made, made.burning_s - 1.0) == outcomes.EARLY
 
 
 def test_the_floor_alarms_where_the_model_does_not() -> None:
@@ -245,14 +245,14 @@ def test_delays_of_misses_are_infinite() -> None:
 
 
 @pytest.fixture(scope="module")
-def drawn() -> fires.Drawn:
+def drawn() -> fires.DrawnFires:
     mix = Mix(1.0, ("flaming_wood", "smouldering_foam"), (), (1.0, 0.0, 0.0))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("saafe.exam.session.STREAM_BATCH", 12)
         return draw_fires(session(), "two fires", 6, part=0, mix=mix, moments=3)
 
 
-def test_drawn_fires_count_where_their_limit_is_reached(drawn: fires.Drawn) -> None:
+def test_drawn_fires_count_where_their_limit_is_reached(drawn: fires.DrawnFires) -> None:
     assert len(drawn.trials) == 6
     assert drawn.simulated == 6 + drawn.unreached
     for one in drawn.trials:
@@ -276,7 +276,7 @@ def test_moments_of_a_fire_lie_where_an_alarm_sounded_or_the_limit_passed(drawn)
             assert (one.moments_s >= due_s).all()
 
 
-def test_drawing_again_draws_the_same(drawn: fires.Drawn) -> None:
+def test_drawing_again_draws_the_same(drawn: fires.DrawnFires) -> None:
     mix = Mix(1.0, ("flaming_wood", "smouldering_foam"), (), (1.0, 0.0, 0.0))
     again = session().simulate((Stage.FIRES, 0), mix=mix, count=12)
     first = drawn.trials[0]

@@ -14,6 +14,7 @@ from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
 from saafe.exam import exam, long
 from saafe.exam.gate import GATE_LIMITS, gate_lines, limits_of, quick_limits
+from saafe.exam.judging import judged_run
 from saafe.exam.long import (
     has_moved,
     merge_shards,
@@ -23,9 +24,8 @@ from saafe.exam.long import (
     with_long,
     write_shards,
 )
-from saafe.exam.quick import examined
+from saafe.exam.quick import exam_device
 from saafe.exam.session import Session
-from saafe.exam.windows import judged_run
 from saafe.files import write_json
 from saafe.metrics import Bounds
 from saafe.recipes import changed, find_tier
@@ -118,7 +118,7 @@ def test_screening_changes_no_alarm(trained_run: Run) -> None:
 
 
 def test_a_shard_is_its_seeds_and_resumes(few: None, run: Run, tmp_path: Path) -> None:
-    device, folder = examined(run, None), tmp_path / "shards"
+    device, folder = exam_device(run, None), tmp_path / "shards"
     assert missing_shards(folder, 2) == [0, 1]
     write_shards(run, device, folder, [0, 2])
     assert missing_shards(folder, 2) == [1, 3]
@@ -186,9 +186,9 @@ def test_what_is_no_shard_of_this_model_is_refused(
 ) -> None:
     (tmp_path / "shard-0000.json").write_text(text)
     with pytest.raises(InputError, match=said):
-        read_shards(tmp_path, run, examined(run, None))
+        read_shards(tmp_path, run, exam_device(run, None))
     with pytest.raises(InputError, match="holds no shard"):
-        read_shards(tmp_path / "nowhere", run, examined(run, None))
+        read_shards(tmp_path / "nowhere", run, exam_device(run, None))
 
 
 DAMAGED = (None, "x", True, -5, float("nan"), float("inf"), [], {})
@@ -200,7 +200,7 @@ PLACES = (
 
 @pytest.mark.parametrize("place", PLACES, ids="-".join)
 def test_damaged_counts_are_refused(place: tuple[str, ...], run: Run, tmp_path: Path) -> None:
-    device, path = examined(run, None), tmp_path / "shard-0000.json"
+    device, path = exam_device(run, None), tmp_path / "shard-0000.json"
     whole = shard(0) | {
         "version": exam.VERSION, "device": device.name,
         "model_sha256": runs.sha256(run.folder / runs.MODEL),

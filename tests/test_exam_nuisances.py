@@ -13,6 +13,7 @@ from saafe.detector.alarms import AlarmSettings
 from saafe.exam import nuisances, outcomes
 from saafe.exam.amounts import FULL, Amounts
 from saafe.exam.fires import REFERENCES
+from saafe.exam.judging import Judged
 from saafe.exam.nuisances import (
     NuisanceResult,
     NuisanceRow,
@@ -26,7 +27,6 @@ from saafe.exam.nuisances import (
 )
 from saafe.exam.results import Figures
 from saafe.exam.session import Session
-from saafe.exam.windows import Judged
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS, NORMAL, TEMPERATURE
 from saafe.simulator import sources

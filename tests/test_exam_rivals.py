@@ -9,8 +9,9 @@ import pytest
 from saafe.detector.alarms import AlarmSettings, log_odds
 from saafe.detector.detector import Scorer
 from saafe.detector.recorded import Detection, detect
-from saafe.exam import rivals, tradeoff
+from saafe.exam import outcomes, rivals
 from saafe.exam.fires import REFERENCES, FireResult, FireTrial, try_fire
+from saafe.exam.judging import Judged
 from saafe.exam.misses import channel_names, missed_fires, period_name
 from saafe.exam.nuisances import NuisanceResult, NuisanceTrial, try_nuisance
 from saafe.exam.results import plain_values
@@ -30,7 +31,6 @@ from saafe.exam.rivals import (
     verdict,
 )
 from saafe.exam.session import Session
-from saafe.exam.windows import Judged
 from saafe.metrics import Bounds
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS, PM25, TEMPERATURE
@@ -80,7 +80,7 @@ def streams() -> ExamStreams:
     ]
     events = [try_nuisance(session, "frying", an_event(h), floor=True) for h in (20.0, 900.0)]
     still = recording(5.0)
-    margin = tradeoff.highest_margin(session.detect(still), SETTINGS, 0.0, 3600.0)
+    margin = outcomes.highest_margin(session.detect(still), SETTINGS, 0.0, 3600.0)
     return ExamStreams(found, {"frying": events}, [(still, margin)])
 
 
@@ -90,7 +90,7 @@ def test_a_margin_says_what_the_detector_itself_does(shift: float, height: float
     """At moved thresholds too, where two readings agree or one stands for a minute."""
     one = recording(height)
     decided = detect(Scorer(loud, SETTINGS), one)
-    margin = tradeoff.highest_margin(decided, SETTINGS, 0.0, 3600.0)
+    margin = outcomes.highest_margin(decided, SETTINGS, 0.0, 3600.0)
     events = detect(Scorer(loud, SETTINGS.moved(shift)), one).events
     assert (margin >= shift) == any(event["event"] == "alarm" for event in events)
 
@@ -100,8 +100,8 @@ def test_the_highest_margin_is_of_the_tier_that_gives_most() -> None:
     risk = np.where((times >= 300.0) & (times < 340.0), 99.0, 60.0)
     decided = Detection([], times, np.zeros(len(times), np.int64), risk)
     expected = max(log_odds(99.0) - 2.0, log_odds(60.0) - 0.5)  # an instant, or five minutes
-    assert tradeoff.highest_margin(decided, SETTINGS, 0.0, 900.0) == pytest.approx(expected)
-    assert tradeoff.highest_margin(decided, SETTINGS, 2000.0, 3000.0) == -math.inf
+    assert outcomes.highest_margin(decided, SETTINGS, 0.0, 900.0) == pytest.approx(expected)
+    assert outcomes.highest_margin(decided, SETTINGS, 2000.0, 3000.0) == -math.inf
 
 
 def test_ours_and_a_twin_have_the_same_margins(streams: ExamStreams) -> None:

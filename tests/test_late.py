@@ -3,7 +3,7 @@
 import pytest
 
 from saafe.serving.fleet import Arrival
-from saafe.serving.late import LateReadings
+from saafe.serving.late_readings import LateReadings
 
 NOW_S = 1_796_000_000.0
 LATE = {  # name: (came s after now, own time from now or None) of each row, which are left out

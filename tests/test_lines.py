@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import saafe
-from saafe.cli.lines import LONGEST_LINE, Lines, split_lines
+from saafe.cli.stdin_lines import LONGEST_LINE, Lines, split_lines
 from saafe.errors import InputError
 
 LINES = ["time_s,sensor,temperature_c", "0,Küche,20.5", "", "10,厨房,20.6", "20,🔥,20.7"]
@@ -53,7 +53,7 @@ def test_a_line_without_an_end_is_cut():
 
 PROGRAM = """
 import sys
-from saafe.cli.lines import Lines
+from saafe.cli.stdin_lines import Lines
 lines = Lines()
 print(lines.next(20.0)[0], flush=True)
 if sys.argv[1] == "wait":
@@ -91,7 +91,7 @@ def test_lines_of_one_piece_came_together_however_slowly_they_are_taken(
 ):
     file = tmp_path / "rows.csv"
     file.write_text("".join(f"{k},A,20\n" for k in range(8)))
-    monkeypatch.setattr("saafe.cli.lines.WAITING", 2)
+    monkeypatch.setattr("saafe.cli.stdin_lines.WAITING", 2)
     with file.open() as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         lines, came = Lines(), []

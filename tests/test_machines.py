@@ -17,10 +17,10 @@ import saafe
 from saafe.cli import saafe as command
 from saafe.cli.output import run as run_words
 from saafe.errors import InputError
-from saafe.machines import archive, objects
-from saafe.machines.archive import Wish, events_of_archive
-from saafe.machines.shelves import DiskShelf, find_entries, is_match, name_below, open_shelf
+from saafe.machines import archive, s3
+from saafe.machines.archive import DetectOptions, events_of_archive
 from saafe.machines.shipping import pack_model, unpack_model
+from saafe.machines.storage import DiskStorage, find_entries, is_match, name_below, open_storage
 from saafe.training.runs import Run, load
 
 pytest_plugins = ["cloud_fixtures"]
@@ -105,9 +105,9 @@ def test_what_is_done_is_not_done_again(run: Run, homes: Path, monkeypatch) -> N
     asked = []
     find = archive.outcome_of
 
-    def remember(model: Run, path: str, wish: Wish) -> archive.Outcome:
+    def remember(model: Run, path: str, how: DetectOptions) -> archive.Outcome:
         asked.append(path)
-        return find(model, path, wish)
+        return find(model, path, how)
 
     monkeypatch.setattr(archive, "outcome_of", remember)
     again = json.loads(saafe_command(*command_line)[1])
@@ -234,7 +234,7 @@ def test_patterns_mean_in_s3_what_they_mean_on_a_disk(
 def test_names_do_not_lead_out_of_a_folder(tmp_path: Path) -> None:
     assert name_below("../../etc/x") == "_./_./etc/x"
     assert name_below("/etc//x\n") == "etc/_/x_"
-    place = DiskShelf(tmp_path / "e")
+    place = DiskStorage(tmp_path / "e")
     place.write(name_below("../x"), b"1")
     assert not (tmp_path / "x").exists()
     assert list(place.written()) == ["_./x"]
@@ -258,9 +258,9 @@ def test_a_recording_that_travelled_is_refused_in_the_same_words(run: Run, homes
         for name in ("x y.csv", "x.parquet", "x.csv.gz"):
             path = homes / name
             path.write_bytes(data)
-            here = archive.outcome_of(run, str(path), Wish())
+            here = archive.outcome_of(run, str(path), DetectOptions())
             path.unlink()
-            there = archive.outcome_of(run, str(path), Wish(), data)
+            there = archive.outcome_of(run, str(path), DetectOptions(), data)
             assert here.error
             assert here == there
 
@@ -273,12 +273,12 @@ def test_in_s3_as_on_a_disk(
 ) -> None:
     for name, value in s3_environment(emulator).items():
         monkeypatch.setenv(name, value)
-    objects.s3_client.cache_clear()
+    s3.s3_client.cache_clear()
     bucket = "homes-of-a-test"
     emulator.aws().call("s3", "create_bucket", Bucket=bucket)
     for name, data in contents(homes).items():
-        objects.put_object(f"s3://{bucket}/all/{name}", data)
-    objects.put_object(f"s3://{bucket}/all/a/damaged.parquet", b"PAR1 and no more")
+        s3.put_object(f"s3://{bucket}/all/{name}", data)
+    s3.put_object(f"s3://{bucket}/all/a/damaged.parquet", b"PAR1 and no more")
     events = f"s3://{bucket}/events"
     code, out, said = saafe_command(
         "detect", run.folder, f"s3://{bucket}/all/**/*.*", "--out", events, "--json"
@@ -287,7 +287,7 @@ def test_in_s3_as_on_a_disk(
     assert f"s3://{bucket}/all/a/damaged.parquet: not readable as Parquet" in said
     assert json.loads(out)["done"] == 4
     saafe_command("detect", run.folder, "homes/**/*.*", "--out", "events")
-    there = open_shelf(events)
+    there = open_storage(events)
     assert {name: there.read(name) for name in there.written()} == contents(Path("events"))
     again = saafe_command("detect", run.folder, f"s3://{bucket}/all/b/*", "--out", events, "--json")
     assert json.loads(again[1])["done"] == 2  # by other names: below b
@@ -297,7 +297,7 @@ def test_in_s3_as_on_a_disk(
     ):
         code, _, said = saafe_command("detect", run.folder, *words, "--out", "e")
         assert (code, line in said, "\n" in said.strip()) == (1, True, False)
-    objects.s3_client.cache_clear()
+    s3.s3_client.cache_clear()
 
 
 def s3_environment(emulator) -> dict[str, str]:
@@ -312,20 +312,20 @@ def s3_environment(emulator) -> dict[str, str]:
 def test_more_than_a_page_of_objects(monkeypatch: pytest.MonkeyPatch, emulator) -> None:
     for name, value in s3_environment(emulator).items():
         monkeypatch.setenv(name, value)
-    objects.s3_client.cache_clear()
+    s3.s3_client.cache_clear()
     emulator.aws().call("s3", "create_bucket", Bucket="many-objects")
-    asked = objects.ask
+    asked = s3.ask
     monkeypatch.setattr(
-        objects, "ask",
+        s3, "ask",
         lambda url, operation, **more: asked(
             url, operation, **more, **({"MaxKeys": 3} if "list" in operation else {})
         ),
     )  # fmt: skip
     for k in range(8):
-        objects.put_object(f"s3://many-objects/{k}", b"x" * k)
-    found = list(objects.list_objects("many-objects", ""))
+        s3.put_object(f"s3://many-objects/{k}", b"x" * k)
+    found = list(s3.list_objects("many-objects", ""))
     assert [(one.key, one.size) for one in found] == [(str(k), k) for k in range(8)]
-    objects.s3_client.cache_clear()
+    s3.s3_client.cache_clear()
 
 
 def test_without_keys_s3_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -334,14 +334,14 @@ def test_without_keys_s3_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    objects.s3_client.cache_clear()
+    s3.s3_client.cache_clear()
     with pytest.raises(InputError, match=r"^s3://bucket/x: no AWS credentials here"):
-        objects.get_object("s3://bucket/x")
-    objects.s3_client.cache_clear()
+        s3.get_object("s3://bucket/x")
+    s3.s3_client.cache_clear()
 
 
 def test_a_full_disk_ends_it_and_keeps_what_is_done(run: Run, homes: Path) -> None:
-    class Full(DiskShelf):
+    class Full(DiskStorage):
         def write(self, name: str, data: bytes) -> None:
             if name.startswith("b/kitchen"):
                 raise InputError("b/kitchen.parquet.jsonl: cannot be written (full)")
@@ -349,7 +349,7 @@ def test_a_full_disk_ends_it_and_keeps_what_is_done(run: Run, homes: Path) -> No
 
     sources = find_entries(["homes/**/*.parquet"])
     with pytest.raises(InputError, match="full"):
-        events_of_archive(load(run.folder), sources, Full(Path("e")), Wish())
+        events_of_archive(load(run.folder), sources, Full(Path("e")), DetectOptions())
     assert contents(Path("e")).keys() == {
         "detect.json", "a/hall.parquet.jsonl", "a/kitchen.parquet.jsonl",
     }  # fmt: skip

@@ -22,8 +22,8 @@ from test_machines import contents, s3_environment, saafe_command, write_home
 
 from saafe.exam import long
 from saafe.exam.long import write_shards
-from saafe.exam.quick import examined
-from saafe.machines import objects
+from saafe.exam.quick import exam_device
+from saafe.machines import s3
 from saafe.machines.cluster import cluster_at, spread
 from saafe.machines.remote import shards_on
 from saafe.simulator import sources
@@ -127,19 +127,19 @@ def test_workers_read_s3_by_themselves(
     variables = s3_environment(emulator)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    objects.s3_client.cache_clear()
+    s3.s3_client.cache_clear()
     emulator.aws().call("s3", "create_bucket", Bucket="archive-of-homes")
     for name, data in contents(homes).items():
-        objects.put_object(f"s3://archive-of-homes/in/{name}", data)
+        s3.put_object(f"s3://archive-of-homes/in/{name}", data)
     ended = here.add(2, **variables).saafe(
         "detect", "s3://archive-of-homes/in/*/*.parquet",
         "--out", "s3://archive-of-homes/out", "--json", **variables,
     )  # fmt: skip
     assert json.loads(ended.stdout)["done"] == HOMES, ended.stderr
-    place = objects.list_objects("archive-of-homes", "out/")
-    found = {one.key[4:]: objects.get_object(f"s3://archive-of-homes/{one.key}") for one in place}
+    place = s3.list_objects("archive-of-homes", "out/")
+    found = {one.key[4:]: s3.get_object(f"s3://archive-of-homes/{one.key}") for one in place}
     assert found == alone
-    objects.s3_client.cache_clear()
+    s3.s3_client.cache_clear()
 
 
 def test_workers_must_be_there_and_run_this_saafe(
@@ -176,7 +176,7 @@ def test_shards_of_a_long_exam_are_those_of_one_process(
     here: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, device, numbers = small_run(tmp_path), None, (0, 1, 5)
-    device = examined(run, "saafe-4")
+    device = exam_device(run, "saafe-4")
     monkeypatch.setattr("saafe.training.thresholds.REFERENCE_STREAMS", 16)
     (tmp_path / "few.py").write_text(FEW)
     here.preload = ("--preload", str(tmp_path / "few.py"))

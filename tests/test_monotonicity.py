@@ -8,7 +8,7 @@ import torch
 
 from saafe.detector.alarms import AlarmSettings
 from saafe.exam import monotonicity
-from saafe.exam.windows import Judged
+from saafe.exam.judging import Judged
 from saafe.sensors import CO, PM25, TEMPERATURE
 from saafe.simulator import simulation
 from saafe.simulator.streams import Streams

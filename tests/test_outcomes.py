@@ -87,7 +87,9 @@ def test_hours_in_alarm_are_the_union():
     ],
 )
 def test_found(alarm_s, signal_s, limit_s, recorded_s, expected):
-    found = outcomes.found(alarm_s, signal_s=signal_s, limit_s=limit_s, recorded_s=recorded_s)
+    found = outcomes.fire_outcome(
+        alarm_s, signal_s=signal_s, limit_s=limit_s, recorded_s=recorded_s
+    )
     assert found == expected
 
 
@@ -165,7 +167,7 @@ def test_the_grace_is_a_report_and_at_most_a_minute():
 
 def test_a_late_alarm_is_in_time_within_the_grace_and_a_rule_is_never_early():
     def came(alarm_s, **more):
-        return outcomes.found(alarm_s, signal_s=60.0, limit_s=120.0, **more)
+        return outcomes.fire_outcome(alarm_s, signal_s=60.0, limit_s=120.0, **more)
 
     assert came(130.0, grace_s=10.0) == "in time"
     assert came(130.1, grace_s=10.0) == "late"

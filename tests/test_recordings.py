@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from saafe.cli.lines import split_lines
+from saafe.cli.stdin_lines import split_lines
 from saafe.detector import AlarmSettings, Detector, Scorer, detect
 from saafe.errors import InputError
 from saafe.readers.exports import import_recording

@@ -8,8 +8,8 @@ import torch
 
 from saafe.detector import AlarmSettings
 from saafe.exam.fires import draw_fires, fire_kinds, try_fire
+from saafe.exam.judging import Judged
 from saafe.exam.session import Case, Detection, Session
-from saafe.exam.windows import Judged
 from saafe.sensors import TEMPERATURE
 
 

@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from saafe.cli import COMMANDS, saafe
-from saafe.cli.busy import Busy, ProgressLines
 from saafe.cli.output import NOW_AND_THEN_S, did_you_mean, with_progress
+from saafe.cli.progress import Busy, ProgressLines
 from saafe.cli.reading import check_run_folder
 from saafe.cli.train import SETTING_THRESHOLDS, Reporter
 from saafe.errors import InputError
@@ -247,7 +247,7 @@ def test_waiting_ends_with_an_error(capfd: pytest.CaptureFixture) -> None:
 def test_on_a_terminal_the_line_goes_away() -> None:
     leader, follower = pty.openpty()
     code = "\n".join([
-        "import time; from saafe.cli.busy import Busy",
+        "import time; from saafe.cli.progress import Busy",
         "with Busy('x', silent_s=0.1) as busy:",
         "    busy.now('a long stage')",
         "    time.sleep(0.5)",

@@ -14,7 +14,7 @@ from saafe.errors import InputError
 from saafe.formats import clock
 
 if TYPE_CHECKING:
-    from saafe.machines import Entry, Outcome, Tally, Wish
+    from saafe.machines import DetectOptions, Entry, Outcome, Tally
 
 NAMED = 5  # of the recordings that failed, at the end; each was named when it did
 
@@ -47,19 +47,24 @@ def expand(words: Sequence[str]) -> list[str]:
 
 
 def detect_archive(
-    model: Any, words: Sequence[str], options: ArchiveOptions, wish: "Wish", *, as_json: bool
+    model: Any,
+    words: Sequence[str],
+    options: ArchiveOptions,
+    how: "DetectOptions",
+    *,
+    as_json: bool,
 ) -> None:
     """Write the events of recordings into a folder, with progress, and say what came of it."""
-    from saafe.machines import events_of_archive, find_entries, open_shelf, outcomes_on
+    from saafe.machines import events_of_archive, find_entries, open_storage, outcomes_on
 
     assert options.out is not None, "the command asked for it"
     entries, screen = find_entries(words), ArchiveScreen()
     work = None
     if options.workers is not None:
-        work = partial(outcomes_on, options.workers, model, wish=wish, on_wait=screen.wait)
-    shelf = open_shelf(options.out)
+        work = partial(outcomes_on, options.workers, model, how=how, on_wait=screen.wait)
+    storage = open_storage(options.out)
     try:
-        tally = events_of_archive(model, entries, shelf, wish, work=work, on_done=screen.show)
+        tally = events_of_archive(model, entries, storage, how, work=work, on_done=screen.show)
     finally:
         screen.end()
     if as_json:

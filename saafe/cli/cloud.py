@@ -1,6 +1,5 @@
 """`saafe launch`, `jobs`, `watch`, `stop`, `cost`, `prices` and `emulator`."""
 
-import json
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -9,6 +8,7 @@ from typing import Any
 
 import click
 
+from saafe.cli.output import print_json
 from saafe.cli.tables import print_rows
 from saafe.cloud import (
     ENDED,
@@ -86,7 +86,8 @@ def launch_command(
     entry = _launch(cloud, changes, machine, options)
     if options["detach"]:
         say(f"{entry['job']} runs without this shell; `saafe watch {entry['job']}` comes back")
-        _print_json(view(entry), options["as_json"])
+        if options["as_json"]:
+            print_json(view(entry), indent=1)
         return
     _watch(cloud, entry, options["as_json"])
 
@@ -160,12 +161,8 @@ def _watch(cloud: Cloud, entry: dict[str, Any], as_json: bool) -> None:
         say(f"`saafe stop {job}` ends it")
         sys.exit(130)
     finally:
-        _print_json(view(cloud.ledger.find(entry["job"])), as_json)
-
-
-def _print_json(document: Any, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(document, indent=1))
+        if as_json:
+            print_json(view(cloud.ledger.find(entry["job"])), indent=1)
 
 
 def _jobs(out: Path) -> list[dict[str, Any]]:
@@ -194,7 +191,7 @@ def jobs_command(out: Path, as_json: bool) -> None:
     """
     rows = _jobs(out)
     if as_json:
-        _print_json(rows, True)
+        print_json(rows, indent=1)
         return
     columns = ["job", "on", "status", "instance", "loss", "accuracy", "billed_seconds", "cost_usd"]
     _print_table([{**row, **(row["metrics"] or {})} for row in rows], [*columns, "run"])
@@ -234,7 +231,8 @@ def stop_command(as_json: bool, **job: Any) -> None:
     entry = stop(cloud, entry)
     if entry.get("settled"):
         say(f"{entry['job']}: {entry['status']}")
-        _print_json(view(entry), as_json)
+        if as_json:
+            print_json(view(entry), indent=1)
         return
     _watch(cloud, entry, as_json)
 
@@ -253,7 +251,7 @@ def cost_command(out: Path, as_json: bool) -> None:
     unknown = [row["job"] for row in rows if row["cost_usd"] is None]
     totals = {"billed_usd": paid, "rehearsed_usd": rehearsed, "unknown": unknown}
     if as_json:
-        _print_json({**totals, "jobs": rows}, True)
+        print_json({**totals, "jobs": rows}, indent=1)
         return
     columns = ["job", "estimate_usd", "billed_seconds", "instances", "usd_per_hour", "cost_usd"]
     _print_table(rows, columns)
@@ -286,7 +284,7 @@ def prices_command(action: str, tier: str, region: str | None, out: Path, **opti
     rows = offers(JobPlan(tier, options["settings"]), prices, Ledger(out).entries())
     if options["as_json"]:
         table = {"region": prices.region, "as_of": prices.as_of, "tier": tier}
-        _print_json({**table, "instances": rows}, True)
+        print_json({**table, "instances": rows}, indent=1)
         return
     _print_table(rows, ["instance", "gpus", "gpu", "usd_per_hour", "expected_s", "cost_usd"])
     click.echo(f"{prices.region}, {prices.as_of}: {prices.note}")
@@ -320,7 +318,8 @@ def emulator_command(
 
     def rehearse(emulator: Any) -> None:
         emulator.rehearse(rehearsed)
-        _print_json({"url": emulator.url, "region": "us-east-1"}, as_json)
+        if as_json:
+            print_json({"url": emulator.url, "region": "us-east-1"}, indent=1)
         say("the endpoint is up; in another shell:")
         say(f"  export AWS_ENDPOINT_URL={emulator.url} AWS_DEFAULT_REGION=us-east-1")
         say("  export AWS_ACCESS_KEY_ID=emulator AWS_SECRET_ACCESS_KEY=emulator")

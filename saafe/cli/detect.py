@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saafe.cli.archive import ArchiveOptions, detect_archive, expand
-from saafe.cli.output import line_of, print_json
+from saafe.cli.output import line_of, print_events, print_json
 from saafe.cli.reading import ExportOptions, export_options, load_for, read_any
 from saafe.cli.serving import ServingOptions, mqtt_options, watch_mqtt
 from saafe.errors import InputError
@@ -74,7 +74,7 @@ def detect_command(
 
     Example: saafe detect runs/my-run 'simulated/*.csv.gz' --out events
     """
-    from saafe.machines import Wish
+    from saafe.machines import DetectOptions
 
     serving, archive = ServingOptions.take_from(reading), ArchiveOptions.take_from(reading)
     model, recordings = split_words(words)
@@ -116,8 +116,8 @@ def detect_command(
             f"{odd[0]}: pipe the readings of one space as CSV into `saafe detect MODEL -`, alone"
         )
     if archive.out is not None:
-        wish = Wish(options.named() if options else None, repair, longest_interval_s)
-        return detect_archive(run, recordings, archive, wish, as_json=as_json)
+        how = DetectOptions(options.named() if options else None, repair, longest_interval_s)
+        return detect_archive(run, recordings, archive, how, as_json=as_json)
     recordings = expand(recordings)
     found = detect_files(
         run, recordings, longest_interval_s, options, repair=repair, is_told=not as_json
@@ -220,7 +220,7 @@ def detect_stream(
     run: Any, longest_interval_s: float | None, units: Sequence[str], *, drill: bool
 ) -> None:
     """Read lines of standard input as they come, and print events as they become true."""
-    from saafe.cli.lines import Lines
+    from saafe.cli.stdin_lines import Lines
     from saafe.detector import Drill, Live, dated
     from saafe.recordings import RowReader, parse_units
 
@@ -267,12 +267,6 @@ def closing_events(live: "Live") -> list[dict]:
             "row: nothing was tried", err=True,
         )  # fmt: skip
     return told
-
-
-def print_events(events: list[dict]) -> None:
-    """One JSON line an event, at once: click flushes every line."""
-    for event in events:
-        click.echo(json_text(event))
 
 
 def simulated_fire() -> tuple[str, Any]:

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from saafe.cli.busy import ProgressLines
 from saafe.cli.output import NOW_AND_THEN_S, Group, print_json
+from saafe.cli.progress import ProgressLines
 from saafe.cli.reading import ExportOptions, check_run_folder, export_options, read_any
 from saafe.cli.tables import print_note, print_rows
 from saafe.errors import InputError

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from saafe.cli.busy import Busy
 from saafe.cli.output import print_json, with_progress
+from saafe.cli.progress import Busy
 from saafe.cli.reading import check_run_folder
 from saafe.cli.tables import print_rows
 from saafe.errors import InputError
@@ -46,7 +46,7 @@ def evaluate_command(
 
     Example: saafe evaluate runs/my-run kitchen.csv --no-floor
     """
-    from saafe.exam import judge_simulated, plain_values, windows
+    from saafe.exam import judge_simulated, judging, plain_values
     from saafe.rivals import registry
     from saafe.training import device_of, load
 
@@ -56,16 +56,16 @@ def evaluate_command(
     registry.check_installed(names)
     check_run_folder(run)
     if real_dir is not None:
-        windows.check_real(Path(real_dir))
+        judging.check_real(Path(real_dir))
     loaded = load(run)
     device = device_of(loaded.recipe)
-    recordings = windows.read_all(with_progress(map(Path, paths), len(paths), "recordings read"))
-    contestants = [windows.judged_run(loaded)]
+    recordings = judging.read_all(with_progress(map(Path, paths), len(paths), "recordings read"))
+    contestants = [judging.judged_run(loaded)]
     for name in dict.fromkeys(names):
         click.echo(f"fitting {name}", err=True)
         with Busy(f"fitting {name}") as busy:
             trained = registry.train_alone(name, loaded.recipe, on_stage=busy.now)
-        contestants.append(windows.judged_rival(trained))
+        contestants.append(judging.judged_rival(trained))
     through = device if isinstance(device, str) else device.name
     result: dict = {"run": run, "device": through, "contestants": {}}
     for one in contestants:
@@ -79,9 +79,9 @@ def evaluate_command(
             figures["simulated"] = plain_values(found)
         if recordings:
             scored = with_progress(recordings, len(recordings), "recordings scored")
-            figures["recordings"] = windows.judge_recordings(one, scored)
+            figures["recordings"] = judging.judge_recordings(one, scored)
         if real_dir is not None:
-            figures["real"] = windows.judge_real(
+            figures["real"] = judging.judge_real(
                 one,
                 Path(real_dir),
                 dense_days=dense_days,

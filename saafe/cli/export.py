@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from saafe.cli.busy import Busy
 from saafe.cli.output import print_json
+from saafe.cli.progress import Busy
 from saafe.cli.reading import check_run_folder
 from saafe.cli.tables import print_rows
 

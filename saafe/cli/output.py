@@ -67,6 +67,12 @@ def print_json(document: object, **layout: Any) -> None:
     click.echo(json_text(document, **layout))
 
 
+def print_events(events: Iterable[dict]) -> None:
+    """Print one JSON line an event, at once: click flushes every line."""
+    for event in events:
+        click.echo(json_text(event))
+
+
 def with_progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
     """Pass items on and say how many are done: over itself on a terminal, else now and then."""
     said_s = time.monotonic()

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from saafe.cli.busy import Busy
 from saafe.cli.output import print_json
+from saafe.cli.progress import Busy
 from saafe.cli.reading import ExportOptions, export_options, load_for, read_any
 from saafe.errors import InputError
 from saafe.recordings import RECORDING_SUFFIXES, Recording

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from saafe.cli.busy import ProgressLines
 from saafe.cli.output import names_near
+from saafe.cli.progress import ProgressLines
 from saafe.errors import InputError
 from saafe.recordings import Check, Recording, parse_units
 

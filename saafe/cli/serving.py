@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from saafe.cli.output import print_json
+from saafe.cli.output import print_events, print_json
 from saafe.cli.reading import ExportOptions, load_for
 from saafe.errors import InputError
-from saafe.files import json_text
 
 if TYPE_CHECKING:
     from saafe.serving import MqttLink, Service
@@ -137,7 +136,7 @@ def watch_mqtt(
     need_serving()
     told, presets = parse_units(reading.units), reading.presets
     service = make_service(model, longest_interval_s, options, delivers=True)
-    service.listeners.append(print_all)
+    service.listeners.append(print_events)
     try:
         service.restore()
         link = connected(service, url, presets, told, options)
@@ -152,12 +151,6 @@ def need_serving() -> None:
                if importlib.util.find_spec(name) is None]  # fmt: skip
     if missing:
         raise InputError(f"needs {missing[0]}: pip install 'saafe[serve]'")
-
-
-def print_all(events: list[dict]) -> None:
-    """One JSON line an event, at once."""
-    for event in events:
-        click.echo(json_text(event))
 
 
 def make_service(

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from saafe import recipes
-from saafe.cli.busy import Busy, ProgressLines
 from saafe.cli.output import names_like, print_json
+from saafe.cli.progress import Busy, ProgressLines
 from saafe.cli.rooms import show_rooms
 from saafe.errors import InputError
 from saafe.formats import clock

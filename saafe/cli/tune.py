@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from saafe.cli.busy import ProgressLines
 from saafe.cli.output import print_json
+from saafe.cli.progress import ProgressLines
 from saafe.cli.reading import check_run_folder
 from saafe.cli.rooms import show_rooms
 from saafe.cli.train import raise_interrupt

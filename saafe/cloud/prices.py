@@ -1,7 +1,6 @@
 """What instances cost: a shipped, dated table, refreshed from the Price List API."""
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -12,7 +11,7 @@ from typing import Any
 
 from saafe.cloud.aws import Aws
 from saafe.errors import InputError
-from saafe.files import writable_folder, write_json
+from saafe.files import cache_folder, writable_folder, write_json
 
 SHIPPED_REGION = "us-east-1"
 # Processors and NVIDIA GPUs: what AWS's PyTorch images run on; not Trainium.
@@ -65,19 +64,13 @@ class Prices:
         return self.instances[name]
 
 
-def prices_folder() -> Path:
-    """Where refreshed tables are kept."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "saafe"
-
-
 def load_prices(region: str = SHIPPED_REGION, folder: Path | None = None) -> Prices:
     """The refreshed table of a region, or the shipped one.
 
     Raises:
         InputError: there is neither, or the refreshed file is damaged.
     """
-    refreshed = (folder or prices_folder()) / f"prices_{region}.json"
+    refreshed = (folder or cache_folder()) / f"prices_{region}.json"
     if refreshed.exists():
         try:
             return _parse(json.loads(refreshed.read_text()))
@@ -106,7 +99,7 @@ def refresh(aws: Aws, folder: Path | None = None) -> tuple[Prices, dict[str, tup
     if not table["instances"]:
         raise InputError(f"the Price List API knows no training prices in {aws.region}: check it")
     if folder is not None or not aws.is_elsewhere:
-        kept_in = writable_folder(folder or prices_folder(), "set XDG_CACHE_HOME to another folder")
+        kept_in = writable_folder(folder or cache_folder(), "set XDG_CACHE_HOME to another folder")
         write_json(kept_in / f"prices_{aws.region}.json", table, mend="free some space")
     prices = _parse(table)
     pairs = {

@@ -17,9 +17,8 @@ INSTANCES = {
     "standard": ("ml.g5.2xlarge", "ml.g6.2xlarge", "ml.g4dn.2xlarge"),
 }
 MOST_INSTANCE_TYPES = 5  # botocore: InstancePreferences, each type once
-LONGEST_RUN_S = (
-    432_000  # quota of a job's run time by default (from memory, not checked); API: 28 days
-)
+# a job's run time by the default quota (from memory, not checked); the API allows 28 days
+LONGEST_RUN_S = 432_000
 VOLUME_GB = 30  # image, code and run fit; types with local disks ignore it, and do not charge
 WAIT_FOR_SPOT_S = 3600
 

@@ -355,7 +355,7 @@ def hold_bins(longest_interval_s: float | None) -> int:
 def agreeing(cut: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Whether two channels show a fire at the end of windows. (window, 60, 1, channel) to (window,)
 
-    Against their lowest of the last 23 minutes, by `sensors.Visibility.fire`.
+    Against their lowest of the last 23 minutes, by `sensors.Visibility.event`.
     """
     lowest = recent = cut[:, -RECENT_STEPS:, 0]
     if len(recent) == 1:  # few calls for one

@@ -8,11 +8,11 @@ from saafe.exam import (
     outcomes,
     plots,
     references,
-    windows,
+    judging,
 )
 from saafe.exam.exam import examine, examine_long
 from saafe.exam.long import examine_shard
-from saafe.exam.quick import Examined
+from saafe.exam.quick import ExamDevice
 from saafe.exam.gate import limits_of, line_texts
 from saafe.exam.html import figure_text, header, is_share, merged_bounds
 from saafe.exam.shifts import judge_simulated
@@ -29,10 +29,10 @@ from saafe.exam.tables import (
 
 __all__ = [
     "FIRE_COLUMNS", "IDENTITY_COLUMNS", "KIND_COLUMNS", "RIVAL_COLUMNS", "ROOMS_FILE",
-    "ROOM_FIGURES", "Examined", "comparison_picture", "device_comparison", "exam", "examine",
+    "ROOM_FIGURES", "ExamDevice", "comparison_picture", "device_comparison", "exam", "examine",
     "examine_long", "examine_shard", "figure_rows", "figure_text", "fires", "header", "headline",
-    "is_share", "judge_simulated", "kind_rows", "limits_of", "line_texts", "merged_bounds",
-    "models_to_keep", "outcomes", "plain_values", "plots", "references", "score_table", "sentences",
-    "set_fires_table", "sets_table", "simulated_table", "superposed_table", "weights_kept",
-    "windows",
+    "is_share", "judge_simulated", "judging", "kind_rows", "limits_of", "line_texts",
+    "merged_bounds", "models_to_keep", "outcomes", "plain_values", "plots", "references",
+    "score_table", "sentences", "set_fires_table", "sets_table", "simulated_table",
+    "superposed_table", "weights_kept",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ import torch
 
 from saafe import metrics
 from saafe.exam.gate import CALIBRATION_LIMITS
-from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged
+from saafe.exam.judging import SHIFTED_ROOMS, TRAINING_ROOMS, Judged
 from saafe.sensors import FIRE, LABELS
 from saafe.simulator import ANYTHING, Mix, Rooms, devices, simulation
 from saafe.training import REFERENCE_MIX, TRAIN_HOURS, Purpose, sample_windows, seeded_generator

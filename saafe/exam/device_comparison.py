@@ -15,6 +15,7 @@ from saafe import metrics
 from saafe.detector import Exported, Model
 from saafe.exam.fire_matrix import delays_after, not_later_than_best, outcome_counts
 from saafe.exam.fires import AS_MADE, REFERENCES, FireResult, draw_fires, fire_kinds, try_fire
+from saafe.exam.judging import Judged
 from saafe.exam.nuisances import (
     NuisanceResult,
     NuisanceRow,
@@ -26,7 +27,6 @@ from saafe.exam.nuisances import (
     watch_quiet,
 )  # fmt: skip
 from saafe.exam.session import OnProgress, Session
-from saafe.exam.windows import Judged
 from saafe.formats import clock
 from saafe.metrics import Bounds
 from saafe.recipes import Recipe

@@ -35,7 +35,7 @@ from saafe.exam.fire_matrix import (
     egress_part,
     examine_fires,
 )
-from saafe.exam.fires import Drawn, alone, draw_fires, fire_kinds
+from saafe.exam.fires import DrawnFires, alone, draw_fires, fire_kinds
 from saafe.exam.gate import (
     CALIBRATION_LIMITS,
     GATE_LIMITS,
@@ -47,6 +47,7 @@ from saafe.exam.gate import (
     limits_of,
     quick_limits,
 )
+from saafe.exam.judging import judge_real, judged_run
 from saafe.exam.nuisances import (
     DrawnNuisances,
     NuisanceRow,
@@ -60,10 +61,10 @@ from saafe.exam.nuisances import (
 )
 from saafe.exam.quick import (
     VERSION,
-    Examined,
+    ExamDevice,
     cost_of,
+    exam_device,
     examine_quick,
-    examined,
     provenance,
     quick_figures,
 )
@@ -72,7 +73,6 @@ from saafe.exam.results import plain_values
 from saafe.exam.rivals import SIMPLE, ExamStreams, examine_rivals, installed
 from saafe.exam.session import Case, OnProgress, Session
 from saafe.exam.shifts import ShiftRow, examine_shifts
-from saafe.exam.windows import judge_real, judged_run
 from saafe.files import plain_name, write_json
 from saafe.metrics import Bounds
 from saafe.recordings import Home
@@ -92,7 +92,7 @@ class ExamOptions:
     """What a full exam does beside the simulated streams."""
 
     seed: int = 0  # of the exam; training's seeds are apart whatever it is
-    device: Examined | None = None  # the run's own by default
+    device: ExamDevice | None = None  # the run's own by default
     real: Path | None = None  # folder of published recordings or sets to score, or None
     rivals: bool = False  # whether all rivals are compared, else the simple ones
     beside: Sequence[Run] = ()  # other runs that are compared
@@ -163,7 +163,7 @@ def examine(
         )
     if level not in ("quick", "full"):
         raise InputError(f"level = {level!r}: choose from quick, full")
-    on_device = examined(run, device)
+    on_device = exam_device(run, device)
     asked = {
         "real": real is not None,
         "rivals": rivals,
@@ -211,7 +211,7 @@ def examine_long(
     Raises:
         InputError: there is no full exam to go on from, or a shard is of another model.
     """
-    on_device = examined(run, device)
+    on_device = exam_device(run, device)
     figures, _ = files_of(run, on_device.name, is_own=on_device.is_own)
     if not is_full(figures, run):
         raise InputError(f"{figures}: is no full exam of this model; run the full level first")
@@ -231,7 +231,7 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
     Raises:
         InputError: the folder of recordings holds none, or a rival's package is missing.
     """
-    device = plan.device or examined(run, None)
+    device = plan.device or exam_device(run, None)
     session = Session(
         judged_run(run), plan.seed, device=device.sensors, on_progress=plan.on_progress
     )
@@ -316,7 +316,7 @@ def simulated_parts(session: Session, run: Run, share: float) -> tuple[Simulated
     return parts, ExamStreams(results, disturbed, still)
 
 
-def draw_streams(session: Session) -> tuple[list[Drawn], dict[str, DrawnNuisances]]:
+def draw_streams(session: Session) -> tuple[list[DrawnFires], dict[str, DrawnNuisances]]:
     """The fires and the nuisances of a full exam, drawn on all cores."""
     with Workers(torch.get_num_threads()) as workers:
         fires = [

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from saafe import metrics
 from saafe.detector import AlarmSettings, Detector, Space, self_test
 from saafe.exam import injection, outcomes, references
-from saafe.exam.fires import EARLY_FROM_S, FireResult, FireTrial, judged, try_fire
+from saafe.exam.fires import EARLY_FROM_S, FireResult, FireTrial, trial_outcome, try_fire
 from saafe.exam.session import Session, Stage
 from saafe.metrics import Bounds
 from saafe.recordings import Recording, cut_recording, read_rows
@@ -148,7 +148,7 @@ def stream_fire(session: Session, trial: FireTrial, lines: Sequence[str]) -> Fir
     events += detector.finish()
     alarm = outcomes.first_alarm(events)
     alarm_s = None if alarm is None else alarm["time_s"] + first_s
-    return FireResult(trial, judged(trial, alarm_s), alarm_s)
+    return FireResult(trial, trial_outcome(trial, alarm_s), alarm_s)
 
 
 def fault_row(

@@ -17,7 +17,7 @@ from saafe.exam import outcomes
 from saafe.exam.fires import (
     AS_MADE,
     REFERENCES,
-    Drawn,
+    DrawnFires,
     FireResult,
     FireTrial,
     alone,
@@ -85,7 +85,7 @@ class NoticeRow:
 
 
 def examine_fires(
-    session: Session, drawn: Sequence[Drawn]
+    session: Session, drawn: Sequence[DrawnFires]
 ) -> tuple[list[FireRow], list[FireResult]]:
     """The fire matrix: a row a kind, one for all but the last kind, and every result."""
     rows, results = [], []
@@ -103,7 +103,7 @@ def examine_fires(
 
 def all_row(rows: Sequence[FireRow], results: Sequence[FireResult]) -> FireRow:
     """The row of all fires together; those while frying are a question of their own."""
-    drawn = Drawn(
+    drawn = DrawnFires(
         "all",
         [],
         simulated=sum(row.simulated for row in rows),
@@ -137,7 +137,7 @@ def outcome_counts(results: Sequence[FireResult]) -> dict[str, Any]:
     }
 
 
-def fire_row(drawn: Drawn, results: Sequence[FireResult]) -> FireRow:
+def fire_row(drawn: DrawnFires, results: Sequence[FireResult]) -> FireRow:
     """Outcomes with exact bounds, and times against references and untenable air."""
     not_later = not_later_than_best(results)
     return FireRow(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saafe.detector import Detection
-from saafe.exam import outcomes, tradeoff
+from saafe.exam import outcomes
 from saafe.exam.classes import Scenario, scenario_of
 from saafe.exam.references import FLAMING, SMOULDERING, fire_limit
 from saafe.exam.session import Session, Stage
@@ -96,7 +96,7 @@ class FireResult:
 
 
 @dataclass
-class Drawn:
+class DrawnFires:
     """Fires of one kind: those that count, how many do not, and moments for single windows."""
 
     name: str
@@ -117,12 +117,12 @@ def fire_kinds() -> list[tuple[str, Mix]]:
 def draw_fires(
     session: Session, name: str, wanted: int, *, part: int, mix: Mix, rooms: Rooms | None = None,
     batch: int | None = None, moments: int = 0,
-) -> Drawn:  # fmt: skip
+) -> DrawnFires:  # fmt: skip
     """Simulate until enough fires count and give moments; takes 8 parts of the seeds.
 
     Of at most 8 batches; those that give a moment for a single window are kept apart.
     """
-    drawn = Drawn(name, [])
+    drawn = DrawnFires(name, [])
     for number in range(FIRE_BATCHES):
         streams = session.simulate((Stage.FIRES, part + number), mix=mix, rooms=rooms, count=batch)
         for k, stream in enumerate(to_recordings(streams)):
@@ -223,7 +223,7 @@ def air_limit(
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def judged(trial: FireTrial, alarm_s: float | None) -> str:
+def trial_outcome(trial: FireTrial, alarm_s: float | None) -> str:
     """Say whether a fire's first alarm came in time, late, early or never."""
     if alarm_s is None:
         return outcomes.MISSED
@@ -241,12 +241,12 @@ def try_fire(
     alarm = outcomes.first_alarm(detection.events) or {}
     alarm_s = alarm.get("time_s")
     if not floor:
-        return FireResult(trial, judged(trial, alarm_s), alarm_s), detection
+        return FireResult(trial, trial_outcome(trial, alarm_s), alarm_s), detection
     floor_s = session.rule_alarm_s(trial.recording, since_s=since_s)
-    margin = tradeoff.highest_margin(detection, session.settings, trial.burning_s, trial.latest_s)
+    margin = outcomes.highest_margin(detection, session.settings, trial.burning_s, trial.latest_s)
     if floor_s is not None and floor_s <= trial.latest_s:
         margin = math.inf
-    return FireResult(trial, judged(trial, alarm_s), alarm_s, floor_s, margin), detection
+    return FireResult(trial, trial_outcome(trial, alarm_s), alarm_s, floor_s, margin), detection
 
 
 def alone(results: Sequence[FireResult]) -> list[FireResult]:

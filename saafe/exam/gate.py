@@ -74,7 +74,6 @@ SHARE_LINES = (
     "not_later_than_best_reference_alarm", "faults_said", "calibration_error_in",
     "calibration_error_out", "risk_falls",
 )  # fmt: skip
-ONE_SIDED = ("in_time", *(f"{room}_false_alarms_per_year" for room in LIFE_LIMITS))
 
 
 def limits_of(tier: str) -> TierLimits:

@@ -16,6 +16,7 @@ import numpy as np
 
 from saafe.errors import InputError
 from saafe.exam.gate import GATE_LIMITS, LIFE_LIMITS, as_bounds, gate_of, judged_line
+from saafe.exam.judging import Judged, judged_run
 from saafe.exam.nuisances import (
     YEAR_S,
     NuisanceRow,
@@ -27,10 +28,9 @@ from saafe.exam.nuisances import (
     year,
 )
 from saafe.exam.outcomes import count_alarms, exposure_s
-from saafe.exam.quick import VERSION, Examined
+from saafe.exam.quick import VERSION, ExamDevice
 from saafe.exam.results import Figures, plain_values
 from saafe.exam.session import OnProgress, Session, Stage
-from saafe.exam.windows import Judged, judged_run
 from saafe.files import write_json
 from saafe.metrics import finite_or_none, rate_bounds
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
@@ -76,7 +76,7 @@ def screened(one: Judged) -> Judged:
 
 
 def examine_shard(
-    run: Run, device: Examined, number: int, *, on_progress: OnProgress = lambda _: None
+    run: Run, device: ExamDevice, number: int, *, on_progress: OnProgress = lambda _: None
 ) -> dict[str, Any]:
     """Count the false alarms of one shard; the number sets its seeds.
 
@@ -136,7 +136,11 @@ def shard_path(folder: Path, number: int) -> Path:
 
 
 def shards_here(
-    run: Run, device: Examined, numbers: Sequence[int], *, on_progress: OnProgress = lambda _: None
+    run: Run,
+    device: ExamDevice,
+    numbers: Sequence[int],
+    *,
+    on_progress: OnProgress = lambda _: None,
 ) -> Iterator[dict[str, Any]]:
     """Shards examined one after the other in this process."""
     for number in numbers:
@@ -144,7 +148,7 @@ def shards_here(
 
 
 def write_shards(
-    run: Run, device: Examined, folder: Path, numbers: Sequence[int],
+    run: Run, device: ExamDevice, folder: Path, numbers: Sequence[int],
     *, work: ShardWork = shards_here, on_progress: OnProgress = lambda _: None,
 ) -> None:  # fmt: skip
     """Examine the shards that the folder lacks; each is written as soon as it is done."""
@@ -160,7 +164,7 @@ def missing_shards(folder: Path, count: int) -> list[int]:
     return [number for _, number in zip(range(count), numbers, strict=False)]
 
 
-def read_shards(folder: Path, run: Run, device: Examined) -> list[dict[str, Any]]:
+def read_shards(folder: Path, run: Run, device: ExamDevice) -> list[dict[str, Any]]:
     """The shards of a folder, each once.
 
     Raises:

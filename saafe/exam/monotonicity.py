@@ -10,7 +10,7 @@ import torch
 
 from saafe import metrics, windows
 from saafe.exam.gate import RAMP_LIMIT
-from saafe.exam.windows import Judged
+from saafe.exam.judging import Judged
 from saafe.sensors import CHANNELS
 from saafe.simulator import ANYTHING, Mix, Streams, devices, simulation
 from saafe.training import Purpose, seeded_generator

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from saafe import metrics
-from saafe.exam import outcomes, tradeoff
+from saafe.exam import outcomes
 from saafe.exam.classes import Scenario, scenario_of
 from saafe.exam.fires import AS_MADE, REFERENCES
 from saafe.exam.gate import LIFE_LIMITS
@@ -201,7 +201,7 @@ def try_nuisance(
         title += f"; silent: {', '.join(silent)}" if silent else "; every reference alarm sounds"
         case = Case("false alarm", title, trial.recording, detection, counted.times_s[0])
         session.keep(case, counted.hours)
-    margin = tradeoff.highest_margin(detection, session.settings, since_s, end_s)
+    margin = outcomes.highest_margin(detection, session.settings, since_s, end_s)
     by_rule = False
     if floor:
         by_rule = session.rule_alarm_s(trial.recording, since_s=since_s) is not None
@@ -306,7 +306,7 @@ def watch_quiet(
             hours += counted.hours
             watched_s += outcomes.exposure_s(recording)
             end_s = float(recording.times_s[-1])
-            highest = tradeoff.highest_margin(detection, session.settings, 0.0, end_s)
+            highest = outcomes.highest_margin(detection, session.settings, 0.0, end_s)
             seen.append((recording, highest))
             if counted.times_s:
                 title = f"quiet life ({recording.name})"

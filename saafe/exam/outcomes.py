@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from saafe.detector import Decisions, Detection, Event
+from saafe.detector import AlarmSettings, Decisions, Detection, Event
 from saafe.exam.references import co_dose_intervals
 from saafe.metrics import rate_bounds
 from saafe.recordings import AFTER_COOKING_S, Interval, Recording
@@ -108,7 +108,7 @@ def first_alarm(events: Iterable[Event], until_s: float = math.inf) -> Event | N
     return next((e for e in events if e["event"] == "alarm" and e["time_s"] <= until_s), None)
 
 
-def found(
+def fire_outcome(
     alarm_s: float | None,
     *,
     signal_s: float | None,
@@ -277,3 +277,23 @@ def margin(superposed: ArrayLike, homes: ArrayLike, quiet: ArrayLike) -> float:
     if not fire.size or not home.size or not spread > 0.0:
         return math.nan
     return float(fire.min() - home.max()) / spread
+
+
+def highest_margin(
+    detection: Detection | Decisions, settings: AlarmSettings, start_s: float, end_s: float
+) -> float:
+    """How far all thresholds could rise until the risk no longer alarmed in a span. [log-odds]
+
+    Negative where they would have to fall; -inf where no decision was taken. [s] It is taken from
+    the risk alone. That a lone channel waits for its next reading is left out, so the point at
+    the detector's own thresholds lies a little beside what it really does.
+    """
+    tiers = (
+        (settings.fast, settings.fast_s), (settings.slow, settings.slow_s),
+        (settings.steady, settings.steady_s),
+    )  # fmt: skip
+    best = -math.inf
+    for threshold, persistence_s in tiers:
+        times, scores = persisted_score(detection, persistence_s)
+        best = max(best, highest_between(times, scores, start_s, end_s) - threshold)
+    return best

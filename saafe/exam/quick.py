@@ -13,10 +13,10 @@ from saafe.exam.classes import ClassFigures, Scenario, draw_normal, examine_clas
 from saafe.exam.fire_matrix import outcome_counts
 from saafe.exam.fires import FireResult, FireTrial, draw_fires, fire_kinds, try_fire
 from saafe.exam.gate import exact, gate_lines, gate_of, limits_of, quick_limits
+from saafe.exam.judging import judged_run, window_times
 from saafe.exam.nuisances import draw_nuisances
 from saafe.exam.results import plain_values
 from saafe.exam.session import OnProgress, Session
-from saafe.exam.windows import judged_run, latency_ms
 from saafe.metrics import Bounds
 from saafe.recordings import cut_recording
 from saafe.simulator import ANYTHING, devices, sources
@@ -30,7 +30,7 @@ QUICK_LEAD_S = 60.0  # decisions before a fire
 
 
 @dataclass(frozen=True)
-class Examined:
+class ExamDevice:
     """The device of an exam."""
 
     name: str
@@ -38,7 +38,7 @@ class Examined:
     is_own: bool  # whether the run was trained for it, or for none and this is the usual one
 
 
-def examined(run: Run, device: str | None) -> Examined:
+def exam_device(run: Run, device: str | None) -> ExamDevice:
     """The device to examine a run on: the one that is asked for, else the run's own.
 
     Raises:
@@ -48,18 +48,18 @@ def examined(run: Run, device: str | None) -> Examined:
     is_device = isinstance(trained_for, devices.Device)
     own = trained_for if is_device else devices.load_device(DEVICE)
     if device is None:
-        return Examined(own.name, own, True)
+        return ExamDevice(own.name, own, True)
     if device == ANYTHING:
-        return Examined(ANYTHING, ANYTHING, False)
+        return ExamDevice(ANYTHING, ANYTHING, False)
     asked = devices.load_device(device)
-    return Examined(asked.name, asked, asked == own)
+    return ExamDevice(asked.name, asked, asked == own)
 
 
 def examine_quick(
-    run: Run, *, device: Examined | None = None, on_progress: OnProgress = lambda _: None
+    run: Run, *, device: ExamDevice | None = None, on_progress: OnProgress = lambda _: None
 ) -> dict[str, Any]:
     """Examine a run on simulated scenarios in about a minute: what exam.json holds."""
-    device = device or examined(run, None)
+    device = device or exam_device(run, None)
     on_progress(f"examining on simulated streams of {device.name}")
     session = Session(
         judged_run(run_for(run, device.sensors, say=on_progress)),
@@ -81,7 +81,7 @@ def examine_quick(
         "device": device.name,
         "gate": gate_of("quick", device.name, lines),
         "figures": {
-            "fires": outcome_counts(results) | {"not_shown": shown_count(results)},
+            "fires": outcome_counts(results) | {"not_shown": not_shown_count(results)},
             "windows": classes,
             "windows_scored": session.windows,
             "seconds": round(session.seconds, 1),
@@ -157,7 +157,7 @@ def say_simulated(session: Session, number: int, kinds: int) -> None:
         session.on_progress(f"{number} of {kinds} kinds simulated", 0.8 * number / kinds)
 
 
-def shown_count(results: Sequence[FireResult]) -> int:
+def not_shown_count(results: Sequence[FireResult]) -> int:
     """How many fires no reading shows by their limit."""
     return sum(not result.trial.is_shown for result in results)
 
@@ -178,7 +178,8 @@ def quick_figures(
 
 def cost_of(run: Run) -> tuple[int, float]:
     """Size of the model's file [B] and the 99th percentile of a window's time [ms]."""
-    return (run.folder / runs.MODEL).stat().st_size, round(latency_ms(run), 3)
+    latency = window_times(run.score)["window_p99_ms"]
+    return (run.folder / runs.MODEL).stat().st_size, round(latency, 3)
 
 
 def provenance(run: Run) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def score_fire(detect: Detect, fire: Published) -> FireScore:
         after_limit_s=time_between(alarm_s, limit_s),
         delay_s=time_between(alarm_s, recorded_s),
         delay_to_median_s=time_between(alarm_s, median_s),
-        outcome=outcomes.found(
+        outcome=outcomes.fire_outcome(
             alarm_s,
             signal_s=signal_s,
             limit_s=limit_s,

@@ -49,14 +49,13 @@ LEFT_OUT = "not scored: left out of this plan"
 # Fires on homes, and whether their smoke grows before its meter shows it: the worst and best case
 SUPERPOSED = dict(zip(SUPERPOSED_CASES, (False, True), strict=True))
 RULES_VERSION = 1
+PERSISTENCE_S = 60.0  # how long a risk must stand in the score behind the margin. [s]
 
 
 @dataclass(frozen=True)
 class ScoringOptions:
     """How much of the recordings is scored, and how."""
 
-    seed: int = 0  # of the superposed fires' moments and of the dense sensors' noise
-    persistence_s: float = 60.0  # how long a risk must stand in the score behind the margin. [s]
     dense_days: float = 1.0  # days of each home scored at ten seconds; 0 leaves that out. [d]
     dense_sensors: int = 6  # sensors in each home there
     elsewhere: bool = True  # whether the sources that nothing was built on are scored as well
@@ -161,7 +160,7 @@ def score_real(
         plan.on_progress(
             f"home {home.recording.name}: {home.recording.times_s[-1] / 86400.0:.1f} days"
         )
-        scores.append(_score_home(detect, home, plan.persistence_s))
+        scores.append(_score_home(detect, home))
     result["homes"] = _home_part([score.row for score in scores]) if homes else ABSENT
     offices = [item for name in OFFICES for item in read.get(name, [])]
     result["offices"] = absent[OFFICES[0]]
@@ -175,10 +174,10 @@ def score_real(
     for part, growing in SUPERPOSED.items():
         result[part] = ABSENT
         if fires and homes:
-            composed = superpose_published(fires, homes, seed=plan.seed, growing=growing)
+            composed = superpose_published(fires, homes, growing=growing)
             as_what = "growing" if growing else "as steps"
             plan.on_progress(f"superposed fires, {as_what}: {len(composed.made)}")
-            scored = score_superposed(detect, composed, persistence_s=plan.persistence_s)
+            scored = score_superposed(detect, composed)
             result[part] = scored | {"rows": _beside_homes(scored["rows"], composed, scores)}
     result["margin"] = ABSENT
     if fires and homes:
@@ -222,9 +221,9 @@ def _homes(read: Mapping[str, list[Published]]) -> list[Home]:
     return [Home(item.recording, item.stove) for item in read.get(HOMES, [])]
 
 
-def _score_home(detect: Detect, home: Home, persistence_s: float) -> HomeScore:
+def _score_home(detect: Detect, home: Home) -> HomeScore:
     detection = detect(home.recording)
-    times, scores = outcomes.persisted_score(detection, persistence_s)
+    times, scores = outcomes.persisted_score(detection, PERSISTENCE_S)
     hours, hour_scores = outcomes.hourly_scores(times, scores)
     # An hour is quiet where none of it lies in a session or in the half hour after one.
     is_cooking = outcomes.in_sessions(hours, [(a - 3600.0, b) for a, b in home.sessions])
@@ -246,7 +245,7 @@ def _score_dense(
     if plan.dense_days <= 0:
         return LEFT_OUT
     rows = []
-    dense = dense_homes(homes, days=plan.dense_days, sensors=plan.dense_sensors, seed=plan.seed)
+    dense = dense_homes(homes, days=plan.dense_days, sensors=plan.dense_sensors)
     for home in dense:
         plan.on_progress(f"home {home.recording.name}")
         events = detect(home.recording).events
@@ -254,9 +253,7 @@ def _score_dense(
     return _home_part(rows)
 
 
-def read_superposed(
-    real_dir: Path | str, *, seed: int = 0, growing: bool = False
-) -> SuperposedFires | None:
+def read_superposed(real_dir: Path | str, *, growing: bool = False) -> SuperposedFires | None:
     """The superposed fires that `score_real` judges by; None without the house fires or the homes.
 
     Raises:
@@ -266,11 +263,11 @@ def read_superposed(
     fires, homes = _house_fires(read), _homes(read)
     if not fires or not homes:
         return None
-    return superpose_published(fires, homes, seed=seed, growing=growing)
+    return superpose_published(fires, homes, growing=growing)
 
 
 def superpose_published(
-    fires: Sequence[Published], homes: Sequence[Home], *, seed: int, growing: bool = False
+    fires: Sequence[Published], homes: Sequence[Home], *, growing: bool = False
 ) -> SuperposedFires:
     """Put each fire on each home, and keep what judging them takes.
 
@@ -281,7 +278,7 @@ def superpose_published(
         growth_of(fire, one.sensors[0]) if growing else None
         for fire, one in zip(fires, seen, strict=True)
     ]
-    made, left_out = superpose_fires(seen, homes, seed=seed, growths=growths)
+    made, left_out = superpose_fires(seen, homes, growths=growths)
     times = {
         fire.recording.name: (
             _earliest(references.first_signal(one), growth and growth.start_s),
@@ -305,14 +302,9 @@ def growth_of(fire: Published, sensor: str) -> SmokeGrowth | None:
     return smoke_growth(*fire.smoke[sensor], ignition_s=fire.references.get("t_ignition", 0.0))
 
 
-def score_superposed(
-    detect: Detect,
-    composed: SuperposedFires,
-    *,
-    persistence_s: float = ScoringOptions.persistence_s,
-) -> dict[str, Any]:
+def score_superposed(detect: Detect, composed: SuperposedFires) -> dict[str, Any]:
     """Judge a detector on superposed fires: counts by outcome, and a row a superposed fire."""
-    rows = [_score_superposed(detect, one, composed, persistence_s) for one in composed.made]
+    rows = [_score_superposed(detect, one, composed) for one in composed.made]
     names = [row.name for row in rows if row.outcome != outcomes.IN_TIME]
     with_hold = sum(row.outcome_with_hold == outcomes.IN_TIME for row in rows)
     counts = {"in_time_with_hold": with_hold, "not_in_time": names, "left_out": composed.left_out}
@@ -331,19 +323,19 @@ def _beside_homes(
 
 
 def _score_superposed(
-    detect: Detect, one: SuperposedFire, composed: SuperposedFires, persistence_s: float
+    detect: Detect, one: SuperposedFire, composed: SuperposedFires
 ) -> SuperposedScore:
     """Judge one superposed fire by its fire's own times; any alarm in the hours before is early."""
     detection = detect(one.recording)
     signal_s, limit_s, recorded_s = (_plus(t, one.fire_s) for t in composed.times_s[one.fire])
     alarm = outcomes.first_alarm(detection.events) or {}
     alarm_s = alarm.get("time_s")
-    times, scores = outcomes.persisted_score(detection, persistence_s)
+    times, scores = outcomes.persisted_score(detection, PERSISTENCE_S)
     start_s, end_s = signal_s or one.fire_s, float(one.recording.times_s[-1])
     # A home's sensor holds its reading for a period, which is the instrument's delay.
     held_s = _plus(limit_s, one.period_s)
     outcome, with_hold = (
-        outcomes.found(
+        outcomes.fire_outcome(
             alarm_s,
             signal_s=signal_s,
             limit_s=until_s,

@@ -13,7 +13,6 @@ from saafe.files import write_atomically
 from saafe.metrics import FAIL, NOT_SHOWN, PASS
 from saafe.training import runs
 
-REPORT_FILE = "report.html"
 MOST_CASES = 10  # of each side: fires missed, late or early; false alarms
 NAMED_NOT_LISTED = (
     "Simulated scenarios are named after standard tests; they are not those tests, and saafe is "

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saafe.detector import decide
-from saafe.exam import misses, tradeoff
+from saafe.exam import misses, outcomes
 from saafe.exam.fires import REFERENCES, FireResult, alone
+from saafe.exam.judging import Judged, judged_rival, judged_run
 from saafe.exam.nuisances import SCORED_BEFORE_S, NuisanceResult
 from saafe.exam.session import OnProgress
-from saafe.exam.windows import Judged, judged_rival, judged_run
 from saafe.metrics import Bounds, finite_or_none
 from saafe.recipes import Recipe
 from saafe.recordings import Recording
@@ -108,7 +108,7 @@ def margins_of(one: Judged, streams: ExamStreams) -> Margins:
 
     def highest(recording: Recording, since_s: float, start_s: float, end_s: float) -> float:
         decided = decide(one, recording, since_s=since_s)
-        return tradeoff.highest_margin(decided, one.settings, start_s, end_s)
+        return outcomes.highest_margin(decided, one.settings, start_s, end_s)
 
     fires = []
     for trial, floor_s in ((r.trial, r.floor_s) for r in alone(streams.fires)):

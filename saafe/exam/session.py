@@ -23,7 +23,7 @@ from saafe.detector import (
     decide,
     detect,
 )
-from saafe.exam.windows import Judged
+from saafe.exam.judging import Judged
 from saafe.formats import clock
 from saafe.recordings import Recording
 from saafe.simulator import ANYTHING, Mix, Rooms, Streams, devices, simulation

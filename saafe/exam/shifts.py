@@ -14,9 +14,9 @@ from saafe import metrics
 from saafe.exam.fire_matrix import delays, outcome_counts
 from saafe.exam.fires import FireTrial, draw_fires, try_fire
 from saafe.exam.injection import ChannelReadings, slow
+from saafe.exam.judging import SHIFTED_ROOMS, TRAINING_ROOMS, Judged, judge_windows
 from saafe.exam.nuisances import NuisanceTrial, draw_nuisances, try_nuisance, watch_quiet
 from saafe.exam.session import OnProgress, Session
-from saafe.exam.windows import SHIFTED_ROOMS, TRAINING_ROOMS, Judged, judge_windows
 from saafe.recordings import Recording
 from saafe.sensors import CHANNELS, PM25, SOUND, TEMPERATURE
 from saafe.simulator import ANYTHING, Mix, Rooms, devices, sources

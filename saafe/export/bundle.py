@@ -1,17 +1,14 @@
 """`saafe export`: a run as files that need no torch, and how near they are to it."""
 
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from saafe import __version__
 from saafe.detector import detect, load_exported
 from saafe.errors import InputError
-from saafe.exam import judge_simulated, plain_values, windows
+from saafe.exam import judge_simulated, judging, plain_values
 from saafe.export import c_files, onnx_files, parity
 from saafe.files import writable_folder, write_atomically, write_json
 from saafe.simulator import devices
@@ -20,13 +17,8 @@ from saafe.training import Run, device_of, run_for, runs
 ONNX_NAMES = {"onnx": "saafe.onnx", "int8": "saafe-int8.onnx"}
 EXPORTS = (*ONNX_NAMES, "c")
 # largest difference in risk, as a share, with which a file is written
-PARITY_LIMITS = {
-    "onnx": 1e-4,
-    "c": 1e-4,
-    "int8": 0.05,
-}  # int8's is chosen: files seen differ by 0.01
+PARITY_LIMITS = {"onnx": 1e-4, "c": 1e-4, "int8": 0.05}  # the last chosen: 0.01 has been seen
 GO_WITH_IT = ("MODEL_CARD.md", "exam.json")
-TIMED = 200  # windows, one at a time
 Say = Callable[[str], None]
 
 
@@ -109,27 +101,15 @@ def export_onnx(run: Run, to: str, out: Path, *, exam: bool, on_progress: Say) -
         "parity": [row._asdict() for row in rows],
         "events": events,
         **judged,
-        **window_times(model.score),
+        **judging.window_times(model.score),
     }
 
 
 def judge(run: Run, model: Any, on_progress: Say) -> dict[str, Any]:
     """Figures on simulated streams, as `saafe evaluate` gives them."""
-    one = windows.Judged("exported", model.score, model.settings)
+    one = judging.Judged("exported", model.score, model.settings)
     return plain_values(
         judge_simulated(
             one, seed=run.recipe.seed, device=device_of(run.recipe), on_progress=on_progress
         )
     )
-
-
-def window_times(score: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
-    """Median and 99th percentile of the time of one window, on one thread. [ms]"""
-    window = np.full((1, 60, 1, 6), 20.0, dtype=np.float32)
-    times = []
-    for k in range(TIMED + 20):
-        began = time.perf_counter()
-        score(window)
-        if k >= 20:  # the first ones warm up
-            times.append(1e3 * (time.perf_counter() - began))
-    return {"window_ms": float(np.median(times)), "window_p99_ms": float(np.quantile(times, 0.99))}

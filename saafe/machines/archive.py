@@ -18,9 +18,9 @@ from saafe import __version__
 from saafe.detector import Exported, Model, dated, detect
 from saafe.errors import InputError
 from saafe.files import json_text
-from saafe.machines.objects import is_s3
-from saafe.machines.shelves import OTHER_EVENTS, Entry, Shelf, read_entry
+from saafe.machines.s3 import is_s3
 from saafe.machines.shipping import on_one_core
+from saafe.machines.storage import OTHER_EVENTS, Entry, Storage, read_entry
 from saafe.readers import read_recorded
 
 MADE_BY = "detect.json"
@@ -28,7 +28,7 @@ EVENTS_SUFFIX = ".jsonl"
 
 
 @dataclass(frozen=True)
-class Wish:
+class DetectOptions:
     """What is asked of every recording."""
 
     export: Mapping[str, Any] | None = None  # as `read_recorded` takes it
@@ -91,7 +91,7 @@ Outcomes = Iterable[tuple[Entry, Outcome]]
 
 
 def events_of_archive(
-    model: Any, entries: list[Entry], shelf: Shelf, wish: Wish,
+    model: Any, entries: list[Entry], storage: Storage, how: DetectOptions,
     *, work: Callable[[list[Entry]], Outcomes] | None = None,
     on_done: Callable[[Entry, Outcome, Tally], None] = lambda *_: None,
 ) -> Tally:  # fmt: skip
@@ -102,8 +102,8 @@ def events_of_archive(
     Args:
         model: a run or an exported model.
         entries: the recordings, each of a name of its own.
-        shelf: where the events go.
-        wish: what is asked of every recording.
+        storage: where the events go.
+        how: what is asked of every recording.
         work: turns recordings into outcomes, in any order; in this process by default.
         on_done: takes each recording, what came of it, and how far the work is.
 
@@ -111,10 +111,10 @@ def events_of_archive(
         What was done; recordings that cannot be read are in `failed`, the others go on.
 
     Raises:
-        InputError: the shelf holds events of another model or wish, or cannot be written.
+        InputError: the storage holds events of another model or options, or cannot be written.
     """
-    claim_shelf(shelf, model, wish)
-    written = shelf.written()
+    claim_storage(storage, model, how)
+    written = storage.written()
     waiting = [
         entry for entry in entries
         if written.get(entry.name + EVENTS_SUFFIX, -1.0) < entry.changed_s
@@ -123,51 +123,51 @@ def events_of_archive(
     tally = Tally(len(entries), done_before=len(entries) - len(waiting),
                   bytes_wanted=sum(entry.size for entry in waiting))  # fmt: skip
     began = time.monotonic()
-    work = work or (lambda all_: work_here(model, all_, wish))
-    refused = {entry: why for entry in waiting if (why := name_refused(entry, shelf))}
+    work = work or (lambda all_: work_here(model, all_, how))
+    refused = {entry: why for entry in waiting if (why := name_refused(entry, storage))}
     able = [entry for entry in waiting if entry not in refused]
     unable = ((entry, Outcome(error=why)) for entry, why in refused.items())
     for entry, outcome in chain(unable, work(able) if able else ()):
         if not outcome.error:
             data = "".join(f"{line}\n" for line in outcome.lines).encode()
-            shelf.write(entry.name + EVENTS_SUFFIX, data)
+            storage.write(entry.name + EVENTS_SUFFIX, data)
         tally.seconds = time.monotonic() - began
         tally.add(entry, outcome)
         on_done(entry, outcome, tally)
     return tally
 
 
-def name_refused(entry: Entry, shelf: Shelf) -> str:
-    """Why a shelf cannot hold a recording's events; "" where it can."""
+def name_refused(entry: Entry, storage: Storage) -> str:
+    """Why the storage cannot hold a recording's events; "" where it can."""
     longest = max(len(os.fsencode(part)) for part in (entry.name + EVENTS_SUFFIX).split("/"))
-    if longest <= shelf.longest_part:
+    if longest <= storage.longest_part:
         return ""
     return (
         f"{entry.path}: the name of its events would have {longest} bytes; allowed are "
-        f"{shelf.longest_part}; rename the recording"
+        f"{storage.longest_part}; rename the recording"
     )
 
 
-def claim_shelf(shelf: Shelf, model: Any, wish: Wish) -> None:
-    """Say on the shelf what makes its events; refuse one that something else has made.
+def claim_storage(storage: Storage, model: Any, how: DetectOptions) -> None:
+    """Say on the storage what makes its events; refuse one that something else has made.
 
     Raises:
         InputError: it holds events of another model, of other thresholds, options or versions.
     """
-    export = None if wish.export is None else {k: repr(v) for k, v in wish.export.items()}
+    export = None if how.export is None else {k: repr(v) for k, v in how.export.items()}
     mine = {
         "saafe": __version__,
         "model": model.identity,
         "precision": model.metadata.get("precision") if isinstance(model, Exported) else None,
         "thresholds": model.settings.to_dict(),
-        "longest_interval_s": wish.longest_interval_s,
-        "repair": wish.repair,
+        "longest_interval_s": how.longest_interval_s,
+        "repair": how.repair,
         "export": export,
     }
     mine = json.loads(json_text(mine))
-    data = shelf.read(MADE_BY)
+    data = storage.read(MADE_BY)
     if data is None:
-        shelf.write(MADE_BY, (json_text(mine, indent=2) + "\n").encode())
+        storage.write(MADE_BY, (json_text(mine, indent=2) + "\n").encode())
         return
     try:
         theirs = json.loads(data)
@@ -182,33 +182,33 @@ def claim_shelf(shelf: Shelf, model: Any, wish: Wish) -> None:
 
 
 def work_here(
-    model: Model, entries: Iterable[Entry], wish: Wish
+    model: Model, entries: Iterable[Entry], how: DetectOptions
 ) -> Iterator[tuple[Entry, Outcome]]:
     """The outcomes of recordings, one after the other in this process."""
     for entry in entries:
-        yield entry, outcome_of(model, entry.path, wish)
+        yield entry, outcome_of(model, entry.path, how)
 
 
-def outcome_of(model: Model, path: str, wish: Wish, data: bytes | None = None) -> Outcome:
+def outcome_of(model: Model, path: str, how: DetectOptions, data: bytes | None = None) -> Outcome:
     """Find the events of one recording, on one core.
 
     Args:
         model: a run, or anything with `score` and `settings`.
         path: as the user calls it; of a disk, or in S3.
-        wish: what is asked of it.
+        how: what is asked of it.
         data: its bytes, where its path leads nowhere on this machine.
     """
     try:
         if data is None and is_s3(path):
             data = read_entry(path)
         recording, check = (
-            read_recorded(Path(path), wish.export, repair=wish.repair)
-            if data is None else read_bytes(path, data, wish)
+            read_recorded(Path(path), how.export, repair=how.repair)
+            if data is None else read_bytes(path, data, how)
         )  # fmt: skip
     except InputError as error:
         return Outcome(error=str(error))
     with on_one_core():
-        found = detect(model, recording, longest_interval_s=wish.longest_interval_s)
+        found = detect(model, recording, longest_interval_s=how.longest_interval_s)
     return Outcome(
         lines=tuple(json_text(event) for event in dated(found.events, recording.start)),
         alarms=sum(event["event"] == "alarm" for event in found.events),
@@ -216,13 +216,13 @@ def outcome_of(model: Model, path: str, wish: Wish, data: bytes | None = None) -
     )
 
 
-def read_bytes(path: str, data: bytes, wish: Wish) -> Any:
+def read_bytes(path: str, data: bytes, how: DetectOptions) -> Any:
     """Read a recording whose bytes are here and whose file is not; errors name its own path."""
     with tempfile.TemporaryDirectory(prefix="saafe-") as folder:
         copy = Path(folder, Path(path).name)
         copy.write_bytes(data)
         try:
-            return read_recorded(copy, wish.export, repair=wish.repair)
+            return read_recorded(copy, how.export, repair=how.repair)
         except InputError as error:
             beside = path.removesuffix(copy.name)  # the hint names a file there, too
             raise InputError(str(error).replace(f"{copy.parent}/", beside)) from None

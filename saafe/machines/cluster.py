@@ -21,7 +21,7 @@ NEEDS_TLS = "tls:// needs certificates in dask's configuration (docs/scale.md)"
 CONNECT_S = 10.0  # Chosen: a scheduler that lives answers sooner
 NO_WORKER_S = 300.0  # Chosen: for so long all workers may be away, as when they are replaced
 ASKED_EVERY_S = 1.0  # how often waiting is told of
-LOUD = ("distributed", "distributed.client", "tornado", "tornado.application", "asyncio")  # logs
+QUIETED_LOGGERS = ("distributed", "distributed.client", "tornado", "tornado.application", "asyncio")
 TASKS_AHEAD = 2  # tasks a core that are sent before it asks, so that it never waits for the network
 SCHEDULER = "the scheduler"
 # a Ctrl-C reaches all processes of a terminal: ours ends the workers, without their tracebacks
@@ -50,7 +50,7 @@ def cluster_at(address: str) -> Iterator[Any]:
         distributed, dask = import_module("distributed"), import_module("dask")
     except ModuleNotFoundError:
         raise InputError(INSTALL_FLEET) from None
-    for name in LOUD:
+    for name in QUIETED_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is said here
     with dask.config.set(PINNED):
         client = local_client(distributed, int(address)) if address.isdigit() else remote_client(

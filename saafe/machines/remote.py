@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from saafe.errors import InputError
 from saafe.formats import clock
-from saafe.machines.archive import Outcome, Wish, outcome_of
+from saafe.machines.archive import DetectOptions, Outcome, outcome_of
 from saafe.machines.cluster import LostItemError, cluster_at, spread
-from saafe.machines.objects import is_s3
-from saafe.machines.shelves import Entry, read_entry
+from saafe.machines.s3 import is_s3
 from saafe.machines.shipping import Shipment, on_one_core, pack_model, unpack_model
+from saafe.machines.storage import Entry, read_entry
 
 if TYPE_CHECKING:
-    from saafe.exam import Examined
+    from saafe.exam import ExamDevice
     from saafe.training import Run
 
 
 def outcomes_on(
-    address: str, model: Any, entries: Sequence[Entry], wish: Wish,
+    address: str, model: Any, entries: Sequence[Entry], how: DetectOptions,
     *, on_wait: Callable[[int], None] = lambda _workers: None,
 ) -> Iterator[tuple[Entry, Outcome]]:  # fmt: skip
     """The outcomes of recordings from workers, in the order in which they are done.
@@ -31,7 +31,7 @@ def outcomes_on(
         address: see `cluster_at`.
         model: a loaded run folder or exported file.
         entries: the recordings.
-        wish: what is asked of each.
+        how: what is asked of each.
         on_wait: takes the number of workers, about once a second.
 
     Raises:
@@ -42,10 +42,10 @@ def outcomes_on(
         try:
             return entry.path, None if is_s3(entry.path) else read_entry(entry.path), ""
         except (OSError, ValueError):
-            return entry.path, None, outcome_of(model, entry.path, wish).error
+            return entry.path, None, outcome_of(model, entry.path, how).error
 
     with cluster_at(address) as client:
-        common = pack_model(model), wish
+        common = pack_model(model), how
         for entry, found in spread(
             client, outcome_there, entries, send=send, common=common, on_wait=on_wait
         ):
@@ -55,17 +55,17 @@ def outcomes_on(
 
 
 def outcome_there(
-    common: tuple[Shipment, Wish], path: str, data: bytes | None, refusal: str
+    common: tuple[Shipment, DetectOptions], path: str, data: bytes | None, refusal: str
 ) -> Outcome:
     """The outcome of one recording, on a worker."""
     if refusal:  # this machine could not read it, and said why
         return Outcome(error=refusal)
-    shipment, wish = common
-    return outcome_of(unpack_model(shipment), path, wish, data)
+    shipment, how = common
+    return outcome_of(unpack_model(shipment), path, how, data)
 
 
 def shards_on(
-    address: str, run: "Run", device: "Examined", numbers: Sequence[int],
+    address: str, run: "Run", device: "ExamDevice", numbers: Sequence[int],
     *, on_progress: Callable[[str], None] = lambda _line: None,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     """Shards of the long exam from workers, as `write_shards` takes them.

@@ -116,7 +116,7 @@ def score_fires(model: Model, trials: Sequence[FireOnDay]) -> list[str]:
         since_s = max(trial.burning_s - BEFORE_FIRE_S, 0.0)
         alarm = outcomes.first_alarm(detect(model, trial.recording, since_s=since_s).events) or {}
         results.append(
-            outcomes.found(
+            outcomes.fire_outcome(
                 alarm.get("time_s"),
                 signal_s=trial.burning_s,
                 limit_s=trial.limit_s,

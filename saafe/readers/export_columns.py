@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from saafe.recordings import Conversion, find_unit, plain, unit_texts
 
-# in names as `_spaced` writes them; the first that matches
+# in names as `spaced` writes them; the first that matches
 _CHANNELS = {
     "pm25": r"pm ?<? ?0?2 ?[,p]? ?5(?: ?um)?|pm02|(?:sds(?:011)?|pms\d*|hpm|npm|sps(?:30)?) ?p2",
     "co2": r"co ?2(?![0-9])|carbon ?dioxide|kohlen(?:stoff)?dioxid|dioxyde de carbone",
@@ -30,7 +30,7 @@ _OTHER_SIZE = re.compile(
     r"(?<![a-z0-9,])(?:pm ?<? ?(?:10|100|[14](?:,0)?|0,\d+)|(?:10|[14](?:,0)?|0,\d+) ?um|10)"
     r"(?![0-9,])|\b(?:size|diameter|filter|bag|voltage|ratio)\b"
 )
-# [to tell what an unknown name may be]: the units that are hardly another quantity's
+# units that are hardly another quantity's: they tell what an unknown name may be
 _TELLING_UNITS = {
     "temperature": ("C", "F", "K"), "pm25": ("ug/m3", "mg/m3"), "co2": ("ppm",), "co": ("ppm",),
     "sound": ("dB",), "humidity": ("%",),

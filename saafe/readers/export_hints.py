@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from saafe.errors import InputError
+from saafe.formats import shell_word
 from saafe.readers.clock_changes import USUAL_ZONES
-from saafe.readers.commands import shell_word
 from saafe.readers.exports import Guess, import_recording, read_export
 from saafe.recordings import Check, Recording, parse_recording, read_recording
 

@@ -226,9 +226,8 @@ def _long(export: Export, entities: list[str], columns: Mapping[str, str]) -> li
         rows = part["row at"].to_numpy()
         one = Series(meaning.channel, name, value, place, meaning.rank, unit, rows)
         before = found.setdefault((one.channel, name, place), one)
-        if (
-            before is not one and before.rows is not None
-        ):  # the same entity, of which another column says more or less
+        # the same entity, of which another column says more or less
+        if before is not one and before.rows is not None:
             rows = np.sort(np.concatenate([before.rows, rows]))
             found[one.channel, name, place] = replace(before, unit=before.unit or unit, rows=rows)
     return list(found.values())

@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 
 from saafe.errors import InputError, check_type
+from saafe.formats import shell_word
 from saafe.readers.clock_changes import doubt_zone
-from saafe.readers.commands import shell_word
 from saafe.readers.export_columns import channel_of_unit, is_known
 from saafe.readers.export_numbers import guess_decimal, read_cells
 from saafe.readers.export_series import (

@@ -95,9 +95,8 @@ PRESETS = (
         sensor="sensor_id",
         zone="UTC",
     ),
-    Preset(
-        "sensor.community", headers=(("p1", "p2"),), columns={"p2": "pm25"}
-    ),  # as airRohr writes
+    # as airRohr writes
+    Preset("sensor.community", headers=(("p1", "p2"),), columns={"p2": "pm25"}),
     Preset("influxdb", headers=(("_time",),), times=("_time", "time")),
     Preset("grafana", times=("time",)),
 )

@@ -8,7 +8,7 @@ from saafe.recordings.cells import (
     CellError, is_missing_word, to_microseconds, to_number, to_seconds, to_stamp, without_unusable,
 )  # fmt: skip
 from saafe.recordings.check import Check, counted, doubt, words_note
-from saafe.recordings.clock import BEHIND_S, LATE_S, StreamClock
+from saafe.recordings.stream_clock import BEHIND_S, LATE_S, StreamClock
 from saafe.recordings.columns import MILLISECONDS, to_numbers, to_text
 from saafe.recordings.folders import RECORDING_SUFFIXES, recording_files
 from saafe.recordings.recording import (

@@ -6,7 +6,7 @@ import numpy as np
 
 from saafe.recordings.cells import LONGEST_SPAN_S, without_milliseconds
 from saafe.recordings.check import counted
-from saafe.recordings.clocks import Mended, Move, mend_clock
+from saafe.recordings.clock_repair import Mended, Move, mend_clock
 from saafe.recordings.columns import time_column
 from saafe.recordings.tables import Table, quoted
 from saafe.sensors import UNKNOWN

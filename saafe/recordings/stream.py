@@ -25,7 +25,6 @@ from saafe.recordings.cells import (
     to_seconds,
     to_stamp,
 )
-from saafe.recordings.clock import StreamClock
 from saafe.recordings.columns import refuse_columns
 from saafe.recordings.lines import (
     LINES_BEFORE_HEADER,
@@ -35,6 +34,7 @@ from saafe.recordings.lines import (
     row_cells,
     strip_line,
 )
+from saafe.recordings.stream_clock import StreamClock
 from saafe.recordings.tables import LONGEST_LINE, too_long
 from saafe.recordings.units import Conversion
 from saafe.sensors import CHANNELS

@@ -45,9 +45,8 @@ class Home:
 class Rise:
     """What a fire alone adds to the readings of a sensor."""
 
-    times_s: NDArray[
-        np.float64
-    ]  # from the fire's begin; before the first nothing is added. [s] (time,)
+    # from the fire's begin; before the first nothing is added. [s] (time,)
+    times_s: NDArray[np.float64]
     values: NDArray[np.float64]  # in the channels' units. (time, channel)
 
 

@@ -61,9 +61,8 @@ def refusal(
     column: str | None = None,
 ) -> InputError:
     """One line that says where, what came, what is allowed and what mends it."""
-    place = (
-        str(path) if str(path).isprintable() else ascii(str(path))
-    )  # one line, whatever the name
+    # one line, whatever the name
+    place = str(path) if str(path).isprintable() else ascii(str(path))
     if row is not None:
         place += f", row {row}"
     if column is not None:
@@ -294,9 +293,8 @@ def cells_in_lines(body: bytes) -> np.ndarray:
     """How many cells each line has, where none stands in quotes. int64 (line,)"""
     text, ends = np.frombuffer(body, np.uint8), line_ends(body)
     commas, total = np.zeros(len(ends), np.int64), 0  # up to the end of each line
-    for start in range(
-        0, len(text), COUNTED_BYTES
-    ):  # the places of all commas would fill much memory
+    # in parts: the places of all commas would fill much memory
+    for start in range(0, len(text), COUNTED_BYTES):
         so_far = total + np.cumsum(text[start : start + COUNTED_BYTES] == ord(","))
         inside = slice(*np.searchsorted(ends, [start, start + COUNTED_BYTES]))
         commas[inside] = so_far[np.minimum(ends[inside] - start, len(so_far) - 1)]

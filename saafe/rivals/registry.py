@@ -24,6 +24,7 @@ from saafe.training import (
     epoch_windows,
     for_device,
     held_out_windows,
+    join_windows,
     set_thresholds,
 )
 
@@ -122,10 +123,7 @@ def draw_training_set(
         on_stage(f"simulating its windows, part {k + 1} of {epochs + 1}")
         parts.append(epoch_windows(recipe, k, device, World()))
     on_stage(f"simulating its windows, part {epochs + 1} of {epochs + 1}")
-    training = WindowSet(
-        *(torch.cat([getattr(p, name) for p in parts]) for name in ("windows", "labels", "group"))
-    )
-    return TrainingSet(recipe, training, held_out_windows(recipe, device))
+    return TrainingSet(recipe, join_windows(parts), held_out_windows(recipe, device))
 
 
 def check_installed(names: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ from saafe.serving.home_assistant import (
     space_topic,
     state_message,
 )
-from saafe.serving.late import LateReadings
+from saafe.serving.late_readings import LateReadings
 from saafe.serving.mqtt_client import FIRST_RETRY_S, MqttClient
 from saafe.serving.mqtt_options import MqttOptions
 from saafe.serving.payloads import read_payload

@@ -264,9 +264,8 @@ def puffs(steps: int, instruments: Instruments, generator: torch.Generator) -> T
     index = torch.arange(steps, device=device).view(-1, 1)
     begins = unit[:, puffed] < instruments.puff_chance[puffed]
     begun = torch.where(begins, index, -steps).cummax(dim=0).values
-    height = 10.0 * torch.exp(
-        5.0 * size[:, puffed].gather(0, begun.clamp(min=0))
-    )  # Chosen: to 1,500
+    # Chosen: to 1,500
+    height = 10.0 * torch.exp(5.0 * size[:, puffed].gather(0, begun.clamp(min=0)))
     out[:, puffed] = height * torch.exp((begun - index) * STEP_S / instruments.puff_s[puffed])
     return out
 

@@ -175,7 +175,7 @@ def superpose_one(
     background = home.recording
     length_s = float(fire.rise.times_s[-1]) + median_period(background)
     at_s = draw_moment(home, length_s, QUIET_MOMENT, drawn)
-    assert at_s is not None, "prepare found room for a longer fire"
+    assert at_s is not None, "prepare_background found room for a longer fire"
     part, fire_s = add_rise(background, fire.rise, at_s, cap=cap)
     first = int(np.searchsorted(background.times_s, at_s - LEAD_S))
     plain = background.readings[first : first + len(part.times_s)]

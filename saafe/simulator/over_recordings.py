@@ -15,10 +15,9 @@ from torch import Tensor
 
 from saafe.errors import InputError
 from saafe.recordings import Recording
-from saafe.sensors import CHANNEL_NAMES, CHANNELS, NUISANCE, SOUND
+from saafe.sensors import CHANNEL_NAMES, CHANNELS, SOUND
 from saafe.simulator import sensor_faults, simulation
 from saafe.simulator.devices import device_names, fit_device, load_device
-from saafe.simulator.emissions import Quantity
 from saafe.simulator.labels import Counterfactuals, label, mark_young
 from saafe.simulator.simulation import ScenarioDraw, StreamSettings
 from saafe.simulator.streams import Streams
@@ -116,7 +115,7 @@ def simulate_events(n: int, plan: StreamSettings, generator: torch.Generator) ->
     return EventsAlone(
         calm=shown.calm - shown.bare,
         full=shown.full - shown.bare,
-        states=torch.stack([state[-world.steps :] for state in world.events.state]),
+        states=simulation.states_of(world),
         truth=_truth(world, played, plan.alarms),
         first_alarm_s=simulation.first_alarm_s(world, played) if plan.young else None,
     )
@@ -158,24 +157,13 @@ def _truth(world: ScenarioDraw, played: simulation.Played, alarms: bool) -> dict
     """What is true of a world, whatever the background: the fields of `Streams`."""
     n, sensors = world.broken.kind.shape
     none = played.truth.new_empty(n, 0)
-    states = torch.stack([state[-world.steps :] for state in world.events.state])
-    soot = world.events.rates[0][-world.steps :, :, Quantity.SOOT]
-    return {
-        "fire": world.events.fire,
-        "nuisance": world.events.nuisance,
-        "ignition_s": world.events.ignition_s,
-        "state": states[0].T.contiguous(),
-        "flaming": (soot > 0.0).T.contiguous(),
-        "acting": (states == NUISANCE).any(dim=0).T.contiguous(),
+    return simulation.what_happened(world, played) | {
         "fire_shown": none.bool(),
         "nuisance_shown": none.bool(),
-        "truth": played.truth.transpose(0, 1),
-        "optical_density": played.density.sum(dim=-1).transpose(0, 1),
         "alarms_at_s": simulation.alarms_beside(played, world.alarm_units) if alarms else none,
         "fault": torch.full_like(world.broken.kind, sensor_faults.NONE),
         "fault_channel": torch.zeros_like(world.broken.channel),
         "fault_s": torch.full((n, sensors), torch.inf),
-        "beside_fire": simulation.beside_fire(world),
     }
 
 

@@ -1,8 +1,9 @@
 """Batched scenarios of fires, nuisances and life on any torch device.
 
-A scenario is a chain of one to three zones (`buildings`) in which people live (`life`) and things
-happen (`events`, `sources`); the `air` carries what they give off to `instruments`, some with
-`faults`. Every scenario with an event is run again without it: `labels` say what it changed.
+A scenario is a chain of one to three zones (`buildings`) in which people live (`occupants`) and
+things happen (`scenarios`, `sources`). The `air` carries what they give off to `instruments`, some
+with faults (`sensor_faults`). Each event's scenario is run again without it: so `labels` know what
+it changed.
 """
 
 from collections import deque
@@ -150,11 +151,10 @@ def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> 
     played = play(world, runs_needed(world.events, plan.labelled))
     counterfactuals = played.shown
     devices, broken, steps = world.devices, world.broken, world.steps
-    states = torch.stack([state[-steps:] for state in world.events.state])
-    labels = torch.full_like(counterfactuals.full[..., 0], UNKNOWN, dtype=torch.int8)
     working = devices.present & sensor_faults.working(broken, steps)
+    labels = torch.full_like(counterfactuals.full[..., 0], UNKNOWN, dtype=torch.int8)
     if plan.labelled:
-        labels = label(counterfactuals, states, working, devices)
+        labels = label(counterfactuals, states_of(world), working, devices)
         if plan.young:
             labels = mark_young(labels, first_alarm_s(world, played))
     none = played.truth.new_empty(n, 0)
@@ -170,14 +170,6 @@ def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> 
     return Streams(
         readings=readings.transpose(0, 1).contiguous(),
         labels=labels.transpose(0, 1).contiguous(),
-        fire=world.events.fire,
-        nuisance=world.events.nuisance,
-        ignition_s=world.events.ignition_s,
-        state=states[0].T.contiguous(),
-        truth=played.truth.transpose(0, 1),
-        optical_density=played.density.sum(dim=-1).transpose(0, 1),
-        flaming=(world.events.rates[0][-steps:, :, Quantity.SOOT] > 0.0).T.contiguous(),
-        acting=((states == NUISANCE).any(dim=0)).T.contiguous(),
         alarms_at_s=alarms_at,
         fire_shown=fire_shown,
         nuisance_shown=nuisance_shown,
@@ -186,8 +178,30 @@ def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> 
         fault=broken.kind,
         fault_channel=broken.channel,
         fault_s=torch.where(broken.kind == sensor_faults.NONE, torch.inf, STEP_S * broken.onset),
-        beside_fire=beside_fire(world),
+        **what_happened(world, played),
     )
+
+
+def what_happened(world: ScenarioDraw, played: "Played") -> dict[str, Tensor]:
+    """The fields of `Streams` that tell what happened, whatever the instruments show of it."""
+    states = states_of(world)
+    soot = world.events.rates[0][-world.steps :, :, Quantity.SOOT]
+    return {
+        "fire": world.events.fire,
+        "nuisance": world.events.nuisance,
+        "ignition_s": world.events.ignition_s,
+        "state": states[0].T.contiguous(),
+        "truth": played.truth.transpose(0, 1),
+        "optical_density": played.density.sum(dim=-1).transpose(0, 1),
+        "flaming": (soot > 0.0).T.contiguous(),
+        "acting": (states == NUISANCE).any(dim=0).T.contiguous(),
+        "beside_fire": beside_fire(world),
+    }
+
+
+def states_of(world: ScenarioDraw) -> Tensor:
+    """States of the fire and the two nuisances over the stream. int8 (3, time, n)"""
+    return torch.stack([state[-world.steps :] for state in world.events.state])
 
 
 def beside_fire(world: ScenarioDraw) -> Tensor:

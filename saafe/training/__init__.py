@@ -4,7 +4,7 @@ from saafe.training import loop, runs
 from saafe.training.checkpoints import load_checkpoint, save_checkpoint
 from saafe.training.data import (
     CLASS_SHARES, Purpose, REFERENCE_MIX, TRAIN_HOURS, WindowSet, device_of, epoch_windows,
-    for_device, held_out_windows, sample_windows, seeded_generator,
+    for_device, held_out_windows, join_windows, sample_windows, seeded_generator,
 )  # fmt: skip
 from saafe.training.device_thresholds import exported_for, kept_thresholds, run_for
 from saafe.training.distributed import World, attempt, leads
@@ -24,9 +24,9 @@ __all__ = [
     "REFERENCE_MIX",
     "TRAIN_HOURS", "WINDOW_SUMMARY", "Fit", "Progress", "Purpose", "RiskModel", "Run",
     "Simulated", "Tuned", "WindowSet", "World", "attempt", "calibrate", "device_of",
-    "epoch_windows", "exported_for", "features",
-    "fit_detector", "flat", "for_device", "held_out_windows", "kept_thresholds", "leads", "levels",
-    "load", "load_checkpoint", "logits_of", "loop", "lower_quartile", "run_for",
-    "runs", "sample_windows", "save_checkpoint", "score_with", "seeded_generator",
-    "set_thresholds", "simulated_for", "tune_detector", "with_thresholds",
+    "epoch_windows", "exported_for", "features", "fit_detector", "flat", "for_device",
+    "held_out_windows", "join_windows", "kept_thresholds", "leads", "levels", "load",
+    "load_checkpoint", "logits_of", "loop", "lower_quartile", "run_for", "runs", "sample_windows",
+    "save_checkpoint", "score_with", "seeded_generator", "set_thresholds", "simulated_for",
+    "tune_detector", "with_thresholds",
 ]  # fmt: skip

@@ -28,6 +28,7 @@ from saafe.training.data import (
     SHORT_SHARE,
     SHORTEST_BINS,
     WindowSet,
+    join_windows,
     sample_windows,
 )
 from saafe.training.loop import class_loss
@@ -122,14 +123,8 @@ def home_windows(
             shares=OVER_SHARES,
         ),
     ]
-    whole = join(parts)
+    whole = join_windows(parts)
     return replace(whole, labels=torch.where(whole.labels == FIRE, FIRE, NOT_FIRE))
-
-
-def join(parts: Sequence[WindowSet]) -> WindowSet:
-    """Several sets as one, one after the other."""
-    names = ("windows", "labels", "group")
-    return WindowSet(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
 def draw_ends(days: Days, count: int, generator: torch.Generator) -> Tensor:

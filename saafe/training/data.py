@@ -2,8 +2,8 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 
 import torch
@@ -66,6 +66,9 @@ class WindowSet:
     def to(self, device: torch.device) -> "WindowSet":
         """The same on another device."""
         return WindowSet(*(part.to(device) for part in (self.windows, self.labels, self.group)))
+
+
+WINDOW_COLUMNS = tuple(field.name for field in fields(WindowSet))
 
 
 def seeded_generator(
@@ -279,14 +282,15 @@ def make_part(
     return WindowSet(drawn.windows, drawn.labels, drawn.group + PART_STREAMS * part)
 
 
-def join_parts(parts: list[WindowSet], wanted: int, world: World) -> WindowSet:
-    """Every rank's parts as one set, the same on all."""
-    return WindowSet(
-        *(
-            torch.cat(share([getattr(part, name) for part in parts], world)[:wanted])
-            for name in ("windows", "labels", "group")
-        )
-    )
+def join_windows(sets: Sequence[WindowSet]) -> WindowSet:
+    """Several sets as one, one after the other."""
+    return WindowSet(*(torch.cat([getattr(one, name) for one in sets]) for name in WINDOW_COLUMNS))
+
+
+def share_windows(parts: Sequence[WindowSet], world: World) -> list[WindowSet]:
+    """Every rank's parts, in one order on every rank."""
+    columns = (share([getattr(part, name) for part in parts], world) for name in WINDOW_COLUMNS)
+    return [WindowSet(*row) for row in zip(*columns, strict=True)]
 
 
 def blocks_of(recipe: Recipe) -> int:
@@ -311,7 +315,7 @@ def epoch_windows(recipe: Recipe, epoch: int, device: torch.device, world: World
         made = [
             block_later(recipe, blocks * epoch + k, device, world, workers)() for k in range(blocks)
         ]
-    return join_parts(made, blocks, World())
+    return join_windows(made)
 
 
 def block_later(
@@ -336,7 +340,7 @@ def block_later(
     ]
 
     def collect() -> WindowSet:
-        whole = join_parts([part() for part in mine], parts, world)
+        whole = join_windows(share_windows([part() for part in mine], world)[:parts])
         # a batch mixes the parts
         shuffle = seeded_generator(recipe.seed, Purpose.SHUFFLE, block, device)
         order = torch.randperm(len(whole.labels), generator=shuffle, device=device)
@@ -374,4 +378,4 @@ def held_out_windows(
         )
         for part in range(parts)
     ]
-    return join_parts([part() for part in made], parts, World())
+    return join_windows([part() for part in made])

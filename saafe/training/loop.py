@@ -291,8 +291,8 @@ def note_epoch(fit: Fit, loss: float, *, keep_best: bool) -> None:
     """Count an epoch, and remember its weights if they are to be kept and the best so far.
 
     New windows every epoch cannot be learnt by heart: there the schedule runs to its end, and its
-    last weights are the model. Their held-out loss moves by chance; to keep the lowest one was to
-    keep weights of any epoch, at a learning rate that had not come down.
+    last weights are the model. Their held-out loss moves by chance: to keep the lowest one keeps
+    weights of any epoch, at a learning rate that has not come down.
     """
     fit.epoch += 1
     fit.stale += 1

@@ -82,9 +82,10 @@ def statistics(seen: Tensor) -> Tensor:
     """
     C = len(CHANNELS)
     laid = seen.permute(1, 2, 0)  # as it is in memory: (T, 3 C + 1, B)
+    # each (scale, half, step, C, B)
     departure, mask = (
         laid[:, k * C : (k + 1) * C].unflatten(0, (len(SEGMENTS), 2, -1)) for k in (1, 2)
-    )  # (scale, half, step, C, B)
+    )
     sums, counts = departure.sum(dim=2), mask.sum(dim=2)
     number = counts.sum(dim=1)
     divisor, known = number.clamp(min=1.0), number.clamp(max=1.0)
@@ -282,9 +283,8 @@ class FireTransformer(RiskModel):
         self.apart = own.repeat_interleave(tokens + 1, 0).repeat_interleave(tokens + 1, 1)
         self.norm = nn.LayerNorm(recipe.width)
         self.head = nn.Linear(recipe.width, len(LABELS))
-        self.register_buffer(
-            "lone_excess", torch.zeros(len(LONE_CHANNELS))
-        )  # set with the thresholds
+        # set with the thresholds
+        self.register_buffer("lone_excess", torch.zeros(len(LONE_CHANNELS)))
 
     def forward(self, windows: Tensor) -> Tensor:
         """Logits of normal, nuisance and fire for each sensor of each window.

@@ -100,10 +100,9 @@ def read_recipe(folder: Path) -> Recipe:
         ) from None
 
 
-def run_name(recipe: Recipe, now: datetime | None = None) -> str:
+def run_name(recipe: Recipe) -> str:
     """A name that sorts by time, such as ultra-fast-20261122-193000."""
-    stamp = (now or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
-    return f"{recipe.tier}-{stamp}"
+    return f"{recipe.tier}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
 
 def environment() -> dict[str, object]:

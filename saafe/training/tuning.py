@@ -30,12 +30,17 @@ from saafe.training.backgrounds import (
     EVENTS_MIX,
     events_needed,
     home_windows,
-    join,
     lay_end_to_end,
     not_fire_loss,
     own_peaks,
 )
-from saafe.training.data import Purpose, WindowSet, held_out_windows, seeded_generator
+from saafe.training.data import (
+    Purpose,
+    WindowSet,
+    held_out_windows,
+    join_windows,
+    seeded_generator,
+)
 from saafe.training.distributed import World
 from saafe.training.loop import (
     WATCHED,
@@ -63,10 +68,8 @@ from saafe.training.thresholds import (
     thresholds_within,
 )
 
-TUNING_EPOCHS, TUNING_WINDOWS = (
-    8,
-    6_000,
-)  # Chosen: half of what the small tiers train, a minute or two
+# Chosen: half of what the small tiers train, a minute or two
+TUNING_EPOCHS, TUNING_WINDOWS = 8, 6_000
 SIMULATED_SHARE = 0.5  # of every batch
 KEPT_SHARE = 0.5  # of the weights of the model before, see `keep_share`: the source's middle
 NUISANCE_POOL, QUIET_POOL = "simulated nuisances", "simulated quiet"
@@ -115,7 +118,7 @@ class Simulated:
                 )
                 for part in range(parts)
             ]  # fmt: skip
-            self.epochs[epoch] = join([part() for part in made]).rows(slice(0, wanted))
+            self.epochs[epoch] = join_windows([part() for part in made]).rows(slice(0, wanted))
         return self.epochs[epoch]
 
     def events_of(self, purpose: Purpose, part: int, n: int, mix: Mix) -> EventsAlone:
@@ -163,7 +166,7 @@ def epoch_windows_beside(
     count = recipe.windows - len(first.labels)
     events = simulated.events_of(Purpose.TUNE, fit.epoch, events_needed(count), EVENTS_MIX)
     homes = home_windows(fit.averaged, backgrounds, events, count, generator)
-    whole = join([first, homes])
+    whole = join_windows([first, homes])
     return whole.rows(torch.randperm(len(whole.labels), generator=generator))
 
 
@@ -188,7 +191,7 @@ def tune_detector(
             have in a year. None: as a general model's thresholds, a hundredth of the simulated
             streams with nuisances may alarm, and none without; over the homes no more than of the
             model before, where that is more.
-        before: the model's thresholds until now.
+        before: the thresholds of the model that is tuned.
         on_epoch: called after every epoch.
         on_checkpoint: called with the fit after every epoch, to write a checkpoint.
         resumed: a checkpoint's contents.

@@ -13,7 +13,6 @@ from saafe.simulator.emissions import Random
 from saafe.simulator.instruments import STEP_S, ChannelReports, Instruments, draw_instruments
 from saafe.windows import HOLD_S
 
-NOTHING = (0.0, 0.0)
 KNOWN_SHARE = 0.65  # of a general mix's instruments that are the catalogue's; chosen
 OTHERS_AT_ONCE = 2  # devices beside the reference ones in a batch: drawing one takes time
 LONGEST_STEPS = 6  # between reports in a general mix: a minute, as of instruments of any kind

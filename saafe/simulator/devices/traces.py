@@ -17,9 +17,8 @@ NICE = (1.0, 2.0, 2.5, 5.0, 6.25)  # times a power of ten: what makers choose as
 REACHES = tuple(8.0 * 2.0**k for k in range(14))  # in steps
 CALM_BLOCK = 16  # readings whose scatter is taken together
 CALM_SHARE = 0.3  # Chosen: of the blocks, the calmest, show noise and little else
-CHANGE_RATIO = (
-    2.5  # Chosen: of the intervals' 90 % over their 10 %, of channels that report on change
-)
+# Chosen: of the intervals' 90 % over their 10 %, of channels that report on change
+CHANGE_RATIO = 2.5
 MOST_CLIPPED = 0.3  # Chosen: no ordinary day is spent beyond the end of a range
 FEWEST_AT_END = 5  # Chosen: readings
 STRAY = 0.1  # Chosen: of the readings at an end so many may lie beyond it

@@ -2,7 +2,7 @@
 
 import pytest
 
-from saafe.recordings.clock import StreamClock
+from saafe.recordings.stream_clock import StreamClock
 
 
 def placed(rows: list[tuple[str, float]], arrivals: list[float] | None = None) -> list[float]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from saafe.errors import InputError
 from saafe.recordings import Recording, Table, parse_recording
-from saafe.recordings.clocks import DISORDER, FAR_PERIODS, mend_clock
+from saafe.recordings.clock_repair import DISORDER, FAR_PERIODS, mend_clock
 
 T = 10.0 * np.arange(200)  # [s]
 DAY = 86400.0

@@ -130,10 +130,9 @@ class StreamClock:
         """How far a row is out of order with its sensor's others; "" where it is in order."""
         ahead_s = stamp - one.last
         if ahead_s < -LATE_S:
-            late = f"came {-ahead_s:g} s late"
-            return (
-                late if -ahead_s <= LATEST_S else f"clock set back {one.period_s - ahead_s:,.0f} s"
-            )
+            if -ahead_s <= LATEST_S:
+                return f"came {-ahead_s:g} s late"
+            return f"clock set back {one.period_s - ahead_s:,.0f} s"
         allowed_s = FAR_S
         if self.is_live and arrival_s is not None and one.arrival_s is not None:
             allowed_s = arrival_s - one.arrival_s + max(CLOCK_STEP_S, 3.0 * one.period_s)

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from saafe.errors import InputError
 from saafe.files import plain_name, read_file, writable_folder, write_atomically
-from saafe.machines.objects import (
+from saafe.machines.s3 import (
     S3_SCHEME,
     get_object,
     is_s3,
@@ -144,7 +144,7 @@ def read_entry(path: str) -> bytes:
     return get_object(path) if is_s3(path) else Path(path).read_bytes()
 
 
-class Shelf(Protocol):
+class Storage(Protocol):
     """Where files are written, by names that may hold slashes."""
 
     longest_part: int  # of a name, between slashes. [byte]
@@ -162,7 +162,7 @@ class Shelf(Protocol):
         ...
 
 
-class DiskShelf:
+class DiskStorage:
     """A folder of a disk."""
 
     longest_part = 255
@@ -194,7 +194,7 @@ class DiskShelf:
         write_atomically(path, data, mend=OTHER_EVENTS)
 
 
-class S3Shelf:
+class S3Storage:
     """A prefix of a bucket."""
 
     longest_part = 1024
@@ -227,10 +227,10 @@ class S3Shelf:
         put_object(self.url(name), data)
 
 
-def open_shelf(word: str) -> Shelf:
+def open_storage(word: str) -> Storage:
     """A folder of a disk, or a prefix of S3.
 
     Raises:
         InputError: it cannot be written into, or names no bucket.
     """
-    return S3Shelf(word) if is_s3(word) else DiskShelf(Path(word))
+    return S3Storage(word) if is_s3(word) else DiskStorage(Path(word))
