@@ -32,7 +32,7 @@ NAMELESS, MISFIT = "nameless list item", "misfit row"  # no object; longer or sh
 JsonRecord = dict[str, Any]
 Cells = list[tuple[int, dict[str, str]]]  # of each line or record: name -> cell
 NamePath = tuple[str, ...]
-LeftOut = Counter[str]  # how many of what could not be read
+Dropped = Counter[str]  # how many of what could not be read
 
 
 class JsonRecords(NamedTuple):
@@ -48,7 +48,7 @@ def read_json_records(path: Path, text: str) -> JsonRecords | None:
     Raises:
         InputError: it is JSON that holds no records, or more than a tenth of it is none.
     """
-    lost = LeftOut()
+    lost = Dropped()
     try:
         document = json.loads(text)
     except ValueError:
@@ -56,7 +56,7 @@ def read_json_records(path: Path, text: str) -> JsonRecords | None:
     return _of_document(path, document, lost)
 
 
-def _of_document(path: Path, document: object, lost: LeftOut) -> JsonRecords:
+def _of_document(path: Path, document: object, lost: Dropped) -> JsonRecords:
     """Records of one document."""
     records = to_cells(enumerate(filter(None, records_in(document, lost)), 1), lost)
     if not any(cells for _, cells in records):
@@ -84,7 +84,7 @@ def _form_of(document: object) -> str:
 
 def _of_lines(path: Path, lines: Sequence[str]) -> JsonRecords | None:
     """Records of JSON lines; None where no line is an object."""
-    records, lists, wrong, lost = [], [], [], LeftOut()
+    records, lists, wrong, lost = [], [], [], Dropped()
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -109,7 +109,7 @@ def _of_lines(path: Path, lines: Sequence[str]) -> JsonRecords | None:
     return JsonRecords(records, notes)
 
 
-def _notes(path: Path, lost: LeftOut, right: int) -> tuple[str, ...]:
+def _notes(path: Path, lost: Dropped, right: int) -> tuple[str, ...]:
     """What was left out; refused where it is much of the records."""
     for what in (NAMELESS, MISFIT):
         _refuse_many(path, counted(lost[what], what), lost[what], right)
@@ -122,7 +122,7 @@ def _refuse_many(path: Path, came: str, wrong: int, right: int) -> None:
         raise refusal(path, f"{came}, of {wrong + right}", allowed="at most a tenth", mend=mend)
 
 
-def records_in(document: object, lost: LeftOut) -> list[JsonRecord]:
+def records_in(document: object, lost: Dropped) -> list[JsonRecord]:
     """The records of a document: a list of them, or what vendors put around it."""
     if isinstance(document, list):
         return _of_list(document, lost)
@@ -141,7 +141,7 @@ def records_in(document: object, lost: LeftOut) -> list[JsonRecord]:
     return _one_table(parts, lost)
 
 
-def _one_table(parts: Mapping[str, list[JsonRecord]], lost: LeftOut) -> list[JsonRecord]:
+def _one_table(parts: Mapping[str, list[JsonRecord]], lost: Dropped) -> list[JsonRecord]:
     """The records of the longest part, and of others like it, each a sensor by the part's name."""
     names = {name: {str(k) for record in part for k in record} for name, part in parts.items()}
     longest = max(parts, key=lambda name: len(parts[name]))
@@ -156,14 +156,14 @@ def _one_table(parts: Mapping[str, list[JsonRecord]], lost: LeftOut) -> list[Jso
 def _holds_records(value: object) -> bool:
     """Whether a value inside an object is a list of records, or an object around one."""
     if isinstance(value, dict):
-        is_form = _packed(value, LeftOut()) is not None or bool(
+        is_form = _packed(value, Dropped()) is not None or bool(
             _columns_of(value) or _by_moment(value)
         )
         return is_form or any(map(_holds_records, value.values()))
     return isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
 
 
-def _packed(document: Mapping[str, Any], lost: LeftOut) -> list[JsonRecord] | None:
+def _packed(document: Mapping[str, Any], lost: Dropped) -> list[JsonRecord] | None:
     """Records that an object holds in a form of its own; None where it has none of these."""
     if not any(isinstance(value, list) for value in document.values()):
         return None  # most records
@@ -189,7 +189,7 @@ def _are_names(values: object) -> TypeGuard[list[str]]:
     return isinstance(values, list) and bool(values) and all(isinstance(v, str) for v in values)
 
 
-def _rows(columns: Sequence[str], rows: Sequence[object], lost: LeftOut) -> Iterator[JsonRecord]:
+def _rows(columns: Sequence[str], rows: Sequence[object], lost: Dropped) -> Iterator[JsonRecord]:
     """Rows of values under names."""
     for row in rows:
         if isinstance(row, list) and len(row) == len(columns):
@@ -229,7 +229,7 @@ def _by_moment(document: Mapping[str, Any]) -> list[JsonRecord] | None:
     return [{"time": key} | value for key, value in document.items()]
 
 
-def _objects(items: Sequence[object], lost: LeftOut) -> Iterator[JsonRecord]:
+def _objects(items: Sequence[object], lost: Dropped) -> Iterator[JsonRecord]:
     """The objects of a list."""
     for item in items:
         if isinstance(item, dict):
@@ -238,7 +238,7 @@ def _objects(items: Sequence[object], lost: LeftOut) -> Iterator[JsonRecord]:
             lost[NAMELESS] += 1
 
 
-def _of_list(items: Sequence[object], lost: LeftOut) -> list[JsonRecord]:
+def _of_list(items: Sequence[object], lost: Dropped) -> list[JsonRecord]:
     """Records of a list: objects, rows under a first one of names, or lists of objects."""
     first = items[0] if len(items) > 1 else None
     if isinstance(first, list) and _are_names(first) and isinstance(items[1], list):
@@ -258,7 +258,7 @@ def _of_list(items: Sequence[object], lost: LeftOut) -> list[JsonRecord]:
     return records
 
 
-def to_cells(records: Iterable[tuple[int, Mapping[str, Any]]], lost: LeftOut) -> Cells:
+def to_cells(records: Iterable[tuple[int, Mapping[str, Any]]], lost: Dropped) -> Cells:
     """Cells of records: each by its own name, or with what it stands in where two have one."""
     found = [(line, dict(_paths(record, (), lost))) for line, record in records]
     names = _names({path for _, cells in found for path in cells})
@@ -276,7 +276,7 @@ def _names(paths: set[NamePath]) -> dict[NamePath, str]:
 
 
 def _paths(
-    record: Mapping[str, Any], inside: NamePath, lost: LeftOut
+    record: Mapping[str, Any], inside: NamePath, lost: Dropped
 ) -> Iterator[tuple[NamePath, str]]:
     """The cells of a record, each with its name and those of what it stands in."""
     for name, value in record.items():
