@@ -12,6 +12,7 @@ from saafe import metrics, readers
 from saafe.detector.alarms import AlarmSettings
 from saafe.exam import nuisances, outcomes
 from saafe.exam.amounts import FULL, Amounts
+from saafe.exam.device_comparison import a_year
 from saafe.exam.fires import REFERENCES
 from saafe.exam.judging import Judged
 from saafe.exam.nuisances import (
@@ -113,6 +114,17 @@ def test_a_year_is_a_weighted_sum() -> None:
     assert (kitchen.status, other.status) == ("fail", "fail")
     assert sum(s.alarms_per_year for s in life["strata"]) == pytest.approx(6.0 + 12.5)
     assert [s.room for s in life["strata"]] == ["both", "kitchen", "kitchen", "other"]
+
+
+@pytest.mark.parametrize(("room", "place"), [("kitchen", "kitchen"), ("other", "elsewhere")])
+def test_a_year_is_one_figure_in_the_exam_and_between_devices(room: str, place: str) -> None:
+    rows = [*ROWS, row("toast", kitchen=True, per_year=200, events=10, alarms=1)]
+    noisy = replace(STILL, alarms=3)
+    compared = a_year(rows, noisy, place)
+    assert compared["value"] == year(noisy, rows)[room].alarms_per_year
+    assert compared["upper"] > year(noisy, rows)[room].upper, "of both bounds, not of one"
+    silent = replace(STILL, detector_years=1e9)
+    assert a_year(rows, None, place)["value"] == pytest.approx(a_year(rows, silent, place)["value"])
 
 
 def test_no_alarm_is_not_yet_shown() -> None:

@@ -27,6 +27,7 @@ from serving_fixtures import (
 from saafe.errors import InputError
 from saafe.serving import Fleet, MqttLink, MqttOptions, Notes, Service, Store, Topics, find_broker
 from saafe.serving.home_assistant import discovery_messages, slug
+from saafe.serving.views import acknowledged_until
 
 pytestmark = needs_mosquitto
 PRESETS = ("zigbee2mqtt", "esphome", "tasmota", "json")
@@ -105,7 +106,9 @@ def test_readings_become_alarms_states_and_a_device(broker: Mosquitto, watching:
     client.send(config["state_topic"].replace("state", "acknowledge"), "PRESS")
     eventually(lambda: [e["event"] for e in client.events()] == ["alarm", "clear"])
     eventually(lambda: json.loads(client.last(state) or b"{}")["smoke"] == "OFF")
-    eventually(lambda: json.loads(client.last(state) or b"{}")["acknowledged_until"])
+    until = eventually(lambda: json.loads(client.last(state) or b"{}")["acknowledged_until"])
+    (space,) = watching.service.fleet.spaces.values()
+    assert until == acknowledged_until(space, time.time()), "HTTP says the same"
     assert not any("nothing is raised" in line for line in watching.lines)
     client.send(config["state_topic"].replace("state", "acknowledge"), "PRESS")  # nothing to see to
     eventually(lambda: any("nothing is raised" in line for line in watching.lines))

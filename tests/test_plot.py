@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import matplotlib.image as plt_image
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 import saafe
 from saafe import pictures
 from saafe.cli import saafe as command
-from saafe.cli.plot import kind_of
+from saafe.cli.plot import asked_hours, kind_of
 from saafe.detector import AlarmSettings, Scorer
 from saafe.errors import InputError
 from saafe.exam import plots
@@ -256,6 +257,10 @@ def test_the_terminals_picture_fits(columns: str, encoding: str, written: Path) 
         (["{r}", "--out", "nowhere/p.png"], "there is no folder nowhere"),
         (["{r}", "--model", "nowhere"], "no such run folder"),
         (["{r}", "--between", "9", "10"], "two hours in order"),
+        (["{r}", "--between", "9", "10"], "minutes are written 30min"),
+        (["{r}", "--between", "soon", "10"], "soon is none of them"),
+        (["{r}", "--between", "1.2.3", "10"], "1.2.3 is none of them"),
+        (["{r}", "--between", "07:30", "08:30"], "no clock times; write hours"),
         (["absent.csv"], "no such file"),
         (["saafe-7"], "did you mean saafe-6"),
         (["runs/absent"], "no such file and no such run"),
@@ -418,6 +423,83 @@ def test_a_terminal_shows_any_number_of_sensors(sensors: int, ascii_only: bool) 
     text = "\n".join(pictures.picture_lines(picture, width=80, ascii_only=ascii_only))
     assert "temperature" in text
     assert text.isascii() == ascii_only
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_terminal_names_curves_units_and_marks(
+    width: int, ascii_only: bool, written: Path
+) -> None:
+    picture = pictures.picture_of_recording(written, recording(), MODEL)
+    lines = pictures.picture_lines(picture, width=width, ascii_only=ascii_only)
+    assert max(map(len, lines)) <= width
+    assert sum(line.endswith("time [min]") for line in lines) == len(picture.panels)
+    top = " ".join(lines[: lines.index("")])
+    assert "time [min]: 1 ignition at 9.833; 2 alarm of the model at" in top
+    assert "3 photo alarm at 11.67" in top
+    frames = [line for line in lines if re.fullmatch(r"[┌+].*1.*[┐+]", line)]
+    assert len(frames) == len(picture.panels), "numbers stand above each panel"
+    assert all(re.sub(r"\D", "", line) == "123" for line in frames)
+    at = frames[0].index("1") - 1
+    assert abs(at / (width - 16) - 590.0 / 1190.0) < 0.05
+    titles = {line.split()[0]: line for line in lines if "]   " in line}
+    assert titles["temperature"].endswith("+ A   x B")
+    assert titles["pm25"].endswith("A"), "B has none"
+    panel = lines[lines.index(titles["temperature"]) + 1 :][:9]
+    assert any("x" in line for line in panel), "curves that overlap are told apart by signs"
+
+
+def test_a_terminal_names_what_a_run_and_a_device_show(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in EPOCHS))
+    (tmp_path / "exam.json").write_text(json.dumps(EXAM))
+    for picture, said in (
+        (pictures.picture_of_run(tmp_path), (
+            "loss   + training windows   x held-out scenarios", "epoch", "curtain: 60",
+            "transformer", "o ideal", "after shown [s]")),
+        (pictures.picture_of_device("saafe-4"), (
+            "step: temperature [degC]   + truth   x shown", "frying: pm25 [ug/m3]",
+            "flaming_foam: sound [dB]", "1 fire or cooking begins at 5", "time [min]")),
+    ):  # fmt: skip
+        for width in (40, 80):
+            lines = pictures.picture_lines(picture, width=width)
+            assert max(map(len, lines)) <= width
+            text = " ".join(" ".join(lines).split())
+            assert all(" ".join(words.split()) in text for words in said), text
+
+
+@pytest.mark.parametrize(
+    ("words", "hours"),
+    [
+        (("10", "12"), (10.0, 12.0)),
+        (("90min", "2h"), (1.5, 2.0)),
+        (("36 s", "1d"), (0.01, 24.0)),
+        (("07:30", "9:00"), (1.5, 3.0)),
+        (("7:30:36", "08:00"), (1.51, 2.0)),
+        (("05:00", "04:00"), (23.0, 46.0)),  # the first after the first row, and after that
+        (("30", "07:00"), (30.0, 49.0)),
+        (("2026-03-01T07:30", "2026-03-02"), (1.5, 18.0)),
+        (("2026-03-01T06:30Z", "2026-03-01T07:30:00+00:00"), (1.5, 2.5)),
+    ],
+)
+def test_a_part_is_named_by_hours_other_units_and_clocks(
+    words: tuple[str, str], hours: tuple[float, float]
+) -> None:
+    start = datetime(2026, 3, 1, 6, 0, tzinfo=timezone(timedelta(hours=1)))
+    assert asked_hours(words, start) == pytest.approx(hours)
+    if "Z" not in words[0]:
+        assert asked_hours(words, start.replace(tzinfo=None)) == pytest.approx(hours)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--between", "6min", "12min"], ["--between", "6min..12min"], ["--between=6min..12min"],
+     ["--between", "0.1..0.2"]],
+)  # fmt: skip
+def test_a_part_may_be_one_word(words: list[str], written: Path) -> None:
+    done = CliRunner().invoke(command, ["plot", str(written), *words])
+    assert done.exit_code == 0, done.output
+    whole = CliRunner().invoke(command, ["plot", str(written), "--between", "0.1", "0.2"])
+    assert done.stdout == whole.stdout
 
 
 ODD_NAME = r"$\frac{a$ b_$^"

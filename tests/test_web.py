@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -138,6 +139,8 @@ def test_readings_in_and_state_events_and_history_out(served: Served) -> None:
     assert (status, space["state"], space["acknowledged"]) == (200, "calm", True)
     until = space["hushed_until_s"]
     assert until == served.ask("GET", "/spaces/kitchen")[1]["hushed_until_s"]
+    said = datetime.fromisoformat(space["acknowledged_until"]).timestamp()
+    assert said == pytest.approx(until, abs=0.2), "one moment under both names"
     again = served.ask("POST", "/spaces/kitchen/acknowledge")[1]
     assert (again["acknowledged"], again["hushed_until_s"]) == (False, until)
     assert [e["event"] for e in served.ask("GET", "/events?newest=true")[1]] == ["clear", "alarm"]
@@ -188,7 +191,7 @@ def test_a_space_says_when_it_alarmed_by_what_and_until_when_it_is_quiet(tmp_pat
             (event,) = one.ask("GET", "/events")[1]
             _, space = one.ask("GET", "/spaces/kitchen")
             assert (space["alarm_time_s"], space["alarm_cause"]) == (event["time_s"], "heat")
-            assert space["hushed_until_s"] is None
+            assert space["hushed_until_s"] is space["acknowledged_until"] is None
     with serving(state=state) as one:
         said_s = time.time()
         one.ask("POST", "/spaces/kitchen/acknowledge")

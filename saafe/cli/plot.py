@@ -1,7 +1,10 @@
 """`saafe plot`."""
 
+import re
 import shutil
 import sys
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +19,50 @@ from saafe.recordings import RECORDING_SUFFIXES, Recording
 RECORDING_ENDS = (*RECORDING_SUFFIXES, ".gz")
 
 
-@click.command("plot")
+BETWEEN_HELP = (
+    "Draw this part only: hours from the first row, minutes such as 90min, or clock times."
+)
+UNITS_H = {"": 1.0, "s": 1 / 3600, "min": 1 / 60, "h": 1.0, "d": 24.0}
+
+
+class PartCommand(click.Command):
+    """A command whose --between takes `10 30` or `10..30`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Split the one word into two."""
+        split: list[str] = []
+        for word in args:
+            name, _, value = word.partition("=")
+            if name == "--between" and value:
+                split.append(name)
+                word = value
+            is_range = bool(split) and split[-1] == "--between" and ".." in word
+            split += word.split("..", 1) if is_range else [word]
+        return super().parse_args(ctx, split)
+
+
+@click.command("plot", cls=PartCommand)
 @click.argument("what", metavar="RECORDING|RUN|DEVICE")
 @click.option("--out", type=click.Path(path_type=Path), help="Picture to write, .png or .svg.")
 @click.option("--model", metavar="MODEL", help="Whose risk to draw; saafe's own by default.")
 @click.option("--device", metavar="NAME|FILE",
               help="Whose thresholds the model takes; see saafe devices.")  # fmt: skip
-@click.option("--between", nargs=2, type=float, metavar="FROM TO", help="Draw these hours only.")
+@click.option("--between", nargs=2, metavar="FROM TO", help=BETWEEN_HELP)
 @click.option("--repair", is_flag=True, help="Mend the order of a file's rows first.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was drawn as JSON.")
 @export_options
 def plot_command(
     what: str, out: Path | None, model: str | None, device: str | None,
-    between: tuple[float, float] | None, repair: bool, as_json: bool, **reading: Any,
+    between: tuple[str, str] | None, repair: bool, as_json: bool, **reading: Any,
 ) -> None:  # fmt: skip
     """Draw a recording, a run or a device: in the terminal, or into a picture with --out.
 
     A recording shows its channels, what its labels say, the risk, alarms, and reference alarms
     where a file beside it knows them. A run shows its training and its exam. A device shows how it
     answers a step, and what it reports of a simulated fire and of cooking beside the truth.
+
+    --between takes hours (10 12, or 10..12), minutes (90min 2h), and clock times (07:30 09:00, or
+    2026-03-01T07:30) where the recording has dates.
 
     Example: saafe plot kitchen.csv --out kitchen.png
     """
@@ -110,12 +138,13 @@ def kind_of(what: str) -> str:
 
 def recording_picture(
     what: str, readings: Recording, chosen: tuple[str | None, str | None],
-    between: tuple[float, float] | None,
+    between: tuple[str, str] | None,
 ) -> Any:  # fmt: skip
     """Draw a recording, with a bar of progress; chosen are the model and the device."""
     from saafe.pictures import picture_of_recording
 
     model, device = chosen
+    part = None if between is None else asked_hours(between, readings.start)
     loaded = load_for(model, device)
     with click.progressbar(length=1000, label=what, file=sys.stderr,
                            hidden=not sys.stderr.isatty()) as bar:  # fmt: skip
@@ -124,6 +153,47 @@ def recording_picture(
             readings,
             loaded,
             device=device,
-            between_h=between,
+            between_h=part,
             on_progress=lambda share: bar.update(int(1000 * share) - bar.pos),
         )
+
+
+def asked_hours(between: tuple[str, str], start: datetime | None) -> tuple[float, float]:
+    """Hours from the first row, at `start`, to the two moments of --between.
+
+    A clock time without a date is the first one from the first row on, and the first after FROM.
+    """
+    begin, end = (asked_hour(text, start, between) for text in between)
+    while ":" in between[1] and "-" not in between[1] and end <= begin:
+        end += 24.0
+    return begin, end
+
+
+def asked_hour(text: str, start: datetime | None, between: tuple[str, str]) -> float:
+    """Hours from the first row, at `start`, to a moment as somebody wrote it.
+
+    Raises:
+        InputError: it is none, or a clock time while the recording has none.
+    """
+    said = f"--between {' '.join(between)}"
+    if found := re.fullmatch(r"([-+]?[\d.]+)\s*(s|min|h|d|)", text.strip()):
+        with suppress(ValueError):
+            return float(found[1]) * UNITS_H[found[2]]
+    is_clock = re.fullmatch(r"\d\d?:\d\d(:\d\d)?", text)
+    padded = 3 * text.count(":") + 2  # 7:30 is 07:30
+    try:
+        stamp = datetime.fromisoformat(f"2000-01-01T{text:0>{padded}}" if is_clock else text)
+    except ValueError:
+        raise InputError(
+            f"{said}: allowed are hours from the first row (10 12), other units (90min 2h) and "
+            f"clock times (07:30 09:00, 2026-03-01T07:30); {text} is none of them"
+        ) from None
+    if start is None:
+        raise InputError(f"{said}: the recording has no clock times; write hours from its first "
+                         "row (10 12), or minutes (90min 120min)")  # fmt: skip
+    if is_clock:
+        stamp = datetime.combine(start.date(), stamp.time())
+    if stamp.tzinfo is None or start.tzinfo is None:  # a time without an offset is the recording's
+        stamp = stamp.replace(tzinfo=start.tzinfo)
+    hours = (stamp - start).total_seconds() / 3600.0
+    return hours % 24.0 if is_clock else hours

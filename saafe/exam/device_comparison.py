@@ -22,9 +22,12 @@ from saafe.exam.nuisances import (
     QuietRow,
     draw_nuisances,
     nuisance_row,
+    nuisance_strata,
     per_100_cookings,
+    quiet_strata,
     try_nuisance,
     watch_quiet,
+    year_bounds,
 )  # fmt: skip
 from saafe.exam.session import OnProgress, Session
 from saafe.formats import clock
@@ -241,11 +244,8 @@ def a_year(nuisances: Iterable[NuisanceRow], quiet: QuietRow | None, room: str) 
     rows = [row for row in nuisances if row.kitchen == (room == "kitchen")]
     if not rows:
         return named(NEVER_SEEN, 0)
-    bounds = metrics.weighted_rate_bounds(
-        [quiet.alarms if quiet else 0, *(row.alarms for row in rows)],
-        [quiet.detector_years if quiet else 1.0, *(row.events for row in rows)],
-        [1.0 if quiet else 0.0, *(row.per_year for row in rows)],
-    )
+    strata = [*(quiet_strata(quiet) if quiet else ()), *nuisance_strata(rows)]
+    bounds = year_bounds(strata, sides=2)
     return named(bounds, sum(row.events for row in rows))
 
 

@@ -5,7 +5,7 @@ it. Events are watched one by one, so that rare ones cost as much as frequent on
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -336,26 +336,49 @@ def year(quiet: QuietRow, nuisances: Sequence[NuisanceRow]) -> dict[str, Any]:
     A kitchen's year holds quiet life and every nuisance of kitchens at its stated yearly rate;
     another room's the others. Each stratum says where its rate is from (`sources`).
     """
-    years = quiet.detector_years
-    life = yearly(quiet.alarms, years, 1.0)
-    hours = yearly(quiet.hours_in_alarm, years, 1.0)
-    strata = [
-        Stratum("quiet", "year", 1.0, "by definition", quiet.alarms, years, "both", life, hours)
-    ]
-    for row in nuisances:
-        room, events = "kitchen" if row.kitchen else "other", float(row.events)
-        strata.append(
-            Stratum(
-                row.nuisance, "event", row.per_year, row.rate_source, row.alarms, events, room,
-                yearly(row.alarms, events, row.per_year),
-                yearly(row.hours_in_alarm, events, row.per_year),
-            )
-        )  # fmt: skip
+    strata = [*quiet_strata(quiet), *nuisance_strata(nuisances)]
     rooms = {
         name: year_row([one for one in strata if one.room in ("both", name)], LIFE_LIMITS[name])
         for name in ("kitchen", "other")
     }
     return {"quiet": quiet, **rooms, "measured_rates": [stove_rate()], "strata": strata}
+
+
+def quiet_strata(quiet: QuietRow) -> list[Stratum]:
+    """The stratum of quiet life, of any room's year."""
+    years = quiet.detector_years
+    life, hours = yearly(quiet.alarms, years, 1.0), yearly(quiet.hours_in_alarm, years, 1.0)
+    return [
+        Stratum("quiet", "year", 1.0, "by definition", quiet.alarms, years, "both", life, hours)
+    ]
+
+
+def nuisance_strata(nuisances: Iterable[NuisanceRow]) -> list[Stratum]:
+    """A stratum a kind of nuisance, of the year of its room."""
+    return [
+        Stratum(
+            row.nuisance, "event", row.per_year, row.rate_source, row.alarms, float(row.events),
+            "kitchen" if row.kitchen else "other",
+            yearly(row.alarms, row.events, row.per_year),
+            yearly(row.hours_in_alarm, row.events, row.per_year),
+        )
+        for row in nuisances
+    ]  # fmt: skip
+
+
+def year_bounds(strata: Sequence[Stratum], *, sides: int) -> Bounds:
+    """False alarms of a year that holds some strata, with Fay and Feuer's bounds.
+
+    This is "false alarms a year" of the exam and of `saafe devices compare`; docs/scoring.md says
+    what it means.
+
+    Args:
+        strata: of quiet life and of nuisances.
+        sides: 1 for the upper bound that a gate takes, 2 for both of a table.
+    """
+    counts, exposures = [one.alarms for one in strata], [one.exposure for one in strata]
+    weights = [one.per_year for one in strata]
+    return metrics.weighted_rate_bounds(counts, exposures, weights, sides=sides)
 
 
 def yearly(count: float, exposure: float, per_year: float) -> float | None:
@@ -383,7 +406,7 @@ def year_row(strata: Sequence[Stratum], limit: float) -> YearRow:
     counts = [one.alarms for one in strata]
     exposures = [one.exposure for one in strata]
     weights = [one.per_year for one in strata]
-    bounds = metrics.weighted_rate_bounds(counts, exposures, weights, sides=1)
+    bounds = year_bounds(strata, sides=1)
     proven = metrics.bonferroni_rate_bounds(counts, exposures, weights)
     return YearRow(
         **claim(bounds, limit),

@@ -124,11 +124,11 @@ def put_reliability(figure: FigureBase, tables: Mapping[str, Sequence[Mapping[st
     """Draw `draw_reliability` into a figure."""
     places = figure.subplots(1, max(1, len(tables)), sharey=True, squeeze=False)[0]
     for place, (name, rows) in zip(places, tables.items(), strict=False):
-        place.plot([0, 100], [0, 100], color=FAINT, linewidth=0.8)
+        place.plot([0, 100], [0, 100], color=FAINT, linewidth=0.8, label="ideal")
         x = [100.0 * row["predicted"] for row in rows]
         y = [100.0 * row["observed"] for row in rows]
         total = sum(row["n"] for row in rows)
-        place.plot(x, y, color=RISK, linewidth=1.2)
+        place.plot(x, y, color=RISK, linewidth=1.2, label="model")
         place.scatter(x, y, s=[12 + 300 * row["n"] / total for row in rows], color=RISK,
                       alpha=0.6)  # fmt: skip
         place.set_title(name.replace("_", " "), fontsize=10)

@@ -13,6 +13,7 @@ from saafe.windows import BIN_S, HOLD_S
 DRAWN_POINTS = 3000  # of a line that are drawn at most: more than a picture is wide
 SILENT_PERIODS = 3.0  # Chosen: as `saafe data check` counts gaps
 LONE = "_lone"  # label of such points, which are of the curve before
+MARK = "_mark "  # begins the label of a line that marks a moment; its name follows
 LONE_SIZE = 2.5  # of the point of a reading between two silences
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from saafe.exam import plots
+from saafe.pictures.curves import MARK
 from saafe.pictures.saving import Picture
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
 from saafe.simulator import Mix, Streams, devices, emissions, simulation
@@ -133,8 +134,9 @@ def draw_event(place: Axes, streams: Streams, chosen: int, k: int) -> None:
         # else what is shown would lie flat below; the bottom stood at a margin of the truth's own
         place.set_ylim(min(0.0, shown[fresh].min()), 1.5 * shown[fresh].max())
     place.axvline(
-        (begins - max(begins - VIEW_BEFORE_S, 0.0)) / 60.0, color=plots.FAINT, linewidth=0.8
-    )
+        (begins - max(begins - VIEW_BEFORE_S, 0.0)) / 60.0, color=plots.FAINT, linewidth=0.8,
+        label=MARK + "fire or cooking begins",
+    )  # fmt: skip
 
 
 def event_start(streams: Streams, chosen: int) -> float:

@@ -15,12 +15,13 @@ from saafe.detector import Detection, Model, detect
 from saafe.errors import InputError
 from saafe.exam import plots
 from saafe.files import read_file
-from saafe.pictures.curves import curve_of, draw_curve
+from saafe.pictures.curves import MARK, curve_of, draw_curve
 from saafe.pictures.saving import Picture
 from saafe.recordings import SOUNDED, Interval, Recording, read_sets
 from saafe.sensors import CHANNELS, FIRE, NUISANCE
 from saafe.windows import DAY_S
 
+MODEL_ALARM = "alarm of the model"
 NAMED_SENSORS = 8  # more would hide the picture behind their names
 DRAWN_EVENTS = 300
 SENSOR_COLORS = ("#1f2933", "#2f6fb3", "#1b6e4b", "#a15c00", "#7b2d8b", "#52606d", "#0f8a8a")
@@ -100,8 +101,8 @@ def asked_part(recording: Recording, path: Path, between_h: Interval | None) -> 
     start_s, end_s = (3600.0 * hours for hours in between_h)
     if not 0.0 <= start_s < end_s or start_s >= last_s:
         raise InputError(
-            f"--between {between_h[0]:g} {between_h[1]:g}: allowed are two hours in order, from 0 "
-            f"to {last_s / 3600:.4g}, where {path} ends"
+            f"--between: {between_h[0]:.4g} to {between_h[1]:.4g} h came; allowed are two hours in "
+            f"order, from 0 to {last_s / 3600:.4g} h, where {path} ends; minutes are written 30min"
         )
     return start_s, min(end_s, last_s)
 
@@ -174,9 +175,10 @@ def mark_times(place: Axes, found: Detection, known: Known, scale: float) -> Non
     """Lines at alarms, and at what is known beside the recording."""
     alarms = [event["time_s"] for event in found.events if event["event"] == "alarm"]
     for time_s in alarms[:DRAWN_EVENTS]:
-        place.axvline(time_s / scale, color=plots.RISK, linewidth=1.3)
+        place.axvline(time_s / scale, color=plots.RISK, linewidth=1.3, label=MARK + MODEL_ALARM)
     for name, color, style in reference_styles(known):
-        place.axvline(known.times[name] / scale, color=color, linestyle=style, linewidth=1.1)
+        place.axvline(known.times[name] / scale, color=color, linestyle=style, linewidth=1.1,
+                      label=MARK + name)  # fmt: skip
 
 
 def reference_styles(known: Known) -> Iterator[tuple[str, str, str]]:
@@ -208,7 +210,7 @@ def name_marks(
         names.append("stove in use")
     if alarms:
         handles += first.plot([], [], color=plots.RISK, linewidth=1.3)
-        names.append("alarm of the model")
+        names.append(MODEL_ALARM)
     for name, color, style in reference_styles(known):
         handles += first.plot([], [], color=color, linestyle=style, linewidth=1.1)
         names.append(name)

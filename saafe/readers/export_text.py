@@ -6,13 +6,16 @@ Nothing here knows what a column means, but for which names may stand in a heade
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from saafe.readers.export_json import Cells, read_json_records, refuse_form, to_cells
 from saafe.recordings import counted, plain, read_table, read_unzipped, refusal
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -78,13 +81,14 @@ def _read_cells(path: Path, data: bytes, is_known: Callable[[str], bool]) -> Exp
         return Export(path, frame, np.arange(1, frame.height + 1), "")
     text = decode(data)
     lines = text.split("\n")
-    start = text.lstrip()[:1]
-    if start in ("{", "["):
-        records = _read_json(path, text, lines)
-        if records:
-            return _to_export(path, records)
-    records = _read_log(lines)
-    return _to_export(path, records) if records else _read_table(path, lines, is_known)
+    is_json = text.lstrip()[:1] in ("{", "[")
+    if is_json and (found := read_json_records(path, text)):
+        return _to_export(path, found.records, found.notes)
+    if records := _read_log(lines):
+        return _to_export(path, records)
+    if re.match(r"\s*[\[{]\s*[\"\[{\]}]", text):
+        raise refuse_form(path, "JSON that is broken or ends early")
+    return _read_table(path, lines, is_known)
 
 
 def _as_text(column: pl.Series) -> pl.Series:
@@ -121,89 +125,16 @@ def _decode_line(line: bytes) -> str:
         return line.decode("cp1252", errors="replace")
 
 
-def _to_export(path: Path, records: list[tuple[int, dict[str, str]]]) -> Export:
+def _to_export(path: Path, records: Cells, notes: tuple[str, ...] = ()) -> Export:
     """Records of (line, name -> cell) as columns, in the order of their first use."""
     names = list(dict.fromkeys(name for _, record in records for name in record))
     columns = {name: [record.get(name, "") for _, record in records] for name in names}
     frame = pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String))
-    return Export(path, frame, np.array([line for line, _ in records], dtype=np.int64), "")
+    numbers = np.array([line for line, _ in records], dtype=np.int64)
+    return Export(path, frame, numbers, "", notes)
 
 
-def _read_json(path: Path, text: str, lines: list[str]) -> list[tuple[int, dict[str, str]]]:
-    """Records of JSON lines or of one document; [] where it is neither."""
-    try:
-        document = json.loads(text)
-    except ValueError:
-        pass
-    else:
-        records = [_flatten(record) for record in _find_records(document) if record]
-        return list(enumerate(records, 1))
-    records, wrong = [], 0
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            document = json.loads(line)
-        except ValueError:
-            document = None
-        if isinstance(document, dict) and document:
-            records.append((number, _flatten(document)))
-        else:
-            wrong += 1
-    _refuse_many(path, wrong, len(records), "lines that are no JSON object")
-    return records
-
-
-def _find_records(document: object) -> list[dict]:
-    """The records of a JSON document: a list of them, or what vendors put around it."""
-    if isinstance(document, dict):
-        if isinstance(
-            document.get("feeds"), list
-        ):  # ThingSpeak: the names of field1... stand apart
-            names = document.get("channel", {})
-            feeds = document["feeds"]
-            return [{str(names.get(k, k)): v for k, v in feed.items()} for feed in feeds]
-        fields, data = document.get("fields"), document.get("data")
-        if isinstance(fields, list) and isinstance(data, list):  # PurpleAir
-            return [dict(zip(fields, row, strict=False)) for row in data]
-        inner = next((v for v in document.values() if isinstance(v, list) and v), None)
-        is_one = inner is None or not isinstance(inner[0], (dict, list))
-        return [document] if is_one else _find_records(inner)
-    records = []
-    for item in document if isinstance(document, list) else []:
-        if isinstance(item, list):  # Home Assistant: one list an entity, named in its first only
-            entity = next((r.get("entity_id") for r in item if isinstance(r, dict)), None)
-            records += [{"entity_id": entity} | record for record in _find_records(item)]
-        elif isinstance(item, dict):
-            records.append(item)
-    return records
-
-
-def _flatten(record: dict, prefix: str = "") -> dict[str, str]:
-    """Cells of a record; those of one inside it by their own names where these are free."""
-    cells: dict[str, str] = {}
-    for name, value in record.items():
-        if isinstance(value, dict):
-            inner = _flatten(value, f"{name}.")
-            cells |= {
-                k.removeprefix(f"{name}.") if _is_free(k, cells, record) else k: v
-                for k, v in inner.items()
-            }
-        elif isinstance(value, list):
-            for item in value:  # Awair: sensors: [{"comp": "temp", "value": 21.0}, ...]
-                if isinstance(item, dict) and {"comp", "value"} <= item.keys():
-                    cells[str(item["comp"])] = str(item["value"])
-        else:
-            cells[f"{prefix}{name}"] = "" if value is None else str(value)
-    return cells
-
-
-def _is_free(name: str, cells: dict[str, str], record: dict) -> bool:
-    short = name.partition(".")[2]
-    return short not in cells and short not in record
-
-
-def _read_log(lines: list[str]) -> list[tuple[int, dict[str, str]]]:
+def _read_log(lines: list[str]) -> Cells:
     """Records of a log's lines that hold a reading; [] where it is no log."""
     start = [line for line in lines[:HEADER_WITHIN] if line.strip()]
     for log in _LOGS:
@@ -211,14 +142,15 @@ def _read_log(lines: list[str]) -> list[tuple[int, dict[str, str]]]:
             found = (
                 (i, log.match(re.sub("\x1b.*?m", "", line))) for i, line in enumerate(lines, 1)
             )
-            return [(i, cells) for i, match in found if match and (cells := _log_cells(match))]
+            records = ((i, _log_record(match)) for i, match in found if match)
+            return to_cells(((i, record) for i, record in records if record), Counter())
     return []
 
 
-def _log_cells(match: re.Match[str]) -> dict[str, str]:
-    cells = {name: text for name, text in match.groupdict().items() if text is not None}
+def _log_record(match: re.Match[str]) -> dict[str, Any]:
+    record = {name: text for name, text in match.groupdict().items() if text is not None}
     try:
-        return cells | _flatten(json.loads(cells.pop("payload", "{}")))
+        return record | json.loads(record.pop("payload", "{}"))
     except ValueError:
         return {}
 

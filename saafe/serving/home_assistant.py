@@ -35,7 +35,7 @@ def state_message(base: str, space: WatchedSpace, clock_s: float) -> Message:
         "fault": on_off(bool(faults)),
         "risk": round(risk_of(space), 1),
         "sensor": watched.incident,
-        "acknowledged_until": acknowledged_until(space),
+        "acknowledged_until": acknowledged_until(space, clock_s),
         "faults": faults,
         "time": iso_time(clock_s),
     }

@@ -44,12 +44,9 @@ def faults_of(space: WatchedSpace) -> list[dict]:
     ]
 
 
-def acknowledged_until(space: WatchedSpace) -> str | None:
+def acknowledged_until(space: WatchedSpace, clock_s: float) -> str | None:
     """Until when the model raises no alarm because a person has seen to one; None: it may."""
-    watched = space.detector.space
-    if watched.hushed_until_s <= watched.now_s:
-        return None
-    return iso_time(space.origin_s + watched.hushed_until_s)
+    return iso_time(space.hushed_until_s()) if is_hushed(space, clock_s) else None
 
 
 def summary(space: WatchedSpace, clock_s: float) -> dict:
@@ -63,6 +60,7 @@ def summary(space: WatchedSpace, clock_s: float) -> dict:
         "alarm": space.detector.space.incident,
         "alarm_time_s": alarm.get("time_s"),
         "alarm_cause": alarm.get("cause"),
+        "acknowledged_until": acknowledged_until(space, clock_s),
         "hushed_until_s": round(space.hushed_until_s(), 1) if is_hushed(space, clock_s) else None,
         "faults": faults_of(space),
         "heard_s": round(space.heard_s, 1) if is_heard else None,
