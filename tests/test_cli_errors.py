@@ -431,9 +431,7 @@ def test_older_runs_load_and_must_be_finite(model: Path) -> None:
 def test_one_bad_file_of_several_is_skipped_and_named(place: Path, bad: str) -> None:
     (place / "deep.json").write_text("[" * 5000)
     (place / "a\nb.csv").write_text("Zeit;Temperatur\n")
-    code, out, said = shell(
-        place, f"SAAFE detect fire.csv $'{bad}' fire.csv".replace("\n", "\\n")
-    )
+    code, out, said = shell(place, f"SAAFE detect fire.csv $'{bad}' fire.csv".replace("\n", "\\n"))
     assert code == 1
     events = [json.loads(line) for line in out.splitlines()]
     assert [event["event"] for event in events] == ["alarm"] * 2

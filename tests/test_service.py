@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from serving_fixtures import looks_often  # noqa: F401
 
 from saafe.detector import AlarmSettings, Scorer
 from saafe.errors import InputError
@@ -47,12 +48,6 @@ def fed(service: Service, readings: list[Arrival]) -> None:
         service.clock_s.now_s = max(one.arrived_s, service.clock_s.now_s)
         assert service.offer(one, said.put, wait_s=5.0)
         assert said.get(timeout=10.0) == ""
-
-
-@pytest.fixture(autouse=True)
-def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service looks at its clock every second, of which tests would wait for a hundred."""
-    monkeypatch.setattr(service_module, "LONGEST_REST_S", 0.02)
 
 
 def wait(service: Service, seconds: float) -> None:
