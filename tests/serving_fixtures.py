@@ -23,6 +23,7 @@ from paho.mqtt.properties import Properties
 
 from saafe.detector import AlarmSettings, Scorer
 from saafe.recipes import changed, find_tier
+from saafe.serving import service
 from saafe.training import runs
 from saafe.training.model import FireTransformer
 
@@ -49,6 +50,15 @@ def eventually(claim: Callable[[], Any], within_s: float = 20.0) -> Any:
             return found
         time.sleep(0.02)
     raise AssertionError(f"not within {within_s} s")
+
+
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service looks every second whether it shall stop, of which tests would wait for hundreds.
+
+    It counts for all tests of a file that imports it.
+    """
+    monkeypatch.setattr(service, "LONGEST_REST_S", 0.02)
 
 
 class Mosquitto:

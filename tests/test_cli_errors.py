@@ -84,8 +84,8 @@ def shell(place: Path, line: str, **more) -> tuple[int, str, str]:
         ("SAAFE launch ultra-fast --on emulator --yes --set out=readonly/r", "readonly/r"),
         ("SAAFE detect closed fire.csv", "is unreadable (Permission denied)"),
         ("SAAFE detect secret fire.csv", "is unreadable (Permission denied)"),
-        ("SAAFE detect RUN secret.csv", "secret.csv"),
-        ("SAAFE detect RUN <&-", "no line came"),
+        ("SAAFE detect secret.csv", "secret.csv"),
+        ("SAAFE detect - <&-", "no line came"),
         ("SAAFE data check secret.csv", "secret.csv: may not be read"),
         ("SAAFE data check --repair fire.csv --out readonly/x.csv", "Permission denied"),
         ("SAAFE jobs --out closed", "'closed' is not readable"),
@@ -161,17 +161,17 @@ def test_recordings_alone(
 
 @needs_full
 def test_events_to_a_full_disk(place: Path) -> None:
-    code, _, err = shell(place, "SAAFE detect RUN fire.csv >/dev/full")
+    code, _, err = shell(place, "SAAFE detect fire.csv >/dev/full")
     assert (code, err.splitlines()[-1]) == (1, "saafe: stdout: No space left on device")
     assert "Traceback" not in err
 
 
-FULL = {  # each says something on stderr before its answer
-    "a file": "detect RUN fahrenheit.csv",
-    "a stream": "detect RUN - < fahrenheit.csv",
-    "a wrong option": "detect RUN --no-such-option",
-    "a failure": "detect RUN gone.csv",
-    "several files": "detect RUN gone.csv fire.csv",
+FULL = {  # each says something on stderr before its answer; saafe's own model needs no torch
+    "a file": "detect fahrenheit.csv",
+    "a stream": "detect - < fahrenheit.csv",
+    "a wrong option": "detect --no-such-option",
+    "a failure": "detect gone.csv",
+    "several files": "detect gone.csv fire.csv",
 }
 
 
@@ -448,9 +448,7 @@ def test_older_runs_load_and_must_be_finite(model: Path) -> None:
 def test_one_bad_file_of_several_is_skipped_and_named(place: Path, bad: str) -> None:
     (place / "deep.json").write_text("[" * 5000)
     (place / "a\nb.csv").write_text("Zeit;Temperatur\n")
-    code, out, said = shell(
-        place, f"SAAFE detect RUN fire.csv $'{bad}' fire.csv".replace("\n", "\\n")
-    )
+    code, out, said = shell(place, f"SAAFE detect fire.csv $'{bad}' fire.csv".replace("\n", "\\n"))
     assert code == 1
     events = [json.loads(line) for line in out.splitlines()]
     assert [event["event"] for event in events] == ["alarm"] * 2

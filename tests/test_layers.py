@@ -64,6 +64,7 @@ def tree(module: str) -> ast.Module:
     return ast.parse(FILES[module].read_text())
 
 
+@cache
 def imports(module: str) -> list[tuple[str, str]]:
     """(module, name) of all that a module imports from saafe, also in functions and by strings."""
     found = []
@@ -80,6 +81,7 @@ def imports(module: str) -> list[tuple[str, str]]:
     return [(m, name) for m, name in whole if m.split(".")[0] == "saafe"]
 
 
+@cache
 def defined(module: str) -> set[str]:
     """Names that a module makes itself."""
     made = set()

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,15 +17,11 @@ from saafe.detector.alarms import AlarmSettings
 from saafe.detector.detector import Detector, Scorer
 from saafe.detector.live import DRILL_AFTER_S, Drill, Live
 from saafe.detector.recorded import detect
-from saafe.recipes import with_changes
 from saafe.recordings.recording import parse_recording
 from saafe.recordings.stream import RowReader, read_rows
 from saafe.recordings.superpose import Rise
 from saafe.recordings.tables import parse_csv
 from saafe.sensors import CHANNELS, PM25, TEMPERATURE
-from saafe.tiers import find_tier
-from saafe.training import runs
-from saafe.training.model import FireTransformer
 
 HEADER = "time_s,sensor,temperature_c,pm25_ug_m3,co2_ppm,co_ppm,humidity_pct"
 NO_RISK = Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings())  # the fixed rules alone
@@ -512,30 +507,17 @@ def test_a_hundred_thousand_lines_do_not_stop_a_stream() -> None:
 # --- a process
 
 
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run whose weights nobody trained: the fixed rules do not ask them."""
-    folder = tmp_path_factory.mktemp("run")
-    recipe = with_changes(find_tier("ultra-fast"), ["width=8", "layers=1", "heads=1"])
-    torch.manual_seed(0)
-    quiet = AlarmSettings(fast=99.0, slow=99.0, steady=99.0, warn=99.0)
-    runs.save_model(folder, recipe, FireTransformer(recipe), quiet)
-    return folder
-
-
-def detecting(run: Path, **env: str) -> subprocess.Popen:
+def detecting(**env: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "saafe", "detect", str(run), "-"],
+        [sys.executable, "-m", "saafe", "detect", "-"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, **env},
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8", "POSIX"])
-def test_bytes_of_any_kind_do_not_stop_a_process_and_events_come_at_once(
-    run_folder: Path, locale: str
-) -> None:
-    with detecting(run_folder, LC_ALL=locale) as process:
+def test_bytes_of_any_kind_do_not_stop_a_process_and_events_come_at_once(locale: str) -> None:
+    with detecting(LC_ALL=locale) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         noise = [b"\xff\xfe\x00kit\x80chen,\xc3\n", b'3000.0,"kitchen,21\n', b"\0\0\0\n", b"\r\n"]
@@ -549,11 +531,10 @@ def test_bytes_of_any_kind_do_not_stop_a_process_and_events_come_at_once(
         assert process.wait(30) == 0
 
 
-def test_a_process_whose_input_is_closed_says_so(run_folder: Path) -> None:
+def test_a_process_whose_input_is_closed_says_so() -> None:
     done = subprocess.run(
-        f"{sys.executable} -m saafe detect {run_folder} - <&-",
-        shell=True, capture_output=True, text=True,
-    )  # fmt: skip
+        f"{sys.executable} -m saafe detect - <&-", shell=True, capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("saafe: -: no line came")
     assert done.stderr.count("\n") == 1

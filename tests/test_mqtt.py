@@ -19,6 +19,7 @@ from serving_fixtures import (
     Mosquitto,
     Process,
     eventually,
+    looks_often,  # noqa: F401
     needs_mosquitto,
     processes,
     save_run,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from serving_fixtures import looks_often  # noqa: F401
 
 from saafe.detector import AlarmSettings, Scorer
 from saafe.errors import InputError

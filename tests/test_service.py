@@ -5,12 +5,12 @@ import gc
 import queue
 import sqlite3
 import threading
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from serving_fixtures import looks_often  # noqa: F401
 
 from saafe.detector import AlarmSettings, Scorer
 from saafe.errors import InputError
@@ -51,9 +51,17 @@ def fed(service: Service, readings: list[Arrival]) -> None:
 
 
 def wait(service: Service, seconds: float) -> None:
-    """Let the service's clock go on, and the service notice it."""
+    """Let the service's clock go on, and the service notice it: the turn it is in, and two more."""
+    turns, gather = threading.Semaphore(0), service._gather
+
+    def counted() -> list[Any]:
+        turns.release()
+        return gather()
+
     service.clock_s.now_s += seconds
-    time.sleep(1.2)
+    service._gather = counted  # type: ignore[method-assign]
+    assert all(turns.acquire(timeout=10.0) for _ in range(3))
+    service._gather = gather  # type: ignore[method-assign]
 
 
 def rows(temperatures: list[float], start_s: float, space: str = "den") -> list[Arrival]:
@@ -368,7 +376,11 @@ def test_a_damaged_row_of_the_file_does_not_keep_it_from_watching(
 def test_a_file_that_is_damaged_as_a_whole_is_named_in_one_line(tmp_path: Path) -> None:
     first = made(tmp_path / "s.sqlite")
     first.start()
-    fed(first, rows([21.0] * 3000, NOW_S))
+    done: queue.Queue[str] = queue.Queue()
+    readings = rows([21.0] * 3000, NOW_S)
+    first.clock_s.now_s = readings[-1].arrived_s
+    assert all(first.offer(one, done.put) for one in readings)
+    assert {done.get(timeout=60.0) for _ in readings} == {""}
     first.stop()
     data = bytearray((tmp_path / "s.sqlite").read_bytes())
     for at in range(3 * 4096, len(data), 97):

@@ -73,6 +73,15 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_moments():
+    """Thresholds of a few streams: enough to repeat, not to rely on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(thresholds, "REFERENCE_STREAMS", 16)
+        patch.setattr(thresholds, "DENSE_PARTS", 1)
+        yield
+
+
 @pytest.fixture(scope="module")
 def drawn(one_thread: None) -> WindowSet:
     random = torch.Generator().manual_seed(0)
@@ -81,19 +90,16 @@ def drawn(one_thread: None) -> WindowSet:
 
 
 @pytest.fixture(scope="module")
-def fitted(one_thread: None, tmp_path_factory: pytest.TempPathFactory):
+def fitted(one_thread: None, few_moments: None, tmp_path_factory: pytest.TempPathFactory):
     """Two epochs in one go, and the checkpoint after the first."""
     folder = tmp_path_factory.mktemp("fit")
 
     def on_checkpoint(fit: Fit) -> None:
         save_checkpoint(folder / str(fit.epoch), loop.state_of(fit), TINY)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(thresholds, "REFERENCE_STREAMS", 16)  # enough to repeat, not to rely on
-        patch.setattr(thresholds, "DENSE_PARTS", 1)
-        seen = []
-        model, settings = loop.fit_detector(TINY, on_checkpoint=on_checkpoint, on_epoch=seen.append)
-        yield folder, model, settings, seen
+    seen = []
+    model, settings = loop.fit_detector(TINY, on_checkpoint=on_checkpoint, on_epoch=seen.append)
+    return folder, model, settings, seen
 
 
 # --- what is learnt from ----------------------------------------------------------------------
@@ -288,21 +294,22 @@ def test_shares_can_be_set() -> None:
     assert torch.bincount(drawn.labels).tolist() == pytest.approx([100, 60, 40], abs=2)
 
 
-def test_epochs_are_repeatable_and_new() -> None:
-    first, again, second = (epoch_windows(TINY, k, CPU, World()) for k in (0, 0, 1))
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of a few scenarios, enough to tell them apart."""
+    monkeypatch.setattr(data, "PART_STREAMS", 16)
+
+
+def test_epochs_are_repeatable_and_new(small_parts: None) -> None:
+    recipe = changed(TINY, ("streams=32",))
+    first, again, second = (epoch_windows(recipe, k, CPU, World()) for k in (0, 0, 1))
     assert len(first.labels) == 128
     for name in ("windows", "labels", "group"):
         a, b, c = (getattr(part, name) for part in (first, again, second))
         assert a.numpy().tobytes() == b.numpy().tobytes()
         assert a.numpy().tobytes() != c.numpy().tobytes()
-    other = epoch_windows(changed(TINY, ("seed=1",)), 0, CPU, World())
+    other = epoch_windows(changed(recipe, ("seed=1",)), 0, CPU, World())
     assert not torch.equal(first.labels, other.labels)
-
-
-@pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts of a few scenarios, enough to tell them apart."""
-    monkeypatch.setattr(data, "PART_STREAMS", 16)
 
 
 def test_made_ahead_is_the_same(small_parts: None) -> None:
@@ -348,8 +355,8 @@ def test_large_epochs_are_made_in_blocks(
     assert torch.equal(whole.labels, torch.cat([block.labels for block in blocks]))
 
 
-def test_fixed_set_is_only_shuffled() -> None:
-    fixed = changed(TINY, ("fresh=false",))
+def test_fixed_set_is_only_shuffled(small_parts: None) -> None:
+    fixed = changed(TINY, ("fresh=false", "streams=32"))
     first, second = (epoch_windows(fixed, k, CPU, World()) for k in (0, 1))
     assert not torch.equal(first.labels, second.labels)
     # a window is known by the sum of its bits
@@ -518,7 +525,6 @@ def test_resumed_fit_is_the_same(fitted) -> None:
 def test_channels_alone_alarm_no_more_than_others(
     k: int, fitted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(thresholds, "DENSE_PARTS", 1)
     monkeypatch.setattr(thresholds, "LONE_PARTS", 1)
     model = loop.start_fit(TINY, CPU).model.eval()
     model.load_state_dict(fitted[1].state_dict())

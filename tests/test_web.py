@@ -16,7 +16,14 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from serving_fixtures import CALM, Process, eventually, processes, save_run
+from serving_fixtures import (
+    CALM,
+    Process,
+    eventually,
+    looks_often,  # noqa: F401
+    processes,
+    save_run,
+)
 
 from saafe.cli import saafe as saafe_group
 from saafe.cli.output import run
