@@ -303,11 +303,12 @@ def _mask(
         readings[:, index] = values
         is_refused[:, index] |= is_unusable
         masked = int(is_unusable.sum())
-        channels[channel.name] = Counts(
-            int(tells.sum()) - missing - masked, masked, missing, first, causes
-        )
-        if channels[channel.name].present:
-            notes += filter(None, [doubt_readings(channel, values[np.isfinite(values)])])
+        present, doubted = int(tells.sum()) - missing - masked, None
+        if present:
+            doubted = doubt_readings(channel, values[np.isfinite(values)])
+            notes += filter(None, [doubted])
+        counts = Counts(present, masked, missing, first, causes, doubted or "")
+        channels[channel.name] = counts
     if not any(counts.present for counts in channels.values()):
         masked = sum(counts.masked for counts in channels.values())
         missing = len(rows.times_s) * len(channels) - masked
