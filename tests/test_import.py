@@ -390,6 +390,14 @@ ODDITIES = {
              header="time,temperature_c,humidity_pct"),
         one(temperature=T, humidity=RH),
     ),
+    "seconds with decimal commas": Case(
+        rows("0,0;21,0", "60,0;21,5", header="time_s;temperature_c"),
+        one(temperature=T), start=None,
+    ),
+    "seconds since 1970 with decimal commas": Case(
+        rows("1795176000,0;21,0", "1795176060,0;21,5", header="time;temperature_c"),
+        one(temperature=T),
+    ),
     "thousands": Case(
         rows('2026-11-20T12:00:00Z,"560"', '2026-11-20T12:01:00Z,"1,565"', header="time,co2"),
         one(co2=CO2),

@@ -1,9 +1,11 @@
 """Recordings: what is refused, masked, repaired; what is written comes back."""
 
+import bz2
 import doctest
 import gzip
 import itertools
 import json
+import lzma
 import os
 import re
 import tracemalloc
@@ -154,6 +156,17 @@ REFUSED = {
         rows("0,A,20,8", "10,Küche,20,8").encode("latin-1"),
         ["row 3", "byte 0xfc is not UTF-8", "UTF-8", "iconv"],
     ),
+    "a spreadsheet": (b"PK\x03\x04\x14\0\0\0", ["a spreadsheet or a ZIP", "as CSV, or unpack"]),
+    "an old spreadsheet": (
+        b"\xd0\xcf\x11\xe0\xa1",
+        ["an old spreadsheet", "its table as CSV"],
+    ),
+    "bzip2": (bz2.compress(GOOD.encode()), ["packed with bzip2", "unpack it"]),
+    "xz": (lzma.compress(GOOD.encode()), ["packed with xz", "unpack it"]),
+    "zstd": (b"\x28\xb5\x2f\xfd\x04", ["packed with zstd", "unpack it"]),
+    "7-Zip": (b"7z\xbc\xaf\x27\x1c", ["packed with 7-Zip", "unpack it"]),
+    "Feather": (b"ARROW1\0\0", ["Arrow's format", "save it as Parquet or CSV"]),
+    "a database": (b"SQLite format 3\0", ["a database", "save its table as CSV"]),
     "truncated gzip": (gzip.compress(GOOD.encode())[:-9], ["truncated gzip", "complete", "copy"]),
     "damaged gzip": (
         gzip.compress(GOOD.encode())[:20] + b"x" * 60,
