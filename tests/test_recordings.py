@@ -16,9 +16,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from saafe.cli import saafe
 from saafe.cli.lines import split_lines
 from saafe.detector import AlarmSettings, Detector, Scorer, detect
 from saafe.errors import InputError
@@ -173,6 +175,23 @@ REFUSED = {
         ["damaged gzip", "complete", "copy"],
     ),
 }
+
+
+def test_what_would_fill_the_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Sensors that share no time: each has an empty cell at the times of all others."""
+    cells = [f"{k},s{k % 10},20,8" for k in range(100)]
+    path = write(tmp_path, rows(*cells))
+    monkeypatch.setattr("saafe.recordings.rows.MOST_CELLS", 1_000)
+    assert read_recording(path)[0].readings.shape == (100, 10, len(CHANNELS))
+    monkeypatch.setattr("saafe.recordings.rows.MOST_CELLS", 999)
+    with pytest.raises(InputError, match=r"100 times of 10 sensors, 1,000 cells.*--split sensor"):
+        read_recording(path)
+    folder = tmp_path / "split"
+    result = CliRunner().invoke(
+        saafe, ["data", "import", str(path), str(folder), "--split", "sensor"]
+    )
+    assert result.exit_code == 0
+    assert len(list(folder.glob("*.csv"))) == 10
 
 
 @pytest.mark.parametrize("case", REFUSED)

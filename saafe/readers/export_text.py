@@ -317,8 +317,9 @@ def _begins_rows(line: str, header: str, separator: str) -> bool:
 
 def _is_header(cells: list[str], is_known: Callable[[str], bool]) -> bool:
     """Whether cells are names of columns: at least two known ones, and no value."""
-    known = sum(is_known(cell) for cell in cells if cell)
-    return known >= HEADER_NAMES and not any(map(_is_value, cells))
+    if any(map(_is_value, cells)):  # first, as nearly every row ends here
+        return False
+    return sum(is_known(cell) for cell in cells if cell) >= HEADER_NAMES
 
 
 def _is_value(cell: str) -> bool:

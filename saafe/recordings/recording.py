@@ -46,7 +46,7 @@ from saafe.recordings.columns import (
     with_known_names,
 )
 from saafe.recordings.lines import parse_lines
-from saafe.recordings.rows import TableRows, merge_rows, order_rows
+from saafe.recordings.rows import TableRows, merge_rows, order_rows, refuse_too_large
 from saafe.recordings.tables import Table, quoted, read_table, write_table
 from saafe.sensors import CHANNELS, LABELS, LONGEST_PERIOD_S, SHORTEST_PERIOD_S, UNKNOWN
 
@@ -163,6 +163,7 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
     is_new = np.diff(rows.times_s, prepend=-1.0) > 0
     row_time = np.cumsum(is_new) - 1  # row -> index into the distinct times
     shape, at = (int(row_time[-1]) + 1, len(sensors)), (row_time, rows.sensor)
+    refuse_too_large(table, *shape)
     dense = np.full((*shape, len(CHANNELS)), np.nan, dtype=np.float32)
     dense[at] = readings
     labels = None
