@@ -159,6 +159,8 @@ CHANNELS = (
             (85.0, "a DS18B20's power-on value"),
             (-127.0, "a DS18B20's that is not connected"),
             (163.835, "a Sensirion SEN5x's for no value"),
+            (999.0, "a logger's for no value"),
+            (999.9, "a logger's for no value"),
             *_NO_VALUE_CODES),
         reading_noise=0.05,
     ),

@@ -112,6 +112,18 @@ def test_sets_are_found_at_and_under_a_folder(tmp_path: Path) -> None:
     assert find_sets(tmp_path / "a" / "set.json") == []
 
 
+def test_a_home_with_rows_labelled_fire_is_not_scored(tmp_path: Path) -> None:
+    """Its alarms would all be false, and nobody would know why."""
+    for kind, entry in (("home", HOME | {"cooking_s": []}), ("fire", FIRE)):
+        rows = [f"{10 * k},20,{'fire' if k > 60 else 'normal'}" for k in range(121)]
+        write(tmp_path / f"{kind}.csv", "time_s,temperature_c,label", rows)
+        write_set(tmp_path, entry)
+        (item,) = read_items(tmp_path)
+        assert isinstance(item, Unreadable) == (kind == "home")
+        if isinstance(item, Unreadable):
+            assert "has rows labelled fire, and set.json calls it a home" in item.reason
+
+
 def test_two_sets_of_one_name_are_refused(tmp_path: Path) -> None:
     write_set(tmp_path / "a", HOME)
     write_set(tmp_path / "b", FIRE)
@@ -466,6 +478,37 @@ def test_evaluate_names_the_set(
     for wrong in (ours, tmp_path / "RUN"):  # said before minutes of fitting a rival
         code, out, err = command(capsys, "evaluate", folder, "--real", wrong)
         assert (code, out, err.count("\n")) == (1, "", 1), err
+
+
+def test_evaluate_says_what_is_doubtful_about_recordings(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """A wrong unit or a column that is not read shows in no figure."""
+    folder, ours = saved(tmp_path / "RUN"), tmp_path / "ours"
+    ours.mkdir()
+    rows = [f"{60 * k},{71 + k % 3},{-1 if k == 5 else 8 + k % 4},600" for k in range(600)]
+    write(ours / "home.csv", "time_s,temperature_c,pm25_ug_m3,CO2", rows)
+    write_set(ours, HOME)
+    told = [
+        "pm25: 1 masked as no reading: -1 is a driver's for no value of 600",
+        "temperature looks like degF",
+        "column CO2 is ignored; if it is co2, saafe data import reads it",
+    ]
+    code, _, err = command(capsys, "evaluate", folder, "--real", ours, "--real-only", "--no-floor")
+    assert code == 0, err
+    assert all(f"set ours: home: {line}" in err for line in told), err
+    every = tmp_path / "*" / "*.csv"  # a pattern in quotes, as detect takes it
+    code, out, err = command(capsys, "evaluate", folder, every, "--real-only", "--no-floor")
+    assert (code, out.count('"name": "home"')) == (0, 1)
+    assert all(f"{ours / 'home.csv'}: {line}" in err for line in told), err
+    write(tmp_path / "semi.csv", "time_s;temperature_c", ["0;20", "60;21"])
+    code, out, err = command(capsys, "evaluate", folder, tmp_path / "semi.csv", "--no-floor")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "this reads it: saafe data import" in err
+    (ours / "set.json").unlink()
+    code, out, err = command(capsys, "evaluate", folder, "--real", ours)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "say in a set.json what its recordings are" in err
 
 
 def test_the_exam_holds_sets_without_gating_them(tmp_path: Path) -> None:

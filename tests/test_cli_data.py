@@ -62,6 +62,31 @@ def test_a_column_that_begins_like_a_channel_is_not_ignored_in_silence(tmp_path:
     ]
 
 
+@pytest.mark.parametrize(
+    ("column", "channel"),
+    [
+        *(
+            (name, "temperature")
+            for name in ("temp", "Temp_C", "T", "temperature (°C)", "t_ceiling")
+        ),
+        *((name, "pm25") for name in ("pm25", "PM2.5", "pm2_5_ug_m3", "pm25/ug", "PM 2.5 (ug)")),
+        *((name, "humidity") for name in ("rh", "RH_pct", "hum", "Rel. Hum", "humidity")),
+        *((name, "sound") for name in ("noise", "dB", "dBA", "spl_db")),
+        *((name, "co2") for name in ("CO2", "co2_raw", "co2 [ppm]")),
+        *((name, "co") for name in ("CO", "co_ppb")),
+        *((name, None) for name in ("tvoc", "temptation", "door", "pm10", "hume", "t2", "count")),
+    ],
+)
+def test_a_column_that_is_called_like_a_channel_is_told(tmp_path: Path, column, channel):
+    path = tmp_path / "home.csv"
+    own = "co_ppm" if channel == "sound" else "sound_db"
+    path.write_text(f"time_s,{own},{column}\n0,1,5\n10,1,5\n")
+    lines = run("check", path).stdout.splitlines()
+    noted = [line for line in lines if "note: column" in line]
+    said = f"  note: column {column} is ignored; if it is {channel}, saafe data import reads it"
+    assert noted == ([said] if channel else [])
+
+
 def test_check_json_is_one_document(home: Path):
     document = json.loads(run("check", home, "--json").stdout)
     assert document["failed"] == []

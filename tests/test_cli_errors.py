@@ -52,6 +52,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     header = "time_s,sensor,temperature_c,pm25_ug_m3"
     (here / "fire.csv").write_text("\n".join([header, *rows]) + "\n")
     (here / "file").touch()
+    (here / "table.tsv").write_text("time_s\ttemperature_c\n0\t20\n10\t21\n")
+    (here / "sheet.xlsx").write_bytes(b"PK\x03\x04\x14\0\0\0")
     (here / "readonly").mkdir()
     saved(here / "closed")
     saved(here / "secret")
@@ -117,6 +119,9 @@ def test_what_is_closed_or_full_is_one_line(place: Path, line: str, said: str) -
         ("train --name a/b --resume", "--name a/b: allowed is a folder's name"),
         ("launch ultra-fast --on emulator --yes --set out=file/r", "file/r"),
         ("detect file fire.csv", "file: no such run folder"),
+        ("detect table.tsv", "table.tsv, row 1: cells separated by '\\t'; this reads it: saafe"),
+        ("detect sheet.xlsx", "sheet.xlsx: a spreadsheet or a ZIP"),
+        ("detect RUN/model.safetensors", "no such run folder"),
         ("detect RUN/model.safetensors fire.csv", "no such run folder"),
         ("detect nowhere fire.csv", "nowhere: no such run folder"),
         ("detect readonly fire.csv", "readonly: has no model.safetensors"),

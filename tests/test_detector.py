@@ -320,7 +320,7 @@ def test_what_is_no_reading_is_refused_or_missing() -> None:
 
 
 IMPOSSIBLE = {
-    "temperature": [-127.0, 85.0, -41.0, 1201.0, 1e39],
+    "temperature": [-127.0, 85.0, 999.0, 999.9, -41.0, 1201.0, 1e39],
     "pm25": [-1.0, 999.9, float(np.float32(999.9)), 1e39],
     "co2": [0.0, 99.0, 1e39],
     "co": [-1.0, 1e39],

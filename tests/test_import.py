@@ -25,6 +25,7 @@ from saafe.readers.export_columns import find_meaning
 from saafe.readers.export_hints import import_hint, read_recorded
 from saafe.readers.export_numbers import guess_decimal, read_cells
 from saafe.readers.export_series import parse_columns
+from saafe.readers.export_text import read_cells_of
 from saafe.readers.export_times import read_moments
 from saafe.readers.exports import import_recording, read_export
 from saafe.readers.presets import PRESETS
@@ -389,6 +390,14 @@ ODDITIES = {
         rows('"2026-11-20T12:00:00Z",21,0,45,0', '"2026-11-20T12:01:00Z",21,5,46,0',
              header="time,temperature_c,humidity_pct"),
         one(temperature=T, humidity=RH),
+    ),
+    "seconds with decimal commas": Case(
+        rows("0,0;21,0", "60,0;21,5", header="time_s;temperature_c"),
+        one(temperature=T), start=None,
+    ),
+    "seconds since 1970 with decimal commas": Case(
+        rows("1795176000,0;21,0", "1795176060,0;21,5", header="time;temperature_c"),
+        one(temperature=T),
     ),
     "thousands": Case(
         rows('2026-11-20T12:00:00Z,"560"', '2026-11-20T12:01:00Z,"1,565"', header="time,co2"),
@@ -896,6 +905,41 @@ def test_an_export_in_any_form_comes_back(
     wanted = [np.nan if c is None else c for _, c in readings]
     if np.isfinite(wanted).any():
         np.testing.assert_allclose(recording.readings[:, 0, 2], wanted)
+
+
+def test_the_rows_of_a_long_table_are_not_searched_for_names(tmp_path: Path):
+    """What a name means takes long to find: a million rows took a minute."""
+    asked: list[str] = []
+    path = tmp_path / "long.csv"
+    path.write_text(rows(*(f"{60 * k};21,{k % 9}" for k in range(3000)), header="time_s;temp"))
+    export = read_cells_of(path, lambda n: bool(asked.append(n)) or n in ("time_s", "temp"))
+    assert export.frame.height == 3000
+    assert len(asked) < 200
+
+
+@pytest.mark.parametrize(("most", "hinted"), [(20_000_000, True), (100, False)])
+def test_a_large_file_is_not_read_for_each_zone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, hinted: bool
+):
+    """A hint is not worth minutes before the refusal is said."""
+    hours = [f"2026-10-25 0{h}:{m:02d}" for h in (1, 2, 2, 3) for m in range(0, 60, 5)]
+    path = tmp_path / "home.csv"
+    path.write_text(
+        rows(*(f"{hour};21,{k % 9}" for k, hour in enumerate(hours)), header="time;temp")
+    )
+    tried: list[object] = []
+    monkeypatch.setattr("saafe.readers.export_hints.MOST_TRIED_BYTES", most)
+    real = import_recording
+
+    def counted(path: Path, zone: str | None = None):
+        tried.append(zone)
+        if zone is None:
+            raise InputError("no")
+        return real(path, zone=zone)
+
+    monkeypatch.setattr("saafe.readers.export_hints.import_recording", counted)
+    assert bool(import_hint(path)) == hinted
+    assert len(tried) > 1 if hinted else tried == [None]
 
 
 @settings(max_examples=60, deadline=None)

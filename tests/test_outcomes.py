@@ -126,6 +126,30 @@ def test_a_gap_is_no_exposure():
     assert outcomes.exposure_s(home) == pytest.approx(86400.0 + 120.0)
 
 
+@pytest.mark.parametrize("period_s", [1.0, 10.0, 60.0, 120.0, 300.0, 900.0, 3600.0])
+def test_a_home_is_watched_all_the_time_at_any_period_and_not_in_a_gap(period_s):
+    assert outcomes.exposure_s(quiet_home(period_s=period_s)) == pytest.approx(2 * 86400.0)
+    silent = quiet_home(period_s=period_s, gap=(36_000.0, 36_000.0 + 86400.0))
+    assert outcomes.exposure_s(silent) == pytest.approx(86400.0 + max(120.0, 2 * period_s))
+
+
+def test_a_home_whose_sensor_reports_on_change_is_watched_between_its_reports():
+    times = np.concatenate([[0.0], np.cumsum(np.tile([10.0, 20.0, 600.0, 1800.0], 48))])
+    times[97:] += 5 * 86400.0  # one outage
+    readings = np.full((len(times), 1, len(CHANNELS)), 20.0, dtype=np.float32)
+    days = outcomes.exposure_s(Recording("home", times, ("A",), readings)) / 86400.0
+    assert days == pytest.approx(48 * 2430 / 86400.0, abs=0.1)
+
+
+def test_a_session_in_a_silence_was_not_watched():
+    home = quiet_home(gap=(36_000.0, 36_000.0 + 86400.0))
+    sessions = [(30_000.0, 30_600.0), (35_900.0, 36_500.0), (60_000.0, 63_000.0), (63_000.0, 125e3)]
+    row = outcomes.score_home([alarm(30_060), clear(30_200)], home, sessions)
+    assert (row.sessions, row.sessions_with_alarm) == (3, 1)
+    slow = quiet_home(period_s=3600.0)  # its last reading is known in between
+    assert outcomes.score_home([], slow, [(4000.0, 4600.0)]).sessions == 1
+
+
 def test_an_alarm_that_stands_lasts_to_the_end_of_the_recording():
     home = outcomes.score_home([alarm(2 * 86400.0 - 7200.0)], quiet_home(), [])
     assert home.hours_in_alarm == pytest.approx(2.0)

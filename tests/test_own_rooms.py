@@ -6,7 +6,7 @@ import shlex
 import shutil
 import signal
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +136,26 @@ def test_the_day_around_what_a_fixed_rule_finds_is_left_out(
     assert hours[1] == pytest.approx(72.0 - 51.0, abs=0.3)  # 21 hours after
 
 
+def test_what_is_doubtful_about_a_recording_is_told(tmp_path: Path) -> None:
+    """Else Fahrenheit looks like a fire, and nobody learns why the days are left out."""
+    write(make_recording("in_f", hours=10.0, base=71.0), tmp_path)
+    header = "time_s,temperature_c,pm25_ug_m3,Humidity"
+    rows = [f"{60 * k},{21 + k % 3 / 10},{-5 if k == 9 else 8 + k % 4},40" for k in range(120)]
+    (tmp_path / "odd.csv").write_text("\n".join([header, *rows]) + "\n")
+    write(make_recording("in_k", hours=10.0, base=293.0), tmp_path / "set")
+    write_set(tmp_path / "set", [{"file": "in_k.csv.gz", "kind": "home", "group": "a"}])
+    said: list[str] = []
+    found = read_rooms(tmp_path, said.append)
+    mend = "--unit temperature={} of saafe data import"
+    reasons = {one.file: one.reason for one in found.left_out}
+    assert mend.format("F") in reasons["in_f.csv.gz"]
+    assert mend.format("K") in reasons["set/in_k"]
+    told = "\n".join(said)
+    assert "odd.csv: pm25: 1 masked (outside 0 to 100000 ug/m3; first: -5 in row 11) of 120" in told
+    assert "odd.csv: column Humidity is ignored; if it is humidity" in told
+    assert "set/in_k: temperature looks like kelvin" in told
+
+
 @pytest.mark.parametrize("case", ["nowhere", "empty", "fire", "short"])
 def test_nothing_usable_is_one_line(tmp_path: Path, case: str) -> None:
     folder = tmp_path / case
@@ -180,10 +200,10 @@ def test_groups_never_straddle_and_each_is_held_out_once(count: int) -> None:
         assert len(fold.held_out) + len(fold.training) == len(made)
 
 
-@pytest.mark.parametrize("clocks", [False, True])
-def test_blocks_of_one_home_lie_three_hours_apart(clocks: bool) -> None:
+@pytest.mark.parametrize(("clocks", "zone"), [(False, None), (True, UTC), (True, None)])
+def test_blocks_of_one_home_lie_three_hours_apart(clocks: bool, zone: timezone | None) -> None:
     """With clocks two sensors' files run side by side: a block is a block of both."""
-    begin = datetime(2026, 3, 1, tzinfo=UTC)
+    begin = datetime(2026, 3, 1, tzinfo=zone)
     made = [
         room("a", "home", 60.0, begin if clocks else None),
         room("b", "home", 60.0, begin + timedelta(hours=1) if clocks else None),

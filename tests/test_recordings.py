@@ -1,9 +1,11 @@
 """Recordings: what is refused, masked, repaired; what is written comes back."""
 
+import bz2
 import doctest
 import gzip
 import itertools
 import json
+import lzma
 import os
 import re
 import tracemalloc
@@ -14,9 +16,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from saafe.cli import saafe
 from saafe.cli.stdin_lines import split_lines
 from saafe.detector import AlarmSettings, Detector, Scorer, detect
 from saafe.errors import InputError
@@ -154,12 +158,40 @@ REFUSED = {
         rows("0,A,20,8", "10,Küche,20,8").encode("latin-1"),
         ["row 3", "byte 0xfc is not UTF-8", "UTF-8", "iconv"],
     ),
+    "a spreadsheet": (b"PK\x03\x04\x14\0\0\0", ["a spreadsheet or a ZIP", "as CSV, or unpack"]),
+    "an old spreadsheet": (
+        b"\xd0\xcf\x11\xe0\xa1",
+        ["an old spreadsheet", "its table as CSV"],
+    ),
+    "bzip2": (bz2.compress(GOOD.encode()), ["packed with bzip2", "unpack it"]),
+    "xz": (lzma.compress(GOOD.encode()), ["packed with xz", "unpack it"]),
+    "zstd": (b"\x28\xb5\x2f\xfd\x04", ["packed with zstd", "unpack it"]),
+    "7-Zip": (b"7z\xbc\xaf\x27\x1c", ["packed with 7-Zip", "unpack it"]),
+    "Feather": (b"ARROW1\0\0", ["Arrow's format", "save it as Parquet or CSV"]),
+    "a database": (b"SQLite format 3\0", ["a database", "save its table as CSV"]),
     "truncated gzip": (gzip.compress(GOOD.encode())[:-9], ["truncated gzip", "complete", "copy"]),
     "damaged gzip": (
         gzip.compress(GOOD.encode())[:20] + b"x" * 60,
         ["damaged gzip", "complete", "copy"],
     ),
 }
+
+
+def test_what_would_fill_the_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Sensors that share no time: each has an empty cell at the times of all others."""
+    cells = [f"{k},s{k % 10},20,8" for k in range(100)]
+    path = write(tmp_path, rows(*cells))
+    monkeypatch.setattr("saafe.recordings.rows.MOST_CELLS", 1_000)
+    assert read_recording(path)[0].readings.shape == (100, 10, len(CHANNELS))
+    monkeypatch.setattr("saafe.recordings.rows.MOST_CELLS", 999)
+    with pytest.raises(InputError, match=r"100 times of 10 sensors, 1,000 cells.*--split sensor"):
+        read_recording(path)
+    folder = tmp_path / "split"
+    result = CliRunner().invoke(
+        saafe, ["data", "import", str(path), str(folder), "--split", "sensor"]
+    )
+    assert result.exit_code == 0
+    assert len(list(folder.glob("*.csv"))) == 10
 
 
 @pytest.mark.parametrize("case", REFUSED)

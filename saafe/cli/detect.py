@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from saafe.detector import Live
 
 MQTT_SCHEMES = ("mqtt://", "mqtts://")
+MODEL_SUFFIXES = (".onnx", ".safetensors")
 DRILL_FIRE, DRILL_SEED, DRILL_HOURS = "flaming_foam", 1, 1.0
 
 
@@ -134,8 +135,11 @@ def detect_command(
 
 
 def split_words(words: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
-    """The model, None for saafe's own, and the recordings; only a first word can be a model."""
-    if not words or is_recording(words[0]):
+    """The model, None for saafe's own, and the recordings; only a first word can be a model.
+
+    A file alone is no model to read a stream with but readings, whatever its suffix.
+    """
+    if not words or is_recording(words[0]) or (len(words) == 1 and is_other_file(words[0])):
         return None, tuple(words)
     return words[0], tuple(words[1:])
 
@@ -154,6 +158,11 @@ def is_recording(word: str) -> bool:
     if word == "-" or "://" in word or (has_magic(word) and not Path(word).exists()):
         return True
     return word.lower().endswith(RECORDING_SUFFIXES) and not Path(word).is_dir()
+
+
+def is_other_file(word: str) -> bool:
+    """Whether a word names a file that holds no model."""
+    return Path(word).is_file() and Path(word).suffix not in MODEL_SUFFIXES
 
 
 def detect_files(

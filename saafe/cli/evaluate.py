@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from saafe.cli.archive import expand
 from saafe.cli.output import print_json, with_progress
 from saafe.cli.progress import Busy
 from saafe.cli.reading import check_run_folder
@@ -59,7 +60,9 @@ def evaluate_command(
         judging.check_real(Path(real_dir))
     loaded = load(run)
     device = device_of(loaded.recipe)
-    recordings = judging.read_all(with_progress(map(Path, paths), len(paths), "recordings read"))
+    files = expand(paths)
+    read = with_progress(map(Path, files), len(files), "recordings read")
+    recordings = judging.read_all(read, lambda line: click.echo(line, err=True))
     contestants = [judging.judged_run(loaded)]
     for name in dict.fromkeys(names):
         click.echo(f"fitting {name}", err=True)

@@ -14,7 +14,8 @@ from saafe.detector import AlarmSettings, detect, log_odds
 from saafe.exam.outcomes import first_visible
 from saafe.exam.recordings import SCORED_SOURCES, ScoringOptions, check_folder, score_real
 from saafe.metrics import clustered_proportion_bounds
-from saafe.recordings import Recording, read_recording
+from saafe.readers import read_recorded
+from saafe.recordings import Recording
 from saafe.rivals import Trained
 from saafe.sensors import FIRE, LABELS
 from saafe.simulator import Mix, Rooms, simulation
@@ -131,9 +132,18 @@ def window_times(score: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
     return {"window_ms": float(np.median(times)), "window_p99_ms": float(np.quantile(times, 0.99))}
 
 
-def read_all(paths: Iterable[Path]) -> list[Recording]:
-    """Recordings to judge; every file is read before the long work begins."""
-    return [read_recording(path)[0] for path in paths]
+def read_all(paths: Iterable[Path], say: Callable[[str], None]) -> list[Recording]:
+    """Recordings to judge; every file is read before the long work begins.
+
+    `say` takes what is doubtful about each: figures alone do not show it.
+    """
+    recordings = []
+    for path in paths:
+        recording, check = read_recorded(path)
+        recordings.append(recording)
+        for line in check.doubts():
+            say(f"{path}: {line}")
+    return recordings
 
 
 def judge_recordings(one: Judged, recordings: Iterable[Recording]) -> list[dict[str, Any]]:

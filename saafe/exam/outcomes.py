@@ -17,13 +17,16 @@ from saafe.detector import AlarmSettings, Decisions, Detection, Event
 from saafe.exam.references import co_dose_intervals
 from saafe.metrics import rate_bounds
 from saafe.recordings import AFTER_COOKING_S, Interval, Recording
-from saafe.sensors import FIRE
+from saafe.sensors import FIRE, LONGEST_PERIOD_S
 from saafe.windows import DAY_S
 
 RECOUNT_S = 1800.0  # an alarm that stays is counted again this often
 EARLY_S = 10.0  # an alarm this long before anything can be seen is false
 LONGEST_GRACE_S = 60.0
-LONGEST_HOLD_S = 120.0  # Chosen: a longer silence of a home is no exposure; one missed minute is
+# Chosen: a longer silence of a home is no exposure; one missed minute is, or one missed reading of
+# a slower sensor, whose usual interval is the longest but for 5 % of them
+LONGEST_HOLD_S = 120.0
+USUAL_SHARE = 0.95
 
 IN_TIME, LATE, EARLY, MISSED = "in time", "late", "early", "missed"
 OUTCOMES = (IN_TIME, LATE, EARLY, MISSED)
@@ -153,10 +156,35 @@ def first_visible(recording: Recording) -> float | None:
 
 
 def exposure_s(recording: Recording) -> float:
-    """Time that a recording watched: its duration less what is silent beyond two minutes [s]."""
-    has_reading = np.isfinite(recording.readings).any(axis=(1, 2))
-    steps = np.diff(recording.times_s[has_reading])
-    return float(np.minimum(steps, LONGEST_HOLD_S).sum())
+    """Time that a recording watched: its duration less what is silent too long. [s]
+
+    Too long is over two minutes, and over twice the usual interval of sensors that are slower.
+    """
+    spoken = _times_with_readings(recording)
+    return float(np.minimum(np.diff(spoken), _longest_hold_s(spoken)).sum())
+
+
+def _times_with_readings(recording: Recording) -> NDArray[np.float64]:
+    return recording.times_s[np.isfinite(recording.readings).any(axis=(1, 2))]
+
+
+def _longest_hold_s(spoken: NDArray[np.float64]) -> float:
+    """How long a home is watched after a reading at most. [s]"""
+    if len(spoken) < 2:
+        return LONGEST_HOLD_S
+    usual_s = float(np.quantile(np.diff(spoken), USUAL_SHARE, method="lower"))
+    return max(LONGEST_HOLD_S, 2.0 * min(usual_s, LONGEST_PERIOD_S))
+
+
+def watched_sessions(recording: Recording, sessions: Sequence[Interval]) -> list[Interval]:
+    """Those in which an alarm could have come: a reading was known then or half an hour after."""
+    spoken = _times_with_readings(recording)
+    hold_s = _longest_hold_s(spoken)
+    return [
+        (start, end)
+        for start, end in sessions
+        if ((spoken >= start - hold_s) & (spoken <= end + AFTER_COOKING_S)).any()
+    ]
 
 
 def score_home(
@@ -169,7 +197,9 @@ def score_home(
     """Count what a detector did in a home where nothing burnt; the stove was on in its sessions.
 
     `days` are those that were watched, where that is known better than the recording shows. [d]
+    A session in a silence was not watched, and is not counted.
     """
+    sessions = watched_sessions(recording, sessions)
     watched_s = exposure_s(recording) if days is None else days * DAY_S
     count = count_alarms(events, float(recording.times_s[-1]), watched_s=watched_s)
     doses = co_dose_intervals(recording)

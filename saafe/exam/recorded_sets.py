@@ -48,7 +48,8 @@ def score_set(
         return detection
 
     for item in read_annotated(one):
-        on_progress(f"set {one.name}: {_progress(item)}")
+        for line in _progress(item):
+            on_progress(f"set {one.name}: {line}")
         if isinstance(item, Unreadable):
             unread.append(item)
         elif item.kind == HOME_KIND:
@@ -69,10 +70,13 @@ def score_set(
     }
 
 
-def _progress(item: Published | Unreadable) -> str:
+def _progress(item: Published | Unreadable) -> list[str]:
+    """What is scored next, and what is doubtful about it, a line each."""
     if isinstance(item, Unreadable):
-        return f"{item.file} not scored: {item.reason}"
-    return f"{item.recording.name}, {item.recording.times_s[-1] / 86400.0:.2f} days"
+        return [f"{item.file} not scored: {item.reason}"]
+    name = item.recording.name
+    days = f"{name}, {item.recording.times_s[-1] / 86400.0:.2f} days"
+    return [days, *(f"{name}: {line}" for line in item.check.doubts())]
 
 
 def _score_home(detect: Detect, home: Published) -> HomeRow:

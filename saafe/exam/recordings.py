@@ -35,6 +35,7 @@ from saafe.recordings import (
     dense_homes,
     find_sets,
     read_sets,
+    recording_files,
     smoke_growth,
     superpose_fires,
 )  # fmt: skip
@@ -203,10 +204,11 @@ def check_folder(real_dir: Path, names: Sequence[str]) -> None:
 def _folders_there(real_dir: Path, names: Sequence[str]) -> dict[str, Path]:
     there = {name: real_dir / name for name in names if (real_dir / name).is_dir()}
     if not there and not find_sets(real_dir):
+        plain = next(recording_files(real_dir), None)
+        mend = f"say in a {SET_FILE} what its recordings are" if plain else "give the folder above"
         raise InputError(
             f"{real_dir}: none of the folders {', '.join(names)}, and no {SET_FILE}; allowed: a "
-            "folder that holds one of them as published, or an annotated set; give the folder "
-            "above them"
+            f"folder that holds one of them as published, or an annotated set; {mend}"
         )
     return there
 

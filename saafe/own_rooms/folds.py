@@ -88,10 +88,11 @@ def plan_blocks(rooms: Sequence[Room]) -> Plan:
 
 def place_in_time(rooms: Sequence[Room]) -> list[float]:
     """When each recording of a home begins on one clock: its own, or one after the other. [s]"""
-    starts = [room.recording.start for room in rooms]
-    if all(start is not None and start.tzinfo is not None for start in starts):
-        seconds = [start.timestamp() for start in starts if start is not None]
-        return [second - min(seconds) for second in seconds]
+    starts = [start for room in rooms if (start := room.recording.start) is not None]
+    has_offset = {start.tzinfo is not None for start in starts}
+    if len(starts) == len(rooms) and len(has_offset) == 1:  # of one clock, if only by its hands
+        first = min(starts)
+        return [(start - first).total_seconds() for start in starts]
     begins, at = [], 0.0
     for room in rooms:
         begins.append(at)

@@ -21,6 +21,7 @@ from saafe.recordings import (
     RECORDING_SUFFIXES,
     SET_FILE,
     AnnotatedSet,
+    Check,
     Interval,
     Recording,
     cut_recording,
@@ -47,6 +48,7 @@ class Room:
     sessions: tuple[Interval, ...] = ()  # uses of the stove. [s]
     knows_cooking: bool = False  # whether uses of the stove were noted
     days: float | None = None  # that were watched, where that is stated. [d]
+    check: Check | None = None  # what reading it found
 
     @property
     def seconds(self) -> float:
@@ -129,11 +131,14 @@ def read_rooms(folder: Path | str, on_progress: Callable[[str], None] = lambda _
             kept, reasons = harmless_parts(room)
             note = None if room.is_said else sensors_note(room.recording.sensors)
             on_progress(f"{file}: {room.watched_days:.2f} days" + (f"; {note}" if note else ""))
+            for line in room.check.doubts() if room.check else ():
+                on_progress(f"{file}: {line}")
         except InputError as error:
             leave_out(file, without_prefix(str(error), folder, file))
             continue
+        units = room.check.unit_doubts() if room.check else []
         for reason in reasons:
-            leave_out(file, reason)
+            leave_out(file, "; ".join([reason, *units]))
         rooms += kept
     if not rooms:
         raise InputError(
@@ -202,13 +207,13 @@ def annotated_room(item: Published | Unreadable, one: AnnotatedSet) -> Room:
     if item.kind != HOME_KIND:
         raise InputError(f"{SET_FILE} calls it a fire")
     group = f"{one.name}/{item.group}"
-    return Room(item.recording, group, True, item.stove, bool(item.stove), item.days)
+    return Room(item.recording, group, True, item.stove, bool(item.stove), item.days, item.check)
 
 
 def plain_room(path: Path, name: str) -> Room:
     """A recording of which nothing is said: a home of its own."""
-    recording, _ = read_recorded(path)
-    return Room(recording, name)
+    recording, check = read_recorded(path)
+    return Room(recording, name, check=check)
 
 
 def harmless_parts(room: Room) -> tuple[list[Room], list[str]]:

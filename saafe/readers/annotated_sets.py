@@ -5,7 +5,15 @@ from dataclasses import dataclass
 
 from saafe.errors import InputError
 from saafe.readers.published import Published
-from saafe.recordings import FIRE_KIND, AnnotatedSet, Annotation, check_annotation, read_recording
+from saafe.recordings import (
+    FIRE_KIND,
+    SET_FILE,
+    AnnotatedSet,
+    Annotation,
+    check_annotation,
+    read_recording,
+)
+from saafe.sensors import FIRE
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,11 @@ def _read_one(annotation: Annotation) -> Published:
     recording, check = read_recording(annotation.path)
     check_annotation(annotation, duration_s=check.duration_s, period_s=check.period_s or 0.0)
     is_fire = annotation.kind == FIRE_KIND
+    if not is_fire and recording.labels is not None and (recording.labels == FIRE).any():
+        raise InputError(
+            f"{annotation.path}: has rows labelled fire, and {SET_FILE} calls it a home, in which "
+            "nothing burns; correct the one that is wrong"
+        )
     references = {}
     if is_fire:
         references = {

@@ -10,6 +10,8 @@ from saafe.readers.clock_changes import USUAL_ZONES
 from saafe.readers.exports import Guess, import_recording, read_export
 from saafe.recordings import Check, Recording, parse_recording, read_recording
 
+MOST_TRIED_BYTES = 20_000_000  # Chosen: a larger file is not read again for each zone
+
 
 def read_recorded(
     path: Path, export: Mapping[str, Any] | None = None, *, repair: bool = False,
@@ -56,6 +58,8 @@ def _find_import(path: Path) -> list[str] | None:
     words.append(str(path.with_name(f"{path.name.partition('.')[0] or 'import'}-saafe.csv")))
     if guess := _guess(path):
         return [" ".join(map(shell_word, words)), *guess.doubts()]
+    if path.is_file() and path.stat().st_size > MOST_TRIED_BYTES:
+        return None
     for zone in USUAL_ZONES:
         guess = _guess(path, zone)
         if guess and not guess.zone_doubt:

@@ -120,7 +120,7 @@ def read_moments(
     """
     text = cells.str.replace_all("[\u00a0\u202f]", " ").str.strip_chars()
     groups = np.zeros(len(text), dtype=np.int64) if groups is None else groups
-    numbers = text.cast(pl.Float64, strict=False)
+    numbers = _with_points(text).cast(pl.Float64, strict=False)
     numbers = pl.select(pl.when(numbers.is_finite()).then(numbers)).to_series()
     if _reads(text.str.contains(_COMPACT), text):
         times = _read_texts(text, _COMPACT, "compact ISO 8601")
@@ -132,6 +132,12 @@ def read_moments(
         values = localise(times.values, zone, groups)
         return Times(values, f"{times.form}, in {zone}", zone)
     return times
+
+
+def _with_points(text: pl.Series) -> pl.Series:
+    """Seconds with decimal commas as with points; three digits behind may be thousands."""
+    is_decimal = text.str.contains(r"^-?\d+,(?:\d{1,2}|\d{4,})$").any()
+    return text.str.replace(r"^(-?\d+),(\d+)$", "${1}.${2}") if is_decimal else text
 
 
 def _reads(is_read: pl.Series, text: pl.Series) -> bool:

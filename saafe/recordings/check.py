@@ -30,6 +30,7 @@ class Counts:
     missing: int  # empty cells of the rows counted, and words that say so
     first_masked: str = ""  # the first outside the physical range and its row, "" = none
     wrong_values: dict[str, int] = field(default_factory=dict)  # of those masked, by what they are
+    doubt: str = ""  # why its readings look like another unit's; "" = they do not
 
 
 @dataclass(frozen=True)
@@ -73,18 +74,43 @@ class Check:
             counts = self.channels.get(channel.name)
             if counts is None:
                 continue
-            line = f"  {channel.name}: {counts.present:,} present, {counts.missing:,} missing"
-            if outside := counts.masked - sum(counts.wrong_values.values()):
-                limits = range_text(channel)
-                line += f", {outside:,} masked (outside {limits}; {counts.first_masked})"
-            for cause, number in counts.wrong_values.items():
-                line += f", {number:,} masked as no reading: {cause}"
-            lines.append(line)
+            parts = [f"{counts.present:,} present", f"{counts.missing:,} missing"]
+            lines.append(f"  {channel.name}: {', '.join([*parts, *_masked(channel, counts)])}")
         lines += _gap_lines(self.gaps, max(GAP_S, longest_interval_s))
         if self.ignored:
             lines.append(f"  ignored columns: {', '.join(self.ignored)}")
         lines += [f"  repaired: {repair}" for repair in self.repairs]
         return lines + [f"  note: {note}" for note in self.notes]
+
+    def doubts(self) -> list[str]:
+        """What someone must know who sees figures alone: what was masked, ignored or is odd."""
+        lines = [
+            f"{channel.name}: {', '.join(masked)} of {counts.present + counts.masked:,}"
+            for channel in CHANNELS
+            if (counts := self.channels.get(channel.name)) and (masked := _masked(channel, counts))
+        ]
+        if self.ignored:
+            lines.append(f"ignored columns: {', '.join(self.ignored)}")
+        return [*lines, *self.repairs, *self.notes]
+
+    def unit_doubts(self) -> list[str]:
+        """Which channels look like another unit's, and what mends it."""
+        return [
+            f"{counts.doubt}{' of saafe data import' if '--unit' in counts.doubt else ''}"
+            for counts in self.channels.values()
+            if counts.doubt
+        ]
+
+
+def _masked(channel: Channel, counts: Counts) -> list[str]:
+    """How many readings of a channel were masked, and why."""
+    parts = []
+    if outside := counts.masked - sum(counts.wrong_values.values()):
+        limits = range_text(channel)
+        parts.append(f"{outside:,} masked (outside {limits}; {counts.first_masked})")
+    return parts + [
+        f"{number:,} masked as no reading: {cause}" for cause, number in counts.wrong_values.items()
+    ]
 
 
 def counted(number: int, noun: str) -> str:

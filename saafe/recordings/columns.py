@@ -4,6 +4,7 @@
 nothing.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -30,6 +31,13 @@ from saafe.recordings.tables import Table, quoted, refusal, unique_names
 from saafe.sensors import CHANNELS, COLUMNS, LABELS, UNKNOWN
 
 MILLISECONDS = "time_s holds milliseconds since 1970: read as such; better give seconds"
+# what people call a channel, besides its name: how a column may begin
+_ALSO = {
+    "temperature": "temp|t",
+    "pm25": "pm ?2 ?5|pm02",
+    "sound": "noise|spl|dba?",
+    "humidity": "rel ?hum|relative ?humidity|hum|rh",
+}
 _KNOWN = ("time_s", "time", "sensor", *COLUMNS, "label", "source")
 
 
@@ -80,8 +88,15 @@ def missed_channels(names: list[str]) -> list[str]:
         f"column {name} is ignored; if it is {channel.name}, saafe data import reads it"
         for name in ignored_columns(names)
         for channel in CHANNELS
-        if channel.column not in names and name.casefold().split("_")[0] == channel.name
+        if channel.column not in names and _begins_like(name, channel.name)
     ]
+
+
+def _begins_like(name: str, channel: str) -> bool:
+    """Whether a column's first word is a channel's name, or one that people give it."""
+    words = re.sub(r"[^a-z0-9]+", " ", name.casefold()).strip()
+    called = "|".join(filter(None, [channel, _ALSO.get(channel)]))
+    return re.match(rf"(?:{called})(?![a-z0-9])", words) is not None
 
 
 def time_column(table: Table) -> str:

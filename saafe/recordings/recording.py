@@ -46,7 +46,7 @@ from saafe.recordings.columns import (
     with_known_names,
 )
 from saafe.recordings.lines import parse_lines
-from saafe.recordings.rows import TableRows, merge_rows, order_rows
+from saafe.recordings.rows import TableRows, merge_rows, order_rows, refuse_too_large
 from saafe.recordings.tables import Table, quoted, read_table, write_table
 from saafe.sensors import CHANNELS, LABELS, LONGEST_PERIOD_S, SHORTEST_PERIOD_S, UNKNOWN
 
@@ -163,6 +163,7 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
     is_new = np.diff(rows.times_s, prepend=-1.0) > 0
     row_time = np.cumsum(is_new) - 1  # row -> index into the distinct times
     shape, at = (int(row_time[-1]) + 1, len(sensors)), (row_time, rows.sensor)
+    refuse_too_large(table, *shape)
     dense = np.full((*shape, len(CHANNELS)), np.nan, dtype=np.float32)
     dense[at] = readings
     labels = None
@@ -303,11 +304,12 @@ def _mask(
         readings[:, index] = values
         is_refused[:, index] |= is_unusable
         masked = int(is_unusable.sum())
-        channels[channel.name] = Counts(
-            int(tells.sum()) - missing - masked, masked, missing, first, causes
-        )
-        if channels[channel.name].present:
-            notes += filter(None, [doubt_readings(channel, values[np.isfinite(values)])])
+        present, doubted = int(tells.sum()) - missing - masked, None
+        if present:
+            doubted = doubt_readings(channel, values[np.isfinite(values)])
+            notes += filter(None, [doubted])
+        counts = Counts(present, masked, missing, first, causes, doubted or "")
+        channels[channel.name] = counts
     if not any(counts.present for counts in channels.values()):
         masked = sum(counts.masked for counts in channels.values())
         missing = len(rows.times_s) * len(channels) - masked

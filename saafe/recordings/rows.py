@@ -13,6 +13,7 @@ from saafe.sensors import UNKNOWN
 
 LARGEST_LOSS = 0.02  # a repair drops no more of the rows, one at least; nor does reading
 REPAIR = "`saafe data check --repair`"
+MOST_CELLS = 150_000_000  # Chosen: times x sensors that take 3.6 GB
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,14 @@ def merge_rows(
         None if rows.labels is None else rows.labels[at[:, -1]],
         np.take_along_axis(rows.cells, cells, axis=0),
     )
+
+
+def refuse_too_large(table: Table, times: int, sensors: int) -> None:
+    """Refuse what would fill the memory: a recording has a cell for each sensor at every time."""
+    if times * sensors > MOST_CELLS:
+        came = f"{times:,} times of {sensors} sensors, {times * sensors:,} cells a channel"
+        mend = "give each sensor a recording: saafe data import FILE FOLDER --split sensor"
+        raise table.refusal(came, allowed=f"{MOST_CELLS:,}", mend=mend)
 
 
 def _counter_start(table: Table) -> float:

@@ -23,6 +23,17 @@ LONGEST_LINE = 1 << 20  # bytes of a file, characters of a stream: no line of re
 TELLING = 4  # bytes that tell an encoding
 _JSON = re.compile(rb"(\xff\xfe|\xfe\xff|\xef\xbb\xbf)?\s*[\[{]")
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
+_UNPACK, _EXPORT = "unpack it", "save its table as CSV"
+_OTHERS = {  # how files begin that are taken for recordings now and then: what they are, and a mend
+    b"PK\x03\x04": ("a spreadsheet or a ZIP", f"{_EXPORT}, or {_UNPACK}"),
+    b"\xd0\xcf\x11\xe0": ("an old spreadsheet", _EXPORT),
+    b"BZh": ("packed with bzip2", _UNPACK),
+    b"\xfd7zXZ": ("packed with xz", _UNPACK),
+    b"\x28\xb5\x2f\xfd": ("packed with zstd", _UNPACK),
+    b"7z\xbc\xaf": ("packed with 7-Zip", _UNPACK),
+    b"ARROW1": ("in Arrow's format (Feather)", "save it as Parquet or CSV"),
+    b"SQLite format 3": ("a database", _EXPORT),
+}
 
 
 class Lost(NamedTuple):
@@ -158,6 +169,7 @@ def _read_lines(path: Path, file: io.BufferedIOBase, *, may_be_json: bool) -> by
     is_text = True
     while data := file.read(COUNTED_BYTES):
         if not held.tell():
+            _refuse_others(path, data)
             is_json = may_be_json and _JSON.match(data[:100].replace(b"\0", b""))
             is_text = not (is_json or data.startswith((_GZIP, _PARQUET)))
         held.write(data)
@@ -167,6 +179,13 @@ def _read_lines(path: Path, file: io.BufferedIOBase, *, may_be_json: bool) -> by
             before = held.getvalue()
             raise too_long(path, (before.count(b"\n") or before.count(b"\r")) + 1)
     return held.getvalue()
+
+
+def _refuse_others(path: Path, data: bytes) -> None:
+    """Say what a file is that is neither text nor Parquet, by its first bytes."""
+    for begins, (what, mend) in _OTHERS.items():
+        if data.startswith(begins):
+            raise refusal(path, what, allowed=FORMATS, mend=mend)
 
 
 def too_long(path: Path | str, row: int) -> InputError:
