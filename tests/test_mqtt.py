@@ -6,6 +6,8 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -464,6 +466,39 @@ def test_two_workers_share_a_fleet(broker: Mosquitto, tmp_path: Path) -> None:
         clears = lambda: [e["space"] for e in client.events() if e["event"] == "clear"]  # noqa: E731
         eventually(lambda: len(clears()) == len(names), 60.0)
         assert sorted(clears()) == sorted(names)
+    client.close()
+
+
+def test_acknowledgements_while_sensors_come_are_taken(
+    broker: Mosquitto, watching: Watching
+) -> None:
+    """The connection's thread looks at a space that the watching thread changes."""
+    client = Client(broker.port, "other")
+    client.send("readings/den", {"temperature": 21, "time_s": 0})
+    eventually(lambda: "den" in watching.link.spaces)
+    fleet, stopped = watching.service.fleet, threading.Event()
+    watched = fleet.spaces["den"].detector.space
+
+    def come_and_go() -> None:
+        while not stopped.is_set():
+            with watching.service.lock:
+                for k in range(200):
+                    watched.sensor(f"made-up-{k}")
+                for k in range(200):
+                    del watched.sensors[f"made-up-{k}"]
+
+    thread, before_s = threading.Thread(target=come_and_go), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    thread.start()
+    try:
+        message = paho.MQTTMessage(mid=0, topic=b"saafe/spaces/den/acknowledge")
+        for _ in range(200):
+            watching.link._on_message(watching.link.client, None, message)
+    finally:
+        sys.setswitchinterval(before_s)
+        stopped.set()
+        thread.join()
+    assert watching.refused("internal") == 0
     client.close()
 
 

@@ -103,7 +103,7 @@ def test_days_without_an_alarm_show_no_more_than_the_rule_of_three() -> None:
     assert said[0] == "left out: c.csv: a fire"
     assert said[1] == "Taught by 28 days: 2 recordings, 2 groups."
     assert "counts as a home of its own" in said[2]
-    assert said[3].startswith("Held out: each group in turn (2 folds). Every figure is of a model")
+    assert said[3].startswith("Held out: each group in turn (2 folds). Every figure of a tuned")
     # 3.0 / 28 days: 39 a year; 12 a year take 91.2 days, 3 take 364.8
     assert (
         said[4] == "28 days without a false alarm show under 39 a year (95 %, one-sided), no more."

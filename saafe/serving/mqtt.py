@@ -386,11 +386,12 @@ class MqttLink:
         self.service.notes.say("base", f"{self.options.status}: {text}")
 
     def _acknowledge(self, name: str, done: Callable[[str], None]) -> None:
-        space = self.spaces.get(name)
-        if space is None:
-            return done("")
-        watched = self.service.fleet.spaces[space].detector.space
-        before_s = watched.hushed_until_s
+        with self.service.lock:  # else sensors come while they are gone through
+            space = self.spaces.get(name)
+            if space is None:
+                return done("")
+            watched = self.service.fleet.spaces[space].detector.space
+            before_s = watched.hushed_until_s
 
         def answer(why: str) -> None:
             if watched.hushed_until_s <= before_s:
