@@ -116,6 +116,21 @@ def test_a_run_that_is_there_is_let_pass(tmp_path: Path) -> None:
         assert check_run_folder(str(tmp_path / name)) is None
 
 
+@pytest.mark.parametrize("words", [["evaluate"], ["tune", "--on", "rooms"], ["exam"], ["export"]])
+@pytest.mark.parametrize("given", ["model", "model/saafe-int8.onnx", "a.csv"])
+def test_what_needs_the_weights_of_a_run_refuses_an_exported_model(
+    words: list[str], given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model").mkdir()
+    for name in ("model/saafe-int8.onnx", "a.csv"):
+        (tmp_path / name).write_text("")
+    monkeypatch.chdir(tmp_path)
+    more = ["--to", "onnx"] if words == ["export"] else []
+    done = CliRunner().invoke(saafe, [words[0], given, *words[1:], *more])
+    assert isinstance(done.exception, InputError), done.output
+    assert f"{given}: an exported model or another file; allowed: a run" in str(done.exception)
+
+
 # --- detect --json ----------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ import click
 from saafe.cli.archive import expand
 from saafe.cli.output import print_json, with_progress
 from saafe.cli.progress import Busy
-from saafe.cli.reading import check_run_folder
+from saafe.cli.reading import check_trained_run
 from saafe.cli.tables import print_rows
 from saafe.errors import InputError
 from saafe.files import json_text
@@ -55,7 +55,7 @@ def evaluate_command(
         raise InputError("--real-only: there are no recordings; give a PATH or --real FOLDER")
     names = rivals or (() if no_floor else (registry.LOGISTIC,))
     registry.check_installed(names)
-    check_run_folder(run)
+    check_trained_run(run)
     if real_dir is not None:
         judging.check_real(Path(real_dir))
     loaded = load(run)

@@ -8,7 +8,7 @@ import click
 
 from saafe.cli.output import print_json
 from saafe.cli.progress import ProgressLines
-from saafe.cli.reading import check_run_folder
+from saafe.cli.reading import check_trained_run
 from saafe.cli.tables import print_gate, print_rows
 from saafe.errors import InputError
 
@@ -52,7 +52,7 @@ def exam_command(
     from saafe.simulator import devices
 
     for folder in (run, *beside_runs):
-        check_run_folder(folder)
+        check_trained_run(folder)
     if device is not None and device != devices.ANYTHING:
         devices.load_device(device)  # what is mistyped is refused before seconds of imports
     from saafe.exam import examine, examine_long

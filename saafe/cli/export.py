@@ -7,7 +7,7 @@ import click
 
 from saafe.cli.output import print_json
 from saafe.cli.progress import Busy
-from saafe.cli.reading import check_run_folder
+from saafe.cli.reading import check_trained_run
 from saafe.cli.tables import print_rows
 
 
@@ -35,7 +35,7 @@ def export_command(
     from saafe.export import export_run
     from saafe.training import load
 
-    check_run_folder(run)
+    check_trained_run(run)
     loaded = load(run)
     with Busy(f"writing and comparing {to}"):
         report = export_run(

@@ -78,6 +78,18 @@ def check_run_folder(path: str) -> None:
         raise InputError(f"{path}: no such run folder; did you mean {meant}?")
 
 
+def check_trained_run(path: str) -> None:
+    """Refuse what only detects, where a run with its weights and recipe is needed."""
+    check_run_folder(path)
+    folder = Path(path)
+    is_run = (folder / "model.safetensors").exists() or (folder / "recipe.json").exists()
+    if folder.is_file() or (not is_run and any(folder.glob("*.onnx"))):
+        raise InputError(
+            f"{path}: an exported model or another file; allowed: a run folder, which holds the "
+            "trained weights; `saafe train` makes one under runs/"
+        )
+
+
 def load_for(model: str | None, device: str | None) -> Any:
     """The model that is named, saafe's own for None, with the thresholds of a device.
 

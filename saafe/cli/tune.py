@@ -8,7 +8,7 @@ import click
 
 from saafe.cli.output import print_json
 from saafe.cli.progress import ProgressLines
-from saafe.cli.reading import check_run_folder
+from saafe.cli.reading import check_trained_run
 from saafe.cli.rooms import show_rooms
 from saafe.cli.train import raise_interrupt
 
@@ -42,7 +42,7 @@ def tune_command(
         click.echo(line, err=True)
 
     own_rooms.check_asked(per_year)
-    check_run_folder(run)
+    check_trained_run(run)
     general = load(run)
     rooms = own_rooms.read_rooms(on, say)
     if not resume:
