@@ -183,6 +183,12 @@ GONE = object()
         ("fire", {"burning": "smoldering"}, "burning is '\"smoldering\"'"),
         ("fire", {"burning": {}}, "burning is '{}'"),
         ("fire", {"ignition_s": GONE}, "ignition_s is missing; allowed: 0 or more seconds"),
+        ("fire", {"ignition_s": "18:15:40"}, "subtract the first row's time"),
+        ("fire", {"sounded_s": {"photo": "2026-10-24T18:20"}}, "subtract the first row's time"),
+        ("home", {"cooking_s": [["07:30", "08:00"]]}, "subtract the first row's time"),
+        ("fire", {"ignition_s": GONE}, "from the first row until it burns; give a number"),
+        ("fire", {"limit_s": GONE}, "from the first row until the latest alarm in time; give"),
+        ("fire", {"end_s": GONE}, "from the first row until scoring ends; give a number"),
         ("fire", {"limit_s": None}, "limit_s is 'null'"),
         ("fire", {"limit_s": 599}, "limit_s is '599'; allowed: at or after ignition_s, 600"),
         ("fire", {"end_s": 719}, "end_s is '719'; allowed: at or after limit_s, 720"),
@@ -466,6 +472,7 @@ def test_evaluate_names_the_set(
     code, out, err = command(capsys, *words)
     assert code == 0, err
     assert "set ours: false alarms" in out
+    assert not re.search("^[a-z_]+: 0$", err, re.MULTILINE), "parts of which nothing is there"
     assert "made up" in out
     (row,) = [line for line in out.splitlines() if "ours: fire " in line]
     assert "720" in row  # the limit; each fire has a row

@@ -152,7 +152,8 @@ def score_real(
     for part, source in {"lab_fires": LAB, "burner_fires": BURNERS, "pool_fires": POOLS}.items():
         parts[part] = (read.get(source, []), source)
     for part, (items, source) in parts.items():
-        plan.on_progress(f"{part}: {len(items)}")
+        if items:
+            plan.on_progress(f"{part}: {len(items)}")
         rows = [score_fire(detect, item) for item in items]
         result[part] = sum_fires(rows) if source in read else absent[source]
 

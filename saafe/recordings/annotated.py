@@ -27,7 +27,11 @@ ONE_SESSION_S = 1800.0  # uses of a stove less than this apart are one session
 
 _SET_KEYS = ("name", "origin", "licence", "note", "recordings")
 _COMMON_KEYS = ("file", "kind", "group", "days", "cooking_s")
-_FIRE_TIMES = ("ignition_s", "limit_s", "end_s")
+_FIRE_TIMES = {
+    "ignition_s": "it burns",
+    "limit_s": "the latest alarm in time",
+    "end_s": "scoring ends",
+}
 _FIRE_KEYS = (*_COMMON_KEYS, "burning", *_FIRE_TIMES, "sounded_s")
 _KEYS = {HOME_KIND: _COMMON_KEYS, FIRE_KIND: _FIRE_KEYS}
 SOUNDED = {"photo": "t_photo", "ionisation": "t_ion", "other": "t_detector"}
@@ -262,7 +266,8 @@ class _Fields:
 
     def time(self, key: str) -> float:
         """A time from the recording's first row. [s]"""
-        return self.number(key, self.values.get(key), "0 or more seconds from the first row")
+        allowed = f"0 or more seconds from the first row until {_FIRE_TIMES[key]}"
+        return self.number(key, self.values.get(key), allowed)
 
     def number(self, key: str, value: object, allowed: str) -> float:
         """A number of 0 or more; true and false are none."""
@@ -270,7 +275,9 @@ class _Fields:
         # 1e999 is infinite, and an integer may be too large for a float
         if isinstance(value, int | float) and not is_bool and 0 <= value <= 1e15:
             return float(value)
-        self.refuse(key, allowed, "give a number", came=value)
+        is_clock = isinstance(value, str) and ":" in value
+        mend = "subtract the first row's time, in seconds" if is_clock else "give a number"
+        self.refuse(key, allowed, mend, came=value)
 
     def sounded(self, key: str, ignition_s: float) -> dict[str, float]:
         """When real alarms sounded, by the names that published fires have for them. [s]"""
