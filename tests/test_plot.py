@@ -284,6 +284,14 @@ def test_what_is_wrong_is_one_line(
     assert list((tmp_path / "empty").iterdir()) == []
 
 
+def test_a_part_beyond_a_recording_with_dates_is_told_its_clock_times(tmp_path: Path) -> None:
+    path = tmp_path / "dated.csv"
+    rows = [f"2026-10-24T{18 + k // 60}:{k % 60:02},20" for k in range(120)]
+    path.write_text("\n".join(["time,temperature_c", *rows]))
+    done = CliRunner().invoke(command, ["plot", str(path), "--between", "20:30", "21:30"])
+    assert "(2026-10-24 18:00 to 2026-10-24 19:59)" in str(done.exception)
+
+
 def test_words_are_told_apart(written: Path, tmp_path: Path) -> None:
     assert kind_of(str(written)) == "recording"
     assert kind_of("saafe-6") == "device"

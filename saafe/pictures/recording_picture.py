@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +103,18 @@ def asked_part(recording: Recording, path: Path, between_h: Interval | None) -> 
     if not 0.0 <= start_s < end_s or start_s >= last_s:
         raise InputError(
             f"--between: {between_h[0]:.4g} to {between_h[1]:.4g} h came; allowed are two hours in "
-            f"order, from 0 to {last_s / 3600:.4g} h, where {path} ends; minutes are written 30min"
+            f"order, from 0 to {last_s / 3600:.4g} h, where {path} ends{on_the_clock(recording)}; "
+            "minutes are written 30min"
         )
     return start_s, min(end_s, last_s)
+
+
+def on_the_clock(recording: Recording) -> str:
+    """When a recording with dates begins and ends, in brackets."""
+    if recording.start is None:
+        return ""
+    end = recording.start + timedelta(seconds=float(recording.times_s[-1]))
+    return f" ({recording.start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M})"
 
 
 def time_unit(span_s: float) -> tuple[float, str]:
