@@ -321,6 +321,13 @@ def test_the_command_takes_the_backgrounds_sensor_and_instrument(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_docs_name_the_fields_that_onto_takes_and_refuses() -> None:
+    page = Path(__file__).parents[1] / "docs" / "simulator.md"
+    text = " ".join(page.read_text().split())
+    assert "`--set sensors=` and `--set times=` are not for it" in text
+    assert "`--set device=FILE` gives the meter's own end" in text
+
+
 def test_the_cap_of_pm25_is_said_or_the_devices(capsys: pytest.CaptureFixture[str]) -> None:
     readings = np.full((9, 1, 6), np.nan, np.float32)
     readings[:, 0, 1] = 300.0
