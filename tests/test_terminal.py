@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from saafe.cli import COMMANDS, saafe
-from saafe.cli.output import NOW_AND_THEN_S, did_you_mean, with_progress
+from saafe.cli.output import NOW_AND_THEN_S, did_you_mean, names_near, with_progress
 from saafe.cli.progress import Busy, ProgressLines
 from saafe.cli.reading import check_run_folder
 from saafe.cli.train import SETTING_THRESHOLDS, Reporter
@@ -114,6 +114,17 @@ def test_a_run_that_is_there_is_let_pass(tmp_path: Path) -> None:
         check_run_folder(str(tmp_path / "kitchem"))
     for name in ("kitchen", "zzzzzzzzzz"):  # near nothing: the loader says it
         assert check_run_folder(str(tmp_path / name)) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "first"),
+    [("paper_bin", ["bin"]), ("foam", ["smouldering_foam", "flaming_foam"]), ("fryng", ["frying"])],
+)
+def test_a_name_that_shares_a_word_is_nearer_than_one_that_shares_letters(
+    word: str, first: list[str]
+) -> None:
+    known = ["vaping", "e_bike", "open_window", "smouldering_foam", "flaming_foam", "bin", "frying"]
+    assert names_near(word, known)[: len(first)] == first
 
 
 @pytest.mark.parametrize("words", [["evaluate"], ["tune", "--on", "rooms"], ["exam"], ["export"]])

@@ -4,6 +4,7 @@ import difflib
 import errno
 import io
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -52,8 +53,20 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def names_near(word: str, known: Iterable[str]) -> list[str]:
-    """The three names or fewer that a mistyped word may have meant, nearest first."""
-    return difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    """The three names or fewer that a mistyped word may have meant, nearest first.
+
+    What shares a whole word, as `paper_bin` and `bin` do, comes before what shares some letters.
+    """
+    names = list(known)
+    nearest = difflib.get_close_matches(word, names, n=3, cutoff=0.75)
+    shared = [name for name in names if words_in(word) & words_in(name)]
+    near = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
+    return list(dict.fromkeys([*nearest, *shared, *near]))[:3]
+
+
+def words_in(name: str) -> set[str]:
+    """The words of three letters and more that a name is made of."""
+    return set(re.findall("[a-z]{3,}", name.lower()))
 
 
 def names_like(word: str, known: Iterable[str]) -> list[str]:
