@@ -137,6 +137,9 @@ def test_the_lowest_shift_keeps_the_budget_and_no_lower_one_does(budget: float) 
 
 def test_a_rule_that_no_threshold_moves_leaves_no_shift() -> None:
     assert lowest_shift(margins([0.0], [math.inf, 1.0]), 0.0) == math.inf
+    rules = Margins(np.zeros(1), {"frying": np.array([math.inf])}, np.empty(0))
+    assert lowest_shift(rules, 0.0) == math.inf
+    assert lowest_shift(rules, 1e9) == 0.0
 
 
 def test_a_contestant_ties_with_itself_moved(streams: ExamStreams) -> None:
@@ -159,8 +162,10 @@ def test_what_finds_more_at_equal_false_alarms_wins() -> None:
     assert compare(poor, {"good": good}, name="poor", seed=0)[1].verdict == LOSS
 
 
+@pytest.mark.parametrize("silent", [0, 15, 30])  # events that no shift makes alarm
+@pytest.mark.parametrize("loud_always", [0, 5, 30])  # by the fixed rules
 def test_limits_at_equal_alarms_are_those_of_thresholds_moved_in_each_draw(
-    monkeypatch: pytest.MonkeyPatch,
+    silent: int, loud_always: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Draw by draw, with events repeated as often as they were drawn."""
     monkeypatch.setattr(rivals, "RIVAL_RESAMPLES", 40)
@@ -173,6 +178,10 @@ def test_limits_at_equal_alarms_are_those_of_thresholds_moved_in_each_draw(
         )
         for _ in range(2)
     )
+    for events in [*other.nuisances.values(), other.quiet]:
+        events[:] = np.round(events)  # ties
+        events[:silent] = -math.inf
+        events[len(events) - min(loud_always, len(events)) :] = math.inf
     random = np.random.default_rng(7)
     drawn = [rivals.draw_counts(len(events), random) for _, events in other.strata()]
     fires = rivals.draw_counts(60, random)

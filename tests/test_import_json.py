@@ -195,3 +195,27 @@ def test_a_log_whose_lines_begin_with_a_bracket_is_no_broken_json(tmp_path: Path
     ))  # fmt: skip
     recording, _, _ = import_recording(path)
     assert values_of(recording.readings, "co2") == [500.0 + k for k in range(30)]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [["time", "co2", "co2"], *([t, 500.0, 900.0] for t in TIMES)],
+        {"columns": ["time", "co2", "CO2"], "data": [[t, 500.0, 900.0] for t in TIMES]},
+        [{"time": t, "all": [{"type": "co2", "value": v} for v in (500.0, 900.0)]} for t in TIMES],
+    ],
+)
+def test_of_two_readings_of_one_name_both_are_read(document: object, tmp_path: Path) -> None:
+    recording, _, _ = import_recording(write(tmp_path, document))
+    readings = recording.readings
+    assert [values_of(readings, "co2", sensor)[0] for sensor in range(2)] == [500.0, 900.0]
+
+
+@pytest.mark.parametrize("half", [{"sensor\ud800": 1}, {"sensor": "\ud800"},
+                                  {"all": [{"type": "\ud800", "value": 1}]},
+                                  {"temperature": {"value": 20, "unit": "\ud800"}}])  # fmt: skip
+def test_half_characters_do_not_end_an_import(half: dict[str, Any], tmp_path: Path) -> None:
+    recording, _, _ = import_recording(
+        write(tmp_path, [{"time": t, "co2": 500.0} | half for t in TIMES])
+    )
+    assert values_of(recording.readings, "co2")[0] == 500.0

@@ -529,3 +529,13 @@ def test_numbers_beside_a_logarithmic_axis_are_numbers() -> None:
     curves = plots.draw_curves({"reference_alarms": points, "curves": {}, "rows": []})
     for drawn in (curves, plots.draw_gate([line])):
         assert b"mathdefault" not in drawn
+
+
+@pytest.mark.parametrize("begin", ["1" + "0" * 19, "9" * 19 + "d", "1" + "0" * 30, "9" * 400])
+def test_a_clock_time_after_any_number_is_answered_at_once(begin: str) -> None:
+    start = datetime(2026, 3, 1, 23, 30)
+    try:
+        hours = asked_hours((begin, "08:00"), start)
+    except InputError:
+        return  # too long a number
+    assert hours[0] <= hours[1] <= hours[0] * 1.01

@@ -164,8 +164,8 @@ def asked_hours(between: tuple[str, str], start: datetime | None) -> tuple[float
     A clock time without a date is the first one from the first row on, and the first after FROM.
     """
     begin, end = (asked_hour(text, start, between) for text in between)
-    while ":" in between[1] and "-" not in between[1] and end <= begin:
-        end += 24.0
+    if ":" in between[1] and "-" not in between[1] and end <= begin:
+        end = begin + ((end - begin) % 24.0 or 24.0)  # no loop: FROM may be any number
     return begin, end
 
 
@@ -176,7 +176,7 @@ def asked_hour(text: str, start: datetime | None, between: tuple[str, str]) -> f
         InputError: it is none, or a clock time while the recording has none.
     """
     said = f"--between {' '.join(between)}"
-    if found := re.fullmatch(r"([-+]?[\d.]+)\s*(s|min|h|d|)", text.strip()):
+    if found := re.fullmatch(r"([-+]?[\d.]{1,20})\s*(s|min|h|d|)", text.strip()):
         with suppress(ValueError):
             return float(found[1]) * UNITS_H[found[2]]
     is_clock = re.fullmatch(r"\d\d?:\d\d(:\d\d)?", text)

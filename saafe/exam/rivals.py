@@ -135,8 +135,10 @@ def lowest_shift(margins: Margins, per_year: float) -> float:
     """The lowest shift of all thresholds with at most so many false alarms a year; inf for none."""
     every = np.concatenate([margins.quiet, *margins.nuisances.values()])
     candidates = np.unique(every[np.isfinite(every)])
-    if not candidates.size or margins.false_alarms_per_year(candidates[0]) <= per_year:
-        return float(candidates[0]) if candidates.size else 0.0
+    if not candidates.size:
+        return 0.0 if margins.false_alarms_per_year(0.0) <= per_year else math.inf
+    if margins.false_alarms_per_year(candidates[0]) <= per_year:
+        return float(candidates[0])
     low, high = 0, len(candidates) - 1
     if margins.false_alarms_per_year(np.nextafter(candidates[high], math.inf)) > per_year:
         return math.inf  # the fixed rules alone raise more
@@ -190,9 +192,14 @@ def equal_alarms_difference(ours: Margins, theirs: Margins, shift: float, *, see
     mine, other = (np.concatenate([one for _, one in m.strata()]) for m in (ours, theirs))
     per_year = worth @ (mine >= 0.0)
     order = np.argsort(-other, kind="stable")  # the loudest first
-    too_many = np.cumsum(worth[:, order], axis=1) > per_year[:, None] * (1.0 + 1e-9)
-    lowest = other[np.isfinite(other)].min(initial=math.inf)  # where all of them are few enough
-    first = other[order][too_many.argmax(axis=1)]  # that is one too many
+    order = order[other[order] > -math.inf]  # no shift makes the others alarm
+    if order.size:
+        too_many = np.cumsum(worth[:, order], axis=1) > per_year[:, None] * (1.0 + 1e-9)
+        first = other[order][too_many.argmax(axis=1)]  # that is one too many
+    else:
+        too_many, first = np.zeros((RIVAL_RESAMPLES, 1), dtype=bool), np.zeros(1)
+    every = other[np.isfinite(other)]
+    lowest = every.min() if every.size else 0.0  # where all of them are few enough
     moved = np.where(too_many.any(axis=1), np.nextafter(first, math.inf), lowest)
     fires = draw_counts(len(ours.fires), random)
     gained = ours.in_time(0.0).astype(float) - (theirs.fires >= moved[:, None])

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from saafe.errors import InputError
 from saafe.readers.export_columns import UNIT_NAMES, VALUE_NAMES, find_meaning, spaced
-from saafe.recordings import counted, refusal
+from saafe.recordings import counted, plain, refusal
 
 JSON_FORMS = (
     "a list of objects, an object a line, columns of one length, rows under names, ThingSpeak's "
@@ -191,9 +191,10 @@ def _are_names(values: object) -> TypeGuard[list[str]]:
 
 def _rows(columns: Sequence[str], rows: Sequence[object], lost: Dropped) -> Iterator[JsonRecord]:
     """Rows of values under names."""
+    names = list(numbered(columns))
     for row in rows:
-        if isinstance(row, list) and len(row) == len(columns):
-            yield dict(zip(columns, row, strict=True))
+        if isinstance(row, list) and len(row) == len(names):
+            yield dict(zip(names, row, strict=True))
         else:
             lost[MISFIT] += 1
 
@@ -280,20 +281,34 @@ def _paths(
 ) -> Iterator[tuple[NamePath, str]]:
     """The cells of a record, each with its name and those of what it stands in."""
     for name, value in record.items():
-        path = (*inside, str(name))
+        path = (*inside, _sayable(str(name)))
         if isinstance(value, dict) and _is_reading(name, value):
             yield path, _reading_text(value)
         elif isinstance(value, dict):
             yield from _paths(value, path, lost)
         elif isinstance(value, list):
-            for item in value:
-                if isinstance(item, dict) and (own := _named_reading(item)):
-                    own += " index" * (name == "indices")  # Awair's are scores
-                    yield (*path, own), _reading_text(item)
-                else:
-                    lost[f"{'.'.join(path)!r} list item"] += 1
+            readings = [v for v in value if isinstance(v, dict) and _named_reading(v)]
+            ending = " index" * (name == "indices")  # Awair's are scores
+            for own, item in zip(numbered(map(_named_reading, readings)), readings, strict=True):
+                yield (*path, own + ending), _reading_text(item)
+            if others := len(value) - len(readings):
+                lost[f"{'.'.join(path)!r} list item"] += others
         else:
-            yield path, "" if value is None else str(value)
+            yield path, "" if value is None else _sayable(str(value))
+
+
+def _sayable(text: str) -> str:
+    """Text without half characters, which JSON may escape and no file can hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def numbered(names: Iterable[str]) -> Iterator[str]:
+    """Names that differ: the second of one gets " #2", so that neither hides the other."""
+    seen = Counter[str]()
+    for name in names:
+        key = plain(name)
+        seen[key] += 1
+        yield name if name and seen[key] == 1 else f"{name or 'unnamed'} #{seen[key]}"
 
 
 def _is_reading(name: str, value: Mapping[str, Any]) -> bool:
@@ -310,11 +325,11 @@ def _value_key(value: Mapping[str, Any]) -> str:
 def _named_reading(item: Mapping[str, Any]) -> str:
     """The name of a reading in a list of them, "" where an object is none."""
     name = next((item[key] for key in _READING_NAMES if isinstance(item.get(key), str)), "")
-    return name if _value_key(item) else ""
+    return _sayable(name) if _value_key(item) else ""
 
 
 def _reading_text(value: Mapping[str, Any]) -> str:
     """The number of a reading and its unit behind it."""
     number = value[_value_key(value)]
     unit = next((value[key] for key in value if spaced(key) in UNIT_NAMES), None)
-    return "" if number is None else f"{number} {unit or ''}".strip()
+    return "" if number is None else _sayable(f"{number} {unit or ''}".strip())

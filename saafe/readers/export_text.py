@@ -7,7 +7,7 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from saafe.readers.export_json import Cells, read_json_records, refuse_form, to_cells
+from saafe.readers.export_json import (
+    Cells,
+    numbered,
+    read_json_records,
+    refuse_form,
+    to_cells,
+)
 from saafe.recordings import counted, plain, read_table, read_unzipped, refusal
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -207,7 +213,7 @@ def _read_table(path: Path, lines: list[str], is_known: Callable[[str], bool]) -
     if not rows:
         allowed, mend = "at least one row", "export the readings again"
         raise refusal(path, "a header and no rows", allowed=allowed, mend=mend, row=at + 2)
-    unique = _unique(names)
+    unique = list(numbered(names))
     rows = [row + [""] * (len(unique) - len(row)) for row in rows]
     frame = pl.DataFrame(rows, schema=dict.fromkeys(unique, pl.String), orient="row")
     frame = frame.select(pl.all().str.strip_chars())
@@ -297,19 +303,6 @@ def _join_decimals(cells: list[str], over: int) -> list[str] | None:
         return None
     joined = {a: f"{cells[a]}.{cells[b]}" for a, b in zip(whole[::2], whole[1::2], strict=True)}
     return [joined.get(i, cell) for i, cell in enumerate(cells) if i not in whole[1::2]]
-
-
-def _unique(names: list[str]) -> list[str]:
-    """Names that differ: the second of one gets " #2"."""
-    return list(_number(names))
-
-
-def _number(names: list[str]) -> Iterator[str]:
-    seen: dict[str, int] = {}
-    for name in names:
-        key = plain(name)
-        seen[key] = seen.get(key, 0) + 1
-        yield name if name and seen[key] == 1 else f"{name or 'unnamed'} #{seen[key]}"
 
 
 def _refuse_many(path: Path, wrong: int, right: int, what: str) -> None:
