@@ -293,9 +293,7 @@ def tune_one(
         before=general.settings,
         on_epoch=on_epoch, on_checkpoint=on_checkpoint, resumed=state,
     )  # fmt: skip
-    write_json(folder / POOLS_FILE, describe_pools(tuned))
-    runs.save_model(folder, general.recipe, tuned.model, tuned.settings)
-    return runs.load(folder)
+    return write_tuned(folder, general.recipe, tuned)
 
 
 def weights_of(found: dict[str, Any]) -> str:
@@ -320,8 +318,13 @@ def keep_general(
         general.model, general.model, backgrounds_in(rooms, general), simulated, per_year,
         before=general.settings,
     )  # fmt: skip
+    return write_tuned(folder, general.recipe, tuned)
+
+
+def write_tuned(folder: Path, recipe: Recipe, tuned: Tuned) -> Run:
+    """Write a tuned model and what its thresholds rest on; the run that the folder now is."""
     write_json(folder / POOLS_FILE, describe_pools(tuned))
-    runs.save_model(folder, general.recipe, tuned.model, tuned.settings)
+    runs.save_model(folder, recipe, tuned.model, tuned.settings)
     return runs.load(folder)
 
 
