@@ -27,6 +27,8 @@ class Recipe:
         windows: training windows an epoch.
         fresh: new windows every epoch, else one fixed set.
         epochs: at most.
+        passes: how often each window is shown. The first epochs bring new ones; those after them
+            show all of these again, mixed anew for each pass.
         hours: of training; the first epoch is timed, and no more are trained than fit. 0 sets no
             limit.
         batch: windows an optimizer step.
@@ -59,7 +61,8 @@ class Recipe:
     dropout: float = 0.0
     windows: int = 12_000
     fresh: bool = True
-    epochs: int = 16
+    epochs: int = 48
+    passes: int = 1
     hours: float = 0.0
     batch: int = 128
     accumulate: int = 1
@@ -78,9 +81,14 @@ class Recipe:
     seed: int = 0
     device_file: str = ""
 
+    @property
+    def new_epochs(self) -> int:
+        """How many epochs bring new windows."""
+        return -(-self.epochs // self.passes) if self.fresh else 1
+
 
 TIERS = {
-    "ultra-fast": Recipe("ultra-fast", learning_rate=5e-4),
+    "ultra-fast": Recipe("ultra-fast", learning_rate=5e-4, passes=3),
     "standard": Recipe(
         "standard",
         width=256,
@@ -108,6 +116,7 @@ _CHOICES = {
 _LIMITS = {
     "width": (8, 4096), "layers": (1, 48), "heads": (1, 64), "expansion": (1, 16), "patch": (1, 60),
     "dropout": (0.0, 0.9), "windows": (64, 10**9), "epochs": (1, 10_000),
+    "passes": (1, 10_000),
     "hours": (0.0, 10_000.0), "batch": (1, 10**6),
     "accumulate": (1, 1024), "learning_rate": (1e-7, 1.0), "warmup": (0.0, 0.9),
     "beta1": (0.0, 0.9999), "beta2": (0.0, 0.99999), "weight_decay": (0.0, 10.0),

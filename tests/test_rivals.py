@@ -21,7 +21,8 @@ from saafe.training.model import RiskModel, levels
 from saafe.training.thresholds import logits_of
 
 TINY = changed(
-    find_tier("tiny"), ("windows=256", "epochs=2", "streams=64", "held_out=64", "device=cpu")
+    find_tier("tiny"),
+    ("windows=256", "epochs=2", "passes=1", "streams=64", "held_out=64", "device=cpu"),
 )
 
 

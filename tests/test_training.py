@@ -313,7 +313,7 @@ def test_epochs_are_repeatable_and_new(small_parts: None) -> None:
 
 
 def test_made_ahead_is_the_same(small_parts: None) -> None:
-    recipe = changed(TINY, ("streams=32", "epochs=3"))
+    recipe = changed(TINY, ("streams=32", "epochs=3", "passes=1"))
     with Workers(1) as workers:
         ahead = list(blocks_ahead(recipe, 1, CPU, World(), workers))
     assert len(ahead) == 2
@@ -355,16 +355,53 @@ def test_large_epochs_are_made_in_blocks(
     assert torch.equal(whole.labels, torch.cat([block.labels for block in blocks]))
 
 
-def test_fixed_set_is_only_shuffled(small_parts: None) -> None:
-    fixed = changed(TINY, ("fresh=false", "streams=32"))
-    first, second = (epoch_windows(fixed, k, CPU, World()) for k in (0, 1))
-    assert not torch.equal(first.labels, second.labels)
-    # a window is known by the sum of its bits
-    sums = [
-        w.windows.nan_to_num(-7.0).double().sum(dim=(1, 2, 3)).sort().values
-        for w in (first, second)
-    ]
-    assert torch.equal(*sums)
+def marks_of(windows: WindowSet) -> torch.Tensor:
+    """A window is known by the sum of its bits. (window,)"""
+    return windows.windows.nan_to_num(-7.0).double().sum(dim=(1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("changes", "new"),
+    [
+        (("fresh=false", "epochs=3"), 1),
+        (("passes=3", "epochs=6"), 2),
+        (("passes=2", "epochs=5"), 3),
+        (("passes=1", "epochs=3"), 3),
+        (("passes=9", "epochs=2"), 1),
+    ],
+)
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_each_pass_shows_every_window_once_in_another_order(
+    small_parts: None, changes: tuple[str, ...], new: int, ahead: int
+) -> None:
+    recipe = changed(TINY, ("streams=32", *changes))
+    assert recipe.new_epochs == new
+    with Workers(ahead) as workers:
+        blocks = list(blocks_ahead(recipe, 0, CPU, World(), workers))
+    assert len(blocks) == recipe.epochs
+    marks = [marks_of(block) for block in blocks]
+    first = torch.cat(marks[:new])
+    for k in range(new):
+        assert torch.equal(marks[k], marks_of(epoch_windows(recipe, k, CPU, World())))
+    for start in range(new, recipe.epochs - new + 1, new):
+        again = torch.cat(marks[start : start + new])
+        assert not torch.equal(again, first)
+        assert torch.equal(again.sort().values, first.sort().values)
+    rest = torch.cat([first.new_empty(0), *marks[recipe.epochs // new * new :]])
+    assert len(rest.unique()) <= len(first.unique())
+    assert torch.isin(rest, first).all()
+
+
+@pytest.mark.parametrize("epoch", range(1, 6))
+def test_a_resumed_fit_sees_the_windows_that_it_would_have_seen(
+    small_parts: None, epoch: int
+) -> None:
+    recipe = changed(TINY, ("streams=32", "passes=3", "epochs=6"))
+    whole = list(blocks_ahead(recipe, 0, CPU, World(), Workers(0)))
+    rest = list(blocks_ahead(recipe, epoch, CPU, World(), Workers(0)))
+    assert len(rest) == 6 - epoch
+    for one, other in zip(whole[epoch:], rest, strict=True):
+        assert torch.equal(marks_of(one), marks_of(other))
 
 
 def test_purposes_never_share_a_seed() -> None:

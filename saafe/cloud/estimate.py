@@ -19,7 +19,7 @@ ASSUMPTION = "one CPU core's by model size; assumed, never measured on a GPU"
 # What decides how many windows a second are simulated and trained; equal fields, equal work.
 WORK = (
     *("width", "layers", "heads", "expansion", "patch", "precision"),
-    *("windows", "streams", "fresh", "batch", "accumulate"),
+    *("windows", "streams", "fresh", "passes", "batch", "accumulate"),
 )
 STOP_GRACE_S = 120  # SIGTERM to SIGKILL, billed
 LEAST_LIMIT_S = 300

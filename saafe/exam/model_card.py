@@ -80,7 +80,7 @@ evacuation or release of extinguishing systems, or for rooms unlike dwellings.
 def training_data_section(run: Run) -> str:
     """What it learnt from."""
     recipe = run.recipe
-    windows = recipe.windows * (recipe.epochs if recipe.fresh else 1)
+    windows = recipe.windows * recipe.new_epochs
     sensors = "cheap sensors drawn at random"
     device = device_of(recipe)
     if isinstance(device, devices.Device):

@@ -342,7 +342,7 @@ def examine_rivals(
 
 def trained_windows(recipe: Recipe) -> int:
     """How many windows a run of a recipe learns from, where nothing stops it early."""
-    return recipe.windows * (recipe.epochs if recipe.fresh else 1)
+    return recipe.windows * recipe.new_epochs
 
 
 def _shift_of(row: ComparisonRow) -> float:

@@ -67,7 +67,7 @@ RIVALS = {
     ),
     LOGISTIC: Rival(fit_logistic, (), 24_000, False, "the model's features, L-BFGS"),
     "gradient boosting": Rival(
-        fit_boosting, ("sklearn",), 96_000, False, "114 summary features, 200 rounds"
+        fit_boosting, ("sklearn",), ALL, False, "114 summary features, 200 rounds"
     ),
     "QUANT": Rival(
         fit_quant, ("aeon", "sklearn"), 6_000, False, "quantiles of intervals, 200 trees"
@@ -116,8 +116,7 @@ def draw_training_set(
     windows need.
     """
     device = torch.device("cpu")
-    epochs = recipe.epochs if recipe.fresh else 1
-    epochs = min(epochs, max(1, -(-most // recipe.windows)))
+    epochs = min(recipe.new_epochs, max(1, -(-most // recipe.windows)))
     parts = []
     for k in range(epochs):
         on_stage(f"simulating its windows, part {k + 1} of {epochs + 1}")

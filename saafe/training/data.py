@@ -305,7 +305,7 @@ def steps_of(recipe: Recipe) -> int:
 
 
 def epoch_windows(recipe: Recipe, epoch: int, device: torch.device, world: World) -> WindowSet:
-    """The training windows of an epoch: new ones, or the one fixed set.
+    """The training windows of an epoch that brings new ones.
 
     Ranks share the making of its parts, and all get the same set, so that it does not depend on
     how many ranks there are.
@@ -324,14 +324,13 @@ def block_later(
     """Have a block of windows, counted from the first epoch on, made; the result waits for it."""
     blocks = blocks_of(recipe)
     wanted, parts = recipe.windows // blocks, parts_of(recipe.streams / blocks)
-    first = parts * (block if recipe.fresh else block % blocks)
     mix = training_mix(recipe)
     mine = [
         workers.later(
             make_part,
             recipe.seed,
             Purpose.TRAIN,
-            first + part,
+            parts * block + part,
             math.ceil(wanted / parts),
             device,
             mix=mix,
@@ -352,14 +351,43 @@ def block_later(
 def blocks_ahead(
     recipe: Recipe, epoch: int, device: torch.device, world: World, workers: Workers
 ) -> Iterator[WindowSet]:
-    """The blocks of every epoch from `epoch` on, while the next ones are being made."""
+    """The blocks of every epoch from `epoch` on, while the next ones are being made.
+
+    Where windows are shown again they are all kept, and made once more for a fit that is resumed.
+    """
+    blocks = blocks_of(recipe)
+    begin, new, end = (blocks * k for k in (epoch, recipe.new_epochs, recipe.epochs))
+    again = end > new
+    first = 0 if again else begin
     coming: deque[Callable[[], WindowSet]] = deque()
-    end = recipe.epochs * blocks_of(recipe)
-    for block in range(epoch * blocks_of(recipe), end):
-        last = min(block + AHEAD, end - 1) if workers else block
+    kept: list[WindowSet] = []
+    for block in range(first, new):
+        last = min(block + AHEAD, new - 1) if workers else block
         for wanted in range(block + len(coming), last + 1):
             coming.append(block_later(recipe, wanted, device, world, workers))
-        yield coming.popleft()()
+        made = coming.popleft()()
+        if again:
+            kept.append(made)
+        if block >= begin:
+            yield made
+    if not again:
+        return
+    whole = join_windows(kept)
+    kept.clear()
+    for block in range(max(begin, new), end):
+        yield whole.rows(rows_shown_again(recipe, block, len(whole.labels), device))
+
+
+def rows_shown_again(recipe: Recipe, block: int, count: int, device: torch.device) -> Tensor:
+    """Which of `count` kept windows a block beyond the new ones shows. int64 (window,)
+
+    A pass shows each once, in an order of its own.
+    """
+    new = recipe.new_epochs * blocks_of(recipe)
+    size, place = count // new, block % new
+    shuffle = seeded_generator(recipe.seed, Purpose.SHUFFLE, block - place, device)
+    order = torch.randperm(count, generator=shuffle, device=device)
+    return order[place * size : (place + 1) * size]
 
 
 def held_out_windows(
