@@ -501,9 +501,12 @@ def test_evaluate_says_what_is_doubtful_about_recordings(
         "temperature looks like degF",
         "column CO2 is ignored; if it is co2, saafe data import reads it",
     ]
-    code, _, err = command(capsys, "evaluate", folder, "--real", ours, "--real-only", "--no-floor")
+    words = ("evaluate", folder, "--real", ours, "--real-only", "--rival", "fixed rule")
+    code, _, err = command(capsys, *words)
     assert code == 0, err
-    assert all(f"set ours: home: {line}" in err for line in told), err
+    assert "scoring fixed rule" in err
+    # once, not once a contestant
+    assert all(err.count(f"set ours: home: {line}") == 1 for line in told), err
     every = tmp_path / "*" / "*.csv"  # a pattern in quotes, as detect takes it
     code, out, err = command(capsys, "evaluate", folder, every, "--real-only", "--no-floor")
     assert (code, out.count('"name": "home"')) == (0, 1)

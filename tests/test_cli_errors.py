@@ -257,7 +257,7 @@ def test_ctrl_c_while_text_is_executed(tmp_path: Path) -> None:
         ("train nothing", 1, "nothing"),
         ("train --epochs 3", 2, "No such option"),
         ("compare nowhere", 1, "no such run folder"),
-        ("evaluate", 2, "Missing argument"),
+        ("exam", 2, "Missing argument 'RUN'. `saafe train ultra-fast` makes one"),
         ("evaluate nowhere", 1, "no such run folder"),
         ("exam nowhere", 1, "no such run folder"),
         ("exam RUN --seed x", 2, "Invalid value"),
