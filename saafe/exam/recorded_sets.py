@@ -1,13 +1,13 @@
 """A detector judged on annotated sets, set by set, by the rules of the published recordings."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from saafe.detector import Detection
-from saafe.exam import outcomes
+from saafe.exam import outcomes, references
 from saafe.exam.outcomes import HomeRow
-from saafe.exam.recorded_fires import Detect, FireScore, score_fire, sum_fires
+from saafe.exam.recorded_fires import Detect, FireScore, fire_times, score_fire, sum_fires
 from saafe.exam.results import flat_row
 from saafe.metrics import clustered_proportion_bounds
 from saafe.readers import Published, Unreadable, read_annotated
@@ -55,7 +55,10 @@ def score_set(
         elif item.kind == HOME_KIND:
             homes.append((item.group, _score_home(counted, item)))
         else:
-            fires.append((item.group, score_fire(counted, item)))
+            fire, taken = with_limit(item)
+            if taken:
+                on_progress(f"set {one.name}: {item.recording.name}: no limit_s; taken: {taken}")
+            fires.append((item.group, score_fire(counted, fire)))
     return {
         "name": one.name,
         "origin": one.origin,
@@ -68,6 +71,25 @@ def score_set(
         "homes": _homes_part(homes) if homes else NONE_SCORED,
         "not_scored": [asdict(item) for item in unread],
     }
+
+
+def with_limit(fire: Published) -> tuple[Published, str]:
+    """An annotated fire with a limit, and in words which was taken; "" for the one that is given.
+
+    Its own readings' by the rules of published fires, else the first real alarm beside it, else
+    the end of its scoring: then a fire that is found at all is found in time.
+    """
+    at = fire.references
+    if "t_limit" in at:
+        return fire, ""
+    end_s = at["t_end"]
+    shown_s = references.shown_limit(
+        fire.recording, fire.kind, ignition_s=at["t_ignition"], end_s=end_s
+    )
+    limits = {"by its readings": shown_s, "the first real alarm": fire_times(fire)[1]}
+    known = [(min(time, end_s), why) for why, time in limits.items() if time is not None]
+    limit_s, why = next(iter(known), (end_s, "its end_s, for nothing shows one"))
+    return replace(fire, references={**at, "t_limit": limit_s}), f"{limit_s:,.0f} s, {why}"
 
 
 def _progress(item: Published | Unreadable) -> list[str]:
