@@ -21,7 +21,7 @@ from saafe.exam.recorded_sets import NONE_SCORED, score_set
 from saafe.exam.recordings import read_superposed
 from saafe.exam.references import co_dose_intervals, first_signal_from, shown_limit
 from saafe.exam.session import Session
-from saafe.exam.tables import score_table
+from saafe.exam.tables import score_table, set_fires_table
 from saafe.pictures.recording_picture import known_times
 from saafe.readers import Published, Unreadable, read_annotated
 from saafe.recordings import find_sets, merge_runs, read_sets, write_recording
@@ -349,13 +349,13 @@ def write_smoke(path: Path, highest_ug_m3: float) -> None:
 @pytest.mark.parametrize(
     ("more", "limit_s", "taken"),
     [
-        ({}, 720, "by its readings"),  # 20 K at 690 s, and 30 s
-        ({"burning": "cooking oil", "sounded_s": {"photo": 610}}, 720, "by its readings"),
-        ({"burning": "smouldering"}, 620, "by its readings"),  # 5 K
-        ({"end_s": 700}, 700, "by its readings"),  # never after the end
-        ({"end_s": 680}, 680, "its end_s, for nothing shows one"),
-        ({"end_s": 680, "sounded_s": {"photo": 670, "other": 660}}, 660, "the first real alarm"),
-        ({"end_s": 680, "sounded_s": {"photo": 690}}, 680, "the first real alarm"),
+        ({}, 720, "readings"),  # 20 K at 690 s, and 30 s
+        ({"burning": "cooking oil", "sounded_s": {"photo": 610}}, 720, "readings"),
+        ({"burning": "smouldering"}, 620, "readings"),  # 5 K
+        ({"end_s": 700}, 700, "readings"),  # never after the end
+        ({"end_s": 680}, 680, "end"),
+        ({"end_s": 680, "sounded_s": {"photo": 670, "other": 660}}, 660, "first real alarm"),
+        ({"end_s": 680, "sounded_s": {"photo": 690}}, 680, "first real alarm"),
     ],
 )
 def test_a_limit_that_is_left_out_is_taken_by_the_rules_of_published_fires(
@@ -365,12 +365,19 @@ def test_a_limit_that_is_left_out_is_taken_by_the_rules_of_published_fires(
     entry = without(FIRE | more, "limit_s")
     (one,) = read_sets(write_set(tmp_path / "a", entry))
     told: list[str] = []
-    (row,) = score_set(HEAT, one, told.append)["fires"]["rows"]
+    part = score_set(HEAT, one, told.append)
+    (row,) = part["fires"]["rows"]
     assert row["limit_s"] == limit_s
-    assert told[-1] == f"set ours: fire: no limit_s; taken: {limit_s} s, {taken}"
+    assert row["limit_from"] == taken
+    assert told[-1] == f"set ours: fire: no limit_s; taken: {limit_s} s, by its {taken}"
+    result = {"sources": {}, "sets": [part]}
+    at_end = ("set ours: fires without a limit", "1 of 1", "in time if found by their end")
+    assert (at_end in score_table(result)) == (taken == "end")
+    _, (cells,) = set_fires_table({"us": result})
+    assert cells[2] == f"{limit_s} ({taken})"
     (same,) = read_sets(write_set(tmp_path / "b", entry | {"limit_s": limit_s}))
     (given,) = score_set(HEAT, same, told.append)["fires"]["rows"]
-    assert given == row
+    assert given == row | {"limit_from": "set.json"}
     assert "no limit_s" not in told[-1]
     times = dict(known_times(tmp_path / "a" / "fire.csv").times)
     assert "limit" not in times
