@@ -85,6 +85,8 @@ def shell(place: Path, line: str, **more) -> tuple[int, str, str]:
         ("SAAFE train --out readonly/runs", "Permission denied"),
         ("SAAFE launch ultra-fast --on emulator --yes --set out=readonly/r", "readonly/r"),
         ("SAAFE detect closed fire.csv", "is unreadable (Permission denied)"),
+        ("SAAFE evaluate closed", "is unreadable (Permission denied)"),
+        ("SAAFE exam closed", "is unreadable (Permission denied)"),
         ("SAAFE detect secret fire.csv", "is unreadable (Permission denied)"),
         ("SAAFE detect secret.csv", "secret.csv"),
         ("SAAFE detect - <&-", "no line came"),

@@ -1,5 +1,6 @@
 """`saafe evaluate`."""
 
+import os
 from pathlib import Path
 
 import click
@@ -60,7 +61,7 @@ def evaluate_command(
         raise InputError("--real-only: there are no recordings; give a PATH or --real FOLDER")
     names = rivals or (() if no_floor else (registry.LOGISTIC,))
     registry.check_installed(names)
-    if model is not None and Path(model, SET_FILE).is_file():
+    if model is not None and os.path.isfile(f"{model}/{SET_FILE}"):  # a closed folder is none
         raise InputError(f"{model}: is an annotated set, and no model; give it as --real {model}")
     refuse_folders(paths)
     loaded = load_for(model, None)

@@ -1,5 +1,6 @@
 """How the command line reads recordings: in saafe's format, or as a vendor exported them."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,12 +115,15 @@ def what_else(path: Path) -> str:
 
     A run that is not finished has its recipe alone.
     """
-    if path.is_file():
+    try:
+        names = [one.name for one in path.iterdir()]
+    except NotADirectoryError:
         return "is an exported model" if path.suffix == ".onnx" else "is a file"
-    is_run = any((path / name).exists() for name in ("model.safetensors", "recipe.json"))
-    if is_run or not path.exists():
+    except OSError:  # it is not there, or closed: loading says it
         return ""
-    if any(path.glob("*.onnx")) or any(path.glob("export-*.json")):
+    if "model.safetensors" in names or "recipe.json" in names:
+        return ""
+    if any(re.fullmatch(r".+\.onnx|export-\w+\.json", name) for name in names):
         return "is a folder of exported files"
     return "has no model.safetensors, so it is no run"
 
