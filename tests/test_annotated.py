@@ -19,9 +19,9 @@ from saafe.exam import exam, recordings, report
 from saafe.exam.judging import judge_real, judged_run
 from saafe.exam.recorded_sets import NONE_SCORED, score_set
 from saafe.exam.recordings import read_superposed
-from saafe.exam.references import co_dose_intervals, first_signal_from
+from saafe.exam.references import co_dose_intervals, first_signal_from, shown_limit
 from saafe.exam.session import Session
-from saafe.exam.tables import score_table
+from saafe.exam.tables import score_table, set_fires_table
 from saafe.pictures.recording_picture import known_times
 from saafe.readers import Published, Unreadable, read_annotated
 from saafe.recordings import find_sets, merge_runs, read_sets, write_recording
@@ -187,7 +187,8 @@ GONE = object()
         ("fire", {"sounded_s": {"photo": "2026-10-24T18:20"}}, "subtract the first row's time"),
         ("home", {"cooking_s": [["07:30", "08:00"]]}, "subtract the first row's time"),
         ("fire", {"ignition_s": GONE}, "from the first row until it burns; give a number"),
-        ("fire", {"limit_s": GONE}, "from the first row until the latest alarm in time; give"),
+        ("fire", {"limit_s": "x"}, "until the latest alarm in time, or left out; give a number"),
+        ("fire", {"limit_s": GONE, "end_s": 599}, "allowed: at or after ignition_s, 600"),
         ("fire", {"end_s": GONE}, "from the first row until scoring ends; give a number"),
         ("fire", {"limit_s": None}, "limit_s is 'null'"),
         ("fire", {"limit_s": 599}, "limit_s is '599'; allowed: at or after ignition_s, 600"),
@@ -333,6 +334,87 @@ def test_fires_are_measured_against_their_annotation(tmp_path: Path) -> None:
     assert [(g["group"], g["n"], g["in_time"]) for g in fires["groups"]] == [
         ("f1", 2, 2), ("f2", 1, 0), ("f3", 1, 0)]  # fmt: skip
     assert fires["in_time_share"]["lower"] < 0.05  # as of three fires, not four
+
+
+def without(entry: dict, *names: str) -> dict:
+    return {key: value for key, value in entry.items() if key not in names}
+
+
+def write_smoke(path: Path, highest_ug_m3: float) -> None:
+    """A fire every 10 s that sends up smoke alone: so much more a reading, up to a meter's end."""
+    smoke = [8.0] * 60 + [min(8.0 + 2000.0 * k, highest_ug_m3) for k in range(1, 61)]
+    write(path, "time_s,pm25_ug_m3", [f"{10 * k},{value}" for k, value in enumerate(smoke)])
+
+
+@pytest.mark.parametrize(
+    ("more", "limit_s", "taken"),
+    [
+        ({}, 720, "readings"),  # 20 K at 690 s, and 30 s
+        ({"burning": "cooking oil", "sounded_s": {"photo": 610}}, 720, "readings"),
+        ({"burning": "smouldering"}, 620, "readings"),  # 5 K
+        ({"end_s": 700}, 700, "readings"),  # never after the end
+        ({"end_s": 680}, 680, "end"),
+        ({"end_s": 680, "sounded_s": {"photo": 670, "other": 660}}, 660, "first real alarm"),
+        ({"end_s": 680, "sounded_s": {"photo": 690}}, 680, "first real alarm"),
+    ],
+)
+def test_a_limit_that_is_left_out_is_taken_by_the_rules_of_published_fires(
+    more: dict, limit_s: float, taken: str, tmp_path: Path
+) -> None:
+    """Who had no optical density did not know what to write, and could not leave it out."""
+    entry = without(FIRE | more, "limit_s")
+    (one,) = read_sets(write_set(tmp_path / "a", entry))
+    told: list[str] = []
+    part = score_set(HEAT, one, told.append)
+    (row,) = part["fires"]["rows"]
+    assert row["limit_s"] == limit_s
+    assert row["limit_from"] == taken
+    assert told[-1] == f"set ours: fire: no limit_s; taken: {limit_s} s, by its {taken}"
+    result = {"sources": {}, "sets": [part]}
+    at_end = ("set ours: fires without a limit", "1 of 1", "in time if found by their end")
+    assert (at_end in score_table(result)) == (taken == "end")
+    _, (cells,) = set_fires_table({"us": result})
+    assert cells[2] == f"{limit_s} ({taken})"
+    (same,) = read_sets(write_set(tmp_path / "b", entry | {"limit_s": limit_s}))
+    (given,) = score_set(HEAT, same, told.append)["fires"]["rows"]
+    assert given == row | {"limit_from": "set.json"}
+    assert "no limit_s" not in told[-1]
+    times = dict(known_times(tmp_path / "a" / "fire.csv").times)
+    assert "limit" not in times
+    assert times["ignition"] == 600.0
+
+
+@pytest.mark.parametrize(
+    ("highest_ug_m3", "limit_s"),
+    # 0.14/m is 73.3 mg/m3 of its smoke; 0.05/m, and half an hour, would be after the end
+    [(1_000.0, 1190.0), (60_000.0, 1190.0), (100_000.0, 590.0 + 370.0)],
+)
+def test_smoke_sets_a_limit_where_the_meter_reaches_it(
+    highest_ug_m3: float, limit_s: float, tmp_path: Path
+) -> None:
+    write_smoke(tmp_path / "fire.csv", highest_ug_m3)
+    recording, _ = read_recording(tmp_path / "fire.csv")
+    found = shown_limit(recording, "smouldering", ignition_s=600.0, end_s=1190.0)
+    assert (found is None) == (highest_ug_m3 < 26_000.0)
+    entry = without(FIRE, "limit_s") | {"burning": "smouldering", "end_s": 1190}
+    (one,) = read_sets(write_set(tmp_path, entry))
+    (row,) = score_set(NEVER, one)["fires"]["rows"]
+    assert row["limit_s"] == limit_s
+
+
+@pytest.mark.parametrize(
+    ("period_s", "ignition_s", "limit_s"),
+    [(300.0, 900.0, 1500.0 + 30.0), (300.0, 0.0, 1500.0 + 30.0), (10.0, 0.0, 50.0 + 30.0)],
+)
+def test_a_level_is_what_was_read_last_before_the_ignition(
+    period_s: float, ignition_s: float, limit_s: float
+) -> None:
+    """Whatever the sensor's period; its first reading, where the fire began the recording."""
+    readings = np.full((8, 2, len(CHANNELS)), np.nan, np.float32)
+    readings[:, 1, TEMPERATURE] = [20.0, 20.0, 20.0, 20.0, 30.0, 41.0, 60.0, 20.0]
+    made = Recording("r", period_s * np.arange(8), ("A", "B"), readings)
+    found = shown_limit(made, "flaming", ignition_s=ignition_s, end_s=2100.0)
+    assert found == limit_s
 
 
 def test_real_alarms_of_a_set_stand_beside_ours(tmp_path: Path) -> None:
@@ -501,9 +583,12 @@ def test_evaluate_says_what_is_doubtful_about_recordings(
         "temperature looks like degF",
         "column CO2 is ignored; if it is co2, saafe data import reads it",
     ]
-    code, _, err = command(capsys, "evaluate", folder, "--real", ours, "--real-only", "--no-floor")
+    words = ("evaluate", folder, "--real", ours, "--real-only", "--rival", "fixed rule")
+    code, _, err = command(capsys, *words)
     assert code == 0, err
-    assert all(f"set ours: home: {line}" in err for line in told), err
+    assert "scoring fixed rule" in err
+    # once, not once a contestant
+    assert all(err.count(f"set ours: home: {line}") == 1 for line in told), err
     every = tmp_path / "*" / "*.csv"  # a pattern in quotes, as detect takes it
     code, out, err = command(capsys, "evaluate", folder, every, "--real-only", "--no-floor")
     assert (code, out.count('"name": "home"')) == (0, 1)

@@ -290,6 +290,53 @@ def test_the_catalogue_is_read_without_torch(words: list[str]) -> None:
         assert done.stdout == CliRunner().invoke(commands, words).stdout
 
 
+def evaluated(*words: object) -> dict:
+    done = CliRunner().invoke(commands, ["evaluate", *map(str, words), "--json"])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_an_exported_file_is_evaluated_as_its_run(run, files: Path, tmp_path: Path) -> None:
+    for seed in range(4):
+        write_recording(odd_recording(seed), tmp_path / f"{seed}.csv")
+    words = (tmp_path / "*.csv", "--real-only", "--rival", "fixed rule")
+    theirs, ours = evaluated(run.folder, *words), evaluated(files / "a.onnx", *words)
+    assert ours["run"] == str(files / "a.onnx")
+    assert ours["model_sha256"] == theirs["model_sha256"] == run.identity
+    assert list(ours["contestants"]) == ["exported", "fixed rule"]
+    both = zip(*(next(iter(one["contestants"].values()))["recordings"] for one in (ours, theirs)),
+               strict=True)  # fmt: skip
+    for row, other in both:
+        risk, highest = row.pop("highest_risk"), other.pop("highest_risk")
+        assert row == other
+        assert risk == pytest.approx(highest, abs=0.02)
+    assert any(row["alarms"] for row in ours["contestants"]["exported"]["recordings"])
+
+
+def test_without_a_model_saafes_own_is_evaluated(kitchen: Path) -> None:
+    found = evaluated(kitchen, "--real-only", "--no-floor")
+    assert found["run"] is None
+    assert found["model_sha256"] == saafe.load().identity
+    (row,) = found["contestants"]["exported"]["recordings"]
+    events = detect(saafe.load(), saafe.read_recording(kitchen)[0]).events
+    assert row["alarms"] == sum(event["event"] == "alarm" for event in events)
+
+
+@pytest.mark.parametrize("recipe", [None, "{", '{"tier": 1, "nobody": 2}', "[]"])
+def test_an_exported_file_without_a_recipe_names_the_file(
+    recipe: str | None, files: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(files / "a.onnx")
+    for one in model.metadata_props:
+        if one.key == "recipe":
+            one.key, one.value = ("recipe", recipe) if recipe else ("other", "")
+    path = tmp_path / "b.onnx"
+    path.write_bytes(seal(model.SerializeToString()))
+    done = CliRunner().invoke(commands, ["evaluate", str(path)])
+    assert isinstance(done.exception, InputError), done.output
+    assert str(done.exception).startswith(f"{path}: its recipe is missing or another saafe's")
+
+
 def test_a_device_is_fitted_without_torch(kitchen: Path) -> None:
     done = without_torch("devices", "fit", str(kitchen), "--json")
     assert done.returncode == 0, done.stderr
@@ -304,12 +351,13 @@ def test_what_is_drawn_for_a_device_names_the_extra(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["train"], ["exam", "."], ["evaluate", "."], ["simulate", "--out", "x"], ["detect", ".", "x"],
-     ["export", ".", "--to", "c"], ["compare"], ["detect", "-", "--drill"]],
+    [["train"], ["exam", "RUN"], ["evaluate", "RUN"], ["evaluate"], ["simulate", "--out", "x"],
+     ["detect", "RUN", "x"], ["export", "RUN", "--to", "c"], ["compare"],
+     ["detect", "-", "--drill"]],
     ids=" ".join,
 )  # fmt: skip
-def test_what_needs_torch_names_the_extra(words: list[str]) -> None:
-    done = without_torch(*words)
+def test_what_needs_torch_names_the_extra(words: list[str], run) -> None:
+    done = without_torch(*(str(run.folder) if word == "RUN" else word for word in words))
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.endswith(': pip install "saafe[train]"')

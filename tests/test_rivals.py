@@ -2,19 +2,23 @@
 
 import importlib.util
 from dataclasses import replace
+from typing import NoReturn
 
 import numpy as np
 import pytest
 import torch
 
+from saafe.detector import detect
 from saafe.errors import InputError
+from saafe.exam.judging import judged_rival
 from saafe.metrics import roc_auc
 from saafe.recipes import changed, find_tier
+from saafe.recordings.recording import Recording
 from saafe.rivals import convolution, inception, linear, registry
 from saafe.rivals.inception import InceptionTime
 from saafe.rivals.linear import fit_linear, summaries
 from saafe.rivals.registry import RIVALS, TrainingSet
-from saafe.sensors import CHANNELS, CO, FIRE, LABELS
+from saafe.sensors import CHANNELS, CO, FIRE, LABELS, TEMPERATURE
 from saafe.training import data, distributed, thresholds
 from saafe.training.data import WindowSet
 from saafe.training.model import RiskModel, levels
@@ -196,8 +200,27 @@ def test_fixed_rule_sees_nothing_and_never_reaches_its_thresholds(
     odds = trained.model.risk_logit(logits_of(trained.model, drawn.held_out.windows))
     assert odds.unique().numel() == 1
     assert odds.max() < trained.settings.slow
-    # all it knows is the mix that it was calibrated under
-    assert torch.sigmoid(odds[0]).item() == pytest.approx(data.REFERENCE_MIX[FIRE], abs=0.02)
+    # all it knows is the mix that others are calibrated under
+    assert torch.sigmoid(odds[0]).item() == pytest.approx(data.REFERENCE_MIX[FIRE], abs=1e-6)
+
+
+def test_fixed_rule_simulates_nothing_to_learn_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise AssertionError("simulated")
+
+    for name in ("draw_training_set", "set_thresholds", "calibrate"):
+        monkeypatch.setattr(registry, name, refuse)
+    assert registry.train_alone(registry.FIXED_RULE, TINY).windows == 0
+
+
+def test_alarms_of_the_fixed_rule_clear() -> None:
+    """Its risk had stood above where an alarm is left, so one alarm counted until the end."""
+    rule = judged_rival(registry.train_alone(registry.FIXED_RULE, TINY))
+    readings = np.full((360, 1, len(CHANNELS)), np.nan, np.float32)
+    readings[:, 0, TEMPERATURE] = 20.0
+    readings[60:66, 0, TEMPERATURE] = 70.0
+    events = detect(rule, Recording("r", 10.0 * np.arange(360), ("A",), readings)).events
+    assert [event["event"] for event in events] == ["alarm", "clear"]
 
 
 def test_unknown_rival_is_refused(drawn: TrainingSet) -> None:

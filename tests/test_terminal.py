@@ -108,6 +108,19 @@ def test_a_mistyped_name_is_answered_with_the_nearest(
     assert "\n" not in str(done.exception)
 
 
+def test_lines_that_were_told_are_waited_for_and_not_said_again(
+    capsys: pytest.CaptureFixture,
+) -> None:
+    told: set[str] = set()
+    for _ in range(2):
+        with ProgressLines(told=told, silent_s=0.01) as say:
+            say("a note")
+            time.sleep(0.05)
+    err = capsys.readouterr().err.splitlines()
+    assert err.count("a note") == 1
+    assert len([line for line in err if "a note, or what follows" in line]) == 2
+
+
 def test_a_run_that_is_there_is_let_pass(tmp_path: Path) -> None:
     (tmp_path / "kitchen").mkdir()
     with pytest.raises(InputError, match=r"did you mean \S*/kitchen\?"):
@@ -127,19 +140,84 @@ def test_a_name_that_shares_a_word_is_nearer_than_one_that_shares_letters(
     assert names_near(word, known)[: len(first)] == first
 
 
-@pytest.mark.parametrize("words", [["evaluate"], ["tune", "--on", "rooms"], ["exam"], ["export"]])
-@pytest.mark.parametrize("given", ["model", "model/saafe-int8.onnx", "a.csv"])
-def test_what_needs_the_weights_of_a_run_refuses_an_exported_model(
-    words: list[str], given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "model").mkdir()
-    for name in ("model/saafe-int8.onnx", "a.csv"):
+# what a user may take for a run, and what is said of it
+NO_RUNS = {
+    "model": "is a folder of exported files",
+    "c": "is a folder of exported files",
+    "empty": "has no model.safetensors, so it is no run",
+    "model/saafe-int8.onnx": "is an exported model",
+    "a.csv": "is a file",
+}
+
+
+@pytest.fixture
+def no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with `NO_RUNS` in it."""
+    for folder in ("model", "c", "empty"):
+        (tmp_path / folder).mkdir()
+    for name in ("model/saafe-int8.onnx", "c/saafe.h", "c/export-c.json"):
         (tmp_path / name).write_text("")
+    (tmp_path / "a.csv").write_text("time_s,temperature_c\n0,20\n10,20\n")
     monkeypatch.chdir(tmp_path)
-    more = ["--to", "onnx"] if words == ["export"] else []
-    done = CliRunner().invoke(saafe, [words[0], given, *words[1:], *more])
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "command", ["tune {} --on rooms", "exam {}", "export {} --to onnx", "compare {}"]
+)
+@pytest.mark.parametrize("given", NO_RUNS)
+def test_what_needs_the_weights_of_a_run_says_what_came_and_what_makes_one(
+    command: str, given: str, no_runs: Path
+) -> None:
+    done = CliRunner().invoke(saafe, command.format(given).split())
     assert isinstance(done.exception, InputError), done.output
-    assert f"{given}: an exported model or another file; allowed: a run" in str(done.exception)
+    said = str(done.exception)
+    assert said.startswith(f"{given}: {NO_RUNS[given]}; allowed: a run folder, which holds the")
+    assert said.endswith(
+        "train one: `saafe train ultra-fast` makes one under runs/ in about 2 minutes"
+    )
+
+
+@pytest.mark.parametrize("command", ["tune --on rooms", "exam", "export --to c"])
+def test_a_run_that_is_not_named_is_answered_with_what_makes_one(command: str) -> None:
+    done = CliRunner().invoke(saafe, command.split())
+    assert done.exit_code == 2
+    assert "Missing argument 'RUN'. `saafe train ultra-fast` makes one under runs/" in done.output
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["detect {} a.csv", "serve {}", "evaluate {} a.csv", "plot a.csv --model {}",
+     "devices compare saafe-6 --model {}"],
+)  # fmt: skip
+@pytest.mark.parametrize("given", ["model", "c", "empty"])
+def test_a_folder_that_is_no_model_is_answered_with_the_file_in_it_that_is_one(
+    command: str, given: str, no_runs: Path
+) -> None:
+    done = CliRunner().invoke(saafe, command.format(given).split())
+    assert isinstance(done.exception, InputError), done.output
+    mend = "name model/saafe-int8.onnx" if given == "model" else "or none for saafe's own model"
+    said = str(done.exception)
+    assert said.startswith(f"{given}: {NO_RUNS[given]}; allowed: a run folder or an exported .onnx")
+    assert said.endswith(mend)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("plot model/saafe-int8.onnx", "saafe plot RECORDING --model model/saafe-int8.onnx"),
+        ("evaluate set", "set: is an annotated set, and no model; give it as --real set"),
+        ("evaluate model/saafe-int8.onnx set", "set: is a folder; name its recordings"),
+    ],
+)
+def test_what_stands_in_a_wrong_place_is_answered_with_its_own(
+    command: str, said: str, no_runs: Path
+) -> None:
+    (no_runs / "set").mkdir()
+    (no_runs / "set" / "set.json").write_text("{}")
+    done = CliRunner().invoke(saafe, command.split())
+    assert isinstance(done.exception, InputError), done.output
+    assert said in str(done.exception)
 
 
 # --- detect --json ----------------------------------------------------------------------------

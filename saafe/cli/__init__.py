@@ -18,7 +18,7 @@ COMMANDS = {
     "train": ("saafe.cli.train", "Train a detector and judge it."),
     "tune": ("saafe.cli.tune", "Tune a run on your own rooms."),
     "compare": ("saafe.cli.compare", "Compare tiers: time, cost, size, figures."),
-    "evaluate": ("saafe.cli.evaluate", "Score a run on simulated and recorded streams."),
+    "evaluate": ("saafe.cli.evaluate", "Score a model on simulated and recorded streams."),
     "exam": ("saafe.cli.exam", "Examine a run in full; write its gate and report."),
     "simulate": ("saafe.cli.simulate", "Write labelled, simulated recordings."),
     "plot": ("saafe.cli.plot", "Draw a recording, a run or a device."),

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from saafe.cli.output import print_json
-from saafe.cli.reading import check_run_folder
+from saafe.cli.reading import check_trained_run
 
 
 @click.command("compare")
@@ -32,7 +32,7 @@ def compare_command(
     from saafe.cli.tables import print_rows
 
     for path in paths:
-        check_run_folder(path)
+        check_trained_run(path)
     named = tuple(tiers.split(",")) if tiers else (() if paths else comparison.COMPARED_TIERS)
     fraction = comparison.usual_fraction() if fraction is None else fraction
     wanted = comparison.check_wanted(named, fraction)

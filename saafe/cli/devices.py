@@ -7,7 +7,7 @@ import click
 
 from saafe.cli.output import NOW_AND_THEN_S, Group, print_json
 from saafe.cli.progress import ProgressLines
-from saafe.cli.reading import ExportOptions, check_run_folder, export_options, read_any
+from saafe.cli.reading import ExportOptions, check_model, export_options, read_any
 from saafe.cli.tables import print_note, print_rows
 from saafe.errors import InputError
 from saafe.files import write_atomically
@@ -174,7 +174,7 @@ def comparison_plan(
     if model is not None and tier is not None:
         raise InputError("--model takes a detector and --tier trains new ones: give one of them")
     if model is not None:
-        check_run_folder(model)
+        check_model(model)
     recipe = None
     if tier is not None:
         recipe = recipes.changed(recipes.find_tier(tier), (f"seed={seed}",))

@@ -1,16 +1,19 @@
 """`saafe evaluate`."""
 
+import os
 from pathlib import Path
 
 import click
 
 from saafe.cli.archive import expand
+from saafe.cli.detect import refuse_folders, split_words
 from saafe.cli.output import print_json, with_progress
-from saafe.cli.progress import Busy
-from saafe.cli.reading import check_trained_run
+from saafe.cli.progress import Busy, ProgressLines
+from saafe.cli.reading import load_for
 from saafe.cli.tables import print_rows
 from saafe.errors import InputError
 from saafe.files import json_text
+from saafe.recordings import SET_FILE
 
 HOW_ALARMS_ARE_MEANT = (
     "real alarm: the first that set.json names. photo to co: simulated in the recorded air. "
@@ -19,8 +22,7 @@ HOW_ALARMS_ARE_MEANT = (
 
 
 @click.command("evaluate")
-@click.argument("run")
-@click.argument("paths", nargs=-1)
+@click.argument("words", nargs=-1, metavar="[MODEL] [RECORDING...]")
 @click.option("--real", "real_dir",
               help="Folder of publishers' raw recordings, annotated sets or both.")  # fmt: skip
 @click.option("--dense-days", default=1.0, show_default=True,
@@ -36,60 +38,66 @@ HOW_ALARMS_ARE_MEANT = (
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def evaluate_command(
-    run: str, paths: tuple[str, ...], real_dir: str | None, dense_days: float, real_only: bool,
+    words: tuple[str, ...], real_dir: str | None, dense_days: float, real_only: bool,
     no_floor: bool, rivals: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
-    """Score RUN on simulated streams from other seeds and rooms, and on recordings at PATHS.
+    """Score a model on simulated streams from other seeds and rooms, and on recordings.
 
-    The streams are of RUN's own device, of any instruments where it has none. Its figures are of
-    other fires than the exam's, and so are not the same. Of the fires of annotated sets each is
-    shown, with the times at which alarms beside it would have sounded.
+    MODEL is a run folder or an exported .onnx file, with its own thresholds; without one, saafe's
+    own. The streams are of the device that it was trained for, of any instruments where there is
+    none. Its figures are of other fires than the exam's, and so are not the same. Of the fires of
+    annotated sets each is shown, with the times at which alarms beside it would have sounded.
 
     Example: saafe evaluate runs/my-run kitchen.csv --no-floor
+
+    Example: saafe evaluate kitchen.csv --real-only --no-floor
     """
     from saafe.exam import judge_simulated, judging, plain_values
     from saafe.rivals import registry
-    from saafe.training import device_of, load
+    from saafe.training import device_of
 
+    model, paths = split_words(words)
     if real_only and not paths and real_dir is None:
         raise InputError("--real-only: there are no recordings; give a PATH or --real FOLDER")
     names = rivals or (() if no_floor else (registry.LOGISTIC,))
     registry.check_installed(names)
-    check_trained_run(run)
+    if model is not None and os.path.isfile(f"{model}/{SET_FILE}"):  # a closed folder is none
+        raise InputError(f"{model}: is an annotated set, and no model; give it as --real {model}")
+    refuse_folders(paths)
+    loaded = load_for(model, None)
     if real_dir is not None:
         judging.check_real(Path(real_dir))
-    loaded = load(run)
-    device = device_of(loaded.recipe)
+    judged, recipe = judging.judged_model(loaded)
+    device = device_of(recipe)
     files = expand(paths)
     read = with_progress(map(Path, files), len(files), "recordings read")
     recordings = judging.read_all(read, lambda line: click.echo(line, err=True))
-    contestants = [judging.judged_run(loaded)]
+    contestants = [judged]
     for name in dict.fromkeys(names):
         click.echo(f"fitting {name}", err=True)
         with Busy(f"fitting {name}") as busy:
-            trained = registry.train_alone(name, loaded.recipe, on_stage=busy.now)
+            trained = registry.train_alone(name, recipe, on_stage=busy.now)
         contestants.append(judging.judged_rival(trained))
     through = device if isinstance(device, str) else device.name
-    result: dict = {"run": run, "device": through, "contestants": {}}
+    result: dict = {
+        "run": model, "model_sha256": loaded.identity, "device": through, "contestants": {},
+    }  # fmt: skip
+    told: set[str] = set()  # of each contestant the same is doubtful: it is said once
     for one in contestants:
         click.echo(f"scoring {one.name}", err=True)
         figures: dict = {}
         if not real_only:
             with Busy(f"scoring {one.name}") as busy:
-                found = judge_simulated(
-                    one, seed=loaded.recipe.seed, device=device, on_progress=busy.now
-                )
+                found = judge_simulated(one, seed=recipe.seed, device=device, on_progress=busy.now)
             figures["simulated"] = plain_values(found)
         if recordings:
             scored = with_progress(recordings, len(recordings), "recordings scored")
             figures["recordings"] = judging.judge_recordings(one, scored)
         if real_dir is not None:
-            figures["real"] = judging.judge_real(
-                one,
-                Path(real_dir),
-                dense_days=dense_days,
-                on_progress=lambda t: click.echo(t, err=True),
-            )
+            with ProgressLines(told=told) as say:
+                figures["real"] = judging.judge_real(
+                    one, Path(real_dir), dense_days=dense_days, on_progress=say
+                )
         result["contestants"][one.name] = figures
     if as_json:
         print_json(result)

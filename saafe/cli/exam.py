@@ -8,13 +8,13 @@ import click
 
 from saafe.cli.output import print_json
 from saafe.cli.progress import ProgressLines
-from saafe.cli.reading import check_trained_run
+from saafe.cli.reading import RunFolder, check_trained_run
 from saafe.cli.tables import print_gate, print_rows
 from saafe.errors import InputError
 
 
 @click.command("exam")
-@click.argument("run")
+@click.argument("run", type=RunFolder())
 @click.option("--real", type=click.Path(path_type=Path),
               help="Folder of publishers' raw recordings, annotated sets or both.")  # fmt: skip
 @click.option("--device", help="Whose sensors are simulated: a name of `saafe devices list`, a "

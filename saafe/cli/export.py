@@ -7,12 +7,12 @@ import click
 
 from saafe.cli.output import print_json
 from saafe.cli.progress import Busy
-from saafe.cli.reading import check_trained_run
+from saafe.cli.reading import RunFolder, check_trained_run
 from saafe.cli.tables import print_rows
 
 
 @click.command("export")
-@click.argument("run")
+@click.argument("run", type=RunFolder())
 @click.option(
     "--to", type=click.Choice(("onnx", "int8", "c")), required=True,
     help="onnx: single precision; int8: a third of the size; c: C99 source.",

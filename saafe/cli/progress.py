@@ -80,27 +80,37 @@ class ProgressLines:
     `with ProgressLines() as say: say("...")`.
     """
 
-    def __init__(self, *, silent_s: float = BETWEEN_LINES_S, apart_s: float = 0.0) -> None:
+    def __init__(
+        self, *, silent_s: float = BETWEEN_LINES_S, apart_s: float = 0.0,
+        told: set[str] | None = None,
+    ) -> None:  # fmt: skip
         """Take for how long nothing is said between two lines, and how far apart they are. [s]
 
         A line that comes sooner than `apart_s` is left out, the last of all is not. A terminal
-        shows each.
+        shows each. A line of `told`, which takes each that comes, is said by nobody again.
         """
+        self.told = told
         self.silent_s, self.apart_s = max(silent_s, apart_s), apart_s
         self._said_s, self._left_out = -math.inf, ""
         self._waiting: Busy | None = None
 
     def __call__(self, line: str) -> None:
-        """Say a line, or keep it back."""
+        """Say a line, or keep it back; it is waited for in any case."""
         self._stop_waiting()
+        if self.told is None or line not in self.told:
+            self._say(line)
+        what = f"{line.partition(':')[0]}, or what follows"
+        self._waiting = Busy(what, silent_s=self.silent_s).start()
+
+    def _say(self, line: str) -> None:
         now_s = time.monotonic()
+        if self.told is not None:
+            self.told.add(line)
         if now_s - self._said_s < self.apart_s and not sys.stderr.isatty():
             self._left_out = line
         else:
             click.echo(line, err=True)
             self._said_s, self._left_out = now_s, ""
-        what = f"{line.partition(':')[0]}, or what follows"
-        self._waiting = Busy(what, silent_s=self.silent_s).start()
 
     def stop(self) -> None:
         """Nothing more is waited for; the last line is said, where it was left out."""

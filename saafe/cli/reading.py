@@ -1,5 +1,6 @@
 """How the command line reads recordings: in saafe's format, or as a vendor exported them."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from saafe.errors import InputError
 from saafe.recordings import Check, Recording, parse_units
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+TRAIN_FIRST = "`saafe train ultra-fast` makes one under runs/ in about 2 minutes"
 OPTIONS = (
     click.option("--preset", "presets", metavar="NAME", multiple=True,
                  help="The vendor whose export it is; of a broker, whose topics."),
@@ -24,6 +26,16 @@ OPTIONS = (
     click.option("--decimal", type=click.Choice([".", ","]), help="Decimal sign."),
     click.option("--sensor", metavar="NAME", help="Name of the only sensor."),
 )  # fmt: skip
+
+
+class RunFolder(click.ParamType):
+    """The type of RUN: where it is missing, what makes one is said."""
+
+    name = "run folder"
+
+    def get_missing_message(self, *_: Any, **__: Any) -> str:
+        """What follows `Missing argument 'RUN'.`"""
+        return TRAIN_FIRST
 
 
 def export_options(command: Command) -> Command:
@@ -81,13 +93,39 @@ def check_run_folder(path: str) -> None:
 def check_trained_run(path: str) -> None:
     """Refuse what only detects, where a run with its weights and recipe is needed."""
     check_run_folder(path)
-    folder = Path(path)
-    is_run = (folder / "model.safetensors").exists() or (folder / "recipe.json").exists()
-    if folder.is_file() or (not is_run and any(folder.glob("*.onnx"))):
+    if what := what_else(Path(path)):
         raise InputError(
-            f"{path}: an exported model or another file; allowed: a run folder, which holds the "
-            "trained weights; `saafe train` makes one under runs/"
+            f"{path}: {what}; allowed: a run folder, which holds the trained weights; name "
+            f"yours, or train one: {TRAIN_FIRST}"
         )
+
+
+def check_model(path: str) -> None:
+    """Refuse a folder that is no run, and say which file in it is a model, if one is."""
+    check_run_folder(path)
+    what = what_else(Path(path)) if Path(path).is_dir() else ""  # loading knows files
+    if what:
+        files = sorted(Path(path).glob("*.onnx"))
+        mend = f"name {files[0]}" if files else "name one, or none for saafe's own model"
+        raise InputError(f"{path}: {what}; allowed: a run folder or an exported .onnx file; {mend}")
+
+
+def what_else(path: Path) -> str:
+    """What a path is that is no run folder, in words; "" for one and where nothing is.
+
+    A run that is not finished has its recipe alone.
+    """
+    try:
+        names = [one.name for one in path.iterdir()]
+    except NotADirectoryError:
+        return "is an exported model" if path.suffix == ".onnx" else "is a file"
+    except OSError:  # it is not there, or closed: loading says it
+        return ""
+    if "model.safetensors" in names or "recipe.json" in names:
+        return ""
+    if any(re.fullmatch(r".+\.onnx|export-\w+\.json", name) for name in names):
+        return "is a folder of exported files"
+    return "has no model.safetensors, so it is no run"
 
 
 def load_for(model: str | None, device: str | None) -> Any:
@@ -98,7 +136,7 @@ def load_for(model: str | None, device: str | None) -> Any:
     from saafe.loading import load_model
 
     if model is not None:
-        check_run_folder(model)
+        check_model(model)
     with ProgressLines() as say:
         return load_model(model, device=device, say=say)
 

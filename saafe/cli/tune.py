@@ -8,13 +8,13 @@ import click
 
 from saafe.cli.output import print_json
 from saafe.cli.progress import ProgressLines
-from saafe.cli.reading import check_trained_run
+from saafe.cli.reading import RunFolder, check_trained_run
 from saafe.cli.rooms import show_rooms
 from saafe.cli.train import raise_interrupt
 
 
 @click.command("tune")
-@click.argument("run")
+@click.argument("run", type=RunFolder())
 @click.option("--on", "on", required=True, metavar="FOLDER",
               help="Your recordings without a fire, or annotated sets.")  # fmt: skip
 @click.option("--false-alarms-per-year", "per_year", type=float,

@@ -157,9 +157,9 @@ def examine(
         'quick'
     """
     cases: list[Case] = []
-    if not hasattr(run, "folder"):  # a path, or an exported model
-        raise InputError(
-            f'examine: takes a run, as saafe.load("runs/RUN") gives it, got {type(run).__name__}'
+    if odd := [one for one in (run, *beside) if not hasattr(one, "recipe")]:
+        raise InputError(  # a path, or an exported model
+            f'examine: takes a run, as saafe.load("runs/RUN") gives it, got {type(odd[0]).__name__}'
         )
     if level not in ("quick", "full"):
         raise InputError(f"level = {level!r}: choose from quick, full")

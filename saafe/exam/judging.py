@@ -1,5 +1,6 @@
 """What can be judged, and its figures on simulated windows and on recordings."""
 
+import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,12 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from saafe import metrics
-from saafe.detector import AlarmSettings, detect, log_odds
+from saafe import metrics, recipes
+from saafe.detector import AlarmSettings, Exported, detect, log_odds
+from saafe.errors import InputError
 from saafe.exam.outcomes import first_visible
 from saafe.exam.recordings import SCORED_SOURCES, ScoringOptions, check_folder, score_real
 from saafe.metrics import clustered_proportion_bounds
 from saafe.readers import read_recorded
+from saafe.recipes import Recipe
 from saafe.recordings import Recording
 from saafe.rivals import Trained
 from saafe.sensors import FIRE, LABELS
@@ -61,6 +64,24 @@ def judged_run(run: Run) -> Judged:
             return likeliest_class(logits).cpu().numpy()
 
     return Judged("transformer", score_with(run.model), run.settings, classify)
+
+
+def judged_model(model: Run | Exported) -> tuple[Judged, Recipe]:
+    """A run or an exported model, ready to be judged, and the recipe that it was trained by.
+
+    Raises:
+        InputError: an exported file tells no recipe that this saafe can read.
+    """
+    if isinstance(model, Run):
+        return judged_run(model), model.recipe
+    try:
+        recipe = recipes.from_dict(json.loads(model.metadata["recipe"]))
+    except (KeyError, ValueError, TypeError):  # an InputError is a ValueError
+        raise InputError(
+            f"{model.path}: its recipe is missing or another saafe's, so what to simulate is not "
+            "known; export the run again"
+        ) from None
+    return Judged("exported", model.score, model.settings), recipe
 
 
 def likeliest_class(logits: torch.Tensor) -> torch.Tensor:

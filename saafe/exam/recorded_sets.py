@@ -1,17 +1,18 @@
 """A detector judged on annotated sets, set by set, by the rules of the published recordings."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from saafe.detector import Detection
-from saafe.exam import outcomes
+from saafe.exam import outcomes, references
 from saafe.exam.outcomes import HomeRow
-from saafe.exam.recorded_fires import Detect, FireScore, score_fire, sum_fires
+from saafe.exam.recorded_fires import Detect, FireScore, fire_times, score_fire, sum_fires
 from saafe.exam.results import flat_row
+from saafe.exam.tables import LIMIT_AT_END
 from saafe.metrics import clustered_proportion_bounds
 from saafe.readers import Published, Unreadable, read_annotated
-from saafe.recordings import HOME_KIND, AnnotatedSet, Recording, merge_runs
+from saafe.recordings import HOME_KIND, SET_FILE, AnnotatedSet, Recording, merge_runs
 
 NONE_SCORED = "none that could be scored"
 
@@ -32,11 +33,12 @@ def score_set(
 
     Returns:
         What the set says of itself; `fires` and `homes` as of the published recordings, with rows
-        that name their group and a sum a group, or a string where it holds none that could be
-        scored; `not_scored` with the recordings that could not be read and why; `windows`, how
-        many the detector scored.
+        that name their group, of fires where their limit is from, and a sum a group, or a string
+        where it holds none that could be scored; `not_scored` with the recordings that could not
+        be read and why; `windows`, how many the detector scored.
     """
     fires: list[tuple[str, FireScore]] = []
+    limits: list[str] = []  # of the fires, where each is from
     homes: list[tuple[str, HomeRow]] = []
     unread: list[Unreadable] = []
     windows = 0
@@ -55,7 +57,15 @@ def score_set(
         elif item.kind == HOME_KIND:
             homes.append((item.group, _score_home(counted, item)))
         else:
-            fires.append((item.group, score_fire(counted, item)))
+            fire, source = with_limit(item)
+            limits.append(source)
+            if source != SET_FILE:
+                limit_s = fire.references["t_limit"]
+                line = (
+                    f"{fire.recording.name}: no limit_s; taken: {limit_s:,.0f} s, by its {source}"
+                )
+                on_progress(f"set {one.name}: {line}")
+            fires.append((item.group, score_fire(counted, fire)))
     return {
         "name": one.name,
         "origin": one.origin,
@@ -64,10 +74,28 @@ def score_set(
         "recordings": len(one.recordings),
         "groups": len({annotation.group for annotation in one.recordings}),
         "windows": windows,
-        "fires": _fires_part(fires) if fires else NONE_SCORED,
+        "fires": _fires_part(fires, limits) if fires else NONE_SCORED,
         "homes": _homes_part(homes) if homes else NONE_SCORED,
         "not_scored": [asdict(item) for item in unread],
     }
+
+
+def with_limit(fire: Published) -> tuple[Published, str]:
+    """An annotated fire with a limit, and where that is from.
+
+    From set.json; else by the rules of published fires from its own readings; else it is the
+    first real alarm beside it; else the end of its scoring: found at all is then found in time.
+    """
+    at = fire.references
+    if "t_limit" in at:
+        return fire, SET_FILE
+    end_s = at["t_end"]
+    shown_s = references.shown_limit(
+        fire.recording, fire.kind, ignition_s=at["t_ignition"], end_s=end_s
+    )
+    limits = {"readings": shown_s, "first real alarm": fire_times(fire)[1], LIMIT_AT_END: end_s}
+    source, limit_s = next((name, time) for name, time in limits.items() if time is not None)
+    return replace(fire, references={**at, "t_limit": min(limit_s, end_s)}), source
 
 
 def _progress(item: Published | Unreadable) -> list[str]:
@@ -84,7 +112,7 @@ def _score_home(detect: Detect, home: Published) -> HomeRow:
     return outcomes.score_home(events, home.recording, merge_runs(home.stove), days=home.days)
 
 
-def _fires_part(scored: Sequence[tuple[str, FireScore]]) -> dict[str, Any]:
+def _fires_part(scored: Sequence[tuple[str, FireScore]], limits: Sequence[str]) -> dict[str, Any]:
     """Fires as `sum_fires` sums them; repetitions of a fire count as one where bounds are drawn."""
     groups, rows = zip(*scored, strict=True)
     part = sum_fires(rows)
@@ -96,7 +124,10 @@ def _fires_part(scored: Sequence[tuple[str, FireScore]]) -> dict[str, Any]:
             {"group": group} | outcomes.counts_of(_of(scored, group))
             for group in dict.fromkeys(groups)
         ],
-        "rows": _named_rows(scored),
+        "rows": [
+            row | {"limit_from": source}
+            for row, source in zip(_named_rows(scored), limits, strict=True)
+        ],
     }
 
 

@@ -34,6 +34,9 @@ SIGNAL_RISES = {
 }
 SIGNAL_HOLD_S = 30.0
 SIGNAL_BASE_S = 10.0
+LEVEL_S = 60.0  # before an ignition; a median over it is what rises are counted from
+RISES_K = {"t_dT5": 5.0, "t_dT20": 20.0}
+DENSITIES_1_M = {"t_OD05": 0.05, "t_OD14": 0.14}
 
 CLEAN_PM25_UG_M3 = 8.0  # what the conversion of smoke meters adds, see readers
 # Assumed of recordings, where nobody measured it: the speed at which UL 217 measures the
@@ -125,6 +128,41 @@ def fire_limit(kind: str, references: Mapping[str, float | None]) -> float | Non
         limits += [at["t_OD05"] + SMOULDERING_GRACE_S] if "t_OD05" in at else []
         return min(limits, default=None)
     return at["t_dT20"] + FLAMING_GRACE_S if "t_dT20" in at else None
+
+
+def shown_limit(
+    recording: Recording, kind: str, *, ignition_s: float, end_s: float
+) -> float | None:
+    """The limit of a fire by what its own sensors show from its ignition on, None for none. [s]
+
+    Any sensor's rise counts, over its median in the last minute that it reports before the
+    ignition; its first reading is the level where there is none before. Optical density is taken
+    from PM2.5 as in `reference_alarms`, so it shows where a meter goes up to tens of mg/m3 alone.
+    """
+    extinction = AEROSOLS[aerosol_of(kind)].extinction_m2_g / math.log(10.0)
+    asked = [(name, TEMPERATURE, rise) for name, rise in RISES_K.items()]
+    asked += [(name, PM25, 1e6 * od / extinction) for name, od in DENSITIES_1_M.items()]
+    at = {
+        name: _earliest([
+            first_risen(times, values, rise, ignition_s=ignition_s, end_s=end_s)
+            for times, values in channel_readings(recording, channel)
+        ])
+        for name, channel, rise in asked
+    }  # fmt: skip
+    return fire_limit(kind, at)
+
+
+def first_risen(
+    times: NDArray, values: NDArray, rise: float, *, ignition_s: float, end_s: float
+) -> float | None:
+    """When values first stand so much over their level before the ignition, by the end. [s]"""
+    before = times < ignition_s
+    if before.any():
+        level = np.median(values[before & (times > times[before][-1] - LEVEL_S)])
+    else:
+        level = values[0]
+    risen = times[~before & (times <= end_s) & (values - level >= rise)]
+    return float(risen[0]) if risen.size else None
 
 
 def reference_alarms(

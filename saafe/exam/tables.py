@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saafe.formats import interval, number, percent, percent_interval
+from saafe.recordings import SET_FILE
 
 # What the smoke of superposed fires did before its meter showed it
 SUPERPOSED_CASES = {
@@ -11,6 +12,7 @@ SUPERPOSED_CASES = {
     "superposed_fires_growing": "growing (best case)",
 }
 SIMULATED_ALARMS = ("photo", "ionisation", "heat", "co")  # in the air that was recorded
+LIMIT_AT_END = "end"  # where a fire's limit is from, if nothing else tells one
 NONE_FOUND = "the source holds none"
 
 
@@ -97,9 +99,12 @@ def set_fires_table(
                 for fire in fires
             ]
             one, alarms = fires[0], fires[0]["reference_alarms_s"]
-            times = [one["limit_s"], one["recorded_s"], *(alarms[k] for k in SIMULATED_ALARMS)]
+            limit = f"{one['limit_s']:,.0f}"
+            if one["limit_from"] != SET_FILE:
+                limit += f" ({one['limit_from']})"
+            times = [one["recorded_s"], *(alarms[k] for k in SIMULATED_ALARMS)]
             seconds = [None if time is None else f"{time:,.0f}" for time in times]
-            rows.append((f"{parts[0]['name']}: {one['name']}", *came, *seconds))
+            rows.append((f"{parts[0]['name']}: {one['name']}", *came, limit, *seconds))
     return columns, rows
 
 
@@ -119,6 +124,10 @@ def _set_rows(part: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     rows = [(f"{name}: recordings", str(part["recordings"]), f"{groups}; {part['note'] or '-'}")]
     if not isinstance(part["fires"], str):
         rows += _fire_rows(f"{name}: fires", part["fires"])
+        fires = part["fires"]["rows"]
+        if at_end := sum(fire.get("limit_from") == LIMIT_AT_END for fire in fires):
+            figure = f"{at_end} of {len(fires)}"
+            rows.append((f"{name}: fires without a limit", figure, "in time if found by their end"))
     if not isinstance(part["homes"], str):
         rows += _home_rows(name, part["homes"])
     which = "; ".join(f"{item['file']}: {item['reason']}" for item in unread)

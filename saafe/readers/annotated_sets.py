@@ -1,5 +1,6 @@
 """Recordings of annotated sets, as those of publishers."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -51,10 +52,11 @@ def _read_one(annotation: Annotation) -> Published:
     if is_fire:
         references = {
             "t_ignition": annotation.ignition_s,
-            "t_limit": annotation.limit_s,
             "t_end": annotation.end_s,
             **annotation.sounded_s,
         }
+        if math.isfinite(annotation.limit_s):
+            references["t_limit"] = annotation.limit_s
     return Published(
         recording,
         check,

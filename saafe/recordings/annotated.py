@@ -29,7 +29,7 @@ _SET_KEYS = ("name", "origin", "licence", "note", "recordings")
 _COMMON_KEYS = ("file", "kind", "group", "days", "cooking_s")
 _FIRE_TIMES = {
     "ignition_s": "it burns",
-    "limit_s": "the latest alarm in time",
+    "limit_s": "the latest alarm in time, or left out",
     "end_s": "scoring ends",
 }
 _FIRE_KEYS = (*_COMMON_KEYS, "burning", *_FIRE_TIMES, "sounded_s")
@@ -48,7 +48,7 @@ class Annotation:
     cooking_s: tuple[Interval, ...]  # uses of the stove, in order; may last 0 s
     burning: str = ""  # a fire's mode, one of `BURNING_KINDS`
     ignition_s: float = math.nan  # of a fire, as the next two
-    limit_s: float = math.nan  # the latest alarm that is in time
+    limit_s: float = math.nan  # the latest alarm that is in time; NaN where that is not said
     end_s: float = math.nan  # where its scoring ends
     # when real alarms in the room sounded, by the references of `SOUNDED`; none: not recorded
     sounded_s: Mapping[str, float] = field(default_factory=dict)
@@ -204,8 +204,9 @@ def _read_annotation(path: Path, number: int, item: Any) -> Annotation:
     }
     if kind == FIRE_KIND:
         annotation["burning"] = fields.one_of("burning", BURNING_KINDS)
-        annotation |= {name: fields.time(name) for name in _FIRE_TIMES}
-        for before, name in pairwise(_FIRE_TIMES):
+        times = [name for name in _FIRE_TIMES if name != "limit_s" or name in item]
+        annotation |= {name: fields.time(name) for name in times}
+        for before, name in pairwise(times):
             if annotation[name] < annotation[before]:
                 allowed = f"at or after {before}, {annotation[before]:g}"
                 fields.refuse(name, allowed, "count all from the first row")

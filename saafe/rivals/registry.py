@@ -1,6 +1,7 @@
 """Rivals of the transformer: same windows, same calibration, same thresholds."""
 
 import importlib.util
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from saafe.recipes import Recipe
 from saafe.rivals.convolution import fit_minirocket, fit_multirocket_hydra, fit_quant
 from saafe.rivals.inception import fit_inception
 from saafe.rivals.linear import fit_boosting, fit_discriminant, fit_logistic
-from saafe.sensors import LABELS
+from saafe.sensors import FIRE, LABELS
 from saafe.simulator import devices
 from saafe.training import (
+    REFERENCE_MIX,
     RiskModel,
     WindowSet,
     World,
@@ -138,6 +140,20 @@ def check_installed(names: Sequence[str]) -> None:
                 )
 
 
+def fixed_rule_alone() -> Trained:
+    """The fixed rule, made at once: windows would teach it nothing.
+
+    Its risk is the share of fires everywhere, below all thresholds: its alarms clear, too.
+    """
+    model = FixedRule()
+    raw = model.risk_logit(torch.zeros(len(LABELS))).item()
+    odds = math.log(REFERENCE_MIX[FIRE] / (1.0 - REFERENCE_MIX[FIRE]))
+    model.risk_shift.fill_(odds - raw)
+    leave, warn, enter = (odds + above for above in (2e-4, 5e-4, 1e-3))
+    settings = AlarmSettings(fast=enter, slow=enter, steady=enter, warn=warn, leave=leave)
+    return Trained(FIXED_RULE, model, settings, 0, 0.0, 0.0, 0.0)
+
+
 def train_rival(
     name: str, training_set: TrainingSet, *, device: str | devices.Device | None = None,
     on_stage: OnStage = lambda _: None,
@@ -147,6 +163,8 @@ def train_rival(
     For a device, or as the training set's recipe says.
     """
     check_installed([name])
+    if name == FIXED_RULE:
+        return fixed_rule_alone()
     rival, recipe = RIVALS[name], training_set.recipe
     training = training_set.training.rows(slice(rival.most))
     began = time.perf_counter()
@@ -170,5 +188,7 @@ def train_rival(
 
 def train_alone(name: str, recipe: Recipe, *, on_stage: OnStage = lambda _: None) -> Trained:
     """One rival on as many windows of a run of this recipe as it takes."""
+    if name == FIXED_RULE:
+        return fixed_rule_alone()
     training_set = draw_training_set(recipe, most=RIVALS[name].most, on_stage=on_stage)
     return train_rival(name, training_set, on_stage=on_stage)
