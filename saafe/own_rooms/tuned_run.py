@@ -69,9 +69,14 @@ def tuned_name(recipe: Recipe) -> str:
     return f"{recipe.tier}-tuned{tier}{stamp}"
 
 
-def note_asked(folder: Path, rooms: OwnRooms, per_year: float | None, *, resume: bool) -> None:
-    """Write down what a run is started with; refuse to go on with anything else."""
-    asked = {"recordings": rooms.digest, "false_alarms_per_year": per_year}
+def note_asked(
+    folder: Path, rooms: OwnRooms, per_year: float | None, *, resume: bool, model: str | None
+) -> None:
+    """Write down what a run is started with; refuse to go on with anything else.
+
+    `model` is the hash of the weights that are tuned, None where the folder trains its own.
+    """
+    asked = {"recordings": rooms.digest, "false_alarms_per_year": per_year, "model": model}
     path = folder / runs.ASKED_FILE
     if not resume:
         write_json(path, asked)
@@ -94,6 +99,11 @@ def note_asked(folder: Path, rooms: OwnRooms, per_year: float | None, *, resume:
                 f"{folder}: was started with {what}; resume with the same --on and "
                 "--false-alarms-per-year, or give another --name"
             )
+    if model and before.get("model") not in (None, model):  # older runs do not say; nor train --on
+        raise InputError(
+            f"{folder}: was started with a model of other weights; resume with the same RUN, or "
+            "give another --name"
+        )
 
 
 def check_without(folder: Path) -> None:
@@ -119,7 +129,7 @@ def train_on_rooms(
     Returns:
         What `saafe train --on --json` prints.
     """
-    note_asked(folder, rooms, per_year, resume=resume)
+    note_asked(folder, rooms, per_year, resume=resume, model=None)
     inside = folder / GENERAL_FOLDER
     if not (inside / runs.MODEL).is_file():
         begun = inside.is_dir()
@@ -181,7 +191,7 @@ def tune(
     rooms = read_rooms(on, on_progress)
     name = name if name or resume else tuned_name(general.recipe)
     folder = open_folder(general.recipe, Path(out), name, resume=resume)
-    note_asked(folder, rooms, false_alarms_per_year, resume=resume)
+    note_asked(folder, rooms, false_alarms_per_year, resume=resume, model=general.identity)
     return tune_in(folder, general, rooms, false_alarms_per_year, on_progress=on_progress)
 
 
