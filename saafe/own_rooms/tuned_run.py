@@ -44,7 +44,14 @@ from saafe.training import (
     tune_detector,
     with_thresholds,
 )
-from saafe.training_run import append, keep_epochs, open_folder, sweep, train_in
+from saafe.training_run import (
+    append,
+    keep_epochs,
+    open_folder,
+    read_environment,
+    sweep,
+    train_in,
+)
 from saafe.windows import HOLD_S
 
 POOLS_FILE = "thresholds_rest_on.json"
@@ -136,7 +143,7 @@ def train_on_rooms(
         if not begun:
             runs.new_folder(folder, GENERAL_FOLDER, recipe)
         train_in(recipe, inside, on_epoch=on_epoch, resume=begun)
-    timing = json.loads(read_file(inside / runs.ENVIRONMENT)).get("timing")
+    timing = read_environment(inside).get("timing")
     timed = {"train_s": timing["train_s"]} if timing else {}  # none where a kill came before it
     took = f" in {timing['train_s']:.1f} s" if timing else ""
     on_progress(f"trained the general model{took}: {inside}")
