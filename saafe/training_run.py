@@ -177,10 +177,10 @@ def read_environment(folder: Path) -> dict[str, Any]:
     A training that has ended does not fail for it.
     """
     try:
-        found = json.loads(read_file(folder / runs.ENVIRONMENT))
-    except (FileNotFoundError, ValueError):  # an InputError is a ValueError
-        found = None
-    return found if isinstance(found, dict) else runs.environment()
+        found: dict[str, Any] = json.loads(read_file(folder / runs.ENVIRONMENT))
+        return {**found}
+    except (FileNotFoundError, ValueError, TypeError):  # no object, or an InputError (a ValueError)
+        return runs.environment()
 
 
 def append(file: Path, text: str) -> None:
