@@ -120,7 +120,7 @@ def cached_settings(file: Path) -> AlarmSettings | None:
     try:
         found = json.loads(file.read_bytes())["alarms"]
         if found.keys() == AlarmSettings().to_dict().keys():
-            return AlarmSettings(**{name: float(value) for name, value in found.items()})
+            return AlarmSettings.from_dict(found)  # NaN would never alarm
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     return None

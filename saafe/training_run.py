@@ -14,7 +14,7 @@ import torch
 
 from saafe.errors import InputError, check_type
 from saafe.exam import exam
-from saafe.files import json_text, plain_name, write_atomically, write_json
+from saafe.files import json_text, plain_name, read_file, write_atomically, write_json
 from saafe.recipes import Recipe, changed, find_tier
 from saafe.simulator import devices
 from saafe.training import (
@@ -160,8 +160,7 @@ def train_in(
         "ranks": int(os.environ.get("WORLD_SIZE", "1")),
         "peak_mb": peak_mb(device),
     }
-    environment = json.loads((folder / runs.ENVIRONMENT).read_text())
-    write_json(folder / runs.ENVIRONMENT, {**environment, "timing": timing})
+    write_json(folder / runs.ENVIRONMENT, {**read_environment(folder), "timing": timing})
     return {
         "run": str(folder),
         "tier": recipe.tier,
@@ -170,6 +169,18 @@ def train_in(
         "parameters": sum(p.numel() for p in model.parameters()),
         "model_sha256": runs.sha256(folder / runs.MODEL),
     }
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """What a run's folder says of where it was made; this machine's where it cannot be read.
+
+    A training that has ended does not fail for it.
+    """
+    try:
+        found: dict[str, Any] = json.loads(read_file(folder / runs.ENVIRONMENT))
+        return {**found}
+    except (FileNotFoundError, ValueError, TypeError):  # no object, or an InputError (a ValueError)
+        return runs.environment()
 
 
 def append(file: Path, text: str) -> None:
@@ -186,8 +197,8 @@ def append(file: Path, text: str) -> None:
 def keep_epochs(file: Path, epochs: int) -> None:
     """Drop the lines of epochs that no checkpoint holds: they will be written again."""
     if file.exists():
-        lines = file.read_text().splitlines(keepends=True)[:epochs]
-        write_atomically(file, "".join(lines).encode())
+        lines = file.read_bytes().splitlines(keepends=True)[:epochs]  # damaged text too
+        write_atomically(file, b"".join(lines))
 
 
 def sweep(folder: Path) -> None:

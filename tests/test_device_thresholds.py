@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from export_fixtures import odd_windows, small_run
 from odd_recordings import odd_recording
 
+from saafe import loading
 from saafe.cli import saafe as commands
 from saafe.detector import AlarmSettings, detect, load_exported
 from saafe.errors import InputError
@@ -276,3 +277,13 @@ def test_the_command_takes_the_devices_thresholds(run, tmp_path: Path) -> None:
     assert len(events) == len(detect(run_for(run, SAAFE_6), recording).events)
     wrong = CliRunner().invoke(commands, [*words[:-1], "saafe-7"])
     assert wrong.exit_code != 0
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", '"6.0"', "null", "[1.0]"])
+def test_a_threshold_of_the_cache_that_is_no_number_is_set_anew(tmp_path: Path, value: str) -> None:
+    """NaN was taken, and no risk is as high as that: the model would never have alarmed."""
+    file, settings = tmp_path / "thresholds.json", AlarmSettings(fast=7.125)
+    assert loading.is_cached(file, settings)
+    assert loading.cached_settings(file) == settings
+    file.write_text(file.read_text().replace("7.125", value))
+    assert loading.cached_settings(file) is None

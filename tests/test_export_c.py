@@ -203,6 +203,30 @@ def test_ticks_and_acknowledgements(run, program: Path) -> None:
     assert any(event.get("cause") == "acknowledged" for event in ours)
 
 
+def test_an_acknowledgement_hushes_sensors_that_come_after_it(run, tmp_path: Path) -> None:
+    """A model that always alarms: the second sensor's first row comes once a person was there."""
+    low = dict.fromkeys(("fast", "slow", "steady", "warn"), -99.0)
+    loud = replace(run, settings=replace(run.settings, **low, leave=-100.0))
+    write(loud, tmp_path)
+    program = c_files.compile_c(tmp_path, "check", (SOURCE, c_files.CHECK), sensors=SENSORS)
+    detector, ours, lines = Detector(loud), [], []
+    rows = [(k, 0) for k in range(30)] + [(k, 1) for k in range(30, 110)]
+    for k, sensor in rows:
+        if k == 30:
+            ours += detector.acknowledge()
+            lines.append("acknowledge")
+        ours += detector.update(10.0 * k, str(sensor), {"temperature": 20.0})
+        lines.append(f"{10 * k},{sensor},20")
+    ours += detector.finish()
+    done = subprocess.run([program, "replay"], input="\n".join(lines), stdout=subprocess.PIPE,
+                          text=True, check=True)  # fmt: skip
+    named = [{**e, "sensor": str(e["sensor"])} for e in map(json.loads, done.stdout.splitlines())]
+    assert parity.without_risk(ours) == parity.without_risk(named)
+    alarms = [(e["sensor"], e["time_s"]) for e in ours if e["event"] == "alarm"]
+    assert [sensor for sensor, _ in alarms] == ["0", "1"]
+    assert alarms[1][1] >= 290.0 + 600.0
+
+
 @pytest.mark.parametrize("seed", [*range(6), *(pytest.param(k, marks=pytest.mark.slow)
                                                 for k in range(6, 40))])  # fmt: skip
 def test_rows_that_come_late_twice_or_in_pieces(model, program: Path, seed: int) -> None:

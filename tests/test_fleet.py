@@ -147,6 +147,23 @@ def test_acknowledging_mutes_the_model_only_where_something_is_raised(
     assert ("alarm" in said) == (not is_muted)
 
 
+def test_an_acknowledgement_mutes_the_model_for_sensors_too_that_come_after_it() -> None:
+    """The space was said to be quiet for ten minutes, and a sensor that began to send alarmed."""
+    fleet = Fleet(PARTICLES)
+
+    def smoke(sensor: str, start_s: float, count: int) -> list[dict]:
+        rows = [Arrival("den", sensor, {"pm25_ug_m3": "900"}, start_s + 10 * k)
+                for k in range(count)]  # fmt: skip
+        return [event for event in fleet.take(rows) if event["event"] == "alarm"]
+
+    assert smoke("A", 1e9, 60)
+    fleet.take([Arrival("den", "-", {}, 1e9 + 600, is_acknowledgement=True)])
+    assert fleet.spaces["den"].hushed_until_s() == pytest.approx(1e9 + 1200)
+    assert not smoke("B", 1e9 + 610, 58)
+    assert fleet.spaces["den"].hushed_until_s() == pytest.approx(1e9 + 1200)
+    assert [event["sensor"] for event in smoke("B", 1e9 + 1190, 10)] == ["B"]
+
+
 def test_a_fleet_says_what_single_detectors_say_with_a_real_model(run: Run) -> None:
     counts = []
 

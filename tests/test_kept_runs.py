@@ -14,6 +14,7 @@ import pytest
 
 from saafe import recipes, training_run
 from saafe.errors import InputError
+from saafe.exam import report
 from saafe.recipes import changed, find_tier
 from saafe.training import runs
 from saafe.training.checkpoints import CHECKPOINT_FILE
@@ -34,6 +35,7 @@ from saafe import recipes, training_run
 from saafe.training import data, thresholds
 from saafe.training.distributed import attempt
 from saafe.errors import InputError
+from saafe.exam import report
 data.PART_STREAMS = thresholds.REFERENCE_STREAMS = 16
 thresholds.DENSE_PARTS = 1
 out, changes = Path(sys.argv[1]), tuple(sys.argv[2:])
@@ -278,9 +280,23 @@ def test_metrics_are_cut_to_the_checkpoint(tmp_path: Path) -> None:
     file = tmp_path / runs.METRICS
     training_run.keep_epochs(file, 3)
     assert not file.exists()
-    file.write_text("1\n2\n3\n")
+    file.write_bytes(b"1\n2\xff\n3\n")  # damaged, too
     training_run.keep_epochs(file, 2)
-    assert file.read_text() == "1\n2\n"
+    assert file.read_bytes() == b"1\n2\xff\n"
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"saafe": "0.1', b"[]", b"\xff\xfe\x00"])
+def test_a_training_that_has_ended_does_not_fail_for_where_it_was_made(
+    begun: Path, content: bytes | None
+) -> None:
+    """It failed once the last epoch was over, and was never examined."""
+    file = begun / runs.ENVIRONMENT
+    whole = training_run.read_environment(begun)
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    assert training_run.read_environment(begun).keys() == whole.keys()
+    assert "recipe" in report.provenance_section(begun, {})
 
 
 def test_what_a_killed_writer_left_is_swept(begun: Path) -> None:

@@ -28,7 +28,17 @@ from serving_fixtures import (
 )
 
 from saafe.errors import InputError
-from saafe.serving import Fleet, MqttLink, MqttOptions, Notes, Service, Store, Topics, find_broker
+from saafe.serving import (
+    Fleet,
+    MqttLink,
+    MqttOptions,
+    Notes,
+    Service,
+    Store,
+    Topics,
+    find_broker,
+    mqtt,
+)
 from saafe.serving.home_assistant import discovery_messages, slug
 from saafe.serving.views import acknowledged_until
 
@@ -475,7 +485,7 @@ def test_acknowledgements_while_sensors_come_are_taken(
     """The connection's thread looks at a space that the watching thread changes."""
     client = Client(broker.port, "other")
     client.send("readings/den", {"temperature": 21, "time_s": 0})
-    eventually(lambda: "den" in watching.link.spaces)
+    eventually(lambda: "den" in watching.service.fleet.spaces)
     fleet, stopped = watching.service.fleet, threading.Event()
     watched = fleet.spaces["den"].detector.space
 
@@ -499,6 +509,52 @@ def test_acknowledgements_while_sensors_come_are_taken(
         stopped.set()
         thread.join()
     assert watching.refused("internal") == 0
+    client.close()
+
+
+def test_an_acknowledgement_that_the_broker_kept_meanwhile_is_taken(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    """It came before the first state was published, and was passed over without a word."""
+    client = Client(broker.port, "other", ("saafe/#",))
+    names = [f"den {k}" for k in range(30)]
+
+    def spaces(kind: str) -> set[str]:
+        return {event["space"] for event in client.events() if event["event"] == kind}
+
+    first = Watching(broker.port, tmp_path / "s.sqlite")
+    for name in names:
+        burn(client, f"readings/{name}")
+    eventually(lambda: spaces("alarm") == set(names))
+    first.close()
+    for name in names:
+        client.send(f"saafe/spaces/{slug(name)}/acknowledge", "PRESS").wait_for_publish(10.0)
+    client.send("saafe/spaces/attic/acknowledge", "PRESS")  # nobody's
+    second = Watching(broker.port, tmp_path / "s.sqlite")
+    eventually(lambda: spaces("clear") == set(names))
+    eventually(lambda: any("attic: no such space" in line for line in second.lines))
+    second.close()
+    client.close()
+
+
+def test_the_retained_state_says_that_it_is_quiet_no_more(
+    broker: Mosquitto, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It went on to name a moment in the past, where HTTP says null."""
+    monkeypatch.setattr(mqtt, "REFRESH_S", 0.1)
+    client = Client(broker.port, "other", ("saafe/#",))
+    burn(client, "readings/den")
+    eventually(client.events)
+    client.send("saafe/spaces/den/acknowledge", "PRESS")
+
+    def until() -> str | None:
+        return json.loads(client.last("saafe/spaces/den/state") or b"{}").get("acknowledged_until")
+
+    eventually(until)
+    with watching.service.lock:
+        for one in watching.service.fleet.spaces["den"].detector.space.sensors.values():
+            one.alarm.hushed_until_s -= 600.0  # the ten minutes are over
+    eventually(lambda: until() is None)
     client.close()
 
 

@@ -370,13 +370,14 @@ def test_several_ranks_are_refused(homes: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_what_was_stopped_before_its_first_epoch_may_begin_otherwise(tmp_path: Path) -> None:
     found = rooms.OwnRooms((room("a", "home", 14.0),), ())
-    tuned_run.note_asked(tmp_path, found, 2.0, resume=True)  # nothing was asked or done there
+    # nothing was asked or done there
+    tuned_run.note_asked(tmp_path, found, 2.0, resume=True, model=None)
     with pytest.raises(InputError, match="another budget"):
-        tuned_run.note_asked(tmp_path, found, 3.0, resume=True)
+        tuned_run.note_asked(tmp_path, found, 3.0, resume=True, model=None)
     (tmp_path / runs.ASKED_FILE).unlink()
     (tmp_path / runs.METRICS).touch()
     with pytest.raises(InputError, match="was not started with --on"):
-        tuned_run.note_asked(tmp_path, found, 2.0, resume=True)
+        tuned_run.note_asked(tmp_path, found, 2.0, resume=True, model=None)
 
 
 def tmp_detect(folder: Path, trained: tuple[Path, dict]):
@@ -496,10 +497,22 @@ def test_what_was_begun_goes_on_with_the_same(
     def found(hours: float) -> rooms.OwnRooms:
         return rooms.OwnRooms((room("a", "home", hours),), ())
 
-    tuned_run.note_asked(tmp_path, found(14.0), None, resume=False)
-    tuned_run.note_asked(tmp_path, found(14.0), None, resume=True)
+    tuned_run.note_asked(tmp_path, found(14.0), None, resume=False, model=None)
+    tuned_run.note_asked(tmp_path, found(14.0), None, resume=True, model=None)
     with pytest.raises(InputError, match=said):
-        tuned_run.note_asked(tmp_path, found(hours), budget, resume=True)
+        tuned_run.note_asked(tmp_path, found(hours), budget, resume=True, model=None)
+
+
+def test_a_tuning_goes_on_with_the_model_that_it_began_with(tmp_path: Path) -> None:
+    """Its folds were of one model, what it was compared with and the final one of another."""
+    found = rooms.OwnRooms((room("a", "home", 14.0),), ())
+    # `train --on`, or an older saafe
+    tuned_run.note_asked(tmp_path, found, None, resume=False, model=None)
+    tuned_run.note_asked(tmp_path, found, None, resume=True, model="one")
+    tuned_run.note_asked(tmp_path, found, None, resume=False, model="one")
+    tuned_run.note_asked(tmp_path, found, None, resume=True, model="one")
+    with pytest.raises(InputError, match="a model of other weights; resume with the same RUN"):
+        tuned_run.note_asked(tmp_path, found, None, resume=True, model="another")
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from serving_fixtures import looks_often  # noqa: F401
 from saafe.detector import AlarmSettings, Scorer
 from saafe.errors import InputError
 from saafe.serving import service as service_module
+from saafe.serving import views
 from saafe.serving.fleet import Arrival, Fleet
 from saafe.serving.notes import Notes
 from saafe.serving.service import Service
@@ -319,6 +320,55 @@ def test_a_model_is_swapped_and_no_alarm_is_lost_or_doubled(
     begun = [e["time_s"] - NOW_S for e in second.store.events() if e["event"] == "alarm"]
     assert 200.0 <= begun[0] <= 240.0
     assert 900.0 <= begun[1] <= 940.0
+    second.stop()
+
+
+@ENDS
+@pytest.mark.parametrize("models", ["LLL", "LLd", "Ldd", "LdL", "ddd", "ddL"])
+def test_an_acknowledgement_counts_as_it_did_whatever_a_model_makes_of_that_time(
+    tmp_path: Path, models: str, end: Any
+) -> None:
+    """Of a loud model's alarm it hushes a deaf one too; of a deaf one's calm, no loud one."""
+    deaf = smoke_model(fast=99.0, slow=99.0, steady=99.0, warn=99.0)
+    in_smoke, at_it, later = (smoke_model() if kind == "L" else deaf for kind in models)
+    smoke = [Arrival("den", "A", {"pm25_ug_m3": "7" if k < 20 else "500"}, NOW_S + 10 * k)
+             for k in range(25)]  # fmt: skip
+    first = made(tmp_path / "s.sqlite", in_smoke)
+    first.start()
+    fed(first, smoke)
+    end(first)
+    second = restarted(tmp_path / "s.sqlite", 242.0, at_it)
+    for later_s in (245.0, 246.0):
+        fed(second, [Arrival("den", "-", {}, NOW_S + later_s, is_acknowledgement=True)])
+    end(second)
+    third = restarted(tmp_path / "s.sqlite", 250.0, later)
+    until_s = third.fleet.spaces["den"].hushed_until_s()
+    assert until_s == (pytest.approx(NOW_S + 845.0, abs=2.0) if "L" in models[:2] else -np.inf)
+    third.stop()
+
+
+@ENDS
+def test_an_alarm_of_which_no_reading_is_known_any_more_is_acknowledged(
+    tmp_path: Path, end: Any
+) -> None:
+    """It ended the process, at every start anew: the space had no place in time."""
+    first = made(tmp_path / "s.sqlite")
+    first.start()
+    fed(first, rows(BURNT, NOW_S))
+    first.store.forget(NOW_S + 36_000.0)
+    first.store.write(lambda base: base.execute("DELETE FROM readings"))
+    end(first)
+    second = restarted(tmp_path / "s.sqlite", 36_000.0, Scorer(CALM.score, AlarmSettings(fast=7.0)))
+    space = second.fleet.spaces["den"]
+    assert space.detector.space.incident == "A"
+    assert views.summary(space, NOW_S + 36_005.0)["heard_s"] is None
+    fed(second, [Arrival("den", "-", {}, NOW_S + 36_010.0, is_acknowledgement=True)])
+    assert kinds(second) == ["alarm", "clear"]
+    assert second.store.events()[-1]["time_s"] == NOW_S + 36_010.0
+    assert space.hushed_until_s() == pytest.approx(NOW_S + 36_610.0, abs=1.0)
+    fed(second, rows(BURNT, NOW_S + 36_020.0))  # and is watched from now on
+    assert kinds(second) == ["alarm", "clear", "alarm"]
+    assert second.store.events()[-1]["time_s"] == pytest.approx(NOW_S + 36_340.0, abs=20.0)
     second.stop()
 
 

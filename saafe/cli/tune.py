@@ -49,7 +49,7 @@ def tune_command(
         name = name or own_rooms.tuned_name(general.recipe)
     folder = training_run.open_folder(general.recipe, Path(out), name, resume=resume)
     say(f"run folder: {folder}")
-    own_rooms.note_asked(folder, rooms, per_year, resume=resume)
+    own_rooms.note_asked(folder, rooms, per_year, resume=resume, model=general.identity)
     try:
         with ProgressLines() as say_on:
             result = own_rooms.tune_in(folder, general, rooms, per_year, on_progress=say_on)

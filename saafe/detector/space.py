@@ -110,7 +110,9 @@ class Space:
     def sensor(self, name: str) -> Watched:
         """What is known of a sensor."""
         if name not in self.sensors:
-            self.sensors[name] = Watched(self.settings, self.longest_interval_s)
+            watched = Watched(self.settings, self.longest_interval_s)
+            watched.alarm.hushed_until_s = self.hushed_until_s  # a person hushed the whole space
+            self.sensors[name] = watched
         return self.sensors[name]
 
     def next_due(self) -> float:

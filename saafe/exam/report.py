@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from saafe.exam import html, plots, room_lines
 from saafe.exam.html import escape, html_table, render
 from saafe.exam.rivals import headline
 from saafe.exam.tables import SUPERPOSED_CASES
-from saafe.files import write_atomically
+from saafe.files import read_file, write_atomically
 from saafe.metrics import FAIL, NOT_SHOWN, PASS
 from saafe.training import runs
 
@@ -322,10 +323,8 @@ def provenance_section(folder: Path, result: Result) -> str:
            if k in result}  # fmt: skip
     found: dict[str, Any] = top | dict(result.get("provenance") or {})
     for name in (runs.ENVIRONMENT, runs.RECIPE):
-        file = folder / name
-        key = name.removesuffix(".json")
-        if file.is_file() and key not in found:
-            found[key] = json.loads(file.read_text())
+        with suppress(FileNotFoundError, ValueError):  # what is lost or damaged is not shown
+            found.setdefault(name.removesuffix(".json"), json.loads(read_file(folder / name)))
     model = folder / runs.MODEL
     if model.is_file() and not any("sha256" in key or "hash" in key for key in found):
         found["model_sha256"] = runs.sha256(model)

@@ -44,7 +44,14 @@ from saafe.training import (
     tune_detector,
     with_thresholds,
 )
-from saafe.training_run import append, keep_epochs, open_folder, sweep, train_in
+from saafe.training_run import (
+    append,
+    keep_epochs,
+    open_folder,
+    read_environment,
+    sweep,
+    train_in,
+)
 from saafe.windows import HOLD_S
 
 POOLS_FILE = "thresholds_rest_on.json"
@@ -69,9 +76,14 @@ def tuned_name(recipe: Recipe) -> str:
     return f"{recipe.tier}-tuned{tier}{stamp}"
 
 
-def note_asked(folder: Path, rooms: OwnRooms, per_year: float | None, *, resume: bool) -> None:
-    """Write down what a run is started with; refuse to go on with anything else."""
-    asked = {"recordings": rooms.digest, "false_alarms_per_year": per_year}
+def note_asked(
+    folder: Path, rooms: OwnRooms, per_year: float | None, *, resume: bool, model: str | None
+) -> None:
+    """Write down what a run is started with; refuse to go on with anything else.
+
+    `model` is the hash of the weights that are tuned, None where the folder trains its own.
+    """
+    asked = {"recordings": rooms.digest, "false_alarms_per_year": per_year, "model": model}
     path = folder / runs.ASKED_FILE
     if not resume:
         write_json(path, asked)
@@ -94,6 +106,11 @@ def note_asked(folder: Path, rooms: OwnRooms, per_year: float | None, *, resume:
                 f"{folder}: was started with {what}; resume with the same --on and "
                 "--false-alarms-per-year, or give another --name"
             )
+    if model and before.get("model") not in (None, model):  # older runs do not say; nor train --on
+        raise InputError(
+            f"{folder}: was started with a model of other weights; resume with the same RUN, or "
+            "give another --name"
+        )
 
 
 def check_without(folder: Path) -> None:
@@ -119,14 +136,14 @@ def train_on_rooms(
     Returns:
         What `saafe train --on --json` prints.
     """
-    note_asked(folder, rooms, per_year, resume=resume)
+    note_asked(folder, rooms, per_year, resume=resume, model=None)
     inside = folder / GENERAL_FOLDER
     if not (inside / runs.MODEL).is_file():
         begun = inside.is_dir()
         if not begun:
             runs.new_folder(folder, GENERAL_FOLDER, recipe)
         train_in(recipe, inside, on_epoch=on_epoch, resume=begun)
-    timing = json.loads(read_file(inside / runs.ENVIRONMENT)).get("timing")
+    timing = read_environment(inside).get("timing")
     timed = {"train_s": timing["train_s"]} if timing else {}  # none where a kill came before it
     took = f" in {timing['train_s']:.1f} s" if timing else ""
     on_progress(f"trained the general model{took}: {inside}")
@@ -181,7 +198,7 @@ def tune(
     rooms = read_rooms(on, on_progress)
     name = name if name or resume else tuned_name(general.recipe)
     folder = open_folder(general.recipe, Path(out), name, resume=resume)
-    note_asked(folder, rooms, false_alarms_per_year, resume=resume)
+    note_asked(folder, rooms, false_alarms_per_year, resume=resume, model=general.identity)
     return tune_in(folder, general, rooms, false_alarms_per_year, on_progress=on_progress)
 
 

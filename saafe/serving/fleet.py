@@ -73,6 +73,7 @@ class WatchedSpace:
         self.heard_s = -math.inf  # our clock at the last reading
         self.sensors_heard_s: dict[str, float] = {}  # the same of each sensor
         self.alarm_event: dict | None = None  # that began the alarm that stands
+        self.acknowledged_s = -math.inf  # our clock at the last acknowledgement that counted
 
     def row(self, one: Arrival) -> Row:
         """Put one reading in its place in time."""
@@ -81,6 +82,7 @@ class WatchedSpace:
         self.heard_s = self.sensors_heard_s[one.sensor] = one.arrived_s
         if math.isnan(self.origin_s):
             self.origin_s = calendar_s(cells["time_s"], one.arrived_s) - row.time_s
+        if math.isnan(self.recorded_s):
             self.recorded_s = calendar_s(cells["time_s"], one.arrived_s, OLDEST_S) - row.time_s
         return row
 
@@ -127,7 +129,8 @@ class WatchedSpace:
     def resuming(self, clock_s: float) -> Scoring:
         """Go on after a pause in which nobody listened: nothing was silent in it."""
         clock = self.reader.clock
-        if clock.arrival_s is None:
+        if clock.arrival_s is None:  # no reading is known, of an alarm that stands: time begins
+            self.origin_s = clock_s - clock.arrive(clock_s)
             return []
         if clock_s < clock.arrival_s:
             self._set_back(clock.arrival_s - clock_s)
@@ -238,6 +241,7 @@ class Fleet:
         self.model, self.longest_interval_s = model, longest_interval_s
         self.most_spaces = most_spaces
         self.is_hushed = False  # whether no window is scored and no risk is said
+        self.is_restoring = False  # whether acknowledgements come again, of which each counted
         self.spaces: dict[str, WatchedSpace] = {}
         self.on_row: Callable[[WatchedSpace, Row], None] | None = None  # told of each reading
         self.due: list[tuple[float, str]] = []  # heap; an entry that is no longer true is skipped
@@ -296,6 +300,11 @@ class Fleet:
             events += self._work([(self.spaces[name], one) for name, one in now.items()])
         return events
 
+    def counts(self, one: Arrival) -> bool:
+        """Whether something that was taken is to be known after a restart."""
+        space = self.spaces[one.space]
+        return not one.is_acknowledgement or one.arrived_s <= space.acknowledged_s
+
     def tick(self, clock_s: float) -> list[dict]:
         """Let time go on with no reading: the events that have become true by then."""
         due = []
@@ -336,7 +345,7 @@ class Fleet:
         if not isinstance(what, Arrival):
             return space.detector.ticking(space.now_s(what))
         if what.is_acknowledgement:
-            return acknowledging(space, what.arrived_s)
+            return acknowledging(space, what.arrived_s, counts=self.is_restoring)
         row = space.row(what)
         if self.on_row is not None:
             self.on_row(space, row)
@@ -383,10 +392,16 @@ def calendar_s(cell: str, arrived_s: float, within_s: float = DAY_S) -> float:
     return own_s if arrived_s - within_s <= own_s <= arrived_s + AHEAD_S else arrived_s
 
 
-def acknowledging(space: WatchedSpace, clock_s: float) -> Scoring:
-    """A person has seen to the alarm of a space; of a calm one nobody mutes an alarm to come."""
+def acknowledging(space: WatchedSpace, clock_s: float, *, counts: bool) -> Scoring:
+    """A person has seen to the alarm of a space; of a calm one nobody mutes an alarm to come.
+
+    One that `counts` did so before a restart: it holds whatever the model now makes of that time.
+    """
     events = yield from space.detector.ticking(space.now_s(clock_s))
-    return events + (space.detector.acknowledge() if space.detector.space.is_raised else [])
+    if not (counts or space.detector.space.is_raised):
+        return events
+    space.acknowledged_s = clock_s
+    return events + space.detector.acknowledge()
 
 
 def with_place(event: dict, space: WatchedSpace) -> dict:

@@ -37,6 +37,7 @@ from saafe.serving.mqtt_options import MqttOptions
 from saafe.serving.payloads import read_payload
 from saafe.serving.service import Service
 from saafe.serving.topics import TopicPlace
+from saafe.serving.views import is_hushed
 
 SESSION_S = 7 * 86_400  # for so long the broker keeps what comes while we are away
 DOUBT_S = 60.0
@@ -70,9 +71,8 @@ class MqttLink:
         self.refused: str | None = None  # why the broker does not let us in
         self.is_closing = False
         self.left: list[dict] = []
-        self.shown: dict[str, tuple[float, float]] = {}  # space: risk, when
+        self.shown: dict[str, tuple[float, bool, float]] = {}  # space: risk, is hushed, when
         self.announced: set[str] = set()
-        self.spaces: dict[str, str] = {}  # slug: name
         self.client = self._client()
         self.refresher = threading.Thread(target=self._refresh, name="saafe-mqtt", daemon=True)
 
@@ -154,7 +154,6 @@ class MqttLink:
             self.left = [event for event in self.left if event["space"] != name]
             self.announced.discard(name)
             self.shown.pop(name, None)
-            self.spaces.pop(slug(name), None)
         for topic in topics:
             self._publish(topic, b"", retain=True)
 
@@ -178,14 +177,13 @@ class MqttLink:
         messages: list[Message] = []
         if name not in self.announced:
             self.announced.add(name)
-            self.spaces[slug(name)] = name
             if self.options.discovery:
                 messages += discovery_messages(
                     self.options.base, self.options.discovery, self.options.status, name
                 )
         now_s = self.service.clock_s()
         messages.append(state_message(self.options.base, space, now_s))
-        self.shown[name] = (messages[-1][1]["risk"], now_s)
+        self.shown[name] = (messages[-1][1]["risk"], is_hushed(space, now_s), now_s)
         return messages
 
     def _publish_states(self, names: Iterable[str]) -> None:
@@ -231,7 +229,7 @@ class MqttLink:
             done()
 
     def _refresh(self) -> None:
-        """Publish risks that have changed, now and then."""
+        """Publish risks that have changed, and that a space is hushed no more, now and then."""
         while not self.is_closing and not self.service.is_stopping.wait(LOOK_S):
             if not self.is_up.is_set():
                 continue
@@ -251,11 +249,12 @@ class MqttLink:
             self._publish_in_turn(changed)
 
     def _has_changed(self, name: str, space: Any, now_s: float) -> bool:
-        risk, when_s = self.shown.get(name, (-RISK_STEP, -REFRESH_S))
+        risk, was_hushed, when_s = self.shown.get(name, (-RISK_STEP, False, -REFRESH_S))
         if now_s - when_s < REFRESH_S:
             return False
         risks = [one.risk for one in space.detector.space.sensors.values()]
-        return abs(max(risks, default=0.0) - risk) >= RISK_STEP
+        is_over = was_hushed and not is_hushed(space, now_s)
+        return is_over or abs(max(risks, default=0.0) - risk) >= RISK_STEP
 
     # --- the connection
 
@@ -387,11 +386,16 @@ class MqttLink:
 
     def _acknowledge(self, name: str, done: Callable[[str], None]) -> None:
         with self.service.lock:  # else sensors come while they are gone through
-            space = self.spaces.get(name)
-            if space is None:
-                return done("")
-            watched = self.service.fleet.spaces[space].detector.space
-            before_s = watched.hushed_until_s
+            # of all that are watched: what the broker kept comes before we have announced any
+            space = next((one for one in self.service.fleet.spaces if slug(one) == name), None)
+            if space is not None:
+                watched = self.service.fleet.spaces[space].detector.space
+                before_s = watched.hushed_until_s
+        if space is None:
+            if self.options.workers == 1:  # else it may be another worker's
+                self.service.notes.say("acknowledge", f"{name[:100]}: no such space is watched: "
+                                       "an acknowledgement changes nothing")  # fmt: skip
+            return done("")
 
         def answer(why: str) -> None:
             if watched.hushed_until_s <= before_s:

@@ -176,6 +176,7 @@ class Service:
             readings = [one.reading for one, _ in good]
             events = self.early + self.fleet.take(readings) + self.fleet.tick(self.clock_s())
             self.early = []
+            readings = [one for one in readings if self.fleet.counts(one)]
         if readings or events:
             events = self._commit(readings, events)
         if events:
@@ -249,12 +250,13 @@ class Service:
             for number, one in self.store.readings(now_s - KEPT_S)
             if number > known.get(one.space, 0)
         )
+        self.fleet.is_restoring = True
         for part in in_parts(fresh, BATCH):
             # their events were said long ago
             self.fleet.is_hushed = part[-1].arrived_s < now_s - REMEMBERED_S
             self.fleet.take([one for one in part if not self.fleet.admit(one)])
             taken += len(part)
-        self.fleet.is_hushed = False
+        self.fleet.is_hushed = self.fleet.is_restoring = False
         standing: dict[str, list[dict]] = {}
         for event in self.store.standing():
             standing.setdefault(event["space"], []).append(event)

@@ -468,8 +468,8 @@ double saafe_next_due(const saafe_detector *d)
 
 void saafe_acknowledge(saafe_detector *d)
 {
-    for (int k = 0; k < d->known; k++) {
-        saafe_sensor *s = &d->sensors[d->order[k]];
+    for (int k = 0; d->known && k < SAAFE_SENSORS; k++) { /* those too that come later */
+        saafe_sensor *s = &d->sensors[k];
         s->alarm.is_alarmed = s->alarm.is_warned = false;
         drop_claims(&s->alarm);
         start_rules(&s->rules);
