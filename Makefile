@@ -5,6 +5,8 @@ TORCH ?= torch==2.13.0
 SAAFE = .venv/bin/saafe
 
 RUN ?= runs/RUN
+# whose thresholds stand in saafe's own model
+DEVICES ?= airgradient-one amazon-air-quality-monitor awair-element ikea-vindstyrka purpleair-touch qingping-air-monitor-2 saafe-4 saafe-6 sonoff-snzb-02b uhoo-indoor
 
 .PHONY: train model test test-slow coverage lint install docs notebooks reference licences lowest wheel clean
 
