@@ -239,22 +239,19 @@ def fit_detector(
         watched = held_out.rows(slice(None, None, WATCHED))
         reference = reference_streams(recipe, source, world, workers)
         feed = blocks_ahead(recipe, fit.epoch, source, world, workers)
-        began, first = time.perf_counter(), fit.epoch
+        began = time.perf_counter()
         while fit.epoch < fit.epochs and (recipe.fresh or fit.stale < recipe.patience):
             blocks = (next(feed).to(device) for _ in range(blocks_of(recipe)))
             losses = torch.cat([train_on(fit, recipe, block, world) for block in blocks])
             logits = logits_of(fit.averaged, watched.windows)
             loss = F.cross_entropy(logits, watched.labels).item()
             note_epoch(fit, loss, keep_best=not recipe.fresh)
+            epoch_s, began = time.perf_counter() - began, time.perf_counter()
             if recipe.hours and fit.epoch == 1:
-                shorten_to_hours(fit, recipe, time.perf_counter() - began, world)
+                shorten_to_hours(fit, recipe, epoch_s, world)
             if world.leads:
-                spent, done = time.perf_counter() - began, fit.epoch - first
-                on_epoch(
-                    progress_of(
-                        fit, recipe, losses, logits.argmax(1) == watched.labels, spent / done
-                    )
-                )
+                right = logits.argmax(1) == watched.labels
+                on_epoch(progress_of(fit, recipe, losses, right, epoch_s))
                 on_checkpoint(fit)
         if fit.best is not None:
             fit.averaged.load_state_dict(fit.best)
@@ -269,7 +266,7 @@ def fit_detector(
 def progress_of(
     fit: Fit, recipe: Recipe, losses: Tensor, right: Tensor, epoch_s: float
 ) -> Progress:
-    """Where a fit stands after an epoch of mean time `epoch_s` [s].
+    """Where a fit stands after an epoch that took `epoch_s` [s], as those to come will.
 
     `losses` are of the epoch's steps (step,); `right`, which watched windows were right (window,).
     """
