@@ -101,6 +101,31 @@ def test_import_is_light() -> None:
     assert done.stdout == "True\n[]\n"
 
 
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda at: (at / "saafe-int8.onnx").write_bytes(b""),
+            r"load .*saafe-int8\.onnx to detect",
+        ),
+        (lambda at: (at / "recipe.json").write_text("{}"), "continue it with --resume"),
+        (lambda at: None, "give a run folder"),
+    ],
+)
+def test_a_folder_without_weights_says_what_it_is(make, said: str, tmp_path: Path) -> None:
+    make(tmp_path)
+    for read in (saafe.load, lambda path: saafe.tune(path, on=tmp_path)):
+        with pytest.raises(InputError, match=said):
+            read(tmp_path)
+
+
+def test_a_file_cannot_be_tuned(tmp_path: Path) -> None:
+    file = tmp_path / "saafe-int8.onnx"
+    file.write_bytes(b"")
+    with pytest.raises(InputError, match="is a file; give a run folder"):
+        saafe.tune(file, on=tmp_path)
+
+
 @pytest.mark.parametrize("path", [5, b"model.onnx", ["model.onnx"]])
 def test_load_refuses_what_is_no_path(path) -> None:
     with pytest.raises(saafe.InputError, match=f"path of a run or .*, got {type(path).__name__}"):
