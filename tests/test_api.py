@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(folder: Path):
-    tiny = {"epochs": 1, "windows": 256, "streams": 32, "held_out": 64, "width": 16}
+    tiny = {"epochs": 1, "windows": 256, "batch": 64, "streams": 32, "held_out": 64, "width": 16}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("saafe.training.thresholds.REFERENCE_STREAMS", 8)
         patch.setattr("saafe.training.thresholds.DENSE_PARTS", 1)
@@ -115,14 +115,14 @@ def test_import_is_light() -> None:
 def test_a_folder_without_weights_says_what_it_is(make, said: str, tmp_path: Path) -> None:
     make(tmp_path)
     for read in (saafe.load, lambda path: saafe.tune(path, on=tmp_path)):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(saafe.InputError, match=said):
             read(tmp_path)
 
 
 def test_a_file_cannot_be_tuned(tmp_path: Path) -> None:
     file = tmp_path / "saafe-int8.onnx"
     file.write_bytes(b"")
-    with pytest.raises(InputError, match="is a file; give a run folder"):
+    with pytest.raises(saafe.InputError, match="is a file; give a run folder"):
         saafe.tune(file, on=tmp_path)
 
 
