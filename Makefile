@@ -15,7 +15,7 @@ train: .venv/installed
 
 # saafe's own model, from a run that was trained on simulation alone: make model RUN=runs/...
 model: .venv/installed
-	$(SAAFE) export $(RUN) --to int8 --out saafe/model $(patsubst %,--device %,$(DEVICES))
+	$(SAAFE) export $(RUN) --to int8 --exam --out saafe/model $(patsubst %,--device %,$(DEVICES))
 
 test: .venv/installed-dev
 	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2
