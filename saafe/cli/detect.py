@@ -162,7 +162,7 @@ def is_recording(word: str) -> bool:
 
 def is_other_file(word: str) -> bool:
     """Whether a word names a file that holds no model."""
-    return Path(word).is_file() and Path(word).suffix not in MODEL_SUFFIXES
+    return Path(word).is_file() and Path(word).suffix.lower() not in MODEL_SUFFIXES
 
 
 def detect_files(

@@ -118,7 +118,7 @@ def what_else(path: Path) -> str:
     try:
         names = [one.name for one in path.iterdir()]
     except NotADirectoryError:
-        return "is an exported model" if path.suffix == ".onnx" else "is a file"
+        return "is an exported model" if path.suffix.lower() == ".onnx" else "is a file"
     except OSError:  # it is not there, or closed: loading says it
         return ""
     if "model.safetensors" in names or "recipe.json" in names:
