@@ -215,6 +215,7 @@ def tune_in(
     Each fold of the recordings is tuned without and scored; then all of them tune the model that
     the folder keeps, or, by `weights_of`, set its thresholds alone.
     """
+    sweep(folder)
     recipe, plan = general.recipe, plan_folds(rooms.rooms)
     device = loop.find_device(recipe)
     began = time.perf_counter()
