@@ -293,9 +293,9 @@ def tune_one(
     watch: Watch,
 ) -> Run:
     """Tune on some recordings in a folder, with a checkpoint an epoch; what is there is loaded."""
+    sweep(folder)
     if (folder / runs.MODEL).is_file():
         return runs.load(folder)
-    sweep(folder)
     state = load_checkpoint(folder / runs.CHECKPOINT, simulated.recipe)
     keep_epochs(folder / runs.METRICS, state["epoch"] if state else 0)
 
