@@ -78,6 +78,8 @@ class ExportOptions:
 
 def check_run_folder(path: str) -> None:
     """Say which runs are near, where the one that is named is not there."""
+    if not path:  # else the folder in which we are, as of a variable that is not set
+        raise InputError("came an empty name; allowed: a run folder, such as runs/my-run")
     folder = Path(path)
     if folder.exists():
         return
