@@ -22,9 +22,10 @@ from saafe.training.loop import (
     class_loss,
     data_device,
     start_fit,
-    start_optimizer,
+    start_schedule,
 )
 from saafe.training.model import FireTransformer
+from saafe.training.optimizers import make_optimizer
 from saafe.training.thresholds import logits_of
 
 
@@ -58,9 +59,8 @@ def fit_seeds(recipe: Recipe, seeds: list[int], device: torch.device) -> SeedFit
     models = [start_fit(one, device).model.train() for one in each]
     skeleton = copy.deepcopy(models[0]).to("meta")
     weights, buffers = stack_module_state(models)  # (seed, ...)
-    decayed = [w for w in weights.values() if w.ndim > 2]
-    others = [w for w in weights.values() if w.ndim <= 2]
-    optimizer, schedule = start_optimizer(recipe, decayed, others)
+    optimizer = make_optimizer(recipe, weights)
+    schedule = start_schedule(optimizer, recipe, recipe.epochs)
 
     def loss_of(weights: dict, buffers: dict, windows: Tensor, labels: Tensor) -> Tensor:
         # the plain formula: fused kernels of attention have no batching rule on CPUs

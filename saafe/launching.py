@@ -51,7 +51,7 @@ def launch(
 
     Example:
         >>> import saafe
-        >>> tiny = {"epochs": 1, "windows": 256, "streams": 32, "held_out": 64, "width": 16}
+        >>> tiny = {"epochs": 1, "windows": 256, "batch": 64, "streams": 32, "width": 16}
         >>> job = saafe.launch("tiny", settings=tiny, on_message=lambda _: None)
         >>> saafe.load(f"runs/{job['run']}").recipe.epochs
         1

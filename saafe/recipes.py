@@ -33,10 +33,11 @@ class Recipe:
             limit.
         batch: windows an optimizer step.
         accumulate: parts that a batch is computed in.
-        learning_rate: peak of the one-cycle schedule.
+        optimizer: "adamw", or "muon" for the matrices between layers and AdamW for the rest.
+        learning_rate: peak of the one-cycle schedule; Muon's is twice as high.
         warmup: share of the steps until the peak.
         beta1, beta2: of AdamW.
-        weight_decay: of AdamW.
+        weight_decay: of both.
         label_smoothing: of the cross entropy.
         averaging: share of the running mean of the weights kept at every step; the mean is what
             is validated and saved.
@@ -61,11 +62,12 @@ class Recipe:
     dropout: float = 0.0
     windows: int = 12_000
     fresh: bool = True
-    epochs: int = 48
+    epochs: int = 32
     passes: int = 1
     hours: float = 0.0
-    batch: int = 128
+    batch: int = 480
     accumulate: int = 1
+    optimizer: str = "adamw"
     learning_rate: float = 1e-3
     warmup: float = 0.2
     beta1: float = 0.9
@@ -88,7 +90,7 @@ class Recipe:
 
 
 TIERS = {
-    "ultra-fast": Recipe("ultra-fast", learning_rate=5e-4, passes=3),
+    "ultra-fast": Recipe("ultra-fast", optimizer="muon", passes=2),
     "standard": Recipe(
         "standard",
         width=256,
@@ -105,12 +107,13 @@ TIERS = {
         held_out=1024,
     ),
 }
-TIERS["tiny"] = replace(TIERS["ultra-fast"], tier="tiny", width=64, layers=2, learning_rate=1e-3)
+TIERS["tiny"] = replace(TIERS["ultra-fast"], tier="tiny", width=64, layers=2)
 TIERS["local"] = replace(TIERS["standard"], tier="local", hours=1.0)
 
 _CHOICES = {
     "precision": ("auto", "fp32", "bf16", "fp16"),
     "device": ("auto", "cpu", "cuda", "mps"),
+    "optimizer": ("adamw", "muon"),
 }
 # lowest and highest value that makes sense
 _LIMITS = {

@@ -85,7 +85,7 @@ def train(
 
     Example:
         >>> import saafe
-        >>> tiny = {"epochs": 1, "windows": 256, "streams": 32, "held_out": 64, "width": 16}
+        >>> tiny = {"epochs": 1, "windows": 256, "batch": 64, "streams": 32, "width": 16}
         >>> run = saafe.train("tiny", settings=tiny)
         >>> run.recipe.epochs
         1

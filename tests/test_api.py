@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(folder: Path):
-    tiny = {"epochs": 1, "windows": 256, "streams": 32, "held_out": 64, "width": 16}
+    tiny = {"epochs": 1, "windows": 256, "batch": 64, "streams": 32, "held_out": 64, "width": 16}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("saafe.training.thresholds.REFERENCE_STREAMS", 8)
         patch.setattr("saafe.training.thresholds.DENSE_PARTS", 1)
@@ -99,6 +99,31 @@ def test_import_is_light() -> None:
         [sys.executable, "-c", LAZY], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert done.stdout == "True\n[]\n"
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda at: (at / "saafe-int8.onnx").write_bytes(b""),
+            r"load .*saafe-int8\.onnx to detect",
+        ),
+        (lambda at: (at / "recipe.json").write_text("{}"), "continue it with --resume"),
+        (lambda at: None, "give a run folder"),
+    ],
+)
+def test_a_folder_without_weights_says_what_it_is(make, said: str, tmp_path: Path) -> None:
+    make(tmp_path)
+    for read in (saafe.load, lambda path: saafe.tune(path, on=tmp_path)):
+        with pytest.raises(saafe.InputError, match=said):
+            read(tmp_path)
+
+
+def test_a_file_cannot_be_tuned(tmp_path: Path) -> None:
+    file = tmp_path / "saafe-int8.onnx"
+    file.write_bytes(b"")
+    with pytest.raises(saafe.InputError, match="is a file; give a run folder"):
+        saafe.tune(file, on=tmp_path)
 
 
 @pytest.mark.parametrize("path", [5, b"model.onnx", ["model.onnx"]])

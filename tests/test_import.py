@@ -572,7 +572,7 @@ def test_a_counter_of_seldom_reports_counts_seconds(step: int, unit: str) -> Non
 def test_what_reports_too_seldom_is_told_no_import(tmp_path: Path) -> None:
     file = tmp_path / "seldom.csv"
     file.write_text("time_s,temperature_c\n" + "".join(f"{5400 * k},20\n" for k in range(40)))
-    with pytest.raises(InputError, match=r"a median period of 5400 s; allowed: at most 3600 s"):
+    with pytest.raises(InputError, match=r"a median period of 5400 s.*; allowed: at most 3600 s"):
         read_recorded(file)
 
 

@@ -26,7 +26,7 @@ from saafe.training.thresholds import logits_of
 
 TINY = changed(
     find_tier("tiny"),
-    ("windows=256", "epochs=2", "passes=1", "streams=64", "held_out=64", "device=cpu"),
+    ("windows=256", "batch=64", "epochs=2", "passes=1", "streams=64", "held_out=64", "device=cpu"),
 )
 
 

@@ -437,7 +437,10 @@ def losses_of(*changes: str) -> torch.Tensor:
 
 # from torch 2.13 on one x86 thread; a change of the model, the loss, the optimizer or the
 # schedule moves them, and must be meant: then print losses_of() and write it here
-GOLDEN = [1.2349, 1.1756, 1.18, 1.1038, 1.0194]
+GOLDEN = {
+    "adamw": [1.2349, 1.1756, 1.18, 1.1038, 1.0194],
+    "muon": [1.2349, 1.1783, 1.1373, 1.0666, 0.9974],
+}
 
 
 def test_a_checkpoint_of_other_layers_is_refused_in_a_line() -> None:
@@ -461,8 +464,10 @@ def test_a_schedule_of_a_few_steps(steps: int) -> None:
     assert max(rates) <= recipe.learning_rate * (1 + 1e-9)
 
 
-def test_golden_losses() -> None:
-    assert losses_of().tolist() == pytest.approx(GOLDEN, abs=1e-3)
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_losses(name: str) -> None:
+    losses = losses_of(f"optimizer={name}").tolist()
+    assert losses == pytest.approx(GOLDEN[name], abs=1e-3)
 
 
 @pytest.mark.parametrize("parts", [2, 4, 64])
@@ -576,8 +581,9 @@ def test_channels_alone_alarm_no_more_than_others(
             thresholds.set_lone_excess(model, settings, [streams] * 2, World(), none)
         assert float(model.lone_excess[k] * model.risk_scale) == pytest.approx(found, abs=1e-5)
         lower = thresholds.peaks_alone(model, streams, k)
-        looked_at = torch.isfinite(lower) & torch.isfinite(told)  # the loudest few, closely
-        torch.testing.assert_close(lower[looked_at], told[looked_at] - found, rtol=0, atol=1e-4)
+        closely = torch.isfinite(lower).all(dim=1) & torch.isfinite(told).all(dim=1)
+        assert closely.sum() >= 5
+        torch.testing.assert_close(lower[closely], told[closely] - found, rtol=0, atol=1e-4)
     present = ~torch.isnan(streams.readings[:, :, 0]).all(dim=1)
     channel, others = LONE_CHANNELS[k]
     is_lone = present[:, channel] & ~present[:, list(others)].any(dim=1)

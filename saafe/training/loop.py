@@ -4,7 +4,7 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,6 +29,7 @@ from saafe.training.data import (
 from saafe.training.distributed import World, joined, mean_gradients, total
 from saafe.training.graphs import Graphed
 from saafe.training.model import FireTransformer
+from saafe.training.optimizers import make_optimizer, peak_rates
 from saafe.training.thresholds import (
     calibrate,
     dense_share,
@@ -82,27 +83,10 @@ def start_fit(recipe: Recipe, device: torch.device) -> Fit:
     """A model with fresh weights, its optimizer and its schedule."""
     torch.manual_seed(recipe.seed)  # weights and dropout
     model = FireTransformer(recipe).to(device)
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
-    optimizer, schedule = start_optimizer(recipe, decayed, others)
+    optimizer = make_optimizer(recipe, dict(model.named_parameters()))
+    schedule = start_schedule(optimizer, recipe, recipe.epochs)
     scaler = torch.amp.GradScaler(device.type, enabled=precision(recipe, device) == "fp16")
     return Fit(model, copy.deepcopy(model), optimizer, schedule, scaler, recipe.epochs)
-
-
-def start_optimizer(
-    recipe: Recipe, decayed: Sequence[Tensor], others: Sequence[Tensor]
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW on parameters with and without weight decay, and its one-cycle schedule."""
-    device = others[0].device
-    is_gpu = device.type == "cuda"
-    # a CUDA graph reads the learning rate from the device at every replay
-    rate = torch.tensor(recipe.learning_rate, device=device) if is_gpu else recipe.learning_rate
-    optimizer = torch.optim.AdamW(
-        [{"params": list(decayed), "weight_decay": recipe.weight_decay},
-         {"params": list(others), "weight_decay": 0.0}],
-        lr=rate, betas=(recipe.beta1, recipe.beta2), fused=True, capturable=is_gpu,
-    )  # fmt: skip
-    return optimizer, start_schedule(optimizer, recipe, recipe.epochs)
 
 
 def start_schedule(
@@ -113,7 +97,7 @@ def start_schedule(
     if math.isclose(warmup * steps, 1.0):  # a peak at the first step would be divided by zero
         warmup = 1.5 / steps
     return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=steps,
+        optimizer, peak_rates(optimizer, recipe), total_steps=steps,
         pct_start=warmup, last_epoch=done - 1,
         cycle_momentum=False,  # else it would replace beta1
     )  # fmt: skip
@@ -344,6 +328,7 @@ def load_state(fit: Fit, state: dict[str, Any]) -> None:
     fit.epoch, fit.best_loss, fit.stale = state["epoch"], state["best_loss"], state["stale"]
     torch.set_rng_state(state["random"])
     if on_gpu(fit):
-        torch.cuda.set_rng_state(state["random_gpu"])
+        if len(state["random_gpu"]):  # none, where a CPU began the fit
+            torch.cuda.set_rng_state(state["random_gpu"])
         for group in fit.optimizer.param_groups:
-            group["lr"] = group["lr"].cuda()  # where a CUDA graph reads it
+            group["lr"] = torch.as_tensor(group["lr"]).cuda()  # where a CUDA graph reads it

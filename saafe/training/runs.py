@@ -183,7 +183,7 @@ def load(path: Path | str) -> Run:
     file = folder / MODEL
     try:
         metadata, tensors = read_sealed(file, mend=COPY_AGAIN)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise no_model(folder) from None
     if metadata.get("format") != RUN_FORMAT:
         raise InputError(f"{file}: was not written by this saafe (format {metadata.get('format')})")
@@ -211,8 +211,12 @@ def load(path: Path | str) -> Run:
 
 def no_model(folder: Path) -> InputError:
     """What to say where there is no model to load."""
+    if folder.is_file():
+        return InputError(f"{folder}: is a file; give a run folder, which holds the weights")
     if not folder.is_dir():
         return InputError(f"{folder}: no such run folder; `saafe train` makes one under runs/")
+    if files := sorted(folder.glob("*.onnx")):
+        return InputError(f"{folder}: is a folder of exported files; load {files[0]} to detect")
     hint = "continue it with --resume" if (folder / RECIPE).is_file() else "give a run folder"
     return InputError(f"{folder}: has no {MODEL}; {hint}")
 

@@ -70,6 +70,7 @@ from saafe.training.thresholds import (
 
 # Chosen: half of what the small tiers train, a minute or two
 TUNING_EPOCHS, TUNING_WINDOWS = 8, 6_000
+TUNING_BATCH = 120
 SIMULATED_SHARE = 0.5  # of every batch
 KEPT_SHARE = 0.5  # of the weights of the model before, see `keep_share`: the source's middle
 NUISANCE_POOL, QUIET_POOL = "simulated nuisances", "simulated quiet"
@@ -81,7 +82,18 @@ YEAR_HOURS = 365.25 * 24.0
 
 
 def tuning_recipe(recipe: Recipe) -> Recipe:
-    """What a model of a recipe is tuned with: shorter, the schedule fitted to it."""
+    """What a model of a recipe is tuned with: shorter, the schedule fitted to it.
+
+    By AdamW in small batches, whatever trained it: Muon was not tried over homes.
+    """
+    if recipe.optimizer == "muon":
+        recipe = replace(
+            recipe,
+            optimizer="adamw",
+            learning_rate=recipe.learning_rate / 2.0,
+            batch=min(recipe.batch, TUNING_BATCH),
+            accumulate=1,
+        )
     return replace(
         recipe,
         epochs=min(recipe.epochs, TUNING_EPOCHS),
