@@ -5,15 +5,18 @@ import json
 import math
 import os
 import re
+import shutil
+import tempfile
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from saafe.errors import InputError
 
 FREE_SPACE = "free some space or choose another --out"
+SCRATCH_TIMES, SCRATCH_LEAST = 8, 1 << 22  # Chosen: what compilers and converters write for a model
 
 
 def write_atomically(
@@ -55,6 +58,30 @@ def write_atomically(
         with suppress(OSError):  # where nothing can be written, nothing lies
             partial.unlink()
         raise InputError(f"{path}: cannot be written ({error.strerror}); {mend}") from None
+
+
+@contextmanager
+def scratch_folder(size: int) -> Iterator[Path]:
+    """A folder that is removed in the end, for what other programs make of `size` bytes.
+
+    What those say of a full disk is that their own files are damaged.
+
+    Raises:
+        InputError: there is too little room for it.
+    """
+    needed = SCRATCH_TIMES * size + SCRATCH_LEAST
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            if shutil.disk_usage(name).free < needed:
+                raise OSError(errno.ENOSPC, f"less than {math.ceil(needed / 1e6)} MB free")
+            yield Path(name)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(
+            f"{tempfile.gettempdir()}: no room for temporary files ({error.strerror}); free some "
+            "space, or name another folder in TMPDIR"
+        ) from None
 
 
 def write_json(

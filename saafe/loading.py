@@ -59,7 +59,7 @@ def load_model(
         raise InputError(
             f"load: takes the path of a run or of an .onnx file, got {type(path).__name__}"
         ) from None
-    if path.suffix == ONNX_SUFFIX and not path.is_dir():
+    if path.suffix.lower() == ONNX_SUFFIX and not path.is_dir():
         return exported_with(load_exported(path), device, say)
     if path.is_file():
         raise InputError(f"{path}: no such run folder; give one, or an exported .onnx file")

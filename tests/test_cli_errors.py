@@ -126,6 +126,8 @@ def test_what_is_closed_or_full_is_one_line(place: Path, line: str, said: str) -
         ("detect RUN/model.safetensors", "no such run folder"),
         ("detect RUN/model.safetensors fire.csv", "no such run folder"),
         ("detect nowhere fire.csv", "nowhere: no such run folder"),
+        ("detect http://host/x.onnx fire.csv", "x.onnx: no such file; `saafe export RUN"),
+        ("detect s3://bucket/X.ONNX fire.csv", "X.ONNX: no such file; `saafe export RUN"),
         ("detect readonly fire.csv", "readonly: has no model.safetensors"),
         ("detect RUN readonly", "readonly"),
         ("exam RUN --real file", "file"),
@@ -151,6 +153,20 @@ def test_wrong_paths_are_one_line(
     assert said in err
     assert err.startswith("saafe: ")
     assert err.count("\n") == 1, err
+
+
+@pytest.mark.parametrize("words", ["detect | fire.csv", "evaluate |", "exam |", "export | --to c",
+                                   "serve |", "tune | --on ."])  # fmt: skip
+def test_an_empty_name_is_no_run(
+    place: Path, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """It was the folder in which the command ran: the run there, or what files that holds."""
+    monkeypatch.chdir(place / "RUN")
+    given = ["" if word == "|" else word for word in words.split()]
+    assert run(saafe_group(), given) == 1
+    assert capsys.readouterr() == (
+        "", "saafe: came an empty name; allowed: a run folder, such as runs/my-run\n"
+    )  # fmt: skip
 
 
 def test_recordings_alone(

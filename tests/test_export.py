@@ -126,6 +126,28 @@ def other(run, **metadata: str) -> bytes:
     return seal(model.SerializeToString(deterministic=True))
 
 
+def foreign(run, takes: str, steps: int, gives: str) -> bytes:
+    """A graph of another program under our metadata, sealed."""
+    sides = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ("n", steps, 1, 6))
+        for name in (takes, gives)
+    ]
+    node = onnx.helper.make_node("Relu", [takes], [gives])
+    graph = onnx.helper.make_graph([node], "other", sides[:1], sides[1:])
+    opset = onnx.helper.make_opsetid("", 17)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    onnx.helper.set_model_props(model, onnx_files.metadata_of(run, "fp32"))
+    return seal(model.SerializeToString())
+
+
+def spoilt(data: bytes) -> bytes:
+    """The file with the first of its matrices no numbers, sealed."""
+    model = onnx.load_from_string(data)
+    one = next(one for one in model.graph.initializer if len(one.dims) == 2)
+    one.raw_data = b"\xff" * len(one.raw_data)
+    return seal(model.SerializeToString())
+
+
 REFUSED = {
     "cut": (lambda run, data: data[:-100], "damaged"),
     "a bit": (lambda run, data: changed(data), "checksum differs"),
@@ -136,6 +158,14 @@ REFUSED = {
         lambda run, data: seal(b"rubbish saafe-sha256:" + 64 * b"0"), "onnxruntime cannot read it",
     ),
     "channels": (lambda run, data: other(run, channels="temperature,voc"), "trained for the chan"),
+    **{
+        name: (lambda run, data, words=words: foreign(run, *words), "b.onnx: holds no model that")
+        for name, words in {
+            "another input": ("x", 60, "log_odds"), "another window": ("windows", 40, "log_odds"),
+            "another output": ("windows", 60, "y"), "no risk": ("windows", 60, "log_odds"),
+        }.items()
+    },
+    "weights that are no numbers": (lambda run, data: spoilt(data), "b.onnx: holds no model that"),
     **{
         f"{field} {value[:20]}": (
             lambda run, data, field=field, value=value: other(run, **{field: value}),
@@ -171,6 +201,12 @@ def test_a_file_that_is_not_there() -> None:
         saafe.load("absent.onnx")
     with pytest.raises(InputError, match="no such run folder"):
         saafe.load("absent")
+
+
+def test_the_case_of_a_suffix_does_not_matter(files: Path, tmp_path: Path) -> None:
+    path = tmp_path / "A.ONNX"
+    path.write_bytes((files / "a.onnx").read_bytes())
+    assert saafe.load(path).identity == saafe.load(files / "a.onnx").identity
 
 
 def test_a_file_that_is_no_model(tmp_path: Path) -> None:
@@ -322,9 +358,12 @@ def test_without_a_model_saafes_own_is_evaluated(kitchen: Path) -> None:
     assert row["alarms"] == sum(event["event"] == "alarm" for event in events)
 
 
-@pytest.mark.parametrize("recipe", [None, "{", '{"tier": 1, "nobody": 2}', "[]"])
+@pytest.mark.parametrize("words", [("evaluate",), ("devices", "compare", "saafe-4", "--model")])
+@pytest.mark.parametrize(
+    "recipe", [None, "{", '{"tier": 1, "nobody": 2}', "[]", "[1]", "null", "[" * 100_000]
+)
 def test_an_exported_file_without_a_recipe_names_the_file(
-    recipe: str | None, files: Path, tmp_path: Path
+    recipe: str | None, words: tuple[str, ...], files: Path, tmp_path: Path
 ) -> None:
     model = onnx.load(files / "a.onnx")
     for one in model.metadata_props:
@@ -332,7 +371,8 @@ def test_an_exported_file_without_a_recipe_names_the_file(
             one.key, one.value = ("recipe", recipe) if recipe else ("other", "")
     path = tmp_path / "b.onnx"
     path.write_bytes(seal(model.SerializeToString()))
-    done = CliRunner().invoke(commands, ["evaluate", str(path)])
+    assert detect(saafe.load(path), odd_recording(0)).risk.size  # detection needs none
+    done = CliRunner().invoke(commands, [*words, str(path)])
     assert isinstance(done.exception, InputError), done.output
     assert str(done.exception).startswith(f"{path}: its recipe is missing or another saafe's")
 

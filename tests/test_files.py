@@ -1,9 +1,11 @@
 """A file is written whole or the old one stands, and the user reads one line."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from saafe import training_run
 from saafe.errors import InputError
-from saafe.files import writable_folder, write_atomically, write_json
+from saafe.files import scratch_folder, writable_folder, write_atomically, write_json
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -112,3 +114,21 @@ def test_what_is_no_regular_file_is_written_in_place(tmp_path: Path) -> None:
     write_atomically(link, b"new")
     assert link.is_symlink()
     assert Path(os.devnull).is_char_device()
+
+
+def test_temporary_files_that_have_no_room_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a full disk the converter had said that its file is corrupt, the compiler a page."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch_folder(1) as folder:
+        (folder / "x").write_bytes(b"x")
+        assert folder.parent == tmp_path
+    said = f"{tmp_path}: no room for temporary files .*TMPDIR$"
+    with pytest.raises(InputError, match=said), scratch_folder(1 << 60):
+        raise AssertionError("not begun")
+    with pytest.raises(InputError, match=said), scratch_folder(1) as folder:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder / "x"))
+    with pytest.raises(FileNotFoundError), scratch_folder(1) as folder:
+        (folder / "absent").read_bytes()
+    assert list(tmp_path.iterdir()) == []

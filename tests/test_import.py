@@ -556,6 +556,26 @@ def test_the_repeated_hour_is_told_apart_by_order(tmp_path: Path):
         import_recording(write(tmp_path, rows(*lines)))
 
 
+@pytest.mark.parametrize(
+    ("step", "unit"),
+    [(900, "s"), (1000, "ms"), (1200, "s"), (1800, "s"), (3600, "s"), (5000, "ms"), (5400, "s"),
+     (7200, "s"), (9000, "ms"), (10_000, "ms"), (14_400, "s"), (43_200, "s"), (60_000, "ms"),
+     (86_400, "s"), (300_000, "ms")],
+)  # fmt: skip
+def test_a_counter_of_seldom_reports_counts_seconds(step: int, unit: str) -> None:
+    """Steps of 90 minutes were taken for 5.4 s, by the command that the refusal named."""
+    times = read_moments(pl.Series([str(step * k) for k in range(40)]), "time_s")
+    assert times is not None
+    assert times.form == f"{unit} from a start"
+
+
+def test_what_reports_too_seldom_is_told_no_import(tmp_path: Path) -> None:
+    file = tmp_path / "seldom.csv"
+    file.write_text("time_s,temperature_c\n" + "".join(f"{5400 * k},20\n" for k in range(40)))
+    with pytest.raises(InputError, match=r"a median period of 5400 s.*; allowed: at most 3600 s"):
+        read_recorded(file)
+
+
 def test_counters_in_milliseconds_are_told_by_their_steps(tmp_path: Path):
     path = write(tmp_path, rows("5000,21", "15000,21", "25000,22", header="time_s,temperature_c"))
     recording, _, guess = import_recording(path)

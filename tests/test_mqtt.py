@@ -1,6 +1,7 @@
 """MQTT with a real broker: killed, restarted, fuzzed, shared by two workers, over TLS."""
 
 import json
+import os
 import random
 import re
 import shutil
@@ -27,6 +28,7 @@ from serving_fixtures import (
     save_run,
 )
 
+from saafe.cli.serving import print_where_possible
 from saafe.errors import InputError
 from saafe.serving import (
     Fleet,
@@ -130,6 +132,43 @@ def test_readings_become_alarms_states_and_a_device(broker: Mosquitto, watching:
     eventually(lambda: client.last("saafe/status") == b"offline")
     for one in (client, late):
         one.close()
+
+
+def test_a_disk_that_fills_after_an_event_was_kept_silences_no_later_one(
+    broker: Mosquitto, watching: Watching
+) -> None:
+    """That an event was delivered could not be written: the thread of the broker died of it."""
+    base, client = watching.service.store.base, Client(broker.port, "other", ("saafe/#",))
+    watching.service.listeners.insert(0, lambda _: base.execute("PRAGMA query_only = 1"))
+    burn(client, "zigbee2mqtt/kitchen")
+    eventually(lambda: "cannot be written" in watching.service.trouble)
+    burn(client, "zigbee2mqtt/hall")
+    eventually(lambda: {event["space"] for event in client.events()} == {"kitchen", "hall"})
+    watching.service.listeners.pop(0)
+    base.execute("PRAGMA query_only = 0")
+    (event,) = watching.service.store.undelivered()
+    assert event["space"] == "kitchen"
+    watching.service.store.forget(time.time())  # as once a minute
+    assert watching.service.store.undelivered() == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_under_stdout_silences_no_alarm(
+    watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker still has the events; where nobody reads stdout, the command ends as others do."""
+    full = os.fdopen(os.open("/dev/full", os.O_WRONLY), "w")
+    monkeypatch.setattr("sys.stdout", full)
+    print_where_possible([{"event": "alarm"}], watching.service)
+    assert any("stdout: cannot be written (No space left" in line for line in watching.lines)
+    reading, writing = os.pipe()
+    os.close(reading)
+    monkeypatch.setattr("sys.stdout", os.fdopen(writing, "w"))
+    with pytest.raises(BrokenPipeError):
+        print_where_possible([{"event": "alarm"}], watching.service)
+    for one in (full, sys.stdout):
+        with suppress(OSError):
+            one.close()
 
 
 def test_a_second_process_on_one_base_does_not_leave_the_first_one_offline(

@@ -3,8 +3,11 @@
 import errno
 import gc
 import queue
+import resource
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +19,10 @@ from saafe.detector import AlarmSettings, Scorer
 from saafe.errors import InputError
 from saafe.serving import service as service_module
 from saafe.serving import views
+from saafe.serving.day_files import DayFiles
 from saafe.serving.fleet import Arrival, Fleet
 from saafe.serving.notes import Notes
+from saafe.serving.quiet import QuietDays
 from saafe.serving.service import Service
 from saafe.serving.store import Store
 
@@ -453,6 +458,38 @@ def test_where_nothing_can_be_written_the_alarm_is_said_all_the_same(tmp_path: P
     assert "cannot be written" in one.trouble
     assert sum("cannot be written" in line for line in lines) == 1
     one.stop()
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """A limit on the size of files stands for a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_was_kept_is_gone_on_from_on_a_full_disk_and_alarms_are_said(tmp_path: Path) -> None:
+    """It did not start: after a power cut nobody watched until somebody had made room."""
+    first = made(tmp_path / "s.sqlite")
+    QuietDays(DayFiles(tmp_path / "days", 3), first.store, first.notes).files.close()
+    first.start()
+    fed(first, rows([21.0] * 3, NOW_S))
+    first.stop()
+    said: list[dict] = []
+    with full_disk():
+        one = made(tmp_path / "s.sqlite")
+        QuietDays(DayFiles(tmp_path / "days", 3), one.store, one.notes).files.close()
+        one.restore()
+        assert list(one.fleet.spaces) == ["den"]
+        one.listeners.append(said.extend)
+        one.start()
+        fed(one, rows(BURNT, NOW_S + 30.0))
+        assert "cannot be written" in one.trouble
+        one.stop()
+    assert [event["event"] for event in said] == ["alarm"]
 
 
 def test_more_readings_than_can_be_judged_are_held_back_and_that_is_said(

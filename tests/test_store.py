@@ -31,6 +31,17 @@ def test_what_is_not_told_waits_also_over_a_restart(tmp_path: Path) -> None:
     again.close()
 
 
+def test_what_was_told_while_nothing_could_be_written_is_noted_later(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s.sqlite", delivers=True)
+    events = store.commit([], [event("alarm", 1.0), event("clear", 2.0), event("fault", 3.0)])
+    store.base.execute("PRAGMA query_only = 1")  # as a full disk
+    with pytest.raises(sqlite3.Error):
+        store.delivered(events[0]["id"])
+    store.base.execute("PRAGMA query_only = 0")
+    store.delivered(events[2]["id"])
+    assert store.undelivered() == [events[1]]
+
+
 def test_without_anybody_to_tell_nothing_waits() -> None:
     store = Store(":memory:")
     store.commit([], [event("alarm", 1.0, risk=99.0)])

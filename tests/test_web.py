@@ -39,6 +39,7 @@ from saafe.serving import (
     listen,
     machine_address,
     run_application,
+    web,
 )  # fmt: skip
 from saafe.serving import service as service_module
 
@@ -324,6 +325,34 @@ def test_events_come_as_they_are_and_none_is_missed(served: Served) -> None:
     assert [event["id"] for event in after] == [2]
 
 
+def test_more_events_at_once_than_a_listener_takes_end_its_stream_and_none_is_missed(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a gateway fails and a thousand sensors with it: what did not fit was passed over."""
+    monkeypatch.setattr(web, "WAITING_EVENTS", 5)
+    place = {"event": "fault", "time_s": 1.0, "sensor": "A", "channel": "co", "reason": "silent"}
+    kept = served.service.store.commit([], [place | {"space": str(k)} for k in range(17)])
+
+    def read(last: int | None, then: Any) -> list[int]:
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+        connection.request(
+            "GET", "/events/stream", headers={} if last is None else {"Last-Event-ID": str(last)}
+        )
+        answer = connection.getresponse()
+        text = answer.read1()
+        then()
+        while text.count(b"data: ") < 17 and (part := answer.read1()):
+            text += part
+        connection.close()
+        return [int(line[4:]) for line in text.decode().splitlines() if line[:4] == "id: "]
+
+    tell = served.service.listeners[0]
+    first = read(None, lambda: tell(kept))
+    assert first == [1, 2, 3, 4, 5], "the stream ended"
+    again = read_stream(served.port, first[-1], 12, lambda: None)
+    assert [event["id"] for event in again] == list(range(6, 18))
+
+
 WRONG = [
     (b"{", 422, "body"),
     (b"[" * 100_000, 4, ""),
@@ -545,6 +574,25 @@ def test_serve_from_the_command_line(tmp_path: Path) -> None:
         other = Process("serve", made, "--port", one.port, "--state", "b", cwd=tmp_path)
         assert other.process.wait(60) == 1
         assert "cannot be listened at" in other.err.read_text()
+
+
+def test_an_open_page_does_not_keep_it_from_ending(tmp_path: Path) -> None:
+    """It waited three seconds for the page's stream, and then said a traceback."""
+    with processes() as running:
+        words = ("serve", save_run(tmp_path), "--port", "0", "--json")
+        one = Process(*words, cwd=tmp_path)
+        running.append(one)
+        one.said("open http")
+        port = eventually(one.events)[0]["port"]
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as page:
+            page.sendall(b"GET /events/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            text = b""
+            while b": saafe" not in text:
+                text += page.recv(65536)
+            assert one.end() == 0
+            rest = page.recv(65536)
+    assert rest.endswith(b"0\r\n\r\n"), "the stream ended in order"
+    assert len(one.err.read_text().splitlines()) == 1, "what it is opened with"
 
 
 @pytest.mark.slow

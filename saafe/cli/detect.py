@@ -155,6 +155,8 @@ def refuse_folders(recordings: Sequence[str]) -> None:
 
 def is_recording(word: str) -> bool:
     """Whether a word names readings and no model: by its suffix, or as a stream."""
+    if word.lower().endswith(MODEL_SUFFIXES):  # at an address too: loading says that none is there
+        return False
     if word == "-" or "://" in word or (has_magic(word) and not Path(word).exists()):
         return True
     return word.lower().endswith(RECORDING_SUFFIXES) and not Path(word).is_dir()
@@ -162,7 +164,7 @@ def is_recording(word: str) -> bool:
 
 def is_other_file(word: str) -> bool:
     """Whether a word names a file that holds no model."""
-    return Path(word).is_file() and Path(word).suffix not in MODEL_SUFFIXES
+    return Path(word).is_file() and Path(word).suffix.lower() not in MODEL_SUFFIXES
 
 
 def detect_files(

@@ -126,7 +126,7 @@ def kind_of(what: str) -> str:
         raise InputError(f"{what}: is a folder, but no run; name one of the recordings in it")
     if what.lower().endswith(RECORDING_ENDS):
         return "recording"
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         raise InputError(
             f"{what}: is an exported model, which has no picture; draw the run that it came from, "
             f"or what it says of a recording: saafe plot RECORDING --model {what}"

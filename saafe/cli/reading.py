@@ -78,6 +78,8 @@ class ExportOptions:
 
 def check_run_folder(path: str) -> None:
     """Say which runs are near, where the one that is named is not there."""
+    if not path:  # else the folder in which we are, as of a variable that is not set
+        raise InputError("came an empty name; allowed: a run folder, such as runs/my-run")
     folder = Path(path)
     if folder.exists():
         return
@@ -118,7 +120,7 @@ def what_else(path: Path) -> str:
     try:
         names = [one.name for one in path.iterdir()]
     except NotADirectoryError:
-        return "is an exported model" if path.suffix == ".onnx" else "is a file"
+        return "is an exported model" if path.suffix.lower() == ".onnx" else "is a file"
     except OSError:  # it is not there, or closed: loading says it
         return ""
     if "model.safetensors" in names or "recipe.json" in names:

@@ -136,13 +136,24 @@ def watch_mqtt(
     need_serving()
     told, presets = parse_units(reading.units), reading.presets
     service = make_service(model, longest_interval_s, options, delivers=True)
-    service.listeners.append(print_events)
+    service.listeners.append(lambda events: print_where_possible(events, service))
     try:
         service.restore()
         link = connected(service, url, presets, told, options)
         watch(service, link, service.is_stopping.wait)
     finally:
         service.stop()
+
+
+def print_where_possible(events: list[dict], service: "Service") -> None:
+    """Print events; a full disk under stdout is said, and the broker has them all the same."""
+    try:
+        print_events(events)
+    except BrokenPipeError:  # nobody reads them any more
+        raise
+    except OSError as error:
+        service.notes.say("stdout", f"stdout: cannot be written ({error.strerror}); events go to "
+                          "the broker alone")  # fmt: skip
 
 
 def need_serving() -> None:

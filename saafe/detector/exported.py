@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from saafe import recipes
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
 from saafe.files import read_file
 from saafe.sensors import CHANNEL_NAMES
+from saafe.windows import STEPS
 
 ONNX_FORMAT = "saafe-onnx-1"
 SEAL = re.compile(rb"saafe-sha256:([0-9a-f]{64})")
@@ -46,6 +48,21 @@ class Exported:
     def devices(self) -> dict[str, dict[str, float]]:
         """The alarm settings that the file holds for devices, by name."""
         return json.loads(self.metadata.get("devices", "{}"))
+
+    @property
+    def recipe(self) -> recipes.Recipe:
+        """What it was trained by.
+
+        Raises:
+            InputError: the file tells none that this saafe can read; it detects all the same.
+        """
+        try:
+            return recipes.from_dict(json.loads(self.metadata["recipe"]))
+        except (KeyError, ValueError, TypeError, RecursionError):  # an InputError is a ValueError
+            raise InputError(
+                f"{self.path}: its recipe is missing or another saafe's, so what to simulate is "
+                "not known; export the run again"
+            ) from None
 
     def for_device(self, device: str | None) -> "Exported":
         """The model with the thresholds that the file holds for a device; itself for None.
@@ -102,9 +119,15 @@ def load_exported(path: Path | str) -> Exported:
     session = start_session(data, path)
     metadata = dict(session.get_modelmeta().custom_metadata_map)
     if metadata.get("format") != ONNX_FORMAT:
-        raise InputError(f"{path}: is of format {metadata.get('format')}; export the run again")
+        raise InputError(
+            f"{path}: is of format {metadata.get('format')}, this saafe reads {ONNX_FORMAT}; "
+            "export the run again with this one"
+        )
     if metadata.get("channels") != ",".join(CHANNEL_NAMES):
-        raise InputError(f"{path}: was trained for the channels {metadata.get('channels')}")
+        raise InputError(
+            f"{path}: was trained for the channels {metadata.get('channels')}, this saafe has "
+            f"{', '.join(CHANNEL_NAMES)}; train again, or run it with the saafe that made it"
+        )
     try:
         settings = AlarmSettings.from_dict(json.loads(metadata["alarms"]))
         exported = Exported(path, settings, metadata, session)
@@ -115,7 +138,22 @@ def load_exported(path: Path | str) -> Exported:
         raise InputError(
             f"{path}: its alarm settings are damaged or another saafe's; export the run again"
         ) from None
+    if not tells_risk(exported):
+        raise InputError(
+            f"{path}: holds no model that turns saafe's windows into a risk; export the run again"
+        )
     return exported
+
+
+def tells_risk(exported: Exported) -> bool:
+    """Whether a file's graph scores windows with readings and without, whatever it says it is."""
+    empty = np.full((1, STEPS, 1, len(CHANNEL_NAMES)), np.nan, np.float32)
+    windows = np.concatenate([empty, np.full_like(empty, 20.0)])
+    try:
+        odds = exported.log_odds(windows)
+    except Exception:  # onnxruntime's own classes have no common one of their own
+        return False
+    return odds.shape == (len(windows),) and bool(np.isfinite(odds).all())
 
 
 def start_session(data: bytes, path: Path) -> Any:

@@ -1,6 +1,5 @@
 """What can be judged, and its figures on simulated windows and on recordings."""
 
-import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,9 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from saafe import metrics, recipes
+from saafe import metrics
 from saafe.detector import AlarmSettings, Exported, detect, log_odds
-from saafe.errors import InputError
 from saafe.exam.outcomes import first_visible
 from saafe.exam.recordings import SCORED_SOURCES, ScoringOptions, check_folder, score_real
 from saafe.metrics import clustered_proportion_bounds
@@ -74,14 +72,7 @@ def judged_model(model: Run | Exported) -> tuple[Judged, Recipe]:
     """
     if isinstance(model, Run):
         return judged_run(model), model.recipe
-    try:
-        recipe = recipes.from_dict(json.loads(model.metadata["recipe"]))
-    except (KeyError, ValueError, TypeError):  # an InputError is a ValueError
-        raise InputError(
-            f"{model.path}: its recipe is missing or another saafe's, so what to simulate is not "
-            "known; export the run again"
-        ) from None
-    return Judged("exported", model.score, model.settings), recipe
+    return Judged("exported", model.score, model.settings), model.recipe
 
 
 def likeliest_class(logits: torch.Tensor) -> torch.Tensor:

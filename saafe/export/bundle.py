@@ -1,6 +1,5 @@
 """`saafe export`: a run as files that need no torch, and how near they are to it."""
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from saafe.detector import detect, load_exported
 from saafe.errors import InputError
 from saafe.exam import judge_simulated, judging, plain_values
 from saafe.export import c_files, onnx_files, parity
-from saafe.files import writable_folder, write_atomically, write_json
+from saafe.files import scratch_folder, writable_folder, write_atomically, write_json
 from saafe.simulator import devices
 from saafe.training import Run, device_of, run_for, runs
 
@@ -82,8 +81,8 @@ def export_onnx(run: Run, to: str, out: Path, *, exam: bool, on_progress: Say) -
     on_progress("writing the graph" if to == "onnx" else "calibrating on simulated windows")
     data = onnx_files.single_precision(run) if to == "onnx" else onnx_files.eight_bits(run)
     path = out / ONNX_NAMES[to]
-    with tempfile.TemporaryDirectory() as folder:
-        trial = Path(folder, path.name)
+    with scratch_folder(len(data)) as folder:
+        trial = folder / path.name
         trial.write_bytes(data)
         model = load_exported(trial)
     on_progress("comparing with the run")

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from saafe.errors import InputError
 from saafe.export import parity
 from saafe.export.c_source import HEADER, SOURCE, c_sources
-from saafe.files import write_atomically
+from saafe.files import scratch_folder, write_atomically
 from saafe.recordings import Recording
 from saafe.sensors import MAX_SENSORS
 from saafe.training import Run
@@ -41,8 +40,7 @@ def export_c(
     }  # fmt: skip
     if shutil.which("cc"):
         on_progress("compiling and comparing with the run")
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
+        with scratch_folder(sum(report["files"].values())) as folder:
             for file, text in texts.items():
                 (folder / file).write_text(text)
             report |= compare_c(run, folder, limit)

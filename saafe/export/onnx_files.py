@@ -1,10 +1,8 @@
 """ONNX files in single precision and with eight-bit weights."""
 
 import logging
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -20,7 +18,7 @@ from onnxruntime.quantization import (
 from saafe import __version__, recipes
 from saafe.detector import ONNX_FORMAT, seal
 from saafe.export.graph import INPUT, build_graph
-from saafe.files import json_text
+from saafe.files import json_text, scratch_folder
 from saafe.recipes import Recipe
 from saafe.sensors import CHANNEL_NAMES
 from saafe.simulator import Mix, devices, simulation
@@ -81,8 +79,8 @@ def eight_bits(run: Run, calibration: NDArray | None = None) -> bytes:
     calibration = calibration_windows(run.recipe) if calibration is None else calibration
     model = build_graph(run, {})
     names = [n.name for n in model.graph.node if n.op_type == "MatMul" and is_encoder(n.input[1])]
-    with tempfile.TemporaryDirectory() as folder, quiet_logging():
-        whole, small = Path(folder, "whole.onnx"), Path(folder, "small.onnx")
+    with scratch_folder(model.ByteSize()) as folder, quiet_logging():
+        whole, small = folder / "whole.onnx", folder / "small.onnx"
         onnx.save(model, whole)
         quantize_static(
             whole, small, WindowReader(calibration), quant_format=QuantFormat.QDQ,

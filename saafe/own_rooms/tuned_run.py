@@ -215,6 +215,7 @@ def tune_in(
     Each fold of the recordings is tuned without and scored; then all of them tune the model that
     the folder keeps, or, by `weights_of`, set its thresholds alone.
     """
+    sweep(folder)
     recipe, plan = general.recipe, plan_folds(rooms.rooms)
     device = loop.find_device(recipe)
     began = time.perf_counter()
@@ -292,9 +293,9 @@ def tune_one(
     watch: Watch,
 ) -> Run:
     """Tune on some recordings in a folder, with a checkpoint an epoch; what is there is loaded."""
+    sweep(folder)
     if (folder / runs.MODEL).is_file():
         return runs.load(folder)
-    sweep(folder)
     state = load_checkpoint(folder / runs.CHECKPOINT, simulated.recipe)
     keep_epochs(folder / runs.METRICS, state["epoch"] if state else 0)
 

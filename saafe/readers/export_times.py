@@ -15,7 +15,7 @@ from saafe.windows import DAY_S
 UTC_TYPE, LOCAL_TYPE = pl.Datetime("us", "UTC"), pl.Datetime("us")
 MOST_UNREADABLE = 0.1  # Chosen: with more than a tenth a column is no time
 LONGEST_STEP_S = 900.0  # Chosen: between rows of a counter; a longer step counts milliseconds
-USUAL_LONG_STEPS_S = (1200.0, 1800.0, 3600.0)
+QUARTER_HOUR_S, TWENTY_MINUTES_S = 900.0, 1200.0
 EXCEL_EPOCH_DAYS = 25569.0  # 1970-01-01 in Excel's days
 _CLOCK = (
     r"(?<hour>\d{1,2})[:h](?<minute>\d{2})(?:[:.](?<second>\d{2})(?:[.,](?<fraction>\d{1,9})\d*)?)?"
@@ -163,9 +163,15 @@ def _read_numbers(numbers: pl.Series, name: str) -> Times:
         stamps = _microseconds(((numbers - EXCEL_EPOCH_DAYS) * DAY_S).round(3))
         return Times(stamps, "Excel's days")
     unit = next((u for u, w in _COUNTER_WORDS.items() if re.search(rf"\b(?:{w})\b", words)), "s")
-    if unit == "s" and step > LONGEST_STEP_S and step not in USUAL_LONG_STEPS_S:
+    if unit == "s" and step > LONGEST_STEP_S and not is_usual_long_step(step):
         unit = "ms"
     return Times(numbers * _COUNTER_UNITS[unit], f"{unit} from a start")
+
+
+def is_usual_long_step(step_s: float) -> bool:
+    """Whether sensors report so seldom: by quarters of an hour, that are no whole seconds in ms."""
+    is_quarters = step_s % QUARTER_HOUR_S == 0 and step_s % 1000.0 > 0
+    return is_quarters or step_s == TWENTY_MINUTES_S
 
 
 def _microseconds(seconds: pl.Series) -> pl.Series:

@@ -163,7 +163,7 @@ class MqttLink:
         """Publish one; it is delivered once the broker has it."""
         topic = space_topic(self.options.base, event["space"], "event")
         number = event.get("id")
-        done = (lambda: self.service.store.delivered(number)) if number else (lambda: None)
+        done = (lambda: self.service.delivered(number)) if number else (lambda: None)
         self._publish(topic, json_text(event).encode(), done)
 
     def _state_messages(self, name: str) -> list[Message]:

@@ -75,12 +75,13 @@ async def _serve(service: Service, listening: socket.socket, application: Guard)
     )  # fmt: skip
     server = uvicorn.Server(config)
 
-    async def end_with_service() -> None:
-        while not service.is_stopping.is_set():
+    async def end_together() -> None:
+        while not (service.is_stopping.is_set() or server.should_exit):
             await asyncio.sleep(0.2)
         server.should_exit = True
+        service.is_stopping.set()  # streams of events end by it, for which the server waits
 
-    ending = asyncio.create_task(end_with_service())
+    ending = asyncio.create_task(end_together())
     try:
         await server.serve(sockets=[listening])
     finally:

@@ -211,6 +211,10 @@ class Service:
                 forgetter(name)
             done("")
 
+    def delivered(self, number: int) -> None:
+        """An event has been told; where that cannot be written, watching and telling go on."""
+        self._try(lambda: self.store.delivered(number))
+
     def _commit(self, readings: list[Arrival], events: list[dict]) -> list[dict]:
         """Write readings and events; the events, with their numbers where they are kept."""
         quiet = self.quiet

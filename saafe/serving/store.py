@@ -58,6 +58,7 @@ class Store:
         self.path, self.delivers = str(path), delivers
         self.lock = threading.Lock()
         self.last = 0  # number of the newest reading
+        self.told: list[int] = []  # events that were delivered, which is not yet written
         try:
             self.base = sqlite3.connect(
                 self.path, timeout=2.0, check_same_thread=False, isolation_level=None
@@ -73,7 +74,8 @@ class Store:
                 self.base.execute("BEGIN IMMEDIATE")
                 for table in TABLES.split(";")[:-1]:
                     self.base.execute(table)
-                self.base.execute(f"PRAGMA user_version = {STORE_VERSION}")
+                if version != STORE_VERSION:  # else a full disk would keep it from watching
+                    self.base.execute(f"PRAGMA user_version = {STORE_VERSION}")
                 newest = "SELECT coalesce(max(rowid), 0) FROM readings"
                 self.last = self.base.execute(newest).fetchone()[0]
         except sqlite3.Error as error:
@@ -205,9 +207,20 @@ class Store:
         return [{"id": k, **event} for k, event in self._events(query, ())]
 
     def delivered(self, number: int) -> None:
-        """An event has been told."""
+        """An event has been told.
+
+        Raises:
+            sqlite3.Error: that was not written; the next one, or `forget`, tries again.
+        """
         with self.lock:
-            self.base.execute("UPDATE events SET delivered = 1 WHERE id = ?", (number,))
+            self.told.append(number)
+            self._note_told()
+
+    def _note_told(self) -> None:
+        """Write which events were delivered, each for itself; the lock is held."""
+        rows = [(number,) for number in self.told]
+        self.base.executemany("UPDATE events SET delivered = 1 WHERE id = ?", rows)
+        self.told.clear()
 
     def forget_space(self, name: str) -> None:
         """Drop all that is kept of a space; numbers of readings and events go on.
@@ -237,6 +250,8 @@ class Store:
             self.base.execute(
                 "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (KEPT_EVENTS,)
             )
+        with self.lock:
+            self._note_told()
 
     def _events(self, query: str, words: Sequence[object]) -> list[tuple[int, dict]]:
         found = [(number, read_body(body)) for number, body in self._rows(query, words)]

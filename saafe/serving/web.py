@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
@@ -345,15 +346,16 @@ class Told:
     def tell(self, events: list[dict]) -> None:
         """Pass events on, from any thread."""
         for one, loop in list(self.queues.items()):
-            loop.call_soon_threadsafe(put_all, one, events)
+            with suppress(RuntimeError):  # the web server has just ended; the watching goes on
+                loop.call_soon_threadsafe(put_all, one, events)
 
 
 def put_all(one: asyncio.Queue[dict | None], events: list[dict]) -> None:
-    """Put events in a queue; where it is full, its listener must ask for what it missed."""
+    """Put events in a queue; a full one ends with None, and its listener asks for the rest."""
     for event in events:
-        if one.full():
+        if one.qsize() > WAITING_EVENTS:
             return
-        one.put_nowait(event)
+        one.put_nowait(event if one.qsize() < WAITING_EVENTS else None)
 
 
 def add_events(app: FastAPI, service: Service, told: Told) -> None:
@@ -379,7 +381,7 @@ def add_events(app: FastAPI, service: Service, told: Told) -> None:
         return StreamingResponse(events_from(last_event_id), media_type="text/event-stream")
 
     async def events_from(last: int | None) -> AsyncIterator[str]:
-        one: asyncio.Queue[dict | None] = asyncio.Queue(WAITING_EVENTS)
+        one: asyncio.Queue[dict | None] = asyncio.Queue()  # `put_all` limits it
         told.queues[one] = asyncio.get_running_loop()
         try:
             yield ": saafe\n\n"
@@ -400,10 +402,10 @@ def add_events(app: FastAPI, service: Service, told: Told) -> None:
                         silent_s = 0.0
                         yield ": still here\n\n"
                     continue
-                if event is not None and event.get("id") not in said:
-                    yield as_sent(event)
-                if one.full():  # too slow: the connection ends, and the client asks for the rest
+                if event is None:  # too slow: the connection ends, and the client asks for the rest
                     return
+                if event.get("id") not in said:
+                    yield as_sent(event)
         finally:
             told.queues.pop(one, None)
 

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saafe import recipes
 from saafe.detector import AlarmSettings, Exported
 from saafe.files import write_json
 from saafe.recipes import Recipe
@@ -79,7 +78,7 @@ def exported_for(
     )
     if is_catalogues and device.name in exported.devices:
         return exported.for_device(device.name)
-    recipe = recipes.from_dict(json.loads(exported.metadata["recipe"]))
+    recipe = exported.recipe
     if is_same_device(device, device_of(recipe)):
         return exported
     say(f"setting thresholds for {device.name}")
