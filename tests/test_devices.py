@@ -29,6 +29,7 @@ from saafe.simulator.devices.device import (
 )
 from saafe.simulator.devices.drawing import draw_device
 from saafe.simulator.devices.fitting import fit_device
+from saafe.simulator.devices.traces import FEWEST_VALUES
 from saafe.simulator.instruments import ChannelReports, averaged, channel_reports, hold_channels
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.simulation import simulate_streams
@@ -432,6 +433,26 @@ def test_an_end_that_is_not_reached_is_that_of_the_device_that_is_named(
             assert "no device of the catalogue goes so far" in origin
             assert value in (usual.lowest, usual.highest)
     assert fitted == device_from_text(to_toml(fitted))
+
+
+@pytest.mark.parametrize("channel", CHANNELS, ids=lambda one: one.name)
+def test_a_step_that_few_readings_show_is_the_catalogues(channel: Channel) -> None:
+    shown = 7.0 * 10.0**-channel.decimals
+    for different in range(1, 8):
+        values = np.full(2000, 40.0)
+        values[100 :: 1900 // different][: different - 1] += shown * np.arange(1, different)
+        fitted = fit_device(reading(channel.name, values))
+        one = fitted.channels[channel.name]
+        notes = [note for note in fitted.notes if "step and noise (not seen" in note]
+        if different >= FEWEST_VALUES:
+            assert (one.step, notes) == (pytest.approx(shown, rel=0.02), [])
+            continue
+        (note,) = notes
+        origin = note.removeprefix(f"{channel.name}: from ").partition(":")[0]
+        like = load_device(origin).channels[channel.name]
+        assert (one.step, one.noise) == (like.step, like.noise), different
+        for word in ("lowest reading (none", "clip (never"):
+            assert any(word in note for note in fitted.notes), "no end is seen without a step"
 
 
 def test_units_of_one_product_are_fitted_together() -> None:
