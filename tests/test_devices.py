@@ -19,7 +19,7 @@ from saafe.exam.device_comparison import ComparisonPlan, compare_devices
 from saafe.recordings.recording import Recording, write_recording
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO2, Channel
 from saafe.simulator.buildings import Rooms, draw_building
-from saafe.simulator.devices.catalogue import FOLDER, device_names, load_device
+from saafe.simulator.devices.catalogue import FOLDER, GENERAL, device_names, load_device
 from saafe.simulator.devices.device import (
     ON_CHANGE,
     Reporting,
@@ -27,13 +27,14 @@ from saafe.simulator.devices.device import (
     device_table,
     to_toml,
 )
-from saafe.simulator.devices.drawing import draw_device
+from saafe.simulator.devices.drawing import draw_device, draw_sensors
 from saafe.simulator.devices.fitting import fit_device
 from saafe.simulator.devices.traces import FEWEST_VALUES
-from saafe.simulator.instruments import ChannelReports, averaged, channel_reports, hold_channels
+from saafe.simulator.instruments import STEP_S, ChannelReports, averaged, channel_reports, hold_channels
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.simulation import simulate_streams
 from saafe.simulator.streams import Streams, to_recordings
+from saafe.windows import LEARNT_PERIOD_S
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -342,6 +343,11 @@ def test_devices_of_one_seed_meet_the_same_fires() -> None:
     one, other = world("saafe-6"), world("tuya-air-box")
     for name in ("fire", "nuisance", "ignition_s", "truth", "state"):
         assert torch.equal(getattr(one, name), getattr(other, name)), name
+
+
+def test_the_general_mix_reports_no_less_often_than_is_said() -> None:
+    drawn = draw_sensors(GENERAL, 1000, 1, seeded(0), analyser_share=0.0)
+    assert drawn.hold_steps.max() * STEP_S == LEARNT_PERIOD_S
 
 
 # --- fitting ----------------------------------------------------------------------------------
