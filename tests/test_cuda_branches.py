@@ -1,4 +1,4 @@
-"""What runs only on a GPU, as far as a CPU can show it: torch's own calls stand in, none of ours."""
+"""What runs only on a GPU, as far as a CPU shows it: torch's own calls stand in, none of ours."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -102,9 +102,7 @@ def test_a_step_is_recorded_once_and_replayed_on_each_batch(streams: list[str]) 
 
 
 @pytest.mark.parametrize(("has_bf16", "auto"), [(True, "bf16"), (False, "fp16")])
-def test_the_precision_of_a_gpu(
-    monkeypatch: pytest.MonkeyPatch, has_bf16: bool, auto: str
-) -> None:
+def test_the_precision_of_a_gpu(monkeypatch: pytest.MonkeyPatch, has_bf16: bool, auto: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
     assert loop.precision(RECIPE, CUDA) == auto
     for asked in ("fp32", "bf16", "fp16"):

@@ -30,7 +30,13 @@ from saafe.simulator.devices.device import (
 from saafe.simulator.devices.drawing import draw_device, draw_sensors
 from saafe.simulator.devices.fitting import fit_device
 from saafe.simulator.devices.traces import FEWEST_VALUES
-from saafe.simulator.instruments import STEP_S, ChannelReports, averaged, channel_reports, hold_channels
+from saafe.simulator.instruments import (
+    STEP_S,
+    ChannelReports,
+    averaged,
+    channel_reports,
+    hold_channels,
+)
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.simulation import simulate_streams
 from saafe.simulator.streams import Streams, to_recordings

@@ -95,7 +95,9 @@ class Live:
             text = f"sensor {row.sensor}: its times are {period_s:g} apart: are they milliseconds?"
             self._note(row.sensor, text)
         elif period_s > HOLD_S:
-            text = f"sensor {row.sensor} reports every {period_s:g} s; the model has learnt periods "
+            text = (
+                f"sensor {row.sensor} reports every {period_s:g} s; the model has learnt periods "
+            )
             self._note(row.sensor, f"{text}up to {LEARNT_PERIOD_S:g} s and may find fires later")
 
     def _note(self, key: object, text: str) -> None:
