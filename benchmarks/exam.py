@@ -4,7 +4,8 @@
 
 Both sides in one run: this tree and commit 3ceef32, which `git archive` writes out. They take
 turns, each exam a command in a process of its own, on all threads, from its start to its end. RUN
-is examined as it is; without it one of the ultra-fast tier is trained for two epochs, untimed.
+is examined as it is; without it one of the ultra-fast tier is trained for two epochs, untimed. The
+old commit cannot read today's recipes and always examines such a run of its own.
 
 - `quick_s`, `quick_cpu_s`: `saafe exam RUN --level quick` by the clock and in CPU seconds of all
   threads, on a device that RUN has no thresholds for yet, as `saafe train` ends; medians.
@@ -48,6 +49,14 @@ class Spent:
     cpu_s: float  # of all its threads
 
 
+@dataclass(frozen=True)
+class Side:
+    """A tree of the package, and a run that it reads."""
+
+    root: Path
+    run: Path
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -76,6 +85,14 @@ def write_before(folder: Path) -> Path:
     return folder
 
 
+def train(root: Path, run: Path) -> Path:
+    """A run of the ultra-fast tier by a tree, two epochs long."""
+    say(f"training {run.name}, untimed")
+    run_saafe(root, "train", "ultra-fast", "--set", "epochs=2", "--out", str(run.parent), "--name",
+              run.name, "--json")  # fmt: skip
+    return run
+
+
 def copy_run(run: Path, to: Path) -> Path:
     """A copy of a run that has neither exams nor thresholds of other devices."""
     shutil.copytree(run, to, ignore=shutil.ignore_patterns("exam*", "report*", "thresholds.json"))
@@ -83,16 +100,16 @@ def copy_run(run: Path, to: Path) -> Path:
 
 
 def time_quick(
-    roots: dict[str, Path], run: Path, device: str, folder: Path, runs: int
+    sides: dict[str, Side], device: str, folder: Path, runs: int
 ) -> dict[str, list[Spent]]:
     """Quick exams of both sides in turns, each twice: the second finds its thresholds."""
     found: dict[str, list[Spent]] = {}
     for k in range(runs):
-        for side, root in roots.items():
-            copy = copy_run(run, folder / f"{side}-{k}")
+        for side, one in sides.items():
+            copy = copy_run(one.run, folder / f"{side}-{k}")
             for name in (side, f"{side}_kept"):
-                spent = run_saafe(root, "exam", str(copy), "--level", "quick", "--device", device,
-                                  "--json")  # fmt: skip
+                spent = run_saafe(one.root, "exam", str(copy), "--level", "quick",
+                                  "--device", device, "--json")  # fmt: skip
                 found.setdefault(name, []).append(spent)
                 say(f"{name} {k + 1}/{runs}: {spent.seconds:.1f} s, {spent.cpu_s:.1f} s of CPU")
     return found
@@ -123,12 +140,12 @@ def time_first(run: Path, device: str, folder: Path) -> dict[str, float]:
     return {"quick_first_s": spent.seconds, "quick_first_cpu_s": spent.cpu_s}
 
 
-def time_full(roots: dict[str, Path], run: Path, device: str, folder: Path) -> dict[str, float]:
+def time_full(sides: dict[str, Side], device: str, folder: Path) -> dict[str, float]:
     """One full exam of each side that is asked for, thresholds included."""
     figures = {}
-    for side, root in roots.items():
-        copy = copy_run(run, folder / f"full-{side}")
-        spent = run_saafe(root, "exam", str(copy), "--device", device, "--json")
+    for side, one in sides.items():
+        copy = copy_run(one.run, folder / f"full-{side}")
+        spent = run_saafe(one.root, "exam", str(copy), "--device", device, "--json")
         name = "full" if side == "now" else "full_before"
         figures |= {f"{name}_s": spent.seconds, f"{name}_cpu_s": spent.cpu_s}
         say(f"{name}: {spent.seconds:.0f} s, {spent.cpu_s:.0f} s of CPU")
@@ -170,20 +187,15 @@ def main() -> None:
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        run = chosen.run
-        if run is None:
-            say("training a run, untimed")
-            run_saafe(ROOT, "train", "ultra-fast", "--set", "epochs=2", "--out", place, "--name",
-                      "trained", "--json")  # fmt: skip
-            run = folder / "trained"
-        run = run.resolve()
+        run = chosen.run.resolve() if chosen.run else train(ROOT, folder / "trained")
         before = write_before(folder / BEFORE)
-        both = {"now": ROOT, "before": before}
+        now = Side(ROOT, run)
+        both = {"now": now, "before": Side(before, train(before, folder / "trained-before"))}
         figures = time_first(run, chosen.device, folder)
-        figures |= quick_figures(time_quick(both, run, chosen.device, folder, chosen.runs))
+        figures |= quick_figures(time_quick(both, chosen.device, folder, chosen.runs))
         if chosen.level != "quick":
-            sides = both if chosen.full_before else {"now": ROOT}
-            figures |= time_full(sides, run, chosen.device, folder)
+            sides = both if chosen.full_before else {"now": now}
+            figures |= time_full(sides, chosen.device, folder)
         if chosen.level == "long":
             figures |= time_long(chosen.device, folder)
     show(figures)

@@ -108,9 +108,12 @@ def without_torch(exported: Exported, asked: devices.Device, device: str) -> Inp
         return len(one.channels.keys() ^ asked.channels.keys()), abs(slower)
 
     near = min((n for n in exported.devices if n in devices.device_names()), key=unlike, default="")
+    words = f"--device {near}"
+    if near and devices.load_device(near).longest_interval_s < asked.longest_interval_s:
+        words += f" --longest-interval {asked.longest_interval_s:g}"  # it would be silent too soon
     return InputError(
         f"{exported.path} has no thresholds for device {device}; "
-        + (f"take those of the most similar one, --device {near}, or " if near else "")
+        + (f"take those of the most similar one, {words}, or " if near else "")
         + 'have them set: pip install "saafe[train]"'
     )
 

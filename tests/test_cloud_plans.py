@@ -259,7 +259,7 @@ def test_the_speed_that_a_job_printed_replaces_the_assumption(prices):
 def test_the_assumption_is_one_core_and_slower_for_larger_models(prices):
     row = prices.instance("ml.g5.12xlarge")
     fast = expected_time(JobPlan("ultra-fast"), row, [])
-    assert fast[0] == pytest.approx(240 + 12_000 * 48 / 2400)
+    assert fast[0] == pytest.approx(240 + 12_000 * 32 / 2400)
     assert fast[1].endswith("(2400 windows/s: one CPU core's by model size; assumed, never"
                             " measured on a GPU)")  # fmt: skip
     assert expected_time(JobPlan("standard"), row, [])[0] == pytest.approx(240 + 20_000 * 100 / 400)

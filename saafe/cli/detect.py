@@ -174,20 +174,27 @@ def detect_files(
     Each event is printed as a line where `is_told`. What comes back holds `files`, each with its
     check and its events, and `failed`, what could not be read.
     """
+    from saafe.detector import longest_pause, silence_notes
+
     files, failed = [], []
+    pause_s = longest_pause(run, longest_interval_s)
     for path in paths:
         try:
-            readings, check = read_any(Path(path), options, repair=repair)
+            readings, check = read_any(
+                Path(path), options, repair=repair, longest_interval_s=pause_s
+            )
         except InputError as error:
             if len(paths) == 1:
                 raise
             click.echo(f"saafe: {line_of(error)}", err=True)
             failed.append({"file": path, "error": line_of(error)})
             continue
-        for line in check.lines(longest_interval_s or run.settings.longest_interval_s):
+        for line in check.lines(pause_s or 0.0):
             click.echo(line, err=True)
         events = events_of(run, readings, longest_interval_s, path)
         files.append({"file": path, "check": check.to_dict(), "events": events})
+        for note in silence_notes(events, readings):
+            click.echo(f"note: {note}", err=True)
         if is_told and not events:
             click.echo(f"{path}: no event", err=True)
         for event in events if is_told else ():
@@ -237,7 +244,7 @@ def detect_stream(
         run,
         RowReader(units=parse_units(units)),
         longest_interval_s=longest_interval_s,
-        drill=Drill(run, *simulated_fire()) if drill else None,
+        drill=Drill(run, *simulated_fire(), longest_interval_s) if drill else None,
         note=lambda text: click.echo(f"note: {text}", err=True),
     )
     lines = Lines()

@@ -11,8 +11,8 @@ from saafe.cli.reading import ExportOptions, check_model, export_options, read_a
 from saafe.cli.tables import print_note, print_rows
 from saafe.errors import InputError
 from saafe.files import write_atomically
-from saafe.formats import DASH, interval, number
-from saafe.sensors import CHANNEL_NAMES, CHANNELS
+from saafe.formats import DASH, interval, number, shell_word
+from saafe.sensors import CHANNEL_NAMES, CHANNELS, LONGEST_PERIOD_S
 
 FIRES_NOTE = (
     "in time: found by the exam's limit; in brackets bounds of 95 %. unseen: fires that no reading "
@@ -63,6 +63,8 @@ def list_command(as_json: bool) -> None:
 def show_command(name: str, as_json: bool) -> None:
     """Print everything that is known of a device, as a file that stands alone.
 
+    Of one that reports on change a comment says how much of the time a detector watches.
+
     Example: saafe devices show airgradient-one > my-device.toml
     """
     from saafe.simulator import devices
@@ -71,7 +73,8 @@ def show_command(name: str, as_json: bool) -> None:
     if as_json:
         print_json(devices.device_table(device))
     else:
-        click.echo(devices.to_toml(device), nl=False)
+        comments = (f"# {line}\n" for line in pause_lines(device, name))
+        click.echo("".join(comments) + devices.to_toml(device), nl=False)
 
 
 @devices_command.command()
@@ -280,6 +283,29 @@ def interval_of(device: Any) -> str:
         first_s = min(way.every_s for way in changing)
         said[f"on change, {first_s:g} to {max(way.longest_s for way in changing):g} s"] = None
     return "; ".join(said)
+
+
+def pause_lines(device: Any, name: str) -> list[str]:
+    """How much of the time a detector watches a device that may say nothing for long."""
+    from saafe.detector import self_test
+
+    pause_s = device.longest_interval_s
+    if all(one.reporting.mode != "on change" for one in device.channels.values()):
+        return []
+    limit_s = self_test.SILENT_INTERVALS * pause_s
+    lines = [
+        f"Reports on change, and after {pause_s:g} s all the same. A detector that is told so, by",
+        f"--device {shell_word(name)} or --longest-interval {pause_s:g}, watches all the time: it",
+        f"says silent after {limit_s:g} s, and so long it cannot know of a dead sensor.",
+    ]
+    untold_s = self_test.SILENT_INTERVALS * LONGEST_PERIOD_S
+    if pause_s > untold_s:
+        share = 1.0 - (pause_s - untold_s) / pause_s
+        lines += [
+            f"One that is not told says silent after {untold_s:g} s: it watches {share:.0%} of a",
+            "pause, until it has seen one, and again after a hundred reports without.",
+        ]
+    return lines
 
 
 def reports_of(reporting: Any) -> str:

@@ -141,7 +141,9 @@ def load_for(model: str | None, device: str | None) -> Any:
         return load_model(model, device=device, say=say)
 
 
-def read_any(path: Path, reading: ExportOptions, *, repair: bool) -> tuple[Recording, Check]:
+def read_any(
+    path: Path, reading: ExportOptions, *, repair: bool, longest_interval_s: float | None = None
+) -> tuple[Recording, Check]:
     """Read a recording; of one that is refused say how it can be imported, where it can.
 
     What is guessed of an export is shown on stderr before it is used.
@@ -149,4 +151,7 @@ def read_any(path: Path, reading: ExportOptions, *, repair: bool) -> tuple[Recor
     from saafe.readers import read_recorded
 
     export = reading.named() if reading else None
-    return read_recorded(path, export, repair=repair, say=lambda line: click.echo(line, err=True))
+    return read_recorded(
+        path, export, repair=repair, longest_interval_s=longest_interval_s,
+        say=lambda line: click.echo(line, err=True),
+    )  # fmt: skip

@@ -2,15 +2,19 @@
 
 from saafe.detector import alarms, detector, self_test
 from saafe.detector.alarms import AlarmSettings, CO_DOSES, log_odds
-from saafe.detector.detector import Detector, Model, Scorer, Scoring, hold_bins, score
+from saafe.detector.detector import (
+    Detector, Model, Scorer, Scoring, hold_bins, longest_pause, score,
+)  # fmt: skip
 from saafe.detector.exported import ONNX_FORMAT, PACKAGED_MODEL, Exported, load_exported, seal
 from saafe.detector.live import Drill, Live
 from saafe.detector.recorded import NO_DECISION, Decisions, Detection, can_alarm, decide, detect
+from saafe.detector.silences import silence_notes
 from saafe.detector.space import Event, Space, dated
 
 __all__ = [
     "CO_DOSES", "NO_DECISION", "ONNX_FORMAT", "PACKAGED_MODEL", "AlarmSettings", "Decisions",
     "Detection", "Detector", "Drill", "Event", "Exported", "Live", "Model", "Scorer", "Scoring",
     "Space", "alarms", "can_alarm", "dated", "decide", "detect", "detector", "hold_bins",
-    "load_exported", "log_odds", "score", "seal", "self_test",
+    "load_exported", "log_odds", "longest_pause", "score", "seal", "self_test",
+    "silence_notes",
 ]  # fmt: skip

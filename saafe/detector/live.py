@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saafe.detector.detector import Detector, Model
+from saafe.detector.silences import Silences
 from saafe.detector.space import Event
-from saafe.recordings import MILLISECONDS, Rise, Row, RowReader, doubt
+from saafe.recordings import MILLISECONDS, Rise, Row, RowReader, doubt, whole_minutes
 from saafe.sensors import CHANNELS, LONGEST_PERIOD_S
 from saafe.windows import HOLD_S, LEARNT_PERIOD_S
 
@@ -44,6 +45,7 @@ class Live:
         self.reader, self.drill, self.note = reader, drill, note
         self.first: dict[tuple[str, int], list[float]] = defaultdict(list)
         self.noted: set[object] = set()
+        self.silences = Silences()
 
     def line(self, text: str, clock_s: float) -> list[Event]:
         """Take one line that came at a time."""
@@ -54,7 +56,10 @@ class Live:
             events, is_raised = self._tick(row.time_s), self.detector.space.is_raised
             return events + (self.detector.acknowledge() if is_raised else [])
         self._doubt(row)
+        watched = self.detector.space.sensors.get(row.sensor)
+        last_s = watched.test.intervals.last_s if watched else row.time_s
         events = take_row(self.detector, row, row.readings)
+        self._note_silences(events, last_s)
         return events + (self.drill.update(row) if self.drill else [])
 
     def tick(self, clock_s: float) -> list[Event]:
@@ -76,7 +81,14 @@ class Live:
         return [self.detector, *([self.drill.detector] if self.drill and is_on else [])]
 
     def _tick(self, now_s: float) -> list[Event]:
-        return self.detector.tick(now_s) + (self.drill.tick(now_s) if self.drill else [])
+        events = self.detector.tick(now_s)
+        self._note_silences(events, now_s)
+        return events + (self.drill.tick(now_s) if self.drill else [])
+
+    def _note_silences(self, events: list[Event], last_s: float) -> None:
+        for sensor in self.silences.take(events, last_s):
+            watched_s = self.detector.now_s - self.detector.space.sensors[sensor].test.first_s
+            self.note(self.silences.note(sensor, watched_s))
 
     def _doubt(self, row: Row) -> None:
         """Note what is odd about a sensor's first rows: units, and a period too long."""
@@ -91,9 +103,10 @@ class Live:
                     self._note((row.sensor, index), f"sensor {row.sensor}: {text}")
         watched = self.detector.space.sensors.get(row.sensor)
         period_s = watched.test.period_s if watched else 0.0
-        if period_s > LONGEST_PERIOD_S:
-            text = f"sensor {row.sensor}: its times are {period_s:g} apart: are they milliseconds?"
-            self._note(row.sensor, text)
+        if period_s > max(LONGEST_PERIOD_S, self.detector.longest_interval_s or 0.0):
+            pauses = f"--longest-interval {whole_minutes(period_s)} where it pauses so long"
+            text = f"its times are {period_s:g} apart: are they milliseconds? {pauses}"
+            self._note(row.sensor, f"sensor {row.sensor}: {text}")
         elif period_s > HOLD_S:
             text = (
                 f"sensor {row.sensor} reports every {period_s:g} s; the model has learnt periods "
@@ -114,9 +127,14 @@ def take_row(detector: Detector, row: Row, readings: NDArray[np.float64]) -> lis
 class Drill:
     """A simulated fire played over live readings of the first sensor, to a detector of its own."""
 
-    def __init__(self, model: Model, fire: str, rise: Rise) -> None:
-        """Take the fire's name and what it adds to readings from its ignition on."""
-        self.detector = Detector(model)
+    def __init__(
+        self, model: Model, fire: str, rise: Rise, longest_interval_s: float | None = None
+    ) -> None:
+        """Take the fire's name and what it adds to readings from its ignition on.
+
+        `model` and `longest_interval_s` are as `Detector` takes them.
+        """
+        self.detector = Detector(model, longest_interval_s=longest_interval_s)
         self.fire, self.rise = fire, rise
         self.sensor = ""
         self.start_s: float | None = None

@@ -153,14 +153,17 @@ def window_times(score: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
     return {"window_ms": float(np.median(times)), "window_p99_ms": float(np.quantile(times, 0.99))}
 
 
-def read_all(paths: Iterable[Path], say: Callable[[str], None]) -> list[Recording]:
+def read_all(
+    paths: Iterable[Path], say: Callable[[str], None], *, longest_interval_s: float = 0.0
+) -> list[Recording]:
     """Recordings to judge; every file is read before the long work begins.
 
-    `say` takes what is doubtful about each: figures alone do not show it.
+    `say` takes what is doubtful about each: figures alone do not show it. `longest_interval_s` is
+    how long a healthy sensor may pause, 0 where that is not known. [s]
     """
     recordings = []
     for path in paths:
-        recording, check = read_recorded(path)
+        recording, check = read_recorded(path, longest_interval_s=longest_interval_s)
         recordings.append(recording)
         for line in check.doubts():
             say(f"{path}: {line}")

@@ -124,15 +124,22 @@ def tables() -> str:
     )  # fmt: skip
     tests = [braces(map(double, row)) for row in limits]
     ranges = [braces(map(double, (c.lowest, c.highest, c.overshoot))) for c in CHANNELS]
+    most = max(len(c.wrong_values) for c in CHANNELS)
+    wrong = [
+        braces([*(single(value) for value, _ in c.wrong_values), *["NAN"] * most][:most])
+        for c in CHANNELS
+    ]
     return f"""
 typedef enum {{ LINEAR, LOGARITHM, LOGARITHM_OF_MORE }} scale_kind;
 typedef struct {{ scale_kind kind; float centre, spread, lowest; bool is_wide; }} scale_row;
 typedef struct {{ double rests_from, spike_rise, spike_share, drift_rise; }} self_test_row;
 typedef struct {{ double lowest, highest, overshoot; }} range_row;
+#define WRONG_VALUES {most}
 
 static const scale_row SCALES[CHANNELS] = {braces(scales)};
 static const self_test_row SELF_TESTS[CHANNELS] = {braces(tests)};
 static const range_row RANGES[CHANNELS] = {braces(ranges)};
+static const float WRONG[CHANNELS][WRONG_VALUES] = {braces(wrong)};
 static const double SHOWS[CHANNELS] = {braces(map(double, detector.SHOWS))};
 static const double DOSE_PPM[SAAFE_DOSES] = {braces(double(ppm) for ppm, _ in CO_DOSES)};
 static const double DOSE_S[SAAFE_DOSES] = {braces(double(s) for _, s in CO_DOSES)};

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from saafe import __version__
-from saafe.detector import Exported, Model, dated, detect
+from saafe.detector import Exported, Model, dated, detect, longest_pause, silence_notes
 from saafe.errors import InputError
 from saafe.files import json_text
 from saafe.machines.s3 import is_s3
@@ -198,12 +198,13 @@ def outcome_of(model: Model, path: str, how: DetectOptions, data: bytes | None =
         how: what is asked of it.
         data: its bytes, where its path leads nowhere on this machine.
     """
+    pause_s = longest_pause(model, how.longest_interval_s)
     try:
         if data is None and is_s3(path):
             data = read_entry(path)
         recording, check = (
-            read_recorded(Path(path), how.export, repair=how.repair)
-            if data is None else read_bytes(path, data, how)
+            read_recorded(Path(path), how.export, repair=how.repair, longest_interval_s=pause_s)
+            if data is None else read_bytes(path, data, how, pause_s)
         )  # fmt: skip
     except InputError as error:
         return Outcome(error=str(error))
@@ -212,17 +213,21 @@ def outcome_of(model: Model, path: str, how: DetectOptions, data: bytes | None =
     return Outcome(
         lines=tuple(json_text(event) for event in dated(found.events, recording.start)),
         alarms=sum(event["event"] == "alarm" for event in found.events),
-        notes=(*(f"repaired: {repair}" for repair in check.repairs), *check.notes),
+        notes=(
+            *(f"repaired: {repair}" for repair in check.repairs),
+            *check.notes,
+            *silence_notes(found.events, recording),
+        ),
     )
 
 
-def read_bytes(path: str, data: bytes, how: DetectOptions) -> Any:
+def read_bytes(path: str, data: bytes, how: DetectOptions, pause_s: float | None) -> Any:
     """Read a recording whose bytes are here and whose file is not; errors name its own path."""
     with tempfile.TemporaryDirectory(prefix="saafe-") as folder:
         copy = Path(folder, Path(path).name)
         copy.write_bytes(data)
         try:
-            return read_recorded(copy, how.export, repair=how.repair)
+            return read_recorded(copy, how.export, repair=how.repair, longest_interval_s=pause_s)
         except InputError as error:
             beside = path.removesuffix(copy.name)  # the hint names a file there, too
             raise InputError(str(error).replace(f"{copy.parent}/", beside)) from None

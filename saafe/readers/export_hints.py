@@ -15,6 +15,7 @@ MOST_TRIED_BYTES = 20_000_000  # Chosen: a larger file is not read again for eac
 
 def read_recorded(
     path: Path, export: Mapping[str, Any] | None = None, *, repair: bool = False,
+    longest_interval_s: float | None = None,
     say: Callable[[str], None] = lambda _line: None,
 ) -> tuple[Recording, Check]:  # fmt: skip
     """Read a recording in saafe's format, or as a vendor exported it.
@@ -23,6 +24,7 @@ def read_recorded(
         path: of the file.
         export: the options of `import_recording` by name, for an export; None for saafe's format.
         repair: see `read_recording`; exports are always mended.
+        longest_interval_s: see `read_recording`. [s]
         say: takes what was guessed of an export, a line each, before it is used.
 
     Raises:
@@ -32,9 +34,9 @@ def read_recorded(
         table, guess = read_export(path, **export)
         for line in guess.lines():
             say(line)
-        return parse_recording(table, repair=True)
+        return parse_recording(table, repair=True, longest_interval_s=longest_interval_s)
     try:
-        return read_recording(path, repair=repair)
+        return read_recording(path, repair=repair, longest_interval_s=longest_interval_s)
     except InputError as error:
         if "--repair" in str(error) or (found := _find_import(path)) is None:
             raise
@@ -57,7 +59,8 @@ def _find_import(path: Path) -> list[str] | None:
     words = ["saafe", "data", "import", str(path)]
     words.append(str(path.with_name(f"{path.name.partition('.')[0] or 'import'}-saafe.csv")))
     if guess := _guess(path):
-        return [" ".join(map(shell_word, words)), *guess.doubts()]
+        said = ["it takes the times as milliseconds"] if guess.time_form.startswith("ms ") else []
+        return [" ".join(map(shell_word, words)), *said, *guess.doubts()]
     if path.is_file() and path.stat().st_size > MOST_TRIED_BYTES:
         return None
     for zone in USUAL_ZONES:

@@ -11,6 +11,7 @@ from saafe.recordings.check import Check, counted, doubt, words_note
 from saafe.recordings.stream_clock import BEHIND_S, LATE_S, StreamClock
 from saafe.recordings.columns import MILLISECONDS, to_numbers, to_text
 from saafe.recordings.folders import RECORDING_SUFFIXES, recording_files
+from saafe.recordings.periods import whole_minutes
 from saafe.recordings.recording import (
     Recording, RefusedCell, parse_recording, read_recording, write_recording,
 )  # fmt: skip
@@ -39,6 +40,6 @@ __all__ = [
     "parse_recording", "parse_units", "plain", "pm_cap", "quoted", "read_recording", "read_rows",
     "read_sets", "read_table", "read_text", "read_unzipped", "recording_files", "refusal",
     "smoke_growth", "superpose_fires", "to_conversions", "to_microseconds", "to_number",
-    "to_numbers", "to_seconds", "to_stamp", "to_text", "unit_texts", "without_unusable",
-    "words_note", "write_recording",
+    "to_numbers", "to_seconds", "to_stamp", "to_text", "unit_texts", "whole_minutes",
+    "without_unusable", "words_note", "write_recording",
 ]  # fmt: skip

@@ -42,13 +42,13 @@ from saafe.recordings.columns import (
     read_sensors,
     read_times,
     refuse_columns,
-    time_column,
     with_known_names,
 )
 from saafe.recordings.lines import parse_lines
+from saafe.recordings.periods import shortest_period
 from saafe.recordings.rows import TableRows, merge_rows, order_rows, refuse_too_large
-from saafe.recordings.tables import Table, quoted, read_table, write_table
-from saafe.sensors import CHANNELS, LABELS, LONGEST_PERIOD_S, SHORTEST_PERIOD_S, UNKNOWN
+from saafe.recordings.tables import Table, read_table, write_table
+from saafe.sensors import CHANNELS, LABELS, UNKNOWN
 
 
 class RefusedCell(NamedTuple):
@@ -98,13 +98,17 @@ class Recording:
         assert self.sources is None or len(self.sources) == shape[0], "sources: (time,)"
 
 
-def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording, Check]:
+def read_recording(
+    path: Path | str, *, repair: bool = False, longest_interval_s: float | None = None
+) -> tuple[Recording, Check]:  # fmt: skip
     r"""Read one recording and say what was found in it.
 
     Args:
         path: a CSV, CSV.gz or Parquet file; its content says which.
         repair: sort shuffled rows, shift rows after a clock was set, drop lone rows of an odd
             time, keep the first of rows that conflict; at most 2 % of the rows are lost.
+        longest_interval_s: how long a healthy sensor may pause: rows over an hour apart are
+            refused where it is not told to, as milliseconds taken for seconds. [s]
 
     Returns:
         The recording, readings float32 `(time, sensor, channel)` in the channels' units with NaN
@@ -127,10 +131,13 @@ def read_recording(path: Path | str, *, repair: bool = False) -> tuple[Recording
         'first: -4 in row 3'
     """
     check_type(path, str | Path, "read_recording: takes a path")
-    return parse_recording(read_table(Path(path), parse_lines), repair=repair)
+    table = read_table(Path(path), parse_lines)
+    return parse_recording(table, repair=repair, longest_interval_s=longest_interval_s)
 
 
-def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, Check]:
+def parse_recording(
+    table: Table, *, repair: bool = False, longest_interval_s: float | None = None
+) -> tuple[Recording, Check]:  # fmt: skip
     """Turn a table, one row a time and sensor, into a recording; see `read_recording`."""
     table = with_known_names(table)
     refuse_columns(table.path, table.frame.columns, row=table.header_row)
@@ -152,7 +159,7 @@ def parse_recording(table: Table, *, repair: bool = False) -> tuple[Recording, C
             parse_recording(table, repair=True)  # says why where a repair would not help
         raise
     start = start and start + timedelta(seconds=first_s)
-    period = _median_period(table, rows, sensors, notes)
+    period = shortest_period(table, rows, sensors, notes, longest_interval_s)
     tells = np.any(rows.is_word | ~np.isnan(rows.readings), axis=1)  # others hold times alone
     if not tells.all():
         notes.append(f"{counted(int((~tells).sum()), 'row')} with a time and no cell of a channel")
@@ -393,54 +400,3 @@ def _read_sources(table: Table, rows: TableRows, notes: list[str]) -> tuple[str,
     sources = np.full(int(row_time[-1]) + 1, "", dtype=object)
     sources[named["time"].to_numpy()] = named["source"].to_list()
     return tuple(sources)
-
-
-def _entity_period(times_s: np.ndarray, readings: np.ndarray) -> float | None:
-    """The shortest median period of a sensor's channels, where no row of it holds two of them.
-
-    So exports look with a row an entity: from row to row passes the time to the next channel.
-    """
-    held = np.isfinite(readings)
-    if held.sum(axis=1).max() > 1 or held.any(axis=0).sum() < 2:
-        return None
-    counts = held.sum(axis=0)
-    each = [float(np.median(np.diff(times_s[held[:, k]]))) for k in np.flatnonzero(counts > 1)]
-    return round(min(each), 6) if each else None
-
-
-def _median_period(
-    table: Table, rows: TableRows, sensors: tuple[str, ...], notes: list[str]
-) -> float | None:
-    """The shortest of the sensors' median periods; None where no sensor has two readings.
-
-    Rows without a reading, as simulated ones of sensors that report on change, tell no period.
-    """
-    periods: dict[str, float] = {}
-    has_reading = np.any(~np.isnan(rows.readings), axis=1)
-    for index, name in enumerate(sensors):
-        is_own = rows.sensor == index
-        own = rows.times_s[is_own & has_reading]
-        if len(own) < 2:
-            continue
-        period = round(float(np.median(np.diff(own))), 6)
-        readings = rows.readings[is_own & has_reading]
-        periods[name] = _entity_period(own, readings) or period
-        of_rows = float(np.median(np.diff(rows.times_s[is_own])))
-        if of_rows > LONGEST_PERIOD_S:
-            came = f"sensor {quoted(name)} has a median period of {of_rows:g} s"
-            allowed = f"at most {LONGEST_PERIOD_S:g} s"
-            mend = "record more often, or give the times in seconds"
-            raise table.refusal(came, allowed=allowed, mend=mend, column=time_column(table))
-    if not periods:
-        return None
-    slowest = max(periods, key=lambda name: periods[name])
-    if periods[slowest] > GAP_S:
-        of = f" of sensor {quoted(slowest)}" if len(sensors) > 1 else ""
-        notes.append(
-            f"readings{of} every {periods[slowest]:g} s: longer than the model's windows hold a "
-            f"reading ({GAP_S:g} s)"
-        )
-    shortest = min(periods.values())
-    if shortest < SHORTEST_PERIOD_S:
-        notes.append(f"median period {shortest:g} s is under {SHORTEST_PERIOD_S:g} s")
-    return shortest

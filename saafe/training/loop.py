@@ -328,6 +328,7 @@ def load_state(fit: Fit, state: dict[str, Any]) -> None:
     fit.epoch, fit.best_loss, fit.stale = state["epoch"], state["best_loss"], state["stale"]
     torch.set_rng_state(state["random"])
     if on_gpu(fit):
-        torch.cuda.set_rng_state(state["random_gpu"])
+        if len(state["random_gpu"]):  # none, where a CPU began the fit
+            torch.cuda.set_rng_state(state["random_gpu"])
         for group in fit.optimizer.param_groups:
-            group["lr"] = group["lr"].cuda()  # where a CUDA graph reads it
+            group["lr"] = torch.as_tensor(group["lr"]).cuda()  # where a CUDA graph reads it

@@ -149,7 +149,7 @@ static void said_alarm(saafe_detector *d, double time_s, int sensor, saafe_cause
     s->alarmed_with = 0;
     for (int c = 0; c < CHANNELS; c++) {
         saafe_cause reason = fault_of(&s->test, c);
-        bool tells = reason == SAAFE_NOTHING || reason == SAAFE_JUMP;
+        bool tells = reason < SAAFE_STUCK || reason > SAAFE_MISSING;
         s->alarmed_with |= !isnan(s->latest[c]) && tells ? 1u << c : 0u;
     }
     if (d->incident < 0) {
@@ -401,26 +401,63 @@ void saafe_init(saafe_detector *d, saafe_on_event on_event, void *context,
     }
 }
 
-/* A reading within what is physically possible; NAN otherwise. */
-static double possible(int c, float reading)
+/* A reading, or NAN and why it cannot be used; one that is missing has no reason. */
+static double usable(int c, float reading, saafe_cause *why)
 {
+    const range_row *range = &RANGES[c];
     double value = isfinite(reading) ? (double)reading : (double)NAN;
-    if (value > RANGES[c].highest && value <= RANGES[c].highest + RANGES[c].overshoot) {
-        return RANGES[c].highest;
+    *why = SAAFE_NOTHING;
+    if (value > range->highest && value <= range->highest + range->overshoot) {
+        return range->highest;
     }
-    return value >= RANGES[c].lowest && value <= RANGES[c].highest ? value : (double)NAN;
+    if (value < range->lowest || value > range->highest) {
+        *why = SAAFE_OUTSIDE_RANGE;
+    }
+    for (int k = 0; k < WRONG_VALUES; k++) {
+        if (reading == WRONG[c][k]) {
+            *why = SAAFE_NO_VALUE;
+        }
+    }
+    return *why == SAAFE_NOTHING ? value : (double)NAN;
+}
+
+/* The faults of cells that cannot be used, of a row that holds nothing else where `is_empty`. */
+static void refuse(saafe_detector *d, double time_s, int sensor, const saafe_cause why[CHANNELS],
+                   bool is_empty)
+{
+    saafe_self_test *t = &d->sensors[sensor].test;
+    saafe_cause first = SAAFE_NOTHING;
+    int number = 0;
+    for (int c = 0; c < CHANNELS; c++) {
+        first = first == SAAFE_NOTHING ? why[c] : first;
+        number += why[c] != SAAFE_NOTHING;
+    }
+    if (fault_of(t, SAAFE_WHOLE_SENSOR) != SAAFE_NOTHING) {
+        return;
+    }
+    if (is_empty && number > 1) { /* a sensor that is away is one fault */
+        begin_fault(t, SAAFE_WHOLE_SENSOR, first);
+        say(d, SAAFE_FAULT, time_s, sensor, first, SAAFE_WHOLE_SENSOR);
+        return;
+    }
+    for (int c = 0; c < CHANNELS; c++) {
+        if (why[c] != SAAFE_NOTHING && begin_fault(t, c, why[c])) {
+            say(d, SAAFE_FAULT, time_s, sensor, why[c], c);
+        }
+    }
 }
 
 bool saafe_update(saafe_detector *d, double time_s, int sensor,
                   const float readings[SAAFE_CHANNELS])
 {
     double values[CHANNELS];
+    saafe_cause why[CHANNELS];
     bool is_empty = true;
     if (!(fabs(time_s) < LATEST_S) || sensor < 0 || sensor >= SAAFE_SENSORS) {
         return false;
     }
     for (int c = 0; c < CHANNELS; c++) {
-        values[c] = possible(c, readings[c]);
+        values[c] = usable(c, readings[c], &why[c]);
         is_empty = is_empty && isnan(values[c]);
     }
     saafe_sensor *one = &d->sensors[sensor];
@@ -435,10 +472,13 @@ bool saafe_update(saafe_detector *d, double time_s, int sensor,
         one->is_known = true;
         d->order[d->known++] = sensor;
     }
+    if (!is_empty) {
+        read_row(d, time_s, sensor, values);
+    }
+    refuse(d, fmax(now_s, time_s), sensor, why, is_empty);
     if (is_empty) {
         return true;
     }
-    read_row(d, time_s, sensor, values);
     int32_t bin = bin_of(time_s);
     if (!s->is_known) {
         start_stream(s, bin);
@@ -516,7 +556,7 @@ const char *saafe_cause_word(saafe_cause cause)
 {
     static const char *const words[] = {
         "", "heat", "model", "rate_of_rise", "co_dose", "acknowledged", "stuck", "saturated",
-        "spiking", "drift", "missing", "silent", "jump"};
+        "spiking", "drift", "missing", "silent", "jump", "outside_range", "no_value"};
     return words[cause];
 }
 

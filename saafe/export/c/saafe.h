@@ -31,7 +31,7 @@ typedef enum {
     SAAFE_NOTHING,
     SAAFE_HEAT, SAAFE_MODEL, SAAFE_RATE_OF_RISE, SAAFE_CO_DOSE, SAAFE_ACKNOWLEDGED,
     SAAFE_STUCK, SAAFE_SATURATED, SAAFE_SPIKING, SAAFE_DRIFT, SAAFE_MISSING, SAAFE_SILENT,
-    SAAFE_JUMP
+    SAAFE_JUMP, SAAFE_OUTSIDE_RANGE, SAAFE_NO_VALUE
 } saafe_cause;
 
 typedef struct {
@@ -145,7 +145,8 @@ void saafe_init(saafe_detector *d, saafe_on_event on_event, void *context,
 
 /* Take one row: seconds from any start, a sensor, and its readings, NAN where missing, in the
  * order temperature [degC], PM2.5 [ug/m3], CO2 [ppm], sound [dB], CO [ppm], humidity [%].
- * A reading that is physically impossible counts as missing. Returns false, and does nothing,
+ * A reading that is physically impossible, or a code that sensors send in place of one (65535,
+ * 85 degC of a DS18B20), counts as missing and is a fault. Returns false, and does nothing,
  * where the time is no number (or beyond 300 years) or there is no such sensor. */
 bool saafe_update(saafe_detector *d, double time_s, int sensor,
                   const float readings[SAAFE_CHANNELS]);

@@ -1,7 +1,8 @@
 /* saafe on this computer: replay readings, score windows, time them.
  *
  *   cc -std=c99 -O2 saafe.c saafe_check.c -o saafe_check -lm
- *   ./saafe_check replay < rows.csv      events of readings, one JSON line each
+ *   ./saafe_check replay < rows.csv      events of readings, one JSON line each; of a sensor that
+ *                                        pauses for four hours: replay 14400
  *   ./saafe_check risk < windows.f32     log-odds of windows: floats in, floats out
  *   ./saafe_check time                   microseconds a window
  *
@@ -155,7 +156,12 @@ static int replay(void)
         }
         if (isnan(time_s)) {
             fprintf(stderr, "line %ld: no time; left out\n", number);
-        } else if (!saafe_update(&detector, time_s, sensor, readings) && !without_room++) {
+        } else if (saafe_update(&detector, time_s, sensor, readings)) {
+            continue;
+        } else if (sensor < SAAFE_SENSORS) {
+            fprintf(stderr, "line %ld: time_s is beyond 300 years; left out: give seconds\n",
+                    number);
+        } else if (!without_room++) {
             fprintf(stderr, "line %ld: one more sensor than this was compiled for; left out: "
                     "give cc -DSAAFE_SENSORS=%d or more\n", number, SAAFE_SENSORS + 1);
         }
@@ -200,8 +206,9 @@ static int time_windows(void)
 
 int main(int argc, char **argv)
 {
-    const char *what = argc == 2 ? argv[1] : "";
-    saafe_init(&detector, print_event, NULL, 0.0);
+    const char *what = argc > 1 ? argv[1] : "";
+    double longest_s = argc > 2 ? strtod(argv[2], NULL) : 0.0;
+    saafe_init(&detector, print_event, NULL, longest_s);
     if (!strcmp(what, "replay")) {
         return replay();
     }
@@ -211,6 +218,6 @@ int main(int argc, char **argv)
     if (!strcmp(what, "time")) {
         return time_windows();
     }
-    fprintf(stderr, "usage: %s replay|risk|time\n", argv[0]);
+    fprintf(stderr, "usage: %s replay [LONGEST_INTERVAL_S]|risk|time\n", argv[0]);
     return 2;
 }
