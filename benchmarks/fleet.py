@@ -10,8 +10,8 @@ Four parts, each in a process of its own on one thread:
 - `seconds`: the first two for sensors that report every second, 1,000 of them by the real clock.
 - `mqtt`: 1,000 readings a second through a real mosquitto; from the reading that completes an
   alarm, as it is sent, until a listener has the alarm.
-- `day`: simulated hours of spaces with words, gaps, repeated and late rows, and one fire a space:
-  each alarm once, and memory that stays. The whole (24 h of 1,000 spaces) takes over an hour:
+- `day`: simulated hours of spaces with words, lost and repeated rows, and one fire a space: each
+  alarm once, and memory that stays. The whole (24 h of 1,000 spaces) takes over an hour:
   `--hours 24 --day-spaces 1000`; with `--day-period-s 60`, a reading a minute, a sixth of it.
 """
 

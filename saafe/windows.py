@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 BIN_S = 10.0
 HOLD_S = 90.0  # an empty bin shows the last reading for so long
 HOLD_BINS = int(HOLD_S / BIN_S)
+LEARNT_PERIOD_S = 60.0  # no instrument of the general mix reports less often
 DAY_S = 86_400.0
 # (how many, bins in each), oldest first: 20 means of 5 min, 20 of 1 min, 20 of 10 s
 SEGMENTS = ((20, 30), (20, 6), (20, 1))

@@ -19,7 +19,7 @@ from saafe.exam.device_comparison import ComparisonPlan, compare_devices
 from saafe.recordings.recording import Recording, write_recording
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO2, Channel
 from saafe.simulator.buildings import Rooms, draw_building
-from saafe.simulator.devices.catalogue import FOLDER, device_names, load_device
+from saafe.simulator.devices.catalogue import FOLDER, GENERAL, device_names, load_device
 from saafe.simulator.devices.device import (
     ON_CHANGE,
     Reporting,
@@ -27,12 +27,20 @@ from saafe.simulator.devices.device import (
     device_table,
     to_toml,
 )
-from saafe.simulator.devices.drawing import draw_device
+from saafe.simulator.devices.drawing import draw_device, draw_sensors
 from saafe.simulator.devices.fitting import fit_device
-from saafe.simulator.instruments import ChannelReports, averaged, channel_reports, hold_channels
+from saafe.simulator.devices.traces import FEWEST_VALUES
+from saafe.simulator.instruments import (
+    STEP_S,
+    ChannelReports,
+    averaged,
+    channel_reports,
+    hold_channels,
+)
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.simulation import simulate_streams
 from saafe.simulator.streams import Streams, to_recordings
+from saafe.windows import LEARNT_PERIOD_S
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -343,6 +351,11 @@ def test_devices_of_one_seed_meet_the_same_fires() -> None:
         assert torch.equal(getattr(one, name), getattr(other, name)), name
 
 
+def test_the_general_mix_reports_no_less_often_than_is_said() -> None:
+    drawn = draw_sensors(GENERAL, 1000, 1, seeded(0), analyser_share=0.0)
+    assert drawn.hold_steps.max() * STEP_S == LEARNT_PERIOD_S
+
+
 # --- fitting ----------------------------------------------------------------------------------
 
 
@@ -432,6 +445,26 @@ def test_an_end_that_is_not_reached_is_that_of_the_device_that_is_named(
             assert "no device of the catalogue goes so far" in origin
             assert value in (usual.lowest, usual.highest)
     assert fitted == device_from_text(to_toml(fitted))
+
+
+@pytest.mark.parametrize("channel", CHANNELS, ids=lambda one: one.name)
+def test_a_step_that_few_readings_show_is_the_catalogues(channel: Channel) -> None:
+    shown = 7.0 * 10.0**-channel.decimals
+    for different in range(1, 8):
+        values = np.full(2000, 40.0)
+        values[100 :: 1900 // different][: different - 1] += shown * np.arange(1, different)
+        fitted = fit_device(reading(channel.name, values))
+        one = fitted.channels[channel.name]
+        notes = [note for note in fitted.notes if "step and noise (not seen" in note]
+        if different >= FEWEST_VALUES:
+            assert (one.step, notes) == (pytest.approx(shown, rel=0.02), [])
+            continue
+        (note,) = notes
+        origin = note.removeprefix(f"{channel.name}: from ").partition(":")[0]
+        like = load_device(origin).channels[channel.name]
+        assert (one.step, one.noise) == (like.step, like.noise), different
+        for word in ("lowest reading (none", "clip (never"):
+            assert any(word in note for note in fitted.notes), "no end is seen without a step"
 
 
 def test_units_of_one_product_are_fitted_together() -> None:

@@ -143,7 +143,7 @@ def test_units_and_slow_sensors_are_doubted_before_the_first_alarm() -> None:
             assert "degF" in notes[0]
     assert [note.split(":")[0] for note in notes] == [
         "sensor kitchen", "sensor kitchen reports every 300 s; the model has learnt periods up to "
-        "90 s and may find fires later",
+        "60 s and may find fires later",
     ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from saafe.cli.progress import Busy, ProgressLines
 from saafe.cli.reading import check_run_folder
 from saafe.cli.train import SETTING_THRESHOLDS, Reporter
 from saafe.errors import InputError
+from saafe.own_rooms import held_out
 
 ROOT = Path(__file__).parents[1]
 
@@ -298,6 +300,33 @@ def test_a_silent_step_says_at_which_stage_it_is(capfd: pytest.CaptureFixture) -
         busy.now("part 1 of 2")
         time.sleep(0.4)
     assert capfd.readouterr().err == "thinking, part 1 of 2: 00:00 so far\n"
+
+
+def test_of_stages_that_are_counted_it_is_said_how_long_the_rest_takes(
+    capfd: pytest.CaptureFixture,
+) -> None:
+    with Busy("scoring", silent_s=0.7) as busy:
+        busy.now("simulations (1 of 9)")
+        time.sleep(0.5)
+        busy.now("simulations (2 of 9)")
+        time.sleep(0.5)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(r"scoring, simulations \(2 of 9\): 00:0\d so far, about 00:0\d left", line)
+    with Busy("scoring", silent_s=0.5) as busy:
+        time.sleep(0.1)
+        busy.now("simulations (9 of 9)")  # overdue by the time that it is told
+        time.sleep(0.6)
+    assert capfd.readouterr().err == "scoring, simulations (9 of 9): 00:00 so far\n"
+
+
+def test_held_out_days_say_how_long_the_rest_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_out, "TOLD_EVERY_S", 0.0)
+    lines: list[str] = []
+    assert list(held_out.told("abcd", "kitchen held out", lines.append)) == list("abcd")
+    assert lines == [f"kitchen held out: {k} of 4, about 00:00 left" for k in (1, 2, 3)]
+    monkeypatch.setattr(held_out, "TOLD_EVERY_S", 10.0)
+    list(held_out.told("abcd", "kitchen held out", lines.append))
+    assert len(lines) == 3, "a line now and then"
 
 
 def test_between_lines_it_is_said_what_the_last_was_of(capfd: pytest.CaptureFixture) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,15 +20,33 @@ def run(*words: object, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*map(str, words)], cwd=folder, capture_output=True, text=True, env=clean)
 
 
+@cache
+def offered(version: str) -> str | None:
+    """A Python of this version that makes environments: this one, of the path, or of pyenv."""
+    folders = [Path(each) for each in os.environ.get("PATH", "").split(os.pathsep)]
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    folders += sorted(root.glob(f"versions/{version}*/bin"))
+    asked = "import ensurepip, sys; print('%d.%d' % sys.version_info[:2])"
+    for python in [Path(sys.executable), *(folder / f"python{version}" for folder in folders)]:
+        # a shim of pyenv may stand there and fail
+        if python.exists() and run(python, "-c", asked, folder=ROOT).stdout.strip() == version:
+            return str(python)
+    return None
+
+
 @pytest.mark.slow
-def test_the_wheel_detects_in_an_empty_environment(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_the_wheel_detects_in_an_empty_environment(tmp_path: Path, version: str) -> None:
+    own = offered(version)
+    if own is None:
+        pytest.skip(f"no python{version} here")
     built = run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir",
                 tmp_path / "dist", ROOT, folder=tmp_path)  # fmt: skip
     if built.returncode and not os.environ.get("SAAFE_CI"):
         pytest.skip(f"no wheel can be built here: {built.stderr.strip().splitlines()[-1]}")
     assert built.returncode == 0, built.stderr
     (wheel,) = (tmp_path / "dist").glob("saafe-*.whl")
-    run(sys.executable, "-m", "venv", tmp_path / "venv", folder=tmp_path).check_returncode()
+    run(own, "-m", "venv", tmp_path / "venv", folder=tmp_path).check_returncode()
     python = tmp_path / "venv" / "bin" / "python"
     installed = run(python, "-m", "pip", "install", "--quiet", wheel, folder=tmp_path)
     assert installed.returncode == 0, installed.stderr

@@ -1,6 +1,7 @@
 """What is said while a long step is silent: what it is, and for how long."""
 
 import math
+import re
 import sys
 import threading
 import time
@@ -27,16 +28,26 @@ class Busy:
         self.what, self.stage, self.silent_s = what, "", silent_s
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
+        self._began_s = time.monotonic()
+        self._ends_s: float | None = None  # when it may end, where that is known
         self._shown = 0  # columns of the line that stands on a terminal
 
     def start(self) -> "Busy":
         """Begin to count."""
+        self._began_s = time.monotonic()
         self._thread = threading.Thread(target=self._tell, name=THREAD, daemon=True)
         self._thread.start()
         return self
 
     def now(self, stage: str) -> None:
-        """Take the stage that begins, in words; it is said after the whole, whose time counts."""
+        """Take the stage that begins, in words; it is said after the whole, whose time counts.
+
+        Of a stage "2 of 4" it is also said how long the rest takes, if all take as long.
+        """
+        found = re.search(r"(\d+) of (\d+)", stage)
+        done, parts = (int(found[1]) - 1, int(found[2])) if found else (0, 0)
+        now_s = time.monotonic()
+        self._ends_s = now_s + (parts - done) * (now_s - self._began_s) / done if done else None
         self.stage = stage
 
     def stop(self) -> None:
@@ -61,11 +72,14 @@ class Busy:
         self.stop()
 
     def _tell(self) -> None:
-        began, is_terminal = time.monotonic(), sys.stderr.isatty()
+        is_terminal = sys.stderr.isatty()
         wait_s = self.silent_s
         while not self._ended.wait(wait_s):
             what = f"{self.what}, {self.stage}" if self.stage else self.what
-            line = f"{what}: {clock(time.monotonic() - began)} so far"
+            now_s, ends_s = time.monotonic(), self._ends_s
+            line = f"{what}: {clock(now_s - self._began_s)} so far"
+            if ends_s is not None and ends_s > now_s:
+                line += f", about {clock(ends_s - now_s)} left"
             if is_terminal:
                 click.echo("\r" + line.ljust(self._shown), nl=False, err=True)
                 self._shown = len(line)

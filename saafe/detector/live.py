@@ -11,7 +11,7 @@ from saafe.detector.silences import Silences
 from saafe.detector.space import Event
 from saafe.recordings import MILLISECONDS, Rise, Row, RowReader, doubt, whole_minutes
 from saafe.sensors import CHANNELS, LONGEST_PERIOD_S
-from saafe.windows import HOLD_S
+from saafe.windows import HOLD_S, LEARNT_PERIOD_S
 
 DOUBTED_S = 600.0  # Chosen: the first minutes, in which units may be doubted
 DRILL_AFTER_S = 120.0  # Chosen: of live readings, before a drill's fire begins
@@ -108,8 +108,10 @@ class Live:
             text = f"its times are {period_s:g} apart: are they milliseconds? {pauses}"
             self._note(row.sensor, f"sensor {row.sensor}: {text}")
         elif period_s > HOLD_S:
-            text = f"reports every {period_s:g} s; the model has learnt periods up to {HOLD_S:g} s"
-            self._note(row.sensor, f"sensor {row.sensor} {text} and may find fires later")
+            text = (
+                f"sensor {row.sensor} reports every {period_s:g} s; the model has learnt periods "
+            )
+            self._note(row.sensor, f"{text}up to {LEARNT_PERIOD_S:g} s and may find fires later")
 
     def _note(self, key: object, text: str) -> None:
         if key not in self.noted:

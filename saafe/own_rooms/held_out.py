@@ -1,15 +1,17 @@
 """What a detector does on days that taught and set nothing: false alarms, and fires put on them."""
 
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from saafe import metrics
 from saafe.detector import Model, detect
 from saafe.exam import fires, outcomes
+from saafe.formats import clock
 from saafe.own_rooms.rooms import Room
 from saafe.recordings import Recording, cut_recording, merge_runs
 from saafe.simulator import (
@@ -35,6 +37,8 @@ SMOKE_AND_HEAT = ("photo", "ionisation", "heat")
 TUNED, GENERAL_MODEL = "tuned", "general"
 TRADE, NO_DIFFERENCE = "trade", "no difference"
 CHANCE = 0.05  # Chosen: what chance alone gives more often shows no difference
+TOLD_EVERY_S = 10.0
+One = TypeVar("One")
 SHOWN_PER_YEAR = (36.0, 12.0, 3.0, 1.0)  # what more days without an alarm could show
 
 
@@ -51,7 +55,19 @@ class FireOnDay:
     references_s: dict[str, float]  # when reference alarms in the same air sound, inf for never
 
 
-def score_rooms(model: Model, rooms: Sequence[Room]) -> list[outcomes.HomeRow]:
+def told(parts: Sequence[One], what: str, say: Callable[[str], None]) -> Iterator[One]:
+    """The parts one by one; every ten seconds how many are done, and how long the others take."""
+    began = said = time.perf_counter()
+    for done, one in enumerate(parts):
+        now = time.perf_counter()
+        if done and now - said >= TOLD_EVERY_S:
+            left = clock((len(parts) - done) * (now - began) / done)
+            say(f"{what}: {done} of {len(parts)}, about {left} left")
+            said = now
+        yield one
+
+
+def score_rooms(model: Model, rooms: Iterable[Room]) -> list[outcomes.HomeRow]:
     """Count what a detector does on days without a fire: every alarm is false."""
     return [
         outcomes.score_home(
@@ -109,7 +125,7 @@ def fires_on_days(
     return found
 
 
-def score_fires(model: Model, trials: Sequence[FireOnDay]) -> list[str]:
+def score_fires(model: Model, trials: Iterable[FireOnDay]) -> list[str]:
     """What came of each fire: in time, late, early or missed."""
     results = []
     for trial in trials:

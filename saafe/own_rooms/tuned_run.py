@@ -25,6 +25,7 @@ from saafe.own_rooms.held_out import (
     score_rooms,
     sum_fires_by_kind,
     sum_rows,
+    told,
 )
 from saafe.own_rooms.rooms import OwnRooms, Room, read_rooms
 from saafe.recipes import Recipe
@@ -407,8 +408,9 @@ def judge_folds(
         trials += put
         groups += [room.group for room in fold.held_out]
         for name, model in ((TUNED, tuned), (GENERAL_MODEL, general)):
-            rows[name] += score_rooms(model, fold.held_out)
-            outcomes_of[name] += score_fires(model, put)
+            what = f"{fold.name} held out, {name} model"
+            rows[name] += score_rooms(model, told(fold.held_out, f"{what}, days", watch.say))
+            outcomes_of[name] += score_fires(model, told(put, f"{what}, fires", watch.say))
         watch.say(
             f"held out: {fold.name}: {sum(row.alarms for row in rows[TUNED])} false alarms so far, "
             f"the general model {sum(row.alarms for row in rows[GENERAL_MODEL])}"

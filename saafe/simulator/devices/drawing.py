@@ -11,11 +11,11 @@ from saafe.simulator.devices.catalogue import ANYTHING, GENERAL, device_names, l
 from saafe.simulator.devices.device import AVERAGED, ON_CHANGE, Device, DeviceChannel
 from saafe.simulator.emissions import Random
 from saafe.simulator.instruments import STEP_S, ChannelReports, Instruments, draw_instruments
-from saafe.windows import HOLD_S
+from saafe.windows import HOLD_S, LEARNT_PERIOD_S
 
 KNOWN_SHARE = 0.65  # of a general mix's instruments that are the catalogue's; chosen
 OTHERS_AT_ONCE = 2  # devices beside the reference ones in a batch: drawing one takes time
-LONGEST_STEPS = 6  # between reports in a general mix: a minute, as of instruments of any kind
+LONGEST_STEPS = round(LEARNT_PERIOD_S / STEP_S)  # between reports, as of instruments of any kind
 SENSES = {"pm25", "temperature", "co"}  # a sensor needs one of them to see a fire
 NO_CHANNEL = DeviceChannel(
     lowest=0.0, highest=40_000.0, step=0.1, noise=0.0, response_s=60.0, clip=4e4

@@ -18,6 +18,7 @@ from saafe.sensors import CHANNEL_NAMES, CHANNELS
 from saafe.simulator.devices.catalogue import device_names, load_device
 from saafe.simulator.devices.device import ON_CHANGE, PERIODIC, Device, DeviceChannel, Reporting
 from saafe.simulator.devices.traces import (
+    FEWEST_VALUES,
     Ends,
     Noise,
     find_ends,
@@ -38,7 +39,7 @@ class Traces:
     """What the readings of one channel show."""
 
     channel: str
-    step: float
+    step: float  # NaN where too few readings differ; then neither noise nor ends are seen
     noise: Noise
     reporting: Reporting
     longest_is_seen: bool  # whether the longest interval of a channel on change was reached
@@ -139,7 +140,13 @@ def pooled(units: Sequence[tuple[Recording, int]], channel: int) -> tuple[NDArra
 def trace(channel: str, times_s: NDArray, values: NDArray) -> Traces:
     """What one channel's readings show; times and values are (reading,)."""
     row = CHANNELS[CHANNEL_NAMES.index(channel)]
-    step = find_step(values, 10.0**-row.decimals)
+    written = 10.0**-row.decimals
+    step = find_step(values, written)
+    if math.isnan(step):  # a channel that rests, such as CO at 0
+        unseen = Noise(math.nan, math.nan)
+        reporting, is_seen, lost = find_reporting(times_s, values, written, math.nan)
+        ends = Ends(float(values.min()), float(values.max()), math.nan, math.nan, math.nan)
+        return Traces(channel, step, unseen, reporting, is_seen, ends, lost)
     noise = find_noise(times_s, values, step, grows=channel != "temperature")
     reporting, longest_is_seen, lost = find_reporting(times_s, values, step, noise.value)
     if reporting.mode == ON_CHANGE and reporting.delta > 2.0 * noise.value:
@@ -153,7 +160,7 @@ def complete(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[DeviceChanne
     found = nearest(seen, all_seen)
     assert found is not None, "the devices of reference have every channel"
     name, like = found
-    ends, noise = seen.ends, seen.noise
+    ends, noise, step = seen.ends, seen.noise, seen.step
     taken = ["response time", "spread between units"]
     notes, origins = [], {name: taken}  # what is taken from whom
     lowest, clip = ends.lowest, ends.clip
@@ -165,11 +172,14 @@ def complete(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[DeviceChanne
         clip, origin = unseen_end(seen, all_seen, is_top=True)
         origins.setdefault(origin, []).append(f"clip (never reached; the most was {ends.most:g})")
     value = noise.value
-    if math.isnan(value):
+    if math.isnan(step):
+        taken.append(f"step and noise (not seen: fewer than {FEWEST_VALUES} readings differ)")
+        step, value = like.step, like.noise
+    elif math.isnan(value):
         taken.append("noise (reports on change hide it)")
         value = like.noise
     elif value <= 0.0:
-        value = min(like.noise, seen.step / 4.0)
+        value = min(like.noise, step / 4.0)
         notes.append(f"{seen.channel}: its noise is under its step; {value:g} is assumed")
     reporting = seen.reporting
     if reporting.mode == ON_CHANGE and not seen.longest_is_seen:
@@ -180,14 +190,14 @@ def complete(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[DeviceChanne
         notes.append(f"{seen.channel}: whether a report is a mean or a moment's cannot be seen")
     notes += [f"{seen.channel}: from {each}: {', '.join(said)}" for each, said in origins.items()]
     usual = CHANNELS[CHANNEL_NAMES.index(seen.channel)]
-    lowest = min(max(lowest, usual.lowest), usual.highest - seen.step)
+    lowest = min(max(lowest, usual.lowest), usual.highest - step)
     made = replace(
         like,
         lowest=lowest,
-        highest=max(clip, lowest + seen.step),
-        clip=max(clip, lowest + seen.step),
+        highest=max(clip, lowest + step),
+        clip=max(clip, lowest + step),
         floor=0.0 if math.isnan(ends.floor) else ends.floor,
-        step=seen.step,
+        step=step,
         noise=value,
         relative_noise=like.relative_noise if math.isnan(noise.relative) else noise.relative,
         reporting=reporting,

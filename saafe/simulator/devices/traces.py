@@ -15,6 +15,7 @@ from saafe.windows import DAY_S
 
 NICE = (1.0, 2.0, 2.5, 5.0, 6.25)  # times a power of ten: what makers choose as a step
 REACHES = tuple(8.0 * 2.0**k for k in range(14))  # in steps
+FEWEST_VALUES = 5  # Chosen: different readings that show a step; two of them may lie steps apart
 CALM_BLOCK = 16  # readings whose scatter is taken together
 CALM_SHARE = 0.3  # Chosen: of the blocks, the calmest, show noise and little else
 # Chosen: of the intervals' 90 % over their 10 %, of channels that report on change
@@ -48,14 +49,15 @@ def find_step(values: NDArray, written: float) -> float:
     """The step of readings that were written with a smallest step of their own.
 
     The mean of the smallest gaps between different readings, refined so that all readings lie on
-    its multiples; a number that makers choose, where it is one within 2 %.
+    its multiples; a number that makers choose, where it is one within 2 %. NaN where too few
+    readings differ.
     """
     different = np.unique(np.round(values / written).astype(np.int64)) * written
+    if len(different) < FEWEST_VALUES:
+        return math.nan
     if len(different) > 5:  # where readings end they need lie on no step
         different = different[1:-1]
     gaps = np.diff(different)
-    if not len(gaps):
-        return written
     least = gaps.min()
     near = gaps[gaps < 1.5 * least + 0.5 * written]
     step = float(near.mean()) if len(near) >= 3 else float(least)
