@@ -41,8 +41,9 @@ class Visibility:
     """By how much a reading departs where an event shows in it.
 
     Attributes:
-        event: from the run without it, alike for fires and nuisances, so that no level means
-            either by construction. For training's labels.
+        event: from the run without it, of a fire and of what a nuisance leaves behind. A nuisance
+            that acts counts from lower levels on, as soon as a reading shows it, so below this
+            one only a nuisance is ever labelled (`simulator.labels`). For training's labels.
         first_signal: over the first ten seconds of a recorded fire; a scoring rule.
         ramp: least and largest rise that the exam of monotonicity adds, None where a rise is no
             sign of fire.
