@@ -70,7 +70,7 @@ def test_the_refusal_says_how_to_tell(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
         read_recorded(path)
     assert "where it pauses so long: saafe detect --longest-interval 14400" in str(refused.value)
-    assert "it takes the times as milliseconds" in str(refused.value)
+    assert "milliseconds" not in str(refused.value)
     with pytest.raises(InputError) as refused:  # no pause of a healthy sensor
         read_recording(beats(tmp_path / "far.csv", 100_000.0), longest_interval_s=BEAT_S)
     assert "longest-interval" not in str(refused.value)

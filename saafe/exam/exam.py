@@ -157,7 +157,7 @@ def examine(
         'quick'
     """
     cases: list[Case] = []
-    if odd := [one for one in (run, *beside) if not hasattr(one, "recipe")]:
+    if odd := [one for one in (run, *beside) if not hasattr(one, "model")]:
         raise InputError(  # a path, or an exported model
             f'examine: takes a run, as saafe.load("runs/RUN") gives it, got {type(odd[0]).__name__}'
         )
