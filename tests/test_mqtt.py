@@ -16,6 +16,8 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 from serving_fixtures import (
     CALM,
     Client,
@@ -91,6 +93,34 @@ def burn(client: Client, topic: str, *, start_s: float = 0.0, key: str = "temper
     """Calm rows, then hot ones, at the pace of their own times."""
     for k, temperature in enumerate([21, 21, 21, 70, 71, 72]):
         client.send(topic, {key: temperature, "humidity": 40, "time_s": start_s + 10 * k})
+
+
+def test_a_link_that_has_started_is_listened_to(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It said so before the broker had taken its wish: readings sent at once were lost."""
+    took: list[int] = []
+    real = MqttLink._on_subscribe
+
+    def slowly(self, client, data, number, *more) -> None:
+        time.sleep(0.3)
+        took.append(number)
+        real(self, client, data, number, *more)
+
+    monkeypatch.setattr(MqttLink, "_on_subscribe", slowly)
+    watching = Watching(broker.port)
+    assert len(took) == 1
+    assert "connected; listens to" in watching.lines[-1]
+    watching.close()
+
+
+def test_topics_that_the_broker_keeps_closed_are_named(watching: Watching) -> None:
+    wanted = watching.link.options.filters()
+    reasons = [ReasonCode(PacketTypes.SUBACK, "Granted QoS 1") for _ in [*wanted, "status"]]
+    reasons[1] = ReasonCode(PacketTypes.SUBACK, "Not authorized")
+    watching.link._on_subscribe(None, None, 1, reasons)
+    (line,) = [line for line in watching.lines if "does not let us listen" in line]
+    assert f"listen to {wanted[1]};" in line
 
 
 def test_readings_become_alarms_states_and_a_device(broker: Mosquitto, watching: Watching) -> None:

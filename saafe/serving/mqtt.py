@@ -88,6 +88,7 @@ class MqttLink:
         client.will_set(self.options.status, "offline", QOS, retain=True)
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
+        client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_publish = self._on_publish
@@ -282,10 +283,19 @@ class MqttLink:
                 "let it keep sessions (persistence true)"
             )  # fmt: skip
         self.is_up.set()
-        self.is_answered.set()
+        threading.Thread(target=self._publish_all, daemon=True).start()
+
+    def _on_subscribe(self, _client: Any, _data: Any, _id: Any, reasons: Any, *_: Any) -> None:
+        """From here on the broker passes readings on to us; before, it may not have."""
+        asked = zip(self.options.filters(), reasons, strict=False)  # our own status comes last
+        if closed := [text for text, reason in asked if reason.is_failure]:
+            self.service.notes.say(
+                "closed", f"{self.broker}: does not let us listen to {', '.join(closed)}; "
+                "see the rights of our user there"
+            )  # fmt: skip
         listens = ", ".join(self.options.topics.filters)
         self.service.notes.say("connected", f"{self.broker}: connected; listens to {listens}")
-        threading.Thread(target=self._publish_all, daemon=True).start()
+        self.is_answered.set()
 
     def _publish_all(self) -> None:
         """The states of all spaces, which may have changed while we were away."""
