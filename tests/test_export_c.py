@@ -10,23 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from c_fixtures import SANITIZED, SENSORS, need_compiler, write
 from export_fixtures import SMALL, odd_windows, small_run
 from odd_recordings import odd_recording
 
 from saafe.detector import Detector, detect, load_exported
 from saafe.export import c_files, onnx_files, parity
 from saafe.export.bundle import export_run
-from saafe.export.c_source import SOURCE, c_sources
+from saafe.export.c_source import SOURCE
 from saafe.recipes import Recipe
 from saafe.recordings import read_recording
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS
 
-CC = shutil.which("cc")
-if CC is None and "SAAFE_CI" not in os.environ:
-    pytest.skip("no C compiler (cc) here", allow_module_level=True)
-SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-SENSORS = 3
+need_compiler()
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="module")
 def folder(run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the C of the run."""
-    path = tmp_path_factory.mktemp("c")
-    write(run, path)
-    return path
-
-
-def write(run, path: Path) -> None:
-    for name, text in c_sources(run).items():
-        (path / name).write_text(text)
+    return write(run, tmp_path_factory.mktemp("c"))
 
 
 @pytest.fixture(scope="module")

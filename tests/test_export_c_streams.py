@@ -3,8 +3,6 @@
 import ctypes
 import json
 import math
-import os
-import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -12,19 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from c_fixtures import SANITIZED, SENSORS, need_compiler, write
 from export_fixtures import small_run
 from odd_streams import Step, odd_stream, said
 
 from saafe.detector import Detector, Scorer
 from saafe.export import c_files
-from saafe.export.c_source import SOURCE, c_sources
+from saafe.export.c_source import SOURCE
 from saafe.sensors import CHANNELS, HUMIDITY
 
-CC = shutil.which("cc")
-if CC is None and "SAAFE_CI" not in os.environ:
-    pytest.skip("no C compiler (cc) here", allow_module_level=True)
-SENSORS = 3
-SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+need_compiler()
 Events = list[dict[str, Any]]
 
 
@@ -35,10 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="module")
 def folder(run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("c")
-    for name, text in c_sources(run).items():
-        (path / name).write_text(text)
-    return path
+    return write(run, tmp_path_factory.mktemp("c"))
 
 
 @pytest.fixture(scope="module")
