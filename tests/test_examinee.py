@@ -65,26 +65,26 @@ def figures_of(result: dict) -> dict:
     return parts | {k: v for k, v in lines.items() if k not in ("model_bytes", "latency_p99_ms")}
 
 
-@pytest.mark.parametrize("device", [None, "anything"])
-@pytest.mark.parametrize("level", ["quick", pytest.param("full", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("device", [None, "saafe-4", "anything"])
+@pytest.mark.parametrize("level", ["quick", "full"])
 def test_a_file_is_examined_as_its_run(
     level: str, device: str | None, few: None, run: Run, files: Path
 ) -> None:
     asked = ["--level", level, "--json", *(["--device", device] if device else [])]
     results = {}
-    for path in (files / "saafe.onnx", files / "saafe-int8.onnx", run.folder):
+    for path in (files / "saafe.onnx", run.folder):
         done = CliRunner().invoke(commands, ["exam", str(path), *asked])
         assert done.exit_code == 0, done.output
         results[path.name] = json.loads(done.stdout)
     assert figures_of(results["saafe.onnx"]) == figures_of(results[run.folder.name])
     tail = f"-{device}" if device else ""
-    for name in ("saafe", "saafe-int8"):
-        result, file = results[f"{name}.onnx"], files / f"{name}.onnx"
-        assert result == json.loads((files / f"{name}-exam{tail}.json").read_text())
-        assert f"Exam of {file.name}<" in (files / f"{name}-report{tail}.html").read_text()
-        size = next(row for row in result["gate"]["lines"] if row["name"] == "model_bytes")
-        assert size["value"] == file.stat().st_size
-        assert result["provenance"]["model_sha256"] == sha256(file)
+    result, file = results["saafe.onnx"], files / "saafe.onnx"
+    assert result == json.loads((files / f"saafe-exam{tail}.json").read_text())
+    assert "Exam of saafe.onnx<" in (files / f"saafe-report{tail}.html").read_text()
+    size = next(row for row in result["gate"]["lines"] if row["name"] == "model_bytes")
+    assert size["value"] == file.stat().st_size
+    assert result["provenance"]["model_sha256"] == sha256(file)
     for name in ("exam.json", "MODEL_CARD.md"):
         assert (files / name).read_text() == "the run's"
 
@@ -99,6 +99,27 @@ def without_head(model: onnx.ModelProto) -> None:
 def of_no_recipe(model: onnx.ModelProto) -> None:
     for one in model.metadata_props:
         one.value = "{}" if one.key == "recipe" else one.value
+
+
+def test_an_exam_of_a_file_leaves_the_runs_beside_it(run: Run, files: Path) -> None:
+    exported = load_exported(files / "saafe-int8.onnx")
+    found = {"level": "quick", "device": "saafe-6"}
+    gate = found | {"passed": True, "lines": []}
+    quick = found | {"gate": gate}
+    written = exam.write_exam(exported, quick, [])
+    assert [path.name for path in written] == ["saafe-int8-exam.json", "saafe-int8-report.html"]
+    sha = {"model_sha256": sha256(exported.path), "file": exported.path.name}
+    full = quick | {"level": "full", "gate": gate | {"level": "full"}, "provenance": sha}
+    assert exam.write_exam(exported, full, []) == written
+    assert exam.write_exam(exported, quick, []) == [], "a quick exam replaces no full one"
+    assert "Exam of saafe-int8.onnx<" in written[1].read_text()
+    elsewhere = exam.write_exam(exported, quick | {"device": "saafe-4"}, [], is_own=False)
+    assert [path.name for path in elsewhere] == [
+        "saafe-int8-exam-saafe-4.json", "saafe-int8-report-saafe-4.html"]  # fmt: skip
+    other = exam.write_exam(load_exported(files / "saafe.onnx"), quick, [])
+    assert not {*other} & {*written, *elsewhere}
+    for name in ("exam.json", "MODEL_CARD.md"):
+        assert (files / name).read_text() == "the run's"
 
 
 @pytest.mark.parametrize(

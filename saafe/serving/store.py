@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,14 +24,16 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY AUTOINCREMENT, space TEXT, kind TEXT, body TEXT,
     delivered INTEGER);
-CREATE INDEX IF NOT EXISTS events_of_space ON events (space, id);
-CREATE INDEX IF NOT EXISTS events_of_kind ON events (kind, id);
-CREATE INDEX IF NOT EXISTS events_undelivered ON events (id) WHERE delivered = 0;
 CREATE TABLE IF NOT EXISTS readings (space TEXT, sensor TEXT, arrived_s REAL, body TEXT);
-CREATE INDEX IF NOT EXISTS readings_by_time ON readings (arrived_s);
 CREATE TABLE IF NOT EXISTS standing (
     space TEXT, what TEXT, body TEXT, PRIMARY KEY (space, what)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS states (space TEXT PRIMARY KEY, last INTEGER, body BLOB);
+"""
+INDEXES = """
+CREATE INDEX IF NOT EXISTS events_of_space ON events (space, id);
+CREATE INDEX IF NOT EXISTS events_of_kind ON events (kind, id);
+CREATE INDEX IF NOT EXISTS events_undelivered ON events (id) WHERE delivered = 0;
+CREATE INDEX IF NOT EXISTS readings_by_time ON readings (arrived_s);
 """
 INSERT_READINGS = """
 INSERT INTO readings (sensor, space, arrived_s, body)
@@ -84,6 +87,9 @@ class Store:
                     self.base.execute(f"PRAGMA user_version = {STORE_VERSION}")
                 newest = "SELECT coalesce(max(rowid), 0) FROM readings"
                 self.last = self.base.execute(newest).fetchone()[0]
+            for index in INDEXES.split(";")[:-1]:
+                with suppress(sqlite3.OperationalError):  # a full disk; without one it is slower
+                    self.base.execute(index)
         except sqlite3.Error as error:
             if "locked" in str(error):
                 raise InputError(
