@@ -3,6 +3,7 @@
 import errno
 import gc
 import queue
+import re
 import resource
 import sqlite3
 import threading
@@ -24,7 +25,7 @@ from saafe.serving.fleet import Arrival, Fleet
 from saafe.serving.notes import Notes
 from saafe.serving.quiet import QuietDays
 from saafe.serving.service import Service
-from saafe.serving.store import Store
+from saafe.serving.store import INDEXES, Store
 
 CALM = Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings())
 
@@ -471,13 +472,23 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_what_was_kept_is_gone_on_from_on_a_full_disk_and_alarms_are_said(tmp_path: Path) -> None:
-    """It did not start: after a power cut nobody watched until somebody had made room."""
+@pytest.mark.parametrize("lost", ["", *re.findall(r"EXISTS (\w+)", INDEXES)])
+def test_what_was_kept_is_gone_on_from_on_a_full_disk_and_alarms_are_said(
+    lost: str, tmp_path: Path
+) -> None:
+    """It did not start: after a power cut nobody watched until somebody had made room.
+
+    An index may be lost, as of a file that an earlier saafe wrote.
+    """
     first = made(tmp_path / "s.sqlite")
     QuietDays(DayFiles(tmp_path / "days", 3), first.store, first.notes).files.close()
     first.start()
     fed(first, rows([21.0] * 3, NOW_S))
     first.stop()
+    if lost:
+        base = sqlite3.connect(tmp_path / "s.sqlite")
+        base.execute(f"DROP INDEX {lost}")
+        base.close()
     said: list[dict] = []
     with full_disk():
         one = made(tmp_path / "s.sqlite")

@@ -122,6 +122,32 @@ def test_the_oldest_of_too_many_events_are_forgotten(monkeypatch: pytest.MonkeyP
     assert store.events(space="elsewhere") == []
 
 
+KINDS = ("alarm", "clear", "warning", "fault", "restored", "of a later version")
+
+
+@pytest.mark.parametrize("many", KINDS)
+@pytest.mark.parametrize("delivers", [False, True])
+def test_no_kind_of_event_takes_the_place_of_another(
+    many: str, delivers: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Faults come by the thousand in a day, and alarms once a year."""
+    monkeypatch.setattr(stores, "KEPT_EVENTS", 3)
+    store = Store(tmp_path / "state", delivers=delivers)
+    store.commit([], [event(kind, float(k)) for k, kind in enumerate(KINDS)])
+    store.commit([], [event(many, 100.0 + k) for k in range(9)])
+    store.forget(0.0)
+    store.close()
+    store = Store(tmp_path / "state", delivers=delivers)
+    store.forget(0.0)
+    kept = [(one["event"], one["time_s"]) for one in store.events()]
+    rare = [(kind, float(k)) for k, kind in enumerate(KINDS) if kind != many]
+    assert kept == [*rare, *((many, 100.0 + k) for k in (6, 7, 8))]
+    assert [one["id"] for one in store.undelivered()] == (
+        [one["id"] for one in store.events()] if delivers else []
+    )
+    store.close()
+
+
 def test_a_file_of_another_saafe_is_left_alone(tmp_path: Path) -> None:
     base = sqlite3.connect(tmp_path / "state")
     base.execute("PRAGMA user_version = 99")

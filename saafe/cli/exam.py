@@ -8,7 +8,7 @@ import click
 
 from saafe.cli.output import print_json
 from saafe.cli.progress import ProgressLines
-from saafe.cli.reading import RunFolder, check_trained_run
+from saafe.cli.reading import RunFolder, check_model, check_trained_run
 from saafe.cli.tables import print_gate, print_rows
 from saafe.errors import InputError
 
@@ -45,23 +45,28 @@ def exam_command(
 ) -> None:  # fmt: skip
     """Examine RUN and write its exam.json; exit code 0 means that the exam ran.
 
+    RUN is a run folder or an exported FILE.onnx, whose exam is FILE-exam.json beside it.
+
     Example: saafe exam runs/my-run --device saafe-4 --level quick
 
     Example: saafe exam runs/my-run --level long --count 150 --workers 8
     """
     from saafe.simulator import devices
 
-    for folder in (run, *beside_runs):
+    check_model(run)
+    is_long = level == "long" and not quick
+    for folder in (run, *beside_runs) if is_long else beside_runs:
         check_trained_run(folder)
     if device is not None and device != devices.ANYTHING:
         devices.load_device(device)  # what is mistyped is refused before seconds of imports
     from saafe.exam import examine, examine_long
+    from saafe.loading import load_model
     from saafe.machines import shards_on
     from saafe.training import load
 
-    if workers is not None and (level != "long" or quick):
+    if workers is not None and not is_long:
         raise InputError("--workers spreads the shards of --level long: give that as well")
-    if level == "long" and not quick:
+    if is_long:
         if real or rivals or beside_runs or seed is not None:
             raise InputError(
                 "--real, --rivals, --beside and --seed are of the full level: leave them out"
@@ -76,8 +81,8 @@ def exam_command(
         beside = [load(folder) for folder in beside_runs]
         with ProgressLines() as say:
             result = examine(
-                load(run), level="quick" if quick or level == "quick" else "full", device=device,
-                seed=seed, real=real, rivals=rivals, beside=beside, on_progress=say,
+                load_model(run), level="quick" if quick or level == "quick" else "full",
+                device=device, seed=seed, real=real, rivals=rivals, beside=beside, on_progress=say,
             )  # fmt: skip
     if as_json:
         print_json(result)

@@ -5,7 +5,9 @@ from saafe.detector.alarms import AlarmSettings, CO_DOSES, log_odds
 from saafe.detector.detector import (
     Detector, Model, Scorer, Scoring, hold_bins, longest_pause, score,
 )  # fmt: skip
-from saafe.detector.exported import ONNX_FORMAT, PACKAGED_MODEL, Exported, load_exported, seal
+from saafe.detector.exported import (
+    ONNX_FORMAT, PACKAGED_MODEL, Exported, load_exported, seal, start_session,
+)  # fmt: skip
 from saafe.detector.live import Drill, Live
 from saafe.detector.recorded import NO_DECISION, Decisions, Detection, can_alarm, decide, detect
 from saafe.detector.silences import silence_notes
@@ -16,5 +18,5 @@ __all__ = [
     "Detection", "Detector", "Drill", "Event", "Exported", "Live", "Model", "Scorer", "Scoring",
     "Space", "alarms", "can_alarm", "dated", "decide", "detect", "detector", "hold_bins",
     "load_exported", "log_odds", "longest_pause", "score", "seal", "self_test",
-    "silence_notes",
+    "silence_notes", "start_session",
 ]  # fmt: skip

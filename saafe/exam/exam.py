@@ -27,6 +27,7 @@ from saafe.exam import (
 )
 from saafe.exam.amounts import FULL
 from saafe.exam.classes import ClassFigures, draw_normal, examine_classes
+from saafe.exam.examinee import Examinee, files_of, judged_on, weights_file
 from saafe.exam.fire_matrix import (
     FireRow,
     NoticeRow,
@@ -47,7 +48,7 @@ from saafe.exam.gate import (
     limits_of,
     quick_limits,
 )
-from saafe.exam.judging import judge_real, judged_run
+from saafe.exam.judging import judge_real
 from saafe.exam.nuisances import (
     DrawnNuisances,
     NuisanceRow,
@@ -79,7 +80,7 @@ from saafe.recordings import Home
 from saafe.rivals import registry
 from saafe.simulator import sources
 from saafe.threads import Workers
-from saafe.training import Run, run_for, runs
+from saafe.training import Run, runs
 
 EXAM_FILE = "exam.json"
 MOST_WINDOWS = 3_500_000  # that a full exam may score
@@ -119,7 +120,7 @@ class SimulatedParts:
 
 
 def examine(
-    run: Run,
+    run: Examinee,
     *,
     level: Literal["quick", "full"] = "full",
     device: str | None = None,
@@ -131,8 +132,10 @@ def examine(
 ) -> dict[str, Any]:
     """Examine a run and write its exam.json, report and model card.
 
+    Of an exported file FILE.onnx, FILE-exam.json and FILE-report.html beside it, and no card.
+
     Args:
-        run: a loaded run folder.
+        run: a loaded run folder, or an exported file.
         level: "quick" takes about a minute, "full" a quarter of an hour.
         device: whose sensors are simulated: a name of the catalogue, the path of a device file,
             or "anything"; the one that the run was trained for by default, else saafe-6.
@@ -157,8 +160,9 @@ def examine(
         'quick'
     """
     cases: list[Case] = []
-    if odd := [one for one in (run, *beside) if not hasattr(one, "model")]:
-        raise InputError(  # a path, or an exported model
+    asked_of = [(run, "settings"), *((one, "model") for one in beside)]  # a file stands beside none
+    if odd := [one for one, part in asked_of if not hasattr(one, part)]:
+        raise InputError(  # a path
             f'examine: takes a run, as saafe.load("runs/RUN") gives it, got {type(odd[0]).__name__}'
         )
     if level not in ("quick", "full"):
@@ -173,8 +177,9 @@ def examine(
     if level == "quick" and any(asked.values()):
         name = next(name for name, is_asked in asked.items() if is_asked)
         raise InputError(f"{name} is of the full exam: leave it out, or leave out quick")
-    if not os.access(run.folder, os.W_OK):  # not after a quarter of an hour
-        raise InputError(f"{run.folder}: {EXAM_FILE} cannot be written there; copy the run first")
+    folder = weights_file(run).parent
+    if not os.access(folder, os.W_OK):  # not after a quarter of an hour
+        raise InputError(f"{folder}: {EXAM_FILE} cannot be written there; copy the run first")
     if level == "quick":
         result = examine_quick(run, device=on_device, on_progress=on_progress)
     else:
@@ -185,7 +190,7 @@ def examine(
     for path in written:
         on_progress(f"wrote {path}")
     if not written:
-        on_progress(f"{run.folder}: keeps the full exam that it has")
+        on_progress(f"{folder}: keeps the full exam that it has")
     return result
 
 
@@ -225,25 +230,24 @@ def examine_long(
     return result
 
 
-def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case]]:
+def examine_full(run: Examinee, plan: ExamOptions) -> tuple[dict[str, Any], list[Case]]:
     """Examine a run in full: what exam.json holds, and the worst cases with their readings.
 
     Raises:
         InputError: the folder of recordings holds none, or a rival's package is missing.
     """
     device = plan.device or exam_device(run, None)
-    session = Session(
-        judged_run(run), plan.seed, device=device.sensors, on_progress=plan.on_progress
-    )
+    own = judged_on(run, None, say=plan.on_progress)
+    session = Session(own, plan.seed, device=device.sensors, on_progress=plan.on_progress)
     share = 0.7 if plan.real else 0.8
     # at the run's own thresholds, and first: it is what a user's folder can break
     real = real_part(session, plan)
-    one = session.one = judged_run(run_for(run, device.sensors, say=plan.on_progress))
+    one = session.one = judged_on(run, device.sensors, say=plan.on_progress)
     parts, streams = simulated_parts(session, run, share)
     found = outcomes.counts_of(alone(streams.fires))["in_time"]
     limits = quick_limits(limits_of(run.recipe.tier)) | GATE_LIMITS
-    own = quick_figures(parts.windows, found, len(alone(streams.fires)), cost_of(run))
-    lines = gate_lines(own | gate_figures(parts), limits)
+    figures = quick_figures(parts.windows, found, len(alone(streams.fires)), cost_of(run))
+    lines = gate_lines(figures | gate_figures(parts), limits)
     names = tuple(registry.RIVALS) if plan.rivals else tuple(installed(SIMPLE))
     rivals = examine_rivals(
         one,
@@ -274,7 +278,9 @@ def examine_full(run: Run, plan: ExamOptions) -> tuple[dict[str, Any], list[Case
     return plain_values(result | {"cases": [case.named() for case in cases]}), cases
 
 
-def simulated_parts(session: Session, run: Run, share: float) -> tuple[SimulatedParts, ExamStreams]:
+def simulated_parts(
+    session: Session, run: Examinee, share: float
+) -> tuple[SimulatedParts, ExamStreams]:
     """Every part on simulated streams, and the streams; `share` of all the time is theirs."""
     drawn, nuisances = draw_streams(session)
     session.begin(0.3 * share)
@@ -408,14 +414,8 @@ def identity_part(session: Session, homes: Sequence[Home]) -> dict[str, Any] | s
     return found
 
 
-def files_of(run: Run, device: str, *, is_own: bool) -> tuple[Path, Path]:
-    """Where an exam of a device stands: its figures and its report."""
-    tail = "" if is_own else f"-{plain_name(device)}"
-    return run.folder / f"exam{tail}.json", run.folder / f"report{tail}.html"
-
-
 def write_exam(
-    run: Run, result: dict[str, Any], cases: Sequence[Case], *, is_own: bool = True
+    run: Examinee, result: dict[str, Any], cases: Sequence[Case], *, is_own: bool = True
 ) -> list[Path]:
     """Write exam.json, the report and the model card, each whole or not at all; say which.
 
@@ -427,12 +427,12 @@ def write_exam(
         return []
     write_json(figures, result)
     written = [figures, report.write_report(page, result, [case.drawn() for case in cases])]
-    if is_own:
+    if is_own and isinstance(run, Run):
         written.append(model_card.write_model_card(run, result))
     return written
 
 
-def is_full(path: Path, run: Run) -> bool:
+def is_full(path: Path, run: Examinee) -> bool:
     """Whether a file is the full exam of this very model."""
     if not path.is_file():
         return False
@@ -441,4 +441,4 @@ def is_full(path: Path, run: Run) -> bool:
         level, sha = old["gate"]["level"], old["provenance"]["model_sha256"]
     except (ValueError, KeyError, TypeError):  # no exam that this saafe wrote
         return False
-    return level in ("full", "long") and sha == runs.sha256(run.folder / runs.MODEL)
+    return level in ("full", "long") and sha == runs.sha256(weights_file(run))

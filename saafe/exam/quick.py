@@ -10,10 +10,11 @@ from saafe import metrics, recipes
 from saafe.exam import outcomes
 from saafe.exam.amounts import QUICK
 from saafe.exam.classes import ClassFigures, Scenario, draw_normal, examine_classes
+from saafe.exam.examinee import Examinee, judged_on, weights_file
 from saafe.exam.fire_matrix import outcome_counts
 from saafe.exam.fires import FireResult, FireTrial, draw_fires, fire_kinds, try_fire
 from saafe.exam.gate import exact, gate_lines, gate_of, limits_of, quick_limits
-from saafe.exam.judging import judged_run, window_times
+from saafe.exam.judging import window_times
 from saafe.exam.nuisances import draw_nuisances
 from saafe.exam.results import plain_values
 from saafe.exam.session import OnProgress, Session
@@ -21,7 +22,7 @@ from saafe.metrics import Bounds
 from saafe.recordings import cut_recording
 from saafe.simulator import ANYTHING, devices, sources
 from saafe.threads import Workers
-from saafe.training import Run, device_of, run_for, runs
+from saafe.training import device_of, runs
 
 VERSION = "2"
 DEVICE = "saafe-6"  # whose sensors are simulated, where a run was trained for none
@@ -38,7 +39,7 @@ class ExamDevice:
     is_own: bool  # whether the run was trained for it, or for none and this is the usual one
 
 
-def exam_device(run: Run, device: str | None) -> ExamDevice:
+def exam_device(run: Examinee, device: str | None) -> ExamDevice:
     """The device to examine a run on: the one that is asked for, else the run's own.
 
     Raises:
@@ -56,13 +57,13 @@ def exam_device(run: Run, device: str | None) -> ExamDevice:
 
 
 def examine_quick(
-    run: Run, *, device: ExamDevice | None = None, on_progress: OnProgress = lambda _: None
+    run: Examinee, *, device: ExamDevice | None = None, on_progress: OnProgress = lambda _: None
 ) -> dict[str, Any]:
-    """Examine a run on simulated scenarios in about a minute: what exam.json holds."""
+    """Examine a run or an exported file in about a minute: what exam.json holds."""
     device = device or exam_device(run, None)
     on_progress(f"examining on simulated streams of {device.name}")
     session = Session(
-        judged_run(run_for(run, device.sensors, say=on_progress)),
+        judged_on(run, device.sensors, say=on_progress),
         run.recipe.seed,
         device=device.sensors,
         on_progress=on_progress,
@@ -176,20 +177,21 @@ def quick_figures(
     }
 
 
-def cost_of(run: Run) -> tuple[int, float]:
+def cost_of(run: Examinee) -> tuple[int, float]:
     """Size of the model's file [B] and the 99th percentile of a window's time [ms]."""
     latency = window_times(run.score)["window_p99_ms"]
-    return (run.folder / runs.MODEL).stat().st_size, round(latency, 3)
+    return weights_file(run).stat().st_size, round(latency, 3)
 
 
-def provenance(run: Run) -> dict[str, Any]:
+def provenance(run: Examinee) -> dict[str, Any]:
     """What was examined, and with what."""
     names = ("commit", "saafe", "python", "torch", "numpy", "system", "device", "cores", "threads")
     now = runs.environment()
     return {
         "examined": now["started"],
         "recipe": recipes.to_dict(run.recipe),
-        "model_sha256": runs.sha256(run.folder / runs.MODEL),
+        "file": weights_file(run).name,
+        "model_sha256": runs.sha256(weights_file(run)),
         "alarms": run.settings.to_dict(),
         **{name: now[name] for name in names},
     }

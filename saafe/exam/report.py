@@ -68,7 +68,8 @@ def page(folder: Path, result: Result, cases: Sequence[DrawnCase]) -> str:
     sections = "".join(
         f'<h2 id="s{k}">{escape(title)}</h2>{body}' for k, (title, body) in enumerate(shown)
     )
-    name = escape(folder.resolve().name)
+    file = str((result.get("provenance") or {}).get("file"))
+    name = escape(file if file.endswith(".onnx") else folder.resolve().name)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

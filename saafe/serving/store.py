@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,19 +18,22 @@ from saafe.serving.fleet import Arrival
 from saafe.windows import BIN_S, SPAN
 
 KEPT_S = SPAN * BIN_S + 300.0  # readings: what a window sees, and a little
-KEPT_EVENTS = 200_000  # Chosen: some 50 MB
+KEPT_EVENTS = 100_000  # the newest of each kind. Chosen: some 25 MB a kind
 STORE_VERSION = 1
 TABLES = """
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY AUTOINCREMENT, space TEXT, kind TEXT, body TEXT,
     delivered INTEGER);
-CREATE INDEX IF NOT EXISTS events_of_space ON events (space, id);
-CREATE INDEX IF NOT EXISTS events_undelivered ON events (id) WHERE delivered = 0;
 CREATE TABLE IF NOT EXISTS readings (space TEXT, sensor TEXT, arrived_s REAL, body TEXT);
-CREATE INDEX IF NOT EXISTS readings_by_time ON readings (arrived_s);
 CREATE TABLE IF NOT EXISTS standing (
     space TEXT, what TEXT, body TEXT, PRIMARY KEY (space, what)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS states (space TEXT PRIMARY KEY, last INTEGER, body BLOB);
+"""
+INDEXES = """
+CREATE INDEX IF NOT EXISTS events_of_space ON events (space, id);
+CREATE INDEX IF NOT EXISTS events_of_kind ON events (kind, id);
+CREATE INDEX IF NOT EXISTS events_undelivered ON events (id) WHERE delivered = 0;
+CREATE INDEX IF NOT EXISTS readings_by_time ON readings (arrived_s);
 """
 INSERT_READINGS = """
 INSERT INTO readings (sensor, space, arrived_s, body)
@@ -37,6 +41,11 @@ SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) ORDE
 TABLES_OF_SPACES = """
 SELECT one.name FROM sqlite_master AS one JOIN pragma_table_info(one.name) AS part
 WHERE one.type = 'table' AND part.name = 'space'"""  # others add theirs
+FORGET_EVENTS = """
+DELETE FROM events WHERE id IN (
+    SELECT old.id FROM (SELECT DISTINCT kind FROM events) AS one JOIN events AS old
+    ON old.kind = one.kind AND old.id <= (
+        SELECT id FROM events WHERE kind = one.kind ORDER BY id DESC LIMIT 1 OFFSET ?))"""
 EVENT_PARTS = {"event", "time_s", "space", "sensor"}  # that each event has
 Found = TypeVar("Found")
 ALARM = "alarm"  # in `standing`; a fault's name is its sensor and channel
@@ -78,6 +87,9 @@ class Store:
                     self.base.execute(f"PRAGMA user_version = {STORE_VERSION}")
                 newest = "SELECT coalesce(max(rowid), 0) FROM readings"
                 self.last = self.base.execute(newest).fetchone()[0]
+            for index in INDEXES.split(";")[:-1]:
+                with suppress(sqlite3.OperationalError):  # a full disk; without one it is slower
+                    self.base.execute(index)
         except sqlite3.Error as error:
             if "locked" in str(error):
                 raise InputError(
@@ -239,7 +251,10 @@ class Store:
                 self.base.execute(f"DELETE FROM {table} WHERE space = ?", (name,))
 
     def forget(self, now_s: float) -> None:
-        """Drop readings that no window sees any more, and the oldest of too many events."""
+        """Drop readings that no window sees any more, and of each kind the oldest events.
+
+        So faults, which may be many, take no alarm's place.
+        """
         with self.lock, self.base:
             self.base.execute("BEGIN IMMEDIATE")
             # the newest one stays: numbers go on from it
@@ -247,9 +262,7 @@ class Store:
                 "DELETE FROM readings WHERE arrived_s < ? AND rowid < ?",
                 (now_s - KEPT_S, self.last),
             )
-            self.base.execute(
-                "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (KEPT_EVENTS,)
-            )
+            self.base.execute(FORGET_EVENTS, (KEPT_EVENTS,))
         with self.lock:
             self._note_told()
 

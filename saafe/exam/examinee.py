@@ -1,0 +1,83 @@
+"""What can be examined: a run, or a file that `saafe export` made of one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from saafe.detector import Exported, start_session
+from saafe.errors import InputError
+from saafe.exam.judging import Judged, judged_run, likeliest_class
+from saafe.files import plain_name
+from saafe.sensors import LABELS
+from saafe.simulator import devices
+from saafe.training import Run, exported_for, run_for, runs
+
+Examinee = Run | Exported
+HEAD = "head"  # the last layer's weight in an exported graph
+CLASSIFIED_AT_ONCE = 64  # windows; more would not fit a core's cache
+
+
+def weights_file(one: Examinee) -> Path:
+    """The file whose size and hash an exam tells."""
+    return one.path if isinstance(one, Exported) else one.folder / runs.MODEL
+
+
+def files_of(one: Examinee, device: str, *, is_own: bool) -> tuple[Path, Path]:
+    """Where an exam of a device stands: its figures and its report.
+
+    In a run's folder; beside an exported file and named after it, for the run's lie there too.
+    """
+    file, tail = weights_file(one), "" if is_own else f"-{plain_name(device)}"
+    begin = f"{file.stem}-" if isinstance(one, Exported) else ""
+    return file.with_name(f"{begin}exam{tail}.json"), file.with_name(f"{begin}report{tail}.html")
+
+
+def judged_on(
+    one: Examinee, device: str | devices.Device | None, *, say: Callable[[str], None]
+) -> Judged:
+    """What is examined, ready to be judged, with the thresholds of a device; its own for None.
+
+    Raises:
+        InputError: the graph of an exported file has no classes.
+    """
+    if isinstance(one, Run):
+        return judged_run(run_for(one, device, say=say))
+    classify = classifier(one)
+    if isinstance(device, devices.Device):
+        one = exported_for(one, device, say=say)
+    return Judged("transformer", one.score, one.settings, classify)
+
+
+def classifier(exported: Exported) -> Callable[[NDArray[np.float32]], NDArray[np.int64]]:
+    """What tells an exported model's classes. (batch, 60, 1, channel) to (batch,)
+
+    The file gives the risk alone, so its graph is asked for what its last layer says as well.
+
+    Raises:
+        InputError: it has no such layer.
+    """
+    import onnx
+
+    model = onnx.load(exported.path)
+    product = next((n.output[0] for n in model.graph.node if HEAD in n.input), None)
+    logits = next((n.output[0] for n in model.graph.node if product in n.input), None)
+    if logits is None:
+        raise InputError(f"{exported.path}: its graph tells no classes; export the run again")
+    shape = ["batch", len(LABELS)]
+    model.graph.output.append(
+        onnx.helper.make_tensor_value_info(logits, onnx.TensorProto.FLOAT, shape)
+    )
+    session = start_session(model.SerializeToString(), exported.path)
+
+    def classify(windows: NDArray[np.float32]) -> NDArray[np.int64]:
+        parts = [
+            session.run([logits], {"windows": windows[at : at + CLASSIFIED_AT_ONCE]})[0]
+            for at in range(0, len(windows), CLASSIFIED_AT_ONCE)
+        ]
+        said = np.concatenate([np.empty((0, len(LABELS)), np.float32), *parts])
+        return likeliest_class(torch.from_numpy(said)).numpy()
+
+    return classify
