@@ -124,6 +124,19 @@ def test_a_fuel(package: Path) -> None:
     assert run(package, code) == "True\n"
 
 
+def test_a_model(package: Path) -> None:
+    in_python, as_file = examples("Add a model")
+    said = run(package, in_python + as_file).splitlines()
+    assert said == ["['model']", "[]", "True"]
+    for words in ("detect mine.onnx {}", "evaluate mine.onnx {} --real-only --no-floor"):
+        done = subprocess.run(
+            [sys.executable, "-m", "saafe", *words.format(ROOT / "docs/curtain.csv.gz").split()],
+            capture_output=True, text=True, cwd=package,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "alarm" in done.stdout
+
+
 def test_a_rival(package: Path) -> None:
     module, row = examples("Add a rival")
     (package / "saafe/rivals/newest.py").write_text(module)
