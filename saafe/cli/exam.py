@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from saafe.cli.output import print_json
-from saafe.cli.progress import ProgressLines
+from saafe.cli.progress import ProgressLines, starting
 from saafe.cli.reading import RunFolder, check_trained_run
 from saafe.cli.tables import print_gate, print_rows
 from saafe.errors import InputError
@@ -55,9 +55,10 @@ def exam_command(
         check_trained_run(folder)
     if device is not None and device != devices.ANYTHING:
         devices.load_device(device)  # what is mistyped is refused before seconds of imports
-    from saafe.exam import examine, examine_long
-    from saafe.machines import shards_on
-    from saafe.training import load
+    with starting():
+        from saafe.exam import examine, examine_long
+        from saafe.machines import shards_on
+        from saafe.training import load
 
     if workers is not None and (level != "long" or quick):
         raise InputError("--workers spreads the shards of --level long: give that as well")

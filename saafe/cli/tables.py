@@ -96,12 +96,11 @@ def told_width() -> int | None:
 def folded_lines(columns: Sequence[str], texts: list[list[str]], width: int) -> list[str]:
     """Rows of a table for a narrow terminal: the first cell, and the others below it."""
     wrapper = textwrap.TextWrapper(
-        width, initial_indent="  ", subsequent_indent="  ", break_long_words=False,
-        break_on_hyphens=False,
-    )  # fmt: skip
+        width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
     lines = []
     for first, *others in texts:
         cells = zip(columns[1:], others, strict=True)
         told = ", ".join(f"{name} {cell}".strip() for name, cell in cells if cell not in ("", DASH))
-        lines += [first, *wrapper.wrap(told)]
+        lines += wrapper.wrap(first) + wrapper.wrap(f"  {told}" if told else "")
     return lines

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from saafe import recipes
 from saafe.cli.output import names_like, print_json
-from saafe.cli.progress import Busy, ProgressLines
+from saafe.cli.progress import Busy, ProgressLines, starting
 from saafe.cli.rooms import show_rooms
 from saafe.errors import InputError
 from saafe.formats import clock
@@ -57,6 +57,10 @@ class Reporter:
             self.bar.start()
             self.task = self.bar.add_task("", total=at.epochs)
         self.bar.update(self.task, completed=at.epoch, description=text)
+
+    def begin(self) -> None:
+        """Say for how long the first epoch, which simulates first, has been at it."""
+        self.waiting = Busy("simulating, and training the first epoch").start()
 
     def wait_for_next(self, at) -> None:
         """Say what goes on where no epoch follows soon: after the last, or an early stop."""
@@ -128,8 +132,9 @@ def train_command(
     recipe = recipes.changed(recipes.find_tier(tier), recipes.with_seed(changes, seed))
     reporter = Reporter()
     signal.signal(signal.SIGTERM, raise_interrupt)
-    from saafe import own_rooms, training_run  # imports torch, which takes seconds
-    from saafe.training import for_device, leads
+    with starting():
+        from saafe import own_rooms, training_run
+        from saafe.training import for_device, leads
 
     recipe = for_device(recipe, device)
     began = time.perf_counter()
@@ -143,6 +148,7 @@ def train_command(
         folder = training_run.open_folder(recipe, Path(out), name, resume=resume)
         if leads():
             click.echo(f"run folder: {folder}", err=True)
+            reporter.begin()
         if rooms is not None:
             result = own_rooms.train_on_rooms(
                 recipe, folder, rooms, per_year, on_epoch=reporter, on_progress=reporter.say,
