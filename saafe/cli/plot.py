@@ -85,7 +85,7 @@ def plot_command(
 
     if out is not None:
         pictures.check_picture_path(out)
-    loaded = None if readings is None else load_for(model, device)
+    loaded: Any = None if readings is None else load_for(model, device)
     with Busy(f"drawing {what}") as busy:
         if readings is not None:
             part = None if between is None else asked_hours(between, readings.start)
