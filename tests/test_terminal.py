@@ -384,7 +384,10 @@ def on_a_terminal(*code: str, columns: int = 80) -> str:
     leader, follower = pty.openpty()
     termios.tcsetwinsize(follower, (24, columns))
     text = "\n".join(["import time; from saafe.cli.progress import *", *code])
-    subprocess.run([sys.executable, "-c", text], stderr=follower, cwd=ROOT, check=True)
+    subprocess.run(
+        [sys.executable, "-c", text], stderr=follower, cwd=ROOT, check=True,
+        env={**os.environ, "TERM": "xterm"},
+    )  # fmt: skip
     os.close(follower)
     shown = os.read(leader, 10_000).decode()
     os.close(leader)
@@ -504,6 +507,24 @@ def test_the_first_epoch_is_not_silent(
     lines = capfd.readouterr().err.splitlines()
     assert lines[0] == "simulating, and training the first epoch: 00:00 so far"
     assert lines[1].startswith("epoch 1/2")
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_training_on_a_terminal_says_how_long_it_takes(columns: int) -> None:
+    """At 80 columns the bar had one place, at 40 the time left none."""
+    shown = on_a_terminal(
+        "from types import SimpleNamespace",
+        "from saafe.cli.train import Reporter",
+        "reporter = Reporter()",
+        "for epoch in (1, 2):",
+        "    reporter(SimpleNamespace(epoch=epoch, epochs=32, step=25, steps=800, loss=0.5,",
+        "                             accuracy=0.5, samples_per_s=4016.0, left_s=184.0))",
+        "reporter.close()",
+        columns=columns,
+    )
+    assert "epoch 2/32, 03:04 left" in shown
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert max(map(len, re.split(r"[\r\n]", plain))) <= columns
 
 
 def test_a_slow_epoch_is_not_called_thresholds(

@@ -34,17 +34,22 @@ class Reporter:
     def __call__(self, at) -> None:
         """Show one epoch's Progress, and then how long what follows takes."""
         self.end_waiting()
-        text = (
-            f"epoch {at.epoch}/{at.epochs} step {at.step}/{at.steps} loss {at.loss:.4f} "
-            f"accuracy {at.accuracy:.3f} samples/s {at.samples_per_s:.0f} left {clock(at.left_s)}"
-        )
-        if at.epoch == at.epochs:
-            text += ", then thresholds and the exam"
+        is_last = at.epoch == at.epochs
         if not self.console.is_terminal:
-            click.echo(text, err=True)
+            then = ", then thresholds and the exam" if is_last else ""
+            click.echo(
+                f"epoch {at.epoch}/{at.epochs} step {at.step}/{at.steps} loss {at.loss:.4f} "
+                f"accuracy {at.accuracy:.3f} samples/s {at.samples_per_s:.0f} left "
+                f"{clock(at.left_s)}{then}", err=True,
+            )  # fmt: skip
             self.wait_for_next(at)
             return
-        if at.epoch == at.epochs:
+        left = "now thresholds and the exam" if is_last else f"{clock(at.left_s)} left"
+        # what a narrow terminal cuts stands last
+        text = (
+            f"epoch {at.epoch}/{at.epochs}, {left}, loss {at.loss:.3f}, accuracy {at.accuracy:.3f}"
+        )
+        if is_last:
             self.close()
             click.echo(text, err=True)
             self.wait_for_next(at)
