@@ -186,6 +186,12 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert "Args" not in re.sub(r"<[^>]+>", "", page), "napoleon turns them into parameters"
 
 
+def test_notebooks_show_what_the_packaged_model_says() -> None:
+    book = (DOCS / "notebooks" / "simulate-and-look.ipynb").read_text()
+    shown = re.findall(r'"model (\w{12})\\n"', book)
+    assert shown == [saafe.load().identity[:12]], "run `make notebooks`"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["simulate-and-look", "train-and-examine"])
 def test_notebooks_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
