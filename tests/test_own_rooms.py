@@ -393,6 +393,7 @@ def test_tune_of_the_general_model_gives_the_same(trained: tuple[Path, dict], ho
                   str(folder.parent), "--name", "tuned", "--json")  # fmt: skip
     assert json.loads(done.stdout)["model_sha256"] == printed["model_sha256"]
     assert json.loads(done.stdout)["own_rooms"] == printed["own_rooms"]
+    assert "simulating what is learnt from beside your rooms" in done.stderr, "it takes a while"
 
 
 def test_a_tuning_that_did_harm_leaves_the_weights_as_they_were(

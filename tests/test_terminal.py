@@ -423,17 +423,24 @@ def test_a_line_that_counts_is_narrower_than_the_terminal(columns: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "columns", "line"),
+    ("what", "left", "columns", "line"),
     [
-        ("drawing it", 40, "drawing it: 00:02 so far"),
-        ("drawing a/long/path.csv", 40, "drawing a/long/path.csv: 00:02 so far"),
-        ("drawing a/longer/path/of.csv", 40, "drawing a/longer/path/...: 00:02 so far"),
-        ("drawing a/longer/path.csv", 20, "dr...: 00:02 so far"),
-        ("drawing a/longer/path.csv", 10, "...: 00:0"),
+        ("drawing it", "", 40, "drawing it: 00:02 so far"),
+        ("drawing a/long/path.csv", "", 40, "drawing a/long/path.csv: 00:02 so far"),
+        ("drawing a/longer/path/of.csv", "", 40, "drawing a/longer/path/...: 00:02 so far"),
+        ("drawing a/longer/path.csv", "", 20, "dr...: 00:02 so far"),
+        ("drawing a/longer/path.csv", "", 10, "...: 00:0"),
+        ("fires", "about 00:09 left", 40, "fires: 00:02 so far, about 00:09 left"),
+        ("kinds, fires", "about 00:09 left", 40, "kinds, fires: about 00:09 left"),
+        ("30 of 66 kinds simulated, or", "about 00:09 left", 40,
+         "30 of 66 kinds sim...: about 00:09 left"),
     ],
-)
-def test_what_goes_on_is_cut_before_the_times_are(what: str, columns: int, line: str) -> None:
-    assert fitted(what, "00:02 so far", columns) == line
+)  # fmt: skip
+def test_what_goes_on_is_cut_before_the_times_are(
+    what: str, left: str, columns: int, line: str
+) -> None:
+    assert fitted(what, "00:02 so far", left, columns) == line
+    assert len(line) < columns
 
 
 def test_a_line_that_stays_is_not_said_behind_the_one_that_counts() -> None:

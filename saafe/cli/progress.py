@@ -24,6 +24,7 @@ BETWEEN_LINES_S = 8.0  # lines of progress may stay away for so long without a w
 THREAD = "saafe-busy"
 TERMINAL_S, ELSEWHERE_S = 1.0, 10.0  # how often it is said on a terminal, and in a file
 NEVER_S = 86_400.0  # a wait cannot be infinite
+UNBOUNDED = 10_000  # columns of a file
 USUAL_COLUMNS = 80  # of a terminal that does not say
 
 
@@ -102,15 +103,16 @@ class Busy:
         while not self._ended.wait(wait_s):
             what = f"{self.what}, {self.stage}" if self.stage else self.what
             now_s, ends_s = time.monotonic(), self._ends_s
-            times = f"{clock(now_s - self._began_s)} so far"
+            so_far, left = f"{clock(now_s - self._began_s)} so far", ""
             if ends_s is not None and ends_s > now_s:
-                times += f", about {clock(ends_s - now_s)} left"
+                left = f"about {clock(ends_s - now_s)} left"
+            columns = terminal_columns() if is_terminal else UNBOUNDED
+            line = fitted(what, so_far, left, columns)
             if is_terminal:
-                line = fitted(what, times, terminal_columns())
                 click.echo("\r" + line.ljust(self._shown) + "\r", nl=False, err=True)
                 self._shown = len(line)
             else:
-                click.echo(f"{what}: {times}", err=True)
+                click.echo(line, err=True)
             wait_s = TERMINAL_S if is_terminal else ELSEWHERE_S
 
 
@@ -127,15 +129,19 @@ def terminal_columns() -> int:
         return USUAL_COLUMNS
 
 
-def fitted(what: str, times: str, columns: int) -> str:
-    """One line of what goes on and of times; of the first an end is left out where it is too long.
+def fitted(what: str, so_far: str, left: str, columns: int) -> str:
+    """One line of what goes on, for how long, and how long yet, narrower than the terminal.
 
-    A line as wide as the terminal would go over two, and no return leads back to the first.
+    One as wide would go over two lines, and no return leads back to the first. Where it is too
+    long the time so far is left out first, if another is known, and then an end of the words.
     """
-    room = columns - len(times) - 3  # a colon, a space, and a column for the cursor
-    if len(what) > room:
-        what = what[: max(room - 3, 0)].rstrip(" ,") + "..."
-    return f"{what}: {times}"[: columns - 1]
+    room = columns - 1
+    times = ", ".join(filter(None, (so_far, left)))
+    if left and len(f"{what}: {times}") > room:
+        times = left
+    if len(f"{what}: {times}") > room:
+        what = what[: max(room - len(f"...: {times}"), 0)].rstrip(" ,") + "..."
+    return f"{what}: {times}"[:room]
 
 
 def seconds_left(line: str) -> float | None:
