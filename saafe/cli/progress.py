@@ -24,7 +24,7 @@ BETWEEN_LINES_S = 8.0  # lines of progress may stay away for so long without a w
 THREAD = "saafe-busy"
 TERMINAL_S, ELSEWHERE_S = 1.0, 10.0  # how often it is said on a terminal, and in a file
 NEVER_S = 86_400.0  # a wait cannot be infinite
-UNBOUNDED = 10_000  # columns of a file
+FILE_COLUMNS = 10_000
 USUAL_COLUMNS = 80  # of a terminal that does not say
 
 
@@ -106,7 +106,7 @@ class Busy:
             so_far, left = f"{clock(now_s - self._began_s)} so far", ""
             if ends_s is not None and ends_s > now_s:
                 left = f"about {clock(ends_s - now_s)} left"
-            columns = terminal_columns() if is_terminal else UNBOUNDED
+            columns = terminal_columns() if is_terminal else FILE_COLUMNS
             line = fitted(what, so_far, left, columns)
             if is_terminal:
                 click.echo("\r" + line.ljust(self._shown) + "\r", nl=False, err=True)
