@@ -315,7 +315,7 @@ def test_people_read_what_the_document_says(
     printed = trained[1] | {"gate": trained[1]["gate"] | {"passed": passed}}
     show_rooms(printed)
     out = capsys.readouterr().out
-    assert ("The quick gate FAILS" in out) == (not passed)
+    assert out.startswith(f"The quick gate {'passes' if passed else 'FAILS'} on saafe-6")
     assert f"quick gate on saafe-6: {'PASS' if passed else 'FAIL'}" in out
     for line in printed["gate"]["lines"]:
         assert line["name"] in out
@@ -331,8 +331,8 @@ def test_people_read_what_the_document_says(
     assert re.search(r"^trained in [\d.]+ s, then tuned in [\d.]+ s on cpu$", out, re.M)
     show_run(printed | {"train_s": 1.24, "epochs": 2})
     out = capsys.readouterr().out
-    assert out.startswith(f"trained in 1.2 s on cpu: {printed['parameters']:,} parameters, stopped")
-    assert ("The quick gate FAILS" in out) == (not passed)
+    assert out.startswith(f"The quick gate {'passes' if passed else 'FAILS'} on saafe-6")
+    assert f"\ntrained in 1.2 s on cpu: {printed['parameters']:,} parameters, stopped" in out
     assert out.splitlines()[-1] == f"next: saafe detect {trained[0]} RECORDING.csv"
 
 

@@ -9,7 +9,7 @@ import click
 from saafe.cli.output import print_json
 from saafe.cli.progress import ProgressLines, starting
 from saafe.cli.reading import RunFolder, check_trained_run
-from saafe.cli.tables import print_gate, print_rows
+from saafe.cli.tables import print_gate, print_rows, print_verdict
 from saafe.errors import InputError
 
 
@@ -99,6 +99,7 @@ def show_exam(result: dict) -> None:
 
     if line := headline(result.get("rivals") or {}):
         click.echo(line)
+    print_verdict(result["gate"])
     if result["gate"]["level"] != "quick":
         life = [{"room": name} | result["life"][name] for name in ("quiet", "kitchen", "other")]
         for title, rows, columns in (

@@ -195,14 +195,13 @@ def train_command(
 
 def show_run(result: dict) -> None:
     """Print where everything is and how the quick gate went."""
-    from saafe.cli.tables import print_gate
+    from saafe.cli.tables import print_gate, print_verdict
 
+    print_verdict(result["gate"])
     click.echo(
         f"trained in {result['train_s']:.1f} s on {result['device']}: {result['parameters']:,} "
         f"parameters, stopped after epoch {result['epochs']}"
     )
     print_gate(result["gate"])
-    if not result["gate"]["passed"]:
-        click.echo("The quick gate FAILS: see the lines above before you rely on this detector.")
     click.echo(f"run folder: {result['run']}")
     click.echo(f"next: saafe detect {result['run']} RECORDING.csv")
