@@ -21,7 +21,7 @@ test: .venv/installed-dev
 	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2
 
 test-slow: .venv/installed-rivals
-	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 -m "slow and not gpu"
+	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --timeout 1800 -m "slow and not gpu"
 
 # Lines of each file that the fast suite runs; takes some twenty minutes, so CI leaves it out.
 coverage: .venv/installed-dev

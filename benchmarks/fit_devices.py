@@ -114,9 +114,9 @@ def errors(recording: Recording, truths: list[Truth]) -> Iterator[tuple[str, flo
             if one.reporting.mode == mode:
                 yield "period", abs(one.reporting.every_s / true.every_s - 1.0)
                 level = float(np.median(values))
-                noise = true.noise + true.relative * level
+                noise = max(true.noise, true.relative * level)
                 if noise > step / 2.0:
-                    found = one.noise + one.relative_noise * level
+                    found = max(one.noise, one.relative_noise * level)
                     yield "noise at the median", abs(found / noise - 1.0)
         elif one.reporting.mode == mode:
             yield "delta", abs(one.reporting.delta / max(true.delta, step) - 1.0)

@@ -35,7 +35,7 @@ def load_model(
         device: whose readings it will see: its thresholds are taken, or set where the model has
             none for it. A name of the catalogue, or the path of a device file; instruments of any
             kind, or those that it was trained for, by default.
-        say: takes a line where thresholds have to be set, which takes some ten seconds.
+        say: takes a line where thresholds have to be set, which takes some twenty seconds.
 
     Returns:
         What `Detector`, `detect` and, if it is a run, `examine` take.

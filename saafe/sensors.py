@@ -80,7 +80,7 @@ class InstrumentRanges:
         gain: on the departure from the channel's `rest`.
         offset: spread about zero.
         noise: standard deviation of one 10 s reading.
-        relative_noise: the same as a share of the reading.
+        relative_noise: the same as a share of the reading; the larger counts.
         resolution: smallest step.
         present: share of sensors that have the channel.
         unresponsive: share of them on which no event shows.

@@ -162,3 +162,24 @@ def test_mutants_can_be_read_and_their_tests_are_there(benchmark) -> None:
         for name in tests:
             path, _, test = name.partition("::")
             assert f"def {test}" in (BENCHMARKS.parent / path).read_text()
+
+
+def test_smoke_coagulates_as_its_law_says(benchmark) -> None:
+    """N0 / (1 + G N0 t): half is left after 1 / (G N0), 1,000 s of 10^6 flaming particles a cm3.
+
+    Smoke of which all is fresh keeps its number, and so do dust and droplets.
+    """
+    coagulation = benchmark("coagulation")
+    per_mass = coagulation.numbers_per_mass()
+    mass = torch.ones(1, 201, 1, 5, dtype=torch.float64)
+    mass[..., 0] = 1e6 / per_mass[0]
+    mass[..., 1] = 1e6 / per_mass[1]
+    left = coagulation.number_left(mass, loss_s=float("inf"))[0, :, 0]
+    seconds = 10.0 * torch.arange(201, dtype=torch.float64)
+    for kind, rate in ((0, 1e-9), (1, 4e-10)):
+        torch.testing.assert_close(left[:, kind], 1.0 / (1.0 + rate * 1e6 * seconds))
+    assert float(left[100, 0]) == pytest.approx(0.5)
+    assert (left[:, 3:] == 1.0).all()
+    tiny = 1e-6 * 2.0 ** torch.arange(201, dtype=torch.float64)  # doubles with each step
+    growing = coagulation.number_left(tiny.clamp(max=1e-3).view(1, -1, 1, 1).repeat(1, 1, 1, 5))
+    assert float(growing.min()) > 0.99

@@ -3,6 +3,7 @@
 tests/test_machines_workers.py has them as processes that die.
 """
 
+import gc
 import io
 import logging
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 
 import machines_fixtures
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 from distributed.comm import CommClosedError
 from export_fixtures import small_run
 from test_machines import contents, saafe_command, write_home
@@ -109,6 +110,8 @@ def test_an_address_that_is_none_is_one_line(
         pass
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+    # one that failed cannot be closed, and its finalizer may block the start of the next
+    assert not [one for one in gc.get_objects() if type(one) is Client and one.status != "closed"]
 
 
 def test_a_scheduler_without_workers_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Every device of the catalogue, users' device files, and devices fitted to recordings."""
 
 import json
+import math
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,7 @@ from saafe.errors import InputError
 from saafe.exam.comparison_picture import draw_comparison
 from saafe.exam.device_comparison import ComparisonPlan, compare_devices
 from saafe.recordings.recording import Recording, write_recording
-from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO2, Channel
+from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO2, PM25, Channel
 from saafe.simulator.buildings import Rooms, draw_building
 from saafe.simulator.devices.catalogue import FOLDER, GENERAL, device_names, load_device
 from saafe.simulator.devices.device import (
@@ -29,14 +30,17 @@ from saafe.simulator.devices.device import (
 )
 from saafe.simulator.devices.drawing import draw_device, draw_sensors
 from saafe.simulator.devices.fitting import fit_device
-from saafe.simulator.devices.traces import FEWEST_VALUES
+from saafe.simulator.devices.traces import FEWEST_VALUES, find_noise
 from saafe.simulator.instruments import (
     STEP_S,
     ChannelReports,
     averaged,
     channel_reports,
     hold_channels,
+    noise_sigma,
+    noisy,
 )
+from saafe.simulator.labels import shows
 from saafe.simulator.scenarios import Mix
 from saafe.simulator.simulation import simulate_streams
 from saafe.simulator.streams import Streams, to_recordings
@@ -356,6 +360,61 @@ def test_the_general_mix_reports_no_less_often_than_is_said() -> None:
     assert drawn.hold_steps.max() * STEP_S == LEARNT_PERIOD_S
 
 
+# --- the devices of reference, as DESIGN.md fixes them ------------------------------------------
+
+TO_90 = math.log(10.0)  # time constants until 90 % of a change
+FIXED = {
+    "temperature": {"response_s": 120.0, "step": 0.1, "noise": 0.05, "offset_spread": (-0.5, 0.5)},
+    "pm25": {
+        "response_s": 10.0 / TO_90, "clip": 1000.0, "noise": 1.0, "relative_noise": 0.05,
+        "gain_spread": (-0.2, 0.2), "aerosols": {},  # those of all meters
+    },
+    "co2": {
+        "response_s": 120.0 / TO_90, "offset_spread": (-50.0, 50.0), "gain_spread": (-0.03, 0.03),
+    },
+    "sound": {"lowest": 33.0, "highest": 116.0},
+    "co": {"response_s": 60.0 / TO_90, "step": 1.0, "hydrogen": (0.2, 0.2)},
+    "humidity": {"offset_spread": (-3.0, 3.0)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "without"), [("saafe-6", set()), ("saafe-4", {"co", "humidity"})])
+def test_devices_of_reference_are_as_fixed(name: str, without: set[str]) -> None:
+    device = load_device(name)
+    assert set(device.channels) == set(FIXED) - without
+    assert device.longest_interval_s == 10.0
+    assert (device.self_heat_k, device.lost_share) == ((0.0, 0.0), 0.0)
+    for channel, figures in FIXED.items():
+        for field, value in figures.items() if channel in device.channels else ():
+            got = getattr(device.channels[channel], field)
+            assert got == pytest.approx(value), (channel, field)
+
+
+@pytest.mark.parametrize("name", device_names())
+def test_noise_is_the_larger_of_a_level_and_a_share(name: str) -> None:
+    """Of every channel at every level; a saafe-6's PM2.5 by 1 ug/m3 up to 20, then by 5 %."""
+    device, drawn = load_device(name), draw_device(name, 1, 1, seeded(0))
+    for channel, row in device.channels.items():
+        k = CHANNEL_NAMES.index(channel)
+        for level in np.linspace(max(row.lowest, 1.0), row.clip, 5).tolist():
+            clean = torch.full((1, 1, 1, len(CHANNELS)), level)
+            grown = 0.0 if channel == "temperature" else row.relative_noise * level
+            want = max(row.noise, grown)
+            assert float(noise_sigma(clean, drawn)[..., k]) == pytest.approx(want, rel=1e-5)
+
+
+@pytest.mark.parametrize(("level", "sigma"), [(5.0, 1.0), (20.0, 1.0), (100.0, 5.0), (600.0, 30.0)])
+def test_readings_and_what_shows_have_that_noise(level: float, sigma: float) -> None:
+    drawn = draw_device("saafe-6", 1, 1, seeded(0))
+    clean = torch.full((20_000, 1, 1, len(CHANNELS)), level)
+    readings = noisy(clean.clone(), drawn, seeded(1))[..., PM25]
+    assert float(readings.std()) == pytest.approx((sigma**2 + 1.0 / 12.0) ** 0.5, rel=0.03)
+    working = torch.ones_like(clean[:1], dtype=torch.bool)
+    for above, is_seen in ((1.01, True), (0.99, False)):
+        moved = clean[:1] + above * 5.0 * sigma
+        assert bool(shows(moved, clean[:1], drawn, working)[..., PM25]) is is_seen
+
+
 # --- fitting ----------------------------------------------------------------------------------
 
 
@@ -465,6 +524,18 @@ def test_a_step_that_few_readings_show_is_the_catalogues(channel: Channel) -> No
         assert (one.step, one.noise) == (like.step, like.noise), different
         for word in ("lowest reading (none", "clip (never"):
             assert any(word in note for note in fitted.notes), "no end is seen without a step"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.05, 0.2])
+def test_noise_that_grows_is_found_as_the_larger_of_two(share: float) -> None:
+    """At 8 ug/m3 for a day, then at 800, where a share of the reading has overtaken 1."""
+    level = np.repeat([8.0, 800.0], [9000, 2000])
+    sigma = np.maximum(1.0, share * level)
+    values = level + sigma * np.random.default_rng(0).normal(size=len(level))
+    found = find_noise(10.0 * np.arange(len(level)), values, 0.1, grows=True)
+    for at in (8.0, 800.0):
+        want = max(1.0, share * at)
+        assert max(found.value, found.relative * at) == pytest.approx(want, rel=0.1)
 
 
 def test_units_of_one_product_are_fitted_together() -> None:

@@ -133,6 +133,42 @@ def test_fractional_effective_dose() -> None:
     )
 
 
+def test_cyanide_dose() -> None:
+    """ISO 13571's power beside Purser's exponential, exp(C / 43) / 220 a minute, within a half."""
+    clean = {"co2": number(400.0)}
+    near(
+        physics.fractional_effective_dose_rate(number(0.0), cyanide=number(100.0), **clean),
+        100.0**2.36 / 1.2e6,
+    )
+    for ppm in (100.0, 150.0, 180.0):
+        dose = physics.fractional_effective_dose_rate(number(0.0), cyanide=number(ppm), **clean)
+        assert 0.5 < float(dose) / (math.exp(ppm / 43.0) / 220.0) < 1.5
+    both = physics.fractional_effective_dose_rate(
+        number(3_500.0), co2=number(50_000.0), cyanide=number(100.0)
+    )
+    near(both, (0.1 + 100.0**2.36 / 1.2e6) * math.e)  # breath brings both
+
+
+def test_want_of_oxygen() -> None:
+    """Purser: 9.4 min at 10 %, a good minute at 6 %; nothing at 13 % and above."""
+    clean = {"co2": number(400.0)}
+    for share, minutes in ((10.0, 9.43), (6.0, 1.088)):
+        dose = physics.fractional_effective_dose_rate(number(0.0), oxygen=number(share), **clean)
+        near(1.0 / dose, minutes, 5e-3)
+    for share in (13.0, 20.9):
+        dose = physics.fractional_effective_dose_rate(number(0.0), oxygen=number(share), **clean)
+        assert dose == 0.0
+
+
+def test_radiant_heat() -> None:
+    """A layer at 200 degC gives about 2.5 kW/m2 more than a room; 24 s there, 4 s at 10 kW/m2."""
+    layer = physics.black_body_radiation(number(200.0)) - physics.black_body_radiation(number(20.0))
+    near(layer, 2.5, 0.05)
+    near(60.0 / physics.radiant_dose_rate(number(2.5)), 23.5, 0.01)
+    near(60.0 / physics.radiant_dose_rate(number(10.0)), 3.7, 0.01)
+    assert physics.radiant_dose_rate(number(2.49)) == 0.0
+
+
 def test_breath_quickens_above_two_percent_of_carbon_dioxide() -> None:
     at, above = (
         physics.fractional_effective_dose_rate(number(3_500.0), co2=number(ppm))

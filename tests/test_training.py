@@ -572,7 +572,7 @@ def test_channels_alone_alarm_no_more_than_others(
     model.load_state_dict(fitted[1].state_dict())
     random = torch.Generator().manual_seed(5)
     mix = thresholds.DENSE_MIX
-    streams = simulation.simulate_streams(96, generator=random, sensors=1, mix=mix)
+    streams = simulation.simulate_streams(192, generator=random, sensors=1, mix=mix)
     told = thresholds.peaks_alone(model, streams, k)
     high = thresholds.share_alarms(told[told[:, 0] > -np.inf], thresholds.ANYTHING_SHARE)
     for below, found in ((-1.0, 0.0), (0.8, 0.8)):
@@ -587,7 +587,7 @@ def test_channels_alone_alarm_no_more_than_others(
     present = ~torch.isnan(streams.readings[:, :, 0]).all(dim=1)
     channel, others = LONE_CHANNELS[k]
     is_lone = present[:, channel] & ~present[:, list(others)].any(dim=1)
-    ends = torch.full((96, 1), streams.readings.shape[1] - 1)
+    ends = torch.full((192, 1), streams.readings.shape[1] - 1)
     now = thresholds.score_ends(model, streams.readings, ends)[:, 0]
     model.lone_excess[k] = 0.0
     before = thresholds.score_ends(model, streams.readings, ends)[:, 0]

@@ -267,7 +267,7 @@ def show_device(device: Any) -> None:
     for name, one in device.channels.items():
         unit = CHANNELS[CHANNEL_NAMES.index(name)].unit
         noise = number(one.noise) + (
-            f" + {100 * one.relative_noise:.2g} %" if one.relative_noise else ""
+            f" or {100 * one.relative_noise:.2g} %" if one.relative_noise else ""
         )
         ends = interval(one.lowest, one.clip) + (f", none to {one.floor:g}" if one.floor else "")
         rows.append((f"{name} [{unit}]", number(one.step), noise, ends, reports_of(one.reporting)))

@@ -183,6 +183,7 @@ def fire_trial(name: str, streams: Streams, k: int, recording: Recording) -> Fir
             streams.truth[k, :, 0].numpy(),
             streams.optical_density[k, :, 0].numpy(),
             ignition_s=burning_s,
+            exposure=streams.exposure[k, :, 0].numpy(),
         ),
         beside_fire=bool(streams.beside_fire[k, 0]),
     )

@@ -4,6 +4,7 @@ Scheduler, workers and this process exchange pickles, as dask does: all are trus
 certificates keeps others out (docs/scale.md).
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -72,6 +73,7 @@ def remote_client(distributed: Any, address: str) -> Any:
         InputError: none answers there.
     """
     try:
+        asyncio.run(knock(distributed, address))
         return distributed.Client(address, timeout=CONNECT_S)
     except (OSError, TimeoutError) as error:
         is_closed = not address.startswith("tls://") or "refused" in str(error)
@@ -82,6 +84,21 @@ def remote_client(distributed: Any, address: str) -> Any:
         raise InputError(
             f"--workers {address}: {reason}; give HOST:PORT or tls://HOST:PORT"
         ) from None
+
+
+async def knock(distributed: Any, address: str) -> None:
+    """Open and close a connection: a Client that fails cannot be closed, and may block later ones.
+
+    Its finalizer takes a lock of dask in whichever thread collects it.
+
+    Raises:
+        OSError: nobody answers.
+        ValueError: the address is none.
+        TypeError, RuntimeError: its certificates are missing.
+    """
+    secured = distributed.Security().get_connection_args("client")
+    comm = await distributed.core.connect(address, timeout=CONNECT_S, **secured)
+    await comm.close()
 
 
 def local_client(distributed: Any, number: int) -> Any:

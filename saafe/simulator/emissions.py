@@ -147,6 +147,8 @@ class Source:
     cooking: bool = False  # a session of cooking, by which nuisance alarms are counted
     # of hydrogen a mole of CO, as wood, gas and engines give it: memory. [mol/mol]
     hydrogen: Range = (0.05, 0.4)
+    # of hydrogen cyanide a mole of the CO of its smoulder, and of its flames: fuels with nitrogen
+    cyanide: tuple[float, float] = (0.0, 0.0)
     rate_source: str = "assumed"  # where `per_year` comes from
 
     @property

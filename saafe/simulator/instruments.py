@@ -48,7 +48,7 @@ class Instruments:
     lag_s: Tensor  # first-order time constant
     gain: Tensor  # factor on the truth's departure from the channel's zero
     offset: Tensor  # added
-    noise: Tensor  # standard deviation of one 10 s reading
+    noise: Tensor  # standard deviation of one 10 s reading, and the least; see `noise_sigma`
     relative_noise: Tensor  # the same as a share of the reading
     resolution: Tensor  # smallest step
     lowest: Tensor  # where readings clip
@@ -233,6 +233,18 @@ def respond(lagged_truth: Tensor, instruments: Instruments, *, baseline: Tensor)
     return out.clamp_(instruments.lowest, instruments.highest)
 
 
+def noise_sigma(clean: Tensor, instruments: Instruments) -> Tensor:
+    """Standard deviation of one 10 s reading: the larger of the noise and a share of the reading.
+
+    So data sheets state it, such as +-10 ug/m3 or 10 %. No thermometer's grows with its reading.
+    Of clean readings, in their units and shape. (time, n, sensor, channel)
+    """
+    relative = instruments.relative_noise.clone()
+    relative[..., TEMPERATURE] = 0.0
+    sigma = clean.abs().mul_(relative)
+    return torch.maximum(sigma, instruments.noise, out=sigma)
+
+
 def noisy(clean: Tensor, instruments: Instruments, generator: torch.Generator) -> Tensor:
     """A reading for every step, with noise, drift, spikes, floor, steps, clipping.
 
@@ -240,10 +252,8 @@ def noisy(clean: Tensor, instruments: Instruments, generator: torch.Generator) -
     """
     steps, n, sensors, _ = clean.shape
     device = clean.device
-    relative = instruments.relative_noise.clone()
-    relative[..., TEMPERATURE] = 0.0
     out = torch.randn(clean.shape, generator=generator, device=device)
-    out.mul_(clean.abs().mul_(relative).add_(instruments.noise)).add_(clean)
+    out.mul_(noise_sigma(clean, instruments)).add_(clean)
     days = (torch.arange(steps, device=device) * (STEP_S / 86_400.0)).view(-1, 1, 1, 1)
     out.addcmul_(days, instruments.drift)
     out[..., PM25] += puffs(steps, instruments, generator)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saafe.sensors import CHANNELS, FIRE, LABELS, NORMAL, NUISANCE, TEMPERATURE, UNKNOWN
-from saafe.simulator.instruments import Instruments
+from saafe.sensors import CHANNELS, FIRE, LABELS, NORMAL, NUISANCE, UNKNOWN
+from saafe.simulator.instruments import Instruments, noise_sigma
 from saafe.windows import BIN_S
 
 YOUNG_FIRE = len(LABELS)  # the label of a fire for which no reference alarm would sound yet
@@ -38,9 +38,7 @@ def shows(changed: Tensor, unchanged: Tensor, devices: Instruments, working: Ten
     A reading shows it where it differs from the run without it by more than five sigma of the
     instrument's noise and two of its steps. Clean readings, (time, n, sensor, channel).
     """
-    relative = devices.relative_noise.clone()
-    relative[..., TEMPERATURE] = 0.0  # as `instruments.noisy` has it
-    sigma = unchanged.abs().mul_(relative).add_(devices.noise)
+    sigma = noise_sigma(unchanged, devices)
     least = torch.maximum(SHOWN_SIGMAS * sigma, SHOWN_STEPS * devices.resolution)
     return ((changed - unchanged).abs() > least) & working
 

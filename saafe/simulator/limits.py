@@ -13,6 +13,7 @@ from torch import Tensor
 
 from saafe.sensors import CO, CO2, TEMPERATURE
 from saafe.simulator import physics
+from saafe.simulator.exposure import CYANIDE, FRESH, OXYGEN, RADIANT
 from saafe.simulator.instruments import STEP_S
 
 DOSE = 0.3  # of a fractional effective dose: the most susceptible people, ISO 13571
@@ -25,7 +26,8 @@ class Limit:
     """A limit and the quantity that it is about."""
 
     name: str  # unique word
-    quantity: str  # optical_density [1/m], temperature [degC], rise [K], gas_dose, heat_dose
+    # optical_density [1/m], temperature [degC], rise [K], radiation [kW/m2], gas_dose, heat_dose
+    quantity: str
     value: float  # reached at or above it
     source: str  # who states it
 
@@ -40,28 +42,45 @@ LIMITS = (
     Limit("od_0.25", "optical_density", 0.25, "NIST TN 1455, tenability; from memory, not checked"),
     Limit("rise_20k", "rise", 20.0, "flaming reference, +20 K"),
     Limit("temperature_57c", "temperature", 57.0, "EN 54-5 class A1, 54 to 65 degC; UL 521 135 F"),
+    Limit("radiation_2.5", "radiation", 2.5, "ISO 13571, skin; from memory, not checked"),
     Limit("gas_dose_0.3", "gas_dose", 0.3, "ISO 13571, asphyxiants, sensitive people"),
     Limit("gas_dose_1", "gas_dose", 1.0, "ISO 13571, asphyxiants, half of all people"),
-    Limit("heat_dose_0.3", "heat_dose", 0.3, "ISO 13571, convected heat, sensitive people"),
-    Limit("heat_dose_1", "heat_dose", 1.0, "ISO 13571, convected heat, half of all people"),
+    Limit("heat_dose_0.3", "heat_dose", 0.3, "ISO 13571, heat, sensitive people"),
+    Limit("heat_dose_1", "heat_dose", 1.0, "ISO 13571, heat, half of all people"),
 )
 
 
-def times_reached(truth: Tensor, density: Tensor) -> Tensor:
+def dose_rates(truth: Tensor, exposure: Tensor) -> tuple[Tensor, Tensor]:
+    """Rates at which gases, and heat of the air and of radiation, incapacitate. [1/min]
+
+    Of true air (..., channel) and what else there is in it, (..., 3) of `exposure`.
+    """
+    gas = physics.fractional_effective_dose_rate(
+        truth[..., CO], co2=truth[..., CO2], cyanide=exposure[..., CYANIDE],
+        oxygen=exposure[..., OXYGEN],
+    )  # fmt: skip
+    radiant = physics.radiant_dose_rate(exposure[..., RADIANT])
+    return gas, physics.heat_dose_rate(truth[..., TEMPERATURE]) + radiant
+
+
+def times_reached(truth: Tensor, density: Tensor, exposure: Tensor | None = None) -> Tensor:
     """When each of `LIMITS` is first reached at each sensor; inf = never. [s] (n, sensor, limit)
 
-    From the true air every 10 s, (n, time, sensor, channel), and its optical density
-    (n, time, sensor) [1/m], in which droplets of steam count, as they do in a smoke meter.
+    From the true air every 10 s, (n, time, sensor, channel), its optical density
+    (n, time, sensor) [1/m], in which droplets of steam count, as they do in a smoke meter, and
+    what else harms people in it, see `exposure`, (n, time, sensor, 3); None is nothing.
     """
     minutes = STEP_S / 60.0
-    temperature, co2 = truth[..., TEMPERATURE], truth[..., CO2]
-    gas = physics.fractional_effective_dose_rate(truth[..., CO], co2=co2)
+    temperature = truth[..., TEMPERATURE]
+    there = truth.new_tensor(FRESH).expand(*density.shape, -1) if exposure is None else exposure
+    gas, heat = dose_rates(truth, there)
     quantities = {
         "optical_density": density,
         "temperature": temperature,
         "rise": temperature - temperature[:, :1],
         "gas_dose": (minutes * gas).cumsum(dim=1),
-        "heat_dose": (minutes * physics.heat_dose_rate(temperature)).cumsum(dim=1),
+        "heat_dose": (minutes * heat).cumsum(dim=1),
+        "radiation": there[..., RADIANT],
     }
     times = [first_time(quantities[limit.quantity] >= limit.value) for limit in LIMITS]
     return torch.stack(times, dim=-1)
@@ -90,6 +109,7 @@ def untenable_times(
     density: NDArray[np.floating],
     *,
     ignition_s: float,
+    exposure: NDArray[np.floating] | None = None,
 ) -> dict[str, float | None]:
     """When each condition first becomes untenable at one place, None = never [s].
 
@@ -98,16 +118,18 @@ def untenable_times(
         air: what is true there, in the units of `sensors.CHANNELS`. (time, channel)
         density: optical, there. [1/m] (time,)
         ignition_s: doses count from here, and nothing is untenable before.
+        exposure: cyanide [ppm], oxygen [%] and radiant heat [kW/m2] there, None for fresh air
+            without. (time, 3)
 
     Returns:
-        `gas` (CO and CO2, a fractional effective dose of 0.3), `heat` (a dose of 0.3) and
-        `visibility` (under 5 m).
+        `gas` (a fractional effective dose of 0.3), `heat` (a dose of 0.3, of the air's and radiant
+        heat) and `visibility` (under 5 m).
     """
     step_min = float(times_s[1] - times_s[0]) / 60.0
     burning = times_s >= ignition_s
-    co, co2 = (torch.as_tensor(air[:, channel].astype(np.float64)) for channel in (CO, CO2))
-    gas = physics.fractional_effective_dose_rate(co, co2=co2).numpy()
-    heat = physics.heat_dose_rate(torch.as_tensor(air[:, TEMPERATURE].astype(np.float64))).numpy()
+    there = np.full((len(times_s), len(FRESH)), FRESH) if exposure is None else exposure
+    both = (torch.as_tensor(part.astype(np.float64)) for part in (air, there))
+    gas, heat = (rate.numpy() for rate in dose_rates(*both))
     view = visibility_m(density)
     reached = {
         "gas": np.cumsum(np.where(burning, gas, 0.0)) * step_min >= DOSE,

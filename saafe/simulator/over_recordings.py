@@ -160,6 +160,7 @@ def _truth(world: ScenarioDraw, played: simulation.Played, alarms: bool) -> dict
     return simulation.what_happened(world, played) | {
         "fire_shown": none.bool(),
         "nuisance_shown": none.bool(),
+        "exposure": none,
         "alarms_at_s": simulation.alarms_beside(played, world.alarm_units) if alarms else none,
         "fault": torch.full_like(world.broken.kind, sensor_faults.NONE),
         "fault_channel": torch.zeros_like(world.broken.channel),

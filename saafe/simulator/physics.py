@@ -18,6 +18,11 @@ MOLAR_VOLUME = 24.055  # [L/mol] ideal gas at 20 degC and 101,325 Pa
 HYDROGEN_PER_CO = 2.016 / 28.01  # [g/g] of equal volumes
 PPM_HYDROGEN = MOLAR_VOLUME / 2.016  # [ppm per mg/m3]
 OXYGEN_PER_HEAT = 76.3e-3  # [g/kJ], Huggett: 13.1 kJ per gram of oxygen
+OXYGEN_MOLAR_MASS = 32.0  # [g/mol]
+OXYGEN_SHARE = 20.9  # of dry air [%], as the doses' source has it
+SCARCE_OXYGEN = 13.0  # below it the want of oxygen counts, ISO 13571 [%]
+STEFAN_BOLTZMANN = 5.670e-11  # [kW/(m2 K4)]
+FELT_RADIATION = 2.5  # below it skin bears radiant heat for long [kW/m2]
 
 
 def t_squared_heat_release(time: Tensor, *, growth_time: Tensor) -> Tensor:
@@ -200,21 +205,63 @@ def sound_field(distance: Tensor, *, absorption_area: Tensor) -> Tensor:
     return 1.0 / (4.0 * math.pi * distance**2) + 4.0 / absorption_area
 
 
-def fractional_effective_dose_rate(co: Tensor, *, co2: Tensor) -> Tensor:
-    """Rate at which asphyxiant gas incapacitates.
+def fractional_effective_dose_rate(
+    co: Tensor, *, co2: Tensor, cyanide: Tensor | float = 0.0, oxygen: Tensor | float = OXYGEN_SHARE
+) -> Tensor:
+    """Rate at which the gases of a fire incapacitate, by poison or for want of oxygen.
 
     Args:
         co: carbon monoxide. [ppm]
         co2: carbon dioxide. [ppm]
+        cyanide: hydrogen cyanide. [ppm]
+        oxygen: volume share. [%]
 
     Returns:
         Dose a minute; 0.3 protects most people, 1.0 incapacitates half. [1/min]
 
     Source:
-        ISO 13571:2012, equation 2: CO / 35,000 ppm min, times exp([%CO2] / 5) above 2 % CO2.
+        ISO 13571:2012, equation 2: CO / 35,000 ppm min + HCN^2.36 / 1.2e6, times exp([%CO2] / 5)
+        above 2 % CO2. Oxygen: D. A. Purser, "Assessment of hazards to occupants from smoke, toxic
+        gases, and heat," SFPE Handbook, exp(8.13 - 0.54 (20.9 - [%O2])) min. HCN and oxygen from
+        memory, not checked.
+
+    Valid:
+        Oxygen counts below 13 %, as ISO 13571 has it; HCN has no threshold.
     """
     breathing = torch.where(co2 > 20_000.0, torch.exp(co2 / 1e4 / 5.0), torch.ones_like(co2))
-    return co / 35_000.0 * breathing
+    poison = co / 35_000.0 + cyanide**2.36 / 1.2e6
+    share = torch.as_tensor(oxygen, dtype=co.dtype, device=co.device)
+    choking = torch.exp(0.54 * (OXYGEN_SHARE - share) - 8.13)
+    return poison * breathing + torch.where(share < SCARCE_OXYGEN, choking, 0.0)
+
+
+def black_body_radiation(temperature: Tensor) -> Tensor:
+    """Radiant heat of a black body, or of hot smoke that nobody sees through. [kW/m2]
+
+    At a temperature [degC]; the law of Stefan and Boltzmann.
+    """
+    return STEFAN_BOLTZMANN * (temperature - ABSOLUTE_ZERO) ** 4
+
+
+def radiant_dose_rate(radiation: Tensor) -> Tensor:
+    """Rate at which radiant heat on bare skin incapacitates.
+
+    Args:
+        radiation: heat flux, q. [kW/m2]
+
+    Returns:
+        Dose a minute, q^(4/3) / 1.33; 1.0 is what people bear at most. [1/min]
+
+    Source:
+        D. A. Purser, SFPE Handbook, as above: tolerance, t = 1.33 q^(-4/3) min: 24 s at 2.5 kW/m2
+        and 4 s at 10; from memory, not checked.
+
+    Valid:
+        Below 2.5 kW/m2, that of a hot layer at some 200 degC, people bear it for minutes, and
+        nothing is counted.
+    """
+    felt = radiation >= FELT_RADIATION
+    return torch.where(felt, radiation.clamp(min=0.0) ** (4.0 / 3.0) / 1.33, 0.0)
 
 
 def heat_dose_rate(temperature: Tensor) -> Tensor:

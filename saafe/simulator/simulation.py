@@ -30,6 +30,7 @@ from saafe.simulator.air import (
 from saafe.simulator.buildings import Building, Rooms, draw_building, lay_out
 from saafe.simulator.devices.drawing import draw_sensors
 from saafe.simulator.emissions import PARTICLES, Quantity
+from saafe.simulator.exposure import FireAir, exposures
 from saafe.simulator.instruments import STEP_S, Instruments
 from saafe.simulator.labels import Counterfactuals, label, mark_young, shows
 from saafe.simulator.mixing import Given, Rows, mix_air
@@ -158,12 +159,13 @@ def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> 
         if plan.young:
             labels = mark_young(labels, first_alarm_s(world, played))
     none = played.truth.new_empty(n, 0)
-    alarms_at, fire_shown, nuisance_shown = none, none.bool(), none.bool()
+    alarms_at, fire_shown, nuisance_shown, exposure = none, none.bool(), none.bool(), none
     if plan.alarms:
         full, calm, bare = vars(counterfactuals).values()
         fire_shown = shows(full, calm, devices, working).transpose(0, 1)
         nuisance_shown = shows(calm, bare, devices, working).transpose(0, 1)
         alarms_at = alarms_beside(played, world.alarm_units)
+        exposure = exposures_of(world, played)
     readings = instrument.noisy(counterfactuals.full.contiguous(), devices, generator)
     readings = sensor_faults.broken_readings(readings, broken, devices, generator)
     readings, fresh = instrument.report(readings, devices, generator)
@@ -173,6 +175,7 @@ def simulate_chunk(n: int, plan: StreamSettings, generator: torch.Generator) -> 
         alarms_at_s=alarms_at,
         fire_shown=fire_shown,
         nuisance_shown=nuisance_shown,
+        exposure=exposure,
         reported=fresh.any(dim=-1).transpose(0, 1).contiguous(),
         fresh=fresh.transpose(0, 1),
         fault=broken.kind,
@@ -197,6 +200,19 @@ def what_happened(world: ScenarioDraw, played: "Played") -> dict[str, Tensor]:
         "acting": (states == NUISANCE).any(dim=0).T.contiguous(),
         "beside_fire": beside_fire(world),
     }
+
+
+def exposures_of(world: ScenarioDraw, played: "Played") -> Tensor:
+    """What harms people beside what sensors read, see `exposure`. (n, time, sensor, 3)"""
+    n, burning = len(world.events.fire), played.of_fires.co.shape[1]
+    return exposures(
+        played.of_fires,
+        world.events.fire[:burning],
+        world.events.rates[0][-world.steps :, :burning, Quantity.SOOT] > 0.0,
+        distance=world.building.fire_distance[:burning],
+        beside=beside_fire(world)[:burning],
+        n=n,
+    )
 
 
 def states_of(world: ScenarioDraw) -> Tensor:
@@ -247,6 +263,7 @@ class Played:
     density: Tensor  # its optical density, by aerosol [1/m]. (time, n, sensor, aerosol)
     air_speed: Tensor  # of draught and jets [m/s]. (time, n, sensor)
     shown: Counterfactuals
+    of_fires: FireAir  # of the scenarios that were run without their fire too
 
 
 def play(world: ScenarioDraw, rows: Rows) -> Played:
@@ -259,11 +276,23 @@ def play(world: ScenarioDraw, rows: Rows) -> Played:
     truth = channels_of(air, spread, mixed.sound, mixed.warmth * spread.sun_share)
     truth[..., TEMPERATURE] += world.weather[:, rows.scenario].unsqueeze(-1)
     full_truth = truth[:, : rows.n].clone()
+    of_fires = air_of_fires(air, events, full_truth[..., TEMPERATURE], rows)
     lag_s = sensor_faults.slowed(world.devices.lag_s, world.broken)
     devices = take(replace(world.devices, lag_s=lag_s), rows.scenario)
     shown = separate(observe(truth, air, devices), rows, rows_last(world.devices.unresponsive))
     speed = air_speeds(world.building, events, rows.burning, world.steps)
-    return Played(full_truth, optical_densities(air[:, : rows.n]), speed, shown)
+    return Played(full_truth, optical_densities(air[:, : rows.n]), speed, shown, of_fires)
+
+
+def air_of_fires(air: Tensor, events: Events, temperature: Tensor, rows: Rows) -> FireAir:
+    """What fires do to the air (time, row, sensor, CARRIED) beside what channels tell."""
+    with_fire, without = air[:, : rows.fires], air[:, rows.n : rows.n + rows.fires]
+    return FireAir(
+        co=with_fire[..., Quantity.CO] - without[..., Quantity.CO],
+        oxygen_deficit=with_fire[..., Quantity.OXYGEN].clone(),
+        heat=events.rates[0][-len(air) :, : rows.fires, Quantity.HEAT].clone(),
+        temperature=temperature[:, : rows.fires],
+    )
 
 
 def air_speeds(building: Building, events: Events, burning: int, steps: int) -> Tensor:

@@ -60,6 +60,9 @@ LIVING = ("bedroom", "living room")
 WITH_HALL = ("bedroom", "living room", "hall")
 # NMC cells vent 0.4 to 1.5 moles for each of CO, LFP 2 to 10: memory. [mol/mol]
 BATTERY_HYDROGEN = (0.4, 10.0)
+# Flexible foam, CH1.8 O0.30 N0.05 (SFPE table, quoted in a public FDS deck). Burning furniture gave
+# one HCN for 10 to 30 CO, its smoulder one for 100: memory. [mol/mol]
+FOAM_CYANIDE = (0.01, 0.06)
 DUST, SMOKE, SOOT = Quantity.DUST, Quantity.SMOKE, Quantity.SOOT
 
 # Uses of the stove labelled by hand in four recorded homes (uhoo_homes), and the days that those
@@ -143,7 +146,8 @@ NUISANCES = (
     Source("walking", "nuisance", steady, 300, rooms=WITH_HALL, table=Rates(
         (300, 3600), pm=per_minute(0.12, 0.85), aerosol=DUST, sound=(50, 65), flicker=0.8)),  # [5]
     Source("vacuuming", "nuisance", steady, 70, rooms=WITH_HALL, table=Rates(
-        (600, 2400), heat=(0.3, 1), pm=per_minute(0.5, 1.0), aerosol=DUST, sound=(70, 88))),  # [5]
+        (600, 2400), heat=(0.3, 1), pm=per_minute(0.19, 0.85), aerosol=DUST,
+        sound=(70, 88))),  # [5] 0.12, and 0.07 of its motor's brushes: memory
     Source("building_dust", "nuisance", steady, 3, rooms=(*WITH_HALL, "garage"), table=Rates(
         (120, 2 * HOUR), pm=(0.01, 10), aerosol=DUST, sound=(65, 100), flicker=0.8)),
     Source("welding", "nuisance", bursts, 1, rooms=("garage",), table=Rates(
@@ -219,13 +223,13 @@ OTHERS = NUISANCES + HAZARDS  # what happens beside a fire
 # Where fires start and how high: a pan on the hob, a mattress at half a metre, a bin on the floor.
 FIRES = (
     Source("smouldering_foam", "fire", mode="smouldering", emit=ignite(Fire(
-        ember=SMOULDERING_FOAM)), weight=2.5),
+        ember=SMOULDERING_FOAM)), weight=2.5, cyanide=FOAM_CYANIDE),
     Source("smouldering_sofa", "fire", mode="smouldering", rooms=("living room",), emit=ignite(Fire(
         fuel=FOAM, ember=SMOULDERING_FOAM, growth_s=FURNITURE_GROWTH_S, flaming_chance=0.6)),
-        weight=2.5),
+        weight=2.5, cyanide=FOAM_CYANIDE),
     Source("smouldering_mattress", "fire", mode="smouldering", rooms=("bedroom",), emit=ignite(Fire(
         fuel=FOAM, ember=SMOULDERING_COTTON, growth_s=FURNITURE_GROWTH_S, flaming_chance=0.4)),
-        weight=2.5),
+        weight=2.5, cyanide=(0.0, FOAM_CYANIDE[1])),  # its smoulder is cotton's
     Source("smouldering_wood", "fire", mode="smouldering", emit=ignite(Fire(
         ember=SMOULDERING_WOOD, smoulder_s=(300, 7200))), weight=2.0),
     Source("smouldering_cotton", "fire", mode="smouldering", emit=ignite(Fire(
@@ -249,10 +253,12 @@ FIRES = (
     Source("flaming_wood", "fire", mode="flaming", emit=ignite(Fire(
         fuel=WOOD, growth_s=(150, 900), peak_kw=(30, 1500)))),
     Source("flaming_foam", "fire", mode="flaming", rooms=LIVING, emit=ignite(Fire(
-        fuel=FOAM, growth_s=FURNITURE_GROWTH_S, peak_kw=(50, 2500))), weight=1.5),
+        fuel=FOAM, growth_s=FURNITURE_GROWTH_S, peak_kw=(50, 2500))), weight=1.5,
+        cyanide=FOAM_CYANIDE),
     Source("flaming_bed", "fire", mode="flaming", rooms=("bedroom",), base_m=(0.3, 0.6),
-        emit=ignite(Fire(fuel=FOAM, growth_s=(200, 1000), peak_kw=(100, 2500)))),
-    Source("two_items", "fire", two_items, mode="flaming", rooms=LIVING),
+        emit=ignite(Fire(fuel=FOAM, growth_s=(200, 1000), peak_kw=(100, 2500))),
+        cyanide=FOAM_CYANIDE),
+    Source("two_items", "fire", two_items, mode="flaming", rooms=LIVING, cyanide=FOAM_CYANIDE),
     Source("bin", "fire", mode="flaming", base_m=(0.0, 0.5), emit=ignite(Fire(
         fuel=PAPER, growth_s=(150, 900), peak_kw=(4, 150)))),
     Source("curtain", "fire", mode="flaming", emit=ignite(Fire(

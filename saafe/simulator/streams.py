@@ -40,6 +40,9 @@ class Streams:
     # bool (n, time, sensor, channel); without `alarms`, no sensor is in them
     fire_shown: Tensor
     nuisance_shown: Tensor
+    # what harms people beside what sensors read: cyanide [ppm], oxygen [%], radiant heat [kW/m2].
+    # (n, time, sensor, 3); without `alarms`, no sensor is in it
+    exposure: Tensor
     reported: Tensor  # between reports `readings` holds the last one. bool (n, time, sensor)
     fresh: Tensor  # which readings a report holds. bool (n, time, sensor, channel)
     fault: Tensor  # what is broken, index into `SENSOR_FAULTS`. int64 (n, sensor)
@@ -140,14 +143,12 @@ def describe_stream(streams: Streams, k: int) -> dict[str, Any]:
     """
     fire = int(streams.fire[k])
     ignition = float(streams.ignition_s[k])
-    first = (
-        times_reached(streams.truth[k : k + 1], streams.optical_density[k : k + 1])[0]
-        .amin(dim=0)
-        .tolist()
-    )
-    sounding = [math.inf] * len(REFERENCE_ALARMS)
+    sounding, exposure = [math.inf] * len(REFERENCE_ALARMS), None
     if streams.alarms_at_s.shape[1]:
         sounding = streams.alarms_s[k].amin(dim=0).tolist()
+        exposure = streams.exposure[k : k + 1]
+    truth, density = streams.truth[k : k + 1], streams.optical_density[k : k + 1]
+    first = times_reached(truth, density, exposure)[0].amin(dim=0).tolist()
     passed = {limit.name: t for limit, t in zip(LIMITS, first, strict=True) if t < math.inf}
     kinds = streams.fault[k].tolist()
     return {

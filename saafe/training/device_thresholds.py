@@ -29,7 +29,7 @@ def run_for(
     """The run with the thresholds of a device, as its folder keeps them or set now.
 
     They are set as training sets them, on streams that come through the device; that takes some
-    ten seconds. The folder keeps them in thresholds.json.
+    twenty seconds. The folder keeps them in thresholds.json.
 
     Args:
         run: a loaded run folder.
@@ -71,7 +71,7 @@ def exported_for(
     Args:
         exported: of `load_exported`.
         device: of the catalogue or of a file.
-        say: takes a line where thresholds have to be set, which takes some ten seconds.
+        say: takes a line where thresholds have to be set, which takes some twenty seconds.
     """
     is_catalogues = device.name in devices.device_names() and device == devices.load_device(
         device.name

@@ -76,6 +76,7 @@ KEPT_SHARE = 0.5  # of the weights of the model before, see `keep_share`: the so
 NUISANCE_POOL, QUIET_POOL = "simulated nuisances", "simulated quiet"
 ON_DAYS_POOL, DAYS_POOL = "simulated nuisances on your days", "your days"
 OVER_PARTS = 3  # of streams over the homes that set the thresholds
+OVER_LOUD_SHARE = 0.1  # of them get a second look: a model may have alarmed over more before
 HOURS_A_STREAM = 3.0
 EVENTS_FROM, HOMES_FROM = 900_000, 950_000  # numbers of seeds apart from the simulated windows'
 YEAR_HOURS = 365.25 * 24.0
@@ -299,7 +300,7 @@ def over_peaks(
     streams = simulate_over(backgrounds, events, generator)
     there = data_device(simulated.device)
     moved = {name: getattr(streams, name).to(there) for name in ("readings", "reported")}
-    return peak_odds(model, replace(streams, **moved))
+    return peak_odds(model, replace(streams, **moved), loud_share=OVER_LOUD_SHARE)
 
 
 def simulated_for(recipe: Recipe, workers: Workers) -> Simulated:

@@ -55,7 +55,7 @@ class DeviceChannel:
         lowest, highest: the rated range; no reading is lower than `lowest`.
         step: between two readings that can be told apart.
         noise: standard deviation of one reading.
-        relative_noise: the same as a share of the reading, added to it.
+        relative_noise: the same as a share of the reading; the larger of both counts.
         response_s: time to 63 % of a change, in its case. [s]
         clip: no reading is higher; `highest` where it is not given.
         floor: readings under it show as `lowest`; 0 for none.

@@ -28,7 +28,7 @@ PILE = 3.0  # Chosen: so many times its neighbours' share are readings at an end
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviation of one reading: a value, and what a share of the reading adds."""
+    """Standard deviation of one reading: the larger of a value and a share of the reading."""
 
     value: float  # 0 where it is under the step, NaN where it is not seen
     relative: float  # NaN where readings never left their low
@@ -109,8 +109,8 @@ def find_noise(times_s: NDArray, values: NDArray, step: float, *, grows: bool) -
     rise = float(np.median(levels[high]) - np.median(levels[low]))
     if high.sum() < 5 or rise <= 4.0 * max(float(np.median(levels[low])), 2.0 * step, value):
         return Noise(value, math.nan)
-    relative = max(0.0, (_calm(squares[high], step) - value) / rise)
-    return Noise(max(0.0, value - relative * float(np.median(levels[low]))), relative)
+    grown = _calm(squares[high], step)
+    return Noise(value, grown / float(np.median(levels[high])) if grown > value else 0.0)
 
 
 def _calm(squares: NDArray, step: float) -> float:
@@ -211,7 +211,7 @@ def _is_end(counts: NDArray, side: float, values: NDArray, step: float, noise: N
         return False
     level = abs(float(values[at][0]))
     relative = 0.0 if math.isnan(noise.relative) else noise.relative
-    scatter = (0.0 if math.isnan(noise.value) else noise.value) + relative * level
+    scatter = max(0.0 if math.isnan(noise.value) else noise.value, relative * level)
     # the steps over which noise would have spread them; at least a few
     reach = max(3.0, math.ceil(2.0 * scatter / step))
     beside = ((counts > end) & (counts <= end + reach)).sum() / reach
