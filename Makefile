@@ -8,7 +8,7 @@ RUN ?= runs/RUN
 # whose thresholds stand in saafe's own model
 DEVICES ?= airgradient-one amazon-air-quality-monitor awair-element ikea-vindstyrka purpleair-touch qingping-air-monitor-2 saafe-4 saafe-6 sonoff-snzb-02b uhoo-indoor
 
-.PHONY: train model test test-slow coverage lint install docs notebooks reference licences lowest wheel clean
+.PHONY: train model test test-slow coverage lint install docs notebooks reference licences lowest wheel release clean
 
 train: .venv/installed
 	$(SAAFE) train ultra-fast
@@ -81,6 +81,11 @@ lowest:
 # dist/saafe-*.whl, which detects in an empty environment: tests/test_wheel.py
 wheel: .venv/bin/python
 	.venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+# sdist and wheel of a tag, checked, under dist/TAG, and what to upload: make release TAG=v0.2.0
+release: .venv/bin/python
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check "hatchling>=1.26,<2"
+	.venv/bin/python .ci/release.py $(TAG)
 
 clean:
 	rm -rf .venv .venv-lowest runs dist docs/_build

@@ -18,7 +18,8 @@ from safetensors.torch import save
 
 import saafe
 import saafe.cli
-from saafe.cli.output import run, with_progress
+from saafe.cli.output import run
+from saafe.cli.progress import counting
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
 from saafe.files import json_text, plain_name, write_atomically
@@ -376,7 +377,8 @@ def test_json_holds_no_nan() -> None:
 
 
 def test_progress_without_a_terminal_is_plain_lines(capsys) -> None:
-    assert list(with_progress("abc", 3, "letters")) == ["a", "b", "c"]
+    with counting("abc", 3, "letters") as counted:
+        assert list(counted) == ["a", "b", "c"]
     assert capsys.readouterr().err == "3 of 3 letters\n"
 
 

@@ -12,10 +12,13 @@ import click
 import pytest
 
 import saafe
+from saafe import recipes
+from saafe.sensors import CHANNEL_NAMES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+WRITTEN = {"pm25": "PM2.5", "co2": "CO2", "co": "CO"}  # channels, as prose names them
 
 
 def script(name: str) -> ModuleType:
@@ -139,6 +142,31 @@ def test_prose_finds_what_is_too_long() -> None:
     assert not prose.keeps_the_aim(prose.measured(prose.sentences(twenty, "x")))
 
 
+def test_a_thing_has_one_word() -> None:
+    assert not script("words").every_word_found()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("Two Composites, and more", ['x:1: "Composites": say superposed fire']),
+        ("fine\nits sampling rate", ['x:2: "sampling rate": say period']),
+        ("`composites` is a key", []),
+        ("it composes, and is recalled", []),
+    ],
+)
+def test_words_of_other_names_are_found(text: str, says: list[str]) -> None:
+    assert script("words").words_found(text, "x") == says
+
+
+def test_the_nomenclature_has_every_channel_tier_event_and_cause() -> None:
+    page = (DOCS / "nomenclature.md").read_text()
+    said = [*recipes.TIERS, "alarm", "clear", "warning", "fault", "restored",
+            "model", "heat", "rate_of_rise", "co_dose"]  # fmt: skip
+    for word in [*said, *(WRITTEN.get(name, name) for name in CHANNEL_NAMES)]:
+        assert re.search(rf"\b{re.escape(word)}\b", page), word
+
+
 # --- the site and the notebooks ---------------------------------------------------------------
 
 
@@ -156,6 +184,12 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     page = (tmp_path / "site" / "api-full.html").read_text()
     assert "saafe.load" in page
     assert "Args" not in re.sub(r"<[^>]+>", "", page), "napoleon turns them into parameters"
+
+
+def test_notebooks_show_what_the_packaged_model_says() -> None:
+    book = (DOCS / "notebooks" / "simulate-and-look.ipynb").read_text()
+    shown = re.findall(r'"model (\w{12})\\n"', book)
+    assert shown == [saafe.load().identity[:12]], "run `make notebooks`"
 
 
 @pytest.mark.slow

@@ -107,6 +107,15 @@ def test_a_reader(package: Path) -> None:
     assert run(package, code) == "[20.0, 25.0]\n"
 
 
+def test_a_device(package: Path) -> None:
+    file, code = examples("Add a device")
+    (package / "saafe/simulator/devices/data/attic-box.toml").write_text(file)
+    assert run(package, code) == "60.0\n"
+    device = "from saafe.simulator import devices\none = devices.load_device('attic-box')\n"
+    said = "print(sorted(one.channels), one.channels['temperature'].response_s)"
+    assert run(package, device + said) == "['co2', 'humidity', 'temperature'] 240.0\n"
+
+
 def test_a_fuel(package: Path) -> None:
     fuel, row = examples("Add a fuel")
     insert(package / "saafe/simulator/fires.py", fuel, before="SMOULDERING_CABLE = Fuel")
@@ -122,6 +131,19 @@ def test_a_fuel(package: Path) -> None:
         "print((streams.truth[-1] > streams.truth[0]).any().item())"
     )
     assert run(package, code) == "True\n"
+
+
+def test_a_model(package: Path) -> None:
+    in_python, as_file = examples("Add a model")
+    said = run(package, in_python + as_file).splitlines()
+    assert said == ["['model']", "[]", "True"]
+    for words in ("detect mine.onnx {}", "evaluate mine.onnx {} --real-only --no-floor"):
+        done = subprocess.run(
+            [sys.executable, "-m", "saafe", *words.format(ROOT / "docs/curtain.csv.gz").split()],
+            capture_output=True, text=True, cwd=package,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "alarm" in done.stdout
 
 
 def test_a_rival(package: Path) -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from saafe.cli.tables import print_gate, print_rows
+from saafe.cli.tables import print_gate, print_rows, print_verdict
 from saafe.cloud import JobPlan, load_prices, offers
 
 COMPARED = [
@@ -90,6 +90,25 @@ def test_an_amount_of_the_gate_stands_on_one_line_without_an_exponent(width, mon
     assert not re.search(r"\de[-+]\d", out)
     assert max(map(len, out.splitlines())) <= width
     assert "bounds ," not in out
+
+
+@pytest.mark.parametrize(
+    ("gate", "line"),
+    [
+        (QUICK | {"passed": True}, "The quick gate passes on fitted."),
+        (QUICK, "The quick gate FAILS on fitted: accuracy. Look before you rely on this detector."),
+        (QUICK | {"level": "full", "lines": 4 * QUICK["lines"]},
+         "The full gate FAILS on fitted: 4 of 16 lines do not pass. Look before you rely on this "
+         "detector."),
+    ],
+)  # fmt: skip
+def test_the_verdict_is_a_line(gate: dict, line: str, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    print_verdict(gate)
+    assert capsys.readouterr().out == line + "\n"
+    monkeypatch.setenv("COLUMNS", "40")
+    print_verdict(gate)
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 40
 
 
 def test_the_quick_gate_is_a_table_at_80_columns(monkeypatch, capsys):

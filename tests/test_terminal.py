@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,9 +17,10 @@ import pytest
 from click.testing import CliRunner
 
 from saafe.cli import COMMANDS, saafe
-from saafe.cli.output import NOW_AND_THEN_S, did_you_mean, names_near, with_progress
-from saafe.cli.progress import Busy, ProgressLines
+from saafe.cli.output import NOW_AND_THEN_S, did_you_mean, names_near
+from saafe.cli.progress import Busy, ProgressLines, counting, fitted, seconds_left
 from saafe.cli.reading import check_run_folder
+from saafe.cli.tables import print_rows
 from saafe.cli.train import SETTING_THRESHOLDS, Reporter
 from saafe.errors import InputError
 from saafe.own_rooms import held_out
@@ -377,26 +379,105 @@ def test_waiting_ends_with_an_error(capfd: pytest.CaptureFixture) -> None:
     assert capfd.readouterr().err == "", "nobody goes on counting"
 
 
-def test_on_a_terminal_the_line_goes_away() -> None:
+def on_a_terminal(*code: str, columns: int = 80) -> str:
+    """What code says on stderr to a terminal of so many columns."""
     leader, follower = pty.openpty()
-    code = "\n".join([
-        "import time; from saafe.cli.progress import Busy",
+    termios.tcsetwinsize(follower, (24, columns))
+    text = "\n".join(["import time; from saafe.cli.progress import *", *code])
+    subprocess.run(
+        [sys.executable, "-c", text], stderr=follower, cwd=ROOT, check=True,
+        env={**os.environ, "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(follower)
+    shown = os.read(leader, 10_000).decode()
+    os.close(leader)
+    return shown
+
+
+def test_on_a_terminal_the_line_goes_away() -> None:
+    shown = on_a_terminal(
         "with Busy('x', silent_s=0.1) as busy:",
         "    busy.now('a long stage')",
         "    time.sleep(0.5)",
         "    busy.now('')",
         "    time.sleep(1)",
-    ])  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", code], stderr=follower, cwd=ROOT, check=True)
-    os.close(follower)
-    assert done.returncode == 0
-    shown = os.read(leader, 10_000).decode()
-    os.close(leader)
+    )
     assert "x, a long stage: 00:00 so far" in shown
     blank = " " * len(", a long stage")
     assert f"x: 00:01 so far{blank}\r" in shown, "no end of the longer line stays"
     assert shown.endswith("\r"), "and the line is blank again"
     assert "\n" not in shown
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80])
+def test_a_line_that_counts_is_narrower_than_the_terminal(columns: int) -> None:
+    """One that is wider goes over two, and each second leaves another."""
+    shown = on_a_terminal(
+        f"with Busy({'scoring the run and ' * 6!r}, silent_s=0.1) as busy:",
+        "    busy.now('other rooms (2 of 3)')",
+        "    time.sleep(0.5)",
+        columns=columns,
+    )
+    assert max(map(len, shown.split("\r"))) == columns - 1, shown
+    assert "so far" in shown
+
+
+@pytest.mark.parametrize(
+    ("what", "left", "columns", "line"),
+    [
+        ("drawing it", "", 40, "drawing it: 00:02 so far"),
+        ("drawing a/long/path.csv", "", 40, "drawing a/long/path.csv: 00:02 so far"),
+        ("drawing a/longer/path/of.csv", "", 40, "drawing a/longer/path/...: 00:02 so far"),
+        ("drawing a/longer/path.csv", "", 20, "dr...: 00:02 so far"),
+        ("drawing a/longer/path.csv", "", 10, "...: 00:0"),
+        ("fires", "about 00:09 left", 40, "fires: 00:02 so far, about 00:09 left"),
+        ("kinds, fires", "about 00:09 left", 40, "kinds, fires: about 00:09 left"),
+        ("30 of 66 kinds simulated, or", "about 00:09 left", 40,
+         "30 of 66 kinds sim...: about 00:09 left"),
+    ],
+)  # fmt: skip
+def test_what_goes_on_is_cut_before_the_times_are(
+    what: str, left: str, columns: int, line: str
+) -> None:
+    assert fitted(what, "00:02 so far", left, columns) == line
+    assert len(line) < columns
+
+
+def test_a_line_that_stays_is_not_said_behind_the_one_that_counts() -> None:
+    shown = on_a_terminal(
+        "with Busy('writing files', silent_s=0.1) as busy:",
+        "    time.sleep(0.5)",
+        "    busy.say('comparing')",
+        "with ProgressLines() as say:",
+        "    say('scored: about 00:30 left')",
+        "    time.sleep(2.5)",
+    )
+    assert re.search(r"\rwriting files: 00:0\d so far\rcomparing +\r\n", shown)
+    left = r"\rscored, or what follows: 00:0\d so far, about 00:2\d left\r"
+    assert re.search(left, shown), "on a terminal it is said after two seconds, and counts down"
+
+
+def test_shares_and_counts_say_how_long_the_rest_takes(capfd: pytest.CaptureFixture) -> None:
+    with Busy("kitchen.csv", silent_s=0.6) as busy:
+        time.sleep(0.5)
+        busy.reached(0.05)
+        time.sleep(0.5)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(r"kitchen.csv, 5 %: 00:0\d so far, about 00:\d\d left", line)
+    assert seconds_left("fires: 01:10 so far, about 61:05 left") == 3665.0
+    assert seconds_left("fires") is None
+
+
+def test_of_items_it_is_said_at_which_it_is(
+    capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Busy.__init__, "__kwdefaults__", {"silent_s": 0.7})
+    with counting(range(20), 20, "recordings") as counted:
+        for _ in counted:
+            time.sleep(0.1)
+    lines = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(r"recordings, \d+ of 20: 00:0\d so far, about 00:\d\d left", lines[0])
+    assert lines[-1] == "20 of 20 recordings"
 
 
 def progress(epoch: int, epochs: int = 2) -> SimpleNamespace:
@@ -421,6 +502,38 @@ def test_the_end_of_a_training_is_not_silent(capfd: pytest.CaptureFixture) -> No
     assert lines[2:] == [f"{SETTING_THRESHOLDS}: 00:00 so far", "examining"]
 
 
+def test_the_first_epoch_is_not_silent(
+    capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Busy.__init__, "__kwdefaults__", {"silent_s": 0.1})
+    reporter = Reporter()
+    reporter.begin()
+    time.sleep(0.4)
+    reporter(progress(1))
+    reporter.close()
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == "simulating, and training the first epoch: 00:00 so far"
+    assert lines[1].startswith("epoch 1/2")
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_training_on_a_terminal_says_how_long_it_takes(columns: int) -> None:
+    """At 80 columns the bar had one place, at 40 the time left none."""
+    shown = on_a_terminal(
+        "from types import SimpleNamespace",
+        "from saafe.cli.train import Reporter",
+        "reporter = Reporter()",
+        "for epoch in (1, 2):",
+        "    reporter(SimpleNamespace(epoch=epoch, epochs=32, step=25, steps=800, loss=0.5,",
+        "                             accuracy=0.5, samples_per_s=4016.0, left_s=184.0))",
+        "reporter.close()",
+        columns=columns,
+    )
+    assert "epoch 2/32, 03:04 left" in shown
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert max(map(len, re.split(r"[\r\n]", plain))) <= columns
+
+
 def test_a_slow_epoch_is_not_called_thresholds(
     capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -434,7 +547,8 @@ def test_a_slow_epoch_is_not_called_thresholds(
 
 
 def test_counts_in_a_file_have_no_carriage_return(capfd: pytest.CaptureFixture) -> None:
-    assert list(with_progress(range(5), 5, "things")) == list(range(5))
+    with counting(range(5), 5, "things") as counted:
+        assert list(counted) == list(range(5))
     assert capfd.readouterr().err == "5 of 5 things\n"
 
 
@@ -446,6 +560,25 @@ def test_help_and_tables_fit(columns: int) -> None:
     done = shell("devices", "list", COLUMNS=str(columns))
     assert max(map(len, done.stdout.splitlines())) <= columns
     assert "\x1b" not in done.stdout, "plain where nobody watches"
+
+
+def test_a_row_with_a_long_name_folds_within_the_terminal(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    name = "other rooms: fire windows over the threshold"
+    print_rows(
+        "simulated",
+        ["figure", "run", "rival"],
+        [(name, "97.1 % (96.0 to 98.1)", "8 %"), ("b", "", "")],
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].strip() == "simulated"
+    assert (
+        " ".join(line.strip() for line in lines[1:])
+        == f"{name} run 97.1 % (96.0 to 98.1), rival 8 % b"
+    )
+    assert max(map(len, lines)) <= 40
 
 
 def test_no_color_in_a_pipe() -> None:

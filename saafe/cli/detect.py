@@ -12,6 +12,7 @@ import click
 
 from saafe.cli.archive import ArchiveOptions, detect_archive, expand
 from saafe.cli.output import line_of, print_events, print_json
+from saafe.cli.progress import Busy
 from saafe.cli.reading import ExportOptions, export_options, load_for, read_any
 from saafe.cli.serving import ServingOptions, mqtt_options, watch_mqtt
 from saafe.errors import InputError
@@ -219,17 +220,13 @@ def note_other_channels(device: str | None, files: Sequence[dict]) -> None:
 
 
 def events_of(run: Any, readings: Any, longest_interval_s: float | None, path: str) -> list[dict]:
-    """The events of one recording, with a bar of progress."""
+    """The events of one recording; how far it is, is said."""
     from saafe.detector import dated
     from saafe.detector import detect as detect_recording
 
-    label = path if sys.stderr.isatty() else None
-    with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
+    with Busy(path) as busy:
         found = detect_recording(
-            run,
-            readings,
-            longest_interval_s=longest_interval_s,
-            on_progress=lambda share: bar.update(int(1000 * share) - bar.pos),
+            run, readings, longest_interval_s=longest_interval_s, on_progress=busy.reached
         )
     return dated(found.events, readings.start)
 

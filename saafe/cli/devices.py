@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from saafe.cli.output import NOW_AND_THEN_S, Group, print_json
-from saafe.cli.progress import ProgressLines
+from saafe.cli.progress import ProgressLines, starting
 from saafe.cli.reading import ExportOptions, check_model, export_options, read_any
 from saafe.cli.tables import print_note, print_rows
 from saafe.errors import InputError
@@ -146,7 +146,8 @@ def compare_devices_command(
 
     Example: saafe devices compare airgradient-one sonoff-snzb-02b --plot compared.png
     """
-    from saafe.exam import comparison_picture, device_comparison
+    with starting():
+        from saafe.exam import comparison_picture, device_comparison
 
     if plot is not None:
         comparison_picture.check_plot_path(plot)

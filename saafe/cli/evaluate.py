@@ -7,18 +7,25 @@ import click
 
 from saafe.cli.archive import expand
 from saafe.cli.detect import refuse_folders, split_words
-from saafe.cli.output import print_json, with_progress
-from saafe.cli.progress import Busy, ProgressLines
+from saafe.cli.output import print_json
+from saafe.cli.progress import Busy, ProgressLines, counting, starting
 from saafe.cli.reading import load_for
 from saafe.cli.tables import print_rows
 from saafe.errors import InputError
-from saafe.files import json_text
 from saafe.recordings import SET_FILE
 
 HOW_ALARMS_ARE_MEANT = (
     "real alarm: the first that set.json names. photo to co: simulated in the recorded air. "
     "A dash: not by the end of the fire, or no sensor could show it (docs/scoring.md)."
 )
+
+RECORDING_COLUMNS = {  # of the table of recordings: its key in the JSON
+    "hours": "hours",
+    "alarms": "alarms",
+    "first alarm [s]": "first_alarm_s",
+    "highest risk [%]": "highest_risk",
+    "fire visible [s]": "fire_visible_s",
+}
 
 
 @click.command("evaluate")
@@ -52,9 +59,10 @@ def evaluate_command(
 
     Example: saafe evaluate kitchen.csv --real-only --no-floor
     """
-    from saafe.exam import judge_simulated, judging, plain_values
-    from saafe.rivals import registry
-    from saafe.training import device_of
+    with starting():
+        from saafe.exam import judge_simulated, judging, plain_values
+        from saafe.rivals import registry
+        from saafe.training import device_of
 
     model, paths = split_words(words)
     if real_only and not paths and real_dir is None:
@@ -70,11 +78,11 @@ def evaluate_command(
     judged, recipe = judging.judged_model(loaded)
     device = device_of(recipe)
     files = expand(paths)
-    read = with_progress(map(Path, files), len(files), "recordings read")
-    recordings = judging.read_all(
-        read, lambda line: click.echo(line, err=True),
-        longest_interval_s=judged.settings.longest_interval_s,
-    )  # fmt: skip
+    with counting(map(Path, files), len(files), "recordings read") as counted:
+        recordings = judging.read_all(
+            counted, lambda line: click.echo(line, err=True),
+            longest_interval_s=judged.settings.longest_interval_s,
+        )  # fmt: skip
     contestants = [judged]
     for name in dict.fromkeys(names):
         click.echo(f"fitting {name}", err=True)
@@ -94,8 +102,8 @@ def evaluate_command(
                 found = judge_simulated(one, seed=recipe.seed, device=device, on_progress=busy.now)
             figures["simulated"] = plain_values(found)
         if recordings:
-            scored = with_progress(recordings, len(recordings), "recordings scored")
-            figures["recordings"] = judging.judge_recordings(one, scored)
+            with counting(recordings, len(recordings), "recordings scored") as counted:
+                figures["recordings"] = judging.judge_recordings(one, counted)
         if real_dir is not None:
             with ProgressLines(told=told) as say:
                 figures["real"] = judging.judge_real(
@@ -128,9 +136,13 @@ def show_evaluation(contestants: dict[str, dict], device: str) -> None:
         if fires:
             print_rows("fires of annotated sets, alarms in s from the first row", columns, fires)
             click.echo(HOW_ALARMS_ARE_MEANT)
-    for name, figures in contestants.items():
-        for row in figures.get("recordings", []):
-            click.echo(f"{name}: {json_text(row)}")
+    rows = [
+        (row["name"], name, *(row.get(key) for key in RECORDING_COLUMNS.values()))
+        for name, figures in contestants.items()
+        for row in figures.get("recordings", [])
+    ]
+    if rows:
+        print_rows(None, ["recording", "detector", *RECORDING_COLUMNS], rows)
 
 
 def beside(tables: list[list[tuple[str, str]]]) -> list[tuple]:

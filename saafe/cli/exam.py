@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from saafe.cli.output import print_json
-from saafe.cli.progress import ProgressLines
+from saafe.cli.progress import ProgressLines, starting
 from saafe.cli.reading import RunFolder, check_model, check_trained_run
-from saafe.cli.tables import print_gate, print_rows
+from saafe.cli.tables import print_gate, print_rows, print_verdict
 from saafe.errors import InputError
 
 
@@ -59,10 +59,11 @@ def exam_command(
         check_trained_run(folder)
     if device is not None and device != devices.ANYTHING:
         devices.load_device(device)  # what is mistyped is refused before seconds of imports
-    from saafe.exam import examine, examine_long
-    from saafe.loading import load_model
-    from saafe.machines import shards_on
-    from saafe.training import load
+    with starting():
+        from saafe.exam import examine, examine_long
+        from saafe.loading import load_model
+        from saafe.machines import shards_on
+        from saafe.training import load
 
     if workers is not None and not is_long:
         raise InputError("--workers spreads the shards of --level long: give that as well")
@@ -103,6 +104,7 @@ def show_exam(result: dict) -> None:
 
     if line := headline(result.get("rivals") or {}):
         click.echo(line)
+    print_verdict(result["gate"])
     if result["gate"]["level"] != "quick":
         life = [{"room": name} | result["life"][name] for name in ("quiet", "kitchen", "other")]
         for title, rows, columns in (

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from saafe.cli.output import print_json
-from saafe.cli.progress import Busy
+from saafe.cli.progress import Busy, starting
 from saafe.cli.reading import RunFolder, check_trained_run
-from saafe.cli.tables import print_rows
+from saafe.cli.tables import print_note, print_rows
 
 
 @click.command("export")
@@ -32,15 +32,16 @@ def export_command(
 
     Example: saafe export runs/my-run --to int8
     """
-    from saafe.export import export_run
-    from saafe.training import load
-
     check_trained_run(run)
-    loaded = load(run)
-    with Busy(f"writing and comparing {to}"):
+    with starting():
+        from saafe.export import export_run
+        from saafe.training import load
+
+        loaded = load(run)
+    with Busy(f"writing and comparing {to}") as busy:
         report = export_run(
             loaded, to, out, device_names=device_names, exam=exam,
-            on_progress=lambda line: click.echo(line, err=True),
+            on_progress=busy.say,
         )  # fmt: skip
     if as_json:
         print_json(report)
@@ -61,7 +62,7 @@ def show_report(report: dict[str, Any], out: Path) -> None:
     if rows:
         print_rows(f"against the run; limit {report['limit']:g}", columns, rows)
     if events := report["events"]:
-        click.echo(
+        print_note(
             f"simulated recordings with the same events: {events['same_events']} of "
             f"{events['recordings']}; with the same outcome, alarm or none: "
             f"{events['same_outcome']}"
@@ -71,7 +72,7 @@ def show_report(report: dict[str, Any], out: Path) -> None:
         at_99 = "" if high is None else f", {high:.2f} ms at 99 %"
         click.echo(f"one window on one core here: {report['window_ms']:.2f} ms{at_99}")
     if "c_flash_bytes" in report:
-        click.echo(
+        print_note(
             f"flash: {report['c_flash_bytes']:,} bytes, code and constants; RAM for one sensor: "
             f"{report['c_ram_bytes']:,} bytes, of which {report['c_stack_bytes']:,} stack at most"
         )

@@ -6,10 +6,9 @@ import io
 import os
 import re
 import sys
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,8 +25,6 @@ COMPLETION = "_SAAFE_COMPLETE"  # the variable by which a shell asks what a word
 ANSWERED = "saafe.answered"  # in a context's meta: stdout has its one JSON document
 NOW_AND_THEN_S = 10.0
 WRONG_USAGE = 2
-
-Item = TypeVar("Item")
 
 
 class Group(click.Group):
@@ -84,19 +81,6 @@ def print_events(events: Iterable[dict]) -> None:
     """Print one JSON line an event, at once: click flushes every line."""
     for event in events:
         click.echo(json_text(event))
-
-
-def with_progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
-    """Pass items on and say how many are done: over itself on a terminal, else now and then."""
-    said_s = time.monotonic()
-    for done, item in enumerate(items, 1):
-        yield item
-        if sys.stderr.isatty():  # \r at the end: whatever comes next is written over it
-            click.echo(f"{done} of {total} {what}" + ("\n" if done == total else "\r"), nl=False,
-                       err=True)  # fmt: skip
-        elif done == total or time.monotonic() - said_s > NOW_AND_THEN_S:
-            click.echo(f"{done} of {total} {what}", err=True)
-            said_s = time.monotonic()
 
 
 def run(group: click.Group, words: list[str]) -> int:

@@ -14,7 +14,7 @@ from saafe.cli.output import print_json
 from saafe.cli.progress import Busy
 from saafe.cli.reading import ExportOptions, export_options, load_for, read_any
 from saafe.errors import InputError
-from saafe.recordings import RECORDING_SUFFIXES, Recording
+from saafe.recordings import RECORDING_SUFFIXES
 
 RECORDING_ENDS = (*RECORDING_SUFFIXES, ".gz")
 
@@ -80,27 +80,32 @@ def plot_command(
         raise InputError(f"{what}: is no recording; --model, --between and the like are of those")
     elif kind == "device":
         devices.load_device(what)
-    click.echo(f"drawing {what}", err=True)
-    from saafe import pictures  # imports torch, which takes seconds
+    with Busy(f"drawing {what}"):
+        from saafe import pictures  # imports torch, which takes seconds
 
     if out is not None:
         pictures.check_picture_path(out)
-    if readings is not None:
-        picture = recording_picture(what, readings, (model, device), between)
-    elif kind == "run":
-        picture = pictures.picture_of_run(Path(what))
-    else:
-        with Busy("simulating a fire and a cooking"):
+    loaded: Any = None if readings is None else load_for(model, device)
+    with Busy(f"drawing {what}") as busy:
+        if readings is not None:
+            part = None if between is None else asked_hours(between, readings.start)
+            picture = pictures.picture_of_recording(
+                Path(what), readings, loaded, device=device, between_h=part,
+                on_progress=busy.reached,
+            )  # fmt: skip
+        elif kind == "run":
+            picture = pictures.picture_of_run(Path(what))
+        else:
             picture = pictures.picture_of_device(what)
-    if out is not None:
-        pictures.save_picture(picture, out)
-    encoding = (sys.stdout.encoding or "ascii").lower()
-    text = "\n".join(
-        pictures.picture_lines(
-            picture, width=shutil.get_terminal_size((80, 24)).columns,
-            ascii_only=not encoding.startswith("utf"),
-        )
-    )  # fmt: skip
+        if out is not None:
+            pictures.save_picture(picture, out)
+        encoding = (sys.stdout.encoding or "ascii").lower()
+        text = "\n".join(
+            pictures.picture_lines(
+                picture, width=shutil.get_terminal_size((80, 24)).columns,
+                ascii_only=not encoding.startswith("utf"),
+            )
+        )  # fmt: skip
     if as_json:
         told = picture.to_dict() | {"file": None if out is None else str(out)}
         print_json(told if out is not None else told | {"text": text})
@@ -139,28 +144,6 @@ def kind_of(what: str) -> str:
         raise InputError(f"{what}: there is no such file and no such run")
     devices.load_device(what)  # says which names are near
     return "device"
-
-
-def recording_picture(
-    what: str, readings: Recording, chosen: tuple[str | None, str | None],
-    between: tuple[str, str] | None,
-) -> Any:  # fmt: skip
-    """Draw a recording, with a bar of progress; chosen are the model and the device."""
-    from saafe.pictures import picture_of_recording
-
-    model, device = chosen
-    part = None if between is None else asked_hours(between, readings.start)
-    loaded = load_for(model, device)
-    with click.progressbar(length=1000, label=what, file=sys.stderr,
-                           hidden=not sys.stderr.isatty()) as bar:  # fmt: skip
-        return picture_of_recording(
-            Path(what),
-            readings,
-            loaded,
-            device=device,
-            between_h=part,
-            on_progress=lambda share: bar.update(int(1000 * share) - bar.pos),
-        )
 
 
 def asked_hours(between: tuple[str, str], start: datetime | None) -> tuple[float, float]:

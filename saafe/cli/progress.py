@@ -1,20 +1,31 @@
-"""What is said while a long step is silent: what it is, and for how long."""
+"""What is said while a long step is silent: what it is, for how long, and how long the rest takes.
+
+A line that counts ends with a carriage return: whatever is said next is written over it.
+"""
 
 import math
+import os
 import re
 import sys
 import threading
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
+from typing import TypeVar
 
 import click
 
 from saafe.formats import clock
 
+Item = TypeVar("Item")
 UNTOLD_S = 2.0  # nobody need be told sooner
 BETWEEN_LINES_S = 8.0  # lines of progress may stay away for so long without a word
 THREAD = "saafe-busy"
 TERMINAL_S, ELSEWHERE_S = 1.0, 10.0  # how often it is said on a terminal, and in a file
+NEVER_S = 86_400.0  # a wait cannot be infinite
+FILE_COLUMNS = 10_000
+USUAL_COLUMNS = 80  # of a terminal that does not say
 
 
 class Busy:
@@ -50,6 +61,21 @@ class Busy:
         self._ends_s = now_s + (parts - done) * (now_s - self._began_s) / done if done else None
         self.stage = stage
 
+    def reached(self, share: float) -> None:
+        """Take the share of the whole that is done; the rest takes its time accordingly."""
+        if share > 0.0:
+            self.stage = f"{100.0 * share:.0f} %"
+            self._ends_s = self._began_s + (time.monotonic() - self._began_s) / share
+
+    def ends_in(self, left_s: float | None) -> None:
+        """Take how long it lasts from now on; None where that is not known. [s]"""
+        self._ends_s = None if left_s is None else time.monotonic() + left_s
+
+    def say(self, line: str) -> None:
+        """Say a line that stays, over the one that counts."""
+        click.echo(line.ljust(self._shown), err=True)
+        self._shown = 0
+
     def stop(self) -> None:
         """End; the line on a terminal goes away."""
         self._ended.set()
@@ -77,15 +103,70 @@ class Busy:
         while not self._ended.wait(wait_s):
             what = f"{self.what}, {self.stage}" if self.stage else self.what
             now_s, ends_s = time.monotonic(), self._ends_s
-            line = f"{what}: {clock(now_s - self._began_s)} so far"
+            so_far, left = f"{clock(now_s - self._began_s)} so far", ""
             if ends_s is not None and ends_s > now_s:
-                line += f", about {clock(ends_s - now_s)} left"
+                left = f"about {clock(ends_s - now_s)} left"
+            columns = terminal_columns() if is_terminal else FILE_COLUMNS
+            line = fitted(what, so_far, left, columns)
             if is_terminal:
-                click.echo("\r" + line.ljust(self._shown), nl=False, err=True)
+                click.echo("\r" + line.ljust(self._shown) + "\r", nl=False, err=True)
                 self._shown = len(line)
             else:
                 click.echo(line, err=True)
             wait_s = TERMINAL_S if is_terminal else ELSEWHERE_S
+
+
+def starting() -> Busy:
+    """What is said while imports, torch's among them, take seconds: on a terminal alone."""
+    return Busy("starting", silent_s=UNTOLD_S if sys.stderr.isatty() else NEVER_S)
+
+
+def terminal_columns() -> int:
+    """How wide the terminal is that stderr is shown on."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or USUAL_COLUMNS
+    except (OSError, ValueError):  # a terminal that tells no size
+        return USUAL_COLUMNS
+
+
+def fitted(what: str, so_far: str, left: str, columns: int) -> str:
+    """One line of what goes on, for how long, and how long yet, narrower than the terminal.
+
+    One as wide would go over two lines, and no return leads back to the first. Where it is too
+    long the time so far is left out first, if another is known, and then an end of the words.
+    """
+    room = columns - 1
+    times = ", ".join(filter(None, (so_far, left)))
+    if left and len(f"{what}: {times}") > room:
+        times = left
+    if len(f"{what}: {times}") > room:
+        what = what[: max(room - len(f"...: {times}"), 0)].rstrip(" ,") + "..."
+    return f"{what}: {times}"[:room]
+
+
+def seconds_left(line: str) -> float | None:
+    """What a line of progress says that is left, as by `clock`; None where it says none. [s]"""
+    found = re.search(r"about (\d+):(\d\d) left", line)
+    return 60.0 * int(found[1]) + int(found[2]) if found else None
+
+
+@contextmanager
+def counting(items: Iterable[Item], total: int, what: str) -> Iterator[Iterator[Item]]:
+    """The items, of which it is said at which one is and how long the rest takes.
+
+    `with counting(files, len(files), "files read") as counted:`; in the end it says the count.
+    """
+
+    def counted() -> Iterator[Item]:
+        for number, item in enumerate(items, 1):
+            yield item
+            busy.now(f"{min(number + 1, total)} of {total}")
+
+    with Busy(what) as busy:
+        busy.now(f"1 of {total}")
+        yield counted()
+    if total:
+        click.echo(f"{total} of {total} {what}", err=True)
 
 
 class ProgressLines:
@@ -95,16 +176,20 @@ class ProgressLines:
     """
 
     def __init__(
-        self, *, silent_s: float = BETWEEN_LINES_S, apart_s: float = 0.0,
+        self, *, silent_s: float | None = None, apart_s: float = 0.0,
         told: set[str] | None = None,
     ) -> None:  # fmt: skip
         """Take for how long nothing is said between two lines, and how far apart they are. [s]
 
-        A line that comes sooner than `apart_s` is left out, the last of all is not. A terminal
-        shows each. A line of `told`, which takes each that comes, is said by nobody again.
+        By default that is two seconds on a terminal, where the line that counts goes away. A line
+        that comes sooner than `apart_s` is left out, the last of all is not. A terminal shows
+        each. A line of `told`, which takes each that comes, is said by nobody again.
         """
         self.told = told
-        self.silent_s, self.apart_s = max(silent_s, apart_s), apart_s
+        is_terminal = sys.stderr.isatty()
+        if silent_s is None:
+            silent_s = UNTOLD_S if is_terminal else BETWEEN_LINES_S
+        self.silent_s, self.apart_s = max(silent_s, 0.0 if is_terminal else apart_s), apart_s
         self._said_s, self._left_out = -math.inf, ""
         self._waiting: Busy | None = None
 
@@ -114,7 +199,9 @@ class ProgressLines:
         if self.told is None or line not in self.told:
             self._say(line)
         what = f"{line.partition(':')[0]}, or what follows"
-        self._waiting = Busy(what, silent_s=self.silent_s).start()
+        self._waiting = Busy(what, silent_s=self.silent_s)
+        self._waiting.ends_in(seconds_left(line))
+        self._waiting.start()
 
     def _say(self, line: str) -> None:
         now_s = time.monotonic()

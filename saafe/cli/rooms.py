@@ -2,7 +2,7 @@
 
 import click
 
-from saafe.cli.tables import print_gate, print_rows
+from saafe.cli.tables import print_gate, print_rows, print_verdict
 
 
 def show_rooms(result: dict) -> None:
@@ -17,6 +17,7 @@ def show_rooms(result: dict) -> None:
         weights_kept,
     )  # fmt: skip
 
+    print_verdict(result["gate"])
     found = result["own_rooms"]
     if rows := figure_rows(found):
         print_rows("your rooms", ROOM_FIGURES, rows)
@@ -25,8 +26,6 @@ def show_rooms(result: dict) -> None:
     for line in sentences(found):
         click.echo(line)
     print_gate(result["gate"])
-    if not result["gate"]["passed"]:
-        click.echo("The quick gate FAILS: see the lines above before you rely on this detector.")
     trained = f"trained in {result['train_s']:.1f} s, then " if "train_s" in result else ""
     click.echo(f"{trained}tuned in {result['tune_s']:.1f} s on {result['device']}")
     folders = {"tuned": result["run"], "general": result["general_run"]}

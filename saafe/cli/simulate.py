@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from saafe.cli.output import did_you_mean, print_json, with_progress
+from saafe.cli.output import did_you_mean, print_json
+from saafe.cli.progress import counting
 from saafe.cli.tables import print_note
 from saafe.errors import InputError
 from saafe.files import plain_name, write_json
@@ -105,10 +106,11 @@ def simulate_command(
     if removed := remove_former(folder, "simulated" if onto is None else "superposed"):
         click.echo(f"{folder}: removed {removed} files of a former run", err=True)
     written = []
-    for recording, described in with_progress(made, settings.scenarios, "recordings"):
-        path = folder / f"{plain_name(recording.name)}.{settings.format}"
-        write_recording(recording, path)
-        written.append({"file": path.name, **described})
+    with counting(made, settings.scenarios, "recordings") as counted:
+        for recording, described in counted:
+            path = folder / f"{plain_name(recording.name)}.{settings.format}"
+            write_recording(recording, path)
+            written.append({"file": path.name, **described})
     write_json(folder / "scenarios.json", written)
     if onto is None:
         write_homes(folder, written, seed)

@@ -22,6 +22,20 @@ WITHIN_AMOUNT = re.compile(r"(?<=\d) (?=to [-\d]|%)|(?<= to) (?=[-\d])")
 GLUE = "\ue000"  # in the place of an amount's spaces: rich breaks lines at every real one
 
 
+def print_verdict(gate: dict) -> None:
+    """Whether the gate passes, in one line, which stands before all tables."""
+    what = f"The {gate['level']} gate"
+    missed = [line["name"] for line in gate["lines"] if line["status"] != "pass"]
+    few = ", ".join(missed)
+    if len(missed) > 3:
+        few = f"{len(missed)} of {len(gate['lines'])} lines do not pass"
+    print_note(
+        f"{what} passes on {gate['device']}."
+        if gate["passed"]
+        else f"{what} FAILS on {gate['device']}: {few}. Look before you rely on this detector."
+    )
+
+
 def print_gate(gate: dict) -> None:
     """The gate, a line a figure."""
     from saafe.exam import line_texts  # imports torch, which takes seconds
@@ -96,12 +110,11 @@ def told_width() -> int | None:
 def folded_lines(columns: Sequence[str], texts: list[list[str]], width: int) -> list[str]:
     """Rows of a table for a narrow terminal: the first cell, and the others below it."""
     wrapper = textwrap.TextWrapper(
-        width, initial_indent="  ", subsequent_indent="  ", break_long_words=False,
-        break_on_hyphens=False,
-    )  # fmt: skip
+        width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
     lines = []
     for first, *others in texts:
         cells = zip(columns[1:], others, strict=True)
         told = ", ".join(f"{name} {cell}".strip() for name, cell in cells if cell not in ("", DASH))
-        lines += [first, *wrapper.wrap(told)]
+        lines += wrapper.wrap(first) + wrapper.wrap(f"  {told}" if told else "")
     return lines

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from saafe import recipes
 from saafe.cli.output import names_like, print_json
-from saafe.cli.progress import Busy, ProgressLines
+from saafe.cli.progress import Busy, ProgressLines, starting
 from saafe.cli.rooms import show_rooms
 from saafe.errors import InputError
 from saafe.formats import clock
@@ -34,17 +34,22 @@ class Reporter:
     def __call__(self, at) -> None:
         """Show one epoch's Progress, and then how long what follows takes."""
         self.end_waiting()
-        text = (
-            f"epoch {at.epoch}/{at.epochs} step {at.step}/{at.steps} loss {at.loss:.4f} "
-            f"accuracy {at.accuracy:.3f} samples/s {at.samples_per_s:.0f} left {clock(at.left_s)}"
-        )
-        if at.epoch == at.epochs:
-            text += ", then thresholds and the exam"
+        is_last = at.epoch == at.epochs
         if not self.console.is_terminal:
-            click.echo(text, err=True)
+            then = ", then thresholds and the exam" if is_last else ""
+            click.echo(
+                f"epoch {at.epoch}/{at.epochs} step {at.step}/{at.steps} loss {at.loss:.4f} "
+                f"accuracy {at.accuracy:.3f} samples/s {at.samples_per_s:.0f} left "
+                f"{clock(at.left_s)}{then}", err=True,
+            )  # fmt: skip
             self.wait_for_next(at)
             return
-        if at.epoch == at.epochs:
+        left = "now thresholds and the exam" if is_last else f"{clock(at.left_s)} left"
+        # what a narrow terminal cuts stands last
+        text = (
+            f"epoch {at.epoch}/{at.epochs}, {left}, loss {at.loss:.3f}, accuracy {at.accuracy:.3f}"
+        )
+        if is_last:
             self.close()
             click.echo(text, err=True)
             self.wait_for_next(at)
@@ -57,6 +62,10 @@ class Reporter:
             self.bar.start()
             self.task = self.bar.add_task("", total=at.epochs)
         self.bar.update(self.task, completed=at.epoch, description=text)
+
+    def begin(self) -> None:
+        """Say for how long the first epoch, which simulates first, has been at it."""
+        self.waiting = Busy("simulating, and training the first epoch").start()
 
     def wait_for_next(self, at) -> None:
         """Say what goes on where no epoch follows soon: after the last, or an early stop."""
@@ -128,8 +137,9 @@ def train_command(
     recipe = recipes.changed(recipes.find_tier(tier), recipes.with_seed(changes, seed))
     reporter = Reporter()
     signal.signal(signal.SIGTERM, raise_interrupt)
-    from saafe import own_rooms, training_run  # imports torch, which takes seconds
-    from saafe.training import for_device, leads
+    with starting():
+        from saafe import own_rooms, training_run
+        from saafe.training import for_device, leads
 
     recipe = for_device(recipe, device)
     began = time.perf_counter()
@@ -143,6 +153,7 @@ def train_command(
         folder = training_run.open_folder(recipe, Path(out), name, resume=resume)
         if leads():
             click.echo(f"run folder: {folder}", err=True)
+            reporter.begin()
         if rooms is not None:
             result = own_rooms.train_on_rooms(
                 recipe, folder, rooms, per_year, on_epoch=reporter, on_progress=reporter.say,
@@ -184,14 +195,13 @@ def train_command(
 
 def show_run(result: dict) -> None:
     """Print where everything is and how the quick gate went."""
-    from saafe.cli.tables import print_gate
+    from saafe.cli.tables import print_gate, print_verdict
 
+    print_verdict(result["gate"])
     click.echo(
         f"trained in {result['train_s']:.1f} s on {result['device']}: {result['parameters']:,} "
         f"parameters, stopped after epoch {result['epochs']}"
     )
     print_gate(result["gate"])
-    if not result["gate"]["passed"]:
-        click.echo("The quick gate FAILS: see the lines above before you rely on this detector.")
     click.echo(f"run folder: {result['run']}")
     click.echo(f"next: saafe detect {result['run']} RECORDING.csv")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from saafe.cli.output import print_json
-from saafe.cli.progress import ProgressLines
+from saafe.cli.progress import ProgressLines, starting
 from saafe.cli.reading import RunFolder, check_trained_run
 from saafe.cli.rooms import show_rooms
 from saafe.cli.train import raise_interrupt
@@ -35,8 +35,9 @@ def tune_command(
     Example: saafe tune runs/my-run --on my_rooms
     """
     signal.signal(signal.SIGTERM, raise_interrupt)
-    from saafe import own_rooms, training_run  # imports torch, which takes seconds
-    from saafe.training import load
+    with starting():
+        from saafe import own_rooms, training_run
+        from saafe.training import load
 
     def say(line: str) -> None:
         click.echo(line, err=True)

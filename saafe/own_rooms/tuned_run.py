@@ -220,6 +220,7 @@ def tune_in(
     recipe, plan = general.recipe, plan_folds(rooms.rooms)
     device = loop.find_device(recipe)
     began = time.perf_counter()
+    on_progress("simulating what is learnt from beside your rooms")
     with Workers(spare_threads(device)) as workers:
         simulated = simulated_for(recipe, workers)
         watch = Watch(simulated.recipe.epochs, len(plan.folds) + 1, on_progress)
