@@ -71,10 +71,7 @@ def evaluate_command(
     device = device_of(recipe)
     files = expand(paths)
     read = with_progress(map(Path, files), len(files), "recordings read")
-    recordings = judging.read_all(
-        read, lambda line: click.echo(line, err=True),
-        longest_interval_s=judged.settings.longest_interval_s,
-    )  # fmt: skip
+    recordings = judging.read_all(read, lambda line: click.echo(line, err=True), judged.settings)
     contestants = [judged]
     for name in dict.fromkeys(names):
         click.echo(f"fitting {name}", err=True)

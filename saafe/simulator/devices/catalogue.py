@@ -8,7 +8,7 @@ from typing import Any
 
 from saafe.errors import InputError
 from saafe.files import read_file
-from saafe.simulator.devices.device import Device, parse_device, parse_text
+from saafe.simulator.devices.device import Device, parse_device, parse_text, refuse_ends
 
 ANYTHING = "anything"  # no device: instruments of wide ranges, see `simulator.instruments`
 GENERAL = "general"  # the catalogue and anything beside it, see `drawing.draw_general`
@@ -59,7 +59,9 @@ def _from_catalogue(name: str) -> Device:
 def _read(path: Path, name: str) -> Device:
     where = name if path.parent == FOLDER else str(path)
     table = merged(_table_of(path, where), where, ())
-    return parse_device(table, table.pop("name", name), where)
+    device = parse_device(table, table.pop("name", name), where)
+    refuse_ends(device, where)
+    return device
 
 
 def _table_of(path: Path, where: str) -> dict[str, Any]:

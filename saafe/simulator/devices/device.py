@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from saafe.errors import InputError
+from saafe.recordings import CHANNEL_UNITS, find_unit, without_unusable
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, LONGEST_PERIOD_S, Range
 from saafe.simulator.aerosols import AEROSOLS
 from saafe.windows import DAY_S
@@ -67,7 +68,9 @@ class DeviceChannel:
         kappa: of hygroscopic growth that a particle meter does not dry off: from, to.
         aerosols: what a particle meter shows of each aerosol's mass: from, to; those that are not
             named are drawn from the range of all meters.
-        sentinels: what it sends in place of a reading.
+        unit: in which it sends its readings where nothing else names one, as `recordings.units`
+            calls it; "" for the channel's own, in which all else here is.
+        sentinels: what it sends in place of a reading, in the unit that it sends.
         warm_up_s: after power-up, until readings are usable. [s]
         reporting: when it reports.
     """
@@ -86,6 +89,7 @@ class DeviceChannel:
     hydrogen: Range = (0.0, 0.0)
     kappa: Range = (0.0, 0.0)
     aerosols: Mapping[str, Range] = field(default_factory=dict)
+    unit: str = ""
     sentinels: tuple[float, ...] = ()
     warm_up_s: float = 0.0
     reporting: Reporting = Reporting()
@@ -125,6 +129,22 @@ class Device:
     def longest_interval_s(self) -> float:
         """The longest time for which a healthy channel may say nothing. [s]"""
         return max(one.reporting.longest_interval_s for one in self.channels.values())
+
+    @property
+    def sends(self) -> dict[str, Any]:
+        """What a detector is told of its readings, as `AlarmSettings` takes it.
+
+        Its `sentinels` in the channels' own units, without those that every detector knows and
+        those that are readings too; and its `units`.
+        """
+        units = tuple((name, one.unit) for name, one in self.channels.items() if one.unit)
+        sentinels = (
+            (name, value)
+            for name, one in self.channels.items()
+            for value in own_sentinels(name, one)
+            if not end_at(one, value)
+        )
+        return {"sentinels": tuple(sentinels), "units": units}
 
 
 _WORDS = ("title", "kind", "source")
@@ -188,6 +208,35 @@ def parse_device(table: Mapping[str, Any], name: str, where: str) -> Device:
     )
 
 
+def own_sentinels(name: str, one: DeviceChannel) -> list[float]:
+    """A channel's sentinels in its own unit, without those that no detector takes for a reading."""
+    unit = find_unit(name, one.unit) or CHANNEL_UNITS[name][0]
+    found = []
+    for value in map(unit.apply, one.sentinels):
+        row = [value if each == name else math.nan for each in CHANNEL_NAMES]
+        found += [value] if not without_unusable(row)[1] else []
+    return found
+
+
+def refuse_ends(device: Device, where: str) -> None:
+    """Refuse a sentinel at an end of a channel's readings: a fire's would be taken for none."""
+    for name, one in device.channels.items():
+        for value in own_sentinels(name, one):
+            if end := end_at(one, value):
+                unit = CHANNELS[CHANNEL_NAMES.index(name)].unit
+                raise InputError(
+                    f"{where}: channels.{name}: sentinels: {value:g} {unit} is its {end} too; "
+                    f"allowed are values that no reading has: give the {end} that readings reach, "
+                    "or leave it out"
+                )
+
+
+def end_at(one: DeviceChannel, value: float) -> str:
+    """Which end of a channel's readings a value cannot be told from; "" for none."""
+    ends = {"lowest": one.lowest, "clip": one.clip}
+    return next((end for end, at in ends.items() if abs(value - at) < 0.5 * one.step), "")
+
+
 def parse_text(text: str, where: str) -> dict[str, Any]:
     """The table of a device file's text."""
     try:
@@ -226,6 +275,7 @@ def _channel(table: Any, name: str, usual: Reporting, where: str) -> DeviceChann
     if not isinstance(aerosols, Mapping):
         raise InputError(f"{where}: aerosols: expected a table, got {aerosols!r}")
     _refuse_unknown(aerosols, AEROSOL_NAMES, f"{where}.aerosols")
+    unit = _unit(table.get("unit", ""), name, where)
     sentinels = table.get("sentinels", [])
     if not isinstance(sentinels, list):
         raise InputError(f"{where}: sentinels: expected a list of numbers, got {sentinels!r}")
@@ -240,6 +290,7 @@ def _channel(table: Any, name: str, usual: Reporting, where: str) -> DeviceChann
             for key in AEROSOL_NAMES
             if key in aerosols
         },
+        unit=unit,
         sentinels=tuple(_number(one, "sentinels", (-1e9, 1e9), where) for one in sentinels),
         reporting=usual if reporting is None else _reporting(reporting, f"{where}.reporting"),
     )
@@ -295,6 +346,15 @@ def _spread(value: Any, key: str, limits: Range, where: str) -> Range:
     if low > high:
         raise InputError(f"{where}: {key} = {value!r}: expected [from, to], the smaller one first")
     return low, high
+
+
+def _unit(value: Any, channel: str, where: str) -> str:
+    """The unit that a text names, as saafe writes it; "" for none."""
+    found = find_unit(channel, value) if isinstance(value, str) else None
+    if found is None and value != "":
+        allowed = ", ".join(one.unit for one in CHANNEL_UNITS[channel])
+        raise InputError(f"{where}: unit = {value!r}: no unit of {channel}; allowed: {allowed}")
+    return found.unit if found else ""
 
 
 def _words(value: Any, key: str, where: str) -> tuple[str, ...]:
