@@ -101,7 +101,7 @@ def exported_with(exported: Exported, device: str | None, say: Callable[[str], N
 
 def aware_of(exported: Exported, device: devices.Device | None) -> Exported:
     """The model, told what a device sends."""
-    sends = {} if device is None else device.sends
+    sends = {} if device is None else devices.sends_of(device)
     return replace(exported, settings=replace(exported.settings, **sends))
 
 

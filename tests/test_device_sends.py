@@ -25,6 +25,7 @@ from saafe.readers import read_recorded
 from saafe.recordings import (
     Recording,
     RowReader,
+    find_unit,
     parse_units,
     read_recording,
     usual_units,
@@ -92,6 +93,12 @@ def middle_of(row: devices.DeviceChannel) -> float:
     return round((low + high) / 2.0) + 0.125 if row.clip > 150.0 else row.clip - 1.0 - 0.125
 
 
+def codes_of(channel: str, row: devices.DeviceChannel) -> list[float]:
+    """A channel's sentinels in its own unit."""
+    unit = find_unit(channel, row.unit)
+    return [unit.apply(value) if unit else value for value in row.sentinels]
+
+
 @cache
 def sent_by(name: str) -> tuple[devices.Device, Recording]:
     """A device that sends values of its own, and hours of one, codes on any and on all channels."""
@@ -106,7 +113,7 @@ def sent_by(name: str) -> tuple[devices.Device, Recording]:
     heard = np.isfinite(readings[:, 0])
     for channel, row in device.channels.items():
         index = CHANNEL_NAMES.index(channel)
-        codes = list(row.sentinels)
+        codes = codes_of(channel, row)
         for at in np.flatnonzero(heard[:, index]):
             if random.random() < 0.1:
                 readings[at, 0, index] = random.choice(codes)
@@ -116,7 +123,7 @@ def sent_by(name: str) -> tuple[devices.Device, Recording]:
         for channel, row in device.channels.items():
             index = CHANNEL_NAMES.index(channel)
             if heard[at, index]:
-                readings[at, 0, index] = row.sentinels[-1]
+                readings[at, 0, index] = codes_of(channel, row)[-1]
     return device, replace(recording, readings=readings)
 
 
@@ -140,7 +147,9 @@ def lived(model: Scorer, path: Path) -> list[dict]:
 
 
 def knowing(device: devices.Device) -> Scorer:
-    told = replace(SETTINGS, longest_interval_s=device.longest_interval_s, **device.sends)
+    told = replace(
+        SETTINGS, longest_interval_s=device.longest_interval_s, **devices.sends_of(device)
+    )
     return Scorer(is_odd, told)
 
 
@@ -164,7 +173,7 @@ def test_a_files_events_are_a_streams_whatever_stands_for_no_value(
     assert any("for no value" in event.get("reason", "") for event in batch)
     for channel, row in device.channels.items():
         values = read.readings[..., CHANNEL_NAMES.index(channel)]
-        assert not np.isin(values, np.array([*row.sentinels], np.float32)).any()
+        assert not np.isin(values, np.array(codes_of(channel, row), np.float32)).any()
 
 
 @pytest.mark.parametrize("name", devices.device_names())
@@ -188,11 +197,11 @@ def test_a_detector_needs_no_reader_to_know_its_device(name: str) -> None:
 def test_what_a_device_sends_is_said_once(name: str) -> None:
     """What every detector knows need not be told again; and the file says all of it."""
     device = devices.load_device(name)
-    assert device.sends["sentinels"] == ()
+    assert devices.sends_of(device)["sentinels"] == ()
     again = devices.device_from_text(devices.to_toml(with_codes(name)))
     assert again == with_codes(name)
-    assert {channel for channel, _ in again.sends["sentinels"]} == set(device.channels)
-    for channel, unit in device.sends["units"]:
+    assert {channel for channel, _ in devices.sends_of(again)["sentinels"]} == set(device.channels)
+    for channel, unit in devices.sends_of(device)["units"]:
         assert parse_units([f"{channel}={unit}"])
 
 
@@ -244,7 +253,7 @@ BOILING = ("temperature", "100 is the device's for no value")
 def test_a_run_knows_what_its_device_sends(tmp_path: Path, mine: str) -> None:
     run = run_for_it(tmp_path, mine)
     told = {"sentinels": (("temperature", 100.0), ("co", 500.0)), "units": (("temperature", "F"),)}
-    assert devices.load_device(mine).sends == told
+    assert devices.sends_of(devices.load_device(mine)) == told
     assert (run.settings.sentinels, run.settings.units) == tuple(told.values())
     (tmp_path / "run.onnx").write_bytes(onnx_files.single_precision(run))
     exported = load_model(tmp_path / "run.onnx")
@@ -331,7 +340,7 @@ def test_what_teaches_holds_no_sentinel(tmp_path: Path, mine: str) -> None:
     """A CO of 500 for minutes is a fixed rule's alarm, so the day around it was left out."""
     (tmp_path / "homes").mkdir()
     kitchen(tmp_path / "homes")
-    told = devices.load_device(mine).sends["sentinels"]
+    told = devices.sends_of(devices.load_device(mine))["sentinels"]
     (room,) = read_rooms(tmp_path / "homes", sentinels=told).rooms
     assert np.nanmax(room.recording.readings[..., CO]) == 2.0
     with pytest.raises(InputError, match="co_dose"):
@@ -342,7 +351,7 @@ def test_readings_that_were_rounded_on_their_way_are_known(tmp_path: Path, mine:
     """999 degF is 537.2222 degC, which files hold with two digits and Parquet as 537.22223."""
     text = MINE.replace("[212]", "[999]")
     (tmp_path / "mine.toml").write_text(text)
-    told = devices.load_device(mine).sends["sentinels"]
+    told = devices.sends_of(devices.load_device(mine))["sentinels"]
     degc = np.array([21.0, (999 - 32) / 1.8, 21.5], np.float32)
     readings = np.full((3, 1, len(CHANNELS)), np.nan, np.float32)
     readings[:, 0, TEMPERATURE] = degc
@@ -351,3 +360,32 @@ def test_readings_that_were_rounded_on_their_way_are_known(tmp_path: Path, mine:
         write_recording(recording, tmp_path / f"r{suffix}")
         read, _ = read_recording(tmp_path / f"r{suffix}", sentinels=told)
         assert np.isnan(read.readings[:, 0, TEMPERATURE]).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(("channels", "is_noted"), [(("pm25",), True), (("pm25", "co"), False)])
+def test_a_device_of_particles_alone_is_said_to_find_next_to_nothing(
+    channels: tuple[str, ...], is_noted: bool, tmp_path: Path
+) -> None:
+    own = devices.load_device("saafe-6")
+    device = replace(own, name="box", channels={name: own.channels[name] for name in channels})
+    (tmp_path / "box.toml").write_text(devices.to_toml(device))
+    run = small_run(tmp_path, for_device(SMALL, device))
+    words = ["detect", run.folder, kitchen(tmp_path), "--device", tmp_path / "box.toml"]
+    done = CliRunner().invoke(command, [*map(str, words)])
+    assert done.exit_code == 0, done.output
+    assert ("shows particles alone" in done.stderr) == is_noted
+
+
+def test_an_archive_that_was_made_without_a_devices_sentinels_is_not_gone_on_with(
+    tmp_path: Path, mine: str
+) -> None:
+    """Its events would be of two kinds."""
+    run, path, out = run_for_it(tmp_path, mine), kitchen(tmp_path), str(tmp_path / "events")
+    words = ["detect", str(run.folder), str(path), "--out", out]
+    assert CliRunner().invoke(command, words).exit_code == 0
+    kept = json.loads((tmp_path / "events" / "detect.json").read_text())
+    assert kept["sentinels"] == [["temperature", 100.0], ["co", 500.0]]
+    (tmp_path / "events" / "detect.json").write_text(json.dumps(kept | {"sentinels": []}))
+    refused = CliRunner().invoke(command, words)
+    assert refused.exit_code == 1
+    assert "another sentinels" in str(refused.exception)

@@ -144,14 +144,24 @@ def what_else(path: Path) -> str:
 def load_for(model: str | None, device: str | None) -> Any:
     """The model that is named, saafe's own for None, with the thresholds of a device.
 
-    Where they have to be set, that is said.
+    Where they have to be set, that is said; and where the device shows particles alone, by which
+    its thresholds find next to no fire (docs/devices.md).
     """
     from saafe.loading import load_model
+    from saafe.simulator import devices
 
     if model is not None:
         check_model(model)
     with ProgressLines() as say:
-        return load_model(model, device=device, say=say)
+        loaded = load_model(model, device=device, say=say)
+    known = None if device in (None, devices.ANYTHING) else devices.load_device(device)
+    if known and [*known.channels] == ["pm25"]:
+        click.echo(
+            f"note: {device} shows particles alone, which hardly tell a fire from a spray or a "
+            "shower: it finds next to none; take one that shows temperature or a gas too",
+            err=True,
+        )
+    return loaded
 
 
 def read_any(

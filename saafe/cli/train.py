@@ -129,6 +129,7 @@ def train_command(
     reporter = Reporter()
     signal.signal(signal.SIGTERM, raise_interrupt)
     from saafe import own_rooms, training_run  # imports torch, which takes seconds
+    from saafe.simulator import devices
     from saafe.training import device_of, for_device, leads
 
     recipe = for_device(recipe, device)
@@ -138,7 +139,7 @@ def train_command(
         if on is not None:
             own_rooms.check_asked(per_year)
             own = device_of(recipe)
-            sentinels = () if isinstance(own, str) else own.sends["sentinels"]
+            sentinels = () if isinstance(own, str) else devices.sends_of(own)["sentinels"]
             rooms = own_rooms.read_rooms(on, reporter.say, sentinels=sentinels)
         elif per_year is not None:
             raise InputError("--false-alarms-per-year is of --on FOLDER; give both")

@@ -200,7 +200,8 @@ def load(path: Path | str) -> Run:
         raise damage(file, "its recipe or its alarm settings") from None
     recipe = recipes.from_dict(stored)
     if recipe.device_file:
-        settings = replace(settings, **devices.device_from_text(recipe.device_file).sends)
+        own = devices.device_from_text(recipe.device_file)
+        settings = replace(settings, **devices.sends_of(own))
     model = FireTransformer(recipe)
     try:
         model.load_state_dict(tensors)

@@ -8,7 +8,8 @@ from typing import Any
 
 from saafe.errors import InputError
 from saafe.files import read_file
-from saafe.simulator.devices.device import Device, parse_device, parse_text, refuse_ends
+from saafe.simulator.devices.device import Device, parse_device, parse_text
+from saafe.simulator.devices.sending import refuse_ends
 
 ANYTHING = "anything"  # no device: instruments of wide ranges, see `simulator.instruments`
 GENERAL = "general"  # the catalogue and anything beside it, see `drawing.draw_general`
@@ -90,8 +91,8 @@ def merged(table: dict[str, Any], where: str, above: tuple[str, ...]) -> dict[st
             raise InputError(f"{where}: is a part of itself")
         if name not in device_names():
             near = difflib.get_close_matches(name, device_names(), n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise InputError(f"{where}: part {name!r} is not in the catalogue{hint}")
+            hint = f"did you mean {near[0]}?" if near else "`saafe devices list` names its parts"
+            raise InputError(f"{where}: part {name!r} is not in the catalogue; {hint}")
         part = merged(_table_of(FOLDER / f"{name}{SUFFIX}", name), name, (*above, name))
         usual = part.get("reporting")
         for channel, values in part["channels"].items():

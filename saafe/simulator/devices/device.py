@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from saafe.errors import InputError
-from saafe.recordings import CHANNEL_UNITS, find_unit, without_unusable
+from saafe.recordings import CHANNEL_UNITS, find_unit
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, LONGEST_PERIOD_S, Range
 from saafe.simulator.aerosols import AEROSOLS
 from saafe.windows import DAY_S
@@ -130,22 +130,6 @@ class Device:
         """The longest time for which a healthy channel may say nothing. [s]"""
         return max(one.reporting.longest_interval_s for one in self.channels.values())
 
-    @property
-    def sends(self) -> dict[str, Any]:
-        """What a detector is told of its readings, as `AlarmSettings` takes it.
-
-        Its `sentinels` in the channels' own units, without those that every detector knows and
-        those that are readings too; and its `units`.
-        """
-        units = tuple((name, one.unit) for name, one in self.channels.items() if one.unit)
-        sentinels = (
-            (name, value)
-            for name, one in self.channels.items()
-            for value in own_sentinels(name, one)
-            if not end_at(one, value)
-        )
-        return {"sentinels": tuple(sentinels), "units": units}
-
 
 _WORDS = ("title", "kind", "source")
 _LISTS = ("memory", "made_of", "others", "notes")
@@ -162,6 +146,7 @@ _TIMES = {
     "every_s": (0.1, LONGEST_PERIOD_S), "longest_s": (0.0, DAY_S), "delta": (0.0, 1e5),
     "average_s": (0.0, LONGEST_PERIOD_S),
 }  # fmt: skip
+_CHANNEL_FIELDS = tuple(one.name for one in fields(DeviceChannel))
 _NEEDED = ("lowest", "highest", "step", "noise", "response_s")
 
 
@@ -177,6 +162,8 @@ def parse_device(table: Mapping[str, Any], name: str, where: str) -> Device:
         InputError: a field is unknown, missing or out of range.
     """
     allowed = [*_WORDS, *_LISTS, "self_heat_k", "lost_share", "reporting", "channels"]
+    if stray := [key for key in table if key not in allowed and key in _CHANNEL_FIELDS]:
+        raise InputError(f"{where}: {stray[0]} is a channel's; write it under its [channels.NAME]")
     _refuse_unknown(table, allowed, where)
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         raise InputError(f'{where}: name is no name; write name = "..."')
@@ -208,41 +195,15 @@ def parse_device(table: Mapping[str, Any], name: str, where: str) -> Device:
     )
 
 
-def own_sentinels(name: str, one: DeviceChannel) -> list[float]:
-    """A channel's sentinels in its own unit, without those that no detector takes for a reading."""
-    unit = find_unit(name, one.unit) or CHANNEL_UNITS[name][0]
-    found = []
-    for value in map(unit.apply, one.sentinels):
-        row = [value if each == name else math.nan for each in CHANNEL_NAMES]
-        found += [value] if not without_unusable(row)[1] else []
-    return found
-
-
-def refuse_ends(device: Device, where: str) -> None:
-    """Refuse a sentinel at an end of a channel's readings: a fire's would be taken for none."""
-    for name, one in device.channels.items():
-        for value in own_sentinels(name, one):
-            if end := end_at(one, value):
-                unit = CHANNELS[CHANNEL_NAMES.index(name)].unit
-                raise InputError(
-                    f"{where}: channels.{name}: sentinels: {value:g} {unit} is its {end} too; "
-                    f"allowed are values that no reading has: give the {end} that readings reach, "
-                    "or leave it out"
-                )
-
-
-def end_at(one: DeviceChannel, value: float) -> str:
-    """Which end of a channel's readings a value cannot be told from; "" for none."""
-    ends = {"lowest": one.lowest, "clip": one.clip}
-    return next((end for end, at in ends.items() if abs(value - at) < 0.5 * one.step), "")
-
-
 def parse_text(text: str, where: str) -> dict[str, Any]:
     """The table of a device file's text."""
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also a number or brackets without end
-        raise InputError(f"{where}: is no TOML ({' '.join(str(error).split())})") from None
+        raise InputError(
+            f"{where}: is no TOML ({' '.join(str(error).split())}); `saafe devices show saafe-4` "
+            "prints a file to begin with"
+        ) from None
 
 
 def device_from_text(text: str) -> Device:
@@ -254,7 +215,7 @@ def device_from_text(text: str) -> Device:
 def _channel(table: Any, name: str, usual: Reporting, where: str) -> DeviceChannel:
     if not isinstance(table, Mapping):
         raise InputError(f"{where}: expected a table, got {table!r}")
-    _refuse_unknown(table, [one.name for one in fields(DeviceChannel)], where)
+    _refuse_unknown(table, _CHANNEL_FIELDS, where)
     if missing := [key for key in _NEEDED if key not in table]:
         raise InputError(f"{where}: {missing[0]} is missing; needed are {', '.join(_NEEDED)}")
     numbers: dict[str, Any] = {
@@ -264,6 +225,12 @@ def _channel(table: Any, name: str, usual: Reporting, where: str) -> DeviceChann
     }
     numbers.setdefault("clip", numbers["highest"])
     channel = CHANNELS[CHANNEL_NAMES.index(name)]
+    span = numbers["highest"] - numbers["lowest"]
+    if 0.0 < 1.001 * span < numbers["step"]:  # a fitted range may be one step
+        raise InputError(
+            f"{where}: step = {numbers['step']:g} {channel.unit}: allowed is at most the range, "
+            f"{span:g} {channel.unit}; check the unit"
+        )
     if not numbers["lowest"] < min(numbers["highest"], numbers["clip"]):
         raise InputError(f"{where}: lowest = {numbers['lowest']:g} must be under highest and clip")
     if numbers["lowest"] >= channel.highest or numbers["clip"] <= channel.lowest:
