@@ -76,10 +76,10 @@ def exported_with(exported: Exported, device: str | None, say: Callable[[str], N
     Those that are set are kept in the user's cache folder.
     """
     if device is None or device == devices.ANYTHING:
-        return exported
-    if device in exported.devices:
-        return exported.for_device(device)
+        return aware_of(exported, trained_for(exported))
     asked = devices.load_device(device)
+    if device in exported.devices:
+        return aware_of(exported.for_device(device), asked)
     file = cache_folder() / (
         f"thresholds-{exported.identity[:16]}-{exported.metadata.get('precision')}-"
         f"{devices.device_digest(asked)}-{__version__}.json"
@@ -96,7 +96,22 @@ def exported_with(exported: Exported, device: str | None, say: Callable[[str], N
         if settings != exported.settings and is_cached(file, settings):
             say(f"thresholds for {asked.name} are kept in {file.parent}; `saafe export --device` "
                 "writes them into a model's file")  # fmt: skip
-    return replace(exported, settings=settings)
+    return aware_of(replace(exported, settings=settings), asked)
+
+
+def aware_of(exported: Exported, device: devices.Device | None) -> Exported:
+    """The model, told what a device sends."""
+    sends = {} if device is None else devices.sends_of(device)
+    return replace(exported, settings=replace(exported.settings, **sends))
+
+
+def trained_for(exported: Exported) -> devices.Device | None:
+    """The device that an exported model was trained for, None for any or where it tells none."""
+    try:
+        text = exported.recipe.device_file
+        return devices.device_from_text(text) if text else None
+    except InputError:
+        return None
 
 
 def without_torch(exported: Exported, asked: devices.Device, device: str) -> InputError:

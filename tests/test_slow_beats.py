@@ -53,7 +53,7 @@ def test_beats_hours_apart_are_read_and_watched_where_told(tmp_path: Path, beat_
     recording, check = read_recording(path, longest_interval_s=beat_s)
     assert (len(recording.times_s), check.period_s) == (7, beat_s)
     assert len(read_recorded(path, {}, longest_interval_s=beat_s)[0].times_s) == 7
-    assert len(read_all([path], print, longest_interval_s=beat_s)) == 1
+    assert len(read_all([path], print, AlarmSettings(longest_interval_s=beat_s))) == 1
     said, notes, code = detected(path, "--longest-interval", beat_s, "--out", tmp_path / "events")
     assert (code, (tmp_path / "events" / "hall.csv.jsonl").read_text()) == (0, "")
 

@@ -43,7 +43,7 @@ def check_interval(value_s: float | None) -> float | None:
               callback=lambda _context, _option, value: check_interval(value),
               help="Longest pause of a healthy sensor that reports on change. [s]")  # fmt: skip
 @click.option("--device", metavar="NAME|FILE",
-              help="Take the thresholds for this device; see saafe devices.")  # fmt: skip
+              help="Take the thresholds, pauses, units and codes of this device.")  # fmt: skip
 @export_options
 @click.option("--json", "as_json", is_flag=True, help="Of files: one JSON document, not lines.")
 @click.option(
@@ -118,7 +118,8 @@ def detect_command(
             f"{odd[0]}: pipe the readings of one space as CSV into `saafe detect MODEL -`, alone"
         )
     if archive.out is not None:
-        how = DetectOptions(options.named() if options else None, repair, longest_interval_s)
+        export = options.named(run.settings.units) if options else None
+        how = DetectOptions(export, repair, longest_interval_s)
         return detect_archive(run, recordings, archive, how, as_json=as_json)
     recordings = expand(recordings)
     found = detect_files(
@@ -184,7 +185,11 @@ def detect_files(
     for path in paths:
         try:
             readings, check = read_any(
-                Path(path), options, repair=repair, longest_interval_s=pause_s
+                Path(path),
+                options,
+                repair=repair,
+                longest_interval_s=pause_s,
+                settings=run.settings,
             )
         except InputError as error:
             if len(paths) == 1:
@@ -241,7 +246,7 @@ def detect_stream(
 
     live = Live(
         run,
-        RowReader(units=parse_units(units)),
+        RowReader(units=parse_units(units), sentinels=run.settings.sentinels),
         longest_interval_s=longest_interval_s,
         drill=Drill(run, *simulated_fire(), longest_interval_s) if drill else None,
         note=lambda text: click.echo(f"note: {text}", err=True),

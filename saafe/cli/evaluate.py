@@ -80,9 +80,8 @@ def evaluate_command(
     files = expand(paths)
     with counting(map(Path, files), len(files), "recordings read") as counted:
         recordings = judging.read_all(
-            counted, lambda line: click.echo(line, err=True),
-            longest_interval_s=judged.settings.longest_interval_s,
-        )  # fmt: skip
+            counted, lambda line: click.echo(line, err=True), judged.settings
+        )
     contestants = [judged]
     for name in dict.fromkeys(names):
         click.echo(f"fitting {name}", err=True)

@@ -1,17 +1,20 @@
 """How the command line reads recordings: in saafe's format, or as a vendor exported them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from saafe.cli.output import names_near
 from saafe.cli.progress import ProgressLines
 from saafe.errors import InputError
-from saafe.recordings import Check, Recording, parse_units
+from saafe.recordings import Check, Conversion, Recording, parse_units, usual_units
+
+if TYPE_CHECKING:
+    from saafe.detector import AlarmSettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 TRAIN_FIRST = "`saafe train ultra-fast` makes one under runs/ in about 2 minutes"
@@ -60,8 +63,11 @@ class ExportOptions:
         """Whether any was given."""
         return any(vars(self).values())
 
-    def named(self) -> dict[str, Any]:
-        """The same as `readers.import_recording` takes it; a file is of one vendor."""
+    def named(self, usual: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
+        """The same as `readers.import_recording` takes it; a file is of one vendor.
+
+        `usual` are the units of the device, as a model's settings have them.
+        """
         from saafe.readers import parse_columns
 
         if len(self.presets) > 1:
@@ -69,11 +75,16 @@ class ExportOptions:
                 f"--preset: came {' and '.join(self.presets)}; allowed: one, the vendor whose "
                 "export it is; only a broker has topics of several"
             )
-        columns, units = parse_columns(self.maps), parse_units(self.units)
+        columns, units = parse_columns(self.maps), units_of(usual, self.units)
         return {
             "preset": next(iter(self.presets), None), "columns": columns, "units": units,
             "zone": self.zone, "decimal": self.decimal, "sensor": self.sensor,
         }  # fmt: skip
+
+
+def units_of(usual: Iterable[tuple[str, str]], told: Iterable[str]) -> dict[str, Conversion]:
+    """The units that --unit tells, and of other channels those that the device usually sends."""
+    return usual_units(usual) | dict(parse_units(told))
 
 
 def check_run_folder(path: str) -> None:
@@ -133,27 +144,40 @@ def what_else(path: Path) -> str:
 def load_for(model: str | None, device: str | None) -> Any:
     """The model that is named, saafe's own for None, with the thresholds of a device.
 
-    Where they have to be set, that is said.
+    Where they have to be set, that is said; and where the device shows particles alone, by which
+    its thresholds find next to no fire (docs/devices.md).
     """
     from saafe.loading import load_model
+    from saafe.simulator import devices
 
     if model is not None:
         check_model(model)
     with ProgressLines() as say:
-        return load_model(model, device=device, say=say)
+        loaded = load_model(model, device=device, say=say)
+    known = None if device in (None, devices.ANYTHING) else devices.load_device(device)
+    if known and [*known.channels] == ["pm25"]:
+        click.echo(
+            f"note: {device} shows particles alone, which hardly tell a fire from a spray or a "
+            "shower: it finds next to none; take one that shows temperature or a gas too",
+            err=True,
+        )
+    return loaded
 
 
 def read_any(
-    path: Path, reading: ExportOptions, *, repair: bool, longest_interval_s: float | None = None
-) -> tuple[Recording, Check]:
+    path: Path, reading: ExportOptions, *, repair: bool, longest_interval_s: float | None = None,
+    settings: "AlarmSettings | None" = None,
+) -> tuple[Recording, Check]:  # fmt: skip
     """Read a recording; of one that is refused say how it can be imported, where it can.
 
-    What is guessed of an export is shown on stderr before it is used.
+    What is guessed of an export is shown on stderr before it is used. A model's settings say what
+    its device sends.
     """
     from saafe.readers import read_recorded
 
-    export = reading.named() if reading else None
+    usual, sentinels = (settings.units, settings.sentinels) if settings else ((), ())
+    export = reading.named(usual) if reading else None
     return read_recorded(
-        path, export, repair=repair, longest_interval_s=longest_interval_s,
+        path, export, repair=repair, longest_interval_s=longest_interval_s, sentinels=sentinels,
         say=lambda line: click.echo(line, err=True),
     )  # fmt: skip

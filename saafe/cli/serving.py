@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from saafe.cli.output import print_events, print_json
-from saafe.cli.reading import ExportOptions, load_for
+from saafe.cli.reading import ExportOptions, load_for, units_of
 from saafe.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class ServingOptions:
 @click.option("--longest-interval", "longest_interval_s", type=float, metavar="S",
               help="Longest pause of a healthy sensor that reports on change. [s]")  # fmt: skip
 @click.option("--device", metavar="NAME|FILE",
-              help="Take the thresholds for this device; see saafe devices.")  # fmt: skip
+              help="Take the thresholds, pauses, units and codes of this device.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print address and token as JSON, once.")
 @mqtt_options
 def serve_command(
@@ -114,8 +114,9 @@ def serve_command(
     if url is None and (presets or options.uses_mqtt):
         raise InputError("--topic, --preset and the like are for a broker: give --mqtt URL")
     token = choose_token(host, token_file)
-    told = parse_units(units)
+    parse_units(units)  # before what takes time
     loaded = load_for(model, device)
+    told = told_units(loaded, units)
     service = make_service(loaded, longest_interval_s, options, delivers=url is not None)
     try:
         service.restore()
@@ -131,10 +132,8 @@ def watch_mqtt(
     options: ServingOptions,
 ) -> None:  # fmt: skip
     """Watch what a broker brings, print events as JSON lines, and publish them."""
-    from saafe.recordings import parse_units
-
     need_serving()
-    told, presets = parse_units(reading.units), reading.presets
+    told, presets = told_units(model, reading.units), reading.presets
     service = make_service(model, longest_interval_s, options, delivers=True)
     service.listeners.append(lambda events: print_where_possible(events, service))
     try:
@@ -143,6 +142,18 @@ def watch_mqtt(
         watch(service, link, service.is_stopping.wait)
     finally:
         service.stop()
+
+
+def told_units(model: Any, units: Sequence[str]) -> dict[str, Any]:
+    """The units of readings for which nothing else names one; those of the device are said."""
+    found = units_of(model.settings.units, units)
+    for channel, unit in found.items():
+        if unit.is_usual:
+            click.echo(
+                f"note: {channel} without a unit is taken as {unit.unit}, which the device sends; "
+                f"--unit {channel}=UNIT where it comes in another", err=True,
+            )  # fmt: skip
+    return found
 
 
 def print_where_possible(events: list[dict], service: "Service") -> None:

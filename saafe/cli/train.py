@@ -139,7 +139,8 @@ def train_command(
     signal.signal(signal.SIGTERM, raise_interrupt)
     with starting():
         from saafe import own_rooms, training_run
-        from saafe.training import for_device, leads
+        from saafe.simulator import devices
+        from saafe.training import device_of, for_device, leads
 
     recipe = for_device(recipe, device)
     began = time.perf_counter()
@@ -147,7 +148,9 @@ def train_command(
     try:
         if on is not None:
             own_rooms.check_asked(per_year)
-            rooms = own_rooms.read_rooms(on, reporter.say)
+            own = device_of(recipe)
+            sentinels = () if isinstance(own, str) else devices.sends_of(own)["sentinels"]
+            rooms = own_rooms.read_rooms(on, reporter.say, sentinels=sentinels)
         elif per_year is not None:
             raise InputError("--false-alarms-per-year is of --on FOLDER; give both")
         folder = training_run.open_folder(recipe, Path(out), name, resume=resume)

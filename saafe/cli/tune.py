@@ -45,7 +45,7 @@ def tune_command(
     own_rooms.check_asked(per_year)
     check_trained_run(run)
     general = load(run)
-    rooms = own_rooms.read_rooms(on, say)
+    rooms = own_rooms.read_rooms(on, say, sentinels=general.settings.sentinels)
     if not resume:
         name = name or own_rooms.tuned_name(general.recipe)
     folder = training_run.open_folder(general.recipe, Path(out), name, resume=resume)

@@ -42,6 +42,9 @@ class AlarmSettings:
             nothing yet that a first high reading could be high against. [s]
         longest_interval_s: for how long a healthy device of the kind that the model was trained
             for may say nothing; 0 where it was trained for none. [s]
+        sentinels: what that device sends in place of readings, beside what every detector knows: a
+            channel and a value in its own unit each.
+        units: in which it sends readings where nobody names a unit: a channel and its unit each.
     """
 
     fast: float = 6.0
@@ -55,6 +58,8 @@ class AlarmSettings:
     clear_s: float = 120.0
     warm_s: float = 60.0
     longest_interval_s: float = 0.0
+    sentinels: tuple[tuple[str, float], ...] = ()
+    units: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def least(self) -> float:
@@ -70,15 +75,15 @@ class AlarmSettings:
         """
         try:
             settings = cls(**table)
-            if all(math.isfinite(value) for value in asdict(settings).values()):
+            if all(math.isfinite(getattr(settings, name)) for name in (*table, *cls().to_dict())):
                 return settings
         except (TypeError, OverflowError):
             pass
         raise ValueError("no alarm settings of this version of saafe")
 
     def to_dict(self) -> dict[str, float]:
-        """Plain values, for a model's metadata."""
-        return asdict(self)
+        """Thresholds and times, for a model's metadata; what a device sends its file says."""
+        return {key: value for key, value in asdict(self).items() if not isinstance(value, tuple)}
 
     def moved(self, shift: float) -> "AlarmSettings":
         """The same settings with every threshold shifted. [log-odds]"""

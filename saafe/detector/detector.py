@@ -27,7 +27,7 @@ from saafe.detector.state import (
     write_state,
 )  # fmt: skip
 from saafe.errors import InputError
-from saafe.recordings import BEHIND_S, LATE_S, without_unusable
+from saafe.recordings import BEHIND_S, LATE_S, held_sentinels, without_unusable
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
 
 SHOWS = np.array([c.visibility.event if c.visibility else math.inf for c in CHANNELS])
@@ -90,6 +90,7 @@ class Detector:
         self.model = model
         self.longest_interval_s = longest_pause(model, longest_interval_s)
         self.hold_bins = hold_bins(self.longest_interval_s)
+        self.sentinels = held_sentinels(model.settings.sentinels)
         self.reset()
 
     def reset(self) -> None:
@@ -118,7 +119,8 @@ class Detector:
                 bin; any other counts from now on.
             sensor: name.
             readings: NaN where missing, in the order of `sensors.CHANNELS` (channel,); or by the
-                channels' names. An impossible or known wrong value is none, and a fault.
+                channels' names. An impossible value, a known wrong one and one that the model's
+                device sends in place of a reading is none, and a fault.
             refused: why cells could not be used, by channel; "row", "sensor" or "time" for what
                 is wrong with the row.
             now_s: stream time as the row came, where it came late. [s]
@@ -151,7 +153,8 @@ class Detector:
         readings = np.asarray(readings, dtype=np.float64)
         if readings.shape != (len(CHANNELS),):
             raise InputError(f"readings: came {readings.shape}; allowed: ({len(CHANNELS)},)")
-        values, unusable = without_unusable(readings.tolist())  # faster than numpy on six
+        # faster than numpy on six
+        values, unusable = without_unusable(readings.tolist(), self.sentinels)
         readings = np.array(values)
         if unusable:
             refused = unusable | dict(refused or {})

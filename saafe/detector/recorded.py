@@ -13,7 +13,7 @@ from saafe import windows
 from saafe.detector.alarms import CO_DOSES, AlarmSettings, log_odds
 from saafe.detector.detector import Model, agreeing, hold_bins, longest_pause, score
 from saafe.detector.space import Event, Space
-from saafe.recordings import Recording
+from saafe.recordings import Recording, without_sentinels
 from saafe.sensors import CHANNELS, CO, HEAT_C, RISE_K_PER_MIN, RISE_SPAN_S, TEMPERATURE
 
 WINDOW_BATCH = 4096  # windows scored at once
@@ -93,6 +93,7 @@ def detect(
         >>> saafe.detect(calm, recording).events  # or of a run: saafe.load("runs/my-run")
         []
     """
+    recording = without_sentinels(recording, model.settings.sentinels)
     decided = decide(
         model, recording, since_s=since_s, longest_interval_s=longest_interval_s,
         on_progress=lambda share: on_progress(0.5 * share),
@@ -126,6 +127,7 @@ def decide(
 ) -> Decisions:
     """What `detect` decides on, without the events that come of it; arguments are its own."""
     hold = hold_bins(longest_pause(model, longest_interval_s))
+    recording = without_sentinels(recording, model.settings.sentinels)
     counts = (~np.isnan(recording.readings).all(axis=2)).sum()
     parts, done = [NO_DECISION], 0
     for index in range(len(recording.sensors)):

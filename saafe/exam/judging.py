@@ -145,16 +145,18 @@ def window_times(score: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
 
 
 def read_all(
-    paths: Iterable[Path], say: Callable[[str], None], *, longest_interval_s: float = 0.0
+    paths: Iterable[Path], say: Callable[[str], None], settings: AlarmSettings
 ) -> list[Recording]:
     """Recordings to judge; every file is read before the long work begins.
 
-    `say` takes what is doubtful about each: figures alone do not show it. `longest_interval_s` is
-    how long a healthy sensor may pause, 0 where that is not known. [s]
+    `say` takes what is doubtful about each: figures alone do not show it. A model's settings say
+    how long a healthy sensor may pause, and what its device sends in place of readings.
     """
     recordings = []
     for path in paths:
-        recording, check = read_recorded(path, longest_interval_s=longest_interval_s)
+        recording, check = read_recorded(
+            path, longest_interval_s=settings.longest_interval_s, sentinels=settings.sentinels
+        )
         recordings.append(recording)
         for line in check.doubts():
             say(f"{path}: {line}")

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saafe import __version__, windows
-from saafe.detector import CO_DOSES, alarms, detector, self_test
-from saafe.recordings import BEHIND_S, LATE_S
+from saafe.detector import CO_DOSES, AlarmSettings, alarms, detector, self_test
+from saafe.recordings import BEHIND_S, LATE_S, held_sentinels
 from saafe.sensors import (
     CHANNEL_NAMES,
     CHANNELS,
@@ -54,7 +54,7 @@ def c_sources(run: Run) -> dict[str, str]:
         "#include <math.h>\n#include <stddef.h>\n#include <string.h>\n\n"
         f'#include "{HEADER}"\n',
         define_lines(settings(run)),
-        tables(),
+        tables(run.settings),
         weights(run),
         *((TEMPLATES / f"{part}.c").read_text() for part in PARTS),
     ]
@@ -111,8 +111,8 @@ def settings(run: Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def tables() -> str:
-    """What is known of each channel, and the doses of carbon monoxide."""
+def tables(told: AlarmSettings) -> str:
+    """What is known of each channel and of its device, and the doses of carbon monoxide."""
     scales = [
         braces([SCALE_KINDS[c.scale.kind], single(c.scale.centre), single(c.scale.spread),
                 single(c.lowest), int(c.scale.is_wide)])
@@ -124,11 +124,13 @@ def tables() -> str:
     )  # fmt: skip
     tests = [braces(map(double, row)) for row in limits]
     ranges = [braces(map(double, (c.lowest, c.highest, c.overshoot))) for c in CHANNELS]
-    most = max(len(c.wrong_values) for c in CHANNELS)
-    wrong = [
-        braces([*(single(value) for value, _ in c.wrong_values), *["NAN"] * most][:most])
+    sent = held_sentinels(told.sentinels)
+    values = [
+        dict.fromkeys(map(single, (*(v for v, _ in c.wrong_values), *sorted(sent.get(c.name, ())))))
         for c in CHANNELS
     ]
+    most = max(map(len, values))
+    wrong = [braces([*each, *["NAN"] * most][:most]) for each in values]
     return f"""
 typedef enum {{ LINEAR, LOGARITHM, LOGARITHM_OF_MORE }} scale_kind;
 typedef struct {{ scale_kind kind; float centre, spread, lowest; bool is_wide; }} scale_row;

@@ -164,6 +164,8 @@ def claim_storage(storage: Storage, model: Any, how: DetectOptions) -> None:
         "repair": how.repair,
         "export": export,
     }
+    sent = {"sentinels": model.settings.sentinels, "units": model.settings.units}
+    mine |= {name: told for name, told in sent.items() if told}
     mine = json.loads(json_text(mine))
     data = storage.read(MADE_BY)
     if data is None:
@@ -198,13 +200,15 @@ def outcome_of(model: Model, path: str, how: DetectOptions, data: bytes | None =
         how: what is asked of it.
         data: its bytes, where its path leads nowhere on this machine.
     """
-    pause_s = longest_pause(model, how.longest_interval_s)
+    told: dict[str, Any] = {
+        "export": how.export, "repair": how.repair, "sentinels": model.settings.sentinels,
+        "longest_interval_s": longest_pause(model, how.longest_interval_s),
+    }  # fmt: skip
     try:
         if data is None and is_s3(path):
             data = read_entry(path)
         recording, check = (
-            read_recorded(Path(path), how.export, repair=how.repair, longest_interval_s=pause_s)
-            if data is None else read_bytes(path, data, how, pause_s)
+            read_recorded(Path(path), **told) if data is None else read_bytes(path, data, told)
         )  # fmt: skip
     except InputError as error:
         return Outcome(error=str(error))
@@ -221,13 +225,16 @@ def outcome_of(model: Model, path: str, how: DetectOptions, data: bytes | None =
     )
 
 
-def read_bytes(path: str, data: bytes, how: DetectOptions, pause_s: float | None) -> Any:
-    """Read a recording whose bytes are here and whose file is not; errors name its own path."""
+def read_bytes(path: str, data: bytes, told: dict[str, Any]) -> Any:
+    """Read a recording whose bytes are here and whose file is not; errors name its own path.
+
+    `told` is what `read_recorded` takes.
+    """
     with tempfile.TemporaryDirectory(prefix="saafe-") as folder:
         copy = Path(folder, Path(path).name)
         copy.write_bytes(data)
         try:
-            return read_recorded(copy, how.export, repair=how.repair, longest_interval_s=pause_s)
+            return read_recorded(copy, **told)
         except InputError as error:
             beside = path.removesuffix(copy.name)  # the hint names a file there, too
             raise InputError(str(error).replace(f"{copy.parent}/", beside)) from None

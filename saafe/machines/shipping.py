@@ -26,7 +26,7 @@ class Shipment:
     name: str  # of its folder or file
     digest: str  # of all that follows
     files: Mapping[str, bytes] = field(compare=False, repr=False)
-    settings: Mapping[str, Any] = field(compare=False, repr=False)
+    settings: AlarmSettings = field(compare=False, repr=False)
 
 
 def pack_model(model: Any) -> Shipment:
@@ -36,7 +36,7 @@ def pack_model(model: Any) -> Shipment:
     else:
         paths = [model.folder / name for name in TRAVELS]
         files = {path.name: path.read_bytes() for path in paths if path.is_file()}
-    settings = model.settings.to_dict()
+    settings = model.settings
     parts = [name.encode() + data for name, data in sorted(files.items())]
     digest = hashlib.sha256(b"".join([*parts, repr(settings).encode()])).hexdigest()
     return Shipment(Path(model.folder).name, digest, files, settings)
@@ -52,7 +52,7 @@ def unpack_model(shipment: Shipment) -> Any:
         (place / name).write_bytes(data)
     only = next(iter(shipment.files))
     model = load_model(place / only if only.endswith(".onnx") else place)
-    model = replace(model, settings=AlarmSettings(**shipment.settings))
+    model = replace(model, settings=shipment.settings)
     weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)  # also as the process ends
     return model
 

@@ -28,6 +28,7 @@ from saafe.recordings import (
     find_sets,
     read_sets,
     recording_files,
+    without_sentinels,
 )
 from saafe.sensors import FIRE, PM25
 from saafe.windows import DAY_S
@@ -98,13 +99,17 @@ def digest_of(rooms: Sequence[Room]) -> str:
     return held.hexdigest()
 
 
-def read_rooms(folder: Path | str, on_progress: Callable[[str], None] = lambda _: None) -> OwnRooms:
+def read_rooms(
+    folder: Path | str, on_progress: Callable[[str], None] = lambda _: None, *,
+    sentinels: Sequence[tuple[str, float]] = (),
+) -> OwnRooms:  # fmt: skip
     """Read the recordings of a folder that may teach what is harmless.
 
     Args:
         folder: recordings in our format (CSV, CSV.gz, Parquet), annotated sets, or both, at any
             depth. A recording outside of sets is a home of its own, and a group.
         on_progress: takes a line for each, with its length, or why it is left out.
+        sentinels: what their device sends in place of readings, see `read_recording`.
 
     Raises:
         InputError: there is no such folder, nothing in it may teach, or a set.json is wrong.
@@ -123,6 +128,7 @@ def read_rooms(folder: Path | str, on_progress: Callable[[str], None] = lambda _
     for file, read in recordings_of(folder):
         try:
             room = read()
+            room = replace(room, recording=without_sentinels(room.recording, sentinels))
             if room.recording.labels is not None and (room.recording.labels == FIRE).any():
                 raise InputError("holds rows labelled fire")
             twin = seen.setdefault(digest_of([room]), file)

@@ -196,7 +196,7 @@ def tune(
     check_type(on, Path | str, "on: takes a folder of recordings")
     check_asked(false_alarms_per_year)
     general = run if isinstance(run, Run) else runs.load(run)
-    rooms = read_rooms(on, on_progress)
+    rooms = read_rooms(on, on_progress, sentinels=general.settings.sentinels)
     name = name if name or resume else tuned_name(general.recipe)
     folder = open_folder(general.recipe, Path(out), name, resume=resume)
     note_asked(folder, rooms, false_alarms_per_year, resume=resume, model=general.identity)

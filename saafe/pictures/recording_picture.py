@@ -18,7 +18,7 @@ from saafe.exam import plots
 from saafe.files import read_file
 from saafe.pictures.curves import MARK, curve_of, draw_curve
 from saafe.pictures.saving import Picture
-from saafe.recordings import SOUNDED, Interval, Recording, read_sets
+from saafe.recordings import SOUNDED, Interval, Recording, read_sets, without_sentinels
 from saafe.sensors import CHANNELS, FIRE, NUISANCE
 from saafe.windows import DAY_S
 
@@ -62,6 +62,7 @@ def picture_of_recording(
     Raises:
         InputError: there is nothing to draw, or nothing in the part that is asked for.
     """
+    recording = without_sentinels(recording, model.settings.sentinels)
     shown = np.isfinite(recording.readings).any(axis=(0, 1))
     if not shown.any():
         raise InputError(f"{path}: has no reading that could be drawn; `saafe data check` says why")

@@ -1,6 +1,6 @@
 """What to say of a file that is refused as a recording and can be imported."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ MOST_TRIED_BYTES = 20_000_000  # Chosen: a larger file is not read again for eac
 
 def read_recorded(
     path: Path, export: Mapping[str, Any] | None = None, *, repair: bool = False,
-    longest_interval_s: float | None = None,
+    longest_interval_s: float | None = None, sentinels: Iterable[tuple[str, float]] = (),
     say: Callable[[str], None] = lambda _line: None,
 ) -> tuple[Recording, Check]:  # fmt: skip
     """Read a recording in saafe's format, or as a vendor exported it.
@@ -25,18 +25,20 @@ def read_recorded(
         export: the options of `import_recording` by name, for an export; None for saafe's format.
         repair: see `read_recording`; exports are always mended.
         longest_interval_s: see `read_recording`. [s]
+        sentinels: see `read_recording`.
         say: takes what was guessed of an export, a line each, before it is used.
 
     Raises:
         InputError: as the two do; one that is refused, but can be imported, says how.
     """
+    told: dict[str, Any] = {"longest_interval_s": longest_interval_s, "sentinels": sentinels}
     if export is not None:
         table, guess = read_export(path, **export)
         for line in guess.lines():
             say(line)
-        return parse_recording(table, repair=True, longest_interval_s=longest_interval_s)
+        return parse_recording(table, repair=True, **told)
     try:
-        return read_recording(path, repair=repair, longest_interval_s=longest_interval_s)
+        return read_recording(path, repair=repair, **told)
     except InputError as error:
         if "--repair" in str(error) or (found := _find_import(path)) is None:
             raise

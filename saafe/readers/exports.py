@@ -119,7 +119,8 @@ def import_recording(
         path: text of almost any form, JSON or Parquet, gzipped or not.
         preset: a vendor's name, see `presets`; None = told by the header.
         columns: column or entity -> channel, `time`, `sensor` or `ignore`; others are guessed.
-        units: channel -> unit, such as "F", or a `Conversion`; else as the file says.
+        units: channel -> unit, such as "F", or a `Conversion`; else as the file says. One that
+            `is_usual` counts where the file names none.
         zone: time zone of times without offset, such as Europe/Berlin.
         decimal: "." or ","; None = guessed.
         sensor: a name for the only sensor.
@@ -277,19 +278,18 @@ def _read_series(
         cells = cells if one.rows is None else cells.gather(one.rows)
         numbers = read_cells(cells, decimal)
         own = preset.units.get(one.channel) if preset else None
-        default = one.unit or (own and find_unit(one.channel, own)) or CHANNEL_UNITS[one.channel][0]
+        asked = units.get(one.channel)
+        told = None if asked is None or asked.is_usual else asked
+        usual = asked or (own and find_unit(one.channel, own))
+        default = one.unit or usual or CHANNEL_UNITS[one.channel][0]
         texts = numbers.units.unique().to_list()
         conversions = {t: find_unit(one.channel, t) or default for t in texts}
-        if one.channel in units:
-            conversions = dict.fromkeys(texts, units[one.channel])
+        if told:
+            conversions = dict.fromkeys(texts, told)
         is_wrong = (
             numbers.is_wrong
             | numbers.units.is_in(
-                [
-                    t
-                    for t in texts
-                    if t and one.channel not in units and not find_unit(one.channel, t)
-                ]
+                [t for t in texts if t and not told and not find_unit(one.channel, t)]
             ).to_numpy()
         )
         if is_wrong.sum() > MOST_LEFT_OUT * len(is_wrong):
@@ -306,7 +306,7 @@ def _read_series(
             notes.append(left_empty(export, one, is_wrong))
         given = (numbers.units.filter(pl.Series(np.isfinite(numbers.values)))).unique().to_list()
         shown = " or ".join(dict.fromkeys(conversions[text].unit for text in given))
-        unit = shown or units.get(one.channel, default).unit
+        unit = shown or (told or default).unit
         found.append(GuessedColumn(one.channel, one.name, unit, one.place))
     return readings, found, ignored, notes + words_note(words)
 

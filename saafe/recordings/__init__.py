@@ -5,7 +5,8 @@ from saafe.recordings.annotated import (
     find_sets, merge_runs, read_sets,
 )  # fmt: skip
 from saafe.recordings.cells import (
-    CellError, is_missing_word, to_microseconds, to_number, to_seconds, to_stamp, without_unusable,
+    CellError, held_sentinels, is_missing_word, to_microseconds, to_number, to_seconds, to_stamp,
+    without_unusable,
 )  # fmt: skip
 from saafe.recordings.check import Check, counted, doubt, words_note
 from saafe.recordings.stream_clock import BEHIND_S, LATE_S, StreamClock
@@ -13,7 +14,7 @@ from saafe.recordings.columns import MILLISECONDS, to_numbers, to_text
 from saafe.recordings.folders import RECORDING_SUFFIXES, recording_files
 from saafe.recordings.periods import whole_minutes
 from saafe.recordings.recording import (
-    Recording, RefusedCell, parse_recording, read_recording, write_recording,
+    Recording, RefusedCell, parse_recording, read_recording, without_sentinels, write_recording,
 )  # fmt: skip
 from saafe.recordings.stream import Row, RowReader, read_rows
 from saafe.recordings.superpose import (
@@ -27,6 +28,7 @@ from saafe.recordings.tables import (
 )  # fmt: skip
 from saafe.recordings.units import (
     CHANNEL_UNITS, Conversion, find_unit, parse_units, plain, to_conversions, unit_texts,
+    usual_units,
 )  # fmt: skip
 
 __all__ = [
@@ -36,10 +38,11 @@ __all__ = [
     "Conversion", "Home", "Interval", "Recording", "RefusedCell", "Rise", "Row", "RowReader",
     "SmokeGrowth", "StreamClock", "SuperposedFire", "Table", "add_rise", "check_annotation",
     "counted", "cut_recording", "dense_homes", "doubt", "draw_moment", "encoding_of", "find_sets",
-    "find_unit", "is_missing_word", "make_folder", "median_period", "merge_runs", "parse_csv",
+    "find_unit", "held_sentinels", "is_missing_word", "make_folder", "median_period",
+    "merge_runs", "parse_csv",
     "parse_recording", "parse_units", "plain", "pm_cap", "quoted", "read_recording", "read_rows",
     "read_sets", "read_table", "read_text", "read_unzipped", "recording_files", "refusal",
     "smoke_growth", "superpose_fires", "to_conversions", "to_microseconds", "to_number",
-    "to_numbers", "to_seconds", "to_stamp", "to_text", "unit_texts", "whole_minutes",
-    "without_unusable", "words_note", "write_recording",
+    "to_numbers", "to_seconds", "to_stamp", "to_text", "unit_texts", "usual_units",
+    "whole_minutes", "without_sentinels", "without_unusable", "words_note", "write_recording",
 ]  # fmt: skip

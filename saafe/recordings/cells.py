@@ -6,6 +6,7 @@ cell that polars does not take to them. A cell comes stripped of `WHITESPACE`.
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TypeVar
@@ -13,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from saafe.recordings.tables import quoted
-from saafe.sensors import CHANNELS, MAX_SENSORS, Channel, WrongValues
+from saafe.sensors import CHANNEL_NAMES, CHANNELS, MAX_SENSORS, Channel, WrongValues
 
 DEFAULT_SENSOR = "A"
 SAYS_NOTHING = ": no reading"  # after a word that stands in the place of one
@@ -42,6 +43,8 @@ _NUMBER, _ISO = re.compile(NUMBER_PATTERN), re.compile(ISO_PATTERN)
 _NO_NAME = re.compile(r"^$|[\x00-\x1f\x7f]")
 
 Values = TypeVar("Values", float, np.ndarray)
+Sentinels = frozenset[float]  # values as readings may hold them
+NO_SENTINELS: Sentinels = frozenset()
 
 
 class CellError(ValueError):
@@ -68,8 +71,13 @@ def to_number(cell: str) -> float:
     return float(cell)
 
 
-def read_cell(cell: str, channel: Channel) -> tuple[float, str]:
-    """A channel's reading, NaN where there is none that can be used, and why; "" where empty."""
+def read_cell(
+    cell: str, channel: Channel, sentinels: Sentinels = NO_SENTINELS
+) -> tuple[float, str]:
+    """A channel's reading, NaN where there is none that can be used, and why; "" where empty.
+
+    `sentinels`: of the sensor's device, see `held_sentinels`.
+    """
     if _NUMBER.fullmatch(cell) and (value := float(cell)) == value:  # as nearly always
         pass
     elif is_missing_word(cell):
@@ -79,11 +87,15 @@ def read_cell(cell: str, channel: Channel) -> tuple[float, str]:
             value = to_number(cell)
         except CellError as error:
             return math.nan, str(error)
-    return to_reading(value, channel)
+    return to_reading(value, channel, sentinels)
 
 
-def to_reading(value: float, channel: Channel) -> tuple[float, str]:
+def to_reading(
+    value: float, channel: Channel, sentinels: Sentinels = NO_SENTINELS
+) -> tuple[float, str]:
     """A channel's reading, NaN where a value is none that can be used, and why, else ""."""
+    if value in sentinels:
+        return math.nan, f"{value:g} is the device's for no value"
     value = channel.highest if is_overshoot(value, channel) else value
     if cause := wrong_value(value, channel):
         return math.nan, f"{value:g} is {cause}"
@@ -168,6 +180,21 @@ def is_wrong(values: np.ndarray, channel: Channel) -> np.ndarray:
     return np.isin(values, [held for wrong, _ in channel.wrong_values for held in _as_held(wrong)])
 
 
+def held_sentinels(sentinels: Iterable[tuple[str, float]]) -> Mapping[str, Sentinels]:
+    """What a device sends in place of readings, as those may be held, by channel.
+
+    Args:
+        sentinels: a channel's name and a value in its own unit each. One that came in another
+            unit may have been rounded to the channel's decimals since.
+    """
+    found: dict[str, Sentinels] = {}
+    for name, value in sentinels:
+        rounded = round(value, CHANNELS[CHANNEL_NAMES.index(name)].decimals)
+        held = {*_as_held(value), *_as_held(rounded)}
+        found[name] = found.get(name, NO_SENTINELS) | held
+    return found
+
+
 @cache
 def _causes(wrong_values: WrongValues) -> dict[float, str]:
     """Wrong values as they are held, and what each is; the first of two."""
@@ -185,19 +212,24 @@ _USABLE = [
 ]
 
 
-def without_unusable(values: list[float]) -> tuple[list[float], dict[str, str]]:
+def without_unusable(
+    values: list[float], sentinels: Mapping[str, Sentinels] | None = None
+) -> tuple[list[float], dict[str, str]]:
     """Readings with NaN in the place of those that cannot be used, and why, by channel.
 
     Args:
         values: in the order of `sensors.CHANNELS`; what is not finite is missing. (channel,)
+        sentinels: of the sensor's device, see `held_sentinels`.
     """
     reasons: dict[str, str] = {}
     for index, (value, (lowest, highest, wrong)) in enumerate(zip(values, _USABLE, strict=True)):
-        if value != value or (lowest <= value <= highest and value not in wrong):
+        if value != value or (not sentinels and lowest <= value <= highest and value not in wrong):
             continue  # as nearly always
-        values[index], why = to_reading(value, CHANNELS[index])
+        channel = CHANNELS[index]
+        own = sentinels.get(channel.name, NO_SENTINELS) if sentinels else NO_SENTINELS
+        values[index], why = to_reading(value, channel, own)
         if why and math.isfinite(value):
-            reasons[CHANNELS[index].name] = why
+            reasons[channel.name] = why
     return values, reasons
 
 

@@ -6,6 +6,7 @@ is masked and counted. docs/recordings.md describes the format.
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,12 +17,15 @@ import polars as pl
 
 from saafe.errors import InputError, check_type
 from saafe.recordings.cells import (
+    NO_SENTINELS,
+    Sentinels,
     held_in,
+    held_sentinels,
     is_outside,
     is_overshoot,
     is_wrong,
     read_cell,
-    wrong_value,
+    to_reading,
 )
 from saafe.recordings.check import (
     GAP_PERIODS,
@@ -48,7 +52,7 @@ from saafe.recordings.lines import parse_lines
 from saafe.recordings.periods import shortest_period
 from saafe.recordings.rows import TableRows, merge_rows, order_rows, refuse_too_large
 from saafe.recordings.tables import Table, read_table, write_table
-from saafe.sensors import CHANNELS, LABELS, UNKNOWN
+from saafe.sensors import CHANNEL_NAMES, CHANNELS, LABELS, UNKNOWN
 
 
 class RefusedCell(NamedTuple):
@@ -99,7 +103,8 @@ class Recording:
 
 
 def read_recording(
-    path: Path | str, *, repair: bool = False, longest_interval_s: float | None = None
+    path: Path | str, *, repair: bool = False, longest_interval_s: float | None = None,
+    sentinels: Iterable[tuple[str, float]] = (),
 ) -> tuple[Recording, Check]:  # fmt: skip
     r"""Read one recording and say what was found in it.
 
@@ -109,6 +114,8 @@ def read_recording(
             time, keep the first of rows that conflict; at most 2 % of the rows are lost.
         longest_interval_s: how long a healthy sensor may pause: rows over an hour apart are
             refused where it is not told to, as milliseconds taken for seconds. [s]
+        sentinels: what the device sends in place of readings: a channel and a value in its own
+            unit each, as `settings.sentinels` of a model has them.
 
     Returns:
         The recording, readings float32 `(time, sensor, channel)` in the channels' units with NaN
@@ -132,11 +139,14 @@ def read_recording(
     """
     check_type(path, str | Path, "read_recording: takes a path")
     table = read_table(Path(path), parse_lines)
-    return parse_recording(table, repair=repair, longest_interval_s=longest_interval_s)
+    return parse_recording(
+        table, repair=repair, longest_interval_s=longest_interval_s, sentinels=sentinels
+    )
 
 
 def parse_recording(
-    table: Table, *, repair: bool = False, longest_interval_s: float | None = None
+    table: Table, *, repair: bool = False, longest_interval_s: float | None = None,
+    sentinels: Iterable[tuple[str, float]] = (),
 ) -> tuple[Recording, Check]:  # fmt: skip
     """Turn a table, one row a time and sensor, into a recording; see `read_recording`."""
     table = with_known_names(table)
@@ -163,8 +173,9 @@ def parse_recording(
     tells = np.any(rows.is_word | ~np.isnan(rows.readings), axis=1)  # others hold times alone
     if not tells.all():
         notes.append(f"{counted(int((~tells).sum()), 'row')} with a time and no cell of a channel")
-    readings, is_refused, channels = _mask(table, rows, tells, notes)
-    found = _refused_cells(table, rows, sensors, readings, is_refused)
+    held = held_sentinels(sentinels)
+    readings, is_refused, channels = _mask(table, rows, tells, held, notes)
+    found = _refused_cells(table, rows, sensors, held, readings, is_refused)
     rows = replace(rows, readings=readings)  # lets go of those of twice the size
 
     is_new = np.diff(rows.times_s, prepend=-1.0) > 0
@@ -215,6 +226,25 @@ def find_gaps(recording: Recording) -> tuple[Gap, ...]:
         for k in np.flatnonzero(lengths > max(GAP_S, GAP_PERIODS * period)):
             gaps.append(Gap(sensor, float(starts[k]), round(float(lengths[k]), 6)))
     return tuple(sorted(gaps, key=lambda gap: gap.start_s))
+
+
+def without_sentinels(recording: Recording, sentinels: Iterable[tuple[str, float]]) -> Recording:
+    """A recording that was read without a device's sentinels, as if it had been read with them."""
+    readings, found = recording.readings, list[RefusedCell]()
+    for name, held in held_sentinels(sentinels).items():
+        index = CHANNEL_NAMES.index(name)
+        at = np.isin(readings[..., index], np.array([*held], dtype=np.float32))
+        for row, sensor in zip(*np.nonzero(at), strict=True):
+            reason = to_reading(float(readings[row, sensor, index]), CHANNELS[index], held)[1]
+            time_s = float(recording.times_s[row])
+            found.append(RefusedCell(time_s, recording.sensors[sensor], name, reason))
+        if at.any():
+            readings = readings.copy()
+            readings[at, index] = np.nan
+    if not found:
+        return recording
+    refused = sorted([*recording.refused, *found], key=lambda cell: cell.time_s)
+    return replace(recording, readings=readings, refused=tuple(refused))
 
 
 def write_recording(recording: Recording, path: Path | str) -> None:
@@ -278,7 +308,11 @@ def _time_series(recording: Recording, time: np.ndarray) -> tuple[str, pl.Series
 
 
 def _mask(
-    table: Table, rows: TableRows, tells: np.ndarray, notes: list[str]
+    table: Table,
+    rows: TableRows,
+    tells: np.ndarray,
+    sentinels: Mapping[str, Sentinels],
+    notes: list[str],
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Counts]]:
     """Readings without what can be none, which cells gave none though they came, and counts.
 
@@ -290,17 +324,19 @@ def _mask(
     for index, channel in enumerate(CHANNELS):
         if channel.column not in table.frame.columns:
             continue
-        values = rows.readings[:, index]
-        over = values[is_overshoot(values, channel)]
+        values, own = rows.readings[:, index], sentinels.get(channel.name, NO_SENTINELS)
+        is_own = np.isin(values, [*own])
+        over = values[is_overshoot(values, channel) & ~is_own]
         if len(over):
             notes.append(
                 f"{counted(len(over), f'{channel.name} reading')} over {channel.highest:g} "
                 f"{channel.unit}, up to {over.max():g}, taken as {channel.highest:g}"
             )
-        values = held_in(values, channel)
-        missing, is_unusable = int(np.isnan(values[tells]).sum()), is_wrong(values, channel)
+        values = np.where(is_own, values, held_in(values, channel))
+        missing = int(np.isnan(values[tells]).sum())
+        is_unusable = is_wrong(values, channel) | is_own
         wrong = zip(*np.unique(values[is_unusable], return_counts=True), strict=True)
-        causes = {f"{value:g} is {wrong_value(value, channel)}": int(n) for value, n in wrong}
+        causes = {to_reading(value, channel, own)[1]: int(n) for value, n in wrong}
         outside = np.flatnonzero(is_outside(values, channel) & ~is_unusable)
         first = ""
         if len(outside):
@@ -356,6 +392,7 @@ def _refused_cells(
     table: Table,
     rows: TableRows,
     sensors: tuple[str, ...],
+    sentinels: Mapping[str, Sentinels],
     readings: np.ndarray,
     is_refused: np.ndarray,
 ) -> list[RefusedCell]:
@@ -370,7 +407,8 @@ def _refused_cells(
     for index in map(int, np.flatnonzero(is_refused[kept].any(axis=0))):
         channel, at = CHANNELS[index], kept[is_refused[kept, index]]
         cells = cells_at(table, channel.column, rows.cells[at, index])
-        reasons = {cell: read_cell(cell, channel)[1] for cell in cells.unique()}
+        own = sentinels.get(channel.name, NO_SENTINELS)
+        reasons = {cell: read_cell(cell, channel, own)[1] for cell in cells.unique()}
         beside = (rows.cells[at] == rows.cells[at, index, None]) & is_told[at]
         found += [
             (row, RefusedCell(time_s, sensors[sensor], channel.name, reasons[cell], is_alone))

@@ -15,10 +15,13 @@ import numpy as np
 from saafe.errors import InputError
 from saafe.recordings.cells import (
     DEFAULT_SENSOR,
+    NO_SENTINELS,
     SAYS_NOTHING,
     CellError,
+    Sentinels,
     check_sensor,
     counts_milliseconds,
+    held_sentinels,
     read_cell,
     to_microseconds,
     to_number,
@@ -97,12 +100,19 @@ class _Said(NamedTuple):
 class RowReader:
     """Reads a stream's lines as they come."""
 
-    def __init__(self, name: str = "-", units: Mapping[str, Conversion] | None = None) -> None:
-        """Wait for a header; `name` is what to call the stream in an error.
+    def __init__(
+        self, name: str = "-", units: Mapping[str, Conversion] | None = None,
+        sentinels: Iterable[tuple[str, float]] = (),
+    ) -> None:  # fmt: skip
+        """Wait for a header.
 
-        `units`: channel -> the conversion of its readings, as `parse_units` gives them.
+        Args:
+            name: what to call the stream in an error.
+            units: channel -> the conversion of its readings, as `parse_units` gives them.
+            sentinels: what the device sends in place of readings: a channel and a value in its
+                own unit each.
         """
-        self.name, self.units = name, units or {}
+        self.name, self.units, self.sentinels = name, units or {}, held_sentinels(sentinels)
         self.names: list[str] = []  # the header's
         self.former: list[str] = []  # the one's before, until a row has come under it
         self.refused: InputError | None = None  # the first line's, as no header
@@ -201,7 +211,7 @@ class RowReader:
             check_sensor(sensor, 0 if sensor in known else len(known))
         except CellError as error:
             sensor, reasons["sensor"] = "", str(error)
-        readings, wrong = _read_cells(row, self.units)
+        readings, wrong = _read_cells(row, self.units, self.sentinels)
         reasons |= wrong
         try:
             stamp = self._read_stamp(row)
@@ -297,7 +307,7 @@ def unread() -> np.ndarray:
 
 
 def _read_cells(
-    row: dict[str, str], units: Mapping[str, Conversion]
+    row: dict[str, str], units: Mapping[str, Conversion], sentinels: Mapping[str, Sentinels]
 ) -> tuple[np.ndarray, dict[str, str]]:
     """Readings, and channel -> what is wrong with its cell."""
     readings, wrong = unread(), {}
@@ -306,7 +316,8 @@ def _read_cells(
         if cell and channel.name in units:
             with suppress(CellError):
                 cell = repr(units[channel.name].apply(to_number(cell)))
-        readings[index], why = read_cell(cell, channel)
+        own = sentinels.get(channel.name, NO_SENTINELS)
+        readings[index], why = read_cell(cell, channel, own)
         if why:
             wrong[channel.name] = why
     return readings, wrong

@@ -6,7 +6,7 @@ A new unit is one row of `CHANNEL_UNITS`.
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -29,6 +29,8 @@ class Conversion:
     factor: float = 1.0
     shift: float = 0.0
     also: tuple[str, ...] = ()  # other ways to write it
+    # what a device usually sends: it gives way to any that is named
+    is_usual: bool = field(default=False, repr=False)
 
     def apply(self, values: Reading) -> Reading:
         """Readings `(...)` of this unit in the channel's own; NaN stays."""
@@ -115,6 +117,15 @@ def parse_units(texts: Iterable[str]) -> Mapping[str, Conversion]:
             raise InputError(f"--unit {text}: {channel} came twice; allowed: one unit a channel")
         found[channel] = _to_conversion(f"--unit {text}", channel, unit, "{}={}")
     return found
+
+
+def usual_units(units: Iterable[tuple[str, str]]) -> dict[str, Conversion]:
+    """The conversions of a device's units, a channel and its unit each, by channel.
+
+    They give way to units that a column, a cell, a message or a user names.
+    """
+    found = to_conversions(dict(units))
+    return {channel: replace(unit, is_usual=True) for channel, unit in found.items()}
 
 
 def to_conversions(units: Mapping[str, Conversion | str]) -> dict[str, Conversion]:

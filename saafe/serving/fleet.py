@@ -62,7 +62,7 @@ class WatchedSpace:
         """Start with nothing known."""
         self.name = name
         self.detector = Detector(model, longest_interval_s=longest_interval_s)
-        self.reader = RowReader(name)
+        self.reader = RowReader(name, sentinels=model.settings.sentinels)
         self.origin_s = math.nan  # our clock at stream time 0
         self.recorded_s = math.nan  # the same by the readings' own times, where those can be
         self.due_s = math.inf  # our clock when something is due; entries of the heap may be old

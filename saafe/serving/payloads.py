@@ -52,7 +52,8 @@ def read_payload(payload: bytes, channel: str, units: Units | None = None) -> di
     Args:
         payload: as it came.
         channel: what the topic says that it is; "" where it says nothing.
-        units: of channels for which the message names none.
+        units: of channels for which the message names none. One that `is_usual` is not that of a
+            key such as `temperature_c`, which names saafe's column.
 
     Returns:
         Cells as a recording holds them, in the channels' own units; {} where it holds no channel.
@@ -73,7 +74,8 @@ def read_payload(payload: bytes, channel: str, units: Units | None = None) -> di
         raise InputError("payload: is no JSON object, and the topic names no {channel}")
     if known is None:
         return {}
-    return {COLUMN_OF[known.channel]: to_cell(text, known.channel, known.unit, units or {})}
+    unit = known.unit or unit_told(channel, known, units or {})
+    return {COLUMN_OF[known.channel]: to_cell(text, unit)}
 
 
 def parse_json(text: str) -> dict[str, Any]:
@@ -108,8 +110,8 @@ def read_object(found: Mapping[str, Any], units: Units | None = None) -> dict[st
         column = COLUMN_OF[known.channel]
         rank = known.rank, len(path) == 1 and known.place != ""
         if column not in best or rank < best[column][0]:
-            unit = known.unit or beside.get(path[:-1])
-            best[column] = rank, to_cell(value, known.channel, unit, told)
+            unit = known.unit or beside.get(path[:-1]) or unit_told(" ".join(path), known, told)
+            best[column] = rank, to_cell(value, unit)
     cells = {column: cell for column, (_, cell) in best.items() if cell}
     return cells | ({"time_s": repr(time_s)} if cells and time_s is not None else {})
 
@@ -149,12 +151,17 @@ def leaves(
             yield leaf
 
 
-def to_cell(value: Any, channel: str, unit: Conversion | None, units: Units) -> str:
-    """A value as a cell of its channel's column, in the channel's own unit."""
+def unit_told(name: str, known: Meaning, units: Units) -> Conversion | None:
+    """The unit of a reading that names none; what a device usually sends is not saafe's column."""
+    unit = units.get(known.channel)
+    return None if unit is not None and unit.is_usual and name in COLUMNS else unit
+
+
+def to_cell(value: Any, unit: Conversion | None) -> str:
+    """A value of a unit as a cell of its channel's column; None for the channel's own."""
     if value is None:
         return ""
     cell = (repr(value) if isinstance(value, float) else str(value)).strip()[:LONGEST_CELL]
-    unit = unit or units.get(channel)
     if unit is None or not cell or is_missing_word(cell):
         return cell
     try:

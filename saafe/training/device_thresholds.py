@@ -52,7 +52,7 @@ def run_for(
         say(f"setting thresholds for {asked.name}")
         settings = settings_for(run.model, run.recipe, asked)
         keep_thresholds(run, asked, settings)
-    return replace(run, settings=settings)
+    return replace(run, settings=replace(settings, **devices.sends_of(asked)))
 
 
 def settings_for(model: RiskModel, recipe: Recipe, device: devices.Device) -> AlarmSettings:

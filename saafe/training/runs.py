@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from saafe.errors import InputError
 from saafe.files import json_text, read_file, write_atomically, write_json
 from saafe.recipes import Recipe
 from saafe.sensors import CHANNEL_NAMES
+from saafe.simulator import devices
 from saafe.training.model import FireTransformer, RiskModel
 from saafe.training.weights import CHECKSUM, COPY_AGAIN, damage, read_sealed, sealed
 
@@ -198,6 +199,9 @@ def load(path: Path | str) -> Run:
     except (KeyError, ValueError):
         raise damage(file, "its recipe or its alarm settings") from None
     recipe = recipes.from_dict(stored)
+    if recipe.device_file:
+        own = devices.device_from_text(recipe.device_file)
+        settings = replace(settings, **devices.sends_of(own))
     model = FireTransformer(recipe)
     try:
         model.load_state_dict(tensors)

@@ -10,6 +10,7 @@ from saafe.simulator.devices.device import (
     Device, DeviceChannel, Reporting, device_digest, device_from_text, device_table, to_toml,
 )  # fmt: skip
 from saafe.simulator.devices.fitting import fit_device
+from saafe.simulator.devices.sending import sends_of
 
 if TYPE_CHECKING:
     from saafe.simulator.devices.drawing import draw_device
@@ -27,6 +28,7 @@ __all__ = [
     "draw_device",
     "fit_device",
     "load_device",
+    "sends_of",
     "to_toml",
 ]  # fmt: skip
 

@@ -9,6 +9,7 @@ from typing import Any
 from saafe.errors import InputError
 from saafe.files import read_file
 from saafe.simulator.devices.device import Device, parse_device, parse_text
+from saafe.simulator.devices.sending import refuse_ends
 
 ANYTHING = "anything"  # no device: instruments of wide ranges, see `simulator.instruments`
 GENERAL = "general"  # the catalogue and anything beside it, see `drawing.draw_general`
@@ -59,7 +60,9 @@ def _from_catalogue(name: str) -> Device:
 def _read(path: Path, name: str) -> Device:
     where = name if path.parent == FOLDER else str(path)
     table = merged(_table_of(path, where), where, ())
-    return parse_device(table, table.pop("name", name), where)
+    device = parse_device(table, table.pop("name", name), where)
+    refuse_ends(device, where)
+    return device
 
 
 def _table_of(path: Path, where: str) -> dict[str, Any]:
@@ -88,8 +91,8 @@ def merged(table: dict[str, Any], where: str, above: tuple[str, ...]) -> dict[st
             raise InputError(f"{where}: is a part of itself")
         if name not in device_names():
             near = difflib.get_close_matches(name, device_names(), n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise InputError(f"{where}: part {name!r} is not in the catalogue{hint}")
+            hint = f"did you mean {near[0]}?" if near else "`saafe devices list` names its parts"
+            raise InputError(f"{where}: part {name!r} is not in the catalogue; {hint}")
         part = merged(_table_of(FOLDER / f"{name}{SUFFIX}", name), name, (*above, name))
         usual = part.get("reporting")
         for channel, values in part["channels"].items():

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from saafe.errors import InputError
+from saafe.recordings import CHANNEL_UNITS, find_unit
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, LONGEST_PERIOD_S, Range
 from saafe.simulator.aerosols import AEROSOLS
 from saafe.windows import DAY_S
@@ -67,7 +68,9 @@ class DeviceChannel:
         kappa: of hygroscopic growth that a particle meter does not dry off: from, to.
         aerosols: what a particle meter shows of each aerosol's mass: from, to; those that are not
             named are drawn from the range of all meters.
-        sentinels: what it sends in place of a reading.
+        unit: in which it sends its readings where nothing else names one, as `recordings.units`
+            calls it; "" for the channel's own, in which all else here is.
+        sentinels: what it sends in place of a reading, in the unit that it sends.
         warm_up_s: after power-up, until readings are usable. [s]
         reporting: when it reports.
     """
@@ -86,6 +89,7 @@ class DeviceChannel:
     hydrogen: Range = (0.0, 0.0)
     kappa: Range = (0.0, 0.0)
     aerosols: Mapping[str, Range] = field(default_factory=dict)
+    unit: str = ""
     sentinels: tuple[float, ...] = ()
     warm_up_s: float = 0.0
     reporting: Reporting = Reporting()
@@ -142,6 +146,7 @@ _TIMES = {
     "every_s": (0.1, LONGEST_PERIOD_S), "longest_s": (0.0, DAY_S), "delta": (0.0, 1e5),
     "average_s": (0.0, LONGEST_PERIOD_S),
 }  # fmt: skip
+_CHANNEL_FIELDS = tuple(one.name for one in fields(DeviceChannel))
 _NEEDED = ("lowest", "highest", "step", "noise", "response_s")
 
 
@@ -157,6 +162,8 @@ def parse_device(table: Mapping[str, Any], name: str, where: str) -> Device:
         InputError: a field is unknown, missing or out of range.
     """
     allowed = [*_WORDS, *_LISTS, "self_heat_k", "lost_share", "reporting", "channels"]
+    if stray := [key for key in table if key not in allowed and key in _CHANNEL_FIELDS]:
+        raise InputError(f"{where}: {stray[0]} is a channel's; write it under its [channels.NAME]")
     _refuse_unknown(table, allowed, where)
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         raise InputError(f'{where}: name is no name; write name = "..."')
@@ -193,7 +200,10 @@ def parse_text(text: str, where: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also a number or brackets without end
-        raise InputError(f"{where}: is no TOML ({' '.join(str(error).split())})") from None
+        raise InputError(
+            f"{where}: is no TOML ({' '.join(str(error).split())}); `saafe devices show saafe-4` "
+            "prints a file to begin with"
+        ) from None
 
 
 def device_from_text(text: str) -> Device:
@@ -205,7 +215,7 @@ def device_from_text(text: str) -> Device:
 def _channel(table: Any, name: str, usual: Reporting, where: str) -> DeviceChannel:
     if not isinstance(table, Mapping):
         raise InputError(f"{where}: expected a table, got {table!r}")
-    _refuse_unknown(table, [one.name for one in fields(DeviceChannel)], where)
+    _refuse_unknown(table, _CHANNEL_FIELDS, where)
     if missing := [key for key in _NEEDED if key not in table]:
         raise InputError(f"{where}: {missing[0]} is missing; needed are {', '.join(_NEEDED)}")
     numbers: dict[str, Any] = {
@@ -215,6 +225,12 @@ def _channel(table: Any, name: str, usual: Reporting, where: str) -> DeviceChann
     }
     numbers.setdefault("clip", numbers["highest"])
     channel = CHANNELS[CHANNEL_NAMES.index(name)]
+    span = numbers["highest"] - numbers["lowest"]
+    if 0.0 < 1.001 * span < numbers["step"]:  # a fitted range may be one step
+        raise InputError(
+            f"{where}: step = {numbers['step']:g} {channel.unit}: allowed is at most the range, "
+            f"{span:g} {channel.unit}; check the unit"
+        )
     if not numbers["lowest"] < min(numbers["highest"], numbers["clip"]):
         raise InputError(f"{where}: lowest = {numbers['lowest']:g} must be under highest and clip")
     if numbers["lowest"] >= channel.highest or numbers["clip"] <= channel.lowest:
@@ -226,6 +242,7 @@ def _channel(table: Any, name: str, usual: Reporting, where: str) -> DeviceChann
     if not isinstance(aerosols, Mapping):
         raise InputError(f"{where}: aerosols: expected a table, got {aerosols!r}")
     _refuse_unknown(aerosols, AEROSOL_NAMES, f"{where}.aerosols")
+    unit = _unit(table.get("unit", ""), name, where)
     sentinels = table.get("sentinels", [])
     if not isinstance(sentinels, list):
         raise InputError(f"{where}: sentinels: expected a list of numbers, got {sentinels!r}")
@@ -240,6 +257,7 @@ def _channel(table: Any, name: str, usual: Reporting, where: str) -> DeviceChann
             for key in AEROSOL_NAMES
             if key in aerosols
         },
+        unit=unit,
         sentinels=tuple(_number(one, "sentinels", (-1e9, 1e9), where) for one in sentinels),
         reporting=usual if reporting is None else _reporting(reporting, f"{where}.reporting"),
     )
@@ -295,6 +313,15 @@ def _spread(value: Any, key: str, limits: Range, where: str) -> Range:
     if low > high:
         raise InputError(f"{where}: {key} = {value!r}: expected [from, to], the smaller one first")
     return low, high
+
+
+def _unit(value: Any, channel: str, where: str) -> str:
+    """The unit that a text names, as saafe writes it; "" for none."""
+    found = find_unit(channel, value) if isinstance(value, str) else None
+    if found is None and value != "":
+        allowed = ", ".join(one.unit for one in CHANNEL_UNITS[channel])
+        raise InputError(f"{where}: unit = {value!r}: no unit of {channel}; allowed: {allowed}")
+    return found.unit if found else ""
 
 
 def _words(value: Any, key: str, where: str) -> tuple[str, ...]:
