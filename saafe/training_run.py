@@ -19,6 +19,7 @@ from saafe.recipes import Recipe, changed, find_tier
 from saafe.simulator import devices
 from saafe.training import (
     Fit,
+    OnShare,
     Progress,
     attempt,
     for_device,
@@ -27,6 +28,7 @@ from saafe.training import (
     loop,
     runs,
     save_checkpoint,
+    unheard,
 )
 
 
@@ -104,6 +106,7 @@ def train_and_examine(
     folder: Path,
     *,
     on_epoch: Callable[[Progress], None],
+    on_thresholds: OnShare = unheard,
     on_progress: Callable[[str], None] = lambda _: None,
     resume: bool = False,
 ) -> dict[str, Any] | None:
@@ -111,7 +114,9 @@ def train_and_examine(
 
     Returns what `saafe train --json` prints; None on ranks that do not lead.
     """
-    trained = train_in(recipe, folder, on_epoch=on_epoch, resume=resume)
+    trained = train_in(
+        recipe, folder, on_epoch=on_epoch, on_thresholds=on_thresholds, resume=resume
+    )
     if trained is None:
         return None
     written = runs.load(folder)  # examine what was written, not what is in memory
@@ -120,8 +125,9 @@ def train_and_examine(
 
 
 def train_in(
-    recipe: Recipe, folder: Path, *, on_epoch: Callable[[Progress], None], resume: bool
-) -> dict[str, Any] | None:
+    recipe: Recipe, folder: Path, *, on_epoch: Callable[[Progress], None],
+    on_thresholds: OnShare = unheard, resume: bool,
+) -> dict[str, Any] | None:  # fmt: skip
     """Train in a folder, with a checkpoint an epoch, and save the model.
 
     Returns what the training took; None on ranks that do not lead.
@@ -143,7 +149,11 @@ def train_in(
         keep_epochs(folder / runs.METRICS, state["epoch"] if state else 0)
     began = time.perf_counter()
     model, settings = loop.fit_detector(
-        recipe, on_epoch=note, on_checkpoint=on_checkpoint, resumed=state
+        recipe,
+        on_epoch=note,
+        on_checkpoint=on_checkpoint,
+        on_thresholds=on_thresholds,
+        resumed=state,
     )
     train_s = time.perf_counter() - began
     if not leads():

@@ -74,6 +74,11 @@ class Reporter:
         what = SETTING_THRESHOLDS if at.epoch == at.epochs else NEXT_OR_THRESHOLDS
         self.waiting = Busy(what, silent_s=silent_s).start()
 
+    def set_share(self, share: float) -> None:
+        """Take the share of the thresholds' time that is over."""
+        if self.waiting is not None:
+            self.waiting.reached(share)
+
     def end_waiting(self) -> None:
         """Something came."""
         if self.waiting is not None:
@@ -159,14 +164,15 @@ def train_command(
             reporter.begin()
         if rooms is not None:
             result = own_rooms.train_on_rooms(
-                recipe, folder, rooms, per_year, on_epoch=reporter, on_progress=reporter.say,
-                resume=resume,
+                recipe, folder, rooms, per_year, on_epoch=reporter,
+                on_thresholds=reporter.set_share, on_progress=reporter.say, resume=resume,
             )  # fmt: skip
         else:
             own_rooms.check_without(folder)
             result = training_run.train_and_examine(
-                recipe, folder, on_epoch=reporter, on_progress=reporter.say, resume=resume
-            )
+                recipe, folder, on_epoch=reporter, on_thresholds=reporter.set_share,
+                on_progress=reporter.say, resume=resume,
+            )  # fmt: skip
     except KeyboardInterrupt:
         if folder is None:
             raise

@@ -33,6 +33,7 @@ from saafe.simulator import Background, backgrounds_of, sources
 from saafe.threads import Workers, spare_threads
 from saafe.training import (
     Fit,
+    OnShare,
     Progress,
     Run,
     Simulated,
@@ -43,6 +44,7 @@ from saafe.training import (
     save_checkpoint,
     simulated_for,
     tune_detector,
+    unheard,
     with_thresholds,
 )
 from saafe.training_run import (
@@ -127,6 +129,7 @@ def train_on_rooms(
     per_year: float | None,
     *,
     on_epoch: Callable[[Progress], None],
+    on_thresholds: OnShare = unheard,
     on_progress: Callable[[str], None],
     resume: bool,
 ) -> dict[str, Any]:
@@ -143,7 +146,7 @@ def train_on_rooms(
         begun = inside.is_dir()
         if not begun:
             runs.new_folder(folder, GENERAL_FOLDER, recipe)
-        train_in(recipe, inside, on_epoch=on_epoch, resume=begun)
+        train_in(recipe, inside, on_epoch=on_epoch, on_thresholds=on_thresholds, resume=begun)
     timing = read_environment(inside).get("timing")
     timed = {"train_s": timing["train_s"]} if timing else {}  # none where a kill came before it
     took = f" in {timing['train_s']:.1f} s" if timing else ""

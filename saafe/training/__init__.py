@@ -14,7 +14,7 @@ from saafe.training.model import (
     flat, levels, lower_quartile,
 )  # fmt: skip
 from saafe.training.runs import Run, load, score_with
-from saafe.training.thresholds import calibrate, logits_of, set_thresholds
+from saafe.training.thresholds import OnShare, calibrate, logits_of, set_thresholds, unheard
 from saafe.training.tuning import (
     Simulated, Tuned, simulated_for, tune_detector, with_thresholds,
 )  # fmt: skip
@@ -22,11 +22,11 @@ from saafe.training.tuning import (
 __all__ = [
     "CLASS_SHARES", "FEATURES", "FLAT", "LONE_CHANNELS", "ONSET_SCALE", "ONSET_STEPS",
     "REFERENCE_MIX",
-    "TRAIN_HOURS", "WINDOW_SUMMARY", "Fit", "Progress", "Purpose", "RiskModel", "Run",
+    "TRAIN_HOURS", "WINDOW_SUMMARY", "Fit", "OnShare", "Progress", "Purpose", "RiskModel", "Run",
     "Simulated", "Tuned", "WindowSet", "World", "attempt", "calibrate", "device_of",
     "epoch_windows", "exported_for", "features", "fit_detector", "flat", "for_device",
     "held_out_windows", "join_windows", "kept_thresholds", "leads", "levels", "load",
     "load_checkpoint", "logits_of", "loop", "lower_quartile", "run_for", "runs", "sample_windows",
     "save_checkpoint", "score_with", "seeded_generator", "set_thresholds", "simulated_for",
-    "tune_detector", "with_thresholds",
+    "tune_detector", "unheard", "with_thresholds",
 ]  # fmt: skip

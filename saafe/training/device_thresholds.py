@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,13 +13,14 @@ from torch import Tensor
 
 from saafe.detector import AlarmSettings, Exported
 from saafe.files import write_json
+from saafe.formats import clock
 from saafe.recipes import Recipe
 from saafe.sensors import FIRE, LABELS
 from saafe.simulator import devices
 from saafe.training.data import device_of, for_device, longest_pause_of
 from saafe.training.model import RiskModel
 from saafe.training.runs import Run
-from saafe.training.thresholds import set_thresholds
+from saafe.training.thresholds import OnShare, set_thresholds, unheard
 
 THRESHOLDS = "thresholds.json"
 
@@ -50,15 +52,31 @@ def run_for(
     settings = kept_thresholds(run, asked)
     if settings is None:
         say(f"setting thresholds for {asked.name}")
-        settings = settings_for(run.model, run.recipe, asked)
+        settings = settings_for(run.model, run.recipe, asked, on_share=telling(asked, say))
         keep_thresholds(run, asked, settings)
     return replace(run, settings=replace(settings, **devices.sends_of(asked)))
 
 
-def settings_for(model: RiskModel, recipe: Recipe, device: devices.Device) -> AlarmSettings:
+def settings_for(
+    model: RiskModel, recipe: Recipe, device: devices.Device, *, on_share: OnShare = unheard
+) -> AlarmSettings:
     """A model's alarm settings for a device, as training would set them."""
     told = for_device(recipe, device)
-    return replace(set_thresholds(model, told), longest_interval_s=longest_pause_of(told))
+    settings = set_thresholds(model, told, on_share=on_share)
+    return replace(settings, longest_interval_s=longest_pause_of(told))
+
+
+def telling(device: devices.Device, say: Callable[[str], None]) -> OnShare:
+    """Says, at every quarter, how long the thresholds of a device still take."""
+    began_s, quarters = time.monotonic(), [0.25, 0.5, 0.75]
+
+    def on_share(share: float) -> None:
+        if quarters and share >= quarters[0]:
+            quarters[:] = [quarter for quarter in quarters if quarter > share]
+            left_s = (time.monotonic() - began_s) * (1.0 / share - 1.0)
+            say(f"setting thresholds for {device.name}: about {clock(left_s)} left")
+
+    return on_share
 
 
 def exported_for(
@@ -82,7 +100,9 @@ def exported_for(
     if is_same_device(device, device_of(recipe)):
         return exported
     say(f"setting thresholds for {device.name}")
-    return replace(exported, settings=settings_for(ExportedRisk(exported), recipe, device))
+    on_share = telling(device, say)
+    settings = settings_for(ExportedRisk(exported), recipe, device, on_share=on_share)
+    return replace(exported, settings=settings)
 
 
 class ExportedRisk(RiskModel):

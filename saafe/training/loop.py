@@ -31,14 +31,17 @@ from saafe.training.graphs import Graphed
 from saafe.training.model import FireTransformer
 from saafe.training.optimizers import make_optimizer, peak_rates
 from saafe.training.thresholds import (
+    OnShare,
     calibrate,
     dense_share,
     logits_of,
     reference_streams,
     set_lone_excess,
     thresholds_on,
+    unheard,
 )
 
+LONE_TIME = 0.3  # of the time that thresholds take, that of channels alone, which comes last
 WATCHED = 3  # every third held-out window tells when to stop; all of them calibrate
 
 # from logits (window, class) and labels int64 (window,), summed over windows
@@ -203,6 +206,7 @@ def fit_detector(
     *,
     on_epoch: Callable[[Progress], None] = lambda _: None,
     on_checkpoint: Callable[[Fit], None] = lambda _: None,
+    on_thresholds: OnShare = unheard,
     resumed: dict[str, Any] | None = None,
 ) -> tuple[FireTransformer, AlarmSettings]:
     """Fit, calibrate and set the thresholds of one detector.
@@ -211,6 +215,7 @@ def fit_detector(
         recipe: what to do.
         on_epoch: called after every epoch.
         on_checkpoint: called with the fit after every epoch, to write a checkpoint.
+        on_thresholds: takes the share of the thresholds' time that is over.
         resumed: a checkpoint's contents.
     """
     device = find_device(recipe)
@@ -241,7 +246,11 @@ def fit_detector(
             fit.averaged.load_state_dict(fit.best)
         calibrate(fit.averaged, held_out)
         model, streams = fit.averaged.eval(), [part() for part in reference]
-        settings = thresholds_on(model, streams, world, workers, most=dense_share(recipe))
+        alone = 0.0 if recipe.device_file else LONE_TIME
+        settings = thresholds_on(
+            model, streams, world, workers, most=dense_share(recipe),
+            on_share=lambda part: on_thresholds(part * (1.0 - alone)),
+        )  # fmt: skip
         if not recipe.device_file:
             set_lone_excess(model, settings, streams, world, workers)
         return model, replace(settings, longest_interval_s=longest_pause_of(recipe))

@@ -42,6 +42,12 @@ TIER_S = (0, 60, 300)  # how long each tier's threshold is held
 WARN_BELOW, LEAVE_BELOW = 0.5, 1.0
 SCORE_CHUNK = 512  # windows scored at once: what fits the caches
 
+OnShare = Callable[[float], None]  # takes the share of a long step that is done
+
+
+def unheard(_share: float) -> None:
+    """Take a share that nobody asked for."""
+
 
 def logits_of(model: RiskModel, windows: Tensor) -> Tensor:
     """Class logits of many windows, without gradients. (window, class)"""
@@ -107,12 +113,15 @@ def reference_streams(
     ]
 
 
-def set_thresholds(model: RiskModel, recipe: Recipe) -> AlarmSettings:
+def set_thresholds(
+    model: RiskModel, recipe: Recipe, *, on_share: OnShare = unheard
+) -> AlarmSettings:
     """Alarm thresholds from simulated streams alone; see `thresholds_on`."""
     device = model.risk_scale.device
     with Workers(all_threads(device)) as workers:
         streams = [part() for part in reference_streams(recipe, device, World(), workers)]
-        return thresholds_on(model, streams, World(), workers, most=dense_share(recipe))
+        most = dense_share(recipe)
+        return thresholds_on(model, streams, World(), workers, most=most, on_share=on_share)
 
 
 def dense_share(recipe: Recipe) -> float:
@@ -121,14 +130,15 @@ def dense_share(recipe: Recipe) -> float:
 
 
 def thresholds_on(
-    model: RiskModel, streams: Sequence[Streams], world: World, workers: Workers, *, most: float
-) -> AlarmSettings:
+    model: RiskModel, streams: Sequence[Streams], world: World, workers: Workers,
+    *, most: float, on_share: OnShare = unheard,
+) -> AlarmSettings:  # fmt: skip
     """Alarm thresholds, in log-odds, from `reference_streams`.
 
     At most a share `most` of three-hour streams with one or two nuisances each, drawn as often as
     dwellings see them, and none of the quiet ones may alarm.
     """
-    dense, quiet = reference_peaks(model, streams, world, workers)
+    dense, quiet = reference_peaks(model, streams, world, workers, on_share=on_share)
     enter = share_alarms(dense, most).maximum(quiet.amax(dim=0))
     return settings_of(enter)
 
@@ -192,11 +202,16 @@ def peaks_alone(model: RiskModel, streams: Streams, k: int) -> Tensor:
 
 
 def reference_peaks(
-    model: RiskModel, streams: Sequence[Streams], world: World, workers: Workers
-) -> tuple[Tensor, Tensor]:
+    model: RiskModel, streams: Sequence[Streams], world: World, workers: Workers,
+    *, on_share: OnShare = unheard,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Peaks of the dense and of the quiet streams of `reference_streams`. Two of (n, tier)"""
     mine = [workers.later(peak_odds, model, part) for part in streams]
-    peaks = torch.cat(share([part() for part in mine], world)[: DENSE_PARTS + QUIET_PARTS])
+    found = []
+    for part in mine:
+        found.append(part())
+        on_share(len(found) / len(mine))
+    peaks = torch.cat(share(found, world)[: DENSE_PARTS + QUIET_PARTS])
     dense = DENSE_PARTS * REFERENCE_STREAMS
     return peaks[:dense], peaks[dense:]
 
