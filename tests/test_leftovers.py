@@ -114,7 +114,6 @@ def test_a_published_group_that_is_not_there_is_a_dash() -> None:
             'settings: takes {"epochs": 2}, got str',
         ),
         (lambda: saafe.examine("runs/RUN"), 'as saafe.load("runs/RUN") gives it, got str'),
-        (lambda: saafe.examine(saafe.load()), "gives it, got Exported"),
     ],
 )
 def test_a_wrong_type_is_one_line(call, said: str) -> None:

@@ -166,9 +166,7 @@ def no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "command", ["tune {} --on rooms", "exam {}", "export {} --to onnx", "compare {}"]
-)
+@pytest.mark.parametrize("command", ["tune {} --on rooms", "export {} --to onnx", "compare {}"])
 @pytest.mark.parametrize("given", NO_RUNS)
 def test_what_needs_the_weights_of_a_run_says_what_came_and_what_makes_one(
     command: str, given: str, no_runs: Path
