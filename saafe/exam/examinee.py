@@ -11,7 +11,7 @@ from saafe.detector import Exported, start_session
 from saafe.errors import InputError
 from saafe.exam.judging import Judged, judged_run, likeliest_class
 from saafe.files import plain_name
-from saafe.sensors import LABELS
+from saafe.sensors import FIRE, LABELS
 from saafe.simulator import devices
 from saafe.training import Run, exported_for, run_for, runs
 
@@ -54,7 +54,8 @@ def judged_on(
 def classifier(exported: Exported) -> Callable[[NDArray[np.float32]], NDArray[np.int64]]:
     """What tells an exported model's classes. (batch, 60, 1, channel) to (batch,)
 
-    The file gives the risk alone, so its graph is asked for what its last layer says as well.
+    The file gives the risk alone, so its graph is asked for what its last layer says as well, and
+    for the fire's logit that the risk is made of: a channel that stands alone lowers it.
 
     Raises:
         InputError: it has no such layer.
@@ -64,20 +65,21 @@ def classifier(exported: Exported) -> Callable[[NDArray[np.float32]], NDArray[np
     model = onnx.load(exported.path)
     product = next((n.output[0] for n in model.graph.node if HEAD in n.input), None)
     logits = next((n.output[0] for n in model.graph.node if product in n.input), None)
-    if logits is None:
+    others = [n.output[0] for n in model.graph.node if n.op_type == "ReduceLogSumExp"]
+    fire = next((n.input[0] for n in model.graph.node if list(n.input[1:]) == others[-1:]), None)
+    if logits is None or fire is None:
         raise InputError(f"{exported.path}: its graph tells no classes; export the run again")
-    shape = ["batch", len(LABELS)]
-    model.graph.output.append(
-        onnx.helper.make_tensor_value_info(logits, onnx.TensorProto.FLOAT, shape)
-    )
+    for name, shape in ((logits, ["batch", len(LABELS)]), (fire, ["batch"])):
+        told = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        model.graph.output.append(told)
     session = start_session(model.SerializeToString(), exported.path)
 
     def classify(windows: NDArray[np.float32]) -> NDArray[np.int64]:
-        parts = [
-            session.run([logits], {"windows": windows[at : at + CLASSIFIED_AT_ONCE]})[0]
-            for at in range(0, len(windows), CLASSIFIED_AT_ONCE)
-        ]
-        said = np.concatenate([np.empty((0, len(LABELS)), np.float32), *parts])
-        return likeliest_class(torch.from_numpy(said)).numpy()
+        parts = [np.empty((0, len(LABELS)), np.float32)]
+        for at in range(0, len(windows), CLASSIFIED_AT_ONCE):
+            given = {"windows": windows[at : at + CLASSIFIED_AT_ONCE]}
+            said, lowered = session.run([logits, fire], given)
+            parts.append(np.column_stack([said[:, :FIRE], lowered]))
+        return likeliest_class(torch.from_numpy(np.concatenate(parts))).numpy()
 
     return classify
