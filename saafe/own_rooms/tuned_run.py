@@ -47,9 +47,7 @@ from saafe.training import (
     unheard,
     with_thresholds,
 )
-from saafe.training_run import (
-    append, keep_epochs, open_folder, read_environment, sweep, train_in,
-)  # fmt: skip
+from saafe.training_run import append, keep_epochs, open_folder, read_environment, sweep, train_in
 from saafe.windows import HOLD_S
 
 POOLS_FILE = "thresholds_rest_on.json"
