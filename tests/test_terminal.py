@@ -386,9 +386,11 @@ def on_a_terminal(*code: str, columns: int = 80) -> str:
     leader, follower = pty.openpty()
     termios.tcsetwinsize(follower, (24, columns))
     text = "\n".join(["import time; from saafe.cli.progress import *", *code])
+    # where COLUMNS is set, a terminal's own width would yield to it
+    kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     subprocess.run(
         [sys.executable, "-c", text], stderr=follower, cwd=ROOT, check=True,
-        env={**os.environ, "TERM": "xterm"},
+        env={**kept, "TERM": "xterm"},
     )  # fmt: skip
     os.close(follower)
     shown = os.read(leader, 10_000).decode()
