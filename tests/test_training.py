@@ -542,6 +542,15 @@ def test_trains_and_tells(fitted) -> None:
     assert model.risk_scale > 0.0
 
 
+def test_time_left_goes_by_the_last_epoch_and_speed_by_all() -> None:
+    """Epochs that show windows again are quicker; jobs are planned by the speed of a whole fit."""
+    fit = loop.start_fit(TINY, CPU)
+    fit.epoch, none = 1, torch.zeros(1)
+    told = loop.progress_of(fit, TINY, none, none, 4.0, 1.0)
+    assert told.samples_per_s == TINY.windows / 4.0
+    assert told.left_s == 1.0 * (TINY.epochs - 1)
+
+
 def test_risk_is_not_constant(fitted, drawn: WindowSet) -> None:
     model = fitted[1]
     odds = model.risk_logit(logits_of(model, drawn.windows[:600]))
