@@ -587,7 +587,12 @@ def test_channels_alone_alarm_no_more_than_others(
     for below, found in ((-1.0, 0.0), (0.8, 0.8)):
         settings = thresholds.settings_of(high - below)
         with Workers(0) as none:
-            thresholds.set_lone_excess(model, settings, [streams] * 2, World(), none)
+            shares: list[float] = []
+            thresholds.set_lone_excess(
+                model, settings, [streams] * 2, World(), none, on_share=shares.append
+            )
+            assert shares == sorted(shares)
+            assert shares[-1] == 1.0
         assert float(model.lone_excess[k] * model.risk_scale) == pytest.approx(found, abs=1e-5)
         lower = thresholds.peaks_alone(model, streams, k)
         closely = torch.isfinite(lower).all(dim=1) & torch.isfinite(told).all(dim=1)

@@ -255,7 +255,10 @@ def fit_detector(
             on_share=lambda part: on_thresholds(part * (1.0 - alone)),
         )  # fmt: skip
         if not recipe.device_file:
-            set_lone_excess(model, settings, streams, world, workers)
+            set_lone_excess(
+                model, settings, streams, world, workers,
+                on_share=lambda part: on_thresholds(1.0 - alone * (1.0 - part)),
+            )  # fmt: skip
         return model, replace(settings, longest_interval_s=longest_pause_of(recipe))
 
 
