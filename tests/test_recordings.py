@@ -25,7 +25,7 @@ from saafe.cli.stdin_lines import split_lines
 from saafe.detector import AlarmSettings, Detector, Scorer, detect
 from saafe.errors import InputError
 from saafe.readers.exports import import_recording
-from saafe.recordings import cells, cut_recording, doubt
+from saafe.recordings import cells, cut_recording, doubt, quoted
 from saafe.recordings.recording import Recording, read_recording, write_recording
 from saafe.recordings.stream import Row, read_rows
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO2, HUMIDITY, PM25, TEMPERATURE, Channel
@@ -1170,3 +1170,10 @@ def test_a_month_of_six_sensors_reads_in_seconds(tmp_path: Path):
     _, check = read_recording(path)
     assert check.rows == 6 * len(times_s)
     assert time.perf_counter() - start < 20  # 3 s on two quiet cores
+
+
+@pytest.mark.parametrize("cell", ["a" * 50, "TC1'" * 20, "x", "don't", 'a"b' * 20])
+def test_a_long_cell_ends_in_the_quote_that_it_begins_with(cell: str) -> None:
+    text = quoted(cell)
+    assert text[0] == text[-1]
+    assert len(text) <= 42
