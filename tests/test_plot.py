@@ -367,6 +367,15 @@ def test_a_runs_picture_shows_what_is_there(
     assert ("accuracy: 0.8511" in text) == (GATE in panels)
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 3, 7, 32])
+def test_epochs_are_whole_numbers(epochs: int, tmp_path: Path) -> None:
+    """Three epochs had ticks at 1.25."""
+    rows = [EPOCHS[0] | {"epoch": k + 1} for k in range(epochs)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for place in pictures.picture_of_run(tmp_path).figure.axes[:2]:
+        assert all(float(tick).is_integer() for tick in place.get_xticks())
+
+
 @pytest.mark.parametrize("absent", ["loss", "held_out_loss", "accuracy"])
 def test_a_series_without_a_value_stands_in_no_panel_and_no_legend(
     absent: str, tmp_path: Path
