@@ -52,7 +52,10 @@ REFUSED = {
     "no rows": (HEADER, ["row 2", "no rows", "at least one row", "add readings"]),
     "blank rows only": (HEADER + "\n\n\n", ["row 2", "no rows", "at least one row"]),
     "no time": ("sensor,temperature_c\nA,20\n", ["row 1", "no time", "time_s or time", "rename"]),
-    "no channel": ("time_s,temp\n0,20\n", ["row 1", "'time_s, temp'", "temperature_c", "rename"]),
+    "no channel": (
+        "time_s,temp\n0,20\n",
+        ["row 1", "'time_s, temp'", "temperature_c", "rename", "--map"],
+    ),
     "semicolons": (
         GOOD.replace(",", ";"),
         ["row 1", "separated by ';'", "commas", "save it with commas"],
