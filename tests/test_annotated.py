@@ -633,7 +633,13 @@ def test_evaluate_says_what_is_doubtful_about_recordings(
 def test_the_exam_holds_sets_without_gating_them(tmp_path: Path) -> None:
     ours = write_set(tmp_path / "ours", HOME, FIRE)
     here = Session(judged_run(load(str(saved(tmp_path / "RUN")))), 0)
-    part = exam.real_part(here, exam.ExamOptions(real=ours))
+    told: list[str] = []
+    part = exam.real_part(here, exam.ExamOptions(real=ours, on_progress=told.append))
+    assert not any("not scored" in line for line in told)
+    (tmp_path / "theirs").mkdir()
+    write(tmp_path / "theirs" / "Test_2.csv", "Time,TC_1", ["0,21"])
+    exam.real_part(here, exam.ExamOptions(real=tmp_path, on_progress=told.append))
+    assert any(line.endswith("without set.json: theirs") for line in told)
     assert here.windows == 0  # the exam's own; a set says its own
     assert part["sets"][0]["windows"] > 0
     assert "scored" not in part["sources"].values()  # hence no lines in the gate
