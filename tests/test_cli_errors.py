@@ -163,6 +163,24 @@ def test_wrong_paths_are_one_line(
     assert err.count("\n") == 1, err
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("home.cvs", "home.csv"), ("hmoe.csv.gz.part", "home.csv"), ("runs/kitchn", "runs/kitchen"),
+     ("homely", "home.csv"), ("10.0.0.1:1883", "")],
+)  # fmt: skip
+def test_a_lone_word_may_have_meant_a_recording_or_a_run(
+    word: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "home.csv").write_text("")
+    for name in ("home", "runs/kitchen"):
+        (tmp_path / name).mkdir(parents=True)
+    assert run(saafe.cli.saafe, ["detect", word]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(f"did you mean {meant}?" if meant else "mqtt://HOST[:PORT] for a broker")
+
+
 @pytest.mark.parametrize("words", ["detect | fire.csv", "evaluate |", "exam |", "export | --to c",
                                    "serve |", "tune | --on ."])  # fmt: skip
 def test_an_empty_name_is_no_run(

@@ -168,17 +168,17 @@ def refuse_nothing(word: str) -> None:
     path = Path(word)
     if path.exists() or path.suffix.lower() in MODEL_SUFFIXES:  # loading says what is wrong
         return
-    check_run_folder(word)
     folder = path.parent if path.parent.is_dir() else Path()
     # without their suffixes, which are alike for all
     files = {one.name.partition(".")[0]: one for one in folder.iterdir() if is_recording(one.name)}
-    near = names_near(path.name.partition(".")[0], files)
-    meant = " or ".join(str(files[name]) for name in near)
+    if near := names_near(path.name.partition(".")[0], files):
+        meant = " or ".join(str(files[name]) for name in near)
+        raise InputError(f"{word}: no such recording or run folder; did you mean {meant}?")
+    check_run_folder(word)
     raise InputError(
-        f"{word}: no such recording or run folder; "
-        + (f"did you mean {meant}?" if near else f"allowed: a run folder, a recording "
-           f"({', '.join(RECORDING_SUFFIXES)}), or mqtt://HOST[:PORT] for a broker")
-    )  # fmt: skip
+        f"{word}: no such recording or run folder; allowed: a run folder, a recording "
+        f"({', '.join(RECORDING_SUFFIXES)}), or mqtt://HOST[:PORT] for a broker"
+    )
 
 
 def is_recording(word: str) -> bool:
