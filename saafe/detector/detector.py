@@ -238,11 +238,10 @@ class Detector:
             ("format", STATE_FORMAT), ("channels", list(CHANNEL_NAMES)),
             ("model", model_identity(self.model)), ("longest_interval_s", self.longest_interval_s),
         ):  # fmt: skip
-            if state.get(name) != ours:
-                raise InputError(
-                    f"the saved state has {name} {state.get(name)}, this detector {ours}: "
-                    "start without it"
-                )
+            if (theirs := state.get(name)) != ours:
+                # whole numbers and seconds say something to people; a model's checksum does not
+                what = f"another {name}" if name == "model" else f"{name} {theirs}, not {ours}"
+                raise InputError(f"the saved state has {what}: start without it")
         space = Space(self.model.settings, self.longest_interval_s)
         streams: dict[str, SensorStream] = {}
         try:
