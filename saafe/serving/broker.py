@@ -11,10 +11,8 @@ from urllib.parse import unquote, urlsplit
 from saafe.errors import InputError
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
-BRIEF_S, BRIEF_ONES = (
-    10.0,
-    3,
-)  # Chosen: so many connections in a row of so few seconds are no chance
+# Chosen: so many connections in a row of so few seconds are no chance
+BRIEF_S, BRIEF_ONES = 10.0, 3
 
 
 @dataclass(frozen=True)
