@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -299,6 +301,72 @@ def test_an_export_is_in_the_devices_units_where_it_names_none(tmp_path: Path, m
             path, {"units": usual | dict(told)}, sentinels=run.settings.sentinels
         )
         assert np.nanmax(read.readings[..., TEMPERATURE]) == pytest.approx(most, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("head", "unit", "reads", "command_says"),
+    [
+        ("temperature", "F", 68, True),
+        ("temperature", "K", 294, True),
+        ("co2", "%", 0.0625, True),
+        ("pm25", "mg/m3", 0.5, True),
+        ("humidity", "fraction", 0.5, True),
+        ("temperature (F)", "F", 68, False),  # the import reads it in the header
+        ("temperature (C)", "F", 21, False),  # the header's counts
+        ("temperature", "C", 21, False),
+    ],
+)
+def test_the_import_that_a_refusal_names_reads_what_the_device_sends(
+    head: str, unit: str, reads: float, command_says: bool, tmp_path: Path
+) -> None:
+    path, channel = tmp_path / "export.csv", head.partition(" ")[0]
+    rows = [f"2026-01-01 00:{k:02d}:00,{reads * (1 + k % 2 / 8)},43" for k in range(60)]
+    path.write_text("\n".join([f"Timestamp,{head},sound", *rows]) + "\n")
+    units = ((channel, unit),)
+    with pytest.raises(InputError) as refused:
+        read_recorded(path, units=units)
+    told = re.search(r"saafe (data import [^;]*)", str(refused.value))
+    assert told, refused.value
+    assert (f"--unit {channel}={unit}" in told[1]) == command_says
+    done = CliRunner().invoke(command, shlex.split(told[1]))
+    assert done.exit_code == 0, done.output
+    imported, _ = read_recording(tmp_path / "export-saafe.csv")
+    meant, _ = read_recorded(path, {"units": usual_units(units)})
+    assert np.isfinite(meant.readings[..., CHANNEL_NAMES.index(channel)]).all()
+    np.testing.assert_allclose(imported.readings, meant.readings, atol=0.06)  # as files round
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["absent.csv"],
+        ["absent*.csv"],
+        ["broken.csv"],
+        ["export.csv"],
+        ["export.csv", "--sensor", "A", "--map", "absent=time"],
+        ["kitchen.csv", "--drill"],
+        ["kitchen.csv", "--keep", "quiet"],
+        ["kitchen.csv", "-"],
+        ["-", "--repair"],
+        ["-", "--out", "events"],
+        ["-", "--zone", "Europe/Berlin"],
+        ["mqtt://127.0.0.1", "--drill"],
+        ["mqtt://127.0.0.1", "--repair"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_read_is_said_before_thresholds_are_set(
+    words: list[str], tmp_path: Path, mine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take minutes on a busy machine."""
+    run = small_run(tmp_path)
+    kitchen(tmp_path)
+    export_of(tmp_path, "Timestamp,temperature,CO ppm")
+    (tmp_path / "broken.csv").write_text("time_s,temperature_c\n0,warm\n")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(command, ["detect", str(run.folder), *words, "--device", mine])
+    assert isinstance(done.exception, InputError), done.output
+    assert "setting thresholds" not in done.stderr
 
 
 @pytest.mark.parametrize(

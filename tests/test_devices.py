@@ -275,8 +275,37 @@ response_s = 300
         (("response_s = 300", 'response_s = 300\nreporting = { mode = "often" }'), "choose from"),
         (
             ("response_s = 300", 'response_s = 300\nreporting = { mode = "on change" }'),
-            "needs delta over 0",
+            "delta is missing",
         ),
+        (
+            (
+                "response_s = 300",
+                'response_s = 300\nreporting = { mode = "on change", delta = 0.2 }',
+            ),
+            "longest_s is missing: after how many seconds",
+        ),
+        (
+            (
+                "response_s = 300",
+                'response_s = 300\nreporting = { mode = "on change", delta = 0, longest_s = 900 }',
+            ),
+            "delta = 0: allowed is a number over 0",
+        ),
+        (
+            (
+                "response_s = 300",
+                'response_s = 300\nreporting = { mode = "on change", delta = 1, longest_s = 5 }',
+            ),
+            "longest_s = 5 is shorter than every_s = 10",
+        ),
+        *(
+            (
+                ("response_s = 300", f"response_s = 300\n{key} = 60"),
+                f"{key} is of reporting; write it under its [channels.temperature.reporting]",
+            )
+            for key in ("mode", "every_s", "longest_s", "delta", "average_s")
+        ),
+        (('title = "a box"', ""), 'title is missing; write title = "..."'),
         (("response_s = 300", "response_s = 300\nreporting = { delta = 1 }"), "does not belong"),
         (("response_s = 300", "response_s = 300\naerosols = { fog = 1 }"), "fog is unknown"),
         (("[channels.temperature]", "[channels]\ntemperature = 5\n[other]"), "expected a table"),
@@ -312,6 +341,8 @@ response_s = 300
         (('kind = "product"', 'kind = "product"\nmemory = "noise"'), "expected a list of words"),
         (("title", "title ="), "is no TOML"),
         (('kind = "product"', 'kind = "product"\nparts = ["sht99"]'), "not in the catalogue"),
+        (('kind = "product"', 'kind = "product"\nparts = ["sht41"]'), "mean sensirion-sht41?"),
+        (('kind = "product"', 'kind = "product"\nparts = ["s8"]'), "mean senseair-s8?"),
         (('kind = "product"', 'kind = "product"\nparts = 7'), "expected a list"),
         (('kind = "product"', 'kind = "product"\nwithout = ["co"]'), "no part has that channel"),
         (("lowest = -10\nhighest = 50", "lowest = 1300\nhighest = 2000"), "check the unit"),

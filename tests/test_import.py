@@ -984,11 +984,11 @@ def test_a_large_file_is_not_read_for_each_zone(
     monkeypatch.setattr("saafe.readers.export_hints.MOST_TRIED_BYTES", most)
     real = import_recording
 
-    def counted(path: Path, zone: str | None = None):
+    def counted(path: Path, zone: str | None = None, **told):
         tried.append(zone)
         if zone is None:
             raise InputError("no")
-        return real(path, zone=zone)
+        return real(path, zone=zone, **told)
 
     monkeypatch.setattr("saafe.readers.export_hints.import_recording", counted)
     assert bool(import_hint(path)) == hinted

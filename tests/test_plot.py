@@ -216,6 +216,26 @@ def test_between_draws_a_part(written: Path) -> None:
             pictures.picture_of_recording(written, recording(), MODEL, between_h=odd)
 
 
+@pytest.mark.parametrize(
+    ("between_h", "named"),
+    [
+        ((0.0, 0.1), {"A", "B"}),
+        ((0.1, 0.16), {"A", "B", "labelled nuisance: frying"}),
+        (
+            (0.16, 0.19),
+            {"A", "B", "labelled nuisance: frying", "labelled fire: curtain", "ignition",
+             "alarm of the model"},
+        ),
+        ((0.19, 0.3), {"A", "B", "labelled fire: curtain", "photo alarm"}),
+    ],
+)  # fmt: skip
+def test_the_legend_of_a_part_names_what_it_shows(
+    between_h: tuple[float, float], named: set[str], written: Path
+) -> None:
+    figure = pictures.picture_of_recording(written, recording(), MODEL, between_h=between_h).figure
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == named
+
+
 def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
     empty = Recording("e", TIMES, ("A",), np.full((len(TIMES), 1, 6), np.nan, np.float32))
     with pytest.raises(InputError, match="no reading that could be drawn"):

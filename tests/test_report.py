@@ -12,6 +12,7 @@ import pytest
 from saafe.detector.alarms import AlarmSettings, log_odds
 from saafe.errors import InputError
 from saafe.exam import html, model_card, plots, report, room_lines
+from saafe.exam.gate import line_texts
 from saafe.recipes import changed, find_tier
 from saafe.sensors import CHANNELS
 from saafe.training import for_device, runs
@@ -165,6 +166,15 @@ def test_the_device_the_verdict_and_the_gate_come_first(full: str) -> None:
     assert said[0] == "Device: <b>saafe-6</b>"
     assert said[1] == LOST
     assert said[2].startswith("<b>FAIL</b>, full gate: 0 of 3 lines pass, 1 fail, 2 not shown.")
+
+
+def test_the_gates_figures_are_those_of_the_terminal_and_the_card(full: str) -> None:
+    for line in GATE["lines"]:
+        value, bounds, limit, n, status = line_texts(line)
+        row = [html.header(line["name"]), value, bounds, limit, n]
+        cells = "".join(f"<td>{text}</td>" for text in row)
+        assert f'<tr>{cells}<td class="status {line["status"]}">{status}</td>' in full
+    assert "<td>80 %</td><td>79 to 81 %</td><td>94 %</td>" in full
 
 
 def test_every_section_is_there(full: str) -> None:

@@ -18,7 +18,14 @@ from click.testing import CliRunner
 
 from saafe.cli import COMMANDS, saafe
 from saafe.cli.output import NOW_AND_THEN_S, did_you_mean, names_near
-from saafe.cli.progress import Busy, ProgressLines, counting, fitted, seconds_left
+from saafe.cli.progress import (
+    Busy,
+    ProgressLines,
+    counting,
+    fitted,
+    seconds_left,
+    seconds_so_far,
+)
 from saafe.cli.reading import check_run_folder
 from saafe.cli.tables import print_rows
 from saafe.cli.train import SETTING_THRESHOLDS, Reporter
@@ -339,6 +346,25 @@ def test_between_lines_it_is_said_what_the_last_was_of(capfd: pytest.CaptureFixt
     assert capfd.readouterr().err.splitlines() == [
         "fold 1 of 2: epoch 8/8", "fold 2 of 2: epoch 1/8", said, "done",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "went_s"),
+    [
+        ("60 of 66 kinds: 01:20 so far, about 00:20 left", 80.0),
+        ("276 fires: 61:05 so far", 3665.0),
+        ("0 false alarms so far", 0.0),
+        ("fold 1 of 2: epoch 8/8, about 00:10 left", 0.0),
+    ],
+)
+def test_time_so_far_goes_on_from_what_the_last_line_said(
+    line: str, went_s: float, capfd: pytest.CaptureFixture
+) -> None:
+    with ProgressLines(silent_s=0.1) as say:
+        say(line)
+        time.sleep(0.4)
+    _, waiting = capfd.readouterr().err.splitlines()
+    assert went_s <= seconds_so_far(waiting) <= went_s + 5.0
 
 
 def test_lines_of_progress_stay_apart_and_the_last_is_said(capfd: pytest.CaptureFixture) -> None:

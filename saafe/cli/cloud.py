@@ -292,7 +292,10 @@ def prices_command(action: str, tier: str, region: str | None, out: Path, **opti
     for row in measured:
         click.echo(f"{tier} on {row['instance']}: {row['basis']}")
     if len(measured) < len(rows):
-        click.echo(f"-: not measured, no own job has trained {tier} there")
+        click.echo(
+            f"-: not measured, no own job has trained {tier} there; this assumes time and cost, "
+            f"and then asks: saafe launch {tier} --on emulator"
+        )
 
 
 @click.command("emulator")

@@ -19,6 +19,7 @@ from saafe.cli.reading import (
     export_options,
     load_for,
     read_any,
+    refuse_unreadable,
 )
 from saafe.cli.serving import ServingOptions, mqtt_options, watch_mqtt
 from saafe.errors import InputError
@@ -93,43 +94,30 @@ def detect_command(
         raise InputError("--json: a stream has no end; each event is a JSON line as it is")
     if archive.workers is not None and archive.out is None:
         raise InputError("--workers needs --out EVENTS: a folder, or s3://BUCKET/FOLDER")
-    run, options = load_for(model, device), ExportOptions(**reading)
+    options = ExportOptions(**reading)
+    source = source_of(recordings)
+    if source == "a broker":
+        check_broker(options, repair=repair, drill=drill)
+    elif serving.uses_mqtt or serving.keep:
+        raise InputError("--topic, --keep and the like are for a broker: give mqtt://HOST")
+    elif source == "a stream":
+        check_stream(options, archive, repair=repair)
+    else:
+        check_files(recordings, drill=drill)
+        if archive.out is None:
+            recordings = tuple(expand(recordings))
+            refuse_unreadable(recordings, options, device, repair=repair)
+    run = load_for(model, device)
     if not run.has_checksum:
         click.echo(f"note: {model} has no checksum: damage to its weights may go unseen", err=True)
-    if len(recordings) == 1 and recordings[0].startswith(MQTT_SCHEMES):
-        if drill:
-            raise InputError("--drill plays over a CSV stream: saafe detect - --drill; to try who "
-                             "listens at a broker, send two hot readings there")  # fmt: skip
-        if repair or replace(options, presets=(), units=()):
-            raise InputError("a broker's readings come as they are; of these options it takes "
-                             "--preset, --unit and --longest-interval")  # fmt: skip
+    if source == "a broker":
         return watch_mqtt(run, recordings[0], options, longest_interval_s, serving)
-    if serving.uses_mqtt or serving.keep:
-        raise InputError("--topic, --keep and the like are for a broker: give mqtt://HOST")
-    if archive.out is not None and recordings in ((), ("-",)):
-        raise InputError(
-            "--out is for recordings; a stream's events are printed: > FILE keeps them"
-        )
-    if recordings in ((), ("-",)):
-        if repair:
-            raise InputError("--repair mends files; a live stream is mended as it comes")
-        if replace(options, units=()):
-            raise InputError(
-                "a live stream is CSV in saafe's format; of these options it takes --unit"
-            )
-        detect_stream(run, longest_interval_s, options.units, drill=drill)
-        return
-    if drill:
-        raise InputError("--drill plays over a live stream: use - for RECORDING")
-    if odd := [name for name in recordings if name == "-" or name.startswith(MQTT_SCHEMES)]:
-        raise InputError(
-            f"{odd[0]}: pipe the readings of one space as CSV into `saafe detect MODEL -`, alone"
-        )
+    if source == "a stream":
+        return detect_stream(run, longest_interval_s, options.units, drill=drill)
     if archive.out is not None:
         export = options.named(run.settings.units) if options else None
         how = DetectOptions(export, repair, longest_interval_s)
         return detect_archive(run, recordings, archive, how, as_json=as_json)
-    recordings = expand(recordings)
     found = detect_files(
         run, recordings, longest_interval_s, options, repair=repair, is_told=not as_json
     )
@@ -179,6 +167,45 @@ def refuse_nothing(word: str) -> None:
         f"{word}: no such recording or run folder; allowed: a run folder, a recording "
         f"({', '.join(RECORDING_SUFFIXES)}), or mqtt://HOST[:PORT] for a broker"
     )
+
+
+def source_of(recordings: Sequence[str]) -> str:
+    """Where readings come from: a stream, a broker or files."""
+    if len(recordings) == 1 and recordings[0].startswith(MQTT_SCHEMES):
+        return "a broker"
+    return "a stream" if recordings in ((), ("-",)) else "files"
+
+
+def check_broker(options: ExportOptions, *, repair: bool, drill: bool) -> None:
+    """Refuse options that a broker's readings do not take."""
+    if drill:
+        raise InputError("--drill plays over a CSV stream: saafe detect - --drill; to try who "
+                         "listens at a broker, send two hot readings there")  # fmt: skip
+    if repair or replace(options, presets=(), units=()):
+        raise InputError("a broker's readings come as they are; of these options it takes "
+                         "--preset, --unit and --longest-interval")  # fmt: skip
+
+
+def check_stream(options: ExportOptions, archive: ArchiveOptions, *, repair: bool) -> None:
+    """Refuse options that a live stream does not take."""
+    if archive.out is not None:
+        raise InputError(
+            "--out is for recordings; a stream's events are printed: > FILE keeps them"
+        )
+    if repair:
+        raise InputError("--repair mends files; a live stream is mended as it comes")
+    if replace(options, units=()):
+        raise InputError("a live stream is CSV in saafe's format; of these options it takes --unit")
+
+
+def check_files(recordings: Sequence[str], *, drill: bool) -> None:
+    """Refuse a drill over files, and a stream among them."""
+    if drill:
+        raise InputError("--drill plays over a live stream: use - for RECORDING")
+    if odd := [name for name in recordings if name == "-" or name.startswith(MQTT_SCHEMES)]:
+        raise InputError(
+            f"{odd[0]}: pipe the readings of one space as CSV into `saafe detect MODEL -`, alone"
+        )
 
 
 def is_recording(word: str) -> bool:

@@ -43,9 +43,9 @@ class Busy:
         self._ends_s: float | None = None  # when it may end, where that is known
         self._shown = 0  # columns of the line that stands on a terminal
 
-    def start(self) -> "Busy":
-        """Begin to count."""
-        self._began_s = time.monotonic()
+    def start(self, *, after_s: float = 0.0) -> "Busy":
+        """Begin to count, where it goes on already from so long. [s]"""
+        self._began_s = time.monotonic() - after_s
         self._thread = threading.Thread(target=self._tell, name=THREAD, daemon=True)
         self._thread.start()
         return self
@@ -150,6 +150,12 @@ def seconds_left(line: str) -> float | None:
     return 60.0 * int(found[1]) + int(found[2]) if found else None
 
 
+def seconds_so_far(line: str) -> float:
+    """How long a line of progress says that it goes on, as by `clock`; 0 where it says none. [s]"""
+    found = re.search(r"(\d+):(\d\d) so far", line)
+    return 60.0 * int(found[1]) + int(found[2]) if found else 0.0
+
+
 @contextmanager
 def counting(items: Iterable[Item], total: int, what: str) -> Iterator[Iterator[Item]]:
     """The items, of which it is said at which one is and how long the rest takes.
@@ -201,7 +207,7 @@ class ProgressLines:
         what = f"{line.partition(':')[0]}, or what follows"
         self._waiting = Busy(what, silent_s=self.silent_s)
         self._waiting.ends_in(seconds_left(line))
-        self._waiting.start()
+        self._waiting.start(after_s=seconds_so_far(line))
 
     def _say(self, line: str) -> None:
         now_s = time.monotonic()

@@ -1,7 +1,7 @@
 """How the command line reads recordings: in saafe's format, or as a vendor exported them."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -164,6 +164,23 @@ def load_for(model: str | None, device: str | None) -> Any:
     return loaded
 
 
+def refuse_unreadable(
+    paths: Sequence[str], reading: ExportOptions, device: str | None, *, repair: bool
+) -> None:
+    """Refuse the only recording that is named before thresholds are set for it, for minutes.
+
+    Of several one may be unreadable.
+    """
+    from saafe.readers import read_recorded
+    from saafe.simulator import devices
+
+    if device in (None, devices.ANYTHING) or len(paths) != 1:
+        return
+    sends = devices.sends_of(devices.load_device(device))
+    export = reading.named(sends["units"]) if reading else None
+    read_recorded(Path(paths[0]), export, repair=repair, **sends)
+
+
 def read_any(
     path: Path, reading: ExportOptions, *, repair: bool, longest_interval_s: float | None = None,
     settings: "AlarmSettings | None" = None,
@@ -179,5 +196,5 @@ def read_any(
     export = reading.named(usual) if reading else None
     return read_recorded(
         path, export, repair=repair, longest_interval_s=longest_interval_s, sentinels=sentinels,
-        say=lambda line: click.echo(line, err=True),
+        units=usual, say=lambda line: click.echo(line, err=True),
     )  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from saafe.exam import html, plots, room_lines
+from saafe.exam.gate import line_texts
 from saafe.exam.html import escape, html_table, render
 from saafe.exam.rivals import headline
 from saafe.exam.tables import SUPERPOSED_CASES
@@ -14,6 +15,7 @@ from saafe.files import read_file, write_atomically
 from saafe.metrics import FAIL, NOT_SHOWN, PASS
 from saafe.training import runs
 
+GATE_COLUMNS = ("value", "95_%_bounds", "limit", "n", "status")  # as `line_texts` has them
 MOST_CASES = 10  # of each side: fires missed, late or early; false alarms
 NAMED_NOT_LISTED = (
     "Simulated scenarios are named after standard tests; they are not those tests, and saafe is "
@@ -130,7 +132,12 @@ def gate(result: Result) -> str:
         "must keep a limit too and does not, or there is no value, the line is not shown. "
         '"required" names the level from which on the gate needs the line.</p>'
     )
-    rows = [row | {"name": html.header(row["name"])} for row in lines]
+    rows = [
+        {"name": html.header(row["name"])}
+        | dict(zip(GATE_COLUMNS, line_texts(row), strict=True))
+        | {"required": row["required"]}
+        for row in lines
+    ]
     chart = html.picture(plots.draw_gate(lines), "Value and 95 % bounds over the limit")
     return html_table(rows) + note + chart
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def picture_of_recording(
         raise InputError(f"{path}: has no reading that could be drawn; `saafe data check` says why")
     start_s, end_s = asked_part(recording, path, between_h)
     found = detect(model, recording, on_progress=on_progress)
-    known = known_times(path)
+    known = known_within(known_times(path), (start_s, end_s))
     channels = np.flatnonzero(shown)
     with matplotlib.rc_context(plots.STYLE):
         figure = Figure(figsize=(plots.WIDTH, 1.1 * (len(channels) + 1) + 1.4),
@@ -87,8 +87,11 @@ def picture_of_recording(
             mark_times(place, found, known, scale)
         places[-1].set_xlabel(f"time [{unit}]")
         places[-1].set_xlim(start_s / scale, end_s / scale)
-        name_marks(figure, list(places[:-1]), recording, known, found)
-        alarms = sum(map(len, alarm_times(found).values()))
+        begun = alarm_times(found)
+        alarms = sum(map(len, begun.values()))
+        shown = [name for name, times in begun.items() if any(start_s <= t <= end_s for t in times)]
+        part = rows_within(recording, (start_s, end_s))
+        name_marks(figure, list(places[:-1]), part, known, shown)
         title = f"{recording.name}: {alarms} alarm{'' if alarms == 1 else 's'}"
         title += f", thresholds for {device}" if device else ""
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
@@ -216,9 +219,13 @@ def reference_styles(known: Known) -> Iterator[tuple[str, str, str]]:
 
 
 def name_marks(
-    figure: Figure, places: Sequence[Axes], recording: Recording, known: Known, found: Detection
+    figure: Figure,
+    places: Sequence[Axes],
+    recording: Recording,
+    known: Known,
+    alarms: Sequence[str],
 ) -> None:
-    """One legend above all: sensors, shades and lines, each where it is drawn."""
+    """One legend above all: sensors, shades, alarms and lines, each where it is drawn."""
     first, sensors = places[0], recording.sensors
     lines = [line for place in places for line in place.get_lines()]
     drawn = {name: one for one in lines if not (name := str(one.get_label())).startswith("_")}
@@ -231,7 +238,7 @@ def name_marks(
     if known.cooking_s:
         handles.append(first.fill_between([], [], color="#f4e3b5", alpha=0.6))
         names.append("stove in use")
-    for name in alarm_times(found):
+    for name in alarms:
         handles += first.plot([], [], color=plots.RISK, linestyle=ALARM_LINES[name], linewidth=1.3)
         names.append(name)
     for name, color, style in reference_styles(known):
@@ -239,6 +246,26 @@ def name_marks(
         names.append(name)
     if handles:
         figure.legend(handles, names, loc="outside upper right", ncols=4, frameon=False, fontsize=8)
+
+
+def rows_within(recording: Recording, part: Interval) -> Recording:
+    """The rows of a part, for what is named of them."""
+    at = np.flatnonzero((recording.times_s >= part[0]) & (recording.times_s <= part[1]))
+    labels, sources = recording.labels, recording.sources
+    return replace(
+        recording, times_s=recording.times_s[at], readings=recording.readings[at],
+        labels=None if labels is None else labels[at],
+        sources=None if sources is None else tuple(sources[k] for k in at),
+    )  # fmt: skip
+
+
+def known_within(known: Known, part: Interval) -> Known:
+    """What is known of a part: the rest is not in the picture."""
+    start_s, end_s = part
+    return Known(
+        {name: t for name, t in known.times.items() if start_s <= t <= end_s},
+        tuple((a, b) for a, b in known.cooking_s if a <= end_s and b >= start_s),
+    )
 
 
 def sources_of(recording: Recording, label: int) -> str:

@@ -8,7 +8,14 @@ from saafe.errors import InputError
 from saafe.formats import shell_word
 from saafe.readers.clock_changes import USUAL_ZONES
 from saafe.readers.exports import Guess, import_recording, read_export
-from saafe.recordings import Check, Recording, parse_recording, read_recording
+from saafe.recordings import (
+    Check,
+    Conversion,
+    Recording,
+    parse_recording,
+    read_recording,
+    usual_units,
+)
 
 MOST_TRIED_BYTES = 20_000_000  # Chosen: a larger file is not read again for each zone
 
@@ -16,7 +23,7 @@ MOST_TRIED_BYTES = 20_000_000  # Chosen: a larger file is not read again for eac
 def read_recorded(
     path: Path, export: Mapping[str, Any] | None = None, *, repair: bool = False,
     longest_interval_s: float | None = None, sentinels: Iterable[tuple[str, float]] = (),
-    say: Callable[[str], None] = lambda _line: None,
+    units: Iterable[tuple[str, str]] = (), say: Callable[[str], None] = lambda _line: None,
 ) -> tuple[Recording, Check]:  # fmt: skip
     """Read a recording in saafe's format, or as a vendor exported it.
 
@@ -26,6 +33,8 @@ def read_recorded(
         repair: see `read_recording`; exports are always mended.
         longest_interval_s: see `read_recording`. [s]
         sentinels: see `read_recording`.
+        units: those that the device sends, a channel and its unit each. Saafe's format names its
+            own, so they count only in what is said of a file that can be imported.
         say: takes what was guessed of an export, a line each, before it is used.
 
     Raises:
@@ -40,7 +49,7 @@ def read_recorded(
     try:
         return read_recording(path, repair=repair, **told)
     except InputError as error:
-        if "--repair" in str(error) or (found := _find_import(path)) is None:
+        if "--repair" in str(error) or (found := _find_import(path, units)) is None:
             raise
         what, (command, *doubts) = str(error).partition("; allowed:")[0], found
         raise InputError("; ".join([f"{what}; this reads it: {command}", *doubts])) from None
@@ -56,27 +65,43 @@ def import_hint(path: Path | str) -> str | None:
     return found[0] if found else None
 
 
-def _find_import(path: Path) -> list[str] | None:
-    """The command, and what to say beside it."""
+def _find_import(path: Path, units: Iterable[tuple[str, str]] = ()) -> list[str] | None:
+    """The command, and what to say beside it; `units` of the device where the file names none."""
+    usual = usual_units(units)
     words = ["saafe", "data", "import", str(path)]
     words.append(str(path.with_name(f"{path.name.partition('.')[0] or 'import'}-saafe.csv")))
-    if guess := _guess(path):
+    if guess := _guess(path, usual):
+        words += _unit_words(path, usual, guess)
         said = ["it takes the times as milliseconds"] if guess.time_form.startswith("ms ") else []
         return [" ".join(map(shell_word, words)), *said, *guess.doubts()]
     if path.is_file() and path.stat().st_size > MOST_TRIED_BYTES:
         return None
     for zone in USUAL_ZONES:
-        guess = _guess(path, zone)
+        guess = _guess(path, usual, zone)
         if guess and not guess.zone_doubt:
-            words += ["--zone", zone]
+            words += [*_unit_words(path, usual, guess, zone), "--zone", zone]
             said = f"{zone} stands for the time zone of its clock"
             return [" ".join(map(shell_word, words)), said, *guess.doubts()]
     return None
 
 
-def _guess(path: Path, zone: str | None = None) -> Guess | None:
+def _unit_words(
+    path: Path, usual: Mapping[str, Conversion], guess: Guess, zone: str | None = None
+) -> list[str]:
+    """The options for what the import takes to be in another unit than the device sends."""
+    alone = _guess(path, {}, zone) if usual else guess
+    by_itself = alone.columns if alone else ()  # none where no reading is possible in its unit
+    units = {
+        one.channel: one.unit
+        for one in guess.columns
+        if one.channel in usual and one not in by_itself and one.unit == usual[one.channel].unit
+    }
+    return [word for told in units.items() for word in ("--unit", "=".join(told))]
+
+
+def _guess(path: Path, usual: Mapping[str, Conversion], zone: str | None = None) -> Guess | None:
     """How a file is understood; None where it cannot be imported."""
     try:
-        return import_recording(path, zone=zone)[2]
+        return import_recording(path, units=usual, zone=zone)[2]
     except InputError:
         return None

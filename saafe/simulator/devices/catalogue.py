@@ -46,7 +46,7 @@ def load_device(device: str | Device) -> Device:
         return _from_catalogue(device)
     path = Path(device)
     if path.suffix.lower() != SUFFIX:
-        near = difflib.get_close_matches(device, device_names(), n=3, cutoff=0.5)
+        near = _names_near(device, most=3, alike=0.5)
         hint = f"did you mean {', '.join(near)}?" if near else "`saafe devices list` names them"
         raise InputError(f"device {device}: unknown; {hint}; a file's name ends in {SUFFIX}")
     return _read(path, path.stem)
@@ -63,6 +63,13 @@ def _read(path: Path, name: str) -> Device:
     device = parse_device(table, table.pop("name", name), where)
     refuse_ends(device, where)
     return device
+
+
+def _names_near(name: str, *, most: int, alike: float = 0.6) -> list[str]:
+    """Names of the catalogue that one may have meant: a chip goes without its maker, `sht41`."""
+    parts = [known for known in device_names() if f"-{name}-" in f"-{known}-"]
+    near = difflib.get_close_matches(name, device_names(), n=most, cutoff=alike)
+    return list(dict.fromkeys(parts + near))[:most]
 
 
 def _table_of(path: Path, where: str) -> dict[str, Any]:
@@ -90,7 +97,7 @@ def merged(table: dict[str, Any], where: str, above: tuple[str, ...]) -> dict[st
         if name in above:
             raise InputError(f"{where}: is a part of itself")
         if name not in device_names():
-            near = difflib.get_close_matches(name, device_names(), n=1)
+            near = _names_near(name, most=1)
             hint = f"did you mean {near[0]}?" if near else "`saafe devices list` names its parts"
             raise InputError(f"{where}: part {name!r} is not in the catalogue; {hint}")
         part = merged(_table_of(FOLDER / f"{name}{SUFFIX}", name), name, (*above, name))

@@ -147,6 +147,7 @@ _TIMES = {
     "average_s": (0.0, LONGEST_PERIOD_S),
 }  # fmt: skip
 _CHANNEL_FIELDS = tuple(one.name for one in fields(DeviceChannel))
+_REPORTING_FIELDS = tuple(one.name for one in fields(Reporting))
 _NEEDED = ("lowest", "highest", "step", "noise", "response_s")
 
 
@@ -167,9 +168,10 @@ def parse_device(table: Mapping[str, Any], name: str, where: str) -> Device:
     _refuse_unknown(table, allowed, where)
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         raise InputError(f'{where}: name is no name; write name = "..."')
-    for word in _WORDS:
-        if not isinstance(table.get(word), str) or not table[word].strip():
-            raise InputError(f'{where}: {word} is missing; write {word} = "..."')
+    missing = [w for w in _WORDS if not isinstance(table.get(w), str) or not table[w].strip()]
+    if missing:
+        lines = " and ".join(f'{word} = "..."' for word in missing)
+        raise InputError(f"{where}: {missing[0]} is missing; write {lines}")
     if table["kind"] not in KINDS:
         raise InputError(f"{where}: kind = {table['kind']!r}; choose from {', '.join(KINDS)}")
     channels = table.get("channels")
@@ -215,6 +217,10 @@ def device_from_text(text: str) -> Device:
 def _channel(table: Any, name: str, usual: Reporting, where: str) -> DeviceChannel:
     if not isinstance(table, Mapping):
         raise InputError(f"{where}: expected a table, got {table!r}")
+    if stray := [key for key in table if key in _REPORTING_FIELDS]:
+        raise InputError(
+            f"{where}: {stray[0]} is of reporting; write it under its [channels.{name}.reporting]"
+        )
     _refuse_unknown(table, _CHANNEL_FIELDS, where)
     if missing := [key for key in _NEEDED if key not in table]:
         raise InputError(f"{where}: {missing[0]} is missing; needed are {', '.join(_NEEDED)}")
@@ -286,11 +292,25 @@ def _reporting(table: Any, where: str) -> Reporting:
     one = Reporting(mode, **numbers)
     if mode == AVERAGED and "average_s" not in numbers:
         one = Reporting(mode, one.every_s, average_s=one.every_s)
-    if mode == ON_CHANGE and not (one.delta > 0.0 and one.longest_s >= one.every_s):
-        raise InputError(
-            f"{where}: on change needs delta over 0, and longest_s no shorter than every_s"
-        )
+    if mode == ON_CHANGE:
+        _check_on_change(one, table, where)
     return one
+
+
+def _check_on_change(one: Reporting, table: Mapping[str, Any], where: str) -> None:
+    meant = {
+        "delta": "the change that is reported, in the channel's unit",
+        "longest_s": "after how many seconds it reports all the same (3600 in many)",
+    }
+    for key, means in meant.items():
+        if key not in table:
+            raise InputError(f"{where}: {key} is missing: {means}")
+    if one.delta <= 0.0:
+        raise InputError(f"{where}: delta = {one.delta:g}: allowed is a number over 0")
+    if one.longest_s < one.every_s:
+        raise InputError(
+            f"{where}: longest_s = {one.longest_s:g} is shorter than every_s = {one.every_s:g}"
+        )
 
 
 def _number(value: Any, key: str, limits: Range, where: str) -> float:
