@@ -129,7 +129,7 @@ def test_lines_that_were_told_are_waited_for_and_not_said_again(
             time.sleep(0.05)
     err = capsys.readouterr().err.splitlines()
     assert err.count("a note") == 1
-    assert len([line for line in err if "a note, or what follows" in line]) == 2
+    assert len([line for line in err if "at work; last: a note" in line]) == 2
 
 
 def test_a_run_that_is_there_is_let_pass(tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ def test_between_lines_it_is_said_what_the_last_was_of(capfd: pytest.CaptureFixt
         say("fold 2 of 2: epoch 1/8")
         time.sleep(0.4)
         say("done")
-    said = "fold 2 of 2, or what follows: 00:00 so far"
+    said = "at work; last: fold 2 of 2: 00:00 so far"
     assert capfd.readouterr().err.splitlines() == [
         "fold 1 of 2: epoch 8/8", "fold 2 of 2: epoch 1/8", said, "done",
     ]  # fmt: skip
@@ -484,7 +484,7 @@ def test_a_line_that_stays_is_not_said_behind_the_one_that_counts() -> None:
         SAID,
     )
     assert re.search(r"\rwriting files: 00:0\d so far\rcomparing +\r\n", shown)
-    left = r"\rscored, or what follows: 00:0\d so far, about 00:2\d left\r"
+    left = r"\rat work; last: scored: 00:0\d so far, about 00:2\d left\r"
     assert re.search(left, shown), "on a terminal it is said after two seconds, and counts down"
 
 
@@ -561,7 +561,7 @@ def test_what_was_read_before_a_training_is_waited_for_no_longer(
         after()
         time.sleep(0.4)
     reporter.close()
-    assert "kitchen, or what follows" not in capfd.readouterr().err
+    assert "last: kitchen" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("columns", [40, 80])

@@ -88,10 +88,10 @@ def detect_command(
     serving, archive = ServingOptions.take_from(reading), ArchiveOptions.take_from(reading)
     model, recordings = split_words(words)
     refuse_folders(recordings)
-    if model is not None and not recordings:
-        refuse_nothing(model)
     if as_json and (recordings in ((), ("-",)) or recordings[0].startswith(MQTT_SCHEMES)):
         raise InputError("--json: a stream has no end; each event is a JSON line as it is")
+    if model is not None and not recordings:
+        refuse_nothing(model)
     if archive.workers is not None and archive.out is None:
         raise InputError("--workers needs --out EVENTS: a folder, or s3://BUCKET/FOLDER")
     options = ExportOptions(**reading)

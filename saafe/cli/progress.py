@@ -204,7 +204,7 @@ class ProgressLines:
         self._stop_waiting()
         if self.told is None or line not in self.told:
             self._say(line)
-        what = f"{line.partition(':')[0]}, or what follows"
+        what = f"at work; last: {line.partition(':')[0]}"
         self._waiting = Busy(what, silent_s=self.silent_s)
         self._waiting.ends_in(seconds_left(line))
         self._waiting.start(after_s=seconds_so_far(line))
