@@ -62,7 +62,7 @@ def load_model(
     if path.suffix.lower() == ONNX_SUFFIX and not path.is_dir():
         return exported_with(load_exported(path), device, say)
     if path.is_file():
-        raise InputError(f"{path}: no such run folder; give one, or an exported .onnx file")
+        raise InputError(f"{path}: is a file, but no exported .onnx; give one, or a run folder")
     if not path.exists():
         raise InputError(f"{path}: no such run folder; `saafe train` makes one under runs/")
     from saafe.training import load, run_for  # imports torch, which takes seconds
