@@ -93,7 +93,7 @@ def exported_with(exported: Exported, device: str | None, say: Callable[[str], N
                 without_torch(exported, asked, device) if missing_extra(error) else error
             ) from None
         settings = exported_for(exported, asked, say=say).settings
-        if settings != exported.settings and is_cached(file, settings):
+        if settings.to_dict() != exported.settings.to_dict() and is_cached(file, settings):
             say(f"thresholds for {asked.name} are kept in {file.parent}; `saafe export --device` "
                 "writes them into a model's file")  # fmt: skip
     return aware_of(replace(exported, settings=settings), asked)
