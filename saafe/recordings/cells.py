@@ -95,7 +95,7 @@ def to_reading(
     value: float, channel: Channel, sentinels: Sentinels = NO_SENTINELS
 ) -> tuple[float, str]:
     """A channel's reading, NaN where a value is none that can be used, and why, else ""."""
-    if sentinels and single(value) in sentinels:
+    if sentinels and as_single(value) in sentinels:
         return math.nan, f"{value:g} is the device's for no value"
     value = channel.highest if is_overshoot(value, channel) else value
     if cause := wrong_value(value, channel):
@@ -191,7 +191,7 @@ def held_sentinels(sentinels: Iterable[tuple[str, float]]) -> Mapping[str, Senti
     found: dict[str, Sentinels] = {}
     for name, value in sentinels:
         rounded = round(value, CHANNELS[CHANNEL_NAMES.index(name)].decimals)
-        found[name] = found.get(name, NO_SENTINELS) | {single(value), single(rounded)}
+        found[name] = found.get(name, NO_SENTINELS) | {as_single(value), as_single(rounded)}
     return found
 
 
@@ -201,7 +201,7 @@ def are_sentinels(values: np.ndarray, sentinels: Sentinels) -> np.ndarray:
         return np.isin(values.astype(np.float32), np.array([*sentinels], np.float32))
 
 
-def single(value: float) -> float:
+def as_single(value: float) -> float:
     """A value as single precision holds it, as recordings do: its last digits are a conversion's.
 
     (51 degF - 32) * 5 / 9 and 51 degF * 5 / 9 - 160 / 9 differ in the last one.
