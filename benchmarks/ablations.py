@@ -8,10 +8,7 @@ their place. DIR holds the publishers' raw recordings (docs/recordings.md).
 """
 
 import argparse
-import json
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from last_line import print_last_line
 from torch import Tensor
 
 from saafe import recipes
@@ -232,19 +230,7 @@ def main() -> None:
     parts = ["nothing", *(p for p in chosen.only or PARTS if p != "nothing")]
     found = measure(recipe, parts, chosen.seeds, chosen.real)
     show(found)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
-    result = {
-        "benchmark": "ablations",
-        "figures": found,
-        "runs": chosen.seeds,
-        "commit": commit.stdout.strip(),
-        "device": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "recipe": recipes.to_dict(recipe),
-    }
-    print(json.dumps(result))
+    print_last_line("ablations", found, chosen.seeds, "torch", recipe=recipes.to_dict(recipe))
 
 
 if __name__ == "__main__":

@@ -8,16 +8,14 @@ measures the fires of `DIR/nist_home_smoke_alarms` alike, at all stations, in ot
 """
 
 import argparse
-import json
 import math
-import platform
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from last_line import print_last_line
 from numpy.typing import NDArray
 
 from saafe.readers import Published, read_published
@@ -219,18 +217,8 @@ def main() -> None:
             inside = "in" if figure.low <= middle <= figure.high else "OUT"
             line += f"   {figure.low:g} to {figure.high:g} {figure.unit}, {figure.source}: {inside}"
         print(line)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
-    result = {
-        "benchmark": "against_recorded",
-        "figures": {name: round(float(np.median(values)), 4) for name, values in found.items()},
-        "runs": len(runs),
-        "commit": commit.stdout.strip(),
-        "device": platform.processor() or platform.machine(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-    }
-    print(json.dumps(result))
+    figures = {name: float(np.median(values)) for name, values in found.items()}
+    print_last_line("against_recorded", figures, len(runs), "torch")
 
 
 if __name__ == "__main__":

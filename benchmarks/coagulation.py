@@ -9,13 +9,11 @@ simulator draws them. Nothing is trained.
 """
 
 import argparse
-import json
 import math
-import platform
-import subprocess
 from pathlib import Path
 
 import torch
+from last_line import print_last_line
 from torch import Tensor
 
 from saafe.simulator import simulation, sources
@@ -127,18 +125,7 @@ def main() -> None:
         figures[kind] = summary(*whole)
         row = {name: round(value, 3) for name, value in figures[kind].items()}
         print(kind, *(f"{name} {value:g}" for name, value in row.items()), sep="\n  ", flush=True)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
-    result = {
-        "benchmark": "coagulation",
-        "figures": figures,
-        "runs": len(options.seed),
-        "commit": commit.stdout.strip(),
-        "device": platform.processor() or platform.machine(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-    }
-    print(json.dumps(result))
+    print_last_line("coagulation", figures, len(options.seed), "torch")
 
 
 if __name__ == "__main__":

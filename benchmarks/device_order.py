@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from last_line import print_last_line
 from numpy.typing import NDArray
 
 
@@ -64,7 +65,7 @@ def main() -> None:
         told = "; ".join(f"{b} before {a}" for a, b in pairs[path.stem]) or "none"
         print(f"neighbours the other way round in {path.stem}: {told}")
     figures = {"order": order, "rank_correlations": correlations, "swapped": pairs}
-    print(json.dumps({"benchmark": "device_order", "figures": figures, "runs": len(files)}))
+    print_last_line("device_order", figures, len(files))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ import argparse
 import io
 import json
 import os
-import platform
 import resource
 import shutil
 import statistics
@@ -33,8 +32,9 @@ import tarfile
 import tempfile
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
+
+from last_line import print_last_line
 
 ROOT = Path(__file__).parents[1]
 BEFORE = "3ceef32"
@@ -199,21 +199,11 @@ def main() -> None:
         if chosen.level == "long":
             figures |= time_long(chosen.device, folder)
     show(figures)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
-    result = {
-        "benchmark": "exam",
-        "figures": {name: round(value, 3) for name, value in figures.items()},
-        "runs": chosen.runs,  # of quick exams; what is longer is timed once
-        "commit": commit.stdout.strip(),
-        "before": BEFORE,
-        "device": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
-        "load": round(load, 1),  # of the machine, before it began
-        "versions": {"python": platform.python_version(), "numba": version("numba"),
-                     "torch": version("torch")},
-    }  # fmt: skip
-    print(json.dumps(result))
+    # runs are of quick exams, what is longer is timed once; load is the machine's at the start
+    print_last_line(
+        "exam", figures, chosen.runs, "numba", "torch", before=BEFORE, cores=os.cpu_count(),
+        load=round(load, 1),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

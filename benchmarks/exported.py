@@ -11,14 +11,11 @@ Each fire that `saafe exam RUN` judges goes through both, with their thresholds 
 """
 
 import argparse
-import json
-import platform
-import subprocess
 from collections import Counter
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from last_line import print_last_line
 
 import saafe
 from saafe.exam.amounts import FULL
@@ -85,14 +82,7 @@ def main() -> None:
         figures |= figures_of(*outcomes_of(models, device, chosen.fires))
     for name, value in figures.items():
         print(f"{name:40} {value:,}")
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
-    print(json.dumps({
-        "benchmark": "exported", "figures": figures, "commit": commit.stdout.strip(),
-        "device": platform.processor() or platform.machine(),
-        "versions": {name: version(name) for name in ("torch", "onnxruntime", "numpy")},
-    }))  # fmt: skip
+    print_last_line("exported", figures, 1, "onnxruntime", "numpy", "torch")
 
 
 if __name__ == "__main__":

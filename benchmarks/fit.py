@@ -18,10 +18,10 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from last_line import print_last_line
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -396,23 +396,8 @@ def main() -> None:
     shown = [(k, json.dumps(v)) for k, v in figures.items() if k != "rivals"]
     print_rows("fit", ["figure", "value"], shown)
     facts = runs.environment()
-    print(
-        json.dumps(
-            {
-                "benchmark": "fit",
-                "figures": figures,
-                "runs": chosen.runs,
-                "commit": facts["commit"],
-                "device": facts["device"],
-                "versions": {
-                    "python": facts["python"],
-                    **{name: version(name) for name in ("torch", "numpy", "polars")},
-                },
-                "cores": facts["cores"],
-                "threads": facts["threads"],
-            }
-        )
-    )
+    where = {name: facts[name] for name in ("cores", "threads", "device")}
+    print_last_line("fit", figures, chosen.runs, "torch", "numpy", "polars", **where)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,6 @@ fitted. An unseen instrument is one of the simulator's "anything", which no cata
 """
 
 import argparse
-import json
-import platform
-import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -16,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from last_line import print_last_line
 
 from saafe.recordings import Recording
 from saafe.sensors import CHANNELS, TEMPERATURE
@@ -172,20 +170,8 @@ def main() -> None:
         print(f"{'figure':32s} {'n':>4s} {'median error':>13s} {'right':>6s}")
         for name, row in figures[kind].items():
             print(f"{name:32s} {row['n']:4d} {row['median_error']:12.1%} {row['right']:7.0%}")
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
-    print(
-        json.dumps(
-            {
-                "benchmark": "fit_devices",
-                "figures": figures,
-                "runs": 1,
-                "seconds": round(time.perf_counter() - began, 1),
-                "commit": commit.stdout.strip(),
-                "device": platform.machine(),
-                "versions": {"torch": torch.__version__, "numpy": np.__version__},
-            }
-        )
-    )
+    seconds = round(time.perf_counter() - began, 1)
+    print_last_line("fit_devices", figures, 1, "torch", "numpy", seconds=seconds)
 
 
 if __name__ == "__main__":

@@ -19,15 +19,15 @@ import argparse
 import json
 import multiprocessing
 import os
-import platform
 import random
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from last_line import print_last_line
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -294,14 +294,7 @@ def main() -> None:
         figures |= in_process(day, chosen.run, chosen.day_spaces, chosen.hours, chosen.day_period_s)
     for name, value in figures.items():
         print(f"{name:34} {value:,}")
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
-    print(json.dumps({
-        "benchmark": "fleet", "figures": figures, "runs": chosen.runs,
-        "commit": commit.stdout.strip(), "device": platform.processor() or platform.machine(),
-        "versions": {"python": platform.python_version()},
-    }))  # fmt: skip
+    print_last_line("fleet", figures, chosen.runs)
 
 
 if __name__ == "__main__":

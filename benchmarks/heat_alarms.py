@@ -9,12 +9,10 @@ hardly ever sound falsely in homes, but over stoves. Nothing is trained.
 """
 
 import argparse
-import json
-import platform
-import subprocess
 from pathlib import Path
 
 import torch
+from last_line import print_last_line
 
 from saafe.metrics import proportion_bounds
 from saafe.sensors import TEMPERATURE
@@ -75,19 +73,8 @@ def main() -> None:
                   f" {bounds:>20} {source.per_year * share:14.2f} {hottest:10.1f}")  # fmt: skip
     for where, alarms in total.items():
         print(f"{'sum, ' + where:22} {alarms:.2f} a year")
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
-    figures = {f"{where}_alarms_per_year": round(alarms, 3) for where, alarms in total.items()}
-    result = {
-        "benchmark": "heat_alarms",
-        "figures": figures,
-        "runs": 1,
-        "commit": commit.stdout.strip(),
-        "device": platform.processor() or platform.machine(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-    }
-    print(json.dumps(result))
+    figures = {f"{where}_alarms_per_year": alarms for where, alarms in total.items()}
+    print_last_line("heat_alarms", figures, 1, "torch")
 
 
 if __name__ == "__main__":

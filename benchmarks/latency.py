@@ -14,21 +14,18 @@ runs counts. Figures of the first model have no prefix, others the tier's name.
 """
 
 import argparse
-import json
 import os
-import platform
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from last_line import print_last_line
 from numpy.typing import NDArray
 
 import saafe
@@ -129,29 +126,7 @@ def main() -> None:
     figures = {}
     for number, (tier, one) in enumerate(every.items()):
         figures |= {name if number == 0 else f"{tier}_{name}": v for name, v in one.items()}
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
-    versions = {name: version(name) for name in ("onnxruntime", "numpy", "torch")}
-    result = {
-        "benchmark": "latency",
-        "figures": figures,
-        "runs": chosen.runs,
-        "commit": commit.stdout.strip(),
-        "device": processor(),
-        "versions": {"python": platform.python_version()} | versions,
-    }
-    print(json.dumps(result))
-
-
-def processor() -> str:
-    """The processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    print_last_line("latency", figures, chosen.runs, "onnxruntime", "numpy", "torch")
 
 
 if __name__ == "__main__":

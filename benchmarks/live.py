@@ -12,7 +12,6 @@ of pipes whose first alarm `saafe detect RUN FILE` says at the same time of the 
 
 import argparse
 import json
-import platform
 import random
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from last_line import print_last_line
 
 ROOT = Path(__file__).parents[1]
 HEADER = "time_s,sensor,temperature_c,pm25_ug_m3,co2_ppm,co_ppm,humidity_pct"
@@ -176,18 +176,7 @@ def main() -> None:
         figures["silence_said_s"] = round(max(silent), 3)
         print(f"silence said after at most {max(silent):.2f} s, of {len(silent)} sensors")
     figures["as_in_file"] = float(np.mean([as_in_file(pipe) for pipe in pipes[: len(burning)]]))
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
-    result = {
-        "benchmark": "live",
-        "figures": figures,
-        "runs": len(pipes),
-        "commit": commit.stdout.strip(),
-        "device": platform.processor() or platform.machine(),
-        "versions": {"python": platform.python_version()},
-    }
-    print(json.dumps(result))
+    print_last_line("live", figures, len(pipes))
 
 
 if __name__ == "__main__":

@@ -9,13 +9,11 @@ the curve (ROC) of 0.5 means that it cannot tell. Needs scikit-learn.
 """
 
 import argparse
-import json
-import platform
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import torch
+from last_line import print_last_line
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from saafe import metrics
@@ -216,18 +214,7 @@ def main() -> None:
             FIRE_CHANNELS,
         ),
     }
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
-    result = {
-        "benchmark": "realism",
-        "figures": figures,
-        "runs": 1,
-        "commit": commit.stdout.strip(),
-        "device": platform.machine(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-    }
-    print(json.dumps(result))
+    print_last_line("realism", figures, 1, "torch")
 
 
 if __name__ == "__main__":

@@ -11,14 +11,12 @@ why it is not the one that fits. `--without-shreds` leaves the plume's shreds ou
 """
 
 import argparse
-import json
 import math
-import platform
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from last_line import print_last_line
 from scipy import stats
 from torch import Tensor
 
@@ -157,18 +155,7 @@ def main() -> None:
     print("\nours over CPSC's at 1.5 and 3 m, pooled, then by seed")
     for name in (name for name in figures if "ratio" in name):
         print(f"{name:26}{figures[name]:7.3f}  ", *(f"{one[name]:.3f}" for one in by_seed))
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
-    result = {
-        "benchmark": "reference_alarms",
-        "figures": {name: round(value, 4) for name, value in figures.items()},
-        "runs": len(runs),
-        "commit": commit.stdout.strip(),
-        "device": platform.processor() or platform.machine(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-    }
-    print(json.dumps(result))
+    print_last_line("reference_alarms", figures, len(runs), "torch")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ Rivals are trained on the windows that the run was trained on; see docs/rivals.m
 """
 
 import argparse
-import json
 import time
-from importlib import metadata
+
+from last_line import print_last_line
 
 from saafe.errors import InputError
 from saafe.exam import judging
@@ -61,19 +61,8 @@ def main() -> None:
     for row in rows:
         print(" | ".join(_cell(row.get(name)) for name in COLUMNS))
     print(headline(found))
-    environment = runs.environment()
-    packages = ("torch", "numpy", "scikit-learn", "aeon")
-    document = {
-        "benchmark": "rivals",
-        "figures": {
-            "rows": rows, "device": device.name, "seconds": round(time.perf_counter() - began, 1),
-        },
-        "runs": 1,
-        "commit": environment["commit"],
-        "device": environment["device"],
-        "versions": {name: _version(name) for name in packages},
-    }  # fmt: skip
-    print(json.dumps(document))
+    figures = {"rows": rows, "device": device.name, "seconds": time.perf_counter() - began}
+    print_last_line("rivals", figures, 1, "torch", "numpy", "scikit-learn", "aeon")
 
 
 def _say(line: str) -> None:
@@ -82,13 +71,6 @@ def _say(line: str) -> None:
 
 def _cell(value: object) -> str:
     return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ import argparse
 import io
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -29,11 +28,11 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from last_line import print_last_line
 
 ROOT = Path(__file__).parents[1]
 BEFORE = "79eb685"
@@ -273,17 +272,7 @@ def main() -> None:
                 side.close()
     for label, value in figures.items():
         print(f"{label:50} {value:,}")
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
-    from benchmarks.latency import processor
-
-    versions = {name: version(name) for name in ("onnxruntime", "numpy", "torch")}
-    print(json.dumps({
-        "benchmark": "score", "figures": figures, "runs": chosen.runs,
-        "commit": commit.stdout.strip(), "device": f"{processor()}, one core",
-        "versions": {"python": platform.python_version()} | versions,
-    }))  # fmt: skip
+    print_last_line("score", figures, chosen.runs, "onnxruntime", "numpy", "torch")
     return None
 
 

@@ -16,10 +16,8 @@ thread.
 
 import argparse
 import io
-import json
 import multiprocessing
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -32,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from last_line import print_last_line, processor
 
 from saafe.simulator.simulation import (
     SIMULATION_CHUNK,
@@ -295,19 +294,9 @@ def main() -> None:
 
 def finish_with(figures: dict[str, float], runs: int, device: str, more: dict) -> None:
     """Print the line of JSON."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
-    on = torch.cuda.get_device_name() if device != "cpu" else platform.processor()
-    result = {
-        "benchmark": "simulate",
-        "figures": {name: round(value, 3) for name, value in figures.items()},
-        "runs": runs,
-        "commit": commit.stdout.strip(),
-        "device": f"{on or platform.machine()}, {torch.get_num_threads()} threads",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-    }
-    print(json.dumps(result | more))
+    on = torch.cuda.get_device_name() if device != "cpu" else processor()
+    more = {"device": f"{on}, {torch.get_num_threads()} threads"} | more
+    print_last_line("simulate", figures, runs, "torch", **more)
 
 
 if __name__ == "__main__":

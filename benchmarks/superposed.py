@@ -9,10 +9,10 @@ meter showed is taken as a step (the worst case) and as exponential growth (the 
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
+from last_line import print_last_line
 
 from saafe.errors import InputError
 from saafe.exam import recordings
@@ -20,7 +20,6 @@ from saafe.exam.outcomes import EARLY_S
 from saafe.recordings import superpose
 from saafe.sensors import CO, CO2, PM25, TEMPERATURE
 from saafe.simulator.labels import VISIBLE
-from saafe.training import runs
 
 FIRST_SIGNAL = {TEMPERATURE: 2.0, PM25: 300.0, CO2: 150.0, CO: 25.0}
 BOUNDS = {"visible": VISIBLE, "first_signal": FIRST_SIGNAL}
@@ -46,19 +45,7 @@ def main() -> None:
         }
     for name, count in figures.items():
         print(f"{name:48} {count}")
-    environment = runs.environment()
-    print(
-        json.dumps(
-            {
-                "benchmark": "superposed_fires",
-                "figures": figures,
-                "runs": 1,
-                "commit": environment["commit"],
-                "device": environment["device"],
-                "versions": {"numpy": np.__version__},
-            }
-        )
-    )
+    print_last_line("superposed_fires", figures, 1, "numpy")
 
 
 def bounds_of(composed: recordings.SuperposedFires) -> dict[str, int]:

@@ -13,9 +13,9 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 
 import torch
+from last_line import print_last_line
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,7 +23,7 @@ from saafe import recipes
 from saafe.cli.tables import print_rows
 from saafe.recipes import Recipe
 from saafe.sensors import FIRE
-from saafe.training import loop, runs
+from saafe.training import loop
 from saafe.training.data import WindowSet, epoch_windows, held_out_windows, steps_of
 from saafe.training.distributed import World
 from saafe.training.loop import Fit
@@ -140,19 +140,7 @@ def main() -> None:
         [(name, *(each(done, key) for key in ("loss", "found", "seconds")))
          for name, done in rows.items()],
     )  # fmt: skip
-    facts = runs.environment()
-    print(
-        json.dumps(
-            {
-                "benchmark": "tricks",
-                "figures": rows,
-                "runs": chosen.seeds,
-                "commit": facts["commit"],
-                "device": facts["device"],
-                "versions": {"python": facts["python"], "torch": version("torch")},
-            }
-        )
-    )
+    print_last_line("tricks", rows, chosen.seeds, "torch")
 
 
 def each(rows: list[dict[str, float]], key: str) -> str:

@@ -18,10 +18,10 @@ import torch
 from saafe.errors import InputError
 from saafe.exam import exam, limits_of
 from saafe.files import writable_folder, write_atomically, write_json
-from saafe.recipes import Recipe, find_tier
+from saafe.recipes import Recipe, find_tier, to_dict
 from saafe.training import runs
 
-COMPARED_TIERS = ("ultra-fast", "standard", "local")
+COMPARED_TIERS = ("tiny", "ultra-fast", "standard", "local")
 # Chosen: a busy server core with its share of memory; laptops draw 3 to 10 W a core, and no
 # machine here tells its own
 CORE_W = 5.0
@@ -73,7 +73,8 @@ def train_tiers(
     """Train tiers, each piece of work once: equal recipes share a run.
 
     Args:
-        wanted: recipes of tiers; ultra-fast is always trained whole.
+        wanted: recipes of tiers. Those that show a window more than once are trained whole:
+            they take minutes, and their first epochs do not tell what later ones take.
         fraction: of the others' epochs.
         out: folder for the runs' folders.
         on_message: shows a line.
@@ -83,7 +84,7 @@ def train_tiers(
     """
     trained: dict[str, tuple[Path, Recipe]] = {}
     for recipe in wanted:
-        share = 1.0 if recipe.tier == "ultra-fast" else fraction
+        share = 1.0 if recipe.passes > 1 else fraction
         part = part_of(recipe, share)
         same = [tier for tier, (folder, _) in trained.items() if is_run_of(folder, part)]
         if same:
@@ -116,8 +117,9 @@ def train_part(recipe: Recipe, out: Path) -> Path:
     """
     tier, name = recipe.tier, runs.run_name(recipe)
     command = [sys.executable, "-m", "saafe", "train", tier, "--out", str(out), "--name", name]
-    for field in ("epochs", "windows", "streams"):
-        command += ["--set", f"{field}={getattr(recipe, field)}"]
+    whole = to_dict(find_tier(tier))
+    for field, value in to_dict(recipe).items():
+        command += ["--set", f"{field}={value}"] if value != whole[field] else []
     # its progress is ours: stderr goes through
     done = subprocess.run([*command, "--json"], stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
@@ -207,7 +209,7 @@ def extrapolated(
     full = fixed + whole.epochs * whole.windows / speed
     formula = (
         f"{fixed:.1f} s of thresholds and so on + {whole.epochs} x {whole.windows} windows / "
-        f"{speed:.0f} a second; early stopping makes it less"
+        f"{speed:.0f} a second"
     )
     if whole.hours and full > whole.hours * 3600:
         full, formula = whole.hours * 3600, f"its budget of {whole.hours:g} h, before {formula}"

@@ -569,6 +569,33 @@ def test_evaluate_names_the_set(
         assert (code, out, err.count("\n")) == (1, "", 1), err
 
 
+def test_evaluate_names_its_own_model_rules_notes_and_what_it_passes_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Folders were passed over in silence, and a rule's alarm was taken for the model's."""
+    write_set(tmp_path / "ours", FIRE)
+    for folder, name in (("theirs", "Test_2.csv"), (".hidden", "x.csv"), ("notes", "read.me")):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / name, "Time,TC_1", ["0,21"])
+    words = ("evaluate", "--real", tmp_path, "--real-only", "--rival", "fixed rule")
+    code, out, err = command(capsys, *words)
+    assert code == 0, err
+    (passed_over,) = [line for line in err.splitlines() if "not scored" in line]
+    assert passed_over.endswith("without set.json: theirs")
+    assert "saafe's own" in out
+    assert "exported" not in out
+    assert out.count("set ours: made up") == 1
+    (row,) = [line for line in out.splitlines() if "ours: fire" in line and "720" in line]
+    assert re.search(r", \d+ \((?:heat|rate_of_rise)\)", row), row
+
+
+def test_the_folders_of_a_set_are_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    write_set(tmp_path, FIRE | {"file": "deep/fire.csv"})
+    assert recordings.unknown_folders(tmp_path) == []
+    assert recordings.unknown_folders(tmp_path.parent) == []
+
+
 def test_evaluate_says_what_is_doubtful_about_recordings(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -606,7 +633,13 @@ def test_evaluate_says_what_is_doubtful_about_recordings(
 def test_the_exam_holds_sets_without_gating_them(tmp_path: Path) -> None:
     ours = write_set(tmp_path / "ours", HOME, FIRE)
     here = Session(judged_run(load(str(saved(tmp_path / "RUN")))), 0)
-    part = exam.real_part(here, exam.ExamOptions(real=ours))
+    told: list[str] = []
+    part = exam.real_part(here, exam.ExamOptions(real=ours, on_progress=told.append))
+    assert not any("not scored" in line for line in told)
+    (tmp_path / "theirs").mkdir()
+    write(tmp_path / "theirs" / "Test_2.csv", "Time,TC_1", ["0,21"])
+    exam.real_part(here, exam.ExamOptions(real=tmp_path, on_progress=told.append))
+    assert any(line.endswith("without set.json: theirs") for line in told)
     assert here.windows == 0  # the exam's own; a set says its own
     assert part["sets"][0]["windows"] > 0
     assert "scored" not in part["sources"].values()  # hence no lines in the gate

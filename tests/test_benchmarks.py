@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -183,3 +184,17 @@ def test_smoke_coagulates_as_its_law_says(benchmark) -> None:
     tiny = 1e-6 * 2.0 ** torch.arange(201, dtype=torch.float64)  # doubles with each step
     growing = coagulation.number_left(tiny.clamp(max=1e-3).view(1, -1, 1, 1).repeat(1, 1, 1, 5))
     assert float(growing.min()) > 0.99
+
+
+def test_every_benchmark_ends_in_the_same_line(benchmark, capsys: pytest.CaptureFixture) -> None:
+    benchmark("last_line").print_last_line(
+        "some", {"a": 1 / 3, "n": 2}, 5, "torch", "absent", cores=1
+    )
+    line = json.loads(capsys.readouterr().out)
+    assert line["figures"] == {"a": 0.3333, "n": 2}
+    assert (line["benchmark"], line["runs"]) == ("some", 5)
+    assert line["versions"]["torch"] == torch.__version__
+    assert line["versions"]["absent"] is None
+    assert {"commit", "device", "cores"} <= line.keys()
+    own = [f.name for f in BENCHMARKS.glob("*.py") if '"benchmark":' in f.read_text()]
+    assert own == ["last_line.py"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from saafe.errors import InputError
-from saafe.serving.broker import Broker, client_name, find_broker, read_secret
+from saafe.serving.broker import Broker, Partings, client_name, find_broker, read_secret
 
 
 def test_a_url_says_where_and_as_whom(tmp_path: Path) -> None:
@@ -64,3 +64,24 @@ def test_the_broker_knows_a_process_again(tmp_path: Path) -> None:
     others = {client_name(str(tmp_path / "state"), 1), client_name(str(tmp_path / "other"), 0)}
     assert len({name, *others}) == 3
     assert len(name) <= 23  # what every broker takes
+
+
+@pytest.mark.parametrize(
+    ("lasted_s", "kinds"),
+    [
+        ([1.0, 1.0, 1.0, 1.0], ["lost", "lost", "taken", "taken"]),
+        ([3600.0, 1.0, 1.0, 600.0, 1.0, 1.0, 1.0], ["lost"] * 6 + ["taken"]),
+        ([60.0] * 5, ["lost"] * 5),
+    ],
+)
+def test_another_client_of_our_name_is_suspected_where_no_connection_lasts(
+    lasted_s: list[float], kinds: list[str]
+) -> None:
+    partings, now_s, said = Partings("saafe-1234"), 0.0, []
+    for each_s in lasted_s:
+        partings.begin(now_s)
+        now_s += each_s
+        said.append(partings.end(now_s, "gone"))
+        now_s += 1.0
+    assert [kind for kind, _ in said] == kinds
+    assert all(("saafe-1234" in text) == (kind == "taken") for kind, text in said)

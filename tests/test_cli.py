@@ -133,6 +133,7 @@ def test_simulate_leaves_nothing_of_a_former_run_and_all_that_is_not_its_own(
     done = CliRunner().invoke(saafe, [*words, "--set", "format=csv"])
     assert done.exit_code == 0, done.output
     assert f"{tmp_path}: removed 3 files of a former run" in done.stderr
+    assert done.stdout == f"1 recording in {tmp_path}\n"
     left = {path.name for path in tmp_path.iterdir()}
     assert left == mine | {"simulated-00000.csv", "scenarios.json", "set.json"}
     assert all((tmp_path / name).read_text() == "old" for name in mine)

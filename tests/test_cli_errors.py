@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import click
 import pytest
@@ -127,6 +129,11 @@ def test_what_is_closed_or_full_is_one_line(place: Path, line: str, said: str) -
         ("detect RUN/model.safetensors", "no such run folder"),
         ("detect RUN/model.safetensors fire.csv", "no such run folder"),
         ("detect nowhere fire.csv", "nowhere: no such run folder"),
+        ("detect fire.cvs", "fire.cvs: no such recording or run folder; did you mean fire.csv?"),
+        ("detect ./fire", "fire: no such recording or run folder; did you mean fire.csv?"),
+        ("detect 127.0.0.1:1883", "mqtt://HOST[:PORT] for a broker"),
+        ("detect mqtt:/127.0.0.1", "mqtt://HOST[:PORT] for a broker"),
+        ("detect no/such/folder", "folder: no such recording or run folder; allowed: a run"),
         ("detect http://host/x.onnx fire.csv", "x.onnx: no such file; `saafe export RUN"),
         ("detect s3://bucket/X.ONNX fire.csv", "X.ONNX: no such file; `saafe export RUN"),
         ("detect readonly fire.csv", "readonly: has no model.safetensors"),
@@ -154,6 +161,24 @@ def test_wrong_paths_are_one_line(
     assert said in err
     assert err.startswith("saafe: ")
     assert err.count("\n") == 1, err
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("home.cvs", "home.csv"), ("hmoe.csv.gz.part", "home.csv"), ("runs/kitchn", "runs/kitchen"),
+     ("homely", "home.csv"), ("10.0.0.1:1883", "")],
+)  # fmt: skip
+def test_a_lone_word_may_have_meant_a_recording_or_a_run(
+    word: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "home.csv").write_text("")
+    for name in ("home", "runs/kitchen"):
+        (tmp_path / name).mkdir(parents=True)
+    assert run(saafe.cli.saafe, ["detect", word]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(f"did you mean {meant}?" if meant else "mqtt://HOST[:PORT] for a broker")
 
 
 @pytest.mark.parametrize("words", ["detect | fire.csv", "evaluate |", "exam |", "export | --to c",
@@ -550,6 +575,63 @@ def test_wrong_usage_is_said_in_one_way(
     assert usage.startswith("Usage: saafe")
     assert line.startswith("saafe: ")
     assert line.endswith("--help` says more")
+
+
+@pytest.mark.parametrize("command", ["detect {url}", "serve --mqtt {url}"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("", "no topics: give --preset"),
+        ("--preset zigbe2mqtt", "no such preset of topics"),
+        ("--topic zigbee2mqtt/{{room}}", "no part {room}"),
+        ("--preset json --password-file nosuch", "nosuch: cannot be read"),
+        ("--preset json --base a/#", "--base a/#"),
+        ("--preset json --worker 3/2", "--worker 3/2"),
+        ("--preset json --keep-days 3", "give --keep FOLDER too"),
+    ],
+)
+def test_wrong_options_of_a_broker_are_said_before_the_state_file_is_touched(
+    command: str, options: str, said: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """One that another saafe uses must not hide them, nor be read again under other options."""
+    monkeypatch.chdir(tmp_path)
+    words = f"{command} {options}".format(url="mqtt://127.0.0.1:1").split()
+    assert run(saafe.cli.saafe, words) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert not (tmp_path / "saafe.sqlite").exists()
+
+
+def commands_below(words: list[str], command: click.Command) -> Iterator[list[str]]:
+    """The words of a command and of all below it."""
+    yield words
+    for name, one in getattr(command, "commands", {}).items():
+        yield from commands_below([*words, name], one)
+
+
+@pytest.mark.parametrize("words", list(commands_below([], saafe.cli.saafe)), ids=" ".join)
+def test_nothing_and_an_option_that_is_none_are_answered_in_full_lines(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of each command and group: a group alone shows its help as `--help` does."""
+    assert run(saafe.cli.saafe, [*words, "--no-such-option"]) == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"saafe: No such option .*; `saafe.* --help` says more", line)
+    assert run(saafe.cli.saafe, [*words, "--help"]) == 0
+    shown = capsys.readouterr().out
+    command: Any = saafe.cli.saafe
+    for word in words:
+        command = command.commands[word]
+    if isinstance(command, click.Group):
+        assert run(saafe.cli.saafe, words) == 2
+        assert capsys.readouterr().err.rstrip() == shown.rstrip()
+    elif any(one.required for one in command.params):
+        assert run(saafe.cli.saafe, words) in (1, 2)
+        said = [line for line in capsys.readouterr().err.splitlines() if "saafe: " in line]
+        assert len(said) == 1
+        assert said[0].startswith("saafe: ")
+        assert "\t" not in said[0]
 
 
 def test_a_folder_of_recordings_is_answered_with_the_pattern(tmp_path: Path) -> None:

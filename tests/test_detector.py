@@ -502,3 +502,37 @@ def test_stream_equals_recording(read: Recording) -> None:
             key = event["sensor"], event["channel"]
             faults[key] = faults.get(key, 0) + (1 if event["event"] == "fault" else -1)
             assert faults[key] in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("time_s", "readings"),
+    [
+        (math.nan, {"temperature": 21.0}),
+        ("400", {"temperature": 21.0}),
+        (None, {"temperature": 21.0}),
+        (400.0, {"temperature": "warm"}),
+        (400.0, {"temp": 21.0}),
+        (400.0, [21.0, 8.0]),
+        (400.0, "warm"),
+    ],
+)
+def test_a_refused_row_changes_nothing(time_s, readings) -> None:
+    """Time had gone on: that the sensor was silent until then was never said."""
+    detector = Detector(Scorer(score, SETTINGS))
+    for k in range(5):
+        detector.update(10.0 * k, "A", {"temperature": 21.0})
+    before = detector.state()
+    with pytest.raises(InputError) as refused:
+        detector.update(time_s, "A", readings)
+    assert "allowed: " in str(refused.value) or "use temperature" in str(refused.value)
+    assert detector.state() == before
+    (silent,) = detector.update(400.0, "B", {"temperature": 21.0})
+    assert silent["reason"] == "silent"
+
+
+def test_what_is_no_model_or_recording_is_refused_in_one_line() -> None:
+    one = Recording("r", np.arange(2.0), ("A",), np.full((2, 1, len(CHANNELS)), 20.0))
+    model = Scorer(score, SETTINGS)
+    for call in (lambda: Detector(one), lambda: detect(one, model), lambda: detect(model, "r.csv")):  # type: ignore
+        with pytest.raises(InputError, match=r"got (Recording|str)"):
+            call()

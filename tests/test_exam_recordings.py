@@ -201,9 +201,11 @@ def test_an_absent_folder_is_said(real_dir, tmp_path):
     assert ("margin", "-", "not scored: folder absent") in score_table(result)
 
 
-@pytest.mark.parametrize("name", ["missing", "."])
-def test_no_folder_at_all_is_the_users_mistake(tmp_path, name):
-    with pytest.raises(InputError, match="nist_home_smoke_alarms"):
+@pytest.mark.parametrize(
+    ("name", "why"), [("missing", "no such folder"), (".", "nist_home_smoke_alarms")]
+)
+def test_no_folder_at_all_is_the_users_mistake(tmp_path, name, why):
+    with pytest.raises(InputError, match=why):
         recordings.score_real(HEAT, tmp_path / name)
 
 

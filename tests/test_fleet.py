@@ -16,6 +16,7 @@ from saafe.sensors import MAX_SENSORS
 from saafe.serving.fleet import Arrival, Fleet, iso_time
 from saafe.training.model import FireTransformer
 from saafe.training.runs import Run
+from saafe.windows import DAY_S
 
 CALM = Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings())
 
@@ -239,17 +240,41 @@ def test_a_fleet_has_an_end() -> None:
         Fleet(CALM, longest_interval_s=0.1)
 
 
-def test_an_upload_is_shown_where_it_belongs() -> None:
+@pytest.mark.parametrize("age_s", [3600.0, 2.5 * DAY_S, 29 * DAY_S])
+def test_an_upload_is_shown_where_it_belongs(age_s: float) -> None:
     fleet, now_s = Fleet(CALM), 1.7e9
     rows = [
-        Arrival("den", "A", {"temperature_c": "70", "time_s": f"{now_s - 3600 + 10 * k}"}, now_s)
-        for k in range(3)
+        Arrival("den", "A", {"temperature_c": cell, "time_s": f"{now_s - age_s + 10 * k}"}, now_s)
+        for k, cell in enumerate(["70"] * 3 + ["21"] * 60)
     ]
+    (alarm, clear) = fleet.take(rows)
+    assert alarm["time_s"] == now_s - age_s + 10.0
+    assert alarm["time_s"] < clear["time_s"] < now_s - age_s + 630.0
+
+
+@pytest.mark.parametrize("age_s", [3600.0, 2.5 * DAY_S, 29 * DAY_S])
+@pytest.mark.parametrize("uploaded", [1, 60])
+def test_what_comes_live_after_an_upload_is_of_now(age_s: float, uploaded: int) -> None:
+    """Also after one old reading, as a bridge says again what it had kept."""
+    fleet, now_s = Fleet(CALM), 1.7e9
+    step_s = age_s / uploaded
+    for k in range(uploaded):
+        cells = {"temperature_c": "21", "time_s": f"{now_s - age_s + step_s * k}"}
+        fleet.take([Arrival("den", "A", cells, now_s)])
+    events = []
+    for k in range(3):
+        cells = {"temperature_c": "70", "time_s": f"{now_s + 30.0 + 10 * k}"}
+        events += fleet.take([Arrival("den", "A", cells, now_s + 30.0 + 10 * k)])
+    alarms = [event["time_s"] for event in events if event["event"] == "alarm"]
+    assert alarms == [pytest.approx(now_s + 45.0, abs=15.0)]
+
+
+@pytest.mark.parametrize("own_s", [0.0, 1.7e9 - 31 * DAY_S, 1.7e9 + 3600.0])
+def test_a_clock_that_is_far_off_is_not_believed(own_s: float) -> None:
+    fleet, now_s = Fleet(CALM), 1.7e9
+    rows = [Arrival("hall", "A", {"temperature_c": "70", "time_s": f"{own_s + 10 * k}"}, now_s)
+            for k in range(3)]  # fmt: skip
     (alarm,) = fleet.take(rows)
-    assert alarm["time_s"] == now_s - 3590.0
-    uptime = [Arrival("hall", "A", {"temperature_c": "70", "time_s": f"{10 * k}"}, now_s)
-              for k in range(3)]  # fmt: skip
-    (alarm,) = fleet.take(uptime)
     assert alarm["time_s"] == now_s + 10.0
 
 

@@ -73,7 +73,7 @@ def test_an_address_that_is_none_is_a_foreign_one(name: str) -> None:
     assert status("origin", f"http://{name}") == 403
 
 
-@pytest.mark.parametrize("name", ["[::1]:8000", "127.0.0.1", "localhost:8000"])
+@pytest.mark.parametrize("name", ["[::1]:8000", "127.0.0.1", "localhost:8000", "127.0.0.2:80"])
 def test_this_machine_is_none(name: str) -> None:
     assert status("host", name) == 200
     assert status("origin", f"http://{name}") == 200

@@ -593,6 +593,9 @@ def test_counters_in_milliseconds_are_told_by_their_steps(tmp_path: Path):
         ("pm25", "µg/m³", 7.0, 7.0),
         ("co2", "%", 0.056, 560.0),
         ("co2", "fraction", 0.00056, 560.0),
+        ("co2", "mol/mol", 0.00056, 560.0),
+        ("co", "mol/mol", 9e-6, 9.0),
+        ("co", "umol/mol", 9.0, 9.0),
         ("co", "ppb", 9000.0, 9.0),
         ("co", "ug/m3", 10_000.0, 8.7291),
         ("co2", "ug/m3", 1_000_000.0, 555.56),
@@ -733,6 +736,11 @@ REFUSED = {
     "no channel": (VENDORS["thingspeak"].text, {}, '--map "field1=temperature"'),
     "no time": ("when,temperature\nnow,21\nthen,22\n", {}, "--map COLUMN=time"),
     "unknown column": (rows("0,21"), {"columns": {"temp": "temperature"}}, "allowed: time, temp"),
+    "unknown of many": (
+        "time," + ",".join(f"TC_{k} (C)" for k in range(99)) + "\n0" + ",21" * 99 + "\n",
+        {"columns": {"TC_7": "co", "TC_98": "co2", "TC": "pm25"}},
+        "'TC' (--map); allowed: time, TC_0 (C), ",
+    ),
     "unknown zone": (rows("0,21"), {"zone": "Berlin"}, "Europe/Berlin"),
     "unknown preset": (rows("0,21"), {"preset": "acme"}, "purpleair"),
     "no numbers": (rows("0,warm", "10,hot", "20,hot"), {}, "--map COLUMN=CHANNEL"),
@@ -819,6 +827,31 @@ def test_a_mapped_column_keeps_the_unit_of_its_name(tmp_path: Path):
     imported = import_recording(write(tmp_path, text), columns=columns)
     assert [column.unit for column in imported[2].columns] == ["F", "mg/m3", "mg/m3"]
     assert imported[0].readings[0, 0, [0, 1]].tolist() == pytest.approx([20.0, 8.0])
+
+
+UNITS_BELOW = "Time,TC_1,CO_A,Smoke\ns,C,mol/mol,g/m3\n0,33.8,4e-06,0.5\n10,34,9e-06,0.6\n"
+
+
+@pytest.mark.parametrize("names", [("TC_1", "CO_A"), ("TC_1 (C)", "CO_A (mol/mol)")])
+def test_a_row_of_units_below_the_header(names: tuple[str, str], tmp_path: Path):
+    """No name of the file could be mapped, and mol/mol was read as ppm."""
+    columns = dict(zip(names, ("temperature", "co"), strict=True))
+    recording, check, guess = import_recording(write(tmp_path, UNITS_BELOW), columns=columns)
+    assert {column.channel: column.unit for column in guess.columns} == {
+        "temperature": "C", "co": "fraction"
+    }  # fmt: skip
+    co = recording.readings[:, 0, CHANNEL_NAMES.index("co")]
+    assert co.tolist() == pytest.approx([4.0, 9.0])
+    assert not [note for note in check.notes if "no known unit" in note]
+
+
+@pytest.mark.parametrize("units", [{}, {"pm25": "mg/m3"}])
+def test_a_unit_that_is_not_known_is_told(units: dict[str, str], tmp_path: Path):
+    path = write(tmp_path, UNITS_BELOW)
+    _, check, _ = import_recording(path, columns={"Smoke": "pm25"}, units=units)
+    told = [note for note in check.notes if "'g/m3' is no known unit of pm25" in note]
+    assert len(told) == (not units)
+    assert all("taken in ug/m3; --unit pm25=UNIT" in note for note in told)
 
 
 def test_the_guess_names_the_sensor_that_the_recording_has(tmp_path: Path):

@@ -24,7 +24,7 @@ from saafe.pictures.curves import DRAWN_POINTS, curve_of, silence_s, thinned
 from saafe.pictures.recording_picture import alarm_spans, known_times, label_spans
 from saafe.pictures.terminal import is_upright
 from saafe.recordings.recording import Recording
-from saafe.sensors import FIRE, NUISANCE, PM25, TEMPERATURE
+from saafe.sensors import CHANNEL_NAMES, FIRE, NUISANCE, PM25, TEMPERATURE
 from saafe.simulator import devices
 
 ROOT = Path(__file__).parents[1]
@@ -78,6 +78,24 @@ def test_a_recordings_picture_shows_channels_risk_alarms_and_what_is_known(writt
             "photo alarm", "alarm of the model"} == names  # fmt: skip
     lines = picture.figure.axes[1].get_lines()  # of PM2.5, which B does not have
     assert np.asarray(lines[0].get_ydata()).max() == 500.0
+
+
+@pytest.mark.parametrize(("channel", "value", "cause"), [
+    (TEMPERATURE, 80.0, "fixed rule"), (CHANNEL_NAMES.index("co"), 400.0, "fixed rule"),
+    (PM25, 500.0, "model"),
+])  # fmt: skip
+def test_an_alarm_is_named_by_what_raised_it(
+    channel: int, value: float, cause: str, tmp_path: Path
+) -> None:
+    """A heat alarm was drawn as one of the model."""
+    one = recording(labelled=False)
+    one.readings[:, 0, PM25] = 5.0
+    one.readings[TIMES >= 600.0, 0, channel] = value
+    picture = pictures.picture_of_recording(tmp_path / "r.csv", one, MODEL)
+    names = {text.get_text() for text in picture.figure.legends[0].get_texts()}
+    assert {name for name in names if name.startswith("alarm of")} == {
+        f"alarm of {'the' if cause == 'model' else 'a'} {cause}"
+    }
 
 
 def test_labels_and_alarms_are_spans() -> None:
@@ -347,6 +365,15 @@ def test_a_runs_picture_shows_what_is_there(
     text = "\n".join(pictures.picture_lines(picture, width=80))
     assert ("curtain: 60" in text) == (DELAYS in panels)
     assert ("accuracy: 0.8511" in text) == (GATE in panels)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 7, 32])
+def test_epochs_are_whole_numbers(epochs: int, tmp_path: Path) -> None:
+    """Three epochs had ticks at 1.25."""
+    rows = [EPOCHS[0] | {"epoch": k + 1} for k in range(epochs)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for place in pictures.picture_of_run(tmp_path).figure.axes[:2]:
+        assert all(float(tick).is_integer() for tick in place.get_xticks())
 
 
 @pytest.mark.parametrize("absent", ["loss", "held_out_loss", "accuracy"])

@@ -25,7 +25,7 @@ from saafe.cli.stdin_lines import split_lines
 from saafe.detector import AlarmSettings, Detector, Scorer, detect
 from saafe.errors import InputError
 from saafe.readers.exports import import_recording
-from saafe.recordings import cells, cut_recording, doubt
+from saafe.recordings import cells, cut_recording, doubt, quoted
 from saafe.recordings.recording import Recording, read_recording, write_recording
 from saafe.recordings.stream import Row, read_rows
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO2, HUMIDITY, PM25, TEMPERATURE, Channel
@@ -52,7 +52,10 @@ REFUSED = {
     "no rows": (HEADER, ["row 2", "no rows", "at least one row", "add readings"]),
     "blank rows only": (HEADER + "\n\n\n", ["row 2", "no rows", "at least one row"]),
     "no time": ("sensor,temperature_c\nA,20\n", ["row 1", "no time", "time_s or time", "rename"]),
-    "no channel": ("time_s,temp\n0,20\n", ["row 1", "'time_s, temp'", "temperature_c", "rename"]),
+    "no channel": (
+        "time_s,temp\n0,20\n",
+        ["row 1", "'time_s, temp'", "temperature_c", "rename", "--map"],
+    ),
     "semicolons": (
         GOOD.replace(",", ";"),
         ["row 1", "separated by ';'", "commas", "save it with commas"],
@@ -1170,3 +1173,10 @@ def test_a_month_of_six_sensors_reads_in_seconds(tmp_path: Path):
     _, check = read_recording(path)
     assert check.rows == 6 * len(times_s)
     assert time.perf_counter() - start < 20  # 3 s on two quiet cores
+
+
+@pytest.mark.parametrize("cell", ["a" * 50, "TC1'" * 20, "x", "don't", 'a"b' * 20])
+def test_a_long_cell_ends_in_the_quote_that_it_begins_with(cell: str) -> None:
+    text = quoted(cell)
+    assert text[0] == text[-1]
+    assert len(text) <= 42

@@ -288,14 +288,14 @@ def test_a_state_is_gone_on_from_and_another_models_is_not(tmp_path: Path) -> No
     second = made(tmp_path / "s.sqlite", lines=lines)
     second.clock_s.now_s = NOW_S + 1000.0
     second.restore()
-    assert "1 spaces go on, 0 readings were read again" in lines[-1]
+    assert "goes on with 1 space; read 0 readings again" in lines[-1]
     kept = second.fleet.spaces["den"].detector.streams["A"].history
     second.store.close()
     third = made(tmp_path / "s.sqlite", Scorer(CALM.score, AlarmSettings(fast=7.0)), lines)
     third.clock_s.now_s = NOW_S + 1000.0
     third.restore()
     assert "its last two hours are read again" in lines[-2]
-    assert "100 readings were read again" in lines[-1]
+    assert "read 100 readings again" in lines[-1]
     again = third.fleet.spaces["den"].detector.streams["A"].history
     assert np.array_equal(kept, again, equal_nan=True)
     third.store.close()

@@ -97,9 +97,9 @@ def saved(tmp_path: Path) -> Path:
 
 def test_another_models_state_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path)
-    with pytest.raises(InputError, match="the saved state has model"):
+    with pytest.raises(InputError, match="the saved state has another model: start"):
         Detector(Scorer(score, SETTINGS.moved(1.0))).restore(path)
-    with pytest.raises(InputError, match="longest_interval_s None, this detector 600"):
+    with pytest.raises(InputError, match="longest_interval_s None, not 600"):
         Detector(Scorer(score, SETTINGS), longest_interval_s=600.0).restore(path)
 
 

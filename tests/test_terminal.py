@@ -523,6 +523,21 @@ def test_the_first_epoch_is_not_silent(
     assert lines[1].startswith("epoch 1/2")
 
 
+def test_what_was_read_before_a_training_is_waited_for_no_longer(
+    capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last recording of --on was said to be read for as long as the training took."""
+    monkeypatch.setattr(Busy.__init__, "__kwdefaults__", {"silent_s": 0.1})
+    reporter = Reporter()
+    for after in (reporter.begin, lambda: reporter(progress(1)), lambda: reporter(progress(2))):
+        reporter.lines.silent_s = 0.1
+        reporter.lines("kitchen: 2 days")
+        after()
+        time.sleep(0.4)
+    reporter.close()
+    assert "kitchen, or what follows" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("columns", [40, 80])
 def test_a_training_on_a_terminal_says_how_long_it_takes(columns: int) -> None:
     """At 80 columns the bar had one place, at 40 the time left none."""

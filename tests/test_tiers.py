@@ -217,26 +217,34 @@ def test_bad_input_of_the_command(
 
 
 @pytest.mark.slow
-def test_a_tier_is_trained_and_compared(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    done = CliRunner().invoke(
-        saafe, ["compare", "--tiers", "tiny", "--fraction", "0.01", "--out", str(out), "--json"]
-    )
-    assert done.exit_code == 0, done.output
-    cells = json.loads(done.stdout)["columns"]["tiny"]
+def test_a_part_of_a_tier_is_trained_once_and_compared(tmp_path: Path) -> None:
+    once, lines = replace(find_tier("tiny"), passes=1), []
+    within = replace(once, tier="tiny for an hour", hours=1.0)
+    trained = tiers.train_tiers((once, within), 0.01, tmp_path, lines.append)
+    assert lines[1:] == ["tiny for an hour: the same training as tiny's, not done again"]
+    assert trained["tiny"][0] == trained[within.tier][0]
+    assert [recipe for _, recipe in trained.values()] == [once, within]
+    cells = tiers.compare_runs(trained, lambda _tier: None)["columns"]["tiny"]
     assert cells["train_s"]["how"] == "estimate"
     assert cells["samples_per_s"]["how"] == "measured"
     assert cells["accuracy"]["value"] is None
 
 
-@pytest.mark.slow
-def test_tiers_that_come_to_the_same_training_share_it(tmp_path: Path) -> None:
-    tiny, lines = find_tier("tiny"), []
-    within = replace(tiny, tier="tiny for an hour", hours=1.0)
-    trained = tiers.train_tiers((tiny, within), 0.01, tmp_path, lines.append)
-    assert lines[1:] == ["tiny for an hour: the same training as tiny's, not done again"]
-    assert trained["tiny"][0] == trained[within.tier][0]
-    assert [recipe for _, recipe in trained.values()] == [tiny, within]
+def test_tiers_that_show_windows_again_are_trained_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their first epochs, which simulate, told of a training of twice its time."""
+    asked: list[Recipe] = []
+
+    def train_part(recipe: Recipe, out: Path) -> Path:
+        asked.append(recipe)
+        return out / recipe.tier
+
+    monkeypatch.setattr(tiers, "train_part", train_part)
+    monkeypatch.setattr(tiers, "is_run_of", lambda *_: False)
+    wanted = tiers.check_wanted(("tiny", "ultra-fast", "standard"), 0.01)
+    tiers.train_tiers(wanted, 0.01, tmp_path, lambda _: None)
+    assert [recipe.epochs for recipe in asked] == [32, 32, 1]
 
 
 def test_runs_of_one_name_are_told_by_their_paths() -> None:

@@ -542,6 +542,15 @@ def test_trains_and_tells(fitted) -> None:
     assert model.risk_scale > 0.0
 
 
+def test_time_left_goes_by_the_last_epoch_and_speed_by_all() -> None:
+    """Epochs that show windows again are quicker; jobs are planned by the speed of a whole fit."""
+    fit = loop.start_fit(TINY, CPU)
+    fit.epoch, none = 1, torch.zeros(1)
+    told = loop.progress_of(fit, TINY, none, none, 4.0, 1.0)
+    assert told.samples_per_s == TINY.windows / 4.0
+    assert told.left_s == 1.0 * (TINY.epochs - 1)
+
+
 def test_risk_is_not_constant(fitted, drawn: WindowSet) -> None:
     model = fitted[1]
     odds = model.risk_logit(logits_of(model, drawn.windows[:600]))
@@ -578,7 +587,12 @@ def test_channels_alone_alarm_no_more_than_others(
     for below, found in ((-1.0, 0.0), (0.8, 0.8)):
         settings = thresholds.settings_of(high - below)
         with Workers(0) as none:
-            thresholds.set_lone_excess(model, settings, [streams] * 2, World(), none)
+            shares: list[float] = []
+            thresholds.set_lone_excess(
+                model, settings, [streams] * 2, World(), none, on_share=shares.append
+            )
+            assert shares == sorted(shares)
+            assert shares[-1] == 1.0
         assert float(model.lone_excess[k] * model.risk_scale) == pytest.approx(found, abs=1e-5)
         lower = thresholds.peaks_alone(model, streams, k)
         closely = torch.isfinite(lower).all(dim=1) & torch.isfinite(told).all(dim=1)

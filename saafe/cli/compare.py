@@ -23,8 +23,8 @@ def compare_command(
 ) -> None:
     """Compare the tiers, or finished RUNs: time, cost, size and what they reach.
 
-    Without RUN, the three tiers are trained first. The ultra-fast tier is always trained whole;
-    tiers that come to the same training share one.
+    Without RUN, the four tiers are trained first: tiny and ultra-fast whole, of the others a
+    part. Tiers that come to the same training share one.
 
     Example: saafe compare --tiers ultra-fast,standard --fraction 0.02
     """

@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saafe.cli.archive import ArchiveOptions, detect_archive, expand
-from saafe.cli.output import line_of, print_events, print_json
+from saafe.cli.output import line_of, names_near, print_events, print_json
 from saafe.cli.progress import Busy
-from saafe.cli.reading import ExportOptions, export_options, load_for, read_any
+from saafe.cli.reading import (
+    ExportOptions,
+    check_run_folder,
+    export_options,
+    load_for,
+    read_any,
+)
 from saafe.cli.serving import ServingOptions, mqtt_options, watch_mqtt
 from saafe.errors import InputError
 from saafe.files import json_text
@@ -81,6 +87,8 @@ def detect_command(
     serving, archive = ServingOptions.take_from(reading), ArchiveOptions.take_from(reading)
     model, recordings = split_words(words)
     refuse_folders(recordings)
+    if model is not None and not recordings:
+        refuse_nothing(model)
     if as_json and (recordings in ((), ("-",)) or recordings[0].startswith(MQTT_SCHEMES)):
         raise InputError("--json: a stream has no end; each event is a JSON line as it is")
     if archive.workers is not None and archive.out is None:
@@ -153,6 +161,24 @@ def refuse_folders(recordings: Sequence[str]) -> None:
             ends = [end for end in RECORDING_SUFFIXES if any(Path(name).glob(f"*{end}"))]
             pattern = Path(name) / f"*{ends[0] if ends else RECORDING_SUFFIXES[0]}"
             raise InputError(f"{name}: is a folder; name its recordings, such as '{pattern}'")
+
+
+def refuse_nothing(word: str) -> None:
+    """Say what a lone word that names nothing may have meant: a run, a recording or a broker."""
+    path = Path(word)
+    if path.exists() or path.suffix.lower() in MODEL_SUFFIXES:  # loading says what is wrong
+        return
+    folder = path.parent if path.parent.is_dir() else Path()
+    # without their suffixes, which are alike for all
+    files = {one.name.partition(".")[0]: one for one in folder.iterdir() if is_recording(one.name)}
+    if near := names_near(path.name.partition(".")[0], files):
+        meant = " or ".join(str(files[name]) for name in near)
+        raise InputError(f"{word}: no such recording or run folder; did you mean {meant}?")
+    check_run_folder(word)
+    raise InputError(
+        f"{word}: no such recording or run folder; allowed: a run folder, a recording "
+        f"({', '.join(RECORDING_SUFFIXES)}), or mqtt://HOST[:PORT] for a broker"
+    )
 
 
 def is_recording(word: str) -> bool:

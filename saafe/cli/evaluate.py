@@ -10,14 +10,17 @@ from saafe.cli.detect import refuse_folders, split_words
 from saafe.cli.output import print_json
 from saafe.cli.progress import Busy, ProgressLines, counting, starting
 from saafe.cli.reading import load_for
-from saafe.cli.tables import print_rows
+from saafe.cli.tables import print_note, print_rows
 from saafe.errors import InputError
 from saafe.recordings import SET_FILE
 
 HOW_ALARMS_ARE_MEANT = (
     "real alarm: the first that set.json names. photo to co: simulated in the recorded air. "
-    "A dash: not by the end of the fire, or no sensor could show it (docs/scoring.md)."
+    "A dash: not by the end of the fire, or no sensor could show it (docs/scoring.md). "
+    "In brackets: the fixed rule that alarmed, which is the same for all models."
 )
+
+OWN = "saafe's own"  # as tables call the package's model
 
 RECORDING_COLUMNS = {  # of the table of recordings: its key in the JSON
     "hours": "hours",
@@ -74,7 +77,7 @@ def evaluate_command(
     refuse_folders(paths)
     loaded = load_for(model, None)
     if real_dir is not None:
-        judging.check_real(Path(real_dir))
+        judging.check_real(Path(real_dir), lambda line: click.echo(line, err=True))
     judged, recipe = judging.judged_model(loaded)
     device = device_of(recipe)
     files = expand(paths)
@@ -112,7 +115,10 @@ def evaluate_command(
     if as_json:
         print_json(result)
     else:
-        show_evaluation(result["contestants"], through)
+        shown = result["contestants"]
+        if model is None:
+            shown = {OWN if name == judged.name else name: f for name, f in shown.items()}
+        show_evaluation(shown, through)
 
 
 def show_evaluation(contestants: dict[str, dict], device: str) -> None:
@@ -131,6 +137,9 @@ def show_evaluation(contestants: dict[str, dict], device: str) -> None:
             for f in contestants.values()
         ]  # fmt: skip
         print_rows("recordings", ["figure", *names], beside(real))
+        for part in first["real"]["sets"]:  # of all contestants the same
+            if part["note"]:
+                print_note(f"set {part['name']}: {part['note']}")
         columns, fires = set_fires_table({name: f["real"] for name, f in contestants.items()})
         if fires:
             print_rows("fires of annotated sets, alarms in s from the first row", columns, fires)

@@ -100,8 +100,11 @@ def run(group: click.Group, words: list[str]) -> int:
         return 0
     except click.exceptions.Exit as ended:
         return ended.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:  # its message is the whole help
+        error.show()
+        return error.exit_code
     except click.ClickException as error:
-        code, line = error.exit_code, error.format_message()
+        code, line = error.exit_code, " ".join(error.format_message().split())
         is_path = isinstance(getattr(getattr(error, "param", None), "type", None), click.Path)
         if is_path and not isinstance(error, click.MissingParameter):
             code = 1  # the command is right, its path cannot be read

@@ -16,11 +16,11 @@ from saafe.cli.reading import ExportOptions, load_for, units_of
 from saafe.errors import InputError
 
 if TYPE_CHECKING:
-    from saafe.serving import MqttLink, Service
+    from saafe.serving import Broker, MqttLink, MqttOptions, Service
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path, dir_okay=False)
-STATE = "saafe.sqlite"
+STATE, KEEP_DAYS = "saafe.sqlite", 30
 MQTT_OPTIONS = (
     click.option("--topic", "topics", metavar="PATTERN", multiple=True,
                  help="MQTT topic with {space}, {sensor}, {channel}."),
@@ -36,7 +36,7 @@ MQTT_OPTIONS = (
                  help="Home Assistant's MQTT prefix, '' for none."),
     click.option("--keep", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
                  help="MQTT and serve: keep quiet days there, for saafe tune --on."),
-    click.option("--keep-days", type=click.IntRange(1, 1000), default=30, show_default=True,
+    click.option("--keep-days", type=click.IntRange(1, 1000), default=KEEP_DAYS, show_default=True,
                  help="How many days of each space are kept."),
     click.option("--worker", metavar="K/N", default="1/1", help="One of N that share the spaces."),
 )  # fmt: skip
@@ -117,10 +117,11 @@ def serve_command(
     parse_units(units)  # before what takes time
     loaded = load_for(model, device)
     told = told_units(loaded, units)
+    way = way_to_broker(url, presets, told, options) if url else None
     service = make_service(loaded, longest_interval_s, options, delivers=url is not None)
     try:
         service.restore()
-        link = connected(service, url, presets, told, options) if url else None
+        link = connected(service, *way) if way else None
         watch(service, link, lambda: serve_pages(service, host, port, token, told,
                                                      as_json=as_json))  # fmt: skip
     finally:
@@ -133,12 +134,12 @@ def watch_mqtt(
 ) -> None:  # fmt: skip
     """Watch what a broker brings, print events as JSON lines, and publish them."""
     need_serving()
-    told, presets = told_units(model, reading.units), reading.presets
+    way = way_to_broker(url, reading.presets, told_units(model, reading.units), options)
     service = make_service(model, longest_interval_s, options, delivers=True)
     service.listeners.append(lambda events: print_where_possible(events, service))
     try:
         service.restore()
-        link = connected(service, url, presets, told, options)
+        link = connected(service, *way)
         watch(service, link, service.is_stopping.wait)
     finally:
         service.stop()
@@ -183,6 +184,8 @@ def make_service(
 
     if torch := sys.modules.get("torch"):  # a run folder needs it
         torch.set_num_threads(1)  # workers share the cores; a batch needs no more
+    if options.keep is None and options.keep_days != KEEP_DAYS:
+        raise InputError("--keep-days is of what is kept: give --keep FOLDER too")
     fleet = Fleet(model, longest_interval_s=longest_interval_s)
     store, notes, quiet = Store(options.state, delivers=delivers), Notes(), None
     if options.keep is not None:
@@ -190,11 +193,11 @@ def make_service(
     return Service(fleet, store, notes, quiet=quiet)
 
 
-def connected(
-    service: "Service", url: str, presets: Sequence[str], units: Any, options: ServingOptions
-) -> "MqttLink":
-    """The link of a service to a broker, once it stands or is being tried."""
-    from saafe.serving import MqttLink, MqttOptions, Topics, client_name, find_broker
+def way_to_broker(
+    url: str, presets: Sequence[str], units: Any, options: ServingOptions
+) -> "tuple[Broker, MqttOptions]":
+    """Where a broker is and how to take part; what is wrong with that is said before all else."""
+    from saafe.serving import MqttOptions, Topics, client_name, find_broker
 
     worker, workers = parse_worker(options.worker)
     broker = find_broker(
@@ -206,6 +209,13 @@ def connected(
         discovery=topic_prefix("--discovery", options.discovery.strip("/")),
         name=client_name(str(options.state), worker), worker=worker, workers=workers,
     )  # fmt: skip
+    return broker, chosen
+
+
+def connected(service: "Service", broker: "Broker", chosen: "MqttOptions") -> "MqttLink":
+    """The link of a service to a broker, once it stands or is being tried."""
+    from saafe.serving import MqttLink
+
     link = MqttLink(service, broker, chosen)
     link.start()
     return link

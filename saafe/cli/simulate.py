@@ -17,6 +17,7 @@ from saafe.recipes import check_values, with_changes
 from saafe.recordings import (
     SET_FILE,
     Recording,
+    counted,
     make_folder,
     pm_cap,
     read_recording,
@@ -106,8 +107,8 @@ def simulate_command(
     if removed := remove_former(folder, "simulated" if onto is None else "superposed"):
         click.echo(f"{folder}: removed {removed} files of a former run", err=True)
     written = []
-    with counting(made, settings.scenarios, "recordings") as counted:
-        for recording, described in counted:
+    with counting(made, settings.scenarios, "recordings") as drawn:
+        for recording, described in drawn:
             path = folder / f"{plain_name(recording.name)}.{settings.format}"
             write_recording(recording, path)
             written.append({"file": path.name, **described})
@@ -117,7 +118,7 @@ def simulate_command(
     if as_json:
         print_json(written)
     else:
-        click.echo(f"{len(written)} recordings in {folder}")
+        click.echo(f"{counted(len(written), 'recording')} in {folder}")
 
 
 def write_homes(folder: Path, written: list[dict], seed: int) -> None:

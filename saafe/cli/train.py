@@ -65,14 +65,20 @@ class Reporter:
 
     def begin(self) -> None:
         """Say for how long the first epoch, which simulates first, has been at it."""
-        self.waiting = Busy("simulating, and training the first epoch").start()
+        self.wait(Busy("simulating, and training the first epoch"))
 
     def wait_for_next(self, at) -> None:
         """Say what goes on where no epoch follows soon: after the last, or an early stop."""
         usual_s = at.left_s / max(at.epochs - at.epoch, 1)  # an epoch took so long
         silent_s = SOON_S if at.epoch == at.epochs else max(3.0 * usual_s, EARLY_STOP_S)
         what = SETTING_THRESHOLDS if at.epoch == at.epochs else NEXT_OR_THRESHOLDS
-        self.waiting = Busy(what, silent_s=silent_s).start()
+        self.wait(Busy(what, silent_s=silent_s))
+
+    def wait(self, busy: Busy) -> None:
+        """Say what goes on from now on, and nothing of what went on before."""
+        self.end_waiting()
+        self.lines.stop()  # of recordings that were read before
+        self.waiting = busy.start()
 
     def set_share(self, share: float) -> None:
         """Take the share of the thresholds' time that is over."""

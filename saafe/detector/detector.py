@@ -6,6 +6,7 @@ It takes anything that scores windows and has alarm settings (`Model`), and impo
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -143,16 +144,12 @@ class Detector:
         now_s: float = -math.inf,
     ) -> Scoring:
         """`update`, to be scored by the caller: windows of many detectors in one batch."""
-        if not math.isfinite(time_s):
+        if not isinstance(time_s, Real) or not math.isfinite(time_s):
             raise InputError(f"time_s: came {time_s}; allowed: seconds from any start")
+        readings = to_array(readings)  # refused before time goes on, or its events would be lost
         time_s = self._in_order(time_s, sensor)
         events = yield from self._advance(max(time_s, now_s), inclusive=False)
         now_s = self.now_s
-        if isinstance(readings, Mapping):
-            readings = by_name(readings)
-        readings = np.asarray(readings, dtype=np.float64)
-        if readings.shape != (len(CHANNELS),):
-            raise InputError(f"readings: came {readings.shape}; allowed: ({len(CHANNELS)},)")
         # faster than numpy on six
         values, unusable = without_unusable(readings.tolist(), self.sentinels)
         readings = np.array(values)
@@ -241,11 +238,10 @@ class Detector:
             ("format", STATE_FORMAT), ("channels", list(CHANNEL_NAMES)),
             ("model", model_identity(self.model)), ("longest_interval_s", self.longest_interval_s),
         ):  # fmt: skip
-            if state.get(name) != ours:
-                raise InputError(
-                    f"the saved state has {name} {state.get(name)}, this detector {ours}: "
-                    "start without it"
-                )
+            if (theirs := state.get(name)) != ours:
+                # whole numbers and seconds say something to people; a model's checksum does not
+                what = f"another {name}" if name == "model" else f"{name} {theirs}, not {ours}"
+                raise InputError(f"the saved state has {what}: start without it")
         space = Space(self.model.settings, self.longest_interval_s)
         streams: dict[str, SensorStream] = {}
         try:
@@ -336,6 +332,9 @@ def score(model: Model, cut: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def longest_pause(model: Model, longest_interval_s: float | None) -> float | None:
     """How long a healthy sensor may pause: as was said, else as the model's device does. [s]"""
+    if not hasattr(model, "settings"):
+        takes = "a model: saafe.load() or anything with `score` and `settings`"
+        raise InputError(f"model: takes {takes}, got {type(model).__name__}")
     if longest_interval_s is None:
         return model.settings.longest_interval_s or None
     return longest_interval_s
@@ -372,8 +371,20 @@ def agreeing(cut: NDArray[np.float32]) -> NDArray[np.bool_]:
     return (recent[:, -1] - lowest[:, 0] >= SHOWS).sum(axis=1) >= 2
 
 
-def by_name(readings: Mapping[str, float]) -> NDArray[np.float64]:
-    """Readings by their channels' names as an array, NaN where missing. (channel,)"""
+def to_array(readings: NDArray[np.float64] | Mapping[str, float]) -> NDArray[np.float64]:
+    """Readings of a row as an array, NaN where missing. (channel,)"""
+    values = by_name(readings) if isinstance(readings, Mapping) else readings
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"readings: came {readings}; allowed: numbers, NaN for missing") from None
+    if array.shape != (len(CHANNELS),):
+        raise InputError(f"readings: came {array.shape}; allowed: ({len(CHANNELS)},)")
+    return array
+
+
+def by_name(readings: Mapping[str, float]) -> list[float]:
+    """Readings by their channels' names in the order of the channels, NaN where missing."""
     if unknown := sorted(set(readings) - set(CHANNEL_NAMES)):
         raise InputError(f"channel {unknown[0]!r} is unknown; use {', '.join(CHANNEL_NAMES)}")
-    return np.array([readings.get(name, math.nan) for name in CHANNEL_NAMES])
+    return [readings.get(name, math.nan) for name in CHANNEL_NAMES]

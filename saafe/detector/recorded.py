@@ -13,6 +13,7 @@ from saafe import windows
 from saafe.detector.alarms import CO_DOSES, AlarmSettings, log_odds
 from saafe.detector.detector import Model, agreeing, hold_bins, longest_pause, score
 from saafe.detector.space import Event, Space
+from saafe.errors import check_type
 from saafe.recordings import Recording, without_sentinels
 from saafe.sensors import CHANNELS, CO, HEAT_C, RISE_K_PER_MIN, RISE_SPAN_S, TEMPERATURE
 
@@ -93,12 +94,14 @@ def detect(
         >>> saafe.detect(calm, recording).events  # or of a run: saafe.load("runs/my-run")
         []
     """
+    pause_s = longest_pause(model, longest_interval_s)
+    check_type(recording, Recording, "detect: takes a model, then a recording")
     recording = without_sentinels(recording, model.settings.sentinels)
     decided = decide(
         model, recording, since_s=since_s, longest_interval_s=longest_interval_s,
         on_progress=lambda share: on_progress(0.5 * share),
     )  # fmt: skip
-    space = Space(model.settings, longest_pause(model, longest_interval_s))
+    space = Space(model.settings, pause_s)
     events = _replay(recording, space, decided, lambda share: on_progress(0.5 + 0.5 * share))
     return Detection(events, decided.times_s, decided.sensors, decided.risk)
 

@@ -47,7 +47,7 @@ from saafe.exam.gate import (
     limits_of,
     quick_limits,
 )
-from saafe.exam.judging import judge_real
+from saafe.exam.judging import check_real, judge_real
 from saafe.exam.nuisances import (
     DrawnNuisances,
     NuisanceRow,
@@ -380,6 +380,7 @@ def real_part(session: Session, plan: ExamOptions) -> dict[str, Any]:
     if plan.real is None:
         return {}
     session.begin(0.15)
+    check_real(plan.real, plan.on_progress)
     out = judge_real(
         session.judged(),
         plan.real,

@@ -12,11 +12,17 @@ import torch
 from saafe import metrics
 from saafe.detector import AlarmSettings, Exported, detect, log_odds
 from saafe.exam.outcomes import first_visible
-from saafe.exam.recordings import SCORED_SOURCES, ScoringOptions, check_folder, score_real
+from saafe.exam.recordings import (
+    SCORED_SOURCES,
+    ScoringOptions,
+    check_folder,
+    score_real,
+    unknown_folders,
+)
 from saafe.metrics import clustered_proportion_bounds
 from saafe.readers import read_recorded
 from saafe.recipes import Recipe
-from saafe.recordings import Recording
+from saafe.recordings import SET_FILE, Recording
 from saafe.rivals import Trained
 from saafe.sensors import FIRE, LABELS
 from saafe.simulator import Mix, Rooms, simulation
@@ -182,9 +188,17 @@ def judge_recordings(one: Judged, recordings: Iterable[Recording]) -> list[dict[
     return rows
 
 
-def check_real(folder: Path) -> None:
-    """Refuse a folder that `judge_real` would refuse, before something is fitted for it."""
+def check_real(folder: Path, say: Callable[[str], None]) -> None:
+    """Refuse a folder that `judge_real` would refuse, before something is fitted for it.
+
+    `say` takes a line where folders in it would be passed over.
+    """
     check_folder(folder, SCORED_SOURCES)
+    if unknown := unknown_folders(folder):
+        say(
+            f"{folder}: not scored, as no publisher's that is known and without {SET_FILE}: "
+            f"{', '.join(unknown)}"
+        )
 
 
 def judge_real(

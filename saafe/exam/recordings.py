@@ -25,7 +25,7 @@ from saafe.exam.recorded_fires import (
 from saafe.exam.recorded_sets import score_sets
 from saafe.exam.results import plain_values
 from saafe.exam.tables import SUPERPOSED_CASES
-from saafe.readers import Published, read_published
+from saafe.readers import PUBLISHERS, Published, read_published
 from saafe.recordings import (
     SET_FILE,
     Home,
@@ -203,6 +203,10 @@ def check_folder(real_dir: Path, names: Sequence[str]) -> None:
 
 
 def _folders_there(real_dir: Path, names: Sequence[str]) -> dict[str, Path]:
+    if not real_dir.is_dir():
+        raise InputError(
+            f"{real_dir}: no such folder; allowed: a folder of recorded fires or homes"
+        )
     there = {name: real_dir / name for name in names if (real_dir / name).is_dir()}
     if not there and not find_sets(real_dir):
         plain = next(recording_files(real_dir), None)
@@ -212,6 +216,21 @@ def _folders_there(real_dir: Path, names: Sequence[str]) -> dict[str, Path]:
             f"folder that holds one of them as published, or an annotated set; {mend}"
         )
     return there
+
+
+def unknown_folders(real_dir: Path) -> list[str]:
+    """Folders right below one with tables that are no publisher's that is known, and in no set."""
+    if (real_dir / SET_FILE).is_file():
+        return []  # its recordings may lie in folders
+    below = (path for path in sorted(real_dir.iterdir()) if path.is_dir())
+    return [
+        path.name
+        for path in below
+        if path.name not in PUBLISHERS
+        and not path.name.startswith(".")
+        and not find_sets(path)
+        and next(recording_files(path), None) is not None
+    ]
 
 
 def _house_fires(read: Mapping[str, list[Published]]) -> list[Published]:

@@ -42,7 +42,7 @@ def simulated_table(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
 def score_table(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Rows for people: what, the figure, and its 95 % bounds or a note."""
     rows: list[tuple[str, str, str]] = []
-    sets = sets_table(result.get("sets", []))
+    sets = [row for part in result.get("sets", []) for row in _set_rows(part)]
     if sets and "scored" not in result["sources"].values():
         return sets  # what is absent would bury them
     names = {
@@ -73,8 +73,12 @@ def superposed_table(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def sets_table(parts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
-    """The same rows of annotated sets."""
-    return [row for part in parts for row in _set_rows(part)]
+    """The same rows of annotated sets, and what is to be known of each."""
+    rows = []
+    for part in parts:
+        rows += _set_rows(part)
+        rows += [(f"set {part['name']}: note", "", part["note"])] if part["note"] else []
+    return rows
 
 
 def set_fires_table(
@@ -94,10 +98,7 @@ def set_fires_table(
         if isinstance(parts[0]["fires"], str):
             continue
         for fires in zip(*(part["fires"]["rows"] for part in parts), strict=True):
-            came = [
-                fire["outcome"] + ("" if fire["alarm_s"] is None else f", {fire['alarm_s']:,.0f}")
-                for fire in fires
-            ]
+            came = [_what_came(fire) for fire in fires]
             one, alarms = fires[0], fires[0]["reference_alarms_s"]
             limit = f"{one['limit_s']:,.0f}"
             if one["limit_from"] != SET_FILE:
@@ -106,6 +107,14 @@ def set_fires_table(
             seconds = [None if time is None else f"{time:,.0f}" for time in times]
             rows.append((f"{parts[0]['name']}: {one['name']}", *came, limit, *seconds))
     return columns, rows
+
+
+def _what_came(fire: Mapping[str, Any]) -> str:
+    """The outcome of a fire, when the alarm came, and the fixed rule where one raised it."""
+    if fire["alarm_s"] is None:
+        return fire["outcome"]
+    rule = "" if fire["cause"] == "model" else f" ({fire['cause']})"
+    return f"{fire['outcome']}, {fire['alarm_s']:,.0f}{rule}"
 
 
 def _margin_row(margin: Mapping[str, Any] | str) -> tuple[str, str, str]:
@@ -121,7 +130,7 @@ def _set_rows(part: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """An annotated set, by its name: what it holds, its fires and homes, what was not scored."""
     name, unread = f"set {part['name']}", part["not_scored"]
     groups = f"{part['groups']} group" + ("s" if part["groups"] != 1 else "")
-    rows = [(f"{name}: recordings", str(part["recordings"]), f"{groups}; {part['note'] or '-'}")]
+    rows = [(f"{name}: recordings", str(part["recordings"]), groups)]
     if not isinstance(part["fires"], str):
         rows += _fire_rows(f"{name}: fires", part["fires"])
         fires = part["fires"]["rows"]

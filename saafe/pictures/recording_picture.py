@@ -22,7 +22,8 @@ from saafe.recordings import SOUNDED, Interval, Recording, read_sets, without_se
 from saafe.sensors import CHANNELS, FIRE, NUISANCE
 from saafe.windows import DAY_S
 
-MODEL_ALARM = "alarm of the model"
+MODEL_ALARM, RULE_ALARM = "alarm of the model", "alarm of a fixed rule"
+ALARM_LINES = {MODEL_ALARM: "-", RULE_ALARM: (0, (4, 1.5))}
 NAMED_SENSORS = 8  # more would hide the picture behind their names
 DRAWN_EVENTS = 300
 SENSOR_COLORS = ("#1f2933", "#2f6fb3", "#1b6e4b", "#a15c00", "#7b2d8b", "#52606d", "#0f8a8a")
@@ -86,8 +87,8 @@ def picture_of_recording(
             mark_times(place, found, known, scale)
         places[-1].set_xlabel(f"time [{unit}]")
         places[-1].set_xlim(start_s / scale, end_s / scale)
-        alarms = sum(event["event"] == "alarm" for event in found.events)
-        name_marks(figure, list(places[:-1]), recording, known, alarms)
+        name_marks(figure, list(places[:-1]), recording, known, found)
+        alarms = sum(map(len, alarm_times(found).values()))
         title = f"{recording.name}: {alarms} alarm{'' if alarms == 1 else 's'}"
         title += f", thresholds for {device}" if device else ""
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
@@ -184,12 +185,23 @@ def label_spans(recording: Recording, label: int) -> list[Interval]:
 
 def mark_times(place: Axes, found: Detection, known: Known, scale: float) -> None:
     """Lines at alarms, and at what is known beside the recording."""
-    alarms = [event["time_s"] for event in found.events if event["event"] == "alarm"]
-    for time_s in alarms[:DRAWN_EVENTS]:
-        place.axvline(time_s / scale, color=plots.RISK, linewidth=1.3, label=MARK + MODEL_ALARM)
+    for name, times in alarm_times(found).items():
+        for time_s in times[:DRAWN_EVENTS]:
+            place.axvline(time_s / scale, color=plots.RISK, linestyle=ALARM_LINES[name],
+                          linewidth=1.3, label=MARK + name)  # fmt: skip
     for name, color, style in reference_styles(known):
         place.axvline(known.times[name] / scale, color=color, linestyle=style, linewidth=1.1,
                       label=MARK + name)  # fmt: skip
+
+
+def alarm_times(found: Detection) -> dict[str, list[float]]:
+    """When alarms began, of the model and of the fixed rules; only those that did. [s]"""
+    times: dict[str, list[float]] = {}
+    for event in found.events:
+        if event["event"] == "alarm":
+            name = MODEL_ALARM if event["cause"] == "model" else RULE_ALARM
+            times.setdefault(name, []).append(event["time_s"])
+    return times
 
 
 def reference_styles(known: Known) -> Iterator[tuple[str, str, str]]:
@@ -204,7 +216,7 @@ def reference_styles(known: Known) -> Iterator[tuple[str, str, str]]:
 
 
 def name_marks(
-    figure: Figure, places: Sequence[Axes], recording: Recording, known: Known, alarms: int
+    figure: Figure, places: Sequence[Axes], recording: Recording, known: Known, found: Detection
 ) -> None:
     """One legend above all: sensors, shades and lines, each where it is drawn."""
     first, sensors = places[0], recording.sensors
@@ -219,9 +231,9 @@ def name_marks(
     if known.cooking_s:
         handles.append(first.fill_between([], [], color="#f4e3b5", alpha=0.6))
         names.append("stove in use")
-    if alarms:
-        handles += first.plot([], [], color=plots.RISK, linewidth=1.3)
-        names.append(MODEL_ALARM)
+    for name in alarm_times(found):
+        handles += first.plot([], [], color=plots.RISK, linestyle=ALARM_LINES[name], linewidth=1.3)
+        names.append(name)
     for name, color, style in reference_styles(known):
         handles += first.plot([], [], color=color, linestyle=style, linewidth=1.1)
         names.append(name)

@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure, FigureBase
+from matplotlib.ticker import MaxNLocator
 
 from saafe.errors import InputError
 from saafe.exam import plots
@@ -89,12 +90,13 @@ def put_training(figure: FigureBase, curves: Mapping[str, list[float]]) -> None:
     left.plot(
         epoch, curves["held_out_loss"], color=plots.RISK, marker=marker, label="held-out scenarios"
     )
-    left.set_xlabel("epoch")
+    for place in (left, right):
+        place.set_xlabel("epoch")
+        place.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     left.set_ylabel("loss")
     plots.name_lines(left)
     right.plot(epoch, [100.0 * share for share in curves["accuracy"]], color=plots.RISK,
                marker=marker)  # fmt: skip
-    right.set_xlabel("epoch")
     right.set_ylabel("accuracy, held out [%]")
 
 

@@ -1,7 +1,9 @@
 """Which cells of an export are its time, and which are whose readings of which channel."""
 
+import difflib
 import re
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +24,7 @@ from saafe.readers.export_columns import (
 from saafe.readers.export_text import Export
 from saafe.readers.export_times import LOCAL_TYPE, Times, is_clock, is_date, is_zone, read_moments
 from saafe.readers.presets import Preset
-from saafe.recordings import Conversion, find_unit, plain, quoted, refusal
+from saafe.recordings import CHANNEL_UNITS, Conversion, find_unit, plain, quoted, refusal
 from saafe.sensors import CHANNEL_NAMES, MAX_SENSORS
 
 TARGETS = ("time", "sensor", "ignore", *CHANNEL_NAMES)
@@ -75,6 +77,36 @@ def check_columns(columns: Mapping[str, str]) -> Mapping[str, str]:
             came = f"columns: {quoted(column)} is {quoted(target)}"
             raise InputError(f"{came}; allowed: {', '.join(TARGETS)}")
     return columns
+
+
+def without_unit(name: str) -> tuple[str, str]:
+    """A name without the brackets that it ends in, and what stands in them, "" for nothing."""
+    found = re.fullmatch(r"(.*?)\s*[(\[]([^()\[\]]*)[)\]]\s*", name)
+    return (found[1], found[2].strip()) if found else (name, "")
+
+
+def as_in_header(columns: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """What columns are, by the header's names: brackets with a unit may be left out.
+
+    A row of units below the header joins the names, so no file shows them so.
+    """
+    named = {}
+    for column, target in columns.items():
+        longer = [name for name in names if without_unit(name)[0] == column]
+        is_short = column not in names and len(longer) == 1
+        named[longer[0] if is_short else column] = target
+    return named
+
+
+def unknown_units(series: Iterable[Series], columns: Mapping[str, str]) -> list[str]:
+    """Notes of mapped columns whose brackets hold no unit of their channel."""
+    told = ((one, without_unit(one.name)[1]) for one in series if one.name in columns)
+    return [
+        f"{quoted(one.name)}: {quoted(text)} is no known unit of {one.channel}, so it was taken in "
+        f"{CHANNEL_UNITS[one.channel][0].unit}; --unit {one.channel}=UNIT says another"
+        for one, text in told
+        if text and one.unit is None
+    ]
 
 
 def choose_time(
@@ -135,10 +167,15 @@ def _no_time(export: Export, named: list[str]) -> InputError:
         came = f"no times in column {quoted(named[0])}, such as {quoted(export.frame[named[0]][0])}"
         mend = "write them as 2026-01-31T12:00:00+01:00 or name another with --map COLUMN=time"
     else:
-        came = f"no time in columns {', '.join(export.frame.columns)[:120]}"
+        came = f"no time in columns {_shortened(export, 120)}"
         mend = "name its column with --map COLUMN=time"
     allowed = "dates with hours, seconds or milliseconds"
     return refusal(export.path, came, allowed=allowed, mend=mend)
+
+
+def _shortened(export: Export, length: int) -> str:
+    """The names of the columns, as many whole ones as fit."""
+    return textwrap.shorten(", ".join(export.frame.columns), length, placeholder=" ...")
 
 
 def find_series(
@@ -153,8 +190,10 @@ def find_series(
     known = {*export.frame.columns, *(cell for e in entities for cell in export.frame[e].unique())}
     for name in columns.keys() - known:
         came = f"no column or entity {quoted(name)} (--map)"
-        allowed = ", ".join(export.frame.columns)[:200]
-        raise refusal(export.path, came, allowed=allowed, mend="name one of these")
+        longer = [one for one in export.frame.columns if one.startswith(name)]
+        near = (longer or difflib.get_close_matches(name, export.frame.columns))[:3]
+        mend = f"did you mean {' or '.join(map(quoted, near))}?" if near else "name one of these"
+        raise refusal(export.path, came, allowed=_shortened(export, 200), mend=mend)
     series = _wide(export, columns, preset)
     sensor = _sensor_column(export, columns, preset)
     if not series and entities:
@@ -319,7 +358,7 @@ def _no_series(export: Export) -> InputError:
         if not is_time(name) and spaced(name) not in ("entry id", "id", "")
         and export.frame[name].cast(pl.Float64, strict=False).is_not_null().any()
     ]  # fmt: skip
-    came = f"no known channel in columns {', '.join(export.frame.columns)[:120]}"
+    came = f"no known channel in columns {_shortened(export, 120)}"
     example = numbers[0] if numbers else "COLUMN"
     mend = f'say which column is which, for example --map "{example}=temperature"'
     allowed = f"readings of {', '.join(CHANNEL_NAMES)}"

@@ -20,12 +20,14 @@ from saafe.readers.export_numbers import guess_decimal, read_cells
 from saafe.readers.export_series import (
     Moments,
     Series,
+    as_in_header,
     check_columns,
     choose_time,
     find_series,
     is_fallen_back,
     left_empty,
     sensor_cells,
+    unknown_units,
     unused_names,
 )
 from saafe.readers.export_text import MOST_LEFT_OUT, Export, read_cells_of
@@ -164,6 +166,7 @@ def read_export(
         raise InputError(f'decimal: came {quoted(decimal)}; allowed: "." or ","')
     known = {name for row in PRESETS for name in (*sum(row.headers, ()), *row.times, *row.columns)}
     export = read_cells_of(path, lambda n: n in columns or is_known(n) or plain(n) in known)
+    columns = as_in_header(columns, export.frame.columns)
     chosen = choose_preset(preset, {plain(name) for name in export.frame.columns})
     series, column = find_series(export, columns, chosen)
     groups = _groups(export, series, column)
@@ -201,6 +204,7 @@ def read_export(
         ignored=tuple(left + ignored),
         zone_doubt=zone_doubt or "",
     )
+    notes += unknown_units((one for one in series if one.channel not in conversions), columns)
     notes = [*export.notes, *notes, *([zone_doubt] if zone_doubt else [])]
     return Table(path, frame, export.row_numbers[rows], tuple(notes)), guess
 

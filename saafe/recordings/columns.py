@@ -48,7 +48,9 @@ def refuse_columns(path: Path | str, names: list[str], *, row: int = 1) -> None:
     """
     allowed = f"time_s or time, and any of {', '.join(COLUMNS)}"
     came = f"columns {quoted(', '.join(names))}"
-    mend = "rename the columns"
+    mend = (
+        "rename the columns, or say what they are: saafe data import FILE OUT --map COLUMN=CHANNEL"
+    )
     if "time_s" not in names and "time" not in names:
         raise refusal(path, f"no time in {came}", allowed=allowed, mend=mend, row=row)
     if not any(column in names for column in COLUMNS):

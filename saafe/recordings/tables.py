@@ -84,7 +84,7 @@ def refusal(
 def quoted(cell: object) -> str:
     """A cell as it may stand in a one-line message."""
     text = repr(str(cell))
-    return text if len(text) <= 42 else text[:38] + "...'"
+    return text if len(text) <= 42 else text[:38] + "..." + text[-1]
 
 
 def read_table(path: Path, parse: Callable[[Path, bytes], Table] | None = None) -> Table:

@@ -39,6 +39,7 @@ class Conversion:
 
 _PER_CENT = ("pct", "percent", "prozent", "%rh", "rh%", "% rh", "%r.h.")
 _MASS = ("mcg/m3", "ugm3", "ug per m3", "micrograms per cubic meter", "ug/m^3")
+_SHARE = ("mol/mol", "mole fraction", "m3/m3")
 # channel -> its units, its own first
 CHANNEL_UNITS: dict[str, tuple[Conversion, ...]] = {
     "temperature": (
@@ -56,19 +57,19 @@ CHANNEL_UNITS: dict[str, tuple[Conversion, ...]] = {
     "co2": (
         Conversion("ppm", also=("ppmv", "umol/mol")),
         Conversion("%", 1e4, also=("vol%", "vol %", "pct", "percent")),
-        Conversion("fraction", 1e6),
-        Conversion("ppb", 1e-3),
+        Conversion("fraction", 1e6, also=_SHARE),
+        Conversion("ppb", 1e-3, also=("ppbv", "nmol/mol")),
         Conversion("mg/m3", AIR_L_MOL / CO2_G_MOL, also=("mg/m^3", "mgm3")),
         Conversion("ug/m3", 1e-3 * AIR_L_MOL / CO2_G_MOL, also=_MASS),
     ),
     "sound": (Conversion("dB", also=("dBA", "dB(A)", "dB A", "dB SPL", "decibel")),),
     "co": (
-        Conversion("ppm", also=("ppmv",)),
-        Conversion("ppb", 1e-3),
+        Conversion("ppm", also=("ppmv", "umol/mol")),
+        Conversion("ppb", 1e-3, also=("ppbv", "nmol/mol")),
         Conversion("mg/m3", AIR_L_MOL / CO_G_MOL, also=("mg/m^3", "mgm3")),
         Conversion("ug/m3", 1e-3 * AIR_L_MOL / CO_G_MOL, also=_MASS),
-        Conversion("%", 1e4, also=("vol%", "pct", "percent")),
-        Conversion("fraction", 1e6),
+        Conversion("%", 1e4, also=("vol%", "vol %", "pct", "percent")),
+        Conversion("fraction", 1e6, also=_SHARE),
     ),
     "humidity": (
         Conversion("%", also=_PER_CENT),

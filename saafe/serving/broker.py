@@ -1,6 +1,7 @@
 """Where a broker is and how to get in: `mqtt://HOST[:PORT]`, `mqtts://` over TLS."""
 
 import hashlib
+import math
 import socket
 import ssl
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 from saafe.errors import InputError
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
+# Chosen: so many connections in a row of so few seconds are no chance
+BRIEF_S, BRIEF_ONES = 10.0, 3
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,32 @@ def read_secret(path: Path, option: str) -> str:
     if not lines or not lines[0].strip():
         raise InputError(f"{option} {path}: is empty; write the secret in its first line")
     return lines[0].strip()
+
+
+class Partings:
+    """Why connections end.
+
+    One that the broker ends after seconds, and the next ones too, is taken by another client of
+    our name: each drives the other out, and readings are lost between.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Take our name at the broker."""
+        self.name, self.begun_s, self.brief = name, -math.inf, 0
+
+    def begin(self, now_s: float) -> None:
+        """A connection stands."""
+        self.begun_s = now_s
+
+    def end(self, now_s: float, reason: object) -> tuple[str, str]:
+        """What to say of one that was lost: its kind, and a text."""
+        self.brief = self.brief + 1 if now_s - self.begun_s < BRIEF_S else 0
+        if self.brief < BRIEF_ONES:
+            return "lost", f"connection lost ({reason})"
+        return "taken", (
+            f"connection lost again and again within seconds: is another client called "
+            f"{self.name}, as on a machine with the same host name? give one another --state"
+        )
 
 
 def client_name(state: str, worker: int) -> str:

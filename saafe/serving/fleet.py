@@ -64,7 +64,6 @@ class WatchedSpace:
         self.detector = Detector(model, longest_interval_s=longest_interval_s)
         self.reader = RowReader(name, sentinels=model.settings.sentinels)
         self.origin_s = math.nan  # our clock at stream time 0
-        self.recorded_s = math.nan  # the same by the readings' own times, where those can be
         self.due_s = math.inf  # our clock when something is due; entries of the heap may be old
         self.risks = np.full(SPAN, np.nan, np.float16)  # of bin k at k % SPAN, the highest
         self.risk_bin = 0  # the newest
@@ -82,8 +81,6 @@ class WatchedSpace:
         self.heard_s = self.sensors_heard_s[one.sensor] = one.arrived_s
         if math.isnan(self.origin_s):
             self.origin_s = calendar_s(cells["time_s"], one.arrived_s) - row.time_s
-        if math.isnan(self.recorded_s):
-            self.recorded_s = calendar_s(cells["time_s"], one.arrived_s, OLDEST_S) - row.time_s
         return row
 
     def admits(self, sensor: str) -> bool:
@@ -156,7 +153,6 @@ class WatchedSpace:
             "clock": self.reader.clock.state(),
             "first": [self.reader.first, self.reader.has_offset],
             "origin_s": self.origin_s,
-            "recorded_s": self.recorded_s,
             "heard_s": self.heard_s,
             "sensors_heard_s": self.sensors_heard_s,
             "risk": [self.risk_bin, self.risk.tolist()],
@@ -172,8 +168,8 @@ class WatchedSpace:
             clock, (first, has_offset) = StreamClock(), state["first"]
             clock.set_state(state["clock"])
             risk_bin, risk = state["risk"]
-            origin_s, heard_s = state["origin_s"], state["heard_s"]
-            recorded_s = state.get("recorded_s", origin_s)  # older states have none
+            # older states believed a first reading less, and counted an upload from its arrival
+            origin_s, heard_s = state.get("recorded_s", state["origin_s"]), state["heard_s"]
             sensors_heard_s = dict(state.get("sensors_heard_s", {}))  # nor these
             self.detector.set_state(state["detector"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -181,7 +177,7 @@ class WatchedSpace:
         self.reader.clock, self.reader.first, self.reader.has_offset = clock, first, has_offset
         self.risk_bin = risk_bin
         self.risks = np.roll(np.array(risk, np.float16), (risk_bin + 1) % SPAN)
-        self.origin_s, self.recorded_s, self.heard_s = origin_s, recorded_s, heard_s
+        self.origin_s, self.heard_s = origin_s, heard_s
         self.sensors_heard_s = sensors_heard_s
 
     @property
@@ -379,17 +375,17 @@ class Fleet:
         space.due_s = due_s
 
 
-def calendar_s(cell: str, arrived_s: float, within_s: float = DAY_S) -> float:
-    """When a first row was, by our clock: as it says, where that was of late (`within_s`).
+def calendar_s(cell: str, arrived_s: float) -> float:
+    """When a first row was, by our clock: as it says, where that was of late.
 
-    So an upload of an hour's rows is shown where it belongs; a device whose clock is wrong or
-    counts from its start is not believed.
+    So an upload of some days is shown where it belongs, and what comes live after it is of now; a
+    device whose clock is far off or counts from its start is not believed.
     """
     try:
         own_s = float(cell)
     except ValueError:
         return arrived_s
-    return own_s if arrived_s - within_s <= own_s <= arrived_s + AHEAD_S else arrived_s
+    return own_s if arrived_s - OLDEST_S <= own_s <= arrived_s + AHEAD_S else arrived_s
 
 
 def acknowledging(space: WatchedSpace, clock_s: float, *, counts: bool) -> Scoring:

@@ -1,6 +1,7 @@
 """Who may ask, how much and how often: a door before the web application."""
 
 import hmac
+import ipaddress
 import json
 import secrets
 import time
@@ -13,7 +14,6 @@ LARGEST_BODY = 1 << 20  # bytes: 1,000 readings and more
 REQUESTS_PER_S, REQUESTS_AT_ONCE = 50.0, 200.0  # Chosen: of one address
 WRONG_PER_S, WRONG_AT_ONCE = 0.2, 10.0  # Chosen: wrong tokens of one address
 KEPT_ADDRESSES = 4096
-LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 OPEN_PATHS = {"/", "/health"}  # and the page's own files: none holds anything of a home
 HEADERS = (
     (b"content-security-policy",
@@ -111,9 +111,17 @@ class Guard:
         names = [host_of(f"//{headers.get('host', '')}")]
         if origin := headers.get("origin"):
             names.append(host_of(origin))
-        if all(name in LOCAL_NAMES for name in names):
+        if all(name is not None and is_loopback(name) for name in names):
             return None
         return 403, "only this machine may ask without a token; see --token-file", ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def host_of(url: str) -> str | None:

@@ -22,7 +22,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from saafe.errors import InputError
 from saafe.files import json_text
-from saafe.serving.broker import Broker
+from saafe.serving.broker import Broker, Partings
 from saafe.serving.fleet import Arrival
 from saafe.serving.home_assistant import (
     Message,
@@ -69,6 +69,7 @@ class MqttLink:
         self.connection = 0  # number of the one that stands
         self.is_up, self.is_answered = threading.Event(), threading.Event()
         self.refused: str | None = None  # why the broker does not let us in
+        self.partings = Partings(options.name)
         self.is_closing = False
         self.left: list[dict] = []
         self.shown: dict[str, tuple[float, bool, float]] = {}  # space: risk, is hushed, when
@@ -267,6 +268,7 @@ class MqttLink:
             return
         self.refused, self.client.retry_s = None, FIRST_RETRY_S
         self.connection += 1
+        self.partings.begin(time.monotonic())
         self.announced.clear()
         retain = SubscribeOptions.RETAIN_DO_NOT_SEND
         how = SubscribeOptions(QOS, retainHandling=retain)
@@ -310,7 +312,8 @@ class MqttLink:
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, *_: Any) -> None:
         self.is_up.clear()
         if not self.is_closing:
-            self.service.notes.say("lost", f"{self.broker}: connection lost ({reason})")
+            kind, text = self.partings.end(time.monotonic(), reason)
+            self.service.notes.say(kind, f"{self.broker}: {text}")
 
     # --- in
 

@@ -138,7 +138,7 @@ class QuietDays:
         """Be told of each reading from now on; mark what was raised while nobody kept it."""
         for event in reversed(self.store.events(limit=10_000, newest=True)):
             space = fleet.spaces.get(event["space"])
-            if space is not None and math.isfinite(space.recorded_s):
+            if space is not None and math.isfinite(space.origin_s):
                 self._hear_again(event, space)
         for name, one in self.spaces.items():
             if name in fleet.spaces:
@@ -159,7 +159,7 @@ class QuietDays:
         """Keep one reading."""
         if not row.sensor or np.isnan(row.readings).all():
             return
-        time_ms = round(1000.0 * (space.recorded_s + row.time_s))
+        time_ms = round(1000.0 * (space.origin_s + row.time_s))
         with self.lock:
             one = self.spaces.get(space.name)
             if one is None:
@@ -201,7 +201,7 @@ class QuietDays:
 
     def hear(self, event: dict, space: WatchedSpace) -> None:
         """Mark what an alarm or a warning of a space leaves out, once."""
-        kind, at_ms = event["event"], recorded_ms(event, space)
+        kind, at_ms = event["event"], ms_of(event)
         with self.lock:
             one = self.spaces.setdefault(space.name, KeptSpace(at_ms - LATE_MS, at_ms))
             if kind == "clear":
@@ -230,9 +230,9 @@ class QuietDays:
     def _hear_again(self, event: dict, space: WatchedSpace) -> None:
         """Mark what was raised while nobody kept days, if it leaves out any that come."""
         known = self.spaces.get(space.name)
-        now_ms = 1000.0 * (space.recorded_s + space.detector.now_s)
+        now_ms = 1000.0 * (space.origin_s + space.detector.now_s)
         least_ms = known.until_ms if known else now_ms
-        if recorded_ms(event, space) + AFTER_MS["alarm"] >= least_ms:
+        if ms_of(event) + AFTER_MS["alarm"] >= least_ms:
             self.hear(event, space)
 
     def write(self, base: sqlite3.Connection) -> None:
@@ -402,9 +402,9 @@ def standing_mark(one: KeptSpace, kind: str) -> Mark | None:
     return last
 
 
-def recorded_ms(event: dict, space: WatchedSpace) -> int:
-    """When an event was, as the readings of its space have it. [ms]"""
-    return round(1000.0 * (event["time_s"] - space.origin_s + space.recorded_s))
+def ms_of(event: dict) -> int:
+    """When an event was. [ms]"""
+    return round(1000.0 * event["time_s"])
 
 
 def cells_of_body(body: object) -> list[float]:

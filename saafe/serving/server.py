@@ -16,14 +16,6 @@ MOST_CONNECTIONS = 500
 DOCUMENTATION_NET = "192.0.2.1"  # nobody's address (RFC 5737)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def machine_address(host: str) -> str:
     """An address at which other machines reach one that listens everywhere; "" for none known."""
     try:

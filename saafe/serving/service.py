@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from saafe.errors import InputError
+from saafe.recordings import counted
 from saafe.serving.counters import Counters
 from saafe.serving.fleet import Arrival, Fleet, WatchedSpace
 from saafe.serving.notes import Notes
@@ -270,8 +271,10 @@ class Service:
         self.early = self.fleet.resume(now_s)
         if self.fleet.spaces:
             took_s = time.monotonic() - begun_s
-            self.notes.say("restored", f"{len(self.fleet.spaces)} spaces go on, {taken} readings "
-                           f"were read again; took {took_s:.1f} s")  # fmt: skip
+            spaces, readings = counted(len(self.fleet.spaces), "space"), counted(taken, "reading")
+            self.notes.say(
+                "restored", f"goes on with {spaces}; read {readings} again; took {took_s:.1f} s"
+            )
 
     def _restored_states(self) -> Iterator[tuple[str, int]]:
         """Spaces whose state could be used, and the number of their last reading in it."""

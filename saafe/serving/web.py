@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from saafe import __version__
 from saafe.files import json_text
+from saafe.sensors import CHANNEL_NAMES
 from saafe.serving import views
 from saafe.serving.fleet import LONGEST_NAME, Arrival, WatchedSpace
 from saafe.serving.guard import Guard
@@ -32,6 +33,9 @@ PAGE_FILES = {
     "icon.svg": "image/svg+xml",
 }
 MOST_READINGS = 1000  # of one request
+UNKNOWN_CHANNELS = (
+    f"no channel that is known; allowed: {', '.join(CHANNEL_NAMES)}, by any usual name"
+)
 TAKEN_WITHIN_S = 30.0
 MOST_STREAMS = 100  # of events at once
 LARGEST_ID = 2**63 - 1  # of an event, as SQLite counts
@@ -149,7 +153,7 @@ def add_readings(app: FastAPI, service: Service, units: Units) -> None:
                 continue
             cells = read_object(one.model_extra or {}, units)
             if not cells:
-                waits.done(index, "no channel that is known")
+                waits.done(index, UNKNOWN_CHANNELS)
                 continue
             if one.time_s is not None:
                 cells["time_s"] = repr(one.time_s)

@@ -78,7 +78,7 @@ class Progress:
     loss: float  # mean of the epoch's training windows
     accuracy: float  # on the held-out scenarios
     held_out_loss: float  # on the held-out scenarios
-    samples_per_s: float  # training windows a second, their simulation included
+    samples_per_s: float  # training windows a second since it began, simulation included
     left_s: float  # estimated time to the last epoch
 
 
@@ -228,19 +228,22 @@ def fit_detector(
         watched = held_out.rows(slice(None, None, WATCHED))
         reference = reference_streams(recipe, source, world, workers)
         feed = blocks_ahead(recipe, fit.epoch, source, world, workers)
-        began = time.perf_counter()
+        first, began = fit.epoch, time.perf_counter()
+        last = began
         while fit.epoch < fit.epochs and (recipe.fresh or fit.stale < recipe.patience):
             blocks = (next(feed).to(device) for _ in range(blocks_of(recipe)))
             losses = torch.cat([train_on(fit, recipe, block, world) for block in blocks])
             logits = logits_of(fit.averaged, watched.windows)
             loss = F.cross_entropy(logits, watched.labels).item()
             note_epoch(fit, loss, keep_best=not recipe.fresh)
-            epoch_s, began = time.perf_counter() - began, time.perf_counter()
+            now = time.perf_counter()
+            epoch_s, last = now - last, now
             if recipe.hours and fit.epoch == 1:
                 shorten_to_hours(fit, recipe, epoch_s, world)
             if world.leads:
                 right = logits.argmax(1) == watched.labels
-                on_epoch(progress_of(fit, recipe, losses, right, epoch_s))
+                mean_s = (now - began) / (fit.epoch - first)
+                on_epoch(progress_of(fit, recipe, losses, right, mean_s, epoch_s))
                 on_checkpoint(fit)
         if fit.best is not None:
             fit.averaged.load_state_dict(fit.best)
@@ -252,16 +255,20 @@ def fit_detector(
             on_share=lambda part: on_thresholds(part * (1.0 - alone)),
         )  # fmt: skip
         if not recipe.device_file:
-            set_lone_excess(model, settings, streams, world, workers)
+            set_lone_excess(
+                model, settings, streams, world, workers,
+                on_share=lambda part: on_thresholds(1.0 - alone * (1.0 - part)),
+            )  # fmt: skip
         return model, replace(settings, longest_interval_s=longest_pause_of(recipe))
 
 
 def progress_of(
-    fit: Fit, recipe: Recipe, losses: Tensor, right: Tensor, epoch_s: float
+    fit: Fit, recipe: Recipe, losses: Tensor, right: Tensor, mean_s: float, last_s: float
 ) -> Progress:
-    """Where a fit stands after an epoch that took `epoch_s` [s], as those to come will.
+    """Where a fit stands after an epoch that took `last_s` [s], as those to come will.
 
     `losses` are of the epoch's steps (step,); `right`, which watched windows were right (window,).
+    Epochs took `mean_s` [s] so far: later ones, that show windows again, simulate nothing.
     """
     steps = steps_of(recipe)
     return Progress(
@@ -272,8 +279,8 @@ def progress_of(
         loss=losses.mean().item(),
         accuracy=right.float().mean().item(),
         held_out_loss=fit.last_loss,
-        samples_per_s=recipe.windows / epoch_s,
-        left_s=epoch_s * (fit.epochs - fit.epoch),
+        samples_per_s=recipe.windows / mean_s,
+        left_s=last_s * (fit.epochs - fit.epoch),
     )
 
 

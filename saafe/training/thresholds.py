@@ -145,7 +145,7 @@ def thresholds_on(
 
 def set_lone_excess(
     model: FireTransformer, settings: AlarmSettings, streams: Sequence[Streams], world: World,
-    workers: Workers,
+    workers: Workers, *, on_share: OnShare = unheard,
 ) -> None:  # fmt: skip
     """Lower a general model's odds of fire where one of `LONE_CHANNELS` stands alone, in place.
 
@@ -159,6 +159,7 @@ def set_lone_excess(
         streams: this rank's part of the `reference_streams`.
         world: the ranks.
         workers: score the streams.
+        on_share: takes the share of it that is done.
     """
     model.lone_excess.zero_()
     parts = part_numbers(DENSE_PARTS + QUIET_PARTS, world)
@@ -170,8 +171,13 @@ def set_lone_excess(
         ]
         for k in range(len(LONE_CHANNELS))
     ]
-    peaks = [torch.cat(share([part() for part in each], world)[:LONE_PARTS]) for each in mine]
-    excess = [excess_alone(each, settings) for each in peaks]
+    excess = []
+    for k, each in enumerate(mine):
+        found = []
+        for part in each:
+            found.append(part())
+            on_share((k + len(found) / len(each)) / len(mine))
+        excess.append(excess_alone(torch.cat(share(found, world)[:LONE_PARTS]), settings))
     model.lone_excess.copy_(torch.stack(excess) / model.risk_scale)
 
 

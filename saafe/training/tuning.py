@@ -227,7 +227,8 @@ def tune_detector(
         fit.epoch += 1
         right = logits_of(fit.averaged, watched.windows).argmax(1) == watched.labels
         spent = time.perf_counter() - began
-        on_epoch(progress_of(fit, recipe, losses, right, spent / (fit.epoch - first)))
+        mean_s = spent / (fit.epoch - first)
+        on_epoch(progress_of(fit, recipe, losses, right, mean_s, mean_s))
         on_checkpoint(fit)
     keep_share(fit.averaged, general)
     calibrate(fit.averaged, held_out)
