@@ -62,7 +62,7 @@ def load_model(
     if path.suffix.lower() == ONNX_SUFFIX and not path.is_dir():
         return exported_with(load_exported(path), device, say)
     if path.is_file():
-        raise InputError(f"{path}: no such run folder; give one, or an exported .onnx file")
+        raise InputError(f"{path}: is a file, but no exported .onnx; give one, or a run folder")
     if not path.exists():
         raise InputError(f"{path}: no such run folder; `saafe train` makes one under runs/")
     from saafe.training import load, run_for  # imports torch, which takes seconds
@@ -93,7 +93,7 @@ def exported_with(exported: Exported, device: str | None, say: Callable[[str], N
                 without_torch(exported, asked, device) if missing_extra(error) else error
             ) from None
         settings = exported_for(exported, asked, say=say).settings
-        if settings != exported.settings and is_cached(file, settings):
+        if settings.to_dict() != exported.settings.to_dict() and is_cached(file, settings):
             say(f"thresholds for {asked.name} are kept in {file.parent}; `saafe export --device` "
                 "writes them into a model's file")  # fmt: skip
     return aware_of(replace(exported, settings=settings), asked)

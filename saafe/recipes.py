@@ -1,6 +1,7 @@
 """Tiers: named training recipes, and what `--set` changes. Imports without torch."""
 
 import difflib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -175,13 +176,36 @@ def to_dict(recipe: Recipe) -> dict[str, object]:
     return asdict(recipe)
 
 
-def from_dict(values: dict[str, object]) -> Recipe:
-    """The recipe that `to_dict` wrote."""
-    known = {f.name for f in fields(Recipe)}
-    if unknown := sorted(set(values) - known):
-        raise InputError(f"recipe has unknown fields: {', '.join(unknown)}")
+def from_text(text: str | bytes) -> Recipe:
+    """The recipe in JSON of what `to_dict` gave.
+
+    Raises:
+        InputError: it is another version's, or damaged.
+    """
     try:
-        return check_recipe(Recipe(**values))  # type: ignore[arg-type]
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InputError("recipe cannot be read: it is no JSON") from None
+    return from_dict(values)
+
+
+def from_dict(values: Any) -> Recipe:
+    """The recipe that `to_dict` wrote.
+
+    Raises:
+        InputError: it is another version's, or damaged.
+    """
+    if not isinstance(values, Mapping):
+        raise InputError("recipe cannot be read: it is no table of fields")
+    kinds = {f.name: f.type for f in fields(Recipe)}
+    if unknown := sorted(map(str, values.keys() - kinds.keys())):
+        raise InputError(f"recipe has unknown fields: {', '.join(unknown)}")
+    for name, value in values.items():
+        if type(value) not in (kinds[name], int if kinds[name] is float else kinds[name]):
+            kind = getattr(kinds[name], "__name__", "")
+            raise InputError(f"recipe cannot be read: {name} = {value!r:.40} is no {kind}")
+    try:
+        return check_recipe(Recipe(**values))
     except TypeError as error:
         raise InputError(f"recipe cannot be read: {error}") from None
 

@@ -43,7 +43,7 @@ def open_folder(recipe: Recipe, out: Path, name: str | None, *, resume: bool) ->
     if not resume and not begun:
         folder = out / (name or runs.run_name(recipe))
         return runs.new_folder(out, folder.name, recipe) if leads() else folder
-    found = [path.parent for path in out.glob(f"*/{runs.RECIPE}")]
+    found = [path.parent for path in out.glob(f"[!.]*/{runs.RECIPE}")]  # hidden: half made
     if not (name or found):
         raise InputError(f"{out}: holds no run to resume; leave --resume out to start one")
     folder = out / name if name else max(found, key=lambda folder: folder.stat().st_mtime)

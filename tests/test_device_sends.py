@@ -25,15 +25,18 @@ from saafe.machines.shipping import pack_model, unpack_model
 from saafe.own_rooms import read_rooms
 from saafe.readers import read_recorded
 from saafe.recordings import (
+    CHANNEL_UNITS,
     Recording,
     RowReader,
     find_unit,
+    held_sentinels,
     parse_units,
     read_recording,
     usual_units,
     write_recording,
 )  # fmt: skip
-from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO, TEMPERATURE
+from saafe.recordings.cells import to_reading
+from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO, TEMPERATURE, Channel
 from saafe.serving.fleet import Arrival, Fleet
 from saafe.serving.payloads import read_payload
 from saafe.simulator import Mix, devices, simulation, to_recordings
@@ -428,6 +431,32 @@ def test_readings_that_were_rounded_on_their_way_are_known(tmp_path: Path, mine:
         write_recording(recording, tmp_path / f"r{suffix}")
         read, _ = read_recording(tmp_path / f"r{suffix}", sentinels=told)
         assert np.isnan(read.readings[:, 0, TEMPERATURE]).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("channel", CHANNELS, ids=[channel.name for channel in CHANNELS])
+def test_a_code_is_known_whoever_converted_it(channel: Channel, tmp_path: Path) -> None:
+    """(51 degF - 32) * 5 / 9 has another last digit than 51 degF * 5 / 9 - 160 / 9.
+
+    A file's readings are of single precision, where both are one; a stream took it for a reading.
+    """
+    for unit in CHANNEL_UNITS[channel.name]:
+        low, high = ((end - unit.shift) / unit.factor for end in (channel.lowest, channel.highest))
+        codes = [low + share * (high - low) for share in (0.31, 0.6180339, 0.77)]
+        told = [(channel.name, float(unit.apply(code))) for code in codes]
+        model, held = Scorer(is_odd, replace(SETTINGS, sentinels=tuple(told))), held_sentinels(told)
+        lines = [f"time_s,{channel.column}"]
+        for k, (_, value) in enumerate(told):
+            near = (value, np.nextafter(value, -1e9), np.nextafter(value, 1e9), np.float32(value))
+            for m, one in enumerate(map(float, near)):
+                assert "device's" in to_reading(one, channel, held[channel.name])[1]
+                ordinary = channel.lowest + 0.5 * (channel.highest - channel.lowest)
+                lines += [f"{240 * k + 60 * m},{one!r}", f"{240 * k + 60 * m + 30},{ordinary:g}"]
+        path = tmp_path / "near.csv"
+        path.write_text("\n".join(lines) + "\n")
+        read, check = read_recording(path, sentinels=told)
+        assert check.channels[channel.name].masked == 12
+        assert sum(check.channels[channel.name].wrong_values.values()) == 12
+        assert detect(model, read).events == lived(model, path)
 
 
 @pytest.mark.parametrize(("channels", "is_noted"), [(("pm25",), True), (("pm25", "co"), False)])

@@ -299,3 +299,16 @@ def test_a_threshold_of_the_cache_that_is_no_number_is_set_anew(tmp_path: Path, 
     assert loading.cached_settings(file) == settings
     file.write_text(file.read_text().replace("7.125", value))
     assert loading.cached_settings(file) is None
+
+
+def test_a_file_knows_what_a_device_sends_as_its_run_does(run, tmp_path: Path) -> None:
+    """An exam of the file took for readings what that of the run did not."""
+    (tmp_path / "run.onnx").write_bytes(onnx_files.single_precision(run))
+    own = devices.load_device(SAAFE_6)
+    co = replace(own.channels["co"], sentinels=(500.0,), unit="ppb")
+    device = replace(own, name="mine", channels={**own.channels, "co": co})
+    found = exported_for(load_exported(tmp_path / "run.onnx"), device).settings
+    due = run_for(run, device).settings
+    assert (found.sentinels, found.units) == (due.sentinels, due.units) == (
+        (("co", 0.5),), (("co", "ppb"),),
+    )  # fmt: skip

@@ -261,6 +261,8 @@ response_s = 300
         (("title =", "name = []\ntitle ="), "name is no name"),
         (("title =", 'name = " "\ntitle ='), "name is no name"),
         (("title =", 'name = "a\\nb"\ntitle ='), "name is no name"),
+        (("title =", 'name = "anything"\ntitle ='), "stands for many devices"),
+        (("title =", 'name = "general"\ntitle ='), "stands for many devices"),
         (('kind = "product"', 'kind = "gadget"'), "choose from part, product"),
         (('source = "its data sheet"', ""), "source is missing"),
         (("[channels.temperature]", "[channels.heat]"), "heat is unknown"),
@@ -771,3 +773,10 @@ def test_a_channel_that_reports_less_than_daily_is_left_out() -> None:
     assert "co2: left out, it reports less than once a day" in fitted.notes
     with pytest.raises(InputError, match="one a day or more; give a longer recording"):
         fit_device(standing({"co2": 500.0}, period_s=2 * 86400.0, rows=60))
+
+
+@pytest.mark.parametrize("text", ["", 'title = "x"', "name = 5", "name = [", "a = " + "[" * 3000])
+def test_a_kept_text_that_is_no_device_is_refused(text: str) -> None:
+    """As of a recipe: without a name a file ended with a traceback as it was loaded."""
+    with pytest.raises(InputError, match="device: "):
+        device_from_text(text)

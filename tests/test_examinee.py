@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from saafe.exam.examinee import classifier
 from saafe.exam.judging import judged_run
 from saafe.export import onnx_files
 from saafe.sensors import FIRE, PM25
+from saafe.simulator import devices
 from saafe.training.runs import Run, sha256
 
 
@@ -166,3 +168,27 @@ def test_what_a_file_cannot_do_is_refused(words: tuple[str, ...], run: Run, file
     assert "saafe.onnx: is an exported model; allowed: a run folder" in str(done.exception)
     with pytest.raises(InputError, match="takes a run"):
         exam.examine(run, beside=[load_exported(files / "saafe.onnx")])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("tier", "device", "said"),
+    [("of next year", "saafe-6", "has no limits"), ("ultra-fast", "x" * 300, "too long a name")],
+)
+def test_what_would_be_refused_in_the_end_is_refused_before_the_work(
+    tier: str, device: str, said: str, run: Run, files: Path, tmp_path: Path
+) -> None:
+    """A file of a later saafe, and a device whose name no file can have, after 15 minutes."""
+    model = onnx.load(files / "saafe.onnx")
+    for prop in model.metadata_props:
+        if prop.key == "recipe":
+            prop.value = json.dumps(json.loads(prop.value) | {"tier": tier})
+    (files / "saafe.onnx").write_bytes(seal(model.SerializeToString()))
+    named = devices.to_toml(replace(devices.load_device("saafe-6"), name=device))
+    (tmp_path / "device.toml").write_text(named)
+    began: list[str] = []
+    with pytest.raises(InputError, match=said):
+        exam.examine(
+            load_exported(files / "saafe.onnx"), level="quick",
+            device=str(tmp_path / "device.toml"), on_progress=began.append,
+        )  # fmt: skip
+    assert began == []

@@ -211,7 +211,7 @@ def test_the_case_of_a_suffix_does_not_matter(files: Path, tmp_path: Path) -> No
 
 def test_a_file_that_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(InputError, match=r"no such run folder; give one, or an exported \.onnx"):
+    with pytest.raises(InputError, match=r"is a file, but no exported \.onnx"):
         saafe.load(tmp_path / "notes.txt")
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -249,7 +250,10 @@ def test_other_recipe_is_left_alone(begun: Path) -> None:
     refuse(changed(TINY, ("width=32",)), begun, "another recipe")
 
 
-@pytest.mark.parametrize("content", [None, "", "[1]", '{"tier": "mine", "depth": 3}', "{"])
+@pytest.mark.parametrize(
+    "content",
+    [None, "", "[1]", '{"tier": "mine", "depth": 3}', "{", pytest.param("[" * 10**5, id="deep")],
+)
 def test_foreign_folder_is_left_alone(tmp_path: Path, content: str | None) -> None:
     folder = tmp_path / "mine"
     (folder / "checkpoint").mkdir(parents=True)
@@ -264,6 +268,37 @@ def test_foreign_folder_is_left_alone(tmp_path: Path, content: str | None) -> No
 def test_a_new_folder_is_there_whole_or_not_at_all(begun: Path) -> None:
     assert runs.read_recipe(begun) == TINY
     assert [p.name for p in begun.parent.iterdir()] == ["begun"]
+
+
+@pytest.mark.parametrize("failing", ["write_json", "environment"])
+def test_a_folder_that_cannot_be_made_leaves_nothing(
+    tmp_path: Path, failing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk, or as somebody presses Ctrl-C meanwhile."""
+    why = {"write_json": InputError("no room"), "environment": KeyboardInterrupt()}[failing]
+
+    def fails(*_: object) -> None:
+        raise why
+
+    monkeypatch.setattr(runs, failing, fails)
+    with pytest.raises(type(why)):
+        runs.new_folder(tmp_path, "mine", TINY)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_kill_left_of_a_new_folder_is_no_run_and_goes(begun: Path, tmp_path: Path) -> None:
+    half = tmp_path / ".mine.4711"
+    shutil.copytree(begun, half)
+    (half / ".recipe.json.12").write_text("half")
+    for name in (".precious.12", ".young.13", ".mine.no-number"):
+        shutil.copytree(begun, tmp_path / name)
+    (tmp_path / ".precious.12" / "notes.txt").write_text("mine")
+    assert training_run.open_folder(TINY, tmp_path, None, resume=True) == begun
+    for name in (".mine.4711", ".precious.12", ".mine.no-number"):
+        os.utime(tmp_path / name, (0.0, 0.0))
+    runs.new_folder(tmp_path, "new", TINY)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"begun", "new", ".precious.12", ".young.13", ".mine.no-number"}
 
 
 def test_a_restart_of_torchrun_resumes(

@@ -507,6 +507,19 @@ def test_what_was_begun_goes_on_with_the_same(
         tuned_run.note_asked(tmp_path, found(hours), budget, resume=True, model=None)
 
 
+@pytest.mark.parametrize(
+    "content", ["[]", "5", "null", '"x"', "{", pytest.param("[" * 10**5, id="deep")]
+)
+def test_what_was_begun_with_nothing_that_can_be_read_goes_on_or_is_refused(
+    content: str, tmp_path: Path
+) -> None:
+    found = rooms.OwnRooms((room("a", "home", 14.0),), ())
+    (tmp_path / runs.METRICS).write_text("")
+    (tmp_path / runs.ASKED_FILE).write_text(content)
+    with pytest.raises(InputError, match="another --name"):
+        tuned_run.note_asked(tmp_path, found, None, resume=True, model=None)
+
+
 def test_a_tuning_goes_on_with_the_model_that_it_began_with(tmp_path: Path) -> None:
     """Its folds were of one model, what it was compared with and the final one of another."""
     found = rooms.OwnRooms((room("a", "home", 14.0),), ())

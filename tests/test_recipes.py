@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from saafe.recipes import (
     check_recipe,
     find_tier,
     from_dict,
+    from_text,
     to_dict,
     with_seed,
 )
@@ -122,11 +124,36 @@ def test_every_number_has_limits() -> None:
         ({"tier": "ultra-fast", "width": 4}, "width = 4"),
         ({"tier": "ultra-fast", "width": "128"}, "cannot be read"),
         ({"tier": "ultra-fast", "width": None}, "cannot be read"),
+        *((values, "no table") for values in ([], ["x"], 5, True, None, "x")),
     ],
 )
-def test_recipes_that_cannot_be_read(values: dict, said: str) -> None:
+def test_recipes_that_cannot_be_read(values: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         from_dict(values)
+    with pytest.raises(InputError, match=said):
+        from_text(json.dumps(values))
+
+
+DEEP = [pytest.param(text * 10**5, id=f"deep {text[0]}") for text in ("[", '{"tier":')]
+
+
+@pytest.mark.parametrize("text", ["", "{", "\0", *DEEP])
+def test_a_text_that_is_no_recipe_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="no JSON"):
+        from_text(text)
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Recipe)])
+def test_no_field_takes_a_value_of_another_kind(field: str) -> None:
+    """A seed of 1.5 failed as the exam began, a width of 64.0 as the model was made."""
+    kind = type(getattr(FAST, field))
+    for value in (True, 1, 1.5, "x", None, [1], {}):
+        if type(value) is kind or (kind is float and type(value) is int):
+            continue
+        with pytest.raises(InputError, match=f"{field} = .* is no {kind.__name__}"):
+            from_dict({**to_dict(FAST), field: value})
+    whole = {**to_dict(FAST), "hours": 1}  # as a person writes it
+    assert from_dict(whole).hours == 1.0
 
 
 @pytest.mark.parametrize(

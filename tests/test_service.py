@@ -309,6 +309,45 @@ def smoke_model(**settings: float) -> Scorer:
 
 
 @ENDS
+@pytest.mark.parametrize("at", [*range(40, 57, 4), 60, 70])
+def test_no_alarm_clears_over_a_restart_while_the_channel_that_it_came_with_is_gone(
+    tmp_path: Path, at: int, end: Any
+) -> None:
+    """A restart counted as a reading of every channel, so the others' calm was the space's."""
+    story = [
+        {"temperature_c": "21"} | ({"pm25_ug_m3": "7" if k < 20 else "500"} if k < 40 else {})
+        for k in range(110)
+    ]
+    readings = [Arrival("den", "A", cells, NOW_S + 10 * k) for k, cells in enumerate(story)]
+    first = made(tmp_path / "s.sqlite", smoke_model())
+    first.start()
+    fed(first, readings[:at])
+    end(first)
+    second = restarted(tmp_path / "s.sqlite", 10.0 * at - 5.0, smoke_model())
+    fed(second, readings[at:])
+    told = [(event["event"], event.get("reason")) for event in second.store.events()]
+    assert told == [("alarm", None), ("fault", "missing")]
+    second.stop()
+
+
+def test_a_pause_of_the_process_is_no_interval_of_its_sensors(tmp_path: Path) -> None:
+    """One that ends within the usual interval is; else the limit of silence would follow it."""
+    first = made(tmp_path / "s.sqlite")
+    first.start()
+    fed(first, rows([21.0, 21.1] * 10, NOW_S))
+    stop(first)
+    second = restarted(tmp_path / "s.sqlite", 195.0)
+    fed(second, rows([21.0, 21.1] * 5, NOW_S + 200.0))
+    stop(second)
+    third = restarted(tmp_path / "s.sqlite", 36_000.0)
+    fed(third, rows([21.0, 21.1] * 5, NOW_S + 36_005.0))
+    test = third.fleet.spaces["den"].detector.space.sensors["A"].test
+    for one in (test.intervals, test.channels[0].intervals):
+        assert list(one.recent) == pytest.approx([10.0] * 38)
+    third.stop()
+
+
+@ENDS
 @pytest.mark.parametrize("at", [15, 22, 30, 55, 60, 95])
 def test_a_model_is_swapped_and_no_alarm_is_lost_or_doubled(
     tmp_path: Path, at: int, end: Any
@@ -459,6 +498,38 @@ def test_where_nothing_can_be_written_the_alarm_is_said_all_the_same(tmp_path: P
     assert "cannot be written" in one.trouble
     assert sum("cannot be written" in line for line in lines) == 1
     one.stop()
+
+
+@pytest.mark.parametrize("delivers", [False, True])
+@pytest.mark.parametrize("frees", ["a reading", "the end", "nothing"])
+def test_what_was_said_while_nothing_could_be_written_is_kept_later(
+    frees: str, delivers: bool, tmp_path: Path
+) -> None:
+    """A restart forgot the alarm, or said it again; one that had cleared stood again."""
+    path = tmp_path / "s.sqlite"
+    one = Service(Fleet(CALM), Store(path, delivers=delivers), Notes([].append), Time())
+    one.start()
+    began = [*rows(BURNT, NOW_S, "hall"), *rows([21.0] * 35, NOW_S, "den")]
+    after = [*rows([21.0] * 21, NOW_S + 350.0, "hall"), *rows([70.0] * 21, NOW_S + 350.0, "den")]
+    fed(one, sorted(began, key=lambda reading: reading.arrived_s))
+    one.store.base.execute("PRAGMA query_only = 1")  # as a full disk
+    fed(one, sorted(after, key=lambda reading: reading.arrived_s))
+    assert kinds(one) == ["alarm"]
+    if frees != "nothing":
+        one.store.base.execute("PRAGMA query_only = 0")
+    if frees == "a reading":
+        fed(one, rows([50.0], NOW_S + 560.0, "den"))
+        kill(one)
+    else:
+        one.stop()
+    store = Store(path, delivers=delivers)
+    told = [(event["space"], event["event"]) for event in store.events()]
+    late = [] if frees == "nothing" else [("den", "alarm"), ("hall", "clear")]
+    assert told == [("hall", "alarm"), *late]
+    stands = "hall" if frees == "nothing" else "den"
+    assert [event["space"] for event in store.standing()] == [stands]
+    assert [event["space"] for event in store.undelivered()] == ["hall"] * delivers
+    store.close()
 
 
 @contextmanager

@@ -731,12 +731,21 @@ def test_checkpoints_and_runs_of_an_older_version_load(fitted, saved: Path, tmp_
     assert runs.load(tmp_path / "run").recipe == runs.load(saved).recipe
 
 
+DEEP = "[" * 10**5
+
+
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
         ("format", "saafe-0", "was not written by this saafe"),
         ("channels", "temperature,pm25", "was trained for the channels temperature,pm25"),
         ("recipe", '{"tier": "tiny", "depth": 3}', "unknown fields: depth"),
+        ("recipe", '{"tier": "tiny", "width": 16.0}', r"safetensors: .* width = 16.0 is no int"),
+        ("recipe", '{"tier": "tiny", "device_file": "a = ["}', "safetensors: device: is no TOML"),
+        ("recipe", "5", "safetensors: recipe cannot be read"),
+        pytest.param("recipe", DEEP, "safetensors: recipe cannot be read", id="deep recipe"),
+        pytest.param("alarms", DEEP, "is damaged", id="deep alarms"),
+        ("alarms", '{"sentinels": 5}', "is damaged"),
     ],
 )
 def test_runs_of_other_versions_are_refused_in_one_line(

@@ -74,8 +74,9 @@ class AlarmSettings:
             ValueError: they are another version's, or damaged.
         """
         try:
-            settings = cls(**table)
-            if all(math.isfinite(getattr(settings, name)) for name in (*table, *cls().to_dict())):
+            settings, known = cls(**table), cls().to_dict()
+            finite = all(map(math.isfinite, settings.to_dict().values()))
+            if finite and table.keys() <= known.keys():
                 return settings
         except (TypeError, OverflowError):
             pass

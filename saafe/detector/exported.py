@@ -57,8 +57,8 @@ class Exported:
             InputError: the file tells none that this saafe can read; it detects all the same.
         """
         try:
-            return recipes.from_dict(json.loads(self.metadata["recipe"]))
-        except (KeyError, ValueError, TypeError, RecursionError):  # an InputError is a ValueError
+            return recipes.from_text(self.metadata["recipe"])
+        except (KeyError, InputError):
             raise InputError(
                 f"{self.path}: its recipe is missing or another saafe's, so what to simulate is "
                 "not known; export the run again"

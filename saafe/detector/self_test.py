@@ -287,6 +287,7 @@ class SelfTest:
         self.faulty: dict[str, str] = {}  # channel -> reason; "all" is the sensor
         self.back_s = -math.inf  # end of the last silence
         self.began_s = math.inf  # first row of all, or after the last outage
+        self.excused_s = -math.inf  # end of the last pause in which nobody listened
         self.bad_line_s = -math.inf  # last row that could not be read as it stands
         self.first_s, self.days = math.nan, 0  # first row of all, days that are over since
 
@@ -309,17 +310,13 @@ class SelfTest:
         """When the sensor will count as silent, inf where it is down already. [s]"""
         if "all" in self.faulty or self.began_s == math.inf:
             return math.inf
-        return self.intervals.last_s + self.intervals.limit_s
+        return max(self.intervals.last_s, self.excused_s) + self.intervals.limit_s
 
     def excuse(self, now_s: float) -> None:
         """Nobody listened until now: that was no silence, but claims do not bridge it if long."""
-        if math.isnan(self.intervals.last_s):
-            return
         if now_s - self.intervals.last_s > self.outage_s:
             self.began_s = now_s
-        for one in (self.intervals, *(channel.intervals for channel in self.channels)):
-            if not math.isnan(one.last_s):
-                one.last_s = max(one.last_s, now_s)
+        self.excused_s = now_s
 
     def lapse(self) -> tuple[str, str]:
         """The sensor has become silent: (channel, reason)."""
@@ -373,7 +370,7 @@ class SelfTest:
         self._end_day(time_s)
         wrong: dict[str, tuple[str, ...]] = {}
         for channel, value in zip(self.channels, values, strict=True):
-            if reasons := channel.read(time_s, value, self.back_s):
+            if reasons := channel.read(time_s, value, max(self.back_s, self.excused_s)):
                 wrong[CHANNEL_NAMES[self.channels.index(channel)]] = reasons
         if self.faulty:
             out += self.end_lines() if self.lines_due() <= time_s else []
@@ -399,10 +396,12 @@ class SelfTest:
         """Note when the sensor and its channels came, and how long they may now be silent.
 
         Between the rows of one upload there is no interval: the next one may well take its time.
-        Nor is there between rows of one time, which are one reading however they came.
+        Nor is there between rows of one time, which are one reading however they came, nor over a
+        pause in which nobody listened, where it is longer than a usual one.
         """
-        interval_s = time_s - self.intervals.last_s
+        interval_s, excused_s = time_s - self.intervals.last_s, self.excused_s
         is_upload = interval_s < UPLOAD_SHARE * (own_s - self.own_s) or own_s == self.own_s
+        is_upload |= self.intervals.last_s <= excused_s and interval_s > self.outage_s
         self.own_s = own_s
         if interval_s > 0.0 and not is_upload:
             self.median.add(interval_s)
@@ -411,9 +410,9 @@ class SelfTest:
         for channel, came in zip(self.channels, present, strict=True):
             if came:  # `Intervals.read`, without a call
                 one = channel.intervals
-                gap_s = time_s - one.last_s
+                gap_s, is_missed = time_s - one.last_s, one.last_s <= excused_s
                 one.last_s = time_s
-                if gap_s > 0.0 and is_new:
+                if gap_s > 0.0 and is_new and not (is_missed and gap_s > one.limit_s):
                     one.recent.append(gap_s)
                 if not gap_s <= LONG_INTERVAL_S:
                     is_due = True

@@ -5,7 +5,6 @@ detector that users run; its seeds are apart from every training's.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from saafe.exam import (
 )
 from saafe.exam.amounts import FULL
 from saafe.exam.classes import ClassFigures, draw_normal, examine_classes
-from saafe.exam.examinee import Examinee, files_of, judged_on, weights_file
+from saafe.exam.examinee import Examinee, check_end, files_of, judged_on, weights_file
 from saafe.exam.fire_matrix import (
     FireRow,
     NoticeRow,
@@ -177,9 +176,7 @@ def examine(
     if level == "quick" and any(asked.values()):
         name = next(name for name, is_asked in asked.items() if is_asked)
         raise InputError(f"{name} is of the full exam: leave it out, or leave out quick")
-    folder = weights_file(run).parent
-    if not os.access(folder, os.W_OK):  # not after a quarter of an hour
-        raise InputError(f"{folder}: {EXAM_FILE} cannot be written there; copy the run first")
+    check_end(run, on_device.name, is_own=on_device.is_own)
     if level == "quick":
         result = examine_quick(run, device=on_device, on_progress=on_progress)
     else:
@@ -190,7 +187,7 @@ def examine(
     for path in written:
         on_progress(f"wrote {path}")
     if not written:
-        on_progress(f"{folder}: keeps the full exam that it has")
+        on_progress(f"{weights_file(run).parent}: keeps the full exam that it has")
     return result
 
 

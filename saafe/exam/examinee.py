@@ -1,5 +1,6 @@
 """What can be examined: a run, or a file that `saafe export` made of one."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from saafe.detector import Exported, start_session
 from saafe.errors import InputError
+from saafe.exam.gate import limits_of
 from saafe.exam.judging import Judged, judged_run, likeliest_class
 from saafe.files import plain_name
 from saafe.sensors import FIRE, LABELS
@@ -17,6 +19,7 @@ from saafe.training import Run, exported_for, run_for, runs
 
 Examinee = Run | Exported
 HEAD = "head"  # the last layer's weight in an exported graph
+LONGEST_FILE_NAME = 255  # bytes of a file's, on any usual disk
 CLASSIFIED_AT_ONCE = 64  # windows; more would not fit a core's cache
 
 
@@ -33,6 +36,20 @@ def files_of(one: Examinee, device: str, *, is_own: bool) -> tuple[Path, Path]:
     file, tail = weights_file(one), "" if is_own else f"-{plain_name(device)}"
     begin = f"{file.stem}-" if isinstance(one, Exported) else ""
     return file.with_name(f"{begin}exam{tail}.json"), file.with_name(f"{begin}report{tail}.html")
+
+
+def check_end(one: Examinee, device: str, *, is_own: bool) -> None:
+    """Refuse what would be refused after a quarter of an hour, as the exam ends.
+
+    Raises:
+        InputError: the tier is another saafe's, or figures and report cannot be written.
+    """
+    limits_of(one.recipe.tier)
+    for file in files_of(one, device, is_own=is_own):
+        if len(os.fsencode(file.name)) > LONGEST_FILE_NAME:
+            raise InputError(f"{file}: is too long a name; give the device or the model another")
+        if not os.access(file.parent, os.W_OK):
+            raise InputError(f"{file}: cannot be written there; copy the run or the file first")
 
 
 def judged_on(

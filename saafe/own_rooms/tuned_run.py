@@ -85,8 +85,8 @@ def note_asked(
         write_json(path, asked)
         return
     try:
-        before = json.loads(read_file(path))
-    except (FileNotFoundError, ValueError):
+        before = dict(json.loads(read_file(path)))
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         if not (folder / runs.METRICS).exists() and not (folder / runs.MODEL).exists():
             write_json(path, asked)  # it was stopped before anything was done
             return

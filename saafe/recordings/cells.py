@@ -7,6 +7,7 @@ cell that polars does not take to them. A cell comes stripped of `WHITESPACE`.
 import math
 import re
 from collections.abc import Iterable, Mapping
+from ctypes import c_float
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TypeVar
@@ -43,7 +44,7 @@ _NUMBER, _ISO = re.compile(NUMBER_PATTERN), re.compile(ISO_PATTERN)
 _NO_NAME = re.compile(r"^$|[\x00-\x1f\x7f]")
 
 Values = TypeVar("Values", float, np.ndarray)
-Sentinels = frozenset[float]  # values as readings may hold them
+Sentinels = frozenset[float]  # values as single precision holds them
 NO_SENTINELS: Sentinels = frozenset()
 
 
@@ -94,7 +95,7 @@ def to_reading(
     value: float, channel: Channel, sentinels: Sentinels = NO_SENTINELS
 ) -> tuple[float, str]:
     """A channel's reading, NaN where a value is none that can be used, and why, else ""."""
-    if value in sentinels:
+    if sentinels and as_single(value) in sentinels:
         return math.nan, f"{value:g} is the device's for no value"
     value = channel.highest if is_overshoot(value, channel) else value
     if cause := wrong_value(value, channel):
@@ -190,9 +191,22 @@ def held_sentinels(sentinels: Iterable[tuple[str, float]]) -> Mapping[str, Senti
     found: dict[str, Sentinels] = {}
     for name, value in sentinels:
         rounded = round(value, CHANNELS[CHANNEL_NAMES.index(name)].decimals)
-        held = {*_as_held(value), *_as_held(rounded)}
-        found[name] = found.get(name, NO_SENTINELS) | held
+        found[name] = found.get(name, NO_SENTINELS) | {as_single(value), as_single(rounded)}
     return found
+
+
+def are_sentinels(values: np.ndarray, sentinels: Sentinels) -> np.ndarray:
+    """Where `to_reading` takes values for a device's. bool (...)"""
+    with np.errstate(over="ignore"):  # what is too large is none
+        return np.isin(values.astype(np.float32), np.array([*sentinels], np.float32))
+
+
+def as_single(value: float) -> float:
+    """A value as single precision holds it, as recordings do: its last digits are a conversion's.
+
+    (51 degF - 32) * 5 / 9 and 51 degF * 5 / 9 - 160 / 9 differ in the last one.
+    """
+    return c_float(value).value
 
 
 @cache

@@ -19,6 +19,7 @@ from saafe.errors import InputError, check_type
 from saafe.recordings.cells import (
     NO_SENTINELS,
     Sentinels,
+    are_sentinels,
     held_in,
     held_sentinels,
     is_outside,
@@ -233,7 +234,7 @@ def without_sentinels(recording: Recording, sentinels: Iterable[tuple[str, float
     readings, found = recording.readings, list[RefusedCell]()
     for name, held in held_sentinels(sentinels).items():
         index = CHANNEL_NAMES.index(name)
-        at = np.isin(readings[..., index], np.array([*held], dtype=np.float32))
+        at = are_sentinels(readings[..., index], held)
         for row, sensor in zip(*np.nonzero(at), strict=True):
             reason = to_reading(float(readings[row, sensor, index]), CHANNELS[index], held)[1]
             time_s = float(recording.times_s[row])
@@ -325,7 +326,7 @@ def _mask(
         if channel.column not in table.frame.columns:
             continue
         values, own = rows.readings[:, index], sentinels.get(channel.name, NO_SENTINELS)
-        is_own = np.isin(values, [*own])
+        is_own = are_sentinels(values, own)
         over = values[is_overshoot(values, channel) & ~is_own]
         if len(over):
             notes.append(
@@ -336,7 +337,9 @@ def _mask(
         missing = int(np.isnan(values[tells]).sum())
         is_unusable = is_wrong(values, channel) | is_own
         wrong = zip(*np.unique(values[is_unusable], return_counts=True), strict=True)
-        causes = {to_reading(value, channel, own)[1]: int(n) for value, n in wrong}
+        causes = Counter[str]()
+        for value, n in wrong:
+            causes[to_reading(value, channel, own)[1]] += int(n)
         outside = np.flatnonzero(is_outside(values, channel) & ~is_unusable)
         first = ""
         if len(outside):

@@ -237,7 +237,7 @@ class Service:
         except sqlite3.Error as error:
             self.trouble = f"{self.store.path}: cannot be written ({error})"
             self.counters.refused("store")
-            self.notes.say("store", f"{self.trouble}; events are said, but not kept")
+            self.notes.say("store", f"{self.trouble}; events are said, and kept once it can be")
             return None
 
     def restore(self) -> None:

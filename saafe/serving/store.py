@@ -7,6 +7,7 @@ import json
 import sqlite3
 import threading
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from saafe.windows import BIN_S, SPAN
 
 KEPT_S = SPAN * BIN_S + 300.0  # readings: what a window sees, and a little
 KEPT_EVENTS = 100_000  # the newest of each kind. Chosen: some 25 MB a kind
+MOST_LATE = 10_000  # Chosen: events that wait in memory until the file can be written again
 STORE_VERSION = 1
 TABLES = """
 CREATE TABLE IF NOT EXISTS events (
@@ -68,6 +70,7 @@ class Store:
         self.lock = threading.Lock()
         self.last = 0  # number of the newest reading
         self.told: list[int] = []  # events that were delivered, which is not yet written
+        self.late: deque[dict] = deque(maxlen=MOST_LATE)  # that could not be written: next time
         try:
             self.base = sqlite3.connect(
                 self.path, timeout=2.0, check_same_thread=False, isolation_level=None
@@ -100,6 +103,9 @@ class Store:
 
     def close(self) -> None:
         """Close the file."""
+        with suppress(sqlite3.Error):
+            if self.late:
+                self.commit([], [])
         with self.lock:
             self.base.close()
 
@@ -124,29 +130,48 @@ class Store:
         `also` writes what belongs to the same transaction.
 
         Raises:
-            sqlite3.Error: nothing was written; the disk may be full.
+            sqlite3.Error: nothing was written; the disk may be full. The events will be with the
+                next ones, as delivered: they are said meanwhile.
         """
+        try:
+            out = self._commit(readings, events, also)
+        except sqlite3.Error:
+            self.late.extend(events)
+            raise
+        self.late.clear()
+        return out
+
+    def _commit(
+        self,
+        readings: Iterable[Arrival],
+        events: Sequence[dict],
+        also: Callable[[sqlite3.Connection], None],
+    ) -> list[dict]:
         rows = [
             ["" if r.is_acknowledgement else r.sensor, r.space, r.arrived_s, json.dumps(r.cells)]
             for r in readings
         ]
-        out = []
         with self.lock, self.base:
             self.base.execute("BEGIN IMMEDIATE")
             # one statement: each step of sqlite3 lets other threads run, and waits for its turn
             self.base.execute(INSERT_READINGS, (json.dumps(rows),))
-            for event in events:
-                cursor = self.base.execute(
-                    "INSERT INTO events (space, kind, body, delivered) VALUES (?, ?, ?, ?)",
-                    (event["space"], event["event"], json_text(event), 0 if self.delivers else 1),
-                )
-                out.append({"id": cursor.lastrowid, **event})
-                self._stand(event)
+            for event in self.late:
+                self._keep(event, is_told=True)
+            out = [self._keep(event, is_told=not self.delivers) for event in events]
             newest = "SELECT coalesce(max(rowid), 0) FROM readings"
             last = self.base.execute(newest).fetchone()[0] if rows else self.last
             also(self.base)
         self.last = last
         return out
+
+    def _keep(self, event: dict, *, is_told: bool) -> dict:
+        """Write an event; the same with its `id`."""
+        cursor = self.base.execute(
+            "INSERT INTO events (space, kind, body, delivered) VALUES (?, ?, ?, ?)",
+            (event["space"], event["event"], json_text(event), int(is_told)),
+        )
+        self._stand(event)
+        return {"id": cursor.lastrowid, **event}
 
     def _stand(self, event: dict) -> None:
         """Note what an event begins or ends."""
@@ -249,6 +274,7 @@ class Store:
             )  # fmt: skip
             for (table,) in self.base.execute(TABLES_OF_SPACES).fetchall():
                 self.base.execute(f"DELETE FROM {table} WHERE space = ?", (name,))
+        self.late = deque((one for one in self.late if one["space"] != name), MOST_LATE)
 
     def forget(self, now_s: float) -> None:
         """Drop readings that no window sees any more, and of each kind the oldest events.

@@ -49,13 +49,13 @@ def load_checkpoint(folder: Path, recipe: Recipe) -> dict[str, Any] | None:
     if metadata.get("format") != CHECKPOINT_FORMAT:
         raise InputError(f"{file}: is no saafe checkpoint; {START_AFRESH}")
     try:
-        if recipes.from_dict(json.loads(metadata["recipe"])) != recipe:
+        if recipes.from_text(metadata["recipe"]) != recipe:
             raise InputError(
                 f"{file}: belongs to another recipe; resume with the same tier and --set, "
                 "or give another --name"
             )
         return _restore(json.loads(metadata["state"]), tensors)
-    except (KeyError, json.JSONDecodeError) as error:
+    except (KeyError, json.JSONDecodeError, RecursionError) as error:
         raise damage(file, type(error).__name__, START_AFRESH) from None
 
 

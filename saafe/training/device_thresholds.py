@@ -84,6 +84,8 @@ def exported_for(
 ) -> Exported:
     """An exported model with its thresholds for a device: those in its file, or set now.
 
+    It knows what the device sends, as a run does.
+
     Nothing keeps those that are set: `saafe export --device` writes them into the file.
 
     Args:
@@ -95,14 +97,14 @@ def exported_for(
         device.name
     )
     if is_catalogues and device.name in exported.devices:
-        return exported.for_device(device.name)
-    recipe = exported.recipe
-    if is_same_device(device, device_of(recipe)):
-        return exported
-    say(f"setting thresholds for {device.name}")
-    on_share = telling(device, say)
-    settings = settings_for(ExportedRisk(exported), recipe, device, on_share=on_share)
-    return replace(exported, settings=settings)
+        settings = exported.for_device(device.name).settings
+    elif is_same_device(device, device_of(exported.recipe)):
+        settings = exported.settings
+    else:
+        say(f"setting thresholds for {device.name}")
+        model, on_share = ExportedRisk(exported), telling(device, say)
+        settings = settings_for(model, exported.recipe, device, on_share=on_share)
+    return replace(exported, settings=replace(settings, **devices.sends_of(device)))
 
 
 class ExportedRisk(RiskModel):

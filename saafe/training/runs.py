@@ -7,6 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ MODEL, RECIPE, METRICS = "model.safetensors", "recipe.json", "metrics.jsonl"
 ASKED_FILE = "on.json"  # of a run that recordings tune: what it was started with, to go on with
 SCORED_TOGETHER = 384  # windows; more would not fit a core's cache
 ENVIRONMENT, CHECKPOINT = "environment.json", "checkpoint"
+PARTIAL_S = 3600.0  # Chosen: an older folder that is half made was left by a kill
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,28 @@ def new_folder(out: Path, name: str, recipe: Recipe) -> Path:
         write_json(partial / ENVIRONMENT, environment())
         partial.rename(folder)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise InputError(
             f"{folder}: cannot be made ({error.strerror}); choose another --out"
         ) from None
+    finally:
+        for left in (partial, *partial_folders(out)):
+            shutil.rmtree(left, ignore_errors=True)
     return folder
+
+
+def partial_folders(out: Path) -> list[Path]:
+    """What `new_folder` had begun as its process was killed, hours ago: it takes moments."""
+    parts, now_s = {CHECKPOINT, RECIPE, ENVIRONMENT}, time.time()
+    try:
+        return [
+            path
+            for path in out.glob(".*")
+            if path.suffix[1:].isdigit() and path.is_dir()
+            and parts >= {one.name for one in path.iterdir() if not one.name.startswith(".")}
+            and now_s - path.stat().st_mtime > PARTIAL_S
+        ]  # fmt: skip
+    except OSError:  # closed, or just gone
+        return []
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -94,8 +113,8 @@ def read_recipe(folder: Path) -> Recipe:
     except FileNotFoundError:
         text = b""
     try:
-        return recipes.from_dict(json.loads(text))
-    except (ValueError, TypeError):  # an InputError is a ValueError
+        return recipes.from_text(text)
+    except InputError:
         raise InputError(
             f"{folder}: holds no readable {RECIPE}, so it is no run of saafe; left alone"
         ) from None
@@ -195,13 +214,14 @@ def load(path: Path | str) -> Run:
         raise damage(file, "weights that are no numbers")
     try:
         settings = AlarmSettings.from_dict(json.loads(metadata["alarms"]))
-        stored = json.loads(metadata["recipe"])
-    except (KeyError, ValueError):
+        recipe = recipes.from_text(metadata["recipe"])
+        if recipe.device_file:
+            own = devices.device_from_text(recipe.device_file)
+            settings = replace(settings, **devices.sends_of(own))
+    except InputError as error:
+        raise InputError(f"{file}: {error}; train again, or run it with its own saafe") from None
+    except (KeyError, ValueError, RecursionError):
         raise damage(file, "its recipe or its alarm settings") from None
-    recipe = recipes.from_dict(stored)
-    if recipe.device_file:
-        own = devices.device_from_text(recipe.device_file)
-        settings = replace(settings, **devices.sends_of(own))
     model = FireTransformer(recipe)
     try:
         model.load_state_dict(tensors)

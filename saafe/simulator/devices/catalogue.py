@@ -61,6 +61,8 @@ def _read(path: Path, name: str) -> Device:
     where = name if path.parent == FOLDER else str(path)
     table = merged(_table_of(path, where), where, ())
     device = parse_device(table, table.pop("name", name), where)
+    if device.name in (ANYTHING, GENERAL):  # its exam would take the place of theirs
+        raise InputError(f"{where}: name = {device.name!r} stands for many devices; choose another")
     refuse_ends(device, where)
     return device
 

@@ -151,7 +151,7 @@ _REPORTING_FIELDS = tuple(one.name for one in fields(Reporting))
 _NEEDED = ("lowest", "highest", "step", "noise", "response_s")
 
 
-def parse_device(table: Mapping[str, Any], name: str, where: str) -> Device:
+def parse_device(table: Mapping[str, Any], name: Any, where: str) -> Device:
     """A device of a table whose parts are merged already.
 
     Args:
@@ -211,7 +211,8 @@ def parse_text(text: str, where: str) -> dict[str, Any]:
 def device_from_text(text: str) -> Device:
     """The device that `to_toml` wrote; its name is in the text."""
     table = parse_text(text, "device")
-    return parse_device({k: v for k, v in table.items() if k != "name"}, table["name"], "device")
+    name = table.pop("name", None)
+    return parse_device(table, name, "device")
 
 
 def _channel(table: Any, name: str, usual: Reporting, where: str) -> DeviceChannel:
