@@ -570,9 +570,10 @@ def test_evaluate_names_the_set(
 
 
 def test_evaluate_names_its_own_model_rules_notes_and_what_it_passes_over(
-    tmp_path: Path, capsys: pytest.CaptureFixture
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Folders were passed over in silence, and a rule's alarm was taken for the model's."""
+    monkeypatch.setenv("COLUMNS", "200")  # else a row goes over several lines
     write_set(tmp_path / "ours", FIRE)
     for folder, name in (("theirs", "Test_2.csv"), (".hidden", "x.csv"), ("notes", "read.me")):
         (tmp_path / folder).mkdir()
@@ -590,10 +591,11 @@ def test_evaluate_names_its_own_model_rules_notes_and_what_it_passes_over(
 
 
 def test_the_folders_of_a_set_are_not_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir()
-    write_set(tmp_path, FIRE | {"file": "deep/fire.csv"})
+    ours = tmp_path / "ours"
+    (ours / "deep").mkdir(parents=True)
+    write_set(ours, FIRE | {"file": "deep/fire.csv"})
+    assert recordings.unknown_folders(ours) == []
     assert recordings.unknown_folders(tmp_path) == []
-    assert recordings.unknown_folders(tmp_path.parent) == []
 
 
 def test_evaluate_says_what_is_doubtful_about_recordings(

@@ -1,6 +1,7 @@
 """The user's own rooms: what teaches, what is held out, what a tuned run says of held-out days."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -449,6 +450,65 @@ def test_a_killed_tuning_goes_on_and_ends_the_same(
     assert done["model_sha256"] == printed["model_sha256"]
     assert done["own_rooms"] == printed["own_rooms"]
     assert len(calls) == 6  # no epoch was tuned twice
+
+
+class Killed(BaseException):
+    """As by a signal: what lies half written stays."""
+
+
+def kill_at(patch: pytest.MonkeyPatch, number: int, *, written: bool) -> list[str]:
+    """End at the so-manieth file that takes its place, before or after; the names of all."""
+    names: list[str] = []
+    real = os.replace
+
+    def replaced(old, new) -> None:
+        names.append(Path(new).name)
+        if len(names) == number and not written:
+            raise Killed
+        real(old, new)
+        if len(names) == number:
+            raise Killed
+
+    patch.setattr("saafe.files.os.replace", replaced)
+    return names
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("verdict", ["tuned", "general"])
+def test_a_tuning_killed_at_any_file_goes_on_and_ends_the_same(
+    verdict: str, written: bool, trained: tuple[Path, dict], homes: Path
+) -> None:
+    """Also where the weights are undone at the end."""
+    folder, _ = trained
+    one = {"false_alarms": {"tuned": 1, "general": 1, "chance": 1.0},
+           "fires_that_one_alone_finds": {"tuned": 9, "general": 9, "chance": 1.0},
+           "verdict": verdict}  # fmt: skip
+
+    def tuned(name: str, *more: str) -> dict:
+        words = ("tune", str(folder / "general"), "--on", str(homes), "--out", str(folder.parent))
+        return json.loads(invoke(*words, "--name", name, "--json", *more).stdout)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuned_run, "compare_models", lambda *_: one)
+        wanted = tuned(f"whole-{verdict}-{written}")
+        assert wanted["own_rooms"]["weights"] == verdict
+        number = 0
+        while True:
+            number, name = number + 1, f"killed-{verdict}-{written}-{number}"
+            with pytest.MonkeyPatch.context() as deadly:
+                names = kill_at(deadly, number, written=written)
+                try:
+                    tuned(name)
+                    break
+                except Killed:
+                    pass
+            done = tuned(name, *(["--resume"] if (folder.parent / name).exists() else []))
+            assert done["model_sha256"] == wanted["model_sha256"], names
+            assert done["own_rooms"] == wanted["own_rooms"], names
+            assert list((folder.parent / name).rglob(".*")) == [], names
+            shutil.rmtree(folder.parent / name)
+        assert number > 10, names
 
 
 POOLS = [{"what": "simulated homes", "years": 1.0}]

@@ -42,6 +42,7 @@ def test_it_names_what_there_is() -> None:
         for o in p.opts
     }
     others = {"--retained-only"}  # of mosquitto_sub
+    others |= {"--only", "--hours", "--day-spaces"}  # of benchmarks/fleet.py
     assert set(re.findall(r"--[a-z][a-z-]+", TEXT)) <= known | others
     service.store.close()
 
