@@ -599,9 +599,10 @@ def test_the_folders_of_a_set_are_not_passed_over(tmp_path: Path) -> None:
 
 
 def test_evaluate_says_what_is_doubtful_about_recordings(
-    tmp_path: Path, capsys: pytest.CaptureFixture
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wrong unit or a column that is not read shows in no figure."""
+    monkeypatch.setenv("COLUMNS", "200")  # else a line goes over several
     folder, ours = saved(tmp_path / "RUN"), tmp_path / "ours"
     ours.mkdir()
     rows = [f"{60 * k},{71 + k % 3},{-1 if k == 5 else 8 + k % 4},600" for k in range(600)]

@@ -155,18 +155,14 @@ def read_export(
     See `import_recording`, which also checks the table.
     """
     check_type(path, str | Path, "import_recording: takes the path of a file")
-    columns, conversions, path = (
-        check_columns(columns or {}),
-        to_conversions(units or {}),
-        Path(path),
-    )
+    asked, conversions, path = check_columns(columns or {}), to_conversions(units or {}), Path(path)
     if zone:
         check_zone(zone)
     if decimal not in (None, ".", ","):
         raise InputError(f'decimal: came {quoted(decimal)}; allowed: "." or ","')
     known = {name for row in PRESETS for name in (*sum(row.headers, ()), *row.times, *row.columns)}
-    export = read_cells_of(path, lambda n: n in columns or is_known(n) or plain(n) in known)
-    columns = as_in_header(columns, export.frame.columns)
+    export = read_cells_of(path, lambda n: n in asked or is_known(n) or plain(n) in known)
+    columns = as_in_header(asked, export.frame.columns)
     chosen = choose_preset(preset, {plain(name) for name in export.frame.columns})
     series, column = find_series(export, columns, chosen)
     groups = _groups(export, series, column)
