@@ -474,8 +474,7 @@ def kill_at(patch: pytest.MonkeyPatch, number: int, *, written: bool) -> list[st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("written", [False, True])
-@pytest.mark.parametrize("verdict", ["tuned", "general"])
+@pytest.mark.parametrize(("verdict", "written"), [("tuned", False), ("general", True)])
 def test_a_tuning_killed_at_any_file_goes_on_and_ends_the_same(
     verdict: str, written: bool, trained: tuple[Path, dict], homes: Path
 ) -> None:
