@@ -310,7 +310,7 @@ def test_bad_cells_of_a_stream_are_faults(
         (("simulate", "--out", "x", "--set", "sensor=2"), "did you mean sensors?"),
         (("simulate", "--out", "x", "--set", "hours"), "expected field=value"),
         (("simulate", "--out", "x", "--set", "door=1"), "hours, sensors, format"),
-        (("simulate", "--out", "x", "--source", "dragon"), "--source dragon: unknown"),
+        (("simulate", "--out", "x", "--source", "dragon"), "source 'dragon' is unknown"),
         (("detect", "nowhere", "a.csv"), "no such run folder"),
         (("detect", ".", "a.csv"), "so it is no run; allowed: a run folder or an exported"),
         (("evaluate", "nowhere"), "no such run folder"),

@@ -21,6 +21,7 @@ from saafe.machines import archive, s3
 from saafe.machines.archive import DetectOptions, events_of_archive
 from saafe.machines.shipping import pack_model, unpack_model
 from saafe.machines.storage import DiskStorage, find_entries, is_match, name_below, open_storage
+from saafe.recordings import counted
 from saafe.training.runs import Run, load
 
 pytest_plugins = ["cloud_fixtures"]
@@ -89,7 +90,7 @@ def test_the_events_of_an_archive_are_those_of_its_recordings(run: Run, homes: P
         assert found[f"{name}.jsonl"] == alone.encode()
         alarms += sum(json.loads(line)["event"] == "alarm" for line in alone.splitlines())
     assert alarms > 0
-    assert out.startswith(f"events: {alarms} alarms in ")
+    assert out.startswith(f"events: {counted(alarms, 'alarm')} in ")
     assert out.count("\n") == 1
 
 

@@ -235,7 +235,8 @@ def silent() -> Recording:
         (burning(), (), "holds rows labelled fire"),
         (silent(), (), "sensor kitchen: lasts 0.0 h"),
         (make_background(), ("curtain", "frying"), "--source frying: --onto takes fires only"),
-        (make_background(), ("dragon",), "--source dragon: unknown"),
+        (make_background(), ("dragon",), "source 'dragon' is unknown; choose from"),
+        (make_background(), ("curtian",), "source 'curtian' is unknown; did you mean curtain?"),
     ],
 )
 def test_what_does_not_fit_is_said_at_once(

@@ -12,6 +12,7 @@ import click
 from saafe.cli.output import NOW_AND_THEN_S, print_json
 from saafe.errors import InputError
 from saafe.formats import clock
+from saafe.recordings import counted
 
 if TYPE_CHECKING:
     from saafe.machines import DetectOptions, Entry, Outcome, Tally
@@ -84,8 +85,8 @@ def detect_archive(
 def archive_line(tally: "Tally", out: str) -> str:
     """One line of what was found."""
     line = (
-        f"{out}: {tally.alarms:,} alarms in {tally.with_alarm:,} of {tally.done:,} recordings, "
-        f"{tally.events:,} events"
+        f"{out}: {counted(tally.alarms, 'alarm')} in {tally.with_alarm:,} of "
+        f"{counted(tally.done, 'recording')}, {counted(tally.events, 'event')}"
     )
     if tally.done_before:
         line += f"; {tally.done_before:,} were done before and are not counted"

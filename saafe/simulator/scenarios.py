@@ -1,5 +1,6 @@
 """Which fires and nuisances happen in each scenario, when and where."""
 
+import difflib
 from dataclasses import dataclass
 
 import torch
@@ -44,9 +45,9 @@ def mix_of(names: tuple[str, ...], device: str | Device = ANYTHING, *, times: in
     if not names:
         return Mix(device=device, times=times)
     if unknown := sorted(set(names) - set(sources.SOURCES)):
-        raise InputError(
-            f"--source {unknown[0]}: unknown; choose from {', '.join(sources.SOURCES)}"
-        )
+        near = difflib.get_close_matches(unknown[0], [*sources.SOURCES, *sources.GROUPS], n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(sources.SOURCES)}"
+        raise InputError(f"source {unknown[0]!r} is unknown; {hint}")
     fires = tuple(name for name in names if sources.SOURCES[name].kind == "fire")
     nuisances = tuple(name for name in names if sources.SOURCES[name].kind != "fire")
     one_or_two = (0.0, 0.0, 1.0) if times > 1 and len(set(nuisances)) > 1 else (0.0, 1.0, 0.0)
