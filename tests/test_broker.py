@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from saafe.errors import InputError
+from saafe.serving import broker
 from saafe.serving.broker import Broker, Partings, client_name, find_broker, read_secret
 
 
@@ -64,6 +65,20 @@ def test_the_broker_knows_a_process_again(tmp_path: Path) -> None:
     others = {client_name(str(tmp_path / "state"), 1), client_name(str(tmp_path / "other"), 0)}
     assert len({name, *others}) == 3
     assert len(name) <= 23  # what every broker takes
+
+
+def test_two_machines_of_one_image_have_names_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each drove the other from the broker: two Pis are both called raspberrypi."""
+    names = set()
+    for text in ("one\n", "another\n", None):
+        file = tmp_path / f"machine-id-{text}"
+        if text is not None:
+            file.write_text(text)
+        monkeypatch.setattr(broker, "MACHINE_ID", file)
+        names.add(client_name("saafe.sqlite", 0))
+    assert len(names) == 3
 
 
 @pytest.mark.parametrize(

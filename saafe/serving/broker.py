@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from saafe.errors import InputError
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
+MACHINE_ID = Path("/etc/machine-id")
 # Chosen: so many connections in a row of so few seconds are no chance
 BRIEF_S, BRIEF_ONES = 10.0, 3
 
@@ -132,6 +133,10 @@ class Partings:
 
 
 def client_name(state: str, worker: int) -> str:
-    """What the broker knows a process by: the same after a restart, another for another one."""
-    text = f"{socket.gethostname()} {Path(state).absolute()} {worker}"
+    """What the broker knows a process by: the same after a restart, another for another one.
+
+    Machines of one host name, as of one image, are told apart by machine-id(5), where there is one.
+    """
+    machine = MACHINE_ID.read_text().strip() if MACHINE_ID.is_file() else ""
+    text = f"{socket.gethostname()} {machine} {Path(state).absolute()} {worker}"
     return f"saafe-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
