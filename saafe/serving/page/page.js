@@ -64,9 +64,8 @@ function ageText(seconds) {
 
 // A moment, with its date where that is not today.
 function timeText(seconds) {
-  const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
-  const time = new Date(seconds * 1000);
-  return time.toDateString() === new Date().toDateString() ? time.toLocaleTimeString([], clock) : time.toLocaleString([], { dateStyle: "short", timeStyle: "medium" });
+  const time = new Date(seconds * 1000), clock = time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return time.toDateString() === new Date().toDateString() ? clock : `${time.toLocaleDateString()}, ${clock}`;
 }
 
 // "acknowledged" stands for calm: a fault or a warning meanwhile is shown as such.
