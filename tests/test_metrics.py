@@ -170,6 +170,17 @@ def test_groups_of_one_are_bounded_as_clopper_and_pearson_do():
     assert clustered == pytest.approx(metrics.proportion_bounds(37, 400), abs=1e-4)
 
 
+def test_three_groups_are_bounded_as_by_hand():
+    happened = [1, 1, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0]  # 4, 0 and 1 of 4 each; 5 of 12
+    # residuals 7/3, -5/3, -2/3: variance 3/2 x 78/9 / 144, so 35/13 items in place of 12
+    effective = 35 / 13
+    hits = 5 / 12 * effective
+    lower = stats.beta.ppf(0.025, hits, effective - hits + 1)
+    upper = stats.beta.ppf(0.975, hits + 1, effective - hits)
+    bounds = metrics.clustered_proportion_bounds(happened, np.repeat(np.arange(3), 4))
+    assert bounds == pytest.approx((5 / 12, lower, upper), abs=1e-6)
+
+
 def test_repeating_every_item_shows_nothing_more():
     happened = np.arange(400) < 37
     repeated = metrics.clustered_proportion_bounds(

@@ -565,6 +565,7 @@ def test_acknowledgements_while_sensors_come_are_taken(
                     watched.sensor(f"made-up-{k}")
                 for k in range(200):
                     del watched.sensors[f"made-up-{k}"]
+            time.sleep(1e-4)  # locks are not fair: under a tracer nobody else ever got it
 
     thread, before_s = threading.Thread(target=come_and_go), sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
