@@ -180,6 +180,7 @@ def test_a_disk_that_fills_after_an_event_was_kept_silences_no_later_one(
     assert event["space"] == "kitchen"
     watching.service.store.forget(time.time())  # as once a minute
     assert watching.service.store.undelivered() == []
+    client.close()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
