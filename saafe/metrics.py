@@ -310,42 +310,6 @@ def calibration_error(table: Sequence[ReliabilityRow]) -> float:
     return sum(row.weight * abs(row.predicted - row.observed) for row in table) / total
 
 
-def paired_bootstrap(
-    ours: ArrayLike,
-    theirs: ArrayLike,
-    groups: ArrayLike,
-    *,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> Bounds:
-    """Bound the mean difference, ours minus theirs, drawing whole groups with replacement.
-
-    Args:
-        ours: one figure an item, `(n,)`.
-        theirs: the rival's figure of the same item, `(n,)`.
-        groups: what must stay together (fire, home, scenario), `(n,)`.
-        resamples: number of bootstrap draws.
-        seed: of the draws.
-
-    Returns:
-        The difference with its 95 % percentile limits; a win needs both on one side of zero.
-
-    Source:
-        B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap," 1993, ch. 13
-        (percentile interval), with groups as the unit that is drawn.
-    """
-    difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
-    _, place = np.unique(np.asarray(groups), return_inverse=True)
-    sums = np.bincount(place, weights=difference)
-    sizes = np.bincount(place)
-    generator = np.random.default_rng(seed)
-    # Drawing n groups with replacement is one multinomial row of how often each was drawn.
-    draws = generator.multinomial(sizes.size, np.full(sizes.size, 1.0 / sizes.size), resamples)
-    means = (draws @ sums) / (draws @ sizes)
-    lower, upper = np.quantile(means, [0.025, 0.975])
-    return Bounds(float(difference.mean()), float(lower), float(upper))
-
-
 def even_split_chance(first: int, second: int) -> float:
     """Probability that chance alone splits counts so unevenly, where either side is as likely.
 

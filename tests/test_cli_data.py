@@ -1,6 +1,7 @@
 """`saafe data`: what it prints, writes and refuses."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -328,3 +329,67 @@ def test_examples_of_the_help_texts_run(
         result = CliRunner().invoke(saafe, example.split())
         assert result.exit_code == 0, result.output
     assert (tmp_path / "mended.csv").exists()
+
+
+CODES = """title = "a CO2 and CO meter"
+kind = "product"
+source = "a data sheet"
+reporting = { every_s = 60 }
+
+[channels.co2]
+lowest = 0
+highest = 5000
+step = 1
+noise = 6
+response_s = 60
+sentinels = [600]
+
+[channels.co]
+unit = "ppb"
+lowest = 0
+highest = 100000
+step = 10
+noise = 10
+response_s = 60
+sentinels = [7000]
+"""
+
+
+@pytest.mark.parametrize("split", [(), ("--split", "sensor")])
+def test_a_device_file_tells_units_and_codes_of_an_export(
+    split: tuple[str, ...], tmp_path: Path
+) -> None:
+    device, export, out = tmp_path / "mine.toml", tmp_path / "e.csv", tmp_path / "out"
+    device.write_text(CODES)
+    export.write_text("time,co2,co\n0,420,2000\n60,600,2000\n120,440,7000\n")
+    file = out / "A.csv" if split else tmp_path / "out.csv"
+    said = run("import", export, out if split else file, "--device", device, *split)
+    assert said.exit_code == 0, said.output
+    readings = read_recording(file)[0].readings[:, 0]
+    assert readings[:, 2].tolist() == pytest.approx([420.0, math.nan, 440.0], nan_ok=True)
+    assert readings[:, 4].tolist() == pytest.approx([2.0, 2.0, math.nan], nan_ok=True)
+
+
+def test_a_check_masks_the_codes_of_a_device(tmp_path: Path) -> None:
+    device, path = tmp_path / "mine.toml", tmp_path / "home.csv"
+    device.write_text(CODES)
+    path.write_text("time_s,co2_ppm,co_ppm\n0,420,2\n60,600,7\n120,440,2\n")
+    assert "masked" not in run("check", path).stdout
+    lines = run("check", path, "--device", device).stdout.splitlines()
+    assert [line.count("1 masked") for line in lines[1:]] == [1, 1]
+
+
+@pytest.mark.parametrize("command", ["check", "import"])
+@pytest.mark.parametrize(
+    ("device", "says"), [("anything", "name a device"), ("nope", "device nope: unknown")]
+)
+def test_a_device_without_codes_is_refused(
+    command: str, device: str, says: str, home: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,
+) -> None:  # fmt: skip
+    out = [str(tmp_path / "o.csv")] if command == "import" else []
+    monkeypatch.setattr("sys.argv", ["saafe", "data", command, str(home), *out, "--device", device])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 1
+    assert says in capsys.readouterr().err

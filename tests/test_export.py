@@ -358,6 +358,17 @@ def test_without_a_model_saafes_own_is_evaluated(kitchen: Path) -> None:
     assert row["alarms"] == sum(event["event"] == "alarm" for event in events)
 
 
+def test_recordings_are_evaluated_with_the_thresholds_of_a_device(kitchen: Path) -> None:
+    words = (kitchen, "--real-only", "--no-floor", "--device", "airgradient-one")
+    found = evaluated(*words)
+    assert found["device"] == "airgradient-one"
+    (row,) = found["contestants"]["exported"]["recordings"]
+    model = saafe.load().for_device("airgradient-one")
+    events = detect(model, saafe.read_recording(kitchen)[0]).events
+    assert row["alarms"] == sum(event["event"] == "alarm" for event in events)
+    assert model.settings != saafe.load().settings
+
+
 @pytest.mark.parametrize("words", [("evaluate",), ("devices", "compare", "saafe-4", "--model")])
 @pytest.mark.parametrize(
     "recipe", [None, "{", '{"tier": 1, "nobody": 2}', "[]", "[1]", "null", "[" * 100_000]

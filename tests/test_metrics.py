@@ -300,29 +300,6 @@ def test_calibration_weights_are_repetitions():
     assert metrics.calibration_error(weighted) == metrics.calibration_error(repeated)
 
 
-def test_paired_bootstrap_draws_groups_not_items():
-    generator = np.random.default_rng(3)
-    groups = np.repeat(np.arange(30), 100)
-    shift = generator.normal(0.0, 1.0, 30)[groups]  # what all items of a group share
-    noise = generator.normal(0.0, 0.1, 3000)
-    grouped = metrics.paired_bootstrap(shift + noise, np.zeros(3000), groups)
-    alone = metrics.paired_bootstrap(shift + noise, np.zeros(3000), np.arange(3000))
-    assert grouped.upper - grouped.lower > 5 * (alone.upper - alone.lower)
-    assert grouped.lower < grouped.value < grouped.upper
-    assert grouped == metrics.paired_bootstrap(shift + noise, np.zeros(3000), groups)
-
-
-def test_the_bootstrap_cuts_25_in_1000_at_either_end():
-    """Three of nine groups differ: none of them is drawn with (2/3)^9 = 0.0260."""
-    ours = np.array([1.0] * 3 + [0.0] * 6)
-    bounds = metrics.paired_bootstrap(ours, np.zeros(9), np.arange(9), resamples=200_000)
-    assert bounds.lower == 0.0
-    # six or more of nine: 0.0083 + 0.0341, seven or more 0.0083
-    assert bounds.upper == pytest.approx(6 / 9)
-    mirrored = metrics.paired_bootstrap(-ours, np.zeros(9), np.arange(9), resamples=200_000)
-    assert mirrored == pytest.approx((-1 / 3, -6 / 9, 0.0))
-
-
 @pytest.mark.parametrize(
     ("first", "second", "chance"),
     [

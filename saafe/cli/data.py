@@ -10,6 +10,7 @@ import click
 from saafe.cli.output import Group, did_you_mean, print_json
 from saafe.cli.progress import Busy
 from saafe.cli.reading import ExportOptions, export_options, read_any
+from saafe.detector import AlarmSettings
 from saafe.errors import InputError
 from saafe.files import plain_name, write_json
 from saafe.readers import (
@@ -54,11 +55,12 @@ def data_command() -> None:
 @click.option("--repair", is_flag=True, help="Sort rows, undo set clocks, drop few odd rows.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the mended recording here.")
 @click.option("--seconds", is_flag=True, help="With --out: time_s from the first row, no dates.")
+@click.option("--device", metavar="NAME|FILE", help="Take the units and codes of this device.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @export_options
 def check_command(
-    paths: tuple[Path, ...], repair: bool, out: Path | None, seconds: bool, as_json: bool,
-    **reading: Any,
+    paths: tuple[Path, ...], repair: bool, out: Path | None, seconds: bool, device: str | None,
+    as_json: bool, **reading: Any,
 ) -> None:  # fmt: skip
     """Say what was read, masked and repaired in each recording.
 
@@ -67,7 +69,7 @@ def check_command(
 
     Example: saafe data check home.csv --repair --out mended.csv
     """
-    options = ExportOptions(**reading)
+    options, sends = ExportOptions(**reading), settings_of_device(device)
     is_one = len(paths) == 1 and not paths[0].is_dir()
     if out and not (is_one and repair):
         raise InputError("--out takes the mended recording: give one PATH and --repair with it")
@@ -87,7 +89,7 @@ def check_command(
                 raise
             failed.append(told_failure(path, error))
             continue
-        if sets and (repair or options):
+        if sets and (repair or options or device):
             raise InputError(f"{path}: a set is read as it is; give its files one by one")
         for one in sets:
             found, unread = check_set(one, is_told=not as_json)
@@ -95,7 +97,10 @@ def check_command(
             failed += unread
         for file in files:
             try:
-                recording, found = read_any(file, options, repair=repair)
+                recording, found = read_any(
+                    file, options, repair=repair, settings=sends,
+                    longest_interval_s=sends.longest_interval_s or None,
+                )  # fmt: skip
                 if out:
                     write_recording(replace(recording, start=None) if seconds else recording, out)
                     click.echo(f"wrote {out}", err=True)
@@ -164,10 +169,12 @@ def check_set(one: AnnotatedSet, *, is_told: bool) -> tuple[list[dict], list[dic
     type=click.Choice(["sensor"]),
     help="OUT is a folder: one recording a sensor, for sensors in homes of their own.",
 )
+@click.option("--device", metavar="NAME|FILE", help="Take the units and codes of this device.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def import_command(
-    files: tuple[Path, ...], out: Path, split: str | None, as_json: bool, **reading: Any
-) -> None:
+    files: tuple[Path, ...], out: Path, split: str | None, device: str | None, as_json: bool,
+    **reading: Any,
+) -> None:  # fmt: skip
     """Turn a vendor's export FILE into a recording OUT.
 
     Separators, decimal signs, time forms, units and columns are guessed, and what was guessed is
@@ -176,7 +183,8 @@ def import_command(
 
     Example: saafe data import export.csv home.csv --unit temperature=F
     """
-    options = ExportOptions(**reading).named()
+    sends = settings_of_device(device)
+    options = ExportOptions(**reading).named(sends.units)
     exports = [read_export(file, **options) for file in files]
     said: list[str] = []
     for file, (_, guess) in zip(files, exports, strict=True):
@@ -188,11 +196,11 @@ def import_command(
     if split:
         for note in table.notes:  # of the files, not of one sensor
             click.echo(f"note: {note}", err=True)
-        checks, failed = write_split(table, out, files, is_told=not as_json)
+        checks, failed = write_split(table, out, files, sends.sentinels, is_told=not as_json)
         document |= {"notes": table.notes, "checks": checks, "failed": failed}
     else:
         failed = []
-        recording, found = parse_recording(table, repair=True)
+        recording, found = parse_recording(table, repair=True, sentinels=sends.sentinels)
         note = sensors_note(recording.sensors)
         found = replace(found, notes=(*found.notes, note)) if note else found
         write_beside(recording, out, files)
@@ -205,15 +213,30 @@ def import_command(
         raise click.exceptions.Exit(1)
 
 
+def settings_of_device(device: str | None) -> AlarmSettings:
+    """What a device is known to send, as alarm settings hold it; nothing for None."""
+    if device is None:
+        return AlarmSettings()
+    from saafe.simulator import devices
+
+    if device == devices.ANYTHING:
+        raise InputError(f"--device {device}: has no units and codes of its own; name a device")
+    one = devices.load_device(device)
+    return AlarmSettings(**devices.sends_of(one), longest_interval_s=one.longest_interval_s)
+
+
 def write_split(
-    table: Table, out: Path, files: Sequence[Path], *, is_told: bool
-) -> tuple[list[dict], list[dict]]:
+    table: Table, out: Path, files: Sequence[Path], sentinels: Sequence[tuple[str, float]],
+    *, is_told: bool,
+) -> tuple[list[dict], list[dict]]:  # fmt: skip
     """Write a recording of each sensor into a folder: checks, and which could not be read."""
     checks, failed = [], []
     for name, part in split_sensors(table).items():
         path = out / f"{name}.csv"
         try:
-            recording, found = parse_recording(replace(part, path=path, notes=()), repair=True)
+            recording, found = parse_recording(
+                replace(part, path=path, notes=()), repair=True, sentinels=sentinels
+            )
         except InputError as error:
             failed.append(told_failure(path, error))
             continue

@@ -46,17 +46,20 @@ RECORDING_COLUMNS = {  # of the table of recordings: its key in the JSON
     metavar="NAME",
     help="In place of logistic regression, another of docs/rivals.md.",
 )
+@click.option("--device", metavar="NAME|FILE",
+              help="Take the thresholds of this device, and simulate its sensors.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def evaluate_command(
     words: tuple[str, ...], real_dir: str | None, dense_days: float, real_only: bool,
-    no_floor: bool, rivals: tuple[str, ...], as_json: bool,
+    no_floor: bool, rivals: tuple[str, ...], device: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Score a model on simulated streams from other seeds and rooms, and on recordings.
 
     MODEL is a run folder or an exported .onnx file, with its own thresholds; without one, saafe's
-    own. The streams are of the device that it was trained for, of any instruments where there is
-    none. Its figures are of other fires than the exam's, and so are not the same. Of the fires of
-    annotated sets each is shown, with the times at which alarms beside it would have sounded.
+    own. The streams are of --device, else of the device that it was trained for, of any
+    instruments where there is none. Its figures are of other fires than the exam's, and so are not
+    the same. Of the fires of annotated sets each is shown, with the times at which alarms beside it
+    would have sounded.
 
     Example: saafe evaluate runs/my-run kitchen.csv --no-floor
 
@@ -65,7 +68,7 @@ def evaluate_command(
     with starting():
         from saafe.exam import judge_simulated, judging, plain_values
         from saafe.rivals import registry
-        from saafe.training import device_of
+        from saafe.training import device_of, for_device
 
     model, paths = split_words(words)
     if real_only and not paths and real_dir is None:
@@ -75,11 +78,11 @@ def evaluate_command(
     if model is not None and os.path.isfile(f"{model}/{SET_FILE}"):  # a closed folder is none
         raise InputError(f"{model}: is an annotated set, and no model; give it as --real {model}")
     refuse_folders(paths)
-    loaded = load_for(model, None)
+    loaded = load_for(model, device)
     if real_dir is not None:
         judging.check_real(Path(real_dir), lambda line: click.echo(line, err=True))
     judged, recipe = judging.judged_model(loaded)
-    device = device_of(recipe)
+    through = device_of(for_device(recipe, device))
     files = expand(paths)
     with counting(map(Path, files), len(files), "recordings read") as counted:
         recordings = judging.read_all(
@@ -89,11 +92,11 @@ def evaluate_command(
     for name in dict.fromkeys(names):
         click.echo(f"fitting {name}", err=True)
         with Busy(f"fitting {name}") as busy:
-            trained = registry.train_alone(name, recipe, on_stage=busy.now)
+            trained = registry.train_alone(name, recipe, device=device, on_stage=busy.now)
         contestants.append(judging.judged_rival(trained))
-    through = device if isinstance(device, str) else device.name
+    named = through if isinstance(through, str) else through.name
     result: dict = {
-        "run": model, "model_sha256": loaded.identity, "device": through, "contestants": {},
+        "run": model, "model_sha256": loaded.identity, "device": named, "contestants": {},
     }  # fmt: skip
     told: set[str] = set()  # of each contestant the same is doubtful: it is said once
     for one in contestants:
@@ -101,7 +104,7 @@ def evaluate_command(
         figures: dict = {}
         if not real_only:
             with Busy(f"scoring {one.name}") as busy:
-                found = judge_simulated(one, seed=recipe.seed, device=device, on_progress=busy.now)
+                found = judge_simulated(one, seed=recipe.seed, device=through, on_progress=busy.now)
             figures["simulated"] = plain_values(found)
         if recordings:
             with counting(recordings, len(recordings), "recordings scored") as counted:
@@ -118,7 +121,7 @@ def evaluate_command(
         shown = result["contestants"]
         if model is None:
             shown = {OWN if name == judged.name else name: f for name, f in shown.items()}
-        show_evaluation(shown, through)
+        show_evaluation(shown, named)
 
 
 def show_evaluation(contestants: dict[str, dict], device: str) -> None:

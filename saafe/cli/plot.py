@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from saafe.cli.output import print_json
+from saafe.cli.output import names_near, print_json
 from saafe.cli.progress import Busy
 from saafe.cli.reading import ExportOptions, export_options, load_for, read_any
 from saafe.errors import InputError
@@ -142,8 +142,9 @@ def kind_of(what: str) -> str:
         return "recording"  # the reader says what is wrong with it
     if "/" in what:
         raise InputError(f"{what}: there is no such file and no such run")
-    devices.load_device(what)  # says which names are near
-    return "device"
+    near = " or ".join(names_near(what, devices.device_names()))
+    hint = f"did you mean {near}?" if near else "`saafe devices list` names devices"
+    raise InputError(f"{what}: no such recording, run folder or device; {hint}")
 
 
 def asked_hours(between: tuple[str, str], start: datetime | None) -> tuple[float, float]:

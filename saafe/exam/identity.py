@@ -14,7 +14,7 @@ from saafe import windows
 from saafe.audit import refuse_straddling, require_forest
 from saafe.errors import InputError
 from saafe.exam.outcomes import in_sessions
-from saafe.metrics import confusion, paired_bootstrap
+from saafe.metrics import clustered_proportion_bounds, confusion
 from saafe.recordings import AFTER_COOKING_S, Home
 from saafe.rivals import summaries
 from saafe.sensors import CO2, PM25, TEMPERATURE
@@ -100,8 +100,8 @@ def probe(
 ) -> dict[str, Any]:
     """Let a forest guess the source of quiet windows, on days that it was not fitted on.
 
-    It may look at some `channels`, all by default. `accuracy` has 95 % bounds of a bootstrap over
-    days, since windows of a day are alike; `chance` is the commonest source's share; `confusion`
+    It may look at some `channels`, all by default. `accuracy` has 95 % bounds by days, since
+    windows of a day are alike; `chance` is the commonest source's share; `confusion`
     is of true (row) and guessed sources.
 
     Raises:
@@ -127,7 +127,7 @@ def probe(
     refuse_straddling(group, test)
     forest = RandomForestClassifier(200, random_state=seed, class_weight="balanced")
     guess = forest.fit(x[~test], y[~test]).predict(x[test])
-    right = paired_bootstrap(guess == y[test], np.zeros(len(guess)), group[test], seed=seed)
+    right = clustered_proportion_bounds(guess == y[test], group[test])
     return {
         "names": names,
         "windows": int(test.sum()),

@@ -186,9 +186,15 @@ def train_rival(
     )  # fmt: skip
 
 
-def train_alone(name: str, recipe: Recipe, *, on_stage: OnStage = lambda _: None) -> Trained:
-    """One rival on as many windows of a run of this recipe as it takes."""
+def train_alone(
+    name: str, recipe: Recipe, *, device: str | devices.Device | None = None,
+    on_stage: OnStage = lambda _: None,
+) -> Trained:  # fmt: skip
+    """One rival on as many windows of a run of this recipe as it takes.
+
+    Its thresholds are set for a device, for that of the recipe by default.
+    """
     if name == FIXED_RULE:
         return fixed_rule_alone()
     training_set = draw_training_set(recipe, most=RIVALS[name].most, on_stage=on_stage)
-    return train_rival(name, training_set, on_stage=on_stage)
+    return train_rival(name, training_set, device=device, on_stage=on_stage)
