@@ -286,6 +286,11 @@ def test_bounds_stand_side_by_side() -> None:
 # --- the model card ---------------------------------------------------------------------------
 
 
+def test_lines_of_a_device_file_are_kept_and_escaped() -> None:
+    page = html.render({"recipe": {"device_file": 'title = "<b>"\n[channels.co2]\n'}})
+    assert "<pre>title = &quot;&lt;b&gt;&quot;\n[channels.co2]\n</pre>" in page
+
+
 def test_card_says_what_it_is_and_what_it_is_not(tmp_path: Path) -> None:
     recipe = changed(find_tier("tiny"), ("width=16", "heads=2", "layers=1"))
     runs.save_model(tmp_path, recipe, FireTransformer(recipe), AlarmSettings())

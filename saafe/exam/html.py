@@ -127,6 +127,8 @@ def cell(key: str, value: object) -> str:
     if key in ("status", "outcome") or key.endswith("verdict"):
         word = {"win": "pass", "loss": "fail", "tie": "not_shown"}.get(text, text)
         return f'<td class="status {escape(word.replace(" ", "_"))}">{text.replace("_", " ")}</td>'
+    if isinstance(value, str) and "\n" in value:  # as a device's file: its lines are kept
+        return f"<td><details><summary>show</summary><pre>{text}</pre></details></td>"
     kind = ' class="text"' if isinstance(value, str) and len(text) > 24 else ""
     return f"<td{kind}>{text}</td>"
 
