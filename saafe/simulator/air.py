@@ -370,7 +370,7 @@ def channels_of(air: Tensor, building: Building, sound: Tensor, radiant: Tensor)
     out[..., TEMPERATURE] = celsius + radiant
     wet = air[..., Quantity.WATER] / physics.saturation_vapour_density(celsius)
     out[..., HUMIDITY] = (100.0 * wet).clamp(0.0, 100.0)
-    out[..., PM25] = 1e3 * (air[..., PARTICLES] * air.new_tensor(FINE_SHARES)).sum(dim=-1)
+    out[..., PM25] = particle_mass(air, air.new_tensor(FINE_SHARES))
     out[..., CO2] = physics.ppm_from_density(air[..., Quantity.CO2], molar_mass=44.01)
     out[..., CO] = physics.ppm_from_density(1e-3 * air[..., Quantity.CO], molar_mass=28.01)
     quiet, distance = building.background_db, building.distance
@@ -378,6 +378,18 @@ def channels_of(air: Tensor, building: Building, sound: Tensor, radiant: Tensor)
     power = (sound + 1.0) * heard + (10.0 ** (quiet / 10.0)).view(1, -1, 1)
     out[..., SOUND] = 10.0 * torch.log10(power)
     return out
+
+
+def particle_mass(air: Tensor, shares: Tensor) -> Tensor:
+    """Mass of the shares of each aerosol, of air (..., CARRIED). [ug/m3] (...)
+
+    Shares are (..., aerosol). Aerosols lie apart in memory: they are added one by one.
+    """
+    each = air[..., PARTICLES].unbind(dim=-1)
+    total = each[0] * shares[..., 0]
+    for k in range(1, len(each)):
+        total += each[k] * shares[..., k]
+    return total.mul_(1e3)
 
 
 def optical_densities(air: Tensor) -> Tensor:

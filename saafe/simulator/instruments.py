@@ -229,7 +229,7 @@ def respond(lagged_truth: Tensor, instruments: Instruments, *, baseline: Tensor)
     """
     out = lagged_truth.sub_(baseline).mul_(instruments.gain).add_(baseline)
     out.add_(instruments.offset)
-    out = torch.where(out < instruments.zero_below, instruments.lowest, out)
+    torch.where(out < instruments.zero_below, instruments.lowest, out, out=out)
     return out.clamp_(instruments.lowest, instruments.highest)
 
 
@@ -259,7 +259,7 @@ def noisy(clean: Tensor, instruments: Instruments, generator: torch.Generator) -
     out[..., PM25] += puffs(steps, instruments, generator)
     unit, height = torch.rand(2, steps, n, sensors, generator=generator, device=device)
     out[..., CO] += (unit < instruments.co_spike_chance) * height * 250.0
-    out = torch.where(out < instruments.zero_below, instruments.lowest, out)
+    torch.where(out < instruments.zero_below, instruments.lowest, out, out=out)
     out.div_(instruments.resolution).round_().mul_(instruments.resolution)
     return out.clamp_(instruments.lowest, instruments.highest)
 

@@ -166,8 +166,9 @@ def saturation_vapour_density(temperature: Tensor) -> Tensor:
         -40 to 50 degC; above it is clamped at 100 degC.
     """
     celsius = temperature.clamp(-40.0, 100.0)
-    pressure = 610.94 * torch.exp(17.625 * celsius / (243.04 + celsius))  # [Pa]
-    return 18.015 * pressure / (8.314 * (celsius - ABSOLUTE_ZERO))
+    # in place: a simulation asks for millions
+    pressure = (17.625 * celsius).div_(243.04 + celsius).exp_().mul_(610.94)  # [Pa]
+    return pressure.mul_(18.015).div_((celsius - ABSOLUTE_ZERO).mul_(8.314))
 
 
 def hygroscopic_growth(humidity: Tensor, *, kappa: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from saafe.simulator.air import (
     draw_shreds,
     near_excess,
     optical_densities,
+    particle_mass,
     rows_last,
     sensors_near,
     starved,
@@ -29,7 +30,7 @@ from saafe.simulator.air import (
 )
 from saafe.simulator.buildings import Building, Rooms, draw_building, lay_out
 from saafe.simulator.devices.drawing import draw_sensors
-from saafe.simulator.emissions import PARTICLES, Quantity
+from saafe.simulator.emissions import Quantity
 from saafe.simulator.exposure import FireAir, exposures
 from saafe.simulator.instruments import STEP_S, Instruments
 from saafe.simulator.labels import Counterfactuals, label, mark_young, shows
@@ -406,7 +407,7 @@ def observe(truth: Tensor, air: Tensor, each: Instruments) -> Tensor:
     The air, (time, row, sensor, CARRIED), is for the cross-sensitivities.
     """
     voc = air[..., Quantity.VOC]
-    truth[..., PM25] = 1e3 * (air[..., PARTICLES] * each.response).sum(dim=-1)
+    truth[..., PM25] = particle_mass(air, each.response)
     hydrogen = physics.PPM_HYDROGEN * air[..., Quantity.HYDROGEN]
     truth[..., CO] += each.voc_as_co * voc + each.hydrogen_as_co * hydrogen
     estimated = each.voc_as_co2 > 0.0  # metal-oxide cells never see the CO2 itself
@@ -429,13 +430,14 @@ def observe(truth: Tensor, air: Tensor, each: Instruments) -> Tensor:
 def separate(clean: Tensor, rows: Rows, unresponsive: Tensor) -> Counterfactuals:
     """Clean readings of every scenario in full, without its fire, and without any event.
 
-    From (time, row, sensor, channel); unresponsive channels (n, sensor, channel) show no event.
+    From (time, row, sensor, channel), which is changed; unresponsive channels, (n, sensor,
+    channel), show no event: few are.
     """
     full = clean[:, : rows.n]
     calm = full.clone()
     calm[:, : rows.fires] = clean[:, rows.n : rows.n + rows.fires]
     bare = calm.clone()
     bare[:, rows.upset] = clean[:, rows.n + rows.fires :]
-    return Counterfactuals(
-        torch.where(unresponsive, bare, full), torch.where(unresponsive, bare, calm), bare
-    )
+    at = (slice(None), *unresponsive.nonzero(as_tuple=True))
+    full[at] = calm[at] = bare[at]
+    return Counterfactuals(full, calm, bare)
