@@ -183,7 +183,7 @@ def test_what_needs_the_weights_of_a_run_says_what_came_and_what_makes_one(
     said = str(done.exception)
     assert said.startswith(f"{given}: {NO_RUNS[given]}; allowed: a run folder, which holds the")
     assert said.endswith(
-        "train one: `saafe train ultra-fast` makes one under runs/ in about 2 minutes"
+        "train one: `saafe train ultra-fast` makes one under runs/ in about 3 minutes"
     )
 
 

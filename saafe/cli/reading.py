@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from saafe.detector import AlarmSettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-TRAIN_FIRST = "`saafe train ultra-fast` makes one under runs/ in about 2 minutes"
+TRAIN_FIRST = "`saafe train ultra-fast` makes one under runs/ in about 3 minutes"
 OPTIONS = (
     click.option("--preset", "presets", metavar="NAME", multiple=True,
                  help="The vendor whose export it is; of a broker, whose topics."),
