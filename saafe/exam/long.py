@@ -40,7 +40,7 @@ from saafe.training import Run, run_for, runs
 QUIET_HOURS = 24.0
 QUIET_STREAMS_OF_A_SHARD = 366  # of a day each: a detector-year, and what gaps take from it
 QUIET_BATCH = 61
-COOKINGS_OF_A_SHARD = 7  # of each kind of cooking: 150 shards make 10,000
+COOKINGS_OF_A_SHARD = 7  # of each kind of cooking: 150 shards make 11,550
 QUIET_YEARS, COOKINGS = 150.0, 10_000  # that the long level asks for
 # Chosen: a window moves where its newest 200 s rise so far over its lowest reading; what stays
 # under that in every channel is not scored, and its risk is taken for nothing
