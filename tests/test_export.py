@@ -1,8 +1,13 @@
 """Exported ONNX files: as the run, self-contained, refused where damaged, and without torch."""
 
 import json
+import multiprocessing
+import pickle
+import shutil
 import subprocess
 import sys
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +20,7 @@ from odd_recordings import odd_recording
 
 import saafe
 from saafe.cli import saafe as commands
-from saafe.detector import PACKAGED_MODEL, detect, load_exported, seal
+from saafe.detector import PACKAGED_MODEL, AlarmSettings, Detector, detect, load_exported, seal
 from saafe.errors import InputError
 from saafe.export import onnx_files, parity
 from saafe.export.bundle import export_run
@@ -207,6 +212,32 @@ def test_the_case_of_a_suffix_does_not_matter(files: Path, tmp_path: Path) -> No
     path = tmp_path / "A.ONNX"
     path.write_bytes((files / "a.onnx").read_bytes())
     assert saafe.load(path).identity == saafe.load(files / "a.onnx").identity
+
+
+def test_a_model_travels_to_another_process(files: Path) -> None:
+    """`pool.map(detect, ...)` ended in a TypeError of onnxruntime's."""
+    some = [odd_recording(seed) for seed in range(3)]
+    model = replace(load_exported(files / "a8.onnx"), settings=AlarmSettings(fast=1.5))
+    expected = [detect(model, one).events for one in some]
+    assert [detect(deepcopy(model), one).events for one in some] == expected
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        found = pool.starmap(detect, [(model, one) for one in some])
+    assert [one.events for one in found] == expected
+    detector = pickle.loads(pickle.dumps(Detector(model)))
+    assert detector.update(0.0, "A", {"temperature": 80.0}) == []
+    assert detector.model.settings == model.settings
+
+
+def test_a_file_that_has_changed_does_not_travel(files: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.onnx"
+    shutil.copy(files / "a8.onnx", path)
+    model = load_exported(path)
+    shutil.copy(files / "a.onnx", path)
+    with pytest.raises(InputError, match="is not the file that was loaded"):
+        pickle.dumps(model)
+    path.unlink()
+    with pytest.raises(InputError, match="is not the file that was loaded"):
+        pickle.dumps(model)
 
 
 def test_a_file_that_is_no_model(tmp_path: Path) -> None:

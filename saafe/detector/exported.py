@@ -64,6 +64,20 @@ class Exported:
                 "not known; export the run again"
             ) from None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What travels to another process: the file's bytes, for no session can be pickled.
+
+        Raises:
+            InputError: the file is not there any more, or is another one now.
+        """
+        try:
+            data = read_file(self.path)
+        except FileNotFoundError:
+            data = b""
+        if f"saafe-sha256:{checksum(data)}" not in self.metadata.values():
+            raise InputError(f"{self.path}: is not the file that was loaded; load it again")
+        return _from_bytes, (data, self.path, self.settings, self.metadata, self.has_checksum)
+
     def for_device(self, device: str | None) -> "Exported":
         """The model with the thresholds that the file holds for a device; itself for None.
 
@@ -94,6 +108,13 @@ class Exported:
             for at in range(0, len(windows), SCORED_AT_ONCE)
         ]
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def _from_bytes(
+    data: bytes, path: Path, settings: AlarmSettings, metadata: dict[str, str], checked: bool
+) -> Exported:
+    """What `Exported.__reduce__` sent; it was checked where it was loaded."""
+    return Exported(path, settings, metadata, start_session(data, path), checked)
 
 
 def load_exported(path: Path | str) -> Exported:
