@@ -13,7 +13,7 @@ from saafe import windows
 from saafe.detector.alarms import CO_DOSES, AlarmSettings, log_odds
 from saafe.detector.detector import Model, agreeing, hold_bins, longest_pause, score
 from saafe.detector.space import Event, Space
-from saafe.errors import check_type
+from saafe.errors import InputError, check_type
 from saafe.recordings import Recording, without_sentinels
 from saafe.sensors import CHANNELS, CO, HEAT_C, RISE_K_PER_MIN, RISE_SPAN_S, TEMPERATURE
 
@@ -96,6 +96,8 @@ def detect(
     """
     pause_s = longest_pause(model, longest_interval_s)
     check_type(recording, Recording, "detect: takes a model, then a recording")
+    if not len(recording.times_s):
+        raise InputError(f"{recording.name}: has no rows to detect in")
     recording = without_sentinels(recording, model.settings.sentinels)
     decided = decide(
         model, recording, since_s=since_s, longest_interval_s=longest_interval_s,

@@ -50,6 +50,7 @@ from saafe.recordings.columns import (
     with_known_names,
 )
 from saafe.recordings.lines import parse_lines
+from saafe.recordings.parts import checked_parts
 from saafe.recordings.periods import shortest_period
 from saafe.recordings.rows import TableRows, merge_rows, order_rows, refuse_too_large
 from saafe.recordings.tables import Table, read_table, write_table
@@ -96,11 +97,14 @@ class Recording:
     refused: tuple[RefusedCell, ...] = ()
 
     def __post_init__(self) -> None:
-        """Catch our own mistakes; what a user gives is checked by `read_recording`."""
-        shape = (len(self.times_s), len(self.sensors))
-        assert self.readings.shape == (*shape, len(CHANNELS)), "readings: (time, sensor, channel)"
-        assert self.labels is None or self.labels.shape == shape, "labels: (time, sensor)"
-        assert self.sources is None or len(self.sources) == shape[0], "sources: (time,)"
+        """Check what may have been made by hand; see `parts.checked_parts` for what is refused."""
+        for name, value in checked_parts(vars(self)).items():
+            object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        """What it is, not all that it holds: a source a time alone would fill a screen."""
+        times, last_s = f"{len(self.times_s):,} times", max(self.times_s[-1:], default=0.0)
+        return f"Recording({self.name!r}, {times} to {last_s:,g} s, {', '.join(self.sensors)})"
 
 
 def read_recording(
@@ -271,6 +275,8 @@ def write_recording(recording: Recording, path: Path | str) -> None:
         ('A', 'B')
     """
     check_type(recording, Recording, "write_recording: takes a Recording and a path")
+    if not len(recording.times_s):
+        raise InputError(f"{recording.name}: has no rows to write")
     is_row = np.any(np.isfinite(recording.readings), axis=2)
     if recording.labels is not None:
         is_row |= recording.labels != UNKNOWN
