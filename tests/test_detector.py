@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import saafe
 from saafe.detector.alarms import CONFIRM_S, LATE_S, AlarmSettings
 from saafe.detector.detector import Detector, Scorer
 from saafe.detector.recorded import detect
@@ -399,6 +400,24 @@ def test_a_model_whose_risk_is_no_number_is_damaged_and_never_calm(wrong: float)
             use()
 
 
+@pytest.mark.parametrize("level", [1e30, math.inf])
+def test_a_model_is_not_called_damaged_for_what_no_sensor_shows(level: float) -> None:
+    """A recording that was made by hand is not masked as a file is."""
+    readings = np.full((30, 1, len(CHANNELS)), level, np.float32)
+    read = Recording("made", 10.0 * np.arange(30), ("A",), readings)
+    with pytest.raises(InputError, match=r"^readings: came .* of temperature; allowed: -40 to "):
+        detect(saafe.load(), read)
+
+
+@pytest.mark.parametrize("name", [1, np.int64(1), None, 1.0, b"A"])
+def test_a_sensor_is_a_name(name) -> None:
+    """A saved state held the number as text: the restored detector called it silent."""
+    detector = Detector(Scorer(score, SETTINGS))
+    with pytest.raises(InputError, match=f"^sensor: takes a name, .*, got {type(name).__name__}$"):
+        detector.update(0.0, name, {"temperature": 21.0})
+    assert detector.state() == Detector(Scorer(score, SETTINGS)).state()
+
+
 def test_nothing_to_read() -> None:
     read = recording(A=[np.nan] * 5)
     assert brief(read) == []
@@ -514,6 +533,7 @@ def test_stream_equals_recording(read: Recording) -> None:
         (400.0, {"temp": 21.0}),
         (400.0, [21.0, 8.0]),
         (400.0, "warm"),
+        (400.0, {"temperature": 10**400}),
     ],
 )
 def test_a_refused_row_changes_nothing(time_s, readings) -> None:

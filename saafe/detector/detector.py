@@ -27,7 +27,7 @@ from saafe.detector.state import (
     to_plain,
     write_state,
 )  # fmt: skip
-from saafe.errors import InputError
+from saafe.errors import InputError, check_type
 from saafe.recordings import BEHIND_S, LATE_S, held_sentinels, without_unusable
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
 
@@ -130,7 +130,8 @@ class Detector:
             Events that became true before the row and by it, in time order.
 
         Raises:
-            InputError: the time is no number, or the readings are not one a channel.
+            InputError: the time is no number, the sensor no text, or the readings are not one a
+                channel.
         """
         return self._scored(self.updating(time_s, sensor, readings, refused, now_s=now_s))
 
@@ -146,6 +147,8 @@ class Detector:
         """`update`, to be scored by the caller: windows of many detectors in one batch."""
         if not isinstance(time_s, Real) or not math.isfinite(time_s):
             raise InputError(f"time_s: came {time_s}; allowed: seconds from any start")
+        # a saved state would hold a number as text, which is another sensor
+        check_type(sensor, str, 'sensor: takes a name, such as "kitchen"')
         readings = to_array(readings)  # refused before time goes on, or its events would be lost
         time_s = self._in_order(time_s, sensor)
         events = yield from self._advance(max(time_s, now_s), inclusive=False)
@@ -325,6 +328,13 @@ def score(model: Model, cut: NDArray[np.float32]) -> NDArray[np.float64]:
     """
     risk = model.score(cut)
     if not np.isfinite(risk).all():
+        for k, channel in enumerate(CHANNELS):  # of a recording that was made by hand
+            most = np.nanmax(np.abs(cut[..., k]), initial=0.0)
+            if most > 1e6 * channel.highest:
+                raise InputError(
+                    f"readings: came {most:g} of {channel.name}; allowed: {channel.lowest:g} to "
+                    f"{channel.highest:g} {channel.unit}, NaN for missing"
+                )
         name = getattr(model, "folder", "the model")
         raise InputError(f"{name} is damaged (its risk is no number): copy or train it again")
     return risk
@@ -376,7 +386,7 @@ def to_array(readings: NDArray[np.float64] | Mapping[str, float]) -> NDArray[np.
     values = by_name(readings) if isinstance(readings, Mapping) else readings
     try:
         array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"readings: came {readings}; allowed: numbers, NaN for missing") from None
     if array.shape != (len(CHANNELS),):
         raise InputError(f"readings: came {array.shape}; allowed: ({len(CHANNELS)},)")
