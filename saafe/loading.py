@@ -22,7 +22,7 @@ ONNX_SUFFIX = ".onnx"
 def load_model(
     path: Path | str | None = None,
     *,
-    device: str | None = None,
+    device: str | Path | devices.Device | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Union["Run", Exported]:
     """Load a model: a run folder, an exported `.onnx` file, or without a path saafe's own.
@@ -33,8 +33,8 @@ def load_model(
     Args:
         path: of a run folder or of an exported file; None for the model in the package.
         device: whose readings it will see: its thresholds are taken, or set where the model has
-            none for it. A name of the catalogue, or the path of a device file; instruments of any
-            kind, or those that it was trained for, by default.
+            none for it. A name of the catalogue, the path of a device file, or a Device;
+            instruments of any kind, or those that it was trained for, by default.
         say: takes a line where thresholds have to be set, which takes some twenty seconds.
 
     Returns:
@@ -70,7 +70,11 @@ def load_model(
     return run_for(load(path), device, say=say)
 
 
-def exported_with(exported: Exported, device: str | None, say: Callable[[str], None]) -> Exported:
+def exported_with(
+    exported: Exported,
+    device: str | Path | devices.Device | None,
+    say: Callable[[str], None],
+) -> Exported:
     """An exported model with the thresholds of a device: its file's, kept ones, or set now.
 
     Those that are set are kept in the user's cache folder.
@@ -78,8 +82,9 @@ def exported_with(exported: Exported, device: str | None, say: Callable[[str], N
     if device is None or device == devices.ANYTHING:
         return aware_of(exported, trained_for(exported))
     asked = devices.load_device(device)
-    if device in exported.devices:
-        return aware_of(exported.for_device(device), asked)
+    held = asked.name if isinstance(device, devices.Device) else str(device)
+    if held in exported.devices and asked == devices.load_device(held):
+        return aware_of(exported.for_device(held), asked)
     file = cache_folder() / (
         f"thresholds-{exported.identity[:16]}-{exported.metadata.get('precision')}-"
         f"{devices.device_digest(asked)}-{__version__}.json"
@@ -90,7 +95,7 @@ def exported_with(exported: Exported, device: str | None, say: Callable[[str], N
             from saafe.training import exported_for  # imports torch, which takes seconds
         except ModuleNotFoundError as error:
             raise (
-                without_torch(exported, asked, device) if missing_extra(error) else error
+                without_torch(exported, asked, held) if missing_extra(error) else error
             ) from None
         settings = exported_for(exported, asked, say=say).settings
         if settings.to_dict() != exported.settings.to_dict() and is_cached(file, settings):

@@ -1,17 +1,22 @@
 """The public names of `saafe`: there, lazy, documented, and their examples run."""
 
 import doctest
+import math
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cloud_stub import end_emulator
 
 import saafe
 from saafe.exam.amounts import Amounts
+from saafe.simulator import devices
+from saafe.training import for_device, run_for
 
 ROOT = Path(__file__).parents[1]
 NAMES = {
@@ -142,3 +147,49 @@ def test_tune_refuses_what_is_no_run(run) -> None:
 def test_tune_refuses_what_is_no_folder(on, run) -> None:
     with pytest.raises(saafe.InputError, match=f"a folder of recordings, got {type(on).__name__}"):
         saafe.tune(run, on=on)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"n": -1}, {"n": 1.5}, {"n": "3"}, {"seed": None}, {"seed": "a"}, {"seed": 2**70},
+        {"hours": 0}, {"hours": 0.001}, {"hours": math.nan}, {"hours": math.inf}, {"hours": "1"},
+        {"sensors": 0}, {"sensors": 1.0}, {"sensors": 65}, {"times": 0}, {"times": "x"},
+        {"sources": "curtain"}, {"sources": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_simulate_refuses_what_cannot_be_simulated(wrong: dict) -> None:
+    """They ended in torch's words, in a division by zero, or in nothing simulated."""
+    (name,) = wrong
+    with pytest.raises(saafe.InputError, match=f"^{name}: came .*; allowed: "):
+        saafe.simulate(**{"n": 1, "hours": 0.5, **wrong})
+
+
+def test_simulate_takes_the_numbers_of_numpy_and_any_names() -> None:
+    (one,) = saafe.simulate(np.int64(1), seed=np.int64(3), hours=0.1, sources=iter(["kettle"]))  # type: ignore
+    (two,) = saafe.simulate(1, seed=3, hours=np.float64(0.1), sources=["kettle"])
+    np.testing.assert_array_equal(one.readings, two.readings)
+    with pytest.raises(saafe.InputError, match="source 1 is unknown"):
+        saafe.simulate(1, hours=0.5, sources=[1])  # type: ignore
+
+
+@pytest.mark.parametrize("device", [5, b"saafe-4", ["saafe-4"]])
+def test_a_device_is_a_name_or_a_path(device, run) -> None:
+    says = f"^device: takes a name .*, got {type(device).__name__}$"
+    for use in (
+        lambda: saafe.load(device=device), lambda: saafe.load(run.folder, device=device),
+        lambda: saafe.simulate(1, device=device), lambda: saafe.examine(run, device=device),
+        lambda: saafe.train("tiny", device=device),
+    ):  # fmt: skip
+        with pytest.raises(saafe.InputError, match=says):
+            use()
+
+
+def test_a_device_itself_is_loaded_for(run) -> None:
+    """What `fit_device` gives could be trained for, and not be loaded for."""
+    device = devices.load_device("saafe-4")
+    assert saafe.load(device=device).settings == saafe.load(device="saafe-4").settings
+    assert saafe.load(device=Path("saafe-4")).settings == saafe.load(device="saafe-4").settings
+    own = replace(run, recipe=for_device(run.recipe, device))
+    assert run_for(own, device) is own

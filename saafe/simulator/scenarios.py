@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -34,18 +35,20 @@ class Mix:
     device: str | Device = ANYTHING
 
 
-def mix_of(names: tuple[str, ...], device: str | Device = ANYTHING, *, times: int = 1) -> Mix:
+def mix_of(
+    names: tuple[str, ...], device: str | Path | Device = ANYTHING, *, times: int = 1
+) -> Mix:
     """The mix that draws only some sources or groups, all for no names, for one device or any.
 
     The device is a name of the catalogue, a path of a device file, or a Device. Nuisances that
     happen several `times` are two, so that one home has meals and showers, where two are named.
     """
-    device = device if device in (ANYTHING, GENERAL) else load_device(device)
+    known = str(device) if device in (ANYTHING, GENERAL) else load_device(device)
     names = tuple(one for name in names for one in sources.GROUPS.get(name, (name,)))
     if not names:
-        return Mix(device=device, times=times)
-    if unknown := sorted(set(names) - set(sources.SOURCES)):
-        near = difflib.get_close_matches(unknown[0], [*sources.SOURCES, *sources.GROUPS], n=1)
+        return Mix(device=known, times=times)
+    if unknown := sorted(set(names) - set(sources.SOURCES), key=str):
+        near = difflib.get_close_matches(str(unknown[0]), [*sources.SOURCES, *sources.GROUPS], n=1)
         hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(sources.SOURCES)}"
         raise InputError(f"source {unknown[0]!r} is unknown; {hint}")
     fires = tuple(name for name in names if sources.SOURCES[name].kind == "fire")
@@ -57,7 +60,7 @@ def mix_of(names: tuple[str, ...], device: str | Device = ANYTHING, *, times: in
         nuisances=nuisances,
         nuisance_counts=one_or_two if nuisances else (1.0, 0.0, 0.0),
         times=times,
-        device=device,
+        device=known,
     )
 
 

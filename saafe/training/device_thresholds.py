@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,7 +27,10 @@ THRESHOLDS = "thresholds.json"
 
 
 def run_for(
-    run: Run, device: str | devices.Device | None, *, say: Callable[[str], None] = lambda _: None
+    run: Run,
+    device: str | Path | devices.Device | None,
+    *,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Run:
     """The run with the thresholds of a device, as its folder keeps them or set now.
 

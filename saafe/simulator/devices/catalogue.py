@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from saafe.errors import InputError
+from saafe.errors import InputError, check_type
 from saafe.files import read_file
 from saafe.simulator.devices.device import Device, parse_device, parse_text
 from saafe.simulator.devices.sending import refuse_ends
@@ -26,7 +26,7 @@ def device_names() -> tuple[str, ...]:
 DEVICES = device_names()
 
 
-def load_device(device: str | Device) -> Device:
+def load_device(device: str | Path | Device) -> Device:
     """A device by its name in the catalogue or by the path of its TOML file.
 
     Args:
@@ -42,6 +42,9 @@ def load_device(device: str | Device) -> Device:
     """
     if isinstance(device, Device):
         return device
+    takes = "a name of `saafe devices list`, the path of a device file, or a Device"
+    check_type(device, str | Path, f"device: takes {takes}")
+    device = str(device)
     if device in device_names():
         return _from_catalogue(device)
     path = Path(device)
