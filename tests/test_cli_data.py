@@ -370,6 +370,22 @@ def test_a_device_file_tells_units_and_codes_of_an_export(
     assert readings[:, 4].tolist() == pytest.approx([2.0, 2.0, math.nan], nan_ok=True)
 
 
+@pytest.mark.parametrize("split", [(), ("--split", "sensor")])
+def test_a_device_that_pauses_for_hours_is_imported(split: tuple[str, ...], tmp_path: Path) -> None:
+    """`data check --device` read what `data import --device` refused as milliseconds."""
+    device, export, out = tmp_path / "mine.toml", tmp_path / "e.csv", tmp_path / "out"
+    slow = 'mode = "on change", every_s = 10, longest_s = 14400, delta = 10'
+    device.write_text(CODES.replace("every_s = 60", slow))
+    export.write_text("time,co2\n" + "".join(f"{14_400 * k},{420 + k}\n" for k in range(6)))
+    file = out / "A.csv" if split else tmp_path / "out.csv"
+    words = ("import", export, out if split else file, *split)
+    assert run(*words).exit_code == 1
+    said = run(*words, "--device", device)
+    assert said.exit_code == 0, said.output
+    assert "median period 14400 s" in said.stdout
+    assert run("check", file, "--device", device).exit_code == 0
+
+
 def test_a_check_masks_the_codes_of_a_device(tmp_path: Path) -> None:
     device, path = tmp_path / "mine.toml", tmp_path / "home.csv"
     device.write_text(CODES)

@@ -29,6 +29,7 @@ from saafe.recordings import (
     RECORDING_SUFFIXES,
     SET_FILE,
     AnnotatedSet,
+    Check,
     Recording,
     Table,
     make_folder,
@@ -196,11 +197,11 @@ def import_command(
     if split:
         for note in table.notes:  # of the files, not of one sensor
             click.echo(f"note: {note}", err=True)
-        checks, failed = write_split(table, out, files, sends.sentinels, is_told=not as_json)
+        checks, failed = write_split(table, out, files, sends, is_told=not as_json)
         document |= {"notes": table.notes, "checks": checks, "failed": failed}
     else:
         failed = []
-        recording, found = parse_recording(table, repair=True, sentinels=sends.sentinels)
+        recording, found = parse_sent(table, sends)
         note = sensors_note(recording.sensors)
         found = replace(found, notes=(*found.notes, note)) if note else found
         write_beside(recording, out, files)
@@ -225,18 +226,23 @@ def settings_of_device(device: str | None) -> AlarmSettings:
     return AlarmSettings(**devices.sends_of(one), longest_interval_s=one.longest_interval_s)
 
 
+def parse_sent(table: Table, sends: AlarmSettings) -> tuple[Recording, Check]:
+    """The recording of a table, by what its device is known to send."""
+    return parse_recording(
+        table, repair=True, longest_interval_s=sends.longest_interval_s or None,
+        sentinels=sends.sentinels,
+    )  # fmt: skip
+
+
 def write_split(
-    table: Table, out: Path, files: Sequence[Path], sentinels: Sequence[tuple[str, float]],
-    *, is_told: bool,
-) -> tuple[list[dict], list[dict]]:  # fmt: skip
+    table: Table, out: Path, files: Sequence[Path], sends: AlarmSettings, *, is_told: bool
+) -> tuple[list[dict], list[dict]]:
     """Write a recording of each sensor into a folder: checks, and which could not be read."""
     checks, failed = [], []
     for name, part in split_sensors(table).items():
         path = out / f"{name}.csv"
         try:
-            recording, found = parse_recording(
-                replace(part, path=path, notes=()), repair=True, sentinels=sentinels
-            )
+            recording, found = parse_sent(replace(part, path=path, notes=()), sends)
         except InputError as error:
             failed.append(told_failure(path, error))
             continue
