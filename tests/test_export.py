@@ -274,6 +274,12 @@ def test_export_refuses(run, tmp_path: Path) -> None:
         export_run(run, "onnx", tmp_path / "file")
     with pytest.raises(InputError, match="--exam judges ONNX files"):
         export_run(run, "c", tmp_path, exam=True)
+    with pytest.raises(InputError, match=r"takes a run, .*, got str"):
+        export_run("runs/RUN", "onnx")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"takes a run, .*, got Exported"):
+        export_run(saafe.load(), "onnx")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r'device_names: takes names, such as \["saafe-4"\]'):
+        export_run(run, "onnx", str(tmp_path), device_names="saafe-4")
 
 
 def test_the_command(run, few, tmp_path: Path) -> None:

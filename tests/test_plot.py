@@ -388,6 +388,19 @@ def test_a_runs_picture_shows_what_is_there(
     assert ("accuracy: 0.8511" in text) == (GATE in panels)
 
 
+def test_paths_may_be_text(written: Path, tmp_path: Path) -> None:
+    """As a notebook gives them; they ended in an AttributeError."""
+    picture = pictures.picture_of_recording(str(written), recording(), MODEL)
+    assert picture.panels == pictures.picture_of_recording(written, recording(), MODEL).panels
+    pictures.save_picture(picture, str(tmp_path / "kitchen.png"))
+    assert (tmp_path / "kitchen.png").stat().st_size > 1000
+    with pytest.raises(saafe.InputError, match=r"ends in \.png or \.svg"):
+        pictures.save_picture(picture, "kitchen.pdf")
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in EPOCHS))
+    assert pictures.is_run_folder(str(tmp_path))
+    assert pictures.picture_of_run(str(tmp_path)).panels == ("training",)
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 3, 7, 32])
 def test_epochs_are_whole_numbers(epochs: int, tmp_path: Path) -> None:
     """Three epochs had ticks at 1.25."""

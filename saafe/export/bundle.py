@@ -6,7 +6,7 @@ from typing import Any
 
 from saafe import __version__
 from saafe.detector import detect, load_exported
-from saafe.errors import InputError
+from saafe.errors import InputError, check_type
 from saafe.exam import judge_simulated, judging, plain_values
 from saafe.export import c_files, onnx_files, parity
 from saafe.files import scratch_folder, writable_folder, write_atomically, write_json
@@ -22,7 +22,7 @@ Say = Callable[[str], None]
 
 
 def export_run(
-    run: Run, to: str, out: Path | None = None, *, device_names: Sequence[str] = (),
+    run: Run, to: str, out: Path | str | None = None, *, device_names: Sequence[str] = (),
     exam: bool = False, on_progress: Say = lambda _: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Write a run as self-contained files, compare them with it, and report.
@@ -45,6 +45,9 @@ def export_run(
         InputError: `to` is unknown, the folder cannot be written, or the risk differs from the
             run's by more than `PARITY_LIMITS`; then nothing is written.
     """
+    check_type(run, Run, 'export_run: takes a run, as saafe.load("runs/RUN") gives it')
+    if isinstance(device_names, str):
+        raise InputError(f'device_names: takes names, such as ["{device_names}"], got str')
     if to not in EXPORTS:
         raise InputError(f"--to {to}: unknown; choose from {', '.join(EXPORTS)}")
     if exam and to not in ONNX_NAMES:
@@ -56,7 +59,7 @@ def export_run(
         on_device = run_for(run, name)
         on_progress(f"thresholds for {name} ({number} of {len(asked)})")
         run = on_device if to == "c" else run
-    out = writable_folder(run.folder / "export" if out is None else out)
+    out = writable_folder(run.folder / "export" if out is None else Path(out))
     report = {
         "to": to,
         "run": run.folder.resolve().name,

@@ -41,7 +41,7 @@ class Known:
 
 
 def picture_of_recording(
-    path: Path,
+    path: Path | str,
     recording: Recording,
     model: Model,
     *,
@@ -63,6 +63,7 @@ def picture_of_recording(
     Raises:
         InputError: there is nothing to draw, or nothing in the part that is asked for.
     """
+    path = Path(path)
     recording = without_sentinels(recording, model.settings.sentinels)
     shown = np.isfinite(recording.readings).any(axis=(0, 1))
     if not shown.any():

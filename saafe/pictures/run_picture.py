@@ -31,12 +31,12 @@ class Part:
     put: Callable[[FigureBase], None]
 
 
-def is_run_folder(path: Path) -> bool:
+def is_run_folder(path: Path | str) -> bool:
     """Whether a folder holds what a training or an exam leaves."""
-    return any((path / name).is_file() for name in (runs.RECIPE, runs.METRICS, "exam.json"))
+    return any((Path(path) / name).is_file() for name in (runs.RECIPE, runs.METRICS, "exam.json"))
 
 
-def picture_of_run(folder: Path) -> Picture:
+def picture_of_run(folder: Path | str) -> Picture:
     """Draw a run's training curves and its exam's figures, whichever are there.
 
     Args:
@@ -45,6 +45,7 @@ def picture_of_run(folder: Path) -> Picture:
     Raises:
         InputError: neither is there, or one is not what saafe writes.
     """
+    folder = Path(folder)
     parts = [*training_parts(folder / runs.METRICS), *exam_parts(folder / "exam.json")]
     if not parts:
         raise InputError(

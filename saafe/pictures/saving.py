@@ -40,25 +40,27 @@ class Picture:
         return {"kind": self.kind, "title": self.title, "panels": list(self.panels)}
 
 
-def check_picture_path(path: Path) -> None:
+def check_picture_path(path: Path | str) -> None:
     """Refuse a path that names no picture, before anything is drawn.
 
     Raises:
         InputError: its suffix is none of `PICTURE_SUFFIXES`, or its folder is not there.
     """
+    path = Path(path)
     if path.suffix.lower() not in PICTURE_SUFFIXES:
         raise InputError(f"--out {path}: a picture's name ends in .png or .svg")
     if not path.parent.is_dir():
         raise InputError(f"--out {path}: there is no folder {path.parent}; make it first")
 
 
-def save_picture(picture: Picture, path: Path) -> None:
+def save_picture(picture: Picture, path: Path | str) -> None:
     """Write a picture as PNG or SVG, as its suffix says; whole or not at all.
 
     Raises:
         InputError: the suffix is neither, or the file cannot be written.
     """
     check_picture_path(path)
+    path = Path(path)
     if path.suffix.lower() == ".svg":
         data = plots.to_svg(picture.figure)
     else:
