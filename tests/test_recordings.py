@@ -429,6 +429,15 @@ def test_known_wrong_values_are_masked(
     assert row.problems == ((channel.name, said, 2),)
 
 
+@pytest.mark.parametrize(
+    "wrong", [[("temp", 1.0)], [("co", "failed")], ("co", 500.0), {"co": 500.0}, [("co",)], 5]
+)
+def test_sentinels_are_channels_and_values(wrong, tmp_path: Path):
+    path = write(tmp_path, GOOD)
+    with pytest.raises(InputError, match=r"^sentinels: came .*; allowed: a channel and a value"):
+        read_recording(path, sentinels=wrong)
+
+
 def test_a_wet_humidity_sensor_reads_100(tmp_path: Path):
     text = "time_s,humidity_pct\n0,99\n10,100.1\n20,110\n30,110.1\n"
     recording, check = read_recording(write(tmp_path, text))

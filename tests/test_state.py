@@ -125,6 +125,11 @@ def test_a_damaged_file_is_refused_and_changes_nothing(tmp_path: Path, damage: s
     assert detector.state() == before
 
 
+def test_a_folder_that_is_not_there_is_not_called_full(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"No such file or directory.*make its folder"):
+        new_detector().save(tmp_path / "absent" / "kitchen.state")
+
+
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         new_detector().restore(tmp_path / "absent.json")

@@ -145,7 +145,9 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
     """Write a state with a checksum, whole or not at all, and so that it survives a power cut."""
     text = json.dumps(state, allow_nan=False)
     document = json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "state": state})
-    write_atomically(path, document.encode(), mend="free some space", is_durable=True)
+    write_atomically(
+        path, document.encode(), mend="free some space, or make its folder", is_durable=True
+    )
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -99,7 +99,8 @@ def check_zone(zone: str) -> None:
     """Raise an InputError where there is no time zone of that name."""
     if not isinstance(zone, str) or not is_zone(zone):
         allowed = "a name such as Europe/Berlin, America/New_York or UTC"
-        raise InputError(f"--zone {zone}: no such time zone; allowed: {allowed}")
+        came = zone if isinstance(zone, str) else repr(zone)
+        raise InputError(f"--zone {came}: no such time zone; allowed: {allowed}")
 
 
 def read_moments(

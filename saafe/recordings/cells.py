@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from saafe.errors import InputError
 from saafe.recordings.tables import quoted
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, MAX_SENSORS, Channel, WrongValues
 
@@ -187,10 +188,18 @@ def held_sentinels(sentinels: Iterable[tuple[str, float]]) -> Mapping[str, Senti
     Args:
         sentinels: a channel's name and a value in its own unit each. One that came in another
             unit may have been rounded to the channel's decimals since.
+
+    Raises:
+        InputError: they are something else.
     """
     found: dict[str, Sentinels] = {}
-    for name, value in sentinels:
-        rounded = round(value, CHANNELS[CHANNEL_NAMES.index(name)].decimals)
+    try:
+        pairs = [(CHANNEL_NAMES.index(name), name, float(value)) for name, value in sentinels]
+    except (TypeError, ValueError):
+        allowed = 'a channel and a value each, such as [("co", 500.0)]'
+        raise InputError(f"sentinels: came {sentinels!r}; allowed: {allowed}") from None
+    for index, name, value in pairs:
+        rounded = round(value, CHANNELS[index].decimals)
         found[name] = found.get(name, NO_SENTINELS) | {as_single(value), as_single(rounded)}
     return found
 
