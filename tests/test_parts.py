@@ -1,5 +1,6 @@
 """Recordings that are made by hand, as in a notebook: taken, or refused in one line."""
 
+import re
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -98,6 +99,24 @@ def test_without_rows_there_is_nothing_to_do(tmp_path: Path) -> None:
         saafe.detect(saafe.load(), empty)
     with pytest.raises(saafe.InputError, match="has no rows to write"):
         saafe.write_recording(empty, tmp_path / "made.csv")
+
+
+def test_the_example_of_the_page_runs(capsys: pytest.CaptureFixture) -> None:
+    page = Path(__file__).parents[1] / "docs" / "recordings.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
+    exec(compile(code, "docs/recordings.md", "exec"), {})
+    assert capsys.readouterr().out == "Recording('kitchen', 360 times to 3,590 s, shelf) []\n"
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
+def test_a_frame_with_dates_is_read_from_its_file(zone: str | None, tmp_path: Path) -> None:
+    dates = pl.Series("time", TIMES * 1000).cast(pl.Datetime("ms")).dt.replace_time_zone(zone)
+    frame = pl.DataFrame([dates, pl.Series("temperature_c", READINGS[:, 0, 0])])
+    frame.write_parquet(tmp_path / "made.parquet")
+    recording, _ = saafe.read_recording(tmp_path / "made.parquet")
+    assert recording.times_s.tolist() == TIMES.tolist()
+    assert recording.start is not None
+    assert (recording.start.tzinfo is None) == (zone is None)
 
 
 def test_a_start_is_a_datetime() -> None:
