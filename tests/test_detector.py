@@ -400,6 +400,33 @@ def test_a_model_whose_risk_is_no_number_is_damaged_and_never_calm(wrong: float)
             use()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda windows: np.full(len(windows), 150.0), "came 150 to 150; allowed: a risk in perc"),
+        (lambda windows: np.full(len(windows), -1.0), "came -1 to -1"),
+        (lambda windows: np.zeros((len(windows), 1)), r"came shape \(\d+, 1\) of \d+ windows"),
+        (lambda windows: np.zeros(len(windows) + 1), r"came shape \(\d+,\) of"),
+        (lambda windows: None, r"came shape \(\) of"),
+    ],
+)
+def test_a_score_is_a_percentage_a_window(wrong, says: str) -> None:
+    """Of a model of one's own: 150 % alarmed, and another shape ended in numpy's words."""
+    read = recording(A=[LOW] * 30)
+    for use in (
+        lambda: detect(Scorer(wrong, SETTINGS), read),
+        lambda: streamed(read, wrong),
+    ):
+        with pytest.raises(InputError, match=f"^score: {says}"):
+            use()
+
+
+def test_no_number_is_no_time_to_begin_at() -> None:
+    """No decision was taken, and so nothing was ever found."""
+    with pytest.raises(InputError, match="since_s: came nan"):
+        detect(Scorer(score, SETTINGS), recording(A=[HIGH] * 30), since_s=math.nan)
+
+
 @pytest.mark.parametrize("level", [1e30, math.inf])
 def test_a_model_is_not_called_damaged_for_what_no_sensor_shows(level: float) -> None:
     """A recording that was made by hand is not masked as a file is."""

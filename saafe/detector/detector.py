@@ -33,6 +33,7 @@ from saafe.sensors import CHANNEL_NAMES, CHANNELS
 
 SHOWS = np.array([c.visibility.event if c.visibility else math.inf for c in CHANNELS])
 LONGEST_PAUSE_S = windows.DAY_S  # Chosen: a sensor that says nothing for longer is no detector
+ROUNDED = 1e-3  # Chosen: that a risk may be beyond 0 or 100 by its last digits. [%]
 RECENT_STEPS = 40  # of a window: its last 23 minutes
 # yields windows (window, 60, 1, channel), takes their risk in percent (window,), ends with events
 Scoring = Generator[NDArray[np.float32], NDArray[np.float64], list[Event]]
@@ -324,20 +325,32 @@ def score(model: Model, cut: NDArray[np.float32]) -> NDArray[np.float64]:
     """Risk of windows (window, 60, 1, channel) in percent (window,).
 
     Raises:
-        InputError: it is no number. That is nothing to be calm about.
+        InputError: it is no number, no percentage, or not one a window. That is nothing to be
+            calm about.
     """
     risk = model.score(cut)
-    if not np.isfinite(risk).all():
-        for k, channel in enumerate(CHANNELS):  # of a recording that was made by hand
-            most = np.nanmax(np.abs(cut[..., k]), initial=0.0)
-            if most > 1e6 * channel.highest:
-                raise InputError(
-                    f"readings: came {most:g} of {channel.name}; allowed: {channel.lowest:g} to "
-                    f"{channel.highest:g} {channel.unit}, NaN for missing"
-                )
-        name = getattr(model, "folder", "the model")
-        raise InputError(f"{name} is damaged (its risk is no number): copy or train it again")
+    if np.shape(risk) != (len(cut),):
+        came = f"shape {np.shape(risk)} of {len(cut)} windows"
+        raise InputError(f"score: came {came}; allowed: (window,), a risk in percent each")
+    if not (np.abs(np.asarray(risk) - 50.0) <= 50.0 + ROUNDED).all():  # nor is NaN
+        raise wrong_risk(model, cut, np.asarray(risk))
     return risk
+
+
+def wrong_risk(model: Model, cut: NDArray[np.float32], risk: NDArray[np.float64]) -> InputError:
+    """Why a risk of windows (window, 60, 1, channel) cannot be one, with what mends it."""
+    if np.isfinite(risk).all():
+        came = f"{risk.min():g} to {risk.max():g}"
+        return InputError(f"score: came {came}; allowed: a risk in percent, 0 to 100")
+    for k, channel in enumerate(CHANNELS):  # of a recording that was made by hand
+        most = np.nanmax(np.abs(cut[..., k]), initial=0.0)
+        if most > 1e6 * channel.highest:
+            return InputError(
+                f"readings: came {most:g} of {channel.name}; allowed: {channel.lowest:g} to "
+                f"{channel.highest:g} {channel.unit}, NaN for missing"
+            )
+    name = getattr(model, "folder", "the model")
+    return InputError(f"{name} is damaged (its risk is no number): copy or train it again")
 
 
 def longest_pause(model: Model, longest_interval_s: float | None) -> float | None:
