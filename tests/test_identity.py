@@ -61,9 +61,9 @@ def test_quiet_windows_of_a_home_know_no_cooking() -> None:
     assert np.nanmax(found.windows) == 20.0
 
 
-def still_home(name: str, warmth: float) -> Home:
-    """Three days in which nothing happens but a little noise."""
-    times = np.arange(0.0, 3 * 86_400.0, 60.0)
+def still_home(name: str, warmth: float, days: int = 12) -> Home:
+    """Days in which nothing happens but a little noise."""
+    times = np.arange(0.0, days * 86_400.0, 60.0)
     readings = np.full((len(times), 1, len(CHANNELS)), np.nan, np.float32)
     random = np.random.default_rng(0)
     readings[:, 0, TEMPERATURE] = warmth + random.normal(0.0, 0.2, len(times))
@@ -79,12 +79,20 @@ def test_homes_are_examined_with_and_without_simulation() -> None:
         assert row.right_share == 1.0
         assert row.chance_share == pytest.approx(0.5, abs=0.02)
         assert row.told_apart
-    # three of six days are judged, for days of two homes are six groups and not three
-    assert against.windows == (3 + identity.SIMULATED_STREAMS // 2) * identity.WINDOWS_OF_A_GROUP
-    # three days of two homes in three probes, and the simulated streams in one
+    # half of 24 days are judged, for days of two homes are 24 groups and not twelve
+    assert against.windows == (12 + identity.SIMULATED_STREAMS // 2) * identity.WINDOWS_OF_A_GROUP
+    # twelve days of two homes in three probes, and the simulated streams in one
     simulated = identity.SIMULATED_STREAMS * identity.WINDOWS_OF_A_GROUP
-    assert found["windows"] == 3 * 6 * identity.WINDOWS_OF_A_GROUP + simulated
+    assert found["windows"] == 3 * 24 * identity.WINDOWS_OF_A_GROUP + simulated
     assert "chance" in found["means"]
+
+
+def test_two_days_tell_no_homes_apart() -> None:
+    """Each is told rightly, but two right guesses are what chance gives once in four times."""
+    homes = [still_home("1", 18.0, days=3), still_home("2", 25.0, days=3)]
+    both = identity.examine_identity(homes, 0)["rows"][0]
+    assert both.right_share == 1.0
+    assert not both.told_apart
 
 
 def test_homes_alike_are_not_said_to_be_told_apart() -> None:
