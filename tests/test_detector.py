@@ -13,6 +13,7 @@ from saafe.detector.alarms import CONFIRM_S, LATE_S, AlarmSettings
 from saafe.detector.detector import Detector, Scorer
 from saafe.detector.recorded import detect
 from saafe.errors import InputError
+from saafe.recordings import cut_recording, read_sets
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO, CO2, PM25, TEMPERATURE
 
@@ -583,3 +584,24 @@ def test_what_is_no_model_or_recording_is_refused_in_one_line() -> None:
     for call in (lambda: Detector(one), lambda: detect(one, model), lambda: detect(model, "r.csv")):  # type: ignore
         with pytest.raises(InputError, match=r"got (Recording|str)"):
             call()
+
+
+@pytest.mark.parametrize("now_s", ["3", None, math.nan, "", [1.0]])
+def test_a_time_that_is_no_number_is_refused_in_one_line(now_s) -> None:
+    detector = Detector(Scorer(score, SETTINGS))
+    detector.update(0.0, "A", {"temperature": 20.0})
+    with pytest.raises(InputError, match="now_s: came"):
+        detector.tick(now_s)
+
+
+@pytest.mark.parametrize("longest_s", ["60", [60.0], 0.0, -1.0, math.nan, math.inf])
+def test_a_longest_interval_that_is_none_is_refused_in_one_line(longest_s) -> None:
+    with pytest.raises(InputError, match="longest interval: came"):
+        Detector(Scorer(score, SETTINGS), longest_interval_s=longest_s)
+
+
+def test_a_part_without_a_row_and_a_folder_that_is_not_there_are_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match="has no row between 500 and 600 s"):
+        cut_recording(recording(A=[LOW] * 3), 500.0, 600.0)
+    with pytest.raises(InputError, match="no such folder"):
+        read_sets(tmp_path / "nowhere")

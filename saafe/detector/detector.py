@@ -293,8 +293,9 @@ class Detector:
 
     def _advance(self, until_s: float, *, inclusive: bool) -> Scoring:
         """Go on to a time, deciding on each bin that ends before it, or by it, as it ends."""
-        if math.isnan(until_s):
-            raise InputError("now_s: came nan; allowed: seconds of the rows' own time, or inf")
+        if not isinstance(until_s, Real) or math.isnan(until_s):
+            allowed = "seconds of the rows' own time, or inf"
+            raise InputError(f"now_s: came {until_s!r}; allowed: {allowed}")
         events: list[Event] = []
         while True:
             ends = {sensor: stream.end_s for sensor, stream in self.streams.items()}
@@ -369,12 +370,16 @@ def hold_bins(longest_interval_s: float | None) -> int:
     Raises:
         InputError: no sensor pauses so long, or so briefly.
     """
-    if longest_interval_s is not None and not 1.0 <= longest_interval_s <= LONGEST_PAUSE_S:
+    if longest_interval_s is None:
+        return int(windows.HOLD_S / windows.BIN_S)
+    if not isinstance(longest_interval_s, Real):
+        raise InputError(f"longest interval: came {longest_interval_s!r}; allowed: seconds")
+    if not 1.0 <= longest_interval_s <= LONGEST_PAUSE_S:
         raise InputError(
             f"longest interval: came {longest_interval_s:g} s; allowed: 1 s to a day "
             f"({LONGEST_PAUSE_S:g} s), the longest pause of a healthy sensor"
         )
-    return int(max(windows.HOLD_S, longest_interval_s or 0.0) / windows.BIN_S)
+    return int(max(windows.HOLD_S, longest_interval_s) / windows.BIN_S)
 
 
 def agreeing(cut: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -76,9 +76,11 @@ def read_sets(folder: Path | str) -> list[AnnotatedSet]:
         The sets in the order of their paths; none where there is no `set.json`.
 
     Raises:
-        InputError: a set.json is no such file as docs/recordings.md describes, or two sets have
-            the same name.
+        InputError: the folder is not there, a set.json is no such file as docs/recordings.md
+            describes, or two sets have the same name.
     """
+    if not Path(folder).exists():
+        raise InputError(f"{folder}: no such folder")
     sets = [read_set(path) for path in find_sets(Path(folder))]
     first: dict[str, AnnotatedSet] = {}
     for one in sets:

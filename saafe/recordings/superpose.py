@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from saafe.errors import InputError
 from saafe.recordings.recording import Recording
 from saafe.sensors import CHANNELS, HUMIDITY, PM25
 
@@ -227,9 +228,13 @@ def cut_recording(recording: Recording, start_s: float, end_s: float) -> Recordi
     """Part of a recording with start <= time <= end [s], its times from its own first row.
 
     Of cells that were refused it keeps those that it holds.
+
+    Raises:
+        InputError: it has no row there.
     """
     first, last = np.searchsorted(recording.times_s, [start_s, np.nextafter(end_s, np.inf)])
-    assert first < last, f"{recording.name} has no row between {start_s:g} and {end_s:g} s"
+    if first >= last:
+        raise InputError(f"{recording.name}: has no row between {start_s:g} and {end_s:g} s")
     rows = slice(int(first), int(last))
     return replace(
         recording,
