@@ -17,7 +17,7 @@ from saafe.sensors import TEMPERATURE
 from saafe.simulator.instruments import draw_instruments
 from saafe.simulator.labels import VISIBLE
 from saafe.simulator.scenarios import Mix
-from saafe.training import data
+from saafe.training import data, loop
 
 TRAIN, HELD_OUT = data.Purpose.TRAIN, data.Purpose.HELD_OUT
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -198,3 +198,48 @@ def test_every_benchmark_ends_in_the_same_line(benchmark, capsys: pytest.Capture
     assert {"commit", "device", "cores"} <= line.keys()
     own = [f.name for f in BENCHMARKS.glob("*.py") if '"benchmark":' in f.read_text()]
     assert own == ["last_line.py"]
+
+
+class EnoughError(Exception):
+    """Ends a fit before its thresholds."""
+
+
+def test_fits_are_fitted_as_training_fits_them(benchmark) -> None:
+    fits = benchmark("fits")
+    words = "tiny,windows=960,batch=240,streams=128,held_out=128,epochs=3,passes=2"
+    recipe = fits.recipe_of(words)
+    assert recipe.new_epochs == 2
+    ours = fits.fit(recipe, *fits.windows_of([recipe], recipe.seed)).state_dict()
+
+    def stop(one) -> None:
+        if one.epoch == one.epochs:
+            raise EnoughError(one.averaged.state_dict())
+
+    with pytest.raises(EnoughError) as stopped:
+        loop.fit_detector(recipe, on_checkpoint=stop)
+    theirs = stopped.value.args[0]
+    calibrated = {"risk_scale", "risk_shift"}
+    assert theirs.keys() == ours.keys()
+    for name in theirs.keys() - calibrated:
+        assert torch.equal(theirs[name], ours[name]), name
+
+
+def test_fits_score_what_finds_more_as_better(benchmark) -> None:
+    """A model that knows the fires' own particles, and one that knows nothing."""
+    fits = benchmark("fits")
+
+    class Known(fits.FireTransformer):
+        def __init__(self, weight: float) -> None:
+            super().__init__(fits.recipe_of("tiny"))
+            self.weight = weight
+
+        def forward(self, windows: torch.Tensor) -> torch.Tensor:
+            level = self.weight * windows[:, -1, :, 1].nan_to_num().clamp(min=0.0).log1p()
+            return torch.stack([0.0 * level, 0.0 * level, level], dim=-1)
+
+    device = fits.devices.load_device("saafe-4")
+    streams, spans = fits.fire_streams(1, device)
+    assert len(spans) == len(streams.readings) > 100
+    assert (spans[:, 0] <= spans[:, 1]).all()
+    peaks = [fits.fire_peaks(Known(weight), streams, spans)[:, 0] for weight in (1.0, 0.0)]
+    assert (peaks[0] > peaks[1]).float().mean() > 0.9
