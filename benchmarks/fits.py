@@ -1,6 +1,7 @@
 """Fires found by fits of different recipes, at equal false alarms a year, on simulated streams.
 
     python benchmarks/fits.py --fit tiny --fit tiny,epochs=8 --fit ultra-fast --seeds 0,1,2
+    python benchmarks/fits.py --fit tiny --rival "gradient boosting" --devices saafe-4
 
 What a change of a recipe buys, in minutes and with its spread: fits of one seed learn from the
 same windows, and all are scored on the same streams, which are of other seeds than the exam's.
@@ -39,11 +40,11 @@ from saafe.exam.fires import is_burning, sensed_limit
 from saafe.exam.judging import Judged, likeliest_class
 from saafe.exam.session import Session
 from saafe.recipes import Recipe
+from saafe.rivals import registry
 from saafe.simulator import Mix, Streams, devices, simulation, sources
 from saafe.threads import Workers
-from saafe.training import World, data, loop, thresholds
+from saafe.training import RiskModel, World, data, loop, thresholds
 from saafe.training.data import Purpose, WindowSet, seeded_generator
-from saafe.training.model import FireTransformer
 
 CPU = torch.device("cpu")
 APART = 777  # streams that score are of seeds so far from those of fits
@@ -72,7 +73,7 @@ def windows_of(wanted: Sequence[Recipe], seed: int) -> tuple[WindowSet, WindowSe
     return data.join_windows(made), data.held_out_windows(longest, CPU)
 
 
-def fit(recipe: Recipe, whole: WindowSet, held_out: WindowSet) -> FireTransformer:
+def fit(recipe: Recipe, whole: WindowSet, held_out: WindowSet) -> RiskModel:
     """As `loop.fit_detector` trains and calibrates, on windows that are there already."""
     one, size = loop.start_fit(recipe, CPU), recipe.windows
     for epoch in range(recipe.epochs):
@@ -83,6 +84,14 @@ def fit(recipe: Recipe, whole: WindowSet, held_out: WindowSet) -> FireTransforme
         one.epoch += 1
     thresholds.calibrate(one.averaged, held_out)
     return one.averaged.eval()
+
+
+def fit_rival(name: str, recipe: Recipe, whole: WindowSet, held_out: WindowSet) -> RiskModel:
+    """A rival of docs/rivals.md, on as many of the windows as it takes."""
+    rival = registry.RIVALS[name]
+    model = rival.fit(recipe, whole.rows(slice(rival.most)), held_out)
+    thresholds.calibrate(model, held_out)
+    return model
 
 
 def lean(streams: Streams) -> Streams:
@@ -124,7 +133,7 @@ def fire_streams(seed: int, device: devices.Device) -> tuple[Streams, Tensor]:
     return replace(lean(streams), **joined), torch.tensor(spans)
 
 
-def fire_peaks(model: FireTransformer, streams: Streams, spans: Tensor) -> Tensor:
+def fire_peaks(model: RiskModel, streams: Streams, spans: Tensor) -> Tensor:
     """Highest log-odds that each tier holds while each fire is in time. (fire, tier)"""
     reported = streams.reported[:, :, 0]
     latest = torch.where(reported, torch.arange(reported.shape[1]), 0).cummax(dim=1).values
@@ -153,7 +162,7 @@ def moments_of(device: devices.Device) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.concatenate(cut)), torch.tensor([one.label for one in chosen])
 
 
-def scores(model: FireTransformer, on: dict[str, Any]) -> dict[str, float]:
+def scores(model: RiskModel, on: dict[str, Any]) -> dict[str, float]:
     """Figures of one model on one device."""
     peaks = torch.cat([thresholds.peak_odds(model, part) for part in on["false"]])
     years, fires = thresholds.dense_years(len(peaks)), fire_peaks(model, *on["fires"])
@@ -189,12 +198,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--fit", action="append", metavar="TIER[,FIELD=VALUE...]")
+    parser.add_argument("--rival", action="append", metavar="NAME", default=[])
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--devices", default="saafe-6,saafe-4,airgradient-one")
     parser.add_argument("--rows", type=Path, help="Rows of earlier calls, and where to add these.")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     wanted = {words: recipe_of(words) for words in chosen.fit or ["tiny", "ultra-fast"]}
+    registry.check_installed(chosen.rival)
     if len({(one.windows, one.streams, one.device_file) for one in wanted.values()}) > 1:
         parser.error("fits share windows: windows, streams and device_file must be alike")
     seeds = [int(seed) for seed in chosen.seeds.split(",")]
@@ -205,9 +216,13 @@ def main() -> None:
         whole, held_out = windows_of(list(wanted.values()), seed)
         say(f"seed {seed}: {len(whole.labels):,} windows")
         models = {}
-        for name, recipe in wanted.items():
+        for name in [*wanted, *chosen.rival]:
             begun = time.process_time()
-            model = fit(replace(recipe, seed=seed), whole, held_out)
+            if name in wanted:
+                model = fit(replace(wanted[name], seed=seed), whole, held_out)
+            else:
+                recipe = replace(next(iter(wanted.values())), seed=seed)
+                model = fit_rival(name, recipe, whole, held_out)
             models[name] = model, round(time.process_time() - begun, 1)
             say(f"seed {seed}: fitted {name}")
         for device in map(devices.load_device, chosen.devices.split(",")):

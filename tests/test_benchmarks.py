@@ -18,6 +18,7 @@ from saafe.simulator.instruments import draw_instruments
 from saafe.simulator.labels import VISIBLE
 from saafe.simulator.scenarios import Mix
 from saafe.training import data, loop
+from saafe.training.model import FireTransformer
 
 TRAIN, HELD_OUT = data.Purpose.TRAIN, data.Purpose.HELD_OUT
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -228,7 +229,7 @@ def test_fits_score_what_finds_more_as_better(benchmark) -> None:
     """A model that knows the fires' own particles, and one that knows nothing."""
     fits = benchmark("fits")
 
-    class Known(fits.FireTransformer):
+    class Known(FireTransformer):
         def __init__(self, weight: float) -> None:
             super().__init__(fits.recipe_of("tiny"))
             self.weight = weight
