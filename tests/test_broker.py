@@ -1,12 +1,15 @@
 """Brokers: what a URL and its files say, and what is refused before anything is sent."""
 
+import socket
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
+from serving_fixtures import CALM
 
 from saafe.errors import InputError
-from saafe.serving import broker
+from saafe.serving import Fleet, MqttLink, MqttOptions, Notes, Service, Store, Topics, broker
 from saafe.serving.broker import Broker, Partings, client_name, find_broker, read_secret
 
 
@@ -29,7 +32,20 @@ def test_a_url_says_where_and_as_whom(tmp_path: Path) -> None:
         ("mqtt://broker.lan/topic", {}, "is no broker"),
         ("mqtt://broker.lan?qos=1", {}, "is no broker"),
         ("mqtt://broker.lan:port", {}, "allowed: mqtt://HOST"),
-        ("mqtt://a:b@broker.lan", {}, "a password in a URL is seen by everybody"),
+        *(
+            (url, {}, "a password in a URL is seen by everybody")
+            for url in (
+                "mqtt://a:hush@broker.lan",
+                "mqtt://a:hush@broker.lan:99999",
+                "http://a:hush@lan",
+                "mqtt://a:hush@broker.lan:port",
+                "mqtt://a:hush@broker.lan/topic",
+                "a:hush@lan",
+                "mqtt://a:hush@",
+                "mqtt://a:hu/hush@broker.lan",
+                "mqtt://:hush@broker.lan",
+            )
+        ),
         ("mqtt://broker.lan", {"password_file": "secret"}, "--password-file: whose?"),
         ("mqtt://a@broker.lan", {"password_file": "empty"}, "empty: is empty"),
         ("mqtt://a@broker.lan", {"password_file": "absent"}, "absent: cannot be read"),
@@ -52,6 +68,38 @@ def test_what_cannot_be_used_is_refused_in_one_line(
     assert says in str(error.value)
     assert "hush" not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["resets", "closes", "answers in words"])
+def test_a_port_without_tls_is_said(kind: str) -> None:
+    """A broker's plain port said "reset by peer", which tells nobody what is wrong."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        found = find_broker(f"mqtts://127.0.0.1:{server.getsockname()[1]}")
+
+        def answer() -> None:
+            client, _ = server.accept()
+            with client:
+                client.recv(1 if kind == "resets" else 4096)  # what is left unread resets it
+                if kind == "answers in words":
+                    client.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        lines: list[str] = []
+        service = Service(Fleet(CALM), Store(":memory:"), Notes(lines.append))
+        link = MqttLink(service, found, MqttOptions(topics=Topics((), ("json",))))
+        try:
+            link.start()
+            link.stop()
+        except InputError as error:
+            lines.append(str(error))
+        thread.join()
+        service.stop()
+    (line,) = lines
+    assert f"{found}: speaks no TLS there (" in line
+    assert "name its TLS port, usually 8883, or mqtt:// for none" in line
 
 
 def test_a_secret_is_its_first_line(tmp_path: Path) -> None:

@@ -14,6 +14,10 @@ PORTS = {"mqtt": 1883, "mqtts": 8883}
 MACHINE_ID = Path("/etc/machine-id")
 # Chosen: so many connections in a row of so few seconds are no chance
 BRIEF_S, BRIEF_ONES = 10.0, 3
+TLS_FAILED = "TLS failed ({}); see --ca and --cert"
+NO_TLS = "speaks no TLS there ({}); name its TLS port, usually 8883, or mqtt:// for none"
+# OpenSSL's words where the answer to its greeting is none of TLS, or none at all
+NO_TLS_REASONS = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ def find_broker(
     Raises:
         InputError: it is no such URL, holds a password, or a file cannot be used.
     """
+    if ":" in url.rpartition("@")[0].rpartition("://")[2]:  # before any error that shows the URL
+        raise InputError("a password in a URL is seen by everybody; use --password-file FILE")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -59,8 +65,6 @@ def find_broker(
         raise InputError(f"{url}: {error}; allowed: mqtt://HOST[:PORT] or mqtts://") from None
     if parts.scheme not in PORTS or not parts.hostname or parts.path.strip("/") or parts.query:
         raise InputError(f"{url}: is no broker; allowed: mqtt://HOST[:PORT] or mqtts://HOST[:PORT]")
-    if parts.password is not None:
-        raise InputError("a password in a URL is seen by everybody; use --password-file FILE")
     user = unquote(parts.username) if parts.username else None
     password = read_secret(password_file, "--password-file") if password_file else None
     if password is not None and user is None:
@@ -88,6 +92,15 @@ def tls_context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSL
         reason = getattr(error, "reason", None) or error
         raise InputError(f"--ca, --cert or --key cannot be used ({reason}); give PEM") from None
     return context
+
+
+def why_unreached(error: BaseException | None, *, has_tls: bool) -> str:
+    """Why no connection came about, in words; a server without TLS just ends a greeting of it."""
+    reason = getattr(error, "strerror", None) or "no answer"
+    if isinstance(error, ssl.SSLError):
+        reason = getattr(error, "verify_message", "") or error.reason or str(error)
+        return NO_TLS.format(reason) if reason in NO_TLS_REASONS else TLS_FAILED.format(reason)
+    return NO_TLS.format(reason) if has_tls and isinstance(error, ConnectionResetError) else reason
 
 
 def read_secret(path: Path, option: str) -> str:

@@ -22,7 +22,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from saafe.errors import InputError
 from saafe.files import json_text
-from saafe.serving.broker import Broker, Partings
+from saafe.serving.broker import Broker, Partings, why_unreached
 from saafe.serving.fleet import Arrival
 from saafe.serving.home_assistant import (
     Message,
@@ -115,8 +115,7 @@ class MqttLink:
         try:
             self.client.reconnect()
         except ssl.SSLError as error:
-            reason = getattr(error, "verify_message", "") or error.reason or error
-            raise InputError(f"{self.broker}: TLS failed ({reason}); see --ca and --cert") from None
+            raise InputError(f"{self.broker}: {why_unreached(error, has_tls=True)}") from None
         except socket.gaierror:
             raise InputError(f"{self.broker}: no such host") from None
         except OSError as error:
@@ -306,8 +305,8 @@ class MqttLink:
         self._publish_in_turn(names)
 
     def _on_connect_fail(self, _client: Any, error: Any = None, *_: Any) -> None:
-        reason = getattr(error, "strerror", None) or "no answer"
-        self.service.notes.say("broker", f"{self.broker}: {reason}; trying again")
+        why = why_unreached(error, has_tls=self.broker.tls is not None)
+        self.service.notes.say("broker", f"{self.broker}: {why}; trying again")
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, *_: Any) -> None:
         self.is_up.clear()

@@ -105,6 +105,20 @@ class MqttClient(paho.Client):
     def _create_socket(self) -> Any:
         return BufferedSocket(super()._create_socket())
 
+    def _ssl_wrap_socket(self, tcp_sock: Any) -> Any:
+        """paho's own leaves the socket open where the two do not agree on TLS."""
+        assert self._ssl_context is not None, "TLS was asked for"
+        one = self._ssl_context.wrap_socket(
+            tcp_sock, server_hostname=self.host, do_handshake_on_connect=False
+        )
+        try:
+            one.settimeout(self.connect_timeout)
+            one.do_handshake()
+        except OSError:
+            one.close()
+            raise
+        return one
+
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
         """Take all that has come."""
         done = super().loop_read(max_packets)
