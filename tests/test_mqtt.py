@@ -583,6 +583,30 @@ def test_acknowledgements_while_sensors_come_are_taken(
     client.close()
 
 
+def test_an_acknowledgement_that_finds_no_room_is_said_and_done_with(
+    broker: Mosquitto, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker kept it, and brought it on a later connection, where it ended another alarm."""
+    client, link, done = Client(broker.port, "other"), watching.link, []
+    client.send("readings/den", {"temperature": 21, "time_s": 0})
+    eventually(lambda: "den" in watching.service.fleet.spaces)
+    monkeypatch.setattr(watching.service, "offer", lambda *_words, **_more: False)
+    monkeypatch.setattr(link.client, "ack", lambda mid, qos: done.append((mid, qos)))
+    message = paho.MQTTMessage(mid=7, topic=b"saafe/spaces/den/acknowledge")
+    message.qos = 1
+    link._on_message(link.client, None, message)
+    assert done == [(7, 1)]
+    assert any("den: too much waits: acknowledge it again" in line for line in watching.lines)
+    client.close()
+
+
+def test_topics_that_tell_nothing_fill_no_memory(broker: Mosquitto, watching: Watching) -> None:
+    for k in range(3):
+        message = paho.MQTTMessage(mid=0, topic=b"%d" % k + 60_000 * b"x")
+        watching.link._on_message(watching.link.client, None, message)
+    assert [len(topic) for topic in watching.link.passed] == 3 * [500]
+
+
 def test_an_acknowledgement_that_the_broker_kept_meanwhile_is_taken(
     broker: Mosquitto, tmp_path: Path
 ) -> None:

@@ -36,7 +36,7 @@ from saafe.serving.mqtt_client import FIRST_RETRY_S, MqttClient
 from saafe.serving.mqtt_options import MqttOptions
 from saafe.serving.payloads import read_payload
 from saafe.serving.service import Service
-from saafe.serving.topics import TopicPlace
+from saafe.serving.topics import LONGEST_TOPIC, TopicPlace
 from saafe.serving.views import is_hushed
 
 SESSION_S = 7 * 86_400  # for so long the broker keeps what comes while we are away
@@ -384,7 +384,7 @@ class MqttLink:
         """Count a message that tells nothing."""
         self.service.counters.refused(reason)
         if len(self.passed) < RECENT:
-            self.passed.add(topic)
+            self.passed.add(topic[:LONGEST_TOPIC])
         done("")
 
     def _hear_other(self, said: bytes) -> None:
@@ -417,7 +417,9 @@ class MqttLink:
             done(why)
 
         one = Arrival(space, "-", {}, self.service.clock_s(), is_acknowledgement=True)
-        self.service.offer(one, answer, wait_s=5.0)
+        if not self.service.offer(one, answer, wait_s=5.0):  # kept, it would end a later alarm
+            self.service.notes.say("acknowledge", f"{space}: too much waits: acknowledge it again")
+            done("")
         return None
 
     def _is_repeated(self, one: Arrival, *, is_marked: bool = True) -> bool:

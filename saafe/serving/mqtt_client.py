@@ -106,7 +106,7 @@ class MqttClient(paho.Client):
         return BufferedSocket(super()._create_socket())
 
     def _ssl_wrap_socket(self, tcp_sock: Any) -> Any:
-        """paho's own leaves the socket open where the two do not agree on TLS."""
+        """Paho's own leaves the socket open where the two do not agree on TLS."""
         assert self._ssl_context is not None, "TLS was asked for"
         one = self._ssl_context.wrap_socket(
             tcp_sock, server_hostname=self.host, do_handshake_on_connect=False
