@@ -301,6 +301,20 @@ def test_sensors_beyond_what_a_space_may_have_are_refused(are_taken: bool) -> No
         assert restored.admit(sensor_arrival("another", 1.0)) == why
 
 
+@pytest.mark.parametrize(
+    "risk", [None, [], [0], [0, None], ["0", [0.0] * 740], [0, [0.0] * 3], [0, ["high"] * 740]]
+)
+def test_a_state_of_another_curve_of_risk_is_refused_and_changes_nothing(risk: object) -> None:
+    """It ended the service as it started, by a traceback."""
+    fleet, fresh = Fleet(CALM), Fleet(CALM).watched("hall")
+    fleet.take([sensor_arrival("A", 0.0)])
+    with pytest.raises(InputError, match="the saved state of hall cannot be used"):
+        fresh.set_state({**fleet.spaces["hall"].state(), "risk": risk})
+    assert not fresh.detector.streams
+    fresh.set_state(fleet.spaces["hall"].state())
+    assert list(fresh.detector.streams) == ["A"]
+
+
 def test_spaces_around_a_sensors_name_make_no_other_sensor() -> None:
     fleet = Fleet(CALM)
     fleet.take([sensor_arrival(name, t) for t, name in enumerate(("A", " A", "A "))])

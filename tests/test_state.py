@@ -204,3 +204,9 @@ def test_a_state_of_the_wrong_shape_is_refused_or_taken_whole(data) -> None:
         again.set_state(state)
     except InputError:
         assert again.state() == before
+
+
+@pytest.mark.parametrize("state", [None, [], "state", 3])
+def test_what_is_no_state_is_refused_in_one_line(state: object) -> None:
+    with pytest.raises(InputError, match="set_state: takes what `state` gave, got"):
+        new_detector().set_state(state)  # type: ignore[arg-type]

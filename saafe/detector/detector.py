@@ -238,6 +238,7 @@ class Detector:
             InputError: it is another model's state, of another longest interval, of another
                 version, or damaged; then nothing has changed.
         """
+        check_type(state, Mapping, "set_state: takes what `state` gave")
         for name, ours in (
             ("format", STATE_FORMAT), ("channels", list(CHANNEL_NAMES)),
             ("model", model_identity(self.model)), ("longest_interval_s", self.longest_interval_s),

@@ -168,6 +168,7 @@ class WatchedSpace:
             clock, (first, has_offset) = StreamClock(), state["first"]
             clock.set_state(state["clock"])
             risk_bin, risk = state["risk"]
+            risks = np.roll(np.array(risk, np.float16).reshape(SPAN), (risk_bin + 1) % SPAN)
             # older states believed a first reading less, and counted an upload from its arrival
             origin_s, heard_s = state.get("recorded_s", state["origin_s"]), state["heard_s"]
             sensors_heard_s = dict(state.get("sensors_heard_s", {}))  # nor these
@@ -175,8 +176,7 @@ class WatchedSpace:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the saved state of {self.name} cannot be used ({error})") from None
         self.reader.clock, self.reader.first, self.reader.has_offset = clock, first, has_offset
-        self.risk_bin = risk_bin
-        self.risks = np.roll(np.array(risk, np.float16), (risk_bin + 1) % SPAN)
+        self.risk_bin, self.risks = risk_bin, risks
         self.origin_s, self.heard_s = origin_s, heard_s
         self.sensors_heard_s = sensors_heard_s
 
