@@ -17,6 +17,7 @@ pytest.importorskip("moto")
 
 from cloud_stub import CPU, FAST, PATIENCE_S, describe, inject, screen, until, write_stub
 
+from saafe.cloud import artifact
 from saafe.cloud.artifact import unpack_run
 from saafe.cloud.aws import connect
 from saafe.cloud.billing import billed_so_far
@@ -299,6 +300,14 @@ def test_a_full_disk_on_download_leaves_nothing_and_is_mended(cloud, stub):
     entry = follow(cloud, entry, screen=screen(), pace=FAST)
     assert entry["settled"]
     assert (cloud.ledger.runs / entry["run"] / "model.safetensors").exists()
+
+
+def test_what_a_killed_launcher_of_the_same_number_left_is_removed(tmp_path, monkeypatch):
+    """In containers numbers come again: the next fetch said "File exists; free some space"."""
+    monkeypatch.setattr(artifact, "_download", lambda *_: None)
+    (tmp_path / f".job.{os.getpid()}.partial").mkdir()
+    assert artifact.fetch(None, bucket="b", key="k", run=tmp_path / "job") is None
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_corrupt_artefact_is_refused(cloud, stub):

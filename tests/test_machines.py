@@ -17,7 +17,7 @@ import saafe
 from saafe.cli import saafe as command
 from saafe.cli.output import run as run_words
 from saafe.errors import InputError
-from saafe.machines import archive, s3
+from saafe.machines import archive, s3, storage
 from saafe.machines.archive import DetectOptions, events_of_archive
 from saafe.machines.shipping import pack_model, unpack_model
 from saafe.machines.storage import DiskStorage, find_entries, is_match, name_below, open_storage
@@ -230,6 +230,22 @@ def test_patterns_mean_in_s3_what_they_mean_on_a_disk(
         (tmp_path / key).touch()
     on_disk = {path for path in glob.glob(pattern, recursive=True) if Path(path).is_file()}
     assert {key for key in keys if is_match(key.split("/"), pattern.split("/"))} == on_disk
+
+
+def test_the_consoles_mark_of_a_folder_is_no_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an object of no bytes, and failed in each run over a bucket that has one."""
+    keys = ("homes/", "homes/a/", "homes/a/x.csv", "homes/y.csv")
+    monkeypatch.setattr(
+        storage, "list_objects",
+        lambda _bucket, begin: [s3.Object(k, 1, 0.0) for k in keys if k.startswith(begin)],
+    )  # fmt: skip
+    for pattern, names in {
+        "homes/**": ["a/x.csv", "y.csv"], "homes/*/*": ["a/x.csv"], "homes/*": ["y.csv"],
+        "**/*": ["homes/a/x.csv", "homes/y.csv"],
+    }.items():  # fmt: skip
+        assert [one.name for one in find_entries([f"s3://bucket/{pattern}"])] == names
+    with pytest.raises(InputError, match="matches no file"):
+        find_entries(["s3://bucket/homes/"])
 
 
 def test_names_do_not_lead_out_of_a_folder(tmp_path: Path) -> None:

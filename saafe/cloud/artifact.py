@@ -27,7 +27,8 @@ def fetch(aws: Aws, *, bucket: str, key: str, run: Path) -> str | None:
         InputError: it is corrupt, dangerous or too large, or the disk is full; nothing is left.
     """
     for left in run.parent.glob(f".{run.name}.*.partial"):
-        if not _is_alive(int(left.name.split(".")[-2])):  # of a launcher that was killed
+        number = int(left.name.split(".")[-2])
+        if number == os.getpid() or not _is_alive(number):  # of a launcher that was killed
             shutil.rmtree(left, ignore_errors=True)
     partial = run.parent / f".{run.name}.{os.getpid()}.partial"
     try:

@@ -99,7 +99,8 @@ def entries_in_s3(url: str) -> list[Entry]:
         Entry(f"{S3_SCHEME}{bucket}/{one.key}", name_below(one.key.removeprefix(fixed)),
                one.size, one.changed_s)
         for one in list_objects(bucket, begin)
-        if (is_match(one.key.split("/"), pattern) if is_pattern(url) else one.key == key)
+        if not one.key.endswith("/")  # the console's mark of a folder
+        and (is_match(one.key.split("/"), pattern) if is_pattern(url) else one.key == key)
     ]  # fmt: skip
 
 
