@@ -54,10 +54,22 @@ def write_atomically(
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(partial, target)
+        if is_durable:
+            sync_folder(target.parent)
     except OSError as error:
         with suppress(OSError):  # where nothing can be written, nothing lies
             partial.unlink()
         raise InputError(f"{path}: cannot be written ({error.strerror}); {mend}") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until a folder's names would survive a power cut, where the system lets one wait."""
+    with suppress(OSError):  # a system or a disk that opens or syncs no folders
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 @contextmanager

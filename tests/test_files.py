@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ import pytest
 from saafe import training_run
 from saafe.errors import InputError
 from saafe.files import scratch_folder, writable_folder, write_atomically, write_json
+from saafe.serving import day_files
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -22,6 +24,28 @@ def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
     write_json(path, {"a": 2}, is_durable=True)
     assert json.loads(path.read_text()) == {"a": 2}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_durable_has_its_name_on_the_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The content was synced and the name was not: a power cut brought the old file back."""
+    done: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def fsync(number: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(number).st_mode) else "file")
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("name"), replace(*paths)))
+    write_json(tmp_path / "receipt.json", {"a": 1}, is_durable=True)
+    assert done == ["file", "name", "folder"]
+    rows = day_files.make_rows([0], ["A"], [[20.0] * 6])
+    day_files.write_day(rows, tmp_path / "1970-01-01.csv.gz")
+    assert done[-3:] == ["file", "name", "folder"]
+    write_json(tmp_path / "cache.json", {"a": 1})
+    assert done.count("folder") == 2, "nothing else waits for the disk"
 
 
 @pytest.mark.parametrize("partial", [None, "fixed"])

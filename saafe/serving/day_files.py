@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from saafe.errors import InputError
-from saafe.files import write_json
+from saafe.files import sync_folder, write_json
 from saafe.recordings import HOME_KIND, SET_FILE, Recording, write_recording
 from saafe.sensors import CHANNELS
 from saafe.serving.home_assistant import slug
@@ -126,6 +126,7 @@ def write_day(rows: DayRows, path: Path) -> None:
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
+        sync_folder(path.parent)
     except (OSError, InputError) as error:
         with suppress(OSError):
             partial.unlink()
