@@ -557,6 +557,26 @@ def test_the_repeated_hour_is_told_apart_by_order(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("text", "units", "note"),
+    [
+        ("time,temperature_f\n0,70\n10,4000\n20,71\n", None,
+         "'4000' of 'temperature_f' in line 3 is 2204.44 degC, outside -40 to 1200"),
+        ("time,temperature\n20,71\n10,4000 F\n0,70\n", {"temperature": "F"},
+         "'4000 F' of 'temperature' in line 3 is 2204.44 degC, outside -40 to 1200"),
+        ("time,co2 (%)\n0,0.1\n10,99\n20,0.1\n", None,
+         "'99' of 'co2 (%)' in line 3 is 990000 ppm, outside 100 to 200000"),
+        ("time,humidity\n0,0.5\n10,1.05\n20,0.5\n", {"humidity": "fraction"}, ""),  # wet
+        ("time,temperature\n0,20\n10,4000\n20,21\n", None, ""),  # its own: the check says it
+    ],
+)  # fmt: skip
+def test_what_is_masked_is_told_as_the_file_has_it(
+    text: str, units: Mapping[str, str] | None, note: str, tmp_path: Path
+) -> None:
+    _, check, _ = import_recording(write(tmp_path, text), units=units)
+    assert [line for line in check.notes if " in line " in line] == [note] * bool(note)
+
+
+@pytest.mark.parametrize(
     ("step", "unit"),
     [(900, "s"), (1000, "ms"), (1200, "s"), (1800, "s"), (3600, "s"), (5000, "ms"), (5400, "s"),
      (7200, "s"), (9000, "ms"), (10_000, "ms"), (14_400, "s"), (43_200, "s"), (60_000, "ms"),

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from saafe.cli import saafe
 from saafe.errors import InputError
 from saafe.own_rooms.rooms import read_rooms
+from saafe.readers.export_parts import join_tables
 from saafe.readers.export_text import read_cells_of
 from saafe.recordings.recording import read_recording
 
@@ -168,3 +169,8 @@ def test_rows_of_readings_are_not_searched_for_names(tmp_path: Path) -> None:
     asked.clear()
     assert len(read_cells_of(many, is_known).frame) == 600
     assert len(asked) == of_few
+
+
+def test_no_table_joins_to_none() -> None:
+    with pytest.raises(InputError, match="join_tables: came no table; allowed: one at least"):
+        join_tables([])

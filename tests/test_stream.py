@@ -14,6 +14,8 @@ from saafe.recordings.lines import parse_lines
 from saafe.recordings.recording import parse_recording
 from saafe.recordings.stream import RowReader, read_rows
 from saafe.recordings.tables import parse_csv
+from saafe.recordings.units import CHANNEL_UNITS, parse_units
+from saafe.sensors import CHANNEL_NAMES, CHANNELS
 
 HEADER = "time_s,sensor,temperature_c"
 RULES = Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings())  # the fixed rules alone
@@ -141,3 +143,33 @@ def test_of_two_sensors_that_alarm_in_one_bin_both_ways_name_the_same(ends: tupl
 def test_a_number_that_is_written_otherwise_came_once(again: str) -> None:
     lines = ["0,A,50", f"0,A,{again}", "10,A,50", f"10,A,{again}"]
     assert streamed(lines) == filed(lines) == []
+
+
+@pytest.mark.parametrize(
+    ("channel", "unit"),
+    [(channel, one.unit) for channel, units in CHANNEL_UNITS.items() for one in units[1:]],
+)
+def test_what_is_no_reading_is_said_in_the_unit_in_which_it_came(channel: str, unit: str) -> None:
+    """Of 4,000 degF it said "2204.44 is outside", which stands nowhere."""
+    one = CHANNELS[CHANNEL_NAMES.index(channel)]
+    reader = RowReader(units=parse_units([f"{channel}={unit}"]))
+    reader.read(f"time_s,{one.column}")
+    row = reader.read("0,1e9")
+    assert row is not None
+    said = row.refused[channel]
+    assert said.startswith(f"came 1e9 {unit}: ")
+    assert said.endswith(f" is outside {one.lowest:g} to {one.highest:g} {one.unit}")
+    for number, (cell, why) in enumerate(
+        {"unavailable": "unavailable: no reading", "hot": "came 'hot', no number", "": ""}.items()
+    ):
+        row = reader.read(f"{10 * number + 10},{cell}")
+        assert row is not None
+        assert row.refused.get(channel, "") == why
+
+
+def test_what_is_no_reading_of_the_channels_own_unit_is_said_as_ever() -> None:
+    reader = RowReader(units=parse_units(["temperature=C"]))
+    reader.read("time_s,temperature_c")
+    row = reader.read("0,5e3")
+    assert row is not None
+    assert row.refused == {"temperature": "5000 is outside -40 to 1200 degC"}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from saafe.errors import InputError
 from saafe.files import plain_name
 from saafe.recordings import Table, refusal
 
@@ -34,8 +35,10 @@ def join_tables(tables: Sequence[Table]) -> Table:
     """One table of several files of one space, such as a file a day, in the order of their times.
 
     Raises:
-        InputError: their times cannot be put on one clock.
+        InputError: there is none, or their times cannot be put on one clock.
     """
+    if not tables:
+        raise InputError("join_tables: came no table; allowed: one at least, of one space")
     first = tables[0]
     if len(tables) == 1:
         return first

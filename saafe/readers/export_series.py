@@ -25,7 +25,7 @@ from saafe.readers.export_text import Export
 from saafe.readers.export_times import LOCAL_TYPE, Times, is_clock, is_date, is_zone, read_moments
 from saafe.readers.presets import Preset
 from saafe.recordings import CHANNEL_UNITS, Conversion, find_unit, plain, quoted, refusal
-from saafe.sensors import CHANNEL_NAMES, MAX_SENSORS
+from saafe.sensors import CHANNEL_NAMES, CHANNELS, MAX_SENSORS
 
 TARGETS = ("time", "sensor", "ignore", *CHANNEL_NAMES)
 
@@ -387,3 +387,29 @@ def left_empty(export: Export, one: Series, is_wrong: np.ndarray) -> str:
     were = "were not numbers and were" if n > 1 else "was not a number and was"
     cell = quoted(export.frame[one.column][int(rows[first])])
     return f"{what} of {quoted(one.name)} {were} left empty: first {cell} in line {lines[first]}"
+
+
+def impossible(export: Export, one: Series, values: np.ndarray, numbers: np.ndarray) -> list[str]:
+    """A note of the first reading in another unit that cannot be one, as the file has it.
+
+    What is masked is counted in the channel's own unit, in which nobody finds it in the file.
+
+    Args:
+        export: the file's cells.
+        one: the series.
+        values: in the channel's unit. (row,)
+        numbers: as the file has them. (row,)
+    """
+    channel = CHANNELS[CHANNEL_NAMES.index(one.channel)]
+    lowest, highest = channel.lowest, channel.highest
+    is_outside = (values < lowest) | (values > highest + channel.overshoot)
+    at = np.flatnonzero(is_outside & (values != numbers))
+    if not len(at):
+        return []
+    rows = at if one.rows is None else one.rows[at]
+    first = int(np.argmin(export.row_numbers[rows]))
+    cell = quoted(export.frame[one.column][int(rows[first])])
+    return [
+        f"{cell} of {quoted(one.name)} in line {export.row_numbers[rows[first]]} is "
+        f"{values[at[first]]:g} {channel.unit}, outside {lowest:g} to {highest:g}"
+    ]

@@ -24,6 +24,7 @@ from saafe.readers.export_series import (
     check_columns,
     choose_time,
     find_series,
+    impossible,
     is_fallen_back,
     left_empty,
     sensor_cells,
@@ -304,6 +305,7 @@ def _read_series(
         words.update(numbers.words)
         if is_wrong.any():
             notes.append(left_empty(export, one, is_wrong))
+        notes += impossible(export, one, values, numbers.values)
         given = (numbers.units.filter(pl.Series(np.isfinite(numbers.values)))).unique().to_list()
         shown = " or ".join(dict.fromkeys(conversions[text].unit for text in given))
         unit = shown or (told or default).unit

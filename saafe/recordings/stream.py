@@ -312,12 +312,21 @@ def _read_cells(
     """Readings, and channel -> what is wrong with its cell."""
     readings, wrong = unread(), {}
     for index, channel in enumerate(CHANNELS):
-        cell = row.get(channel.column, "")
-        if cell and channel.name in units:
-            with suppress(CellError):
-                cell = repr(units[channel.name].apply(to_number(cell)))
+        came = row.get(channel.column, "")
+        unit = units.get(channel.name)
+        cell = came if unit is None else _in_own_unit(came, unit)
         own = sentinels.get(channel.name, NO_SENTINELS)
         readings[index], why = read_cell(cell, channel, own)
         if why:
-            wrong[channel.name] = why
+            is_other = unit is not None and cell != came
+            wrong[channel.name] = f"came {came} {unit.unit}: {why}" if is_other else why
     return readings, wrong
+
+
+def _in_own_unit(cell: str, unit: Conversion) -> str:
+    """A cell of a unit as its channel's own; one that holds no number as it is."""
+    with suppress(CellError):
+        number = to_number(cell)
+        if not math.isnan(number) and (value := unit.apply(number)) != number:
+            return repr(value)
+    return cell
