@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,6 +153,41 @@ def test_quick_never_replaces_a_full_exam(run: Run) -> None:
         "exam-saafe-4.json", "report-saafe-4.html"]  # fmt: skip
     path.write_text("{")
     assert exam.write_exam(run, quick, [])[0] == path
+
+
+def test_devices_of_one_name_share_no_exam(run: Run, tmp_path: Path) -> None:
+    """A device file whose name the catalogue or another file has overwrote that one's exam."""
+    four, six = devices.load_device("saafe-4"), devices.load_device("saafe-6")
+    made = {
+        "saafe-4": "saafe-4",
+        "anything": "anything",
+        "same": four,  # a file that says what the catalogue does
+        "other": replace(four, notes=("with a vent",)),
+        "mine": replace(four, name="mine"),
+        "mine too": replace(six, name="mine"),
+    }
+    names: dict[str, list[Path]] = {}
+    for key, one in made.items():
+        asked = one
+        if not isinstance(one, str):
+            asked = str(tmp_path / f"{key}.toml")
+            Path(asked).write_text(devices.to_toml(one))
+        on_device = exam_device(run, asked)
+        assert not on_device.is_own
+        found = {"level": "quick", "device": on_device.name}
+        result = found | {"gate": found | {"passed": True, "lines": []}}
+        names[key] = exam.write_exam(run, result, [], is_own=False, called=on_device.called)
+    assert names["same"] == names["saafe-4"]
+    assert [path.name for path in names["anything"]] == [
+        "exam-anything.json",
+        "report-anything.html",
+    ]
+    del names["same"]
+    assert len({path for paths in names.values() for path in paths}) == 2 * len(names)
+    assert re.fullmatch(r"exam-mine-[0-9a-f]{8}\.json", names["mine"][0].name)
+    own = replace(run, recipe=replace(run.recipe, device_file=devices.to_toml(made["mine"])))
+    assert exam_device(own, str(tmp_path / "mine.toml")).called == "mine"
+    assert exam_device(own, str(tmp_path / "mine too.toml")).called != "mine"
 
 
 # --- the session ------------------------------------------------------------------------------

@@ -176,14 +176,14 @@ def examine(
     if level == "quick" and any(asked.values()):
         name = next(name for name, is_asked in asked.items() if is_asked)
         raise InputError(f"{name} is of the full exam: leave it out, or leave out quick")
-    check_end(run, on_device.name, is_own=on_device.is_own)
+    check_end(run, on_device.called, is_own=on_device.is_own)
     if level == "quick":
         result = examine_quick(run, device=on_device, on_progress=on_progress)
     else:
         real = None if real is None else Path(real)
         plan = ExamOptions(seed or 0, on_device, real, rivals, tuple(beside), on_progress)
         result, cases = examine_full(run, plan)
-    written = write_exam(run, result, cases, is_own=on_device.is_own)
+    written = write_exam(run, result, cases, is_own=on_device.is_own, called=on_device.called)
     for path in written:
         on_progress(f"wrote {path}")
     if not written:
@@ -214,10 +214,10 @@ def examine_long(
         InputError: there is no full exam to go on from, or a shard is of another model.
     """
     on_device = exam_device(run, device)
-    figures, _ = files_of(run, on_device.name, is_own=on_device.is_own)
+    figures, _ = files_of(run, on_device.called, is_own=on_device.is_own)
     if not is_full(figures, run):
         raise InputError(f"{figures}: is no full exam of this model; run the full level first")
-    place = Path(folder) if folder else run.folder / f"long-{plain_name(on_device.name)}"
+    place = Path(folder) if folder else run.folder / f"long-{plain_name(on_device.called)}"
     numbers = list(shards) or long.missing_shards(place, count)
     long.write_shards(run, on_device, place, numbers, work=work, on_progress=on_progress)
     merged = long.merge_shards(long.read_shards(place, run, on_device))
@@ -413,14 +413,15 @@ def identity_part(session: Session, homes: Sequence[Home]) -> dict[str, Any] | s
 
 
 def write_exam(
-    run: Examinee, result: dict[str, Any], cases: Sequence[Case], *, is_own: bool = True
-) -> list[Path]:
+    run: Examinee, result: dict[str, Any], cases: Sequence[Case],
+    *, is_own: bool = True, called: str | None = None,
+) -> list[Path]:  # fmt: skip
     """Write exam.json, the report and the model card, each whole or not at all; say which.
 
-    Of another device than the run's, exam-DEVICE.json and report-DEVICE.html. A quick result
-    never replaces a full one of the same model and device.
+    Of another device than the run's, exam-DEVICE.json and report-DEVICE.html, by what it is
+    `called`. A quick result never replaces a full one of the same model and device.
     """
-    figures, page = files_of(run, result["device"], is_own=is_own)
+    figures, page = files_of(run, called or result["device"], is_own=is_own)
     if result["level"] == "quick" and is_full(figures, run):
         return []
     write_json(figures, result)

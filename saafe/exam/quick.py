@@ -38,6 +38,17 @@ class ExamDevice:
     sensors: str | devices.Device  # as a mix takes it
     is_own: bool  # whether the run was trained for it, or for none and this is the usual one
 
+    @property
+    def called(self) -> str:
+        """What its files are called by: a user's device, whose name another may have, apart."""
+        is_known = self.name in devices.device_names()
+        if self.is_own or self.sensors == (
+            devices.load_device(self.name) if is_known else ANYTHING
+        ):
+            return self.name
+        assert isinstance(self.sensors, devices.Device), "of names there is `anything` alone"
+        return f"{self.name}-{devices.device_digest(self.sensors)[:8]}"
+
 
 def exam_device(run: Examinee, device: str | None) -> ExamDevice:
     """The device to examine a run on: the one that is asked for, else the run's own.
