@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given
 from saafe.metrics import proportion_bounds
 from saafe.recordings import read_table
 
@@ -229,12 +229,13 @@ def read_data_set(
     frames = [read_table(path).frame.cast(pl.String) for path in paths]
     files = np.repeat([str(path) for path in paths], [len(frame) for frame in frames])
     frame = pl.concat(frames, how="diagonal").fill_null("")
+    given = as_given("--group", "group")
     name, _, how = group.partition(":")
     named = [label, *([] if group == BY_FILE else [name]), *drop]
     if missing := [column for column in named if column not in frame.columns]:
         raise InputError(f"column {missing[0]!r} is missing; there are {', '.join(frame.columns)}")
     if how not in ("", BY_RESTART):
-        raise InputError(f"--group {group}: expected COLUMN, COLUMN:{BY_RESTART} or {BY_FILE}")
+        raise InputError(f"{given} {group}: expected COLUMN, COLUMN:{BY_RESTART} or {BY_FILE}")
     numbers = {column: numbers_or_none(frame[column]) for column in frame.columns}
     columns = tuple(c for c, n in numbers.items() if n is not None and c not in named)
     if not columns:
@@ -244,7 +245,7 @@ def read_data_set(
     if how:
         counter = numbers[name]
         if counter is None:
-            raise InputError(f"--group {group}: column {name!r} does not hold numbers only")
+            raise InputError(f"{given} {group}: column {name!r} does not hold numbers only")
         groups = np.concatenate([[1], 1 + np.cumsum(np.diff(counter) < 0)])
     return DataSet(columns, features, frame[label].to_numpy(), groups)
 

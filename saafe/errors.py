@@ -1,6 +1,11 @@
 """The one exception that a user can cause, and what to say where a package is missing."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import UnionType
+
+_names_options = ContextVar("_names_options", default=False)
 
 
 class InputError(ValueError):
@@ -23,6 +28,21 @@ def check_type(value: object, kind: type | UnionType, takes: str) -> None:
     """Refuse a value of another type than a public function takes; `takes` says which it takes."""
     if not isinstance(value, kind):
         raise InputError(f"{takes}, got {type(value).__name__}")
+
+
+@contextmanager
+def on_command_line() -> Iterator[None]:
+    """Within it errors name the options of the command line, else the arguments of Python."""
+    before = _names_options.set(True)
+    try:
+        yield
+    finally:
+        _names_options.reset(before)
+
+
+def as_given(option: str, argument: str) -> str:
+    """The one of two words for something that whoever reads an error gives it by."""
+    return option if _names_options.get() else argument
 
 
 # what `pip install "saafe[train]"` adds: detection needs none of it

@@ -15,7 +15,7 @@ from typing import Any
 
 from saafe.errors import InputError
 
-FREE_SPACE = "free some space or choose another --out"
+FREE_SPACE = "free some space, or choose another folder"
 SCRATCH_TIMES, SCRATCH_LEAST = 8, 1 << 22  # Chosen: what compilers and converters write for a model
 
 
@@ -152,7 +152,7 @@ def plain_name(name: str) -> str:
     return re.sub(r"[/\\\x00-\x1f]|^\.", "_", name) or "_"
 
 
-def writable_folder(folder: Path, mend: str = "choose another --out") -> Path:
+def writable_folder(folder: Path, mend: str = "choose another folder") -> Path:
     """The folder itself, made where it is not there.
 
     Args:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Union
 
 from saafe import __version__
 from saafe.detector import PACKAGED_MODEL, AlarmSettings, Exported, load_exported
-from saafe.errors import InputError, missing_extra
+from saafe.errors import InputError, as_given, missing_extra
 from saafe.files import cache_folder, write_json
 from saafe.simulator import devices
 
@@ -128,9 +128,10 @@ def without_torch(exported: Exported, asked: devices.Device, device: str) -> Inp
         return len(one.channels.keys() ^ asked.channels.keys()), abs(slower)
 
     near = min((n for n in exported.devices if n in devices.device_names()), key=unlike, default="")
-    words = f"--device {near}"
+    words = as_given(f"--device {near}", f'device="{near}"')
     if near and devices.load_device(near).longest_interval_s < asked.longest_interval_s:
-        words += f" --longest-interval {asked.longest_interval_s:g}"  # it would be silent too soon
+        pause = f"{asked.longest_interval_s:g}"  # without it would be silent too soon
+        words += as_given(f" --longest-interval {pause}", f" and longest_interval_s={pause}")
     return InputError(
         f"{exported.path} has no thresholds for device {device}; "
         + (f"take those of the most similar one, {words}, or " if near else "")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given
 
 Settings = TypeVar("Settings")
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
@@ -231,7 +231,8 @@ def with_changes(
             known = [*types, *elsewhere]
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"fields: {', '.join(known)}"
-            raise InputError(f"--set {change}: expected field=value; {hint}")
+            came = as_given(f"--set {change}: expected field=value", f"settings: no field {name!r}")
+            raise InputError(f"{came}; {hint}")
         values[name] = parse_change(change, types[name], text)
     return replace(settings, **values)  # type: ignore[type-var]
 
@@ -250,7 +251,8 @@ def parse_change(change: str, kind: Any, text: str) -> object:
     except (KeyError, ValueError):
         names = {int: "a whole number", float: "a number", bool: "true or false"}
         expected = names.get(kind, "a value")
-        raise InputError(f"--set {change}: expected {expected}, got {text!r}") from None
+        given = as_given(f"--set {change}", f"settings: {change.partition('=')[0]}")
+        raise InputError(f"{given}: expected {expected}, got {text!r}") from None
 
 
 def check_values(

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given
 from saafe.exam import exam, limits_of
 from saafe.files import writable_folder, write_atomically, write_json
 from saafe.recipes import Recipe, find_tier, to_dict
@@ -369,5 +369,7 @@ def check_wanted(names: tuple[str, ...], fraction: float) -> tuple[Recipe, ...]:
         InputError: a tier is unknown, or the fraction is out of range.
     """
     if not 0.0 < fraction <= 1.0:  # NaN fails too
-        raise InputError(f"--fraction {fraction:g}: allowed is above 0 and up to 1")
+        raise InputError(
+            f"{as_given('--fraction', 'fraction')} {fraction:g}: allowed is above 0 and up to 1"
+        )
     return tuple(find_tier(name) for name in names)

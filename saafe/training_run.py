@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from saafe.errors import InputError, check_type
+from saafe.errors import InputError, as_given, check_type
 from saafe.exam import exam
 from saafe.files import json_text, plain_name, read_file, write_atomically, write_json
 from saafe.recipes import Recipe, changed, find_tier
@@ -38,21 +38,26 @@ def open_folder(recipe: Recipe, out: Path, name: str | None, *, resume: bool) ->
     A job that torchrun has started again after a rank died resumes by itself.
     """
     if name is not None and plain_name(name) != name:
-        raise InputError(f"--name {name}: allowed is a folder's name; --out says where it stands")
+        given, out_given = as_given("--name", "name"), as_given("--out", "out")
+        raise InputError(f"{given} {name}: allowed is a folder's name; {out_given} says where")
     begun = attempt() > 0 and (name is None or (out / name).exists())
     if not resume and not begun:
         folder = out / (name or runs.run_name(recipe))
         return runs.new_folder(out, folder.name, recipe) if leads() else folder
+    start_one = f"leave {as_given('--resume', 'resume')} out to start one"
     found = [path.parent for path in out.glob(f"[!.]*/{runs.RECIPE}")]  # hidden: half made
     if not (name or found):
-        raise InputError(f"{out}: holds no run to resume; leave --resume out to start one")
+        raise InputError(f"{out}: holds no run to resume; {start_one}")
     folder = out / name if name else max(found, key=lambda folder: folder.stat().st_mtime)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such run to resume; leave --resume out to start one")
+        raise InputError(f"{folder}: no such run to resume; {start_one}")
     if runs.read_recipe(folder) != recipe:
         raise InputError(
-            f"{folder}: was started with another recipe; resume with the same tier, --set and "
-            "--seed, or give another --name"
+            f"{folder}: was started with another recipe; resume with the same tier, "
+            + as_given(
+                "--set and --seed, or give another --name",
+                "settings and device, or give another name",
+            )
         )
     return folder
 
@@ -200,7 +205,8 @@ def append(file: Path, text: str) -> None:
             opened.write(text)
     except OSError as error:
         raise InputError(
-            f"{file}: cannot be written ({error.strerror}); free some space, then --resume"
+            f"{file}: cannot be written ({error.strerror}); free some space, then "
+            + as_given("--resume", "resume=True")
         ) from None
 
 

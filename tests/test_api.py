@@ -113,7 +113,7 @@ def test_import_is_light() -> None:
             lambda at: (at / "saafe-int8.onnx").write_bytes(b""),
             r"load .*saafe-int8\.onnx to detect",
         ),
-        (lambda at: (at / "recipe.json").write_text("{}"), "continue it with --resume"),
+        (lambda at: (at / "recipe.json").write_text("{}"), "continue it with resume=True"),
         (lambda at: None, "give a run folder"),
     ],
 )

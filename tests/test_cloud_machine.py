@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from saafe.cloud.machine import Machine, split_settings
-from saafe.errors import InputError
+from saafe.errors import InputError, on_command_line
 from saafe.recipes import Recipe, field_types
 
 
@@ -47,7 +47,7 @@ def test_no_field_is_of_both() -> None:
     ],
 )
 def test_bad_settings_are_one_line(setting: str, line: str) -> None:
-    with pytest.raises(InputError) as error:
+    with pytest.raises(InputError) as error, on_command_line():
         split_settings((setting,))
     assert line in str(error.value)
     assert "\n" not in str(error.value)

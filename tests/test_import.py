@@ -552,7 +552,7 @@ def test_the_repeated_hour_is_told_apart_by_order(tmp_path: Path):
         assert (recording.times_s / 60).tolist() == list(range(150))
         assert (2 * recording.readings[:, 0, 0]).tolist() == list(range(150))
         assert recording.start == start
-    with pytest.raises(InputError, match="--zone Europe/Berlin"):
+    with pytest.raises(InputError, match='zone="Europe/Berlin"'):
         import_recording(write(tmp_path, rows(*lines)))
 
 
@@ -753,18 +753,18 @@ def test_an_ignored_column_with_the_unit_of_an_absent_channel_is_told(
 REFUSED = {
     "no header": ("1,2\n3,4\n", {}, "no header"),
     "empty": ("", {}, "no header"),
-    "no channel": (VENDORS["thingspeak"].text, {}, '--map "field1=temperature"'),
-    "no time": ("when,temperature\nnow,21\nthen,22\n", {}, "--map COLUMN=time"),
+    "no channel": (VENDORS["thingspeak"].text, {}, "columns={'field1': 'temperature'}"),
+    "no time": ("when,temperature\nnow,21\nthen,22\n", {}, "columns={'COLUMN': 'time'}"),
     "unknown column": (rows("0,21"), {"columns": {"temp": "temperature"}}, "allowed: time, temp"),
     "unknown of many": (
         "time," + ",".join(f"TC_{k} (C)" for k in range(99)) + "\n0" + ",21" * 99 + "\n",
         {"columns": {"TC_7": "co", "TC_98": "co2", "TC": "pm25"}},
-        "'TC' (--map); allowed: time, TC_0 (C), ",
+        "'TC' (columns); allowed: time, TC_0 (C), ",
     ),
     "unknown zone": (rows("0,21"), {"zone": "Berlin"}, "Europe/Berlin"),
     "unknown preset": (rows("0,21"), {"preset": "acme"}, "purpleair"),
-    "no numbers": (rows("0,warm", "10,hot", "20,hot"), {}, "--map COLUMN=CHANNEL"),
-    "rooms for one sensor": (ODDITIES["rooms in columns"].text, {"sensor": "x"}, "--map"),
+    "no numbers": (rows("0,warm", "10,hot", "20,hot"), {}, "columns={'COLUMN': 'CHANNEL'}"),
+    "rooms for one sensor": (ODDITIES["rooms in columns"].text, {"sensor": "x"}, "columns="),
     "two separators": (rows(*(f"{k},21,5,6,1" for k in range(9))), {}, "semicolons"),
 }
 
@@ -871,7 +871,7 @@ def test_a_unit_that_is_not_known_is_told(units: dict[str, str], tmp_path: Path)
     _, check, _ = import_recording(path, columns={"Smoke": "pm25"}, units=units)
     told = [note for note in check.notes if "'g/m3' is no known unit of pm25" in note]
     assert len(told) == (not units)
-    assert all("taken in ug/m3; --unit pm25=UNIT" in note for note in told)
+    assert all('taken in ug/m3; units={"pm25": "UNIT"}' in note for note in told)
 
 
 def test_the_guess_names_the_sensor_that_the_recording_has(tmp_path: Path):

@@ -170,7 +170,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "a broken one": (json.dumps(PLAIN, indent=1)[:-30], "JSON that is broken or ends early"),
     "odd items": (json.dumps([*PLAIN, None, 3, "x"]), "3 nameless list items, of 9"),
     "ThingSpeak without a channel": (json.dumps({"channel": None, "feeds": FEEDS}),
-                                     '--map "field1=temperature"'),
+                                     "columns={'field1': 'temperature'}"),
 }  # fmt: skip
 
 

@@ -575,7 +575,7 @@ def test_what_was_begun_with_nothing_that_can_be_read_goes_on_or_is_refused(
     found = rooms.OwnRooms((room("a", "home", 14.0),), ())
     (tmp_path / runs.METRICS).write_text("")
     (tmp_path / runs.ASKED_FILE).write_text(content)
-    with pytest.raises(InputError, match="another --name"):
+    with pytest.raises(InputError, match="another name"):
         tuned_run.note_asked(tmp_path, found, None, resume=True, model=None)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from saafe.errors import InputError
+from saafe.errors import InputError, on_command_line
 from saafe.recipes import (
     TIERS,
     Recipe,
@@ -101,7 +101,7 @@ def test_the_last_change_counts() -> None:
     ],
 )
 def test_bad_changes(changes: tuple[str, ...], said: str) -> None:
-    with pytest.raises(InputError) as error:
+    with pytest.raises(InputError) as error, on_command_line():
         changed(FAST, changes)
     assert said in str(error.value)
     assert "\n" not in str(error.value)

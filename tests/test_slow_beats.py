@@ -94,7 +94,7 @@ def test_a_sensor_that_is_silent_again_and_again_is_noted(tmp_path: Path) -> Non
         live.line(line, 0.0)
     (note,) = [note for note in live_notes if "silent for" in note]
     assert note.startswith("sensor A: silent for 7.5 of 12.0 h")
-    assert note.endswith("back 3 times; where such pauses are healthy: --longest-interval 14400")
+    assert note.endswith("back 3 times; where such pauses are healthy: longest_interval_s=14400")
 
 
 @pytest.mark.parametrize(("count", "beat_s", "noted"), [(3, BEAT_S, 0), (4, BEAT_S, 1),
@@ -110,7 +110,7 @@ def test_an_accident_or_two_are_not_noted(
     events = detect(CALM, recording, longest_interval_s=60.0).events
     notes = silence_notes(events, recording)
     assert len(notes) == noted
-    assert all(("--longest-interval" in note) == (beat_s < 86_400.0) for note in notes)
+    assert all(("longest_interval_s=" in note) == (beat_s < 86_400.0) for note in notes)
 
 
 # --- streams
@@ -125,7 +125,7 @@ def test_no_milliseconds_are_suspected_of_a_sensor_told_to_pause(
     for line in beats(tmp_path / "hall.csv").read_text().splitlines():
         live.line(line, 0.0)
     assert sum("milliseconds" in note for note in notes) == noted
-    assert all("--longest-interval 14400" in n for n in notes if "milliseconds" in n)
+    assert all("longest_interval_s=14400" in n for n in notes if "milliseconds" in n)
 
 
 def test_a_drill_is_told_too() -> None:
@@ -159,8 +159,8 @@ def test_a_similar_device_that_beats_more_often_comes_with_the_pause() -> None:
     """Without torch its thresholds stand in; its longest interval must not."""
     model = load_exported(PACKAGED_MODEL)
     slow = devices.load_device("heiman-co-alarm")
-    assert " --longest-interval 14400, or " in str(without_torch(model, slow, slow.name))
+    assert " and longest_interval_s=14400, or " in str(without_torch(model, slow, slow.name))
     quick = devices.load_device("netatmo-indoor")
-    near = str(without_torch(model, quick, quick.name)).partition("--device ")[2].split()[0]
-    told = devices.load_device(near.strip(",")).longest_interval_s < quick.longest_interval_s
-    assert ("--longest-interval" in str(without_torch(model, quick, quick.name))) == told
+    near = str(without_torch(model, quick, quick.name)).partition('device="')[2].partition('"')[0]
+    told = devices.load_device(near).longest_interval_s < quick.longest_interval_s
+    assert ("longest_interval_s" in str(without_torch(model, quick, quick.name))) == told

@@ -447,7 +447,7 @@ def test_a_checkpoint_of_other_layers_is_refused_in_a_line() -> None:
     fit = loop.start_fit(TINY, CPU)
     state = loop.state_of(fit)
     state["model"] = {**state["model"], "linear.weight": torch.zeros(3, 3)}
-    with pytest.raises(InputError, match="start afresh with another --name"):
+    with pytest.raises(InputError, match="start afresh with another name"):
         loop.load_state(fit, state)
 
 

@@ -12,6 +12,7 @@ import click
 
 from saafe import __version__
 from saafe.cli.output import COMPLETION, Group, run
+from saafe.errors import on_command_line
 
 # command: (module that holds its function, COMMAND_command; help line)
 COMMANDS = {
@@ -65,6 +66,7 @@ def saafe() -> None:
 
     Example: saafe train ultra-fast
     """
+    click.get_current_context().with_resource(on_command_line())
 
 
 def main() -> None:

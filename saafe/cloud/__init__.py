@@ -8,7 +8,7 @@ from saafe.cloud.artifact import inside
 from saafe.cloud.aws import Aws, INSTALL_BOTO3, connect
 from saafe.cloud.billing import bill_lines
 from saafe.cloud.estimate import estimate_job, estimate_lines, offers
-from saafe.cloud.ledger import ENDED, Ledger, OTHER_OUT
+from saafe.cloud.ledger import ENDED, Ledger, other_out
 from saafe.cloud.machine import Machine, split_settings
 from saafe.cloud.package import pack
 from saafe.cloud.prices import SHIPPED_REGION, load_prices, refresh
@@ -19,9 +19,9 @@ from saafe.cloud.verify import verify_run
 from saafe.cloud.watch import Pace, Screen, follow
 
 __all__ = [
-    "ENDED", "INSTALL_BOTO3", "INSTANCES", "LOG_GROUP", "OTHER_OUT", "SHIPPED_REGION", "Aws",
+    "ENDED", "INSTALL_BOTO3", "INSTANCES", "LOG_GROUP", "SHIPPED_REGION", "Aws",
     "Cloud", "JobPlan", "Ledger", "Machine", "Pace", "Screen", "bill_lines", "connect",
     "describe_setup", "estimate_job", "estimate_lines", "follow", "inside", "load_prices",
-    "offers", "pack", "refresh", "set_up", "split_settings", "start_job", "status", "stop",
-    "verify_run", "view",
+    "offers", "other_out", "pack", "refresh", "set_up", "split_settings", "start_job", "status",
+    "stop", "verify_run", "view",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given
 
 # Codes after which the same call may succeed: AWS's general error list, per service spelling.
 RETRYABLE = frozenset(
@@ -171,7 +171,7 @@ class Aws:
             return self._client_error(error, operation)
         code, line = type(error).__name__, redact(one_line(error))
         if isinstance(error, exceptions.NoCredentialsError):
-            line = NO_CREDENTIALS
+            line = no_credentials()
         elif isinstance(error, exceptions.ParamValidationError):
             code = "ValidationException"
         elif isinstance(error, network | broken):
@@ -208,10 +208,18 @@ class Aws:
 
 
 CHECK_CONFIGURATION = "check aws configure, aws sso login and AWS_* variables"
-NO_CREDENTIALS = (
-    "no AWS credentials: run `aws configure` or `aws sso login`; or train on this machine for "
-    "nothing (--on here), or rehearse the launch for $0 (--on emulator)"
-)
+
+
+def no_credentials() -> str:
+    """What to do where there are no credentials."""
+    here, rehearsal = (
+        as_given("--on here", "saafe.train"),
+        as_given("--on emulator", 'on="emulator"'),
+    )
+    return (
+        "no AWS credentials: run `aws configure` or `aws sso login`; or train on this machine for "
+        f"nothing ({here}), or rehearse the launch for $0 ({rehearsal})"
+    )
 
 
 @cache
@@ -247,7 +255,7 @@ def connect(region: str | None = None) -> Aws:
     except broken as error:
         raise InputError(f"{redact(one_line(error))}: {CHECK_CONFIGURATION}") from error
     if not has_credentials:
-        raise InputError(NO_CREDENTIALS)
+        raise InputError(no_credentials())
     if not region:
         raise InputError("no AWS region: run `aws configure`, or set AWS_REGION")
     return Aws(region)

@@ -5,8 +5,8 @@ import statistics
 from typing import Any
 
 from saafe.cloud.prices import HOURS_A_MONTH, Instance, Prices
-from saafe.cloud.request import LONGEST_RUN_S, VOLUME_GB, JobPlan
-from saafe.errors import InputError
+from saafe.cloud.request import LONGEST_RUN_S, VOLUME_GB, JobPlan, setting
+from saafe.errors import InputError, as_given
 from saafe.recipes import Recipe, changed, find_tier
 
 # Assumed, for want of an account: image download, pip, import of torch, thresholds, quick exam and
@@ -143,9 +143,10 @@ def budget_limit(budget_usd: float, usd_per_hour: float, storage_usd: float) -> 
     if not seconds >= LEAST_LIMIT_S:  # also when it is no number
         least = (LEAST_LIMIT_S + STOP_GRACE_S) / 3600 * usd_per_hour + storage_usd
         raise InputError(
-            f"--max-cost {budget_usd:g} leaves no five minutes at ${usd_per_hour:.3f} an hour:"
+            f"{as_given('--max-cost', 'max_cost_usd')} {budget_usd:g} leaves no five minutes at"
+            f" ${usd_per_hour:.3f} an hour:"
             f" allow ${math.ceil(least * 100) / 100:.2f}, or pick a cheaper type"
-            " (--set instance=TYPE)"
+            f" ({setting('instance', 'TYPE')})"
         )
     return math.floor(min(seconds, LONGEST_RUN_S))
 

@@ -16,10 +16,10 @@ try:
 except ImportError:  # Windows: two launchers at the same instant are the user's affair
     fcntl = None
 
+from saafe.cloud.request import setting
 from saafe.errors import InputError
 from saafe.files import writable_folder, write_json
 
-OTHER_OUT = "choose another --set out=DIR"
 ENDED = frozenset({"Completed", "Failed", "Stopped"})
 
 
@@ -36,7 +36,7 @@ class Ledger:
 
     def write(self, entry: dict[str, Any]) -> dict[str, Any]:
         """Keep one job's entry: whole or not at all, also when the process is killed."""
-        path = writable_folder(self.folder, OTHER_OUT) / f"{check_name(entry['job'])}.json"
+        path = writable_folder(self.folder, other_out()) / f"{check_name(entry['job'])}.json"
         # it must survive a power cut: it is the money's receipt
         write_json(path, entry, mend="free some space, and run this again", is_durable=True)
         return entry
@@ -59,7 +59,7 @@ class Ledger:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the ledger for this process; the system lets go when it dies."""
-        with (writable_folder(self.folder, OTHER_OUT) / "lock").open("w") as file:
+        with (writable_folder(self.folder, other_out()) / "lock").open("w") as file:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -103,6 +103,11 @@ class Ledger:
         """The newest job of the same request that is not settled yet, if any."""
         same = [entry for entry in self.entries() if entry["fingerprint"] == fingerprint]
         return next((entry for entry in reversed(same) if not entry.get("settled")), None)
+
+
+def other_out() -> str:
+    """What to do where the folder of runs cannot be written."""
+    return f"choose another {setting('out', 'DIR')}"
 
 
 def check_name(job: str) -> str:

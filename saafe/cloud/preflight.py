@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from saafe.cloud.aws import Aws, AwsError
 from saafe.cloud.prices import Prices
-from saafe.cloud.request import ROLE, JobPlan, Place
+from saafe.cloud.request import ROLE, JobPlan, Place, setting
 from saafe.cloud.setup import BLOCKED, place_of
 from saafe.errors import InputError
 
@@ -113,7 +113,7 @@ def fit_quota(aws: Aws, plan: JobPlan, on_message: Callable[[str], None]) -> Job
         raise InputError(
             f"quota '{lacking[0]} for {use}' is {limits[lacking[0]]:g}, {plan.instances} needed:"
             " ask for more at Service Quotas > Amazon SageMaker, or pick another type"
-            " (--set instance=TYPE)"
+            f" ({setting('instance', 'TYPE')})"
         )
     for name in lacking:
         on_message(f"skipping {name}: its quota for {use} is under {plan.instances}")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from saafe.cloud.prices import Instance
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given
 
 ROLE = "saafe-training"
 # First choice and what to fall back on, in order. Four GPUs for ultra-fast are the promise of the
@@ -63,6 +63,11 @@ METRIC_PATTERNS = {
 TIME_LEFT = re.compile(r"left ((?:\d+:)?\d+:\d+)")
 
 
+def setting(name: str, value: str) -> str:
+    """How whoever reads an error changes a field of the recipe or of the job."""
+    return as_given(f"--set {name}={value}", f'settings={{"{name}": "{value}"}}')
+
+
 @dataclass(frozen=True)
 class JobPlan:
     """One launch, as asked for and settled; plain values only, so that it can be kept."""
@@ -83,11 +88,12 @@ class JobPlan:
             raise InputError(f"instance: at most {MOST_INSTANCE_TYPES} types can be tried")
         if len(set(self.instance_types)) < len(self.instance_types):
             raise InputError(f"instance: each type once, not {', '.join(self.instance_types)}")
-        for setting in self.settings:
-            if len(setting) > 256:
+        for change in self.settings:
+            if len(change) > 256:
                 raise InputError(
-                    f"--set {setting[:40]}...: SageMaker takes at most 256 characters"
-                    f" an argument, these are {len(setting)}"
+                    f"{as_given('--set', 'settings:')} {change[:40]}...:"
+                    " SageMaker takes at most 256 characters"
+                    f" an argument, these are {len(change)}"
                 )
 
     @property
@@ -102,7 +108,7 @@ class JobPlan:
 
     def arguments(self, name: str) -> list[str]:
         """The container's arguments."""
-        settings = [word for setting in self.settings for word in ("--set", setting)]
+        settings = [word for change in self.settings for word in ("--set", change)]
         return ["--name", name, "--", "train", self.tier, *settings]
 
 

@@ -22,9 +22,9 @@ from saafe.cloud.ledger import ENDED, Ledger, check_name
 from saafe.cloud.package import Package, pack
 from saafe.cloud.preflight import check_account
 from saafe.cloud.prices import Prices, load_prices
-from saafe.cloud.request import JobPlan, Place, build_request, plan_of
+from saafe.cloud.request import JobPlan, Place, build_request, plan_of, setting
 from saafe.cloud.setup import place_of
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given
 from saafe.recipes import changed, find_tier
 
 NOT_CREATED = "Planned"
@@ -249,8 +249,8 @@ def _known(cloud: Cloud, fingerprint: str, name: str | None) -> dict[str, Any] |
     if entry is not None:
         if entry["fingerprint"] != fingerprint:
             raise InputError(
-                f"{name} was launched with other settings, code or place: pick another name (--set"
-                f" name=NAME), or `saafe watch {name}`"
+                f"{name} was launched with other settings, code or place: pick another name"
+                f" ({setting('name', 'NAME')}), or `saafe watch {name}`"
             )
         return entry
     job = describe_job(cloud.aws, name)
@@ -272,7 +272,7 @@ def _may_plan_anew(cloud: Cloud, entry: dict[str, Any], max_cost_usd: float | No
     budget = entry["max_cost_usd"]
     raise InputError(
         f"{entry['job']} runs already, {'without' if budget is None else f'with ${budget:g} as'}"
-        f" --max-cost: `saafe watch {entry['job']}`, or stop it first"
+        f" {as_given('--max-cost', 'max_cost_usd')}: `saafe watch {entry['job']}`, or stop it first"
     )
 
 
@@ -324,7 +324,7 @@ def _require_ours(cloud: Cloud, entry: dict[str, Any], job: dict[str, Any] | Non
 
 def _taken(name: str) -> InputError:
     return InputError(
-        f"the name {name} is taken by another job: pick another name (--set name=NAME)"
+        f"the name {name} is taken by another job: pick another name ({setting('name', 'NAME')})"
     )
 
 

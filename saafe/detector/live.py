@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saafe.detector.detector import Detector, Model
-from saafe.detector.silences import Silences
+from saafe.detector.silences import Silences, pause_given
 from saafe.detector.space import Event
-from saafe.recordings import MILLISECONDS, Rise, Row, RowReader, doubt, whole_minutes
+from saafe.recordings import MILLISECONDS, Rise, Row, RowReader, doubt
 from saafe.sensors import CHANNELS, LONGEST_PERIOD_S
 from saafe.windows import HOLD_S, LEARNT_PERIOD_S
 
@@ -104,7 +104,7 @@ class Live:
         watched = self.detector.space.sensors.get(row.sensor)
         period_s = watched.test.period_s if watched else 0.0
         if period_s > max(LONGEST_PERIOD_S, self.detector.longest_interval_s or 0.0):
-            pauses = f"--longest-interval {whole_minutes(period_s)} where it pauses so long"
+            pauses = f"{pause_given(period_s)} where it pauses so long"
             text = f"its times are {period_s:g} apart: are they milliseconds? {pauses}"
             self._note(row.sensor, f"sensor {row.sensor}: {text}")
         elif period_s > HOLD_S:

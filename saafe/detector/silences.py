@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from saafe.detector.space import Event
+from saafe.errors import as_given
 from saafe.recordings import Recording, whole_minutes
 from saafe.windows import DAY_S
 
@@ -58,7 +59,13 @@ class Silences:
         )
         if pause_s > DAY_S:
             return text
-        return f"{text}; where such pauses are healthy: --longest-interval {whole_minutes(pause_s)}"
+        return f"{text}; where such pauses are healthy: {pause_given(pause_s)}"
+
+
+def pause_given(pause_s: float) -> str:
+    """How whoever reads a note says that a sensor may pause so long. [s]"""
+    longest_s = whole_minutes(pause_s)
+    return as_given(f"--longest-interval {longest_s}", f"longest_interval_s={longest_s}")
 
 
 def silence_notes(events: Sequence[Event], recording: Recording) -> list[str]:

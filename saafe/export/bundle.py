@@ -6,7 +6,7 @@ from typing import Any
 
 from saafe import __version__
 from saafe.detector import detect, load_exported
-from saafe.errors import InputError, check_type
+from saafe.errors import InputError, as_given, check_type
 from saafe.exam import judge_simulated, judging, plain_values
 from saafe.export import c_files, onnx_files, parity
 from saafe.files import scratch_folder, writable_folder, write_atomically, write_json
@@ -49,12 +49,16 @@ def export_run(
     if isinstance(device_names, str):
         raise InputError(f'device_names: takes names, such as ["{device_names}"], got str')
     if to not in EXPORTS:
-        raise InputError(f"--to {to}: unknown; choose from {', '.join(EXPORTS)}")
+        raise InputError(
+            f"{as_given('--to', 'to')} {to}: unknown; choose from {', '.join(EXPORTS)}"
+        )
     if exam and to not in ONNX_NAMES:
-        raise InputError(f"--exam judges ONNX files; the C of {to} is compared window by window")
+        given = as_given("--exam", "exam")
+        raise InputError(f"{given} judges ONNX files; the C of {to} is compared window by window")
     asked = devices.device_names() if "all" in device_names else device_names
     if to == "c" and len(asked) > 1:
-        raise InputError("C files hold the thresholds of one device: give --device once")
+        once = as_given("--device once", "one name in device_names")
+        raise InputError(f"C files hold the thresholds of one device: give {once}")
     for number, name in enumerate(asked, start=1):
         on_device = run_for(run, name)
         on_progress(f"thresholds for {name} ({number} of {len(asked)})")

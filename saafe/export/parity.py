@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from saafe import windows
 from saafe.detector import Model, detect, log_odds
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given
 from saafe.recipes import Recipe
 from saafe.recordings import Recording
 from saafe.sensors import CHANNELS
@@ -146,7 +146,8 @@ def check_limit(rows: list[Difference], limit: float) -> None:
     """Refuse a file whose risk differs by more than a limit."""
     worst = max(rows, key=lambda row: row.largest)
     if worst.largest > limit:
+        onnx = as_given("--to onnx", 'to="onnx"')
         raise InputError(
             f"the exported risk differs by {worst.largest:.2g} ({worst.case}; limit {limit:g}), "
-            "so nothing was written; export with --to onnx"
+            f"so nothing was written; export with {onnx}"
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from saafe.detector import AlarmSettings, Scorer, detect
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given
 from saafe.exam import outcomes, references
 from saafe.readers import Published, Unreadable, read_annotated, read_recorded, sensors_note
 from saafe.recordings import (
@@ -114,9 +114,9 @@ def read_rooms(
     Raises:
         InputError: there is no such folder, nothing in it may teach, or a set.json is wrong.
     """
-    folder = Path(folder)
+    folder, given = Path(folder), as_given("--on", "on")
     if not folder.is_dir():
-        raise InputError(f"--on {folder}: no such folder; give one with recordings or sets")
+        raise InputError(f"{given} {folder}: no such folder; give one with recordings or sets")
     rooms: list[Room] = []
     left_out: list[LeftOut] = []
     seen: dict[str, str] = {}  # file by what it holds
@@ -148,7 +148,7 @@ def read_rooms(
         rooms += kept
     if not rooms:
         raise InputError(
-            f"--on {folder}: {nothing_left(left_out)}; give recordings without a fire, an hour "
+            f"{given} {folder}: {nothing_left(left_out)}; give recordings without a fire, an hour "
             "long or more (docs/own-recordings.md)"
         )
     return OwnRooms(tuple(rooms), tuple(left_out))

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from saafe.errors import InputError, check_type
+from saafe.errors import InputError, as_given, check_type
 from saafe.exam import ROOMS_FILE, exam, plain_values
 from saafe.files import json_text, read_file, write_json
 from saafe.formats import clock
@@ -60,10 +60,12 @@ def check_asked(per_year: float | None) -> None:
     """Refuse a budget that is none, and several ranks."""
     if per_year is not None and not 0.0 <= per_year <= MOST_BUDGET:  # NaN fails too
         raise InputError(
-            f"--false-alarms-per-year {per_year:g}: allowed is 0 to {MOST_BUDGET:g} a year"
+            f"{as_given('--false-alarms-per-year', 'false_alarms_per_year')} {per_year:g}: allowed "
+            f"is 0 to {MOST_BUDGET:g} a year"
         )
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError("--on trains in one process; start it without torchrun")
+        given = as_given("--on", "tune")
+        raise InputError(f"{given} trains in one process; start it without torchrun")
 
 
 def tuned_name(recipe: Recipe) -> str:
@@ -91,21 +93,23 @@ def note_asked(
             write_json(path, asked)  # it was stopped before anything was done
             return
         raise InputError(
-            f"{folder}: was not started with --on; resume it without, or give another --name"
+            f"{folder}: was not started with "
+            + as_given("--on; resume it without, or give another --name", "tune; give another name")
         ) from None
     for field, what in (
         ("recordings", "other recordings"),
         ("false_alarms_per_year", "another budget"),
     ):
         if before.get(field) != asked[field]:
+            same = as_given("--on and --false-alarms-per-year", "on and false_alarms_per_year")
             raise InputError(
-                f"{folder}: was started with {what}; resume with the same --on and "
-                "--false-alarms-per-year, or give another --name"
+                f"{folder}: was started with {what}; resume with the same {same}, or give "
+                f"another {as_given('--name', 'name')}"
             )
     if model and before.get("model") not in (None, model):  # older runs do not say; nor train --on
         raise InputError(
             f"{folder}: was started with a model of other weights; resume with the same RUN, or "
-            "give another --name"
+            f"give another {as_given('--name', 'name')}"
         )
 
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from saafe.detector import Detection, Model, detect
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given
 from saafe.exam import plots
 from saafe.files import read_file
 from saafe.pictures.curves import MARK, curve_of, draw_curve
@@ -107,10 +107,11 @@ def asked_part(recording: Recording, path: Path, between_h: Interval | None) -> 
         return 0.0, max(last_s, 1.0)
     start_s, end_s = (3600.0 * hours for hours in between_h)
     if not 0.0 <= start_s < end_s or start_s >= last_s:
+        given = as_given("--between", "between_h")
         raise InputError(
-            f"--between: {between_h[0]:.4g} to {between_h[1]:.4g} h came; allowed are two hours in "
-            f"order, from 0 to {last_s / 3600:.4g} h, where {path} ends{on_the_clock(recording)}; "
-            "minutes are written 30min"
+            f"{given}: {between_h[0]:.4g} to {between_h[1]:.4g} h came; "
+            f"allowed are two hours in order, from 0 to {last_s / 3600:.4g} h, where {path} "
+            f"ends{on_the_clock(recording)}" + as_given("; minutes are written 30min", "")
         )
     return start_s, min(end_s, last_s)
 

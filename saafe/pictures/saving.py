@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given
 from saafe.exam import plots
 from saafe.files import write_atomically
 
@@ -46,11 +46,11 @@ def check_picture_path(path: Path | str) -> None:
     Raises:
         InputError: its suffix is none of `PICTURE_SUFFIXES`, or its folder is not there.
     """
-    path = Path(path)
+    path, given = Path(path), as_given("--out", "path")
     if path.suffix.lower() not in PICTURE_SUFFIXES:
-        raise InputError(f"--out {path}: a picture's name ends in .png or .svg")
+        raise InputError(f"{given} {path}: a picture's name ends in .png or .svg")
     if not path.parent.is_dir():
-        raise InputError(f"--out {path}: there is no folder {path.parent}; make it first")
+        raise InputError(f"{given} {path}: there is no folder {path.parent}; make it first")
 
 
 def save_picture(picture: Picture, path: Path | str) -> None:

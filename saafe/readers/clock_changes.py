@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 
+from saafe.errors import as_given
 from saafe.readers.export_times import Times, localise
 
 # Chosen: to offer; between them their clocks change in all the usual ways
@@ -35,8 +36,13 @@ def doubt_zone(times: Times, groups: np.ndarray) -> str | None:
     did = "goes back" if step_s < 0 else "jumps ahead"
     others = (zone for zone in USUAL_ZONES if zone != times.zone)
     zone = min(others, key=lambda zone: _roughness(local, zone, groups))
-    given = f"--zone {times.zone} looks wrong, try" if times.zone else "name its zone, such as"
-    return f"the clock {did} an hour at {moment}, as clocks change: {given} --zone {zone}"
+    said = f"{zone_given(times.zone)} looks wrong, try" if times.zone else "name its zone, such as"
+    return f"the clock {did} an hour at {moment}, as clocks change: {said} {zone_given(zone)}"
+
+
+def zone_given(zone: str) -> str:
+    """How whoever reads an error names a time zone."""
+    return as_given(f"--zone {zone}", f'zone="{zone}"')
 
 
 def _roughness(local: pl.Series, zone: str, groups: np.ndarray) -> tuple[int, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given
 from saafe.files import plain_name
 from saafe.recordings import Table, refusal
 
@@ -46,7 +46,7 @@ def join_tables(tables: Sequence[Table]) -> Table:
         kind = table.frame.schema.get("time")
         if kind is None or kind != first.frame.schema.get("time"):
             came = "times that cannot follow those of another file"
-            mend = "import it by itself, or name the zone with --zone"
+            mend = f"import it by itself, or name the zone with {as_given('--zone', 'zone')}"
             raise refusal(table.path, came, allowed="dates of one form in all files", mend=mend)
     tables = sorted(tables, key=lambda table: table.frame["time"][0])
     frame = pl.concat([table.frame for table in tables], how="diagonal")

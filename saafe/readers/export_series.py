@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from saafe.errors import InputError, check_type
+from saafe.errors import InputError, as_given, check_type
 from saafe.readers.export_columns import (
     ENTITY_NAMES,
     SENSOR_NAMES,
@@ -58,15 +58,23 @@ def parse_columns(texts: Iterable[str]) -> dict[str, str]:
         InputError: for a text without "=", an unknown target, or a column that comes twice.
     """
     found: dict[str, str] = {}
+    given = as_given("--map", "columns")
     for text in texts:
         column, sign, target = (part.strip() for part in text.rpartition("="))
         if not sign or target not in TARGETS:
             allowed = f"COLUMN=CHANNEL, of {', '.join(TARGETS)}"
-            raise InputError(f"--map {text}: no channel {target!r}; allowed: {allowed}")
+            raise InputError(f"{given} {text}: no channel {target!r}; allowed: {allowed}")
         if column in found:
-            raise InputError(f"--map {text}: {column} came twice; allowed: each column once")
+            raise InputError(f"{given} {text}: {column} came twice; allowed: each column once")
         found[column] = target
     return found
+
+
+def mapping(column: str, target: str) -> str:
+    """How whoever reads an error says what a column is."""
+    word = f"{column}={target}"
+    option = word if re.fullmatch(r"[\w=./-]+", word) else f'"{word}"'
+    return as_given(f"--map {option}", f"columns={{{column!r}: {target!r}}}")
 
 
 def check_columns(columns: Mapping[str, str]) -> Mapping[str, str]:
@@ -103,7 +111,9 @@ def unknown_units(series: Iterable[Series], columns: Mapping[str, str]) -> list[
     told = ((one, without_unit(one.name)[1]) for one in series if one.name in columns)
     return [
         f"{quoted(one.name)}: {quoted(text)} is no known unit of {one.channel}, so it was taken in "
-        f"{CHANNEL_UNITS[one.channel][0].unit}; --unit {one.channel}=UNIT says another"
+        f"{CHANNEL_UNITS[one.channel][0].unit}; "
+        + as_given(f"--unit {one.channel}=UNIT", f'units={{"{one.channel}": "UNIT"}}')
+        + " says another"
         for one, text in told
         if text and one.unit is None
     ]
@@ -163,12 +173,13 @@ def _time_rank(moments: Moments) -> int:
 
 
 def _no_time(export: Export, named: list[str]) -> InputError:
+    named_time = mapping("COLUMN", "time")
     if named:
         came = f"no times in column {quoted(named[0])}, such as {quoted(export.frame[named[0]][0])}"
-        mend = "write them as 2026-01-31T12:00:00+01:00 or name another with --map COLUMN=time"
+        mend = f"write them as 2026-01-31T12:00:00+01:00 or name another with {named_time}"
     else:
         came = f"no time in columns {_shortened(export, 120)}"
-        mend = "name its column with --map COLUMN=time"
+        mend = f"name its column with {named_time}"
     allowed = "dates with hours, seconds or milliseconds"
     return refusal(export.path, came, allowed=allowed, mend=mend)
 
@@ -189,7 +200,7 @@ def find_series(
     entities = _entity_columns(export)
     known = {*export.frame.columns, *(cell for e in entities for cell in export.frame[e].unique())}
     for name in columns.keys() - known:
-        came = f"no column or entity {quoted(name)} (--map)"
+        came = f"no column or entity {quoted(name)} ({as_given('--map', 'columns')})"
         longer = [one for one in export.frame.columns if one.startswith(name)]
         near = (longer or difflib.get_close_matches(name, export.frame.columns))[:3]
         mend = f"did you mean {' or '.join(map(quoted, near))}?" if near else "name one of these"
@@ -360,7 +371,7 @@ def _no_series(export: Export) -> InputError:
     ]  # fmt: skip
     came = f"no known channel in columns {_shortened(export, 120)}"
     example = numbers[0] if numbers else "COLUMN"
-    mend = f'say which column is which, for example --map "{example}=temperature"'
+    mend = f"say which column is which, for example {mapping(example, 'temperature')}"
     allowed = f"readings of {', '.join(CHANNEL_NAMES)}"
     return refusal(export.path, came, allowed=allowed, mend=mend)
 

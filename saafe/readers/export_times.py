@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given
 from saafe.recordings import plain
 from saafe.windows import DAY_S
 
@@ -100,7 +100,9 @@ def check_zone(zone: str) -> None:
     if not isinstance(zone, str) or not is_zone(zone):
         allowed = "a name such as Europe/Berlin, America/New_York or UTC"
         came = zone if isinstance(zone, str) else repr(zone)
-        raise InputError(f"--zone {came}: no such time zone; allowed: {allowed}")
+        raise InputError(
+            f"{as_given('--zone', 'zone')} {came}: no such time zone; allowed: {allowed}"
+        )
 
 
 def read_moments(

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from saafe.errors import InputError, check_type
+from saafe.errors import InputError, as_given, check_type
 from saafe.formats import shell_word
-from saafe.readers.clock_changes import doubt_zone
+from saafe.readers.clock_changes import doubt_zone, zone_given
 from saafe.readers.export_columns import channel_of_unit, is_known
 from saafe.readers.export_numbers import guess_decimal, read_cells
 from saafe.readers.export_series import (
@@ -27,6 +27,7 @@ from saafe.readers.export_series import (
     impossible,
     is_fallen_back,
     left_empty,
+    mapping,
     sensor_cells,
     unknown_units,
     unused_names,
@@ -180,11 +181,14 @@ def read_export(
         one = series[0]
         cell = next(iter(export.frame[one.column]), "")
         came = f"no numbers in column {quoted(one.name)}, such as {quoted(cell)}"
-        mend = "say which column it is with --map COLUMN=CHANNEL"
+        mend = f"say which column it is with {mapping('COLUMN', 'CHANNEL')}"
         raise refusal(path, came, allowed="readings", mend=mend)
     if len(places := {one.place for one, _ in readings}) > MAX_SENSORS:
         came, allowed = f"{len(places):,} sensors", f"at most {MAX_SENSORS} in a space"
-        mend = "choose those of one space with --map COLUMN=CHANNEL, and others with =ignore"
+        mend = (
+            f"choose those of one space with {mapping('COLUMN', 'CHANNEL')}, and leave out others "
+            f"with {mapping('COLUMN', 'ignore')}"
+        )
         raise refusal(path, came, allowed=allowed, mend=mend)
     readings, found = _settle_places(readings, found)
     frame, rows = _assemble(export, moments, readings, sensor_cells(export, column))
@@ -220,8 +224,9 @@ def _one_place(path: Path, series: list[Series], one: Series, sensor: str) -> Se
     """A series at the only sensor; refused where another of its channel would stand beside."""
     same = [other.name for other in series if other.channel == one.channel]
     if len(same) > 1:
-        came = f"several of {one.channel} for --sensor {sensor}: {', '.join(same)}"
-        mend = f'choose one with --map "{same[0]}={one.channel}", or leave out --sensor'
+        given = as_given("--sensor", "sensor")
+        came = f"several of {one.channel} for {given} {sensor}: {', '.join(same)}"
+        mend = f"choose one with {mapping(same[0], one.channel)}, or leave out {given}"
         raise refusal(path, came, allowed="one", mend=mend)
     return replace(one, place=sensor)
 
@@ -243,7 +248,7 @@ def _usable_rows(
     values = times.values.gather(order)
     if is_fallen_back(replace(times, values=values), groups[order]):
         came = "a clock without offset goes back by an hour"
-        mend = "name its zone, for example --zone Europe/Berlin"
+        mend = f"name its zone, for example {zone_given('Europe/Berlin')}"
         allowed = "the time zone where clocks change"
         raise refusal(export.path, came, allowed=allowed, mend=mend, column=moments.name)
     steps = np.diff(values.cast(pl.Float64).to_numpy())

@@ -9,7 +9,7 @@ vendor's documentation.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ def find_presets(name: str) -> list[Preset]:
     found = [preset for preset in PRESETS if preset.name == str(name).lower()]
     if not found:
         allowed = ", ".join(dict.fromkeys(preset.name for preset in PRESETS))
-        raise InputError(f"--preset {name}: no such preset; allowed: {allowed}")
+        given = as_given("--preset", "preset")
+        raise InputError(f"{given} {name}: no such preset; allowed: {allowed}")
     return found
 
 

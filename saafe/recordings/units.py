@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from saafe.errors import InputError, check_type
+from saafe.errors import InputError, as_given, check_type
 from saafe.sensors import CHANNELS
 
 # [l/mol] of air at 25 degC and 1,013 hPa: mg/m3 of a gas is ppm times its g/mol over this
@@ -112,11 +112,12 @@ def parse_units(texts: Iterable[str]) -> Mapping[str, Conversion]:
         InputError: for an unknown channel or unit, or a channel that comes twice.
     """
     found: dict[str, Conversion] = {}
+    given = as_given("--unit", "units")
     for text in texts:
         channel, _, unit = (part.strip() for part in text.partition("="))
         if channel in found:
-            raise InputError(f"--unit {text}: {channel} came twice; allowed: one unit a channel")
-        found[channel] = _to_conversion(f"--unit {text}", channel, unit, "{}={}")
+            raise InputError(f"{given} {text}: {channel} came twice; allowed: one unit a channel")
+        found[channel] = _to_conversion(f"{given} {text}", channel, unit, "{}={}")
     return found
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from saafe import recipes
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given
 from saafe.files import json_text, write_atomically
 from saafe.recipes import Recipe
 from saafe.training.weights import damage, read_sealed, sealed
@@ -35,7 +35,8 @@ def save_checkpoint(folder: Path, state: dict[str, Any], recipe: Recipe) -> None
     partial = folder / f".{CHECKPOINT_FILE}.partial"  # one name: what a kill left is overwritten
     with suppress(OSError):  # what is wrong, writing says
         folder.mkdir(exist_ok=True)
-    data, mend = sealed(tensors, metadata), "free some space, then --resume"
+    mend = f"free some space, then {as_given('--resume', 'resume=True')}"
+    data = sealed(tensors, metadata)
     write_atomically(folder / CHECKPOINT_FILE, data, partial=partial, mend=mend)
 
 
@@ -51,8 +52,8 @@ def load_checkpoint(folder: Path, recipe: Recipe) -> dict[str, Any] | None:
     try:
         if recipes.from_text(metadata["recipe"]) != recipe:
             raise InputError(
-                f"{file}: belongs to another recipe; resume with the same tier and --set, "
-                "or give another --name"
+                f"{file}: belongs to another recipe; resume with the same tier and "
+                + as_given("--set, or give another --name", "settings, or give another name")
             )
         return _restore(json.loads(metadata["state"]), tensors)
     except (KeyError, json.JSONDecodeError, RecursionError) as error:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from saafe.detector import AlarmSettings
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given
 from saafe.recipes import Recipe
 from saafe.threads import Workers, spare_threads
 from saafe.training.data import (
@@ -334,7 +334,8 @@ def load_state(fit: Fit, state: dict[str, Any]) -> None:
         fit.averaged.load_state_dict(state["averaged"])
     except RuntimeError:
         raise InputError(
-            "the checkpoint is of another version's model; start afresh with another --name"
+            "the checkpoint is of another version's model; start afresh with another "
+            + as_given("--name", "name")
         ) from None
     fit.optimizer.load_state_dict(state["optimizer"])
     fit.schedule.load_state_dict(state["schedule"])

@@ -19,7 +19,7 @@ import torch
 
 from saafe import __version__, recipes
 from saafe.detector import AlarmSettings
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given
 from saafe.files import json_text, read_file, write_atomically, write_json
 from saafe.recipes import Recipe
 from saafe.sensors import CHANNEL_NAMES
@@ -74,7 +74,9 @@ def new_folder(out: Path, name: str, recipe: Recipe) -> Path:
     """Make the folder of a new run, whole at once: with its recipe and its environment."""
     folder = out / name
     if folder.exists():
-        raise InputError(f"{folder} exists; give another --name, or continue it with --resume")
+        mend = as_given("another --name, or continue it with --resume",
+                        "another name, or continue it with resume=True")  # fmt: skip
+        raise InputError(f"{folder} exists; give {mend}")
     partial = out / f".{name}.{os.getpid()}"
     try:
         (partial / CHECKPOINT).mkdir(parents=True)
@@ -83,7 +85,8 @@ def new_folder(out: Path, name: str, recipe: Recipe) -> Path:
         partial.rename(folder)
     except OSError as error:
         raise InputError(
-            f"{folder}: cannot be made ({error.strerror}); choose another --out"
+            f"{folder}: cannot be made ({error.strerror}); choose another "
+            + as_given("--out", "out")
         ) from None
     finally:
         for left in (partial, *partial_folders(out)):
@@ -241,7 +244,8 @@ def no_model(folder: Path) -> InputError:
         return InputError(f"{folder}: no such run folder; `saafe train` makes one under runs/")
     if files := sorted(folder.glob("*.onnx")):
         return InputError(f"{folder}: is a folder of exported files; load {files[0]} to detect")
-    hint = "continue it with --resume" if (folder / RECIPE).is_file() else "give a run folder"
+    resumed = f"continue it with {as_given('--resume', 'resume=True')}"
+    hint = resumed if (folder / RECIPE).is_file() else "give a run folder"
     return InputError(f"{folder}: has no {MODEL}; {hint}")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from saafe.cloud import INSTALL_BOTO3 as INSTALL_AWS
-from saafe.cloud import OTHER_OUT, SHIPPED_REGION, Aws
+from saafe.cloud import SHIPPED_REGION, Aws, other_out
 from saafe.cloud.emulator.emulator import INSTALL_EMULATOR, KEYS, Emulator
 from saafe.errors import InputError
 from saafe.files import writable_folder, write_json
@@ -44,7 +44,7 @@ def find_or_start(state: Path, region: str | None = None) -> Aws:
         InputError: it is not installed, or does not start.
     """
     require_installed()
-    url = running(state) or _start(writable_folder(state, OTHER_OUT))
+    url = running(state) or _start(writable_folder(state, other_out()))
     return Aws(region or SHIPPED_REGION, url, KEYS)
 
 
