@@ -8,14 +8,21 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from saafe import training_run
+from saafe.detector.state import read_state
 from saafe.errors import InputError
 from saafe.files import scratch_folder, writable_folder, write_atomically, write_json
+from saafe.own_rooms.rooms import OwnRooms
+from saafe.own_rooms.tuned_run import note_asked
+from saafe.pictures import picture_of_run
+from saafe.recordings.annotated import read_set
 from saafe.serving import day_files
+from saafe.training import runs
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -46,6 +53,41 @@ def test_what_is_durable_has_its_name_on_the_disk_too(
     assert done[-3:] == ["file", "name", "folder"]
     write_json(tmp_path / "cache.json", {"a": 1})
     assert done.count("folder") == 2, "nothing else waits for the disk"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "read"),
+    [
+        ("kitchen.state", "{}", read_state),
+        ("set.json", "{}", read_set),
+        ("metrics.jsonl", "{}", lambda path: picture_of_run(path.parent)),
+        ("exam.json", "{}", lambda path: picture_of_run(path.parent)),
+        (
+            runs.ASKED_FILE, "{}",
+            lambda path: note_asked(
+                path.parent, OwnRooms((), ()), None, resume=True, model=None
+            ),
+        ),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_read_is_not_called_damaged(
+    name: str, text: str, read: Callable[[Path], object], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A state without its rights "is damaged: start without it", which throws it away."""
+    path = tmp_path / name
+    path.write_text(text)
+
+    def closed(_path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "read_bytes", closed)
+    with pytest.raises(InputError) as error:
+        read(path)
+    assert str(error.value) == (
+        f"{path}: is unreadable (Permission denied); mend its rights, or copy it again"
+    )
+    assert path.read_text() == text
 
 
 @pytest.mark.parametrize("partial", [None, "fixed"])

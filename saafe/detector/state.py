@@ -163,6 +163,8 @@ def read_state(path: Path) -> dict[str, Any]:
         is_whole = hashlib.sha256(text.encode()).hexdigest() == document["sha256"]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `Detector.save` makes one") from None
+    except InputError:  # which is a ValueError: it is there, and cannot be read
+        raise
     except (ValueError, TypeError, KeyError, RecursionError):
         is_whole, state = False, None
     if is_whole and is_dict(state):

@@ -64,8 +64,8 @@ def check_asked(per_year: float | None) -> None:
             f"is 0 to {MOST_BUDGET:g} a year"
         )
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        given = as_given("--on", "tune")
-        raise InputError(f"{given} trains in one process; start it without torchrun")
+        who = as_given("--on", "tune")
+        raise InputError(f"{who} trains in one process; start it without torchrun")
 
 
 def tuned_name(recipe: Recipe) -> str:
@@ -88,6 +88,8 @@ def note_asked(
         return
     try:
         before = dict(json.loads(read_file(path)))
+    except InputError:  # which is a ValueError: it is there, and cannot be read
+        raise
     except (FileNotFoundError, ValueError, TypeError, RecursionError):
         if not (folder / runs.METRICS).exists() and not (folder / runs.MODEL).exists():
             write_json(path, asked)  # it was stopped before anything was done
@@ -102,10 +104,8 @@ def note_asked(
     ):
         if before.get(field) != asked[field]:
             same = as_given("--on and --false-alarms-per-year", "on and false_alarms_per_year")
-            raise InputError(
-                f"{folder}: was started with {what}; resume with the same {same}, or give "
-                f"another {as_given('--name', 'name')}"
-            )
+            mend = f"resume with the same {same}, or give another {as_given('--name', 'name')}"
+            raise InputError(f"{folder}: was started with {what}; {mend}")
     if model and before.get("model") not in (None, model):  # older runs do not say; nor train --on
         raise InputError(
             f"{folder}: was started with a model of other weights; resume with the same RUN, or "

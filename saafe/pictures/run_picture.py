@@ -70,7 +70,9 @@ def training_parts(path: Path) -> list[Part]:
     try:
         rows = [json.loads(line) for line in read_file(path).splitlines() if line.strip()]
         curves = {name: [number_of(row[name]) for row in rows] for name in CURVE_NAMES}
-    except (ValueError, KeyError, TypeError):
+    except InputError:  # which is a ValueError: it is there, and cannot be read
+        raise
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{path}: is not what `saafe train` writes; train again") from None
     if not any(np.isfinite(curves[name]).any() for name in CURVE_NAMES[1:]):
         return []
@@ -107,7 +109,9 @@ def exam_parts(path: Path) -> list[Part]:
         return []
     try:
         result = json.loads(read_file(path))
-    except ValueError:
+    except InputError:  # which is a ValueError: it is there, and cannot be read
+        raise
+    except (ValueError, RecursionError):
         raise InputError(
             f"{path}: is no JSON; `saafe exam {path.parent}` writes it again"
         ) from None

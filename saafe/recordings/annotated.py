@@ -169,6 +169,8 @@ def _parse(path: Path) -> Any:
         return json.loads(read_file(path).decode("utf-8-sig"), parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise refusal(path, "no such file", allowed=allowed, mend=mend) from None
+    except InputError:  # which is a ValueError: it is there, and cannot be read
+        raise
     except UnicodeDecodeError:
         came = "not UTF-8"
     except json.JSONDecodeError as error:
