@@ -170,7 +170,7 @@ def test_a_budget_is_a_run_time():
 
 @pytest.mark.parametrize("usd", [0.0, -1.0, 0.5, float("nan"), float("-inf")])
 def test_no_budget_is_a_line(usd):
-    with pytest.raises(InputError, match="--max-cost"):
+    with pytest.raises(InputError, match="max_cost_usd"):
         budget_limit(usd, 7.09, 0.01)
 
 

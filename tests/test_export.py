@@ -267,12 +267,12 @@ def test_a_file_that_differs_is_not_written(run, few, tmp_path, monkeypatch) -> 
 
 
 def test_export_refuses(run, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--to tflite: unknown; choose from onnx, int8, c"):
+    with pytest.raises(InputError, match="to tflite: unknown; choose from onnx, int8, c"):
         export_run(run, "tflite", tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be made"):
         export_run(run, "onnx", tmp_path / "file")
-    with pytest.raises(InputError, match="--exam judges ONNX files"):
+    with pytest.raises(InputError, match="exam judges ONNX files"):
         export_run(run, "c", tmp_path, exam=True)
     with pytest.raises(InputError, match=r"takes a run, .*, got str"):
         export_run("runs/RUN", "onnx")  # type: ignore[arg-type]

@@ -169,7 +169,7 @@ def test_nothing_usable_is_one_line(tmp_path: Path, case: str) -> None:
         write(make_recording(hours=0.5), folder)
     with pytest.raises(InputError) as error:
         read_rooms(folder)
-    assert str(error.value).startswith(f"--on {folder}: ")
+    assert str(error.value).startswith(f"on {folder}: ")
     assert len(str(error.value).splitlines()) == 1
 
 

@@ -165,6 +165,34 @@ def test_a_raw_file_without_a_column_is_refused(tmp_path: Path):
         next(read_published("nazir_lab_fire", tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("name", "files", "said"),
+    [
+        ("nist_home_smoke_alarms", {"SDC01.csv": "TIME,X\n0,1\n10,2\n"}, "no sensor that is known"),
+        ("nist_home_smoke_alarms", {"SDC01.csv": "TIME,SMA_1\n0,1\n10,2\n"}, "no temperature"),
+        (
+            "nist_home_smoke_alarms",
+            {"SDC01.csv": "TIME,TCA_1\n0,1\n", "SCENARIOS_derived.csv": "test,x\nSDC01,1\n"},
+            "SCENARIOS_derived.csv: no column type",
+        ),
+        (
+            "fsri_hvac_gasburner",
+            {"Gas_Burner_Experiment_1.csv": "Time,X\n0,1\n10,2\n"},
+            "no sensor that is known",
+        ),
+    ],
+)
+def test_a_raw_file_of_something_else_is_one_line(
+    name: str, files: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    """A traceback of polars or numpy ended `data convert` and `evaluate --real`."""
+    for file, text in files.items():
+        (tmp_path / file).write_text(text)
+    with pytest.raises(InputError, match=said) as error:
+        list(read_published(name, tmp_path))
+    assert "\n" not in str(error.value)
+
+
 def test_nist_home_smoke_alarms(tmp_path: Path):
     (fire,) = read_made("nist_home_smoke_alarms", tmp_path)
     readings = fire.recording.readings

@@ -24,6 +24,7 @@ from saafe.sensors import CO, CO2, PM25, TEMPERATURE
 STATIONS = "ABCDEF"
 SCENARIOS_FILE = "SCENARIOS_derived.csv"
 _REFERENCES = ("t_dT5", "t_dT20", "t_OD05", "t_OD14")
+_SCENARIO_COLUMNS = ("test", "type", "good_OD", "good_CO2", "good_CO", *_REFERENCES)
 _KINDS = {"smoldering": "smouldering"}
 _MISSING_SCENARIOS = (
     f"no {SCENARIOS_FILE}: all stations kept, fire type and reference times unknown"
@@ -42,7 +43,12 @@ def _read_scenarios(folder: Path) -> dict[str, dict[str, str]]:
     """Rows of the table that says which stations are usable, by test; empty where absent."""
     if not (folder / SCENARIOS_FILE).exists():
         return {}
-    return {row["test"]: row for row in read_table(folder / SCENARIOS_FILE).frame.to_dicts()}
+    table = read_table(folder / SCENARIOS_FILE)
+    for name in _SCENARIO_COLUMNS:
+        if name not in table.frame.columns:
+            allowed, mend = ", ".join(_SCENARIO_COLUMNS), "complete it, or leave the file out"
+            raise table.refusal(f"no column {name}", allowed=allowed, mend=mend)
+    return {row["test"]: row for row in table.frame.to_dicts()}
 
 
 def _read_fire(path: Path, test: str, scenario: dict[str, str] | None) -> Published:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from saafe.errors import InputError
 from saafe.recordings import Check, Recording, Table, parse_recording, refusal, to_numbers
 from saafe.sensors import CHANNELS, COLUMNS, SMOKE_EXTINCTION_M2_G, TEMPERATURE
 
@@ -97,8 +98,12 @@ def to_recording(
 ) -> tuple[Recording, Check]:
     """Lay sensors' channels out as a recording, checked as any other.
 
-    `sensors` has name -> channel index -> float64 `(time,)`; `path`, the raw file, is for messages.
+    `sensors` has name -> channel index -> float64 `(time,)`; `path`, the raw file, is for messages:
+    an InputError where it holds none of them.
     """
+    if not sensors:
+        mend = "use the file as the publisher wrote it"
+        raise refusal(path, "no sensor that is known", allowed="its columns", mend=mend, row=1)
     frames = []
     for name, channels in sensors.items():
         columns = {
@@ -114,8 +119,14 @@ def to_recording(
 
 
 def peak_time(recording: Recording) -> float:
-    """When the hottest ceiling thermocouple was hottest: a fire is scored up to there. [s]"""
+    """When the hottest ceiling thermocouple was hottest: a fire is scored up to there. [s]
+
+    Raises:
+        InputError: there is no temperature.
+    """
     temperatures = recording.readings[:, :, TEMPERATURE]
+    if not np.isfinite(temperatures).any():
+        raise InputError(f"{recording.name}: has no temperature, by which its fire is scored")
     row, _ = np.unravel_index(np.nanargmax(temperatures), temperatures.shape)
     return float(recording.times_s[row])
 
