@@ -576,6 +576,23 @@ def test_serve_from_the_command_line(tmp_path: Path) -> None:
         assert "cannot be listened at" in other.err.read_text()
 
 
+def test_a_token_of_a_file_is_in_no_log(tmp_path: Path) -> None:
+    """Each start wrote it to stderr, which a service's journal keeps for years."""
+    (tmp_path / "token").write_text("a long and secret token\n")
+    with processes() as running:
+        words = ("serve", save_run(tmp_path), "--port", "0", "--token-file", "token")
+        running.append(Process(*words, cwd=tmp_path))
+        said = running[0].said("open http://127.0.0.1:")
+        running[0].said("the page asks for the token of token")
+        one = Served.__new__(Served)
+        one.port = int(said.split("127.0.0.1:")[1].split("/")[0])
+        one.token = "a long and secret token"
+        assert one.ask("GET", "/spaces")[0] == 200
+        assert one.ask("GET", "/spaces", token="")[0] == 401
+        assert running[0].end() == 0
+        assert "secret" not in running[0].err.read_text() + running[0].out.read_text()
+
+
 def test_an_open_page_does_not_keep_it_from_ending(tmp_path: Path) -> None:
     """It waited three seconds for the page's stream, and then said a traceback."""
     with processes() as running:

@@ -122,8 +122,8 @@ def serve_command(
     try:
         service.restore()
         link = connected(service, *way) if way else None
-        watch(service, link, lambda: serve_pages(service, host, port, token, told,
-                                                     as_json=as_json))  # fmt: skip
+        shown = {"token_file": token_file, "as_json": as_json}
+        watch(service, link, lambda: serve_pages(service, host, port, token, told, **shown))
     finally:
         service.stop()
 
@@ -271,9 +271,13 @@ def choose_token(host: str, token_file: Path | None) -> str | None:
 
 
 def serve_pages(
-    service: "Service", host: str, port: int, token: str | None, units: Any, *, as_json: bool
+    service: "Service", host: str, port: int, token: str | None, units: Any,
+    *, token_file: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Serve the web application until the service stops."""
+    """Serve the web application until the service stops.
+
+    A token that was made here is printed; that of a file is known, and logs are for others' eyes.
+    """
     from saafe.serving import listen, machine_address, run_application
 
     try:
@@ -284,10 +288,12 @@ def serve_pages(
         ) from None
     real_port = sockets.getsockname()[1]
     name = f"[{host}]" if ":" in host else host
-    ending = f":{real_port}/" + (f"#token={token}" if token else "")
+    ending = f":{real_port}/" + (f"#token={token}" if token and token_file is None else "")
     click.echo(f"saafe: watching; open http://{name}{ending}", err=True)
     if reached := machine_address(host):
         click.echo(f"saafe: from another device open http://{reached}{ending}", err=True)
+    if token_file is not None:
+        click.echo(f"saafe: the page asks for the token of {token_file}", err=True)
     if token:
         click.echo("saafe: the token goes unencrypted: put a TLS proxy before it", err=True)
     if as_json:
