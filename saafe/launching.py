@@ -21,7 +21,7 @@ from saafe.cloud import (
     view,
 )
 from saafe.cloud.emulator import endpoint
-from saafe.errors import InputError
+from saafe.errors import InputError, check_type
 
 
 def launch(
@@ -56,6 +56,8 @@ def launch(
         >>> saafe.load(f"runs/{job['run']}").recipe.epochs
         1
     """
+    check_type(tier, str, "tier: takes the name of a tier")
+    check_type(settings, Mapping | None, 'settings: takes {"epochs": 2}')
     texts = tuple(f"{name}={value}" for name, value in (settings or {}).items())
     changes, machine = split_settings(texts)
     cloud = open_cloud(on, machine.out, machine.region, on_message)

@@ -99,6 +99,8 @@ def train(
     """
     check_type(tier, str, "tier: takes the name of a tier")
     check_type(settings, Mapping | None, 'settings: takes {"epochs": 2}')
+    check_type(out, str | Path, "out: takes the path of a folder")
+    check_type(name, str | None, "name: takes the name of a folder")
     changes = tuple(f"{field}={value}" for field, value in (settings or {}).items())
     recipe = for_device(changed(find_tier(tier), changes), device)
     folder = open_folder(recipe, Path(out), name, resume=resume)

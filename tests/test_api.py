@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import pytest
 from cloud_stub import end_emulator
 
 import saafe
+from saafe.detector import AlarmSettings, Scorer
 from saafe.exam.amounts import Amounts
+from saafe.recordings import Recording
 from saafe.simulator import devices
 from saafe.training import for_device, run_for
 
@@ -26,6 +29,9 @@ NAMES = {
 WITH_EXAMPLES = sorted(NAMES - {"__version__"})
 FEW = Amounts(1, 2, 0, 0, 1, 6, 8)
 LONG = {"launch": pytest.mark.slow, "tune": pytest.mark.slow, "examine": pytest.mark.slow}
+
+CALM = Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings())
+QUIET = Recording("quiet", np.arange(3.0), ("A",), np.full((3, 1, 6), 20.0))
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +178,27 @@ def test_simulate_takes_the_numbers_of_numpy_and_any_names() -> None:
     np.testing.assert_array_equal(one.readings, two.readings)
     with pytest.raises(saafe.InputError, match="source 1 is unknown"):
         saafe.simulate(1, hours=0.5, sources=[1])  # type: ignore
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: saafe.launch("tiny", settings=["epochs=1"]), "settings: takes"),  # type: ignore
+        (lambda: saafe.launch(3), "tier: takes the name of a tier, got int"),  # type: ignore
+        (lambda: saafe.train("tiny", out=3), "out: takes the path of a folder, got int"),  # type: ignore
+        (lambda: saafe.train("tiny", name=3), "name: takes the name of a folder, got int"),  # type: ignore
+        (lambda: saafe.detect(CALM, QUIET, since_s="1"), "since_s: came '1'; allowed: seconds"),  # type: ignore
+        (lambda: saafe.detect(CALM, QUIET, since_s=None), "since_s: came None; allowed: seconds"),  # type: ignore
+        (
+            lambda: saafe.Detector(CALM).update(0.0, "A", {"co": 1.0}, ["co"]),  # type: ignore
+            "refused: takes",
+        ),
+    ],
+)
+def test_what_is_of_another_type_is_refused_in_one_line(call: Callable, said: str) -> None:
+    with pytest.raises(saafe.InputError, match=said) as error:
+        call()
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("device", [5, b"saafe-4", ["saafe-4"]])

@@ -150,6 +150,7 @@ class Detector:
             raise InputError(f"time_s: came {time_s}; allowed: seconds from any start")
         # a saved state would hold a number as text, which is another sensor
         check_type(sensor, str, 'sensor: takes a name, such as "kitchen"')
+        check_type(refused, Mapping | None, 'refused: takes {"pm25": "why"}')
         readings = to_array(readings)  # refused before time goes on, or its events would be lost
         time_s = self._in_order(time_s, sensor)
         events = yield from self._advance(max(time_s, now_s), inclusive=False)

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -95,8 +96,8 @@ def detect(
         []
     """
     pause_s = longest_pause(model, longest_interval_s)
-    if math.isnan(since_s):  # no decision would ever be taken
-        raise InputError("since_s: came nan; allowed: seconds from the first row, or -inf")
+    if not isinstance(since_s, Real) or math.isnan(since_s):  # no decision would ever be taken
+        raise InputError(f"since_s: came {since_s!r}; allowed: seconds from the first row, or -inf")
     check_type(recording, Recording, "detect: takes a model, then a recording")
     if not len(recording.times_s):
         raise InputError(f"{recording.name}: has no rows to detect in")
