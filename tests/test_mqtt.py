@@ -33,6 +33,7 @@ from serving_fixtures import (
 from saafe.cli.serving import print_where_possible
 from saafe.errors import InputError
 from saafe.serving import (
+    Arrival,
     Fleet,
     MqttLink,
     MqttOptions,
@@ -162,6 +163,32 @@ def test_readings_become_alarms_states_and_a_device(broker: Mosquitto, watching:
     eventually(lambda: client.last("saafe/status") == b"offline")
     for one in (client, late):
         one.close()
+
+
+def test_events_of_an_outage_wait_in_the_store_and_are_told_once(
+    broker: Mosquitto, watching: Watching
+) -> None:
+    """The client's queue held them all: days of faults without a broker filled the memory."""
+    service = watching.service
+    broker.kill()
+    eventually(lambda: not watching.link.is_up.is_set())
+    waiting = len(watching.link.sending)
+    for k in range(200):
+        for t, temperature in ((0, "21"), (10, "70"), (20, "71")):
+            cells = {"temperature_c": temperature, "time_s": str(float(t))}
+            assert service.offer(
+                Arrival(f"hall {k}", "A", cells, service.clock_s()), lambda _: None, wait_s=5.0
+            )
+    eventually(lambda: len(service.store.undelivered()) == 200)
+    assert len(watching.link.sending) == waiting
+    broker.start()
+    client = Client(broker.port, "other", ("saafe/#",))
+    eventually(lambda: service.store.undelivered() == [], 60.0)
+    eventually(lambda: len(client.events()) == 200)
+    numbers = [event["id"] for event in client.events()]
+    assert numbers == sorted(set(numbers)), "each once, and in their order"
+    eventually(lambda: not watching.link.sending.events)
+    client.close()
 
 
 def test_a_disk_that_fills_after_an_event_was_kept_silences_no_later_one(

@@ -6,6 +6,7 @@ it. So whatever is killed, nothing is lost; what then comes twice is known by it
 
 import math
 import socket
+import sqlite3
 import ssl
 import threading
 import time
@@ -30,10 +31,11 @@ from saafe.serving.home_assistant import (
     slug,
     space_topic,
     state_message,
-)
+)  # fmt: skip
 from saafe.serving.late_readings import LateReadings
 from saafe.serving.mqtt_client import FIRST_RETRY_S, MqttClient
 from saafe.serving.mqtt_options import MqttOptions
+from saafe.serving.on_way import OnWay
 from saafe.serving.payloads import read_payload
 from saafe.serving.service import Service
 from saafe.serving.topics import LONGEST_TOPIC, TopicPlace
@@ -63,15 +65,12 @@ class MqttLink:
         self.doubt_s = service.clock_s() + DOUBT_S  # when to say that nothing at all was
         self.late = LateReadings()
         self.givers: dict[tuple[str, str, str], tuple[str, float]] = {}
-        self.sending: dict[int, Callable[[], None]] = {}  # by message: what to do once it is there
-        self.there: set[int] = set()  # messages that were there before we knew their number
-        self.sending_lock = threading.Lock()
+        self.sending = OnWay()
         self.connection = 0  # number of the one that stands
         self.is_up, self.is_answered = threading.Event(), threading.Event()
         self.refused: str | None = None  # why the broker does not let us in
         self.partings = Partings(options.name)
         self.is_closing = False
-        self.left: list[dict] = []
         self.shown: dict[str, tuple[float, bool, float]] = {}  # space: risk, is hushed, when
         self.announced: set[str] = set()
         self.client = self._client()
@@ -105,7 +104,6 @@ class MqttLink:
         for _, one in self.service.store.readings(since_s):
             self._is_repeated(one)
             self.late.late_s(one)
-        self.left = self.service.store.undelivered()
         self.service.listeners.append(self.say)
         self.service.forgetters.append(self.forget)
         properties = Properties(PacketTypes.CONNECT)
@@ -152,7 +150,6 @@ class MqttLink:
             messages = discovery_messages(options.base, options.discovery, options.status, name)
             topics += [topic for topic, _ in messages]
         with self.service.lock:
-            self.left = [event for event in self.left if event["space"] != name]
             self.announced.discard(name)
             self.shown.pop(name, None)
         for topic in topics:
@@ -161,11 +158,23 @@ class MqttLink:
     # --- out
 
     def _publish_event(self, event: dict) -> None:
-        """Publish one; it is delivered once the broker has it."""
+        """Publish one, delivered once the broker has it; while that is away the store keeps it."""
         topic = space_topic(self.options.base, event["space"], "event")
         number = event.get("id")
-        done = (lambda: self.service.delivered(number)) if number else (lambda: None)
-        self._publish(topic, json_text(event).encode(), done)
+        if number is None:  # the store could not be written
+            self._publish(topic, json_text(event).encode())
+            return
+        is_kept = self.service.store.delivers and not self.is_up.is_set()
+        if not is_kept and self.sending.begins(number):
+            self._publish(topic, json_text(event).encode(),
+                          lambda: self.sending.ends(number, self.service.delivered))  # fmt: skip
+
+    def _publish_left(self) -> None:
+        """What the store keeps of events that nobody was told yet, few at a time."""
+        for event in self.service.store.undelivered():
+            if not self._has_room():
+                return  # the next connection goes on with them
+            self._publish_event(event)
 
     def _state_messages(self, name: str) -> list[Message]:
         """The retained state of a space, and what it is where that is new; [] while there is none.
@@ -200,11 +209,15 @@ class MqttLink:
     def _publish_in_turn(self, names: Iterable[str]) -> None:
         """Publish states of many spaces, few at a time: an alarm waits for what is before it."""
         for name in names:
-            while len(self.sending) >= MOST_SENDING:
-                if self.is_closing or not self.is_up.is_set():
-                    return  # all states follow once there is a connection
-                time.sleep(SENDING_S)
+            if not self._has_room():
+                return  # all states follow once there is a connection
             self._publish_states([name])
+
+    def _has_room(self) -> bool:
+        """Wait until few messages are on their way; False where there is no connection."""
+        while len(self.sending) >= MOST_SENDING and self.is_up.is_set() and not self.is_closing:
+            time.sleep(SENDING_S)
+        return self.is_up.is_set() and not self.is_closing
 
     def _publish(
         self, topic: str, payload: bytes, done: Callable[[], None] = lambda: None,
@@ -212,22 +225,11 @@ class MqttLink:
     ) -> Any:  # fmt: skip
         """Publish at least once, over outages; `done` is called when the broker has it."""
         sent = self.client.publish(topic, payload, QOS, retain)
-        with self.sending_lock:  # not around `publish`: paho calls `_on_publish` under its own lock
-            is_there = sent.mid in self.there
-            self.there.discard(sent.mid)
-            if not is_there:
-                self.sending[sent.mid] = done
-        if is_there:
-            done()
+        self.sending.sent(sent.mid, done)  # paho may have called `_on_publish` already
         return sent
 
     def _on_publish(self, _client: Any, _data: Any, mid: int, *_: Any) -> None:
-        with self.sending_lock:
-            done = self.sending.pop(mid, None)
-            if done is None:
-                self.there.add(mid)
-        if done:
-            done()
+        self.sending.arrived(mid)
 
     def _refresh(self) -> None:
         """Publish risks that have changed, and that a space is hushed no more, now and then."""
@@ -275,9 +277,6 @@ class MqttLink:
         status = (self.options.status, others)
         self.client.subscribe([*((text, how) for text in self.options.filters()), status])
         self._publish(self.options.status, b"online", retain=True)
-        for event in self.left:  # which the process before this one had not delivered
-            self._publish_event(event)
-        self.left = []
         if self.connection > 1 and not flags.session_present:
             self.service.notes.say(
                 "session", f"{self.broker}: has forgotten us: what it held back is lost; "
@@ -299,7 +298,9 @@ class MqttLink:
         self.is_answered.set()
 
     def _publish_all(self) -> None:
-        """The states of all spaces, which may have changed while we were away."""
+        """Events that nobody was told, and the states of all spaces: what we were away from."""
+        with suppress(sqlite3.Error, InputError):  # as it ends, or of a damaged file
+            self._publish_left()
         with self.service.lock:
             names = list(self.service.fleet.spaces)
         self._publish_in_turn(names)
