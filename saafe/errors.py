@@ -1,6 +1,6 @@
 """The one exception that a user can cause, and what to say where a package is missing."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import UnionType
@@ -31,7 +31,7 @@ def check_type(value: object, kind: type | UnionType, takes: str) -> None:
 
 
 @contextmanager
-def on_command_line() -> Iterator[None]:
+def on_command_line() -> Generator[None]:
     """Within it errors name the options of the command line, else the arguments of Python."""
     before = _names_options.set(True)
     try:
