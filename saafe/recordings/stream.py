@@ -318,8 +318,9 @@ def _read_cells(
         own = sentinels.get(channel.name, NO_SENTINELS)
         readings[index], why = read_cell(cell, channel, own)
         if why:
-            is_own = unit is None or cell == came
-            wrong[channel.name] = why if is_own else f"came {came} {unit.unit}: {why}"
+            if unit is not None and cell != came:
+                why = f"came {came} {unit.unit}: {why}"
+            wrong[channel.name] = why
     return readings, wrong
 
 
