@@ -103,12 +103,13 @@ def count_alarms(
             counted.append(time)
             time = free_at = time + RECOUNT_S
     hours = sum(end - start for start, end in intervals) / 3600.0
-    return AlarmCount(tuple(counted), hours, (watched_s or duration_s) / DAY_S)
+    exposure_s = duration_s if watched_s is None else watched_s  # which may be none
+    return AlarmCount(tuple(counted), hours, exposure_s / DAY_S)
 
 
-def first_alarm(events: Iterable[Event], until_s: float = math.inf) -> Event | None:
-    """Return the first alarm event at or before a time, or None."""
-    return next((e for e in events if e["event"] == "alarm" and e["time_s"] <= until_s), None)
+def first_alarm(events: Iterable[Event]) -> Event | None:
+    """Return the first alarm event, or None."""
+    return next((e for e in events if e["event"] == "alarm"), None)
 
 
 def fire_outcome(
