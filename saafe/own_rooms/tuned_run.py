@@ -351,7 +351,10 @@ def backgrounds_in(rooms: Sequence[Room], general: Run) -> list[Background]:
 
 
 def describe_pools(tuned: Tuned) -> list[dict[str, Any]]:
-    """The life without a fire that thresholds rest on, and how often it alarms at them."""
+    """The life without a fire that thresholds rest on, and how often it alarms at them.
+
+    `share` of the streams may alarm where no budget is given.
+    """
     return [
         {
             "what": name,
@@ -359,6 +362,7 @@ def describe_pools(tuned: Tuned) -> list[dict[str, Any]]:
             "streams": len(pool.peaks),
             "alarms": (alarms := pool.alarms_at(tuned.settings)),
             "alarms_per_year": alarms / pool.years if pool.years else None,
+            "share": pool.share,
         }
         for name, pool in tuned.pools.items()
     ]

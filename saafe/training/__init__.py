@@ -16,12 +16,12 @@ from saafe.training.model import (
 from saafe.training.runs import Run, load, score_with
 from saafe.training.thresholds import OnShare, calibrate, logits_of, set_thresholds, unheard
 from saafe.training.tuning import (
-    Simulated, Tuned, simulated_for, tune_detector, with_thresholds,
+    NUISANCE_POOL, Simulated, Tuned, simulated_for, tune_detector, with_thresholds,
 )  # fmt: skip
 
 __all__ = [
-    "CLASS_SHARES", "FEATURES", "FLAT", "LONE_CHANNELS", "ONSET_SCALE", "ONSET_STEPS",
-    "REFERENCE_MIX",
+    "CLASS_SHARES", "FEATURES", "FLAT", "LONE_CHANNELS", "NUISANCE_POOL", "ONSET_SCALE",
+    "ONSET_STEPS", "REFERENCE_MIX",
     "TRAIN_HOURS", "WINDOW_SUMMARY", "Fit", "OnShare", "Progress", "Purpose", "RiskModel", "Run",
     "Simulated", "Tuned", "WindowSet", "World", "attempt", "calibrate", "device_of",
     "epoch_windows", "exported_for", "features", "fit_detector", "flat", "for_device",
