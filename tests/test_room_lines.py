@@ -123,6 +123,19 @@ def test_days_without_an_alarm_show_no_more_than_the_rule_of_three() -> None:
     assert len(said) == 10
 
 
+@pytest.mark.parametrize(
+    ("photo_s", "expected"),
+    [(3590.0, 0), (3600.0, 1), (4800.0, 1), (4810.0, 0), (math.inf, 0)],
+)
+def test_a_reference_alarm_finds_a_fire_between_its_burning_and_its_limit(
+    photo_s: float, expected: int
+) -> None:
+    """One that sounds at a cooking before the fire finds none, as in the exam."""
+    found = held_out.sum_fires_by_kind([fire_on_day(photo_s=photo_s)], {"tuned": ["in time"]})
+    assert found["in_time"]["photo"]["fires"] == expected
+    assert found["kinds"][0]["photo"] == expected
+
+
 @pytest.mark.parametrize("device", [None, "saafe-6"])
 def test_what_thresholds_let_alarm_is_what_they_were_set_by(device: str | None) -> None:
     """Of a run for one device two in a thousand may alarm; one in a hundred was said of all."""

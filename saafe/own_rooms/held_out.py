@@ -151,7 +151,9 @@ def sum_fires_by_kind(trials: Sequence[FireOnDay], results: dict[str, list[str]]
     in_time = {name: [one == outcomes.IN_TIME for one in found] for name, found in results.items()}
     early = {name: [one == outcomes.EARLY for one in found] for name, found in results.items()}
     for alarm in SMOKE_AND_HEAT:
-        in_time[alarm] = [trial.references_s[alarm] <= trial.limit_s for trial in trials]
+        in_time[alarm] = [
+            trial.burning_s <= trial.references_s[alarm] <= trial.limit_s for trial in trials
+        ]
     names = [source.name for source in sources.FIRES]
     kinds = []
     for name in names:
