@@ -47,6 +47,8 @@ def fire_on_day(
     [
         (3700.0, "in time"),
         (2000.0, "early"),  # in the half hour before it burns
+        (3580.0, "early"),  # the alarm comes at 3,590 s, and it burns from 3,600 s on
+        (3590.0, "in time"),
         (4850.0, "late"),
         (9999.0, "missed"),
         (4790.0, "in time"),  # a decision later than its limit, within one report

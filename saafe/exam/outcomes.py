@@ -21,7 +21,7 @@ from saafe.sensors import FIRE, LONGEST_PERIOD_S
 from saafe.windows import DAY_S
 
 RECOUNT_S = 1800.0  # an alarm that stays is counted again this often
-EARLY_S = 10.0  # an alarm this long before anything can be seen is false
+EARLY_S = 10.0  # an alarm this long before anything can be seen in a recording is false
 LONGEST_GRACE_S = 60.0
 # Chosen: a longer silence of a home is no exposure; one missed minute is, or one missed reading of
 # a slower sensor, whose usual interval is the longest but for 5 % of them
@@ -119,9 +119,13 @@ def fire_outcome(
     limit_s: float | None,
     recorded_s: float | None = None,
     grace_s: float = 0.0,
+    early_s: float = EARLY_S,
     by_rule: bool = False,
 ) -> str:
     """Say whether a fire's first alarm came in time, late, early (which is false) or never. [s]
+
+    Early is more than `early_s` before anything can be seen: none of a simulated fire, whose
+    ignition is known to the second.
 
     Where there is no first signal, only a recorded commercial alarm excuses ours; without a limit
     no reference was reached, and an alarm is in time. It may be later than the limit by the grace,
@@ -131,7 +135,7 @@ def fire_outcome(
     if alarm_s is None:
         return MISSED
     visible = [time for time in (signal_s, recorded_s) if time is not None]
-    if not by_rule and alarm_s < min(visible, default=math.inf) - EARLY_S:
+    if not by_rule and alarm_s < min(visible, default=math.inf) - early_s:
         return EARLY
     return IN_TIME if limit_s is None or alarm_s <= limit_s + grace_s else LATE
 

@@ -137,6 +137,7 @@ def score_fires(model: Model, trials: Iterable[FireOnDay]) -> list[str]:
                 signal_s=trial.burning_s,
                 limit_s=trial.limit_s,
                 grace_s=outcomes.grace(trial.recording),
+                early_s=0.0,
                 by_rule=alarm.get("cause", "model") != "model",
             )
         )
