@@ -769,6 +769,13 @@ def test_no_number_of_the_seeds_serves_two_purposes() -> None:
     assert len(set(numbers)) == len(numbers) == 6 * len(purposes) * 5
 
 
+@pytest.mark.parametrize(("seed", "part"), [(-1, 0), (2**31, 0), (0, -1), (0, 1_000_003)])
+def test_numbers_that_two_purposes_would_share_are_not_drawn(seed: int, part: int) -> None:
+    """Part 1,000,003 of the training windows was part 0 of those held out."""
+    with pytest.raises(AssertionError, match="would share"):
+        seeded_generator(seed, Purpose.TRAIN, part, CPU)
+
+
 def test_hours_shorten_a_fit_and_its_schedule(small_parts: None) -> None:
     recipe = changed(TINY, ("epochs=50", "hours=1"))
     fit = loop.start_fit(recipe, CPU)

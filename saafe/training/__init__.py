@@ -3,7 +3,7 @@
 from saafe.training import loop, runs
 from saafe.training.checkpoints import load_checkpoint, save_checkpoint
 from saafe.training.data import (
-    CLASS_SHARES, Purpose, REFERENCE_MIX, TRAIN_HOURS, WindowSet, device_of, epoch_windows,
+    CLASS_SHARES, Purpose, REFERENCE_MIX, SEEDS, TRAIN_HOURS, WindowSet, device_of, epoch_windows,
     for_device, held_out_windows, join_windows, sample_windows, seeded_generator,
 )  # fmt: skip
 from saafe.training.device_thresholds import exported_for, kept_thresholds, run_for
@@ -21,7 +21,7 @@ from saafe.training.tuning import (
 
 __all__ = [
     "CLASS_SHARES", "FEATURES", "FLAT", "LONE_CHANNELS", "NUISANCE_POOL", "ONSET_SCALE",
-    "ONSET_STEPS", "REFERENCE_MIX",
+    "ONSET_STEPS", "REFERENCE_MIX", "SEEDS",
     "TRAIN_HOURS", "WINDOW_SUMMARY", "Fit", "OnShare", "Progress", "Purpose", "RiskModel", "Run",
     "Simulated", "Tuned", "WindowSet", "World", "attempt", "calibrate", "device_of",
     "epoch_windows", "exported_for", "features", "fit_detector", "flat", "for_device",

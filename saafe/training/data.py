@@ -31,6 +31,7 @@ LONE_JUMPS = 50.0  # how much more often a normal moment is shown at which a rea
 MINUTE = 6  # in steps of 10 s
 MOST_REPEATED = 3.0  # times that a pattern of channels, or a part, counts for more where rare
 SHORTEST_BINS, HALF_SPAN = 2, SPAN // 2
+SEEDS, SEED_PARTS = 2**31, 1_000_003  # of a data set, see `seeded_generator`
 # the exam's reference mix: risk is the probability of fire under it
 REFERENCE_MIX = {NORMAL: 0.5, NUISANCE: 0.3, FIRE: 0.2}
 
@@ -79,10 +80,12 @@ def seeded_generator(
     Seeds under 2^31, parts under 1,000,003 and 64 purposes share no number: purposes beyond the
     eighth lie in blocks of their own, 2^40 apart.
     """
+    assert 0 <= seed < SEEDS, f"seed {seed} would share numbers"
+    assert 0 <= part < SEED_PARTS, f"part {part} would share numbers"
     block, purpose_in_block = divmod(int(purpose), 8)
     place = seed * 8 + purpose_in_block + block * 2**40
     generator = torch.Generator(device=device)
-    generator.manual_seed(place * 1_000_003 + part)
+    generator.manual_seed(place * SEED_PARTS + part)
     return generator
 
 
