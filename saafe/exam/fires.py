@@ -67,7 +67,7 @@ class FireTrial:
 
     @property
     def is_shown(self) -> bool:
-        """Whether a reading shows the fire by its limit; no detector finds the others in time."""
+        """Whether a reading shows the fire while an alarm is in time; no other can be told."""
         return self.shown_s <= self.latest_s
 
     def best_reference_s(self, sensitivity: int = AS_MADE) -> float:

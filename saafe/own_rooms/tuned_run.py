@@ -68,8 +68,7 @@ def check_asked(per_year: float | None) -> None:
 
 def tuned_name(recipe: Recipe) -> str:
     """A name for a tuned run that sorts by time, such as ultra-fast-tuned-20261128-193000."""
-    tier, _, stamp = runs.run_name(recipe).partition(recipe.tier)
-    return f"{recipe.tier}-tuned{tier}{stamp}"
+    return f"{recipe.tier}-tuned{runs.run_name(recipe).removeprefix(recipe.tier)}"
 
 
 def note_asked(
@@ -404,8 +403,8 @@ def judge_folds(
         tuned = tune_one(here, general, fold.training, simulated, per_year, watch)
         share = sum(room.seconds for room in fold.held_out) / seconds
         count = max(1, round(share * FIRES_A_KIND * len(sources.FIRES)))
-        hold_s = max(general.settings.longest_interval_s, HOLD_S)
-        put = fires_on_days(fold.held_out, count, general.recipe.seed, number, hold_s)
+        days = backgrounds_in(fold.held_out, general)
+        put = fires_on_days(days, count, general.recipe.seed, number)
         trials += put
         groups += [room.group for room in fold.held_out]
         for name, model in ((TUNED, tuned), (GENERAL_MODEL, general)):
@@ -417,10 +416,10 @@ def judge_folds(
             f"the general model {sum(row.alarms for row in rows[GENERAL_MODEL])}"
         )
     names = [fold.name for fold in plan.folds]
-    days = sum(row.days for row in rows[TUNED])
+    watched = sum(row.days for row in rows[TUNED])
     knows = any(room.knows_cooking for fold in plan.folds for room in fold.held_out)
     return {
-        "held_out": {"how": plan.how, "folds": names, "days": days, "knows_cooking": knows},
+        "held_out": {"how": plan.how, "folds": names, "days": watched, "knows_cooking": knows},
         "homes": {name: sum_rows(found) for name, found in rows.items()} if names else {},
         "groups": [
             {"group": group}
@@ -433,7 +432,7 @@ def judge_folds(
         ],
         "fires": sum_fires_by_kind(trials, outcomes_of) if trials else {},
         "compared": compare_models(rows, outcomes_of) if names else {},
-        "more_days": more_days(days),
+        "more_days": more_days(watched),
     }
 
 

@@ -225,7 +225,7 @@ STATES = {"nuisance": NUISANCE, "hazard": UNKNOWN}
 
 
 def acting(draw: Draw, duration: Tensor) -> Tensor:
-    """Whether a source that lasts `duration` is acting. bool (time, n)"""
+    """Whether a source that lasts `duration` [s] (1, n) is acting. bool (time, n)"""
     return (draw.time >= 0.0) & (draw.time <= duration)
 
 
