@@ -24,6 +24,7 @@ from saafe.simulator import (
     to_recordings,
     untenable_times,
 )
+from saafe.windows import BIN_S
 
 FIRE_BATCHES = 8  # of streams at most, to find them
 EARLY_FROM_S = 1800.0  # decisions before the fire, in which an alarm is early
@@ -145,7 +146,7 @@ def draw_fires(
 def is_burning(streams: Streams, k: int) -> NDArray[np.bool_]:
     """When a fire burns; a pan of oil from its smoke point on. (time,)"""
     state = streams.state[k].numpy()
-    times = np.arange(len(state)) * 10.0
+    times = BIN_S * np.arange(len(state))
     return (times >= float(streams.ignition_s[k])) & ((state == FIRE) | (state == UNKNOWN))
 
 

@@ -396,7 +396,7 @@ def rows_shown_again(recipe: Recipe, block: int, count: int, device: torch.devic
 def held_out_windows(
     recipe: Recipe, device: torch.device, workers: Workers | None = None
 ) -> WindowSet:
-    """Windows of scenarios that training never sees, twelve of each.
+    """Windows of scenarios that training never sees, twelve of each where 128 or more are held out.
 
     They are of the reference mix, drawn evenly in time: risk is calibrated on them.
     """
