@@ -165,13 +165,7 @@ def first_risen(
     return float(risen[0]) if risen.size else None
 
 
-def reference_alarms(
-    recording: Recording,
-    aerosol: AerosolKind,
-    *,
-    optical_density: NDArray | None = None,
-    sensitivity: float = 1.0,
-) -> dict[str, float | None]:
+def reference_alarms(recording: Recording, aerosol: AerosolKind) -> dict[str, float | None]:
     """Return when commercial alarms beside the sensors would first have sounded, None = never [s].
 
     They are those of `simulator.reference_alarms`, in air that changes evenly from one reading of
@@ -181,33 +175,26 @@ def reference_alarms(
 
     Args:
         recording: readings of any period.
-        aerosol: what its smoke is; see `aerosol_of`.
-        optical_density: decadic, per metre, `(time, sensor)`, where it was measured or is known.
-            Otherwise it is taken from PM2.5 as the mass of the aerosol: a flaming fire reaches
-            the ionisation alarm's level at about 4,800 ug/m3, and a sensor that saturates lower
-            never shows a smoke alarm's.
-        sensitivity: factor of the smoke alarms' units.
+        aerosol: what its smoke is; see `aerosol_of`. Optical density is taken from PM2.5 as its
+            mass: a flaming fire reaches the ionisation alarm's level at about 4,800 ug/m3, and a
+            sensor that saturates lower never shows a smoke alarm's.
     """
     start_s, end_s = recording.times_s[[0, -1]].tolist()
     at = start_s + BIN_S * np.arange(int((end_s - start_s) // BIN_S) + 1)
-    if optical_density is None:
-        pm25 = recording.readings[:, :, PM25].astype(np.float64)
-        extinction = AEROSOLS[aerosol].extinction_m2_g / math.log(10.0)
-        optical_density = (pm25 - CLEAN_PM25_UG_M3) * 1e-6 * extinction
+    pm25 = recording.readings[:, :, PM25].astype(np.float64)
+    extinction = AEROSOLS[aerosol].extinction_m2_g / math.log(10.0)
     temperature, co, smoke = (
         _on_grid(recording.times_s, values, at)
         for values in (
             recording.readings[:, :, TEMPERATURE],
             recording.readings[:, :, CO],
-            np.asarray(optical_density),
+            (pm25 - CLEAN_PM25_UG_M3) * 1e-6 * extinction,
         )
     )
     density = torch.zeros((*smoke.shape, len(AEROSOLS)), dtype=smoke.dtype)
     density[..., aerosol] = smoke
     speed = torch.full((1, 1, len(recording.sensors)), AIR_SPEED_M_S, dtype=smoke.dtype)
-    sounding = sounding_times(
-        density, temperature, co, air_speed=speed, sensitivity=sensitivity
-    ).amin(dim=(0, 1))
+    sounding = sounding_times(density, temperature, co, air_speed=speed).amin(dim=(0, 1))
     first = dict(zip((alarm.name for alarm in REFERENCE_ALARMS), sounding.tolist(), strict=True))
     first["rate_of_rise"] = float(rate_of_rise_times(temperature, air_speed=speed).min())
     return {name: start_s + time if time < math.inf else None for name, time in first.items()}
