@@ -71,6 +71,20 @@ def test_first_signal_is_over_the_first_ten_seconds_and_skips_missing_readings()
     assert np.nanmax(values[:at]) < 22.2
 
 
+@pytest.mark.parametrize("period_s", [10.0, 60.0, 300.0])
+@pytest.mark.parametrize("late_s", [0.0, 10.0, 40.0, 250.0])
+def test_a_fire_rises_from_what_each_channel_read_before_its_ignition(period_s, late_s):
+    """A channel of five minutes was measured from its first reading after the ignition on."""
+    times = 10.0 * np.arange(360)
+    made = recording(10.0, {TEMPERATURE: np.full(360, 20.0), PM25: np.full(360, 8.0)})
+    made.readings[times >= 1200.0, 0, PM25] = 2000.0
+    made.readings[(times - late_s) % period_s != 0, 0, PM25] = np.nan
+    reads = times[(times >= 1200.0) & np.isfinite(made.readings[:, 0, PM25])]
+    assert references.first_signal_from(made, 1200.0) == reads[0]
+    made.readings[times < 1200.0] = np.nan  # no level at all
+    assert references.first_signal_from(made, 1200.0) == 1200.0
+
+
 def test_the_seeing_sensor_has_smoke_and_sees_first_but_not_after_the_limit():
     made = recording(5.0, {TEMPERATURE: np.full(60, 20.0), PM25: np.full(60, 8.0)}, sensors=4)
     made.readings[10:, 0, TEMPERATURE] += 5.0  # A sees first, and has no PM2.5

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from saafe.detector import CO_DOSES
-from saafe.recordings import Interval, Recording, cut_recording
+from saafe.recordings import Interval, Recording
 from saafe.sensors import CHANNELS, CO, PM25, TEMPERATURE
 from saafe.simulator import (
     AEROSOLS,
@@ -52,26 +52,36 @@ def first_signal(recording: Recording) -> float | None:
     A sensor shows one where a channel stands above the median of its own first ten seconds by
     2 K, 300 ug/m3 PM2.5, 150 ppm CO2 or 25 ppm CO, in every reading that is not missing.
     """
-    starts = []
-    for channel, rise in SIGNAL_RISES.items():
-        for times, values in channel_readings(recording, channel):
-            base = np.median(values[times <= times[0] + SIGNAL_BASE_S])
-            starts.append(first_held(times, values - base >= rise, SIGNAL_HOLD_S))
-    return _earliest(starts)
+    return _earliest([
+        rise_begins(times, values, rise)
+        for channel, rise in SIGNAL_RISES.items()
+        for times, values in channel_readings(recording, channel)
+    ])  # fmt: skip
+
+
+def rise_begins(times: NDArray, values: NDArray, rise: float) -> float | None:
+    """When values first stand so far above their first ten seconds for 30 s, None for never. [s]"""
+    base = np.median(values[times <= times[0] + SIGNAL_BASE_S])
+    return first_held(times, values - base >= rise, SIGNAL_HOLD_S)
 
 
 def first_signal_from(recording: Recording, ignition_s: float) -> float | None:
-    """First signal of a fire whose ignition is known, over ten seconds before it; or None. [s]
+    """First signal of a fire whose ignition is known, or None. [s]
 
-    Never before the ignition: what drifted until then is no fire. Where nothing was read so long
-    before, there is no level to rise from, and the fire is taken to show from its ignition on.
+    Over ten seconds from each channel's own last reading that lies so long before it. Never before
+    the ignition: what drifted until then is no fire. Where nothing was read so long before, there
+    is no level to rise from, and the fire is taken to show from its ignition on.
     """
-    before = np.flatnonzero(recording.times_s <= ignition_s - SIGNAL_BASE_S)
-    if not before.size:
+    starts = []
+    for channel, rise in SIGNAL_RISES.items():
+        for times, values in channel_readings(recording, channel):
+            before = np.flatnonzero(times <= ignition_s - SIGNAL_BASE_S)
+            if before.size:
+                starts.append(rise_begins(times[before[-1] :], values[before[-1] :], rise))
+    if not starts:
         return ignition_s
-    begin_s = float(recording.times_s[before[-1]])
-    signal_s = first_signal(cut_recording(recording, begin_s, float(recording.times_s[-1])))
-    return None if signal_s is None else max(ignition_s, begin_s + signal_s)
+    signal_s = _earliest(starts)
+    return None if signal_s is None else max(ignition_s, signal_s)
 
 
 def seeing_sensor(recording: Recording, limit_s: float | None) -> Recording:
