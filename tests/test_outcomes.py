@@ -188,6 +188,18 @@ def test_an_alarm_in_a_dose_of_carbon_monoxide_is_not_false(at_s, is_right):
     assert (row.co_alarms, row.alarms) == (int(is_right), int(not is_right))
 
 
+@pytest.mark.parametrize("period_s", [10.0, 30.0, 60.0, 90.0])
+@pytest.mark.parametrize("sensors", [1, 2, 3])
+def test_the_grace_is_a_sensors_own_report(period_s, sensors):
+    """Two sensors that report in turn had half the grace of each."""
+    times = np.arange(30 * sensors) * period_s / sensors
+    readings = np.full((len(times), sensors, len(CHANNELS)), np.nan, dtype=np.float32)
+    for k in range(sensors):
+        readings[k::sensors, k] = 20.0
+    made = Recording("made", times, tuple("ABC"[:sensors]), readings)
+    assert outcomes.grace(made) == pytest.approx(min(period_s, 60.0))
+
+
 def test_the_grace_is_a_report_and_at_most_a_minute():
     def graced(*times):
         readings = np.full((len(times), 1, len(CHANNELS)), 20.0, dtype=np.float32)
