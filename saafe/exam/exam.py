@@ -366,10 +366,9 @@ def gate_figures(parts: SimulatedParts) -> dict[str, tuple[Bounds, int]]:
         "false_faults_per_month": (
             as_bounds(false, "per_month"), round(false["detector_months"])),
         "lost_channel_points": faults.worst_lost_channel(parts.faults),
-        **{name: (Bounds(part["ece"], part["ece_lower"], part["ece_upper"]), part["windows"])
+        **{name: (as_bounds(part, "ece", prefix="ece_"), part["windows"])
            for name, part in calibrated.items()},
-        "risk_falls": (
-            Bounds(ramps["share"], ramps["share_lower"], ramps["share_upper"]), ramps["pairs"]),
+        "risk_falls": (as_bounds(ramps, "share", prefix="share_"), ramps["pairs"]),
         **{f"{room}_false_alarms_per_year": (
             as_bounds(vars(row), "alarms_per_year"), row.alarms)
            for room, row in years.items()},
