@@ -22,12 +22,12 @@ from saafe.training import (
     OnShare,
     Progress,
     attempt,
-    for_device,
     leads,
     load_checkpoint,
     loop,
     runs,
     save_checkpoint,
+    to_train_for,
     unheard,
 )
 
@@ -95,7 +95,7 @@ def train(
     check_type(tier, str, "tier: takes the name of a tier")
     check_type(settings, Mapping | None, 'settings: takes {"epochs": 2}')
     changes = tuple(f"{field}={value}" for field, value in (settings or {}).items())
-    recipe = for_device(changed(find_tier(tier), changes), device)
+    recipe = to_train_for(changed(find_tier(tier), changes), device)
     folder = open_folder(recipe, Path(out), name, resume=resume)
     train_and_examine(recipe, folder, on_epoch=on_epoch, resume=resume)
     return runs.load(folder)

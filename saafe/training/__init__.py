@@ -5,6 +5,7 @@ from saafe.training.checkpoints import load_checkpoint, save_checkpoint
 from saafe.training.data import (
     CLASS_SHARES, Purpose, REFERENCE_MIX, SEEDS, TRAIN_HOURS, WindowSet, device_of, epoch_windows,
     for_device, held_out_windows, join_windows, sample_windows, seeded_generator,
+    to_train_for,
 )  # fmt: skip
 from saafe.training.device_thresholds import exported_for, kept_thresholds, run_for
 from saafe.training.distributed import World, attempt, leads
@@ -28,5 +29,5 @@ __all__ = [
     "held_out_windows", "join_windows", "kept_thresholds", "leads", "levels", "load",
     "load_checkpoint", "logits_of", "loop", "lower_quartile", "run_for", "runs", "sample_windows",
     "save_checkpoint", "score_with", "seeded_generator", "set_thresholds", "simulated_for",
-    "tune_detector", "unheard", "with_thresholds",
+    "to_train_for", "tune_detector", "unheard", "with_thresholds",
 ]  # fmt: skip

@@ -9,8 +9,9 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
+from saafe.errors import InputError
 from saafe.recipes import Recipe
-from saafe.sensors import FIRE, NORMAL, NUISANCE
+from saafe.sensors import CHANNEL_NAMES, FIRE, NORMAL, NUISANCE
 from saafe.simulator import VISIBLE, Mix, Streams, devices, gather, simulation
 from saafe.threads import Workers, all_threads
 from saafe.training.distributed import World, part_numbers, share
@@ -236,6 +237,22 @@ def for_device(recipe: Recipe, device: str | devices.Device | None) -> Recipe:
     if device is None or device == devices.ANYTHING:
         return recipe
     return replace(recipe, device_file=devices.to_toml(devices.load_device(device)))
+
+
+def to_train_for(recipe: Recipe, device: str | devices.Device | None) -> Recipe:
+    """`for_device`, for a device that a detector can learn from.
+
+    Raises:
+        InputError: as there, or no fire shows on any of its channels.
+    """
+    told = for_device(recipe, device)
+    made, shows = device_of(told), [CHANNEL_NAMES[channel] for channel in VISIBLE]
+    if isinstance(made, devices.Device) and not made.channels.keys() & set(shows):
+        raise InputError(
+            f"device {made.name}: measures {', '.join(made.channels)}, which shows no fire; a "
+            f"detector needs one of {', '.join(shows)}"
+        )
+    return told
 
 
 def device_of(recipe: Recipe) -> devices.Device | str:
