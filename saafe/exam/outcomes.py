@@ -145,7 +145,7 @@ def grace(recording: Recording) -> float:
 
     A report of one sensor, of the quickest where there are several.
     """
-    reads = np.isfinite(recording.readings).any(axis=2)  # (time, sensor)
+    reads = np.asarray(np.isfinite(recording.readings).any(axis=2))  # (time, sensor)
     own = [recording.times_s[one] for one in reads.T]
     usual_s = [float(np.median(np.diff(times))) for times in own if len(times) > 1]
     return min([*usual_s, LONGEST_GRACE_S]) if usual_s else 0.0
