@@ -87,7 +87,8 @@ def clustered_proportion_bounds(happened: ArrayLike, group: ArrayLike) -> Bounds
     if 0.0 < value < 1.0 and groups > 1:
         residual = np.bincount(place, weights=x - value)
         variance = groups / (groups - 1) * float(residual @ residual) / n**2
-        effective = min(float(n), value * (1.0 - value) / variance)
+        # groups of one share each differ by less than chance: items count as they are
+        effective = min(float(n), value * (1.0 - value) / variance) if variance else float(n)
     successes = value * effective if n else 0.0
     lower, upper = _binomial_limits(successes, effective, _error_per_side(CONFIDENCE, sides=2))
     return Bounds(value, lower, upper)

@@ -47,8 +47,8 @@ class Recipe:
         precision: "auto", "fp32", "bf16" or "fp16"; auto is bf16 on GPUs that have it, else fp16
             with loss scaling there, and fp32 on CPUs, where bf16 brought nothing.
         device: "auto", "cpu", "cuda" or "mps".
-        streams: simulated scenarios behind an epoch's windows.
-        held_out: scenarios of the validation set.
+        streams: simulated scenarios behind an epoch's windows, rounded to parts of 128.
+        held_out: scenarios of the validation set, rounded alike.
         seed: of everything random.
         device_file: text of the device file that training's readings come through, as `saafe train
             --device` writes it here; instruments of any kind where it is empty.

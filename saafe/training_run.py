@@ -22,12 +22,12 @@ from saafe.training import (
     OnShare,
     Progress,
     attempt,
-    for_device,
     leads,
     load_checkpoint,
     loop,
     runs,
     save_checkpoint,
+    to_train_for,
     unheard,
 )
 
@@ -102,7 +102,7 @@ def train(
     check_type(out, str | Path, "out: takes the path of a folder")
     check_type(name, str | None, "name: takes the name of a folder")
     changes = tuple(f"{field}={value}" for field, value in (settings or {}).items())
-    recipe = for_device(changed(find_tier(tier), changes), device)
+    recipe = to_train_for(changed(find_tier(tier), changes), device)
     folder = open_folder(recipe, Path(out), name, resume=resume)
     train_and_examine(recipe, folder, on_epoch=on_epoch, resume=resume)
     return runs.load(folder)

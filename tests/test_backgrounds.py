@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from saafe.detector import AlarmSettings
+from saafe.own_rooms.tuned_run import MOST_BUDGET
 from saafe.recipes import changed, find_tier
 from saafe.sensors import CHANNELS, CO, FIRE, LABELS, NORMAL, PM25, SOUND, TEMPERATURE, UNKNOWN
 from saafe.simulator import simulation, sources
@@ -215,6 +217,22 @@ def test_a_budget_allows_what_a_years_share_holds() -> None:
         assert (peaks[:, 0] >= settings.fast).sum().item() <= min(per_year * 0.5, 100)
         if above < 99:
             assert (peaks[:, 0] >= settings.fast).sum().item() == above
+
+
+@pytest.mark.parametrize("per_year", [0.0, 1.0, 100.0, 300.0, 500.0, MOST_BUDGET])
+@pytest.mark.parametrize("looked_at", [1, 7, 128])
+def test_every_budget_that_is_allowed_gives_settings_that_can_be_kept(
+    per_year: float, looked_at: int
+) -> None:
+    """Above 400 a year they were -inf where streams had no second look, and no run could load."""
+    generator = torch.Generator().manual_seed(0)
+    peaks = torch.randn(128, 3, generator=generator).sort(dim=1, descending=True).values
+    first_look = peaks[:, 0].argsort(descending=True)
+    peaks[first_look[looked_at:], 1:] = -math.inf
+    pool = Pool(peaks, 128 * 3.0 / 8766.0, 0.0)
+    settings = thresholds_within([pool], per_year)
+    assert AlarmSettings.from_dict(settings.to_dict()) == settings
+    assert pool.alarms_at(settings) <= per_year * pool.years
 
 
 def test_without_a_budget_a_share_of_each_pool_may_alarm() -> None:

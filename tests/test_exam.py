@@ -107,6 +107,17 @@ def test_a_folder_without_recordings_is_refused_first(run: Run, tmp_path: Path) 
             exam.examine_full(run, exam.ExamOptions(real=folder))
 
 
+@pytest.mark.parametrize("seed", [-1, 2**31, 10**30])
+def test_a_seed_that_would_end_the_exam_in_a_traceback_is_refused_first(
+    run: Run, seed: int
+) -> None:
+    """-1 simulated the fires for minutes, then numpy refused it."""
+    with pytest.raises(InputError, match=r"^seed: came .*allowed: a whole number from 0 to 21"):
+        exam.examine(run, level="full", seed=seed)
+    done = CliRunner().invoke(saafe, ["exam", str(run.folder), "--seed", str(seed)])
+    assert isinstance(done.exception, InputError)
+
+
 @pytest.mark.real
 @pytest.mark.skipif(not REAL.is_dir(), reason="the recordings are not here")
 def test_recorded_homes_have_no_false_fault_but_silences() -> None:

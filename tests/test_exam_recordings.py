@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,19 @@ def test_margin_says_which_composite_is_weakest(scored):
     assert margin["lowest_superposed_name"] == min(scores, key=scores.__getitem__)
     difference = margin["lowest_superposed"] - margin["highest_home"]
     assert margin["value"] == pytest.approx(difference / margin["quiet_deviation"])
+
+
+def test_homes_too_short_for_a_fire_end_no_score(real_dir, tmp_path):
+    """The weakest of no superposed fires was asked for."""
+    for name in (recordings.HOUSE, recordings.HOMES):
+        shutil.copytree(real_dir / name, tmp_path / name)
+    home = tmp_path / recordings.HOMES / "1.csv"
+    home.write_text("\n".join(home.read_text().splitlines()[:120]) + "\n")
+    result = recordings.score_real(HEAT, tmp_path, QUICK)
+    assert result["margin"] == recordings.NO_MOMENT
+    assert [result[part]["n"] for part in recordings.SUPERPOSED] == [0, 0]
+    assert len(result["superposed_fires"]["left_out"]) > 0
+    assert ("margin", "-", recordings.NO_MOMENT) in score_table(result)
 
 
 def test_a_detector_that_never_alarms_misses_everything_and_disturbs_nobody(real_dir):

@@ -1,5 +1,8 @@
 """The identity probe sees sources that differ, and none where there is none."""
 
+import importlib.util
+import sys
+
 import numpy as np
 import pytest
 
@@ -47,6 +50,21 @@ def test_one_source_or_one_day_is_refused() -> None:
     for sources in ({"a": quiet(1)}, {"a": quiet(1), "b": one_day}):
         with pytest.raises(InputError, match="two sources or more"):
             identity.probe(sources, seed=0)
+
+
+def test_without_a_forest_the_probe_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
+    with pytest.raises(InputError, match="needs scikit-learn"):
+        identity.probe({"a": quiet(1), "b": quiet(2)}, seed=0)
+
+
+def test_a_home_that_always_cooks_is_refused_and_ends_no_exam() -> None:
+    home = still_home("1", 18.0, days=3)
+    busy = Home(home.recording, ((0.0, float(home.recording.times_s[-1])),))
+    assert len(identity.quiet_of_home(busy, seed=0).windows) == 0
+    with pytest.raises(InputError, match="two sources or more"):
+        identity.examine_identity([home, busy], 0)
 
 
 def test_quiet_windows_of_a_home_know_no_cooking() -> None:

@@ -202,6 +202,17 @@ def test_no_items_bound_nothing():
     assert (lower, upper) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("groups", [2, 3, 7])
+@pytest.mark.parametrize("group", [[1, 0], [1, 0, 0], [1, 1, 0], [1, 0, 0, 0, 0, 0, 0]])
+def test_groups_of_one_share_are_bounded_as_single_items(groups, group):
+    """Two kinds of fire, one found and one missed of each, divided by a variance of nothing."""
+    bounds = metrics.clustered_proportion_bounds(
+        group * groups, np.repeat(np.arange(groups), len(group))
+    )
+    plain = metrics.proportion_bounds(sum(group) * groups, len(group) * groups)
+    assert bounds == pytest.approx(plain)
+
+
 def test_clustered_bounds_cover_where_plain_ones_do_not():
     random = np.random.default_rng(0)
     group = np.repeat(np.arange(200), 12)

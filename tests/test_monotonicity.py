@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from saafe.detector.alarms import AlarmSettings
-from saafe.exam import monotonicity
+from saafe.exam import gate, monotonicity, report
 from saafe.exam.judging import Judged
 from saafe.sensors import CO, PM25, TEMPERATURE
 from saafe.simulator import simulation
@@ -112,3 +112,18 @@ def test_examination_counts_falls(sign: float, falls: bool) -> None:
     if falls:
         assert worst["channel"] == "pm25"
         assert worst["risk_before"] - worst["risk_after"] == worst["fall_points"] > 1.0
+
+
+@pytest.mark.parametrize("device", ["senseair-s8", "mems-microphone"])
+def test_a_device_without_a_channel_that_rises_ends_no_exam(device: str) -> None:
+    """A full exam of a CO2 cell ended after minutes: numpy cannot choose from nothing."""
+    one = Judged("blind", lambda windows: np.zeros(len(windows)), AlarmSettings())
+    found = monotonicity.examine_monotonicity(one, 0, device=device, pairs=40)
+    assert (found["pairs"], found["share"], found["status"]) == (0, None, "not_shown")
+    assert found["worst"] == {}
+    line = gate.judged_line(
+        "risk_falls", gate.as_bounds(found, "share", prefix="share_"), 0,
+        gate.GATE_LIMITS["risk_falls"],
+    )  # fmt: skip
+    assert line["status"] == "not_shown"
+    assert "<table" in report.ramps({"ramps": found})

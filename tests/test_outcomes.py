@@ -93,9 +93,9 @@ def test_found(alarm_s, signal_s, limit_s, recorded_s, expected):
     assert found == expected
 
 
-def test_first_alarm_ignores_what_comes_after_the_scored_time():
+def test_the_first_alarm_is_the_first_event_of_its_kind():
     assert outcomes.first_alarm([clear(1), alarm(50), alarm(60)])["time_s"] == 50
-    assert outcomes.first_alarm([alarm(50)], until_s=49) is None
+    assert outcomes.first_alarm([clear(1)]) is None
 
 
 def quiet_home(days=2.0, period_s=60.0, gap=None):
@@ -131,6 +131,16 @@ def test_a_home_is_watched_all_the_time_at_any_period_and_not_in_a_gap(period_s)
     assert outcomes.exposure_s(quiet_home(period_s=period_s)) == pytest.approx(2 * 86400.0)
     silent = quiet_home(period_s=period_s, gap=(36_000.0, 36_000.0 + 86400.0))
     assert outcomes.exposure_s(silent) == pytest.approx(86400.0 + max(120.0, 2 * period_s))
+
+
+@pytest.mark.parametrize("readings", [0, 1])
+@pytest.mark.parametrize("days", [None, 0.0])
+def test_a_home_that_was_not_watched_counts_no_days(readings, days):
+    """An exposure of nothing had counted as the whole recording, all of it silent."""
+    home = quiet_home()
+    home.readings[readings:] = np.nan
+    assert outcomes.score_home([], home, [], days=days).days == 0.0
+    assert outcomes.count_alarms([], 86400.0, watched_s=0.0).days == 0.0
 
 
 def test_a_home_whose_sensor_reports_on_change_is_watched_between_its_reports():
@@ -176,6 +186,18 @@ def test_an_alarm_in_a_dose_of_carbon_monoxide_is_not_false(at_s, is_right):
     home = Recording("home", times, ("A",), readings)
     row = outcomes.score_home([alarm(at_s), clear(at_s + 5.0)], home, [])
     assert (row.co_alarms, row.alarms) == (int(is_right), int(not is_right))
+
+
+@pytest.mark.parametrize("period_s", [10.0, 30.0, 60.0, 90.0])
+@pytest.mark.parametrize("sensors", [1, 2, 3])
+def test_the_grace_is_a_sensors_own_report(period_s, sensors):
+    """Two sensors that report in turn had half the grace of each."""
+    times = np.arange(30 * sensors) * period_s / sensors
+    readings = np.full((len(times), sensors, len(CHANNELS)), np.nan, dtype=np.float32)
+    for k in range(sensors):
+        readings[k::sensors, k] = 20.0
+    made = Recording("made", times, tuple("ABC"[:sensors]), readings)
+    assert outcomes.grace(made) == pytest.approx(min(period_s, 60.0))
 
 
 def test_the_grace_is_a_report_and_at_most_a_minute():

@@ -16,13 +16,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
+import saafe
 from saafe import recipes
 from saafe.detector.alarms import AlarmSettings
 from saafe.errors import InputError
+from saafe.exam.device_comparison import ComparisonPlan, compare_devices
 from saafe.recipes import changed, find_tier
-from saafe.sensors import CHANNELS, FIRE, LABELS, NORMAL, NUISANCE, UNKNOWN
-from saafe.simulator import Mix, simulation
-from saafe.simulator.labels import YOUNG_FIRE
+from saafe.sensors import CHANNEL_NAMES, CHANNELS, FIRE, LABELS, NORMAL, NUISANCE, UNKNOWN
+from saafe.simulator import Mix, devices, simulation
+from saafe.simulator.labels import VISIBLE, YOUNG_FIRE
 from saafe.simulator.streams import gather
 from saafe.threads import Workers
 from saafe.training import data, loop, runs, thresholds
@@ -767,6 +769,29 @@ def test_no_number_of_the_seeds_serves_two_purposes() -> None:
         for part in (0, 1, 5_000, 59_999, 1_000_002)
     ]
     assert len(set(numbers)) == len(numbers) == 6 * len(purposes) * 5
+
+
+@pytest.mark.parametrize(("seed", "part"), [(-1, 0), (2**31, 0), (0, -1), (0, 1_000_003)])
+def test_numbers_that_two_purposes_would_share_are_not_drawn(seed: int, part: int) -> None:
+    """Part 1,000,003 of the training windows was part 0 of those held out."""
+    with pytest.raises(AssertionError, match="would share"):
+        seeded_generator(seed, Purpose.TRAIN, part, CPU)
+
+
+@pytest.mark.parametrize("name", [None, "anything", *devices.device_names()])
+def test_a_device_on_which_no_fire_shows_is_not_trained_for(
+    name: str | None, tmp_path: Path
+) -> None:
+    """A microphone's model had no window of a fire, and thresholds of -10: it alarmed by chance."""
+    known = {CHANNEL_NAMES[channel] for channel in VISIBLE}
+    if name in (None, "anything") or known & devices.load_device(name).channels.keys():
+        assert data.to_train_for(TINY, name) == data.for_device(TINY, name)
+        return
+    with pytest.raises(InputError, match=f"device {name}: measures sound, which shows no fire; a"):
+        saafe.train("tiny", device=name, out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(InputError, match="shows no fire"):
+        compare_devices(["saafe-6", name], ComparisonPlan(recipe=TINY))
 
 
 def test_hours_shorten_a_fit_and_its_schedule(small_parts: None) -> None:

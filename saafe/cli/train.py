@@ -151,9 +151,9 @@ def train_command(
     with starting():
         from saafe import own_rooms, training_run
         from saafe.simulator import devices
-        from saafe.training import device_of, for_device, leads
+        from saafe.training import device_of, leads, to_train_for
 
-    recipe = for_device(recipe, device)
+    recipe = to_train_for(recipe, device)
     began = time.perf_counter()
     rooms, folder = None, None
     try:

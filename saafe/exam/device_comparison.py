@@ -34,7 +34,7 @@ from saafe.formats import clock
 from saafe.metrics import Bounds
 from saafe.recipes import Recipe
 from saafe.simulator import Mix, Rooms, devices, emissions, sources
-from saafe.training import Run, exported_for, fit_detector, for_device, run_for, score_with
+from saafe.training import Run, exported_for, fit_detector, run_for, score_with, to_train_for
 
 PART, PARTS_EACH = 8000, 8  # seeds apart from those of the other levels
 WAYS_TO_BEGIN = ("smouldering", "flaming", "cooking oil")  # how fires begin
@@ -97,10 +97,12 @@ def compare_devices(
         `reference_alarms`, a row each: the same of those alarms themselves, in the same air.
 
     Raises:
-        InputError: a name or a file is no device.
+        InputError: a name or a file is no device, or no fire shows on one that is trained for.
     """
     loaded = [devices.load_device(name) for name in names]  # before the first is examined
     known = told_apart(loaded, names)
+    for one in known if plan.recipe is not None else ():
+        to_train_for(plan.recipe, one)
     tried = [
         Tried(Session(judged_for(one, plan, on_progress), plan.seed, device=one)) for one in known
     ]
@@ -147,7 +149,7 @@ def judged_for(device: devices.Device, plan: ComparisonPlan, say: OnProgress) ->
     """The detector of a device: one that is trained for it, or the plan's with its thresholds."""
     if plan.recipe is not None:
         say(f"{device.name}: training for it")
-        model, settings = fit_detector(for_device(plan.recipe, device))
+        model, settings = fit_detector(to_train_for(plan.recipe, device))
         told = replace(settings, longest_interval_s=device.longest_interval_s)
         return Judged(device.name, score_with(model.eval()), told)
     one = plan.model

@@ -7,6 +7,7 @@ detector that users run; its seeds are apart from every training's.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,7 +80,7 @@ from saafe.recordings import Home
 from saafe.rivals import registry
 from saafe.simulator import sources
 from saafe.threads import Workers
-from saafe.training import Run, runs
+from saafe.training import SEEDS, Run, runs
 
 EXAM_FILE = "exam.json"
 MOST_WINDOWS = 3_500_000  # that a full exam may score
@@ -138,7 +139,7 @@ def examine(
         level: "quick" takes about a minute, "full" a quarter of an hour.
         device: whose sensors are simulated: a name of the catalogue, the path of a device file,
             or "anything"; the one that the run was trained for by default, else saafe-6.
-        seed: of the full exam, 0 by default; apart from training's seeds.
+        seed: of the full exam, 0 by default; apart from training's seeds. 0 to 2^31 - 1.
         real: folder of published recordings or annotated sets that a full exam scores too.
         rivals: whether a full exam trains all rivals and compares them, else the simple ones.
         beside: other runs that a full exam compares too, such as one that was trained longer.
@@ -150,7 +151,8 @@ def examine(
 
     Raises:
         InputError: the device is unknown, the recordings or a package are missing, the folder
-            cannot be written, or a quick exam was asked for what only a full one does.
+            cannot be written, the seed is none, or a quick exam was asked for what only a full
+            one does.
 
     Example:
         >>> import saafe
@@ -166,6 +168,8 @@ def examine(
         )
     if level not in ("quick", "full"):
         raise InputError(f"level = {level!r}: choose from quick, full")
+    if seed is not None and not (isinstance(seed, Integral) and 0 <= seed < SEEDS):
+        raise InputError(f"seed: came {seed!r}; allowed: a whole number from 0 to {SEEDS - 1}")
     on_device = exam_device(run, device)
     asked = {
         "real": real is not None,
@@ -362,10 +366,9 @@ def gate_figures(parts: SimulatedParts) -> dict[str, tuple[Bounds, int]]:
         "false_faults_per_month": (
             as_bounds(false, "per_month"), round(false["detector_months"])),
         "lost_channel_points": faults.worst_lost_channel(parts.faults),
-        **{name: (Bounds(part["ece"], part["ece_lower"], part["ece_upper"]), part["windows"])
+        **{name: (as_bounds(part, "ece", prefix="ece_"), part["windows"])
            for name, part in calibrated.items()},
-        "risk_falls": (
-            Bounds(ramps["share"], ramps["share_lower"], ramps["share_upper"]), ramps["pairs"]),
+        "risk_falls": (as_bounds(ramps, "share", prefix="share_"), ramps["pairs"]),
         **{f"{room}_false_alarms_per_year": (
             as_bounds(vars(row), "alarms_per_year"), row.alarms)
            for room, row in years.items()},

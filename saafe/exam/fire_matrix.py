@@ -40,7 +40,7 @@ EGRESS_RESAMPLES = 400
 class FireRow:
     """A kind of fire: how many were drawn and counted, outcomes with exact bounds, and times.
 
-    `not_shown` are those of `n` that no reading shows by the limit; they are late or missed.
+    `not_shown` are those of `n` that no reading shows while an alarm would still be in time.
     `not_later` of `sounded` alarms came no later than the best reference alarm, where one sounded.
     `floor_suppressed`: the fixed rules alone would have alarmed before the detector did.
     `delays`: X_n, after_X_median_s and after_X_p90_s from the first reading that shows the fire

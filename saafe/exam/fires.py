@@ -24,6 +24,7 @@ from saafe.simulator import (
     to_recordings,
     untenable_times,
 )
+from saafe.windows import BIN_S
 
 FIRE_BATCHES = 8  # of streams at most, to find them
 EARLY_FROM_S = 1800.0  # decisions before the fire, in which an alarm is early
@@ -67,7 +68,7 @@ class FireTrial:
 
     @property
     def is_shown(self) -> bool:
-        """Whether a reading shows the fire by its limit; no detector finds the others in time."""
+        """Whether a reading shows the fire while an alarm is in time; no other can be told."""
         return self.shown_s <= self.latest_s
 
     def best_reference_s(self, sensitivity: int = AS_MADE) -> float:
@@ -145,7 +146,7 @@ def draw_fires(
 def is_burning(streams: Streams, k: int) -> NDArray[np.bool_]:
     """When a fire burns; a pan of oil from its smoke point on. (time,)"""
     state = streams.state[k].numpy()
-    times = np.arange(len(state)) * 10.0
+    times = BIN_S * np.arange(len(state))
     return (times >= float(streams.ignition_s[k])) & ((state == FIRE) | (state == UNKNOWN))
 
 

@@ -143,9 +143,9 @@ def exact(value: float, n: int = 1) -> tuple[Bounds, int]:
     return Bounds(value, value, value), n
 
 
-def as_bounds(row: Mapping[str, Any], key: str = "value") -> Bounds:
-    """A row's figure with its limits; what is not known is NaN or infinite."""
-    value, lower, upper = row[key], row["lower"], row["upper"]
+def as_bounds(row: Mapping[str, Any], key: str = "value", *, prefix: str = "") -> Bounds:
+    """A row's figure with its limits, of such a prefix; what is not known is NaN or infinite."""
+    value, lower, upper = row[key], row[f"{prefix}lower"], row[f"{prefix}upper"]
     return Bounds(
         math.nan if value is None else value,
         -math.inf if lower is None else lower,

@@ -76,7 +76,7 @@ def quiet_of_home(home: Home, *, seed: int) -> Quiet:
         random.choice(np.flatnonzero(day == d), size=min(WINDOWS_OF_A_GROUP, int((day == d).sum())))
         for d in np.unique(day)
     ]
-    places = np.concatenate(chosen)
+    places = np.concatenate([np.empty(0, np.int64), *chosen])  # of a home that always cooks, none
     return Quiet(windows.cut_windows(grid, ends[places]), day[places])
 
 
@@ -107,9 +107,9 @@ def probe(
     Raises:
         InputError: fewer than two sources, one with fewer than two days, or no scikit-learn.
     """
+    require_forest()
     from sklearn.ensemble import RandomForestClassifier
 
-    require_forest()
     if len(sources) < 2 or any(len(np.unique(q.groups)) < 2 for q in sources.values()):
         raise InputError("the probe needs two sources or more, each of two days or more")
     names = list(sources)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from saafe.errors import InputError
+from saafe.exam.fires import AS_MADE
 from saafe.exam.gate import GATE_LIMITS, LIFE_LIMITS, as_bounds, gate_of, judged_line
 from saafe.exam.judging import Judged, judged_run
 from saafe.exam.nuisances import (
@@ -115,7 +116,7 @@ def examine_shard(
             "alarms": sum(len(result.alarms_s) for result in results),
             "events_with_alarm": sum(bool(result.alarms_s) for result in results),
             "hours_in_alarm": sum(result.hours for result in results),
-            "photo_events": sum(result.trial.sounds["photo"][1] for result in results),
+            "photo_events": sum(result.trial.sounds["photo"][AS_MADE] for result in results),
         }
     on_progress(f"shard {number}: done in {session.seconds:.0f} s")
     return plain_values({

@@ -72,7 +72,7 @@ def _row(
     among: NDArray[np.bool_],
 ) -> dict[str, Any]:
     missed = among & ~ours
-    shown = np.array([trial.shown_s <= trial.latest_s for trial in trials], dtype=bool)
+    shown = np.array([trial.is_shown for trial in trials], dtype=bool)
     anybody = np.zeros(len(ours), dtype=bool)
     for found in others.values():
         anybody |= found

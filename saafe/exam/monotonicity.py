@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from saafe import metrics, windows
-from saafe.exam.gate import RAMP_LIMIT
+from saafe.exam.gate import RAMP_LIMIT, as_bounds
 from saafe.exam.judging import Judged
 from saafe.sensors import CHANNELS
 from saafe.simulator import ANYTHING, Mix, Streams, devices, simulation
@@ -51,7 +51,8 @@ def examine_monotonicity(
     """Count the ramps of smoke, heat or CO that lower the risk, of so many random windows.
 
     The bounds of `share` take pairs as independent; `streams_fell` of `streams` says how they
-    gather. `worst` is the pair whose risk fell most, with half an hour of its readings.
+    gather. `worst` is the pair whose risk fell most, with half an hour of its readings. A device
+    without any of these channels has no pairs.
     """
     random = np.random.default_rng([seed, Purpose.JUDGE, RAMP_PART])
     generator = seeded_generator(seed, Purpose.JUDGE, RAMP_PART, torch.device("cpu"))
@@ -60,9 +61,10 @@ def examine_monotonicity(
         scenarios, generator=generator, sensors=1, mix=Mix(device=device)
     )
     places = draw_places(streams, pairs, random)
-    before_all, falls, together, parts = [], [], [], []
+    none, nowhere = np.empty(0), np.empty(0, np.int64)
+    before_all, falls, together, parts = [none], [none], [none], [(nowhere, nowhere)]
     worst: dict[str, Any] = {}
-    for at in range(0, pairs, PAIR_BATCH):
+    for at in range(0, len(places), PAIR_BATCH):
         made = draw_pairs(streams, places[at : at + PAIR_BATCH], random)
         before, after, all_three = (
             one.score(windows.means(x)[:, :, None])
@@ -85,12 +87,15 @@ def examine_monotonicity(
 
 
 def draw_places(streams: Streams, pairs: int, random: np.random.Generator) -> np.ndarray:
-    """Stream and newest bin of random windows whose sensor speaks just then. int64 (pair, 2)"""
+    """Stream and newest bin of random windows whose sensor speaks just then. int64 (pair, 2)
+
+    No pair where none ever does.
+    """
     readings = streams.readings[:, :, 0].numpy()
     lively = np.asarray((~np.isnan(readings[..., list(AMPLITUDES)])).any(axis=2))
     lively[:, :KNOWN_BINS] = False
     found = np.argwhere(lively)
-    return found[random.choice(len(found), size=pairs)]
+    return found[random.choice(len(found), size=pairs)] if len(found) else found
 
 
 def draw_pairs(streams: Streams, places: np.ndarray, random: np.random.Generator) -> Pairs:
@@ -179,8 +184,9 @@ def sum_up(
 ) -> dict[str, Any]:
     """Counts and bounds over all pairs, by channel, and by the risk before. (pair,)"""
     everything = count(falls)
+    seen = as_bounds(everything, "share", prefix="share_")
     # the bound decides: a share of one in 10,000 seen says less than it looks
-    status = metrics.line_status(everything["share"], everything["share_upper"], RAMP_LIMIT)
+    status = metrics.line_status(seen.value, seen.upper, RAMP_LIMIT)
     return everything | {
         "goal": RAMP_LIMIT,
         "status": status,

@@ -21,7 +21,7 @@ from saafe.sensors import FIRE, LONGEST_PERIOD_S
 from saafe.windows import DAY_S
 
 RECOUNT_S = 1800.0  # an alarm that stays is counted again this often
-EARLY_S = 10.0  # an alarm this long before anything can be seen is false
+EARLY_S = 10.0  # an alarm this long before anything can be seen in a recording is false
 LONGEST_GRACE_S = 60.0
 # Chosen: a longer silence of a home is no exposure; one missed minute is, or one missed reading of
 # a slower sensor, whose usual interval is the longest but for 5 % of them
@@ -103,12 +103,13 @@ def count_alarms(
             counted.append(time)
             time = free_at = time + RECOUNT_S
     hours = sum(end - start for start, end in intervals) / 3600.0
-    return AlarmCount(tuple(counted), hours, (watched_s or duration_s) / DAY_S)
+    exposure_s = duration_s if watched_s is None else watched_s  # which may be none
+    return AlarmCount(tuple(counted), hours, exposure_s / DAY_S)
 
 
-def first_alarm(events: Iterable[Event], until_s: float = math.inf) -> Event | None:
-    """Return the first alarm event at or before a time, or None."""
-    return next((e for e in events if e["event"] == "alarm" and e["time_s"] <= until_s), None)
+def first_alarm(events: Iterable[Event]) -> Event | None:
+    """Return the first alarm event, or None."""
+    return next((e for e in events if e["event"] == "alarm"), None)
 
 
 def fire_outcome(
@@ -118,9 +119,13 @@ def fire_outcome(
     limit_s: float | None,
     recorded_s: float | None = None,
     grace_s: float = 0.0,
+    early_s: float = EARLY_S,
     by_rule: bool = False,
 ) -> str:
     """Say whether a fire's first alarm came in time, late, early (which is false) or never. [s]
+
+    Early is more than `early_s` before anything can be seen: none of a simulated fire, whose
+    ignition is known to the second.
 
     Where there is no first signal, only a recorded commercial alarm excuses ours; without a limit
     no reference was reached, and an alarm is in time. It may be later than the limit by the grace,
@@ -130,15 +135,20 @@ def fire_outcome(
     if alarm_s is None:
         return MISSED
     visible = [time for time in (signal_s, recorded_s) if time is not None]
-    if not by_rule and alarm_s < min(visible, default=math.inf) - EARLY_S:
+    if not by_rule and alarm_s < min(visible, default=math.inf) - early_s:
         return EARLY
     return IN_TIME if limit_s is None or alarm_s <= limit_s + grace_s else LATE
 
 
 def grace(recording: Recording) -> float:
-    """How much later than its limit a fire's alarm may be: one report, at most a minute. [s]"""
-    times = recording.times_s[np.isfinite(recording.readings).any(axis=(1, 2))]
-    return min(float(np.median(np.diff(times))), LONGEST_GRACE_S) if len(times) > 1 else 0.0
+    """How much later than its limit a fire's alarm may be: one report, at most a minute. [s]
+
+    A report of one sensor, of the quickest where there are several.
+    """
+    reads = np.asarray(np.isfinite(recording.readings).any(axis=2))  # (time, sensor)
+    own = [recording.times_s[one] for one in reads.T]
+    usual_s = [float(np.median(np.diff(times))) for times in own if len(times) > 1]
+    return min([*usual_s, LONGEST_GRACE_S]) if usual_s else 0.0
 
 
 def counts_of(results: Sequence[Any]) -> dict[str, int]:

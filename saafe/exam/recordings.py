@@ -47,6 +47,7 @@ ELSEWHERE = (BURNERS, POOLS, *OFFICES)  # sources that were not watched while sa
 SCORED_SOURCES = (HOUSE, LAB, HOMES, *ELSEWHERE)
 ABSENT = "not scored: folder absent"
 LEFT_OUT = "not scored: left out of this plan"
+NO_MOMENT = "not scored: no home is long enough for a fire"
 # Fires on homes, and whether their smoke grows before its meter shows it: the worst and best case
 SUPERPOSED = dict(zip(SUPERPOSED_CASES, (False, True), strict=True))
 RULES_VERSION = 1
@@ -183,7 +184,8 @@ def score_real(
             result[part] = scored | {"rows": _beside_homes(scored["rows"], composed, scores)}
     result["margin"] = ABSENT
     if fires and homes:
-        result["margin"] = _margins(result["superposed_fires"]["rows"], scores)
+        worst = result["superposed_fires"]["rows"]
+        result["margin"] = _margins(worst, scores) if worst else NO_MOMENT
     result["homes_at_10_s"] = _score_dense(detect, homes, plan) if homes else ABSENT
     result["sets"] = score_sets(detect, sets, plan.on_progress)
     return plain_values(result)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from saafe.detector import CO_DOSES
-from saafe.recordings import Interval, Recording, cut_recording
+from saafe.recordings import Interval, Recording
 from saafe.sensors import CHANNELS, CO, PM25, TEMPERATURE
 from saafe.simulator import (
     AEROSOLS,
@@ -52,26 +52,36 @@ def first_signal(recording: Recording) -> float | None:
     A sensor shows one where a channel stands above the median of its own first ten seconds by
     2 K, 300 ug/m3 PM2.5, 150 ppm CO2 or 25 ppm CO, in every reading that is not missing.
     """
-    starts = []
-    for channel, rise in SIGNAL_RISES.items():
-        for times, values in channel_readings(recording, channel):
-            base = np.median(values[times <= times[0] + SIGNAL_BASE_S])
-            starts.append(first_held(times, values - base >= rise, SIGNAL_HOLD_S))
-    return _earliest(starts)
+    return _earliest([
+        rise_begins(times, values, rise)
+        for channel, rise in SIGNAL_RISES.items()
+        for times, values in channel_readings(recording, channel)
+    ])  # fmt: skip
+
+
+def rise_begins(times: NDArray, values: NDArray, rise: float) -> float | None:
+    """When values first stand so far above their first ten seconds for 30 s, None for never. [s]"""
+    base = np.median(values[times <= times[0] + SIGNAL_BASE_S])
+    return first_held(times, values - base >= rise, SIGNAL_HOLD_S)
 
 
 def first_signal_from(recording: Recording, ignition_s: float) -> float | None:
-    """First signal of a fire whose ignition is known, over ten seconds before it; or None. [s]
+    """First signal of a fire whose ignition is known, or None. [s]
 
-    Never before the ignition: what drifted until then is no fire. Where nothing was read so long
-    before, there is no level to rise from, and the fire is taken to show from its ignition on.
+    Over ten seconds from each channel's own last reading that lies so long before it. Never before
+    the ignition: what drifted until then is no fire. Where nothing was read so long before, there
+    is no level to rise from, and the fire is taken to show from its ignition on.
     """
-    before = np.flatnonzero(recording.times_s <= ignition_s - SIGNAL_BASE_S)
-    if not before.size:
+    starts = []
+    for channel, rise in SIGNAL_RISES.items():
+        for times, values in channel_readings(recording, channel):
+            before = np.flatnonzero(times <= ignition_s - SIGNAL_BASE_S)
+            if before.size:
+                starts.append(rise_begins(times[before[-1] :], values[before[-1] :], rise))
+    if not starts:
         return ignition_s
-    begin_s = float(recording.times_s[before[-1]])
-    signal_s = first_signal(cut_recording(recording, begin_s, float(recording.times_s[-1])))
-    return None if signal_s is None else max(ignition_s, begin_s + signal_s)
+    signal_s = _earliest(starts)
+    return None if signal_s is None else max(ignition_s, signal_s)
 
 
 def seeing_sensor(recording: Recording, limit_s: float | None) -> Recording:
@@ -165,13 +175,7 @@ def first_risen(
     return float(risen[0]) if risen.size else None
 
 
-def reference_alarms(
-    recording: Recording,
-    aerosol: AerosolKind,
-    *,
-    optical_density: NDArray | None = None,
-    sensitivity: float = 1.0,
-) -> dict[str, float | None]:
+def reference_alarms(recording: Recording, aerosol: AerosolKind) -> dict[str, float | None]:
     """Return when commercial alarms beside the sensors would first have sounded, None = never [s].
 
     They are those of `simulator.reference_alarms`, in air that changes evenly from one reading of
@@ -181,33 +185,26 @@ def reference_alarms(
 
     Args:
         recording: readings of any period.
-        aerosol: what its smoke is; see `aerosol_of`.
-        optical_density: decadic, per metre, `(time, sensor)`, where it was measured or is known.
-            Otherwise it is taken from PM2.5 as the mass of the aerosol: a flaming fire reaches
-            the ionisation alarm's level at about 4,800 ug/m3, and a sensor that saturates lower
-            never shows a smoke alarm's.
-        sensitivity: factor of the smoke alarms' units.
+        aerosol: what its smoke is; see `aerosol_of`. Optical density is taken from PM2.5 as its
+            mass: a flaming fire reaches the ionisation alarm's level at about 4,800 ug/m3, and a
+            sensor that saturates lower never shows a smoke alarm's.
     """
     start_s, end_s = recording.times_s[[0, -1]].tolist()
     at = start_s + BIN_S * np.arange(int((end_s - start_s) // BIN_S) + 1)
-    if optical_density is None:
-        pm25 = recording.readings[:, :, PM25].astype(np.float64)
-        extinction = AEROSOLS[aerosol].extinction_m2_g / math.log(10.0)
-        optical_density = (pm25 - CLEAN_PM25_UG_M3) * 1e-6 * extinction
+    pm25 = recording.readings[:, :, PM25].astype(np.float64)
+    extinction = AEROSOLS[aerosol].extinction_m2_g / math.log(10.0)
     temperature, co, smoke = (
         _on_grid(recording.times_s, values, at)
         for values in (
             recording.readings[:, :, TEMPERATURE],
             recording.readings[:, :, CO],
-            np.asarray(optical_density),
+            (pm25 - CLEAN_PM25_UG_M3) * 1e-6 * extinction,
         )
     )
     density = torch.zeros((*smoke.shape, len(AEROSOLS)), dtype=smoke.dtype)
     density[..., aerosol] = smoke
     speed = torch.full((1, 1, len(recording.sensors)), AIR_SPEED_M_S, dtype=smoke.dtype)
-    sounding = sounding_times(
-        density, temperature, co, air_speed=speed, sensitivity=sensitivity
-    ).amin(dim=(0, 1))
+    sounding = sounding_times(density, temperature, co, air_speed=speed).amin(dim=(0, 1))
     first = dict(zip((alarm.name for alarm in REFERENCE_ALARMS), sounding.tolist(), strict=True))
     first["rate_of_rise"] = float(rate_of_rise_times(temperature, air_speed=speed).min())
     return {name: start_s + time if time < math.inf else None for name, time in first.items()}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saafe.detector import decide
+from saafe.errors import InputError
 from saafe.exam import misses, outcomes
 from saafe.exam.fires import REFERENCES, FireResult, alone
 from saafe.exam.judging import Judged, judged_rival, judged_run
@@ -279,7 +280,7 @@ def installed(names: Sequence[str]) -> list[str]:
     for name in names:
         try:
             registry.check_installed([name])
-        except registry.InputError:
+        except InputError:
             continue
         found.append(name)
     return found

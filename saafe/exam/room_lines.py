@@ -8,6 +8,7 @@ from typing import Any
 from saafe.errors import InputError
 from saafe.files import read_file
 from saafe.formats import DASH, interval, number, percent, percent_interval
+from saafe.training import NUISANCE_POOL
 
 ROOMS_FILE = "own_rooms.json"
 ALARMS = {"photo": "photoelectric", "ionisation": "ionisation", "heat": "heat"}
@@ -182,16 +183,18 @@ def models_to_keep(result: Mapping[str, Any]) -> tuple[str, ...]:
 
 def thresholds_said(result: Mapping[str, Any]) -> list[str]:
     """What thresholds keep, and how often they alarm in what they rest on."""
-    budget = result["false_alarms_per_year"]
+    budget, pools = result["false_alarms_per_year"], result["thresholds_rest_on"]
+    # runs of before 2026-11-30 do not say
+    share = next((one.get("share") for one in pools if one["what"] == NUISANCE_POOL), None)
+    which = "few" if share is None else f"{percent(share)} of the"
     kept = (
-        "Thresholds let one in a hundred simulated streams with nuisances alarm, and none of your "
-        "days; --false-alarms-per-year keeps a budget instead."
+        f"Thresholds let {which} simulated streams with nuisances alarm, and none of your days; "
+        "--false-alarms-per-year keeps a budget instead."
         if budget is None
         else f"Thresholds keep {number(budget)} false alarms a year in each of these."
     )
     rests = "; ".join(
-        f"{one['what']}: {one['alarms']} in {number(one['years'], 2)} years"
-        for one in result["thresholds_rest_on"]
+        f"{one['what']}: {one['alarms']} in {number(one['years'], 2)} years" for one in pools
     )
     return [f"{kept} They give {rests}." if rests else kept]
 

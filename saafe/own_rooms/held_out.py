@@ -18,7 +18,6 @@ from saafe.simulator import (
     REFERENCE_ALARMS,
     Background,
     Mix,
-    backgrounds_of,
     simulate_events,
     simulate_over,
     simulation,
@@ -26,7 +25,6 @@ from saafe.simulator import (
     to_recordings,
 )
 from saafe.training import Purpose, seeded_generator
-from saafe.windows import HOLD_S
 
 FIRES_A_KIND = 8  # simulated in all, over every fold
 FIRE_HOURS = 3.0
@@ -88,21 +86,16 @@ def sum_rows(rows: Sequence[outcomes.HomeRow]) -> dict[str, Any]:
     return total
 
 
-def fires_on_days(
-    rooms: Sequence[Room], count: int, seed: int, fold: int, hold_s: float = HOLD_S
-) -> list[FireOnDay]:
+def fires_on_days(days: Sequence[Background], count: int, seed: int, fold: int) -> list[FireOnDay]:
     """Simulate fires over days; those count whose limit the air at the sensor reaches.
 
     Every kind is drawn alike. The seeds are apart from all that trains or sets a threshold.
     """
-    backgrounds: list[Background] = []
-    for room in rooms:
-        backgrounds += backgrounds_of(room.recording, hold_s)
     generator = seeded_generator(seed, Purpose.HELD_DAYS, fold, torch.device("cpu"))
     mix = Mix(fire_share=1.0, nuisance_counts=(0.6, 0.4, 0.0), balance=1.0)
     plan = simulation.StreamSettings(FIRE_HOURS, 1, mix, alarms=True)
     names = [alarm.name for alarm in REFERENCE_ALARMS]
-    streams = simulate_over(backgrounds, simulate_events(count, plan, generator), generator)
+    streams = simulate_over(days, simulate_events(count, plan, generator), generator)
     found = []
     for k, recording in enumerate(to_recordings(streams)):
         limit_s = fires.sensed_limit(streams, k, recording.times_s)
@@ -137,6 +130,7 @@ def score_fires(model: Model, trials: Iterable[FireOnDay]) -> list[str]:
                 signal_s=trial.burning_s,
                 limit_s=trial.limit_s,
                 grace_s=outcomes.grace(trial.recording),
+                early_s=0.0,
                 by_rule=alarm.get("cause", "model") != "model",
             )
         )
@@ -151,7 +145,9 @@ def sum_fires_by_kind(trials: Sequence[FireOnDay], results: dict[str, list[str]]
     in_time = {name: [one == outcomes.IN_TIME for one in found] for name, found in results.items()}
     early = {name: [one == outcomes.EARLY for one in found] for name, found in results.items()}
     for alarm in SMOKE_AND_HEAT:
-        in_time[alarm] = [trial.references_s[alarm] <= trial.limit_s for trial in trials]
+        in_time[alarm] = [
+            trial.burning_s <= trial.references_s[alarm] <= trial.limit_s for trial in trials
+        ]
     names = [source.name for source in sources.FIRES]
     kinds = []
     for name in names:

@@ -70,8 +70,7 @@ def check_asked(per_year: float | None) -> None:
 
 def tuned_name(recipe: Recipe) -> str:
     """A name for a tuned run that sorts by time, such as ultra-fast-tuned-20261128-193000."""
-    tier, _, stamp = runs.run_name(recipe).partition(recipe.tier)
-    return f"{recipe.tier}-tuned{tier}{stamp}"
+    return f"{recipe.tier}-tuned{runs.run_name(recipe).removeprefix(recipe.tier)}"
 
 
 def note_asked(
@@ -355,7 +354,10 @@ def backgrounds_in(rooms: Sequence[Room], general: Run) -> list[Background]:
 
 
 def describe_pools(tuned: Tuned) -> list[dict[str, Any]]:
-    """The life without a fire that thresholds rest on, and how often it alarms at them."""
+    """The life without a fire that thresholds rest on, and how often it alarms at them.
+
+    `share` of the streams may alarm where no budget is given.
+    """
     return [
         {
             "what": name,
@@ -363,6 +365,7 @@ def describe_pools(tuned: Tuned) -> list[dict[str, Any]]:
             "streams": len(pool.peaks),
             "alarms": (alarms := pool.alarms_at(tuned.settings)),
             "alarms_per_year": alarms / pool.years if pool.years else None,
+            "share": pool.share,
         }
         for name, pool in tuned.pools.items()
     ]
@@ -404,8 +407,8 @@ def judge_folds(
         tuned = tune_one(here, general, fold.training, simulated, per_year, watch)
         share = sum(room.seconds for room in fold.held_out) / seconds
         count = max(1, round(share * FIRES_A_KIND * len(sources.FIRES)))
-        hold_s = max(general.settings.longest_interval_s, HOLD_S)
-        put = fires_on_days(fold.held_out, count, general.recipe.seed, number, hold_s)
+        days = backgrounds_in(fold.held_out, general)
+        put = fires_on_days(days, count, general.recipe.seed, number)
         trials += put
         groups += [room.group for room in fold.held_out]
         for name, model in ((TUNED, tuned), (GENERAL_MODEL, general)):
@@ -417,10 +420,10 @@ def judge_folds(
             f"the general model {sum(row.alarms for row in rows[GENERAL_MODEL])}"
         )
     names = [fold.name for fold in plan.folds]
-    days = sum(row.days for row in rows[TUNED])
+    watched = sum(row.days for row in rows[TUNED])
     knows = any(room.knows_cooking for fold in plan.folds for room in fold.held_out)
     return {
-        "held_out": {"how": plan.how, "folds": names, "days": days, "knows_cooking": knows},
+        "held_out": {"how": plan.how, "folds": names, "days": watched, "knows_cooking": knows},
         "homes": {name: sum_rows(found) for name, found in rows.items()} if names else {},
         "groups": [
             {"group": group}
@@ -433,7 +436,7 @@ def judge_folds(
         ],
         "fires": sum_fires_by_kind(trials, outcomes_of) if trials else {},
         "compared": compare_models(rows, outcomes_of) if names else {},
-        "more_days": more_days(days),
+        "more_days": more_days(watched),
     }
 
 

@@ -102,7 +102,10 @@ class Draw(Random):
         self.time, self.n = time, time.shape[1]
 
     def flicker(self, spread: float, *, period_s: float = 120.0) -> Tensor:
-        """Smooth factor about one, its logarithm of this spread, knots a period apart. (time, n)"""
+        """Smooth factor about one, its logarithm of this spread, knots a period apart. (time, n)
+
+        As many steps lie between them in the pre-roll, whose steps are longer.
+        """
         knots = max(2, int(self.time.shape[0] * 10.0 / period_s))
         values = torch.randn(1, self.n, knots, generator=self.generator, device=self.time.device)
         smooth = torch.nn.functional.interpolate(
@@ -225,7 +228,7 @@ STATES = {"nuisance": NUISANCE, "hazard": UNKNOWN}
 
 
 def acting(draw: Draw, duration: Tensor) -> Tensor:
-    """Whether a source that lasts `duration` is acting. bool (time, n)"""
+    """Whether a source that lasts `duration` [s] (1, n) is acting. bool (time, n)"""
     return (draw.time >= 0.0) & (draw.time <= duration)
 
 

@@ -89,6 +89,7 @@ def draw_usual(dice: Random) -> list[Tensor]:
 
 def draw_range(dice: Random) -> tuple[Tensor, Tensor]:
     """Where readings clip: lowest and highest, each (n, sensor, channel)."""
+    # these draw what is known: without them all later draws would move
     lowest = torch.stack([dice.uniform(c.lowest, c.lowest) for c in CHANNELS], dim=-1)
     highest = torch.stack([dice.uniform(c.highest, c.highest) for c in CHANNELS], dim=-1)
     lowest[..., CO2] = torch.where(dice.chance(0.5), 400.0, dice.uniform(300.0, 400.0))

@@ -1,7 +1,4 @@
-"""When air passes the limits of standards and fire engineers, and stops being survivable.
-
-Doses add up from the ignition on; what people had breathed before it is nobody's fire.
-"""
+"""When air passes the limits of standards and fire engineers, and stops being survivable."""
 
 import math
 from dataclasses import dataclass
@@ -66,6 +63,7 @@ def dose_rates(truth: Tensor, exposure: Tensor) -> tuple[Tensor, Tensor]:
 def times_reached(truth: Tensor, density: Tensor, exposure: Tensor | None = None) -> Tensor:
     """When each of `LIMITS` is first reached at each sensor; inf = never. [s] (n, sensor, limit)
 
+    Whatever reaches it: doses add up from the first step on, and a rise is over that step.
     From the true air every 10 s, (n, time, sensor, channel), its optical density
     (n, time, sensor) [1/m], in which droplets of steam count, as they do in a smoke meter, and
     what else harms people in it, see `exposure`, (n, time, sensor, 3); None is nothing.
@@ -117,7 +115,8 @@ def untenable_times(
         times_s: evenly spaced. (time,)
         air: what is true there, in the units of `sensors.CHANNELS`. (time, channel)
         density: optical, there. [1/m] (time,)
-        ignition_s: doses count from here, and nothing is untenable before.
+        ignition_s: doses add up from here, for what was breathed before is nobody's fire; nothing
+            is untenable before.
         exposure: cyanide [ppm], oxygen [%] and radiant heat [kW/m2] there, None for fresh air
             without. (time, 3)
 

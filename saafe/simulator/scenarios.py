@@ -20,7 +20,7 @@ PREROLL_S, PREROLL_STEP_S = 3 * 3600.0, 60.0  # so that a stream can begin amid 
 class Mix:
     """Which scenarios to draw."""
 
-    fire_share: float = 0.45  # of scenarios with a fire
+    fire_share: float = 0.45  # of scenarios with a fire, to whole ones: at 0.5 none of a lone one
     fires: tuple[str, ...] = ()  # names that may be drawn; empty means all
     nuisances: tuple[str, ...] = ()  # the same
     nuisance_counts: tuple[float, float, float] = (0.3, 0.45, 0.25)  # probability of 0, 1 and 2

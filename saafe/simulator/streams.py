@@ -136,9 +136,9 @@ def cooking_of(streams: Streams, k: int) -> list[list[float]] | None:
 
 
 def describe_stream(streams: Streams, k: int) -> dict[str, Any]:
-    """What was drawn for one scenario: sources, faults, and limits passed at its first sensor.
+    """What was drawn for one scenario: sources, faults, and the limits that its air passes.
 
-    `limits_s` says when the air passes each of `limits.LIMITS` that it passes,
+    `limits_s` says when each of `limits.LIMITS` is first passed at any sensor, if it is, and
     `reference_alarms_s` when the first alarm of each kind beside a sensor sounds, where it does.
     """
     fire = int(streams.fire[k])

@@ -3,8 +3,9 @@
 from saafe.training import loop, runs
 from saafe.training.checkpoints import load_checkpoint, save_checkpoint
 from saafe.training.data import (
-    CLASS_SHARES, Purpose, REFERENCE_MIX, TRAIN_HOURS, WindowSet, device_of, epoch_windows,
+    CLASS_SHARES, Purpose, REFERENCE_MIX, SEEDS, TRAIN_HOURS, WindowSet, device_of, epoch_windows,
     for_device, held_out_windows, join_windows, sample_windows, seeded_generator,
+    to_train_for,
 )  # fmt: skip
 from saafe.training.device_thresholds import exported_for, kept_thresholds, run_for
 from saafe.training.distributed import World, attempt, leads
@@ -16,17 +17,17 @@ from saafe.training.model import (
 from saafe.training.runs import Run, load, score_with
 from saafe.training.thresholds import OnShare, calibrate, logits_of, set_thresholds, unheard
 from saafe.training.tuning import (
-    Simulated, Tuned, simulated_for, tune_detector, with_thresholds,
+    NUISANCE_POOL, Simulated, Tuned, simulated_for, tune_detector, with_thresholds,
 )  # fmt: skip
 
 __all__ = [
-    "CLASS_SHARES", "FEATURES", "FLAT", "LONE_CHANNELS", "ONSET_SCALE", "ONSET_STEPS",
-    "REFERENCE_MIX",
+    "CLASS_SHARES", "FEATURES", "FLAT", "LONE_CHANNELS", "NUISANCE_POOL", "ONSET_SCALE",
+    "ONSET_STEPS", "REFERENCE_MIX", "SEEDS",
     "TRAIN_HOURS", "WINDOW_SUMMARY", "Fit", "OnShare", "Progress", "Purpose", "RiskModel", "Run",
     "Simulated", "Tuned", "WindowSet", "World", "attempt", "calibrate", "device_of",
     "epoch_windows", "exported_for", "features", "fit_detector", "flat", "for_device",
     "held_out_windows", "join_windows", "kept_thresholds", "leads", "levels", "load",
     "load_checkpoint", "logits_of", "loop", "lower_quartile", "run_for", "runs", "sample_windows",
     "save_checkpoint", "score_with", "seeded_generator", "set_thresholds", "simulated_for",
-    "tune_detector", "unheard", "with_thresholds",
+    "to_train_for", "tune_detector", "unheard", "with_thresholds",
 ]  # fmt: skip

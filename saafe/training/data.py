@@ -9,8 +9,9 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
+from saafe.errors import InputError
 from saafe.recipes import Recipe
-from saafe.sensors import FIRE, NORMAL, NUISANCE
+from saafe.sensors import CHANNEL_NAMES, FIRE, NORMAL, NUISANCE
 from saafe.simulator import VISIBLE, Mix, Streams, devices, gather, simulation
 from saafe.threads import Workers, all_threads
 from saafe.training.distributed import World, part_numbers, share
@@ -31,6 +32,7 @@ LONE_JUMPS = 50.0  # how much more often a normal moment is shown at which a rea
 MINUTE = 6  # in steps of 10 s
 MOST_REPEATED = 3.0  # times that a pattern of channels, or a part, counts for more where rare
 SHORTEST_BINS, HALF_SPAN = 2, SPAN // 2
+SEEDS, SEED_PARTS = 2**31, 1_000_003  # of a data set, see `seeded_generator`
 # the exam's reference mix: risk is the probability of fire under it
 REFERENCE_MIX = {NORMAL: 0.5, NUISANCE: 0.3, FIRE: 0.2}
 
@@ -79,10 +81,12 @@ def seeded_generator(
     Seeds under 2^31, parts under 1,000,003 and 64 purposes share no number: purposes beyond the
     eighth lie in blocks of their own, 2^40 apart.
     """
+    assert 0 <= seed < SEEDS, f"seed {seed} would share numbers"
+    assert 0 <= part < SEED_PARTS, f"part {part} would share numbers"
     block, purpose_in_block = divmod(int(purpose), 8)
     place = seed * 8 + purpose_in_block + block * 2**40
     generator = torch.Generator(device=device)
-    generator.manual_seed(place * 1_000_003 + part)
+    generator.manual_seed(place * SEED_PARTS + part)
     return generator
 
 
@@ -233,6 +237,22 @@ def for_device(recipe: Recipe, device: str | devices.Device | None) -> Recipe:
     if device is None or device == devices.ANYTHING:
         return recipe
     return replace(recipe, device_file=devices.to_toml(devices.load_device(device)))
+
+
+def to_train_for(recipe: Recipe, device: str | devices.Device | None) -> Recipe:
+    """`for_device`, for a device that a detector can learn from.
+
+    Raises:
+        InputError: as there, or no fire shows on any of its channels.
+    """
+    told = for_device(recipe, device)
+    made, shows = device_of(told), [CHANNEL_NAMES[channel] for channel in VISIBLE]
+    if isinstance(made, devices.Device) and not made.channels.keys() & set(shows):
+        raise InputError(
+            f"device {made.name}: measures {', '.join(made.channels)}, which shows no fire; a "
+            f"detector needs one of {', '.join(shows)}"
+        )
+    return told
 
 
 def device_of(recipe: Recipe) -> devices.Device | str:
@@ -393,7 +413,7 @@ def rows_shown_again(recipe: Recipe, block: int, count: int, device: torch.devic
 def held_out_windows(
     recipe: Recipe, device: torch.device, workers: Workers | None = None
 ) -> WindowSet:
-    """Windows of scenarios that training never sees, twelve of each.
+    """Windows of scenarios that training never sees, twelve of each where 128 or more are held out.
 
     They are of the reference mix, drawn evenly in time: risk is calibrated on them.
     """

@@ -268,10 +268,12 @@ def share_alarms(loud: Tensor, most: float) -> Tensor:
 
     Just above what the first stream too many reaches: `loud` is the loudest moment of each stream
     by each tier's persistence (n, tier), `most` the share that may reach any of the thresholds.
+    A tier goes no lower than what is known of it: -inf is a stream that it was not asked of.
     """
     ordered = loud.sort(dim=0, descending=True).values
     best = ordered[0]
-    for candidate in ordered[1:]:
+    for row in ordered[1:]:
+        candidate = torch.where(row.isfinite(), row, best)
         if (loud > candidate).any(dim=1).sum().item() > most * len(loud):
             break
         best = candidate

@@ -201,9 +201,9 @@ def tune_detector(
         backgrounds: the homes.
         simulated: what tunings of this model share.
         per_year: false alarms that simulation, simulation over the homes, and the homes may each
-            have in a year. None: as a general model's thresholds, a hundredth of the simulated
-            streams with nuisances may alarm, and none without; over the homes no more than of the
-            model before, where that is more.
+            have in a year. None: as training's thresholds, `dense_share` of the simulated streams
+            with nuisances may alarm, and none without; over the homes no more than of the model
+            before, where that is more.
         before: the thresholds of the model that is tuned.
         on_epoch: called after every epoch.
         on_checkpoint: called with the fit after every epoch, to write a checkpoint.

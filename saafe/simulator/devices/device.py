@@ -61,7 +61,7 @@ class DeviceChannel:
         clip: no reading is higher; `highest` where it is not given.
         floor: readings under it show as `lowest`; 0 for none.
         offset_spread: what units add to the truth: from, to.
-        gain_spread: by what share units departs from the truth: from, to.
+        gain_spread: by what share units depart from the truth: from, to.
         vapours: what the cell shows for vapours [ppm per mg/m3]: from, to. A CO2 channel that
             shows any sees nothing else: it is an estimate.
         hydrogen: share of hydrogen's volume that a CO cell shows as CO: from, to.
