@@ -78,6 +78,9 @@ def streams() -> ExamStreams:
         try_fire(session, a_fire(height, temperature=warm), floor=True)[0]
         for height, warm in ((50.0, 20.0), (700.0, 20.0), (3000.0, 20.0), (50.0, 70.0))
     ]
+    # heat without smoke before the fire: the fixed rules alarm too early to find it
+    warm_before = a_fire(5.0, temperature=70.0, start_s=600.0)
+    found.append(try_fire(session, warm_before, floor=True)[0])
     events = [try_nuisance(session, "frying", an_event(h), floor=True) for h in (20.0, 900.0)]
     still = recording(5.0)
     margin = outcomes.highest_margin(session.detect(still), SETTINGS, 0.0, 3600.0)
@@ -113,6 +116,25 @@ def test_ours_and_a_twin_have_the_same_margins(streams: ExamStreams) -> None:
     assert mine.fires[3] == math.inf, "the fixed rules find it, whatever the thresholds"
     found = [result.is_in_time for result in streams.fires]
     assert mine.in_time(0.0).tolist() == found
+
+
+@pytest.mark.parametrize("period_s", [10.0, 60.0, 90.0, 120.0, 300.0, 600.0])
+@pytest.mark.parametrize("start_s", [600.0, 610.0, 700.0, 900.0, 1200.0])
+def test_a_twin_has_the_same_margins_whatever_the_period(period_s: float, start_s: float) -> None:
+    """Of two minutes, a twin knew no steady risk until two minutes of the fire had passed."""
+    session = Session(Judged("ours", loud, SETTINGS), 0)
+    every, found = round(period_s / 10.0), []
+    for phase in range(0, every, max(every // 4, 1)):
+        made = a_fire(700.0, start_s=start_s)
+        readings = np.full_like(made.recording.readings, np.nan)
+        readings[phase::every] = made.recording.readings[phase::every]
+        thin = replace(
+            made, period_s=period_s, recording=replace(made.recording, readings=readings)
+        )
+        found.append(try_fire(session, thin, floor=True)[0])
+    streams = ExamStreams(found, {}, [])
+    twin = margins_of(Judged("twin", loud, SETTINGS), streams)
+    np.testing.assert_allclose(our_margins(streams).fires, twin.fires)
 
 
 def test_false_alarms_of_a_year_are_weighted_by_kind(streams: ExamStreams) -> None:

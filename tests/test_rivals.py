@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from saafe.detector import detect
+from saafe.detector import AlarmSettings, detect
 from saafe.errors import InputError
 from saafe.exam.judging import judged_rival
 from saafe.metrics import roc_auc
@@ -19,7 +19,8 @@ from saafe.rivals.inception import InceptionTime
 from saafe.rivals.linear import fit_linear, summaries
 from saafe.rivals.registry import RIVALS, TrainingSet
 from saafe.sensors import CHANNELS, CO, FIRE, LABELS, TEMPERATURE
-from saafe.training import data, distributed, thresholds
+from saafe.simulator import devices
+from saafe.training import data, device_thresholds, distributed, thresholds
 from saafe.training.data import WindowSet
 from saafe.training.model import RiskModel, levels
 from saafe.training.thresholds import logits_of
@@ -204,11 +205,31 @@ def test_fixed_rule_sees_nothing_and_never_reaches_its_thresholds(
     assert torch.sigmoid(odds[0]).item() == pytest.approx(data.REFERENCE_MIX[FIRE], abs=1e-6)
 
 
+@pytest.mark.parametrize("name", [registry.LOGISTIC, registry.FIXED_RULE])
+@pytest.mark.parametrize("device", [None, "anything", "saafe-6", "netatmo-indoor"])
+@pytest.mark.parametrize("trained_for", [None, "aranet4-home"])
+def test_a_rival_waits_for_a_device_as_long_as_the_transformer_does(
+    name: str,
+    device: str | None,
+    trained_for: str | None,
+    drawn: TrainingSet,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rivals held a reading for 90 s where a run for the device holds it for five minutes."""
+    monkeypatch.setattr(device_thresholds, "set_thresholds", lambda *_, **__: AlarmSettings())
+    recipe = data.for_device(TINY, trained_for)
+    trained = registry.train_rival(name, replace(drawn, recipe=recipe), device=device)
+    expected = data.longest_pause_of(data.for_device(recipe, device))
+    assert trained.settings.longest_interval_s == expected
+    known = devices.load_device(device) if device not in (None, "anything") else None
+    assert known is None or expected == known.longest_interval_s
+
+
 def test_fixed_rule_simulates_nothing_to_learn_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> NoReturn:
         raise AssertionError("simulated")
 
-    for name in ("draw_training_set", "set_thresholds", "calibrate"):
+    for name in ("draw_training_set", "settings_for", "calibrate"):
         monkeypatch.setattr(registry, name, refuse)
     assert registry.train_alone(registry.FIXED_RULE, TINY).windows == 0
 

@@ -246,8 +246,8 @@ def try_fire(
         return FireResult(trial, trial_outcome(trial, alarm_s), alarm_s), detection
     floor_s = session.rule_alarm_s(trial.recording, since_s=since_s)
     margin = outcomes.highest_margin(detection, session.settings, trial.burning_s, trial.latest_s)
-    if floor_s is not None and floor_s <= trial.latest_s:
-        margin = math.inf
+    if floor_s is not None and trial.burning_s <= floor_s <= trial.latest_s:
+        margin = math.inf  # whatever the thresholds
     return FireResult(trial, trial_outcome(trial, alarm_s), alarm_s, floor_s, margin), detection
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from saafe.detector import decide
 from saafe.errors import InputError
 from saafe.exam import misses, outcomes
-from saafe.exam.fires import REFERENCES, FireResult, alone
+from saafe.exam.fires import EARLY_FROM_S, REFERENCES, FireResult, alone
 from saafe.exam.judging import Judged, judged_rival, judged_run
 from saafe.exam.nuisances import SCORED_BEFORE_S, NuisanceResult
 from saafe.exam.session import OnProgress
@@ -114,7 +114,8 @@ def margins_of(one: Judged, streams: ExamStreams) -> Margins:
     fires = []
     for trial, floor_s in ((r.trial, r.floor_s) for r in alone(streams.fires)):
         by_rule = floor_s is not None and trial.burning_s <= floor_s <= trial.latest_s
-        begin_s = trial.burning_s - one.settings.steady_s
+        # the last decision before it counts too: a risk may have stood since
+        begin_s = trial.burning_s - one.settings.steady_s - min(trial.period_s, EARLY_FROM_S)
         found = highest(trial.recording, begin_s, trial.burning_s, trial.latest_s)
         fires.append(math.inf if by_rule else found)
     nuisances = {}

@@ -27,7 +27,8 @@ from saafe.training import (
     for_device,
     held_out_windows,
     join_windows,
-    set_thresholds,
+    longest_pause_of,
+    settings_for,
 )
 
 FIXED_RULE, LOGISTIC = "fixed rule", "logistic regression"
@@ -140,17 +141,21 @@ def check_installed(names: Sequence[str]) -> None:
                 )
 
 
-def fixed_rule_alone() -> Trained:
+def fixed_rule_alone(recipe: Recipe, device: str | devices.Device | None) -> Trained:
     """The fixed rule, made at once: windows would teach it nothing.
 
     Its risk is the share of fires everywhere, below all thresholds: its alarms clear, too.
+    For a device, or as the recipe says.
     """
     model = FixedRule()
     raw = model.risk_logit(torch.zeros(len(LABELS))).item()
     odds = math.log(REFERENCE_MIX[FIRE] / (1.0 - REFERENCE_MIX[FIRE]))
     model.risk_shift.fill_(odds - raw)
     leave, warn, enter = (odds + above for above in (2e-4, 5e-4, 1e-3))
-    settings = AlarmSettings(fast=enter, slow=enter, steady=enter, warn=warn, leave=leave)
+    pause_s = longest_pause_of(for_device(recipe, device))
+    settings = AlarmSettings(
+        fast=enter, slow=enter, steady=enter, warn=warn, leave=leave, longest_interval_s=pause_s
+    )
     return Trained(FIXED_RULE, model, settings, 0, 0.0, 0.0, 0.0)
 
 
@@ -164,7 +169,7 @@ def train_rival(
     """
     check_installed([name])
     if name == FIXED_RULE:
-        return fixed_rule_alone()
+        return fixed_rule_alone(training_set.recipe, device)
     rival, recipe = RIVALS[name], training_set.recipe
     training = training_set.training.rows(slice(rival.most))
     began = time.perf_counter()
@@ -178,7 +183,7 @@ def train_rival(
     fitted = time.perf_counter()
     on_stage("setting its thresholds")
     calibrate(model, training_set.held_out)
-    settings = set_thresholds(model, for_device(recipe, device))
+    settings = settings_for(model, recipe, device)
     done = time.perf_counter()
     return Trained(
         name, model, settings, len(training.labels), compiled - began, fitted - compiled,
@@ -195,6 +200,6 @@ def train_alone(
     Its thresholds are set for a device, for that of the recipe by default.
     """
     if name == FIXED_RULE:
-        return fixed_rule_alone()
+        return fixed_rule_alone(recipe, device)
     training_set = draw_training_set(recipe, most=RIVALS[name].most, on_stage=on_stage)
     return train_rival(name, training_set, device=device, on_stage=on_stage)

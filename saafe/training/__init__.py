@@ -4,10 +4,12 @@ from saafe.training import loop, runs
 from saafe.training.checkpoints import load_checkpoint, save_checkpoint
 from saafe.training.data import (
     CLASS_SHARES, Purpose, REFERENCE_MIX, SEEDS, TRAIN_HOURS, WindowSet, device_of, epoch_windows,
-    for_device, held_out_windows, join_windows, sample_windows, seeded_generator,
-    to_train_for,
+    for_device, held_out_windows, join_windows, longest_pause_of, sample_windows,
+    seeded_generator, to_train_for,
 )  # fmt: skip
-from saafe.training.device_thresholds import exported_for, kept_thresholds, run_for
+from saafe.training.device_thresholds import (
+    exported_for, kept_thresholds, run_for, settings_for,
+)  # fmt: skip
 from saafe.training.distributed import World, attempt, leads
 from saafe.training.loop import Fit, Progress, fit_detector
 from saafe.training.model import (
@@ -15,7 +17,7 @@ from saafe.training.model import (
     flat, levels, lower_quartile,
 )  # fmt: skip
 from saafe.training.runs import Run, load, score_with
-from saafe.training.thresholds import OnShare, calibrate, logits_of, set_thresholds, unheard
+from saafe.training.thresholds import OnShare, calibrate, logits_of, unheard
 from saafe.training.tuning import (
     NUISANCE_POOL, Simulated, Tuned, simulated_for, tune_detector, with_thresholds,
 )  # fmt: skip
@@ -27,7 +29,7 @@ __all__ = [
     "Simulated", "Tuned", "WindowSet", "World", "attempt", "calibrate", "device_of",
     "epoch_windows", "exported_for", "features", "fit_detector", "flat", "for_device",
     "held_out_windows", "join_windows", "kept_thresholds", "leads", "levels", "load",
-    "load_checkpoint", "logits_of", "loop", "lower_quartile", "run_for", "runs", "sample_windows",
-    "save_checkpoint", "score_with", "seeded_generator", "set_thresholds", "simulated_for",
-    "to_train_for", "tune_detector", "unheard", "with_thresholds",
+    "load_checkpoint", "logits_of", "longest_pause_of", "loop", "lower_quartile", "run_for",
+    "runs", "sample_windows", "save_checkpoint", "score_with", "seeded_generator", "settings_for",
+    "simulated_for", "to_train_for", "tune_detector", "unheard", "with_thresholds",
 ]  # fmt: skip

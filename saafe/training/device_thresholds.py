@@ -62,9 +62,10 @@ def run_for(
 
 
 def settings_for(
-    model: RiskModel, recipe: Recipe, device: devices.Device, *, on_share: OnShare = unheard
-) -> AlarmSettings:
-    """A model's alarm settings for a device, as training would set them."""
+    model: RiskModel, recipe: Recipe, device: str | devices.Device | None,
+    *, on_share: OnShare = unheard,
+) -> AlarmSettings:  # fmt: skip
+    """A model's alarm settings for a device, as training would set them; the recipe's for None."""
     told = for_device(recipe, device)
     settings = set_thresholds(model, told, on_share=on_share)
     return replace(settings, longest_interval_s=longest_pause_of(told))
