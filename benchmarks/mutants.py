@@ -13,9 +13,7 @@ goes on where another run ended. One process; a test file that fails without any
 
 import argparse
 import ast
-import json
 import os
-import platform
 import random
 import shutil
 import signal
@@ -27,6 +25,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from last_line import print_last_line
 
 ROOT = Path(__file__).parents[1]
 SPACE = "tests/test_space.py"
@@ -314,10 +314,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the order in which they are tried")
     parser.add_argument("--skip", type=int, default=0, help="so many, which another run tried")
     parser.add_argument("--only", default="", help="files with this word in their path")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--json", action="store_true", help="that line alone, with all mutants")
     asked = parser.parse_args()
 
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True)
     mutants, sources = draw(asked.only, asked.seed)
     chosen = mutants[asked.skip : asked.skip + asked.sample]
     for name in PRELOADED:  # every process begins with them
@@ -345,13 +344,11 @@ def main() -> None:
     killed = sum(one["result"] != "survived" for one in results)
     if not asked.json:
         print("\n".join(table(results, counts)))
-    document = {
-        "sample": len(results), "seed": asked.seed, "skip": asked.skip, "sites": len(mutants),
-        "killed": killed, "share": killed / len(results) if results else None,
-        "results": results if asked.json else None, "commit": commit.stdout.decode().strip(),
-        "python": platform.python_version(),
-    }  # fmt: skip
-    print(json.dumps({key: value for key, value in document.items() if value is not None}))
+    figures = {"killed": killed, "share": killed / len(results) if results else None}
+    more: dict[str, Any] = {"sites": len(mutants), "seed": asked.seed, "skip": asked.skip}
+    if asked.json:
+        more["results"] = results
+    print_last_line("mutants", figures, len(results), "pytest", **more)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -199,6 +200,20 @@ def test_every_benchmark_ends_in_the_same_line(benchmark, capsys: pytest.Capture
     assert {"commit", "device", "cores"} <= line.keys()
     own = [f.name for f in BENCHMARKS.glob("*.py") if '"benchmark":' in f.read_text()]
     assert own == ["last_line.py"]
+    scripts = {f.name: f.read_text() for f in BENCHMARKS.glob("*.py")}
+    ends = {name: "print_last_line(" in text for name, text in scripts.items() if "main()" in text}
+    assert [name for name, is_told in ends.items() if not is_told] == []
+
+
+def test_mutants_end_in_the_line_of_all_benchmarks() -> None:
+    command = [sys.executable, str(BENCHMARKS / "mutants.py"), "--sample", "0", "--only", "metrics"]
+    table, _, last = subprocess.check_output(command, text=True).strip().rpartition("\n")
+    line = json.loads(last)
+    assert {"benchmark", "figures", "runs", "commit", "device", "versions"} <= line.keys()
+    assert (line["benchmark"], line["runs"]) == ("mutants", 0)
+    assert line["figures"] == {"killed": 0, "share": None}
+    assert line["sites"] > 10
+    assert "saafe/metrics.py" in table
 
 
 class EnoughError(Exception):

@@ -299,7 +299,9 @@ def test_ctrl_c_while_text_is_executed(tmp_path: Path) -> None:
     ("words", "code", "said"),
     [
         ("train nothing", 1, "nothing"),
-        ("train --epochs 3", 2, "No such option"),
+        ("train --epochs 3", 2, "a field is set by --set epochs=VALUE"),
+        ("simulate --hours 0.2 --out o", 2, "a field is set by --set hours=VALUE"),
+        ("launch tiny --held-out=3", 2, "a field is set by --set held_out=VALUE"),
         ("compare nowhere", 1, "no such run folder"),
         ("exam", 2, "Missing argument 'RUN'. `saafe train ultra-fast` makes one"),
         ("evaluate nowhere", 1, "no such run folder"),

@@ -9,10 +9,12 @@ from pathlib import Path
 from types import ModuleType
 
 import click
+import numpy as np
 import pytest
 
 import saafe
 from saafe import recipes
+from saafe.detector import AlarmSettings, Scorer
 from saafe.sensors import CHANNEL_NAMES
 
 ROOT = Path(__file__).parents[1]
@@ -165,6 +167,25 @@ def test_the_nomenclature_has_every_channel_tier_event_and_cause() -> None:
             "model", "heat", "rate_of_rise", "co_dose"]  # fmt: skip
     for word in [*said, *(WRITTEN.get(name, name) for name in CHANNEL_NAMES)]:
         assert re.search(rf"\b{re.escape(word)}\b", page), word
+
+
+def test_the_detectors_page_has_the_keys_and_causes_of_every_event() -> None:
+    page = (DOCS / "detector.md").read_text()
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `")]
+    told = {word: set(re.findall("`([a-z_]+)`", keys))
+            for words, keys in rows for word in re.findall("`([a-z]+)`", words)}  # fmt: skip
+    detector = saafe.Detector(Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings()))
+    events = []
+    for k, degrees in enumerate([21.0, 70.0, 70.0, 70.0, np.nan, 70.0]):
+        reading = {} if np.isnan(degrees) else {"temperature": degrees}
+        refused = {} if reading else {"temperature": "unavailable: no reading"}
+        events += detector.update(10.0 * k, "A", reading, refused=refused)
+    events += detector.acknowledge()
+    assert {"alarm", "clear", "fault", "restored"} == {event["event"] for event in events}
+    for event in events:
+        words = event.keys() - {"event", "time_s", "sensor"}
+        words |= {event[key] for key in words & {"cause"}}
+        assert words <= told[event["event"]], event
 
 
 # --- the site and the notebooks ---------------------------------------------------------------

@@ -24,6 +24,7 @@ from saafe.exam.long import (
     with_long,
     write_shards,
 )
+from saafe.exam.model_card import MODEL_CARD_FILE
 from saafe.exam.quick import exam_device
 from saafe.exam.session import Session
 from saafe.files import write_json
@@ -238,5 +239,7 @@ def test_a_long_exam_goes_on_from_a_full_one(few: None, run: Run) -> None:
     result = json.loads(done.stdout)
     assert result["long"]["shards"] == 2
     assert result == json.loads((run.folder / exam.EXAM_FILE).read_text())
+    card = (run.folder / MODEL_CARD_FILE).read_text()
+    assert "(long gate)" in card  # not what the full exam said
     only_added = CliRunner().invoke(saafe, [*asked, "--count", "0"])
     assert json.loads(only_added.stdout)["long"]["shards"] == 2

@@ -1160,6 +1160,25 @@ def test_stamps_that_once_read_differently(tmp_path: Path):
         assert row.problems[0].reason.endswith("no ISO 8601 time")
 
 
+@pytest.mark.parametrize(
+    ("cell", "start"),
+    [
+        ("20260131T120000Z", "2026-01-31T12:00:00+00:00"),
+        ("20260131T120000+0100", "2026-01-31T12:00:00+01:00"),
+        ("20260131T120000.5+01", "2026-01-31T12:00:00.500000+01:00"),
+        ("20260131T120000", "2026-01-31T12:00:00"),
+        ("2026-01-31t12:00:00z", "2026-01-31T12:00:00+00:00"),
+    ],
+)
+def test_iso_times_may_be_compact_or_in_small_letters(cell: str, start: str, tmp_path: Path):
+    recording, (row,) = read_both(f"time,co2_ppm\n{cell},400", tmp_path)
+    assert recording is not None
+    assert recording.start is not None
+    assert recording.start.isoformat() == start
+    assert row.problems == ()
+    assert read_both("time,co2_ppm\n20260131T1200Z,400", tmp_path)[0] is None
+
+
 def test_examples_of_the_docstrings_run():
     from saafe.recordings import recording
 

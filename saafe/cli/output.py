@@ -110,9 +110,8 @@ def run(group: click.Group, words: list[str]) -> int:
             code = 1  # the command is right, its path cannot be read
         if code == WRONG_USAGE and (wrong := getattr(error, "ctx", None)) is not None:
             click.echo(wrong.get_usage(), err=True)  # says how it is right
-            click.echo(
-                f"saafe: {line.rstrip('.')}; `{wrong.command_path} --help` says more", err=True
-            )
+            line = line.rstrip(".") + as_setting(error)
+            click.echo(f"saafe: {line}; `{wrong.command_path} --help` says more", err=True)
     except (click.Abort, *CAUSED) as error:  # Abort: Ctrl-C at a question
         is_stop = isinstance(error, click.Abort | KeyboardInterrupt)
         code, line = 130 if is_stop else 1, line_of(error)
@@ -123,6 +122,15 @@ def run(group: click.Group, words: list[str]) -> int:
         with suppress(OSError):  # stdout may be what failed
             click.echo(json_text({"error": line}))
     return code
+
+
+def as_setting(error: click.ClickException) -> str:
+    """How --set gives what was taken for an option; "" where the command has no --set."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return ""
+    if not any("--set" in parameter.opts for parameter in error.ctx.command.params):
+        return ""
+    return f"; a field is set by --set {error.option_name.lstrip('-').replace('-', '_')}=VALUE"
 
 
 def invoke(group: click.Group, context: click.Context) -> None:

@@ -200,7 +200,9 @@ def examine_long(
     shards: Sequence[int] = (), work: long.ShardWork = long.shards_here,
     on_progress: OnProgress = lambda _: None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Examine shards of the long level, add up those that are there, and write exam.json.
+    """Examine shards of the long level, add up those that are there, write exam.json and the card.
+
+    The report stays the full exam's: the readings of its worst cases are not kept.
 
     Args:
         run: a loaded run folder, with a full exam of the device.
@@ -227,7 +229,9 @@ def examine_long(
     merged = long.merge_shards(long.read_shards(place, run, on_device))
     result = long.with_long(json.loads(figures.read_text()), merged)
     write_json(figures, result)
-    on_progress(f"wrote {figures}")
+    card = [model_card.write_model_card(run, result)] if on_device.is_own else []
+    for path in [figures, *card]:
+        on_progress(f"wrote {path}")
     return result
 
 

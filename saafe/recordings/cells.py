@@ -33,15 +33,19 @@ WHITESPACE = (
 NUMBER_PATTERN = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?i:inf|infinity|nan)"
 # date, hour and minute, second, offset; [0-9] because \d is any script's digit
 ISO_PATTERN = (
-    r"^([1-9][0-9]{3}-[0-9]{2}-[0-9]{2})[T ]((?:[01][0-9]|2[0-3]):[0-5][0-9])"
+    r"^([1-9][0-9]{3}-[0-9]{2}-[0-9]{2})[Tt ]((?:[01][0-9]|2[0-3]):[0-5][0-9])"
     r"(:[0-5][0-9](?:\.[0-9]{1,9})?)? ?([Zz]|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)?$"
 )
+# the same without separators, and how they are put in
+COMPACT_ISO = r"^([1-9][0-9]{3})([0-9]{2})([0-9]{2})[Tt]([0-9]{2})([0-9]{2})([0-9]{2})([^0-9].*)?$"
+SEPARATED = (r"\1-\2-\3T\4:\5:\6\7", "${1}-${2}-${3}T${4}:${5}:${6}${7}")  # for re; for polars
 # what programs and sensors write where there is no reading
 _WORD = re.compile(
     r"unavailable|unknown|undefined|missing|none|null|nil|[+-]?nan|n/?a|#n/a|init|off|-+",
     re.IGNORECASE,
 )
 _NUMBER, _ISO = re.compile(NUMBER_PATTERN), re.compile(ISO_PATTERN)
+_COMPACT = re.compile(COMPACT_ISO)
 _NO_NAME = re.compile(r"^$|[\x00-\x1f\x7f]")
 
 Values = TypeVar("Values", float, np.ndarray)
@@ -129,7 +133,7 @@ def without_milliseconds(times: Values) -> np.ndarray:
 def to_stamp(cell: str) -> datetime:
     """The ISO 8601 time in a cell of `time`; a CellError says why there is none."""
     mend = "write every time so, or seconds in a column time_s"
-    match = _ISO.fullmatch(cell)
+    match = _ISO.fullmatch(_COMPACT.sub(SEPARATED[0], cell))
     if not match:
         allowed = "ISO 8601 such as 2026-01-31T12:00:00+01:00"
         raise CellError(cell, "no ISO 8601 time", allowed=allowed, mend=mend)

@@ -14,10 +14,12 @@ import numpy as np
 import polars as pl
 
 from saafe.recordings.cells import (
+    COMPACT_ISO,
     DEFAULT_SENSOR,
     EPOCH,
     ISO_PATTERN,
     LARGEST_TIME_MS,
+    SEPARATED,
     CellError,
     check_sensor,
     counts_milliseconds,
@@ -209,7 +211,7 @@ def _typed_stamps(table: Table, *, has_offset: bool) -> tuple[np.ndarray, dateti
 
 def _read_stamps(table: Table) -> tuple[np.ndarray, datetime]:
     """Microseconds since 1970, UTC where times have an offset, and the first row's time."""
-    text = to_text(table, "time")
+    text = to_text(table, "time").str.replace(COMPACT_ISO, SEPARATED[1])
     groups = text.str.extract_groups(ISO_PATTERN).struct.unnest()
     date, minute, second, offset = groups.get_columns()
     stamps = (date + "T" + minute + second.fill_null(":00")).str
