@@ -101,8 +101,9 @@ def compare_devices(
     """
     loaded = [devices.load_device(name) for name in names]  # before the first is examined
     known = told_apart(loaded, names)
-    for one in known if plan.recipe is not None else ():
-        to_train_for(plan.recipe, one)
+    if plan.recipe is not None:
+        for one in known:
+            to_train_for(plan.recipe, one)
     tried = [
         Tried(Session(judged_for(one, plan, on_progress), plan.seed, device=one)) for one in known
     ]
