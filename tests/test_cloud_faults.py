@@ -424,7 +424,7 @@ def test_another_budget_holds_for_a_job_that_was_never_created(cloud, stub):
     second = start_job(cloud, PLAN, source=stub, max_cost_usd=0.02)
     assert (second["job"], second["max_cost_usd"]) == (first["job"], 0.02)
     assert second["limit_s"] < first["limit_s"]
-    with pytest.raises(InputError, match=r"with \$0.02 as --max-cost"):
+    with pytest.raises(InputError, match=r"with \$0.02 as max_cost_usd"):
         start_job(cloud, PLAN, source=stub)
     assert follow(cloud, second, screen=screen(), pace=FAST)["status"] == "Completed"
 

@@ -254,9 +254,9 @@ for name in ({mine!r}, "plantower-pms5003", "saafe-7"):
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     own, part, wrong = done.stdout.splitlines()
-    assert "--device saafe-6" in own
+    assert 'device="saafe-6"' in own
     assert "pip install" in own
-    assert "--device " in part
+    assert "device=" in part
     assert "did you mean saafe-6" in wrong
 
 

@@ -377,7 +377,7 @@ def test_what_was_stopped_before_its_first_epoch_may_begin_otherwise(tmp_path: P
         tuned_run.note_asked(tmp_path, found, 3.0, resume=True, model=None)
     (tmp_path / runs.ASKED_FILE).unlink()
     (tmp_path / runs.METRICS).touch()
-    with pytest.raises(InputError, match="was not started with --on"):
+    with pytest.raises(InputError, match="was not started with tune"):
         tuned_run.note_asked(tmp_path, found, 2.0, resume=True, model=None)
 
 

@@ -425,17 +425,16 @@ def write_exam(
 ) -> list[Path]:  # fmt: skip
     """Write exam.json, the report and the model card, each whole or not at all; say which.
 
-    Of another device than the run's, exam-DEVICE.json and report-DEVICE.html, by what it is
-    `called`. A quick result never replaces a full one of the same model and device.
+    Another device's carry what it is `called`: exam-DEVICE.json, report-DEVICE.html. A quick
+    result never replaces a full one of the same model and device.
     """
     figures, page = files_of(run, called or result["device"], is_own=is_own)
     if result["level"] == "quick" and is_full(figures, run):
         return []
     write_json(figures, result)
-    written = [figures, report.write_report(page, result, [case.drawn() for case in cases])]
-    if is_own and isinstance(run, Run):
-        written.append(model_card.write_model_card(run, result))
-    return written
+    drawn = report.write_report(page, result, [case.drawn() for case in cases])
+    card = [model_card.write_model_card(run, result)] if is_own and isinstance(run, Run) else []
+    return [figures, drawn, *card]
 
 
 def is_full(path: Path, run: Examinee) -> bool:

@@ -93,10 +93,8 @@ def note_asked(
         if not (folder / runs.METRICS).exists() and not (folder / runs.MODEL).exists():
             write_json(path, asked)  # it was stopped before anything was done
             return
-        raise InputError(
-            f"{folder}: was not started with "
-            + as_given("--on; resume it without, or give another --name", "tune; give another name")
-        ) from None
+        how = as_given("--on; resume it without, or give another --name", "tune; give another name")
+        raise InputError(f"{folder}: was not started with {how}") from None
     for field, what in (
         ("recordings", "other recordings"),
         ("false_alarms_per_year", "another budget"),
