@@ -48,6 +48,7 @@ LOOK_S = 2.0
 RISK_STEP = 1.0  # percent
 MOST_SENDING = 50  # Chosen: states on their way to the broker
 SENDING_S = 0.005  # until it is looked again whether they are there
+LEFT_AT_ONCE = 500  # Chosen: events of an outage that are read from the store together
 RECENT = 10_000  # readings that are known again if they come twice
 GIVER_S = 900.0  # a topic that has been quiet for so long gives its channel away
 LATEST_REPEAT_S = 600.0
@@ -66,6 +67,9 @@ class MqttLink:
         self.late = LateReadings()
         self.givers: dict[tuple[str, str, str], tuple[str, float]] = {}
         self.sending = OnWay()
+        self.untold: set[str] = set()  # spaces whose newest events the store keeps for later
+        self.untold_lock = threading.Lock()
+        self.telling = threading.Lock()  # of one thread at a time, whatever connections come
         self.connection = 0  # number of the one that stands
         self.is_up, self.is_answered = threading.Event(), threading.Event()
         self.refused: str | None = None  # why the broker does not let us in
@@ -104,6 +108,7 @@ class MqttLink:
         for _, one in self.service.store.readings(since_s):
             self._is_repeated(one)
             self.late.late_s(one)
+        self.untold.update(self.service.store.undelivered_spaces())
         self.service.listeners.append(self.say)
         self.service.forgetters.append(self.forget)
         properties = Properties(PacketTypes.CONNECT)
@@ -139,7 +144,8 @@ class MqttLink:
     def say(self, events: list[dict]) -> None:
         """Publish events and the states that they change."""
         for event in events:
-            self._publish_event(event)
+            if not self._is_kept(event):
+                self._publish_event(event)
         self._publish_states(dict.fromkeys(event["space"] for event in events))
 
     def forget(self, name: str) -> None:
@@ -157,24 +163,58 @@ class MqttLink:
 
     # --- out
 
+    def _is_kept(self, event: dict) -> bool:
+        """Whether the store keeps an event for later: the broker is away, or older ones wait there.
+
+        Those of the same space; else a clear would be told before the alarm that it ends.
+        """
+        if "id" not in event or not self.service.store.delivers:
+            return False
+        with self.untold_lock:
+            if self.is_up.is_set() and event["space"] not in self.untold:
+                return False
+            self.untold.add(event["space"])
+            return True
+
     def _publish_event(self, event: dict) -> None:
-        """Publish one, delivered once the broker has it; while that is away the store keeps it."""
+        """Publish one, delivered once the broker has it."""
         topic = space_topic(self.options.base, event["space"], "event")
         number = event.get("id")
         if number is None:  # the store could not be written
             self._publish(topic, json_text(event).encode())
-            return
-        is_kept = self.service.store.delivers and not self.is_up.is_set()
-        if not is_kept and self.sending.begins(number):
-            self._publish(topic, json_text(event).encode(),
-                          lambda: self.sending.ends(number, self.service.delivered))  # fmt: skip
+        elif self.sending.begins(number):
+            if self._is_told(number):
+                self.sending.ends(number)
+                return
+            self._publish(topic, json_text(event).encode(), lambda: self._told(number))
+
+    def _is_told(self, number: int) -> bool:
+        """Whether an event was told since it was read, or its space has been taken away."""
+        store = self.service.store
+        try:
+            return store.delivers and not store.is_undelivered(number)
+        except (sqlite3.Error, InputError):  # a damaged file: better twice than never
+            return False
+
+    def _told(self, number: int) -> None:
+        self.service.delivered(number)  # noted before it may begin anew
+        self.sending.ends(number)
 
     def _publish_left(self) -> None:
         """What the store keeps of events that nobody was told yet, few at a time."""
-        for event in self.service.store.undelivered():
-            if not self._has_room():
-                return  # the next connection goes on with them
-            self._publish_event(event)
+        last = 0
+        with self.telling:
+            while True:
+                with self.untold_lock:  # none is kept meanwhile
+                    left = self.service.store.undelivered(after=last, limit=LEFT_AT_ONCE)
+                    if not left:
+                        self.untold.clear()
+                        return
+                for event in left:
+                    if not self._has_room():
+                        return  # the next connection goes on with them
+                    self._publish_event(event)
+                    last = event["id"]
 
     def _state_messages(self, name: str) -> list[Message]:
         """The retained state of a space, and what it is where that is new; [] while there is none.
@@ -299,8 +339,13 @@ class MqttLink:
 
     def _publish_all(self) -> None:
         """Events that nobody was told, and the states of all spaces: what we were away from."""
-        with suppress(sqlite3.Error, InputError):  # as it ends, or of a damaged file
+        try:
             self._publish_left()
+        except Exception as error:
+            with self.untold_lock:
+                self.untold.clear()  # what comes is told at once
+            if not isinstance(error, sqlite3.Error | InputError):  # as it ends; a damaged file
+                raise
         with self.service.lock:
             names = list(self.service.fleet.spaces)
         self._publish_in_turn(names)

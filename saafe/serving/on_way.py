@@ -44,8 +44,7 @@ class OnWay:
             self.events.add(event)
             return is_new
 
-    def ends(self, event: int, delivered: Callable[[int], None]) -> None:
-        """An event has been told, and that is noted before it may begin anew."""
-        delivered(event)
+    def ends(self, event: int) -> None:
+        """An event is no more on its way."""
         with self.lock:
             self.events.discard(event)

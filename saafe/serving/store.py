@@ -238,10 +238,20 @@ class Store:
         words = (after, limit) if space is None else (after, space, limit)
         return [{"id": k, **event} for k, event in self._events(f"{query} LIMIT ?", words)]
 
-    def undelivered(self) -> list[dict]:
-        """Events that nobody has been told yet, the oldest first."""
-        query = "SELECT id, body FROM events WHERE delivered = 0 ORDER BY id"
-        return [{"id": k, **event} for k, event in self._events(query, ())]
+    def undelivered(self, *, after: int = 0, limit: int = -1) -> list[dict]:
+        """Events after a number that nobody has been told yet, the oldest first; -1 for all."""
+        query = "SELECT id, body FROM events WHERE delivered = 0 AND id > ? ORDER BY id LIMIT ?"
+        return [{"id": k, **event} for k, event in self._events(query, (after, limit))]
+
+    def undelivered_spaces(self) -> set[str]:
+        """Spaces of events that nobody has been told yet."""
+        rows = self._rows("SELECT DISTINCT space FROM events WHERE delivered = 0", ())
+        return {space for (space,) in rows}
+
+    def is_undelivered(self, number: int) -> bool:
+        """Whether an event is kept that nobody has been told yet."""
+        rows = self._rows("SELECT 1 FROM events WHERE id = ? AND delivered = 0", (number,))
+        return bool(rows) and number not in self.told
 
     def delivered(self, number: int) -> None:
         """An event has been told.
