@@ -31,18 +31,23 @@ def check_type(value: object, kind: type | UnionType, takes: str) -> None:
 
 
 @contextmanager
-def on_command_line() -> Generator[None]:
+def on_command_line(*, is_so: bool = True) -> Generator[None]:
     """Within it errors name the options of the command line, else the arguments of Python."""
-    before = _names_options.set(True)
+    before = _names_options.set(is_so)
     try:
         yield
     finally:
         _names_options.reset(before)
 
 
+def is_on_command_line() -> bool:
+    """Whether errors name options: for work that is done on another thread or machine."""
+    return _names_options.get()
+
+
 def as_given(option: str, argument: str) -> str:
     """The one of two words for something that whoever reads an error gives it by."""
-    return option if _names_options.get() else argument
+    return option if is_on_command_line() else argument
 
 
 # what `pip install "saafe[train]"` adds: detection needs none of it

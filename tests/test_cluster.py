@@ -21,7 +21,7 @@ from test_machines import contents, saafe_command, write_home
 from saafe import __version__
 from saafe.cli import archive as screen
 from saafe.detector import PACKAGED_MODEL, load_exported
-from saafe.errors import InputError
+from saafe.errors import InputError, as_given, on_command_line
 from saafe.exam import long
 from saafe.exam.quick import exam_device
 from saafe.machines import cluster
@@ -71,6 +71,19 @@ def test_what_a_worker_lacks_costs_its_item_and_a_bug_is_raised(address: str) ->
             list(run(["bug"]))
         with pytest.raises(InputError, match=r"no nowhere: .* pip install \"saafe\[train,fleet\]"):
             list(spread(client, absent, ["any"], send=word, common=""))
+
+
+def test_errors_of_workers_name_what_whoever_asked_can_change(address: str) -> None:
+    """`saafe detect --workers` named arguments of Python: a worker is no command line."""
+    with cluster_at(address) as client:
+        run = partial(spread, client, named, ["any"], send=word, common="zone")
+        assert [value for _, value in run()] == ["zone"]
+        with on_command_line():
+            assert [value for _, value in run()] == ["--zone"]
+
+
+def named(common: str, _word: str) -> str:
+    return as_given(f"--{common}", common)
 
 
 def absent(_common: str, _word: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from saafe import __version__
 from saafe.cloud import pack
-from saafe.errors import InputError
+from saafe.errors import InputError, is_on_command_line, on_command_line
 
 INSTALL_FLEET = 'working with --workers needs dask: pip install "saafe[fleet]"'
 START_ONE = "start one with `dask scheduler`, and workers with `dask worker ADDRESS`"
@@ -208,7 +208,8 @@ def spread(
         InputError: the scheduler went away, or all workers were away for five minutes.
     """
     distributed = import_module("distributed")
-    held = client.submit(dict, {"common": common}, pure=False)  # made anew where its worker is lost
+    told = {"common": common, "is_command": is_on_command_line()}
+    held = client.submit(dict, told, pure=False)  # made anew where its worker is lost
     waiting, running, blamed = iter(items), {}, []
     is_over, is_alone, seen_s = False, False, time.monotonic()
     try:
@@ -258,8 +259,9 @@ def first_done(futures: list, distributed: Any) -> Iterable[Any]:
 
 
 def call(task: Callable[..., Any], held: dict[str, Any], *sent: Any) -> Any:
-    """Do a task on a worker."""
-    return task(held["common"], *sent)
+    """Do a task on a worker, whose errors are told to whoever asked."""
+    with on_command_line(is_so=held["is_command"]):
+        return task(held["common"], *sent)
 
 
 def value_of(future: Any, distributed: Any) -> Any:
