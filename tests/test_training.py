@@ -787,11 +787,43 @@ def test_a_device_on_which_no_fire_shows_is_not_trained_for(
     if name in (None, "anything") or known & devices.load_device(name).channels.keys():
         assert data.to_train_for(TINY, name) == data.for_device(TINY, name)
         return
-    with pytest.raises(InputError, match=f"device {name}: measures sound, which shows no fire; a"):
+    with pytest.raises(
+        InputError, match=f"device {name}: no fire shows on what it measures .sound.; a"
+    ):
         saafe.train("tiny", device=name, out=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
-    with pytest.raises(InputError, match="shows no fire"):
+    with pytest.raises(InputError, match="no fire shows on"):
         compare_devices(["saafe-6", name], ComparisonPlan(recipe=TINY))
+
+
+@pytest.mark.parametrize(
+    ("changes", "are_enough"),
+    [
+        (("epochs=10000", "streams=12600", "passes=1"), True),  # 98 parts
+        (("epochs=10000", "streams=13000", "passes=1"), False),
+        (("epochs=10000", "streams=13000", "passes=2"), True),
+        (("epochs=10", "streams=10000000"), True),
+        (("epochs=26", "streams=10000000", "passes=2"), False),
+        (("epochs=10000", "windows=3000000", "streams=128", "passes=10000"), False),  # its blocks
+    ],
+)
+def test_a_training_that_would_run_out_of_seeds_is_refused_first(
+    changes: tuple[str, ...], are_enough: bool, tmp_path: Path
+) -> None:
+    """Its numbers were another purpose's; then an assertion ended it after days."""
+    recipe = changed(find_tier("ultra-fast"), changes)
+    if are_enough:
+        assert data.to_train_for(recipe, None) == recipe
+        return
+    settings = dict(change.split("=") for change in changes)
+    with pytest.raises(InputError, match=r"^epochs = .* in all, allowed are 990,000; lower one"):
+        saafe.train("ultra-fast", settings=settings, out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("tier", recipes.TIERS)
+def test_every_tier_has_seeds_enough(tier: str) -> None:
+    assert data.parts_of_training(find_tier(tier)) < data.MOST_PARTS / 2
 
 
 def test_hours_shorten_a_fit_and_its_schedule(small_parts: None) -> None:

@@ -33,6 +33,7 @@ MINUTE = 6  # in steps of 10 s
 MOST_REPEATED = 3.0  # times that a pattern of channels, or a part, counts for more where rare
 SHORTEST_BINS, HALF_SPAN = 2, SPAN // 2
 SEEDS, SEED_PARTS = 2**31, 1_000_003  # of a data set, see `seeded_generator`
+MOST_PARTS = 990_000  # Chosen: of a training; its ranks may make as many more as they are
 # the exam's reference mix: risk is the probability of fire under it
 REFERENCE_MIX = {NORMAL: 0.5, NUISANCE: 0.3, FIRE: 0.2}
 
@@ -240,17 +241,23 @@ def for_device(recipe: Recipe, device: str | devices.Device | None) -> Recipe:
 
 
 def to_train_for(recipe: Recipe, device: str | devices.Device | None) -> Recipe:
-    """`for_device`, for a device that a detector can learn from.
+    """`for_device`, for a device that a detector can learn from, and a training that has seeds.
 
     Raises:
-        InputError: as there, or no fire shows on any of its channels.
+        InputError: as there, or no fire shows on any of its channels; or epochs of more streams
+            than there are seeds for.
     """
     told = for_device(recipe, device)
+    if (parts := parts_of_training(told)) > MOST_PARTS:
+        raise InputError(
+            f"epochs = {told.epochs}, streams = {told.streams}: {parts:,} parts of {PART_STREAMS} "
+            f"streams in all, allowed are {MOST_PARTS:,}; lower one of them, or raise passes"
+        )
     made, shows = device_of(told), [CHANNEL_NAMES[channel] for channel in VISIBLE]
     if isinstance(made, devices.Device) and not made.channels.keys() & set(shows):
         raise InputError(
-            f"device {made.name}: measures {', '.join(made.channels)}, which shows no fire; a "
-            f"detector needs one of {', '.join(shows)}"
+            f"device {made.name}: no fire shows on what it measures ({', '.join(made.channels)}); "
+            f"a detector needs one of {', '.join(shows)}"
         )
     return told
 
@@ -316,6 +323,16 @@ def share_windows(parts: Sequence[WindowSet], world: World) -> list[WindowSet]:
 def blocks_of(recipe: Recipe) -> int:
     """How many blocks an epoch is made and shuffled in: memory holds no more than a few."""
     return math.ceil(recipe.windows / max(BLOCK, 8 * recipe.batch))
+
+
+def parts_of_training(recipe: Recipe) -> int:
+    """How many parts all epochs take, and no fewer than blocks that are shuffled: numbers of seeds.
+
+    See `block_later`.
+    """
+    blocks = blocks_of(recipe)
+    new = recipe.new_epochs * blocks * parts_of(recipe.streams / blocks)
+    return max(new, recipe.epochs * blocks)
 
 
 def steps_of(recipe: Recipe) -> int:
