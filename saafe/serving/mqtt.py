@@ -6,7 +6,6 @@ it. So whatever is killed, nothing is lost; what then comes twice is known by it
 
 import math
 import socket
-import sqlite3
 import ssl
 import threading
 import time
@@ -38,6 +37,7 @@ from saafe.serving.mqtt_options import MqttOptions
 from saafe.serving.on_way import OnWay
 from saafe.serving.payloads import read_payload
 from saafe.serving.service import Service
+from saafe.serving.telling import Telling
 from saafe.serving.topics import LONGEST_TOPIC, TopicPlace
 from saafe.serving.views import is_hushed
 
@@ -48,7 +48,6 @@ LOOK_S = 2.0
 RISK_STEP = 1.0  # percent
 MOST_SENDING = 50  # Chosen: states on their way to the broker
 SENDING_S = 0.005  # until it is looked again whether they are there
-LEFT_AT_ONCE = 500  # Chosen: events of an outage that are read from the store together
 RECENT = 10_000  # readings that are known again if they come twice
 GIVER_S = 900.0  # a topic that has been quiet for so long gives its channel away
 LATEST_REPEAT_S = 600.0
@@ -67,11 +66,9 @@ class MqttLink:
         self.late = LateReadings()
         self.givers: dict[tuple[str, str, str], tuple[str, float]] = {}
         self.sending = OnWay()
-        self.untold: set[str] = set()  # spaces whose newest events the store keeps for later
-        self.untold_lock = threading.Lock()
-        self.telling = threading.Lock()  # of one thread at a time, whatever connections come
         self.connection = 0  # number of the one that stands
         self.is_up, self.is_answered = threading.Event(), threading.Event()
+        self.telling = Telling(service, self.sending, self._publish_event, self.is_up)
         self.refused: str | None = None  # why the broker does not let us in
         self.partings = Partings(options.name)
         self.is_closing = False
@@ -108,7 +105,7 @@ class MqttLink:
         for _, one in self.service.store.readings(since_s):
             self._is_repeated(one)
             self.late.late_s(one)
-        self.untold.update(self.service.store.undelivered_spaces())
+        self.telling.begin()
         self.service.listeners.append(self.say)
         self.service.forgetters.append(self.forget)
         properties = Properties(PacketTypes.CONNECT)
@@ -144,8 +141,7 @@ class MqttLink:
     def say(self, events: list[dict]) -> None:
         """Publish events and the states that they change."""
         for event in events:
-            if not self._is_kept(event):
-                self._publish_event(event)
+            self.telling.say(event)
         self._publish_states(dict.fromkeys(event["space"] for event in events))
 
     def forget(self, name: str) -> None:
@@ -163,58 +159,9 @@ class MqttLink:
 
     # --- out
 
-    def _is_kept(self, event: dict) -> bool:
-        """Whether the store keeps an event for later: the broker is away, or older ones wait there.
-
-        Those of the same space; else a clear would be told before the alarm that it ends.
-        """
-        if "id" not in event or not self.service.store.delivers:
-            return False
-        with self.untold_lock:
-            if self.is_up.is_set() and event["space"] not in self.untold:
-                return False
-            self.untold.add(event["space"])
-            return True
-
-    def _publish_event(self, event: dict) -> None:
-        """Publish one, delivered once the broker has it."""
+    def _publish_event(self, event: dict, done: Callable[[], None]) -> None:
         topic = space_topic(self.options.base, event["space"], "event")
-        number = event.get("id")
-        if number is None:  # the store could not be written
-            self._publish(topic, json_text(event).encode())
-        elif self.sending.begins(number):
-            if self._is_told(number):
-                self.sending.ends(number)
-                return
-            self._publish(topic, json_text(event).encode(), lambda: self._told(number))
-
-    def _is_told(self, number: int) -> bool:
-        """Whether an event was told since it was read, or its space has been taken away."""
-        store = self.service.store
-        try:
-            return store.delivers and not store.is_undelivered(number)
-        except (sqlite3.Error, InputError):  # a damaged file: better twice than never
-            return False
-
-    def _told(self, number: int) -> None:
-        self.service.delivered(number)  # noted before it may begin anew
-        self.sending.ends(number)
-
-    def _publish_left(self) -> None:
-        """What the store keeps of events that nobody was told yet, few at a time."""
-        last = 0
-        with self.telling:
-            while True:
-                with self.untold_lock:  # none is kept meanwhile
-                    left = self.service.store.undelivered(after=last, limit=LEFT_AT_ONCE)
-                    if not left:
-                        self.untold.clear()
-                        return
-                for event in left:
-                    if not self._has_room():
-                        return  # the next connection goes on with them
-                    self._publish_event(event)
-                    last = event["id"]
+        self._publish(topic, json_text(event).encode(), done)
 
     def _state_messages(self, name: str) -> list[Message]:
         """The retained state of a space, and what it is where that is new; [] while there is none.
@@ -339,13 +286,7 @@ class MqttLink:
 
     def _publish_all(self) -> None:
         """Events that nobody was told, and the states of all spaces: what we were away from."""
-        try:
-            self._publish_left()
-        except Exception as error:
-            with self.untold_lock:
-                self.untold.clear()  # what comes is told at once
-            if not isinstance(error, sqlite3.Error | InputError):  # as it ends; a damaged file
-                raise
+        self.telling.tell_left(self._has_room)
         with self.service.lock:
             names = list(self.service.fleet.spaces)
         self._publish_in_turn(names)

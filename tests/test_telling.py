@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 from serving_fixtures import CALM, eventually
 
-from saafe.serving import Fleet, MqttLink, MqttOptions, Notes, Service, Store, Topics, mqtt
+from saafe.errors import InputError
+from saafe.serving import (
+    Fleet,
+    MqttLink,
+    MqttOptions,
+    Notes,
+    Service,
+    Store,
+    Topics,
+    mqtt,
+    telling,
+)
 from saafe.serving.broker import Broker
 
 
@@ -19,7 +30,7 @@ class Told:
         self.service = Service(Fleet(CALM), Store(state, delivers=True), Notes([].append))
         options = MqttOptions(topics=Topics((), ("json",)))
         self.link = MqttLink(self.service, Broker("nowhere", 1), options)
-        self.link.untold = self.service.store.undelivered_spaces()
+        self.link.telling.begin()
         self.out: list[tuple[int, str]] = []  # messages of events: their number, and the topic
 
         def publish(topic: str, *_: Any) -> SimpleNamespace:
@@ -55,7 +66,7 @@ class Told:
 def test_an_event_waits_for_older_ones_of_its_space_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clear was told at once, and after it the alarm of the outage, which it had ended."""
     monkeypatch.setattr(mqtt, "MOST_SENDING", 1)
-    monkeypatch.setattr(mqtt, "LEFT_AT_ONCE", 1)
+    monkeypatch.setattr(telling, "LEFT_AT_ONCE", 1)
     one = Told()
     one.say("fault", "den")
     one.say("alarm", "hall")
@@ -89,7 +100,7 @@ def test_what_was_told_since_it_was_read_is_not_told_again(monkeypatch: pytest.M
     one.link.is_up.clear()
     first.join(20.0)
     second = one.connect()  # has read all four, and waits
-    eventually(one.link.telling.locked)
+    eventually(one.link.telling.turn.locked)
     one.has_all()
     eventually(lambda: len(one.out) == 4)
     one.has_all()
@@ -120,7 +131,7 @@ def test_events_of_a_space_that_was_taken_away_are_not_told() -> None:
     one.service.store.forget_space("hall")
     one.link.is_up.set()
     for event in read:
-        one.link._publish_event(event)
+        one.link.telling.tell(event)
     assert one.spaces == ["den"]
     one.service.store.close()
 
@@ -143,7 +154,7 @@ def test_a_store_that_cannot_be_read_keeps_nothing_back(monkeypatch: pytest.Monk
     one.say("fault", "hall")
 
     def damaged(**_: Any) -> None:
-        raise mqtt.InputError("is damaged")
+        raise InputError("is damaged")
 
     monkeypatch.setattr(one.service.store, "undelivered", damaged)
     one.connect().join(20.0)
