@@ -31,7 +31,7 @@ from saafe.files import write_json
 from saafe.metrics import Bounds
 from saafe.recipes import changed, find_tier
 from saafe.sensors import CHANNELS
-from saafe.simulator import Mix, sources, to_recordings
+from saafe.simulator import Mix, devices, sources, to_recordings
 from saafe.training import runs
 from saafe.training.loop import fit_detector
 from saafe.training.model import FireTransformer
@@ -133,6 +133,9 @@ def test_a_shard_is_its_seeds_and_resumes(few: None, run: Run, tmp_path: Path) -
     assert again["quiet"]["streams"] == 2
     assert again["quiet"]["years"] > 0.0
     assert len(read_shards(folder, run, device)) == 3
+    other = replace(device, sensors=devices.load_device("saafe-4"), is_own=False)  # of one name
+    with pytest.raises(InputError, match=f"its device is saafe-6, not {other.called}; keep"):
+        read_shards(folder, run, other)
 
 
 def shard(number: int, *, years: float = 1.0, alarms: int = 0, cookings: int = 7) -> dict:

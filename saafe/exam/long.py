@@ -121,7 +121,7 @@ def examine_shard(
     on_progress(f"shard {number}: done in {session.seconds:.0f} s")
     return plain_values({
         "version": VERSION,
-        "device": device.name,
+        "device": device.called,
         "model_sha256": runs.sha256(run.folder / runs.MODEL),
         "shard": number,
         "seconds": round(session.seconds, 1),
@@ -171,7 +171,7 @@ def read_shards(folder: Path, run: Run, device: ExamDevice) -> list[dict[str, An
     Raises:
         InputError: a file is none, or is of another model, device or version.
     """
-    wanted = {"version": VERSION, "device": device.name,
+    wanted = {"version": VERSION, "device": device.called,
               "model_sha256": runs.sha256(run.folder / runs.MODEL)}  # fmt: skip
     shards: dict[int, dict[str, Any]] = {}
     for path in sorted(folder.glob("shard-*.json")):
