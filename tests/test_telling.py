@@ -95,12 +95,19 @@ def test_what_was_told_since_it_was_read_is_not_told_again(monkeypatch: pytest.M
     one = Told()
     for space in ("hall", "den", "loft", "attic"):
         one.say("alarm", space)
+    reads, undelivered = [], one.service.store.undelivered
+
+    def read(**how: int) -> list[dict]:
+        reads.append(undelivered(**how))
+        return reads[-1]
+
+    monkeypatch.setattr(one.service.store, "undelivered", read)
     first = one.connect()
     eventually(lambda: len(one.out) == 2)
     one.link.is_up.clear()
     first.join(20.0)
-    second = one.connect()  # has read all four, and waits
-    eventually(one.link.telling.turn.locked)
+    second = one.connect()
+    eventually(lambda: [len(found) for found in reads] == [4, 4])  # and waits for room
     one.has_all()
     eventually(lambda: len(one.out) == 4)
     one.has_all()
