@@ -333,6 +333,11 @@ def test_json_on_failure(
     assert message.rstrip(".") in err
 
 
+def test_a_letter_is_no_field(capsys: pytest.CaptureFixture) -> None:
+    assert run(saafe_group(), ["train", "-x"]) == 2
+    assert "No such option '-x'; `saafe train --help` says more" in capsys.readouterr().err
+
+
 def saafe_group() -> click.Group:
     from saafe.cli import saafe as group
 

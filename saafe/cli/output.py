@@ -125,8 +125,10 @@ def run(group: click.Group, words: list[str]) -> int:
 
 
 def as_setting(error: click.ClickException) -> str:
-    """How --set gives what was taken for an option; "" where the command has no --set."""
+    """How --set gives what was taken for a long option; "" where the command has no --set."""
     if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return ""
+    if not error.option_name.startswith("--"):  # a letter is no field
         return ""
     if not any("--set" in parameter.opts for parameter in error.ctx.command.params):
         return ""
