@@ -1,5 +1,7 @@
 """Brokers: what a URL and its files say, and what is refused before anything is sent."""
 
+import errno
+import os
 import socket
 import ssl
 import threading
@@ -100,6 +102,23 @@ def test_a_port_without_tls_is_said(kind: str) -> None:
     (line,) = lines
     assert f"{found}: speaks no TLS there (" in line
     assert "name its TLS port, usually 8883, or mqtt:// for none" in line
+
+
+def test_a_broker_that_has_spoken_tls_is_not_said_to_speak_none() -> None:
+    """As a container's broker starts anew: its proxy takes connections, and resets them."""
+    lines: list[str] = []
+    service = Service(Fleet(CALM), Store(":memory:"), Notes(lines.append))
+    options = MqttOptions(topics=Topics((), ("json",)))
+    link = MqttLink(service, find_broker("mqtts://broker.lan"), options)
+    reset = ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+    link._on_connect_fail(None, reset)
+    link.connection = 1
+    service.notes = Notes(lines.append)
+    link._on_connect_fail(None, reset)
+    first, second = lines
+    assert "speaks no TLS there" in first
+    assert second.endswith("mqtts://broker.lan:8883: Connection reset by peer; trying again")
+    service.stop()
 
 
 def test_a_secret_is_its_first_line(tmp_path: Path) -> None:

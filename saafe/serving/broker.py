@@ -94,13 +94,19 @@ def tls_context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSL
     return context
 
 
-def why_unreached(error: BaseException | None, *, has_tls: bool) -> str:
-    """Why no connection came about, in words; a server without TLS just ends a greeting of it."""
+def why_unreached(error: BaseException | None, *, never_tls: bool) -> str:
+    """Why no connection came about, in words.
+
+    `never_tls`: TLS was asked for and never stood. A server without it just ends a greeting of it;
+    so does what stands before a broker that starts anew.
+    """
     reason = getattr(error, "strerror", None) or "no answer"
     if isinstance(error, ssl.SSLError):
         reason = getattr(error, "verify_message", "") or error.reason or str(error)
-        return NO_TLS.format(reason) if reason in NO_TLS_REASONS else TLS_FAILED.format(reason)
-    return NO_TLS.format(reason) if has_tls and isinstance(error, ConnectionResetError) else reason
+        is_plain = never_tls and reason in NO_TLS_REASONS
+        return NO_TLS.format(reason) if is_plain else TLS_FAILED.format(reason)
+    is_plain = never_tls and isinstance(error, ConnectionResetError)
+    return NO_TLS.format(reason) if is_plain else reason
 
 
 def read_secret(path: Path, option: str) -> str:

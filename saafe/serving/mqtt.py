@@ -115,7 +115,7 @@ class MqttLink:
         try:
             self.client.reconnect()
         except ssl.SSLError as error:
-            raise InputError(f"{self.broker}: {why_unreached(error, has_tls=True)}") from None
+            raise InputError(f"{self.broker}: {why_unreached(error, never_tls=True)}") from None
         except socket.gaierror:
             raise InputError(f"{self.broker}: no such host") from None
         except OSError as error:
@@ -292,7 +292,8 @@ class MqttLink:
         self._publish_in_turn(names)
 
     def _on_connect_fail(self, _client: Any, error: Any = None, *_: Any) -> None:
-        why = why_unreached(error, has_tls=self.broker.tls is not None)
+        is_first = self.connection == 0
+        why = why_unreached(error, never_tls=is_first and self.broker.tls is not None)
         self.service.notes.say("broker", f"{self.broker}: {why}; trying again")
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, *_: Any) -> None:
