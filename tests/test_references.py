@@ -85,6 +85,14 @@ def test_a_fire_rises_from_what_each_channel_read_before_its_ignition(period_s, 
     assert references.first_signal_from(made, 1200.0) == 1200.0
 
 
+def test_a_channel_that_begins_with_the_fire_rises_from_its_first_reading():
+    """It was passed over, and an alarm in a fire that it alone showed counted as early."""
+    made = recording(10.0, {TEMPERATURE: np.full(360, 20.0), PM25: np.full(360, 8.0)})
+    made.readings[:120, 0, PM25] = np.nan
+    made.readings[140:, 0, PM25] = 2000.0
+    assert references.first_signal_from(made, 1200.0) == 1400.0
+
+
 def test_the_seeing_sensor_has_smoke_and_sees_first_but_not_after_the_limit():
     made = recording(5.0, {TEMPERATURE: np.full(60, 20.0), PM25: np.full(60, 8.0)}, sensors=4)
     made.readings[10:, 0, TEMPERATURE] += 5.0  # A sees first, and has no PM2.5

@@ -68,17 +68,19 @@ def rise_begins(times: NDArray, values: NDArray, rise: float) -> float | None:
 def first_signal_from(recording: Recording, ignition_s: float) -> float | None:
     """First signal of a fire whose ignition is known, or None. [s]
 
-    Over ten seconds from each channel's own last reading that lies so long before it. Never before
-    the ignition: what drifted until then is no fire. Where nothing was read so long before, there
-    is no level to rise from, and the fire is taken to show from its ignition on.
+    Over ten seconds from each channel's own last reading that lies so long before it, of one that
+    begins later from its first. Never before the ignition: what drifted until then is no fire.
+    Where nothing was read so long before, there is no level to rise from, and the fire is taken to
+    show from its ignition on.
     """
-    starts = []
+    starts, has_level = [], False
     for channel, rise in SIGNAL_RISES.items():
         for times, values in channel_readings(recording, channel):
             before = np.flatnonzero(times <= ignition_s - SIGNAL_BASE_S)
-            if before.size:
-                starts.append(rise_begins(times[before[-1] :], values[before[-1] :], rise))
-    if not starts:
+            has_level |= before.size > 0
+            begin = before[-1] if before.size else 0
+            starts.append(rise_begins(times[begin:], values[begin:], rise))
+    if not has_level:
         return ignition_s
     signal_s = _earliest(starts)
     return None if signal_s is None else max(ignition_s, signal_s)
