@@ -157,14 +157,14 @@ def read_state(path: Path) -> dict[str, Any]:
         InputError: it is not there, unreadable or damaged.
     """
     try:
-        document = json.loads(read_file(path))
+        content = read_file(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; `Detector.save` makes one") from None
+    try:
+        document = json.loads(content)
         state = document["state"]
         text = json.dumps(state, allow_nan=False)
         is_whole = hashlib.sha256(text.encode()).hexdigest() == document["sha256"]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; `Detector.save` makes one") from None
-    except InputError:  # which is a ValueError: it is there, and cannot be read
-        raise
     except (ValueError, TypeError, KeyError, RecursionError):
         is_whole, state = False, None
     if is_whole and is_dict(state):

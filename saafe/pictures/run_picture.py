@@ -67,11 +67,10 @@ def training_parts(path: Path) -> list[Part]:
     """The curves of a training, where it left any."""
     if not path.is_file():
         return []
+    text = read_file(path)
     try:
-        rows = [json.loads(line) for line in read_file(path).splitlines() if line.strip()]
+        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
         curves = {name: [number_of(row[name]) for row in rows] for name in CURVE_NAMES}
-    except InputError:  # which is a ValueError: it is there, and cannot be read
-        raise
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{path}: is not what `saafe train` writes; train again") from None
     if not any(np.isfinite(curves[name]).any() for name in CURVE_NAMES[1:]):
@@ -107,10 +106,9 @@ def exam_parts(path: Path) -> list[Part]:
     """What of an exam can be drawn: the curve, times to alarm, calibration, the gate."""
     if not path.is_file():
         return []
+    text = read_file(path)
     try:
-        result = json.loads(read_file(path))
-    except InputError:  # which is a ValueError: it is there, and cannot be read
-        raise
+        result = json.loads(text)
     except (ValueError, RecursionError):
         raise InputError(
             f"{path}: is no JSON; `saafe exam {path.parent}` writes it again"

@@ -166,11 +166,11 @@ def _parse(path: Path) -> Any:
     """What a set.json holds, of JSON's own words only."""
     allowed, mend = "JSON (UTF-8)", "docs/recordings.md has an example"
     try:
-        return json.loads(read_file(path).decode("utf-8-sig"), parse_constant=_refuse_constant)
+        content = read_file(path)
     except FileNotFoundError:
         raise refusal(path, "no such file", allowed=allowed, mend=mend) from None
-    except InputError:  # which is a ValueError: it is there, and cannot be read
-        raise
+    try:
+        return json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except UnicodeDecodeError:
         came = "not UTF-8"
     except json.JSONDecodeError as error:
