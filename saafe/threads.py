@@ -4,7 +4,7 @@ A fit on a CPU alternates between simulating and arithmetic, in operations too s
 among cores. So each core gets work of its own; torch lets go of the interpreter in operations.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
@@ -56,6 +56,16 @@ class Workers:
             return lambda: make(*args, **kwargs)
         future = self.pool.submit(make, *args, **kwargs)
         return lambda: make(*args, **kwargs) if future.cancel() else future.result()
+
+    def together(self, makes: Sequence[Callable[[], T]]) -> list[T]:
+        """Have several things made at once, this thread helping; what they return, in order.
+
+        This thread begins with the first and goes on from the last: so it waits for at most what
+        another has begun.
+        """
+        waiting = [self.later(make) for make in makes[1:]]
+        made = [make() for make in makes[:1]]
+        return made + [wait() for wait in reversed(waiting)][::-1]
 
 
 def spare_threads(device: torch.device) -> int:

@@ -1,6 +1,7 @@
 """What is made ahead is what would have been made anyway, by whoever has time."""
 
 import threading
+from functools import partial
 
 import pytest
 import torch
@@ -37,6 +38,38 @@ def test_the_caller_makes_what_no_thread_has_begun() -> None:
         assert second() == threading.get_ident()
         gate.set()
         assert first() != threading.get_ident()
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_work_done_together_comes_in_order_and_once(threads: int, count: int) -> None:
+    made: list[int] = []
+
+    def make(number: int) -> int:
+        made.append(number)
+        return 10 * number
+
+    with Workers(threads) as workers:
+        assert workers.together([partial(make, k) for k in range(count)]) == [
+            10 * k for k in range(count)
+        ]
+    assert sorted(made) == list(range(count))
+
+
+def test_together_two_threads_meet() -> None:
+    both = threading.Barrier(2, timeout=10.0)
+    with Workers(1) as workers:  # waits for ever were one of them to do both
+        assert sorted(workers.together([both.wait, both.wait])) == [0, 1]
+
+
+@pytest.mark.parametrize("failing", range(3))
+def test_errors_of_work_done_together_reach_the_caller(failing: int) -> None:
+    def make(number: int) -> None:
+        if number == failing:
+            raise ValueError("no")
+
+    with Workers(1) as workers, pytest.raises(ValueError, match="no"):
+        workers.together([partial(make, k) for k in range(3)])
 
 
 def test_errors_reach_the_caller() -> None:

@@ -472,9 +472,54 @@ def test_golden_losses(name: str) -> None:
     assert losses == pytest.approx(GOLDEN[name], abs=1e-3)
 
 
-@pytest.mark.parametrize("parts", [2, 4, 64])
-def test_accumulating_changes_nothing(parts: int) -> None:
-    torch.testing.assert_close(losses_of(f"accumulate={parts}"), losses_of(), rtol=0, atol=1e-5)
+@pytest.mark.parametrize("batch", [64, 160])  # computed whole, and in halves
+@pytest.mark.parametrize("parts", [2, 4, 32])
+def test_accumulating_changes_nothing(parts: int, batch: int) -> None:
+    one = f"batch={batch}"
+    in_parts = losses_of(one, f"accumulate={parts}")
+    torch.testing.assert_close(in_parts, losses_of(one), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("parts", [1, 4])
+def test_threads_that_share_an_update_change_no_bit(
+    optimizer: str, threads: int, parts: int
+) -> None:
+    recipe = changed(
+        TINY,
+        ("windows=320", "batch=160", "dropout=0", f"optimizer={optimizer}", f"accumulate={parts}"),
+    )
+    weights = []
+    for number in (0, threads):
+        with Workers(number) as workers:
+            fit = loop.start_fit(recipe, CPU, workers)
+            losses = loop.train_on(fit, recipe, made_up(320), World())
+            weights.append([losses, *fit.model.state_dict().values()])
+    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "ranks", "expected"),
+    [
+        (("batch=160",), 1, [[[(0, 80)], [(80, 160)]]]),
+        (("batch=64",), 1, [[[(0, 64)]]]),  # too few to share
+        (("batch=160", "dropout=0.1"), 1, [[[(0, 160)]]]),
+        (("batch=160", "accumulate=4"), 1,
+         [[[(0, 40), (80, 120)], [(40, 80), (120, 160)]]]),
+        (("batch=160",), 2, [[[(0, 80)]], [[(80, 160)]]]),
+        (("batch=160", "accumulate=2"), 2, [[[(0, 40)], [(80, 120)]], [[(40, 80)], [(120, 160)]]]),
+    ],
+)  # fmt: skip
+def test_how_a_batch_is_shared(changes: tuple[str, ...], ranks: int, expected: object) -> None:
+    recipe = changed(TINY, ("windows=320", "dropout=0", *changes))
+    batch = made_up(recipe.batch)
+    shared = [
+        [[(piece.start, piece.stop) for piece in half]
+         for half in loop.halves_of(recipe, batch, World(rank, ranks))]
+        for rank in range(ranks)
+    ]  # fmt: skip
+    assert shared == expected
 
 
 def test_gradients_of_parts_add_up() -> None:

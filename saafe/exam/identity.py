@@ -15,7 +15,7 @@ from saafe.audit import refuse_straddling, require_forest
 from saafe.errors import InputError
 from saafe.exam.outcomes import in_sessions
 from saafe.metrics import clustered_proportion_bounds, confusion
-from saafe.recordings import AFTER_COOKING_S, Home
+from saafe.recordings import Home
 from saafe.rivals import summaries
 from saafe.sensors import CO2, PM25, TEMPERATURE
 from saafe.simulator import Mix, gather, simulation
@@ -68,7 +68,7 @@ def quiet_of_home(home: Home, *, seed: int) -> Quiet:
     ends = np.flatnonzero(fresh)
     at_s = (ends + first) * windows.BIN_S
     span_s = windows.SPAN * windows.BIN_S
-    busy = [(a, b + AFTER_COOKING_S + span_s) for a, b in home.sessions]
+    busy = [(a, b + span_s) for a, b in home.sessions]  # half an hour more is `in_sessions`
     ends, at_s = ends[~in_sessions(at_s, busy)], at_s[~in_sessions(at_s, busy)]
     day = (at_s // STRETCH_S).astype(np.int64)
     random = np.random.default_rng(seed)

@@ -407,7 +407,7 @@ def year_row(strata: Sequence[Stratum], limit: float) -> YearRow:
     exposures = [one.exposure for one in strata]
     weights = [one.per_year for one in strata]
     bounds = year_bounds(strata, sides=1)
-    proven = metrics.bonferroni_rate_bounds(counts, exposures, weights)
+    proven = metrics.bonferroni_rate_bounds(counts, exposures, weights, sides=1)
     return YearRow(
         **claim(bounds, limit),
         bonferroni_upper=metrics.finite_or_none(proven.upper),

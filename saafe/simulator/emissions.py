@@ -170,7 +170,7 @@ class Gas:
 
 NATURAL_GAS = Gas(0.055, 0.045)  # 2.75 and 2.25 g/g over 50 kJ/g
 LPG = Gas(0.065, 0.035)  # 3.0 and 1.63 g/g over 46.3 kJ/g
-WAX = Gas(0.073, 0.031)  # 3.1 and 1.3 g/g over 42 kJ/g
+WAX = Gas(0.0738, 0.031)  # 3.1 and 1.3 g/g over 42 kJ/g
 GAS_CO = Lognormal(0.03, 1.0)  # [mg/s per kW]: 30 ng/J, memory of Singer 2009
 
 

@@ -4,9 +4,10 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -42,6 +43,7 @@ from saafe.training.thresholds import (
 )
 
 LONE_TIME = 0.3  # of the time that thresholds take, that of channels alone, which comes last
+LEAST_SHARED = 128  # windows of a batch; halves of fewer take longer than they save
 WATCHED = 3  # every third held-out window tells when to stop; all of them calibrate
 
 # from logits (window, class) and labels int64 (window,), summed over windows
@@ -58,6 +60,7 @@ class Fit:
     schedule: torch.optim.lr_scheduler.LRScheduler
     scaler: torch.amp.GradScaler
     epochs: int  # to train, at most
+    workers: Workers  # they share an update on a CPU
     epoch: int = 0
     best_loss: float = math.inf
     best: dict[str, Tensor] | None = None
@@ -82,14 +85,15 @@ class Progress:
     left_s: float  # estimated time to the last epoch
 
 
-def start_fit(recipe: Recipe, device: torch.device) -> Fit:
+def start_fit(recipe: Recipe, device: torch.device, workers: Workers | None = None) -> Fit:
     """A model with fresh weights, its optimizer and its schedule."""
+    workers = workers or Workers(0)
     torch.manual_seed(recipe.seed)  # weights and dropout
     model = FireTransformer(recipe).to(device)
-    optimizer = make_optimizer(recipe, dict(model.named_parameters()))
+    optimizer = make_optimizer(recipe, dict(model.named_parameters()), workers)
     schedule = start_schedule(optimizer, recipe, recipe.epochs)
     scaler = torch.amp.GradScaler(device.type, enabled=precision(recipe, device) == "fp16")
-    return Fit(model, copy.deepcopy(model), optimizer, schedule, scaler, recipe.epochs)
+    return Fit(model, copy.deepcopy(model), optimizer, schedule, scaler, recipe.epochs, workers)
 
 
 def start_schedule(
@@ -150,18 +154,14 @@ def update_weights(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> 
 
     Returns the mean loss of this rank's share, a scalar left on the device.
     """
-    size = len(batch.labels)
-    loss = torch.zeros((), device=batch.labels.device)
-    # each rank computes its share of the global batch, in `accumulate` parts
-    pieces = world.size * recipe.accumulate
-    for k in range(world.rank, pieces, world.size):
-        piece = slice(k * size // pieces, (k + 1) * size // pieces)
-        with autocast(recipe, batch.labels.device):
-            logits = fit.model(batch.windows[piece])[:, 0]  # (piece, class)
-        loss_of = fit.loss or class_loss
-        part = loss_of(logits, batch.labels[piece], recipe) * (world.size / size)
-        fit.scaler.scale(part).backward()
-        loss += part.detach()  # .item() here would make the CPU wait on every step
+    halves = halves_of(recipe, batch, world)
+    made = fit.workers.together(
+        [partial(gradients_of, fit, recipe, batch, half, world) for half in halves]
+    )
+    # added in order, whoever made them; .item() here would make the CPU wait on every step
+    loss = sum((part for part, _ in made), torch.zeros((), device=batch.labels.device))
+    for weight, *parts in zip(fit.model.parameters(), *(each for _, each in made), strict=True):
+        weight.grad = reduce(torch.add, parts)
     mean_gradients(fit.model, world)
     fit.scaler.unscale_(fit.optimizer)
     nn.utils.clip_grad_norm_(fit.model.parameters(), max_norm=1.0)
@@ -169,6 +169,43 @@ def update_weights(fit: Fit, recipe: Recipe, batch: WindowSet, world: World) -> 
     fit.scaler.update()
     fit.optimizer.zero_grad(set_to_none=True)
     return loss
+
+
+def halves_of(recipe: Recipe, batch: WindowSet, world: World) -> list[list[slice]]:
+    """The pieces of a global batch that this rank computes: its share, in `accumulate` parts.
+
+    On a CPU in two lists, so that two cores share them. Dropout draws in order: one list.
+    """
+    size, pieces = len(batch.labels), world.size * recipe.accumulate
+    apart = batch.labels.device.type == "cpu" and recipe.dropout == 0.0
+    if apart and pieces == 1 and size >= LEAST_SHARED:
+        pieces = 2  # however many cores there are
+    mine = [
+        slice(k * size // pieces, (k + 1) * size // pieces)
+        for k in range(world.rank, pieces, world.size)
+    ]
+    return [mine[::2], mine[1::2]] if apart and len(mine) > 1 else [mine]
+
+
+def gradients_of(
+    fit: Fit, recipe: Recipe, batch: WindowSet, pieces: Sequence[slice], world: World
+) -> tuple[Tensor, list[Tensor]]:
+    """What pieces add to a batch's mean loss (), and to its gradient of each of the weights."""
+    loss_of, weights = fit.loss or class_loss, list(fit.model.parameters())
+    loss = torch.zeros((), device=batch.labels.device)
+    gradients: list[Tensor] = []
+    for piece in pieces:
+        with autocast(recipe, batch.labels.device):
+            logits = fit.model(batch.windows[piece])[:, 0]  # (piece, class)
+        part = loss_of(logits, batch.labels[piece], recipe) * (world.size / len(batch.labels))
+        each = torch.autograd.grad(fit.scaler.scale(part), weights)
+        if gradients:
+            for total_so_far, more in zip(gradients, each, strict=True):
+                total_so_far += more
+        else:
+            gradients = list(each)
+        loss += part.detach()
+    return loss, gradients
 
 
 def class_loss(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
@@ -221,7 +258,7 @@ def fit_detector(
     device = find_device(recipe)
     source = data_device(device)
     with joined(device) as world, Workers(spare_threads(source)) as workers:
-        fit = start_fit(recipe, device)
+        fit = start_fit(recipe, device, workers)
         if resumed is not None:
             load_state(fit, resumed)
         held_out = held_out_windows(recipe, source, workers).to(device)

@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from saafe.recipes import Recipe
+from saafe.threads import Workers
 
 MOMENTUM = 0.95
 # Chosen on simulation: Muon's peak rate, in learning rates of the recipe
@@ -17,10 +19,13 @@ COEFFICIENTS, ROUNDS = (3.4445, -4.7750, 2.0315), 5
 EPS = 1e-7
 
 
-def make_optimizer(recipe: Recipe, weights: Mapping[str, Tensor]) -> torch.optim.Optimizer:
+def make_optimizer(
+    recipe: Recipe, weights: Mapping[str, Tensor], workers: Workers | None = None
+) -> torch.optim.Optimizer:
     """The recipe's optimizer of named weights; each has the dimensions of one model, or of several.
 
     Weights of several models are stacked: (seed, ...). Weights of one dimension do not decay.
+    Workers share Muon's arithmetic.
     """
     first = next(iter(weights.values()))
     stacked = int(weights["head.weight"].ndim > 2)
@@ -38,7 +43,7 @@ def make_optimizer(recipe: Recipe, weights: Mapping[str, Tensor]) -> torch.optim
     if not matrices:
         return adamw
     rate = rate_of(MUON_RATE * recipe.learning_rate, first)
-    return Together([adamw, Muon(matrices, rate, recipe.weight_decay)])
+    return Together([adamw, Muon(matrices, rate, recipe.weight_decay, workers)])
 
 
 def peak_rates(optimizer: torch.optim.Optimizer, recipe: Recipe) -> list[float]:
@@ -73,29 +78,42 @@ class Muon(torch.optim.Optimizer):
         al., "Muon is scalable for LLM training," arXiv:2502.16982, 2025.
     """
 
-    def __init__(self, matrices: Sequence[Tensor], lr: float | Tensor, weight_decay: float) -> None:
+    def __init__(
+        self, matrices: Sequence[Tensor], lr: float | Tensor, weight_decay: float,
+        workers: Workers | None = None,
+    ) -> None:  # fmt: skip
         """Take matrices, or stacks of them: (..., m, n)."""
+        self.workers = workers or Workers(0)
         super().__init__(list(matrices), {"lr": lr, "weight_decay": weight_decay})
 
-    @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update every matrix; those of one shape together."""
+        """Update every matrix; those of one shape together, several shapes at once."""
         for group in self.param_groups:
             alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
             for matrix in group["params"]:
                 if matrix.grad is not None:
                     alike[matrix.shape].append(matrix)
-            for shape, matrices in alike.items():
-                steps = orthogonal(torch.stack([self.momentum(matrix) for matrix in matrices]))
-                steps *= 0.2 * max(shape[-2:]) ** 0.5 * group["lr"]
-                for matrix, step in zip(matrices, steps.unbind(), strict=True):
-                    matrix.mul_(1.0 - group["lr"] * group["weight_decay"]).sub_(step)
+            largest_first = sorted(alike.values(), key=work_of, reverse=True)
+            self.workers.together([partial(self.move, group, some) for some in largest_first])
+
+    @torch.no_grad()  # here: each thread has a grad mode of its own
+    def move(self, group: dict[str, Any], matrices: Sequence[Tensor]) -> None:
+        """Update matrices of one shape."""
+        steps = orthogonal(torch.stack([self.momentum(matrix) for matrix in matrices]))
+        steps *= 0.2 * max(matrices[0].shape[-2:]) ** 0.5 * group["lr"]
+        for matrix, step in zip(matrices, steps.unbind(), strict=True):
+            matrix.mul_(1.0 - group["lr"] * group["weight_decay"]).sub_(step)
 
     def momentum(self, matrix: Tensor) -> Tensor:
         """The matrix's mean gradient so far, a step ahead (Nesterov)."""
         gradient = matrix.grad if matrix.grad is not None else torch.zeros_like(matrix)
         mean = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
         return gradient.lerp(mean.lerp_(gradient, 1.0 - MOMENTUM), MOMENTUM)
+
+
+def work_of(matrices: Sequence[Tensor]) -> int:
+    """How much `orthogonal` has to do for matrices of one shape, in products."""
+    return sum(matrix.numel() for matrix in matrices) * min(matrices[0].shape[-2:])
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
