@@ -270,7 +270,7 @@ def fit_detector(
         while fit.epoch < fit.epochs and (recipe.fresh or fit.stale < recipe.patience):
             blocks = (next(feed).to(device) for _ in range(blocks_of(recipe)))
             losses = torch.cat([train_on(fit, recipe, block, world) for block in blocks])
-            logits = logits_of(fit.averaged, watched.windows)
+            logits = logits_of(fit.averaged, watched.windows, workers)
             loss = F.cross_entropy(logits, watched.labels).item()
             note_epoch(fit, loss, keep_best=not recipe.fresh)
             now = time.perf_counter()

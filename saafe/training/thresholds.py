@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -49,12 +50,16 @@ def unheard(_share: float) -> None:
     """Take a share that nobody asked for."""
 
 
-def logits_of(model: RiskModel, windows: Tensor) -> Tensor:
-    """Class logits of many windows, without gradients. (window, class)"""
+def logits_of(model: RiskModel, windows: Tensor, workers: Workers | None = None) -> Tensor:
+    """Class logits of many windows, without gradients; workers share them. (window, class)"""
     model.eval()
-    with torch.inference_mode():
-        parts = [model(part)[:, 0].float() for part in windows.split(SCORE_CHUNK)]
-    return torch.cat(parts).clone()
+
+    @torch.inference_mode()  # here: each thread has a mode of its own
+    def score(part: Tensor) -> Tensor:
+        return model(part)[:, 0].float()
+
+    parts = [partial(score, part) for part in windows.split(SCORE_CHUNK)]
+    return torch.cat((workers or Workers(0)).together(parts)).clone()
 
 
 def calibrate(model: RiskModel, held_out: WindowSet) -> None:
