@@ -277,7 +277,7 @@ recipe = recipes.find_tier("tiny")
 recipe = recipes.check_recipe(replace(recipe, windows=windows, streams=round(windows * 384 / 6000)))
 device = loop.find_device(recipe)
 with Workers(spare_threads(device)) as workers:
-    fit = loop.start_fit(recipe, device)
+    fit = loop.start_fit(recipe, device, workers)
     began = time.perf_counter()
     feed = data.blocks_ahead(recipe, 0, device, World(), workers)
     for _ in range(data.blocks_of(recipe)):

@@ -61,11 +61,18 @@ class Workers:
         """Have several things made at once, this thread helping; what they return, in order.
 
         This thread begins with the first and goes on from the last: so it waits for at most what
-        another has begun.
+        another has begun. Like the others it computes on one core meanwhile, as sums on several
+        have other last digits: no result tells who made what.
         """
-        waiting = [self.later(make) for make in makes[1:]]
-        made = [make() for make in makes[:1]]
-        return made + [wait() for wait in reversed(waiting)][::-1]
+        cores = torch.get_num_threads()
+        if self.pool is not None and len(makes) > 1:
+            torch.set_num_threads(1)
+        try:
+            waiting = [self.later(make) for make in makes[1:]]
+            made = [make() for make in makes[:1]]
+            return made + [wait() for wait in reversed(waiting)][::-1]
+        finally:
+            torch.set_num_threads(cores)
 
 
 def spare_threads(device: torch.device) -> int:

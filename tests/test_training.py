@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -499,6 +500,27 @@ def test_threads_that_share_an_update_change_no_bit(
     assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
 
 
+def test_the_bits_of_a_fit_tell_neither_the_cores_nor_who_was_busy() -> None:
+    # of the size that torch would share among its own threads
+    recipe = changed(find_tier("tiny"), ("windows=960",))
+    weights, before = [], torch.get_num_threads()
+    try:
+        for cores, busy in [(1, False), (2, False), (2, True), (4, False), (4, True)]:
+            torch.set_num_threads(cores)
+            gate = threading.Event()
+            with Workers(cores // 2) as workers:
+                fit = loop.start_fit(recipe, CPU, workers)
+                for _ in range(workers.threads if busy else 0):
+                    workers.later(gate.wait, 60.0)
+                losses = loop.train_on(fit, recipe, made_up(960), World())
+                gate.set()
+            weights.append([losses, *fit.model.state_dict().values()])
+    finally:
+        torch.set_num_threads(before)
+    for other in weights[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(weights[0], other, strict=True))
+
+
 @pytest.mark.parametrize(
     ("changes", "ranks", "expected"),
     [
@@ -515,8 +537,8 @@ def test_how_a_batch_is_shared(changes: tuple[str, ...], ranks: int, expected: o
     recipe = changed(TINY, ("windows=320", "dropout=0", *changes))
     batch = made_up(recipe.batch)
     shared = [
-        [[(piece.start, piece.stop) for piece in half]
-         for half in loop.halves_of(recipe, batch, World(rank, ranks))]
+        [[(piece.start, piece.stop) for piece in share]
+         for share in loop.shares_of(recipe, batch, World(rank, ranks))]
         for rank in range(ranks)
     ]  # fmt: skip
     assert shared == expected
@@ -924,6 +946,7 @@ def test_equal_models_are_equal_files() -> None:
 
 LOAD = """
 import sys
+import threading
 import numpy as np, torch
 torch.set_num_threads(1)
 from saafe.training.runs import load
@@ -970,6 +993,7 @@ def test_run_that_does_not_fit_its_recipe_is_refused(tmp_path: Path) -> None:
 
 RANK = """
 import sys
+import threading
 import torch
 torch.set_num_threads(1)
 from saafe import recipes

@@ -210,7 +210,7 @@ def tune_detector(
         resumed: a checkpoint's contents.
     """
     recipe, device = simulated.recipe, simulated.device
-    fit = start_fit(recipe, device, simulated.workers)
+    fit = start_fit(recipe, device, simulated.workers if device.type == "cpu" else None)
     fit.loss = not_fire_loss
     fit.model.load_state_dict(general.state_dict())
     fit.averaged.load_state_dict(general.state_dict())
