@@ -45,7 +45,7 @@ from saafe.training.thresholds import (
 LONE_TIME = 0.3  # of the time that thresholds take, that of channels alone, which comes last
 # On a CPU a batch of this many windows is computed in so many pieces, however many cores there are.
 # Four would take two cores 8 % longer (17 % of a tiny model)
-LEAST_SHARED, SHARES = 128, 2
+LEAST_SHARED, PIECES = 128, 2
 WATCHED = 3  # every third held-out window tells when to stop; all of them calibrate
 
 # from logits (window, class) and labels int64 (window,), summed over windows
@@ -181,13 +181,13 @@ def shares_of(recipe: Recipe, batch: WindowSet, world: World) -> list[list[slice
     """
     size, pieces = len(batch.labels), world.size * recipe.accumulate
     apart = batch.labels.device.type == "cpu" and recipe.dropout == 0.0
-    if apart and pieces < SHARES and size >= LEAST_SHARED:
-        pieces *= SHARES // pieces
+    if apart and pieces < PIECES and size >= LEAST_SHARED:
+        pieces *= PIECES // pieces
     mine = [
         slice(k * size // pieces, (k + 1) * size // pieces)
         for k in range(world.rank, pieces, world.size)
     ]
-    return [mine[k::SHARES] for k in range(min(SHARES, len(mine)))] if apart else [mine]
+    return [mine[k::PIECES] for k in range(min(PIECES, len(mine)))] if apart else [mine]
 
 
 def gradients_of(
