@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from saafe import windows
 from saafe.errors import InputError
 from saafe.exam import identity
 from saafe.exam.identity import Quiet
@@ -77,6 +78,15 @@ def test_quiet_windows_of_a_home_know_no_cooking() -> None:
     found = identity.quiet_of_home(home, seed=0)
     assert len(found.windows) == 2 * identity.WINDOWS_OF_A_GROUP
     assert np.nanmax(found.windows) == 20.0
+
+
+@pytest.mark.parametrize(("after_min", "some"), [(29, False), (31, True)])
+def test_half_an_hour_after_cooking_is_left_out_once(after_min: int, some: bool) -> None:
+    cooked_s, history_s = 600.0, windows.SPAN * windows.BIN_S
+    times = np.arange(0.0, cooked_s + 60.0 * after_min + history_s + 1.0, 60.0)
+    readings = np.full((len(times), 1, len(CHANNELS)), 20.0, np.float32)
+    home = Home(Recording("h", times, ("A",), readings), ((0.0, cooked_s),))
+    assert bool(len(identity.quiet_of_home(home, seed=0).windows)) is some
 
 
 def still_home(name: str, warmth: float, days: int = 12) -> Home:

@@ -181,8 +181,8 @@ def shares_of(recipe: Recipe, batch: WindowSet, world: World) -> list[list[slice
     """
     size, pieces = len(batch.labels), world.size * recipe.accumulate
     apart = batch.labels.device.type == "cpu" and recipe.dropout == 0.0
-    if apart and pieces < PIECES and size >= LEAST_SHARED:
-        pieces *= PIECES // pieces
+    if apart and pieces == 1 and size >= LEAST_SHARED:
+        pieces = PIECES
     mine = [
         slice(k * size // pieces, (k + 1) * size // pieces)
         for k in range(world.rank, pieces, world.size)
