@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from saafe.serving import (
     run_application,
     web,
 )  # fmt: skip
+from saafe.serving import server
 from saafe.serving import service as service_module
 
 SMOKE = Scorer(
@@ -447,6 +448,53 @@ def test_no_more_requests_than_are_allowed(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 # --- who may ask
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET /health HT",
+        b"POST /readings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 99\r\n\r\n[",
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /hea",
+    ],
+)
+def test_a_connection_that_asks_nothing_is_closed(
+    sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "REQUEST_WITHIN_S", 1.0)
+    with serving() as one:
+        with socket.create_connection(("127.0.0.1", one.port), timeout=20.0) as idle:
+            idle.sendall(sent)
+            with suppress(ConnectionResetError):
+                while idle.recv(4096):
+                    pass  # what was asked whole is answered first
+        assert one.ask("GET", "/health")[0] == 200
+
+
+def test_a_connection_that_asks_on_and_a_stream_of_events_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "REQUEST_WITHIN_S", 1.0)
+    with serving() as one, ExitStack() as stack:
+        asking, stream = (
+            stack.enter_context(
+                closing(http.client.HTTPConnection("127.0.0.1", one.port, timeout=20.0))
+            )
+            for _ in range(2)
+        )
+        stream.request("GET", "/events/stream")
+        events = stack.enter_context(stream.getresponse())
+        asking.request("GET", "/health")
+        first = asking.sock
+        for _ in range(8):
+            asking.getresponse().read()
+            time.sleep(0.4)
+            asking.request("GET", "/health")
+            assert asking.sock is first  # else it was opened anew
+        one.burn()
+        assert any(line.startswith(b"data") for line in iter(events.readline, b""))
 
 
 def test_a_token_is_needed_where_there_is_one() -> None:

@@ -3,6 +3,9 @@
 import asyncio
 import ipaddress
 import socket
+import time
+from collections.abc import Iterable
+from typing import Any
 
 import uvicorn
 
@@ -13,6 +16,7 @@ from saafe.serving.web import make_application
 
 STOPS_WITHIN_S = 3
 MOST_CONNECTIONS = 500
+REQUEST_WITHIN_S = 30.0  # Chosen: a connection's next request must be whole by then
 DOCUMENTATION_NET = "192.0.2.1"  # nobody's address (RFC 5737)
 
 
@@ -58,6 +62,32 @@ def run_application(
     asyncio.run(_serve(service, listening, application))
 
 
+class Waiting:
+    """Connections whose clients are to send something, and since when.
+
+    Uvicorn closes a connection that idles after an answer, but waits without end for the first
+    request of one, and for the rest of any. Such connections count against the limit.
+    """
+
+    def __init__(self, within_s: float) -> None:
+        """Say how long to wait."""
+        self.within_s = within_s
+        self.since: dict[Any, tuple[Any, float]] = {}  # connection: its last request, when seen
+
+    def close_late(self, connections: Iterable[Any], now_s: float) -> None:
+        """Close those that wait too long; to be called several times while a client may wait."""
+        seen: dict[Any, tuple[Any, float]] = {}
+        for one in list(connections):
+            cycle = one.cycle
+            if cycle is not None and not (cycle.more_body or cycle.response_complete):
+                continue  # an answer is on its way: a stream of events may take for ever
+            last, since = self.since.get(one, (cycle, now_s))
+            seen[one] = (cycle, now_s if last is not cycle else since)
+            if now_s - seen[one][1] > self.within_s:
+                one.transport.abort()
+        self.since = seen
+
+
 async def _serve(service: Service, listening: socket.socket, application: Guard) -> None:
     config = uvicorn.Config(
         application, log_level="warning", access_log=False, server_header=False,
@@ -68,8 +98,10 @@ async def _serve(service: Service, listening: socket.socket, application: Guard)
     server = uvicorn.Server(config)
 
     async def end_together() -> None:
+        waiting = Waiting(REQUEST_WITHIN_S)
         while not (service.is_stopping.is_set() or server.should_exit):
             await asyncio.sleep(0.2)
+            waiting.close_late(server.server_state.connections, time.monotonic())
         server.should_exit = True
         service.is_stopping.set()  # streams of events end by it, for which the server waits
 
