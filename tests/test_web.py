@@ -39,9 +39,9 @@ from saafe.serving import (
     listen,
     machine_address,
     run_application,
+    server,
     web,
 )  # fmt: skip
-from saafe.serving import server
 from saafe.serving import service as service_module
 
 SMOKE = Scorer(
