@@ -62,7 +62,7 @@ def run_application(
     asyncio.run(_serve(service, listening, application))
 
 
-class Waiting:
+class SlowConnections:
     """Connections whose clients are to send something, and since when.
 
     Uvicorn closes a connection that idles after an answer, but waits without end for the first
@@ -98,10 +98,10 @@ async def _serve(service: Service, listening: socket.socket, application: Guard)
     server = uvicorn.Server(config)
 
     async def end_together() -> None:
-        waiting = Waiting(REQUEST_WITHIN_S)
+        slow = SlowConnections(REQUEST_WITHIN_S)
         while not (service.is_stopping.is_set() or server.should_exit):
             await asyncio.sleep(0.2)
-            waiting.close_late(server.server_state.connections, time.monotonic())
+            slow.close_late(server.server_state.connections, time.monotonic())
         server.should_exit = True
         service.is_stopping.set()  # streams of events end by it, for which the server waits
 
