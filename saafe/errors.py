@@ -50,13 +50,17 @@ def as_given(option: str, argument: str) -> str:
     return option if is_on_command_line() else argument
 
 
-# what `pip install "saafe[train]"` adds: detection needs none of it
-TRAIN_PACKAGES = ("torch", "scipy", "safetensors", "matplotlib", "onnx", "uniplot")
+# what the extras of pyproject.toml add: detection needs none of it
+EXTRAS = {
+    "plot": ("matplotlib", "uniplot"),
+    "train": ("torch", "scipy", "safetensors", "onnx"),
+}
 
 
 def missing_extra(error: ModuleNotFoundError) -> InputError | None:
     """What to install where a module of the extra is missing; None where it is another module."""
     package = (error.name or "").partition(".")[0]
-    if package not in TRAIN_PACKAGES:
-        return None
-    return InputError(f'this needs {package}: pip install "saafe[train]"')
+    for extra, packages in EXTRAS.items():
+        if package in packages:
+            return InputError(f'this needs {package}: pip install "saafe[{extra}]"')
+    return None

@@ -226,6 +226,15 @@ def test_imports_without_torch(module: str) -> None:
     assert python(f"import sys, {module}; print('torch' in sys.modules)") == "False\n"
 
 
+def test_a_recording_is_drawn_without_torch() -> None:
+    """With matplotlib alone: a week of one's own is what somebody with a Raspberry Pi looks at."""
+    asked = (
+        "import sys; sys.modules['torch'] = None; from saafe.cli import saafe;"
+        "saafe(['plot', 'docs/curtain.csv.gz'])"
+    )
+    assert "alarm" in python(asked)
+
+
 @pytest.mark.parametrize("door", DOORS)
 def test_doors_that_import_late_say_where_each_name_is_made(door: str) -> None:
     """What is shown to type checkers and what is imported when it is used are the same."""

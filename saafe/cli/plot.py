@@ -69,7 +69,7 @@ def plot_command(
     from saafe.simulator import devices
 
     options = ExportOptions(**reading)
-    with Busy(f"drawing {what}"):  # a run is known by what imports torch
+    with Busy(f"drawing {what}"):
         kind = kind_of(what)
     readings = None
     if kind == "recording":
@@ -81,7 +81,7 @@ def plot_command(
     elif kind == "device":
         devices.load_device(what)
     with Busy(f"drawing {what}"):
-        from saafe import pictures  # imports torch, which takes seconds
+        from saafe import pictures
 
     if out is not None:
         pictures.check_picture_path(out)
@@ -121,11 +121,12 @@ def kind_of(what: str) -> str:
     Raises:
         InputError: it is a folder that is no run, or a file that is none of them.
     """
-    from saafe.pictures import is_run_folder
     from saafe.simulator import devices
 
     path = Path(what)
     if path.is_dir():
+        from saafe.pictures import is_run_folder  # by what imports torch
+
         if is_run_folder(path):
             return "run"
         raise InputError(f"{what}: is a folder, but no run; name one of the recordings in it")
