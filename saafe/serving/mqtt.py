@@ -9,7 +9,6 @@ import socket
 import ssl
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
@@ -23,6 +22,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from saafe.errors import InputError
 from saafe.files import json_text
 from saafe.serving.broker import Broker, Partings, why_unreached
+from saafe.serving.doubles import LATEST_REPEAT_S, Givers, Repeats
 from saafe.serving.fleet import Arrival
 from saafe.serving.home_assistant import (
     Message,
@@ -38,7 +38,7 @@ from saafe.serving.on_way import OnWay
 from saafe.serving.payloads import read_payload
 from saafe.serving.service import Service
 from saafe.serving.telling import Telling
-from saafe.serving.topics import LONGEST_TOPIC, TopicPlace
+from saafe.serving.topics import LONGEST_TOPIC
 from saafe.serving.views import is_hushed
 
 SESSION_S = 7 * 86_400  # for so long the broker keeps what comes while we are away
@@ -48,9 +48,7 @@ LOOK_S = 2.0
 RISK_STEP = 1.0  # percent
 MOST_SENDING = 50  # Chosen: states on their way to the broker
 SENDING_S = 0.005  # until it is looked again whether they are there
-RECENT = 10_000  # readings that are known again if they come twice
-GIVER_S = 900.0  # a topic that has been quiet for so long gives its channel away
-LATEST_REPEAT_S = 600.0
+MOST_PASSED = 10_000  # topics that are noted
 QOS = 1
 
 
@@ -60,11 +58,10 @@ class MqttLink:
     def __init__(self, service: Service, broker: Broker, options: MqttOptions) -> None:
         """Take the service that gets readings and gives events."""
         self.service, self.broker, self.options = service, broker, options
-        self.recent: OrderedDict[tuple, float] = OrderedDict()  # readings: when each came
+        self.repeats, self.late = Repeats(), LateReadings()
+        self.givers = Givers(100 * service.fleet.most_spaces)
         self.passed: set[str] = set()  # topics of which nothing was read
         self.doubt_s = service.clock_s() + DOUBT_S  # when to say that nothing at all was
-        self.late = LateReadings()
-        self.givers: dict[tuple[str, str, str], tuple[str, float]] = {}
         self.sending = OnWay()
         self.connection = 0  # number of the one that stands
         self.is_up, self.is_answered = threading.Event(), threading.Event()
@@ -103,7 +100,7 @@ class MqttLink:
         """
         since_s = self.service.clock_s() - LATEST_REPEAT_S
         for _, one in self.service.store.readings(since_s):
-            self._is_repeated(one)
+            self.repeats.has(one)
             self.late.late_s(one)
         self.telling.begin()
         self.service.listeners.append(self.say)
@@ -352,10 +349,10 @@ class MqttLink:
             return self._pass_over("no channel", topic, done)
         self.doubt_s = math.inf
         reading = Arrival(place.space, place.sensor, cells, self.service.clock_s())
-        if self._is_repeated(reading, is_marked=message.dup):
+        if self.repeats.has(reading, is_marked=message.dup):
             self.service.counters.refused("repeated")
             return done("")
-        if other := self._other_giver(topic, place, reading):
+        if other := self.givers.other(topic, reading):
             self._refuse("second", f"{topic}: {other} gives the same channel of {place.sensor!r}; "
                          "name sensors apart with --topic")  # fmt: skip
             return done("")
@@ -371,7 +368,7 @@ class MqttLink:
     def _pass_over(self, reason: str, topic: str, done: Callable[[str], None]) -> None:
         """Count a message that tells nothing."""
         self.service.counters.refused(reason)
-        if len(self.passed) < RECENT:
+        if len(self.passed) < MOST_PASSED:
             self.passed.add(topic[:LONGEST_TOPIC])
         done("")
 
@@ -409,27 +406,6 @@ class MqttLink:
             self.service.notes.say("acknowledge", f"{space}: too much waits: acknowledge it again")
             done("")
         return None
-
-    def _is_repeated(self, one: Arrival, *, is_marked: bool = True) -> bool:
-        """Whether a reading that the broker sends again was taken already; notes it."""
-        key = (one.space, one.sensor, tuple(sorted(one.cells.items())))
-        is_known = key in self.recent and one.arrived_s - self.recent[key] < LATEST_REPEAT_S
-        self.recent[key] = one.arrived_s
-        self.recent.move_to_end(key)
-        if len(self.recent) > RECENT:
-            self.recent.popitem(last=False)
-        return is_known and is_marked
-
-    def _other_giver(self, topic: str, place: TopicPlace, one: Arrival) -> str:
-        """Another topic that gives a channel of this sensor, "" where there is none."""
-        for column in one.cells:
-            key = (place.space, place.sensor, column)
-            giver, when_s = self.givers.get(key, (topic, one.arrived_s))
-            if giver != topic and one.arrived_s - when_s < GIVER_S and column != "time_s":
-                return giver
-            if len(self.givers) < 100 * self.service.fleet.most_spaces:
-                self.givers[key] = topic, one.arrived_s
-        return ""
 
     def _refuse(self, kind: str, text: str) -> None:
         self.service.counters.refused(kind)
