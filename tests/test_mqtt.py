@@ -235,7 +235,8 @@ def test_a_second_process_on_one_base_does_not_leave_the_first_one_offline(
 ) -> None:
     client = Client(broker.port, "other", ("saafe/status",))
     second = Watching(broker.port, name="second")
-    eventually(lambda: any("--base of its own" in line for line in watching.lines))
+    (line,) = eventually(lambda: [one for one in watching.lines if "--base of its own" in one])
+    assert 'another process says "online" there' in line, "as people write it, not as Python does"
     second.close()
     eventually(lambda: b"offline" in [payload for _, payload, _ in client.came])
     eventually(lambda: client.last("saafe/status") == b"online")

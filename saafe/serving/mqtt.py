@@ -378,7 +378,8 @@ class MqttLink:
             return
         if said != b"online":
             self._publish(self.options.status, b"online", retain=True)
-        text = f"another process says {said[:20]!r} there; give each saafe a --base of its own"
+        word = said[:20].decode(errors="replace")
+        text = f'another process says "{word}" there; give each saafe a --base of its own'
         self.service.notes.say("base", f"{self.options.status}: {text}")
 
     def _acknowledge(self, name: str, done: Callable[[str], None]) -> None:
