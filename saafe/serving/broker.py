@@ -16,6 +16,7 @@ MACHINE_ID = Path("/etc/machine-id")
 BRIEF_S, BRIEF_ONES = 10.0, 3
 TLS_FAILED = "TLS failed ({}); see --ca and --cert"
 NO_TLS = "speaks no TLS there ({}); name its TLS port, usually 8883, or mqtt:// for none"
+NO_ANSWER = "connection lost before any answer ({}); does it want mqtts://?"  # a TLS port ends it
 # OpenSSL's words where the answer to its greeting is none of TLS, or none at all
 NO_TLS_REASONS = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING")
 
@@ -132,9 +133,15 @@ class Partings:
     our name: each drives the other out, and readings are lost between.
     """
 
-    def __init__(self, name: str) -> None:
-        """Take our name at the broker."""
+    def __init__(self, name: str, *, is_plain: bool = False) -> None:
+        """Take our name at the broker, and whether we speak to it without TLS."""
         self.name, self.begun_s, self.brief = name, -math.inf, 0
+        self.is_plain, self.opened_s = is_plain, -math.inf
+        self.is_answered = False  # whether the broker has ever let us in, or refused to
+
+    def open(self, now_s: float) -> None:
+        """We begin to speak to whoever listens there."""
+        self.opened_s = now_s
 
     def begin(self, now_s: float) -> None:
         """A connection stands."""
@@ -142,6 +149,8 @@ class Partings:
 
     def end(self, now_s: float, reason: object) -> tuple[str, str]:
         """What to say of one that was lost: its kind, and a text."""
+        if self.is_plain and not self.is_answered and now_s - self.opened_s < BRIEF_S:
+            return "lost", NO_ANSWER.format(reason)
         self.brief = self.brief + 1 if now_s - self.begun_s < BRIEF_S else 0
         if self.brief < BRIEF_ONES:
             return "lost", f"connection lost ({reason})"

@@ -67,7 +67,7 @@ class MqttLink:
         self.is_up, self.is_answered = threading.Event(), threading.Event()
         self.telling = Telling(service, self.sending, self._publish_event, self.is_up)
         self.refused: str | None = None  # why the broker does not let us in
-        self.partings = Partings(options.name)
+        self.partings = Partings(options.name, is_plain=broker.tls is None)
         self.is_closing = False
         self.shown: dict[str, tuple[float, bool, float]] = {}  # space: risk, is hushed, when
         self.announced: set[str] = set()
@@ -84,6 +84,7 @@ class MqttLink:
         if self.broker.tls:
             client.tls_set_context(self.broker.tls)
         client.will_set(self.options.status, "offline", QOS, retain=True)
+        client.on_socket_open = lambda *_: self.partings.open(time.monotonic())
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_subscribe = self._on_subscribe
@@ -246,6 +247,7 @@ class MqttLink:
     # --- the connection
 
     def _on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, *_: Any) -> None:
+        self.partings.is_answered = True
         if reason.is_failure:
             self.refused = str(reason)
             self.service.notes.say("broker", f"{self.broker}: does not let us in ({reason})")
