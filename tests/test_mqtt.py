@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import paho.mqtt.client as paho
@@ -163,6 +164,31 @@ def test_readings_become_alarms_states_and_a_device(broker: Mosquitto, watching:
     eventually(lambda: client.last("saafe/status") == b"offline")
     for one in (client, late):
         one.close()
+
+
+def test_the_log_ends_with_what_is_true_of_the_connection(
+    broker: Mosquitto, watching: Watching
+) -> None:
+    """After a short outage it ended with "Connection refused; trying again"."""
+    for _ in range(3):  # all within a minute
+        before = watching.link.connection
+        broker.kill(signal.SIGTERM)
+        eventually(lambda: not watching.link.is_up.is_set())
+        time.sleep(1.5)  # until it has been tried
+        broker.start()
+        eventually(lambda before=before: watching.link.connection > before, 30.0)
+        eventually(lambda: "connected; listens to" in watching.lines[-1])
+    is_up = ["connected; listens" in line for line in watching.lines]
+    assert any("Connection refused; trying again" in line for line in watching.lines)
+    assert (True, True) not in pairwise(is_up), "once for each loss"
+
+
+def test_acknowledgements_of_two_unknown_spaces_are_both_answered(watching: Watching) -> None:
+    for name in (b"attic", b"cellar", b"attic"):
+        message = paho.MQTTMessage(mid=0, topic=b"saafe/spaces/%s/acknowledge" % name)
+        watching.link._on_message(watching.link.client, None, message)
+    said = [line for line in watching.lines if "no such space is watched" in line]
+    assert [line.split(": ")[1] for line in said] == ["attic", "cellar"]
 
 
 def test_events_of_an_outage_wait_in_the_store_and_are_told_once(
@@ -382,7 +408,8 @@ def test_messages_that_say_nothing_are_counted_and_make_no_space(
         count = sum(one[2] == reason for one in NOTHING)
         eventually(lambda r=reason, n=count: watching.refused(r) == n)
     assert not watching.service.fleet.spaces
-    assert sum("payload" in line for line in watching.lines) == 1  # of five, once a minute
+    said = [line for line in watching.lines if "payload" in line]  # of five; a topic once a minute
+    assert [line.split(": ")[1] for line in said] == ["zigbee2mqtt/den", "readings/den"]
     client.close()
 
 
@@ -735,7 +762,7 @@ def fuzz(watching: Watching, count: int) -> None:
     assert sum(counted().values()) == count, f"each once: {counted()}"
     assert watching.refused("internal") == 0
     assert watching.service.thread.is_alive()
-    assert len(watching.lines) <= 10  # a line a kind, whatever comes
+    assert len(watching.lines) <= 30  # five a kind and minute, whatever comes
 
 
 def test_fuzzed_payloads_are_counted_and_nothing_breaks(

@@ -611,6 +611,21 @@ def test_notes_are_said_once_a_minute_and_counted() -> None:
     ]
 
 
+def test_notes_of_one_kind_say_what_differs_and_no_flood_of_names() -> None:
+    """An order of an unknown space was not said behind one of another space."""
+    lines, now = [], [0.0]
+    notes = Notes(lines.append, lambda: now[0])
+    for name in ("den", "attic", "den", "attic"):
+        notes.say("acknowledge", f"{name}: no such space", name)
+    assert lines == ["saafe: den: no such space", "saafe: attic: no such space"]
+    for k in range(6000):  # ten minutes
+        now[0] = 0.1 * k
+        notes.say("payload", f"made up {k}", f"made up {k}")
+    assert 5 * 10 <= len(lines) - 2 <= 5 * 11
+    assert "more since the last such line" in lines[7]
+    assert sum(map(len, notes.said.values())) <= 7, "nor do they fill the memory"
+
+
 def test_a_note_that_cannot_be_written_is_kept_for_the_page() -> None:
     """As on a full disk: once it ended the thread that watches, or the link to the broker."""
 

@@ -50,6 +50,7 @@ MOST_SENDING = 50  # Chosen: states on their way to the broker
 SENDING_S = 0.005  # until it is looked again whether they are there
 MOST_PASSED = 10_000  # topics that are noted
 QOS = 1
+NO_USE = "an acknowledgement changes nothing"
 
 
 class MqttLink:
@@ -69,6 +70,7 @@ class MqttLink:
         self.refused: str | None = None  # why the broker does not let us in
         self.partings = Partings(options.name, is_plain=broker.tls is None)
         self.is_closing = False
+        self.is_told_up = False  # whether the log's last word is that a connection stands
         self.shown: dict[str, tuple[float, bool, float]] = {}  # space: risk, is hushed, when
         self.announced: set[str] = set()
         self.client = self._client()
@@ -250,7 +252,7 @@ class MqttLink:
         self.partings.is_answered = True
         if reason.is_failure:
             self.refused = str(reason)
-            self.service.notes.say("broker", f"{self.broker}: does not let us in ({reason})")
+            self._say_down("broker", f"does not let us in ({reason})", str(reason))
             self.is_answered.set()
             return
         self.refused, self.client.retry_s = None, FIRST_RETRY_S
@@ -280,7 +282,9 @@ class MqttLink:
                 "see the rights of our user there"
             )  # fmt: skip
         listens = ", ".join(self.options.topics.filters)
-        self.service.notes.say("connected", f"{self.broker}: connected; listens to {listens}")
+        if not self.is_told_up:
+            self.is_told_up = True
+            self.service.notes.tell(f"{self.broker}: connected; listens to {listens}")
         self.is_answered.set()
 
     def _publish_all(self) -> None:
@@ -293,13 +297,18 @@ class MqttLink:
     def _on_connect_fail(self, _client: Any, error: Any = None, *_: Any) -> None:
         is_first = self.connection == 0
         why = why_unreached(error, never_tls=is_first and self.broker.tls is not None)
-        self.service.notes.say("broker", f"{self.broker}: {why}; trying again")
+        self._say_down("broker", f"{why}; trying again", why)
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, *_: Any) -> None:
         self.is_up.clear()
         if not self.is_closing:
             kind, text = self.partings.end(time.monotonic(), reason)
-            self.service.notes.say(kind, f"{self.broker}: {text}")
+            self._say_down(kind, text)
+
+    def _say_down(self, kind: str, text: str, subject: str = "") -> None:
+        """Say why there is no connection; where that was said, so is the next one that stands."""
+        if self.service.notes.say(kind, f"{self.broker}: {text}", subject):
+            self.is_told_up = False
 
     # --- in
 
@@ -317,7 +326,7 @@ class MqttLink:
             topic = message.topic
             self._take(message, topic, done)
         except (InputError, UnicodeDecodeError) as error:  # a topic may be no text
-            self._refuse("payload", f"{topic[:100]}: {error}")
+            self._refuse("payload", f"{topic[:100]}: {error}", topic)
             done()
         except Exception as error:  # a bug of ours must not silence the other sensors
             self._refuse("internal", f"a message could not be read: {error!r}")
@@ -356,11 +365,11 @@ class MqttLink:
             return done("")
         if other := self.givers.other(topic, reading):
             self._refuse("second", f"{topic}: {other} gives the same channel of {place.sensor!r}; "
-                         "name sensors apart with --topic")  # fmt: skip
+                         "name sensors apart with --topic", topic)  # fmt: skip
             return done("")
         if late_s := self.late.late_s(reading):
             self._refuse("late", f"{topic}: a reading of {late_s:,.0f} s before the newest of "
-                         f"{place.sensor!r} is left out")  # fmt: skip
+                         f"{place.sensor!r} is left out", topic)  # fmt: skip
             return done("")
         while not self.service.offer(reading, done, wait_s=1.0):  # the broker holds the rest back
             if self.service.is_stopping.is_set():
@@ -393,23 +402,25 @@ class MqttLink:
                 before_s = watched.hushed_until_s
         if space is None:
             if self.options.workers == 1:  # else it may be another worker's
-                self.service.notes.say("acknowledge", f"{name[:100]}: no such space is watched: "
-                                       "an acknowledgement changes nothing")  # fmt: skip
+                self._say_of(name[:100], f"no such space is watched: {NO_USE}")
             return done("")
 
         def answer(why: str) -> None:
             if watched.hushed_until_s <= before_s:
-                self.service.notes.say("acknowledge", f"{space}: nothing is raised: an "
-                                       "acknowledgement changes nothing")  # fmt: skip
+                self._say_of(space, f"nothing is raised: {NO_USE}")
             self._publish_states([space])
             done(why)
 
         one = Arrival(space, "-", {}, self.service.clock_s(), is_acknowledgement=True)
         if not self.service.offer(one, answer, wait_s=5.0):  # kept, it would end a later alarm
-            self.service.notes.say("acknowledge", f"{space}: too much waits: acknowledge it again")
+            self._say_of(space, "too much waits: acknowledge it again")
             done("")
         return None
 
-    def _refuse(self, kind: str, text: str) -> None:
+    def _say_of(self, space: str, text: str) -> None:
+        """Say what became of an acknowledgement."""
+        self.service.notes.say("acknowledge", f"{space}: {text}", space + text)
+
+    def _refuse(self, kind: str, text: str, subject: str = "") -> None:
         self.service.counters.refused(kind)
-        self.service.notes.say(kind, text)
+        self.service.notes.say(kind, text, subject)

@@ -186,7 +186,7 @@ class Service:
         for one, why in (*refused, *good):
             if why:
                 self.counters.refused("reading")
-                self.notes.say("reading", f"a reading was refused: {why}")
+                self.notes.say("reading", f"a reading was refused: {why}", one.reading.space)
             one.done(why)
         now_s = self.clock_s()
         self.lag_s = now_s - min((one.reading.arrived_s for one in batch), default=now_s)
