@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from serving_fixtures import eventually
-from test_web import SMOKE, Served
+from serving_fixtures import eventually, free_port
+from test_web import SMOKE, Served, link_to
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
 StaleElementReferenceException = pytest.importorskip(
@@ -403,6 +403,23 @@ def test_a_lost_connection_is_shown_and_mended(
         shown(desktop, ".banner", "kitchen")
     finally:
         again.close()
+
+
+def test_a_broker_that_is_away_is_shown(desktop: Any) -> None:
+    """All looked well while no sensor was heard."""
+    served = Served(SMOKE)
+    link = link_to(served, free_port())  # where nobody listens
+    try:
+        served.post({"space": "hall", "temperature": 21})
+        desktop.get(f"http://127.0.0.1:{served.port}/")
+        shown(desktop, ".card", "hall")
+        assert not find(desktop, "#trouble")[0].is_displayed()
+        served.wait(16.0)
+        shown(desktop, "#trouble", "no connection to the broker since 20")
+        assert desktop.execute_script(CONTRAST) == []
+    finally:
+        link.stop()
+        served.close()
 
 
 def test_cards_say_how_old_they_are_and_which_sensor_read_what(desktop: Any) -> None:

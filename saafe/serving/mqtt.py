@@ -23,7 +23,7 @@ from saafe.errors import InputError
 from saafe.files import json_text
 from saafe.serving.broker import Broker, Partings, why_unreached
 from saafe.serving.doubles import LATEST_REPEAT_S, Givers, Repeats
-from saafe.serving.fleet import Arrival
+from saafe.serving.fleet import Arrival, iso_time
 from saafe.serving.home_assistant import (
     Message,
     discovery_messages,
@@ -50,6 +50,7 @@ MOST_SENDING = 50  # Chosen: states on their way to the broker
 SENDING_S = 0.005  # until it is looked again whether they are there
 MOST_PASSED = 10_000  # topics that are noted
 QOS = 1
+AWAY_S = 15.0  # Chosen: a broker that starts anew is back by then
 NO_USE = "an acknowledgement changes nothing"
 
 
@@ -66,6 +67,7 @@ class MqttLink:
         self.sending = OnWay()
         self.connection = 0  # number of the one that stands
         self.is_up, self.is_answered = threading.Event(), threading.Event()
+        self.down_s = service.clock_s()  # since when no connection stands, where none does
         self.telling = Telling(service, self.sending, self._publish_event, self.is_up)
         self.refused: str | None = None  # why the broker does not let us in
         self.partings = Partings(options.name, is_plain=broker.tls is None)
@@ -108,6 +110,11 @@ class MqttLink:
         self.telling.begin()
         self.service.listeners.append(self.say)
         self.service.forgetters.append(self.forget)
+        self.service.troubles.append(self.trouble)
+        self.service.counters.add_gauge(
+            "saafe_broker_connected", "1 where the connection to the broker stands.",
+            self.is_up.is_set,
+        )  # fmt: skip
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = SESSION_S
         where = (self.broker.host, self.broker.port, 30)
@@ -156,6 +163,12 @@ class MqttLink:
             self.shown.pop(name, None)
         for topic in topics:
             self._publish(topic, b"", retain=True)
+
+    def trouble(self) -> str:
+        """What people are to know of the connection; "" for nothing."""
+        if self.is_up.is_set() or self.service.clock_s() - self.down_s < AWAY_S:
+            return ""
+        return f"no connection to the broker since {iso_time(self.down_s)}"
 
     # --- out
 
@@ -300,6 +313,8 @@ class MqttLink:
         self._say_down("broker", f"{why}; trying again", why)
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, *_: Any) -> None:
+        if self.is_up.is_set():
+            self.down_s = self.service.clock_s()
         self.is_up.clear()
         if not self.is_closing:
             kind, text = self.partings.end(time.monotonic(), reason)

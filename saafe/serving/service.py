@@ -68,6 +68,7 @@ class Service:
         self.to_forget: queue.SimpleQueue[tuple[str, Callable[[str], None]]] = queue.SimpleQueue()
         self.forgetters: list[Callable[[str], None]] = []  # told of each space that is taken away
         self.lock = threading.Lock()  # held while the fleet works, and while others look at it
+        self.troubles: list[Callable[[], str]] = []  # of others who serve it, each "" for none
         self.is_stopping = threading.Event()
         self.failed: BaseException | None = None
         self.trouble = ""  # of the store, "" for none

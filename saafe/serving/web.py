@@ -287,6 +287,7 @@ def add_health(app: FastAPI, service: Service) -> None:
         troubles += [service.quiet.trouble] if service.quiet and service.quiet.trouble else []
         is_dead = service.failed is not None or not service.thread.is_alive()
         troubles += ["the watching thread has ended"] if is_dead else []
+        troubles += filter(None, (trouble() for trouble in service.troubles))
         body = {
             "status": "ok" if not troubles else "trouble",
             "troubles": troubles,
