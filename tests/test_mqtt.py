@@ -31,6 +31,7 @@ from serving_fixtures import (
     save_run,
 )
 
+from saafe import __version__
 from saafe.cli.serving import print_where_possible
 from saafe.errors import InputError
 from saafe.serving import (
@@ -308,6 +309,16 @@ def test_two_bases_on_one_home_assistant_name_their_devices_apart() -> None:
         "saafe_kitchen",
     )  # fmt: skip
     assert all(re.fullmatch(r"[\w/-]+", topic) for topic, *_ in found)
+
+
+def test_home_assistant_is_told_where_a_device_comes_from_and_what_is_of_its_upkeep() -> None:
+    """It logs and shows the origin; a sensor's fault stood among what a room is asked for."""
+    said = discovery_messages("saafe", "homeassistant", "saafe/status", "kitchen")
+    assert len(said) == 5
+    for topic, config in said:
+        assert config["origin"] == {"name": "saafe", "sw_version": __version__}
+        is_fault = topic.endswith("/fault/config")
+        assert config.get("entity_category") == ("diagnostic" if is_fault else None), topic
 
 
 @pytest.mark.parametrize("is_read", [False, True])
