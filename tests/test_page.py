@@ -194,6 +194,8 @@ def test_an_alarm_is_said_to_be_harmless_by_keyboard_alone(tmp_path: Path) -> No
         assert mark["was"] == ""
         one.get(f"http://127.0.0.1:{served.port}/")
         row = shown(one, "#marks li", name)
+        shown(one, "#raised .hint", "left out of the quiet days that saafe tune learns from")
+        assert "teach" not in one.find_element("css selector", "body").text, "jargon"
         assert not find(one, "#raised img")
         assert one.execute_script(CONTRAST) == []
         assert one.execute_script(SMALL) == []
