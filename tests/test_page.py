@@ -312,6 +312,9 @@ def test_names_are_text_and_nothing_else(desktop: Any) -> None:
         served.close()
 
 
+TOKEN = "a long and secret token"
+
+
 def test_a_token_is_asked_for_and_taken_from_the_link() -> None:
     served = Served(SMOKE, token="a long and secret token")
     served.burn()
@@ -607,6 +610,35 @@ def test_a_space_is_taken_away_by_a_button(desktop: Any) -> None:
         eventually(lambda: [one.text for one in find(desktop, ".card .name")] == ["hall"])
         eventually(lambda: not find(desktop, "#events tr") and not find(desktop, ".banner"))
         assert served.ask("GET", "/health")[1]["spaces"] == 1
+    finally:
+        served.close()
+
+
+def test_a_space_that_is_not_there_is_said(desktop: Any) -> None:
+    """A mistyped link showed an empty space, with a button that takes it away."""
+    served = Served(SMOKE, token=TOKEN)
+    try:
+        served.burn("kitchen")
+        served.service.trouble = "the disk is full"
+        desktop.get(f"http://127.0.0.1:{served.port}/#token={quote(TOKEN)}")
+        shown(desktop, ".card", "kitchen")
+        desktop.execute_script("location.hash = '#/space/K%C3%BCche'")
+        shown(desktop, "#detail-line", "No such space.")
+        shown(desktop, "#trouble", "the disk is full")  # all else goes on
+        assert find(desktop, "#detail-title")[0].text == "Küche"
+        assert not find(desktop, "#forget")[0].is_displayed()
+        desktop.execute_script("location.hash = '#/space/kitchen'")
+        shown(desktop, "#detail-state", "Alarm")
+        shown(desktop, "#forget")
+        eventually(lambda: find(desktop, "#charts .chart"))
+        served.ask("DELETE", "/spaces/kitchen")  # by somebody else
+        shown(desktop, "#detail-line", "No such space.")
+        assert not find(desktop, "#forget")[0].is_displayed()
+        assert not find(desktop, "#charts .chart")
+        assert find(desktop, "#detail-state")[0].text == ""
+        served.burn("kitchen")  # which brings it back
+        shown(desktop, "#detail-state", "Alarm")
+        shown(desktop, "#forget")
     finally:
         served.close()
 
