@@ -1,5 +1,6 @@
 """A fleet says of each space what a detector of its own says of the same rows."""
 
+import json
 import random
 
 import numpy as np
@@ -13,6 +14,7 @@ from saafe.errors import InputError
 from saafe.recipes import changed, find_tier
 from saafe.recordings import RowReader
 from saafe.sensors import MAX_SENSORS
+from saafe.serving import views
 from saafe.serving.fleet import Arrival, Fleet, iso_time
 from saafe.training.model import FireTransformer
 from saafe.training.runs import Run
@@ -159,10 +161,47 @@ def test_an_acknowledgement_mutes_the_model_for_sensors_too_that_come_after_it()
 
     assert smoke("A", 1e9, 60)
     fleet.take([Arrival("den", "-", {}, 1e9 + 600, is_acknowledgement=True)])
-    assert fleet.spaces["den"].hushed_until_s() == pytest.approx(1e9 + 1200)
+    assert fleet.spaces["den"].hushed_until_s == pytest.approx(1e9 + 1200)
     assert not smoke("B", 1e9 + 610, 58)
-    assert fleet.spaces["den"].hushed_until_s() == pytest.approx(1e9 + 1200)
+    assert fleet.spaces["den"].hushed_until_s == pytest.approx(1e9 + 1200)
     assert [event["sensor"] for event in smoke("B", 1e9 + 1190, 10)] == ["B"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("lags_s", [(60, 10), (60, 60), (10, 60), (170, 0), (0, 0)])
+def test_until_when_it_is_quiet_is_told_once_and_holds(
+    lags_s: tuple[float, float], restarts: bool
+) -> None:
+    """Readings that came to lag less moved the moment: 18:09:15, and then 18:08:21."""
+    lag_s, later_s = lags_s
+
+    def reading(k: int) -> Arrival:
+        came_s = 1e9 + 10 * k
+        own_s = came_s - (lag_s if k < 75 else later_s)
+        return Arrival("den", "A", {"pm25_ug_m3": "900", "time_s": repr(own_s)}, came_s)
+
+    fleet = Fleet(PARTICLES)
+    assert fleet.take([reading(k) for k in range(60)]), "an alarm"
+    fleet.take([Arrival("den", "-", {}, 1e9 + 595, is_acknowledgement=True)])
+    told, alarms = [], []
+    for k in range(60, 140):
+        if restarts and k % 20 == 0:  # as after one
+            state = json.loads(json.dumps(fleet.spaces["den"].state()))
+            fleet = Fleet(PARTICLES)
+            fleet.watched("den").set_state(state)
+        found = [one["event"] == "alarm" for one in fleet.take([reading(k)])]
+        until = views.summary(fleet.spaces["den"], 1e9 + 10 * k)["acknowledged_until"]
+        told += [until]
+        alarms += [k] * any(found)
+    assert {*told} == {iso_time(1e9 + 595 + 600), None}
+    state = fleet.spaces["den"].state()
+    del state["hushed_until_s"]  # as older states
+    fleet.watched("older").set_state(state)
+    assert fleet.spaces["older"].hushed_until_s == pytest.approx(1195 + 1e9, abs=lag_s + 10)
+    over = told.index(None)
+    assert not any(told[over:]), "and is over once"
+    assert alarms[0] - 60 >= over, "while it is told no alarm comes"
+    assert 595 + 600 - max(lag_s - later_s, 0) - 10 <= 10 * (60 + over) <= 595 + 600 + 10
 
 
 def test_a_fleet_says_what_single_detectors_say_with_a_real_model(run: Run) -> None:

@@ -387,7 +387,7 @@ def test_an_acknowledgement_counts_as_it_did_whatever_a_model_makes_of_that_time
         fed(second, [Arrival("den", "-", {}, NOW_S + later_s, is_acknowledgement=True)])
     end(second)
     third = restarted(tmp_path / "s.sqlite", 250.0, later)
-    until_s = third.fleet.spaces["den"].hushed_until_s()
+    until_s = third.fleet.spaces["den"].hushed_until_s
     assert until_s == (pytest.approx(NOW_S + 845.0, abs=2.0) if "L" in models[:2] else -np.inf)
     third.stop()
 
@@ -410,7 +410,7 @@ def test_an_alarm_of_which_no_reading_is_known_any_more_is_acknowledged(
     fed(second, [Arrival("den", "-", {}, NOW_S + 36_010.0, is_acknowledgement=True)])
     assert kinds(second) == ["alarm", "clear"]
     assert second.store.events()[-1]["time_s"] == NOW_S + 36_010.0
-    assert space.hushed_until_s() == pytest.approx(NOW_S + 36_610.0, abs=1.0)
+    assert space.hushed_until_s == pytest.approx(NOW_S + 36_610.0, abs=1.0)
     fed(second, rows(BURNT, NOW_S + 36_020.0))  # and is watched from now on
     assert kinds(second) == ["alarm", "clear", "alarm"]
     assert second.store.events()[-1]["time_s"] == pytest.approx(NOW_S + 36_340.0, abs=20.0)

@@ -73,6 +73,7 @@ class WatchedSpace:
         self.sensors_heard_s: dict[str, float] = {}  # the same of each sensor
         self.alarm_event: dict | None = None  # that began the alarm that stands
         self.acknowledged_s = -math.inf  # our clock at the last acknowledgement that counted
+        self.hushed_until_s = -math.inf  # our clock when its quiet ends, as people were told then
 
     def row(self, one: Arrival) -> Row:
         """Put one reading in its place in time."""
@@ -102,12 +103,10 @@ class WatchedSpace:
         """Stream time at a moment of our clock."""
         return self.reader.clock.now_s(clock_s)
 
-    def hushed_until_s(self) -> float:
-        """Until when a person has hushed the model, by our clock; -inf for not at all."""
+    def our_clock_s(self, stream_s: float) -> float:
+        """Our clock at a moment of stream time, as the newest reading has it; inf before any."""
         clock = self.reader.clock
-        until_s = max((one.alarm.hushed_until_s for one in self.detector.space.sensors.values()),
-                      default=-math.inf)  # fmt: skip
-        return -math.inf if clock.arrival_s is None else clock.arrival_s + until_s - clock.newest_s
+        return math.inf if clock.arrival_s is None else clock.arrival_s + stream_s - clock.newest_s
 
     def note(self, events: list[dict]) -> None:
         """Remember what began the alarm that stands, for people to look at."""
@@ -117,11 +116,7 @@ class WatchedSpace:
 
     def next_due_s(self) -> float:
         """When something becomes true with no reading, by our clock; inf for never."""
-        clock = self.reader.clock
-        due_s = self.detector.next_due()
-        if clock.arrival_s is None:
-            return math.inf
-        return clock.arrival_s + due_s - clock.newest_s + ROUNDING_S
+        return self.our_clock_s(self.detector.next_due()) + ROUNDING_S
 
     def resuming(self, clock_s: float) -> Scoring:
         """Go on after a pause in which nobody listened: nothing was silent in it."""
@@ -144,6 +139,7 @@ class WatchedSpace:
         self.reader.clock.set_back(by_s)
         self.origin_s, self.heard_s = self.origin_s - by_s, self.heard_s - by_s
         self.sensors_heard_s = {name: s - by_s for name, s in self.sensors_heard_s.items()}
+        self.hushed_until_s -= by_s
         self.bursts.clear()
 
     def state(self) -> dict[str, Any]:
@@ -155,6 +151,7 @@ class WatchedSpace:
             "origin_s": self.origin_s,
             "heard_s": self.heard_s,
             "sensors_heard_s": self.sensors_heard_s,
+            "hushed_until_s": self.hushed_until_s,
             "risk": [self.risk_bin, self.risk.tolist()],
         }
 
@@ -179,6 +176,9 @@ class WatchedSpace:
         self.risk_bin, self.risks = risk_bin, risks
         self.origin_s, self.heard_s = origin_s, heard_s
         self.sensors_heard_s = sensors_heard_s
+        # older states did not hold what was told
+        by_detector_s = self.our_clock_s(self.detector.space.hushed_until_s)
+        self.hushed_until_s = state.get("hushed_until_s", by_detector_s)
 
     @property
     def risk(self) -> np.ndarray:
@@ -392,12 +392,17 @@ def acknowledging(space: WatchedSpace, clock_s: float, *, counts: bool) -> Scori
     """A person has seen to the alarm of a space; of a calm one nobody mutes an alarm to come.
 
     One that `counts` did so before a restart: it holds whatever the model now makes of that time.
+    The quiet is of stream time, which goes ahead of our clock where readings come to lag less. The
+    moment that people are told stays; the quiet is then over before it, by less than that lag.
     """
     events = yield from space.detector.ticking(space.now_s(clock_s))
     if not (counts or space.detector.space.is_raised):
         return events
+    events += space.detector.acknowledge()
     space.acknowledged_s = clock_s
-    return events + space.detector.acknowledge()
+    watched = space.detector.space
+    space.hushed_until_s = clock_s + watched.hushed_until_s - watched.now_s
+    return events
 
 
 def with_place(event: dict, space: WatchedSpace) -> dict:
