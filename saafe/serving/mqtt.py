@@ -23,7 +23,7 @@ from saafe.errors import InputError
 from saafe.files import json_text
 from saafe.serving.broker import Broker, Partings, why_unreached
 from saafe.serving.doubles import LATEST_REPEAT_S, Givers, Repeats
-from saafe.serving.fleet import Arrival, iso_time
+from saafe.serving.fleet import Arrival
 from saafe.serving.home_assistant import (
     Message,
     discovery_messages,
@@ -50,7 +50,6 @@ MOST_SENDING = 50  # Chosen: states on their way to the broker
 SENDING_S = 0.005  # until it is looked again whether they are there
 MOST_PASSED = 10_000  # topics that are noted
 QOS = 1
-AWAY_S = 15.0  # Chosen: a broker that starts anew is back by then
 NO_USE = "an acknowledgement changes nothing"
 
 
@@ -67,10 +66,9 @@ class MqttLink:
         self.sending = OnWay()
         self.connection = 0  # number of the one that stands
         self.is_up, self.is_answered = threading.Event(), threading.Event()
-        self.down_s = service.clock_s()  # since when no connection stands, where none does
         self.telling = Telling(service, self.sending, self._publish_event, self.is_up)
         self.refused: str | None = None  # why the broker does not let us in
-        self.partings = Partings(options.name, is_plain=broker.tls is None)
+        self.partings = Partings(options.name, is_plain=broker.tls is None, now_s=service.clock_s())
         self.is_closing = False
         self.is_told_up = False  # whether the log's last word is that a connection stands
         self.shown: dict[str, tuple[float, bool, float]] = {}  # space: risk, is hushed, when
@@ -88,7 +86,7 @@ class MqttLink:
         if self.broker.tls:
             client.tls_set_context(self.broker.tls)
         client.will_set(self.options.status, "offline", QOS, retain=True)
-        client.on_socket_open = lambda *_: self.partings.open(time.monotonic())
+        client.on_socket_open = lambda *_: self.partings.open(self.service.clock_s())
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_subscribe = self._on_subscribe
@@ -110,7 +108,7 @@ class MqttLink:
         self.telling.begin()
         self.service.listeners.append(self.say)
         self.service.forgetters.append(self.forget)
-        self.service.troubles.append(self.trouble)
+        self.service.troubles.append(lambda: self.partings.trouble(self.service.clock_s()))
         self.service.counters.add_gauge(
             "saafe_broker_connected", "1 where the connection to the broker stands.",
             self.is_up.is_set,
@@ -163,12 +161,6 @@ class MqttLink:
             self.shown.pop(name, None)
         for topic in topics:
             self._publish(topic, b"", retain=True)
-
-    def trouble(self) -> str:
-        """What people are to know of the connection; "" for nothing."""
-        if self.is_up.is_set() or self.service.clock_s() - self.down_s < AWAY_S:
-            return ""
-        return f"no connection to the broker since {iso_time(self.down_s)}"
 
     # --- out
 
@@ -270,7 +262,7 @@ class MqttLink:
             return
         self.refused, self.client.retry_s = None, FIRST_RETRY_S
         self.connection += 1
-        self.partings.begin(time.monotonic())
+        self.partings.begin(self.service.clock_s())
         self.announced.clear()
         retain = SubscribeOptions.RETAIN_DO_NOT_SEND
         how = SubscribeOptions(QOS, retainHandling=retain)
@@ -313,11 +305,9 @@ class MqttLink:
         self._say_down("broker", f"{why}; trying again", why)
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, *_: Any) -> None:
-        if self.is_up.is_set():
-            self.down_s = self.service.clock_s()
         self.is_up.clear()
         if not self.is_closing:
-            kind, text = self.partings.end(time.monotonic(), reason)
+            kind, text = self.partings.end(self.service.clock_s(), reason)
             self._say_down(kind, text)
 
     def _say_down(self, kind: str, text: str, subject: str = "") -> None:
