@@ -232,6 +232,37 @@ def test_windows_that_are_due_together_are_scored_together() -> None:
     assert sizes == [100, 100, 100]
 
 
+def test_a_sensor_that_is_known_to_be_away_is_silent_at_once() -> None:
+    """A dead one stayed calm for an hour and a half, where the device may pause so long."""
+    fleet = Fleet(CALM, longest_interval_s=3600.0)
+
+    def reading(sensor: str, at_s: float) -> Arrival:
+        return Arrival("den", sensor, {"temperature_c": "21"}, 1e9 + at_s)
+
+    def offline(space: str, sensor: str, at_s: float) -> Arrival:
+        return Arrival(space, sensor, {}, 1e9 + at_s, is_offline=True)
+
+    def said(*arrivals: Arrival) -> list[tuple]:
+        return [(e["event"], e["sensor"], e["channel"], e["reason"], e["time_s"] - 1e9)
+                for e in fleet.take(arrivals)]  # fmt: skip
+
+    silent = ("all", "silent")
+    assert said(offline("den", "A", -5.0)) == [], "of what nobody watches nothing is made"
+    assert not fleet.spaces
+    one = offline("den", "A", 20.0)
+    found = said(reading("A", 0.0), reading("B", 0.0), reading("A", 10.0), one)
+    assert found == [("fault", "A", *silent, 20.0)]
+    assert not fleet.counts(one), "the fault is kept, not how it came about"
+    assert said(offline("den", "A", 30.0), offline("den", "?", 30.0)) == []
+    assert set(fleet.spaces["den"].detector.space.sensors) == {"A", "B"}
+    assert said(reading("B", 40.0)) == [], "another's reading ends nothing"
+    assert said(reading("A", 50.0)) == [("restored", "A", *silent, 50.0)]
+    found = said(offline("den", "A", 60.0), reading("A", 70.0))
+    assert [kind for kind, *_ in found] == ["fault", "restored"], "in their order"
+    silences = [e for e in fleet.tick(1e9 + 6000.0) if e["event"] == "fault"]
+    assert [e["time_s"] - 1e9 for e in silences] == [40.0 + 5400.0, 70.0 + 5400.0]
+
+
 def test_readings_of_one_sensor_that_come_a_channel_each_are_one() -> None:
     """As ESPHome sends them; two lone messages are no second reading of one channel."""
     fleet = Fleet(CALM)

@@ -47,7 +47,7 @@ from saafe.serving import (
     mqtt,
 )
 from saafe.serving.home_assistant import discovery_messages, slug
-from saafe.serving.views import acknowledged_until
+from saafe.serving.views import acknowledged_until, faults_of
 
 pytestmark = needs_mosquitto
 PRESETS = ("zigbee2mqtt", "esphome", "tasmota", "json")
@@ -380,7 +380,10 @@ MESSAGES = [
 NOTHING = [
     ("zigbee2mqtt/bridge/state", '{"temperature": 21}', "topic"),
     ("zigbee2mqtt/den/set", '{"temperature": 21}', "topic"),
-    ("zigbee2mqtt/den/availability", '{"state": "online"}', "topic"),
+    ("zigbee2mqtt/den/availability", '{"state": "online"}', "availability"),
+    ("zigbee2mqtt/den/availability", "offline", "availability"),  # that nobody has heard
+    ("zigbee2mqtt/home/den/availability", '{"state": "offline"}', "availability"),
+    ("zigbee2mqtt/den/availability", '{"state"', "payload"),
     ("zigbee2mqtt/lamp", '{"brightness": 200, "state": "ON"}', "no channel"),
     ("zigbee2mqtt/lamp", '{"color_mode": "color_temp", "color_temp": 370}', "no channel"),  # mired
     ("zigbee2mqtt/den", '{"max_temperature": 60, "battery": 90}', "no channel"),
@@ -419,8 +422,9 @@ def test_messages_that_say_nothing_are_counted_and_make_no_space(
         count = sum(one[2] == reason for one in NOTHING)
         eventually(lambda r=reason, n=count: watching.refused(r) == n)
     assert not watching.service.fleet.spaces
-    said = [line for line in watching.lines if "payload" in line]  # of five; a topic once a minute
-    assert [line.split(": ")[1] for line in said] == ["zigbee2mqtt/den", "readings/den"]
+    said = [line for line in watching.lines if "payload" in line]  # of six; a topic once a minute
+    topics = ["zigbee2mqtt/den/availability", "zigbee2mqtt/den", "readings/den"]
+    assert [line.split(": ")[1] for line in said] == topics
     client.close()
 
 
@@ -720,19 +724,70 @@ def test_the_retained_state_says_that_it_is_quiet_no_more(
     client.close()
 
 
+@pytest.mark.parametrize("payload", ["offline", '{"state": "offline"}'])
+def test_a_sensor_of_which_its_bridge_says_that_it_is_offline_is_silent(
+    broker: Mosquitto, tmp_path: Path, payload: str
+) -> None:
+    """It stayed calm for as long as the device may pause. Only a reading says that it is back."""
+    client, state = Client(broker.port, "other", ("saafe/#",)), tmp_path / "s.sqlite"
+    names = ("den", "home/den")
+    # of some time ago: the sensor has sent since
+    client.send("zigbee2mqtt/den/availability", payload, retain=True).wait_for_publish(5.0)
+    watching = Watching(broker.port, state)
+
+    def faults(one: Watching) -> dict[str, list[dict]]:
+        with one.service.lock:
+            spaces = one.service.fleet.spaces
+            return {name: faults_of(space) for name, space in spaces.items()}
+
+    def send(text: str) -> None:
+        for name in names:
+            client.send(f"zigbee2mqtt/{name}/availability", text, retain=True)
+
+    def read() -> None:
+        for name in names:
+            client.send(f"zigbee2mqtt/{name}", {"temperature": 21})
+
+    silent = {"den": "den", "home": "den"}
+    is_away = {
+        space: [{"sensor": sensor, "channel": "all", "reason": "silent"}]
+        for space, sensor in silent.items()
+    }
+    read()
+    eventually(lambda: faults(watching) == {"den": [], "home": []})
+    send(payload)
+    eventually(lambda: faults(watching) == is_away)
+    eventually(
+        lambda: json.loads(client.last("saafe/spaces/den/state") or b"{}").get("fault") == "ON"
+    )
+    watching.close()
+    watching = Watching(broker.port, state)  # it stands
+    assert faults(watching) == is_away
+    send("online")
+    eventually(lambda: watching.refused("availability") == 2)
+    assert faults(watching) == is_away
+    read()
+    eventually(lambda: faults(watching) == {"den": [], "home": []})
+    events = watching.service.store.events()
+    assert [event["event"] for event in events] == 2 * ["fault"] + 2 * ["restored"]
+    watching.close()
+    client.close()
+
+
 # --- fuzzing
 
 
 FUZZED_TOPICS = [
-    "zigbee2mqtt/a", "readings/a/b", "e/sensor/temperature/state", "tele/x/SENSOR",
-    "saafe/spaces/a/acknowledge", "readings/" + "x" * 300, "readings/\x7f",
+    "zigbee2mqtt/a", "readings/a/availability", "readings/a/b", "e/sensor/temperature/state",
+    "tele/x/SENSOR", "saafe/spaces/a/acknowledge", "readings/" + "x" * 300, "readings/\x7f",
 ]  # fmt: skip
 FUZZED_PAYLOADS = [
     '{"temperature": 21}', '{"temperature": "21,5"}', '{"temperature": 1e999}', "NaN", "1e400",
     '{"temperature": {"temperature": {"temperature": 21}}}', '{"co2": -99, "time_s": "x"}',
     '{"time_s": 1e15, "co": 1}', '{"time": "9999-12-31T23:59:60Z", "co": 1}', "null", '"',
     '{"temperature": ' + "9" * 5000 + "}", '{"pm25": [1, 2]}', '{"pm25": true}', '{"": 1}',
-    '{"temperature": null}', "{" * 500, '{"co": "' + "x" * 1000 + '"}',
+    '{"temperature": null}', '{"state": "offline"}', "offline",
+    "{" * 500, '{"co": "' + "x" * 1000 + '"}',
 ]  # fmt: skip
 
 
@@ -760,7 +815,7 @@ def fuzz(watching: Watching, count: int) -> None:
         watching.link._on_message(watching.link.client, None, message)
     reasons = (
         "payload", "no channel", "topic", "reading", "second", "internal", "repeated", "own topic",
-        "late",
+        "late", "availability",
     )  # fmt: skip
 
     def counted() -> dict[str, float]:

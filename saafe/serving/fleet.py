@@ -36,6 +36,7 @@ class Arrival(NamedTuple):
     cells: Mapping[str, str]  # text by column (`sensors.COLUMNS`), and `time_s` where it has one
     arrived_s: float  # by the caller's clock, seconds since 1970 that only go on
     is_acknowledgement: bool = False  # a person has seen to the alarm of the space
+    is_offline: bool = False  # a bridge knows that the sensor is away
 
 
 class Pause(NamedTuple):
@@ -257,6 +258,8 @@ class Fleet:
 
     def admit(self, one: Arrival) -> str:
         """Why a reading cannot be taken; "" where it can, and its space is watched from now on."""
+        if one.is_offline:
+            return ""  # of a sensor that nobody knows it changes nothing
         for what, name in (("space", one.space), ("sensor", one.sensor)):
             is_name = 0 < len(name) <= LONGEST_NAME and name.isprintable() and name.strip(". ")
             if not is_name:
@@ -287,6 +290,8 @@ class Fleet:
         for one in readings:
             if why := self.admit(one):
                 raise InputError(why)
+            if one.is_offline and one.space not in self.spaces:
+                continue
             # a table's reader strips names too: `A` and ` A` are one sensor of a kept day
             todo[one.space].append(one._replace(sensor=one.sensor.strip()))
         events: list[dict] = []
@@ -298,6 +303,8 @@ class Fleet:
 
     def counts(self, one: Arrival) -> bool:
         """Whether something that was taken is to be known after a restart."""
+        if one.is_offline:
+            return False  # the fault is kept
         space = self.spaces[one.space]
         return not one.is_acknowledgement or one.arrived_s <= space.acknowledged_s
 
@@ -342,6 +349,8 @@ class Fleet:
             return space.detector.ticking(space.now_s(what))
         if what.is_acknowledgement:
             return acknowledging(space, what.arrived_s, counts=self.is_restoring)
+        if what.is_offline:
+            return losing(space, what)
         row = space.row(what)
         if self.on_row is not None:
             self.on_row(space, row)
@@ -403,6 +412,12 @@ def acknowledging(space: WatchedSpace, clock_s: float, *, counts: bool) -> Scori
     watched = space.detector.space
     space.hushed_until_s = clock_s + watched.hushed_until_s - watched.now_s
     return events
+
+
+def losing(space: WatchedSpace, one: Arrival) -> Scoring:
+    """A bridge knows that a sensor is away: that is a silence, which its next reading ends."""
+    events = yield from space.detector.ticking(space.now_s(one.arrived_s))
+    return events + space.detector.lose(one.sensor)
 
 
 def with_place(event: dict, space: WatchedSpace) -> dict:

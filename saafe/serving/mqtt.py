@@ -35,10 +35,10 @@ from saafe.serving.late_readings import LateReadings
 from saafe.serving.mqtt_client import FIRST_RETRY_S, MqttClient
 from saafe.serving.mqtt_options import MqttOptions
 from saafe.serving.on_way import OnWay
-from saafe.serving.payloads import read_payload
+from saafe.serving.payloads import read_payload, says_offline
 from saafe.serving.service import Service
 from saafe.serving.telling import Telling
-from saafe.serving.topics import LONGEST_TOPIC
+from saafe.serving.topics import AVAILABILITY, LONGEST_TOPIC, TopicPlace
 from saafe.serving.views import is_hushed
 
 SESSION_S = 7 * 86_400  # for so long the broker keeps what comes while we are away
@@ -360,6 +360,8 @@ class MqttLink:
             return self._publish(
                 f"{options.base}/worker/{owner}/{topic}", bytes(message.payload), lambda: done("")
             )
+        if place.channel == AVAILABILITY:
+            return self._hear_availability(place, bytes(message.payload), done)
         cells = read_payload(bytes(message.payload), place.channel, options.units)
         if not cells:
             return self._pass_over("no channel", topic, done)
@@ -376,10 +378,24 @@ class MqttLink:
             self._refuse("late", f"{topic}: a reading of {late_s:,.0f} s before the newest of "
                          f"{place.sensor!r} is left out", topic)  # fmt: skip
             return done("")
-        while not self.service.offer(reading, done, wait_s=1.0):  # the broker holds the rest back
+        return self._offer(reading, done)
+
+    def _hear_availability(
+        self, place: TopicPlace, payload: bytes, done: Callable[[str], None]
+    ) -> None:
+        """A bridge says that a sensor is away; that it is back, its own readings say."""
+        is_offline = says_offline(payload)
+        self.service.counters.refused("availability")
+        if not is_offline:
+            return done("")
+        now_s = self.service.clock_s()
+        return self._offer(Arrival(place.space, place.sensor, {}, now_s, is_offline=True), done)
+
+    def _offer(self, one: Arrival, done: Callable[[str], None]) -> None:
+        """Have something taken; where there is no room, the broker holds the rest back."""
+        while not self.service.offer(one, done, wait_s=1.0):
             if self.service.is_stopping.is_set():
-                return None
-        return None
+                return
 
     def _pass_over(self, reason: str, topic: str, done: Callable[[str], None]) -> None:
         """Count a message that tells nothing."""
