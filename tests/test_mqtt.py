@@ -593,7 +593,7 @@ def test_two_workers_share_a_fleet(broker: Mosquitto, tmp_path: Path) -> None:
             )  # fmt: skip
         for one in running:
             one.said("connected")
-        assert client.last("saafe/status/2") == b"online"
+        eventually(lambda: client.last("saafe/status/2") == b"online")
         for k, temperature in enumerate([21, 21, 21, 70, 71, 72]):
             for name in names:
                 client.send(f"readings/{name}", {"temperature": temperature, "time_s": 10 * k})
