@@ -5,10 +5,11 @@ import os
 import socket
 import ssl
 import threading
+import time
 from pathlib import Path
 
 import pytest
-from serving_fixtures import CALM
+from serving_fixtures import CALM, eventually
 
 from saafe.errors import InputError
 from saafe.serving import Fleet, MqttLink, MqttOptions, Notes, Service, Store, Topics, broker
@@ -102,6 +103,42 @@ def test_a_port_without_tls_is_said(kind: str) -> None:
     (line,) = lines
     assert f"{found}: speaks no TLS there (" in line
     assert "name its TLS port, usually 8883, or mqtt:// for none" in line
+
+
+@pytest.mark.parametrize("kind", ["is of TLS", "resets", "closes", "closes late", "lets us in"])
+def test_a_port_of_tls_alone_is_asked_for(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It said "Unspecified error" alone; of one that has answered TLS is not to be asked."""
+    if kind == "closes late":
+        monkeypatch.setattr(broker, "BRIEF_S", 0.05)
+    says = {
+        "is of TLS": bytes.fromhex("15030100020246"),  # OpenSSL's alert to what is no greeting
+        "lets us in": bytes.fromhex("2003000000"),
+    }
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        lines: list[str] = []
+        service = Service(Fleet(CALM), Store(":memory:"), Notes(lines.append))
+        url = f"mqtt://127.0.0.1:{server.getsockname()[1]}"
+        link = MqttLink(service, find_broker(url), MqttOptions(topics=Topics((), ("json",))))
+
+        def answer() -> None:
+            client, _ = server.accept()
+            with client:
+                client.recv(1 if kind == "resets" else 4096)
+                client.send(says.get(kind, b""))
+                time.sleep(0.2 if kind == "closes late" else 0.0)
+
+        link.is_answered.set()  # nobody waits for the broker
+        thread = threading.Thread(target=answer)
+        thread.start()
+        link.start()
+        thread.join()
+        (line,) = eventually(lambda: [line for line in lines if "connection lost" in line])
+        link.stop()
+        service.stop()
+    is_mute = kind in ("is of TLS", "resets", "closes")
+    assert ("lost before any answer" in line) == line.endswith("mqtts://?") == is_mute, line
 
 
 def test_a_broker_that_has_spoken_tls_is_not_said_to_speak_none() -> None:

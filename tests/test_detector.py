@@ -294,6 +294,21 @@ def test_late_rows_count() -> None:
     assert late.streams["A"].history[-1, PM25] == (19.0 + HIGH) / 2
 
 
+def test_a_sensor_that_is_known_to_be_away_is_silent_now_and_no_alarm_clears_by_it() -> None:
+    detector = Detector(Scorer(score, SETTINGS), longest_interval_s=3600.0)
+    assert detector.lose("A") == [], "no row of it has come"
+    assert [e["event"] for k in range(10)
+            for e in detector.update(10.0 * k, "A", {"pm25": HIGH})] == ["alarm"]  # fmt: skip
+    detector.tick(100.0)
+    fault = {"time_s": 100.0, "sensor": "A", "channel": "all", "reason": "silent"}
+    assert detector.lose("A") == [{"event": "fault", **fault}]
+    assert detector.lose("A") == detector.tick(1e4) == [], "it is said once"
+    assert detector.space.incident == "A", "silence is no calm"
+    assert detector.update(1e4, "A", {"pm25": HIGH}) == [
+        {"event": "restored", **fault | {"time_s": 1e4}}
+    ]
+
+
 def test_a_person_clears_the_alarm_and_the_model_is_quiet_for_ten_minutes() -> None:
     detector = Detector(Scorer(score, SETTINGS))
     events = []

@@ -1,5 +1,6 @@
 """A fleet says of each space what a detector of its own says of the same rows."""
 
+import json
 import random
 
 import numpy as np
@@ -13,6 +14,7 @@ from saafe.errors import InputError
 from saafe.recipes import changed, find_tier
 from saafe.recordings import RowReader
 from saafe.sensors import MAX_SENSORS
+from saafe.serving import views
 from saafe.serving.fleet import Arrival, Fleet, iso_time
 from saafe.training.model import FireTransformer
 from saafe.training.runs import Run
@@ -159,10 +161,47 @@ def test_an_acknowledgement_mutes_the_model_for_sensors_too_that_come_after_it()
 
     assert smoke("A", 1e9, 60)
     fleet.take([Arrival("den", "-", {}, 1e9 + 600, is_acknowledgement=True)])
-    assert fleet.spaces["den"].hushed_until_s() == pytest.approx(1e9 + 1200)
+    assert fleet.spaces["den"].hushed_until_s == pytest.approx(1e9 + 1200)
     assert not smoke("B", 1e9 + 610, 58)
-    assert fleet.spaces["den"].hushed_until_s() == pytest.approx(1e9 + 1200)
+    assert fleet.spaces["den"].hushed_until_s == pytest.approx(1e9 + 1200)
     assert [event["sensor"] for event in smoke("B", 1e9 + 1190, 10)] == ["B"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("lags_s", [(60, 10), (60, 60), (10, 60), (170, 0), (0, 0)])
+def test_until_when_it_is_quiet_is_told_once_and_holds(
+    lags_s: tuple[float, float], restarts: bool
+) -> None:
+    """Readings that came to lag less moved the moment: 18:09:15, and then 18:08:21."""
+    lag_s, later_s = lags_s
+
+    def reading(k: int) -> Arrival:
+        came_s = 1e9 + 10 * k
+        own_s = came_s - (lag_s if k < 75 else later_s)
+        return Arrival("den", "A", {"pm25_ug_m3": "900", "time_s": repr(own_s)}, came_s)
+
+    fleet = Fleet(PARTICLES)
+    assert fleet.take([reading(k) for k in range(60)]), "an alarm"
+    fleet.take([Arrival("den", "-", {}, 1e9 + 595, is_acknowledgement=True)])
+    told, alarms = [], []
+    for k in range(60, 140):
+        if restarts and k % 20 == 0:  # as after one
+            state = json.loads(json.dumps(fleet.spaces["den"].state()))
+            fleet = Fleet(PARTICLES)
+            fleet.watched("den").set_state(state)
+        found = [one["event"] == "alarm" for one in fleet.take([reading(k)])]
+        until = views.summary(fleet.spaces["den"], 1e9 + 10 * k)["acknowledged_until"]
+        told += [until]
+        alarms += [k] * any(found)
+    assert {*told} == {iso_time(1e9 + 595 + 600), None}
+    state = fleet.spaces["den"].state()
+    del state["hushed_until_s"]  # as older states
+    fleet.watched("older").set_state(state)
+    assert fleet.spaces["older"].hushed_until_s == pytest.approx(1195 + 1e9, abs=lag_s + 10)
+    over = told.index(None)
+    assert not any(told[over:]), "and is over once"
+    assert alarms[0] - 60 >= over, "while it is told no alarm comes"
+    assert 595 + 600 - max(lag_s - later_s, 0) - 10 <= 10 * (60 + over) <= 595 + 600 + 10
 
 
 def test_a_fleet_says_what_single_detectors_say_with_a_real_model(run: Run) -> None:
@@ -191,6 +230,37 @@ def test_windows_that_are_due_together_are_scored_together() -> None:
         fleet.take([Arrival(name, "A", {"temperature_c": "21", "time_s": f"{t}"}, 1e9 + t)
                     for name in names])  # fmt: skip
     assert sizes == [100, 100, 100]
+
+
+def test_a_sensor_that_is_known_to_be_away_is_silent_at_once() -> None:
+    """A dead one stayed calm for an hour and a half, where the device may pause so long."""
+    fleet = Fleet(CALM, longest_interval_s=3600.0)
+
+    def reading(sensor: str, at_s: float) -> Arrival:
+        return Arrival("den", sensor, {"temperature_c": "21"}, 1e9 + at_s)
+
+    def offline(space: str, sensor: str, at_s: float) -> Arrival:
+        return Arrival(space, sensor, {}, 1e9 + at_s, is_offline=True)
+
+    def said(*arrivals: Arrival) -> list[tuple]:
+        return [(e["event"], e["sensor"], e["channel"], e["reason"], e["time_s"] - 1e9)
+                for e in fleet.take(arrivals)]  # fmt: skip
+
+    silent = ("all", "silent")
+    assert said(offline("den", "A", -5.0)) == [], "of what nobody watches nothing is made"
+    assert not fleet.spaces
+    one = offline("den", "A", 20.0)
+    found = said(reading("A", 0.0), reading("B", 0.0), reading("A", 10.0), one)
+    assert found == [("fault", "A", *silent, 20.0)]
+    assert not fleet.counts(one), "the fault is kept, not how it came about"
+    assert said(offline("den", "A", 30.0), offline("den", "?", 30.0)) == []
+    assert set(fleet.spaces["den"].detector.space.sensors) == {"A", "B"}
+    assert said(reading("B", 40.0)) == [], "another's reading ends nothing"
+    assert said(reading("A", 50.0)) == [("restored", "A", *silent, 50.0)]
+    found = said(offline("den", "A", 60.0), reading("A", 70.0))
+    assert [kind for kind, *_ in found] == ["fault", "restored"], "in their order"
+    silences = [e for e in fleet.tick(1e9 + 6000.0) if e["event"] == "fault"]
+    assert [e["time_s"] - 1e9 for e in silences] == [40.0 + 5400.0, 70.0 + 5400.0]
 
 
 def test_readings_of_one_sensor_that_come_a_channel_each_are_one() -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import paho.mqtt.client as paho
@@ -30,6 +31,7 @@ from serving_fixtures import (
     save_run,
 )
 
+from saafe import __version__
 from saafe.cli.serving import print_where_possible
 from saafe.errors import InputError
 from saafe.serving import (
@@ -45,7 +47,7 @@ from saafe.serving import (
     mqtt,
 )
 from saafe.serving.home_assistant import discovery_messages, slug
-from saafe.serving.views import acknowledged_until
+from saafe.serving.views import acknowledged_until, faults_of
 
 pytestmark = needs_mosquitto
 PRESETS = ("zigbee2mqtt", "esphome", "tasmota", "json")
@@ -165,6 +167,31 @@ def test_readings_become_alarms_states_and_a_device(broker: Mosquitto, watching:
         one.close()
 
 
+def test_the_log_ends_with_what_is_true_of_the_connection(
+    broker: Mosquitto, watching: Watching
+) -> None:
+    """After a short outage it ended with "Connection refused; trying again"."""
+    for _ in range(3):  # all within a minute
+        before = watching.link.connection
+        broker.kill(signal.SIGTERM)
+        eventually(lambda: not watching.link.is_up.is_set())
+        time.sleep(1.5)  # until it has been tried
+        broker.start()
+        eventually(lambda before=before: watching.link.connection > before, 30.0)
+        eventually(lambda: "connected; listens to" in watching.lines[-1])
+    is_up = ["connected; listens" in line for line in watching.lines]
+    assert any("Connection refused; trying again" in line for line in watching.lines)
+    assert (True, True) not in pairwise(is_up), "once for each loss"
+
+
+def test_acknowledgements_of_two_unknown_spaces_are_both_answered(watching: Watching) -> None:
+    for name in (b"attic", b"cellar", b"attic"):
+        message = paho.MQTTMessage(mid=0, topic=b"saafe/spaces/%s/acknowledge" % name)
+        watching.link._on_message(watching.link.client, None, message)
+    said = [line for line in watching.lines if "no such space is watched" in line]
+    assert [line.split(": ")[1] for line in said] == ["attic", "cellar"]
+
+
 def test_events_of_an_outage_wait_in_the_store_and_are_told_once(
     broker: Mosquitto, watching: Watching
 ) -> None:
@@ -235,7 +262,8 @@ def test_a_second_process_on_one_base_does_not_leave_the_first_one_offline(
 ) -> None:
     client = Client(broker.port, "other", ("saafe/status",))
     second = Watching(broker.port, name="second")
-    eventually(lambda: any("--base of its own" in line for line in watching.lines))
+    (line,) = eventually(lambda: [one for one in watching.lines if "--base of its own" in one])
+    assert 'another process says "online" there' in line, "as people write it, not as Python does"
     second.close()
     eventually(lambda: b"offline" in [payload for _, payload, _ in client.came])
     eventually(lambda: client.last("saafe/status") == b"online")
@@ -281,6 +309,16 @@ def test_two_bases_on_one_home_assistant_name_their_devices_apart() -> None:
         "saafe_kitchen",
     )  # fmt: skip
     assert all(re.fullmatch(r"[\w/-]+", topic) for topic, *_ in found)
+
+
+def test_home_assistant_is_told_where_a_device_comes_from_and_what_is_of_its_upkeep() -> None:
+    """It logs and shows the origin; a sensor's fault stood among what a room is asked for."""
+    said = discovery_messages("saafe", "homeassistant", "saafe/status", "kitchen")
+    assert len(said) == 5
+    for topic, config in said:
+        assert config["origin"] == {"name": "saafe", "sw_version": __version__}
+        is_fault = topic.endswith("/fault/config")
+        assert config.get("entity_category") == ("diagnostic" if is_fault else None), topic
 
 
 @pytest.mark.parametrize("is_read", [False, True])
@@ -342,7 +380,10 @@ MESSAGES = [
 NOTHING = [
     ("zigbee2mqtt/bridge/state", '{"temperature": 21}', "topic"),
     ("zigbee2mqtt/den/set", '{"temperature": 21}', "topic"),
-    ("zigbee2mqtt/den/availability", '{"state": "online"}', "topic"),
+    ("zigbee2mqtt/den/availability", '{"state": "online"}', "availability"),
+    ("zigbee2mqtt/den/availability", "offline", "availability"),  # that nobody has heard
+    ("zigbee2mqtt/home/den/availability", '{"state": "offline"}', "availability"),
+    ("zigbee2mqtt/den/availability", '{"state"', "payload"),
     ("zigbee2mqtt/lamp", '{"brightness": 200, "state": "ON"}', "no channel"),
     ("zigbee2mqtt/lamp", '{"color_mode": "color_temp", "color_temp": 370}', "no channel"),  # mired
     ("zigbee2mqtt/den", '{"max_temperature": 60, "battery": 90}', "no channel"),
@@ -381,7 +422,9 @@ def test_messages_that_say_nothing_are_counted_and_make_no_space(
         count = sum(one[2] == reason for one in NOTHING)
         eventually(lambda r=reason, n=count: watching.refused(r) == n)
     assert not watching.service.fleet.spaces
-    assert sum("payload" in line for line in watching.lines) == 1  # of five, once a minute
+    said = [line for line in watching.lines if "payload" in line]  # of six; a topic once a minute
+    topics = ["zigbee2mqtt/den/availability", "zigbee2mqtt/den", "readings/den"]
+    assert [line.split(": ")[1] for line in said] == topics
     client.close()
 
 
@@ -550,7 +593,7 @@ def test_two_workers_share_a_fleet(broker: Mosquitto, tmp_path: Path) -> None:
             )  # fmt: skip
         for one in running:
             one.said("connected")
-        assert client.last("saafe/status/2") == b"online"
+        eventually(lambda: client.last("saafe/status/2") == b"online")
         for k, temperature in enumerate([21, 21, 21, 70, 71, 72]):
             for name in names:
                 client.send(f"readings/{name}", {"temperature": temperature, "time_s": 10 * k})
@@ -681,19 +724,70 @@ def test_the_retained_state_says_that_it_is_quiet_no_more(
     client.close()
 
 
+@pytest.mark.parametrize("payload", ["offline", '{"state": "offline"}'])
+def test_a_sensor_of_which_its_bridge_says_that_it_is_offline_is_silent(
+    broker: Mosquitto, tmp_path: Path, payload: str
+) -> None:
+    """It stayed calm for as long as the device may pause. Only a reading says that it is back."""
+    client, state = Client(broker.port, "other", ("saafe/#",)), tmp_path / "s.sqlite"
+    names = ("den", "home/den")
+    # of some time ago: the sensor has sent since
+    client.send("zigbee2mqtt/den/availability", payload, retain=True).wait_for_publish(5.0)
+    watching = Watching(broker.port, state)
+
+    def faults(one: Watching) -> dict[str, list[dict]]:
+        with one.service.lock:
+            spaces = one.service.fleet.spaces
+            return {name: faults_of(space) for name, space in spaces.items()}
+
+    def send(text: str) -> None:
+        for name in names:
+            client.send(f"zigbee2mqtt/{name}/availability", text, retain=True)
+
+    def read() -> None:
+        for name in names:
+            client.send(f"zigbee2mqtt/{name}", {"temperature": 21})
+
+    silent = {"den": "den", "home": "den"}
+    is_away = {
+        space: [{"sensor": sensor, "channel": "all", "reason": "silent"}]
+        for space, sensor in silent.items()
+    }
+    read()
+    eventually(lambda: faults(watching) == {"den": [], "home": []})
+    send(payload)
+    eventually(lambda: faults(watching) == is_away)
+    eventually(
+        lambda: json.loads(client.last("saafe/spaces/den/state") or b"{}").get("fault") == "ON"
+    )
+    watching.close()
+    watching = Watching(broker.port, state)  # it stands
+    assert faults(watching) == is_away
+    send("online")
+    eventually(lambda: watching.refused("availability") == 2)
+    assert faults(watching) == is_away
+    read()
+    eventually(lambda: faults(watching) == {"den": [], "home": []})
+    events = watching.service.store.events()
+    assert [event["event"] for event in events] == 2 * ["fault"] + 2 * ["restored"]
+    watching.close()
+    client.close()
+
+
 # --- fuzzing
 
 
 FUZZED_TOPICS = [
-    "zigbee2mqtt/a", "readings/a/b", "e/sensor/temperature/state", "tele/x/SENSOR",
-    "saafe/spaces/a/acknowledge", "readings/" + "x" * 300, "readings/\x7f",
+    "zigbee2mqtt/a", "readings/a/availability", "readings/a/b", "e/sensor/temperature/state",
+    "tele/x/SENSOR", "saafe/spaces/a/acknowledge", "readings/" + "x" * 300, "readings/\x7f",
 ]  # fmt: skip
 FUZZED_PAYLOADS = [
     '{"temperature": 21}', '{"temperature": "21,5"}', '{"temperature": 1e999}', "NaN", "1e400",
     '{"temperature": {"temperature": {"temperature": 21}}}', '{"co2": -99, "time_s": "x"}',
     '{"time_s": 1e15, "co": 1}', '{"time": "9999-12-31T23:59:60Z", "co": 1}', "null", '"',
     '{"temperature": ' + "9" * 5000 + "}", '{"pm25": [1, 2]}', '{"pm25": true}', '{"": 1}',
-    '{"temperature": null}', "{" * 500, '{"co": "' + "x" * 1000 + '"}',
+    '{"temperature": null}', '{"state": "offline"}', "offline",
+    "{" * 500, '{"co": "' + "x" * 1000 + '"}',
 ]  # fmt: skip
 
 
@@ -721,7 +815,7 @@ def fuzz(watching: Watching, count: int) -> None:
         watching.link._on_message(watching.link.client, None, message)
     reasons = (
         "payload", "no channel", "topic", "reading", "second", "internal", "repeated", "own topic",
-        "late",
+        "late", "availability",
     )  # fmt: skip
 
     def counted() -> dict[str, float]:
@@ -734,7 +828,7 @@ def fuzz(watching: Watching, count: int) -> None:
     assert sum(counted().values()) == count, f"each once: {counted()}"
     assert watching.refused("internal") == 0
     assert watching.service.thread.is_alive()
-    assert len(watching.lines) <= 10  # a line a kind, whatever comes
+    assert len(watching.lines) <= 30  # five a kind and minute, whatever comes
 
 
 def test_fuzzed_payloads_are_counted_and_nothing_breaks(

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from serving_fixtures import eventually
-from test_web import SMOKE, Served
+from serving_fixtures import eventually, free_port
+from test_web import SMOKE, Served, link_to
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
 StaleElementReferenceException = pytest.importorskip(
@@ -194,6 +194,8 @@ def test_an_alarm_is_said_to_be_harmless_by_keyboard_alone(tmp_path: Path) -> No
         assert mark["was"] == ""
         one.get(f"http://127.0.0.1:{served.port}/")
         row = shown(one, "#marks li", name)
+        shown(one, "#raised .hint", "left out of the quiet days that saafe tune learns from")
+        assert "teach" not in one.find_element("css selector", "body").text, "jargon"
         assert not find(one, "#raised img")
         assert one.execute_script(CONTRAST) == []
         assert one.execute_script(SMALL) == []
@@ -310,6 +312,9 @@ def test_names_are_text_and_nothing_else(desktop: Any) -> None:
         served.close()
 
 
+TOKEN = "a long and secret token"
+
+
 def test_a_token_is_asked_for_and_taken_from_the_link() -> None:
     served = Served(SMOKE, token="a long and secret token")
     served.burn()
@@ -403,6 +408,23 @@ def test_a_lost_connection_is_shown_and_mended(
         shown(desktop, ".banner", "kitchen")
     finally:
         again.close()
+
+
+def test_a_broker_that_is_away_is_shown(desktop: Any) -> None:
+    """All looked well while no sensor was heard."""
+    served = Served(SMOKE)
+    link = link_to(served, free_port())  # where nobody listens
+    try:
+        served.post({"space": "hall", "temperature": 21})
+        desktop.get(f"http://127.0.0.1:{served.port}/")
+        shown(desktop, ".card", "hall")
+        assert not find(desktop, "#trouble")[0].is_displayed()
+        served.wait(16.0)
+        shown(desktop, "#trouble", "no connection to the broker since 20")
+        assert desktop.execute_script(CONTRAST) == []
+    finally:
+        link.stop()
+        served.close()
 
 
 def test_cards_say_how_old_they_are_and_which_sensor_read_what(desktop: Any) -> None:
@@ -588,6 +610,35 @@ def test_a_space_is_taken_away_by_a_button(desktop: Any) -> None:
         eventually(lambda: [one.text for one in find(desktop, ".card .name")] == ["hall"])
         eventually(lambda: not find(desktop, "#events tr") and not find(desktop, ".banner"))
         assert served.ask("GET", "/health")[1]["spaces"] == 1
+    finally:
+        served.close()
+
+
+def test_a_space_that_is_not_there_is_said(desktop: Any) -> None:
+    """A mistyped link showed an empty space, with a button that takes it away."""
+    served = Served(SMOKE, token=TOKEN)
+    try:
+        served.burn("kitchen")
+        served.service.trouble = "the disk is full"
+        desktop.get(f"http://127.0.0.1:{served.port}/#token={quote(TOKEN)}")
+        shown(desktop, ".card", "kitchen")
+        desktop.execute_script("location.hash = '#/space/K%C3%BCche'")
+        shown(desktop, "#detail-line", "No such space.")
+        shown(desktop, "#trouble", "the disk is full")  # all else goes on
+        assert find(desktop, "#detail-title")[0].text == "Küche"
+        assert not find(desktop, "#forget")[0].is_displayed()
+        desktop.execute_script("location.hash = '#/space/kitchen'")
+        shown(desktop, "#detail-state", "Alarm")
+        shown(desktop, "#forget")
+        eventually(lambda: find(desktop, "#charts .chart"))
+        served.ask("DELETE", "/spaces/kitchen")  # by somebody else
+        shown(desktop, "#detail-line", "No such space.")
+        assert not find(desktop, "#forget")[0].is_displayed()
+        assert not find(desktop, "#charts .chart")
+        assert find(desktop, "#detail-state")[0].text == ""
+        served.burn("kitchen")  # which brings it back
+        shown(desktop, "#detail-state", "Alarm")
+        shown(desktop, "#forget")
     finally:
         served.close()
 

@@ -387,7 +387,7 @@ def test_an_acknowledgement_counts_as_it_did_whatever_a_model_makes_of_that_time
         fed(second, [Arrival("den", "-", {}, NOW_S + later_s, is_acknowledgement=True)])
     end(second)
     third = restarted(tmp_path / "s.sqlite", 250.0, later)
-    until_s = third.fleet.spaces["den"].hushed_until_s()
+    until_s = third.fleet.spaces["den"].hushed_until_s
     assert until_s == (pytest.approx(NOW_S + 845.0, abs=2.0) if "L" in models[:2] else -np.inf)
     third.stop()
 
@@ -410,7 +410,7 @@ def test_an_alarm_of_which_no_reading_is_known_any_more_is_acknowledged(
     fed(second, [Arrival("den", "-", {}, NOW_S + 36_010.0, is_acknowledgement=True)])
     assert kinds(second) == ["alarm", "clear"]
     assert second.store.events()[-1]["time_s"] == NOW_S + 36_010.0
-    assert space.hushed_until_s() == pytest.approx(NOW_S + 36_610.0, abs=1.0)
+    assert space.hushed_until_s == pytest.approx(NOW_S + 36_610.0, abs=1.0)
     fed(second, rows(BURNT, NOW_S + 36_020.0))  # and is watched from now on
     assert kinds(second) == ["alarm", "clear", "alarm"]
     assert second.store.events()[-1]["time_s"] == pytest.approx(NOW_S + 36_340.0, abs=20.0)
@@ -609,6 +609,21 @@ def test_notes_are_said_once_a_minute_and_counted() -> None:
         "saafe: wrong?[31m 60 (and 59 more since the last such line)",
         "saafe: wrong?[31m 120 (and 59 more since the last such line)",
     ]
+
+
+def test_notes_of_one_kind_say_what_differs_and_no_flood_of_names() -> None:
+    """An order of an unknown space was not said behind one of another space."""
+    lines, now = [], [0.0]
+    notes = Notes(lines.append, lambda: now[0])
+    for name in ("den", "attic", "den", "attic"):
+        notes.say("acknowledge", f"{name}: no such space", name)
+    assert lines == ["saafe: den: no such space", "saafe: attic: no such space"]
+    for k in range(6000):  # ten minutes
+        now[0] = 0.1 * k
+        notes.say("payload", f"made up {k}", f"made up {k}")
+    assert 5 * 10 <= len(lines) - 2 <= 5 * 11
+    assert "more since the last such line" in lines[7]
+    assert sum(map(len, notes.said.values())) <= 7, "nor do they fill the memory"
 
 
 def test_a_note_that_cannot_be_written_is_kept_for_the_page() -> None:

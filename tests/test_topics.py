@@ -3,7 +3,7 @@
 import pytest
 
 from saafe.errors import InputError
-from saafe.serving.topics import LONGEST_TOPIC, TopicPlace, Topics
+from saafe.serving.topics import AVAILABILITY, LONGEST_TOPIC, TopicPlace, Topics
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,33 @@ from saafe.serving.topics import LONGEST_TOPIC, TopicPlace, Topics
 )
 def test_what_a_topic_says(pattern: str, topic: str, place: tuple[str, str, str]) -> None:
     assert Topics([pattern]).place(topic) == TopicPlace(*place)
+
+
+@pytest.mark.parametrize(
+    ("topic", "place"),
+    [
+        ("zigbee2mqtt/Bath/availability", ("Bath", "Bath")),
+        ("zigbee2mqtt/home/den/availability", ("home", "den")),
+        ("zigbee2mqtt/Kitchen Air/availability", ("kitchen", "Air")),
+        ("zigbee2mqtt/Air 7/availability", ("kitchen", "Air 7")),
+        ("zigbee2mqtt/bridge/availability", None),
+        ("elsewhere/availability", None),
+    ],
+)
+def test_availability_is_of_the_sensor_whose_topic_stands_before_it(
+    topic: str, place: tuple[str, str] | None
+) -> None:
+    patterns = ["kitchen=zigbee2mqtt/Kitchen {sensor}", "kitchen=zigbee2mqtt/Air 7"]
+    found = Topics(patterns, ["zigbee2mqtt"]).place(topic)
+    assert found == (place and TopicPlace(*place, AVAILABILITY))
+
+
+def test_availability_is_listened_to_without_the_preset() -> None:
+    topics = Topics(["kitchen=zigbee2mqtt/Air 7", "zigbee2mqtt/+/availability"])
+    assert topics.filters == ["zigbee2mqtt/Air 7", "zigbee2mqtt/+/availability"]
+    found = topics.place("zigbee2mqtt/Air 7/availability")
+    assert found == TopicPlace("kitchen", "Air 7", AVAILABILITY)
+    assert topics.place("zigbee2mqtt/lamp/availability") is None
 
 
 def test_devices_that_were_named_one_by_one_watch_one_room() -> None:
@@ -65,6 +92,7 @@ def test_what_is_subscribed_to_and_what_of_it_tells_nothing() -> None:
     topics = Topics(["den=x/#", "x/+/{sensor}", "{space}/{sensor}/v"], ["zigbee2mqtt", "esphome"])
     assert topics.filters == [
         "x/#", "x/+/+", "+/+/v", "zigbee2mqtt/+", "zigbee2mqtt/+/+", "+/sensor/+/state",
+        "zigbee2mqtt/+/+/availability",
     ]  # fmt: skip
     assert topics.place("x/a/b/c") == TopicPlace("den", "den", "")
     assert topics.place("zigbee2mqtt/Bath/set") is None

@@ -19,9 +19,11 @@ import numpy as np
 import pytest
 from serving_fixtures import (
     CALM,
+    Mosquitto,
     Process,
     eventually,
     looks_often,  # noqa: F401
+    needs_mosquitto,
     processes,
     save_run,
 )
@@ -32,10 +34,14 @@ from saafe.detector import AlarmSettings, Scorer
 from saafe.serving import (
     DayFiles,
     Fleet,
+    MqttLink,
+    MqttOptions,
     Notes,
     QuietDays,
     Service,
     Store,
+    Topics,
+    find_broker,
     guard,
     listen,
     machine_address,
@@ -286,6 +292,58 @@ def test_acknowledging_a_calm_space_says_that_nothing_was_raised(served: Served)
     served.ask("POST", "/readings", {"space": "hall", "temperature": 21})
     status, space = served.ask("POST", "/spaces/hall/acknowledge")
     assert (status, space["acknowledged"], space["hushed_until_s"]) == (200, False, None)
+
+
+def link_to(one: Served, port: int) -> MqttLink:
+    """A link of a service to a broker on this machine, which may be away."""
+    options = MqttOptions(topics=Topics((), ("json",)))
+    link = MqttLink(one.service, find_broker(f"mqtt://127.0.0.1:{port}"), options)
+    link.start()
+    return link
+
+
+@needs_mosquitto
+def test_a_broker_that_stays_away_is_a_trouble(served: Served, tmp_path: Path) -> None:
+    """Health and the page said that all was well, with no sensor heard and no alarm told."""
+
+    def is_connected() -> float | None:
+        text = served.ask("GET", "/metrics")[1].decode()
+        found = re.search(r"^saafe_broker_connected (\S+)$", text, re.M)
+        return float(found[1]) if found else None
+
+    def since_s() -> float:
+        status, said = served.ask("GET", "/health")
+        (trouble,) = said["troubles"]
+        assert (status, said["status"]) == (503, "trouble")
+        assert trouble.startswith("no connection to the broker since ")
+        return datetime.fromisoformat(trouble.split()[-1]).timestamp()
+
+    assert is_connected() is None, "no broker is used"
+    broker = Mosquitto(tmp_path / "broker")
+    broker.kill()
+    begun_s = served.service.clock_s()
+    link = link_to(served, broker.port)
+    try:
+        assert is_connected() == 0.0
+        assert served.ask("GET", "/health")[0] == 200, "a while is none"
+        served.wait(16.0)
+        assert since_s() == pytest.approx(begun_s, abs=2.0)
+        broker.start()
+        eventually(lambda: is_connected() == 1.0)
+        assert served.ask("GET", "/health")[0] == 200
+        served.wait(3600.0)
+        lost_s = served.service.clock_s()
+        broker.kill()
+        eventually(lambda: is_connected() == 0.0)
+        assert served.ask("GET", "/health")[0] == 200
+        served.wait(16.0)
+        assert since_s() == pytest.approx(lost_s, abs=5.0), "the outage before is over"
+        link._on_disconnect(None, None, None, "refused")  # as an attempt that fails ends
+        assert since_s() == pytest.approx(lost_s, abs=5.0), "it goes on"
+    finally:
+        link.stop()
+        if broker.process and broker.process.poll() is None:
+            broker.kill()
 
 
 def test_the_description_of_the_interface_is_whole(served: Served) -> None:

@@ -214,6 +214,13 @@ class Detector:
         """
         return self.space.acknowledge(self.now_s, hush_s=HUSH_S)
 
+    def lose(self, sensor: str) -> list[Event]:
+        """Somebody else knows that a sensor is away: it is silent from now on, until its next row.
+
+        One that is silent already, or of which no row has come, stays as it is.
+        """
+        return self.space.lose(self.now_s, sensor)
+
     def finish(self) -> list[Event]:
         """Close the open bins and return the last events."""
         ends = [stream.end_s for stream in self.streams.values()]

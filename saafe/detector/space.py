@@ -140,6 +140,13 @@ class Space:
         self.now_s = max(self.now_s, until_s) if math.isfinite(until_s) else self.now_s
         return events
 
+    def lose(self, time_s: float, name: str) -> list[Event]:
+        """A sensor is known to be away: what its silence would say later is said now."""
+        watched = self.sensors.get(name)
+        if watched is None or watched.test.silent_due() == math.inf:
+            return []
+        return said_events([("fault", *watched.test.lapse())], time_s, name)
+
     def excuse(self, now_s: float) -> None:
         """Nobody listened until now: go on from here."""
         self.now_s = max(self.now_s, now_s)

@@ -9,13 +9,16 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from saafe.errors import InputError
+from saafe.serving.fleet import iso_time
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 MACHINE_ID = Path("/etc/machine-id")
 # Chosen: so many connections in a row of so few seconds are no chance
 BRIEF_S, BRIEF_ONES = 10.0, 3
+AWAY_S = 15.0  # Chosen: a broker that starts anew is back by then
 TLS_FAILED = "TLS failed ({}); see --ca and --cert"
 NO_TLS = "speaks no TLS there ({}); name its TLS port, usually 8883, or mqtt:// for none"
+NO_ANSWER = "connection lost before any answer ({}); does it want mqtts://?"  # a TLS port ends it
 # OpenSSL's words where the answer to its greeting is none of TLS, or none at all
 NO_TLS_REASONS = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING")
 
@@ -132,16 +135,26 @@ class Partings:
     our name: each drives the other out, and readings are lost between.
     """
 
-    def __init__(self, name: str) -> None:
-        """Take our name at the broker."""
+    def __init__(self, name: str, *, is_plain: bool = False, now_s: float = 0.0) -> None:
+        """Take our name at the broker, and whether we speak to it without TLS."""
         self.name, self.begun_s, self.brief = name, -math.inf, 0
+        self.is_plain, self.opened_s = is_plain, -math.inf
+        self.is_up, self.down_s = False, now_s  # since when none stands, where none does
+        self.is_answered = False  # whether the broker has ever let us in, or refused to
+
+    def open(self, now_s: float) -> None:
+        """We begin to speak to whoever listens there."""
+        self.opened_s = now_s
 
     def begin(self, now_s: float) -> None:
         """A connection stands."""
-        self.begun_s = now_s
+        self.is_up, self.begun_s = True, now_s
 
     def end(self, now_s: float, reason: object) -> tuple[str, str]:
-        """What to say of one that was lost: its kind, and a text."""
+        """What to say of one that was lost, or was none: its kind, and a text."""
+        self.is_up, self.down_s = False, now_s if self.is_up else self.down_s
+        if self.is_plain and not self.is_answered and now_s - self.opened_s < BRIEF_S:
+            return "lost", NO_ANSWER.format(reason)
         self.brief = self.brief + 1 if now_s - self.begun_s < BRIEF_S else 0
         if self.brief < BRIEF_ONES:
             return "lost", f"connection lost ({reason})"
@@ -149,6 +162,12 @@ class Partings:
             f"connection lost again and again within seconds: is another client called "
             f"{self.name}, as on a machine with the same host name? give one another --state"
         )
+
+    def trouble(self, now_s: float) -> str:
+        """What people are to know, seconds since 1970; "" where one stands or did of late."""
+        if self.is_up or now_s - self.down_s < AWAY_S:
+            return ""
+        return f"no connection to the broker since {iso_time(self.down_s)}"
 
 
 def client_name(state: str, worker: int) -> str:

@@ -31,7 +31,11 @@ class Counters:
         self.work = Counter("saafe_work_seconds", "Time spent on judging and keeping.", **more)
         memory = {"saafe_memory_bytes": ("Most memory that the process held.", most_memory)}
         for name, (text, value) in {**gauges, **memory}.items():
-            Gauge(name, text, **more).set_function(value)
+            self.add_gauge(name, text, value)
+
+    def add_gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """Show one more gauge: its help, and what reads it."""
+        Gauge(name, text, registry=self.registry).set_function(value)
 
     def refused(self, reason: str) -> None:
         """Count something that could not be used, by a reason of our own words."""

@@ -36,6 +36,7 @@ class Arrival(NamedTuple):
     cells: Mapping[str, str]  # text by column (`sensors.COLUMNS`), and `time_s` where it has one
     arrived_s: float  # by the caller's clock, seconds since 1970 that only go on
     is_acknowledgement: bool = False  # a person has seen to the alarm of the space
+    is_offline: bool = False  # a bridge knows that the sensor is away
 
 
 class Pause(NamedTuple):
@@ -73,6 +74,7 @@ class WatchedSpace:
         self.sensors_heard_s: dict[str, float] = {}  # the same of each sensor
         self.alarm_event: dict | None = None  # that began the alarm that stands
         self.acknowledged_s = -math.inf  # our clock at the last acknowledgement that counted
+        self.hushed_until_s = -math.inf  # our clock when its quiet ends, as people were told then
 
     def row(self, one: Arrival) -> Row:
         """Put one reading in its place in time."""
@@ -102,12 +104,10 @@ class WatchedSpace:
         """Stream time at a moment of our clock."""
         return self.reader.clock.now_s(clock_s)
 
-    def hushed_until_s(self) -> float:
-        """Until when a person has hushed the model, by our clock; -inf for not at all."""
+    def our_clock_s(self, stream_s: float) -> float:
+        """Our clock at a moment of stream time, as the newest reading has it; inf before any."""
         clock = self.reader.clock
-        until_s = max((one.alarm.hushed_until_s for one in self.detector.space.sensors.values()),
-                      default=-math.inf)  # fmt: skip
-        return -math.inf if clock.arrival_s is None else clock.arrival_s + until_s - clock.newest_s
+        return math.inf if clock.arrival_s is None else clock.arrival_s + stream_s - clock.newest_s
 
     def note(self, events: list[dict]) -> None:
         """Remember what began the alarm that stands, for people to look at."""
@@ -117,11 +117,7 @@ class WatchedSpace:
 
     def next_due_s(self) -> float:
         """When something becomes true with no reading, by our clock; inf for never."""
-        clock = self.reader.clock
-        due_s = self.detector.next_due()
-        if clock.arrival_s is None:
-            return math.inf
-        return clock.arrival_s + due_s - clock.newest_s + ROUNDING_S
+        return self.our_clock_s(self.detector.next_due()) + ROUNDING_S
 
     def resuming(self, clock_s: float) -> Scoring:
         """Go on after a pause in which nobody listened: nothing was silent in it."""
@@ -144,6 +140,7 @@ class WatchedSpace:
         self.reader.clock.set_back(by_s)
         self.origin_s, self.heard_s = self.origin_s - by_s, self.heard_s - by_s
         self.sensors_heard_s = {name: s - by_s for name, s in self.sensors_heard_s.items()}
+        self.hushed_until_s -= by_s
         self.bursts.clear()
 
     def state(self) -> dict[str, Any]:
@@ -155,6 +152,7 @@ class WatchedSpace:
             "origin_s": self.origin_s,
             "heard_s": self.heard_s,
             "sensors_heard_s": self.sensors_heard_s,
+            "hushed_until_s": self.hushed_until_s,
             "risk": [self.risk_bin, self.risk.tolist()],
         }
 
@@ -179,6 +177,9 @@ class WatchedSpace:
         self.risk_bin, self.risks = risk_bin, risks
         self.origin_s, self.heard_s = origin_s, heard_s
         self.sensors_heard_s = sensors_heard_s
+        # older states did not hold what was told
+        by_detector_s = self.our_clock_s(self.detector.space.hushed_until_s)
+        self.hushed_until_s = state.get("hushed_until_s", by_detector_s)
 
     @property
     def risk(self) -> np.ndarray:
@@ -257,6 +258,8 @@ class Fleet:
 
     def admit(self, one: Arrival) -> str:
         """Why a reading cannot be taken; "" where it can, and its space is watched from now on."""
+        if one.is_offline:
+            return ""  # of a sensor that nobody knows it changes nothing
         for what, name in (("space", one.space), ("sensor", one.sensor)):
             is_name = 0 < len(name) <= LONGEST_NAME and name.isprintable() and name.strip(". ")
             if not is_name:
@@ -287,6 +290,8 @@ class Fleet:
         for one in readings:
             if why := self.admit(one):
                 raise InputError(why)
+            if one.is_offline and one.space not in self.spaces:
+                continue
             # a table's reader strips names too: `A` and ` A` are one sensor of a kept day
             todo[one.space].append(one._replace(sensor=one.sensor.strip()))
         events: list[dict] = []
@@ -298,6 +303,8 @@ class Fleet:
 
     def counts(self, one: Arrival) -> bool:
         """Whether something that was taken is to be known after a restart."""
+        if one.is_offline:
+            return False  # the fault is kept
         space = self.spaces[one.space]
         return not one.is_acknowledgement or one.arrived_s <= space.acknowledged_s
 
@@ -342,6 +349,8 @@ class Fleet:
             return space.detector.ticking(space.now_s(what))
         if what.is_acknowledgement:
             return acknowledging(space, what.arrived_s, counts=self.is_restoring)
+        if what.is_offline:
+            return losing(space, what)
         row = space.row(what)
         if self.on_row is not None:
             self.on_row(space, row)
@@ -392,12 +401,23 @@ def acknowledging(space: WatchedSpace, clock_s: float, *, counts: bool) -> Scori
     """A person has seen to the alarm of a space; of a calm one nobody mutes an alarm to come.
 
     One that `counts` did so before a restart: it holds whatever the model now makes of that time.
+    The quiet is of stream time, which goes ahead of our clock where readings come to lag less. The
+    moment that people are told stays; the quiet is then over before it, by less than that lag.
     """
     events = yield from space.detector.ticking(space.now_s(clock_s))
     if not (counts or space.detector.space.is_raised):
         return events
+    events += space.detector.acknowledge()
     space.acknowledged_s = clock_s
-    return events + space.detector.acknowledge()
+    watched = space.detector.space
+    space.hushed_until_s = clock_s + watched.hushed_until_s - watched.now_s
+    return events
+
+
+def losing(space: WatchedSpace, one: Arrival) -> Scoring:
+    """A bridge knows that a sensor is away: that is a silence, which its next reading ends."""
+    events = yield from space.detector.ticking(space.now_s(one.arrived_s))
+    return events + space.detector.lose(one.sensor)
 
 
 def with_place(event: dict, space: WatchedSpace) -> dict:

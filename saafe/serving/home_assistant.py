@@ -56,6 +56,7 @@ def discovery_messages(base: str, prefix: str, status: str, space: str) -> list[
     state = space_topic(base, space, "state")
     shared = {
         "availability_topic": status,
+        "origin": {"name": "saafe", "sw_version": __version__},
         "device": {
             "identifiers": [name],
             "name": space,
@@ -76,6 +77,7 @@ def discovery_messages(base: str, prefix: str, status: str, space: str) -> list[
                 "name": title,
                 "unique_id": f"{name}_{key}",
                 "device_class": kind,
+                **({"entity_category": "diagnostic"} if key == "fault" else {}),
                 "state_topic": state,
                 "value_template": f"{{{{ value_json.{key} }}}}",
                 "json_attributes_topic": state,

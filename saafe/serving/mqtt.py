@@ -9,7 +9,6 @@ import socket
 import ssl
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
@@ -23,6 +22,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from saafe.errors import InputError
 from saafe.files import json_text
 from saafe.serving.broker import Broker, Partings, why_unreached
+from saafe.serving.doubles import LATEST_REPEAT_S, Givers, Repeats
 from saafe.serving.fleet import Arrival
 from saafe.serving.home_assistant import (
     Message,
@@ -35,10 +35,10 @@ from saafe.serving.late_readings import LateReadings
 from saafe.serving.mqtt_client import FIRST_RETRY_S, MqttClient
 from saafe.serving.mqtt_options import MqttOptions
 from saafe.serving.on_way import OnWay
-from saafe.serving.payloads import read_payload
+from saafe.serving.payloads import read_payload, says_offline
 from saafe.serving.service import Service
 from saafe.serving.telling import Telling
-from saafe.serving.topics import LONGEST_TOPIC, TopicPlace
+from saafe.serving.topics import AVAILABILITY, LONGEST_TOPIC, TopicPlace
 from saafe.serving.views import is_hushed
 
 SESSION_S = 7 * 86_400  # for so long the broker keeps what comes while we are away
@@ -48,10 +48,9 @@ LOOK_S = 2.0
 RISK_STEP = 1.0  # percent
 MOST_SENDING = 50  # Chosen: states on their way to the broker
 SENDING_S = 0.005  # until it is looked again whether they are there
-RECENT = 10_000  # readings that are known again if they come twice
-GIVER_S = 900.0  # a topic that has been quiet for so long gives its channel away
-LATEST_REPEAT_S = 600.0
+MOST_PASSED = 10_000  # topics that are noted
 QOS = 1
+NO_USE = "an acknowledgement changes nothing"
 
 
 class MqttLink:
@@ -60,18 +59,18 @@ class MqttLink:
     def __init__(self, service: Service, broker: Broker, options: MqttOptions) -> None:
         """Take the service that gets readings and gives events."""
         self.service, self.broker, self.options = service, broker, options
-        self.recent: OrderedDict[tuple, float] = OrderedDict()  # readings: when each came
+        self.repeats, self.late = Repeats(), LateReadings()
+        self.givers = Givers(100 * service.fleet.most_spaces)
         self.passed: set[str] = set()  # topics of which nothing was read
         self.doubt_s = service.clock_s() + DOUBT_S  # when to say that nothing at all was
-        self.late = LateReadings()
-        self.givers: dict[tuple[str, str, str], tuple[str, float]] = {}
         self.sending = OnWay()
         self.connection = 0  # number of the one that stands
         self.is_up, self.is_answered = threading.Event(), threading.Event()
         self.telling = Telling(service, self.sending, self._publish_event, self.is_up)
         self.refused: str | None = None  # why the broker does not let us in
-        self.partings = Partings(options.name)
+        self.partings = Partings(options.name, is_plain=broker.tls is None, now_s=service.clock_s())
         self.is_closing = False
+        self.is_told_up = False  # whether the log's last word is that a connection stands
         self.shown: dict[str, tuple[float, bool, float]] = {}  # space: risk, is hushed, when
         self.announced: set[str] = set()
         self.client = self._client()
@@ -87,6 +86,7 @@ class MqttLink:
         if self.broker.tls:
             client.tls_set_context(self.broker.tls)
         client.will_set(self.options.status, "offline", QOS, retain=True)
+        client.on_socket_open = lambda *_: self.partings.open(self.service.clock_s())
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_subscribe = self._on_subscribe
@@ -103,11 +103,16 @@ class MqttLink:
         """
         since_s = self.service.clock_s() - LATEST_REPEAT_S
         for _, one in self.service.store.readings(since_s):
-            self._is_repeated(one)
+            self.repeats.has(one)
             self.late.late_s(one)
         self.telling.begin()
         self.service.listeners.append(self.say)
         self.service.forgetters.append(self.forget)
+        self.service.troubles.append(lambda: self.partings.trouble(self.service.clock_s()))
+        self.service.counters.add_gauge(
+            "saafe_broker_connected", "1 where the connection to the broker stands.",
+            self.is_up.is_set,
+        )  # fmt: skip
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = SESSION_S
         where = (self.broker.host, self.broker.port, 30)
@@ -249,14 +254,15 @@ class MqttLink:
     # --- the connection
 
     def _on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, *_: Any) -> None:
+        self.partings.is_answered = True
         if reason.is_failure:
             self.refused = str(reason)
-            self.service.notes.say("broker", f"{self.broker}: does not let us in ({reason})")
+            self._say_down("broker", f"does not let us in ({reason})", str(reason))
             self.is_answered.set()
             return
         self.refused, self.client.retry_s = None, FIRST_RETRY_S
         self.connection += 1
-        self.partings.begin(time.monotonic())
+        self.partings.begin(self.service.clock_s())
         self.announced.clear()
         retain = SubscribeOptions.RETAIN_DO_NOT_SEND
         how = SubscribeOptions(QOS, retainHandling=retain)
@@ -281,7 +287,9 @@ class MqttLink:
                 "see the rights of our user there"
             )  # fmt: skip
         listens = ", ".join(self.options.topics.filters)
-        self.service.notes.say("connected", f"{self.broker}: connected; listens to {listens}")
+        if not self.is_told_up:
+            self.is_told_up = True
+            self.service.notes.tell(f"{self.broker}: connected; listens to {listens}")
         self.is_answered.set()
 
     def _publish_all(self) -> None:
@@ -294,13 +302,18 @@ class MqttLink:
     def _on_connect_fail(self, _client: Any, error: Any = None, *_: Any) -> None:
         is_first = self.connection == 0
         why = why_unreached(error, never_tls=is_first and self.broker.tls is not None)
-        self.service.notes.say("broker", f"{self.broker}: {why}; trying again")
+        self._say_down("broker", f"{why}; trying again", why)
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, *_: Any) -> None:
         self.is_up.clear()
         if not self.is_closing:
-            kind, text = self.partings.end(time.monotonic(), reason)
-            self.service.notes.say(kind, f"{self.broker}: {text}")
+            kind, text = self.partings.end(self.service.clock_s(), reason)
+            self._say_down(kind, text)
+
+    def _say_down(self, kind: str, text: str, subject: str = "") -> None:
+        """Say why there is no connection; where that was said, so is the next one that stands."""
+        if self.service.notes.say(kind, f"{self.broker}: {text}", subject):
+            self.is_told_up = False
 
     # --- in
 
@@ -318,7 +331,7 @@ class MqttLink:
             topic = message.topic
             self._take(message, topic, done)
         except (InputError, UnicodeDecodeError) as error:  # a topic may be no text
-            self._refuse("payload", f"{topic[:100]}: {error}")
+            self._refuse("payload", f"{topic[:100]}: {error}", topic)
             done()
         except Exception as error:  # a bug of ours must not silence the other sensors
             self._refuse("internal", f"a message could not be read: {error!r}")
@@ -347,31 +360,47 @@ class MqttLink:
             return self._publish(
                 f"{options.base}/worker/{owner}/{topic}", bytes(message.payload), lambda: done("")
             )
+        if place.channel == AVAILABILITY:
+            return self._hear_availability(place, bytes(message.payload), done)
         cells = read_payload(bytes(message.payload), place.channel, options.units)
         if not cells:
             return self._pass_over("no channel", topic, done)
         self.doubt_s = math.inf
         reading = Arrival(place.space, place.sensor, cells, self.service.clock_s())
-        if self._is_repeated(reading, is_marked=message.dup):
+        if self.repeats.has(reading, is_marked=message.dup):
             self.service.counters.refused("repeated")
             return done("")
-        if other := self._other_giver(topic, place, reading):
+        if other := self.givers.other(topic, reading):
             self._refuse("second", f"{topic}: {other} gives the same channel of {place.sensor!r}; "
-                         "name sensors apart with --topic")  # fmt: skip
+                         "name sensors apart with --topic", topic)  # fmt: skip
             return done("")
         if late_s := self.late.late_s(reading):
             self._refuse("late", f"{topic}: a reading of {late_s:,.0f} s before the newest of "
-                         f"{place.sensor!r} is left out")  # fmt: skip
+                         f"{place.sensor!r} is left out", topic)  # fmt: skip
             return done("")
-        while not self.service.offer(reading, done, wait_s=1.0):  # the broker holds the rest back
+        return self._offer(reading, done)
+
+    def _hear_availability(
+        self, place: TopicPlace, payload: bytes, done: Callable[[str], None]
+    ) -> None:
+        """A bridge says that a sensor is away; that it is back, its own readings say."""
+        is_offline = says_offline(payload)
+        self.service.counters.refused("availability")
+        if not is_offline:
+            return done("")
+        now_s = self.service.clock_s()
+        return self._offer(Arrival(place.space, place.sensor, {}, now_s, is_offline=True), done)
+
+    def _offer(self, one: Arrival, done: Callable[[str], None]) -> None:
+        """Have something taken; where there is no room, the broker holds the rest back."""
+        while not self.service.offer(one, done, wait_s=1.0):
             if self.service.is_stopping.is_set():
-                return None
-        return None
+                return
 
     def _pass_over(self, reason: str, topic: str, done: Callable[[str], None]) -> None:
         """Count a message that tells nothing."""
         self.service.counters.refused(reason)
-        if len(self.passed) < RECENT:
+        if len(self.passed) < MOST_PASSED:
             self.passed.add(topic[:LONGEST_TOPIC])
         done("")
 
@@ -381,7 +410,8 @@ class MqttLink:
             return
         if said != b"online":
             self._publish(self.options.status, b"online", retain=True)
-        text = f"another process says {said[:20]!r} there; give each saafe a --base of its own"
+        word = said[:20].decode(errors="replace")
+        text = f'another process says "{word}" there; give each saafe a --base of its own'
         self.service.notes.say("base", f"{self.options.status}: {text}")
 
     def _acknowledge(self, name: str, done: Callable[[str], None]) -> None:
@@ -393,44 +423,25 @@ class MqttLink:
                 before_s = watched.hushed_until_s
         if space is None:
             if self.options.workers == 1:  # else it may be another worker's
-                self.service.notes.say("acknowledge", f"{name[:100]}: no such space is watched: "
-                                       "an acknowledgement changes nothing")  # fmt: skip
+                self._say_of(name[:100], f"no such space is watched: {NO_USE}")
             return done("")
 
         def answer(why: str) -> None:
             if watched.hushed_until_s <= before_s:
-                self.service.notes.say("acknowledge", f"{space}: nothing is raised: an "
-                                       "acknowledgement changes nothing")  # fmt: skip
+                self._say_of(space, f"nothing is raised: {NO_USE}")
             self._publish_states([space])
             done(why)
 
         one = Arrival(space, "-", {}, self.service.clock_s(), is_acknowledgement=True)
         if not self.service.offer(one, answer, wait_s=5.0):  # kept, it would end a later alarm
-            self.service.notes.say("acknowledge", f"{space}: too much waits: acknowledge it again")
+            self._say_of(space, "too much waits: acknowledge it again")
             done("")
         return None
 
-    def _is_repeated(self, one: Arrival, *, is_marked: bool = True) -> bool:
-        """Whether a reading that the broker sends again was taken already; notes it."""
-        key = (one.space, one.sensor, tuple(sorted(one.cells.items())))
-        is_known = key in self.recent and one.arrived_s - self.recent[key] < LATEST_REPEAT_S
-        self.recent[key] = one.arrived_s
-        self.recent.move_to_end(key)
-        if len(self.recent) > RECENT:
-            self.recent.popitem(last=False)
-        return is_known and is_marked
+    def _say_of(self, space: str, text: str) -> None:
+        """Say what became of an acknowledgement."""
+        self.service.notes.say("acknowledge", f"{space}: {text}", space + text)
 
-    def _other_giver(self, topic: str, place: TopicPlace, one: Arrival) -> str:
-        """Another topic that gives a channel of this sensor, "" where there is none."""
-        for column in one.cells:
-            key = (place.space, place.sensor, column)
-            giver, when_s = self.givers.get(key, (topic, one.arrived_s))
-            if giver != topic and one.arrived_s - when_s < GIVER_S and column != "time_s":
-                return giver
-            if len(self.givers) < 100 * self.service.fleet.most_spaces:
-                self.givers[key] = topic, one.arrived_s
-        return ""
-
-    def _refuse(self, kind: str, text: str) -> None:
+    def _refuse(self, kind: str, text: str, subject: str = "") -> None:
         self.service.counters.refused(kind)
-        self.service.notes.say(kind, text)
+        self.service.notes.say(kind, text, subject)

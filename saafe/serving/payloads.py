@@ -78,6 +78,12 @@ def read_payload(payload: bytes, channel: str, units: Units | None = None) -> di
     return {COLUMN_OF[known.channel]: to_cell(text, unit)}
 
 
+def says_offline(payload: bytes) -> bool:
+    """Whether a message of availability, a word or JSON with a `state`, says that one is away."""
+    text = payload[:LARGEST_PAYLOAD].decode(errors="replace").strip()
+    return (parse_json(text).get("state") if text.startswith("{") else text) == "offline"
+
+
 def parse_json(text: str) -> dict[str, Any]:
     """The object that a text is; an InputError says why it is none."""
     try:

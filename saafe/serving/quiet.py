@@ -167,7 +167,8 @@ class QuietDays:
             if time_ms < one.until_ms - DAY_MS:  # our clock was set back, or a sensor was away long
                 one.until_ms = one.newest_ms = time_ms - LATE_MS
             if time_ms < one.until_ms:
-                self.notes.say("quiet late", f"{space.name}: a reading came too late for its day")
+                name = space.name
+                self.notes.say("quiet late", f"{name}: a reading came too late for its day", name)
                 return
             one.newest_ms = max(one.newest_ms, time_ms)
             self._go_on(space, one, time_ms)
@@ -312,11 +313,11 @@ class QuietDays:
                 self.trouble = ""
             except (InputError, sqlite3.Error) as error:
                 self.trouble = f"quiet days are not kept: {error}"
-                self.notes.say("quiet", self.trouble)
+                self.notes.say("quiet", self.trouble, self.trouble)
                 self._drop_oldest(name, one)
             except Exception as error:  # a bug of ours must not end it unseen
                 self.trouble = f"quiet days of {name} are not kept: {error!r}"
-                self.notes.say("quiet", self.trouble)
+                self.notes.say("quiet", self.trouble, self.trouble)
 
     def _aside(self, one: KeptSpace) -> list[tuple[int, int]]:
         return [mark.stretch for mark in one.marks if mark.was != HARMLESS]
@@ -386,7 +387,9 @@ class QuietDays:
             if one.until_ms >= least_ms:
                 return
             one.until_ms = least_ms
-        self.notes.say("quiet lost", f"{name}: readings that could not be written are dropped")
+        self.notes.say(
+            "quiet lost", f"{name}: readings that could not be written are dropped", name
+        )
         try:
             drop = "DELETE FROM quiet_rows WHERE space = ? AND time_ms < ?"
             self.store.write(lambda base: base.execute(drop, (name, least_ms)))

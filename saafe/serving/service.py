@@ -68,6 +68,7 @@ class Service:
         self.to_forget: queue.SimpleQueue[tuple[str, Callable[[str], None]]] = queue.SimpleQueue()
         self.forgetters: list[Callable[[str], None]] = []  # told of each space that is taken away
         self.lock = threading.Lock()  # held while the fleet works, and while others look at it
+        self.troubles: list[Callable[[], str]] = []  # of others who serve it, each "" for none
         self.is_stopping = threading.Event()
         self.failed: BaseException | None = None
         self.trouble = ""  # of the store, "" for none
@@ -186,7 +187,7 @@ class Service:
         for one, why in (*refused, *good):
             if why:
                 self.counters.refused("reading")
-                self.notes.say("reading", f"a reading was refused: {why}")
+                self.notes.say("reading", f"a reading was refused: {why}", one.reading.space)
             one.done(why)
         now_s = self.clock_s()
         self.lag_s = now_s - min((one.reading.arrived_s for one in batch), default=now_s)

@@ -13,6 +13,7 @@ from saafe.errors import InputError
 
 DEFAULT_SPACE = "home"
 LONGEST_TOPIC = 500  # characters; longer ones are nobody's sensor
+AVAILABILITY = "availability"  # the last level of what a bridge says of a sensor
 TOPIC_PARTS = ("space", "sensor", "channel")
 _PART = re.compile(r"\{(.*?)\}")
 
@@ -52,13 +53,15 @@ class TopicPreset:
 
     patterns: tuple[str, ...]
     ignored: str = r"(?!)"  # topics of it that hold no readings
+    besides: tuple[str, ...] = ()  # what is to be subscribed to for availability
 
 
 TOPIC_PRESETS = {
     # a friendly name is a space, one with a slash a space and a sensor
     "zigbee2mqtt": TopicPreset(
         ("zigbee2mqtt/{space}", "zigbee2mqtt/{space}/{sensor}"),
-        r"zigbee2mqtt/bridge(?:/.*)?|.*/(?:set|get|availability)",
+        r"zigbee2mqtt/bridge(?:/.*)?|.*/(?:set|get)",
+        ("zigbee2mqtt/+/+/availability",),  # that of one level less is in the patterns
     ),
     "esphome": TopicPreset(("{space}/sensor/{channel}/state",)),
     "tasmota": TopicPreset(("tele/{space}/SENSOR",)),
@@ -126,12 +129,13 @@ class Topics:
             InputError: for a wrong pattern or an unknown preset, or none of either.
         """
         allowed = ", ".join(TOPIC_PRESETS)
-        texts, self.ignored = list(patterns), []
+        texts, self.ignored, self.besides = list(patterns), [], []
         for name in presets:
             if name not in TOPIC_PRESETS:
                 raise InputError(f"--preset {name}: no such preset of topics; allowed: {allowed}")
             texts += TOPIC_PRESETS[name].patterns
             self.ignored.append(re.compile(TOPIC_PRESETS[name].ignored))
+            self.besides += TOPIC_PRESETS[name].besides
         if not texts:
             raise InputError(
                 f"no topics: give --preset ({allowed}), or --topic such as "
@@ -142,10 +146,17 @@ class Topics:
     @property
     def filters(self) -> list[str]:
         """What to subscribe to, each once."""
-        return list(dict.fromkeys(pattern.filter for pattern in self.patterns))
+        return list(dict.fromkeys([*(pattern.filter for pattern in self.patterns), *self.besides]))
 
     def place(self, topic: str) -> TopicPlace | None:
-        """What a topic says by the first pattern that it matches; None where it tells nothing."""
+        """What a topic says by the first pattern that it matches; None where it tells nothing.
+
+        `availability` as a last level is the channel of the sensor whose topic stands before it.
+        """
         if len(topic) > LONGEST_TOPIC or any(regex.fullmatch(topic) for regex in self.ignored):
             return None
+        whose, _, last = topic.rpartition("/")
+        if last == AVAILABILITY:
+            place = self.place(whose)
+            return place and place._replace(channel=AVAILABILITY)
         return next((place for p in self.patterns if (place := p.match(topic))), None)

@@ -32,7 +32,7 @@ def risk_of(space: WatchedSpace) -> float:
 
 def is_hushed(space: WatchedSpace, clock_s: float) -> bool:
     """Whether a person has seen to its alarm, and the model raises no other yet."""
-    return space.hushed_until_s() > clock_s
+    return space.now_s(clock_s) < space.detector.space.hushed_until_s
 
 
 def faults_of(space: WatchedSpace) -> list[dict]:
@@ -46,7 +46,7 @@ def faults_of(space: WatchedSpace) -> list[dict]:
 
 def acknowledged_until(space: WatchedSpace, clock_s: float) -> str | None:
     """Until when the model raises no alarm because a person has seen to one; None: it may."""
-    return iso_time(space.hushed_until_s()) if is_hushed(space, clock_s) else None
+    return iso_time(space.hushed_until_s) if is_hushed(space, clock_s) else None
 
 
 def summary(space: WatchedSpace, clock_s: float) -> dict:
@@ -61,7 +61,7 @@ def summary(space: WatchedSpace, clock_s: float) -> dict:
         "alarm_time_s": alarm.get("time_s"),
         "alarm_cause": alarm.get("cause"),
         "acknowledged_until": acknowledged_until(space, clock_s),
-        "hushed_until_s": round(space.hushed_until_s(), 1) if is_hushed(space, clock_s) else None,
+        "hushed_until_s": round(space.hushed_until_s, 1) if is_hushed(space, clock_s) else None,
         "faults": faults_of(space),
         "heard_s": round(space.heard_s, 1) if is_heard else None,
         "heard_ago_s": round(max(clock_s - space.heard_s, 0.0), 1) if is_heard else None,

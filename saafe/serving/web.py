@@ -287,6 +287,7 @@ def add_health(app: FastAPI, service: Service) -> None:
         troubles += [service.quiet.trouble] if service.quiet and service.quiet.trouble else []
         is_dead = service.failed is not None or not service.thread.is_alive()
         troubles += ["the watching thread has ended"] if is_dead else []
+        troubles += filter(None, (trouble() for trouble in service.troubles))
         body = {
             "status": "ok" if not troubles else "trouble",
             "troubles": troubles,
@@ -324,12 +325,12 @@ def add_quiet(app: FastAPI, service: Service) -> None:
 
     @app.get("/raised")
     def list_raised() -> Any:
-        """Alarms and warnings whose hours are left out of the days that teach."""
+        """Alarms and warnings whose hours are left out of what `saafe tune` learns from."""
         return kept().marks()
 
     @app.post("/raised/{number}")
     def judge(number: str, verdict: Verdict) -> Any:
-        """Say what one was. The hours around what was `harmless` teach."""
+        """Say what one was. `saafe tune` learns from the hours around what was `harmless`."""
         days = kept()
         try:  # int() alone would also take "1_0", " 1", "+1" and digits of any script
             found = days.say(int(number), verdict.was) if _DIGITS.fullmatch(number) else None

@@ -39,7 +39,7 @@ async function ask(path, options = {}) {
   if (answer.status === 401) { showLogin(); throw new Error("a token is needed"); }
   if (answer.ok) return answer;
   const { error } = await answer.json().catch(() => ({}));
-  throw error ? new Error(error) : new Lost(`answer ${answer.status}`);
+  throw error ? Object.assign(new Error(error), { status: answer.status }) : new Lost(`answer ${answer.status}`);
 }
 const askJson = async (path, options) => (await ask(path, options)).json();
 
@@ -166,9 +166,22 @@ async function showDetail() {
   byId("detail").hidden = name === null;
   byId("list").hidden = name !== null || !byId("login").hidden;
   if (name === null) { opened = null; return; }
-  const [space, past] = await Promise.all([askJson(url(name)), askJson(url(name, "/history"))]);
+  const [space, past] = await Promise.all([askJson(url(name)), askJson(url(name, "/history"))])
+    .catch((error) => { if (error.status !== 404) throw error; return [null, null]; });
   if (name !== chosen()) return;
   byId("detail-title").textContent = name;
+  byId("forget").hidden = space === null;
+  if (space === null) showNoSpace(); else showSpace(space, past);
+  if (opened !== name) { opened = name; byId("detail-title").focus(); }
+}
+
+// Of a mistyped or an old link, or of one that was taken away meanwhile.
+function showNoSpace() {
+  for (const id of ["detail-state", "detail-faults", "charts"]) byId(id).replaceChildren();
+  byId("detail-line").textContent = "No such space.";
+}
+
+function showSpace(space, past) {
   byId("detail-state").replaceChildren(pill(shownState(space)));
   const quiet = quietText(space);
   byId("detail-line").textContent = (quiet ? `${quiet}. ` : "") + (space.heard_s ? `Last reading ${ageText(space.heard_ago_s)}, ${timeText(space.heard_s)}. The last two hours:` : "No reading yet.");
@@ -178,7 +191,6 @@ async function showDetail() {
   const curves = [{ title: nameText("risk"), unit: "%", values: past.risk, leastSpan: SPANS.risk },
     ...past.channels.map((one) => ({ title: nameText(one.channel) + (several ? ` · ${one.sensor}` : ""), unit: unitText(one.unit), values: one.values, leastSpan: SPANS[one.channel] }))];
   if (!byId("charts").matches(":hover")) byId("charts").replaceChildren(...(past.times_s.length ? curves.map((one) => chart({ ...one, times: past.times_s })) : []));
-  if (opened !== name) { opened = name; byId("detail-title").focus(); }
 }
 
 async function forget() {
