@@ -151,7 +151,9 @@ def trace(channel: str, times_s: NDArray, values: NDArray) -> Traces:
     reporting, longest_is_seen, lost = find_reporting(times_s, values, step, noise.value)
     if reporting.mode == ON_CHANGE and reporting.delta > 2.0 * noise.value:
         noise = Noise(math.nan, 0.0)
-    ends = find_ends(values, step, noise)
+    # a thermometer's range holds every room; others end in it: a DHT11 at 20 %, CO2 at 400 ppm
+    within = row.indoors if channel == "temperature" else (math.inf, -math.inf)
+    ends = find_ends(times_s, values, step, noise, within=within)
     return Traces(channel, step, noise, reporting, longest_is_seen, ends, lost)
 
 
@@ -164,6 +166,12 @@ def complete(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[DeviceChanne
     taken = ["response time", "spread between units"]
     notes, origins = [], {name: taken}  # what is taken from whom
     lowest, clip = ends.lowest, ends.clip
+    for end, value, number in (
+        ("lowest reading", lowest, ends.at_lowest),
+        ("clip", clip, ends.at_clip),
+    ):
+        if not math.isnan(value):
+            notes.append(f"{seen.channel}: {end} {value:g}, where {number:,} readings stand")
     if math.isnan(lowest):
         lowest, origin = unseen_end(seen, all_seen, is_top=False)
         said = f"lowest reading (none stood at one; the least was {ends.least:g})"
