@@ -671,6 +671,17 @@ def test_units_of_one_product_are_fitted_together() -> None:
     assert fit_device(home).channels == fit_device(one).channels
 
 
+def test_hours_of_readings_leave_silences_out() -> None:
+    values = wavy(5.0, 200.0, 1201)
+    times = 60.0 * np.arange(1201) + np.where(np.arange(1201) > 600, 9 * 86400.0, 0.0)
+    silent = Recording("r", times, ("A",), reading("pm25", values).readings)
+    assert fit_device(silent).source.startswith("20.0 h of readings;")
+    other = np.concatenate([silent.readings, silent.readings], axis=1)
+    other[10:, 1] = np.nan  # another sensor's silence is none of the first's
+    both = Recording("r", times, ("A", "B"), other)
+    assert fit_device(both, sensor="A").source.startswith("20.0 h of readings;")
+
+
 def test_a_fitted_device_is_called_after_its_file(tmp_path: Path) -> None:
     write_recording(reading("pm25", wavy(5.0, 200.0)), tmp_path / "a.csv")
     write_recording(reading("pm25", wavy(5.0, 900.0)), tmp_path / "b.csv")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saafe.errors import InputError
-from saafe.recordings import Recording
+from saafe.recordings import Recording, watched_s
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
 from saafe.simulator.devices.catalogue import device_names, load_device
 from saafe.simulator.devices.device import ON_CHANGE, PERIODIC, Device, DeviceChannel, Reporting
@@ -94,7 +94,7 @@ def fit_device(
     for channel, seen in found.items():
         channels[channel], said = complete(seen, found)
         notes += said
-    hours = sum(float(np.ptp(one.times_s)) for one, _ in units) / 3600.0
+    hours = sum(watched_s(spoken(one, place)) for one, place in units) / 3600.0
     return Device(
         name=name,
         title=f"fitted to {who}",
@@ -120,6 +120,11 @@ def find_units(
             where = ", ".join(one.name for one in recordings)
             raise InputError(f"sensor {name!r} is not in {where}; its sensors: {', '.join(known)}")
     return [(one, k) for one, k in every if one.sensors[k] in asked]
+
+
+def spoken(recording: Recording, place: int) -> NDArray:
+    """When a sensor said anything. [s]"""
+    return recording.times_s[np.isfinite(recording.readings[:, place]).any(axis=1)]
 
 
 def pooled(units: Sequence[tuple[Recording, int]], channel: int) -> tuple[NDArray, NDArray]:
