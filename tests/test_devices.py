@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 
@@ -23,13 +23,14 @@ from saafe.simulator.buildings import Rooms, draw_building
 from saafe.simulator.devices.catalogue import FOLDER, GENERAL, device_names, load_device
 from saafe.simulator.devices.device import (
     ON_CHANGE,
+    DeviceChannel,
     Reporting,
     device_from_text,
     device_table,
     to_toml,
 )
 from saafe.simulator.devices.drawing import draw_device, draw_sensors
-from saafe.simulator.devices.fitting import fit_device
+from saafe.simulator.devices.fitting import TAKEN, fit_device
 from saafe.simulator.devices.traces import FEWEST_VALUES, find_noise
 from saafe.simulator.instruments import (
     STEP_S,
@@ -669,6 +670,24 @@ def test_units_of_one_product_are_fitted_together() -> None:
     assert fit_device(home, sensor=("A", "B")).channels == both.channels
     assert fit_device(home, sensor="B").channels == fit_device(other).channels
     assert fit_device(home).channels == fit_device(one).channels
+
+
+MEASURED = ("lowest", "highest", "clip", "floor", "step", "noise", "relative_noise", "reporting")
+NEVER_TAKEN = ("sentinels", "unit")
+
+
+@pytest.mark.parametrize("name", ["saafe-6", "purpleair-touch", "uhoo-indoor", "maxim-ds18b20"])
+def test_all_that_is_taken_from_the_catalogue_is_said(name: str) -> None:
+    every = {one.name for one in fields(DeviceChannel)}
+    assert every == {*MEASURED, *NEVER_TAKEN, *TAKEN}, "each field is of one sort"
+    fitted = fit_device(quiet_days(name, 6.0))
+    plain = DeviceChannel(0.0, 1.0, 1.0, 0.0, math.nan)
+    for channel, one in fitted.channels.items():
+        assert (one.sentinels, one.unit) == ((), ""), "a part that looks alike sends others"
+        said = " ".join(note for note in fitted.notes if note.startswith(f"{channel}: from "))
+        for field, words in TAKEN.items():
+            if getattr(one, field) != getattr(plain, field):
+                assert words in said, field
 
 
 def test_hours_of_readings_leave_silences_out() -> None:

@@ -31,6 +31,17 @@ from saafe.windows import DAY_S
 WITHOUT = 2.0  # Chosen: how unlike devices are where one of them lacks a channel, in e-folds
 NO_DEVICE = "what saafe reads at most, as no device of the catalogue goes so far"
 FITTED = "fitted"  # a name for a device that has none yet
+TAKEN = {  # fields that no reading shows, so that the most similar channel's stand; for people
+    "response_s": "response time",
+    "offset_spread": "spread between units",
+    "gain_spread": "spread between units",
+    "vapours": "what it shows of vapours",
+    "hydrogen": "what it shows of hydrogen",
+    "kappa": "how damp swells particles (kappa)",
+    "aerosols": "what it shows of each aerosol",
+    "warm_up_s": "warm-up time",
+}
+NOTHING = (0.0, (0.0, 0.0), {})  # values of such fields, of which there is nothing to say
 FEWEST = 50  # Chosen: readings of a channel that tell anything
 
 
@@ -168,7 +179,8 @@ def complete(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[DeviceChanne
     assert found is not None, "the devices of reference have every channel"
     name, like = found
     ends, noise, step = seen.ends, seen.noise, seen.step
-    taken = ["response time", "spread between units"]
+    has = {said: None for each, said in TAKEN.items() if getattr(like, each) not in NOTHING}
+    taken = list(has)
     notes, origins = [], {name: taken}  # what is taken from whom
     lowest, clip = ends.lowest, ends.clip
     for end, value, number in (
@@ -194,6 +206,8 @@ def complete(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[DeviceChanne
     elif value <= 0.0:
         value = min(like.noise, step / 4.0)
         notes.append(f"{seen.channel}: its noise is under its step; {value:g} is assumed")
+    if math.isnan(noise.relative) and like.relative_noise:
+        taken.append("noise as a share of the reading (none stood high enough to show it)")
     reporting = seen.reporting
     if reporting.mode == ON_CHANGE and not seen.longest_is_seen:
         longest = max(reporting.longest_s, like.reporting.longest_interval_s)
@@ -213,6 +227,9 @@ def complete(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[DeviceChanne
         step=step,
         noise=value,
         relative_noise=like.relative_noise if math.isnan(noise.relative) else noise.relative,
+        # what stands in place of a reading is each maker's own, and readings are in our units
+        unit="",
+        sentinels=(),
         reporting=reporting,
     )
     return made, notes
