@@ -897,6 +897,22 @@ def test_a_hint_is_a_command_that_runs(name: str, tmp_path: Path):
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.parametrize("name", VENDORS)
+def test_a_refusal_names_options_that_read_the_export_as_it_is(name: str, tmp_path: Path):
+    """It named the import alone, while the command that refused takes --unit and the like."""
+    path = write(tmp_path, VENDORS[name].text)
+    if import_hint(path) is None:
+        return
+    refused = CliRunner().invoke(saafe, ["data", "check", str(path)])
+    assert isinstance(refused.exception, InputError)
+    words = shlex.split(str(refused.exception).partition("as it is: ")[2].partition("; ")[0])
+    read = CliRunner().invoke(saafe, ["data", "check", str(path), *words])
+    assert read.exit_code == 0, read.exception
+    with pytest.raises(InputError) as error:  # as of `evaluate`, which takes no such option
+        read_recorded(path)
+    assert "as it is" not in str(error.value)
+
+
 def test_a_hint_leaves_out_what_is_guessed_and_writes_beside_the_file(tmp_path: Path):
     """It named every column that the import takes anyway, and an OUT in the current folder."""
     path = write(tmp_path, "Time,Temp (F)\n2026-11-20T12:00:00Z,70\n2026-11-20T12:01:00Z,71\n")
