@@ -897,6 +897,29 @@ def test_a_hint_is_a_command_that_runs(name: str, tmp_path: Path):
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.parametrize(
+    ("time", "zone", "clock"),
+    [("2026-11-20T12:0{k}:00+05:30", None, "+05:30"), ("2026-11-20 12:0{k}:00 EST", None, "-05:00"),
+     ("20261120T120{k}00-0330", None, "-03:30"), ("20.11.2026 12:0{k}", "Asia/Kolkata",
+     "Asia/Kolkata"), ("2026-11-20T12:0{k}:00Z", None, ""), ("2026-11-20 12:0{k}", "UTC", ""),
+     ("2026-11-20T12:0{k}:00+00:00", None, ""), ("2026-11-20 12:0{k}", None, ""),
+     ("179520000{k}", None, "")],
+)  # fmt: skip
+def test_a_clock_that_is_not_utc_s_is_noted(
+    time: str, zone: str | None, clock: str, tmp_path: Path
+) -> None:
+    """`--between 07:30` of an Indian home was 13:00 there, and nothing had said so."""
+    lines = [f"{time.format(k=k)};{20 + k}" for k in range(8)]
+    path = write(tmp_path, "\n".join(["time;temperature", *lines]) + "\n")
+    recording, check, _ = import_recording(path, zone=zone)
+    notes = [note for note in check.notes if "kept in UTC" in note]
+    said = f"times of {clock} are kept in UTC; --between and pictures use UTC"
+    assert notes == ([said] if clock else [])
+    if clock:
+        assert recording.start is not None
+        assert recording.start.utcoffset() == timedelta(0)
+
+
 @pytest.mark.parametrize("name", VENDORS)
 def test_a_refusal_names_options_that_read_the_export_as_it_is(name: str, tmp_path: Path):
     """It named the import alone, while the command that refused takes --unit and the like."""
