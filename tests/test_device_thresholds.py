@@ -40,6 +40,12 @@ def run(tmp_path: Path):
     return small_run(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds what another kept, or keeps anything in the user's own folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 def begun(said: list[str]) -> list[str]:
     """Lines that say what begins, without those that say how long it still takes."""
     return [line for line in said if "left" not in line]
@@ -167,10 +173,7 @@ def test_an_exported_file_holds_them(run, tmp_path: Path) -> None:
         exported.for_device("scd30")
 
 
-def test_an_exported_model_has_them_set_where_its_file_holds_none(
-    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_an_exported_model_has_them_set_where_its_file_holds_none(run, tmp_path: Path) -> None:
     wanted, said = run_for(run, SONOFF).settings, []
     kept = tmp_path / "kept.onnx"
     kept.write_bytes(onnx_files.single_precision(run))
@@ -192,9 +195,8 @@ def test_an_exported_model_has_them_set_where_its_file_holds_none(
 
 
 @pytest.fixture
-def bare(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An exported file that holds no device's thresholds, and an empty cache."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def bare(run, tmp_path: Path) -> Path:
+    """An exported file that holds no device's thresholds."""
     file = tmp_path / "bare.onnx"
     file.write_bytes(onnx_files.single_precision(run))
     return file
