@@ -33,6 +33,18 @@ def percent_interval(low: float | None, high: float | None) -> str:
     return interval(*ends, unit=" %", digits=3)
 
 
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it, such as "45 s", "90 min", "7.02 h" or "9.33 days"."""
+    for longest_s, unit_s, unit in (
+        (120.0, 1.0, "s"),
+        (7200.0, 60.0, "min"),
+        (172_800.0, 3600.0, "h"),
+    ):
+        if seconds <= longest_s:
+            return f"{number(seconds / unit_s, 3)} {unit}"
+    return f"{number(seconds / 86_400.0, 3)} days"
+
+
 def clock(seconds: float) -> str:
     """Minutes and seconds, such as 01:07."""
     return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"

@@ -1,16 +1,19 @@
 """Any model that detects: a run folder, an exported file, or the one in the package."""
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
-from saafe import __version__
-from saafe.detector import PACKAGED_MODEL, AlarmSettings, Exported, load_exported
+from saafe.detector import (
+    PACKAGED_MODEL,
+    Exported,
+    cached_settings,
+    load_exported,
+    settings_file,
+)
 from saafe.errors import InputError, as_given, missing_extra
-from saafe.files import cache_folder, write_json
 from saafe.simulator import devices
 
 if TYPE_CHECKING:
@@ -77,7 +80,7 @@ def exported_with(
 ) -> Exported:
     """An exported model with the thresholds of a device: its file's, kept ones, or set now.
 
-    Those that are set are kept in the user's cache folder.
+    Kept ones need no torch.
     """
     if device is None or device == devices.ANYTHING:
         return aware_of(exported, trained_for(exported))
@@ -85,11 +88,7 @@ def exported_with(
     held = asked.name if isinstance(device, devices.Device) else str(device)
     if held in exported.devices and asked == devices.load_device(held):
         return aware_of(exported.for_device(held), asked)
-    file = cache_folder() / (
-        f"thresholds-{exported.identity[:16]}-{exported.metadata.get('precision')}-"
-        f"{devices.device_digest(asked)}-{__version__}.json"
-    )
-    settings = cached_settings(file)
+    settings = cached_settings(settings_file(exported, devices.device_digest(asked)))
     if settings is None:
         try:
             from saafe.training import exported_for  # imports torch, which takes seconds
@@ -98,9 +97,6 @@ def exported_with(
                 without_torch(exported, asked, held) if missing_extra(error) else error
             ) from None
         settings = exported_for(exported, asked, say=say).settings
-        if settings.to_dict() != exported.settings.to_dict() and is_cached(file, settings):
-            say(f"thresholds for {asked.name} are kept in {file.parent}; `saafe export --device` "
-                "writes them into a model's file")  # fmt: skip
     return aware_of(replace(exported, settings=settings), asked)
 
 
@@ -137,24 +133,3 @@ def without_torch(exported: Exported, asked: devices.Device, device: str) -> Inp
         + (f"take those of the most similar one, {words}, or " if near else "")
         + 'have them set: pip install "saafe[train]"'
     )
-
-
-def cached_settings(file: Path) -> AlarmSettings | None:
-    """The settings in a file of the cache; None where there are none, or not such."""
-    try:
-        found = json.loads(file.read_bytes())["alarms"]
-        if found.keys() == AlarmSettings().to_dict().keys():
-            return AlarmSettings.from_dict(found)  # NaN would never alarm
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass
-    return None
-
-
-def is_cached(file: Path, settings: AlarmSettings) -> bool:
-    """Keep settings in the cache; say whether that could be done."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, {"alarms": settings.to_dict()})
-    except (OSError, InputError):
-        return False
-    return True

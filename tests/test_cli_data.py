@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,11 @@ MESSY = "time_s,pm25_ug_m3\n10,8\n0,9\n10,7\n"
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(saafe, ["data", *map(str, arguments)])
+
+
+def findings(said: str) -> list[str]:
+    """What a check printed, a line each: a long path has a line of its own."""
+    return re.sub(r":\n  (?=[\d,]+ rows?,)", ": ", said).splitlines()
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ def raw(tmp_path: Path) -> Path:
 def test_check_says_what_was_read_masked_and_ignored(home: Path):
     result = run("check", home)
     assert result.exit_code == 0
-    assert result.output.splitlines() == [
+    assert findings(result.output) == [
         f"{home}: 3 rows, 1 sensor (A), 20 s, median period 10 s",
         "  pm25: 2 present, 0 missing, 1 masked (outside 0 to 100000 ug/m3; first: -4 in row 3)",
         "  ignored columns: door",
@@ -133,7 +139,7 @@ def test_check_repair_drops_a_row_of_before_the_clock_was_set(tmp_path: Path):
 def test_check_notes_words_wrong_values_and_units(tmp_path: Path):
     path = tmp_path / "odd.csv"
     path.write_text("time_s,temperature_c,pm25_ug_m3\n0,70,unknown\n300,70,65535\n600,85,8\n")
-    lines = run("check", path).output.splitlines()
+    lines = findings(run("check", path).output)
     masked = "1 masked as no reading"
     assert lines[1:] == [
         f"  temperature: 2 present, 0 missing, {masked}: 85 is a DS18B20's power-on value",
@@ -142,6 +148,36 @@ def test_check_notes_words_wrong_values_and_units(tmp_path: Path):
         "  note: temperature looks like degF (median 70): --unit temperature=F",
         "  note: 1 cell with a word in place of a reading: unknown (1)",
     ]
+
+
+def test_a_check_says_times_as_people_read_them(tmp_path: Path):
+    """805,968 s from 25,272 s, eight gaps of which five stood there, a line of 90 columns."""
+    path = tmp_path / ("a_long_name" * 4 + ".csv")
+    lengths = (100, 130, 1000, 3900, 20_000, 200_000, 806_000)
+    times = [0, 10, 20]
+    for length in lengths:
+        times += [times[-1] + length + 10 * k for k in range(3)]
+    path.write_text("time_s,temperature_c\n" + "".join(f"{t},20\n" for t in times))
+    lines = run("check", path).output.splitlines()
+    assert lines[:2] == [f"{path}:", "  24 rows, 1 sensor (A), 11.9 days, median period 10 s"]
+    at = lines.index("  7 gaps over 90 s, 11.9 days in all")
+    assert lines[at + 1 :] == [
+        "    sensor A: 9.33 days from 62.58 h", "    sensor A: 2.31 days from 7.01 h",
+        "    sensor A: 5.56 h from 1.45 h", "    sensor A: 65 min from 0.36 h",
+        "    sensor A: 16.7 min from 0.08 h", "    and 2 more",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["check", "import"])
+def test_a_pause_that_the_device_may_take_is_no_gap(command: str, tmp_path: Path) -> None:
+    """A home of a device that reports on change had 1,980 gaps over 90 s."""
+    path, out = tmp_path / "home.csv", [tmp_path / "out.csv"] if command == "import" else []
+    times = [t + k for t in range(0, 86_400, 3500) for k in (0, 20, 60)] + [100_000]
+    path.write_text("time_s,temperature_c\n" + "".join(f"{t},20\n" for t in times))
+    assert "25 gaps over 90 s" in run(command, path, *out).output
+    known = run(command, path, *out, "--device", "ikea-vindstyrka").output
+    assert "1 gap over 60 min" in known
+    assert "    sensor A: 4.43 h from" in known
 
 
 def test_one_bad_recording_is_one_line_and_exit_1(
@@ -184,7 +220,7 @@ def test_check_of_a_folder_checks_each_recording_in_it(shelf: Path):
     """Once a folder without set.json was refused whole."""
     result = run("check", shelf)
     assert result.exit_code == 1
-    good = [line for line in result.stdout.splitlines() if not line.startswith(" ")]
+    good = [line for line in findings(result.stdout) if not line.startswith(" ")]
     said = "3 rows, 1 sensor (A), 20 s, median period 10 s"
     assert good == [f"{shelf / name}: {said}" for name in ("a.csv", "flat 1/B.CSV")]
     (line,) = result.stderr.splitlines()
@@ -391,7 +427,7 @@ def test_a_check_masks_the_codes_of_a_device(tmp_path: Path) -> None:
     device.write_text(CODES)
     path.write_text("time_s,co2_ppm,co_ppm\n0,420,2\n60,600,7\n120,440,2\n")
     assert "masked" not in run("check", path).stdout
-    lines = run("check", path, "--device", device).stdout.splitlines()
+    lines = findings(run("check", path, "--device", device).stdout)
     assert [line.count("1 masked") for line in lines[1:]] == [1, 1]
 
 

@@ -12,10 +12,11 @@ from click.testing import CliRunner
 from export_fixtures import odd_windows, small_run
 from odd_recordings import odd_recording
 
-from saafe import loading
 from saafe.cli import saafe as commands
-from saafe.detector import AlarmSettings, detect, load_exported
+from saafe.detector import AlarmSettings, cached_settings, detect, is_cached, load_exported
 from saafe.errors import InputError
+from saafe.exam.device_comparison import ComparisonPlan, judged_for
+from saafe.exam.examinee import judged_on
 from saafe.export import onnx_files
 from saafe.export.bundle import export_run
 from saafe.loading import load_model
@@ -37,6 +38,12 @@ def _few_streams(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def run(tmp_path: Path):
     return small_run(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds what another kept, or keeps anything in the user's own folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def begun(said: list[str]) -> list[str]:
@@ -177,7 +184,7 @@ def test_an_exported_model_has_them_set_where_its_file_holds_none(run, tmp_path:
     bare = tmp_path / "bare.onnx"
     bare.write_bytes(onnx_files.single_precision(run))
     found = exported_for(load_exported(bare), devices.load_device(SONOFF), say=said.append)
-    assert begun(said) == [f"setting thresholds for {SONOFF}"]
+    assert begun(said)[0] == f"setting thresholds for {SONOFF}"
     for name, value in wanted.to_dict().items():
         assert found.settings.to_dict()[name] == pytest.approx(value, abs=0.01), name
     assert not (run.folder / THRESHOLDS).exists()
@@ -188,9 +195,8 @@ def test_an_exported_model_has_them_set_where_its_file_holds_none(run, tmp_path:
 
 
 @pytest.fixture
-def bare(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An exported file that holds no device's thresholds, and an empty cache."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def bare(run, tmp_path: Path) -> Path:
+    """An exported file that holds no device's thresholds."""
     file = tmp_path / "bare.onnx"
     file.write_bytes(onnx_files.single_precision(run))
     return file
@@ -220,6 +226,21 @@ def test_an_exported_models_thresholds_are_set_once(bare: Path, mine: str) -> No
     file.write_text(file.read_text().replace("response_s = 120.0", "response_s = 60.0"))
     load_model(bare, device=mine, say=said.append)
     assert said, "the file changed"
+
+
+def test_whoever_asks_finds_the_kept_ones(bare: Path, mine: str) -> None:
+    """Comparing devices set them again, for minutes, after `detect` had said that they are kept."""
+    first, said = load_model(bare, device=mine), []
+    exported, device = load_exported(bare), devices.load_device(mine)
+    assert exported_for(exported, device, say=said.append).settings == first.settings
+    compared = judged_for(device, ComparisonPlan(exported), said.append)
+    assert compared.settings == first.settings
+    assert judged_on(exported, device, say=said.append).settings == first.settings
+    assert said == []
+    (kept,) = (bare.parent / "cache" / "saafe").iterdir()
+    kept.unlink()
+    judged_for(device, ComparisonPlan(exported), said.append)
+    assert kept.exists(), "what comparing sets is kept, too"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"alarms": 3}', '{"alarms": {"fast": 1}}'])
@@ -295,10 +316,10 @@ def test_the_command_takes_the_devices_thresholds(run, tmp_path: Path) -> None:
 def test_a_threshold_of_the_cache_that_is_no_number_is_set_anew(tmp_path: Path, value: str) -> None:
     """NaN was taken, and no risk is as high as that: the model would never have alarmed."""
     file, settings = tmp_path / "thresholds.json", AlarmSettings(fast=7.125)
-    assert loading.is_cached(file, settings)
-    assert loading.cached_settings(file) == settings
+    assert is_cached(file, settings)
+    assert cached_settings(file) == settings
     file.write_text(file.read_text().replace("7.125", value))
-    assert loading.cached_settings(file) is None
+    assert cached_settings(file) is None
 
 
 def test_a_file_knows_what_a_device_sends_as_its_run_does(run, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 
@@ -23,13 +23,14 @@ from saafe.simulator.buildings import Rooms, draw_building
 from saafe.simulator.devices.catalogue import FOLDER, GENERAL, device_names, load_device
 from saafe.simulator.devices.device import (
     ON_CHANGE,
+    DeviceChannel,
     Reporting,
     device_from_text,
     device_table,
     to_toml,
 )
 from saafe.simulator.devices.drawing import draw_device, draw_sensors
-from saafe.simulator.devices.fitting import fit_device
+from saafe.simulator.devices.fitting import TAKEN, fit_device
 from saafe.simulator.devices.traces import FEWEST_VALUES, find_noise
 from saafe.simulator.instruments import (
     STEP_S,
@@ -564,6 +565,63 @@ def test_an_end_that_is_not_reached_is_that_of_the_device_that_is_named(
     assert fitted == device_from_text(to_toml(fitted))
 
 
+def days_of(long: float, short: float, *, visits: int = 4) -> np.ndarray:
+    """Smooth days, a row a minute: shortly at one of the two ends, long at the other."""
+    wave = np.sin(np.pi * np.arange(1440 * visits) / 1440.0)
+    return long + (short - long) * wave**4
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+@pytest.mark.parametrize(
+    ("channel", "level", "amplitude", "grid", "noise"),
+    [("temperature", 26.0, 1.2, 0.1 / 1.8, 0.0), ("temperature", 21.0, 2.0, 0.5, 0.0),
+     ("temperature", 26.0, 1.2, 0.1 / 1.8, 0.02), ("humidity", 55.0, 8.0, 0.1, 0.0),
+     ("humidity", 55.0, 8.0, 1.0, 0.0), ("co2", 700.0, 150.0, 1.0, 0.0)],
+)  # fmt: skip
+def test_where_a_smooth_curve_turns_no_meter_ends(
+    channel: str, level: float, amplitude: float, grid: float, noise: float, side: float
+) -> None:
+    """It lingers there as at an end, and a grid of other units leaves no reading beside it."""
+    random = np.random.default_rng(3)
+    for phase in np.linspace(0.0, 1.0, 12):
+        daily = np.tanh(3.0 * np.sin(2.0 * np.pi * np.arange(4320) / 1440.0))
+        drift = 3.5 * grid * (np.arange(4320) // 1440 + phase)  # no two days turn at one reading
+        values = level + amplitude * daily + side * drift + noise * random.normal(size=4320)
+        fitted = fit_device(reading(channel, (np.round(values / grid) * grid).round(2)))
+        assert any("lowest reading (none" in note for note in fitted.notes), phase
+        assert any("clip (never" in note for note in fitted.notes), phase
+
+
+@pytest.mark.parametrize(
+    ("channel", "values", "lowest", "clip", "noise"),
+    [("temperature", days_of(30.0, 56.0), None, 50.0, 0.0),  # a DHT11 beside an oven
+     ("temperature", days_of(20.0, -90.0), -55.0, None, 0.03),  # a DS18B20 outside
+     ("pm25", days_of(4.0, 1200.0, visits=1), None, 999.9, 2.0),  # an SDS011 in one cooking
+     ("pm25", days_of(4.0, 1200.0), None, 999.9, 0.02),
+     ("co", days_of(20.0, -20.0), 0.0, None, 0.1),
+     ("humidity", days_of(60.0, 110.0), None, 100.0, 0.02),
+     ("humidity", days_of(60.0, 10.0), 20.0, None, 0.5),  # a DHT11
+     ("co2", days_of(900.0, 370.0), 400.0, None, 3.0),
+     ("co2", days_of(500.0, 7000.0), None, 5000.0, 3.0)],
+)  # fmt: skip
+def test_true_ends_are_found_and_said(
+    channel: str, values: np.ndarray, lowest: float | None, clip: float | None, noise: float
+) -> None:
+    usual = CHANNELS[CHANNEL_NAMES.index(channel)]
+    noisy = values + noise * np.random.default_rng(2).normal(size=len(values))
+    held = np.clip(noisy, lowest, clip).round(min(usual.decimals, 1))
+    recording = reading(channel, np.maximum(held, usual.lowest - 20.0))
+    fitted = fit_device(recording)
+    for end, value in (("lowest", lowest), ("clip", clip)):
+        word = "lowest reading" if end == "lowest" else end
+        if value is not None:
+            found = max(value, usual.lowest)  # as far as saafe reads
+            assert getattr(fitted.channels[channel], end) == pytest.approx(found)
+            at_end = int((held == value).sum())
+            told = f"{channel}: {word} {value:g}, where {at_end:,} readings stand"
+            assert told in fitted.notes
+
+
 @pytest.mark.parametrize("channel", CHANNELS, ids=lambda one: one.name)
 def test_a_step_that_few_readings_show_is_the_catalogues(channel: Channel) -> None:
     shown = 7.0 * 10.0**-channel.decimals
@@ -612,6 +670,35 @@ def test_units_of_one_product_are_fitted_together() -> None:
     assert fit_device(home, sensor=("A", "B")).channels == both.channels
     assert fit_device(home, sensor="B").channels == fit_device(other).channels
     assert fit_device(home).channels == fit_device(one).channels
+
+
+MEASURED = ("lowest", "highest", "clip", "floor", "step", "noise", "relative_noise", "reporting")
+NEVER_TAKEN = ("sentinels", "unit")
+
+
+@pytest.mark.parametrize("name", ["saafe-6", "purpleair-touch", "uhoo-indoor", "maxim-ds18b20"])
+def test_all_that_is_taken_from_the_catalogue_is_said(name: str) -> None:
+    every = {one.name for one in fields(DeviceChannel)}
+    assert every == {*MEASURED, *NEVER_TAKEN, *TAKEN}, "each field is of one sort"
+    fitted = fit_device(quiet_days(name, 6.0))
+    plain = DeviceChannel(0.0, 1.0, 1.0, 0.0, math.nan)
+    for channel, one in fitted.channels.items():
+        assert (one.sentinels, one.unit) == ((), ""), "a part that looks alike sends others"
+        said = " ".join(note for note in fitted.notes if note.startswith(f"{channel}: from "))
+        for field, words in TAKEN.items():
+            if getattr(one, field) != getattr(plain, field):
+                assert words in said, field
+
+
+def test_hours_of_readings_leave_silences_out() -> None:
+    values = wavy(5.0, 200.0, 1201)
+    times = 60.0 * np.arange(1201) + np.where(np.arange(1201) > 600, 9 * 86400.0, 0.0)
+    silent = Recording("r", times, ("A",), reading("pm25", values).readings)
+    assert fit_device(silent).source.startswith("20.0 h of readings;")
+    other = np.concatenate([silent.readings, silent.readings], axis=1)
+    other[10:, 1] = np.nan  # another sensor's silence is none of the first's
+    both = Recording("r", times, ("A", "B"), other)
+    assert fit_device(both, sensor="A").source.startswith("20.0 h of readings;")
 
 
 def test_a_fitted_device_is_called_after_its_file(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from saafe import metrics, readers
 from saafe.detector.alarms import AlarmSettings
-from saafe.exam import nuisances, outcomes
+from saafe.exam import nuisances
 from saafe.exam.amounts import FULL, Amounts
 from saafe.exam.device_comparison import a_year
 from saafe.exam.fires import REFERENCES
@@ -29,6 +29,7 @@ from saafe.exam.nuisances import (
 from saafe.exam.results import Figures
 from saafe.exam.session import Session
 from saafe.recordings.recording import Recording
+from saafe.recordings.watched import exposure_s
 from saafe.sensors import CHANNELS, NORMAL, TEMPERATURE
 from saafe.simulator import sources
 
@@ -210,6 +211,6 @@ def test_docs_name_every_rate_and_its_source() -> None:
 @pytest.mark.skipif(not REAL.is_dir(), reason="the recordings are not here")
 def test_the_stove_was_used_as_often_as_stated() -> None:
     homes = list(readers.read_published("uhoo_homes", REAL / "uhoo_homes"))
-    days = sum(outcomes.exposure_s(home.recording) for home in homes) / 86_400.0
+    days = sum(exposure_s(home.recording) for home in homes) / 86_400.0
     assert sum(len(home.stove) for home in homes) == sources.STOVE_SESSIONS
     assert days == pytest.approx(sources.STOVE_DAYS, abs=0.05)

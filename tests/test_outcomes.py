@@ -11,6 +11,7 @@ from saafe.detector.alarms import log_odds
 from saafe.detector.recorded import Detection
 from saafe.exam import outcomes
 from saafe.recordings.recording import Recording
+from saafe.recordings.watched import exposure_s
 from saafe.sensors import CHANNELS, CO, FIRE, NORMAL
 
 
@@ -123,14 +124,14 @@ def test_a_home_counts_all_alarms_and_nuisances_apart():
 
 def test_a_gap_is_no_exposure():
     home = quiet_home(gap=(3600.0, 3600.0 + 86400.0))
-    assert outcomes.exposure_s(home) == pytest.approx(86400.0 + 120.0)
+    assert exposure_s(home) == pytest.approx(86400.0 + 120.0)
 
 
 @pytest.mark.parametrize("period_s", [1.0, 10.0, 60.0, 120.0, 300.0, 900.0, 3600.0])
 def test_a_home_is_watched_all_the_time_at_any_period_and_not_in_a_gap(period_s):
-    assert outcomes.exposure_s(quiet_home(period_s=period_s)) == pytest.approx(2 * 86400.0)
+    assert exposure_s(quiet_home(period_s=period_s)) == pytest.approx(2 * 86400.0)
     silent = quiet_home(period_s=period_s, gap=(36_000.0, 36_000.0 + 86400.0))
-    assert outcomes.exposure_s(silent) == pytest.approx(86400.0 + max(120.0, 2 * period_s))
+    assert exposure_s(silent) == pytest.approx(86400.0 + max(120.0, 2 * period_s))
 
 
 @pytest.mark.parametrize("readings", [0, 1])
@@ -147,7 +148,7 @@ def test_a_home_whose_sensor_reports_on_change_is_watched_between_its_reports():
     times = np.concatenate([[0.0], np.cumsum(np.tile([10.0, 20.0, 600.0, 1800.0], 48))])
     times[97:] += 5 * 86400.0  # one outage
     readings = np.full((len(times), 1, len(CHANNELS)), 20.0, dtype=np.float32)
-    days = outcomes.exposure_s(Recording("home", times, ("A",), readings)) / 86400.0
+    days = exposure_s(Recording("home", times, ("A",), readings)) / 86400.0
     assert days == pytest.approx(48 * 2430 / 86400.0, abs=0.1)
 
 
@@ -231,9 +232,9 @@ def test_a_home_is_watched_while_any_channel_of_any_sensor_tells_something():
     readings = np.full((21, 2, len(CHANNELS)), np.nan, dtype=np.float32)
     readings[:6, 0, 0] = readings[5:, 1, 1] = 20.0
     made = Recording("made", times, ("A", "B"), readings)
-    assert outcomes.exposure_s(made) == 1200.0
+    assert exposure_s(made) == 1200.0
     readings[:, 0] = np.nan
-    assert outcomes.exposure_s(made) == 900.0
+    assert exposure_s(made) == 900.0
 
 
 def test_no_home_has_no_rate():

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import matplotlib.image as plt_image
@@ -214,6 +214,61 @@ def test_between_draws_a_part(written: Path) -> None:
     for odd in ((0.2, 0.1), (-1.0, 1.0), (5.0, 6.0), (float("nan"), 1.0)):
         with pytest.raises(InputError, match="two hours in order"):
             pictures.picture_of_recording(written, recording(), MODEL, between_h=odd)
+
+
+def long_days(*, start: datetime | None = None) -> Recording:
+    """Two days, a row every ten seconds, with a smoky hour first and a silence of a day between."""
+    times = 10.0 * np.arange(2 * 8640) + np.where(np.arange(2 * 8640) >= 8640, 86400.0, 0.0)
+    readings = np.full((len(times), 1, 6), np.nan, np.float32)
+    readings[:, 0, TEMPERATURE] = 20.0 + np.arange(len(times)) % 7 / 10.0
+    readings[:, 0, PM25] = np.where(times < 3600.0, 5000.0, 5.0)
+    return Recording("days", times, ("A",), readings, start=start)
+
+
+def test_a_part_has_all_its_detail_and_axes_of_its_own(tmp_path: Path) -> None:
+    long = long_days()
+    assert len(long.times_s) > 3 * DRAWN_POINTS
+    drawn = pictures.picture_of_recording(tmp_path / "r.csv", long, MODEL, between_h=(5.0, 7.0))
+    warm, dust, risk = drawn.figure.axes
+    (line,) = [one for one in warm.get_lines() if not str(one.get_label()).startswith("_")]
+    at = (long.times_s >= 5 * 3600.0 - 10.0) & (long.times_s <= 7 * 3600.0 + 10.0)
+    assert np.asarray(line.get_xdata()) * 60.0 == pytest.approx(long.times_s[at])
+    assert np.asarray(line.get_ydata()) == pytest.approx(long.readings[at, 0, TEMPERATURE])
+    assert dust.get_ylim()[1] < 10.0
+    whole = saafe.detect(MODEL, long)
+    (line,) = [one for one in risk.get_lines() if not str(one.get_label()).startswith("_")]
+    within = (whole.times_s >= 5 * 3600.0 - 10.0) & (whole.times_s <= 7 * 3600.0 + 10.0)
+    assert np.asarray(line.get_ydata()) == pytest.approx(whole.risk[within])
+    assert drawn.title == "days: 0 alarms in this part, 1 in all"
+    first = pictures.picture_of_recording(tmp_path / "r.csv", long, MODEL, between_h=(0.0, 1.0))
+    assert first.title == "days: 1 alarm in this part, 1 in all"
+
+
+@pytest.mark.parametrize("start", [None, datetime(2026, 3, 1, 6, 0, tzinfo=UTC)])
+@pytest.mark.parametrize(("between", "near_h"), [(("26", "28"), 22.0), (("44", "45"), 48.0)])
+def test_a_silent_part_is_refused_and_the_nearest_one_is_named(
+    start: datetime | None, between: tuple[str, str], near_h: float, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.csv"
+    saafe.write_recording(long_days(start=start), path)
+    done = CliRunner().invoke(command, ["plot", str(path), "--between", *between])
+    assert isinstance(done.exception, InputError)
+    said = str(done.exception)
+    assert f"has no reading from {between[0]} to {between[1]} h" in said
+    near = said.partition("nearest part with readings: --between ")[2].split()
+    assert asked_hours((near[0], near[1]), start)[0] == pytest.approx(near_h, abs=0.05)
+    done = CliRunner().invoke(command, ["plot", str(path), "--between", *near])
+    assert done.exit_code == 0, done.output
+
+
+def test_clock_times_mean_a_day_that_has_readings_then() -> None:
+    start = datetime(2026, 3, 1, 6, 0)
+    spoken = long_days().times_s[5 * 360 :] / 3600.0  # from 11:00 on; none on the second day
+    assert asked_hours(("07:00", "09:00"), start, spoken) == (49.0, 51.0)
+    assert asked_hours(("10:30", "11:30"), start, spoken) == (4.5, 5.5)
+    assert asked_hours(("23:00", "01:00"), start, spoken) == (17.0, 19.0)
+    assert asked_hours(("23:00", "01:00"), start, spoken[spoken > 19.5]) == (65.0, 67.0)
+    assert asked_hours(("07:00", "08:00"), start, ()) == (1.0, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from saafe.errors import InputError
 from saafe.readers.exports import import_recording
 from saafe.recordings import cells, cut_recording, doubt, quoted
 from saafe.recordings.recording import Recording, read_recording, write_recording
-from saafe.recordings.stream import Row, read_rows
+from saafe.recordings.stream import Row, RowReader, read_rows
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, CO2, HUMIDITY, PM25, TEMPERATURE, Channel
 
 HEADER = "time_s,sensor,temperature_c,pm25_ug_m3\n"
@@ -977,6 +977,18 @@ def test_stream_of_too_many_sensors_goes_on():
     assert [row.sensor for row in found[64:]] == ["", "", "s0"]
     assert "one more than 64" in found[64].problems[0].reason
     assert found[-1].problems == ()
+
+
+def test_a_problem_of_a_stream_with_dates_names_the_date():
+    """It said "at 0 s", which nobody finds in a file of dates."""
+    day = "2026-01-31T12:00:0"
+    rows = list(read_rows(["time,co2_ppm", f"{day}0,400", f"{day}5,410", f"{day}5,420"]))
+    assert [problem.reason for problem in rows[-1].problems] == [f"came twice at {day}5"]
+    reader = RowReader()
+    for k, line in enumerate(["time,co2_ppm", f"{day}5,400", f"{day}5,410"]):
+        row = reader.read(line, 10.0 * k)
+    assert row is not None
+    assert [one.reason for one in row.problems] == [f"clock stands still at {day}5"]
 
 
 def test_stream_of_iso_times():

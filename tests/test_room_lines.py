@@ -106,7 +106,8 @@ def test_days_without_an_alarm_show_no_more_than_the_rule_of_three() -> None:
     assert first.startswith("No difference shown, so keep the general model, the simpler choice: ")
     assert second == (
         "Chance alone splits such false alarms so unevenly in 6.2 % of cases, and the fires that "
-        "one model alone found (tuned 2, general 0) in 50 %; under 5 % is a difference."
+        "one model alone found (tuned 2, general 0) so unevenly in 50 % of cases; under 5 % is a "
+        "difference."
     )
     assert said[0] == "left out: c.csv: a fire"
     assert said[1] == "Taught by 28 days: 2 recordings, 2 groups."
@@ -195,12 +196,13 @@ def test_the_first_sentence_says_whether_tuning_paid_beyond_chance(
 ) -> None:
     alarms, general_alarms, alone, general_alone = counts
     result = compared(*counts)
-    first, second = lines.whether_it_paid(result)
+    first, *others = lines.whether_it_paid(result)
     assert first.startswith(expected)
     n = 50 + alone + general_alone
     assert f"tuned {alarms} false alarms and {50 + alone} of {n} simulated fires in time" in first
     assert first.endswith(f"the general model {general_alarms} and {50 + general_alone}.")
-    assert f"(tuned {alone}, general {general_alone})" in second
+    told = f"(tuned {alone}, general {general_alone})" in " ".join(others)
+    assert told == bool(alone + general_alone)
     assert lines.models_to_keep(result) == kept
 
 
@@ -209,6 +211,21 @@ def test_without_fires_alarms_decide() -> None:
     first, second = lines.whether_it_paid(result)
     assert first == "Tuning paid: on held-out days tuned 0 false alarms, the general model 20."
     assert "so unevenly in under 0.1 % of cases" in second
+
+
+@pytest.mark.parametrize(
+    ("alarms", "alone", "said"),
+    [((0, 0), (0, 0), []),
+     ((0, 0), (2, 0), ["Chance alone splits the fires that one model alone found (tuned 2, general "
+                       "0) so unevenly in 50 % of cases; under 5 % is a difference."]),
+     ((0, 5), (0, 0), ["Chance alone splits such false alarms so unevenly in 6.2 % of cases; under "
+                       "5 % is a difference."])],
+)  # fmt: skip
+def test_chance_says_nothing_of_nothing(
+    alarms: tuple[int, int], alone: tuple[int, int], said: list[str]
+) -> None:
+    """0 against 0 came out in 100 % of cases."""
+    assert lines.whether_it_paid(compared(*alarms, *alone))[1:] == said
 
 
 def test_days_with_an_alarm_promise_nothing_of_more_days() -> None:

@@ -14,7 +14,7 @@ from saafe.errors import InputError
 from saafe.exam.judging import read_all
 from saafe.loading import without_torch
 from saafe.readers import read_recorded
-from saafe.recordings import Rise, RowReader, read_recording
+from saafe.recordings import Recording, Rise, RowReader, read_recording
 from saafe.sensors import CHANNELS
 from saafe.simulator import devices
 
@@ -111,6 +111,23 @@ def test_an_accident_or_two_are_not_noted(
     notes = silence_notes(events, recording)
     assert len(notes) == noted
     assert all(("longest_interval_s=" in note) == (beat_s < 86_400.0) for note in notes)
+
+
+def test_pauses_of_what_reports_regularly_are_not_called_healthy() -> None:
+    """Of a sensor that spoke every 20 s: healthy, with --longest-interval 20220."""
+    times = 20.0 * np.arange(2000) + 20_220.0 * (np.arange(2000) // 400)
+    readings = np.full((2000, 1, len(CHANNELS)), np.nan, np.float32)
+    readings[:, 0, 0] = 20.0 + np.arange(2000) % 5 / 10.0
+    recording = Recording("r", times, ("A",), readings)
+    (note,) = silence_notes(detect(CALM, recording).events, recording)
+    assert note.endswith("back 4 times")
+    live_notes: list[str] = []
+    live = Live(CALM, RowReader(), note=live_notes.append)
+    live.line("time_s,temperature_c", 0.0)
+    for time_s, value in zip(times, readings[:, 0, 0], strict=True):
+        live.line(f"{time_s},{value:.1f}", 0.0)
+    (note,) = [note for note in live_notes if "silent for" in note]
+    assert note.endswith("back 3 times")
 
 
 # --- streams

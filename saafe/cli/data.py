@@ -112,7 +112,7 @@ def check_command(
                 continue
             checks.append(found.to_dict())
             if not as_json:
-                click.echo("\n".join(found.lines()))
+                click.echo("\n".join(found.lines(sends.longest_interval_s)))
     if as_json:
         print_json({"checks": checks, "failed": failed})
     if failed:
@@ -207,7 +207,7 @@ def import_command(
         write_beside(recording, out, files)
         document["check"] = found.to_dict()
         if not as_json:
-            click.echo("\n".join(found.lines()))
+            click.echo("\n".join(found.lines(sends.longest_interval_s)))
     if as_json:
         print_json(document)
     if failed:
@@ -250,7 +250,7 @@ def write_split(
         write_beside(recording, path, files)
         checks.append(found.to_dict())
         if is_told:
-            click.echo("\n".join(found.lines()))
+            click.echo("\n".join(found.lines(sends.longest_interval_s)))
     return checks, failed
 
 

@@ -3,6 +3,7 @@
 import re
 import shutil
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from importlib import import_module
@@ -15,7 +16,7 @@ from saafe.cli.output import names_near, print_json
 from saafe.cli.progress import Busy
 from saafe.cli.reading import ExportOptions, export_options, load_for, read_any
 from saafe.errors import InputError
-from saafe.recordings import RECORDING_SUFFIXES
+from saafe.recordings import RECORDING_SUFFIXES, times_with_readings
 
 RECORDING_ENDS = (*RECORDING_SUFFIXES, ".gz")
 
@@ -75,7 +76,8 @@ def plot_command(
     readings = None
     if kind == "recording":
         readings, check = read_any(Path(what), options, repair=repair)
-        for line in check.lines():
+        known = None if device in (None, devices.ANYTHING) else devices.load_device(device)
+        for line in check.lines(known.longest_interval_s if known else 0.0):
             click.echo(line, err=True)
     elif model or device or between or repair or options:
         raise InputError(f"{what}: is no recording; --model, --between and the like are of those")
@@ -90,7 +92,11 @@ def plot_command(
     loaded: Any = None if readings is None else load_for(model, device)
     with Busy(f"drawing {what}") as busy:
         if readings is not None:
-            part = None if between is None else asked_hours(between, readings.start)
+            part = (
+                None
+                if between is None
+                else asked_hours(between, readings.start, times_with_readings(readings) / 3600.0)
+            )
             picture = pictures.picture_of_recording(
                 Path(what), readings, loaded, device=device, between_h=part,
                 on_progress=busy.reached,
@@ -151,14 +157,21 @@ def kind_of(what: str) -> str:
     raise InputError(f"{what}: no such recording, run folder or device; {hint}")
 
 
-def asked_hours(between: tuple[str, str], start: datetime | None) -> tuple[float, float]:
+def asked_hours(
+    between: tuple[str, str], start: datetime | None, spoken_h: Iterable[float] = ()
+) -> tuple[float, float]:
     """Hours from the first row, at `start`, to the two moments of --between.
 
     A clock time without a date is the first one from the first row on, and the first after FROM.
+    Two of them name the first day on which there are readings between them, at `spoken_h`.
     """
     begin, end = (asked_hour(text, start, between) for text in between)
     if ":" in between[1] and "-" not in between[1] and end <= begin:
         end = begin + ((end - begin) % 24.0 or 24.0)  # no loop: FROM may be any number
+    if all(":" in text and "-" not in text for text in between):
+        passed = (hour - begin for hour in spoken_h if hour >= begin)
+        days = next((hours // 24.0 for hours in passed if hours % 24.0 <= end - begin), 0.0)
+        begin, end = begin + 24.0 * days, end + 24.0 * days
     return begin, end
 
 

@@ -178,7 +178,7 @@ def refuse_unreadable(
         return
     sends = devices.sends_of(devices.load_device(device))
     export = reading.named(sends["units"]) if reading else None
-    read_recorded(Path(paths[0]), export, repair=repair, **sends)
+    read_recorded(Path(paths[0]), export, repair=repair, takes_options=True, **sends)
 
 
 def read_any(
@@ -196,5 +196,5 @@ def read_any(
     export = reading.named(usual) if reading else None
     return read_recorded(
         path, export, repair=repair, longest_interval_s=longest_interval_s, sentinels=sentinels,
-        units=usual, say=lambda line: click.echo(line, err=True),
+        units=usual, say=lambda line: click.echo(line, err=True), takes_options=True,
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """What `saafe train --on` and `saafe tune` print."""
 
+from pathlib import Path
+
 import click
 
 from saafe.cli.tables import print_gate, print_rows, print_verdict
@@ -10,6 +12,7 @@ def show_rooms(result: dict) -> None:
     from saafe.exam import (
         KIND_COLUMNS,
         ROOM_FIGURES,
+        exam,
         figure_rows,
         kind_rows,
         models_to_keep,
@@ -33,3 +36,7 @@ def show_rooms(result: dict) -> None:
     for name in models_to_keep(found):
         folder = result["run"] if name == weights_kept(found) else folders[name]
         click.echo(f"next: saafe detect {folder} RECORDING.csv")
+        if not (
+            Path(folder) / exam.EXAM_FILE
+        ).exists():  # above stands the gate of the run folder's model
+            click.echo(f"next: saafe exam {folder}")

@@ -87,8 +87,9 @@ class Live:
 
     def _note_silences(self, events: list[Event], last_s: float) -> None:
         for sensor in self.silences.take(events, last_s):
-            watched_s = self.detector.now_s - self.detector.space.sensors[sensor].test.first_s
-            self.note(self.silences.note(sensor, watched_s))
+            test = self.detector.space.sensors[sensor].test
+            watched_s = self.detector.now_s - test.first_s
+            self.note(self.silences.note(sensor, watched_s, list(test.intervals.recent)))
 
     def _doubt(self, row: Row) -> None:
         """Note what is odd about a sensor's first rows: units, and a period too long."""

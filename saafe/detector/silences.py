@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from saafe.detector.self_test import IRREGULAR
 from saafe.detector.space import Event
 from saafe.errors import as_given
 from saafe.recordings import Recording, whole_minutes
 from saafe.windows import DAY_S
 
+RARE = 0.05  # Chosen: of the intervals, so many may be accidents of one that reports regularly
 RETURNS = 3  # Chosen: once or twice is an accident, three times is how it reports
 
 
@@ -47,8 +50,14 @@ class Silences:
                 again += [sensor] if len(self.over[sensor]) == RETURNS else []
         return again
 
-    def note(self, sensor: str, watched_s: float) -> str:
-        """How much of a time nobody watched, and what mends it where that is healthy. [s]"""
+    def note(self, sensor: str, watched_s: float, intervals_s: ArrayLike) -> str:
+        """How much of a time nobody watched, and what mends it where that may be healthy.
+
+        Args:
+            sensor: which.
+            watched_s: since its first row. [s]
+            intervals_s: between its rows, by which it is told how it reports. (interval,)
+        """
         over = self.over[sensor]
         silent_s = sum(one.back_s - one.said_s for one in over)
         pause_s = float(np.median([one.back_s - one.last_s for one in over]))
@@ -57,9 +66,18 @@ class Silences:
             f"sensor {sensor}: silent for {hours}, in which nothing is known of its air, and back "
             f"{len(over)} times"
         )
-        if pause_s > DAY_S:
+        if pause_s > DAY_S or not may_be_healthy(pause_s, np.asarray(intervals_s)):
             return text
         return f"{text}; where such pauses are healthy: {pause_given(pause_s)}"
+
+
+def may_be_healthy(pause_s: float, intervals_s: NDArray[np.float64]) -> bool:
+    """Whether a sensor may pause so long by design: always, or as one that reports on change.
+
+    What reports regularly but for an accident now and then has no such pauses of its own.
+    """
+    long_s = IRREGULAR * float(np.median(intervals_s))
+    return pause_s <= long_s or float(np.mean(intervals_s > long_s)) > RARE
 
 
 def pause_given(pause_s: float) -> str:
@@ -79,5 +97,7 @@ def silence_notes(events: Sequence[Event], recording: Recording) -> list[str]:
             before = spoken[spoken < event["time_s"] - 0.1]  # events are rounded to 0.1 s
             silences.take([event], float(before[-1]) if len(before) else 0.0)
         if len(silences.over[sensor]) >= RETURNS:
-            notes.append(silences.note(sensor, float(recording.times_s[-1] - spoken[0])))
+            notes.append(
+                silences.note(sensor, float(recording.times_s[-1] - spoken[0]), np.diff(spoken))
+            )
     return notes

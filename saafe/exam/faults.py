@@ -19,7 +19,7 @@ from saafe.exam import injection, outcomes, references
 from saafe.exam.fires import EARLY_FROM_S, FireResult, FireTrial, trial_outcome, try_fire
 from saafe.exam.session import Session, Stage
 from saafe.metrics import Bounds
-from saafe.recordings import Recording, cut_recording, read_rows
+from saafe.recordings import Recording, cut_recording, exposure_s, read_rows
 from saafe.sensors import CHANNEL_NAMES
 from saafe.simulator import VISIBLE, Mix, to_recordings
 from saafe.windows import DAY_S
@@ -212,7 +212,7 @@ def examine_watch(session: Session) -> dict[str, Any]:
 def sum_false_faults(recordings: Sequence[Recording]) -> dict[str, Any]:
     """False faults a detector-month in healthy recordings of one sensor, with Poisson bounds."""
     reasons = Counter(reason for recording in recordings for reason in false_faults(recording))
-    months = sum(outcomes.exposure_s(recording) for recording in recordings) / MONTH_S
+    months = sum(exposure_s(recording) for recording in recordings) / MONTH_S
     bounds = metrics.rate_bounds(reasons.total(), months)
     return {
         "detector_months": months,

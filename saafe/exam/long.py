@@ -28,12 +28,13 @@ from saafe.exam.nuisances import (
     try_nuisance,
     year,
 )
-from saafe.exam.outcomes import count_alarms, exposure_s
+from saafe.exam.outcomes import count_alarms
 from saafe.exam.quick import VERSION, ExamDevice
 from saafe.exam.results import Figures, plain_values
 from saafe.exam.session import OnProgress, Session, Stage
 from saafe.files import write_json
 from saafe.metrics import finite_or_none, rate_bounds
+from saafe.recordings import exposure_s
 from saafe.sensors import CHANNELS, CO, CO2, HUMIDITY, PM25, SOUND, TEMPERATURE
 from saafe.simulator import Mix, sources, to_recordings
 from saafe.training import Run, run_for, runs

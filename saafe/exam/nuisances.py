@@ -21,7 +21,7 @@ from saafe.exam.references import only_rows
 from saafe.exam.results import Figures
 from saafe.exam.session import Case, Session, Stage
 from saafe.metrics import Bounds
-from saafe.recordings import Recording
+from saafe.recordings import Recording, exposure_s
 from saafe.sensors import NUISANCE
 from saafe.simulator import (
     SENSITIVITIES,
@@ -304,7 +304,7 @@ def watch_quiet(
             counted = outcomes.count_alarms(detection.events, float(recording.times_s[-1]))
             alarms += len(counted.times_s)
             hours += counted.hours
-            watched_s += outcomes.exposure_s(recording)
+            watched_s += exposure_s(recording)
             end_s = float(recording.times_s[-1])
             highest = outcomes.highest_margin(detection, session.settings, 0.0, end_s)
             seen.append((recording, highest))

@@ -16,17 +16,20 @@ from numpy.typing import ArrayLike, NDArray
 from saafe.detector import AlarmSettings, Decisions, Detection, Event
 from saafe.exam.references import co_dose_intervals
 from saafe.metrics import rate_bounds
-from saafe.recordings import AFTER_COOKING_S, Interval, Recording
-from saafe.sensors import FIRE, LONGEST_PERIOD_S
+from saafe.recordings import (
+    AFTER_COOKING_S,
+    Interval,
+    Recording,
+    exposure_s,
+    longest_hold_s,
+    times_with_readings,
+)
+from saafe.sensors import FIRE
 from saafe.windows import DAY_S
 
 RECOUNT_S = 1800.0  # an alarm that stays is counted again this often
 EARLY_S = 10.0  # an alarm this long before anything can be seen in a recording is false
 LONGEST_GRACE_S = 60.0
-# Chosen: a longer silence of a home is no exposure; one missed minute is, or one missed reading of
-# a slower sensor, whose usual interval is the longest but for 5 % of them
-LONGEST_HOLD_S = 120.0
-USUAL_SHARE = 0.95
 
 IN_TIME, LATE, EARLY, MISSED = "in time", "late", "early", "missed"
 OUTCOMES = (IN_TIME, LATE, EARLY, MISSED)
@@ -103,8 +106,8 @@ def count_alarms(
             counted.append(time)
             time = free_at = time + RECOUNT_S
     hours = sum(end - start for start, end in intervals) / 3600.0
-    exposure_s = duration_s if watched_s is None else watched_s  # which may be none
-    return AlarmCount(tuple(counted), hours, exposure_s / DAY_S)
+    days = (duration_s if watched_s is None else watched_s) / DAY_S  # which may be none
+    return AlarmCount(tuple(counted), hours, days)
 
 
 def first_alarm(events: Iterable[Event]) -> Event | None:
@@ -165,31 +168,10 @@ def first_visible(recording: Recording) -> float | None:
     return float(recording.times_s[seen[0]]) if seen.size else None
 
 
-def exposure_s(recording: Recording) -> float:
-    """Time that a recording watched: its duration less what is silent too long. [s]
-
-    Too long is over two minutes, and over twice the usual interval of sensors that are slower.
-    """
-    spoken = _times_with_readings(recording)
-    return float(np.minimum(np.diff(spoken), _longest_hold_s(spoken)).sum())
-
-
-def _times_with_readings(recording: Recording) -> NDArray[np.float64]:
-    return recording.times_s[np.isfinite(recording.readings).any(axis=(1, 2))]
-
-
-def _longest_hold_s(spoken: NDArray[np.float64]) -> float:
-    """How long a home is watched after a reading at most. [s]"""
-    if len(spoken) < 2:
-        return LONGEST_HOLD_S
-    usual_s = float(np.quantile(np.diff(spoken), USUAL_SHARE, method="lower"))
-    return max(LONGEST_HOLD_S, 2.0 * min(usual_s, LONGEST_PERIOD_S))
-
-
 def watched_sessions(recording: Recording, sessions: Sequence[Interval]) -> list[Interval]:
     """Those in which an alarm could have come: a reading was known then or half an hour after."""
-    spoken = _times_with_readings(recording)
-    hold_s = _longest_hold_s(spoken)
+    spoken = times_with_readings(recording)
+    hold_s = longest_hold_s(spoken)
     return [
         (start, end)
         for start, end in sessions

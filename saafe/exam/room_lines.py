@@ -159,13 +159,18 @@ def whether_it_paid(result: Mapping[str, Any]) -> list[str]:
         found = {name: fires["in_time"][name]["fires"] for name in ("tuned", "general")}
         tuned += f" and {found['tuned']} of {fires['n']} simulated fires in time"
         general += f" and {found['general']}"
-    return [
-        f"{VERDICTS[compared['verdict']]}: on held-out days tuned {tuned}, the general model "
-        f"{general}.",
-        f"Chance alone splits such false alarms so unevenly in {chance_text(alarms)} of cases, and "
+    verdict = f"{VERDICTS[compared['verdict']]}: on held-out days tuned {tuned}, the general model "
+    counted = {
+        "such false alarms": alarms,
         f"the fires that one model alone found (tuned {alone['tuned']}, general "
-        f"{alone['general']}) in {chance_text(alone)}; under 5 % is a difference.",
+        f"{alone['general']})": alone,
+    }  # of nothing, chance says nothing
+    split = {what: each for what, each in counted.items() if each["tuned"] + each["general"]}
+    chances = [
+        f"{what} so unevenly in {chance_text(each)} of cases" for what, each in split.items()
     ]
+    said = f"Chance alone splits {', and '.join(chances)}; under 5 % is a difference."
+    return [f"{verdict}{general}.", *([said] if chances else [])]
 
 
 def chance_text(counts: Mapping[str, float]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from saafe.detector import AlarmSettings, Scorer, detect
 from saafe.errors import InputError, as_given
-from saafe.exam import outcomes, references
+from saafe.exam import references
 from saafe.readers import Published, Unreadable, read_annotated, read_recorded, sensors_note
 from saafe.recordings import (
     HOME_KIND,
@@ -25,6 +25,7 @@ from saafe.recordings import (
     Interval,
     Recording,
     cut_recording,
+    exposure_s,
     find_sets,
     read_sets,
     recording_files,
@@ -59,7 +60,7 @@ class Room:
     @property
     def watched_days(self) -> float:
         """Days that were watched, as stated or as the recording shows. [d]"""
-        return outcomes.exposure_s(self.recording) / DAY_S if self.days is None else self.days
+        return exposure_s(self.recording) / DAY_S if self.days is None else self.days
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,13 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from saafe.detector import self_test
+from saafe.recordings import Interval
 from saafe.sensors import LONGEST_PERIOD_S
 from saafe.windows import BIN_S, HOLD_S
 
 DRAWN_POINTS = 3000  # of a line that are drawn at most: more than a picture is wide
 SILENT_PERIODS = 3.0  # Chosen: as `saafe data check` counts gaps
+ALWAYS = (-np.inf, np.inf)
 LONE = "_lone"  # label of such points, which are of the curve before
 MARK = "_mark "  # begins the label of a line that marks a moment; its name follows
 LONE_SIZE = 2.5  # of the point of a reading between two silences
@@ -45,9 +47,27 @@ def silence_s(times_s: NDArray, longest_interval_s: float = 0.0) -> float:
     return max(known_s, SILENT_PERIODS * median, 0.0 if near.mean() >= 0.5 else on_change_s)
 
 
-def curve_of(times_s: NDArray, values: NDArray, longest_interval_s: float = 0.0) -> Curve:
-    """The curve of readings `(reading,)`, broken where `silence_s` was exceeded; x in seconds."""
+def rows_drawn(times_s: NDArray, part: Interval, limit_s: float) -> slice:
+    """The readings in a part, and one on either side that no silence parts from it."""
+    first, end = (
+        int(np.searchsorted(times_s, part[0])),
+        int(np.searchsorted(times_s, part[1], side="right")),
+    )
+    begins_before = 0 < first < len(times_s) and times_s[first] - times_s[first - 1] <= limit_s
+    ends_after = 0 < end < len(times_s) and times_s[end] - times_s[end - 1] <= limit_s
+    return slice(first - begins_before, end + ends_after)
+
+
+def curve_of(
+    times_s: NDArray, values: NDArray, longest_interval_s: float = 0.0, part: Interval = ALWAYS
+) -> Curve:
+    """The curve of readings `(reading,)` in a part, broken where they were silent; x in seconds.
+
+    What is silent is told by all of them, so that a part breaks where the whole would.
+    """
     limit_s = silence_s(times_s, longest_interval_s)
+    rows = rows_drawn(times_s, part, limit_s)
+    times_s, values = times_s[rows], values[rows]
     after = np.flatnonzero(np.diff(times_s) > limit_s) + 1  # first reading after each silence
     middle = (times_s[after - 1] + times_s[after]) / 2.0
     ends = np.concatenate([after - 1, after]) if len(after) < DRAWN_POINTS else after[:0]

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from saafe.detector import Detection, Model, detect
-from saafe.errors import InputError, as_given
+from saafe.errors import InputError
 from saafe.exam import plots
 from saafe.files import read_file
 from saafe.pictures.curves import MARK, curve_of, draw_curve
+from saafe.pictures.parts import asked_part, refuse_silence, rows_within
 from saafe.pictures.saving import Picture
-from saafe.recordings import SOUNDED, Interval, Recording, read_sets, without_sentinels
+from saafe.recordings import (
+    SOUNDED,
+    Interval,
+    Recording,
+    counted,
+    read_sets,
+    without_sentinels,
+)
 from saafe.sensors import CHANNELS, FIRE, NUISANCE
 from saafe.windows import DAY_S
 
@@ -57,71 +64,53 @@ def picture_of_recording(
         recording: its readings.
         model: a run, an exported model, or anything that `detect` takes.
         device: whose thresholds the model has, for the title.
-        between_h: the part to draw; all by default. [h]
+        between_h: the part to draw; all by default. Its curves are cut first and thinned then. The
+            risk and alarms are of the whole recording's history. [h]
         on_progress: takes the share of the detector's work that is done.
 
     Raises:
-        InputError: there is nothing to draw, or nothing in the part that is asked for.
+        InputError: there is nothing to draw, or no reading in the part that is asked for.
     """
     path = Path(path)
     recording = without_sentinels(recording, model.settings.sentinels)
     shown = np.isfinite(recording.readings).any(axis=(0, 1))
     if not shown.any():
         raise InputError(f"{path}: has no reading that could be drawn; `saafe data check` says why")
-    start_s, end_s = asked_part(recording, path, between_h)
+    drawn = start_s, end_s = asked_part(recording, path, between_h)
+    longest_s = model.settings.longest_interval_s
+    refuse_silence(recording, path, drawn, longest_s)
     found = detect(model, recording, on_progress=on_progress)
-    known = known_within(known_times(path), (start_s, end_s))
+    known = known_within(known_times(path), drawn)
+    begun = alarm_times(found)
+    begun_here = {
+        name: here for name, times in begun.items()
+        if (here := [time_s for time_s in times if start_s <= time_s <= end_s])
+    }  # fmt: skip
     channels = np.flatnonzero(shown)
     with matplotlib.rc_context(plots.STYLE):
         figure = Figure(figsize=(plots.WIDTH, 1.1 * (len(channels) + 1) + 1.4),
                         layout="constrained")  # fmt: skip
         places = np.atleast_1d(figure.subplots(len(channels) + 1, 1, sharex=True))
         scale, unit = time_unit(end_s - start_s)
-        longest_s = model.settings.longest_interval_s
         for place, k in zip(places, channels, strict=False):
-            draw_channel(place, recording, int(k), scale, longest_s)
-        draw_risk(places[-1], recording, found, scale, longest_s)
+            draw_channel(place, recording, int(k), scale, longest_s, drawn)
+        draw_risk(places[-1], recording, found, scale, longest_s, drawn)
         for place in places:
             shade_labels(place, recording, scale)
             for start, end in known.cooking_s:
                 place.axvspan(start / scale, end / scale, color="#f4e3b5", alpha=0.6, linewidth=0)
-            mark_times(place, found, known, scale)
+            mark_times(place, begun_here, known, scale)
         places[-1].set_xlabel(f"time [{unit}]")
         places[-1].set_xlim(start_s / scale, end_s / scale)
-        begun = alarm_times(found)
-        alarms = sum(map(len, begun.values()))
-        shown = [name for name, times in begun.items() if any(start_s <= t <= end_s for t in times)]
-        part = rows_within(recording, (start_s, end_s))
-        name_marks(figure, list(places[:-1]), part, known, shown)
-        title = f"{recording.name}: {alarms} alarm{'' if alarms == 1 else 's'}"
+        part = rows_within(recording, drawn)
+        name_marks(figure, list(places[:-1]), part, known, list(begun_here))
+        here, alarms = (sum(map(len, each.values())) for each in (begun_here, begun))
+        title = f"{recording.name}: {counted(here, 'alarm')}"
+        title += "" if between_h is None else f" in this part, {alarms:,} in all"
         title += f", thresholds for {device}" if device else ""
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     panels = (*(CHANNELS[k].name for k in channels), "risk")
     return Picture("recording", title, panels, figure)
-
-
-def asked_part(recording: Recording, path: Path, between_h: Interval | None) -> Interval:
-    """Start and end of what is drawn. [s]"""
-    last_s = float(recording.times_s[-1])
-    if between_h is None:
-        return 0.0, max(last_s, 1.0)
-    start_s, end_s = (3600.0 * hours for hours in between_h)
-    if not 0.0 <= start_s < end_s or start_s >= last_s:
-        given = as_given("--between", "between_h")
-        raise InputError(
-            f"{given}: {between_h[0]:.4g} to {between_h[1]:.4g} h came; "
-            f"allowed are two hours in order, from 0 to {last_s / 3600:.4g} h, where {path} "
-            f"ends{on_the_clock(recording)}" + as_given("; minutes are written 30min", "")
-        )
-    return start_s, min(end_s, last_s)
-
-
-def on_the_clock(recording: Recording) -> str:
-    """When a recording with dates begins and ends, in brackets."""
-    if recording.start is None:
-        return ""
-    end = recording.start + timedelta(seconds=float(recording.times_s[-1]))
-    return f" ({recording.start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M})"
 
 
 def time_unit(span_s: float) -> tuple[float, str]:
@@ -132,26 +121,29 @@ def time_unit(span_s: float) -> tuple[float, str]:
     return DAY_S, "d"
 
 
-def draw_channel(place: Axes, recording: Recording, k: int, scale: float, longest_s: float) -> None:
-    """The readings of one channel, a line a sensor; none across a silence."""
+def draw_channel(
+    place: Axes, recording: Recording, k: int, scale: float, longest_s: float, part: Interval
+) -> None:
+    """The readings of one channel in a part, a line a sensor; none across a silence."""
     for index, name in enumerate(recording.sensors):
         values = recording.readings[:, index, k]
         seen = np.isfinite(values)
-        if seen.any():
-            curve = curve_of(recording.times_s[seen], values[seen], longest_s)
+        curve = curve_of(recording.times_s[seen], values[seen], longest_s, part)
+        if len(curve.x):
             draw_curve(place, curve, scale, color=sensor_color(index), width=0.9, name=name)
     title = CHANNELS[k].name.replace("pm25", "PM2.5").replace("co", "CO")
     side_label(place, f"{title}\n{CHANNELS[k].unit}")
 
 
 def draw_risk(
-    place: Axes, recording: Recording, found: Detection, scale: float, longest_s: float
-) -> None:
-    """The risk of each sensor, and when the alarm stood."""
+    place: Axes, recording: Recording, found: Detection, scale: float, longest_s: float,
+    part: Interval,
+) -> None:  # fmt: skip
+    """The risk of each sensor in a part, and when the alarm stood."""
     for index, name in enumerate(recording.sensors):
         mine = found.sensors == index
-        if mine.any():
-            curve = curve_of(found.times_s[mine], found.risk[mine], longest_s)
+        curve = curve_of(found.times_s[mine], found.risk[mine], longest_s, part)
+        if len(curve.x):
             draw_curve(place, curve, scale, color=sensor_color(index), width=1.1, name=name)
     for start, end in alarm_spans(found, float(recording.times_s[-1])):
         place.axvspan(start / scale, end / scale, color=plots.RISK, alpha=0.18, linewidth=0)
@@ -188,9 +180,11 @@ def label_spans(recording: Recording, label: int) -> list[Interval]:
     return [(float(times[a]), float(times[b])) for a, b in edges.reshape(-1, 2)]
 
 
-def mark_times(place: Axes, found: Detection, known: Known, scale: float) -> None:
-    """Lines at alarms, and at what is known beside the recording."""
-    for name, times in alarm_times(found).items():
+def mark_times(
+    place: Axes, begun: Mapping[str, Sequence[float]], known: Known, scale: float
+) -> None:
+    """Lines where alarms began, and at what is known beside the recording."""
+    for name, times in begun.items():
         for time_s in times[:DRAWN_EVENTS]:
             place.axvline(time_s / scale, color=plots.RISK, linestyle=ALARM_LINES[name],
                           linewidth=1.3, label=MARK + name)  # fmt: skip
@@ -248,17 +242,6 @@ def name_marks(
         names.append(name)
     if handles:
         figure.legend(handles, names, loc="outside upper right", ncols=4, frameon=False, fontsize=8)
-
-
-def rows_within(recording: Recording, part: Interval) -> Recording:
-    """The rows of a part, for what is named of them."""
-    at = np.flatnonzero((recording.times_s >= part[0]) & (recording.times_s <= part[1]))
-    labels, sources = recording.labels, recording.sources
-    return replace(
-        recording, times_s=recording.times_s[at], readings=recording.readings[at],
-        labels=None if labels is None else labels[at],
-        sources=None if sources is None else tuple(sources[k] for k in at),
-    )  # fmt: skip
 
 
 def known_within(known: Known, part: Interval) -> Known:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from saafe.errors import InputError
 from saafe.formats import shell_word
@@ -24,6 +24,7 @@ def read_recorded(
     path: Path, export: Mapping[str, Any] | None = None, *, repair: bool = False,
     longest_interval_s: float | None = None, sentinels: Iterable[tuple[str, float]] = (),
     units: Iterable[tuple[str, str]] = (), say: Callable[[str], None] = lambda _line: None,
+    takes_options: bool = False,
 ) -> tuple[Recording, Check]:  # fmt: skip
     """Read a recording in saafe's format, or as a vendor exported it.
 
@@ -36,6 +37,8 @@ def read_recorded(
         units: those that the device sends, a channel and its unit each. Saafe's format names its
             own, so they count only in what is said of a file that can be imported.
         say: takes what was guessed of an export, a line each, before it is used.
+        takes_options: whether whoever asks could have given `export` by the options of the command
+            line; then one that reads the file as it is is named beside the import.
 
     Raises:
         InputError: as the two do; one that is refused, but can be imported, says how.
@@ -51,8 +54,17 @@ def read_recorded(
     except InputError as error:
         if "--repair" in str(error) or (found := _find_import(path, units)) is None:
             raise
-        what, (command, *doubts) = str(error).partition("; allowed:")[0], found
-        raise InputError("; ".join([f"{what}; this reads it: {command}", *doubts])) from None
+        what, reads = str(error).partition("; allowed:")[0], f"this reads it: {found.command}"
+        reads += f"; or here, as it is: {found.options}" if takes_options else ""
+        raise InputError("; ".join([what, reads, *found.doubts])) from None
+
+
+class Import(NamedTuple):
+    """What reads an export."""
+
+    command: str  # that imports it
+    options: str  # with which a command that reads recordings takes it as it is
+    doubts: list[str]  # what to say beside it
 
 
 def import_hint(path: Path | str) -> str | None:
@@ -62,27 +74,34 @@ def import_hint(path: Path | str) -> str | None:
     one is named in which they change so.
     """
     found = _find_import(Path(path))
-    return found[0] if found else None
+    return found.command if found else None
 
 
-def _find_import(path: Path, units: Iterable[tuple[str, str]] = ()) -> list[str] | None:
-    """The command, and what to say beside it; `units` of the device where the file names none."""
+def _find_import(path: Path, units: Iterable[tuple[str, str]] = ()) -> Import | None:
+    """What reads a file; `units` of the device count where it names none."""
     usual = usual_units(units)
     words = ["saafe", "data", "import", str(path)]
     words.append(str(path.with_name(f"{path.name.partition('.')[0] or 'import'}-saafe.csv")))
     if guess := _guess(path, usual):
-        words += _unit_words(path, usual, guess)
         said = ["it takes the times as milliseconds"] if guess.time_form.startswith("ms ") else []
-        return [" ".join(map(shell_word, words)), *said, *guess.doubts()]
+        return _import(words, _unit_words(path, usual, guess), [*said, *guess.doubts()], guess)
     if path.is_file() and path.stat().st_size > MOST_TRIED_BYTES:
         return None
     for zone in USUAL_ZONES:
         guess = _guess(path, usual, zone)
         if guess and not guess.zone_doubt:
-            words += [*_unit_words(path, usual, guess, zone), "--zone", zone]
+            options = [*_unit_words(path, usual, guess, zone), "--zone", zone]
             said = f"{zone} stands for the time zone of its clock"
-            return [" ".join(map(shell_word, words)), said, *guess.doubts()]
+            return _import(words, options, [said, *guess.doubts()], guess)
     return None
+
+
+def _import(words: list[str], options: list[str], doubts: list[str], guess: Guess) -> Import:
+    """An import by words and options; without any, the first guessed unit says that it is one."""
+    first = guess.columns[0]
+    alone = options or ["--unit", f"{first.channel}={first.unit}"]
+    command, here = (" ".join(map(shell_word, each)) for each in (words + options, alone))
+    return Import(command, here, doubts)
 
 
 def _unit_words(

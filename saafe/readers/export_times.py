@@ -68,11 +68,13 @@ class Times:
             offset, or Float64 seconds from any start.
         form: the form that was found, for people.
         zone: the time zone that a clock without offset was read in, "" = none.
+        clock: the first offset or the zone of a clock that is not UTC's, "" = none is told.
     """
 
     values: pl.Series
     form: str
     zone: str = ""
+    clock: str = ""
 
     @property
     def is_absolute(self) -> bool:
@@ -133,7 +135,8 @@ def read_moments(
         times = _read_dates(text, name) or _read_clocks(text)
     if times and zone and times.values.dtype == LOCAL_TYPE:
         values = localise(times.values, zone, groups)
-        return Times(values, f"{times.form}, in {zone}", zone)
+        is_utc = (values.dt.replace_time_zone(None) == times.values).all()
+        return Times(values, f"{times.form}, in {zone}", zone, "" if is_utc else zone)
     return times
 
 
@@ -223,8 +226,17 @@ def _read_texts(text: pl.Series, pattern: str, form: str) -> Times:
         form += ", AM/PM"
     if offset.is_not_null().any():
         moments = (moments - (offset * 1e6).cast(pl.Int64)).cast(LOCAL_TYPE)
-        return Times(moments.dt.replace_time_zone("UTC"), form)
+        return Times(moments.dt.replace_time_zone("UTC"), form, clock=_first_offset(offset))
     return Times(moments.cast(LOCAL_TYPE), f"{form}, without offset")
+
+
+def _first_offset(east_s: pl.Series) -> str:
+    """The first offset that is none of UTC, such as +05:30; "" where all are."""
+    others = east_s.filter((east_s != 0.0).fill_null(False))
+    if others.is_empty():
+        return ""
+    minutes = abs(int(others[0])) // 60
+    return f"{'-' if others[0] < 0.0 else '+'}{minutes // 60:02}:{minutes % 60:02}"
 
 
 def _moment(parts: pl.DataFrame) -> pl.Series:

@@ -206,7 +206,9 @@ def read_export(
         zone_doubt=zone_doubt or "",
     )
     notes += unknown_units((one for one in series if one.channel not in conversions), columns)
-    notes = [*export.notes, *notes, *([zone_doubt] if zone_doubt else [])]
+    clock = moments.times.clock
+    in_utc = f"times of {clock} are kept in UTC; --between and pictures use UTC" if clock else ""
+    notes = [*export.notes, *notes, *filter(None, (in_utc, zone_doubt))]
     return Table(path, frame, export.row_numbers[rows], tuple(notes)), guess
 
 

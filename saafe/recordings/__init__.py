@@ -30,6 +30,7 @@ from saafe.recordings.units import (
     CHANNEL_UNITS, Conversion, find_unit, parse_units, plain, to_conversions, unit_texts,
     usual_units,
 )  # fmt: skip
+from saafe.recordings.watched import exposure_s, longest_hold_s, times_with_readings, watched_s
 
 __all__ = [
     "AFTER_COOKING_S", "BEHIND_S", "CHANNEL_UNITS", "FIRE_KIND", "HOME_KIND", "LATE_S", "LEAD_S",
@@ -37,12 +38,12 @@ __all__ = [
     "SET_FILE", "SOUNDED", "TELLING", "AnnotatedSet", "Annotation", "CellError", "Check",
     "Conversion", "Home", "Interval", "Recording", "RefusedCell", "Rise", "Row", "RowReader",
     "SmokeGrowth", "StreamClock", "SuperposedFire", "Table", "add_rise", "check_annotation",
-    "counted", "cut_recording", "dense_homes", "doubt", "draw_moment", "encoding_of", "find_sets",
-    "find_unit", "held_sentinels", "is_missing_word", "make_folder", "median_period",
-    "merge_runs", "parse_csv",
-    "parse_recording", "parse_units", "plain", "pm_cap", "quoted", "read_recording", "read_rows",
-    "read_sets", "read_table", "read_text", "read_unzipped", "recording_files", "refusal",
-    "smoke_growth", "superpose_fires", "to_conversions", "to_microseconds", "to_number",
-    "to_numbers", "to_seconds", "to_stamp", "to_text", "unit_texts", "usual_units",
-    "whole_minutes", "without_sentinels", "without_unusable", "words_note", "write_recording",
+    "counted", "cut_recording", "dense_homes", "doubt", "draw_moment", "encoding_of", "exposure_s",
+    "find_sets", "find_unit", "held_sentinels", "is_missing_word", "longest_hold_s", "make_folder",
+    "median_period", "merge_runs", "parse_csv", "parse_recording", "parse_units", "plain", "pm_cap",
+    "quoted", "read_recording", "read_rows", "read_sets", "read_table", "read_text",
+    "read_unzipped", "recording_files", "refusal", "smoke_growth", "superpose_fires",
+    "times_with_readings", "to_conversions", "to_microseconds", "to_number", "to_numbers",
+    "to_seconds", "to_stamp", "to_text", "unit_texts", "usual_units", "watched_s", "whole_minutes",
+    "without_sentinels", "without_unusable", "words_note", "write_recording",
 ]  # fmt: skip

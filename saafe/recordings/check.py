@@ -6,11 +6,14 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from saafe.formats import duration
 from saafe.recordings.cells import range_text
 from saafe.sensors import CHANNELS, Channel
 
 GAP_S = 90.0  # the grid holds a reading for this long, so a longer silence is felt
 GAP_PERIODS = 3.0  # Chosen: a slow sensor's own interval is no gap, nor is a reading that it missed
+SHOWN_GAPS = 5  # the longest
+LINE_WIDTH = 80  # of a line, but for what cannot be broken
 FIRST_READINGS = 10  # of a channel, by which a fire that began in a room is told from a wrong unit
 
 # what a sensor may count in instead: its name for --unit, for people, factor and zero
@@ -62,14 +65,16 @@ class Check:
         return asdict(self)
 
     def lines(self, longest_interval_s: float = GAP_S) -> list[str]:
-        """The same for people, one finding a line; no shorter pause of a sensor is a gap. [s]"""
+        """The same for people, one finding each; no shorter pause of a sensor is a gap. [s]"""
         period = "one time" if self.period_s is None else f"median period {self.period_s:g} s"
         path = self.path if self.path.isprintable() else ascii(self.path)
         names = ", ".join(self.sensors[:8]) + (", ..." if len(self.sensors) > 8 else "")
-        lines = [
-            f"{path}: {counted(self.rows, 'row')}, {counted(len(self.sensors), 'sensor')} "
-            f"({names}), {self.duration_s:,.0f} s, {period}"
-        ]
+        whole = (
+            f"{counted(self.rows, 'row')}, {counted(len(self.sensors), 'sensor')} ({names}), "
+            f"{duration(self.duration_s)}, {period}"
+        )
+        fits = len(path) + 2 + len(whole) <= LINE_WIDTH
+        lines = [f"{path}: {whole}" if fits else f"{path}:\n  {whole}"]
         for channel in CHANNELS:
             counts = self.channels.get(channel.name)
             if counts is None:
@@ -164,7 +169,8 @@ def _gap_lines(gaps: Sequence[Gap], least_s: float) -> list[str]:
         return []
     longest = sorted(gaps, key=lambda gap: -gap.length_s)
     total = sum(gap.length_s for gap in gaps)
-    lines = [f"  {counted(len(gaps), 'gap')} over {least_s:g} s, {total:,.0f} s in all"]
-    for gap in longest[:5]:
-        lines.append(f"    sensor {gap.sensor}: {gap.length_s:,.0f} s from {gap.start_s:,.0f} s")
-    return lines
+    lines = [f"  {counted(len(gaps), 'gap')} over {duration(least_s)}, {duration(total)} in all"]
+    for gap in longest[:SHOWN_GAPS]:
+        start = f"{gap.start_s / 3600.0:,.2f} h"  # as --between of a picture counts
+        lines.append(f"    sensor {gap.sensor}: {duration(gap.length_s)} from {start}")
+    return lines + ([f"    and {len(gaps) - SHOWN_GAPS:,} more"] if len(gaps) > SHOWN_GAPS else [])

@@ -7,7 +7,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -221,7 +221,7 @@ class RowReader:
             time_s = self.clock.arrive(arrival_s, sensor)
         elif self._stands_still(sensor, stamp, readings, arrival_s):
             time_s = self.clock.arrive(arrival_s, sensor)
-            reasons["time"] = f"clock stands still at {stamp:g} s"
+            reasons["time"] = f"clock stands still at {self._moment(stamp)}"
         else:
             time_s, odd = self.clock.place(sensor, stamp, arrival_s)
             reasons |= {"time": odd} if odd else {}
@@ -257,6 +257,12 @@ class RowReader:
             raise ValueError("times with and without an offset are mixed")
         return round((moment - self.first) / units * 1e6) / 1e6  # to 1 us, as np.round does
 
+    def _moment(self, stamp: float) -> str:
+        """A row's own time as it came: its date, or its seconds."""
+        if self.start is None:
+            return f"{stamp:g} s"
+        return (self.start + timedelta(seconds=stamp)).isoformat()
+
     def _stands_still(
         self, sensor: str, stamp: float, readings: np.ndarray, arrival_s: float | None
     ) -> bool:
@@ -291,7 +297,7 @@ class RowReader:
             if reasons.get(CHANNELS[index].name, "").endswith(SAYS_NOTHING):
                 del reasons[CHANNELS[index].name]
         for index in np.flatnonzero(_differs(readings, said.readings)):
-            reasons[CHANNELS[index].name] = f"came twice at {stamp:g} s"
+            reasons[CHANNELS[index].name] = f"came twice at {self._moment(stamp)}"
         said.readings[~is_again] = readings[~is_again]
         readings[is_again] = np.nan
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saafe.detector import AlarmSettings, Exported
+from saafe.detector import AlarmSettings, Exported, cached_settings, is_cached, settings_file
 from saafe.files import write_json
 from saafe.formats import clock
 from saafe.recipes import Recipe
@@ -87,11 +87,10 @@ def telling(device: devices.Device, say: Callable[[str], None]) -> OnShare:
 def exported_for(
     exported: Exported, device: devices.Device, *, say: Callable[[str], None] = lambda _: None
 ) -> Exported:
-    """An exported model with its thresholds for a device: those in its file, or set now.
+    """An exported model with its thresholds for a device: its file's, kept ones, or set now.
 
-    It knows what the device sends, as a run does.
-
-    Nothing keeps those that are set: `saafe export --device` writes them into the file.
+    It knows what the device sends, as a run does. Those that are set are kept in the user's cache
+    folder; `saafe export --device` writes them into the file.
 
     Args:
         exported: of `load_exported`.
@@ -106,10 +105,22 @@ def exported_for(
     elif is_same_device(device, device_of(exported.recipe)):
         settings = exported.settings
     else:
-        say(f"setting thresholds for {device.name}")
-        model, on_share = ExportedRisk(exported), telling(device, say)
-        settings = settings_for(model, exported.recipe, device, on_share=on_share)
+        file = settings_file(exported, devices.device_digest(device))
+        settings = cached_settings(file) or newly_set(exported, device, file, say)
     return replace(exported, settings=replace(settings, **devices.sends_of(device)))
+
+
+def newly_set(
+    exported: Exported, device: devices.Device, file: Path, say: Callable[[str], None]
+) -> AlarmSettings:
+    """An exported model's thresholds for a device, set now and kept in a file."""
+    say(f"setting thresholds for {device.name}")
+    model, on_share = ExportedRisk(exported), telling(device, say)
+    settings = settings_for(model, exported.recipe, device, on_share=on_share)
+    if is_cached(file, settings):
+        say(f"thresholds for {device.name} are kept in {file.parent}; `saafe export --device` "
+            "writes them into a model's file")  # fmt: skip
+    return settings
 
 
 class ExportedRisk(RiskModel):

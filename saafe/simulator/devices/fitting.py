@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saafe.errors import InputError
-from saafe.recordings import Recording
+from saafe.recordings import Recording, watched_s
 from saafe.sensors import CHANNEL_NAMES, CHANNELS
 from saafe.simulator.devices.catalogue import device_names, load_device
 from saafe.simulator.devices.device import ON_CHANGE, PERIODIC, Device, DeviceChannel, Reporting
@@ -31,6 +31,17 @@ from saafe.windows import DAY_S
 WITHOUT = 2.0  # Chosen: how unlike devices are where one of them lacks a channel, in e-folds
 NO_DEVICE = "what saafe reads at most, as no device of the catalogue goes so far"
 FITTED = "fitted"  # a name for a device that has none yet
+TAKEN = {  # fields that no reading shows, so that the most similar channel's stand; for people
+    "response_s": "response time",
+    "offset_spread": "spread between units",
+    "gain_spread": "spread between units",
+    "vapours": "what it shows of vapours",
+    "hydrogen": "what it shows of hydrogen",
+    "kappa": "how damp swells particles (kappa)",
+    "aerosols": "what it shows of each aerosol",
+    "warm_up_s": "warm-up time",
+}
+NOTHING = (0.0, (0.0, 0.0), {})  # values of such fields, of which there is nothing to say
 FEWEST = 50  # Chosen: readings of a channel that tell anything
 
 
@@ -94,7 +105,7 @@ def fit_device(
     for channel, seen in found.items():
         channels[channel], said = complete(seen, found)
         notes += said
-    hours = sum(float(np.ptp(one.times_s)) for one, _ in units) / 3600.0
+    hours = sum(watched_s(spoken(one, place)) for one, place in units) / 3600.0
     return Device(
         name=name,
         title=f"fitted to {who}",
@@ -120,6 +131,11 @@ def find_units(
             where = ", ".join(one.name for one in recordings)
             raise InputError(f"sensor {name!r} is not in {where}; its sensors: {', '.join(known)}")
     return [(one, k) for one, k in every if one.sensors[k] in asked]
+
+
+def spoken(recording: Recording, place: int) -> NDArray:
+    """When a sensor said anything. [s]"""
+    return recording.times_s[np.isfinite(recording.readings[:, place]).any(axis=1)]
 
 
 def pooled(units: Sequence[tuple[Recording, int]], channel: int) -> tuple[NDArray, NDArray]:
@@ -151,7 +167,9 @@ def trace(channel: str, times_s: NDArray, values: NDArray) -> Traces:
     reporting, longest_is_seen, lost = find_reporting(times_s, values, step, noise.value)
     if reporting.mode == ON_CHANGE and reporting.delta > 2.0 * noise.value:
         noise = Noise(math.nan, 0.0)
-    ends = find_ends(values, step, noise)
+    # a thermometer's range holds every room; others end in it: a DHT11 at 20 %, CO2 at 400 ppm
+    within = row.indoors if channel == "temperature" else (math.inf, -math.inf)
+    ends = find_ends(times_s, values, step, noise, within=within)
     return Traces(channel, step, noise, reporting, longest_is_seen, ends, lost)
 
 
@@ -161,9 +179,16 @@ def complete(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[DeviceChanne
     assert found is not None, "the devices of reference have every channel"
     name, like = found
     ends, noise, step = seen.ends, seen.noise, seen.step
-    taken = ["response time", "spread between units"]
+    has = {said: None for each, said in TAKEN.items() if getattr(like, each) not in NOTHING}
+    taken = list(has)
     notes, origins = [], {name: taken}  # what is taken from whom
     lowest, clip = ends.lowest, ends.clip
+    for end, value, number in (
+        ("lowest reading", lowest, ends.at_lowest),
+        ("clip", clip, ends.at_clip),
+    ):
+        if not math.isnan(value):
+            notes.append(f"{seen.channel}: {end} {value:g}, where {number:,} readings stand")
     if math.isnan(lowest):
         lowest, origin = unseen_end(seen, all_seen, is_top=False)
         said = f"lowest reading (none stood at one; the least was {ends.least:g})"
@@ -181,6 +206,8 @@ def complete(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[DeviceChanne
     elif value <= 0.0:
         value = min(like.noise, step / 4.0)
         notes.append(f"{seen.channel}: its noise is under its step; {value:g} is assumed")
+    if math.isnan(noise.relative) and like.relative_noise:
+        taken.append("noise as a share of the reading (none stood high enough to show it)")
     reporting = seen.reporting
     if reporting.mode == ON_CHANGE and not seen.longest_is_seen:
         longest = max(reporting.longest_s, like.reporting.longest_interval_s)
@@ -200,6 +227,9 @@ def complete(seen: Traces, all_seen: Mapping[str, Traces]) -> tuple[DeviceChanne
         step=step,
         noise=value,
         relative_noise=like.relative_noise if math.isnan(noise.relative) else noise.relative,
+        # what stands in place of a reading is each maker's own, and readings are in our units
+        unit="",
+        sentinels=(),
         reporting=reporting,
     )
     return made, notes

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from saafe.sensors import LONGEST_PERIOD_S
+from saafe.sensors import LONGEST_PERIOD_S, Range
 from saafe.simulator.devices.device import ON_CHANGE, PERIODIC, Reporting
 from saafe.windows import DAY_S
 
@@ -22,6 +22,8 @@ CALM_SHARE = 0.3  # Chosen: of the blocks, the calmest, show noise and little el
 CHANGE_RATIO = 2.5
 MOST_CLIPPED = 0.3  # Chosen: no ordinary day is spent beyond the end of a range
 FEWEST_AT_END = 5  # Chosen: readings
+FEWEST_VISITS = 3  # Chosen: a smooth curve that turns once or twice lingers there, too
+VISITS_APART_S = 3600.0  # Chosen: what comes within an hour is one event
 STRAY = 0.1  # Chosen: of the readings at an end so many may lie beyond it
 PILE = 3.0  # Chosen: so many times its neighbours' share are readings at an end
 
@@ -43,6 +45,8 @@ class Ends:
     lowest: float  # where readings pile up below
     clip: float  # where they pile up above
     floor: float  # the smallest reading over `lowest`, where there is nothing between
+    at_lowest: int = 0  # readings there
+    at_clip: int = 0
 
 
 def find_step(values: NDArray, written: float) -> float:
@@ -171,19 +175,29 @@ def _longest(gaps: NDArray) -> tuple[float, bool]:
     return float(ordered[-1]), False
 
 
-def find_ends(values: NDArray, step: float, noise: Noise) -> Ends:
-    """Where readings end: at an end they pile up, where their own scatter would move them."""
+def find_ends(times_s: NDArray, values: NDArray, step: float, noise: Noise, *, within: Range
+              ) -> Ends:  # fmt: skip
+    """Where readings end: at an end they pile up, where their own scatter would move them.
+
+    Between the two figures of `within` no meter of the kind ends.
+    """
     least, most = float(values.min()), float(values.max())
+
+    def is_known(end: float) -> bool:
+        return not within[0] < end < within[1]
+
     counts = np.round(values / step)
-    lowest = least if _is_end(counts, 1.0, values, step, noise) else math.nan
+    is_lowest = is_known(least) and _is_end(times_s, counts, values, step, noise)
+    lowest, at_lowest = least if is_lowest else math.nan, int((counts == counts.min()).sum())
     top = _highest_pile(counts)
-    within = counts <= top
-    is_clip = _is_end(-counts[within], -1.0, values[within], step, noise)
+    under = counts <= top
+    clip, at_clip = float(values[counts == top][0]), int((counts == top).sum())
     # a channel that rests all day at one reading does not end there
-    is_clip = is_clip and (counts == top).mean() < MOST_CLIPPED and len(np.unique(counts)) > 10
-    clip = float(values[counts == top][0]) if is_clip else math.nan
+    is_clip = is_known(clip) and at_clip < MOST_CLIPPED * len(counts)
+    is_clip = is_clip and len(np.unique(counts)) > 10
+    is_clip = is_clip and _is_end(times_s[under], -counts[under], values[under], step, noise)
     floor = math.nan
-    if not math.isnan(lowest):
+    if is_lowest:
         above = values[values > least + 0.5 * step]
         if (
             len(above)
@@ -191,7 +205,7 @@ def find_ends(values: NDArray, step: float, noise: Noise) -> Ends:
             and (values < least + step).mean() > 0.02
         ):
             floor = float(above.min())
-    return Ends(least, most, lowest, clip, floor)
+    return Ends(least, most, lowest, clip if is_clip else math.nan, floor, at_lowest, at_clip)
 
 
 def _highest_pile(counts: NDArray) -> float:
@@ -202,8 +216,12 @@ def _highest_pile(counts: NDArray) -> float:
     return float(different[is_pile][-1]) if is_pile.any() else float(different[-1])
 
 
-def _is_end(counts: NDArray, side: float, values: NDArray, step: float, noise: Noise) -> bool:
-    """Whether readings, as counts of steps from that end on, pile up at their first one."""
+def _is_end(times_s: NDArray, counts: NDArray, values: NDArray, step: float, noise: Noise) -> bool:
+    """Whether readings, as counts of steps from that end on, pile up at their first one.
+
+    Noise over a step would move what only lingers there. Where it is less, or hidden, readings
+    come back to an end again and again; a smooth curve seldom turns twice at the same reading.
+    """
     end = counts.min()
     at = counts == end
     number = int(at.sum())
@@ -218,4 +236,14 @@ def _is_end(counts: NDArray, side: float, values: NDArray, step: float, noise: N
     runs = np.diff(np.flatnonzero(np.diff(np.concatenate([[0], at.astype(np.int8), [0]])) != 0))[
         ::2
     ]
-    return bool(number > PILE * max(beside, 1.0) and runs.max() >= 3)
+    if number <= PILE * max(beside, 1.0) or runs.max() < 3:
+        return False
+    return scatter > step or _visits(times_s, counts, reach) >= FEWEST_VISITS
+
+
+def _visits(times_s: NDArray, counts: NDArray, reach: float) -> int:
+    """How often readings came to their first count, from more than `reach` steps away."""
+    at = counts == counts.min()
+    times_away = np.cumsum(counts > counts.min() + reach)[at]
+    arrivals_s = times_s[at][np.diff(times_away, prepend=-1) > 0]
+    return len(np.unique(arrivals_s // VISITS_APART_S))
