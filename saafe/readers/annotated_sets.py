@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from saafe.errors import InputError
 from saafe.readers.published import Published
@@ -11,10 +13,13 @@ from saafe.recordings import (
     SET_FILE,
     AnnotatedSet,
     Annotation,
+    Check,
+    Recording,
     check_annotation,
+    doubt,
     read_recording,
 )
-from saafe.sensors import FIRE
+from saafe.sensors import CHANNELS, FIRE
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ def _read_one(annotation: Annotation) -> Published:
         )
     references = {}
     if is_fire:
+        check = _without_fires_doubts(check, recording, annotation.ignition_s)
         references = {
             "t_ignition": annotation.ignition_s,
             "t_end": annotation.end_s,
@@ -66,3 +72,21 @@ def _read_one(annotation: Annotation) -> Published:
         group=annotation.group,
         days=annotation.days,
     )
+
+
+def _without_fires_doubts(check: Check, recording: Recording, ignition_s: float) -> Check:
+    """The check without doubts of units that the fire itself raises: a fire is no room's air.
+
+    What was read before the ignition alone can tell a wrong unit.
+    """
+    before = recording.readings[recording.times_s < ignition_s]
+    channels = dict(check.channels)
+    for channel, readings in zip(CHANNELS, np.moveaxis(before, 2, 0), strict=True):
+        values = readings[np.isfinite(readings)]
+        is_doubted = values.size and doubt(channel, float(np.median(values)))
+        if channel.name in channels and not is_doubted:
+            channels[channel.name] = replace(channels[channel.name], doubt="")
+    still = {counts.doubt for counts in channels.values()}
+    settled = {counts.doubt for counts in check.channels.values()} - still
+    notes = tuple(note for note in check.notes if note not in settled)
+    return replace(check, channels=channels, notes=notes)
