@@ -359,6 +359,39 @@ def without(entry: dict, *names: str) -> dict:
     return {key: value for key, value in entry.items() if key not in names}
 
 
+@pytest.mark.parametrize(("ignition_s", "is_told"), [(0, True), (9, True), (10, False)])
+def test_fires_without_a_reading_before_are_told_once(
+    ignition_s: float, is_told: bool, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """No alarm is early where nothing was read before: a detector that always alarms looks good."""
+    fires = [FIRE | {"file": f"{k}.csv", "ignition_s": ignition_s} for k in (0, 1)]
+    before = FIRE | {"group": "f2"}
+    write_set(tmp_path, HOME, *fires, before)
+    alarms = detect_by(TEMPERATURE, 1.0)  # at the first row
+    result = recordings.score_real(alarms, tmp_path, PLAN)
+    rows = result["sets"][0]["fires"]["rows"]
+    assert [row["outcome"] for row in rows] == ["in time" if is_told else "early"] * 2 + ["early"]
+    row = ("set ours: fires with no reading before ignition", "2 of 3")
+    row += ("an early alarm cannot be counted",)
+    assert (row in score_table(result)) == is_told
+    _, out, _ = command(capsys, "data", "check", tmp_path)
+    line = "no reading before ignition of 2 of 3 fires: an early alarm cannot be counted"
+    assert out.count("before ignition") == out.count(line) == is_told
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(300, "5 min"), (86_400, "1.00 days")])
+def test_how_long_a_recording_is_is_told_in_minutes_or_days(
+    seconds: float, said: str, tmp_path: Path
+) -> None:
+    rows = [f"{k * seconds / 100},21" for k in range(101)]
+    write(tmp_path / "fire.csv", "time_s,temperature_c", rows)
+    entry = FIRE | {"ignition_s": 20, "limit_s": 30, "end_s": 40}
+    (one,) = read_sets(write_set(tmp_path, entry))
+    told: list[str] = []
+    score_set(NEVER, one, told.append)
+    assert told[0] == f"set ours: fire, {said}"
+
+
 def write_smoke(path: Path, highest_ug_m3: float) -> None:
     """A fire every 10 s that sends up smoke alone: so much more a reading, up to a meter's end."""
     smoke = [8.0] * 60 + [min(8.0 + 2000.0 * k, highest_ug_m3) for k in range(1, 61)]

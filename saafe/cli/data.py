@@ -14,10 +14,12 @@ from saafe.detector import AlarmSettings
 from saafe.errors import InputError
 from saafe.files import plain_name, write_json
 from saafe.readers import (
+    NONE_BEFORE,
     PRESETS,
     PUBLISHERS,
     Published,
     Unreadable,
+    begins_before,
     join_tables,
     read_annotated,
     read_export,
@@ -26,12 +28,14 @@ from saafe.readers import (
     split_sensors,
 )
 from saafe.recordings import (
+    HOME_KIND,
     RECORDING_SUFFIXES,
     SET_FILE,
     AnnotatedSet,
     Check,
     Recording,
     Table,
+    counted,
     make_folder,
     parse_recording,
     read_sets,
@@ -149,15 +153,20 @@ def check_set(one: AnnotatedSet, *, is_told: bool) -> tuple[list[dict], list[dic
     """Check the recordings of a set against what it says of them: checks, and what failed."""
     if is_told:
         click.echo(f"{one.path}: {one.name}, {len(one.recordings)} recordings")
-    checks, failed = [], []
+    checks, failed, fires = [], [], []
     for item in read_annotated(one):
         if isinstance(item, Unreadable):
             click.echo(f"saafe: {item.reason}", err=True)
             failed.append({"path": str(one.path.parent / item.file), "error": item.reason})
             continue
         checks.append(item.check.to_dict())
+        if item.kind != HOME_KIND:
+            fires.append(item)
         if is_told:
             click.echo("\n".join([f"{item.kind}, group {item.group}", *item.check.lines()]))
+    if is_told and (at_once := sum(not begins_before(fire) for fire in fires)):
+        which = f"{at_once} of {counted(len(fires), 'fire')}"
+        click.echo(f"note: no reading before ignition of {which}: {NONE_BEFORE}")
     return checks, failed
 
 

@@ -11,9 +11,10 @@ from saafe.exam.recorded_fires import Detect, FireScore, fire_times, score_fire,
 from saafe.exam.results import flat_row
 from saafe.exam.tables import LIMIT_AT_END
 from saafe.metrics import clustered_proportion_bounds
-from saafe.readers import Published, Unreadable, read_annotated
+from saafe.readers import Published, Unreadable, begins_before, read_annotated
 from saafe.recordings import HOME_KIND, SET_FILE, AnnotatedSet, Recording, merge_runs
 
+LONGEST_IN_MINUTES = 600.0  # a longer recording is told in days
 NONE_SCORED = "none that could be scored"
 
 
@@ -34,11 +35,13 @@ def score_set(
     Returns:
         What the set says of itself; `fires` and `homes` as of the published recordings, with rows
         that name their group, of fires where their limit is from, and a sum a group, or a string
-        where it holds none that could be scored; `not_scored` with the recordings that could not
+        where it holds none that could be scored. `none_before` of the fires counts those without a
+        reading ten seconds before their ignition. `not_scored` with the recordings that could not
         be read and why; `windows`, how many the detector scored.
     """
     fires: list[tuple[str, FireScore]] = []
     limits: list[str] = []  # of the fires, where each is from
+    at_once = 0  # fires whose readings begin with them
     homes: list[tuple[str, HomeRow]] = []
     unread: list[Unreadable] = []
     windows = 0
@@ -59,6 +62,7 @@ def score_set(
         else:
             fire, source = with_limit(item)
             limits.append(source)
+            at_once += not begins_before(fire)
             if source != SET_FILE:
                 limit_s = fire.references["t_limit"]
                 line = (
@@ -74,7 +78,7 @@ def score_set(
         "recordings": len(one.recordings),
         "groups": len({annotation.group for annotation in one.recordings}),
         "windows": windows,
-        "fires": _fires_part(fires, limits) if fires else NONE_SCORED,
+        "fires": _fires_part(fires, limits) | {"none_before": at_once} if fires else NONE_SCORED,
         "homes": _homes_part(homes) if homes else NONE_SCORED,
         "not_scored": [asdict(item) for item in unread],
     }
@@ -103,8 +107,9 @@ def _progress(item: Published | Unreadable) -> list[str]:
     if isinstance(item, Unreadable):
         return [f"{item.file} not scored: {item.reason}"]
     name = item.recording.name
-    days = f"{name}, {item.recording.times_s[-1] / 86400.0:.2f} days"
-    return [days, *(f"{name}: {line}" for line in item.check.doubts())]
+    minutes = float(item.recording.times_s[-1]) / 60.0
+    long = f"{minutes:.0f} min" if minutes < LONGEST_IN_MINUTES else f"{minutes / 1440.0:.2f} days"
+    return [f"{name}, {long}", *(f"{name}: {line}" for line in item.check.doubts())]
 
 
 def _score_home(detect: Detect, home: Published) -> HomeRow:

@@ -21,6 +21,9 @@ from saafe.recordings import (
 )
 from saafe.sensors import CHANNELS, FIRE
 
+LEAST_BEFORE_S = 10.0  # a reading so long before an ignition is a level that a fire can rise from
+NONE_BEFORE = "an early alarm cannot be counted"
+
 
 @dataclass(frozen=True)
 class Unreadable:
@@ -42,6 +45,12 @@ def read_annotated(one: AnnotatedSet) -> Iterator[Published | Unreadable]:
         except InputError as error:
             file = str(annotation.path.relative_to(one.path.parent))
             yield Unreadable(file, annotation.group, str(error))
+
+
+def begins_before(fire: Published) -> bool:
+    """Whether a fire's readings begin before its ignition, so that an alarm can be early."""
+    first_s = float(fire.recording.times_s[0])
+    return first_s <= fire.references["t_ignition"] - LEAST_BEFORE_S
 
 
 def _read_one(annotation: Annotation) -> Published:
