@@ -636,10 +636,31 @@ def test_evaluate_names_its_own_model_rules_notes_and_what_it_passes_over(
     (passed_over,) = [line for line in err.splitlines() if "not scored" in line]
     assert passed_over.endswith("without set.json: theirs")
     assert "saafe's own" in out
-    assert "exported" not in out
+    assert "exported" not in out + err
+    assert "scoring saafe's own" in err
     assert out.count("set ours: made up") == 1
     (row,) = [line for line in out.splitlines() if "ours: fire" in line and "720" in line]
     assert re.search(r", \d+ \((?:heat|rate_of_rise)\)", row), row
+
+
+def test_at_80_columns_a_fire_has_a_line_a_detector_and_no_line_is_wider(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ "fixed rule in time, 30, limit 60, heat 40, co 200" took reference alarms for its own."""
+    monkeypatch.setenv("COLUMNS", "80")
+    write_set(tmp_path, FIRE | {"sounded_s": {"photo": 700}}, note="long " * 40)
+    words = ("evaluate", "--real", tmp_path, "--real-only", "--rival", "fixed rule")
+    code, out, err = command(capsys, *words)
+    assert code == 0, err
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    fire = lines[lines.index("ours: fire") + 1 :][:4]
+    shapes = [r"  saafe's own in time, \d+", r"  fixed rule in time, \d+ \(\w+\)",
+              r"  limit 720, real alarm 700", r"  reference alarms: heat \d+"]  # fmt: skip
+    assert all(re.fullmatch(*pair) for pair in zip(shapes, fire, strict=True)), fire
+    code, out, err = command(capsys, "data", "check", tmp_path)
+    short = [line for line in out.splitlines() if str(tmp_path) not in line]  # a path is a word
+    assert max(map(len, short)) <= 80
 
 
 def test_the_folders_of_a_set_are_not_passed_over(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import click
 from saafe.cli.output import Group, did_you_mean, print_json
 from saafe.cli.progress import Busy
 from saafe.cli.reading import ExportOptions, export_options, read_any
+from saafe.cli.tables import print_lines
 from saafe.detector import AlarmSettings
 from saafe.errors import InputError
 from saafe.files import plain_name, write_json
@@ -116,7 +117,7 @@ def check_command(
                 continue
             checks.append(found.to_dict())
             if not as_json:
-                click.echo("\n".join(found.lines()))
+                print_lines(found.lines())
     if as_json:
         print_json({"checks": checks, "failed": failed})
     if failed:
@@ -163,10 +164,10 @@ def check_set(one: AnnotatedSet, *, is_told: bool) -> tuple[list[dict], list[dic
         if item.kind != HOME_KIND:
             fires.append(item)
         if is_told:
-            click.echo("\n".join([f"{item.kind}, group {item.group}", *item.check.lines()]))
+            print_lines([f"{item.kind}, group {item.group}", *item.check.lines()])
     if is_told and (at_once := sum(not begins_before(fire) for fire in fires)):
         which = f"{at_once} of {counted(len(fires), 'fire')}"
-        click.echo(f"note: no reading before ignition of {which}: {NONE_BEFORE}")
+        print_lines([f"note: no reading before ignition of {which}: {NONE_BEFORE}"])
     return checks, failed
 
 
@@ -216,7 +217,7 @@ def import_command(
         write_beside(recording, out, files)
         document["check"] = found.to_dict()
         if not as_json:
-            click.echo("\n".join(found.lines()))
+            print_lines(found.lines())
     if as_json:
         print_json(document)
     if failed:
@@ -259,7 +260,7 @@ def write_split(
         write_beside(recording, path, files)
         checks.append(found.to_dict())
         if is_told:
-            click.echo("\n".join(found.lines()))
+            print_lines(found.lines())
     return checks, failed
 
 
@@ -307,7 +308,7 @@ def convert_command(name: str, source: Path, out: Path, suffix: str, as_json: bo
         write_recording(published.recording, out / file)
         recordings[file] = describe_published(published)
         if not as_json:
-            click.echo("\n".join([f"{out / file}: {published.kind}", *published.check.lines()]))
+            print_lines([f"{out / file}: {published.kind}", *published.check.lines()])
     about = PUBLISHERS[name]
     document = {
         "name": name,
