@@ -15,8 +15,35 @@ from typing import Any
 
 from saafe.errors import InputError
 
+try:
+    import fcntl
+except ImportError:  # Windows: two processes in one folder are the user's affair
+    fcntl = None
+
 FREE_SPACE = "free some space, or choose another folder"
 SCRATCH_TIMES, SCRATCH_LEAST = 8, 1 << 22  # Chosen: what compilers and converters write for a model
+
+
+@contextmanager
+def sole_use(folder: Path, refusal: str) -> Iterator[None]:
+    """Keep a folder from other processes that ask for it so; a kill lets go of it.
+
+    Raises:
+        InputError: another process has it; `refusal` says so.
+    """
+    if fcntl is None:
+        yield
+        return
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a disk that knows no locks
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(refusal) from None
+        yield
+    finally:
+        os.close(held)
 
 
 def write_atomically(

@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,14 @@ import torch
 
 from saafe.errors import InputError, as_given, check_type
 from saafe.exam import exam
-from saafe.files import json_text, plain_name, read_file, write_atomically, write_json
+from saafe.files import (
+    json_text,
+    plain_name,
+    read_file,
+    sole_use,
+    write_atomically,
+    write_json,
+)  # fmt: skip
 from saafe.recipes import Recipe, changed, find_tier
 from saafe.simulator import devices
 from saafe.training import (
@@ -139,6 +147,16 @@ def train_in(
 
     Returns what the training took; None on ranks that do not lead.
     """
+    busy = f"{folder}: another process trains there; wait for it, or give another name"
+    with sole_use(folder, busy) if leads() else nullcontext():
+        return fit_in(recipe, folder, on_epoch=on_epoch, on_thresholds=on_thresholds, resume=resume)
+
+
+def fit_in(
+    recipe: Recipe, folder: Path, *, on_epoch: Callable[[Progress], None],
+    on_thresholds: OnShare, resume: bool,
+) -> dict[str, Any] | None:  # fmt: skip
+    """As `train_in`, in a folder that is this process's."""
     resume = resume or attempt() > 0
     state = load_checkpoint(folder / runs.CHECKPOINT, recipe) if resume else None
     last: list[Progress] = []

@@ -392,12 +392,15 @@ def test_lines_of_errors(capsys) -> None:
         (KeyboardInterrupt(), 130, "interrupted"),
         (KeyboardInterrupt("stopped; go on"), 130, "stopped; go on"),
         (click.Abort(), 130, "interrupted"),
+        (MemoryError(), 1, "out of memory; "),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 1, "out of memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), 1, "out of memory; "),
     ]:
         assert outcome(fail(error)) == code
         out, err = capsys.readouterr()
         assert line in json.loads(out)["error"]
         assert err.count("\n") == 1
-    for bug in (KeyError("x"), ValueError("x"), TypeError("x")):
+    for bug in (KeyError("x"), ValueError("x"), TypeError("x"), RuntimeError("x")):
         with pytest.raises(type(bug)):
             outcome(fail(bug))
 

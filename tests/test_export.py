@@ -1,5 +1,6 @@
 """Exported ONNX files: as the run, self-contained, refused where damaged, and without torch."""
 
+import gzip
 import json
 import multiprocessing
 import pickle
@@ -425,6 +426,16 @@ def test_an_exported_file_without_a_recipe_names_the_file(
     assert str(done.exception).startswith(f"{path}: its recipe is missing or another saafe's")
 
 
+def test_recordings_of_parity_are_as_files_would_be_read(tmp_path: Path) -> None:
+    """A meter that ends at 1,000 passes through 999.9, which C and files mask."""
+    recipe = replace(SMALL, device_file=devices.to_toml(devices.load_device("sensirion-sps30")))
+    for one in parity.parity_recordings(recipe):
+        path = tmp_path / "one.csv"
+        write_recording(one, path)
+        read, check = saafe.read_recording(path)
+        assert not read.refused, check.lines()
+
+
 def test_a_device_is_fitted_without_torch(kitchen: Path) -> None:
     done = without_torch("devices", "fit", str(kitchen), "--json")
     assert done.returncode == 0, done.stderr
@@ -449,6 +460,13 @@ def test_what_needs_torch_names_the_extra(words: list[str], run) -> None:
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.endswith(': pip install "saafe[train]"')
+
+
+def test_a_pipe_is_a_recording() -> None:
+    """As `saafe detect <(zcat kitchen.csv.gz)` gives it; it was taken for a run folder."""
+    text = gzip.decompress((ROOT / "docs/curtain.csv.gz").read_bytes()).decode()
+    done = without_torch("detect", "/dev/stdin", stdin=text)
+    assert json.loads(done.stdout)["event"] == "alarm", done.stderr
 
 
 def test_a_first_word_is_a_recording_by_its_suffix(kitchen: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from saafe import recipes, training_run
 from saafe.errors import InputError
 from saafe.exam import report
+from saafe.files import sole_use
 from saafe.recipes import changed, find_tier
 from saafe.training import runs
 from saafe.training.checkpoints import CHECKPOINT_FILE
@@ -340,3 +341,17 @@ def test_what_a_killed_writer_left_is_swept(begun: Path) -> None:
     training_run.sweep(begun)
     left = {path.name for path in begun.iterdir()}
     assert left == {".keep", "notes.12", "checkpoint", runs.RECIPE, runs.ENVIRONMENT}
+
+
+def test_one_process_trains_in_a_folder_at_a_time(tmp_path: Path) -> None:
+    """Two wrote their epochs into one metrics.jsonl."""
+    folder = training_run.open_folder(TINY, tmp_path, "r", resume=False)
+    before = sorted(path.name for path in folder.iterdir())
+    with (
+        sole_use(folder, "somebody else trains"),
+        pytest.raises(InputError, match="another process trains there"),
+    ):
+        training_run.train_in(TINY, folder, on_epoch=lambda _: None, resume=True)
+    assert sorted(path.name for path in folder.iterdir()) == before
+    with sole_use(folder, "nobody does"):
+        pass

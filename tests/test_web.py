@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import select
 import signal
 import socket
 import threading
@@ -473,6 +474,18 @@ def test_a_connection_that_asks_nothing_is_closed(
         assert one.ask("GET", "/health")[0] == 200
 
 
+def test_many_that_ask_nothing_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOST_SILENT", 5)
+    with serving() as one, ExitStack() as stack:
+        idle = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", one.port), timeout=20.0))
+            for _ in range(20)
+        ]
+        eventually(lambda: len(select.select(idle, [], [], 0.0)[0]) == 15)  # closed
+        one.burn()
+        assert len(select.select(idle, [], [], 1.0)[0]) == 15
+
+
 def test_a_connection_that_asks_on_and_a_stream_of_events_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -515,6 +528,9 @@ def test_a_token_is_needed_where_there_is_one() -> None:
 FOREIGN = [
     {"Host": "evil.example"},
     {"Host": "evil.example:8080"},
+    {"Host": "evil.example@127.0.0.1"},
+    {"Host": "evil.example\\@127.0.0.1"},
+    {"Host": "127.0.0.1#.evil.example"},
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
 ]

@@ -219,7 +219,8 @@ def is_recording(word: str) -> bool:
 
 def is_other_file(word: str) -> bool:
     """Whether a word names a file that holds no model."""
-    return Path(word).is_file() and Path(word).suffix.lower() not in MODEL_SUFFIXES
+    path = Path(word)  # a pipe too, as of `<(zcat kitchen.csv.gz)`
+    return path.exists() and not path.is_dir() and path.suffix.lower() not in MODEL_SUFFIXES
 
 
 def detect_files(

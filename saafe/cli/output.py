@@ -24,6 +24,10 @@ FULL_OR_GONE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE)
 COMPLETION = "_SAAFE_COMPLETE"  # the variable by which a shell asks what a word may become
 ANSWERED = "saafe.answered"  # in a context's meta: stdout has its one JSON document
 NOW_AND_THEN_S = 10.0
+OUT_OF_MEMORY = (
+    "out of memory; end other programs, or ask for less at once: a shorter recording, or smaller "
+    "--set batch and --set streams; what was trained goes on with --resume"
+)
 WRONG_USAGE = 2
 
 
@@ -116,12 +120,22 @@ def run(group: click.Group, words: list[str]) -> int:
         is_stop = isinstance(error, click.Abort | KeyboardInterrupt)
         code, line = 130 if is_stop else 1, line_of(error)
         exec("")  # after a SIGINT in an `exec` of text CPython dies of it; this makes it forget
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        code, line = 1, OUT_OF_MEMORY
     if code != WRONG_USAGE:
         click.echo(f"saafe: {line}", err=True)
     if "--json" in words and ANSWERED not in meta:
         with suppress(OSError):  # stdout may be what failed
             click.echo(json_text({"error": line}))
     return code
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: Python's, numpy's, or torch's, which says so in words alone."""
+    said = ("can't allocate memory", "out of memory")
+    return isinstance(error, MemoryError) or any(words in str(error) for words in said)
 
 
 def as_setting(error: click.ClickException) -> str:

@@ -5,6 +5,7 @@ import shutil
 import sys
 from contextlib import suppress
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,7 @@ def plot_command(
         raise InputError(f"{what}: is no recording; --model, --between and the like are of those")
     elif kind == "device":
         devices.load_device(what)
+        import_module("torch")  # likewise
     with Busy(f"drawing {what}"):
         from saafe import pictures
 
@@ -125,7 +127,8 @@ def kind_of(what: str) -> str:
 
     path = Path(what)
     if path.is_dir():
-        from saafe.pictures import is_run_folder  # by what imports torch
+        import_module("torch")  # where it is missing, the extra is named that has all of a run's
+        from saafe.pictures import is_run_folder
 
         if is_run_folder(path):
             return "run"

@@ -3,6 +3,7 @@
 import hmac
 import ipaddress
 import json
+import re
 import secrets
 import time
 from collections import OrderedDict
@@ -14,6 +15,7 @@ LARGEST_BODY = 1 << 20  # bytes: 1,000 readings and more
 REQUESTS_PER_S, REQUESTS_AT_ONCE = 50.0, 200.0  # Chosen: of one address
 WRONG_PER_S, WRONG_AT_ONCE = 0.2, 10.0  # Chosen: wrong tokens of one address
 KEPT_ADDRESSES = 4096
+NO_USER = re.compile(r"(\w+:)?//[^@#?/\\\s]*/?")
 OPEN_PATHS = {"/", "/health"}  # and the page's own files: none holds anything of a home
 HEADERS = (
     (b"content-security-policy",
@@ -126,6 +128,8 @@ def is_loopback(host: str) -> bool:
 
 def host_of(url: str) -> str | None:
     """The machine that an address names; None where it names none, such as `http://[::1`."""
+    if not NO_USER.fullmatch(url):  # as `evil.com@127.0.0.1`
+        return None
     try:
         return urlsplit(url).hostname
     except ValueError:

@@ -17,6 +17,8 @@ from saafe.serving.web import make_application
 STOPS_WITHIN_S = 3
 MOST_CONNECTIONS = 500
 REQUEST_WITHIN_S = 30.0  # Chosen: a connection's next request must be whole by then
+MOST_SILENT = 200  # Chosen: connections of which no request is whole; far under any limit of files
+BACKLOG = 128
 DOCUMENTATION_NET = "192.0.2.1"  # nobody's address (RFC 5737)
 
 
@@ -62,20 +64,33 @@ def run_application(
     asyncio.run(_serve(service, listening, application))
 
 
+def most_silent() -> int:
+    """So many, but no more than a quarter of the files that this process may open."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return MOST_SILENT
+    return min(MOST_SILENT, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+
+
 class SlowConnections:
     """Connections whose clients are to send something, and since when.
 
     Uvicorn closes a connection that idles after an answer, but waits without end for the first
-    request of one, and for the rest of any. Such connections count against the limit.
+    request of one, and for the rest of any. Such connections count against the limit, and each
+    takes one of the files that a process may open.
     """
 
-    def __init__(self, within_s: float) -> None:
-        """Say how long to wait."""
-        self.within_s = within_s
+    def __init__(self, within_s: float, most: int) -> None:
+        """Say how long to wait, and for how many."""
+        self.within_s, self.most = within_s, most
         self.since: dict[Any, tuple[Any, float]] = {}  # connection: its last request, when seen
 
     def close_late(self, connections: Iterable[Any], now_s: float) -> None:
-        """Close those that wait too long; to be called several times while a client may wait."""
+        """Close those that wait too long, and the oldest where too many do.
+
+        To be called several times while a client may wait.
+        """
         seen: dict[Any, tuple[Any, float]] = {}
         for one in list(connections):
             cycle = one.cycle
@@ -83,22 +98,33 @@ class SlowConnections:
                 continue  # an answer is on its way: a stream of events may take for ever
             last, since = self.since.get(one, (cycle, now_s))
             seen[one] = (cycle, now_s if last is not cycle else since)
-            if now_s - seen[one][1] > self.within_s:
-                one.transport.abort()
+        late = [one for one, (_, since) in seen.items() if now_s - since > self.within_s]
+        oldest = sorted(seen, key=lambda one: seen[one][1])[: max(0, len(seen) - self.most)]
+        for one in {*late, *oldest}:
+            one.transport.abort()
         self.since = seen
 
 
 async def _serve(service: Service, listening: socket.socket, application: Guard) -> None:
     config = uvicorn.Config(
-        application, log_level="warning", access_log=False, server_header=False,
+        application, log_level="error", access_log=False, server_header=False, backlog=BACKLOG,
         timeout_keep_alive=15, timeout_graceful_shutdown=STOPS_WITHIN_S,
         limit_concurrency=MOST_CONNECTIONS, lifespan="off", proxy_headers=False, ws="none",
         log_config=None,
     )  # fmt: skip
     server = uvicorn.Server(config)
 
+    def note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError) and "accept" in context["message"]:
+            service.notes.say("connections", f"no more connections are taken: {error.strerror}")
+        else:
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(note)
+
     async def end_together() -> None:
-        slow = SlowConnections(REQUEST_WITHIN_S)
+        slow = SlowConnections(REQUEST_WITHIN_S, most_silent())
         while not (service.is_stopping.is_set() or server.should_exit):
             await asyncio.sleep(0.2)
             slow.close_late(server.server_state.connections, time.monotonic())

@@ -35,7 +35,7 @@ LIMITS = (
     Limit("od_0.073", "optical_density", 0.0731, "UL 217, flaming polyurethane: 5 %/ft"),
     Limit("od_0.14", "optical_density", 0.14, "smouldering, FACTS: found before 0.14 1/m"),
     Limit("od_0.182", "optical_density", 0.1821, "UL 217, smouldering polyurethane: 12 %/ft"),
-    Limit("od_0.2", "optical_density", 0.2, "EN 54 TF2, TF3: end of test at 2 dB/m"),
+    Limit("od_0.2", "optical_density", 0.2, "EN 54 TF2, TF3: end of test at 2 dB/m (TF2 from memory)"),
     Limit("od_0.25", "optical_density", 0.25, "NIST TN 1455, tenability; from memory, not checked"),
     Limit("rise_20k", "rise", 20.0, "flaming reference, +20 K"),
     Limit("temperature_57c", "temperature", 57.0, "EN 54-5 class A1, 54 to 65 degC; UL 521 135 F"),
