@@ -65,6 +65,12 @@ def clustered_proportion_bounds(happened: ArrayLike, group: ArrayLike) -> Bounds
     place of n: many windows of one scenario are little more than one. Where all items or none
     count, nothing tells how alike a group's are, and each group counts once.
 
+    The design effect is estimated too, and may fall as a success is lost. So the lower limit is the
+    lowest that these successes give, or these with any more; the upper likewise. That makes both
+    monotone: no success that turns into a failure raises either. Neither is then better than
+    where all items of the groups count. With many groups of much the same size they are the plain
+    ones, except near 0 and 1.
+
     Args:
         happened: bool (item,)
         group: of each item. (item,)
@@ -81,17 +87,12 @@ def clustered_proportion_bounds(happened: ArrayLike, group: ArrayLike) -> Bounds
     x = np.asarray(happened, dtype=bool)
     _, place = np.unique(np.asarray(group), return_inverse=True)
     assert x.shape == place.shape, f"{x.shape} items in groups of {place.shape}"
-    n, groups = len(x), int(place.max(initial=-1)) + 1
-    value = float(x.mean()) if n else math.nan
-    effective = float(groups)
-    if 0.0 < value < 1.0 and groups > 1:
-        residual = np.bincount(place, weights=x - value)
-        variance = groups / (groups - 1) * float(residual @ residual) / n**2
-        # groups of one share each differ by less than chance: items count as they are
-        effective = min(float(n), value * (1.0 - value) / variance) if variance else float(n)
-    successes = value * effective if n else 0.0
-    lower, upper = _binomial_limits(successes, effective, _error_per_side(CONFIDENCE, sides=2))
-    return Bounds(value, lower, upper)
+    if not len(x):
+        return Bounds(math.nan, 0.0, 1.0)
+    sizes = np.bincount(place)
+    hits = np.bincount(place, weights=x).astype(np.int64)
+    upper = 1.0 - _clustered_lower_limit(sizes - hits, sizes)
+    return Bounds(float(x.mean()), _clustered_lower_limit(hits, sizes), upper)
 
 
 def rate_bounds(
@@ -351,3 +352,48 @@ def _binomial_limits(successes: float, trials: float, error: float) -> tuple[flo
     if successes < trials:
         upper = float(special.betaincinv(successes + 1, trials - successes, 1.0 - error))
     return lower, upper
+
+
+def _clustered_lower_limit(hits: NDArray[np.int64], sizes: NDArray[np.int64]) -> float:
+    """The lowest limit that these successes give, or any outcome with these and more. (group,)"""
+    n, groups, found = int(sizes.sum()), len(sizes), int(hits.sum())
+    if not found:
+        return 0.0
+    successes = np.arange(found, n + 1)
+    effective = np.full(len(successes), float(groups))  # where all count, each group counts once
+    if groups > 1:
+        share = successes[:-1] / n
+        chance, variance = share * (1.0 - share), _largest_variances(hits, sizes)
+        # groups of one share each differ by less than chance: items count as they are
+        effective[:-1] = chance / np.maximum(variance, chance / n)
+    counted = successes / n * effective
+    error = _error_per_side(CONFIDENCE, sides=2)
+    return float(special.betaincinv(counted, effective - counted + 1.0, error).min())
+
+
+def _largest_variances(hits: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A bound on the variance of the share, with these successes and with each number more.
+
+    A group's squared residual is convex in its successes: each more adds at most what all of its
+    failures would add, turned, on average. So groups are filled in the order of that, and the sum
+    of squares is at most this. No failure turned raises it, for the same number of successes.
+
+    Args:
+        hits: successes. (group,)
+        sizes: items. (group,)
+
+    Returns:
+        Of hits.sum(), hits.sum() + 1 ... sizes.sum() - 1 successes; exact of the first. (outcome,)
+    """
+    n, groups, found = sizes.sum(), len(sizes), hits.sum()
+    (hit, size), times = np.unique(np.stack([hits, sizes]), axis=1, return_counts=True)
+    variances: list[float] = []
+    for successes in range(found, n):
+        residual = hit - successes / n * size
+        gain = 2.0 * residual + (size - hit)  # of the sum of squares, by each success more
+        order = np.argsort(-gain)
+        room = (times * (size - hit))[order]
+        turned = np.clip(successes - found - (np.cumsum(room) - room), 0, room)
+        squares = residual**2 @ times + gain[order] @ turned
+        variances.append(groups / (groups - 1) * float(squares) / n**2)
+    return np.array(variances)

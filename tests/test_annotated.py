@@ -124,6 +124,25 @@ def test_a_home_with_rows_labelled_fire_is_not_scored(tmp_path: Path) -> None:
             assert "has rows labelled fire, and set.json calls it a home" in item.reason
 
 
+@pytest.mark.parametrize(("ignition_s", "quiet_c", "is_doubted"), [
+    (0, 21.0, False), (5, 21.0, False), (600, 21.0, False), (600, 71.0, True),
+])  # fmt: skip
+def test_of_a_fire_only_what_was_read_before_it_can_doubt_a_unit(
+    ignition_s: float, quiet_c: float, is_doubted: bool, tmp_path: Path
+) -> None:
+    """A fire is hot and full of CO: its notes had asked for --unit temperature=F."""
+    rows = [
+        f"{10 * k},{quiet_c if 10 * k < ignition_s else 200.0},{0 if 10 * k < ignition_s else 900}"
+        for k in range(200)
+    ]
+    write(tmp_path / "fire.csv", "time_s,temperature_c,co_ppm", rows)
+    (fire,) = read_items(write_set(tmp_path, FIRE | {"ignition_s": ignition_s}))
+    assert isinstance(fire, Published)
+    said = [*fire.check.notes, *fire.check.unit_doubts()]
+    assert any("temperature" in line for line in said) == is_doubted, said
+    assert not any("co has a median" in line for line in said), said
+
+
 def test_two_sets_of_one_name_are_refused(tmp_path: Path) -> None:
     write_set(tmp_path / "a", HOME)
     write_set(tmp_path / "b", FIRE)
@@ -338,6 +357,39 @@ def test_fires_are_measured_against_their_annotation(tmp_path: Path) -> None:
 
 def without(entry: dict, *names: str) -> dict:
     return {key: value for key, value in entry.items() if key not in names}
+
+
+@pytest.mark.parametrize(("ignition_s", "is_told"), [(0, True), (9, True), (10, False)])
+def test_fires_without_a_reading_before_are_told_once(
+    ignition_s: float, is_told: bool, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """No alarm is early where nothing was read before: a detector that always alarms looks good."""
+    fires = [FIRE | {"file": f"{k}.csv", "ignition_s": ignition_s} for k in (0, 1)]
+    before = FIRE | {"group": "f2"}
+    write_set(tmp_path, HOME, *fires, before)
+    alarms = detect_by(TEMPERATURE, 1.0)  # at the first row
+    result = recordings.score_real(alarms, tmp_path, PLAN)
+    rows = result["sets"][0]["fires"]["rows"]
+    assert [row["outcome"] for row in rows] == ["in time" if is_told else "early"] * 2 + ["early"]
+    row = ("set ours: fires with no reading before ignition", "2 of 3")
+    row += ("an early alarm cannot be counted",)
+    assert (row in score_table(result)) == is_told
+    _, out, _ = command(capsys, "data", "check", tmp_path)
+    line = "no reading before ignition of 2 of 3 fires: an early alarm cannot be counted"
+    assert out.count("before ignition") == out.count(line) == is_told
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(300, "5 min"), (86_400, "1.00 days")])
+def test_how_long_a_recording_is_is_told_in_minutes_or_days(
+    seconds: float, said: str, tmp_path: Path
+) -> None:
+    rows = [f"{k * seconds / 100},21" for k in range(101)]
+    write(tmp_path / "fire.csv", "time_s,temperature_c", rows)
+    entry = FIRE | {"ignition_s": 20, "limit_s": 30, "end_s": 40}
+    (one,) = read_sets(write_set(tmp_path, entry))
+    told: list[str] = []
+    score_set(NEVER, one, told.append)
+    assert told[0] == f"set ours: fire, {said}"
 
 
 def write_smoke(path: Path, highest_ug_m3: float) -> None:
@@ -584,10 +636,31 @@ def test_evaluate_names_its_own_model_rules_notes_and_what_it_passes_over(
     (passed_over,) = [line for line in err.splitlines() if "not scored" in line]
     assert passed_over.endswith("without set.json: theirs")
     assert "saafe's own" in out
-    assert "exported" not in out
+    assert "exported" not in out + err
+    assert "scoring saafe's own" in err
     assert out.count("set ours: made up") == 1
     (row,) = [line for line in out.splitlines() if "ours: fire" in line and "720" in line]
     assert re.search(r", \d+ \((?:heat|rate_of_rise)\)", row), row
+
+
+def test_at_80_columns_a_fire_has_a_line_a_detector_and_no_line_is_wider(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ "fixed rule in time, 30, limit 60, heat 40, co 200" took reference alarms for its own."""
+    monkeypatch.setenv("COLUMNS", "80")
+    write_set(tmp_path, FIRE | {"sounded_s": {"photo": 700}}, note="long " * 40)
+    words = ("evaluate", "--real", tmp_path, "--real-only", "--rival", "fixed rule")
+    code, out, err = command(capsys, *words)
+    assert code == 0, err
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    fire = lines[lines.index("ours: fire") + 1 :][:4]
+    shapes = [r"  saafe's own in time, \d+", r"  fixed rule in time, \d+ \(\w+\)",
+              r"  limit 720, real alarm 700", r"  reference alarms: heat \d+"]  # fmt: skip
+    assert all(re.fullmatch(*pair) for pair in zip(shapes, fire, strict=True)), fire
+    code, out, err = command(capsys, "data", "check", tmp_path)
+    short = [line for line in out.splitlines() if str(tmp_path) not in line]  # a path is a word
+    assert max(map(len, short)) <= 80
 
 
 def test_the_folders_of_a_set_are_not_passed_over(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from saafe.exam import recordings
 from saafe.exam.recorded_fires import scored_part
 from saafe.exam.references import first_signal
 from saafe.exam.tables import score_table
+from saafe.recordings import Check, Recording
 from saafe.sensors import CO2, PM25, TEMPERATURE
 
 REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
@@ -221,6 +222,48 @@ def test_an_absent_folder_is_said(real_dir, tmp_path):
 def test_no_folder_at_all_is_the_users_mistake(tmp_path, name, why):
     with pytest.raises(InputError, match=why):
         recordings.score_real(HEAT, tmp_path / name)
+
+
+def test_every_registered_publisher_is_scored_by_what_its_items_are(tmp_path, monkeypatch):
+    """A reader that was added by docs/extend.md was passed over without a word."""
+    times_s = 10.0 * np.arange(181)
+    readings = np.full((181, 1, 6), np.nan, dtype=np.float32)
+    readings[:, 0, TEMPERATURE] = np.where(times_s < 900.0, 20.0, 100.0)
+
+    def items(folder):
+        check = Check("x", 181, ("A",), 1800.0, 10.0, {})
+        one = recordings_of(folder, times_s, readings)
+        moments = [{"t_ignition": 600.0, "t_limit": 950.0}, {"t_ignition": 600.0}, {},
+                   {"t_dT20": 800.0, "t_peak": 1200.0}]  # fmt: skip
+        for k, references in enumerate(moments):
+            yield readers.Published(one(f"fire {k}"), check, "sofa", references=references)
+        for kind in ("home", "office"):
+            yield readers.Published(one(kind), check, kind)
+
+    publisher = readers.Publisher(items, "a test", "CC0", "none")
+    monkeypatch.setitem(readers.PUBLISHERS, "added", publisher)
+    (tmp_path / "added").mkdir()
+    recordings.check_folder(tmp_path, tuple(readers.PUBLISHERS))
+    assert recordings.unknown_folders(tmp_path) == []
+    result = recordings.score_real(HEAT, tmp_path, QUICK)
+    assert result["sources"]["added"] == recordings.AS_A_SET
+    (part,) = result["sets"]
+    assert (part["name"], part["licence"], part["groups"]) == ("added", "CC0", 6)
+    fires = part["fires"]
+    assert [row["limit_s"] for row in fires["rows"]] == [950.0, 930.0, 930.0, 830.0]
+    came = [row["limit_from"] for row in fires["rows"]]
+    assert came == ["publisher", "readings", "readings", "publisher"]
+    assert [row["outcome"] for row in fires["rows"]] == ["in time"] * 3 + ["late"]
+    assert fires["none_before"] == 2
+    assert part["homes"]["alarms"] == 2
+    assert score_table(result)[0][0] == "set added: recordings"
+    plan = recordings.ScoringOptions(elsewhere=False)
+    with pytest.raises(InputError, match="none of the folders"):
+        recordings.score_real(HEAT, tmp_path, plan)
+
+
+def recordings_of(folder, times_s, readings):
+    return lambda name: Recording(name, times_s, ("A",), readings)
 
 
 def test_a_detector_that_fails_fails_the_score(real_dir):

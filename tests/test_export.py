@@ -391,7 +391,7 @@ def test_without_a_model_saafes_own_is_evaluated(kitchen: Path) -> None:
     found = evaluated(kitchen, "--real-only", "--no-floor")
     assert found["run"] is None
     assert found["model_sha256"] == saafe.load().identity
-    (row,) = found["contestants"]["exported"]["recordings"]
+    (row,) = found["contestants"]["saafe's own"]["recordings"]
     events = detect(saafe.load(), saafe.read_recording(kitchen)[0]).events
     assert row["alarms"] == sum(event["event"] == "alarm" for event in events)
 
@@ -400,7 +400,7 @@ def test_recordings_are_evaluated_with_the_thresholds_of_a_device(kitchen: Path)
     words = (kitchen, "--real-only", "--no-floor", "--device", "airgradient-one")
     found = evaluated(*words)
     assert found["device"] == "airgradient-one"
-    (row,) = found["contestants"]["exported"]["recordings"]
+    (row,) = found["contestants"]["saafe's own"]["recordings"]
     model = saafe.load().for_device("airgradient-one")
     events = detect(model, saafe.read_recording(kitchen)[0]).events
     assert row["alarms"] == sum(event["event"] == "alarm" for event in events)

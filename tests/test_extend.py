@@ -90,27 +90,43 @@ def test_a_channel_without_physics_is_missing(package: Path) -> None:
 
 
 def test_a_reader(package: Path) -> None:
-    (module,) = examples("Add a reader")
-    (package / "saafe/readers/garage.py").write_text(module)
+    module, fire = examples("Add a reader")
+    last = '        yield Published(recording, check, "home")\n'
     door = package / "saafe/readers/__init__.py"
-    insert(door, "from saafe.readers import garage\n\n", before="PUBLISHERS: dict")
-    insert(door, '    "garage": garage.PUBLISHER,\n', before='    "uhoo_homes": uhoo')
-    (package / "raw").mkdir()
-    (package / "raw/day1.csv").write_text(
-        "when,tempF\n2026-01-01T00:00:00,68\n2026-01-01T00:01:00,77\n"
-    )
+    for name, code in (("garage", module), ("bench", module.replace(last, fire))):
+        (package / f"saafe/readers/{name}.py").write_text(code)
+        insert(door, f"from saafe.readers import {name}\n\n", before="PUBLISHERS: dict")
+        insert(door, f'    "{name}": {name}.PUBLISHER,\n', before='    "uhoo_homes": uhoo')
+        (package / "raw" / name).mkdir(parents=True)
+        rows = [f"2026-01-01T00:{k:02d}:00,{212 if k == 12 else 68}" for k in range(40)]
+        (package / "raw" / name / "day1.csv").write_text("\n".join(["when,tempF", *rows]))
     code = (
         "from saafe.readers import read_published\n"
-        "(one,) = read_published('garage', 'raw')\n"
-        "print(one.recording.readings[:, 0, 0].tolist())"
+        "(one,) = read_published('garage', 'raw/garage')\n"
+        "print(one.recording.readings[11:13, 0, 0].tolist())"
     )
-    assert run(package, code) == "[20.0, 25.0]\n"
+    assert run(package, code) == "[20.0, 100.0]\n"
+    for words in (
+        "data convert garage raw/garage out",
+        "evaluate --real raw --real-only --no-floor",
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "saafe", *words.split()], capture_output=True, text=True,
+            cwd=package, env={**os.environ, "COLUMNS": "200"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "not scored" not in done.stdout + done.stderr
+    assert "set garage: false alarms" in done.stdout
+    assert "bench: day1" in done.stdout
+    assert "900 (publisher)" in done.stdout
 
 
 def test_a_device(package: Path) -> None:
     file, code = examples("Add a device")
-    (package / "saafe/simulator/devices/data/attic-box.toml").write_text(file)
-    assert run(package, code) == "60.0\n"
+    (package / "attic-box.toml").write_text(file)
+    assert run(package, code) == "60.0\n"  # where it is kept
+    shutil.move(package / "attic-box.toml", package / "saafe/simulator/devices/data")
+    assert run(package, code.replace("attic-box.toml", "attic-box")) == "60.0\n"
     device = "from saafe.simulator import devices\none = devices.load_device('attic-box')\n"
     said = "print(sorted(one.channels), one.channels['temperature'].response_s)"
     assert run(package, device + said) == "['co2', 'humidity', 'temperature'] 240.0\n"

@@ -865,6 +865,55 @@ def test_a_row_of_units_below_the_header(names: tuple[str, str], tmp_path: Path)
     assert not [note for note in check.notes if "no known unit" in note]
 
 
+# as a test room's logger writes: two ports of analysers, and what no channel is before them
+MANY = [f"BDP_{k} (m/s)" for k in range(40)]
+PORTS = ["CO_A (ppm)", "CO2_A (ppm)", "CO_B (ppm)", "CO2_B (ppm)"]
+
+
+def wide(tmp_path: Path, names: list[str]) -> Path:
+    text = [",".join(["Time (s)", *names])]
+    text += [",".join([str(10 * k), *(str(500 + n) for n in range(len(names)))]) for k in range(9)]
+    return write(tmp_path, "\n".join(text))
+
+
+def test_every_ignored_column_is_looked_at_for_a_unit(tmp_path: Path):
+    """Thermocouples beyond the twentieth column stood behind the dots, without a hint."""
+    wires = [f"TC_{k} (C)" for k in range(9)]
+    _, _, guess = import_recording(wide(tmp_path, [*MANY, *PORTS[:2], *wires]))
+    fits = [f"\"{name}\" is ignored; if it is temperature: --map '{name}=temperature'"
+            for name in wires[:4]]  # fmt: skip
+    assert guess.doubts() == [*fits, "5 more have such units"]
+    assert guess.lines()[-5:] == guess.doubts()
+
+
+def test_two_ports_of_two_channels_are_two_sensors(tmp_path: Path):
+    """Port B was lost without a word."""
+    recording, _, guess = import_recording(wide(tmp_path, [*MANY, *PORTS]))
+    assert recording.sensors == ("A", "B")
+    gases = [CHANNEL_NAMES.index(name) for name in ("co", "co2")]
+    assert recording.readings[0][:, gases].tolist() == [[540, 541], [542, 543]]
+    assert [column.sensor for column in guess.columns] == ["A", "A", "B", "B"]
+
+
+@pytest.mark.parametrize("names", [
+    ["pm2.5_a", "pm2.5_b", "temperature"],  # two counters of one sensor
+    ["pm2.5_atm_a", "pm2.5_atm_b", "temperature_a", "temperature_b", "time_stamp"],  # PurpleAir's
+    ["CO_A", "CO_B", "CO2_A"],
+])  # fmt: skip
+def test_other_columns_a_and_b_are_one_sensor_and_the_second_is_told_first(
+    names: list[str], tmp_path: Path
+):
+    names = [name for name in names if name != "time_stamp"]
+    path = wide(tmp_path, [*MANY, *names])
+    if "temperature_a" in names:
+        path.write_text(path.read_text().replace("Time (s)", "time_stamp"))
+    recording, _, guess = import_recording(path)
+    assert len(recording.sensors) == 1
+    (ignored,) = [line for line in guess.lines() if line.startswith("ignored: ")]
+    second = next(name for name in names if name.endswith(("_b", "_B")))
+    assert ignored.startswith(f"ignored: {second}, ")
+
+
 @pytest.mark.parametrize("units", [{}, {"pm25": "mg/m3"}])
 def test_a_unit_that_is_not_known_is_told(units: dict[str, str], tmp_path: Path):
     path = write(tmp_path, UNITS_BELOW)
@@ -950,7 +999,7 @@ def test_command_shows_the_guess_before_the_check(tmp_path: Path):
     shown = result.stderr.splitlines()
     assert shown[:2] == ["preset: purpleair", "time: time_stamp (s since 1970)"]
     assert 'temperature: "temperature" in F, sensor hall' in shown
-    assert shown[-1] == "ignored: sensor_index, pm2.5_cf_1"
+    assert shown[-1] == "ignored: pm2.5_cf_1, sensor_index"
     checked = result.stdout.splitlines()[0]
     checked = checked.replace(":", ": ") + result.stdout.splitlines()[1].strip()
     assert checked.endswith("2 rows, 1 sensor (hall), 60 s, median period 60 s")

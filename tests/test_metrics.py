@@ -176,9 +176,46 @@ def test_three_groups_are_bounded_as_by_hand():
     effective = 35 / 13
     hits = 5 / 12 * effective
     lower = stats.beta.ppf(0.025, hits, effective - hits + 1)
-    upper = stats.beta.ppf(0.975, hits + 1, effective - hits)
+    # of outcomes with fewer successes that of 4, 0 and 0 has the highest limit: 4 of 12, whose
+    # residuals 8/3, -4/3, -4/3 give the variance 3/2 x 96/9 / 144, so 2 items
+    upper = stats.beta.ppf(0.975, 2 / 3 + 1, 2 - 2 / 3)
     bounds = metrics.clustered_proportion_bounds(happened, np.repeat(np.arange(3), 4))
     assert bounds == pytest.approx((5 / 12, lower, upper), abs=1e-6)
+
+
+def test_no_success_that_becomes_a_failure_raises_a_bound():
+    """13 of 13 fires in 6 groups had 54.1 % as their lower limit, 12 of 13 had 64.0 %."""
+    random = np.random.default_rng(0)
+    outcomes = [(np.ones(13, bool), np.array([0] * 5 + [1] * 4 + [2, 3, 4, 5]))]
+    for groups in random.integers(1, 9, 150):
+        group = np.repeat(np.arange(groups), random.integers(1, 12, groups))
+        outcomes.append((random.random(len(group)) < random.random(groups)[group], group))
+    for happened, group in outcomes:
+        before = metrics.clustered_proportion_bounds(happened, group)
+        best = metrics.clustered_proportion_bounds(np.ones_like(happened), group).lower
+        worst = metrics.clustered_proportion_bounds(np.zeros_like(happened), group).upper
+        assert before.lower <= min(best, before.value) + 1e-12
+        assert before.upper >= max(worst, before.value) - 1e-12
+        for item in np.flatnonzero(happened):
+            fewer = happened.copy()
+            fewer[item] = False
+            after = metrics.clustered_proportion_bounds(fewer, group)
+            assert after.lower <= before.lower + 1e-12, (happened, group, item)
+            assert after.upper <= before.upper + 1e-12, (happened, group, item)
+
+
+def test_of_hundreds_of_groups_the_bounds_are_those_of_the_design_effect():
+    random = np.random.default_rng(0)
+    group = np.repeat(np.arange(345), 3)
+    happened = random.random(len(group)) < random.beta(8.6, 0.4, 345)[group]
+    share = happened.mean()
+    residual = np.bincount(group, weights=happened - share)
+    effective = share * (1 - share) / (345 / 344 * residual @ residual / 1035**2)
+    hits = share * effective
+    lower = stats.beta.ppf(0.025, hits, effective - hits + 1)
+    upper = stats.beta.ppf(0.975, hits + 1, effective - hits)
+    bounds = metrics.clustered_proportion_bounds(happened, group)
+    assert bounds == pytest.approx((share, lower, upper), abs=1e-9)
 
 
 def test_repeating_every_item_shows_nothing_more():
@@ -202,15 +239,18 @@ def test_no_items_bound_nothing():
     assert (lower, upper) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("groups", [2, 3, 7])
 @pytest.mark.parametrize("group", [[1, 0], [1, 0, 0], [1, 1, 0], [1, 0, 0, 0, 0, 0, 0]])
-def test_groups_of_one_share_are_bounded_as_single_items(groups, group):
+def test_groups_of_one_share_are_bounded_as_single_items(group):
     """Two kinds of fire, one found and one missed of each, divided by a variance of nothing."""
-    bounds = metrics.clustered_proportion_bounds(
-        group * groups, np.repeat(np.arange(groups), len(group))
-    )
-    plain = metrics.proportion_bounds(sum(group) * groups, len(group) * groups)
-    assert bounds == pytest.approx(plain)
+    for groups in (2, 3, 7, 40):
+        bounds = metrics.clustered_proportion_bounds(
+            group * groups, np.repeat(np.arange(groups), len(group))
+        )
+        plain = metrics.proportion_bounds(sum(group) * groups, len(group) * groups)
+        assert bounds.lower <= plain.lower + 1e-9
+        assert bounds.upper >= plain.upper - 1e-9
+        if groups == 40:  # of fewer, one that loses all might resemble itself
+            assert bounds == pytest.approx(plain)
 
 
 def test_clustered_bounds_cover_where_plain_ones_do_not():

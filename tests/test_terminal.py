@@ -25,6 +25,7 @@ from saafe.cli.progress import (
     fitted,
     seconds_left,
     seconds_so_far,
+    starting,
 )
 from saafe.cli.reading import check_run_folder
 from saafe.cli.tables import print_rows
@@ -394,6 +395,28 @@ def test_a_short_step_says_nothing(capfd: pytest.CaptureFixture) -> None:
     with Busy("thinking"):
         pass
     assert capfd.readouterr().err == ""
+
+
+def test_a_long_start_is_told_in_a_file_too(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    """Imports take eight seconds and more where a machine has other work."""
+    monkeypatch.setattr("saafe.cli.progress.BETWEEN_LINES_S", 0.05)
+    with starting():
+        time.sleep(0.3)
+    assert capfd.readouterr().err.startswith("starting: 00:00 so far\n")
+
+
+def test_a_command_ends_without_looking_through_all_that_it_imported() -> None:
+    """With torch that took a second after the last line, on a busy machine several."""
+    code = (
+        "import atexit, gc, sys; from saafe.cli import main; sys.argv = ['saafe', '--version']\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 1000))\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "True"
 
 
 def test_waiting_ends_with_an_error(capfd: pytest.CaptureFixture) -> None:

@@ -4,6 +4,7 @@ Commands live in the modules of this folder and are imported when they are used,
 `saafe --help` needs neither torch nor boto3.
 """
 
+import gc
 import importlib
 import os
 import sys
@@ -73,4 +74,6 @@ def main() -> None:
     """Run the command line; what a user can mend becomes one line and exit code 1."""
     if COMPLETION in os.environ:  # a shell asks for completion, which click answers
         saafe(prog_name="saafe", complete_var=COMPLETION)
-    sys.exit(run(saafe, sys.argv[1:]))
+    code = run(saafe, sys.argv[1:])
+    gc.freeze()  # else the interpreter ends by looking through all that torch is, for seconds
+    sys.exit(code)

@@ -10,14 +10,17 @@ import click
 from saafe.cli.output import Group, did_you_mean, print_json
 from saafe.cli.progress import Busy
 from saafe.cli.reading import ExportOptions, export_options, read_any
+from saafe.cli.tables import print_lines
 from saafe.detector import AlarmSettings
 from saafe.errors import InputError
 from saafe.files import plain_name, write_json
 from saafe.readers import (
+    NONE_BEFORE,
     PRESETS,
     PUBLISHERS,
     Published,
     Unreadable,
+    begins_before,
     join_tables,
     read_annotated,
     read_export,
@@ -26,12 +29,14 @@ from saafe.readers import (
     split_sensors,
 )
 from saafe.recordings import (
+    HOME_KIND,
     RECORDING_SUFFIXES,
     SET_FILE,
     AnnotatedSet,
     Check,
     Recording,
     Table,
+    counted,
     make_folder,
     parse_recording,
     read_sets,
@@ -112,7 +117,7 @@ def check_command(
                 continue
             checks.append(found.to_dict())
             if not as_json:
-                click.echo("\n".join(found.lines(sends.longest_interval_s)))
+                print_lines(found.lines(sends.longest_interval_s))
     if as_json:
         print_json({"checks": checks, "failed": failed})
     if failed:
@@ -149,15 +154,20 @@ def check_set(one: AnnotatedSet, *, is_told: bool) -> tuple[list[dict], list[dic
     """Check the recordings of a set against what it says of them: checks, and what failed."""
     if is_told:
         click.echo(f"{one.path}: {one.name}, {len(one.recordings)} recordings")
-    checks, failed = [], []
+    checks, failed, fires = [], [], []
     for item in read_annotated(one):
         if isinstance(item, Unreadable):
             click.echo(f"saafe: {item.reason}", err=True)
             failed.append({"path": str(one.path.parent / item.file), "error": item.reason})
             continue
         checks.append(item.check.to_dict())
+        if item.kind != HOME_KIND:
+            fires.append(item)
         if is_told:
-            click.echo("\n".join([f"{item.kind}, group {item.group}", *item.check.lines()]))
+            print_lines([f"{item.kind}, group {item.group}", *item.check.lines()])
+    if is_told and (at_once := sum(not begins_before(fire) for fire in fires)):
+        which = f"{at_once} of {counted(len(fires), 'fire')}"
+        print_lines([f"note: no reading before ignition of {which}: {NONE_BEFORE}"])
     return checks, failed
 
 
@@ -207,7 +217,7 @@ def import_command(
         write_beside(recording, out, files)
         document["check"] = found.to_dict()
         if not as_json:
-            click.echo("\n".join(found.lines(sends.longest_interval_s)))
+            print_lines(found.lines(sends.longest_interval_s))
     if as_json:
         print_json(document)
     if failed:
@@ -250,7 +260,7 @@ def write_split(
         write_beside(recording, path, files)
         checks.append(found.to_dict())
         if is_told:
-            click.echo("\n".join(found.lines(sends.longest_interval_s)))
+            print_lines(found.lines(sends.longest_interval_s))
     return checks, failed
 
 
@@ -298,7 +308,7 @@ def convert_command(name: str, source: Path, out: Path, suffix: str, as_json: bo
         write_recording(published.recording, out / file)
         recordings[file] = describe_published(published)
         if not as_json:
-            click.echo("\n".join([f"{out / file}: {published.kind}", *published.check.lines()]))
+            print_lines([f"{out / file}: {published.kind}", *published.check.lines()])
     about = PUBLISHERS[name]
     document = {
         "name": name,

@@ -1,6 +1,7 @@
 """`saafe evaluate`."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -20,7 +21,7 @@ HOW_ALARMS_ARE_MEANT = (
     "In brackets: the fixed rule that alarmed, which is the same for all models."
 )
 
-OWN = "saafe's own"  # as tables call the package's model
+OWN = "saafe's own"  # as the package's model is called
 
 RECORDING_COLUMNS = {  # of the table of recordings: its key in the JSON
     "hours": "hours",
@@ -82,6 +83,8 @@ def evaluate_command(
     if real_dir is not None:
         judging.check_real(Path(real_dir), lambda line: click.echo(line, err=True))
     judged, recipe = judging.judged_model(loaded)
+    if model is None:
+        judged = replace(judged, name=OWN)
     through = device_of(for_device(recipe, device))
     files = expand(paths)
     with counting(map(Path, files), len(files), "recordings read") as counted:
@@ -118,10 +121,7 @@ def evaluate_command(
     if as_json:
         print_json(result)
     else:
-        shown = result["contestants"]
-        if model is None:
-            shown = {OWN if name == judged.name else name: f for name, f in shown.items()}
-        show_evaluation(shown, named)
+        show_evaluation(result["contestants"], named)
 
 
 def show_evaluation(contestants: dict[str, dict], device: str) -> None:
@@ -145,8 +145,12 @@ def show_evaluation(contestants: dict[str, dict], device: str) -> None:
                 print_note(f"set {part['name']}: {part['note']}")
         columns, fires = set_fires_table({name: f["real"] for name, f in contestants.items()})
         if fires:
-            print_rows("fires of annotated sets, alarms in s from the first row", columns, fires)
-            click.echo(HOW_ALARMS_ARE_MEANT)
+            simulated = len(columns) - len(names) - 3  # after the fire, its limit and a real alarm
+            parts = [*(("", 1) for _ in names), ("", 2), ("reference alarms: ", simulated)]
+            print_rows(
+                "fires of annotated sets, alarms in s from the first row", columns, fires, parts
+            )
+            print_note(HOW_ALARMS_ARE_MEANT)
     rows = [
         (row["name"], name, *(row.get(key) for key in RECORDING_COLUMNS.values()))
         for name, figures in contestants.items()

@@ -20,10 +20,9 @@ from saafe.formats import clock
 
 Item = TypeVar("Item")
 UNTOLD_S = 2.0  # nobody need be told sooner
-BETWEEN_LINES_S = 8.0  # lines of progress may stay away for so long without a word
+BETWEEN_LINES_S = 8.0  # in a file nothing need be said for so long
 THREAD = "saafe-busy"
 TERMINAL_S, ELSEWHERE_S = 1.0, 10.0  # how often it is said on a terminal, and in a file
-NEVER_S = 86_400.0  # a wait cannot be infinite
 FILE_COLUMNS = 10_000
 USUAL_COLUMNS = 80  # of a terminal that does not say
 
@@ -117,8 +116,8 @@ class Busy:
 
 
 def starting() -> Busy:
-    """What is said while imports, torch's among them, take seconds: on a terminal alone."""
-    return Busy("starting", silent_s=UNTOLD_S if sys.stderr.isatty() else NEVER_S)
+    """What is said while imports, torch's among them, take seconds; in a file, many seconds."""
+    return Busy("starting", silent_s=UNTOLD_S if sys.stderr.isatty() else BETWEEN_LINES_S)
 
 
 def terminal_columns() -> int:

@@ -5,6 +5,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import click
 from rich.box import HEAVY_HEAD
@@ -46,11 +47,15 @@ def print_gate(gate: dict) -> None:
     print_rows(title, ["figure", "value", "95 % bounds", "limit", "n", ""], rows)
 
 
-def print_rows(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def print_rows(
+    title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]],
+    parts: Sequence[tuple[str, int]] = (),
+) -> None:  # fmt: skip
     """A table; words stand to the left, amounts to the right; None is a dash.
 
     Where a terminal is too narrow for its words, each row becomes a few lines: names and amounts
-    are never cut, and no amount goes over two lines.
+    are never cut, and no amount goes over two lines. `parts` says which of the columns after the
+    first then share a line: what the line is called and how many they are; all share one else.
     """
     texts = [
         [DASH if cell is None else WITHIN_AMOUNT.sub(GLUE, str(cell)) for cell in row]
@@ -71,7 +76,7 @@ def print_rows(title: str | None, columns: Sequence[str], rows: Iterable[Sequenc
                 return click.echo("\n".join(line.rstrip() for line in shown.splitlines()))
     if title:
         print_note(title)
-    lines = folded_lines(columns, texts, console.width)
+    lines = folded_lines(columns, texts, console.width, parts)
     return click.echo("\n".join(lines).replace(GLUE, " "))
 
 
@@ -107,14 +112,33 @@ def told_width() -> int | None:
     return None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
 
 
-def folded_lines(columns: Sequence[str], texts: list[list[str]], width: int) -> list[str]:
-    """Rows of a table for a narrow terminal: the first cell, and the others below it."""
-    wrapper = textwrap.TextWrapper(
-        width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
-    lines = []
+def print_lines(lines: Iterable[str]) -> None:
+    """Lines, none wider than the terminal or COLUMNS; who reads a pipe gets them whole."""
+    width = UNBOUNDED if told_width() else Console().width
+    click.echo("\n".join(one for line in lines for one in lines_within(line, width)))
+
+
+def lines_within(line: str, width: int, indent: str = "    ") -> list[str]:
+    """A line in several of such a width, indented below the first; no word is broken."""
+    return textwrap.wrap(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    ) or [line]
+
+
+def folded_lines(
+    columns: Sequence[str], texts: list[list[str]], width: int, parts: Sequence[tuple[str, int]]
+) -> list[str]:
+    """Rows of a table for a narrow terminal: the first cell, and the others below it by parts."""
+    lines, indent = [], "    " if parts else "  "  # a part is told from another's second line
     for first, *others in texts:
-        cells = zip(columns[1:], others, strict=True)
-        told = ", ".join(f"{name} {cell}".strip() for name, cell in cells if cell not in ("", DASH))
-        lines += wrapper.wrap(first) + wrapper.wrap(f"  {told}" if told else "")
+        lines += lines_within(first, width, indent)
+        cells = iter(zip(columns[1:], others, strict=True))
+        for heading, count in parts or [("", len(others))]:
+            told = [
+                f"{name} {cell}".strip()
+                for name, cell in islice(cells, count)
+                if cell not in ("", DASH)
+            ]
+            if told:
+                lines += lines_within(f"  {heading}{', '.join(told)}", width, indent)
     return lines

@@ -13,14 +13,13 @@ from saafe import metrics
 from saafe.detector import AlarmSettings, Exported, detect, log_odds
 from saafe.exam.outcomes import first_visible
 from saafe.exam.recordings import (
-    SCORED_SOURCES,
     ScoringOptions,
     check_folder,
     score_real,
     unknown_folders,
 )
 from saafe.metrics import clustered_proportion_bounds
-from saafe.readers import read_recorded
+from saafe.readers import PUBLISHERS, read_recorded
 from saafe.recipes import Recipe
 from saafe.recordings import SET_FILE, Recording
 from saafe.rivals import Trained
@@ -193,7 +192,7 @@ def check_real(folder: Path, say: Callable[[str], None]) -> None:
 
     `say` takes a line where folders in it would be passed over.
     """
-    check_folder(folder, SCORED_SOURCES)
+    check_folder(folder, tuple(PUBLISHERS))
     if unknown := unknown_folders(folder):
         say(
             f"{folder}: not scored, as no publisher's that is known and without {SET_FILE}: "

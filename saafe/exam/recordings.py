@@ -22,7 +22,7 @@ from saafe.exam.recorded_fires import (
     sum_fires,
     time_between,
 )
-from saafe.exam.recorded_sets import score_sets
+from saafe.exam.recorded_sets import score_published, score_sets
 from saafe.exam.results import plain_values
 from saafe.exam.tables import SUPERPOSED_CASES
 from saafe.readers import PUBLISHERS, Published, read_published
@@ -46,6 +46,7 @@ OFFICES = ("uci_occupancy", "uci_room_occupancy_sound")
 ELSEWHERE = (BURNERS, POOLS, *OFFICES)  # sources that were not watched while saafe was built
 SCORED_SOURCES = (HOUSE, LAB, HOMES, *ELSEWHERE)
 ABSENT = "not scored: folder absent"
+AS_A_SET = "scored as a set"  # of a reader that was added: its part is in `sets`
 LEFT_OUT = "not scored: left out of this plan"
 NO_MOMENT = "not scored: no home is long enough for a fire"
 # Fires on homes, and whether their smoke grows before its meter shows it: the worst and best case
@@ -129,25 +130,25 @@ def score_real(
         case) and `superposed_fires_growing` (as exponential growth, the best) hold rows and
         counts by outcome; `homes`, `homes_at_10_s` and `offices` hold rows, rates and their
         bounds; then `margin`. A part that was not scored is a string that says why. `sets` has a
-        part an annotated set (`recorded_sets.score_set`).
+        part an annotated set (`recorded_sets.score_set`), and one a publisher whose reader was
+        added: fires or homes, by what its items are.
 
     Raises:
         InputError: where the folder holds neither a known folder nor a set, or a set.json is wrong.
     """
     plan = plan or ScoringOptions()
-    names = (HOUSE, LAB, HOMES) + (ELSEWHERE if plan.elsewhere else ())
+    others = tuple(name for name in PUBLISHERS if name not in SCORED_SOURCES)
+    names = (HOUSE, LAB, HOMES) + ((*ELSEWHERE, *others) if plan.elsewhere else ())
     sets = read_sets(real_dir)  # what a user wrote is refused before the work
     read = _read_sources(Path(real_dir), names)
-    absent = {
-        name: ABSENT if name in names else LEFT_OUT for name in (HOUSE, LAB, HOMES, *ELSEWHERE)
-    }
+    absent = {name: ABSENT if name in names else LEFT_OUT for name in (*SCORED_SOURCES, *others)}
     fires = _house_fires(read)
     pans = [item for item in read.get(HOUSE, []) if item.kind == references.COOKING_OIL]
     homes = _homes(read)
 
     result: dict[str, Any] = {
         "rules": RULES_VERSION,
-        "sources": {name: "scored" if name in read else why for name, why in absent.items()},
+        "sources": absent | {name: AS_A_SET if name in others else "scored" for name in read},
     }
     parts = {"house_fires": (fires, HOUSE), "oil_pans": (pans, HOUSE)}
     for part, source in {"lab_fires": LAB, "burner_fires": BURNERS, "pool_fires": POOLS}.items():
@@ -188,6 +189,8 @@ def score_real(
         result["margin"] = _margins(worst, scores) if worst else NO_MOMENT
     result["homes_at_10_s"] = _score_dense(detect, homes, plan) if homes else ABSENT
     result["sets"] = score_sets(detect, sets, plan.on_progress)
+    for name in (name for name in others if name in read):
+        result["sets"].append(score_published(detect, name, read[name], plan.on_progress))
     return plain_values(result)
 
 

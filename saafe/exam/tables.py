@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saafe.formats import interval, number, percent, percent_interval
+from saafe.readers import NONE_BEFORE
 from saafe.recordings import SET_FILE
 
 # What the smoke of superposed fires did before its meter showed it
@@ -137,6 +138,9 @@ def _set_rows(part: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         if at_end := sum(fire.get("limit_from") == LIMIT_AT_END for fire in fires):
             figure = f"{at_end} of {len(fires)}"
             rows.append((f"{name}: fires without a limit", figure, "in time if found by their end"))
+        if at_once := part["fires"].get("none_before"):
+            figure = f"{at_once} of {len(fires)}"
+            rows.append((f"{name}: fires with no reading before ignition", figure, NONE_BEFORE))
     if not isinstance(part["homes"], str):
         rows += _home_rows(name, part["homes"])
     which = "; ".join(f"{item['file']}: {item['reason']}" for item in unread)

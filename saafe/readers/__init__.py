@@ -8,7 +8,7 @@ from saafe.readers import (
     fsri_hvac_gasburner, nazir_lab_fire, nist_home_smoke_alarms, nist_nrc_compartment,
     uci_occupancy, uci_room_occupancy_sound, uhoo_homes,
 )  # fmt: skip
-from saafe.readers.annotated_sets import Unreadable, read_annotated
+from saafe.readers.annotated_sets import NONE_BEFORE, Unreadable, begins_before, read_annotated
 from saafe.readers.export_columns import Meaning, find_meaning
 from saafe.readers.export_hints import import_hint, read_recorded
 from saafe.readers.export_parts import join_tables, sensors_note, split_sensors
@@ -28,10 +28,10 @@ PUBLISHERS: dict[str, Publisher] = {
 }
 
 __all__ = [
-    "PRESETS", "PUBLISHERS", "Guess", "Meaning", "Published", "Publisher", "Unreadable",
-    "find_meaning", "import_hint", "import_recording", "join_tables", "parse_columns",
-    "read_annotated", "read_export", "read_published", "read_recorded", "sensors_note",
-    "split_sensors",
+    "NONE_BEFORE", "PRESETS", "PUBLISHERS", "Guess", "Meaning", "Published", "Publisher",
+    "Unreadable", "begins_before", "find_meaning", "import_hint", "import_recording",
+    "join_tables", "parse_columns", "read_annotated", "read_export", "read_published",
+    "read_recorded", "sensors_note", "split_sensors",
 ]  # fmt: skip
 
 

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from saafe.errors import InputError
 from saafe.readers.published import Published
@@ -11,10 +13,16 @@ from saafe.recordings import (
     SET_FILE,
     AnnotatedSet,
     Annotation,
+    Check,
+    Recording,
     check_annotation,
+    doubt,
     read_recording,
 )
-from saafe.sensors import FIRE
+from saafe.sensors import CHANNELS, FIRE
+
+LEAST_BEFORE_S = 10.0  # a reading so long before an ignition is a level that a fire can rise from
+NONE_BEFORE = "an early alarm cannot be counted"
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,12 @@ def read_annotated(one: AnnotatedSet) -> Iterator[Published | Unreadable]:
             yield Unreadable(file, annotation.group, str(error))
 
 
+def begins_before(fire: Published) -> bool:
+    """Whether a fire's readings begin before its ignition, so that an alarm can be early."""
+    first_s = float(fire.recording.times_s[0])
+    return first_s <= fire.references["t_ignition"] - LEAST_BEFORE_S
+
+
 def _read_one(annotation: Annotation) -> Published:
     recording, check = read_recording(annotation.path)
     check_annotation(annotation, duration_s=check.duration_s, period_s=check.period_s or 0.0)
@@ -50,6 +64,7 @@ def _read_one(annotation: Annotation) -> Published:
         )
     references = {}
     if is_fire:
+        check = _without_fires_doubts(check, recording, annotation.ignition_s)
         references = {
             "t_ignition": annotation.ignition_s,
             "t_end": annotation.end_s,
@@ -66,3 +81,21 @@ def _read_one(annotation: Annotation) -> Published:
         group=annotation.group,
         days=annotation.days,
     )
+
+
+def _without_fires_doubts(check: Check, recording: Recording, ignition_s: float) -> Check:
+    """The check without doubts of units that the fire itself raises: a fire is no room's air.
+
+    What was read before the ignition alone can tell a wrong unit.
+    """
+    before = recording.readings[recording.times_s < ignition_s]
+    channels = dict(check.channels)
+    for channel, readings in zip(CHANNELS, np.moveaxis(before, 2, 0), strict=True):
+        values = readings[np.isfinite(readings)]
+        is_doubted = values.size and doubt(channel, float(np.median(values)))
+        if channel.name in channels and not is_doubted:
+            channels[channel.name] = replace(channels[channel.name], doubt="")
+    still = {counts.doubt for counts in channels.values()}
+    settled = {counts.doubt for counts in check.channels.values()} - still
+    notes = tuple(note for note in check.notes if note not in settled)
+    return replace(check, channels=channels, notes=notes)

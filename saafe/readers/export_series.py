@@ -3,6 +3,7 @@
 import difflib
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,7 @@ from saafe.readers.presets import Preset
 from saafe.recordings import CHANNEL_UNITS, Conversion, find_unit, plain, quoted, refusal
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, MAX_SENSORS
 
+_PORT = re.compile(r"[\s_.-]([AB])$", re.IGNORECASE)  # of an analyser
 TARGETS = ("time", "sensor", "ignore", *CHANNEL_NAMES)
 
 
@@ -236,7 +238,24 @@ def _wide(export: Export, columns: Mapping[str, str], preset: Preset | None) -> 
         series.append(
             Series(meaning.channel, name, name, meaning.place, meaning.rank, meaning.unit)
         )
-    return series
+    return series if preset else _at_ports(series)
+
+
+def _at_ports(series: list[Series]) -> list[Series]:
+    """Series whose names end in A or B: where two channels have both, each letter is a sensor.
+
+    Of one channel alone they are two readings of the same air, of which the first is used.
+    """
+    ports = {
+        one.name: found[1].upper()
+        for one in series
+        if not one.place and (found := _PORT.search(without_unit(one.name)[0]))
+    }
+    pairs = {(one.channel, ports[one.name]) for one in series if one.name in ports}
+    both = Counter(channel for channel, _ in pairs)
+    if sum(count == 2 for count in both.values()) < 2:
+        return series
+    return [replace(one, place=ports.get(one.name, one.place)) for one in series]
 
 
 def _named(export: Export, names: Iterable[str]) -> list[str]:

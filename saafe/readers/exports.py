@@ -15,7 +15,7 @@ import polars as pl
 from saafe.errors import InputError, as_given, check_type
 from saafe.formats import shell_word
 from saafe.readers.clock_changes import doubt_zone, zone_given
-from saafe.readers.export_columns import channel_of_unit, is_known
+from saafe.readers.export_columns import channel_of_unit, find_meaning, is_known
 from saafe.readers.export_numbers import guess_decimal, read_cells
 from saafe.readers.export_series import (
     Moments,
@@ -52,6 +52,7 @@ from saafe.recordings import (
 from saafe.sensors import CHANNELS, LABELS, MAX_SENSORS
 
 MOST_SHOWN = 20  # Chosen: of what is ignored
+MOST_FITS = 4  # Chosen: of those that may be a channel
 ONLY_SENSOR = "A"  # as a recording calls it that names none
 _COLUMN = {channel.name: channel.column for channel in CHANNELS}
 
@@ -88,19 +89,22 @@ class Guess:
             lines.append(f'{column.channel}: "{column.name}" in {column.unit}{place}')
         lines += [f'sensor: "{self.sensor}"'] if self.sensor else []
         lines += ["decimal sign: comma"] if self.decimal == "," else []
-        shown = [*self.ignored[:MOST_SHOWN], *(["..."] if len(self.ignored) > MOST_SHOWN else [])]
+        # a name of a channel may be a reading that is wanted, and must not stand behind the dots
+        first = sorted(self.ignored, key=lambda name: find_meaning(name) is None)
+        shown = [*first[:MOST_SHOWN], *(["..."] if len(first) > MOST_SHOWN else [])]
         lines += [f"ignored: {', '.join(shown)}"] if shown else []
         return lines + self.doubts()
 
     def doubts(self) -> list[str]:
-        """Ignored columns with the unit of a channel that no other column is, a line each."""
+        """Ignored columns with the unit of a channel that no other column is, the first few."""
         absent = {*CHANNEL_UNITS} - {column.channel for column in self.columns}
-        fits = [(name, channel_of_unit(name, sorted(absent))) for name in self.ignored[:MOST_SHOWN]]
-        return [
+        fits = [
             f'"{name}" is ignored; if it is {channel}: --map {shell_word(f"{name}={channel}")}'
-            for name, channel in fits
-            if channel
+            for name in self.ignored
+            if (channel := channel_of_unit(name, sorted(absent)))
         ]
+        more = len(fits) - MOST_FITS
+        return fits[:MOST_FITS] + ([f"{more} more have such units"] if more > 0 else [])
 
     def to_dict(self) -> dict:
         """Plain values, for JSON."""
