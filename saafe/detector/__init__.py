@@ -6,7 +6,7 @@ from saafe.detector.detector import (
     Detector, Model, Scorer, Scoring, hold_bins, longest_pause, score,
 )  # fmt: skip
 from saafe.detector.exported import (
-    ONNX_FORMAT, PACKAGED_MODEL, Exported, load_exported, seal, start_session,
+    ONNX_FORMAT, PACKAGED_MODEL, TRANSFORMER, Exported, load_exported, seal, start_session,
 )  # fmt: skip
 from saafe.detector.live import Drill, Live
 from saafe.detector.recorded import NO_DECISION, Decisions, Detection, can_alarm, decide, detect
@@ -14,8 +14,8 @@ from saafe.detector.silences import silence_notes
 from saafe.detector.space import Event, Space, dated
 
 __all__ = [
-    "CO_DOSES", "NO_DECISION", "ONNX_FORMAT", "PACKAGED_MODEL", "AlarmSettings", "Decisions",
-    "Detection", "Detector", "Drill", "Event", "Exported", "Live", "Model", "Scorer", "Scoring",
+    "CO_DOSES", "NO_DECISION", "ONNX_FORMAT", "PACKAGED_MODEL", "TRANSFORMER", "AlarmSettings",
+    "Decisions", "Detection", "Detector", "Drill", "Event", "Exported", "Live", "Model", "Scorer", "Scoring",
     "Space", "alarms", "can_alarm", "dated", "decide", "detect", "detector", "hold_bins",
     "load_exported", "log_odds", "longest_pause", "score", "seal", "self_test",
     "silence_notes", "start_session",
