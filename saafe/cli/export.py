@@ -39,7 +39,8 @@ def export_command(
         from saafe.training import load
 
         loaded = load(run)
-    with Busy(f"writing and comparing {to}") as busy:
+    begun = "fitting" if to == "boosting" else "writing"
+    with Busy(f"{begun} and comparing {to}") as busy:
 
         def on_progress(line: str) -> None:
             busy.say(line)

@@ -15,8 +15,8 @@ from saafe.detector.space import Event, Space, dated
 
 __all__ = [
     "CO_DOSES", "NO_DECISION", "ONNX_FORMAT", "PACKAGED_MODEL", "TRANSFORMER", "AlarmSettings",
-    "Decisions", "Detection", "Detector", "Drill", "Event", "Exported", "Live", "Model", "Scorer", "Scoring",
-    "Space", "alarms", "can_alarm", "dated", "decide", "detect", "detector", "hold_bins",
+    "Decisions", "Detection", "Detector", "Drill", "Event", "Exported", "Live", "Model", "Scorer",
+    "Scoring", "Space", "alarms", "can_alarm", "dated", "decide", "detect", "detector", "hold_bins",
     "load_exported", "log_odds", "longest_pause", "score", "seal", "self_test",
     "silence_notes", "start_session",
 ]  # fmt: skip
