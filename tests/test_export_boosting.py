@@ -51,7 +51,7 @@ def small():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data, "PART_STREAMS", 48)
         patch.setattr(thresholds, "REFERENCE_STREAMS", 2)
-        patch.setattr(linear, "ROUNDS", 12)
+        patch.setattr(linear, "BOOSTING_ROUNDS", 12)
         yield
     torch.set_num_threads(threads)
 
@@ -209,7 +209,8 @@ def test_devices_have_thresholds_of_these_trees(
     assert saafe.load(file).for_device(DEVICE).settings == due != boosted.settings
     assert list(load_exported(file).devices) == [DEVICE]
     assert f"thresholds for {DEVICE} (1 of 1)" in told
-    assert any(line.startswith("simulating its windows, part 1 of 2") for line in told)
+    assert "simulating its windows, part 1 of 2" in told
+    assert any(line.startswith("simulating its windows, part 2 of 2: about 00:") for line in told)
     assert not (run.folder / device_thresholds.THRESHOLDS).exists()  # those are the run's
 
 

@@ -41,14 +41,9 @@ def export_command(
         loaded = load(run)
     begun = "fitting" if to == "boosting" else "writing"
     with Busy(f"{begun} and comparing {to}") as busy:
-
-        def on_progress(line: str) -> None:
-            busy.say(line)
-            busy.now(line)
-
         report = export_run(
             loaded, to, out, device_names=device_names, exam=exam,
-            on_progress=on_progress,
+            on_progress=busy.say,
         )  # fmt: skip
     if as_json:
         print_json(report)

@@ -4,6 +4,8 @@ It is the rival of that name, with its calibration and its thresholds; of the ru
 is in it.
 """
 
+import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +17,7 @@ from saafe.errors import InputError
 from saafe.export.onnx_files import metadata_of, sealed_model
 from saafe.export.trees import boosting_graph, forest_sha256
 from saafe.files import json_text
+from saafe.formats import clock
 from saafe.rivals import Boosting, registry
 from saafe.simulator import devices
 from saafe.training import Run, device_of, is_same_device, runs, score_with, settings_for, telling
@@ -57,7 +60,7 @@ def boosted_on(run: Run, device_names: Sequence[str], say: Callable[[str], None]
         device_names: of the catalogue.
         say: takes a line at every stage.
     """
-    trained = registry.train_alone(registry.BOOSTING, run.recipe, on_stage=say)
+    trained = registry.train_alone(registry.BOOSTING, run.recipe, on_stage=stages_told(say))
     model, tables = trained.model, {}
     assert isinstance(model, Boosting), "the registry's boosting"
     for number, name in enumerate(device_names, start=1):
@@ -66,6 +69,19 @@ def boosted_on(run: Run, device_names: Sequence[str], say: Callable[[str], None]
         if not is_same_device(asked, device_of(run.recipe)):
             tables[name] = settings_for(model, run.recipe, asked, on_share=telling(asked, say))
     return Boosted(model, trained.settings, tables, trained.windows, trained.fit_s)
+
+
+def stages_told(say: Callable[[str], None]) -> registry.OnStage:
+    """Says each stage, and after the first of several parts how long the others take."""
+    began_s = time.monotonic()
+
+    def on_stage(stage: str) -> None:
+        found = re.search(r"part (\d+) of (\d+)", stage)
+        done, parts = (int(found[1]) - 1, int(found[2])) if found else (0, 0)
+        left_s = (time.monotonic() - began_s) * (parts - done) / done if done else None
+        say(stage if left_s is None else f"{stage}: about {clock(left_s)} left")
+
+    return on_stage
 
 
 def boosting_file(run: Run, boosted: Boosted) -> bytes:

@@ -55,10 +55,10 @@ def summary_nodes(g: Nodes) -> str:
     g.floats = np.float64
     x = g("Transpose", g.reshape(INPUT, -1, STEPS, C), perm=[0, 2, 1])
     known = g("Not", g("IsNaN", x))
-    mask = as_double(g, known)
+    mask = in_double(g, known)
     off = g("Mul", g("Sub", mask, 1.0), MISSING)  # 0 where known, else far below every level
-    level = level_nodes(g, as_double(g, g("Where", known, x, np.float32(20.0))))
-    level = g("Mul", as_double(g, as_single(g, level)), mask)  # rounded as there
+    level = level_nodes(g, in_double(g, g("Where", known, x, np.float32(20.0))))
+    level = g("Mul", in_double(g, in_single(g, level)), mask)  # rounded as there
     base = g.reshape(quartile_nodes(g, level, off, mask), -1, C)
     newest = g("Where", known, level, nothing)
     last = g.reshape(g.slice(newest, 2, STEPS - 1, STEPS), -1, C)
@@ -84,17 +84,17 @@ def summary_nodes(g: Nodes) -> str:
     each = [g.reshape(one, -1, 1, C, len(SEGMENTS)) for one in figures]
     table = g("Transpose", g("Concat", *each, axis=1), perm=[0, 3, 1, 2])
     flat = g.reshape(table, -1, len(SEGMENTS) * len(figures) * C)
-    seen = as_single(g, g("Concat", flat, g("Sub", last, base), axis=1))
+    seen = in_single(g, g("Concat", flat, g("Sub", last, base), axis=1))
     g.floats = np.float32
     return seen
 
 
-def as_double(g: Nodes, x: str) -> str:
+def in_double(g: Nodes, x: str) -> str:
     """In double precision."""
     return g("Cast", x, to=TensorProto.DOUBLE)
 
 
-def as_single(g: Nodes, x: str) -> str:
+def in_single(g: Nodes, x: str) -> str:
     """In single precision."""
     return g("Cast", x, to=TensorProto.FLOAT)
 

@@ -25,8 +25,8 @@ from saafe.windows import SEGMENTS
 
 # Chosen: weight decays that a linear rival picks from by its loss on held-out scenarios
 DECAYS = (1e-4, 1e-3, 1e-2)
-ROUNDS = 200  # of boosting, a tree a class in each
-PART = 8192  # windows whose summaries are made at once: double precision takes memory
+BOOSTING_ROUNDS = 200  # a tree a class in each
+SUMMED_AT_ONCE = 8192  # windows whose summaries are made at once: double precision takes memory
 LEAST_SHARE = 1e-4  # Chosen: a forest's 0 % counts as this, else its log-odds were infinite
 
 
@@ -140,11 +140,12 @@ def fit_boosting(recipe: Recipe, training: WindowSet, held_out: WindowSet) -> Bo
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     fitted = HistGradientBoostingClassifier(
-        max_iter=ROUNDS, learning_rate=0.08, l2_regularization=1.0, random_state=recipe.seed,
+        max_iter=BOOSTING_ROUNDS, learning_rate=0.08, l2_regularization=1.0,
+        random_state=recipe.seed,
         # its own split would tear scenarios apart
         early_stopping=False,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
-    seen = torch.cat([summaries(part) for part in training.windows.split(PART)]).numpy()
+    seen = torch.cat([summaries(part) for part in training.windows.split(SUMMED_AT_ONCE)]).numpy()
     # scikit-learn refuses columns without a single value
     columns = np.flatnonzero(~np.isnan(seen).all(axis=0))
     fitted.fit(seen[:, columns], training.labels.numpy())
