@@ -34,6 +34,7 @@ from saafe.recordings.recording import write_recording
 from saafe.rivals import linear, registry
 from saafe.rivals.linear import summaries
 from saafe.sensors import CHANNELS
+from saafe.simulator import devices
 from saafe.training import Run, data, device_thresholds, runs, thresholds
 
 FEW = Recipe(
@@ -242,6 +243,19 @@ def test_a_tuned_run_is_refused(run: Run, tmp_path: Path) -> None:
         export_run(replace(run, folder=tmp_path), "boosting")
 
 
+@pytest.mark.parametrize(
+    ("device", "said"), [("saafe-5", "unknown; did you mean"), ("attic.toml", "the catalogue's")]
+)
+def test_a_device_is_refused_before_the_work(
+    device: str, said: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("attic.toml").write_text(devices.to_toml(devices.load_device(DEVICE)))
+    monkeypatch.setattr(registry, "draw_training_set", None)
+    with pytest.raises(InputError, match=said):
+        export_run(run, "boosting", tmp_path, device_names=[device])
+
+
 @pytest.fixture
 def made(run: Run, boosted: boosting.Boosted, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is fitted already, and there are few recordings to compare on."""
@@ -335,7 +349,8 @@ def test_it_is_examined(level: str, file: Path, monkeypatch: pytest.MonkeyPatch)
     from saafe.exam.amounts import Amounts
 
     amounts = {"saafe.exam.quick.QUICK": Amounts(1, 1, 0, 0, 1, 12, 4)}
-    for name, value in (FEW_EVENTS | amounts).items():
+    compared = {"saafe.exam.exam.SIMPLE": (registry.BOOSTING, registry.FIXED_RULE)}
+    for name, value in (FEW_EVENTS | amounts | compared).items():
         monkeypatch.setattr(name, value)
     done = CliRunner().invoke(commands, ["exam", str(file), "--level", level])
     assert done.exit_code == 0, done.output
@@ -345,7 +360,7 @@ def test_it_is_examined(level: str, file: Path, monkeypatch: pytest.MonkeyPatch)
     assert "transformer" not in (file.parent / "saafe-boosting-report.html").read_text()
     if level == "full":
         names = [row["name"] for row in result["rivals"]["rows"]]
-        assert names == ["gradient boosting", "logistic regression"]
+        assert names == ["gradient boosting", "fixed rule"]
     assert exam.is_full(file.parent / "saafe-boosting-exam.json", load_exported(file)) == (
         level == "full"
     )

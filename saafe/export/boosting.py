@@ -38,11 +38,12 @@ class Boosted:
         return score_with(self.model)(windows)
 
 
-def check_boosting(run: Run) -> None:
+def check_boosting(run: Run, device_names: Sequence[str]) -> None:
     """Refuse what gradient boosting cannot be fitted for, before the long work.
 
     Raises:
-        InputError: scikit-learn is not installed, or recordings tuned the run.
+        InputError: scikit-learn is not installed, recordings tuned the run, or a device is none of
+            the catalogue's.
     """
     registry.check_installed([registry.BOOSTING])
     if (run.folder / runs.ASKED_FILE).exists():
@@ -50,6 +51,13 @@ def check_boosting(run: Run) -> None:
             f"{run.folder}: recordings tuned it, and boosting learns from simulations alone; "
             "export the run that was tuned"
         )
+    for name in device_names:
+        if name not in (*devices.device_names(), devices.ANYTHING):
+            own = devices.load_device(name).name  # or it is no device at all
+            raise InputError(
+                f"{name}: a file holds thresholds of the catalogue's devices; for {own} export "
+                "without it, and detect with --device"
+            )
 
 
 def boosted_on(run: Run, device_names: Sequence[str], say: Callable[[str], None]) -> Boosted:
@@ -65,6 +73,8 @@ def boosted_on(run: Run, device_names: Sequence[str], say: Callable[[str], None]
     assert isinstance(model, Boosting), "the registry's boosting"
     for number, name in enumerate(device_names, start=1):
         say(f"thresholds for {name} ({number} of {len(device_names)})")
+        if name == devices.ANYTHING:
+            continue
         asked = devices.load_device(name)
         if not is_same_device(asked, device_of(run.recipe)):
             tables[name] = settings_for(model, run.recipe, asked, on_share=telling(asked, say))

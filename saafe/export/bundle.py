@@ -69,7 +69,7 @@ def export_run(
         once = as_given("--device once", "one name in device_names")
         raise InputError(f"C files hold the thresholds of one device: give {once}")
     if to == TO_BOOSTING:
-        boosting.check_boosting(run)
+        boosting.check_boosting(run, asked)
     for number, name in enumerate(() if to == TO_BOOSTING else asked, start=1):
         on_device = run_for(run, name)
         on_progress(f"thresholds for {name} ({number} of {len(asked)})")
