@@ -19,6 +19,7 @@ from saafe.sensors import CHANNEL_NAMES
 from saafe.windows import STEPS
 
 ONNX_FORMAT = "saafe-onnx-1"
+TRANSFORMER = "transformer"  # what runs are
 SEAL = re.compile(rb"saafe-sha256:([0-9a-f]{64})")
 SCORED_AT_ONCE = 64  # windows; more would not fit a core's cache
 PACKAGED_MODEL = Path(__file__).parents[1] / "model" / "saafe-int8.onnx"
@@ -30,7 +31,7 @@ class Exported:
 
     path: Path
     settings: AlarmSettings
-    metadata: dict[str, str]  # `saafe`, `precision`, `recipe`, `model_sha256` and others
+    metadata: dict[str, str]  # `saafe`, `model`, `precision`, `recipe`, `model_sha256` and others
     session: Any = field(repr=False)
     has_checksum: bool = True  # which was compared
 
@@ -41,8 +42,13 @@ class Exported:
 
     @property
     def identity(self) -> str:
-        """The hash of the run's weights, whatever it was exported to."""
+        """The hash of the run's weights, whatever it was exported to; of boosting, of its trees."""
         return self.metadata["model_sha256"]
+
+    @property
+    def kind(self) -> str:
+        """What model it is, such as "gradient boosting"; a transformer where the file says none."""
+        return self.metadata.get("model", TRANSFORMER)
 
     @property
     def devices(self) -> dict[str, dict[str, float]]:

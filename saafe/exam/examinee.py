@@ -18,7 +18,6 @@ from saafe.simulator import devices
 from saafe.training import Run, exported_for, run_for, runs
 
 Examinee = Run | Exported
-HEAD = "head"  # the last layer's weight in an exported graph
 LONGEST_FILE_NAME = 255  # bytes of a file's, on any usual disk
 CLASSIFIED_AT_ONCE = 64  # windows; more would not fit a core's cache
 
@@ -65,24 +64,26 @@ def judged_on(
     classify = classifier(one)
     if isinstance(device, devices.Device):
         one = exported_for(one, device, say=say)
-    return Judged("transformer", one.score, one.settings, classify)
+    return Judged(one.kind, one.score, one.settings, classify)
 
 
 def classifier(exported: Exported) -> Callable[[NDArray[np.float32]], NDArray[np.int64]]:
     """What tells an exported model's classes. (batch, 60, 1, channel) to (batch,)
 
-    The file gives the risk alone, so its graph is asked for what its last layer says as well, and
-    for the fire's logit that the risk is made of: a channel that stands alone lowers it.
+    The file gives the risk alone, so its graph is asked as well for the logits that it is made of,
+    and for the fire's that counts: a channel that stands alone lowers it.
 
     Raises:
-        InputError: it has no such layer.
+        InputError: it has no such logits.
     """
     import onnx
 
     model = onnx.load(exported.path)
-    product = next((n.output[0] for n in model.graph.node if HEAD in n.input), None)
-    logits = next((n.output[0] for n in model.graph.node if product in n.input), None)
-    others = [n.output[0] for n in model.graph.node if n.op_type == "ReduceLogSumExp"]
+    made = {name: node for node in model.graph.node for name in node.output}
+    summed = [node for node in model.graph.node if node.op_type == "ReduceLogSumExp"]
+    others = [node.output[0] for node in summed]  # of the classes but fire, the first ones
+    parts = [made[node.input[0]] for node in summed[-1:] if node.input[0] in made]
+    logits = next((part.input[0] for part in parts if part.op_type == "Slice"), None)
     fire = next((n.input[0] for n in model.graph.node if list(n.input[1:]) == others[-1:]), None)
     if logits is None or fire is None:
         raise InputError(f"{exported.path}: its graph tells no classes; export the run again")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from saafe import metrics
-from saafe.detector import AlarmSettings, Exported, detect, log_odds
+from saafe.detector import TRANSFORMER, AlarmSettings, Exported, detect, log_odds
 from saafe.exam.outcomes import first_visible
 from saafe.exam.recordings import (
     ScoringOptions,
@@ -66,7 +66,7 @@ def judged_run(run: Run) -> Judged:
             logits = run.model(torch.from_numpy(windows).to(device))[:, 0]
             return likeliest_class(logits).cpu().numpy()
 
-    return Judged("transformer", score_with(run.model), run.settings, classify)
+    return Judged(TRANSFORMER, score_with(run.model), run.settings, classify)
 
 
 def judged_model(model: Run | Exported) -> tuple[Judged, Recipe]:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from saafe import metrics, recipes
+from saafe.detector import TRANSFORMER, Exported
 from saafe.exam import outcomes
 from saafe.exam.amounts import QUICK
 from saafe.exam.classes import ClassFigures, Scenario, draw_normal, examine_classes
@@ -201,6 +202,7 @@ def provenance(run: Examinee) -> dict[str, Any]:
     return {
         "examined": now["started"],
         "recipe": recipes.to_dict(run.recipe),
+        "model": run.kind if isinstance(run, Exported) else TRANSFORMER,
         "file": weights_file(run).name,
         "model_sha256": runs.sha256(weights_file(run)),
         "alarms": run.settings.to_dict(),

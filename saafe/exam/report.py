@@ -9,7 +9,7 @@ from typing import Any
 from saafe.exam import html, plots, room_lines
 from saafe.exam.gate import line_texts
 from saafe.exam.html import escape, html_table, render
-from saafe.exam.rivals import headline
+from saafe.exam.rivals import headline, who
 from saafe.exam.tables import SUPERPOSED_CASES
 from saafe.files import read_file, write_atomically
 from saafe.metrics import FAIL, NOT_SHOWN, PASS
@@ -237,15 +237,17 @@ def ramps(result: Result) -> str:
 
 
 def rivals(result: Result) -> str:
-    """The transformer's rivals, and what is known of their differences."""
-    rows = (result.get("rivals") or {}).get("rows")
+    """The examinee's rivals, and what is known of their differences."""
+    found = result.get("rivals") or {}
+    rows = found.get("rows")
     if not rows:
         return ""
+    ours = escape(who(found))
     note = (
         '<p class="note">Rivals learn from the same windows, are calibrated and given thresholds '
         "in the same way; then all their thresholds are moved until they raise no more false "
-        "alarms a year than the transformer does, on the exam's own nuisances and quiet life. The "
-        "verdict is the transformer's, by 95 % limits of a paired bootstrap over fires; "
+        f"alarms a year than {ours} does, on the exam's own nuisances and quiet life. The "
+        f"verdict is that of {ours}, by 95 % limits of a paired bootstrap over fires; "
         "own_... are at a rival's own thresholds; compile time is not part of training time.</p>"
     )
     plain = [html.merged_bounds(row) for row in rows]
@@ -255,13 +257,14 @@ def rivals(result: Result) -> str:
 
 def missed(result: Result) -> str:
     """Our missed fires: who finds them in the same readings."""
-    rows = (result.get("rivals") or {}).get("missed")
+    found = result.get("rivals") or {}
+    rows = found.get("missed")
     if not rows:
         return ""
     note = (
-        '<p class="note">Missed fires, where every detector has the transformer\'s false alarms a '
-        "year. What another one finds was in the readings and was not learned. What none finds is "
-        "not in the readings, as far as these detectors can tell.</p>"
+        '<p class="note">Missed fires, where every detector has as many false alarms a year as '
+        f"{escape(who(found))}. What another one finds was in the readings and was not learned. "
+        "What none finds is not in the readings, as far as these detectors can tell.</p>"
     )
     return "<h3>Missed fires</h3>" + note + html_table(rows)
 

@@ -1,7 +1,7 @@
-"""The transformer against its rivals at equal false alarms a year, on the exam's own streams.
+"""What is examined against its rivals at equal false alarms a year, on the exam's own streams.
 
 A rival's thresholds are moved together until it raises no more false alarms a year than the
-transformer does at its own thresholds. Nuisances and quiet life set that; fires are scored.
+examinee does at its own thresholds. Nuisances and quiet life set that; fires are scored.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saafe.detector import decide
+from saafe.detector import TRANSFORMER, decide
 from saafe.errors import InputError
 from saafe.exam import misses, outcomes
 from saafe.exam.fires import EARLY_FROM_S, REFERENCES, FireResult, alone
@@ -26,9 +26,9 @@ from saafe.rivals import Trained, TrainingSet, registry
 from saafe.simulator import ANYTHING, SENSITIVITIES, devices, sources
 from saafe.training import Run, run_for
 
-WIN, TIE, LOSS = "win", "tie", "loss"  # the transformer's
+WIN, TIE, LOSS = "win", "tie", "loss"  # the examinee's
 NOT_COMPARED = Bounds(math.nan, math.nan, math.nan)
-SIMPLE = (registry.LOGISTIC, "gradient boosting")  # in every full exam, where they are installed
+SIMPLE = (registry.LOGISTIC, registry.BOOSTING)  # in every full exam, where they are installed
 CURVE_SHIFTS = np.linspace(-8.0, 8.0, 33)  # of all thresholds together. [log-odds]
 STREAMS_A_YEAR = 365.25 * 24.0 / 3.0  # quiet streams of three hours
 RIVAL_RESAMPLES = 1000
@@ -73,10 +73,10 @@ class Margins:
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """A contestant at the transformer's false alarms a year: what it finds, and what it took.
+    """A contestant at the examinee's false alarms a year: what it finds, and what it took.
 
     `own_...` are at its own thresholds. The difference in fires found in time is ours minus
-    theirs, with the limits of `equal_alarms_difference`; the verdict is the transformer's.
+    theirs, with the limits of `equal_alarms_difference`; the verdict is ours.
     """
 
     name: str
@@ -299,7 +299,7 @@ def examine_rivals(
         streams: what it was examined on, with its results.
         recipe: of the run; rivals learn from the windows that it draws.
         device: whose streams they are, and for which their thresholds are set.
-        names: which rivals.
+        names: which rivals; one that is the examinee's own kind is left out.
         beside: other runs, such as one that was trained longer; with thresholds for the device.
         seed: of the bootstrap.
         on_progress: takes a line of progress.
@@ -311,6 +311,9 @@ def examine_rivals(
     Raises:
         InputError: a package of the extra is missing.
     """
+    if ours.name in names:
+        on_progress(f"{ours.name} is what is examined, and no rival of itself")
+        names = [name for name in names if name != ours.name]
     registry.check_installed(list(names))
     on_progress("drawing the training windows for simpler detectors")
     most = max((registry.RIVALS[name].most for name in names), default=0)
@@ -370,6 +373,13 @@ def _costs(one: Trained) -> dict[str, Any]:
     }
 
 
+def who(found: Mapping[str, Any]) -> str:
+    """What was compared with others, as a sentence names it."""
+    rows = found.get("rows") or [{"name": TRANSFORMER}]
+    name = str(rows[0]["name"])
+    return f"the {name}" if name == TRANSFORMER else name
+
+
 def headline(found: Mapping[str, Any]) -> str | None:
     """One sentence: the verdict against the photoelectric alarm and against simpler detectors."""
     rows = found.get("rows") or []
@@ -391,5 +401,5 @@ def headline(found: Mapping[str, Any]) -> str | None:
     for kind, word in words.items():
         names = [str(row["name"]) for row in rows[1:] if row.get("verdict") == kind]
         if names:
-            said.append(f"At equal false alarms the transformer {word} {', '.join(names)}.")
+            said.append(f"At equal false alarms {who(found)} {word} {', '.join(names)}.")
     return " ".join(said) or None

@@ -5,19 +5,24 @@ from pathlib import Path
 from typing import Any
 
 from saafe import __version__
-from saafe.detector import detect, load_exported
+from saafe.detector import Model, detect, load_exported
 from saafe.errors import InputError, as_given, check_type
 from saafe.exam import judge_simulated, judging, plain_values
-from saafe.export import c_files, onnx_files, parity
+from saafe.export import boosting, c_files, onnx_files, parity
 from saafe.files import scratch_folder, writable_folder, write_atomically, write_json
 from saafe.simulator import devices
 from saafe.training import Run, device_of, run_for, runs
 
-ONNX_NAMES = {"onnx": "saafe.onnx", "int8": "saafe-int8.onnx"}
+TO_BOOSTING = "boosting"
+ONNX_NAMES = {
+    "onnx": "saafe.onnx", "int8": "saafe-int8.onnx", TO_BOOSTING: "saafe-boosting.onnx",
+}  # fmt: skip
 EXPORTS = (*ONNX_NAMES, "c")
 # largest difference in risk, as a share, with which a file is written
-PARITY_LIMITS = {"onnx": 1e-4, "c": 1e-4, "int8": 0.05}  # the last chosen: 0.01 has been seen
-GO_WITH_IT = ("MODEL_CARD.md", "exam.json")
+PARITY_LIMITS = {
+    "onnx": 1e-4, "c": 1e-4, TO_BOOSTING: 1e-4, "int8": 0.05,  # the last chosen: 0.01 has been seen
+}  # fmt: skip
+GO_WITH_IT = ("MODEL_CARD.md", "exam.json")  # of the run, and so not with another model
 Say = Callable[[str], None]
 
 
@@ -27,9 +32,12 @@ def export_run(
 ) -> dict[str, Any]:  # fmt: skip
     """Write a run as self-contained files, compare them with it, and report.
 
+    "boosting" fits another model on the run's windows, writes that, and compares the file with it.
+
     Args:
         run: to export.
-        to: "onnx" (single precision), "int8" (its encoder in eight bits) or "c" (C99).
+        to: "onnx" (single precision), "int8" (its encoder in eight bits), "c" (C99) or "boosting"
+            (gradient boosting, which takes minutes).
         out: folder to write into; `export` in the run's folder by default.
         device_names: devices of the catalogue whose thresholds the files hold as well; "all".
             A C file holds one device's thresholds: the run's, or those of the one that is named.
@@ -42,8 +50,9 @@ def export_run(
         of one window.
 
     Raises:
-        InputError: `to` is unknown, the folder cannot be written, or the risk differs from the
-            run's by more than `PARITY_LIMITS`; then nothing is written.
+        InputError: `to` is unknown, the folder cannot be written, scikit-learn is missing for
+            boosting, or the risk differs from the run's by more than `PARITY_LIMITS`; then
+            nothing is written.
     """
     check_type(run, Run, 'export_run: takes a run, as saafe.load("runs/RUN") gives it')
     if isinstance(device_names, str):
@@ -59,7 +68,9 @@ def export_run(
     if to == "c" and len(asked) > 1:
         once = as_given("--device once", "one name in device_names")
         raise InputError(f"C files hold the thresholds of one device: give {once}")
-    for number, name in enumerate(asked, start=1):
+    if to == TO_BOOSTING:
+        boosting.check_boosting(run, asked)
+    for number, name in enumerate(() if to == TO_BOOSTING else asked, start=1):
         on_device = run_for(run, name)
         on_progress(f"thresholds for {name} ({number} of {len(asked)})")
         run = on_device if to == "c" else run
@@ -72,12 +83,15 @@ def export_run(
         "model_sha256": runs.sha256(run.folder / runs.MODEL),
         "limit": PARITY_LIMITS[to],
     }
-    if to in ONNX_NAMES:
+    if to == TO_BOOSTING:
+        report |= export_boosting(run, asked, out, exam=exam, on_progress=on_progress)
+    elif to in ONNX_NAMES:
         report |= export_onnx(run, to, out, exam=exam, on_progress=on_progress)
     else:
         report |= c_files.export_c(run, out, PARITY_LIMITS[to], on_progress=on_progress)
     for name in GO_WITH_IT:
-        if (run.folder / name).is_file() and out.resolve() != run.folder.resolve():
+        is_its = to != TO_BOOSTING and (run.folder / name).is_file()
+        if is_its and out.resolve() != run.folder.resolve():
             write_atomically(out / name, (run.folder / name).read_bytes())
     write_json(out / f"export-{to}.json", report)
     return report
@@ -87,16 +101,40 @@ def export_onnx(run: Run, to: str, out: Path, *, exam: bool, on_progress: Say) -
     """Write an ONNX file and compare it."""
     on_progress("writing the graph" if to == "onnx" else "calibrating on simulated windows")
     data = onnx_files.single_precision(run) if to == "onnx" else onnx_files.eight_bits(run)
+    return write_onnx(data, to, out, run, run, exam=exam, on_progress=on_progress)
+
+
+def export_boosting(
+    run: Run, device_names: Sequence[str], out: Path, *, exam: bool, on_progress: Say
+) -> dict[str, Any]:
+    """Fit gradient boosting, write it as an ONNX file and compare that."""
+    boosted = boosting.boosted_on(run, device_names, on_progress)
+    on_progress("writing the graph")
+    data = boosting.boosting_file(run, boosted)
+    report = write_onnx(data, TO_BOOSTING, out, run, boosted, exam=exam, on_progress=on_progress)
+    facts = {"windows": boosted.windows, "fit_s": round(boosted.fit_s, 1)}
+    file, theirs = out / ONNX_NAMES[TO_BOOSTING], [n for n in GO_WITH_IT if (out / n).is_file()]
+    if theirs:
+        report["notes"] = [
+            f"{' and '.join(theirs)} in {out} are of the run; `saafe exam {file}` examines this one"
+        ]
+    return boosting.identity_of(run, boosted) | facts | report
+
+
+def write_onnx(
+    data: bytes, to: str, out: Path, run: Run, reference: Model, *, exam: bool, on_progress: Say
+) -> dict[str, Any]:
+    """Compare an ONNX file with what it was made of, the run or another, and write it."""
     path = out / ONNX_NAMES[to]
     with scratch_folder(len(data)) as folder:
         trial = folder / path.name
         trial.write_bytes(data)
         model = load_exported(trial)
-    on_progress("comparing with the run")
+    on_progress("comparing with the run" if reference is run else "comparing with scikit-learn")
     recordings = parity.parity_recordings(run.recipe)
-    rows = parity.compare_risk(run, model.score, parity.parity_cases(recordings))
-    parity.check_limit(rows, PARITY_LIMITS[to])
-    events = parity.compare_events(run, lambda r: detect(model, r).events, recordings)
+    rows = parity.compare_risk(reference, model.score, parity.parity_cases(recordings))
+    parity.check_limit(rows, PARITY_LIMITS[to], is_run=reference is run)
+    events = parity.compare_events(reference, lambda r: detect(model, r).events, recordings)
     judged = {}
     if exam:
         judged = {"exam": {"run": judge(run, run, on_progress),

@@ -19,25 +19,30 @@ from saafe.training import FEATURES, LONE_CHANNELS, ONSET_SCALE, ONSET_STEPS, Ru
 from saafe.windows import SEGMENTS, STEPS
 
 INPUT, LOG_ODDS, RISK_PERCENT = "windows", "log_odds", "risk_percent"
-OPSET, IR_VERSION = 20, 10  # what onnxruntime 1.19 and later read
+TREES = "ai.onnx.ml"  # the domain of operators on trees
+OPSETS, IR_VERSION = {"": 20, TREES: 3}, 10  # what onnxruntime 1.19 and later read
 C, HALF = len(CHANNELS), SEGMENTS[0][0] // 2
 FIGURES_EACH = 6  # `training.model.statistics` has so many of each channel and segment
 MISSING = 1e4  # beyond every level
 
 
 class Nodes:
-    """Nodes and constants of a graph as it grows; every method returns a name."""
+    """Nodes and constants of a graph as it grows; every method returns a name.
+
+    `floats` is the precision of constants from here on.
+    """
 
     def __init__(self) -> None:
         """Start with none."""
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
+        self.floats: type[np.floating] = np.float32
 
     def constant(self, value: Any, name: str = "") -> str:
-        """A constant; floats in single precision."""
+        """A constant; Python's floats and numpy's doubles in the precision of `floats`."""
         array = np.asarray(value)
         if array.dtype == np.float64:
-            array = array.astype(np.float32)
+            array = array.astype(self.floats)
         name = name or f"c{len(self.constants)}"
         self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
         return name
@@ -77,10 +82,27 @@ def build_graph(run: Run, metadata: dict[str, str]) -> onnx.ModelProto:
     g = Nodes()
     seen, now = feature_nodes(g)
     logits = encoded(g, tokens(g, seen, now, weights, run.recipe.patch), weights, run)
-    scale, shift = weights["risk_scale"], weights["risk_shift"]
-    fire = g.reshape(g.slice(logits, 1, FIRE, FIRE + 1), -1)
+    fire = fire_node(g, logits)
     for alone, excess in zip(alone_nodes(g, seen), weights["lone_excess"], strict=True):
         fire = g("Sub", fire, g("Mul", alone, excess))
+    calibration = weights["risk_scale"], weights["risk_shift"]
+    return risk_graph(g, fire, logits, calibration, metadata)
+
+
+def fire_node(g: Nodes, logits: str) -> str:
+    """The fire's of class logits (batch, class). (batch,)"""
+    return g.reshape(g.slice(logits, 1, FIRE, FIRE + 1), -1)
+
+
+def risk_graph(
+    g: Nodes, fire: str, logits: str, calibration: tuple[NDArray, NDArray],
+    metadata: dict[str, str],
+) -> onnx.ModelProto:  # fmt: skip
+    """The ONNX model of a fire's logit (batch,) over the others' of class logits (batch, class).
+
+    With the calibration, `risk_scale` and `risk_shift`, and with metadata.
+    """
+    scale, shift = calibration
     others = g.reduce("ReduceLogSumExp", g.slice(logits, 1, 0, FIRE), 1)
     odds = g("Add", g("Mul", g("Sub", fire, others), scale), shift)
     risk = g("Mul", g("Sigmoid", odds), 100.0)
@@ -93,7 +115,9 @@ def build_graph(run: Run, metadata: dict[str, str]) -> onnx.ModelProto:
     shape = ["batch", STEPS, 1, C]
     windows = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shape)
     graph = helper.make_graph(g.nodes, "saafe", [windows], outputs, list(g.constants.values()))
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
+    domains = sorted({node.domain for node in g.nodes})
+    imports = [helper.make_opsetid(domain, OPSETS[domain]) for domain in domains]
+    model = helper.make_model(graph, opset_imports=imports)
     model.ir_version, model.producer_name = IR_VERSION, "saafe"
     helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
@@ -157,7 +181,7 @@ def quartile_nodes(g: Nodes, level: str, off: str, mask: str) -> str:
     count = g.reduce("ReduceSum", mask, 2, keep=True)
     rank = g("Floor", g("Max", g("Mul", g("Sub", count, 1.0), 0.25), 0.0))
     quartile = g("GatherElements", ordered, g("Cast", rank, to=TensorProto.INT64), axis=2)
-    return g("Where", g("Greater", count, 0.0), quartile, np.float32(0.0))
+    return g("Where", g("Greater", count, 0.0), quartile, 0.0)
 
 
 def widened(g: Nodes, departure: str) -> str:

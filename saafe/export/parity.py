@@ -146,12 +146,15 @@ def alarmed(events: list[dict]) -> bool:
     return any(event["event"] == "alarm" for event in events)
 
 
-def check_limit(rows: list[Difference], limit: float) -> None:
-    """Refuse a file whose risk differs by more than a limit."""
+def check_limit(rows: list[Difference], limit: float, *, is_run: bool = True) -> None:
+    """Refuse a file whose risk differs by more than a limit, from a run's or another model's."""
     worst = max(rows, key=lambda row: row.largest)
     if worst.largest > limit:
-        onnx = as_given("--to onnx", 'to="onnx"')
+        mend = "report it, with the releases of scikit-learn and onnxruntime"
+        if is_run:
+            onnx = as_given("--to onnx", 'to="onnx"')
+            mend = f"export with {onnx}"
         raise InputError(
             f"the exported risk differs by {worst.largest:.2g} ({worst.case}; limit {limit:g}), "
-            f"so nothing was written; export with {onnx}"
+            f"so nothing was written; {mend}"
         )

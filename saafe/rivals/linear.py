@@ -4,6 +4,7 @@ Every fit takes (recipe, training, held_out) and returns a RiskModel that is not
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ from saafe.windows import SEGMENTS
 
 # Chosen: weight decays that a linear rival picks from by its loss on held-out scenarios
 DECAYS = (1e-4, 1e-3, 1e-2)
+BOOSTING_ROUNDS = 200  # a tree a class in each
+SUMMED_AT_ONCE = 8192  # windows whose summaries are made at once: double precision takes memory
 LEAST_SHARE = 1e-4  # Chosen: a forest's 0 % counts as this, else its log-odds were infinite
 
 
@@ -38,6 +41,15 @@ class Estimator(RiskModel):
     def forward(self, windows: Tensor) -> Tensor:
         """Class logits. (batch, 60, 1, channel) to (batch, 1, class)"""
         return torch.from_numpy(np.asarray(self.logits(windows), np.float32)).unsqueeze(1)
+
+
+class Boosting(Estimator):
+    """Gradient-boosted trees on `summaries`."""
+
+    def __init__(self, trees: Any, columns: np.ndarray) -> None:
+        """Take a fitted HistGradientBoostingClassifier and the columns that it reads, int64."""
+        super().__init__(lambda windows: log_shares(trees, summaries(windows).numpy()[:, columns]))
+        self.trees, self.columns = trees, columns
 
 
 class LogisticRegression(RiskModel):
@@ -123,19 +135,21 @@ def fit_discriminant(recipe: Recipe, training: WindowSet, held_out: WindowSet) -
     return Estimator(lambda windows: log_shares(fitted, flat_features(windows).numpy()))
 
 
-def fit_boosting(recipe: Recipe, training: WindowSet, held_out: WindowSet) -> RiskModel:
+def fit_boosting(recipe: Recipe, training: WindowSet, held_out: WindowSet) -> Boosting:
     """Gradient boosting on summary features."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     fitted = HistGradientBoostingClassifier(
-        max_iter=200, learning_rate=0.08, l2_regularization=1.0, random_state=recipe.seed,
+        max_iter=BOOSTING_ROUNDS, learning_rate=0.08, l2_regularization=1.0,
+        random_state=recipe.seed,
         # its own split would tear scenarios apart
         early_stopping=False,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
-    seen = summaries(training.windows).numpy()
-    known = ~np.isnan(seen).all(axis=0)  # scikit-learn refuses columns without a single value
-    fitted.fit(seen[:, known], training.labels.numpy())
-    return Estimator(lambda windows: log_shares(fitted, summaries(windows).numpy()[:, known]))
+    seen = torch.cat([summaries(part) for part in training.windows.split(SUMMED_AT_ONCE)]).numpy()
+    # scikit-learn refuses columns without a single value
+    columns = np.flatnonzero(~np.isnan(seen).all(axis=0))
+    fitted.fit(seen[:, columns], training.labels.numpy())
+    return Boosting(fitted, columns)
 
 
 def log_shares(fitted, inputs: np.ndarray) -> np.ndarray:
@@ -151,8 +165,12 @@ def summaries(windows: Tensor) -> Tensor:
     Mean, spread, lowest, highest, change and known share of the channel's level, and the last
     level over the window's lower quartile; NaN where the channel is missing.
     (batch, 60, 1, channel) to (batch, 6 x 3 x 6 + 6)
+
+    Levels are rounded to single precision, and their sums are in double, where twenty of them are
+    exact in any order. So an exported graph gives these very numbers, and no tree decides
+    otherwise there; means of a constant channel do not differ from it.
     """
-    level = levels(windows[:, :, 0])  # (batch, time, channel)
+    level = levels(windows[:, :, 0].double()).float().double()  # (batch, time, channel)
     known = ~torch.isnan(level)
     out, at = [], 0
     for count, _ in SEGMENTS:
@@ -165,6 +183,6 @@ def summaries(windows: Tensor) -> Tensor:
         highest = part.nan_to_num(-torch.inf).amax(dim=1)
         change = part[:, count // 2 :].nanmean(dim=1) - part[:, : count // 2].nanmean(dim=1)
         extremes = [torch.where(number > 0, x, torch.nan) for x in (lowest, highest)]
-        out += [mean, spread, *extremes, change, number / count]
+        out += [mean, spread, *extremes, change, number.double() / count]
     base = lower_quartile(level.nan_to_num(0.0), known)[:, 0]
-    return torch.cat([*out, level[:, -1] - base], dim=1)
+    return torch.cat([*out, level[:, -1] - base], dim=1).float()

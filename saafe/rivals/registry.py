@@ -32,6 +32,7 @@ from saafe.training import (
 )
 
 FIXED_RULE, LOGISTIC = "fixed rule", "logistic regression"
+BOOSTING = "gradient boosting"
 WARM_UP_WINDOWS = 64  # that numba compiles on, before the clock runs
 
 FitFunction = Callable[[Recipe, WindowSet, WindowSet], RiskModel]
@@ -69,7 +70,7 @@ RIVALS = {
         fit_discriminant, ("sklearn",), 24_000, False, "shrunk covariance, the model's features"
     ),
     LOGISTIC: Rival(fit_logistic, (), 24_000, False, "the model's features, L-BFGS"),
-    "gradient boosting": Rival(
+    BOOSTING: Rival(
         fit_boosting, ("sklearn",), ALL, False, "114 summary features, 200 rounds"
     ),
     "QUANT": Rival(

@@ -8,7 +8,7 @@ from saafe.training.data import (
     seeded_generator, to_train_for,
 )  # fmt: skip
 from saafe.training.device_thresholds import (
-    exported_for, kept_thresholds, run_for, settings_for,
+    exported_for, is_same_device, kept_thresholds, run_for, settings_for, telling,
 )  # fmt: skip
 from saafe.training.distributed import World, attempt, leads
 from saafe.training.loop import Fit, Progress, fit_detector
@@ -28,8 +28,9 @@ __all__ = [
     "TRAIN_HOURS", "WINDOW_SUMMARY", "Fit", "OnShare", "Progress", "Purpose", "RiskModel", "Run",
     "Simulated", "Tuned", "WindowSet", "World", "attempt", "calibrate", "device_of",
     "epoch_windows", "exported_for", "features", "fit_detector", "flat", "for_device",
-    "held_out_windows", "join_windows", "kept_thresholds", "leads", "levels", "load",
+    "held_out_windows", "is_same_device", "join_windows", "kept_thresholds", "leads", "levels",
+    "load",
     "load_checkpoint", "logits_of", "longest_pause_of", "loop", "lower_quartile", "run_for",
     "runs", "sample_windows", "save_checkpoint", "score_with", "seeded_generator", "settings_for",
-    "simulated_for", "to_train_for", "tune_detector", "unheard", "with_thresholds",
+    "simulated_for", "telling", "to_train_for", "tune_detector", "unheard", "with_thresholds",
 ]  # fmt: skip
