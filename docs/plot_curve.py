@@ -1,6 +1,6 @@
 """The README's picture: fires in time against false alarms a year, from a full exam.
 
-    python docs/plot_curve.py [EXAM_JSON]    # by default that of the packaged model
+python docs/plot_curve.py [EXAM_JSON]    # by default that of the packaged model
 """
 
 import json
