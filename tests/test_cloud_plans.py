@@ -331,7 +331,12 @@ def test_a_device_travels_beside_the_code(tmp_path):
 
 def test_the_shipped_requirements_are_the_projects():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    every = project["dependencies"] + project["optional-dependencies"]["train"]
+    extras = project["optional-dependencies"]
+    every = project["dependencies"] + [
+        line
+        for named in extras["train"]
+        for line in (extras["plot"] if named == "saafe[plot]" else [named])
+    ]
     wanted = [line for line in every if not line.startswith(("torch", "onnx"))]
     assert list(REQUIREMENTS) == wanted
 

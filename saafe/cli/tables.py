@@ -115,7 +115,8 @@ def told_width() -> int | None:
 def print_lines(lines: Iterable[str]) -> None:
     """Lines, none wider than the terminal or COLUMNS; who reads a pipe gets them whole."""
     width = UNBOUNDED if told_width() else Console().width
-    click.echo("\n".join(one for line in lines for one in lines_within(line, width)))
+    parts = (part for line in lines for part in line.split("\n"))
+    click.echo("\n".join(one for part in parts for one in lines_within(part, width)))
 
 
 def lines_within(line: str, width: int, indent: str = "    ") -> list[str]:

@@ -55,8 +55,8 @@ def check_boosting(run: Run, device_names: Sequence[str]) -> None:
         if name not in (*devices.device_names(), devices.ANYTHING):
             own = devices.load_device(name).name  # or it is no device at all
             raise InputError(
-                f"{name}: a file holds thresholds of the catalogue's devices; for {own} export "
-                "without it, and detect with --device"
+                f"{name}: a file holds thresholds of the catalogue's devices; export without "
+                f"{own}, and name it where the file detects"
             )
 
 
