@@ -125,14 +125,14 @@ def test_a_home_with_rows_labelled_fire_is_not_scored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("ignition_s", "quiet_c", "is_doubted"), [
-    (0, 21.0, False), (5, 21.0, False), (600, 21.0, False), (600, 71.0, True),
+    (0, 21.0, False), (5, 21.0, False), (600, 21.0, False), (600, 71.0, True), (0, 71.0, True),
 ])  # fmt: skip
 def test_of_a_fire_only_what_was_read_before_it_can_doubt_a_unit(
     ignition_s: float, quiet_c: float, is_doubted: bool, tmp_path: Path
 ) -> None:
     """A fire is hot and full of CO: its notes had asked for --unit temperature=F."""
     rows = [
-        f"{10 * k},{quiet_c if 10 * k < ignition_s else 200.0},{0 if 10 * k < ignition_s else 900}"
+        f"{10 * k},{quiet_c},0" if 10 * k <= ignition_s else f"{10 * k},200.0,900"
         for k in range(200)
     ]
     write(tmp_path / "fire.csv", "time_s,temperature_c,co_ppm", rows)

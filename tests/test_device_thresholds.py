@@ -13,7 +13,15 @@ from export_fixtures import odd_windows, small_run
 from odd_recordings import odd_recording
 
 from saafe.cli import saafe as commands
-from saafe.detector import AlarmSettings, cached_settings, detect, is_cached, load_exported
+from saafe.detector import (
+    PACKAGED_MODEL,
+    AlarmSettings,
+    cached_settings,
+    detect,
+    is_cached,
+    kept_settings,
+    load_exported,
+)  # fmt: skip
 from saafe.errors import InputError
 from saafe.exam.device_comparison import ComparisonPlan, judged_for
 from saafe.exam.examinee import judged_on
@@ -236,7 +244,8 @@ def test_whoever_asks_finds_the_kept_ones(bare: Path, mine: str) -> None:
     compared = judged_for(device, ComparisonPlan(exported), said.append)
     assert compared.settings == first.settings
     assert judged_on(exported, device, say=said.append).settings == first.settings
-    assert said == []
+    assert len(said) == 3
+    assert all("those kept in" in line for line in said)  # none is set anew
     (kept,) = (bare.parent / "cache" / "saafe").iterdir()
     kept.unlink()
     judged_for(device, ComparisonPlan(exported), said.append)
@@ -320,6 +329,18 @@ def test_a_threshold_of_the_cache_that_is_no_number_is_set_anew(tmp_path: Path, 
     assert cached_settings(file) == settings
     file.write_text(file.read_text().replace("7.125", value))
     assert cached_settings(file) is None
+
+
+def test_kept_thresholds_of_another_code_are_not_taken(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version stays over changes of the simulator; an exam would have judged older ones."""
+    exported = load_exported(PACKAGED_MODEL)
+    monkeypatch.setattr(kept_settings, "code_digest", lambda: "older")
+    before = kept_settings.settings_file(exported, "d")
+    monkeypatch.undo()
+    assert kept_settings.settings_file(exported, "d") != before
+    assert kept_settings.settings_file(exported, "d") == kept_settings.settings_file(exported, "d")
 
 
 def test_a_file_knows_what_a_device_sends_as_its_run_does(run, tmp_path: Path) -> None:

@@ -465,8 +465,9 @@ def test_what_needs_torch_names_the_extra(words: list[str], run) -> None:
 def test_a_pipe_is_a_recording() -> None:
     """As `saafe detect <(zcat kitchen.csv.gz)` gives it; it was taken for a run folder."""
     text = gzip.decompress((ROOT / "docs/curtain.csv.gz").read_bytes()).decode()
-    done = without_torch("detect", "/dev/stdin", stdin=text)
-    assert json.loads(done.stdout)["event"] == "alarm", done.stderr
+    for device in ([], ["--device", "saafe-6"]):
+        done = without_torch("detect", "/dev/stdin", *device, stdin=text)
+        assert json.loads(done.stdout)["event"] == "alarm", done.stderr
 
 
 def test_a_first_word_is_a_recording_by_its_suffix(kitchen: Path, tmp_path: Path) -> None:

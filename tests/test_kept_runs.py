@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from saafe import recipes, training_run
 from saafe.errors import InputError
 from saafe.exam import report
 from saafe.files import sole_use
+from saafe.own_rooms import tuned_run
 from saafe.recipes import changed, find_tier
 from saafe.training import runs
 from saafe.training.checkpoints import CHECKPOINT_FILE
@@ -343,7 +346,9 @@ def test_what_a_killed_writer_left_is_swept(begun: Path) -> None:
     assert left == {".keep", "notes.12", "checkpoint", runs.RECIPE, runs.ENVIRONMENT}
 
 
-def test_one_process_trains_in_a_folder_at_a_time(tmp_path: Path) -> None:
+def test_one_process_trains_in_a_folder_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two wrote their epochs into one metrics.jsonl."""
     folder = training_run.open_folder(TINY, tmp_path, "r", resume=False)
     before = sorted(path.name for path in folder.iterdir())
@@ -352,6 +357,14 @@ def test_one_process_trains_in_a_folder_at_a_time(tmp_path: Path) -> None:
         pytest.raises(InputError, match="another process trains there"),
     ):
         training_run.train_in(TINY, folder, on_epoch=lambda _: None, resume=True)
+    monkeypatch.setattr(tuned_run, "plan_folds", lambda rooms: SimpleNamespace(folds=()))
+    general: Any = SimpleNamespace(recipe=TINY)
+    rooms: Any = SimpleNamespace(rooms=())
+    with (
+        sole_use(folder, "somebody else tunes"),
+        pytest.raises(InputError, match="another process tunes there"),
+    ):
+        tuned_run.tune_in(folder, general, rooms, None, on_progress=print)
     assert sorted(path.name for path in folder.iterdir()) == before
     with sole_use(folder, "nobody does"):
         pass

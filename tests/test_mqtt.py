@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import paho.mqtt.client as paho
 import pytest
@@ -722,6 +723,32 @@ def test_the_retained_state_says_that_it_is_quiet_no_more(
             one.alarm.hushed_until_s -= 600.0  # the ten minutes are over
     eventually(lambda: until() is None)
     client.close()
+
+
+def test_an_offline_that_the_broker_sends_again_is_none(broker: Mosquitto, tmp_path: Path) -> None:
+    """As after a lost acknowledgement: the reading that had come since is dropped as repeated."""
+    watching = Watching(broker.port, tmp_path / "s.sqlite")
+    said = [("availability", b"offline"), ("", b'{"temperature": 21}')]
+
+    def send(*, dup: bool) -> None:
+        for last, payload in said:
+            topic = "/".join(["zigbee2mqtt/den", *([last] if last else [])])
+            message = SimpleNamespace(topic=topic, payload=payload, retain=False, dup=dup)
+            watching.link._take(message, topic, lambda _: None)
+
+    def events() -> list[str]:
+        return [event["event"] for event in watching.service.store.events()]
+
+    watching.link._take(
+        SimpleNamespace(topic="zigbee2mqtt/den", payload=b'{"temperature": 20}', retain=False,
+                        dup=False), "zigbee2mqtt/den", lambda _: None,
+    )  # fmt: skip
+    send(dup=False)
+    eventually(lambda: events() == ["fault", "restored"])
+    send(dup=True)
+    time.sleep(1.0)
+    assert events() == ["fault", "restored"]
+    watching.close()
 
 
 @pytest.mark.parametrize("payload", ["offline", '{"state": "offline"}'])

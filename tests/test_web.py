@@ -545,6 +545,23 @@ def test_many_that_ask_nothing_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) 
         assert len(select.select(idle, [], [], 1.0)[0]) == 15
 
 
+def test_many_that_ask_now_and_then_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their connections idle after an answer; to lose one as it asks loses readings."""
+    monkeypatch.setattr(server, "MOST_SILENT", 5)
+    with serving() as one, ExitStack() as stack:
+        kept = [
+            stack.enter_context(
+                closing(http.client.HTTPConnection("127.0.0.1", one.port, timeout=20.0))
+            )
+            for _ in range(20)
+        ]
+        for _ in range(3):
+            for client in kept:
+                client.request("GET", "/health")
+                assert client.getresponse().read()
+            time.sleep(0.5)
+
+
 def test_a_connection_that_asks_on_and_a_stream_of_events_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

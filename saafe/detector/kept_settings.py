@@ -1,19 +1,35 @@
 """Alarm settings of exported models for devices, kept in the user's cache folder."""
 
+import hashlib
 import json
+from functools import cache
 from pathlib import Path
 
-from saafe import __version__
 from saafe.detector.alarms import AlarmSettings
 from saafe.detector.exported import Exported
 from saafe.errors import InputError
 from saafe.files import cache_folder, write_json
 
+THRESHOLDS_FOLLOW = ("simulator", "training", "detector")  # rooms of the package
+
+
+@cache
+def code_digest() -> str:
+    """What thresholds follow from beside a model and a device: the simulator, and how they are set.
+
+    Of kept thresholds none is taken that another version of these has set.
+    """
+    digest, root = hashlib.sha256(), Path(__file__).parents[1]
+    for room in THRESHOLDS_FOLLOW:
+        for path in sorted((root / room).rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
 
 def settings_file(exported: Exported, digest: str) -> Path:
     """Where the settings of a model for a device are kept; `digest` is that of the device."""
     precision = exported.metadata.get("precision")
-    name = f"thresholds-{exported.identity[:16]}-{precision}-{digest}-{__version__}.json"
+    name = f"thresholds-{exported.identity[:16]}-{precision}-{digest}-{code_digest()}.json"
     return cache_folder() / name
 
 

@@ -76,6 +76,8 @@ def may_be_healthy(pause_s: float, intervals_s: NDArray[np.float64]) -> bool:
 
     What reports regularly but for an accident now and then has no such pauses of its own.
     """
+    if not len(intervals_s):
+        return False
     long_s = IRREGULAR * float(np.median(intervals_s))
     return pause_s <= long_s or float(np.mean(intervals_s > long_s)) > RARE
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from saafe.errors import InputError, as_given, check_type
 from saafe.exam import ROOMS_FILE, exam, plain_values
-from saafe.files import json_text, read_file, write_json
+from saafe.files import json_text, read_file, sole_use, write_json
 from saafe.formats import clock
 from saafe.own_rooms.folds import Plan, plan_folds
 from saafe.own_rooms.held_out import (
@@ -213,12 +213,13 @@ def tune_in(
     Each fold of the recordings is tuned without and scored; then all of them tune the model that
     the folder keeps, or, by `weights_of`, set its thresholds alone.
     """
-    sweep(folder)
     recipe, plan = general.recipe, plan_folds(rooms.rooms)
     device = loop.find_device(recipe)
     began = time.perf_counter()
     on_progress("simulating what is learnt from beside your rooms")
-    with Workers(spare_threads(device)) as workers:
+    busy = f"{folder}: another process tunes there; wait for it"
+    with sole_use(folder, busy), Workers(spare_threads(device)) as workers:
+        sweep(folder)
         simulated = simulated_for(recipe, workers)
         watch = Watch(simulated.recipe.epochs, len(plan.folds) + 1, on_progress)
         found = judge_folds(folder, general, plan, simulated, per_year, watch)
@@ -237,8 +238,7 @@ def tune_in(
         "thresholds_rest_on": read_pools(folder),
         "alarms": final.settings.to_dict(),
     }
-    result = plain_values(result)
-    write_json(folder / ROOMS_FILE, result)
+    write_json(folder / ROOMS_FILE, result := plain_values(result))
     on_progress(f"wrote {folder / ROOMS_FILE}")
     examined = exam.examine(runs.load(folder), level="quick", on_progress=on_progress)
     return {

@@ -86,9 +86,10 @@ def _read_one(annotation: Annotation) -> Published:
 def _without_fires_doubts(check: Check, recording: Recording, ignition_s: float) -> Check:
     """The check without doubts of units that the fire itself raises: a fire is no room's air.
 
-    What was read before the ignition alone can tell a wrong unit.
+    What was read before the ignition alone can tell a wrong unit; else the first row.
     """
     before = recording.readings[recording.times_s < ignition_s]
+    before = before if len(before) else recording.readings[:1]
     channels = dict(check.channels)
     for channel, readings in zip(CHANNELS, np.moveaxis(before, 2, 0), strict=True):
         values = readings[np.isfinite(readings)]

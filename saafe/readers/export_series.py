@@ -252,7 +252,8 @@ def _at_ports(series: list[Series]) -> list[Series]:
         if not one.place and (found := _PORT.search(without_unit(one.name)[0]))
     }
     pairs = {(one.channel, ports[one.name]) for one in series if one.name in ports}
-    both = Counter(channel for channel, _ in pairs)
+    bare = {one.channel for one in series if not one.place and one.name not in ports}
+    both = Counter(channel for channel, _ in pairs if channel not in bare)
     if sum(count == 2 for count in both.values()) < 2:
         return series
     return [replace(one, place=ports.get(one.name, one.place)) for one in series]

@@ -361,7 +361,7 @@ class MqttLink:
                 f"{options.base}/worker/{owner}/{topic}", bytes(message.payload), lambda: done("")
             )
         if place.channel == AVAILABILITY:
-            return self._hear_availability(place, bytes(message.payload), done)
+            return self._hear_availability(place, message, done)
         cells = read_payload(bytes(message.payload), place.channel, options.units)
         if not cells:
             return self._pass_over("no channel", topic, done)
@@ -381,15 +381,17 @@ class MqttLink:
         return self._offer(reading, done)
 
     def _hear_availability(
-        self, place: TopicPlace, payload: bytes, done: Callable[[str], None]
+        self, place: TopicPlace, message: paho.MQTTMessage, done: Callable[[str], None]
     ) -> None:
         """A bridge says that a sensor is away; that it is back, its own readings say."""
-        is_offline = says_offline(payload)
+        is_offline = says_offline(bytes(message.payload))
         self.service.counters.refused("availability")
         if not is_offline:
             return done("")
-        now_s = self.service.clock_s()
-        return self._offer(Arrival(place.space, place.sensor, {}, now_s, is_offline=True), done)
+        one = Arrival(place.space, place.sensor, {}, self.service.clock_s(), is_offline=True)
+        if self.repeats.has(one, is_marked=message.dup):  # a reading may have come since
+            return done("")
+        return self._offer(one, done)
 
     def _offer(self, one: Arrival, done: Callable[[str], None]) -> None:
         """Have something taken; where there is no room, the broker holds the rest back."""

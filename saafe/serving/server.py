@@ -70,7 +70,8 @@ def most_silent() -> int:
         import resource
     except ImportError:  # Windows
         return MOST_SILENT
-    return min(MOST_SILENT, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MOST_SILENT if files == resource.RLIM_INFINITY else min(MOST_SILENT, files // 4)
 
 
 class SlowConnections:
@@ -93,6 +94,8 @@ class SlowConnections:
         """
         seen: dict[Any, tuple[Any, float]] = {}
         for one in list(connections):
+            if one.timeout_keep_alive_task is not None:
+                continue  # idle after an answer: uvicorn closes it
             cycle = one.cycle
             if cycle is not None and not (cycle.more_body or cycle.response_complete):
                 continue  # an answer is on its way: a stream of events may take for ever

@@ -106,7 +106,10 @@ def exported_for(
         settings = exported.settings
     else:
         file = settings_file(exported, devices.device_digest(device))
-        settings = cached_settings(file) or newly_set(exported, device, file, say)
+        kept = cached_settings(file)
+        if kept is not None:
+            say(f"thresholds for {device.name}: those kept in {file}")
+        settings = kept or newly_set(exported, device, file, say)
     return replace(exported, settings=replace(settings, **devices.sends_of(device)))
 
 
