@@ -174,7 +174,9 @@ def refuse_unreadable(
     from saafe.readers import read_recorded
     from saafe.simulator import devices
 
-    if device in (None, devices.ANYTHING) or len(paths) != 1 or not Path(paths[0]).is_file():
+    if device in (None, devices.ANYTHING) or len(paths) != 1:
+        return
+    if Path(paths[0]).exists() and not Path(paths[0]).is_file():
         return  # a pipe can be read once
     sends = devices.sends_of(devices.load_device(device))
     export = reading.named(sends["units"]) if reading else None
