@@ -1,9 +1,14 @@
-"""The one exception that a user can cause, and what to say where a package is missing."""
+"""The one exception that a user can cause, and what to say where a package is missing.
 
-from collections.abc import Generator
+Packages whose names are imported when they are used need only what those names need.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib import import_module
 from types import UnionType
+from typing import Any
 
 _names_options = ContextVar("_names_options", default=False)
 
@@ -64,3 +69,24 @@ def missing_extra(error: ModuleNotFoundError) -> InputError | None:
         if package in packages:
             return InputError(f'this needs {package}: pip install "saafe[{extra}]"')
     return None
+
+
+def imported_late(
+    package: str, names: Sequence[str], made: Mapping[str, Sequence[str]]
+) -> Callable[[str], Any]:
+    """The `__getattr__` of a package whose names are imported when they are used.
+
+    Args:
+        package: its name.
+        names: all that it offers, its `__all__`.
+        made: what each of its modules makes; the other names are modules themselves.
+    """
+    homes = {name: module for module, some in made.items() for name in some}
+
+    def getter(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module = import_module(f"{package}.{homes.get(name, name)}")
+        return getattr(module, name) if name in homes else module
+
+    return getter

@@ -3,8 +3,9 @@
 Names are imported when they are used, so that recordings can be drawn without torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from saafe.errors import imported_late
 
 if TYPE_CHECKING:
     from saafe.pictures.device_picture import picture_of_device
@@ -24,11 +25,4 @@ _MADE = {
     "saving": ("PICTURE_SUFFIXES", "Picture", "check_picture_path", "save_picture"),
     "terminal": ("picture_lines",),
 }
-_HOMES = {name: module for module, names in _MADE.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a name of `__all__`."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = imported_late(__name__, __all__, _MADE)

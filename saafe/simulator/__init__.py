@@ -3,8 +3,9 @@
 Names are imported when they are used, so that the catalogue of devices can be read without torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from saafe.errors import imported_late
 
 if TYPE_CHECKING:
     from saafe.simulator import (
@@ -51,12 +52,4 @@ _MADE = {  # what each module makes; the other names of `__all__` are modules th
     "scenarios": ("Mix",),
     "streams": ("Streams", "gather", "to_recordings"),
 }  # fmt: skip
-_HOMES = {name: module for module, names in _MADE.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a name of `__all__`."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{_HOMES.get(name, name)}")
-    return getattr(module, name) if name in _HOMES else module
+__getattr__ = imported_late(__name__, __all__, _MADE)
