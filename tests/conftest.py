@@ -14,6 +14,11 @@ settings.register_profile("ci", derandomize=True)
 if os.environ.get("SAAFE_CI"):
     settings.load_profile("ci")
 
+# pytest loads readline, which tells all children how wide the terminal is, or 80 where there is
+# none: xdist's workers broke lines that a user's pipe keeps; a test that asks for a width sets it
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+
 
 @pytest.fixture(autouse=True)
 def nobody_goes_on_counting() -> Iterator[None]:
