@@ -20,7 +20,6 @@ old commit cannot read today's recipes and always examines such a run of its own
 """
 
 import argparse
-import io
 import json
 import os
 import resource
@@ -28,13 +27,13 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from last_line import print_last_line
+from old_tree import write_old_tree
 
 ROOT = Path(__file__).parents[1]
 BEFORE = "3ceef32"
@@ -73,16 +72,6 @@ def run_saafe(root: Path, *arguments: str, environment: dict[str, str] | None = 
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Spent(time.perf_counter() - began, cpu_s)
-
-
-def write_before(folder: Path) -> Path:
-    """The old commit's package."""
-    archive = subprocess.run(
-        ["git", "archive", BEFORE, "saafe"], cwd=ROOT, capture_output=True, check=True
-    )
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-        files.extractall(folder, filter="data")
-    return folder
 
 
 def train(root: Path, run: Path) -> Path:
@@ -188,7 +177,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         run = chosen.run.resolve() if chosen.run else train(ROOT, folder / "trained")
-        before = write_before(folder / BEFORE)
+        before = write_old_tree(BEFORE, folder / BEFORE)
         now = Side(ROOT, run)
         both = {"now": now, "before": Side(before, train(before, folder / "trained-before"))}
         figures = time_first(run, chosen.device, folder)

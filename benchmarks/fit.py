@@ -8,13 +8,11 @@ to stdout. On a quiet machine: `OMP_NUM_THREADS=2 python benchmarks/fit.py --run
 """
 
 import argparse
-import io
 import json
 import os
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,6 +20,7 @@ from pathlib import Path
 
 import torch
 from last_line import print_last_line
+from old_tree import write_old_tree
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -123,11 +122,7 @@ def before(out: Path, count: int) -> dict:
 
     Linux only: it reads /proc.
     """
-    archive = subprocess.run(
-        ["git", "archive", BEFORE, "saafe"], cwd=ROOT, capture_output=True, check=True
-    )
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-        files.extractall(out / BEFORE, filter="data")
+    write_old_tree(BEFORE, out / BEFORE)
     found: dict[str, list[tuple[float, float]]] = {"now": [], "before": []}
     for seed in range(count):
         for side, root in (("now", ROOT), ("before", out / BEFORE)):

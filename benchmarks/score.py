@@ -20,13 +20,11 @@ the device saafe-6. The old model has a linear head more.
 """
 
 import argparse
-import io
 import json
 import os
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable
@@ -35,6 +33,7 @@ from typing import Any
 
 import numpy as np
 from last_line import print_last_line
+from old_tree import write_old_tree
 
 ROOT = Path(__file__).parents[1]
 BEFORE = "79eb685"
@@ -201,15 +200,6 @@ class Side:
         self.process.wait(60)
 
 
-def write_before(folder: Path) -> None:
-    """The tree of the old commit."""
-    done = subprocess.run(["git", "archive", BEFORE], cwd=ROOT, capture_output=True)
-    if done.returncode:
-        raise SystemExit(f"{BEFORE} is not in this clone; `git fetch --unshallow` brings it")
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(folder, filter="data")
-
-
 def measure(ours: Side, before: Side, runs: int) -> dict[str, float]:
     """All figures, the sides taking turns."""
     rates: dict[str, list[float]] = {}
@@ -263,7 +253,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_before(folder / "before")
+        write_old_tree(BEFORE, folder / "before")
         write_recordings(folder)
         with np.load(folder / "recordings.npz") as file:
             grid, fresh, _ = windows.to_grid(file["times0"], file["readings0"][:, 0])

@@ -15,14 +15,12 @@ thread.
 """
 
 import argparse
-import io
 import multiprocessing
 import os
 import resource
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,6 +29,7 @@ from pathlib import Path
 
 import torch
 from last_line import print_last_line, processor
+from old_tree import write_old_tree
 
 from saafe.simulator.simulation import (
     SIMULATION_CHUNK,
@@ -158,14 +157,9 @@ def start(side: str, root: Path, seed: int) -> Start:
 
 def against_old(runs: int) -> dict[str, list[Start]]:
     """Starts of this simulator and of the old one in turns, the first of each untimed."""
-    archive = subprocess.run(
-        ["git", "archive", OLD, "saafe"], cwd=ROOT, capture_output=True, check=True
-    )
     found: dict[str, list[Start]] = {side: [] for side in SIDES}
     with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-            files.extractall(folder, filter="data")
-        roots = {"now": ROOT, OLD: Path(folder)}
+        roots = {"now": ROOT, OLD: write_old_tree(OLD, Path(folder))}
         for k in range(runs + 1):
             for side, root in roots.items():
                 started = start(side, root, k)

@@ -93,7 +93,9 @@ def unpack_run(archive: Path, folder: Path) -> dict[str, Any] | None:
             if not members:
                 return None
             _refuse_odd_members(members)
-            tar.extractall(folder, members=members, filter="data")
+            # Debian 12's Python, 3.11.2, has no argument for it
+            tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
+            tar.extractall(folder, members=members)
     except (tarfile.TarError, EOFError, zlib.error, UnicodeError) as error:
         raise _corrupt(f"{type(error).__name__}: {error}") from error
     except OSError as error:

@@ -57,7 +57,9 @@ def unpack_code(base: Path) -> Path:
     """Unpack the code channel; returns the folder that holds the package."""
     code = base / "code"
     with tarfile.open(base / "input" / "data" / "code" / "source.tar.gz") as tar:
-        tar.extractall(code, filter="data")
+        # Debian 12's Python, 3.11.2, has no argument for it
+        tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
+        tar.extractall(code)
     return code
 
 
