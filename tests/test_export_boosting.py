@@ -1,4 +1,4 @@
-"""`--to boosting`: trees of the run's own windows in a file, to the last bit of what they read."""
+"""`--to boosting` and `--to ensemble`: trees of the run's windows in a file, bit by bit."""
 
 import importlib.util
 import json
@@ -27,21 +27,24 @@ from saafe.exam.report import rivals as rivals_section
 from saafe.exam.rivals import ExamStreams, examine_rivals, headline
 from saafe.export import boosting, bundle, parity
 from saafe.export.bundle import export_run
+from saafe.export.ensemble import Ensemble, ensemble_sha256
 from saafe.export.graph import Nodes
 from saafe.export.trees import boosting_graph, forest, forest_sha256, not_above, summary_nodes
 from saafe.recipes import Recipe
 from saafe.recordings.recording import write_recording
-from saafe.rivals import linear, registry
+from saafe.rivals import Boosting, linear, registry
 from saafe.rivals.linear import summaries
-from saafe.sensors import CHANNELS
+from saafe.sensors import CHANNELS, FIRE
 from saafe.simulator import devices
-from saafe.training import Run, data, device_thresholds, runs, thresholds
+from saafe.training import Run, data, device_thresholds, features, runs, thresholds
+from saafe.training.model import stand_alone
 
 FEW = Recipe(
     "tiny", width=8, layers=1, heads=1, windows=256, batch=64, epochs=1, passes=1, streams=48,
     held_out=48, device="cpu",
 )  # fmt: skip
 DEVICE = "saafe-4"
+NAMES = {"boosting": "gradient boosting", "ensemble": "ensemble"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -62,15 +65,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return small_run(tmp_path_factory.mktemp("runs"), FEW)
 
 
+@pytest.fixture(scope="module", params=["boosting", "ensemble"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def told() -> list[str]:
+def told(kind: str) -> list[str]:
     return []
 
 
 @pytest.fixture(scope="module")
-def boosted(run: Run, told: list[str]) -> boosting.Boosted:
+def boosted(run: Run, kind: str, told: list[str]) -> boosting.Boosted:
     """Its alarm settings lie amid its risks."""
-    made = boosting.boosted_on(run, [DEVICE], told.append)
+    made = boosting.boosted_on(run, [DEVICE], told.append, with_run=kind == "ensemble")
     with torch.inference_mode():
         odds = made.model.risk_logit(made.model(torch.from_numpy(odd_windows(range(6)))))
     levels = np.quantile(odds.numpy(), [0.95, 0.9, 0.85, 0.7, 0.6]).tolist()
@@ -80,10 +88,20 @@ def boosted(run: Run, told: list[str]) -> boosting.Boosted:
 
 
 @pytest.fixture(scope="module")
-def file(run: Run, boosted: boosting.Boosted, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("file") / "saafe-boosting.onnx"
+def file(
+    run: Run, kind: str, boosted: boosting.Boosted, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    path = tmp_path_factory.mktemp("file") / f"saafe-{kind}.onnx"
     path.write_bytes(boosting.boosting_file(run, boosted))
     return path
+
+
+def trees_of(model: Boosting | Ensemble) -> Boosting:
+    return model.boosting if isinstance(model, Ensemble) else model
+
+
+def hash_of(model: Boosting | Ensemble) -> str:
+    return ensemble_sha256(model) if isinstance(model, Ensemble) else forest_sha256(model)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +151,7 @@ def test_what_stands_still_has_no_spread() -> None:
 
 
 def test_the_risk_is_scikit_learns(boosted: boosting.Boosted, file: Path, some: np.ndarray) -> None:
-    ways = forest(boosted.model)["nodes_missing_value_tracks_true"]
+    ways = forest(trees_of(boosted.model))["nodes_missing_value_tracks_true"]
     assert set(ways.tolist()) == {0, 1}  # what is missing goes both ways
     ours, theirs = boosted.score(some), load_exported(file).score(some)
     assert ours.max() - ours.min() > 20.0
@@ -153,20 +171,63 @@ def test_thresholds_in_single_precision_change_no_comparison() -> None:
     assert ((nearby[:, None] <= limits[:-3]) != (nearby[:, None] <= nearest)).any()
 
 
-def test_equal_runs_are_equal_files(run: Run, boosted: boosting.Boosted, file: Path) -> None:
-    again = boosting.boosted_on(run, [], lambda _: None)
-    assert forest_sha256(again.model) == forest_sha256(boosted.model)
+def test_equal_runs_are_equal_files(
+    run: Run, kind: str, boosted: boosting.Boosted, file: Path
+) -> None:
+    again = boosting.boosted_on(run, [], lambda _: None, with_run=kind == "ensemble")
+    assert hash_of(again.model) == hash_of(boosted.model)
     as_before = replace(boosted, model=again.model)
     assert boosting.boosting_file(run, as_before) == file.read_bytes()
 
 
-def test_the_hash_is_of_trees_and_calibration(boosted: boosting.Boosted) -> None:
+def test_the_hash_is_of_all_numbers(boosted: boosting.Boosted) -> None:
     spoilt = [deepcopy(boosted.model) for _ in range(4)]
-    assert forest_sha256(spoilt[0]) == forest_sha256(boosted.model)
+    assert hash_of(spoilt[0]) == hash_of(boosted.model)
     spoilt[1].risk_shift += 1.0
-    spoilt[2].trees._predictors[3][2].nodes["value"][-1] += 1.0
-    spoilt[3].trees._predictors[0][0].nodes["missing_go_to_left"][0] ^= 1
-    assert len({forest_sha256(one) for one in spoilt}) == len(spoilt)
+    trees_of(spoilt[2]).trees._predictors[3][2].nodes["value"][-1] += 1.0
+    trees_of(spoilt[3]).trees._predictors[0][0].nodes["missing_go_to_left"][0] ^= 1
+    if isinstance(boosted.model, Ensemble):
+        other = deepcopy(boosted.model)
+        other.lone_excess[0] += 1.0
+        another = deepcopy(boosted.model)
+        with torch.no_grad():
+            another.transformer.head.bias[0] += 1.0
+        spoilt += [other, another]
+    assert len({hash_of(one) for one in spoilt}) == len(spoilt)
+
+
+def test_an_ensemble_is_the_mean_of_both_and_guards_lone_channels_once(
+    run: Run, boosted: boosting.Boosted, some: np.ndarray, tmp_path: Path
+) -> None:
+    """In the mean the run's own guard would count half."""
+    if not isinstance(boosted.model, Ensemble):
+        pytest.skip("trees alone")
+    model = deepcopy(boosted.model)
+    model.lone_excess.copy_(torch.tensor([2.0, 1.5]))
+    assert run.model.lone_excess.gt(0.0).all()  # the run's own, which the ensemble's replaces
+    windows, plain = torch.from_numpy(some), deepcopy(run.model).eval()
+    with torch.inference_mode():
+        plain.lone_excess.zero_()
+        both = [one(windows)[:, 0].log_softmax(dim=1) for one in (plain, model.boosting)]
+        mean = (both[0] + both[1]) / 2.0
+        mean[:, FIRE] -= stand_alone(features(windows[:, :, 0])) @ model.lone_excess
+        torch.testing.assert_close(model(windows)[:, 0], mean)
+    guarded = replace(boosted, model=model)
+    path = tmp_path / "guarded.onnx"
+    path.write_bytes(boosting.boosting_file(run, guarded))
+    assert np.abs(guarded.score(some) - load_exported(path).score(some)).max() < 1e-3
+    assert np.abs(guarded.score(some) - boosted.score(some)).max() > 1.0
+
+
+def test_an_ensembles_thresholds_are_set_as_trainings_are(
+    run: Run, boosted: boosting.Boosted
+) -> None:
+    if not isinstance(boosted.model, Ensemble):
+        pytest.skip("trees alone")
+    again = deepcopy(boosted.model)
+    again.lone_excess.fill_(9.0)
+    thresholds.set_own_thresholds(again, run.recipe)
+    torch.testing.assert_close(again.lone_excess, boosted.model.lone_excess)
 
 
 def test_the_events_are_scikit_learns(boosted: boosting.Boosted, file: Path) -> None:
@@ -192,11 +253,13 @@ def test_a_stream_gives_what_a_recording_gives(file: Path) -> None:
     assert any(event["event"] == "alarm" for event in due)
 
 
-def test_the_file_says_what_it_is(run: Run, boosted: boosting.Boosted, file: Path) -> None:
+def test_the_file_says_what_it_is(
+    run: Run, kind: str, boosted: boosting.Boosted, file: Path
+) -> None:
     model = load_exported(file)
     said = model.metadata
-    assert model.kind == said["model"] == "gradient boosting"
-    assert model.identity == forest_sha256(boosted.model) != run.identity
+    assert model.kind == said["model"] == NAMES[kind]
+    assert model.identity == hash_of(boosted.model) != run.identity
     assert (said["run"], said["run_sha256"]) == (run.folder.name, run.identity)
     assert model.recipe == run.recipe
     assert model.settings == boosted.settings
@@ -225,22 +288,22 @@ def test_it_detects_without_torch_and_scikit_learn(file: Path, tmp_path: Path) -
 
 
 def test_without_scikit_learn_one_line_says_so(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == "sklearn" else there(n))
     monkeypatch.setattr(registry, "draw_training_set", None)  # hours of work must not begin
-    words = ["export", str(run.folder), "--to", "boosting", "--out", str(tmp_path / "out")]
+    words = ["export", str(run.folder), "--to", kind, "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(commands, words)
     assert isinstance(done.exception, InputError)
     assert str(done.exception).endswith("which is not installed; pip install 'saafe[rivals]'")
     assert "\n" not in str(done.exception)
 
 
-def test_a_tuned_run_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_tuned_run_is_refused(run: Run, kind: str, tmp_path: Path) -> None:
     (tmp_path / runs.ASKED_FILE).write_text("{}")
     with pytest.raises(InputError, match="boosting learns from simulations alone"):
-        export_run(replace(run, folder=tmp_path), "boosting")
+        export_run(replace(run, folder=tmp_path), kind)
 
 
 @pytest.mark.parametrize(
@@ -260,26 +323,27 @@ def test_a_device_is_refused_before_the_work(
 def made(run: Run, boosted: boosting.Boosted, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is fitted already, and there are few recordings to compare on."""
     recordings = parity.parity_recordings(FEW, 3, 1.0)
-    monkeypatch.setattr(boosting, "boosted_on", lambda *_: boosted)
+    monkeypatch.setattr(boosting, "boosted_on", lambda *_, with_run: boosted)
     monkeypatch.setattr(parity, "parity_recordings", lambda recipe: recordings)
 
 
-def test_export_reports(run: Run, made: None, tmp_path: Path) -> None:
+def test_export_reports(run: Run, kind: str, made: None, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     for name in bundle.GO_WITH_IT:
-        (run.folder / name).write_text("a transformer")
+        (run.folder / name).write_text("another model's")
         (out / name).write_text("older")
-    words = ["export", str(run.folder), "--to", "boosting", "--out", str(out)]
+    words = ["export", str(run.folder), "--to", kind, "--out", str(out)]
     done = CliRunner().invoke(commands, words)
     assert done.exit_code == 0, done.output
-    assert "against the fitted trees; limit 0.0001" in done.stdout
-    assert f"`saafe exam {out / 'saafe-boosting.onnx'}` examines this one" in done.stdout
+    assert f"against the fitted {NAMES[kind]}; limit 0.0001" in done.stdout
+    file = out / f"saafe-{kind}.onnx"
+    assert f"`saafe exam {file}` examines this one" in done.stdout
     assert "transformer" not in done.stdout
-    report = json.loads((out / "export-boosting.json").read_text())
-    assert report["model"] == "gradient boosting"
+    report = json.loads((out / f"export-{kind}.json").read_text())
+    assert report["model"] == NAMES[kind]
     assert report["run_sha256"] == run.identity != report["model_sha256"]
-    assert report["model_sha256"] == saafe.load(out / "saafe-boosting.onnx").identity
+    assert report["model_sha256"] == saafe.load(file).identity
     assert report["events"]["same_events"] == report["events"]["recordings"] == 3
     assert max(row["largest"] for row in report["parity"]) < 1e-4
     assert report["windows"] == FEW.windows
@@ -307,9 +371,9 @@ def test_a_class_that_was_never_seen_is_one_line(boosted: boosting.Boosted) -> N
         boosting_graph(model, {})
 
 
-def test_the_exam_calls_it_by_its_name(boosted: boosting.Boosted, file: Path) -> None:
+def test_the_exam_calls_it_by_its_name(kind: str, boosted: boosting.Boosted, file: Path) -> None:
     judged = judged_on(load_exported(file), None, say=lambda _: None)
-    assert judged.name == "gradient boosting"
+    assert judged.name == NAMES[kind]
     assert judged.classify is not None
     cut = odd_windows(range(8))
     with torch.inference_mode():
@@ -318,7 +382,9 @@ def test_the_exam_calls_it_by_its_name(boosted: boosting.Boosted, file: Path) ->
     assert len(set(due.tolist())) > 1
 
 
-def test_the_exam_does_not_compare_it_with_itself(file: Path) -> None:
+def test_the_exam_does_not_compare_it_with_itself(kind: str, file: Path) -> None:
+    if kind == "ensemble":
+        pytest.skip("boosting is its rival")
     judged, lines = judged_on(load_exported(file), None, say=lambda _: None), []
     found = examine_rivals(
         judged, ExamStreams([], {}, []), FEW, names=["gradient boosting"], seed=0,
@@ -339,11 +405,13 @@ def test_no_sentence_of_its_exam_is_of_a_transformer() -> None:
     found["rows"][0] = ours | {"name": "transformer"}
     assert "than the transformer does" in rivals_section({"rivals": found})
     assert headline(found) == "At equal false alarms the transformer beats logistic regression."
+    found["rows"][0] = ours | {"name": "ensemble"}
+    assert headline(found) == "At equal false alarms the ensemble beats logistic regression."
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("level", ["quick", "full"])
-def test_it_is_examined(level: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_examined(level: str, kind: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from test_exam import FEW as FEW_EVENTS
 
     from saafe.exam.amounts import Amounts
@@ -354,13 +422,15 @@ def test_it_is_examined(level: str, file: Path, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(name, value)
     done = CliRunner().invoke(commands, ["exam", str(file), "--level", level])
     assert done.exit_code == 0, done.output
-    result = json.loads((file.parent / "saafe-boosting-exam.json").read_text())
-    assert result["provenance"]["model"] == "gradient boosting"
+    figures = file.with_name(f"saafe-{kind}-exam.json")
+    result = json.loads(figures.read_text())
+    assert result["provenance"]["model"] == NAMES[kind]
     assert "transformer" not in done.stdout
-    assert "transformer" not in (file.parent / "saafe-boosting-report.html").read_text()
+    report = file.with_name(f"saafe-{kind}-report.html").read_text()
+    assert "transformer" not in report
     if level == "full":
         names = [row["name"] for row in result["rivals"]["rows"]]
-        assert names == ["gradient boosting", "fixed rule"]
-    assert exam.is_full(file.parent / "saafe-boosting-exam.json", load_exported(file)) == (
-        level == "full"
-    )
+        assert names == list(dict.fromkeys([NAMES[kind], "gradient boosting", "fixed rule"]))
+        if kind == "ensemble":
+            assert "the ensemble" in report
+    assert exam.is_full(figures, load_exported(file)) == (level == "full")

@@ -14,9 +14,9 @@ from saafe.cli.tables import print_note, print_rows
 @click.command("export")
 @click.argument("run", type=RunFolder())
 @click.option(
-    "--to", type=click.Choice(("onnx", "int8", "boosting", "c")), required=True,
+    "--to", type=click.Choice(("onnx", "int8", "boosting", "ensemble", "c")), required=True,
     help="onnx: single precision; int8: a third of the size; boosting: trees, fitted on RUN's "
-    "windows; c: C99 source.",
+    "windows; ensemble: RUN and such trees; c: C99 source.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; RUN/export by default.")
 @click.option("--device", "device_names", multiple=True, metavar="NAME",
@@ -39,7 +39,7 @@ def export_command(
         from saafe.training import load
 
         loaded = load(run)
-    begun = "fitting" if to == "boosting" else "writing"
+    begun = "fitting" if to in ("boosting", "ensemble") else "writing"
     with Busy(f"{begun} and comparing {to}") as busy:
         report = export_run(
             loaded, to, out, device_names=device_names, exam=exam,
@@ -62,7 +62,7 @@ def show_report(report: dict[str, Any], out: Path) -> None:
         for row in report["parity"] or []
     ]  # fmt: skip
     if rows:
-        other = "the fitted trees" if "model" in report else "the run"
+        other = f"the fitted {report['model']}" if "model" in report else "the run"
         print_rows(f"against {other}; limit {report['limit']:g}", columns, rows)
     if events := report["events"]:
         print_note(

@@ -20,6 +20,7 @@ from saafe.windows import STEPS
 
 ONNX_FORMAT = "saafe-onnx-1"
 TRANSFORMER = "transformer"  # what runs are
+ENSEMBLE = "ensemble"  # a transformer and gradient boosting, deciding together
 SEAL = re.compile(rb"saafe-sha256:([0-9a-f]{64})")
 SCORED_AT_ONCE = 64  # windows; more would not fit a core's cache
 PACKAGED_MODEL = Path(__file__).parents[1] / "model" / "saafe-int8.onnx"

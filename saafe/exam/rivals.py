@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saafe.detector import TRANSFORMER, decide
+from saafe.detector import ENSEMBLE, TRANSFORMER, decide
 from saafe.errors import InputError
 from saafe.exam import misses, outcomes
 from saafe.exam.fires import EARLY_FROM_S, REFERENCES, FireResult, alone
@@ -377,7 +377,7 @@ def who(found: Mapping[str, Any]) -> str:
     """What was compared with others, as a sentence names it."""
     rows = found.get("rows") or [{"name": TRANSFORMER}]
     name = str(rows[0]["name"])
-    return f"the {name}" if name == TRANSFORMER else name
+    return f"the {name}" if name in (TRANSFORMER, ENSEMBLE) else name
 
 
 def headline(found: Mapping[str, Any]) -> str | None:

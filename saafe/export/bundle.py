@@ -13,14 +13,17 @@ from saafe.files import scratch_folder, writable_folder, write_atomically, write
 from saafe.simulator import devices
 from saafe.training import Run, device_of, run_for, runs
 
-TO_BOOSTING = "boosting"
+TO_BOOSTING, TO_ENSEMBLE = "boosting", "ensemble"
+WITH_TREES = (TO_BOOSTING, TO_ENSEMBLE)  # other models than the run's
 ONNX_NAMES = {
     "onnx": "saafe.onnx", "int8": "saafe-int8.onnx", TO_BOOSTING: "saafe-boosting.onnx",
+    TO_ENSEMBLE: "saafe-ensemble.onnx",
 }  # fmt: skip
 EXPORTS = (*ONNX_NAMES, "c")
 # largest difference in risk, as a share, with which a file is written
 PARITY_LIMITS = {
-    "onnx": 1e-4, "c": 1e-4, TO_BOOSTING: 1e-4, "int8": 0.05,  # the last chosen: 0.01 has been seen
+    "onnx": 1e-4, "c": 1e-4, TO_BOOSTING: 1e-4, TO_ENSEMBLE: 1e-4,
+    "int8": 0.05,  # chosen: 0.01 has been seen
 }  # fmt: skip
 GO_WITH_IT = ("MODEL_CARD.md", "exam.json")  # of the run, and so not with another model
 Say = Callable[[str], None]
@@ -32,12 +35,13 @@ def export_run(
 ) -> dict[str, Any]:  # fmt: skip
     """Write a run as self-contained files, compare them with it, and report.
 
-    "boosting" fits another model on the run's windows, writes that, and compares the file with it.
+    "boosting" and "ensemble" fit trees on the run's windows, write them, and compare the file with
+    what was fitted.
 
     Args:
         run: to export.
-        to: "onnx" (single precision), "int8" (its encoder in eight bits), "c" (C99) or "boosting"
-            (gradient boosting, which takes minutes).
+        to: "onnx" (single precision), "int8" (its encoder in eight bits), "c" (C99), "boosting"
+            (gradient boosting) or "ensemble" (the run and boosting); the last two take minutes.
         out: folder to write into; `export` in the run's folder by default.
         device_names: devices of the catalogue whose thresholds the files hold as well; "all".
             A C file holds one device's thresholds: the run's, or those of the one that is named.
@@ -51,7 +55,7 @@ def export_run(
 
     Raises:
         InputError: `to` is unknown, the folder cannot be written, scikit-learn is missing for
-            boosting, or the risk differs from the run's by more than `PARITY_LIMITS`; then
+            trees, or the risk differs from the run's by more than `PARITY_LIMITS`; then
             nothing is written.
     """
     check_type(run, Run, 'export_run: takes a run, as saafe.load("runs/RUN") gives it')
@@ -68,9 +72,9 @@ def export_run(
     if to == "c" and len(asked) > 1:
         once = as_given("--device once", "one name in device_names")
         raise InputError(f"C files hold the thresholds of one device: give {once}")
-    if to == TO_BOOSTING:
+    if to in WITH_TREES:
         boosting.check_boosting(run, asked)
-    for number, name in enumerate(() if to == TO_BOOSTING else asked, start=1):
+    for number, name in enumerate(() if to in WITH_TREES else asked, start=1):
         on_device = run_for(run, name)
         on_progress(f"thresholds for {name} ({number} of {len(asked)})")
         run = on_device if to == "c" else run
@@ -83,14 +87,14 @@ def export_run(
         "model_sha256": runs.sha256(run.folder / runs.MODEL),
         "limit": PARITY_LIMITS[to],
     }
-    if to == TO_BOOSTING:
-        report |= export_boosting(run, asked, out, exam=exam, on_progress=on_progress)
+    if to in WITH_TREES:
+        report |= export_trees(run, to, asked, out, exam=exam, on_progress=on_progress)
     elif to in ONNX_NAMES:
         report |= export_onnx(run, to, out, exam=exam, on_progress=on_progress)
     else:
         report |= c_files.export_c(run, out, PARITY_LIMITS[to], on_progress=on_progress)
     for name in GO_WITH_IT:
-        is_its = to != TO_BOOSTING and (run.folder / name).is_file()
+        is_its = to not in WITH_TREES and (run.folder / name).is_file()
         if is_its and out.resolve() != run.folder.resolve():
             write_atomically(out / name, (run.folder / name).read_bytes())
     write_json(out / f"export-{to}.json", report)
@@ -104,16 +108,16 @@ def export_onnx(run: Run, to: str, out: Path, *, exam: bool, on_progress: Say) -
     return write_onnx(data, to, out, run, run, exam=exam, on_progress=on_progress)
 
 
-def export_boosting(
-    run: Run, device_names: Sequence[str], out: Path, *, exam: bool, on_progress: Say
+def export_trees(
+    run: Run, to: str, device_names: Sequence[str], out: Path, *, exam: bool, on_progress: Say
 ) -> dict[str, Any]:
-    """Fit gradient boosting, write it as an ONNX file and compare that."""
-    boosted = boosting.boosted_on(run, device_names, on_progress)
+    """Fit gradient boosting, write it as an ONNX file, alone or with the run, and compare that."""
+    boosted = boosting.boosted_on(run, device_names, on_progress, with_run=to == TO_ENSEMBLE)
     on_progress("writing the graph")
     data = boosting.boosting_file(run, boosted)
-    report = write_onnx(data, TO_BOOSTING, out, run, boosted, exam=exam, on_progress=on_progress)
+    report = write_onnx(data, to, out, run, boosted, exam=exam, on_progress=on_progress)
     facts = {"windows": boosted.windows, "fit_s": round(boosted.fit_s, 1)}
-    file, theirs = out / ONNX_NAMES[TO_BOOSTING], [n for n in GO_WITH_IT if (out / n).is_file()]
+    file, theirs = out / ONNX_NAMES[to], [n for n in GO_WITH_IT if (out / n).is_file()]
     if theirs:
         report["notes"] = [
             f"{' and '.join(theirs)} in {out} are of the run; `saafe exam {file}` examines this one"
@@ -130,7 +134,7 @@ def write_onnx(
         trial = folder / path.name
         trial.write_bytes(data)
         model = load_exported(trial)
-    on_progress("comparing with the run" if reference is run else "comparing with scikit-learn")
+    on_progress("comparing with the run" if reference is run else "comparing with what was fitted")
     recordings = parity.parity_recordings(run.recipe)
     rows = parity.compare_risk(reference, model.score, parity.parity_cases(recordings))
     parity.check_limit(rows, PARITY_LIMITS[to], is_run=reference is run)

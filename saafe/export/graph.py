@@ -14,8 +14,17 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from saafe.recipes import Recipe
 from saafe.sensors import CHANNELS, FIRE, PM25
-from saafe.training import FEATURES, LONE_CHANNELS, ONSET_SCALE, ONSET_STEPS, Run
+from saafe.training import (
+    FEATURES,
+    LONE_CHANNELS,
+    ONSET_SCALE,
+    ONSET_STEPS,
+    GuardedModel,
+    RiskModel,
+    Run,
+)
 from saafe.windows import SEGMENTS, STEPS
 
 INPUT, LOG_ODDS, RISK_PERCENT = "windows", "log_odds", "risk_percent"
@@ -78,15 +87,25 @@ def build_graph(run: Run, metadata: dict[str, str]) -> onnx.ModelProto:
 
     Outputs `log_odds` and `risk_percent`, both (batch,); `metadata` goes into the file.
     """
-    weights = {name: t.detach().cpu().numpy() for name, t in run.model.state_dict().items()}
     g = Nodes()
+    logits, seen = class_nodes(g, run.model, run.recipe)
+    return risk_graph(g, guarded_node(g, logits, seen, run.model), logits, run.model, metadata)
+
+
+def class_nodes(g: Nodes, model: RiskModel, recipe: Recipe) -> tuple[str, str]:
+    """A transformer's class logits (batch, class), unguarded, and `feature_nodes`' seen."""
+    weights = {name: t.detach().cpu().numpy() for name, t in model.state_dict().items()}
     seen, now = feature_nodes(g)
-    logits = encoded(g, tokens(g, seen, now, weights, run.recipe.patch), weights, run)
+    return encoded(g, tokens(g, seen, now, weights, recipe.patch), weights, recipe), seen
+
+
+def guarded_node(g: Nodes, logits: str, seen: str, model: GuardedModel) -> str:
+    """The fire's of class logits (batch, class), lowered where a channel stands alone. (batch,)"""
     fire = fire_node(g, logits)
-    for alone, excess in zip(alone_nodes(g, seen), weights["lone_excess"], strict=True):
+    excesses = model.lone_excess.detach().cpu().numpy()
+    for alone, excess in zip(alone_nodes(g, seen), excesses, strict=True):
         fire = g("Sub", fire, g("Mul", alone, excess))
-    calibration = weights["risk_scale"], weights["risk_shift"]
-    return risk_graph(g, fire, logits, calibration, metadata)
+    return fire
 
 
 def fire_node(g: Nodes, logits: str) -> str:
@@ -95,14 +114,14 @@ def fire_node(g: Nodes, logits: str) -> str:
 
 
 def risk_graph(
-    g: Nodes, fire: str, logits: str, calibration: tuple[NDArray, NDArray],
-    metadata: dict[str, str],
-) -> onnx.ModelProto:  # fmt: skip
+    g: Nodes, fire: str, logits: str, calibrated: RiskModel, metadata: dict[str, str]
+) -> onnx.ModelProto:
     """The ONNX model of a fire's logit (batch,) over the others' of class logits (batch, class).
 
-    With the calibration, `risk_scale` and `risk_shift`, and with metadata.
+    With a model's calibration, and with metadata.
     """
-    scale, shift = calibration
+    own = (calibrated.risk_scale, calibrated.risk_shift)
+    scale, shift = (one.detach().cpu().numpy() for one in own)
     others = g.reduce("ReduceLogSumExp", g.slice(logits, 1, 0, FIRE), 1)
     odds = g("Add", g("Mul", g("Sub", fire, others), scale), shift)
     risk = g("Mul", g("Sigmoid", odds), 100.0)
@@ -273,9 +292,8 @@ def figure_order() -> NDArray:
     return order.T.ravel()
 
 
-def encoded(g: Nodes, x: str, weights: dict[str, NDArray], run: Run) -> str:
+def encoded(g: Nodes, x: str, weights: dict[str, NDArray], recipe: Recipe) -> str:
     """The encoder's layers and its head: logits (batch, 3) of tokens (batch, token, width)."""
-    recipe = run.recipe
     for layer in range(recipe.layers):
         own = {
             name.removeprefix(f"blocks.{layer}."): value

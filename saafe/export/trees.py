@@ -37,15 +37,14 @@ from saafe.windows import SEGMENTS, STEPS
 def boosting_graph(model: Boosting, metadata: dict[str, str]) -> onnx.ModelProto:
     """The graph of calibrated trees, of the inputs and outputs of `graph.build_graph`."""
     g = Nodes()
+    logits = tree_nodes(g, model)
+    return risk_graph(g, fire_node(g, logits), logits, model, metadata)
+
+
+def tree_nodes(g: Nodes, model: Boosting) -> str:
+    """Class logits of the trees, as `rivals.log_shares` gives them. (batch, class)"""
     raw = g("TreeEnsembleRegressor", summary_nodes(g), domain=TREES, **forest(model))
-    shares = g("Max", g("Softmax", raw, axis=1), LEAST_SHARE)
-    logits = g("Log", shares)
-    return risk_graph(g, fire_node(g, logits), logits, calibration_of(model), metadata)
-
-
-def calibration_of(model: Boosting) -> tuple[NDArray, NDArray]:
-    """Scale and shift of its log-odds."""
-    return model.risk_scale.numpy(), model.risk_shift.numpy()
+    return g("Log", g("Max", g("Softmax", raw, axis=1), LEAST_SHARE))
 
 
 def summary_nodes(g: Nodes) -> str:
@@ -148,8 +147,8 @@ def forest_sha256(model: Boosting) -> str:
         text = plain.dtype.kind in "US"
         digest.update(name.encode())
         digest.update(" ".join(value).encode() if text else fixed(plain).tobytes())
-    for one in calibration_of(model):
-        digest.update(fixed(one).tobytes())
+    for one in (model.risk_scale, model.risk_shift):
+        digest.update(fixed(one.numpy()).tobytes())
     return digest.hexdigest()
 
 

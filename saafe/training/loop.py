@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial, reduce
 from typing import Any
 
@@ -24,7 +24,6 @@ from saafe.training.data import (
     blocks_ahead,
     blocks_of,
     held_out_windows,
-    longest_pause_of,
     steps_of,
 )
 from saafe.training.distributed import World, joined, mean_gradients, total
@@ -34,15 +33,12 @@ from saafe.training.optimizers import make_optimizer, peak_rates
 from saafe.training.thresholds import (
     OnShare,
     calibrate,
-    dense_share,
     logits_of,
+    own_thresholds,
     reference_streams,
-    set_lone_excess,
-    thresholds_on,
     unheard,
 )
 
-LONE_TIME = 0.3  # of the time that thresholds take, that of channels alone, which comes last
 # On a CPU a batch of this many windows is computed in so many pieces, however many cores there are.
 # Four would take two cores 8 % longer (17 % of a tiny model)
 LEAST_SHARED, PIECES = 128, 2
@@ -291,17 +287,8 @@ def fit_detector(
             fit.averaged.load_state_dict(fit.best)
         calibrate(fit.averaged, held_out)
         model, streams = fit.averaged.eval(), [part() for part in reference]
-        alone = 0.0 if recipe.device_file else LONE_TIME
-        settings = thresholds_on(
-            model, streams, world, workers, most=dense_share(recipe),
-            on_share=lambda part: on_thresholds(part * (1.0 - alone)),
-        )  # fmt: skip
-        if not recipe.device_file:
-            set_lone_excess(
-                model, settings, streams, world, workers,
-                on_share=lambda part: on_thresholds(1.0 - alone * (1.0 - part)),
-            )  # fmt: skip
-        return model, replace(settings, longest_interval_s=longest_pause_of(recipe))
+        settings = own_thresholds(model, recipe, streams, world, workers, on_share=on_thresholds)
+        return model, settings
 
 
 def progress_of(

@@ -255,15 +255,31 @@ class RiskModel(nn.Module):
         return self.risk_scale * (logits[..., FIRE] - others) + self.risk_shift
 
 
-class FireTransformer(RiskModel):
+class GuardedModel(RiskModel):
+    """A risk model that asks more of fire where a channel of `LONE_CHANNELS` stands alone.
+
+    `lone_excess` is by how much its logit is lowered there. (lone channel,)
+    """
+
+    lone_excess: Tensor
+
+    def __init__(self) -> None:
+        """Start without: it is set with the thresholds."""
+        super().__init__()
+        self.register_buffer("lone_excess", torch.zeros(len(LONE_CHANNELS)))
+
+    def guarded(self, logits: Tensor, seen: Tensor) -> Tensor:
+        """Logits (B, class) with fire's lowered, of features (B, T, 3 C + 1)."""
+        lower = (self.lone_excess * stand_alone(seen)).sum(dim=1, keepdim=True)
+        return torch.cat([logits[:, :FIRE], logits[:, FIRE:] - lower], dim=1)
+
+
+class FireTransformer(GuardedModel):
     """A small encoder over tokens of several steps each, of one sensor at a time.
 
     One token more holds the window's summary, which two layers have read: figures of a window
     tell by where they lie, as a tree would ask, and one layer only weighs them.
-    Where a channel of `LONE_CHANNELS` stands alone, fire must be likelier to count as much.
     """
-
-    lone_excess: Tensor
 
     def __init__(self, recipe: Recipe) -> None:
         """Make the model of a recipe, with fresh weights from the global generator."""
@@ -283,8 +299,6 @@ class FireTransformer(RiskModel):
         self.apart = own.repeat_interleave(tokens + 1, 0).repeat_interleave(tokens + 1, 1)
         self.norm = nn.LayerNorm(recipe.width)
         self.head = nn.Linear(recipe.width, len(LABELS))
-        # set with the thresholds
-        self.register_buffer("lone_excess", torch.zeros(len(LONE_CHANNELS)))
 
     def forward(self, windows: Tensor) -> Tensor:
         """Logits of normal, nuisance and fire for each sensor of each window.
@@ -298,9 +312,7 @@ class FireTransformer(RiskModel):
         x = torch.matmul(self.embed.weight, patches).permute(2, 0, 1) + self.embed.bias
         now = self.now_narrow(F.gelu(self.now_widen(window_summary(seen, base))))
         x = torch.cat([x, now.unsqueeze(1)], dim=1) + self.position
-        logits = self.head(self.norm(self.encode(x).mean(dim=1)))
-        lower = (self.lone_excess * stand_alone(seen)).sum(dim=1, keepdim=True)
-        logits = torch.cat([logits[:, :FIRE], logits[:, FIRE:] - lower], dim=1)
+        logits = self.guarded(self.head(self.norm(self.encode(x).mean(dim=1))), seen)
         return logits.float().view(B, S, len(LABELS))  # half precision would round the risk
 
     def encode(self, x: Tensor) -> Tensor:

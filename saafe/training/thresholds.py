@@ -14,15 +14,23 @@ from saafe.recipes import Recipe
 from saafe.sensors import FIRE, LABELS
 from saafe.simulator import Mix, Streams, gather, simulation, sources
 from saafe.threads import Workers, all_threads
-from saafe.training.data import REFERENCE_MIX, Purpose, WindowSet, device_of, seeded_generator
+from saafe.training.data import (
+    REFERENCE_MIX,
+    Purpose,
+    WindowSet,
+    device_of,
+    longest_pause_of,
+    seeded_generator,
+)
 from saafe.training.distributed import World, part_numbers, share
-from saafe.training.model import LONE_CHANNELS, FireTransformer, RiskModel
+from saafe.training.model import LONE_CHANNELS, GuardedModel, RiskModel
 from saafe.windows import BIN_S
 
 REFERENCE_STREAMS = 128  # in each of the parts that set the thresholds
 # seeds differ by how many of so few streams are loud: at 0.2 % nine of these may alarm
 DENSE_PARTS, QUIET_PARTS = 36, 1
 LONE_PARTS = 8  # of the dense ones, are scored with a channel of `LONE_CHANNELS` alone too
+LONE_TIME = 0.3  # of the time that thresholds take, that of channels alone, which comes last
 # Of the dense streams these may alarm. Chosen by simulation: twice as many on a known device would
 # bring a point of fires in time, and more than a third of a photoelectric alarm's false alarms;
 # half as many on instruments of any kind would cost some six points
@@ -129,6 +137,16 @@ def set_thresholds(
         return thresholds_on(model, streams, World(), workers, most=most, on_share=on_share)
 
 
+def set_own_thresholds(
+    model: GuardedModel, recipe: Recipe, *, on_share: OnShare = unheard
+) -> AlarmSettings:
+    """What training ends with, for a model that was calibrated elsewhere; see `own_thresholds`."""
+    device = model.risk_scale.device
+    with Workers(all_threads(device)) as workers:
+        streams = [part() for part in reference_streams(recipe, device, World(), workers)]
+        return own_thresholds(model, recipe, streams, World(), workers, on_share=on_share)
+
+
 def dense_share(recipe: Recipe) -> float:
     """Of the dense streams this share may alarm."""
     return DEVICE_SHARE if recipe.device_file else ANYTHING_SHARE
@@ -148,8 +166,29 @@ def thresholds_on(
     return settings_of(enter)
 
 
+def own_thresholds(
+    model: GuardedModel, recipe: Recipe, streams: Sequence[Streams], world: World,
+    workers: Workers, *, on_share: OnShare = unheard,
+) -> AlarmSettings:  # fmt: skip
+    """The alarm settings that a calibrated model of a recipe ends with; see `thresholds_on`.
+
+    A general model's lone channels are guarded, in place; see `set_lone_excess`.
+    """
+    alone = 0.0 if recipe.device_file else LONE_TIME
+    settings = thresholds_on(
+        model, streams, world, workers, most=dense_share(recipe),
+        on_share=lambda part: on_share(part * (1.0 - alone)),
+    )  # fmt: skip
+    if not recipe.device_file:
+        set_lone_excess(
+            model, settings, streams, world, workers,
+            on_share=lambda part: on_share(1.0 - alone * (1.0 - part)),
+        )  # fmt: skip
+    return replace(settings, longest_interval_s=longest_pause_of(recipe))
+
+
 def set_lone_excess(
-    model: FireTransformer, settings: AlarmSettings, streams: Sequence[Streams], world: World,
+    model: GuardedModel, settings: AlarmSettings, streams: Sequence[Streams], world: World,
     workers: Workers, *, on_share: OnShare = unheard,
 ) -> None:  # fmt: skip
     """Lower a general model's odds of fire where one of `LONE_CHANNELS` stands alone, in place.
