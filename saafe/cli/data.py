@@ -117,7 +117,7 @@ def check_command(
                 continue
             checks.append(found.to_dict())
             if not as_json:
-                print_lines(found.lines(sends.longest_interval_s))
+                print_lines(found.lines())
     if as_json:
         print_json({"checks": checks, "failed": failed})
     if failed:
@@ -217,7 +217,7 @@ def import_command(
         write_beside(recording, out, files)
         document["check"] = found.to_dict()
         if not as_json:
-            print_lines(found.lines(sends.longest_interval_s))
+            print_lines(found.lines())
     if as_json:
         print_json(document)
     if failed:
@@ -260,7 +260,7 @@ def write_split(
         write_beside(recording, path, files)
         checks.append(found.to_dict())
         if is_told:
-            print_lines(found.lines(sends.longest_interval_s))
+            print_lines(found.lines())
     return checks, failed
 
 
