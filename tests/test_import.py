@@ -23,8 +23,8 @@ from saafe.cli import saafe
 from saafe.errors import InputError
 from saafe.readers.export_columns import find_meaning
 from saafe.readers.export_hints import import_hint, read_recorded
+from saafe.readers.export_maps import parse_columns
 from saafe.readers.export_numbers import guess_decimal, read_cells
-from saafe.readers.export_series import parse_columns
 from saafe.readers.export_text import read_cells_of
 from saafe.readers.export_times import read_moments
 from saafe.readers.exports import import_recording, read_export

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from saafe.errors import InputError, as_given, check_type
+from saafe.errors import InputError, as_given
 from saafe.readers.export_columns import (
     ENTITY_NAMES,
     SENSOR_NAMES,
@@ -22,6 +22,7 @@ from saafe.readers.export_columns import (
     spaced,
     unit_in,
 )
+from saafe.readers.export_maps import mapping, without_unit
 from saafe.readers.export_text import Export
 from saafe.readers.export_times import LOCAL_TYPE, Times, is_clock, is_date, is_zone, read_moments
 from saafe.readers.presets import Preset
@@ -29,7 +30,6 @@ from saafe.recordings import CHANNEL_UNITS, Conversion, find_unit, plain, quoted
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, MAX_SENSORS
 
 _PORT = re.compile(r"[\s_.-]([AB])$", re.IGNORECASE)  # of an analyser
-TARGETS = ("time", "sensor", "ignore", *CHANNEL_NAMES)
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Series:
     rank: int = 0
     unit: Conversion | None = None
     rows: np.ndarray | None = None  # int64 `(row,)` of a long table; None = all
+    is_told: bool = False  # whether a map names the place
 
 
 @dataclass(frozen=True)
@@ -51,61 +52,6 @@ class Moments:
 
     name: str  # of the column, or of a date's and an hour's
     times: Times
-
-
-def parse_columns(texts: Iterable[str]) -> dict[str, str]:
-    """What texts such as `Temp (F)=temperature` say: column or entity -> what it is.
-
-    Raises:
-        InputError: for a text without "=", an unknown target, or a column that comes twice.
-    """
-    found: dict[str, str] = {}
-    given = as_given("--map", "columns")
-    for text in texts:
-        column, sign, target = (part.strip() for part in text.rpartition("="))
-        if not sign or target not in TARGETS:
-            allowed = f"COLUMN=CHANNEL, of {', '.join(TARGETS)}"
-            raise InputError(f"{given} {text}: no channel {target!r}; allowed: {allowed}")
-        if column in found:
-            raise InputError(f"{given} {text}: {column} came twice; allowed: each column once")
-        found[column] = target
-    return found
-
-
-def mapping(column: str, target: str) -> str:
-    """How whoever reads an error says what a column is."""
-    word = f"{column}={target}"
-    option = word if re.fullmatch(r"[\w=./-]+", word) else f'"{word}"'
-    return as_given(f"--map {option}", f"columns={{{column!r}: {target!r}}}")
-
-
-def check_columns(columns: Mapping[str, str]) -> Mapping[str, str]:
-    """What columns are, refused where one of them is nothing that a column can be."""
-    check_type(columns, Mapping, 'columns: takes {"Temp (F)": "temperature"}')
-    for column, target in columns.items():
-        if target not in TARGETS:
-            came = f"columns: {quoted(column)} is {quoted(target)}"
-            raise InputError(f"{came}; allowed: {', '.join(TARGETS)}")
-    return columns
-
-
-def without_unit(name: str) -> tuple[str, str]:
-    """A name without the brackets that it ends in, and what stands in them, "" for nothing."""
-    found = re.fullmatch(r"(.*?)\s*[(\[]([^()\[\]]*)[)\]]\s*", name)
-    return (found[1], found[2].strip()) if found else (name, "")
-
-
-def as_in_header(columns: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
-    """What columns are, by the header's names: brackets with a unit may be left out.
-
-    A row of units below the header joins the names, so no file shows them so.
-    """
-    named = {}
-    for column, target in columns.items():
-        longer = [name for name in names if without_unit(name)[0] == column]
-        is_short = column not in names and len(longer) == 1
-        named[longer[0] if is_short else column] = target
-    return named
 
 
 def unknown_units(series: Iterable[Series], columns: Mapping[str, str]) -> list[str]:
@@ -192,9 +138,15 @@ def _shortened(export: Export, length: int) -> str:
 
 
 def find_series(
-    export: Export, columns: Mapping[str, str], preset: Preset | None
+    export: Export, columns: Mapping[str, str], told: Mapping[str, str], preset: Preset | None
 ) -> tuple[list[Series], str | None]:
     """The series of a table, and the column that names its sensors if there is one.
+
+    Args:
+        export: the file's cells.
+        columns: what is said of a column or an entity: a channel, `time`, `sensor` or `ignore`.
+        told: the sensors of those of which one is named; other columns of their channels stay.
+        preset: the vendor, if it is known.
 
     Raises:
         InputError: where none is found, with the columns that could be mapped.
@@ -207,16 +159,30 @@ def find_series(
         near = (longer or difflib.get_close_matches(name, export.frame.columns))[:3]
         mend = f"did you mean {' or '.join(map(quoted, near))}?" if near else "name one of these"
         raise refusal(export.path, came, allowed=_shortened(export, 200), mend=mend)
-    series = _wide(export, columns, preset)
+    series = _wide(export, columns, told, preset)
     sensor = _sensor_column(export, columns, preset)
     if not series and entities:
-        series, sensor = _long(export, entities, columns), None
+        series, sensor = _long(export, entities, columns, told), None
     if not series:
         raise _no_series(export)
+    _refuse_same(export, series)
     return _distinct(series, columns), sensor
 
 
-def _wide(export: Export, columns: Mapping[str, str], preset: Preset | None) -> list[Series]:
+def _refuse_same(export: Export, series: list[Series]) -> None:
+    """Refuse two columns of one channel that were said to be of one sensor."""
+    named: dict[tuple[str, str], str] = {}
+    for one in series:
+        first = named.setdefault((one.channel, one.place), one.name) if one.is_told else one.name
+        if first != one.name:
+            came = f"{quoted(first)} and {quoted(one.name)} for {one.channel} of {one.place}"
+            mend = "leave one out, or name another sensor"
+            raise refusal(export.path, came, allowed="one column", mend=mend)
+
+
+def _wide(
+    export: Export, columns: Mapping[str, str], told: Mapping[str, str], preset: Preset | None
+) -> list[Series]:
     """One series a column."""
     names = [name for name in export.frame.columns if name not in columns]
     chosen: dict[str, str] = {}  # column -> channel, of the preset
@@ -225,6 +191,7 @@ def _wide(export: Export, columns: Mapping[str, str], preset: Preset | None) -> 
         if column in by_plain and channel not in {*chosen.values(), *columns.values()}:
             chosen[by_plain[column]] = channel
     chosen |= {name: target for name, target in columns.items() if target in CHANNEL_NAMES}
+    taken = {channel for name, channel in chosen.items() if name not in told}
     series = []
     for name in export.frame.columns:
         meaning = find_meaning(name)
@@ -233,11 +200,11 @@ def _wide(export: Export, columns: Mapping[str, str], preset: Preset | None) -> 
             meaning = Meaning(channel, unit_in(channel, name), "", 0)
         if not meaning or (name in columns and not channel):
             continue
-        if not channel and meaning.channel in chosen.values():
+        if not channel and meaning.channel in taken:
             continue
-        series.append(
-            Series(meaning.channel, name, name, meaning.place, meaning.rank, meaning.unit)
-        )
+        place = told.get(name, meaning.place)
+        one = Series(meaning.channel, name, name, place, meaning.rank, meaning.unit)
+        series.append(replace(one, is_told=name in told))
     return series if preset else _at_ports(series)
 
 
@@ -272,7 +239,9 @@ def _entity_columns(export: Export) -> list[str]:
     return [name for name in names if name not in values]
 
 
-def _long(export: Export, entities: list[str], columns: Mapping[str, str]) -> list[Series]:
+def _long(
+    export: Export, entities: list[str], columns: Mapping[str, str], told: Mapping[str, str]
+) -> list[Series]:
     """One series an entity: a distinct row of the columns that name what is measured."""
     value = _named(export, VALUE_NAMES)[0]
     frame = export.frame.with_row_index("row at")
@@ -286,15 +255,16 @@ def _long(export: Export, entities: list[str], columns: Mapping[str, str]) -> li
     found: dict[tuple[str, str, str], Series] = {}
     for key, part in frame.group_by(keys, maintain_order=True):
         texts = dict(zip(keys, (str(cell) for cell in key), strict=True))
-        named = _entity_meaning([texts[name] for name in entities], columns)
+        named = _entity_meaning([texts[name] for name in entities], columns, told)
         if not named:
             continue
         name, meaning = named
         place = _place_text(texts[places[0]]) if places else meaning.place
+        place = told.get(name, place)
         cells = [cell for unit in units for cell in part[unit].unique() if cell]
         unit = next((u for cell in cells if (u := find_unit(meaning.channel, cell))), meaning.unit)
         rows = part["row at"].to_numpy()
-        one = Series(meaning.channel, name, value, place, meaning.rank, unit, rows)
+        one = Series(meaning.channel, name, value, place, meaning.rank, unit, rows, name in told)
         before = found.setdefault((one.channel, name, place), one)
         # the same entity, of which another column says more or less
         if before is not one and before.rows is not None:
@@ -303,7 +273,9 @@ def _long(export: Export, entities: list[str], columns: Mapping[str, str]) -> li
     return list(found.values())
 
 
-def _entity_meaning(texts: list[str], columns: Mapping[str, str]) -> tuple[str, Meaning] | None:
+def _entity_meaning(
+    texts: list[str], columns: Mapping[str, str], told: Mapping[str, str]
+) -> tuple[str, Meaning] | None:
     """The first text that names a channel, and what it says; a map comes before a guess."""
     for text in texts:
         if text in columns:
@@ -313,7 +285,7 @@ def _entity_meaning(texts: list[str], columns: Mapping[str, str]) -> tuple[str, 
             is_same = meaning.channel == columns[text]
             unit = meaning.unit if is_same else unit_in(columns[text], text)
             return text, replace(meaning, channel=columns[text], unit=unit)
-    mapped = set(columns.values())
+    mapped = {channel for text, channel in columns.items() if text not in told}
     found = ((text, find_meaning(text)) for text in texts)
     return next(((text, m) for text, m in found if m and m.channel not in mapped), None)
 
@@ -360,13 +332,34 @@ def sensor_cells(export: Export, column: str | None) -> pl.Series:
 def _distinct(series: list[Series], columns: Mapping[str, str]) -> list[Series]:
     """Of several series of one channel and place the one that comes first; mapped ones all."""
     kept: dict[tuple[str, str], Series] = {}
-    for one in sorted(series, key=lambda one: one.rank):
+    for one in sorted(series, key=lambda one: (not one.is_told, one.rank)):
         key = (one.channel, one.place)
         if key in kept and one.name in columns:
             one = replace(one, place=one.name)
             key = (one.channel, one.place)
         kept.setdefault(key, one)
     return [one for one in kept.values() if one in series or one.name in columns]
+
+
+def is_melted(series: Sequence[Series]) -> bool:
+    """Whether rows of several sensors come out of one row, or one of several."""
+    is_long = any(one.rows is not None or one.is_told for one in series)
+    return is_long or len({one.channel for one in series}) < len(series)
+
+
+def several_places(series: Sequence[Series]) -> list[str]:
+    """A note of columns of one sensor by whose names they may be of several; [] of others.
+
+    `kitchen_temp` and `hall_humidity` are rooms, `BME280_temp` and `SCD30_co2` parts of one.
+    """
+    named = {one.place: one for one in reversed(series) if one.place}
+    if is_melted(series) or len(named) < 2:
+        return []
+    maps = (mapping(one.name, f"{one.channel}@{one.place}") for one in series if one.place)
+    return [
+        f"{' and '.join(sorted(named))} stand in names of columns that are read as one sensor; if "
+        f"they are several: {' '.join(maps)}"
+    ]
 
 
 def unused_names(export: Export, series: list[Series]) -> list[str]:

@@ -5,7 +5,7 @@ are, `export_times` and `export_numbers` read them, `presets` holds what vendors
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -16,19 +16,19 @@ from saafe.errors import InputError, as_given, check_type
 from saafe.formats import shell_word
 from saafe.readers.clock_changes import doubt_zone, zone_given
 from saafe.readers.export_columns import channel_of_unit, find_meaning, is_known
+from saafe.readers.export_maps import as_in_header, check_columns, mapping
 from saafe.readers.export_numbers import guess_decimal, read_cells
 from saafe.readers.export_series import (
     Moments,
     Series,
-    as_in_header,
-    check_columns,
     choose_time,
     find_series,
     impossible,
     is_fallen_back,
+    is_melted,
     left_empty,
-    mapping,
     sensor_cells,
+    several_places,
     unknown_units,
     unused_names,
 )
@@ -127,6 +127,7 @@ def import_recording(
         path: text of almost any form, JSON or Parquet, gzipped or not.
         preset: a vendor's name, see `presets`; None = told by the header.
         columns: column or entity -> channel, `time`, `sensor` or `ignore`; others are guessed.
+            `temperature@kitchen` is a channel of a sensor that it names.
         units: channel -> unit, such as "F", or a `Conversion`; else as the file says. One that
             `is_usual` counts where the file names none.
         zone: time zone of times without offset, such as Europe/Berlin.
@@ -161,16 +162,17 @@ def read_export(
     See `import_recording`, which also checks the table.
     """
     check_type(path, str | Path, "import_recording: takes the path of a file")
-    asked, conversions, path = check_columns(columns or {}), to_conversions(units or {}), Path(path)
+    asked, told = check_columns(columns or {})
+    conversions, path = to_conversions(units or {}), Path(path)
     if zone:
         check_zone(zone)
     if decimal not in (None, ".", ","):
         raise InputError(f'decimal: came {quoted(decimal)}; allowed: "." or ","')
     known = {name for row in PRESETS for name in (*sum(row.headers, ()), *row.times, *row.columns)}
     export = read_cells_of(path, lambda n: n in asked or is_known(n) or plain(n) in known)
-    columns = as_in_header(asked, export.frame.columns)
+    columns, told = (as_in_header(said, export.frame.columns) for said in (asked, told))
     chosen = choose_preset(preset, {plain(name) for name in export.frame.columns})
-    series, column = find_series(export, columns, chosen)
+    series, column = find_series(export, columns, told, chosen)
     groups = _groups(export, series, column)
     moments = choose_time(export, columns, chosen, zone=zone, groups=groups)
     export, series, moments = _usable_rows(export, series, moments, groups)
@@ -194,7 +196,8 @@ def read_export(
             f"with {mapping('COLUMN', 'ignore')}"
         )
         raise refusal(path, came, allowed=allowed, mend=mend)
-    readings, found = _settle_places(readings, found)
+    notes += several_places([one for one, _ in readings])
+    readings, found = _settle_places(readings, found, column)
     frame, rows = _assemble(export, moments, readings, sensor_cells(export, column))
     used = {one.column for one in series} | {column, *moments.name.split(" + "), moments.name}
     used |= {name for name in ("label", "source") if name in frame.columns}
@@ -228,6 +231,10 @@ def _groups(export: Export, series: list[Series], column: str | None) -> np.ndar
 
 def _one_place(path: Path, series: list[Series], one: Series, sensor: str) -> Series:
     """A series at the only sensor; refused where another of its channel would stand beside."""
+    if one.is_told:
+        came = f"{as_given('--sensor', 'sensor')} {sensor} beside {one.place} of {quoted(one.name)}"
+        mend = "leave one out"
+        raise refusal(path, came, allowed="a sensor for all columns, or for some", mend=mend)
     same = [other.name for other in series if other.channel == one.channel]
     if len(same) > 1:
         given = as_given("--sensor", "sensor")
@@ -324,18 +331,13 @@ def _read_series(
     return readings, found, ignored, notes + words_note(words)
 
 
-def _is_melted(series: Sequence[Series]) -> bool:
-    """Whether rows of several sensors come out of one row, or one of several."""
-    is_long = any(one.rows is not None for one in series)
-    return is_long or len({one.channel for one in series}) < len(series)
-
-
 def _settle_places(
-    readings: list[tuple[Series, np.ndarray]], found: list[GuessedColumn]
+    readings: list[tuple[Series, np.ndarray]], found: list[GuessedColumn], sensors: str | None
 ) -> tuple[list[tuple[Series, np.ndarray]], list[GuessedColumn]]:
     """The same with one place where there is one sensor: its name where all agree on one."""
-    if _is_melted([one for one, _ in readings]):
-        return readings, found
+    if is_melted([one for one, _ in readings]):
+        only = "" if sensors else ONLY_SENSOR  # of what no name says a place
+        return readings, [replace(one, sensor=one.sensor or only) for one in found]
     places = {one.place for one, _ in readings}
     only = next(iter(places)) if len(places) == 1 else ""
     return (
@@ -353,21 +355,21 @@ def _assemble(
     """The frame of a recording's table, and the row of the export of each of its rows."""
     height = export.frame.height
     name = "time_s" if moments.times.is_counter else "time"
-    is_melted = _is_melted([one for one, _ in readings])
+    has_melted = is_melted([one for one, _ in readings])
     parts: dict[str, list[tuple[Series, np.ndarray]]] = {}
     for one, values in readings:
         parts.setdefault(one.place, []).append((one, values))
     frames = [_part(place, part, sensors, height) for place, part in parts.items()]
     frame = pl.concat(frames, how="diagonal")
     frame = frame.with_columns(moments.times.values.gather(frame["row"]).alias(name))
-    if is_melted:
+    if has_melted:
         columns = [column for column in frame.columns if column not in (name, "sensor")]
         frame = frame.group_by(name, "sensor", maintain_order=True).agg(
             pl.col(columns).drop_nulls().first()
         )
         frame = frame.sort(name, maintain_order=True)
     rows = frame["row"].to_numpy()
-    if not is_melted and _is_labelled(export):
+    if not has_melted and _is_labelled(export):
         labels = [name for name in ("label", "source") if name in export.frame.columns]
         frame = frame.with_columns(export.frame[name].gather(rows) for name in labels)
     return frame.drop("row"), rows
