@@ -23,7 +23,7 @@ from saafe.readers import (
     begins_before,
     join_tables,
     read_annotated,
-    read_export,
+    read_exports,
     read_published,
     sensors_note,
     split_sensors,
@@ -196,7 +196,7 @@ def import_command(
     """
     sends = settings_of_device(device)
     options = ExportOptions(**reading).named(sends.units)
-    exports = [read_export(file, **options) for file in files]
+    exports = read_exports(files, **options)
     said: list[str] = []
     for file, (_, guess) in zip(files, exports, strict=True):
         if guess.lines() != said:

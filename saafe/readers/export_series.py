@@ -6,6 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -26,8 +27,8 @@ from saafe.readers.export_maps import mapping, without_unit
 from saafe.readers.export_text import Export
 from saafe.readers.export_times import LOCAL_TYPE, Times, is_clock, is_date, is_zone, read_moments
 from saafe.readers.presets import Preset
-from saafe.recordings import CHANNEL_UNITS, Conversion, find_unit, plain, quoted, refusal
-from saafe.sensors import CHANNEL_NAMES, CHANNELS, MAX_SENSORS
+from saafe.recordings import Conversion, find_unit, plain, quoted, refusal
+from saafe.sensors import CHANNEL_NAMES, MAX_SENSORS
 
 _PORT = re.compile(r"[\s_.-]([AB])$", re.IGNORECASE)  # of an analyser
 
@@ -54,19 +55,6 @@ class Moments:
     times: Times
 
 
-def unknown_units(series: Iterable[Series], columns: Mapping[str, str]) -> list[str]:
-    """Notes of mapped columns whose brackets hold no unit of their channel."""
-    told = ((one, without_unit(one.name)[1]) for one in series if one.name in columns)
-    return [
-        f"{quoted(one.name)}: {quoted(text)} is no known unit of {one.channel}, so it was taken in "
-        f"{CHANNEL_UNITS[one.channel][0].unit}; "
-        + as_given(f"--unit {one.channel}=UNIT", f'units={{"{one.channel}": "UNIT"}}')
-        + " says another"
-        for one, text in told
-        if text and one.unit is None
-    ]
-
-
 def choose_time(
     export: Export,
     columns: Mapping[str, str],
@@ -74,6 +62,7 @@ def choose_time(
     *,
     zone: str | None,
     groups: np.ndarray,
+    date_form: str | None = None,
 ) -> Moments:
     """The time of each row: the column mapped to it, else the best that reads as times.
 
@@ -92,13 +81,14 @@ def choose_time(
         both = f"{dates[0]} + {clocks[0]}"
         cells = {both: cells[dates[0]] + " " + cells[clocks[0]]} | cells
         cells = {name: cells[name] for name in cells if name not in (dates[0], clocks[0])}
+    how: dict[str, Any] = {"groups": groups, "date_form": date_form}
     found = [
         Moments(name, times)
         for name, column in cells.items()
-        if (times := read_moments(column, name, zone=_zone(name, zone), groups=groups))
+        if (times := read_moments(column, name, zone=_zone(name, zone), **how))
     ]
     for name in names if not found and not mapped else ():
-        times = read_moments(export.frame[name], name, zone=zone, groups=groups)
+        times = read_moments(export.frame[name], name, zone=zone, **how)
         if times and not times.is_counter:
             found.append(Moments(name, times))
     if not found:
@@ -114,10 +104,11 @@ def _zone(name: str, zone: str | None) -> str | None:
     return named.group() if named and is_zone(named.group()) else None
 
 
-def _time_rank(moments: Moments) -> int:
-    if plain(moments.name) == "time_s":
-        return 0
-    return 1 if moments.times.is_absolute else 3 if moments.times.is_counter else 2
+def _time_rank(moments: Moments) -> tuple[int, bool]:
+    """What comes first; of two of a kind that which moves, as `last_changed` may not."""
+    times = moments.times
+    rank = 1 if times.is_absolute else 3 if times.is_counter else 2
+    return 0 if plain(moments.name) == "time_s" else rank, times.values.n_unique() == 1
 
 
 def _no_time(export: Export, named: list[str]) -> InputError:
@@ -128,7 +119,7 @@ def _no_time(export: Export, named: list[str]) -> InputError:
     else:
         came = f"no time in columns {_shortened(export, 120)}"
         mend = f"name its column with {named_time}"
-    allowed = "dates with hours, seconds or milliseconds"
+    allowed = "dates with hours, h:mm:ss, seconds or milliseconds"
     return refusal(export.path, came, allowed=allowed, mend=mend)
 
 
@@ -234,16 +225,24 @@ def _named(export: Export, names: Iterable[str]) -> list[str]:
 
 def _entity_columns(export: Export) -> list[str]:
     """Columns that say what a long table's rows measure; [] of another table."""
-    values = _named(export, VALUE_NAMES)[:1]
-    names = _named(export, ENTITY_NAMES) if values else []
-    return [name for name in names if name not in values]
+    value = _value_column(export)
+    names = _named(export, ENTITY_NAMES) if value else []
+    return [name for name in names if name != value]
+
+
+def _value_column(export: Export) -> str | None:
+    """The column that holds a long table's readings: of several the first that has any."""
+    names = _named(export, VALUE_NAMES)
+    return next(
+        (name for name in names if (export.frame[name] != "").any()), next(iter(names), None)
+    )
 
 
 def _long(
     export: Export, entities: list[str], columns: Mapping[str, str], told: Mapping[str, str]
 ) -> list[Series]:
     """One series an entity: a distinct row of the columns that name what is measured."""
-    value = _named(export, VALUE_NAMES)[0]
+    value = _value_column(export) or ""
     frame = export.frame.with_row_index("row at")
     places = [
         name for name in _named(export, SENSOR_NAMES)
@@ -290,6 +289,29 @@ def _entity_meaning(
     return next(((text, m) for text, m in found if m and m.channel not in mapped), None)
 
 
+def merged_sensors(export: Export, series: list[Series], column: str | None) -> list[str]:
+    """A note where rows of one sensor come from several of another column, such as two in a room.
+
+    Not where these tell apart what is measured, as topics do.
+    """
+    names = [name for name in _named(export, SENSOR_NAMES) if name != column]
+    for name in names if column else ():
+        if not _may_be_sensors(name, export.frame[name]):
+            continue
+        for one in series:
+            pairs = export.frame.filter(pl.col(one.column) != "").select(column, name).unique()
+            by_sensor = pairs.filter(pl.col(name) != "").group_by(column, maintain_order=True)
+            several = by_sensor.agg(pl.col(name).sort()).filter(pl.col(name).list.len() > 1)
+            if several.height:
+                sensor, others = several.row(0)
+                return [
+                    f"sensor {quoted(sensor)} has rows of several in {quoted(name)} "
+                    f"({', '.join(others[:3])}{', ...' if len(others) > 3 else ''}): "
+                    f"{mapping(name, 'sensor')} parts them"
+                ]
+    return []
+
+
 def _sensor_column(export: Export, columns: Mapping[str, str], preset: Preset | None) -> str | None:
     """The column that names the sensors of a wide table."""
     mapped = [name for name, target in columns.items() if target == "sensor"]
@@ -301,6 +323,7 @@ def _sensor_column(export: Export, columns: Mapping[str, str], preset: Preset | 
         if name not in columns and _may_be_sensors(name, export.frame[name])
         and (export.frame[name] != "").any()
     ]  # fmt: skip
+    guessed.sort(key=lambda name: export.frame[name].n_unique() == 1)  # it parts no rows
     return next(iter([*mapped, *wished, *guessed]), None)
 
 
@@ -411,29 +434,3 @@ def left_empty(export: Export, one: Series, is_wrong: np.ndarray) -> str:
     were = "were not numbers and were" if n > 1 else "was not a number and was"
     cell = quoted(export.frame[one.column][int(rows[first])])
     return f"{what} of {quoted(one.name)} {were} left empty: first {cell} in line {lines[first]}"
-
-
-def impossible(export: Export, one: Series, values: np.ndarray, numbers: np.ndarray) -> list[str]:
-    """A note of the first reading in another unit that cannot be one, as the file has it.
-
-    What is masked is counted in the channel's own unit, in which nobody finds it in the file.
-
-    Args:
-        export: the file's cells.
-        one: the series.
-        values: in the channel's unit. (row,)
-        numbers: as the file has them. (row,)
-    """
-    channel = CHANNELS[CHANNEL_NAMES.index(one.channel)]
-    lowest, highest = channel.lowest, channel.highest
-    is_outside = (values < lowest) | (values > highest + channel.overshoot)
-    at = np.flatnonzero(is_outside & (values != numbers))
-    if not len(at):
-        return []
-    rows = at if one.rows is None else one.rows[at]
-    first = int(np.argmin(export.row_numbers[rows]))
-    cell = quoted(export.frame[one.column][int(rows[first])])
-    return [
-        f"{cell} of {quoted(one.name)} in line {export.row_numbers[rows[first]]} is "
-        f"{values[at[first]]:g} {channel.unit}, outside {lowest:g} to {highest:g}"
-    ]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from polars.dataframe.group_by import GroupBy
 
 from saafe.errors import InputError, as_given, check_type
 from saafe.formats import shell_word
@@ -23,17 +24,23 @@ from saafe.readers.export_series import (
     Series,
     choose_time,
     find_series,
-    impossible,
     is_fallen_back,
     is_melted,
     left_empty,
+    merged_sensors,
     sensor_cells,
     several_places,
-    unknown_units,
     unused_names,
 )
 from saafe.readers.export_text import MOST_LEFT_OUT, Export, read_cells_of
 from saafe.readers.export_times import check_zone
+from saafe.readers.export_units import (
+    impossible,
+    other_units,
+    row_units,
+    unit_columns,
+    unknown_units,
+)
 from saafe.readers.presets import PRESETS, Preset, choose_preset
 from saafe.recordings import (
     CHANNEL_UNITS,
@@ -41,6 +48,7 @@ from saafe.recordings import (
     Conversion,
     Recording,
     Table,
+    counted,
     find_unit,
     parse_recording,
     plain,
@@ -156,10 +164,12 @@ def read_export(
     zone: str | None = None,
     decimal: str | None = None,
     sensor: str | None = None,
+    date_form: str | None = None,
 ) -> tuple[Table, Guess]:
     """A vendor's export as the table of a recording, and how it was understood.
 
-    See `import_recording`, which also checks the table.
+    See `import_recording`, which also checks the table. `date_form` is "day first", "month first"
+    or "year of two digits first" for dates that may be each; None = guessed.
     """
     check_type(path, str | Path, "import_recording: takes the path of a file")
     asked, told = check_columns(columns or {})
@@ -174,7 +184,7 @@ def read_export(
     chosen = choose_preset(preset, {plain(name) for name in export.frame.columns})
     series, column = find_series(export, columns, told, chosen)
     groups = _groups(export, series, column)
-    moments = choose_time(export, columns, chosen, zone=zone, groups=groups)
+    moments = choose_time(export, columns, chosen, zone=zone, groups=groups, date_form=date_form)
     export, series, moments = _usable_rows(export, series, moments, groups)
     zone_doubt = doubt_zone(moments.times, _groups(export, series, column))
     if sensor:
@@ -196,10 +206,12 @@ def read_export(
             f"with {mapping('COLUMN', 'ignore')}"
         )
         raise refusal(path, came, allowed=allowed, mend=mend)
-    notes += several_places([one for one, _ in readings])
+    notes += several_places([one for one, _ in readings]) + merged_sensors(export, series, column)
     readings, found = _settle_places(readings, found, column)
-    frame, rows = _assemble(export, moments, readings, sensor_cells(export, column))
+    frame, rows, conflicts = _assemble(export, moments, readings, sensor_cells(export, column))
+    notes += conflicts
     used = {one.column for one in series} | {column, *moments.name.split(" + "), moments.name}
+    used |= {*unit_columns(export, series)}
     used |= {name for name in ("label", "source") if name in frame.columns}
     left = [name for name in unused_names(export, series) if name not in used]
     guess = Guess(
@@ -212,7 +224,11 @@ def read_export(
         ignored=tuple(left + ignored),
         zone_doubt=zone_doubt or "",
     )
+    given = {channel for channel, unit in conversions.items() if not unit.is_usual}
     notes += unknown_units((one for one in series if one.channel not in conversions), columns)
+    notes += other_units(
+        export, [(c.channel, c.name, c.unit) for c in found if c.channel not in given]
+    )
     clock = moments.times.clock
     in_utc = f"times of {clock} are kept in UTC; --between and pictures use UTC" if clock else ""
     notes = [*export.notes, *notes, *filter(None, (in_utc, zone_doubt))]
@@ -291,11 +307,13 @@ def _read_series(
     Last come notes of cells that cannot be read, and of words for missing ones.
     """
     readings, found, ignored, notes = [], [], [], []
-    words = Counter[str]()
+    words, beside = Counter[str](), unit_columns(export, series)
     for one in series:
         cells = export.frame[one.column]
         cells = cells if one.rows is None else cells.gather(one.rows)
         numbers = read_cells(cells, decimal)
+        own_units = numbers.units.zip_with(numbers.units != "", row_units(export, one, beside))
+        numbers = numbers._replace(units=own_units)
         own = preset.units.get(one.channel) if preset else None
         asked = units.get(one.channel)
         told = None if asked is None or asked.is_usual else asked
@@ -324,8 +342,10 @@ def _read_series(
         if is_wrong.any():
             notes.append(left_empty(export, one, is_wrong))
         notes += impossible(export, one, values, numbers.values)
-        given = (numbers.units.filter(pl.Series(np.isfinite(numbers.values)))).unique().to_list()
-        shown = " or ".join(dict.fromkeys(conversions[text].unit for text in given))
+        given = numbers.units.filter(pl.Series(np.isfinite(numbers.values)))
+        shown = " or ".join(
+            dict.fromkeys(conversions[text].unit for text in given.unique(maintain_order=True))
+        )
         unit = shown or (told or default).unit
         found.append(GuessedColumn(one.channel, one.name, unit, one.place))
     return readings, found, ignored, notes + words_note(words)
@@ -351,8 +371,8 @@ def _assemble(
     moments: Moments,
     readings: list[tuple[Series, np.ndarray]],
     sensors: pl.Series,
-) -> tuple[pl.DataFrame, np.ndarray]:
-    """The frame of a recording's table, and the row of the export of each of its rows."""
+) -> tuple[pl.DataFrame, np.ndarray, list[str]]:
+    """The frame of a recording's table, the row of the export of each of its rows, and notes."""
     height = export.frame.height
     name = "time_s" if moments.times.is_counter else "time"
     has_melted = is_melted([one for one, _ in readings])
@@ -362,17 +382,32 @@ def _assemble(
     frames = [_part(place, part, sensors, height) for place, part in parts.items()]
     frame = pl.concat(frames, how="diagonal")
     frame = frame.with_columns(moments.times.values.gather(frame["row"]).alias(name))
+    notes = []
     if has_melted:
         columns = [column for column in frame.columns if column not in (name, "sensor")]
-        frame = frame.group_by(name, "sensor", maintain_order=True).agg(
-            pl.col(columns).drop_nulls().first()
-        )
-        frame = frame.sort(name, maintain_order=True)
+        groups = frame.group_by(name, "sensor", maintain_order=True)
+        notes = _conflicts(export, moments, groups, columns)
+        frame = groups.agg(pl.col(columns).drop_nulls().first()).sort(name, maintain_order=True)
     rows = frame["row"].to_numpy()
     if not has_melted and _is_labelled(export):
         labels = [name for name in ("label", "source") if name in export.frame.columns]
         frame = frame.with_columns(export.frame[name].gather(rows) for name in labels)
-    return frame.drop("row"), rows
+    return frame.drop("row"), rows, notes
+
+
+def _conflicts(export: Export, moments: Moments, groups: GroupBy, columns: list[str]) -> list[str]:
+    """A note of readings of one time, sensor and channel that differ; refused where many do."""
+    channels = pl.col([column for column in columns if column != "row"])
+    differs = groups.agg(channels.min() != channels.max())
+    count, times = sum(int(differs[c].sum()) for c in differs.columns[2:]), differs.height
+    if not count:
+        return []
+    what = f"{counted(count, 'reading')} of a time and sensor that had another one"
+    if count > max(2, MOST_LEFT_OUT * times):
+        came = f"{what}, of {times:,} times"
+        mend = f"name another time with {mapping('COLUMN', 'time')}, or the column of the sensors"
+        raise refusal(export.path, came, allowed="one reading each", mend=mend, column=moments.name)
+    return [f"left out {what}: the first is kept"]
 
 
 def _is_labelled(export: Export) -> bool:
