@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from saafe.cli import saafe
 from saafe.errors import InputError
+from saafe.readers.export_numbers import read_cells
 from saafe.readers.export_text import _whole_rows
 from saafe.readers.exports import import_recording
 from saafe.recordings.recording import read_recording
@@ -280,6 +281,17 @@ def test_files_of_an_entity_each_make_one_sensor(tmp_path: Path):
         12,
         12,
     ]
+
+
+@pytest.mark.parametrize(("cell", "value"), [
+    ("1 234", 1234.0), ("1 234 567,5", 1234567.5), ("1'234", 1234.0), ("21 °C", 21.0),
+    ("21 22", np.nan), ("50 60 ppm", np.nan), ("1 2345", np.nan), ("500 ", 500.0),
+])  # fmt: skip
+def test_two_numbers_in_a_cell_are_not_one(cell: str, value: float):
+    """50 and 60 were 5060 ppm."""
+    numbers = read_cells(pl.Series([cell]), ",")
+    np.testing.assert_equal(numbers.values, [value])
+    assert numbers.is_wrong.tolist() == [bool(np.isnan(value))]
 
 
 QUOTED = {

@@ -1,7 +1,7 @@
 """What a column or an entity of an export is, by its name: channel, unit, and whose it is."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from saafe.recordings import Conversion, find_unit, plain, unit_texts
@@ -41,12 +41,16 @@ _OTHER_QUANTITY = re.compile(
     r"|pm ?<? ?\d.*|p1|pollen|wind|rain|snow|cloud|sun|load|cpu|memory|disk|rssi|signal|altitude"
     r"|pressure|oxygen|o2|methane|ch4|propane|lpg|soc|level|brightness|power|dimm\w*)(?![a-z0-9])"
 )
+_OUT = r"outdoors?|outside|outd|au(?:ss|ß)en\w*|ext(?:ernal|erior|erieur|érieur)?"
+_OUTDOORS = re.compile(rf"(?<![a-z])(?:{_OUT})(?![a-z])")
 # what has a channel's name in its own and is not the air of the room
 _OTHER = re.compile(
-    r"(?<![a-z])(?:outdoors?|outside|outd|au(?:ss|ß)en\w*|ext(?:ernal|erior|erieur|érieur)?|dew\w*"
+    rf"(?<![a-z])(?:{_OUT}|dew\w*"
     r"|taupunkt|set ?point|target|soll\w*|feels|heat index|apparent|gef[uü]hlt\w*|battery|device"
     r"|chip|cpu|esp32|board|offset|calibration|threshold|alarm|alert|status|quality|aqi|index"
     r"|score|units?|trend|absolute|abs|counts?|std|stdev|error|accuracy|uncertainty|linkquality"
+    r"|estimat\w*|equivalents?|changes?|diff(?:erence)?|rate|flags?|adc|std ?dev\w*|variance|sum"
+    r"|ratio|gradient|slope|lel|dbfs|surface|skin|body"
     r"|weather|forecast|oven|fridge|freezer|water|soil|colou?r|limit|sound volume"
     r"|(?:eco|comfort|holiday|anti ?frost|frost protection|open window|preset) (?:temp|hum)\w*"
     r"|(?:temp|hum|noise|sound)\w* (?:sensitivity|precision|periodic|report|delta|display|detected)"
@@ -62,8 +66,9 @@ _MACHINE = (
     r"|collector|wet bulb|wind ?chill|humidex|desired|requested|kessel|vorlauf\w*|r[uü]cklauf\w*"
     r"|warmwasser\w*|puffer\w*|w[aä]rmepumpe|heizung|heizkreis|ofen|k[uü]hlschrank|abgas\w*"
 )
+_OPEN_AIR = r"balcony|balkon|garden|garten|terrace|terrasse|patio|yard"
 _OTHER_PLACE = re.compile(
-    rf"(?<![a-z])(?:(?:{_MACHINE})(?! ?r(?:oom|aum)\b)"
+    rf"(?<![a-z])(?:(?:{_MACHINE}|{_OPEN_AIR})(?! ?(?:r(?:oom|aum)|side)\b)"
     r"|(?:away|boost|sleep|night|day|manual|auto|protection|set) temp\w*"
     r"|temp\w* set(?:ting)?)(?![a-z])"
 )
@@ -128,9 +133,13 @@ def find_meaning(name: str) -> Meaning | None:
     labels = re.findall(r"[=:] *\"?([^,}\"]+)", name.partition("{")[2])
     text = re.sub(r"\bair quality\b(?! index)", " ", text.partition("{")[0])
     text = re.sub(r"particulate matter ?(?=<? ?\d)", "pm ", _PM25_IN_WORDS.sub("pm25", text))
-    if _OTHER.search(text) or _OTHER_PLACE.search(text):
+    if any(
+        _OTHER.search(part) or _OTHER_PLACE.search(part) for part in (text, *_said_in(brackets))
+    ):
         return None
     in_labels = spaced(" ".join(labels))
+    if _OUTDOORS.search(in_labels):
+        return None
     found = (
         (channel, match)
         for channel, pattern in _CHANNEL_PATTERNS.items()
@@ -158,6 +167,11 @@ def find_meaning(name: str) -> Meaning | None:
     ranks = [_QUALIFIERS.index(word) for word in words if word in _QUALIFIERS]
     rank = max(ranks, default=0) + len(_QUALIFIERS) * is_unsized  # PM2.5 comes before dust
     return Meaning(channel, unit, "_".join(dict.fromkeys(left)), rank)
+
+
+def _said_in(brackets: Sequence[str]) -> list[str]:
+    """What brackets say of a quantity, without words that there name whose it is."""
+    return [re.sub(r"\b(?:device|chip|esp32|board|units?)\b", " ", spaced(b)) for b in brackets]
 
 
 def _is_channel(word: str) -> bool:
