@@ -90,6 +90,36 @@ def test_a_letter_of_a_flat_is_no_unit(tmp_path: Path):
     assert temperatures(path) == {"A": [21.0] * 12}
 
 
+LETTERS = {
+    "of degrees": ("temp_c", "temp_f"), "of all degrees": ("temp_c", "temp_f", "temp_k"),
+    "of places": ("temp_a", "temp_b", "temp_c", "temp_d", "temp_e", "temp_f"),
+    "of some places": ("kitchen temp D", "kitchen temp E", "kitchen temp F"),
+    "before the channel": ("room_f_temperature", "room_k_temperature"),
+    "of zones": ("temperature zone c", "temperature zone f"),
+}  # fmt: skip
+FOUND = {
+    "of degrees": {"A": 21.0}, "of all degrees": {"A": 21.0},
+    "of places": dict.fromkeys("abcdef", 21.0),
+    "of some places": dict.fromkeys(["kitchen_D", "kitchen_E", "kitchen_F"], 21.0),
+    "before the channel": {"room_f": 21.0, "room_k": 21.0},
+    "of zones": {"zone_c": 21.0, "zone_f": 21.0},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LETTERS)
+def test_letters_of_places_are_no_units(name: str, tmp_path: Path):
+    """Room F was in degF: -6 for 21, and of six columns A to F three were left out."""
+    degrees = {"temp_c": "21", "temp_f": "69.8", "temp_k": "294.15"} if "degrees" in name else {}
+    cells = ",".join(degrees.get(column, "21") for column in LETTERS[name])
+    path = write(tmp_path, table(",".join(["time", *LETTERS[name]]), lambda i: f"{iso(i)},{cells}"))
+    assert {k: v[0] for k, v in temperatures(path).items()} == FOUND[name]
+    if name == "of places":  # also where they are named, and with a unit
+        told = temperatures(path, columns={"temp_f": "temperature@attic"})
+        assert told["attic"][0] == 21.0
+        path.write_text(path.read_text().replace("temp_f", "temp_f (degF)").replace("21\n", "50\n"))
+        assert temperatures(path)["f"][0] == 10.0
+
+
 def test_a_unit_that_a_display_may_show_is_told(tmp_path: Path):
     """Of some sensors it is the display's, of others the readings'."""
     path = write(tmp_path, table("time,temperature,temperature_unit,humidity",
@@ -325,3 +355,13 @@ def test_durations_of_a_parquet_file_are_seconds(unit: str, tmp_path: Path):
     recording, _, guess = import_recording(path)
     assert guess.time_form == "s from a start"
     assert recording.times_s.tolist() == [60.0 * i for i in range(12)]
+
+
+@pytest.mark.parametrize("row", [
+    "air,room=kitchen temperature=21.5,co2=500i 1769860800000000000", "air temperature=21.5",
+    "air,room=kitchen,floor=1 co2=500i 1769860800",
+])  # fmt: skip
+def test_line_protocol_is_refused_by_its_name(row: str, tmp_path: Path):
+    """Its first row was taken for a header without rows."""
+    with pytest.raises(InputError, match="InfluxDB's line protocol; .*; export it as CSV"):
+        import_recording(write(tmp_path, f"{row}\n" * 12))

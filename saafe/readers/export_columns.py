@@ -74,6 +74,12 @@ _OTHER_PLACE = re.compile(
 )
 # ESPHome's "Particulate Matter <2.5µm Concentration": the sign and the point are gone in its topic
 _PM25_IN_WORDS = re.compile(r"particulate matter ?<? ?2 ?,? ?5 ?(?:[uµ]?m\b)?")
+# a letter that may be a unit's, and where it is a place's: zone_f
+_A_LETTER = re.compile(r"(?:^| )[cfk]$")
+_NAMED_BY_LETTER = re.compile(
+    r"\b(?:zone|area|unit|flat|apartment|bay|block|section|probe|node|channel|port|station|rack|row)"
+    r" [cfk]$"
+)
 # in brackets: a number of particles, an index, a raw signal, another quantity
 _OTHER_UNIT = re.compile(r"[#/]|aqi|count|index|^(?:m?v|k?ohms?|adc|raw|[hk]?pa|s|ms|lux|dbm|g)$")
 # weather stations': tempf, tempinf, temp1f
@@ -151,9 +157,12 @@ def find_meaning(name: str) -> Meaning | None:
         channel, match = "pm25", _PARTICLES.search(text)
     if not match:
         return None
+    before = text
     if match.string == text:
-        text = text[: match.start()] + " " + text[match.end() :]
-    text, unit = _split_unit(channel, text)
+        before, text = text[: match.start()], text[: match.start()] + " " + text[match.end() :]
+    whole, (text, unit) = text, _split_unit(channel, text)
+    if unit and before == whole[:-1] and _A_LETTER.search(before.strip()) and "°" not in name:
+        text, unit = whole, None  # room_f_temperature
     if unit is None and _FAHRENHEIT.fullmatch(match.group()):
         unit = find_unit(channel, "F")
     for bracket in brackets:
@@ -191,7 +200,7 @@ def channel_of_unit(name: str, channels: Collection[str]) -> str | None:
 def _split_unit(channel: str, text: str) -> tuple[str, Conversion | None]:
     """A name without the unit that it ends in, and the unit."""
     text = text.strip()
-    for writing in unit_texts(channel):
+    for writing in unit_texts(channel) if not _NAMED_BY_LETTER.search(text) else ():
         if (end := f" {spaced(writing)}") and f" {text}".endswith(end):
             return f" {text}"[: -len(end)], find_unit(channel, writing)
     return text, None

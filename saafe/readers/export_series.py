@@ -30,7 +30,8 @@ from saafe.readers.presets import Preset
 from saafe.recordings import Conversion, find_unit, plain, quoted, refusal
 from saafe.sensors import CHANNEL_NAMES, MAX_SENSORS
 
-_PORT = re.compile(r"[\s_.-]([AB])$", re.IGNORECASE)  # of an analyser
+_PORT = re.compile(r"[\s_.-]([A-Z])$", re.IGNORECASE)  # of an analyser, or a place's letter
+_UNIT_LETTERS = {"C", "F", "K"}
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,34 @@ def _wide(
         place = told.get(name, meaning.place)
         one = Series(meaning.channel, name, name, place, meaning.rank, meaning.unit)
         series.append(replace(one, is_told=name in told))
-    return series if preset else _at_ports(series)
+    return series if preset else _at_ports(_at_letters(series, told))
+
+
+def _at_letters(series: list[Series], told: Mapping[str, str]) -> list[Series]:
+    """Series whose names differ by a last letter only, such as `temp_a` to `temp_f`: each a place.
+
+    Without the others F would be degF, and A and B two readings of the same air. So they are where
+    they stand alone, and so are C, F and K.
+    """
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for one in series:
+        bare = without_unit(one.name)[0]
+        if (port := _PORT.search(bare)) and (stem := find_meaning(bare[: port.start()])):
+            found.setdefault((stem.channel, spaced(bare[: port.start()])), {})[one.name] = port[1]
+    places: dict[str, str] = {}
+    for (_, text), letters in found.items():
+        given = {letter.upper() for letter in letters.values()}
+        if len(given) > 2 and given - _UNIT_LETTERS:
+            stem = find_meaning(text)
+            before = f"{stem.place}_" if stem and stem.place else ""
+            places |= {name: f"{before}{letter}" for name, letter in letters.items()}
+    return [
+        replace(
+            one, rank=0, place=one.place if one.name in told else places[one.name],
+            unit=find_unit(one.channel, without_unit(one.name)[1]),
+        ) if one.name in places else one
+        for one in series
+    ]  # fmt: skip
 
 
 def _at_ports(series: list[Series]) -> list[Series]:
@@ -217,7 +245,7 @@ def _at_ports(series: list[Series]) -> list[Series]:
     return [replace(one, place=ports.get(one.name, one.place)) for one in series]
 
 
-def _named(export: Export, names: Iterable[str]) -> list[str]:
+def named_columns(export: Export, names: Iterable[str]) -> list[str]:
     """Columns of these spaced names, in the order of the names."""
     by_name = {spaced(name): name for name in reversed(export.frame.columns)}
     return [by_name[name] for name in names if name in by_name]
@@ -226,13 +254,13 @@ def _named(export: Export, names: Iterable[str]) -> list[str]:
 def _entity_columns(export: Export) -> list[str]:
     """Columns that say what a long table's rows measure; [] of another table."""
     value = _value_column(export)
-    names = _named(export, ENTITY_NAMES) if value else []
+    names = named_columns(export, ENTITY_NAMES) if value else []
     return [name for name in names if name != value]
 
 
 def _value_column(export: Export) -> str | None:
     """The column that holds a long table's readings: of several the first that has any."""
-    names = _named(export, VALUE_NAMES)
+    names = named_columns(export, VALUE_NAMES)
     return next(
         (name for name in names if (export.frame[name] != "").any()), next(iter(names), None)
     )
@@ -245,11 +273,11 @@ def _long(
     value = _value_column(export) or ""
     frame = export.frame.with_row_index("row at")
     places = [
-        name for name in _named(export, SENSOR_NAMES)
+        name for name in named_columns(export, SENSOR_NAMES)
         if not any(find_meaning(cell) for cell in export.frame[name].unique())
     ]  # fmt: skip
     places.sort(key=lambda name: export.frame[name].n_unique() == 1)
-    units = _named(export, UNIT_NAMES)
+    units = named_columns(export, UNIT_NAMES)
     keys = list(dict.fromkeys([*entities, *places[:1]]))
     found: dict[tuple[str, str, str], Series] = {}
     for key, part in frame.group_by(keys, maintain_order=True):
@@ -289,29 +317,6 @@ def _entity_meaning(
     return next(((text, m) for text, m in found if m and m.channel not in mapped), None)
 
 
-def merged_sensors(export: Export, series: list[Series], column: str | None) -> list[str]:
-    """A note where rows of one sensor come from several of another column, such as two in a room.
-
-    Not where these tell apart what is measured, as topics do.
-    """
-    names = [name for name in _named(export, SENSOR_NAMES) if name != column]
-    for name in names if column else ():
-        if not _may_be_sensors(name, export.frame[name]):
-            continue
-        for one in series:
-            pairs = export.frame.filter(pl.col(one.column) != "").select(column, name).unique()
-            by_sensor = pairs.filter(pl.col(name) != "").group_by(column, maintain_order=True)
-            several = by_sensor.agg(pl.col(name).sort()).filter(pl.col(name).list.len() > 1)
-            if several.height:
-                sensor, others = several.row(0)
-                return [
-                    f"sensor {quoted(sensor)} has rows of several in {quoted(name)} "
-                    f"({', '.join(others[:3])}{', ...' if len(others) > 3 else ''}): "
-                    f"{mapping(name, 'sensor')} parts them"
-                ]
-    return []
-
-
 def _sensor_column(export: Export, columns: Mapping[str, str], preset: Preset | None) -> str | None:
     """The column that names the sensors of a wide table."""
     mapped = [name for name, target in columns.items() if target == "sensor"]
@@ -319,15 +324,15 @@ def _sensor_column(export: Export, columns: Mapping[str, str], preset: Preset | 
     by_plain = {plain(name): name for name in export.frame.columns}
     wished = [by_plain[name] for name in names if name in by_plain]
     guessed = [
-        name for name in _named(export, SENSOR_NAMES)
-        if name not in columns and _may_be_sensors(name, export.frame[name])
+        name for name in named_columns(export, SENSOR_NAMES)
+        if name not in columns and may_be_sensors(name, export.frame[name])
         and (export.frame[name] != "").any()
     ]  # fmt: skip
     guessed.sort(key=lambda name: export.frame[name].n_unique() == 1)  # it parts no rows
     return next(iter([*mapped, *wished, *guessed]), None)
 
 
-def _may_be_sensors(name: str, cells: pl.Series) -> bool:
+def may_be_sensors(name: str, cells: pl.Series) -> bool:
     """Whether cells repeat as names do. Too many sensors are refused later, never made one."""
     count = cells.n_unique()
     return plain(name) == "sensor" or count <= max(MAX_SENSORS, len(cells) // 2)
@@ -370,21 +375,6 @@ def is_melted(series: Sequence[Series]) -> bool:
     return is_long or len({one.channel for one in series}) < len(series)
 
 
-def several_places(series: Sequence[Series]) -> list[str]:
-    """A note of columns of one sensor by whose names they may be of several; [] of others.
-
-    `kitchen_temp` and `hall_humidity` are rooms, `BME280_temp` and `SCD30_co2` parts of one.
-    """
-    named = {one.place: one for one in reversed(series) if one.place}
-    if is_melted(series) or len(named) < 2:
-        return []
-    maps = (mapping(one.name, f"{one.channel}@{one.place}") for one in series if one.place)
-    return [
-        f"{' and '.join(sorted(named))} stand in names of columns that are read as one sensor; if "
-        f"they are several: {' '.join(maps)}"
-    ]
-
-
 def unused_names(export: Export, series: list[Series]) -> list[str]:
     """Columns that are no series, and of a long table the entities that are none."""
     names = [name for name in export.frame.columns if not name.startswith("unnamed #")]
@@ -422,15 +412,3 @@ def is_fallen_back(times: Times, groups: np.ndarray) -> bool:
     if (steps[same] <= 0).all():
         return False  # newest first
     return bool(((steps >= -3600.0) & (steps <= -1800.0) & same).any())
-
-
-def left_empty(export: Export, one: Series, is_wrong: np.ndarray) -> str:
-    """How many cells of a series could not be read, and the first of them in the file."""
-    rows = np.flatnonzero(is_wrong) if one.rows is None else one.rows[is_wrong]
-    lines = export.row_numbers[rows]
-    first = int(np.argmin(lines))  # rows may have been turned round
-    n = len(rows)
-    what = f"{n:,} cells" if n > 1 else "1 cell"
-    were = "were not numbers and were" if n > 1 else "was not a number and was"
-    cell = quoted(export.frame[one.column][int(rows[first])])
-    return f"{what} of {quoted(one.name)} {were} left empty: first {cell} in line {lines[first]}"

@@ -1,7 +1,8 @@
 """Vendors' exports: a file of almost any form as a recording, every guess told.
 
 The parts: `export_text` makes cells of bytes, `export_columns` and `export_series` say what they
-are, `export_times` and `export_numbers` read them, `presets` holds what vendors leave out.
+are, `export_times`, `export_numbers` and `export_units` read them, `export_maps` takes what whoever
+imports says of them, `export_doubts` what must be told, `presets` holds what vendors leave out.
 """
 
 from collections import Counter
@@ -17,6 +18,14 @@ from saafe.errors import InputError, as_given, check_type
 from saafe.formats import shell_word
 from saafe.readers.clock_changes import doubt_zone, zone_given
 from saafe.readers.export_columns import channel_of_unit, find_meaning, is_known
+from saafe.readers.export_doubts import (
+    impossible,
+    left_empty,
+    merged_sensors,
+    other_units,
+    several_places,
+    unknown_units,
+)
 from saafe.readers.export_maps import as_in_header, check_columns, mapping
 from saafe.readers.export_numbers import guess_decimal, read_cells
 from saafe.readers.export_series import (
@@ -26,21 +35,12 @@ from saafe.readers.export_series import (
     find_series,
     is_fallen_back,
     is_melted,
-    left_empty,
-    merged_sensors,
     sensor_cells,
-    several_places,
     unused_names,
 )
 from saafe.readers.export_text import MOST_LEFT_OUT, Export, read_cells_of
 from saafe.readers.export_times import check_zone
-from saafe.readers.export_units import (
-    impossible,
-    other_units,
-    row_units,
-    unit_columns,
-    unknown_units,
-)
+from saafe.readers.export_units import row_units, unit_columns
 from saafe.readers.presets import PRESETS, Preset, choose_preset
 from saafe.recordings import (
     CHANNEL_UNITS,
