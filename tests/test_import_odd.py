@@ -363,5 +363,5 @@ def test_durations_of_a_parquet_file_are_seconds(unit: str, tmp_path: Path):
 ])  # fmt: skip
 def test_line_protocol_is_refused_by_its_name(row: str, tmp_path: Path):
     """Its first row was taken for a header without rows."""
-    with pytest.raises(InputError, match="InfluxDB's line protocol; .*; export it as CSV"):
+    with pytest.raises(InputError, match=r"InfluxDB's line protocol; .*; export it as CSV"):
         import_recording(write(tmp_path, f"{row}\n" * 12))

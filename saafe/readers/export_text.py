@@ -100,7 +100,7 @@ def _read_cells(path: Path, data: bytes, is_known: Callable[[str], bool]) -> Exp
     if re.match(r"\s*[\[{]\s*[\"\[{\]}]", text):
         raise refuse_form(path, "JSON that is broken or ends early")
     if _LINE_PROTOCOL.match(text):
-        mend = "export it as CSV, for example with influx query --raw"
+        mend = "export it as CSV, as `influx` can"
         raise refusal(path, "InfluxDB's line protocol", allowed="CSV or JSON of it", mend=mend)
     return _read_table(path, _whole_rows(lines), is_known)
 
