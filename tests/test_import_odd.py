@@ -15,7 +15,7 @@ from saafe.readers.export_numbers import read_cells
 from saafe.readers.export_text import _whole_rows
 from saafe.readers.exports import import_recording
 from saafe.recordings.recording import read_recording
-from saafe.sensors import CO2, TEMPERATURE
+from saafe.sensors import CO2, HUMIDITY, TEMPERATURE
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 DAY_S = 86_400.0
@@ -365,3 +365,50 @@ def test_line_protocol_is_refused_by_its_name(row: str, tmp_path: Path):
     """Its first row was taken for a header without rows."""
     with pytest.raises(InputError, match=r"InfluxDB's line protocol; .*; export it as CSV"):
         import_recording(write(tmp_path, f"{row}\n" * 12))
+
+
+def test_tables_below_one_another_meet_in_their_times(tmp_path: Path):
+    """A repair shifted the second one's rows behind the first one's, as a clock set back."""
+    one = table("time,temperature", lambda i: f"{iso(i)},21")
+    two = table("time,co2", lambda i: f"{iso(i)},{500 + i}")
+    recording, check, _ = import_recording(write(tmp_path, f"{one}\n{two}"))
+    assert recording.times_s.tolist() == [60.0 * i for i in range(12)]
+    assert np.isfinite(recording.readings[:, 0, [TEMPERATURE, CO2]]).all()
+    assert check.repairs == ()
+
+
+OFFSETS = {
+    "Date Time, GMT+01:00": 11, "time GMT-05:00": 17, "time (UTC)": 12, "time UTC+0200": 10,
+    "UTC time": 12,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OFFSETS)
+def test_an_offset_in_the_name_of_the_time_counts(name: str, tmp_path: Path):
+    """GMT+01:00 was taken for GMT."""
+    text = table(f'"{name}",temperature', lambda i: f"2026-01-31 12:{i:02d}:00,21")
+    recording = import_recording(write(tmp_path, text))[0]
+    assert recording.start is not None
+    assert recording.start.astimezone(UTC) == NOON.replace(hour=OFFSETS[name])
+
+
+def test_half_an_hour_of_offset_in_a_name_is_left_to_whoever_imports(tmp_path: Path):
+    text = table('"time UTC+05:30",temperature', lambda i: f"2026-01-31 12:{i:02d}:00,21")
+    recording, check, _ = import_recording(write(tmp_path, text))
+    assert recording.start == NOON.replace(tzinfo=None)
+    assert "times have no offset" in " ".join(check.notes)
+
+
+LOGGERS = {  # the forms are from memory
+    "HOBO": ('"#","Date Time, GMT+01:00","Temp, °F (LGR S/N: 1, SEN S/N: 1)","RH, % (LGR S/N: 1)"',
+             lambda i: f"{i},01/31/26 12:{i:02d}:00 PM,69.8,45"),
+    "EL-USB": ("EL-USB-2,Time,Celsius(°C),Humidity(%rh),Dew Point(°C),Serial Number",
+               lambda i: f"{i},31/01/2026 12:{i:02d}:00,21,45,9,{'' if i else '0123'}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOGGERS)
+def test_loggers_with_serial_numbers_are_one_sensor(name: str, tmp_path: Path):
+    path = write(tmp_path, table(*LOGGERS[name]))
+    assert temperatures(path) == {"A": [21.0] * 12}
+    assert np.isfinite(import_recording(path)[0].readings[:, 0, HUMIDITY]).all()

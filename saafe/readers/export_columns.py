@@ -13,7 +13,7 @@ _CHANNELS = {
     "co": r"co(?![0-9a-z])|carbon ?monoxide|kohlen(?:stoff)?monoxid|monoxyde de carbone",
     "humidity": r"rel(?:ative)? ?hum\w*|humid\w*|hum|humedad|rh"
     r"|umidit\w*|\w*feucht\w*|\w*vochtig\w*",
-    "temperature": r"temp\w*|\w*temperatur\w*|t",
+    "temperature": r"temp\w*|\w*temperatur\w*|t|celsius|fahrenheit",
     "sound": r"noise|sound|spl|loudness|decibels?|dba?|l[aä]eq|bruit|ruido|rumore"
     r"|geluid|l[aä]rm\w*|laut\w*|geräusch\w*",
 }
@@ -82,8 +82,9 @@ _NAMED_BY_LETTER = re.compile(
 )
 # in brackets: a number of particles, an index, a raw signal, another quantity
 _OTHER_UNIT = re.compile(r"[#/]|aqi|count|index|^(?:m?v|k?ohms?|adc|raw|[hk]?pa|s|ms|lux|dbm|g)$")
+_SERIAL = re.compile(r"\bS/N\b")  # of a HOBO: Temp, °F (LGR S/N: 1, SEN S/N: 1)
 # weather stations': tempf, tempinf, temp1f
-_FAHRENHEIT = re.compile(r"temp(?:in|out)?\d*f")
+_FAHRENHEIT = re.compile(r"temp(?:in|out)?\d*f|fahrenheit")
 _TIME = re.compile(
     r"(?<![a-z])(?:date|time|datetime|timestamp|date ?time|time ?stamp|utcdatetime|datum|zeit\w*"
     r"|uhrzeit|datum ?zeit|recorded|created|last (?:seen|changed|updated)|ts|epoch|uptime|millis"
@@ -135,6 +136,7 @@ def spaced(name: str) -> str:
 def find_meaning(name: str) -> Meaning | None:
     """What a column or an entity measures by its name; None where it is no channel of a room."""
     brackets = re.findall(r"[(\[]([^)\]]*)[)\]]", name)
+    brackets = [one for one in brackets if not _SERIAL.search(one)]
     text = spaced(re.sub(r"[(\[][^)\]]*[)\]]", " ", name))
     labels = re.findall(r"[=:] *\"?([^,}\"]+)", name.partition("{")[2])
     text = re.sub(r"\bair quality\b(?! index)", " ", text.partition("{")[0])
@@ -171,7 +173,7 @@ def find_meaning(name: str) -> Meaning | None:
             return None
         unit, text = (found, text) if found else (unit, f"{text} {spaced(bracket)}")
     words = [*text.split(), *(w for label in labels for w in spaced(label).split())]
-    left = [w for w in words if w not in _IGNORED_WORDS and not _is_channel(w)]
+    left = [w for w in words if w not in _IGNORED_WORDS and not _is_channel(w) and w.strip(",;")]
     left = [] if left == ["room"] else left
     ranks = [_QUALIFIERS.index(word) for word in words if word in _QUALIFIERS]
     rank = max(ranks, default=0) + len(_QUALIFIERS) * is_unsized  # PM2.5 comes before dust

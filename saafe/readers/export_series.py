@@ -99,7 +99,12 @@ def choose_time(
 
 def _zone(name: str, zone: str | None) -> str | None:
     """The zone to read a column in: that given, else one that stands in the column's name."""
-    if zone or re.search(r"utc|gmt", plain(name)):
+    if not zone and (
+        offset := re.search(r"(?:utc|gmt) ?([+-])0?(\d{1,2})(?::?00)?(?![:\d])", plain(name))
+    ):
+        sign = "-" if offset[1] == "+" else "+"  # of these zones' names it is the reverse
+        zone = f"Etc/GMT{sign}{offset[2]}"
+    if zone or re.search(r"(?:utc|gmt)(?! ?[+-])", plain(name)):
         return zone or "UTC"
     named = re.search(r"[A-Z][a-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?", name)
     return named.group() if named and is_zone(named.group()) else None
@@ -326,7 +331,8 @@ def _sensor_column(export: Export, columns: Mapping[str, str], preset: Preset | 
     guessed = [
         name for name in named_columns(export, SENSOR_NAMES)
         if name not in columns and may_be_sensors(name, export.frame[name])
-        and (export.frame[name] != "").any()
+        # a logger's own number stands in its first row alone
+        and 2 * (export.frame[name] != "").sum() > export.frame.height
     ]  # fmt: skip
     guessed.sort(key=lambda name: export.frame[name].n_unique() == 1)  # it parts no rows
     return next(iter([*mapped, *wished, *guessed]), None)
@@ -400,6 +406,19 @@ def _no_series(export: Export) -> InputError:
     mend = f"say which column is which, for example {mapping(example, 'temperature')}"
     allowed = f"readings of {', '.join(CHANNEL_NAMES)}"
     return refusal(export.path, came, allowed=allowed, mend=mend)
+
+
+def by_table(export: Export, times: Times, order: np.ndarray) -> np.ndarray:
+    """Rows in the order of their dates where each further table begins anew, else as they are.
+
+    Then one time of two tables, each with channels of its own, is one row.
+    """
+    if not export.other_headers or times.is_counter:
+        return order
+    values = times.values.gather(order).cast(pl.Int64).to_numpy()
+    back = np.flatnonzero(np.diff(values) < 0) + 1
+    begins = np.searchsorted(export.row_numbers[order], export.other_headers)
+    return order[np.argsort(values, kind="stable")] if np.isin(back, begins).all() else order
 
 
 def is_fallen_back(times: Times, groups: np.ndarray) -> bool:

@@ -8,7 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +61,12 @@ class Export:
     row_numbers: np.ndarray  # int64 `(row,)`, lines of the file
     separator: str  # "" = JSON or a log
     notes: tuple[str, ...] = ()
+    other_headers: tuple[int, ...] = ()  # lines at which another table begins
 
     def keep(self, is_kept: np.ndarray) -> "Export":
         """The same with some of the rows."""
         frame, numbers = self.frame.filter(pl.Series(is_kept)), self.row_numbers[is_kept]
-        return Export(self.path, frame, numbers, self.separator, self.notes)
+        return replace(self, frame=frame, row_numbers=numbers)
 
 
 def read_cells_of(path: Path, is_known: Callable[[str], bool]) -> Export:
@@ -255,7 +256,8 @@ def _read_table(path: Path, lines: list[str], is_known: Callable[[str], bool]) -
     rows = [row + [""] * (len(unique) - len(row)) for row in rows]
     frame = pl.DataFrame(rows, schema=dict.fromkeys(unique, pl.String), orient="row")
     frame = frame.select(pl.all().str.strip_chars())
-    return Export(path, frame, np.array(numbers, dtype=np.int64), separator, tuple(notes))
+    at_rows = np.array(numbers, dtype=np.int64)
+    return Export(path, frame, at_rows, separator, tuple(notes), tuple(others))
 
 
 def _find_header(path: Path, lines: list[str], is_known: Callable[[str], bool]) -> tuple[int, str]:

@@ -31,6 +31,7 @@ from saafe.readers.export_numbers import guess_decimal, read_cells
 from saafe.readers.export_series import (
     Moments,
     Series,
+    by_table,
     choose_time,
     find_series,
     is_fallen_back,
@@ -273,7 +274,7 @@ def _usable_rows(
         notes.append(
             f"left out {count} without a time, first in line {export.row_numbers[lost[0]]}"
         )
-    order = np.flatnonzero(is_timed)
+    order = by_table(export, times, np.flatnonzero(is_timed))
     values = times.values.gather(order)
     if is_fallen_back(replace(times, values=values), groups[order]):
         came = "a clock without offset goes back by an hour"
@@ -291,7 +292,7 @@ def _usable_rows(
         rows = None if one.rows is None else place[one.rows]
         moved.append(one if rows is None else replace(one, rows=rows[rows >= 0]))
     frame, numbers = export.frame[order], export.row_numbers[order]
-    kept = Export(export.path, frame, numbers, export.separator, tuple(notes))
+    kept = replace(export, frame=frame, row_numbers=numbers, notes=tuple(notes))
     return kept, moved, Moments(moments.name, replace(times, values=times.values.gather(order)))
 
 
