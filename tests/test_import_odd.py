@@ -175,6 +175,9 @@ def test_two_devices_in_a_room_are_told(tmp_path: Path):
     (said,) = [note for note in import_recording(path)[1].notes if "'device'" in note]
     assert "sensor 'kitchen' has rows of several in 'device' (a, b)" in said
     assert [*temperatures(path, columns={"device": "sensor"})] == ["a", "c", "b"]
+    for said in {"device": "ignore"}, {"room": "sensor"}:
+        notes = import_recording(path, columns=said)[1].notes
+        assert not [note for note in notes if "rows of several" in note]
     # topics that tell apart what is measured are no devices
     text = table("time,room,topic,temperature,co2",
                  lambda i: f"{iso(i, 20)},{'hall' if i % 4 < 2 else 'bath'},"

@@ -31,17 +31,21 @@ def several_places(series: Sequence[Series]) -> list[str]:
     ]
 
 
-def merged_sensors(export: Export, series: list[Series], column: str | None) -> list[str]:
+def merged_sensors(
+    export: Export, series: list[Series], column: str | None, columns: Mapping[str, str]
+) -> list[str]:
     """A note where rows of one sensor come from several of another column, such as two in a room.
 
-    Not where these tell apart what is measured, as topics do.
+    Not where these tell apart what is measured, as topics do, nor of a column that was said to be
+    something.
     """
-    names = [name for name in named_columns(export, SENSOR_NAMES) if name != column]
-    for name in names if column else ():
+    names = [name for name in named_columns(export, SENSOR_NAMES) if name not in (column, *columns)]
+    for name in names if column and column not in columns else ():
         if not may_be_sensors(name, export.frame[name]):
             continue
         for one in series:
-            pairs = export.frame.filter(pl.col(one.column) != "").select(column, name).unique()
+            pairs = export.frame.filter(pl.col(one.column) != "").select(column, name)
+            pairs = pairs.unique(maintain_order=True)
             by_sensor = pairs.filter(pl.col(name) != "").group_by(column, maintain_order=True)
             several = by_sensor.agg(pl.col(name).sort()).filter(pl.col(name).list.len() > 1)
             if several.height:

@@ -207,7 +207,8 @@ def read_export(
             f"with {mapping('COLUMN', 'ignore')}"
         )
         raise refusal(path, came, allowed=allowed, mend=mend)
-    notes += several_places([one for one, _ in readings]) + merged_sensors(export, series, column)
+    notes += several_places([one for one, _ in readings])
+    notes += merged_sensors(export, series, column, columns)
     readings, found = _settle_places(readings, found, column)
     frame, rows, conflicts = _assemble(export, moments, readings, sensor_cells(export, column))
     notes += conflicts
