@@ -1,4 +1,7 @@
-"""The ultra-fast tier on rented GPUs: `saafe launch ultra-fast --on sagemaker`."""
+"""The ultra-fast tier on rented GPUs: `saafe launch ultra-fast --on sagemaker`.
+
+What it would take, without an account: `saafe prices`.
+"""
 
 import importlib
 import os

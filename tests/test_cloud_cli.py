@@ -246,7 +246,7 @@ def test_prices_are_dated_and_rehearsed_ones_not_kept(here, tmp_path):
     shown = here("prices", "--tier", "standard")[0]
     assert "ml.g5.2xlarge" in shown
     assert "not measured, no own job has trained standard there" in shown
-    assert "saafe launch standard --on emulator" in shown, "it estimates without an account"
+    assert "saafe launch standard --on emulator" in shown, "it rehearses without an account"
     assert "not kept" in here("prices", "refresh")[1]
     assert not (tmp_path / ".cache").exists()
 

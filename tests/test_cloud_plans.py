@@ -1,10 +1,14 @@
 """Requests, estimates, bills, packages: what needs no endpoint."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import tarfile
 import tomllib
 from dataclasses import replace
+from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 
@@ -458,3 +462,46 @@ def test_a_run_that_is_no_detector_is_refused(run, damage):
     with pytest.raises(InputError, match=r"is damaged|that is no detector") as raised:
         verify_run(run)
     assert "\n" not in str(raised.value)
+
+
+def no_account(home):
+    """This environment without AWS's variables, and with an empty home."""
+    kept = {key: value for key, value in os.environ.items() if key[:4] not in ("AWS_", "XDG_")}
+    return {**kept, "PYTHONPATH": str(ROOT), "HOME": str(home)}
+
+
+def test_a_launch_is_estimated_without_an_account_or_boto3(tmp_path):
+    """The same lines as a launch shows before it asks; nothing is started or written."""
+    block = "import sys; sys.modules['boto3'] = sys.modules['moto'] = None; "
+    block += "from saafe.cli import main; main()"
+    machine = [f"--set={one}" for one in ("instance=ml.g5.xlarge", "instances=2", "spot=true")]
+
+    def shown(*words):
+        command, env = [sys.executable, "-c", block, "prices", *words], no_account(tmp_path)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    plan = JobPlan("standard", ("epochs=3",), ("ml.g5.xlarge",), instances=2, spot=True)
+    expected = estimate_job(plan, load_prices(folder=tmp_path), [])
+    words = ["--tier", "standard", "--set", "epochs=3", *machine]
+    said = [line.strip() for line in shown(*words).splitlines()]
+    assert set(estimate_lines(expected, plan)) <= set(said)
+    assert json.loads(shown(*words, "--json"))["estimate"] == expected
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_prices_of_a_region_without_the_tiers_own_types_are_listed_all_the_same(tmp_path):
+    table = json.loads((files("saafe.cloud") / "prices_us-east-1.json").read_text())
+    kept = {name: row for name, row in table["instances"].items() if ".g4dn." in name}
+    table |= {"region": "mx-central-1", "instances": kept}
+    path = tmp_path / ".cache" / "saafe" / "prices_mx-central-1.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(table))
+    words = [sys.executable, "-m", "saafe", "prices", "--region", "mx-central-1"]
+    done = subprocess.run(
+        words, capture_output=True, text=True, cwd=tmp_path, env=no_account(tmp_path)
+    )
+    assert done.returncode == 0
+    assert "ml.g4dn.xlarge" in done.stdout
+    assert "ml.g5.12xlarge, which ultra-fast takes, is not here: --set instance=TYPE" in done.stdout

@@ -23,8 +23,8 @@ from saafe.cli import saafe
 from saafe.errors import InputError
 from saafe.readers.export_columns import find_meaning
 from saafe.readers.export_hints import import_hint, read_recorded
+from saafe.readers.export_maps import parse_columns
 from saafe.readers.export_numbers import guess_decimal, read_cells
-from saafe.readers.export_series import parse_columns
 from saafe.readers.export_text import read_cells_of
 from saafe.readers.export_times import read_moments
 from saafe.readers.exports import import_recording, read_export
@@ -1214,6 +1214,13 @@ def test_a_quantity_of_air_quality_is_read_and_its_index_is_not(name: str, chann
         "temperature_sensitivity", "temperature_precision", "temperature_periodic_report",
         "temperature_report", "temperature_delta", "humidity_delta", "temperature_display_mode",
         "soil_temperature", "soil_humidity", "sound_volume", "noise_detected",
+        "temperature_flag", "temperature_raw_adc", "temperature_stddev", "temperature_variance",
+        "temperature change", "temp diff", "temperature_rate_of_change", "temperature_sum",
+        "co2_estimated", "co2_equivalent", "VOC equivalent CO2", "CO2 (estimated)", "CO %LEL",
+        "humidity ratio", "sound dBFS", "surface temperature", "balcony_temperature",
+        "garden temperature", "Temperature (outdoor)", "Temperatur (außen)", "Humidity [Outside]",
+        "Temperature (set point)", "Temperature (dew point)", "Temperature (water)",
+        'temperature{location="outdoor"}',
     ],
 )  # fmt: skip
 def test_what_a_smart_home_names_alike_is_not_the_air(name: str):
@@ -1229,6 +1236,11 @@ def test_what_a_smart_home_names_alike_is_not_the_air(name: str):
         ("sensor.holiday_home_humidity", "humidity"),
         ("max_temperature", "temperature"),  # a statistic of a logger
         ("sound_level", "sound"),
+        ("garden_room_temperature", "temperature"),
+        ("Temperature (unit: °C)", "temperature"),
+        ("Temperature (device: kitchen)", "temperature"),
+        ('temperature{instance="esp32",room="kitchen"}', "temperature"),
+        ("CO2 (Living Room)", "co2"),
     ],
 )
 def test_rooms_may_be_called_what_they_like(name: str, channel: str):

@@ -18,6 +18,7 @@ from saafe.cloud import (
     Machine,
     connect,
     describe_setup,
+    estimate_job,
     estimate_lines,
     load_prices,
     offers,
@@ -65,6 +66,8 @@ def launch_command(
     ml.g5.xlarge,ml.g6.xlarge. instances: how many machines. spot: true for cheaper machines that
     may be taken away meanwhile. region. name: of job and run; launching it again goes on with it.
     out: folder of runs and ledger.
+
+    What it would cost, without an account: saafe prices --tier TIER --set instance=TYPE.
 
     Example: saafe launch ultra-fast --on emulator --yes
     """
@@ -263,15 +266,21 @@ def cost_command(out: Path, as_json: bool) -> None:
 @click.command("prices")
 @click.argument("action", type=click.Choice(["show", "refresh"]), default="show")
 @click.option("--tier", default="ultra-fast", show_default=True, help="What to train.")
-@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change the recipe.")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE",
+              help="Of recipe or job, as `saafe launch` takes them.")  # fmt: skip
 @click.option("--region", default=None, help="AWS region; the shipped table is us-east-1's.")
 @out_option
 @json_option
 def prices_command(action: str, tier: str, region: str | None, out: Path, **options: Any) -> None:
-    """List instance prices, with time and cost of a tier where own jobs tell; or refresh them.
+    """List instance prices, and estimate what a launch would take and cost; or refresh them.
 
-    Example: saafe prices --tier standard
+    No account is needed, but for refresh. Time and cost of a type stand in its row where own jobs
+    tell; the estimate below is the one that `saafe launch` shows before it asks.
+
+    Example: saafe prices --tier standard --set instance=ml.g5.xlarge
     """
+    changes, machine = split_settings(options["settings"])
+    region = region or machine.region
     if action == "refresh":
         aws = connect(region)
         prices, changed = refresh(aws)
@@ -281,9 +290,13 @@ def prices_command(action: str, tier: str, region: str | None, out: Path, **opti
         say(f"{len(prices.instances)} prices of {prices.region} {kept}, {len(changed)} changed")
     else:
         prices = load_prices(region or "us-east-1")
-    rows = offers(JobPlan(tier, options["settings"]), prices, Ledger(out).entries())
+    plan = JobPlan(tier, changes, machine.instance, machine.instances, machine.spot)
+    entries = Ledger(out if machine.out == Machine().out else machine.out).entries()
+    rows, expected = offers(plan, prices, entries), None
+    if plan.instance_types or all(name in prices.instances for name in plan.types):
+        expected = estimate_job(plan, prices, entries)
     if options["as_json"]:
-        table = {"region": prices.region, "as_of": prices.as_of, "tier": tier}
+        table = {"region": prices.region, "as_of": prices.as_of, "tier": tier, "estimate": expected}
         print_json({**table, "instances": rows}, indent=1)
         return
     _print_table(rows, ["instance", "gpus", "gpu", "usd_per_hour", "expected_s", "cost_usd"])
@@ -292,10 +305,13 @@ def prices_command(action: str, tier: str, region: str | None, out: Path, **opti
     for row in measured:
         click.echo(f"{tier} on {row['instance']}: {row['basis']}")
     if len(measured) < len(rows):
-        click.echo(
-            f"-: not measured, no own job has trained {tier} there; this assumes time and cost, "
-            f"and then asks: saafe launch {tier} --on emulator"
-        )
+        click.echo(f"-: not measured, no own job has trained {tier} there")
+    if expected is None:
+        click.echo(f"{plan.types[0]}, which {tier} takes, is not here: --set instance=TYPE")
+        return
+    click.echo("estimate of a launch (--set instance=TYPE takes another type):")
+    click.echo("\n".join(f"  {line}" for line in estimate_lines(expected, plan)))
+    click.echo(f"nothing was started; rehearse it for $0: saafe launch {tier} --on emulator")
 
 
 @click.command("emulator")

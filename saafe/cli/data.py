@@ -23,7 +23,7 @@ from saafe.readers import (
     begins_before,
     join_tables,
     read_annotated,
-    read_export,
+    read_exports,
     read_published,
     sensors_note,
     split_sensors,
@@ -117,7 +117,7 @@ def check_command(
                 continue
             checks.append(found.to_dict())
             if not as_json:
-                print_lines(found.lines(sends.longest_interval_s))
+                print_lines(found.lines())
     if as_json:
         print_json({"checks": checks, "failed": failed})
     if failed:
@@ -196,7 +196,7 @@ def import_command(
     """
     sends = settings_of_device(device)
     options = ExportOptions(**reading).named(sends.units)
-    exports = [read_export(file, **options) for file in files]
+    exports = read_exports(files, **options)
     said: list[str] = []
     for file, (_, guess) in zip(files, exports, strict=True):
         if guess.lines() != said:
@@ -217,7 +217,7 @@ def import_command(
         write_beside(recording, out, files)
         document["check"] = found.to_dict()
         if not as_json:
-            print_lines(found.lines(sends.longest_interval_s))
+            print_lines(found.lines())
     if as_json:
         print_json(document)
     if failed:
@@ -260,7 +260,7 @@ def write_split(
         write_beside(recording, path, files)
         checks.append(found.to_dict())
         if is_told:
-            print_lines(found.lines(sends.longest_interval_s))
+            print_lines(found.lines())
     return checks, failed
 
 

@@ -251,7 +251,7 @@ def detect_files(
             click.echo(f"saafe: {line_of(error)}", err=True)
             failed.append({"file": path, "error": line_of(error)})
             continue
-        for line in check.lines(pause_s or 0.0):
+        for line in check.lines():
             click.echo(line, err=True)
         events = events_of(run, readings, longest_interval_s, path)
         files.append({"file": path, "check": check.to_dict(), "events": events})

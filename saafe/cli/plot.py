@@ -75,9 +75,12 @@ def plot_command(
         kind = kind_of(what)
     readings = None
     if kind == "recording":
-        readings, check = read_any(Path(what), options, repair=repair)
         known = None if device in (None, devices.ANYTHING) else devices.load_device(device)
-        for line in check.lines(known.longest_interval_s if known else 0.0):
+        pause_s = known.longest_interval_s if known else None
+        readings, check = read_any(
+            Path(what), options, repair=repair, longest_interval_s=pause_s or None
+        )
+        for line in check.lines():
             click.echo(line, err=True)
     elif model or device or between or repair or options:
         raise InputError(f"{what}: is no recording; --model, --between and the like are of those")

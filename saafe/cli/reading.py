@@ -22,7 +22,7 @@ OPTIONS = (
     click.option("--preset", "presets", metavar="NAME", multiple=True,
                  help="The vendor whose export it is; of a broker, whose topics."),
     click.option("--map", "maps", metavar="COLUMN=CHANNEL", multiple=True,
-                 help="What a column holds: a channel, time, sensor or ignore."),
+                 help="A column's channel, CHANNEL@SENSOR, time, sensor or ignore."),
     click.option("--unit", "units", metavar="CHANNEL=UNIT", multiple=True,
                  help="The unit of a channel, such as temperature=F."),
     click.option("--zone", metavar="Z", help="Time zone of times, such as Europe/Berlin."),

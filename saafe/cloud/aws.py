@@ -218,7 +218,8 @@ def no_credentials() -> str:
     )
     return (
         "no AWS credentials: run `aws configure` or `aws sso login`; or train on this machine for "
-        f"nothing ({here}), or rehearse the launch for $0 ({rehearsal})"
+        f"nothing ({here}), or rehearse the launch for $0 ({rehearsal}); `saafe prices` estimates "
+        "time and cost without any"
     )
 
 

@@ -11,8 +11,10 @@ from saafe.readers import (
 from saafe.readers.annotated_sets import NONE_BEFORE, Unreadable, begins_before, read_annotated
 from saafe.readers.export_columns import Meaning, find_meaning
 from saafe.readers.export_hints import import_hint, read_recorded
-from saafe.readers.export_parts import join_tables, sensors_note, split_sensors
-from saafe.readers.export_series import parse_columns
+from saafe.readers.export_maps import parse_columns
+from saafe.readers.export_parts import (
+    join_tables, read_exports, sensors_note, split_sensors,
+)  # fmt: skip
 from saafe.readers.exports import Guess, import_recording, read_export
 from saafe.readers.presets import PRESETS
 from saafe.readers.published import Published, Publisher
@@ -30,8 +32,8 @@ PUBLISHERS: dict[str, Publisher] = {
 __all__ = [
     "NONE_BEFORE", "PRESETS", "PUBLISHERS", "Guess", "Meaning", "Published", "Publisher",
     "Unreadable", "begins_before", "find_meaning", "import_hint", "import_recording",
-    "join_tables", "parse_columns", "read_annotated", "read_export", "read_published",
-    "read_recorded", "sensors_note", "split_sensors",
+    "join_tables", "parse_columns", "read_annotated", "read_export", "read_exports",
+    "read_published", "read_recorded", "sensors_note", "split_sensors",
 ]  # fmt: skip
 
 

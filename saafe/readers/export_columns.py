@@ -1,7 +1,7 @@
 """What a column or an entity of an export is, by its name: channel, unit, and whose it is."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from saafe.recordings import Conversion, find_unit, plain, unit_texts
@@ -13,7 +13,7 @@ _CHANNELS = {
     "co": r"co(?![0-9a-z])|carbon ?monoxide|kohlen(?:stoff)?monoxid|monoxyde de carbone",
     "humidity": r"rel(?:ative)? ?hum\w*|humid\w*|hum|humedad|rh"
     r"|umidit\w*|\w*feucht\w*|\w*vochtig\w*",
-    "temperature": r"temp\w*|\w*temperatur\w*|t",
+    "temperature": r"temp\w*|\w*temperatur\w*|t|celsius|fahrenheit",
     "sound": r"noise|sound|spl|loudness|decibels?|dba?|l[aä]eq|bruit|ruido|rumore"
     r"|geluid|l[aä]rm\w*|laut\w*|geräusch\w*",
 }
@@ -41,12 +41,16 @@ _OTHER_QUANTITY = re.compile(
     r"|pm ?<? ?\d.*|p1|pollen|wind|rain|snow|cloud|sun|load|cpu|memory|disk|rssi|signal|altitude"
     r"|pressure|oxygen|o2|methane|ch4|propane|lpg|soc|level|brightness|power|dimm\w*)(?![a-z0-9])"
 )
+_OUT = r"outdoors?|outside|outd|au(?:ss|ß)en\w*|ext(?:ernal|erior|erieur|érieur)?"
+_OUTDOORS = re.compile(rf"(?<![a-z])(?:{_OUT})(?![a-z])")
 # what has a channel's name in its own and is not the air of the room
 _OTHER = re.compile(
-    r"(?<![a-z])(?:outdoors?|outside|outd|au(?:ss|ß)en\w*|ext(?:ernal|erior|erieur|érieur)?|dew\w*"
+    rf"(?<![a-z])(?:{_OUT}|dew\w*"
     r"|taupunkt|set ?point|target|soll\w*|feels|heat index|apparent|gef[uü]hlt\w*|battery|device"
     r"|chip|cpu|esp32|board|offset|calibration|threshold|alarm|alert|status|quality|aqi|index"
     r"|score|units?|trend|absolute|abs|counts?|std|stdev|error|accuracy|uncertainty|linkquality"
+    r"|estimat\w*|equivalents?|changes?|diff(?:erence)?|rate|flags?|adc|std ?dev\w*|variance|sum"
+    r"|ratio|gradient|slope|lel|dbfs|surface|skin|body"
     r"|weather|forecast|oven|fridge|freezer|water|soil|colou?r|limit|sound volume"
     r"|(?:eco|comfort|holiday|anti ?frost|frost protection|open window|preset) (?:temp|hum)\w*"
     r"|(?:temp|hum|noise|sound)\w* (?:sensitivity|precision|periodic|report|delta|display|detected)"
@@ -62,17 +66,25 @@ _MACHINE = (
     r"|collector|wet bulb|wind ?chill|humidex|desired|requested|kessel|vorlauf\w*|r[uü]cklauf\w*"
     r"|warmwasser\w*|puffer\w*|w[aä]rmepumpe|heizung|heizkreis|ofen|k[uü]hlschrank|abgas\w*"
 )
+_OPEN_AIR = r"balcony|balkon|garden|garten|terrace|terrasse|patio|yard"
 _OTHER_PLACE = re.compile(
-    rf"(?<![a-z])(?:(?:{_MACHINE})(?! ?r(?:oom|aum)\b)"
+    rf"(?<![a-z])(?:(?:{_MACHINE}|{_OPEN_AIR})(?! ?(?:r(?:oom|aum)|side)\b)"
     r"|(?:away|boost|sleep|night|day|manual|auto|protection|set) temp\w*"
     r"|temp\w* set(?:ting)?)(?![a-z])"
 )
 # ESPHome's "Particulate Matter <2.5µm Concentration": the sign and the point are gone in its topic
 _PM25_IN_WORDS = re.compile(r"particulate matter ?<? ?2 ?,? ?5 ?(?:[uµ]?m\b)?")
+# a letter that may be a unit's, and where it is a place's: zone_f
+_A_LETTER = re.compile(r"(?:^| )[cfk]$")
+_NAMED_BY_LETTER = re.compile(
+    r"\b(?:zone|area|unit|flat|apartment|bay|block|section|probe|node|channel|port|station|rack|row)"
+    r" [cfk]$"
+)
 # in brackets: a number of particles, an index, a raw signal, another quantity
 _OTHER_UNIT = re.compile(r"[#/]|aqi|count|index|^(?:m?v|k?ohms?|adc|raw|[hk]?pa|s|ms|lux|dbm|g)$")
+_SERIAL = re.compile(r"\bS/N\b")  # of a HOBO: Temp, °F (LGR S/N: 1, SEN S/N: 1)
 # weather stations': tempf, tempinf, temp1f
-_FAHRENHEIT = re.compile(r"temp(?:in|out)?\d*f")
+_FAHRENHEIT = re.compile(r"temp(?:in|out)?\d*f|fahrenheit")
 _TIME = re.compile(
     r"(?<![a-z])(?:date|time|datetime|timestamp|date ?time|time ?stamp|utcdatetime|datum|zeit\w*"
     r"|uhrzeit|datum ?zeit|recorded|created|last (?:seen|changed|updated)|ts|epoch|uptime|millis"
@@ -124,13 +136,18 @@ def spaced(name: str) -> str:
 def find_meaning(name: str) -> Meaning | None:
     """What a column or an entity measures by its name; None where it is no channel of a room."""
     brackets = re.findall(r"[(\[]([^)\]]*)[)\]]", name)
+    brackets = [one for one in brackets if not _SERIAL.search(one)]
     text = spaced(re.sub(r"[(\[][^)\]]*[)\]]", " ", name))
     labels = re.findall(r"[=:] *\"?([^,}\"]+)", name.partition("{")[2])
     text = re.sub(r"\bair quality\b(?! index)", " ", text.partition("{")[0])
     text = re.sub(r"particulate matter ?(?=<? ?\d)", "pm ", _PM25_IN_WORDS.sub("pm25", text))
-    if _OTHER.search(text) or _OTHER_PLACE.search(text):
+    if any(
+        _OTHER.search(part) or _OTHER_PLACE.search(part) for part in (text, *_said_in(brackets))
+    ):
         return None
     in_labels = spaced(" ".join(labels))
+    if _OUTDOORS.search(in_labels):
+        return None
     found = (
         (channel, match)
         for channel, pattern in _CHANNEL_PATTERNS.items()
@@ -142,9 +159,12 @@ def find_meaning(name: str) -> Meaning | None:
         channel, match = "pm25", _PARTICLES.search(text)
     if not match:
         return None
+    before = text
     if match.string == text:
-        text = text[: match.start()] + " " + text[match.end() :]
-    text, unit = _split_unit(channel, text)
+        before, text = text[: match.start()], text[: match.start()] + " " + text[match.end() :]
+    whole, (text, unit) = text, _split_unit(channel, text)
+    if unit and before == whole[:-1] and _A_LETTER.search(before.strip()) and "°" not in name:
+        text, unit = whole, None  # room_f_temperature
     if unit is None and _FAHRENHEIT.fullmatch(match.group()):
         unit = find_unit(channel, "F")
     for bracket in brackets:
@@ -153,11 +173,16 @@ def find_meaning(name: str) -> Meaning | None:
             return None
         unit, text = (found, text) if found else (unit, f"{text} {spaced(bracket)}")
     words = [*text.split(), *(w for label in labels for w in spaced(label).split())]
-    left = [w for w in words if w not in _IGNORED_WORDS and not _is_channel(w)]
+    left = [w for w in words if w not in _IGNORED_WORDS and not _is_channel(w) and w.strip(",;")]
     left = [] if left == ["room"] else left
     ranks = [_QUALIFIERS.index(word) for word in words if word in _QUALIFIERS]
     rank = max(ranks, default=0) + len(_QUALIFIERS) * is_unsized  # PM2.5 comes before dust
     return Meaning(channel, unit, "_".join(dict.fromkeys(left)), rank)
+
+
+def _said_in(brackets: Sequence[str]) -> list[str]:
+    """What brackets say of a quantity, without words that there name whose it is."""
+    return [re.sub(r"\b(?:device|chip|esp32|board|units?)\b", " ", spaced(b)) for b in brackets]
 
 
 def _is_channel(word: str) -> bool:
@@ -177,7 +202,7 @@ def channel_of_unit(name: str, channels: Collection[str]) -> str | None:
 def _split_unit(channel: str, text: str) -> tuple[str, Conversion | None]:
     """A name without the unit that it ends in, and the unit."""
     text = text.strip()
-    for writing in unit_texts(channel):
+    for writing in unit_texts(channel) if not _NAMED_BY_LETTER.search(text) else ():
         if (end := f" {spaced(writing)}") and f" {text}".endswith(end):
             return f" {text}"[: -len(end)], find_unit(channel, writing)
     return text, None

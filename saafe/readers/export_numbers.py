@@ -17,6 +17,10 @@ _CELL = (
     r"^([+-]?(?:[0-9][0-9., '’\u00a0\u202f]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?)"
     r"[ \u00a0\u202f]*([^0-9\s].*)?$"
 )
+# between digits a space or an apostrophe is one of thousands, or it stands between two numbers
+_SPACE = "[ '’\u00a0\u202f]"
+_SPACED = rf"[0-9]{_SPACE}+[0-9]"
+_SPACED_THOUSANDS = rf"^[+-]?[0-9]{{1,3}}(?:{_SPACE}[0-9]{{3}})+(?:[.,][0-9]*)?$"
 _THOUSANDS = {
     ".": r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$",
     ",": r"^[+-]?[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]*)?$",
@@ -40,7 +44,9 @@ def read_cells(cells: pl.Series, decimal: str) -> Numbers:
     words = Counter(small.filter(is_missing & (text != "")).to_list())
     groups = text.str.extract_groups(_CELL).struct.unnest()
     number, unit = groups.get_columns()
-    number = number.str.replace_all(r"[ '’\u00a0\u202f]", "")
+    number = number.str.strip_chars()
+    is_two = number.str.contains(_SPACED) & ~number.str.contains(_SPACED_THOUSANDS)
+    number = number.set(is_two.fill_null(False), None).str.replace_all(_SPACE, "")
     point, thousands = (".", ",") if decimal == "." else (",", ".")
     is_grouped = number.str.contains(_THOUSANDS[decimal])
     bare = number.str.replace_all(thousands, "", literal=True)

@@ -6,11 +6,12 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from saafe.errors import InputError, as_given, check_type
+from saafe.errors import InputError, as_given
 from saafe.readers.export_columns import (
     ENTITY_NAMES,
     SENSOR_NAMES,
@@ -22,14 +23,15 @@ from saafe.readers.export_columns import (
     spaced,
     unit_in,
 )
+from saafe.readers.export_maps import mapping, without_unit
 from saafe.readers.export_text import Export
 from saafe.readers.export_times import LOCAL_TYPE, Times, is_clock, is_date, is_zone, read_moments
 from saafe.readers.presets import Preset
-from saafe.recordings import CHANNEL_UNITS, Conversion, find_unit, plain, quoted, refusal
-from saafe.sensors import CHANNEL_NAMES, CHANNELS, MAX_SENSORS
+from saafe.recordings import Conversion, find_unit, plain, quoted, refusal
+from saafe.sensors import CHANNEL_NAMES, MAX_SENSORS
 
-_PORT = re.compile(r"[\s_.-]([AB])$", re.IGNORECASE)  # of an analyser
-TARGETS = ("time", "sensor", "ignore", *CHANNEL_NAMES)
+_PORT = re.compile(r"[\s_.-]([A-Z])$", re.IGNORECASE)  # of an analyser, or a place's letter
+_UNIT_LETTERS = {"C", "F", "K"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Series:
     rank: int = 0
     unit: Conversion | None = None
     rows: np.ndarray | None = None  # int64 `(row,)` of a long table; None = all
+    is_told: bool = False  # whether a map names the place
 
 
 @dataclass(frozen=True)
@@ -53,74 +56,6 @@ class Moments:
     times: Times
 
 
-def parse_columns(texts: Iterable[str]) -> dict[str, str]:
-    """What texts such as `Temp (F)=temperature` say: column or entity -> what it is.
-
-    Raises:
-        InputError: for a text without "=", an unknown target, or a column that comes twice.
-    """
-    found: dict[str, str] = {}
-    given = as_given("--map", "columns")
-    for text in texts:
-        column, sign, target = (part.strip() for part in text.rpartition("="))
-        if not sign or target not in TARGETS:
-            allowed = f"COLUMN=CHANNEL, of {', '.join(TARGETS)}"
-            raise InputError(f"{given} {text}: no channel {target!r}; allowed: {allowed}")
-        if column in found:
-            raise InputError(f"{given} {text}: {column} came twice; allowed: each column once")
-        found[column] = target
-    return found
-
-
-def mapping(column: str, target: str) -> str:
-    """How whoever reads an error says what a column is."""
-    word = f"{column}={target}"
-    option = word if re.fullmatch(r"[\w=./-]+", word) else f'"{word}"'
-    return as_given(f"--map {option}", f"columns={{{column!r}: {target!r}}}")
-
-
-def check_columns(columns: Mapping[str, str]) -> Mapping[str, str]:
-    """What columns are, refused where one of them is nothing that a column can be."""
-    check_type(columns, Mapping, 'columns: takes {"Temp (F)": "temperature"}')
-    for column, target in columns.items():
-        if target not in TARGETS:
-            came = f"columns: {quoted(column)} is {quoted(target)}"
-            raise InputError(f"{came}; allowed: {', '.join(TARGETS)}")
-    return columns
-
-
-def without_unit(name: str) -> tuple[str, str]:
-    """A name without the brackets that it ends in, and what stands in them, "" for nothing."""
-    found = re.fullmatch(r"(.*?)\s*[(\[]([^()\[\]]*)[)\]]\s*", name)
-    return (found[1], found[2].strip()) if found else (name, "")
-
-
-def as_in_header(columns: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
-    """What columns are, by the header's names: brackets with a unit may be left out.
-
-    A row of units below the header joins the names, so no file shows them so.
-    """
-    named = {}
-    for column, target in columns.items():
-        longer = [name for name in names if without_unit(name)[0] == column]
-        is_short = column not in names and len(longer) == 1
-        named[longer[0] if is_short else column] = target
-    return named
-
-
-def unknown_units(series: Iterable[Series], columns: Mapping[str, str]) -> list[str]:
-    """Notes of mapped columns whose brackets hold no unit of their channel."""
-    told = ((one, without_unit(one.name)[1]) for one in series if one.name in columns)
-    return [
-        f"{quoted(one.name)}: {quoted(text)} is no known unit of {one.channel}, so it was taken in "
-        f"{CHANNEL_UNITS[one.channel][0].unit}; "
-        + as_given(f"--unit {one.channel}=UNIT", f'units={{"{one.channel}": "UNIT"}}')
-        + " says another"
-        for one, text in told
-        if text and one.unit is None
-    ]
-
-
 def choose_time(
     export: Export,
     columns: Mapping[str, str],
@@ -128,6 +63,7 @@ def choose_time(
     *,
     zone: str | None,
     groups: np.ndarray,
+    date_form: str | None = None,
 ) -> Moments:
     """The time of each row: the column mapped to it, else the best that reads as times.
 
@@ -146,13 +82,14 @@ def choose_time(
         both = f"{dates[0]} + {clocks[0]}"
         cells = {both: cells[dates[0]] + " " + cells[clocks[0]]} | cells
         cells = {name: cells[name] for name in cells if name not in (dates[0], clocks[0])}
+    how: dict[str, Any] = {"groups": groups, "date_form": date_form}
     found = [
         Moments(name, times)
         for name, column in cells.items()
-        if (times := read_moments(column, name, zone=_zone(name, zone), groups=groups))
+        if (times := read_moments(column, name, zone=_zone(name, zone), **how))
     ]
     for name in names if not found and not mapped else ():
-        times = read_moments(export.frame[name], name, zone=zone, groups=groups)
+        times = read_moments(export.frame[name], name, zone=zone, **how)
         if times and not times.is_counter:
             found.append(Moments(name, times))
     if not found:
@@ -162,16 +99,22 @@ def choose_time(
 
 def _zone(name: str, zone: str | None) -> str | None:
     """The zone to read a column in: that given, else one that stands in the column's name."""
-    if zone or re.search(r"utc|gmt", plain(name)):
+    if not zone and (
+        offset := re.search(r"(?:utc|gmt) ?([+-])0?(\d{1,2})(?::?00)?(?![:\d])", plain(name))
+    ):
+        sign = "-" if offset[1] == "+" else "+"  # of these zones' names it is the reverse
+        zone = f"Etc/GMT{sign}{offset[2]}"
+    if zone or re.search(r"(?:utc|gmt)(?! ?[+-])", plain(name)):
         return zone or "UTC"
     named = re.search(r"[A-Z][a-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?", name)
     return named.group() if named and is_zone(named.group()) else None
 
 
-def _time_rank(moments: Moments) -> int:
-    if plain(moments.name) == "time_s":
-        return 0
-    return 1 if moments.times.is_absolute else 3 if moments.times.is_counter else 2
+def _time_rank(moments: Moments) -> tuple[int, bool]:
+    """What comes first; of two of a kind that which moves, as `last_changed` may not."""
+    times = moments.times
+    rank = 1 if times.is_absolute else 3 if times.is_counter else 2
+    return 0 if plain(moments.name) == "time_s" else rank, times.values.n_unique() == 1
 
 
 def _no_time(export: Export, named: list[str]) -> InputError:
@@ -182,7 +125,7 @@ def _no_time(export: Export, named: list[str]) -> InputError:
     else:
         came = f"no time in columns {_shortened(export, 120)}"
         mend = f"name its column with {named_time}"
-    allowed = "dates with hours, seconds or milliseconds"
+    allowed = "dates with hours, h:mm:ss, seconds or milliseconds"
     return refusal(export.path, came, allowed=allowed, mend=mend)
 
 
@@ -192,9 +135,15 @@ def _shortened(export: Export, length: int) -> str:
 
 
 def find_series(
-    export: Export, columns: Mapping[str, str], preset: Preset | None
+    export: Export, columns: Mapping[str, str], told: Mapping[str, str], preset: Preset | None
 ) -> tuple[list[Series], str | None]:
     """The series of a table, and the column that names its sensors if there is one.
+
+    Args:
+        export: the file's cells.
+        columns: what is said of a column or an entity: a channel, `time`, `sensor` or `ignore`.
+        told: the sensors of those of which one is named; other columns of their channels stay.
+        preset: the vendor, if it is known.
 
     Raises:
         InputError: where none is found, with the columns that could be mapped.
@@ -207,16 +156,30 @@ def find_series(
         near = (longer or difflib.get_close_matches(name, export.frame.columns))[:3]
         mend = f"did you mean {' or '.join(map(quoted, near))}?" if near else "name one of these"
         raise refusal(export.path, came, allowed=_shortened(export, 200), mend=mend)
-    series = _wide(export, columns, preset)
+    series = _wide(export, columns, told, preset)
     sensor = _sensor_column(export, columns, preset)
     if not series and entities:
-        series, sensor = _long(export, entities, columns), None
+        series, sensor = _long(export, entities, columns, told), None
     if not series:
         raise _no_series(export)
+    _refuse_same(export, series)
     return _distinct(series, columns), sensor
 
 
-def _wide(export: Export, columns: Mapping[str, str], preset: Preset | None) -> list[Series]:
+def _refuse_same(export: Export, series: list[Series]) -> None:
+    """Refuse two columns of one channel that were said to be of one sensor."""
+    named: dict[tuple[str, str], str] = {}
+    for one in series:
+        first = named.setdefault((one.channel, one.place), one.name) if one.is_told else one.name
+        if first != one.name:
+            came = f"{quoted(first)} and {quoted(one.name)} for {one.channel} of {one.place}"
+            mend = "leave one out, or name another sensor"
+            raise refusal(export.path, came, allowed="one column", mend=mend)
+
+
+def _wide(
+    export: Export, columns: Mapping[str, str], told: Mapping[str, str], preset: Preset | None
+) -> list[Series]:
     """One series a column."""
     names = [name for name in export.frame.columns if name not in columns]
     chosen: dict[str, str] = {}  # column -> channel, of the preset
@@ -225,6 +188,7 @@ def _wide(export: Export, columns: Mapping[str, str], preset: Preset | None) -> 
         if column in by_plain and channel not in {*chosen.values(), *columns.values()}:
             chosen[by_plain[column]] = channel
     chosen |= {name: target for name, target in columns.items() if target in CHANNEL_NAMES}
+    taken = {channel for name, channel in chosen.items() if name not in told}
     series = []
     for name in export.frame.columns:
         meaning = find_meaning(name)
@@ -233,12 +197,39 @@ def _wide(export: Export, columns: Mapping[str, str], preset: Preset | None) -> 
             meaning = Meaning(channel, unit_in(channel, name), "", 0)
         if not meaning or (name in columns and not channel):
             continue
-        if not channel and meaning.channel in chosen.values():
+        if not channel and meaning.channel in taken:
             continue
-        series.append(
-            Series(meaning.channel, name, name, meaning.place, meaning.rank, meaning.unit)
-        )
-    return series if preset else _at_ports(series)
+        place = told.get(name, meaning.place)
+        one = Series(meaning.channel, name, name, place, meaning.rank, meaning.unit)
+        series.append(replace(one, is_told=name in told))
+    return series if preset else _at_ports(_at_letters(series, told))
+
+
+def _at_letters(series: list[Series], told: Mapping[str, str]) -> list[Series]:
+    """Series whose names differ by a last letter only, such as `temp_a` to `temp_f`: each a place.
+
+    Without the others F would be degF, and A and B two readings of the same air. So they are where
+    they stand alone, and so are C, F and K.
+    """
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for one in series:
+        bare = without_unit(one.name)[0]
+        if (port := _PORT.search(bare)) and (stem := find_meaning(bare[: port.start()])):
+            found.setdefault((stem.channel, spaced(bare[: port.start()])), {})[one.name] = port[1]
+    places: dict[str, str] = {}
+    for (_, text), letters in found.items():
+        given = {letter.upper() for letter in letters.values()}
+        if len(given) > 2 and given - _UNIT_LETTERS:
+            stem = find_meaning(text)
+            before = f"{stem.place}_" if stem and stem.place else ""
+            places |= {name: f"{before}{letter}" for name, letter in letters.items()}
+    return [
+        replace(
+            one, rank=0, place=one.place if one.name in told else places[one.name],
+            unit=find_unit(one.channel, without_unit(one.name)[1]),
+        ) if one.name in places else one
+        for one in series
+    ]  # fmt: skip
 
 
 def _at_ports(series: list[Series]) -> list[Series]:
@@ -259,7 +250,7 @@ def _at_ports(series: list[Series]) -> list[Series]:
     return [replace(one, place=ports.get(one.name, one.place)) for one in series]
 
 
-def _named(export: Export, names: Iterable[str]) -> list[str]:
+def named_columns(export: Export, names: Iterable[str]) -> list[str]:
     """Columns of these spaced names, in the order of the names."""
     by_name = {spaced(name): name for name in reversed(export.frame.columns)}
     return [by_name[name] for name in names if name in by_name]
@@ -267,34 +258,45 @@ def _named(export: Export, names: Iterable[str]) -> list[str]:
 
 def _entity_columns(export: Export) -> list[str]:
     """Columns that say what a long table's rows measure; [] of another table."""
-    values = _named(export, VALUE_NAMES)[:1]
-    names = _named(export, ENTITY_NAMES) if values else []
-    return [name for name in names if name not in values]
+    value = _value_column(export)
+    names = named_columns(export, ENTITY_NAMES) if value else []
+    return [name for name in names if name != value]
 
 
-def _long(export: Export, entities: list[str], columns: Mapping[str, str]) -> list[Series]:
+def _value_column(export: Export) -> str | None:
+    """The column that holds a long table's readings: of several the first that has any."""
+    names = named_columns(export, VALUE_NAMES)
+    return next(
+        (name for name in names if (export.frame[name] != "").any()), next(iter(names), None)
+    )
+
+
+def _long(
+    export: Export, entities: list[str], columns: Mapping[str, str], told: Mapping[str, str]
+) -> list[Series]:
     """One series an entity: a distinct row of the columns that name what is measured."""
-    value = _named(export, VALUE_NAMES)[0]
+    value = _value_column(export) or ""
     frame = export.frame.with_row_index("row at")
     places = [
-        name for name in _named(export, SENSOR_NAMES)
+        name for name in named_columns(export, SENSOR_NAMES)
         if not any(find_meaning(cell) for cell in export.frame[name].unique())
     ]  # fmt: skip
     places.sort(key=lambda name: export.frame[name].n_unique() == 1)
-    units = _named(export, UNIT_NAMES)
+    units = named_columns(export, UNIT_NAMES)
     keys = list(dict.fromkeys([*entities, *places[:1]]))
     found: dict[tuple[str, str, str], Series] = {}
     for key, part in frame.group_by(keys, maintain_order=True):
         texts = dict(zip(keys, (str(cell) for cell in key), strict=True))
-        named = _entity_meaning([texts[name] for name in entities], columns)
+        named = _entity_meaning([texts[name] for name in entities], columns, told)
         if not named:
             continue
         name, meaning = named
         place = _place_text(texts[places[0]]) if places else meaning.place
+        place = told.get(name, place)
         cells = [cell for unit in units for cell in part[unit].unique() if cell]
         unit = next((u for cell in cells if (u := find_unit(meaning.channel, cell))), meaning.unit)
         rows = part["row at"].to_numpy()
-        one = Series(meaning.channel, name, value, place, meaning.rank, unit, rows)
+        one = Series(meaning.channel, name, value, place, meaning.rank, unit, rows, name in told)
         before = found.setdefault((one.channel, name, place), one)
         # the same entity, of which another column says more or less
         if before is not one and before.rows is not None:
@@ -303,7 +305,9 @@ def _long(export: Export, entities: list[str], columns: Mapping[str, str]) -> li
     return list(found.values())
 
 
-def _entity_meaning(texts: list[str], columns: Mapping[str, str]) -> tuple[str, Meaning] | None:
+def _entity_meaning(
+    texts: list[str], columns: Mapping[str, str], told: Mapping[str, str]
+) -> tuple[str, Meaning] | None:
     """The first text that names a channel, and what it says; a map comes before a guess."""
     for text in texts:
         if text in columns:
@@ -313,7 +317,7 @@ def _entity_meaning(texts: list[str], columns: Mapping[str, str]) -> tuple[str, 
             is_same = meaning.channel == columns[text]
             unit = meaning.unit if is_same else unit_in(columns[text], text)
             return text, replace(meaning, channel=columns[text], unit=unit)
-    mapped = set(columns.values())
+    mapped = {channel for text, channel in columns.items() if text not in told}
     found = ((text, find_meaning(text)) for text in texts)
     return next(((text, m) for text, m in found if m and m.channel not in mapped), None)
 
@@ -325,14 +329,16 @@ def _sensor_column(export: Export, columns: Mapping[str, str], preset: Preset | 
     by_plain = {plain(name): name for name in export.frame.columns}
     wished = [by_plain[name] for name in names if name in by_plain]
     guessed = [
-        name for name in _named(export, SENSOR_NAMES)
-        if name not in columns and _may_be_sensors(name, export.frame[name])
-        and (export.frame[name] != "").any()
+        name for name in named_columns(export, SENSOR_NAMES)
+        if name not in columns and may_be_sensors(name, export.frame[name])
+        # a logger's own number stands in its first row alone
+        and 2 * (export.frame[name] != "").sum() > export.frame.height
     ]  # fmt: skip
+    guessed.sort(key=lambda name: export.frame[name].n_unique() == 1)  # it parts no rows
     return next(iter([*mapped, *wished, *guessed]), None)
 
 
-def _may_be_sensors(name: str, cells: pl.Series) -> bool:
+def may_be_sensors(name: str, cells: pl.Series) -> bool:
     """Whether cells repeat as names do. Too many sensors are refused later, never made one."""
     count = cells.n_unique()
     return plain(name) == "sensor" or count <= max(MAX_SENSORS, len(cells) // 2)
@@ -360,13 +366,19 @@ def sensor_cells(export: Export, column: str | None) -> pl.Series:
 def _distinct(series: list[Series], columns: Mapping[str, str]) -> list[Series]:
     """Of several series of one channel and place the one that comes first; mapped ones all."""
     kept: dict[tuple[str, str], Series] = {}
-    for one in sorted(series, key=lambda one: one.rank):
+    for one in sorted(series, key=lambda one: (not one.is_told, one.rank)):
         key = (one.channel, one.place)
         if key in kept and one.name in columns:
             one = replace(one, place=one.name)
             key = (one.channel, one.place)
         kept.setdefault(key, one)
     return [one for one in kept.values() if one in series or one.name in columns]
+
+
+def is_melted(series: Sequence[Series]) -> bool:
+    """Whether rows of several sensors come out of one row, or one of several."""
+    is_long = any(one.rows is not None or one.is_told for one in series)
+    return is_long or len({one.channel for one in series}) < len(series)
 
 
 def unused_names(export: Export, series: list[Series]) -> list[str]:
@@ -396,6 +408,19 @@ def _no_series(export: Export) -> InputError:
     return refusal(export.path, came, allowed=allowed, mend=mend)
 
 
+def by_table(export: Export, times: Times, order: np.ndarray) -> np.ndarray:
+    """Rows in the order of their dates where each further table begins anew, else as they are.
+
+    Then one time of two tables, each with channels of its own, is one row.
+    """
+    if not export.other_headers or times.is_counter:
+        return order
+    values = times.values.gather(order).cast(pl.Int64).to_numpy()
+    back = np.flatnonzero(np.diff(values) < 0) + 1
+    begins = np.searchsorted(export.row_numbers[order], export.other_headers)
+    return order[np.argsort(values, kind="stable")] if np.isin(back, begins).all() else order
+
+
 def is_fallen_back(times: Times, groups: np.ndarray) -> bool:
     """Whether a clock without offset goes back by about an hour within a series."""
     if times.values.dtype != LOCAL_TYPE:
@@ -406,41 +431,3 @@ def is_fallen_back(times: Times, groups: np.ndarray) -> bool:
     if (steps[same] <= 0).all():
         return False  # newest first
     return bool(((steps >= -3600.0) & (steps <= -1800.0) & same).any())
-
-
-def left_empty(export: Export, one: Series, is_wrong: np.ndarray) -> str:
-    """How many cells of a series could not be read, and the first of them in the file."""
-    rows = np.flatnonzero(is_wrong) if one.rows is None else one.rows[is_wrong]
-    lines = export.row_numbers[rows]
-    first = int(np.argmin(lines))  # rows may have been turned round
-    n = len(rows)
-    what = f"{n:,} cells" if n > 1 else "1 cell"
-    were = "were not numbers and were" if n > 1 else "was not a number and was"
-    cell = quoted(export.frame[one.column][int(rows[first])])
-    return f"{what} of {quoted(one.name)} {were} left empty: first {cell} in line {lines[first]}"
-
-
-def impossible(export: Export, one: Series, values: np.ndarray, numbers: np.ndarray) -> list[str]:
-    """A note of the first reading in another unit that cannot be one, as the file has it.
-
-    What is masked is counted in the channel's own unit, in which nobody finds it in the file.
-
-    Args:
-        export: the file's cells.
-        one: the series.
-        values: in the channel's unit. (row,)
-        numbers: as the file has them. (row,)
-    """
-    channel = CHANNELS[CHANNEL_NAMES.index(one.channel)]
-    lowest, highest = channel.lowest, channel.highest
-    is_outside = (values < lowest) | (values > highest + channel.overshoot)
-    at = np.flatnonzero(is_outside & (values != numbers))
-    if not len(at):
-        return []
-    rows = at if one.rows is None else one.rows[at]
-    first = int(np.argmin(export.row_numbers[rows]))
-    cell = quoted(export.frame[one.column][int(rows[first])])
-    return [
-        f"{cell} of {quoted(one.name)} in line {export.row_numbers[rows[first]]} is "
-        f"{values[at[first]]:g} {channel.unit}, outside {lowest:g} to {highest:g}"
-    ]

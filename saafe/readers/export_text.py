@@ -8,7 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,11 @@ from saafe.recordings import counted, plain, read_table, read_unzipped, refusal
 
 SEPARATORS = (",", ";", "\t", "|")
 HEADER_WITHIN = 200  # Chosen: no export has a longer banner
+_LINE_PROTOCOL = re.compile(r"\s*[^\s,=]+(?:,[^\s,=]+=[^\s,]+)* [^\s,=]+=\S+(?: \d{10,19})?\r?\n")
+LONGEST_ROW = 50  # Chosen: lines that quoted cells of one row may reach over
+# a cell's quote that its line leaves open, and one that ends such a cell
+_OPENS = re.compile(r'(?:^|[,;\t|])\s*"(?:[^"]|"")*$')
+_CLOSES = re.compile(r'(?:[^"]|"")*"\s*(?:[,;\t|]|$)')
 HEADER_NAMES = 2  # known ones that make a header: a time and a channel
 MOST_LEFT_OUT = 0.1  # Chosen: a file with more bad rows than a tenth was misread
 _TOPIC = r"(?P<topic>[^\s']+)"
@@ -56,11 +61,12 @@ class Export:
     row_numbers: np.ndarray  # int64 `(row,)`, lines of the file
     separator: str  # "" = JSON or a log
     notes: tuple[str, ...] = ()
+    other_headers: tuple[int, ...] = ()  # lines at which another table begins
 
     def keep(self, is_kept: np.ndarray) -> "Export":
         """The same with some of the rows."""
         frame, numbers = self.frame.filter(pl.Series(is_kept)), self.row_numbers[is_kept]
-        return Export(self.path, frame, numbers, self.separator, self.notes)
+        return replace(self, frame=frame, row_numbers=numbers)
 
 
 def read_cells_of(path: Path, is_known: Callable[[str], bool]) -> Export:
@@ -94,11 +100,44 @@ def _read_cells(path: Path, data: bytes, is_known: Callable[[str], bool]) -> Exp
         return _to_export(path, records)
     if re.match(r"\s*[\[{]\s*[\"\[{\]}]", text):
         raise refuse_form(path, "JSON that is broken or ends early")
-    return _read_table(path, lines, is_known)
+    if _LINE_PROTOCOL.match(text):
+        mend = "export it as CSV, as `influx` can"
+        raise refusal(path, "InfluxDB's line protocol", allowed="CSV or JSON of it", mend=mend)
+    return _read_table(path, _whole_rows(lines), is_known)
+
+
+def _whole_rows(lines: list[str]) -> list[str]:
+    """Lines, with a row whose quoted cells hold line ends in its first one, and "" in the others.
+
+    Only where a cell opens in one line and closes in one of the next, so that a stray quote, such
+    as that of a 5" pipe, joins nothing.
+    """
+    if not any(line.count('"') % 2 for line in lines):
+        return lines
+    whole: list[str] = []
+    while (first := len(whole)) < len(lines):
+        row, end = lines[first], first + 1
+        while row.count('"') % 2 and _OPENS.search(row) and (closed := _closing(lines, end)):
+            row, end = " ".join([row, *lines[end:closed]]), closed
+        whole += [row, *[""] * (end - first - 1)]
+    return whole
+
+
+def _closing(lines: list[str], start: int) -> int | None:
+    """Index behind the line that closes a cell left open before `start`; None where none does."""
+    for at in range(start, min(start + LONGEST_ROW, len(lines))):
+        if '"' in lines[at].replace('""', ""):
+            return at + 1 if _CLOSES.match(lines[at]) else None
+    return None
 
 
 def _as_text(column: pl.Series) -> pl.Series:
-    """A typed column as text cells; empty ones where its type has no text, as lists have none."""
+    """A typed column as text cells; empty ones where its type has no text, as lists have none.
+
+    Durations, as of pandas' timedeltas, are seconds.
+    """
+    if column.dtype == pl.Duration:
+        column = column.dt.total_nanoseconds() / 1e9
     try:
         return column.cast(pl.String, strict=False).fill_null("")
     except pl.exceptions.PolarsError:
@@ -217,7 +256,8 @@ def _read_table(path: Path, lines: list[str], is_known: Callable[[str], bool]) -
     rows = [row + [""] * (len(unique) - len(row)) for row in rows]
     frame = pl.DataFrame(rows, schema=dict.fromkeys(unique, pl.String), orient="row")
     frame = frame.select(pl.all().str.strip_chars())
-    return Export(path, frame, np.array(numbers, dtype=np.int64), separator, tuple(notes))
+    at_rows = np.array(numbers, dtype=np.int64)
+    return Export(path, frame, at_rows, separator, tuple(notes), tuple(others))
 
 
 def _find_header(path: Path, lines: list[str], is_known: Callable[[str], bool]) -> tuple[int, str]:
@@ -272,7 +312,7 @@ def _are_units(cells: list[str]) -> bool:
 
 
 def _split(line: str, separator: str) -> list[str]:
-    """Cells of one line, stripped; quotes cannot reach over its end."""
+    """Cells of one line, stripped."""
     if '"' not in line:
         return [cell.strip() for cell in line.split(separator)]
     try:

@@ -26,15 +26,19 @@ _DATES = {  # of each form the parts; month names are English or German
     "year first": r"(?<year>\d{4})[-/.](?<month>\d{1,2})[-/.](?<day>\d{1,2})",
     "day first": r"(?<day>\d{1,2})[-/. ](?<month>\d{1,2})[-/. ](?<year>\d{4}|\d{2})",
     "month first": r"(?<month>\d{1,2})[-/ ](?<day>\d{1,2})[-/. ](?<year>\d{4}|\d{2})",
+    "year of two digits first": r"(?<year>\d{2})[-/.](?<month>\d{1,2})[-/.](?<day>\d{1,2})",
     "day, month's name": r"(?:\w+,? )?(?<day>\d{1,2})\.?[- ]"
     r"(?<month>[A-Za-zä]{3})[a-zä]*\.?,?[- ](?<year>\d{4})",
     "month's name, day": r"(?:[A-Za-z]+,? )?(?<month>[A-Za-z]{3})[a-z]*\.? "
     r"(?<day>\d{1,2}),? (?<year>\d{4})",
 }  # fmt: skip
+# dates of numbers alone, of which one cell may be several
+DATE_FORMS = ("day first", "month first", "year of two digits first")
 _COMPACT = (
     r"^(?<year>(?:19|20)\d{2})(?<month>\d{2})(?<day>\d{2})T?"
     r"(?<hour>\d{2})(?<minute>\d{2})(?<second>\d{2})(?<offset>Z|[+-]\d{2}:?\d{2})?$"
 )
+_SPAN = r"^(?<hour>\d+):(?<minute>[0-5]\d):(?<second>[0-5]\d(?:[.,]\d+)?)$"
 _MONTHS = {
     name: number
     for number, names in enumerate(
@@ -108,8 +112,9 @@ def check_zone(zone: str) -> None:
 
 
 def read_moments(
-    cells: pl.Series, name: str, *, zone: str | None = None, groups: np.ndarray | None = None
-) -> Times | None:
+    cells: pl.Series, name: str, *, zone: str | None = None, groups: np.ndarray | None = None,
+    date_form: str | None = None,
+) -> Times | None:  # fmt: skip
     """Read a column of times, whatever their form.
 
     Args:
@@ -119,6 +124,7 @@ def read_moments(
             by the order of the rows.
         groups: `(row,)` int of the series that a row belongs to, each in order of time or in the
             reverse; None = one.
+        date_form: which of `DATE_FORMS` dates of numbers alone have; None = guessed.
 
     Returns:
         The times, or None where more than a tenth of the cells are none.
@@ -132,7 +138,7 @@ def read_moments(
     elif _reads(numbers.is_not_null(), text):
         return _read_numbers(numbers, name)
     else:
-        times = _read_dates(text, name) or _read_clocks(text)
+        times = _read_dates(text, name, date_form) or _read_clocks(text, name)
     if times and zone and times.values.dtype == LOCAL_TYPE:
         values = localise(times.values, zone, groups)
         is_utc = (values.dt.replace_time_zone(None) == times.values).all()
@@ -161,8 +167,7 @@ def _read_numbers(numbers: pl.Series, name: str) -> Times:
     words = re.sub(r"[^a-z0-9]+", " ", plain(name))
     for least, factor, unit in _EPOCHS:
         if size >= least and not (unit == "s" and re.search(r"uptime|elapsed", words)):
-            stamps = _microseconds(numbers * factor)
-            return Times(stamps.dt.replace_time_zone("UTC"), f"{unit} since 1970")
+            return _read_epochs(values, factor)
     steps = np.diff(np.unique(present))
     step = float(np.median(steps)) if len(steps) else 0.0
     if present.min() > 20_000 and present.max() < 80_000 and 0 < step < 0.05:
@@ -172,6 +177,17 @@ def _read_numbers(numbers: pl.Series, name: str) -> Times:
     if unit == "s" and step > LONGEST_STEP_S and not is_usual_long_step(step):
         unit = "ms"
     return Times(numbers * _COUNTER_UNITS[unit], f"{unit} from a start")
+
+
+def _read_epochs(values: NDArray[np.float64], factor: float) -> Times:
+    """Times since 1970, each in the unit that its size tells; one that tells none in the usual."""
+    sizes = np.abs(values)
+    factors = np.full(len(values), factor)
+    for least, other, _ in reversed(_EPOCHS):
+        factors[sizes >= least] = other
+    stamps = _microseconds(pl.Series(values * factors, nan_to_null=True))
+    used = [name for _, other, name in _EPOCHS if (factors[np.isfinite(values)] == other).any()]
+    return Times(stamps.dt.replace_time_zone("UTC"), f"{' or '.join(used)} since 1970")
 
 
 def is_usual_long_step(step_s: float) -> bool:
@@ -187,7 +203,7 @@ def _microseconds(seconds: pl.Series) -> pl.Series:
     return (seconds * 1e6).round().cast(pl.Int64).cast(LOCAL_TYPE)
 
 
-def _read_dates(text: pl.Series, name: str) -> Times | None:
+def _read_dates(text: pl.Series, name: str, date_form: str | None = None) -> Times | None:
     """Dates with or without a clock."""
     hint = re.sub(r"[^a-z]+", " ", name.lower())
     is_month_hinted = re.search(r"\bmm? dd?\b", hint) is not None
@@ -195,19 +211,21 @@ def _read_dates(text: pl.Series, name: str) -> Times | None:
     found = []
     for form, date in _DATES.items():
         pattern = rf"^{date},?(?:[T ,]+{_CLOCK})?$"
+        if form in DATE_FORMS and date_form not in (None, form):
+            continue
         if not _reads(text.str.contains(pattern), text):
             continue
         times = _read_texts(text, pattern, form)
         if not _reads(times.values.is_not_null(), text):
             continue
-        if form not in ("day first", "month first") or (is_day_hinted and form == "day first"):
+        if form not in DATE_FORMS or (is_day_hinted and form == "day first"):
             return times
         if is_month_hinted and form == "month first":
             return times
         found.append(times)
     # that which reads more rows, or puts them closer together; else month first with AM and PM
     is_half = text.str.contains("(?i)[ap]\\.?m").any()
-    found = found[::-1] if is_half else found
+    found.sort(key=lambda times: is_half and not times.form.startswith("month first"))
     return min(found, key=lambda times: _disorder(times.values), default=None)
 
 
@@ -286,19 +304,38 @@ def _offset_s(parts: pl.DataFrame) -> pl.Series:
     return east.fill_null(named * 3600)
 
 
-def _read_clocks(text: pl.Series) -> Times | None:
-    """Hours without a date, as seconds from the first midnight; a day later where they fall."""
+def _read_clocks(text: pl.Series, name: str) -> Times | None:
+    """Hours without a date, as seconds from the first midnight; a day later where they fall.
+
+    Where more than a few go beyond a day they are hours, minutes and seconds from a start.
+    """
+    if re.search(r"\b(?:mm?|min\w*)[: ]+(?:ss?|sec\w*)\b", plain(name)) and not re.search(
+        r"\bhh?\b", plain(name)
+    ):
+        return _read_spans(text, r"^(?<minute>\d+):(?<second>\d{1,2}(?:[.,]\d+)?)$", "mm:ss")
     pattern = f"^{_CLOCK}$"
     if not _reads(text.str.contains(pattern), text):
-        return None
+        return _read_spans(text, _SPAN, "h:mm:ss")
     seconds = _clock_s(text.str.extract_groups(pattern).struct.unnest())
     seconds = pl.select(pl.when(text.str.contains(pattern)).then(seconds)).to_series()
+    if not _reads(seconds.is_not_null(), text):
+        return _read_spans(text, _SPAN, "h:mm:ss")
     values = seconds.to_numpy().copy()
     at = np.flatnonzero(np.isfinite(values))
     steps = np.diff(values[at], prepend=values[at[:1]])
     days = np.cumsum((steps < -DAY_S / 2).astype(int) - (steps > DAY_S / 2).astype(int))
     values[at] += days * DAY_S
     return Times(pl.Series(values, nan_to_null=True), "hours without a date")
+
+
+def _read_spans(text: pl.Series, pattern: str, form: str) -> Times | None:
+    """Times from a start, written as on a stopwatch; None where more than a few are none."""
+    parts = text.str.extract_groups(pattern).struct.unnest()
+    numbers = {part: parts[part].str.replace(",", ".").cast(pl.Float64) for part in parts.columns}
+    seconds = numbers["minute"] * 60.0 + numbers["second"]
+    seconds = seconds + numbers["hour"] * 3600.0 if "hour" in numbers else seconds
+    is_read = _reads(seconds.is_not_null(), text)
+    return Times(seconds, f"{form} from a start") if is_read else None
 
 
 def is_date(cells: pl.Series) -> bool:

@@ -1,39 +1,47 @@
 """Vendors' exports: a file of almost any form as a recording, every guess told.
 
 The parts: `export_text` makes cells of bytes, `export_columns` and `export_series` say what they
-are, `export_times` and `export_numbers` read them, `presets` holds what vendors leave out.
+are, `export_times`, `export_numbers` and `export_units` read them, `export_maps` takes what whoever
+imports says of them, `export_doubts` what must be told, `presets` holds what vendors leave out.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from polars.dataframe.group_by import GroupBy
 
 from saafe.errors import InputError, as_given, check_type
 from saafe.formats import shell_word
 from saafe.readers.clock_changes import doubt_zone, zone_given
 from saafe.readers.export_columns import channel_of_unit, find_meaning, is_known
+from saafe.readers.export_doubts import (
+    impossible,
+    left_empty,
+    merged_sensors,
+    other_units,
+    several_places,
+    unknown_units,
+)
+from saafe.readers.export_maps import as_in_header, check_columns, mapping
 from saafe.readers.export_numbers import guess_decimal, read_cells
 from saafe.readers.export_series import (
     Moments,
     Series,
-    as_in_header,
-    check_columns,
+    by_table,
     choose_time,
     find_series,
-    impossible,
     is_fallen_back,
-    left_empty,
-    mapping,
+    is_melted,
     sensor_cells,
-    unknown_units,
     unused_names,
 )
 from saafe.readers.export_text import MOST_LEFT_OUT, Export, read_cells_of
 from saafe.readers.export_times import check_zone
+from saafe.readers.export_units import row_units, unit_columns
 from saafe.readers.presets import PRESETS, Preset, choose_preset
 from saafe.recordings import (
     CHANNEL_UNITS,
@@ -41,6 +49,7 @@ from saafe.recordings import (
     Conversion,
     Recording,
     Table,
+    counted,
     find_unit,
     parse_recording,
     plain,
@@ -127,6 +136,7 @@ def import_recording(
         path: text of almost any form, JSON or Parquet, gzipped or not.
         preset: a vendor's name, see `presets`; None = told by the header.
         columns: column or entity -> channel, `time`, `sensor` or `ignore`; others are guessed.
+            `temperature@kitchen` is a channel of a sensor that it names.
         units: channel -> unit, such as "F", or a `Conversion`; else as the file says. One that
             `is_usual` counts where the file names none.
         zone: time zone of times without offset, such as Europe/Berlin.
@@ -155,24 +165,27 @@ def read_export(
     zone: str | None = None,
     decimal: str | None = None,
     sensor: str | None = None,
+    date_form: str | None = None,
 ) -> tuple[Table, Guess]:
     """A vendor's export as the table of a recording, and how it was understood.
 
-    See `import_recording`, which also checks the table.
+    See `import_recording`, which also checks the table. `date_form` is "day first", "month first"
+    or "year of two digits first" for dates that may be each; None = guessed.
     """
     check_type(path, str | Path, "import_recording: takes the path of a file")
-    asked, conversions, path = check_columns(columns or {}), to_conversions(units or {}), Path(path)
+    asked, told = check_columns(columns or {})
+    conversions, path = to_conversions(units or {}), Path(path)
     if zone:
         check_zone(zone)
     if decimal not in (None, ".", ","):
         raise InputError(f'decimal: came {quoted(decimal)}; allowed: "." or ","')
     known = {name for row in PRESETS for name in (*sum(row.headers, ()), *row.times, *row.columns)}
     export = read_cells_of(path, lambda n: n in asked or is_known(n) or plain(n) in known)
-    columns = as_in_header(asked, export.frame.columns)
+    columns, told = (as_in_header(said, export.frame.columns) for said in (asked, told))
     chosen = choose_preset(preset, {plain(name) for name in export.frame.columns})
-    series, column = find_series(export, columns, chosen)
+    series, column = find_series(export, columns, told, chosen)
     groups = _groups(export, series, column)
-    moments = choose_time(export, columns, chosen, zone=zone, groups=groups)
+    moments = choose_time(export, columns, chosen, zone=zone, groups=groups, date_form=date_form)
     export, series, moments = _usable_rows(export, series, moments, groups)
     zone_doubt = doubt_zone(moments.times, _groups(export, series, column))
     if sensor:
@@ -194,9 +207,13 @@ def read_export(
             f"with {mapping('COLUMN', 'ignore')}"
         )
         raise refusal(path, came, allowed=allowed, mend=mend)
-    readings, found = _settle_places(readings, found)
-    frame, rows = _assemble(export, moments, readings, sensor_cells(export, column))
+    notes += several_places([one for one, _ in readings])
+    notes += merged_sensors(export, series, column, columns)
+    readings, found = _settle_places(readings, found, column)
+    frame, rows, conflicts = _assemble(export, moments, readings, sensor_cells(export, column))
+    notes += conflicts
     used = {one.column for one in series} | {column, *moments.name.split(" + "), moments.name}
+    used |= {*unit_columns(export, series)}
     used |= {name for name in ("label", "source") if name in frame.columns}
     left = [name for name in unused_names(export, series) if name not in used]
     guess = Guess(
@@ -209,7 +226,11 @@ def read_export(
         ignored=tuple(left + ignored),
         zone_doubt=zone_doubt or "",
     )
+    given = {channel for channel, unit in conversions.items() if not unit.is_usual}
     notes += unknown_units((one for one in series if one.channel not in conversions), columns)
+    notes += other_units(
+        export, [(c.channel, c.name, c.unit) for c in found if c.channel not in given]
+    )
     clock = moments.times.clock
     in_utc = f"times of {clock} are kept in UTC; --between and pictures use UTC" if clock else ""
     notes = [*export.notes, *notes, *filter(None, (in_utc, zone_doubt))]
@@ -228,6 +249,10 @@ def _groups(export: Export, series: list[Series], column: str | None) -> np.ndar
 
 def _one_place(path: Path, series: list[Series], one: Series, sensor: str) -> Series:
     """A series at the only sensor; refused where another of its channel would stand beside."""
+    if one.is_told:
+        came = f"{as_given('--sensor', 'sensor')} {sensor} beside {one.place} of {quoted(one.name)}"
+        mend = "leave one out"
+        raise refusal(path, came, allowed="a sensor for all columns, or for some", mend=mend)
     same = [other.name for other in series if other.channel == one.channel]
     if len(same) > 1:
         given = as_given("--sensor", "sensor")
@@ -250,7 +275,7 @@ def _usable_rows(
         notes.append(
             f"left out {count} without a time, first in line {export.row_numbers[lost[0]]}"
         )
-    order = np.flatnonzero(is_timed)
+    order = by_table(export, times, np.flatnonzero(is_timed))
     values = times.values.gather(order)
     if is_fallen_back(replace(times, values=values), groups[order]):
         came = "a clock without offset goes back by an hour"
@@ -268,7 +293,7 @@ def _usable_rows(
         rows = None if one.rows is None else place[one.rows]
         moved.append(one if rows is None else replace(one, rows=rows[rows >= 0]))
     frame, numbers = export.frame[order], export.row_numbers[order]
-    kept = Export(export.path, frame, numbers, export.separator, tuple(notes))
+    kept = replace(export, frame=frame, row_numbers=numbers, notes=tuple(notes))
     return kept, moved, Moments(moments.name, replace(times, values=times.values.gather(order)))
 
 
@@ -284,11 +309,13 @@ def _read_series(
     Last come notes of cells that cannot be read, and of words for missing ones.
     """
     readings, found, ignored, notes = [], [], [], []
-    words = Counter[str]()
+    words, beside = Counter[str](), unit_columns(export, series)
     for one in series:
         cells = export.frame[one.column]
         cells = cells if one.rows is None else cells.gather(one.rows)
         numbers = read_cells(cells, decimal)
+        own_units = numbers.units.zip_with(numbers.units != "", row_units(export, one, beside))
+        numbers = numbers._replace(units=own_units)
         own = preset.units.get(one.channel) if preset else None
         asked = units.get(one.channel)
         told = None if asked is None or asked.is_usual else asked
@@ -317,25 +344,22 @@ def _read_series(
         if is_wrong.any():
             notes.append(left_empty(export, one, is_wrong))
         notes += impossible(export, one, values, numbers.values)
-        given = (numbers.units.filter(pl.Series(np.isfinite(numbers.values)))).unique().to_list()
-        shown = " or ".join(dict.fromkeys(conversions[text].unit for text in given))
+        given = numbers.units.filter(pl.Series(np.isfinite(numbers.values)))
+        shown = " or ".join(
+            dict.fromkeys(conversions[text].unit for text in given.unique(maintain_order=True))
+        )
         unit = shown or (told or default).unit
         found.append(GuessedColumn(one.channel, one.name, unit, one.place))
     return readings, found, ignored, notes + words_note(words)
 
 
-def _is_melted(series: Sequence[Series]) -> bool:
-    """Whether rows of several sensors come out of one row, or one of several."""
-    is_long = any(one.rows is not None for one in series)
-    return is_long or len({one.channel for one in series}) < len(series)
-
-
 def _settle_places(
-    readings: list[tuple[Series, np.ndarray]], found: list[GuessedColumn]
+    readings: list[tuple[Series, np.ndarray]], found: list[GuessedColumn], sensors: str | None
 ) -> tuple[list[tuple[Series, np.ndarray]], list[GuessedColumn]]:
     """The same with one place where there is one sensor: its name where all agree on one."""
-    if _is_melted([one for one, _ in readings]):
-        return readings, found
+    if is_melted([one for one, _ in readings]):
+        only = "" if sensors else ONLY_SENSOR  # of what no name says a place
+        return readings, [replace(one, sensor=one.sensor or only) for one in found]
     places = {one.place for one, _ in readings}
     only = next(iter(places)) if len(places) == 1 else ""
     return (
@@ -349,28 +373,43 @@ def _assemble(
     moments: Moments,
     readings: list[tuple[Series, np.ndarray]],
     sensors: pl.Series,
-) -> tuple[pl.DataFrame, np.ndarray]:
-    """The frame of a recording's table, and the row of the export of each of its rows."""
+) -> tuple[pl.DataFrame, np.ndarray, list[str]]:
+    """The frame of a recording's table, the row of the export of each of its rows, and notes."""
     height = export.frame.height
     name = "time_s" if moments.times.is_counter else "time"
-    is_melted = _is_melted([one for one, _ in readings])
+    has_melted = is_melted([one for one, _ in readings])
     parts: dict[str, list[tuple[Series, np.ndarray]]] = {}
     for one, values in readings:
         parts.setdefault(one.place, []).append((one, values))
     frames = [_part(place, part, sensors, height) for place, part in parts.items()]
     frame = pl.concat(frames, how="diagonal")
     frame = frame.with_columns(moments.times.values.gather(frame["row"]).alias(name))
-    if is_melted:
+    notes = []
+    if has_melted:
         columns = [column for column in frame.columns if column not in (name, "sensor")]
-        frame = frame.group_by(name, "sensor", maintain_order=True).agg(
-            pl.col(columns).drop_nulls().first()
-        )
-        frame = frame.sort(name, maintain_order=True)
+        groups = frame.group_by(name, "sensor", maintain_order=True)
+        notes = _conflicts(export, moments, groups, columns)
+        frame = groups.agg(pl.col(columns).drop_nulls().first()).sort(name, maintain_order=True)
     rows = frame["row"].to_numpy()
-    if not is_melted and _is_labelled(export):
+    if not has_melted and _is_labelled(export):
         labels = [name for name in ("label", "source") if name in export.frame.columns]
         frame = frame.with_columns(export.frame[name].gather(rows) for name in labels)
-    return frame.drop("row"), rows
+    return frame.drop("row"), rows, notes
+
+
+def _conflicts(export: Export, moments: Moments, groups: GroupBy, columns: list[str]) -> list[str]:
+    """A note of readings of one time, sensor and channel that differ; refused where many do."""
+    channels = pl.col([column for column in columns if column != "row"])
+    differs = groups.agg(channels.min() != channels.max())
+    count, times = sum(int(differs[c].sum()) for c in differs.columns[2:]), differs.height
+    if not count:
+        return []
+    what = f"{counted(count, 'reading')} of a time and sensor that had another one"
+    if count > max(2, MOST_LEFT_OUT * times):
+        came = f"{what}, of {times:,} times"
+        mend = f"name another time with {mapping('COLUMN', 'time')}, or the column of the sensors"
+        raise refusal(export.path, came, allowed="one reading each", mend=mend, column=moments.name)
+    return [f"left out {what}: the first is kept"]
 
 
 def _is_labelled(export: Export) -> bool:

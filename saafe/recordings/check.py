@@ -55,17 +55,18 @@ class Check:
     duration_s: float  # from the first row to the last. [s]
     period_s: float | None  # shortest of the sensors' median periods, None of a single time. [s]
     channels: dict[str, Counts]  # of those that the file has, by their names
-    gaps: tuple[Gap, ...] = ()  # silences over 90 s and three periods
+    gaps: tuple[Gap, ...] = ()  # silences over `longest_pause_s` and three periods
     ignored: tuple[str, ...] = ()  # columns that are not read
     repairs: tuple[str, ...] = ()  # what `repair` did
     notes: tuple[str, ...] = ()  # what was odd but not wrong
+    longest_pause_s: float = GAP_S  # no shorter silence is a gap. [s]
 
     def to_dict(self) -> dict:
         """Plain values, for JSON."""
         return asdict(self)
 
-    def lines(self, longest_interval_s: float = GAP_S) -> list[str]:
-        """The same for people, one finding each; no shorter pause of a sensor is a gap. [s]"""
+    def lines(self) -> list[str]:
+        """The same for people, one finding each."""
         period = "one time" if self.period_s is None else f"median period {self.period_s:g} s"
         path = self.path if self.path.isprintable() else ascii(self.path)
         names = ", ".join(self.sensors[:8]) + (", ..." if len(self.sensors) > 8 else "")
@@ -81,7 +82,7 @@ class Check:
                 continue
             parts = [f"{counts.present:,} present", f"{counts.missing:,} missing"]
             lines.append(f"  {channel.name}: {', '.join([*parts, *_masked(channel, counts)])}")
-        lines += _gap_lines(self.gaps, max(GAP_S, longest_interval_s))
+        lines += _gap_lines(self.gaps, self.longest_pause_s)
         if self.ignored:
             lines.append(f"  ignored columns: {', '.join(self.ignored)}")
         lines += [f"  repaired: {repair}" for repair in self.repairs]
@@ -163,8 +164,7 @@ def doubt_readings(channel: Channel, values: np.ndarray) -> str | None:
 
 
 def _gap_lines(gaps: Sequence[Gap], least_s: float) -> list[str]:
-    """The longest five gaps over `least_s`, and how many there are. [s]"""
-    gaps = [gap for gap in gaps if gap.length_s > least_s]
+    """The longest five gaps, and how many there are over `least_s`. [s]"""
     if not gaps:
         return []
     longest = sorted(gaps, key=lambda gap: -gap.length_s)

@@ -1,10 +1,10 @@
-"""How often the sensors of a recording report; what is too seldom is refused."""
+"""How often the sensors of a recording report, and their gaps; what is too seldom is refused."""
 
 import math
 
 import numpy as np
 
-from saafe.recordings.check import GAP_S
+from saafe.recordings.check import GAP_PERIODS, GAP_S, Gap
 from saafe.recordings.columns import time_column
 from saafe.recordings.rows import TableRows
 from saafe.recordings.tables import Table, quoted
@@ -45,6 +45,29 @@ def shortest_period(
     if shortest < SHORTEST_PERIOD_S:
         notes.append(f"median period {shortest:g} s is under {SHORTEST_PERIOD_S:g} s")
     return shortest
+
+
+def find_gaps(
+    times_s: np.ndarray, sensors: tuple[str, ...], readings: np.ndarray, *, longest_pause_s: float
+) -> tuple[Gap, ...]:
+    """Times longer than a pause and three periods in which a sensor gave no reading at all.
+
+    Args:
+        times_s: from the recording's first row (time,). [s]
+        sensors: their names.
+        readings: NaN = missing (time, sensor, channel).
+        longest_pause_s: no shorter silence is a gap. [s]
+    """
+    gaps: list[Gap] = []
+    has_reading = np.any(np.isfinite(readings), axis=2)
+    for index, sensor in enumerate(sensors):
+        spoken = times_s[has_reading[:, index]]
+        period = np.median(np.diff(spoken)) if len(spoken) > 1 else 0.0
+        lengths = np.diff(np.concatenate([[0.0], spoken, [float(times_s[-1])]]))
+        starts = np.append(0.0, spoken)
+        for k in np.flatnonzero(lengths > max(longest_pause_s, GAP_PERIODS * period)):
+            gaps.append(Gap(sensor, float(starts[k]), round(float(lengths[k]), 6)))
+    return tuple(sorted(gaps, key=lambda gap: gap.start_s))
 
 
 def whole_minutes(seconds: float) -> int:

@@ -29,11 +29,9 @@ from saafe.recordings.cells import (
     to_reading,
 )
 from saafe.recordings.check import (
-    GAP_PERIODS,
     GAP_S,
     Check,
     Counts,
-    Gap,
     counted,
     doubt_readings,
     words_note,
@@ -51,7 +49,7 @@ from saafe.recordings.columns import (
 )
 from saafe.recordings.lines import parse_lines
 from saafe.recordings.parts import checked_parts
-from saafe.recordings.periods import shortest_period
+from saafe.recordings.periods import find_gaps, shortest_period
 from saafe.recordings.rows import TableRows, merge_rows, order_rows, refuse_too_large
 from saafe.recordings.tables import Table, read_table, write_table
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, LABELS, UNKNOWN
@@ -203,6 +201,7 @@ def parse_recording(
         start=start,
         refused=tuple(sorted([*lost, *found], key=lambda cell: cell.time_s)),
     )
+    pause_s = max(GAP_S, longest_interval_s or 0.0)
     check = Check(
         path=str(table.path),
         rows=int(tells.sum()),
@@ -210,27 +209,13 @@ def parse_recording(
         duration_s=float(rows.times_s[-1]),
         period_s=period,
         channels=channels,
-        gaps=find_gaps(recording),
+        gaps=find_gaps(recording.times_s, sensors, dense, longest_pause_s=pause_s),
         ignored=tuple(ignored_columns(table.frame.columns)),
         repairs=tuple(repairs),
         notes=(*notes, *missed_channels(table.frame.columns)),
+        longest_pause_s=pause_s,
     )
     return recording, check
-
-
-def find_gaps(recording: Recording) -> tuple[Gap, ...]:
-    """Times longer than 90 s and three periods in which a sensor gave no reading on any channel."""
-    gaps: list[Gap] = []
-    end = float(recording.times_s[-1])
-    has_reading = np.any(np.isfinite(recording.readings), axis=2)
-    for index, sensor in enumerate(recording.sensors):
-        spoken = recording.times_s[has_reading[:, index]]
-        period = np.median(np.diff(spoken)) if len(spoken) > 1 else 0.0
-        lengths = np.diff(np.concatenate([[0.0], spoken, [end]]))
-        starts = np.append(0.0, spoken)
-        for k in np.flatnonzero(lengths > max(GAP_S, GAP_PERIODS * period)):
-            gaps.append(Gap(sensor, float(starts[k]), round(float(lengths[k]), 6)))
-    return tuple(sorted(gaps, key=lambda gap: gap.start_s))
 
 
 def without_sentinels(recording: Recording, sentinels: Iterable[tuple[str, float]]) -> Recording:
