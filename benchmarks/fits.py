@@ -2,6 +2,7 @@
 
     python benchmarks/fits.py --fit tiny --fit tiny,epochs=8 --fit ultra-fast --seeds 0,1,2
     python benchmarks/fits.py --fit tiny --rival "gradient boosting" --devices saafe-4
+    python benchmarks/fits.py --fit tiny --ensembles    # tiny, and with boosting as one detector
 
 What a change of a recipe buys, in minutes and with its spread: fits of one seed learn from the
 same windows, and all are scored on the same streams, which are of other seeds than the exam's.
@@ -39,11 +40,12 @@ from saafe.exam.classes import third_each, window_at
 from saafe.exam.fires import is_burning, sensed_limit
 from saafe.exam.judging import Judged, likeliest_class
 from saafe.exam.session import Session
+from saafe.export.ensemble import Ensemble
 from saafe.recipes import Recipe
-from saafe.rivals import registry
+from saafe.rivals import Boosting, registry
 from saafe.simulator import Mix, Streams, devices, simulation, sources
 from saafe.threads import Workers
-from saafe.training import RiskModel, World, data, loop, thresholds
+from saafe.training import GuardedModel, RiskModel, World, data, loop, thresholds
 from saafe.training.data import Purpose, WindowSet, seeded_generator
 
 CPU = torch.device("cpu")
@@ -92,6 +94,15 @@ def fit_rival(name: str, recipe: Recipe, whole: WindowSet, held_out: WindowSet) 
     model = rival.fit(recipe, whole.rows(slice(rival.most)), held_out)
     thresholds.calibrate(model, held_out)
     return model
+
+
+def ensemble(model: RiskModel, trees: RiskModel, held_out: WindowSet) -> RiskModel:
+    """A fit and gradient boosting as one, as `saafe export --to ensemble` makes it."""
+    assert isinstance(model, GuardedModel)
+    assert isinstance(trees, Boosting)
+    both = Ensemble(model, trees)
+    thresholds.calibrate(both, held_out)
+    return both.eval()
 
 
 def lean(streams: Streams) -> Streams:
@@ -199,12 +210,16 @@ def main() -> None:
     )
     parser.add_argument("--fit", action="append", metavar="TIER[,FIELD=VALUE...]")
     parser.add_argument("--rival", action="append", metavar="NAME", default=[])
+    parser.add_argument("--ensembles", action="store_true",
+                        help="Also each fit and gradient boosting as one.")  # fmt: skip
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--devices", default="saafe-6,saafe-4,airgradient-one")
     parser.add_argument("--rows", type=Path, help="Rows of earlier calls, and where to add these.")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     wanted = {words: recipe_of(words) for words in chosen.fit or ["tiny", "ultra-fast"]}
+    if chosen.ensembles and registry.BOOSTING not in chosen.rival:
+        chosen.rival.append(registry.BOOSTING)
     registry.check_installed(chosen.rival)
     if len({(one.windows, one.streams, one.device_file) for one in wanted.values()}) > 1:
         parser.error("fits share windows: windows, streams and device_file must be alike")
@@ -225,6 +240,10 @@ def main() -> None:
                 model = fit_rival(name, recipe, whole, held_out)
             models[name] = model, round(time.process_time() - begun, 1)
             say(f"seed {seed}: fitted {name}")
+        for name in list(wanted) if chosen.ensembles else ():
+            (one, fit_s), (trees, trees_s) = models[name], models[registry.BOOSTING]
+            both = ensemble(one, trees, held_out)
+            models[f"{name} + {registry.BOOSTING}"] = both, round(fit_s + trees_s, 1)
         for device in map(devices.load_device, chosen.devices.split(",")):
             on = {
                 "false": false_streams(APART + seed, device),

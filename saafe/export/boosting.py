@@ -93,7 +93,7 @@ def boosted_on(
     assert isinstance(trees, Boosting), "the registry's boosting"
     fit_s = time.perf_counter() - began_s
     on_stage("setting its thresholds")
-    model = Ensemble(run, trees) if with_run else trees
+    model = Ensemble(run.model, trees) if with_run else trees
     calibrate(model, training_set.held_out)
     settings = (
         set_own_thresholds(model, run.recipe)

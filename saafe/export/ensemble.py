@@ -14,7 +14,7 @@ from saafe.export.graph import Nodes, class_nodes, guarded_node, risk_graph
 from saafe.export.trees import fixed, forest_sha256, tree_nodes
 from saafe.recipes import Recipe
 from saafe.rivals import Boosting
-from saafe.training import GuardedModel, Run, features
+from saafe.training import GuardedModel, features
 
 
 class Ensemble(GuardedModel):
@@ -23,10 +23,10 @@ class Ensemble(GuardedModel):
     A channel that stands alone is guarded once, after the mean.
     """
 
-    def __init__(self, run: Run, boosting: Boosting) -> None:
+    def __init__(self, transformer: GuardedModel, boosting: Boosting) -> None:
         """Take a run's model, which is copied, and trees of the same windows."""
         super().__init__()
-        self.transformer, self.boosting = deepcopy(run.model).eval(), boosting
+        self.transformer, self.boosting = deepcopy(transformer).eval(), boosting
         self.transformer.lone_excess.zero_()
 
     def forward(self, windows: Tensor) -> Tensor:
