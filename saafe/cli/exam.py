@@ -80,11 +80,16 @@ def exam_command(
             )  # fmt: skip
     else:
         beside = [load(folder) for folder in beside_runs]
-        with ProgressLines() as say:
-            result = examine(
-                load_model(run), level="quick" if quick or level == "quick" else "full",
-                device=device, seed=seed, real=real, rivals=rivals, beside=beside, on_progress=say,
-            )  # fmt: skip
+        kind = "quick" if quick or level == "quick" else "full"
+        try:
+            with ProgressLines() as say:
+                result = examine(
+                    load_model(run), level=kind, device=device, seed=seed, real=real,
+                    rivals=rivals, beside=beside, on_progress=say,
+                )  # fmt: skip
+        except KeyboardInterrupt:
+            goes_on = "; the same command goes on where it was" if kind == "full" else ""
+            raise KeyboardInterrupt(f"stopped{goes_on}") from None
     if as_json:
         print_json(result)
     else:
