@@ -284,7 +284,7 @@ def examine_full(run: Examinee, plan: ExamOptions) -> tuple[dict[str, Any], list
         "windows_scored": session.windows,
         "windows_limit": MOST_WINDOWS,
         "seconds": round(session.seconds, 1),
-        "provenance": provenance(run),
+        "provenance": provenance(run, session.settings),
         **vars(parts),
         "recordings": {key: part for key, part in real.items() if key not in APART},
         **{key: real.get(key, {}) for key in APART},
