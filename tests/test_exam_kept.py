@@ -109,7 +109,7 @@ def test_what_follows_from_other_code_weights_or_packages_is_anothers(
         next(run.model.parameters()).add_(1.0)
     assert basis(run) != mine
     again = load(run.folder)
-    for name, other in (("code_digest", lambda: "other"), ("distributions", lambda: ())):
+    for name, other in (("package_digest", lambda: "other"), ("distributions", lambda: ())):
         with monkeypatch.context() as patch:
             patch.setattr(kept, name, other)
             assert basis(again) != mine, name

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from click.testing import CliRunner
 from export_fixtures import odd_windows, small_run
-from test_exam import FEW
+from few_exam import FEW
 
 from saafe.cli import saafe as commands
 from saafe.detector import load_exported, seal

@@ -45,7 +45,8 @@ def exam_command(
 ) -> None:  # fmt: skip
     """Examine RUN and write its exam.json; exit code 0 means that the exam ran.
 
-    RUN is a run folder or an exported FILE.onnx, whose exam is FILE-exam.json beside it.
+    RUN is a run folder or an exported FILE.onnx, whose exam is FILE-exam.json beside it. A full
+    exam that was stopped or killed goes on where it was.
 
     Example: saafe exam runs/my-run --device saafe-4 --level quick
 

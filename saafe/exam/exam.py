@@ -48,7 +48,7 @@ from saafe.exam.gate import (
     quick_limits,
 )
 from saafe.exam.judging import check_real, judge_real
-from saafe.exam.kept import PARTS, KeptParts, basis
+from saafe.exam.kept import KEPT_PARTS, KeptParts, basis
 from saafe.exam.nuisances import (
     DrawnNuisances,
     NuisanceRow,
@@ -189,7 +189,7 @@ def examine(
         result = examine_quick(run, device=on_device, on_progress=on_progress)
     else:
         real = None if real is None else Path(real)
-        file = files_of(run, on_device.called, is_own=on_device.is_own)[0].with_suffix(PARTS)
+        file = files_of(run, on_device.called, is_own=on_device.is_own)[0].with_suffix(KEPT_PARTS)
         kept = KeptParts(file, of=basis(run), say=on_progress)
         plan = ExamOptions(seed or 0, on_device, real, rivals, tuple(beside), on_progress, kept)
         result, cases = examine_full(run, plan)

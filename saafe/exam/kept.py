@@ -25,7 +25,7 @@ from saafe.exam.examinee import Examinee, weights_file
 from saafe.recordings import Recording
 from saafe.training import Run, runs
 
-PARTS = ".parts"  # how the file ends
+KEPT_PARTS = ".parts"  # how the file ends
 MACHINE = ("python", "system", "device", "threads")  # what last digits may follow from
 ARRAY = "array of"
 PLAIN = (bytes, str, int, float, np.generic)  # whose text tells all of them
@@ -159,7 +159,7 @@ def basis(one: Examinee) -> str:
     now = runs.environment()
     weights = one.model.state_dict() if isinstance(one, Run) else {}
     return digest(
-        code_digest(),
+        package_digest(),
         sorted((one.name, one.version) for one in distributions()),
         [now[name] for name in MACHINE],
         runs.sha256(weights_file(one)),
@@ -169,7 +169,7 @@ def basis(one: Examinee) -> str:
 
 
 @cache
-def code_digest() -> str:
+def package_digest() -> str:
     """A digest of all of saafe: its code and its tables."""
     root = Path(__file__).parents[1]
     files = [path for path in sorted(root.rglob("*")) if "__pycache__" not in path.parts]
