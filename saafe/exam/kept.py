@@ -117,19 +117,19 @@ def parts_in(path: Path, of: str) -> dict[str, tuple[float, bytes]]:
         with suppress(ValueError, zlib.error):
             begin, key, after_s, kept = line.split(b" ")
             if begin == of.encode():
-                zlib.decompress(base64.b85decode(kept))  # which has a checksum
+                zlib.decompress(base64.b64decode(kept))  # which has a checksum
                 found[key.decode()] = float(after_s), kept
     return found
 
 
 def packed(value: object) -> bytes:
     """A plain value on one line, its arrays to the bit."""
-    return base64.b85encode(zlib.compress(json.dumps(value, default=plain_array).encode(), 1))
+    return base64.b64encode(zlib.compress(json.dumps(value, default=plain_array).encode(), 1))
 
 
 def unpacked(line: bytes) -> Any:
     """The value again."""
-    return json.loads(zlib.decompress(base64.b85decode(line)), object_hook=array_again)
+    return json.loads(zlib.decompress(base64.b64decode(line)), object_hook=array_again)
 
 
 def plain_array(value: object) -> Any:
