@@ -89,8 +89,9 @@ def exam_command(
                     rivals=rivals, beside=beside, on_progress=say,
                 )  # fmt: skip
         except KeyboardInterrupt:
-            goes_on = "; the same command goes on where it was" if kind == "full" else ""
-            raise KeyboardInterrupt(f"stopped{goes_on}") from None
+            if kind == "quick":
+                raise
+            raise KeyboardInterrupt("stopped; the same command goes on where it was") from None
     if as_json:
         print_json(result)
     else:
