@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 from export_fixtures import odd_windows, small_run
 from odd_recordings import odd_recording
@@ -29,9 +30,9 @@ from saafe.export import onnx_files
 from saafe.export.bundle import export_run
 from saafe.loading import load_model
 from saafe.recordings.recording import write_recording
-from saafe.simulator import devices
+from saafe.simulator import devices, simulation
 from saafe.training import exported_for, for_device, run_for, runs
-from saafe.training.device_thresholds import THRESHOLDS, kept_thresholds
+from saafe.training.device_thresholds import THRESHOLDS, TOLD_AT, kept_thresholds
 from saafe.training.thresholds import set_thresholds
 
 SAAFE_6, SONOFF = "saafe-6", "sonoff-snzb-02b"
@@ -73,6 +74,30 @@ def test_thresholds_are_those_that_training_sets(run) -> None:
     assert found.settings == replace(asked, longest_interval_s=10.0)
     assert found.settings != run.settings
     assert found.model is run.model
+
+
+def test_how_long_the_rest_takes_is_said_from_the_first_tenth_on(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All was simulated before anything was scored: for the first half minute nothing was said."""
+    monkeypatch.setattr("saafe.training.thresholds.REFERENCE_STREAMS", 2)
+    monkeypatch.setattr("saafe.training.thresholds.DENSE_PARTS", 29)
+    simulated, real = [], simulation.simulate_streams
+
+    def counted(*words, **named):
+        simulated.append(1)
+        return real(*words, **named)
+
+    monkeypatch.setattr(simulation, "simulate_streams", counted)
+    said: list[tuple[str, int]] = []
+    run_for(run, SAAFE_6, say=lambda line: said.append((line, len(simulated))))
+    lines, parts = zip(*said, strict=True)
+    assert [line.split(":")[0] for line in lines] == ["setting thresholds for saafe-6"] * 5
+    assert ["left" in line for line in lines] == [False, True, True, True, True]
+    ahead = 2 * torch.get_num_threads()  # that threads have begun meanwhile
+    assert all(
+        there <= share * 30 + 1 + ahead for share, there in zip(TOLD_AT, parts[1:], strict=True)
+    )
 
 
 def test_thresholds_are_kept_and_not_set_again(run) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from few_exam import FEW
 from raw_folders import write_home
 
 from saafe import readers
@@ -18,7 +19,6 @@ from saafe.detector.alarms import AlarmSettings
 from saafe.detector.recorded import Detection
 from saafe.errors import InputError
 from saafe.exam import exam, faults, session
-from saafe.exam.amounts import Amounts
 from saafe.exam.judging import Judged
 from saafe.exam.quick import exam_device
 from saafe.exam.results import plain_values
@@ -38,15 +38,6 @@ from saafe.training.model import FireTransformer
 from saafe.training.runs import Run, load
 
 REAL = Path(os.environ.get("SAAFE_REAL", Path(__file__).parents[2] / "shared" / "data"))
-FEW = {
-    "saafe.exam.session.STREAM_BATCH": 8, "saafe.exam.exam.FULL": Amounts(1, 2, 1, 1, 1, 6, 8),
-    "saafe.exam.fires.FIRE_BATCHES": 2, "saafe.exam.exam.SIMPLE": (),
-    "saafe.exam.nuisances.NUISANCE_BATCHES": 1, "saafe.exam.nuisances.QUIET_STREAMS": 2,
-    "saafe.exam.faults.LOST": 1, "saafe.exam.faults.OTHER": 1, "saafe.exam.faults.ROW_FIRES": 1,
-    "saafe.exam.faults.DAYS": 1, "saafe.exam.faults.DETECTORS": 1,
-    "saafe.exam.faults.FAULTY": 1, "saafe.exam.shifts.FIRE_TRIALS": 1,
-    "saafe.exam.shifts.NUISANCE_TRIALS": 1,
-}  # fmt: skip
 TOP = ["version", "level", "device", "seed", "gate", "windows_scored", "seconds", "provenance",
        "fires", "against_reference_alarms", "egress", "nuisances", "nuisance_ratio", "life",
        "faults", "shift", "calibration", "ramps", "recordings", "superposed_fires",

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from saafe.detector.recorded import Detection, detect
 from saafe.exam import outcomes, rivals
 from saafe.exam.fires import REFERENCES, FireResult, FireTrial, try_fire
 from saafe.exam.judging import Judged
+from saafe.exam.kept import KeptParts
 from saafe.exam.misses import channel_names, missed_fires, period_name
 from saafe.exam.nuisances import NuisanceResult, NuisanceTrial, try_nuisance
 from saafe.exam.results import plain_values
@@ -32,7 +34,9 @@ from saafe.exam.rivals import (
 )
 from saafe.exam.session import Session
 from saafe.metrics import Bounds
+from saafe.recipes import changed, find_tier
 from saafe.recordings.recording import Recording
+from saafe.rivals import registry
 from saafe.sensors import CHANNELS, PM25, TEMPERATURE
 from saafe.simulator import sources
 
@@ -332,3 +336,34 @@ def test_sensors_are_named_by_period_and_channels() -> None:
         "up to 10 s", "up to 10 s", "up to 60 s", "up to 300 s", "over 300 s",
     ]  # fmt: skip
     assert channel_names(a_fire(500.0)) == "temperature pm25"
+
+
+def test_a_rival_that_is_kept_is_neither_fitted_nor_asked_again(
+    streams: ExamStreams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("saafe.training.thresholds.REFERENCE_STREAMS", 2)
+    monkeypatch.setattr("saafe.training.thresholds.DENSE_PARTS", 1)
+    small = ("windows=256", "batch=64", "epochs=2", "passes=1", "streams=64", "held_out=64")
+    recipe = changed(find_tier("tiny"), (*small, "device=cpu"))
+    fitted = []
+
+    def counted(name: str, *words, **named):
+        fitted.append(name)
+        return train_rival(name, *words, **named)
+
+    train_rival = registry.train_rival
+    monkeypatch.setattr(registry, "train_rival", counted)
+
+    def examined(seen: ExamStreams) -> dict:
+        found = rivals.examine_rivals(
+            Judged("ours", loud, SETTINGS), seen, recipe, names=(registry.FIXED_RULE,), seed=0,
+            kept=KeptParts(tmp_path / "exam.parts", of="a"),
+        )  # fmt: skip
+        return plain_values(found)
+
+    first = examined(streams)
+    assert examined(streams) == first
+    assert len(fitted) == 1
+    other = replace(streams, fires=streams.fires[1:])
+    assert examined(other)["rows"][1]["fires"] == first["rows"][1]["fires"] - 1
+    assert len(fitted) == 2

@@ -10,15 +10,16 @@ import onnx
 import pytest
 from click.testing import CliRunner
 from export_fixtures import odd_windows, small_run
-from test_exam import FEW
+from few_exam import FEW
 
 from saafe.cli import saafe as commands
 from saafe.detector import load_exported, seal
 from saafe.errors import InputError
 from saafe.exam import exam
 from saafe.exam.amounts import Amounts
-from saafe.exam.examinee import classifier
+from saafe.exam.examinee import classifier, judged_on
 from saafe.exam.judging import judged_run
+from saafe.exam.quick import exam_device
 from saafe.export import onnx_files
 from saafe.sensors import FIRE, PM25
 from saafe.simulator import devices
@@ -107,6 +108,11 @@ def test_a_file_is_examined_as_its_run(
     size = next(row for row in result["gate"]["lines"] if row["name"] == "model_bytes")
     assert size["value"] == file.stat().st_size
     assert result["provenance"]["model_sha256"] == sha256(file)
+    for one in (load_exported(file), run):
+        name = file.name if one is not run else run.folder.name
+        used = judged_on(one, exam_device(one, device).sensors, say=lambda _: None).settings
+        assert results[name]["provenance"]["alarms"] == used.to_dict(), name
+        assert (used.fast == one.settings.fast) == (device == "anything"), "not its own"
     for name in ("exam.json", "MODEL_CARD.md"):
         assert (files / name).read_text() == "the run's"
 

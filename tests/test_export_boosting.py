@@ -412,7 +412,7 @@ def test_no_sentence_of_its_exam_is_of_a_transformer() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("level", ["quick", "full"])
 def test_it_is_examined(level: str, kind: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from test_exam import FEW as FEW_EVENTS
+    from few_exam import FEW as FEW_EVENTS
 
     from saafe.exam.amounts import Amounts
 

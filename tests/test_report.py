@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -303,6 +304,46 @@ def test_card_says_what_it_is_and_what_it_is_not(tmp_path: Path) -> None:
     assert runs.sha256(tmp_path / runs.MODEL) in text
     assert f"tier {recipe.tier}, seed" in text
     assert model_card.write_model_card(runs.load(tmp_path), {}).read_text().count("## ") >= 5
+
+
+@pytest.mark.parametrize(
+    ("device", "is_tuned", "title"),
+    [
+        (None, False, "saafe tiny, for sensors of any kind"),
+        ("airgradient-one", False, "saafe tiny, for AirGradient ONE (I-9PSL)"),
+        (None, True, "saafe tiny, for sensors of any kind, tuned on recordings of rooms"),
+    ],
+)
+def test_card_is_titled_by_the_model_and_not_by_a_folder(
+    device: str | None, is_tuned: bool, title: str, tmp_path: Path
+) -> None:
+    """It was "Model card: s0"."""
+    recipe = changed(find_tier("tiny"), ("width=16", "heads=2", "layers=1"))
+    recipe = for_device(recipe, device)
+    (tmp_path / "s0").mkdir()
+    runs.save_model(tmp_path / "s0", recipe, FireTransformer(recipe), AlarmSettings())
+    if is_tuned:
+        (tmp_path / "s0" / runs.ASKED_FILE).write_text("{}")
+    text = model_card.write_model_card(runs.load(tmp_path / "s0"), FULL).read_text()
+    assert text.splitlines()[0] == f"# Model card: {title}"
+    assert "\n- Folder of the run: `s0`\n" in text
+
+
+@pytest.mark.parametrize("fast", [5.0, 7.25])
+def test_card_has_the_thresholds_that_were_examined_beside_the_runs_own(
+    fast: float, tmp_path: Path
+) -> None:
+    recipe = changed(find_tier("tiny"), ("width=16", "heads=2", "layers=1"))
+    own = AlarmSettings(fast=5.0)
+    runs.save_model(tmp_path, recipe, FireTransformer(recipe), own)
+    used = {"alarms": replace(own, fast=fast).to_dict()}
+    found = FULL | {"device": "saafe-6", "provenance": used}
+    text = model_card.write_model_card(runs.load(tmp_path), found).read_text()
+    if fast == own.fast:
+        assert "| setting | log-odds or s |\n|---|---|\n| fast | 5 |\n" in text
+    else:
+        rows = "| setting | log-odds or s | on saafe-6, as examined |\n|---|---|---|\n"
+        assert f"{rows}| fast | 5 | 7.25 |\n" in text
 
 
 def test_card_says_which_device_and_whether_recordings_trained_it(tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ def exam_command(
 ) -> None:  # fmt: skip
     """Examine RUN and write its exam.json; exit code 0 means that the exam ran.
 
-    RUN is a run folder or an exported FILE.onnx, whose exam is FILE-exam.json beside it.
+    RUN is a run folder or an exported FILE.onnx, whose exam is FILE-exam.json beside it. A full
+    exam that was stopped or killed goes on where it was.
 
     Example: saafe exam runs/my-run --device saafe-4 --level quick
 
@@ -80,11 +81,17 @@ def exam_command(
             )  # fmt: skip
     else:
         beside = [load(folder) for folder in beside_runs]
-        with ProgressLines() as say:
-            result = examine(
-                load_model(run), level="quick" if quick or level == "quick" else "full",
-                device=device, seed=seed, real=real, rivals=rivals, beside=beside, on_progress=say,
-            )  # fmt: skip
+        kind = "quick" if quick or level == "quick" else "full"
+        try:
+            with ProgressLines() as say:
+                result = examine(
+                    load_model(run), level=kind, device=device, seed=seed, real=real,
+                    rivals=rivals, beside=beside, on_progress=say,
+                )  # fmt: skip
+        except KeyboardInterrupt:
+            if kind == "quick":
+                raise
+            raise KeyboardInterrupt("stopped; the same command goes on where it was") from None
     if as_json:
         print_json(result)
     else:

@@ -23,7 +23,6 @@ from saafe.exam import (
     model_card,
     monotonicity,
     outcomes,
-    report,
 )
 from saafe.exam.amounts import FULL
 from saafe.exam.classes import ClassFigures, draw_normal, examine_classes
@@ -49,6 +48,7 @@ from saafe.exam.gate import (
     quick_limits,
 )
 from saafe.exam.judging import check_real, judge_real
+from saafe.exam.kept import KEPT_PARTS, KeptParts, basis
 from saafe.exam.nuisances import (
     DrawnNuisances,
     NuisanceRow,
@@ -74,13 +74,14 @@ from saafe.exam.results import plain_values
 from saafe.exam.rivals import SIMPLE, ExamStreams, examine_rivals, installed
 from saafe.exam.session import Case, OnProgress, Session
 from saafe.exam.shifts import ShiftRow, examine_shifts
+from saafe.exam.written import is_full, write_exam
 from saafe.files import plain_name, write_json
 from saafe.metrics import Bounds
 from saafe.recordings import Home
 from saafe.rivals import registry
 from saafe.simulator import sources
 from saafe.threads import Workers
-from saafe.training import SEEDS, Run, runs
+from saafe.training import SEEDS, Run
 
 EXAM_FILE = "exam.json"
 MOST_WINDOWS = 3_500_000  # that a full exam may score
@@ -98,6 +99,7 @@ class ExamOptions:
     rivals: bool = False  # whether all rivals are compared, else the simple ones
     beside: Sequence[Run] = ()  # other runs that are compared
     on_progress: OnProgress = lambda line: None  # takes a line of progress
+    kept: KeptParts | None = None  # what is done already; nothing, and nothing is kept, by default
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ def examine(
     """Examine a run and write its exam.json, report and model card.
 
     Of an exported file FILE.onnx, FILE-exam.json and FILE-report.html beside it, and no card.
+    A full exam that is broken off goes on where it was when it is asked for again.
 
     Args:
         run: a loaded run folder, or an exported file.
@@ -161,6 +164,7 @@ def examine(
         'quick'
     """
     cases: list[Case] = []
+    kept: KeptParts | None = None
     asked_of = [(run, "settings"), *((one, "model") for one in beside)]  # a file stands beside none
     if odd := [one for one, part in asked_of if not hasattr(one, part)]:
         raise InputError(  # a path
@@ -185,9 +189,13 @@ def examine(
         result = examine_quick(run, device=on_device, on_progress=on_progress)
     else:
         real = None if real is None else Path(real)
-        plan = ExamOptions(seed or 0, on_device, real, rivals, tuple(beside), on_progress)
+        file = files_of(run, on_device.called, is_own=on_device.is_own)[0].with_suffix(KEPT_PARTS)
+        kept = KeptParts(file, of=basis(run), say=on_progress)
+        plan = ExamOptions(seed or 0, on_device, real, rivals, tuple(beside), on_progress, kept)
         result, cases = examine_full(run, plan)
     written = write_exam(run, result, cases, is_own=on_device.is_own, called=on_device.called)
+    if kept is not None:
+        kept.drop()
     for path in written:
         on_progress(f"wrote {path}")
     if not written:
@@ -243,7 +251,9 @@ def examine_full(run: Examinee, plan: ExamOptions) -> tuple[dict[str, Any], list
     """
     device = plan.device or exam_device(run, None)
     own = judged_on(run, None, say=plan.on_progress)
-    session = Session(own, plan.seed, device=device.sensors, on_progress=plan.on_progress)
+    session = Session(
+        own, plan.seed, device=device.sensors, on_progress=plan.on_progress, kept=plan.kept
+    )
     share = 0.7 if plan.real else 0.8
     # at the run's own thresholds, and first: it is what a user's folder can break
     real = real_part(session, plan)
@@ -263,6 +273,7 @@ def examine_full(run: Examinee, plan: ExamOptions) -> tuple[dict[str, Any], list
         beside=plan.beside,
         seed=plan.seed,
         on_progress=plan.on_progress,
+        kept=session.kept,
     )
     result = {
         "version": VERSION,
@@ -273,7 +284,7 @@ def examine_full(run: Examinee, plan: ExamOptions) -> tuple[dict[str, Any], list
         "windows_scored": session.windows,
         "windows_limit": MOST_WINDOWS,
         "seconds": round(session.seconds, 1),
-        "provenance": provenance(run),
+        "provenance": provenance(run, session.settings),
         **vars(parts),
         "recordings": {key: part for key, part in real.items() if key not in APART},
         **{key: real.get(key, {}) for key in APART},
@@ -417,33 +428,3 @@ def identity_part(session: Session, homes: Sequence[Home]) -> dict[str, Any] | s
         return f"not examined: {error}"
     session.windows += found["windows"]
     return found
-
-
-def write_exam(
-    run: Examinee, result: dict[str, Any], cases: Sequence[Case],
-    *, is_own: bool = True, called: str | None = None,
-) -> list[Path]:  # fmt: skip
-    """Write exam.json, the report and the model card, each whole or not at all; say which.
-
-    Another device's carry what it is `called`: exam-DEVICE.json, report-DEVICE.html. A quick
-    result never replaces a full one of the same model and device.
-    """
-    figures, page = files_of(run, called or result["device"], is_own=is_own)
-    if result["level"] == "quick" and is_full(figures, run):
-        return []
-    write_json(figures, result)
-    drawn = report.write_report(page, result, [case.drawn() for case in cases])
-    card = [model_card.write_model_card(run, result)] if is_own and isinstance(run, Run) else []
-    return [figures, drawn, *card]
-
-
-def is_full(path: Path, run: Examinee) -> bool:
-    """Whether a file is the full exam of this very model."""
-    if not path.is_file():
-        return False
-    try:
-        old = json.loads(path.read_text())
-        level, sha = old["gate"]["level"], old["provenance"]["model_sha256"]
-    except (ValueError, KeyError, TypeError):  # no exam that this saafe wrote
-        return False
-    return level in ("full", "long") and sha == runs.sha256(weights_file(run))

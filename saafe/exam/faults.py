@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from saafe import metrics
 from saafe.detector import AlarmSettings, Detector, Space, self_test
 from saafe.exam import injection, outcomes, references
 from saafe.exam.fires import EARLY_FROM_S, FireResult, FireTrial, trial_outcome, try_fire
+from saafe.exam.kept import digest
 from saafe.exam.session import Session, Stage
 from saafe.metrics import Bounds
 from saafe.recordings import Recording, cut_recording, exposure_s, read_rows
@@ -195,11 +197,16 @@ def examine_watch(session: Session) -> dict[str, Any]:
     )
     healthy = to_recordings(streams)
     del streams
-    false = sum_false_faults(healthy)
+    lived = digest(healthy)  # once: they are days of readings
+    false = session.kept.once("false faults", lambda: sum_false_faults(healthy), lived)
     session.on_progress("false faults", 0.4)
     rows = []
     for number, fault in enumerate(injection.INJECTED_FAULTS, start=1):
-        rows += [said_row(session, healthy, fault, c) for c in range(len(CHANNEL_NAMES))]
+        for channel in range(len(CHANNEL_NAMES)):
+            row = partial(said_row, session, healthy, fault, channel)
+            given = (lived, session.seed, fault, channel)
+            said = session.kept.once("fault said", lambda row=row: vars(row()), *given)
+            rows.append(SaidRow(**said))
         share = number / len(injection.INJECTED_FAULTS)
         session.on_progress(f"faults said, {fault}", 0.4 + 0.6 * share)
     return {

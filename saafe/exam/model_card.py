@@ -38,11 +38,19 @@ def write_model_card(run: Run, result: Mapping[str, Any]) -> Path:
         training_data_section(run),
         figures(result),
         rooms(run.folder),
-        risk(run),
+        risk(run, result),
         ends(result),
     )
     write_atomically(path, "\n".join(part for part in parts if part).encode())
     return path
+
+
+def title(run: Run) -> str:
+    """What a reader calls the model: its tier, and what it is for."""
+    device = device_of(run.recipe)
+    whom = device.title if isinstance(device, devices.Device) else "sensors of any kind"
+    tuned = ", tuned on recordings of rooms" if (run.folder / runs.ASKED_FILE).exists() else ""
+    return f"saafe {run.recipe.tier}, for {whom}{tuned}"
 
 
 def about(run: Run) -> str:
@@ -50,7 +58,7 @@ def about(run: Run) -> str:
     count = sum(p.numel() for p in run.model.parameters())
     size = (run.folder / runs.MODEL).stat().st_size
     channels = ", ".join(f"{c.name} [{c.unit}]" for c in CHANNELS)
-    return f"""# Model card: {run.folder.resolve().name}
+    return f"""# Model card: {title(run)}
 
 A small transformer ({count:,} parameters, {size / 1e6:.1f} MB, tier {run.recipe.tier}, seed
 {run.recipe.seed}) that turns 2 h of one sensor's readings into the risk of fire, in percent.
@@ -60,6 +68,7 @@ A small transformer ({count:,} parameters, {size / 1e6:.1f} MB, tier {run.recipe
 - Input: windows `(time 60, sensor, channel 6)`: 20 means of 5 min, 20 of 1 min, 20 of 10 s of
   {channels}; NaN where missing. Any channel may be missing.
 - Output: calibrated probability that a visible fire burns in the space now.
+- Folder of the run: `{run.folder.resolve().name}`
 - SHA-256 of {runs.MODEL}: `{runs.sha256(run.folder / runs.MODEL)}`
 """
 
@@ -136,11 +145,21 @@ def rooms(folder: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def risk(run: Run) -> str:
-    """The prior behind the risk, how to move it, and the alarm thresholds."""
+def risk(run: Run, result: Mapping[str, Any]) -> str:
+    """The prior behind the risk, how to move it, and the alarm thresholds.
+
+    Those of the examined device stand beside the run's own, where they are others.
+    """
     mix = ", ".join(f"{LABELS[k]} {share:.0%}" for k, share in REFERENCE_MIX.items())
     moves = "\n".join(f"| {p:g} | {prior_shift(p):+.2f} |" for p in (0.5, 0.1, 0.01, 1e-3, 1e-6))
-    settings = "\n".join(f"| {k} | {v:.4g} |" for k, v in run.settings.to_dict().items())
+    own = run.settings.to_dict()
+    columns = {"log-odds or s": own}
+    examined = (result.get("provenance") or {}).get("alarms") or own
+    if examined != own and examined.keys() == own.keys():
+        columns[f"on {result['device']}, as examined"] = examined
+    settings = "\n".join(
+        f"| {' | '.join([key, *(f'{row[key]:.4g}' for row in columns.values())])} |" for key in own
+    )
     return f"""## Risk and thresholds
 
 Risk is calibrated under the reference mix ({mix}). Where fires make up another share p of the
@@ -152,8 +171,8 @@ moments in question, add logit(p) - logit({REFERENCE_MIX[FIRE]:g}) to the log-od
 
 Alarm thresholds are on the log-odds under the reference mix; do not shift them:
 
-| setting | log-odds or s |
-|---|---|
+| setting | {" | ".join(columns)} |
+|---|{"---|" * len(columns)}
 {settings}
 """
 

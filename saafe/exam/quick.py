@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from saafe import metrics, recipes
-from saafe.detector import TRANSFORMER, Exported
+from saafe.detector import TRANSFORMER, AlarmSettings, Exported
 from saafe.exam import outcomes
 from saafe.exam.amounts import QUICK
 from saafe.exam.classes import ClassFigures, Scenario, draw_normal, examine_classes
@@ -99,7 +99,7 @@ def examine_quick(
             "windows_scored": session.windows,
             "seconds": round(session.seconds, 1),
         },
-        "provenance": provenance(run),
+        "provenance": provenance(run, session.settings),
     }
     return plain_values(result)
 
@@ -195,8 +195,8 @@ def cost_of(run: Examinee) -> tuple[int, float]:
     return weights_file(run).stat().st_size, round(latency, 3)
 
 
-def provenance(run: Examinee) -> dict[str, Any]:
-    """What was examined, and with what."""
+def provenance(run: Examinee, settings: AlarmSettings) -> dict[str, Any]:
+    """What was examined, and with what: with these thresholds, for they may be another device's."""
     names = ("commit", "saafe", "python", "torch", "numpy", "system", "device", "cores", "threads")
     now = runs.environment()
     return {
@@ -205,6 +205,6 @@ def provenance(run: Examinee) -> dict[str, Any]:
         "model": run.kind if isinstance(run, Exported) else TRANSFORMER,
         "file": weights_file(run).name,
         "model_sha256": runs.sha256(weights_file(run)),
-        "alarms": run.settings.to_dict(),
+        "alarms": settings.to_dict(),
         **{name: now[name] for name in names},
     }

@@ -7,16 +7,19 @@ examinee does at its own thresholds. Nuisances and quiet life set that; fires ar
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from saafe import recipes
 from saafe.detector import ENSEMBLE, TRANSFORMER, decide
 from saafe.errors import InputError
 from saafe.exam import misses, outcomes
 from saafe.exam.fires import EARLY_FROM_S, REFERENCES, FireResult, alone
 from saafe.exam.judging import Judged, judged_rival, judged_run
+from saafe.exam.kept import KeptParts, digest
 from saafe.exam.nuisances import SCORED_BEFORE_S, NuisanceResult
 from saafe.exam.session import OnProgress
 from saafe.metrics import Bounds, finite_or_none
@@ -290,7 +293,7 @@ def installed(names: Sequence[str]) -> list[str]:
 def examine_rivals(
     ours: Judged, streams: ExamStreams, recipe: Recipe, *, device: str | devices.Device = ANYTHING,
     names: Sequence[str] = SIMPLE, beside: Sequence[Run] = (), seed: int,
-    on_progress: OnProgress = lambda line: None,
+    on_progress: OnProgress = lambda line: None, kept: KeptParts | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train the rivals of a run and compare them with it on an exam's streams.
 
@@ -303,6 +306,7 @@ def examine_rivals(
         beside: other runs, such as one that was trained longer; with thresholds for the device.
         seed: of the bootstrap.
         on_progress: takes a line of progress.
+        kept: what an exam that was broken off has done; nothing by default.
 
     Returns:
         `rows`, ours first; `curves` of each contestant; `reference_alarms`, a point a
@@ -315,16 +319,10 @@ def examine_rivals(
         on_progress(f"{ours.name} is what is examined, and no rival of itself")
         names = [name for name in names if name != ours.name]
     registry.check_installed(list(names))
-    on_progress("drawing the training windows for simpler detectors")
-    most = max((registry.RIVALS[name].most for name in names), default=0)
-    training_set = registry.draw_training_set(recipe, most=most) if names else None
+    contest = Contest(streams, recipe, device, tuple(names), on_progress, kept or KeptParts())
     mine, theirs, costs = our_margins(streams), {}, {}
     for name in names:
-        assert training_set is not None
-        trained = _trained(name, training_set, device, on_progress)
-        on_progress(f"{name}: scoring the same streams")
-        theirs[name] = margins_of(judged_rival(trained), streams)
-        costs[name] = _costs(trained)
+        theirs[name], costs[name] = contest.of(name)
     for run in beside:
         name = run.folder.resolve().name
         on_progress(f"{name}: scoring the same streams")
@@ -343,6 +341,41 @@ def examine_rivals(
             {row.name: theirs[row.name].in_time(_shift_of(row)) for row in rows[1:]},
         ),
     }
+
+
+class Contest:
+    """Rivals of a run, each fitted and let see an exam's streams."""
+
+    def __init__(
+        self, streams: ExamStreams, recipe: Recipe, device: str | devices.Device,
+        names: Sequence[str], on_progress: OnProgress, kept: KeptParts,
+    ) -> None:  # fmt: skip
+        """Take what they see, what they learn from, their device and who they are."""
+        self.streams, self.recipe, self.device, self.names = streams, recipe, device, names
+        self.say, self.kept = on_progress, kept
+
+    @cached_property
+    def training_set(self) -> TrainingSet:
+        """The windows that all learn from."""
+        self.say("drawing the training windows for simpler detectors")
+        most = max(registry.RIVALS[name].most for name in self.names)
+        return registry.draw_training_set(self.recipe, most=most)
+
+    @cached_property
+    def given(self) -> str:
+        """A digest of all that they are given."""
+        return digest(self.streams, recipes.to_dict(self.recipe), self.device, self.names)
+
+    def of(self, name: str) -> tuple[Margins, dict[str, Any]]:
+        """A rival's margins, and what it took."""
+
+        def found() -> list[dict[str, Any]]:
+            trained = _trained(name, self.training_set, self.device, self.say)
+            self.say(f"{name}: scoring the same streams")
+            return [vars(margins_of(judged_rival(trained), self.streams)), _costs(trained)]
+
+        margins, costs = self.kept.once("rival", found, name, self.given)
+        return Margins(**margins), costs
 
 
 def trained_windows(recipe: Recipe) -> int:

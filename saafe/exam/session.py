@@ -4,7 +4,6 @@ import heapq
 import itertools
 import math
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from saafe.detector import (
     detect,
 )
 from saafe.exam.judging import Judged
+from saafe.exam.kept import KeptParts
 from saafe.formats import clock
 from saafe.recordings import Recording
 from saafe.simulator import ANYTHING, Mix, Rooms, Streams, devices, simulation
@@ -101,13 +101,13 @@ class Session:
 
     def __init__(
         self, one: Judged, seed: int, *, device: str | devices.Device = ANYTHING,
-        on_progress: OnProgress = lambda _: None,
+        on_progress: OnProgress = lambda _: None, kept: KeptParts | None = None,
     ) -> None:  # fmt: skip
-        """Begin; the device is the sensors' of every simulated stream."""
+        """Begin; the device is the sensors' of every simulated stream; `kept` what is done."""
         self.one, self.seed, self.device = one, seed, device
-        self.windows = 0
+        self.windows, self.kept = 0, kept or KeptParts()
         self._done, self._share = 0.0, 1.0  # of the work: stages that are over, the one that is on
-        self._on_progress, self._began = on_progress, time.perf_counter()
+        self._on_progress = on_progress
         self._worst: dict[bool, list] = {True: [], False: []}  # of alarms that are false, of fires
         self._number, self._lock = itertools.count(), threading.Lock()
 
@@ -146,24 +146,40 @@ class Session:
     def judged(self) -> Judged:
         """The examinee, with its windows counted here."""
         classify = None if self.one.classify is None else self.classify
-        return Judged(self.one.name, self.score, self.one.settings, classify)
+
+        def score(windows: np.ndarray) -> np.ndarray:
+            self.count(len(windows))
+            return self.kept.once("score", lambda: self.one.score(windows), windows)
+
+        return Judged(self.one.name, score, self.one.settings, classify)
 
     def detect(self, recording: Recording, *, since_s: float = -math.inf) -> Detection:
         """Run a recording through the detector; no decision is taken before `since_s`.
 
         Where nothing in it can raise an alarm, only its risk is given, and no events.
         """
-        decided = decide(self, recording, since_s=since_s)
-        if not can_alarm(self.settings, recording, decided):
-            return Detection([], decided.times_s, decided.sensors, decided.risk)
-        return detect(Recalled(self.settings, decided.risk), recording, since_s=since_s)
+
+        def detected() -> dict[str, Any]:
+            decided = decide(self.one, recording, since_s=since_s)
+            if not can_alarm(self.settings, recording, decided):
+                return vars(Detection([], decided.times_s, decided.sensors, decided.risk))
+            recalled = Recalled(self.settings, decided.risk)
+            return vars(detect(recalled, recording, since_s=since_s))
+
+        found = Detection(**self.kept.once("detect", detected, self.settings, recording, since_s))
+        self.count(len(found.risk))
+        return found
 
     def rule_alarm_s(self, recording: Recording, *, since_s: float) -> float | None:
         """When the fixed rules alone would have alarmed, None for never. [s]"""
-        if not can_alarm(self.settings, recording, NO_DECISION):
-            return None
-        alone = detect(Scorer(no_risk, self.settings), recording, since_s=since_s)
-        return next((e["time_s"] for e in alone.events if e["event"] == "alarm"), None)
+
+        def alarmed_s() -> float | None:
+            if not can_alarm(self.settings, recording, NO_DECISION):
+                return None
+            alone = detect(Scorer(no_risk, self.settings), recording, since_s=since_s)
+            return next((e["time_s"] for e in alone.events if e["event"] == "alarm"), None)
+
+        return self.kept.once("rules", alarmed_s, self.settings, recording, since_s)
 
     def simulate(
         self,
@@ -199,8 +215,8 @@ class Session:
 
     @property
     def seconds(self) -> float:
-        """Time spent so far. [s]"""
-        return time.perf_counter() - self._began
+        """Time spent so far, before a break too. [s]"""
+        return self.kept.seconds
 
     def begin(self, share: float) -> None:
         """Begin a stage that is about so much of all the work."""

@@ -24,6 +24,7 @@ from saafe.training.runs import Run
 from saafe.training.thresholds import OnShare, set_thresholds, unheard
 
 THRESHOLDS = "thresholds.json"
+TOLD_AT = (0.1, 0.25, 0.5, 0.75)  # shares at which it is said how long thresholds still take
 
 
 def run_for(
@@ -72,12 +73,12 @@ def settings_for(
 
 
 def telling(device: devices.Device, say: Callable[[str], None]) -> OnShare:
-    """Says, at every quarter, how long the thresholds of a device still take."""
-    began_s, quarters = time.monotonic(), [0.25, 0.5, 0.75]
+    """Says now and then how long the thresholds of a device still take; see `TOLD_AT`."""
+    began_s, due = time.monotonic(), [*TOLD_AT]
 
     def on_share(share: float) -> None:
-        if quarters and share >= quarters[0]:
-            quarters[:] = [quarter for quarter in quarters if quarter > share]
+        if due and share >= due[0]:
+            due[:] = [later for later in due if later > share]
             left_s = (time.monotonic() - began_s) * (1.0 / share - 1.0)
             say(f"setting thresholds for {device.name}: about {clock(left_s)} left")
 

@@ -129,12 +129,20 @@ def reference_streams(
 def set_thresholds(
     model: RiskModel, recipe: Recipe, *, on_share: OnShare = unheard
 ) -> AlarmSettings:
-    """Alarm thresholds from simulated streams alone; see `thresholds_on`."""
+    """Alarm thresholds from simulated streams alone; see `thresholds_on`.
+
+    Each part is simulated and scored at one go: so parts take alike, and their share tells from
+    the first on how long the rest takes.
+    """
     device = model.risk_scale.device
+
+    def peaks(part: Callable[[], Streams]) -> Tensor:
+        return peak_odds(model, part())
+
     with Workers(all_threads(device)) as workers:
-        streams = [part() for part in reference_streams(recipe, device, World(), workers)]
-        most = dense_share(recipe)
-        return thresholds_on(model, streams, World(), workers, most=most, on_share=on_share)
+        parts = reference_streams(recipe, device, World(), Workers(0))
+        mine = [workers.later(peaks, part) for part in parts]
+        return thresholds_of(*gathered(mine, World(), on_share), most=dense_share(recipe))
 
 
 def set_own_thresholds(
@@ -161,7 +169,12 @@ def thresholds_on(
     At most a share `most` of three-hour streams with one or two nuisances each, drawn as often as
     dwellings see them, and none of the quiet ones may alarm.
     """
-    dense, quiet = reference_peaks(model, streams, world, workers, on_share=on_share)
+    peaks = reference_peaks(model, streams, world, workers, on_share=on_share)
+    return thresholds_of(*peaks, most=most)
+
+
+def thresholds_of(dense: Tensor, quiet: Tensor, *, most: float) -> AlarmSettings:
+    """The thresholds of `thresholds_on` from peaks of the dense and the quiet streams (n, tier)."""
     enter = share_alarms(dense, most).maximum(quiet.amax(dim=0))
     return settings_of(enter)
 
@@ -256,7 +269,13 @@ def reference_peaks(
     *, on_share: OnShare = unheard,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Peaks of the dense and of the quiet streams of `reference_streams`. Two of (n, tier)"""
-    mine = [workers.later(peak_odds, model, part) for part in streams]
+    return gathered([workers.later(peak_odds, model, one) for one in streams], world, on_share)
+
+
+def gathered(
+    mine: Sequence[Callable[[], Tensor]], world: World, on_share: OnShare
+) -> tuple[Tensor, Tensor]:
+    """Peaks of all ranks' dense and quiet streams, of which each makes its own parts."""
     found = []
     for part in mine:
         found.append(part())
