@@ -312,7 +312,7 @@ class Detector:
             if end_s > until_s or (end_s == until_s and not inclusive) or end_s == math.inf:
                 return events + self.space.advance(until_s, inclusive=inclusive)
             events += self.space.advance(end_s)
-            due = [sensor for sensor in ends if ends[sensor] == end_s]
+            due = [sensor for sensor in self.space.sensors if ends.get(sensor) == end_s]
             events += yield from self._decide(due)
 
     def _decide(self, due: Sequence[str]) -> Scoring:
