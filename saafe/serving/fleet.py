@@ -308,6 +308,11 @@ class Fleet:
         space = self.spaces[one.space]
         return not one.is_acknowledgement or one.arrived_s <= space.acknowledged_s
 
+    def knows(self, one: Arrival) -> bool:
+        """Whether the sensor that it is of has sent before."""
+        space = self.spaces.get(one.space)
+        return space is not None and one.sensor in space.detector.space.sensors
+
     def tick(self, clock_s: float) -> list[dict]:
         """Let time go on with no reading: the events that have become true by then."""
         due = []

@@ -188,6 +188,8 @@ class Service:
             if why:
                 self.counters.refused("reading")
                 self.notes.say("reading", f"a reading was refused: {why}", one.reading.space)
+            elif one.reading.is_offline:
+                self.counters.heard_offline(is_known=self.fleet.knows(one.reading))
             one.done(why)
         now_s = self.clock_s()
         self.lag_s = now_s - min((one.reading.arrived_s for one in batch), default=now_s)
