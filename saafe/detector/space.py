@@ -150,11 +150,11 @@ class Space:
             return []
         return said_events([("fault", *watched.test.lapse())], time_s, name)
 
-    def excuse(self, now_s: float) -> None:
-        """Nobody listened until now: go on from here."""
+    def excuse(self, now_s: float, pause_s: float = math.inf) -> None:
+        """Nobody listened until now, for so long: go on from here. [s]"""
         self.now_s = max(self.now_s, now_s)
         for watched in self.sensors.values():
-            watched.test.excuse(self.now_s)
+            watched.test.excuse(self.now_s, pause_s)
             watched.begin_anew()
 
     def complete(self) -> list[Event]:

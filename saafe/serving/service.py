@@ -5,6 +5,7 @@ that it is safe. So a process that is killed at any moment loses nothing that it
 """
 
 import gc
+import math
 import queue
 import sqlite3
 import sys
@@ -150,6 +151,7 @@ class Service:
             self.to_save = list(self.fleet.spaces)
             while self.to_save:
                 self._save_some()
+            self._try(lambda: self.store.forget(self.clock_s()))
         except BaseException as error:
             self.failed = error
             self.is_stopping.set()
@@ -271,7 +273,8 @@ class Service:
         for name in {*self.fleet.spaces, *standing}:
             space = self.fleet.watched(name)
             let_stand(space, standing.get(name, []))
-        self.early = self.fleet.resume(now_s)
+        pause_s = now_s - self.store.watched_until()
+        self.early = self.fleet.resume(now_s, pause_s=pause_s if pause_s >= 0.0 else math.inf)
         if self.fleet.spaces:
             took_s = time.monotonic() - begun_s
             spaces, readings = counted(len(self.fleet.spaces), "space"), counted(taken, "reading")

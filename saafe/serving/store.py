@@ -4,6 +4,7 @@ Readings and the events that they made true are written together or not at all.
 """
 
 import json
+import math
 import sqlite3
 import threading
 import zlib
@@ -30,6 +31,7 @@ CREATE TABLE IF NOT EXISTS readings (space TEXT, sensor TEXT, arrived_s REAL, bo
 CREATE TABLE IF NOT EXISTS standing (
     space TEXT, what TEXT, body TEXT, PRIMARY KEY (space, what)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS states (space TEXT PRIMARY KEY, last INTEGER, body BLOB);
+CREATE TABLE IF NOT EXISTS watched (row INTEGER PRIMARY KEY, until_s REAL);
 """
 INDEXES = """
 CREATE INDEX IF NOT EXISTS events_of_space ON events (space, id);
@@ -289,10 +291,12 @@ class Store:
     def forget(self, now_s: float) -> None:
         """Drop readings that no window sees any more, and of each kind the oldest events.
 
-        So faults, which may be many, take no alarm's place.
+        So faults, which may be many, take no alarm's place. Noted is that somebody watched until
+        now.
         """
         with self.lock, self.base:
             self.base.execute("BEGIN IMMEDIATE")
+            self.base.execute("INSERT OR REPLACE INTO watched VALUES (0, ?)", (now_s,))
             # the newest one stays: numbers go on from it
             self.base.execute(
                 "DELETE FROM readings WHERE arrived_s < ? AND rowid < ?",
@@ -301,6 +305,12 @@ class Store:
             self.base.execute(FORGET_EVENTS, (KEPT_EVENTS,))
         with self.lock:
             self._note_told()
+
+    def watched_until(self) -> float:
+        """Until when somebody surely watched, -inf where that is not known. [s]"""
+        rows = self._rows("SELECT until_s FROM watched", ())
+        rows += self._rows("SELECT arrived_s FROM readings ORDER BY rowid DESC LIMIT 1", ())
+        return max((at_s for (at_s,) in rows if isinstance(at_s, float)), default=-math.inf)
 
     def _events(self, query: str, words: Sequence[object]) -> list[tuple[int, dict]]:
         found = [(number, read_body(body)) for number, body in self._rows(query, words)]
