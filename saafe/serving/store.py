@@ -50,6 +50,7 @@ DELETE FROM events WHERE id IN (
     SELECT old.id FROM (SELECT DISTINCT kind FROM events) AS one JOIN events AS old
     ON old.kind = one.kind AND old.id <= (
         SELECT id FROM events WHERE kind = one.kind ORDER BY id DESC LIMIT 1 OFFSET ?))"""
+EVENT_KINDS = ("alarm", "clear", "warning", "fault", "restored")
 EVENT_PARTS = {"event", "time_s", "space", "sensor"}  # that each event has
 Found = TypeVar("Found")
 ALARM = "alarm"  # in `standing`; a fault's name is its sensor and channel
@@ -232,13 +233,27 @@ class Store:
                 yield name, last, {}  # which no space can use: it says so
 
     def events(
-        self, *, after: int = 0, limit: int = 100, space: str | None = None, newest: bool = False
-    ) -> list[dict]:
+        self, *, after: int = 0, limit: int = 100, space: str | None = None,
+        kind: str | None = None, newest: bool = False,
+    ) -> list[dict]:  # fmt: skip
         """Events after a number, the oldest first; or the newest ones, the newest first."""
-        where = "id > ?" + ("" if space is None else " AND space = ?")
-        query = f"SELECT id, body FROM events WHERE {where} ORDER BY id {'DESC' if newest else ''}"
-        words = (after, limit) if space is None else (after, space, limit)
-        return [{"id": k, **event} for k, event in self._events(f"{query} LIMIT ?", words)]
+        only = {
+            column: word for column, word in (("space", space), ("kind", kind)) if word is not None
+        }
+        where = "".join(f" AND {column} = ?" for column in only)
+        order = "id DESC" if newest else "id"
+        query = f"SELECT id, body FROM events WHERE id > ?{where} ORDER BY {order} LIMIT ?"
+        found = self._events(query, (after, *only.values(), limit))
+        return [{"id": k, **event} for k, event in found]
+
+    def newest_of_each_kind(self, *, limit: int, space: str | None = None) -> list[dict]:
+        """So many events of each kind, the newest first: many faults hide no alarm."""
+        found = [
+            event
+            for kind in EVENT_KINDS
+            for event in self.events(limit=limit, space=space, kind=kind, newest=True)
+        ]
+        return sorted(found, key=lambda event: event["id"], reverse=True)
 
     def undelivered(self, *, after: int = 0, limit: int = -1) -> list[dict]:
         """Events after a number that nobody has been told yet, the oldest first; -1 for all."""
