@@ -241,6 +241,8 @@ class Service:
             return found
         except sqlite3.Error as error:
             self.trouble = f"{self.store.path}: cannot be written ({error})"
+            if lost := self.store.reserve.lost:
+                self.trouble += f"; {counted(lost, 'event')} would be lost if saafe were killed"
             self.counters.refused("store")
             self.notes.say("store", f"{self.trouble}; events are said, and kept once it can be")
             return None
@@ -274,7 +276,9 @@ class Service:
             space = self.fleet.watched(name)
             let_stand(space, standing.get(name, []))
         pause_s = now_s - self.store.watched_until()
-        self.early = self.fleet.resume(now_s, pause_s=pause_s if pause_s >= 0.0 else math.inf)
+        self.early = self.store.left + self.fleet.resume(
+            now_s, pause_s=pause_s if pause_s >= 0.0 else math.inf
+        )
         if self.fleet.spaces:
             took_s = time.monotonic() - begun_s
             spaces, readings = counted(len(self.fleet.spaces), "space"), counted(taken, "reading")

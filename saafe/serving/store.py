@@ -17,12 +17,14 @@ from typing import TypeVar
 from saafe.errors import InputError
 from saafe.files import json_text
 from saafe.serving.fleet import Arrival
+from saafe.serving.reserve import Reserve
 from saafe.windows import BIN_S, SPAN
 
 KEPT_S = SPAN * BIN_S + 300.0  # readings: what a window sees, and a little
 KEPT_EVENTS = 100_000  # the newest of each kind. Chosen: some 25 MB a kind
 MOST_LATE = 10_000  # Chosen: events that wait in memory until the file can be written again
 STORE_VERSION = 1
+MEMORY = ":memory:"
 TABLES = """
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY AUTOINCREMENT, space TEXT, kind TEXT, body TEXT,
@@ -103,6 +105,24 @@ class Store:
                     "another --state, and with a broker another --base"
                 ) from None
             raise InputError(f"{path}: cannot be used ({error}); choose another --state") from None
+        self.reserve = Reserve(None if self.path == MEMORY else Path(f"{self.path}-reserve"))
+        self.left = self._keep_left()
+
+    def _keep_left(self) -> list[dict]:
+        """Keep what the last process could not; what still cannot be is to be said again."""
+        left = [(event, told) for event, told in self.reserve.left() if event.keys() >= EVENT_PARTS]
+        is_kept = "SELECT 1 FROM events WHERE space = ? AND body = ?"  # as by a kill right after it
+        try:
+            with self.lock, self.base:
+                self.base.execute("BEGIN IMMEDIATE")
+                for event, is_told in left:
+                    words = (event["space"], json_text(event))
+                    if not self.base.execute(is_kept, words).fetchone():
+                        self._keep(event, is_told=is_told or not self.delivers)
+        except sqlite3.Error:
+            return [event for event, _ in left]
+        self.reserve.clear()
+        return []
 
     def close(self) -> None:
         """Close the file."""
@@ -111,6 +131,7 @@ class Store:
                 self.commit([], [])
         with self.lock:
             self.base.close()
+        self.reserve.close()
 
     def write(self, work: Callable[[sqlite3.Connection], Found]) -> Found:
         """Do some work on the file as one transaction: all of it is written, or nothing.
@@ -140,8 +161,10 @@ class Store:
             out = self._commit(readings, events, also)
         except sqlite3.Error:
             self.late.extend(events)
+            self.reserve.add(events)
             raise
         self.late.clear()
+        self.reserve.clear()
         return out
 
     def _commit(
@@ -302,6 +325,8 @@ class Store:
             for (table,) in self.base.execute(TABLES_OF_SPACES).fetchall():
                 self.base.execute(f"DELETE FROM {table} WHERE space = ?", (name,))
         self.late = deque((one for one in self.late if one["space"] != name), MOST_LATE)
+        self.reserve.clear()
+        self.reserve.add(self.late)
 
     def forget(self, now_s: float) -> None:
         """Drop readings that no window sees any more, and of each kind the oldest events.
