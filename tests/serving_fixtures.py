@@ -136,6 +136,7 @@ class Client:
     def close(self) -> None:
         self.client.disconnect()
         self.client.loop_stop()
+        self.client.on_message = self.client.on_connect = None  # else its sockets wait for the gc
 
 
 def save_run(folder: Path) -> Path:

@@ -767,6 +767,9 @@ def test_a_sensor_of_which_its_bridge_says_that_it_is_offline_is_silent(
             spaces = one.service.fleet.spaces
             return {name: faults_of(space) for name, space in spaces.items()}
 
+    def offline(one: Watching) -> float:
+        return one.service.counters.offline._value.get()
+
     def send(text: str) -> None:
         for name in names:
             client.send(f"zigbee2mqtt/{name}/availability", text, retain=True)
@@ -784,6 +787,8 @@ def test_a_sensor_of_which_its_bridge_says_that_it_is_offline_is_silent(
     eventually(lambda: faults(watching) == {"den": [], "home": []})
     send(payload)
     eventually(lambda: faults(watching) == is_away)
+    eventually(lambda: offline(watching) == 2)
+    assert watching.refused("availability") == 0
     eventually(
         lambda: json.loads(client.last("saafe/spaces/den/state") or b"{}").get("fault") == "ON"
     )
@@ -792,6 +797,9 @@ def test_a_sensor_of_which_its_bridge_says_that_it_is_offline_is_silent(
     assert faults(watching) == is_away
     send("online")
     eventually(lambda: watching.refused("availability") == 2)
+    send(payload)
+    eventually(lambda: offline(watching) == 2)
+    assert watching.refused("availability") == 2, "what was taken was not refused"
     assert faults(watching) == is_away
     read()
     eventually(lambda: faults(watching) == {"den": [], "home": []})
@@ -847,8 +855,10 @@ def fuzz(watching: Watching, count: int) -> None:
 
     def counted() -> dict[str, float]:
         by_reason = {r: watching.refused(r) for r in reasons}
-        taken = watching.service.counters.readings._value.get()
-        return by_reason | {"taken": taken, "acknowledgements": watching.acknowledgements}
+        counters = watching.service.counters
+        taken = {"taken": counters.readings, "offline": counters.offline}
+        by_reason |= {name: counter._value.get() for name, counter in taken.items()}
+        return by_reason | {"acknowledgements": watching.acknowledgements}
 
     with suppress(AssertionError):
         eventually(lambda: sum(counted().values()) >= count, 120.0)

@@ -572,6 +572,49 @@ def test_events_of_another_day_have_a_date_and_a_space_lists_its_own(desktop: An
         served.close()
 
 
+def test_a_sensor_that_flaps_is_one_line_and_hides_no_alarm(desktop: Any) -> None:
+    """It was two lines every few minutes: yesterday's alarm was pushed off the page."""
+    served = Served(SMOKE)
+    try:
+        served.burn("kitchen")
+        served.ask("POST", "/spaces/kitchen/acknowledge")
+        begun_s = time.time() - 3600.0
+
+        def flap(number: int, sensor: str) -> list[dict]:
+            about = {"space": "hall", "sensor": sensor, "channel": "all", "reason": "silent"}
+            return [
+                {"event": kind, "time_s": begun_s + number, "time": "2026", **about}
+                for kind in ("fault", "restored")
+            ]
+
+        for number in range(150):
+            served.service.store.commit([], flap(number, "porch"))
+        served.service.store.commit([], flap(200, "loft"))
+        desktop.get(f"http://127.0.0.1:{served.port}/")
+        shown(desktop, "#events", "kitchen")
+
+        def lines() -> list[str]:
+            found = "return [...document.querySelectorAll('#events tr')].map((a) => a.innerText)"
+            return [" ".join(line.split()) for line in desktop.execute_script(found)]
+
+        since = desktop.execute_script("return timeText(arguments[0])", begun_s + 51.0)
+        said = [line for line in lines() if "porch" in line]
+        assert len(said) == 1
+        assert said[0].endswith(f"Sensor porch, all channels: silent, 99 times since {since}")
+        assert sum("loft" in line for line in lines()) == 2, "once is no flapping"
+        assert any("acknowledged" in line for line in lines())
+        assert any("heat rule" in line for line in lines()), "the alarm"
+        for word in [1, "unavailable"] * 4:  # as they come
+            served.post({"space": "bath", "sensor": "A", "temperature": 21, "co": word})
+        line = eventually(lambda: [one for one in lines() if "bath" in one and "4 times" in one])
+        assert len(line) == 1
+        assert sum("bath" in one for one in lines()) == 1
+        assert any("heat rule" in one for one in lines())
+        assert len(served.ask("GET", "/events?limit=1000")[1]) > 300, "all are kept"
+    finally:
+        served.close()
+
+
 def test_the_page_says_what_a_risk_is(house: Served, desktop: Any) -> None:
     desktop.get(f"http://127.0.0.1:{house.port}/")
     shown(desktop, ".card")

@@ -148,6 +148,26 @@ def test_no_kind_of_event_takes_the_place_of_another(
     store.close()
 
 
+def test_a_flapping_sensor_hides_no_alarm_among_the_newest() -> None:
+    store = Store(":memory:")
+    place = {"space": "den", "sensor": "A", "time_s": 1.0}
+    alarms = [{"event": kind, **place} for kind in ("alarm", "clear")]
+    flaps = [{"event": kind, **place} for kind in ("fault", "restored")]
+    store.commit([], [*alarms, {"event": "alarm", **place, "space": "hall"}])
+    for _ in range(300):
+        store.commit([], flaps)
+    found = store.newest_of_each_kind(limit=10)
+    assert [one["event"] for one in found] == ["restored", "fault"] * 10 + [
+        "alarm", "clear", "alarm",
+    ]  # fmt: skip
+    assert [one["id"] for one in found] == sorted((one["id"] for one in found), reverse=True)
+    of_den = store.newest_of_each_kind(limit=1, space="den")
+    assert [one["event"] for one in of_den] == ["restored", "fault", "clear", "alarm"]
+    assert [one["id"] for one in store.events(kind="alarm")] == [1, 3]
+    assert len(store.events(limit=1000)) == 603, "all are kept"
+    store.close()
+
+
 def test_a_file_of_another_saafe_is_left_alone(tmp_path: Path) -> None:
     base = sqlite3.connect(tmp_path / "state")
     base.execute("PRAGMA user_version = 99")

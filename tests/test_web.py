@@ -165,6 +165,10 @@ def test_readings_in_and_state_events_and_history_out(served: Served) -> None:
     text = served.ask("GET", "/metrics")[1].decode()
     assert "saafe_readings_total 6.0" in text
     assert 'saafe_events_total{event="alarm"} 1.0' in text
+    for word in [1, "unavailable"] * 5:
+        served.post({"space": "den", "temperature": 21, "co": word})
+    each = served.ask("GET", "/events?newest=true&each_kind=true&limit=1")[1]
+    assert [e["event"] for e in each] == ["fault", "restored", "clear", "alarm"]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "192.168.1.5", "localhost", "::1", "a.b.invalid"])

@@ -191,14 +191,19 @@ class Detector:
         """`tick`, to be scored by the caller."""
         return self._advance(now_s, inclusive=True)
 
-    def resuming(self, now_s: float) -> Scoring:
+    def resuming(self, now_s: float, *, pause_s: float = math.inf) -> Scoring:
         """Go on after a pause in which nobody listened, as after a restart, until `now_s`. [s]
 
-        What was being read is decided on. Of the pause no sensor is said to have been silent, and
-        no claim bridges it where it was an outage. To be scored by the caller.
+        What was being read is decided on. No claim bridges the pause where it was an outage. No
+        silence is said for ten times as long as the pause, for a minute at least, and at most for
+        as long as a sensor may be silent. To be scored by the caller.
+
+        Args:
+            now_s: stream time. [s]
+            pause_s: for how long nobody listened, inf where that is not known. [s]
         """
         events = yield from self._advance(min(now_s, self.now_s + windows.BIN_S), inclusive=True)
-        self.space.excuse(now_s)
+        self.space.excuse(now_s, pause_s)
         return events
 
     def next_due(self) -> float:
@@ -312,7 +317,7 @@ class Detector:
             if end_s > until_s or (end_s == until_s and not inclusive) or end_s == math.inf:
                 return events + self.space.advance(until_s, inclusive=inclusive)
             events += self.space.advance(end_s)
-            due = [sensor for sensor in ends if ends[sensor] == end_s]
+            due = [sensor for sensor in self.space.sensors if ends.get(sensor) == end_s]
             events += yield from self._decide(due)
 
     def _decide(self, due: Sequence[str]) -> Scoring:

@@ -190,12 +190,14 @@ def _replay(
     """Let the space take rows and decisions in the order in which a stream does."""
     # views give plain floats, as lists of millions would, and take no memory
     times, names = recording.times_s.data, recording.sensors
+    for name in names:  # a row that held nothing is in no recording; it may have been the first
+        space.sensor(name)
     refused: Reasons = defaultdict(dict)
     alone: Reasons = defaultdict(dict)
     for cell in recording.refused:
         (alone if cell.is_alone else refused)[cell.time_s, cell.sensor][cell.channel] = cell.reason
     is_row = np.any(~np.isnan(recording.readings), axis=2)
-    readings = recording.readings
+    readings, turns, every = recording.readings, recording.turns, range(len(names))
     end_s, who = decided.times_s.data, decided.sensors.data
     events: list[Event] = []
     at = 0  # the next decision
@@ -216,11 +218,12 @@ def _replay(
             events += decide(at)
             at += 1
         events += space.advance(time_s)
-        for index, name in enumerate(names):
+        for turn, index in enumerate(every if turns is None else np.argsort(turns[moment])):
+            name = names[index]
             reasons = refused.get((time_s, name)) if refused else None
             rows = alone.get((time_s, name), {}) if alone else {}
             if is_row[moment, index] or reasons or rows:
-                if index:  # a row of the same time may have set a claim
+                if turn:  # a row of the same time may have set a claim
                     events += space.advance(time_s)
                 events += space.read(time_s, name, readings[moment, index], reasons)
                 for channel, reason in rows.items():  # on a stream each is a row of its own

@@ -6,7 +6,6 @@ Numbers only; what a fault does to the alarm is nobody's business here.
 """
 
 import math
-from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Mapping
 from operator import eq
@@ -14,13 +13,14 @@ from operator import eq
 import numpy as np
 from numpy.typing import NDArray
 
+from saafe.detector.recent_median import KEPT_INTERVALS, RecentMedian
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, LONGEST_PERIOD_S
 from saafe.windows import BIN_S, DAY_S
 
 SILENT_S = 180.0  # Chosen: three times the longest usual period, a minute
 SILENT_INTERVALS = 1.5  # Chosen: or so many of the longest usual interval
 LONG_INTERVAL_S = SILENT_S / SILENT_INTERVALS
-KEPT_INTERVALS, RECENT_INTERVALS = 100, 20
+RECENT_INTERVALS = 20
 LONGEST_RANK = 2  # the third longest of the last twenty is the longest usual one
 IRREGULAR = 3.0  # Chosen: over so many medians it is one of a channel that reports on change
 # Chosen: so many tell whether a channel reports on change: fewer than half of them lie this near to
@@ -29,6 +29,9 @@ TELLING_INTERVALS, NEAR_SHARE = 8, 0.1
 REGULAR = 1.5  # Chosen: while fewer are known, they are of a period if none is so much longer
 UNKNOWN_PERIOD_S = 60.0  # Chosen: what most devices report at
 STUCK_S, STUCK_HOLDS = 3600.0, 10.0  # Chosen: an hour, and ten times the longest hold seen
+# Chosen: what a broker has kept comes within a minute of a restart. A pause loses a reading of a
+# sensor that may be silent for ten times as long in one case of seven at most; so long it waits
+LEAST_GRACE_S, GRACE_PAUSES = 60.0, 10.0
 UPLOAD_SHARE = 0.3  # Chosen: of the interval of their times that rows of one upload come within
 USUAL_RUNS = 20  # Chosen: changes of the reading before its usual hold counts as known
 SATURATED_S = 12 * 3600.0  # Chosen: longer than any simulated nuisance lasts (8 h)
@@ -84,9 +87,10 @@ class Intervals:
             self.recent.append(interval_s)
         return not interval_s <= LONG_INTERVAL_S  # nor is one that is NaN, of a first reading
 
-    def is_silent(self, time_s: float, since_s: float) -> bool:
-        """Whether one that was read once has been silent for long, also since another time."""
-        return time_s - self.last_s > self.limit_s and time_s - since_s > self.limit_s
+    def is_silent(self, time_s: float, back_s: float, excused_s: float, grace_s: float) -> bool:
+        """Whether one that was read once has been silent for long; `SelfTest` has the others."""
+        is_long = min(time_s - self.last_s, time_s - back_s) > self.limit_s
+        return is_long and time_s - excused_s > min(self.limit_s, grace_s)
 
     def renew_limit(self) -> None:
         """Take the usual interval from the latest ones."""
@@ -112,29 +116,6 @@ class Intervals:
         if self.is_on_change or may_be:
             usual_s = max(LONGEST_PERIOD_S, *self.recent)
         self.limit_s = max(SILENT_S, SILENT_INTERVALS * usual_s)
-
-
-class RecentMedian:
-    """The median of the latest intervals, kept in order because every decision asks for it."""
-
-    def __init__(self) -> None:
-        """Start with nothing seen."""
-        self.recent: deque[float] = deque()
-        self.ordered: list[float] = []
-
-    def add(self, interval_s: float) -> None:
-        """Note one, and forget the oldest of too many. [s]"""
-        self.recent.append(interval_s)
-        insort(self.ordered, interval_s)
-        if len(self.recent) > KEPT_INTERVALS:
-            del self.ordered[bisect_left(self.ordered, self.recent.popleft())]
-
-    def value_s(self) -> float:
-        """The median; a minute while none is known. [s]"""
-        count = len(self.ordered)
-        if not count:
-            return UNKNOWN_PERIOD_S
-        return (self.ordered[(count - 1) // 2] + self.ordered[count // 2]) / 2.0
 
 
 class Holds:
@@ -246,10 +227,12 @@ class ChannelTest:
         self.spikes = Spikes(SPIKE_RISE[index], SPIKE_SHARE[index])
         self.floors = Floors(DRIFT_RISE[index])
 
-    def read(self, time_s: float, value: float, back_s: float) -> tuple[str, ...]:
+    def read(
+        self, time_s: float, value: float, since: tuple[float, float, float]
+    ) -> tuple[str, ...]:
         """The reasons, of `REASONS`, why a row finds it wrong.
 
-        `value` is NaN where the row is without the channel; `back_s` as in `SelfTest`.
+        `value` is NaN where the row is without the channel; `since` as `Intervals.is_silent` does.
         """
         spikes, floors = self.spikes, self.floors
         spiking = False
@@ -258,7 +241,7 @@ class ChannelTest:
         elif value == value:  # as nearly always
             spikes.before, spikes.last = spikes.last, value
         if value != value:
-            return ("missing",) if self.intervals.is_silent(time_s, back_s) else ()
+            return ("missing",) if self.intervals.is_silent(time_s, *since) else ()
         held = self.holds.read(time_s, value)
         if value < floors.floor:
             floors.floor = value
@@ -288,6 +271,7 @@ class SelfTest:
         self.back_s = -math.inf  # end of the last silence
         self.began_s = math.inf  # first row of all, or after the last outage
         self.excused_s = -math.inf  # end of the last pause in which nobody listened
+        self.grace_s = math.inf  # no silence is said for so long after that, or its whole patience
         self.bad_line_s = -math.inf  # last row that could not be read as it stands
         self.first_s, self.days = math.nan, 0  # first row of all, days that are over since
 
@@ -299,7 +283,7 @@ class SelfTest:
     @property
     def period_s(self) -> float:
         """The sensor's median interval; a minute while none is known. [s]"""
-        return self.median.value_s()
+        return self.median.value_s(UNKNOWN_PERIOD_S)
 
     def is_untold(self, channel: str) -> bool:
         """Whether a channel has a fault with which it tells nothing of the air."""
@@ -310,13 +294,17 @@ class SelfTest:
         """When the sensor will count as silent, inf where it is down already. [s]"""
         if "all" in self.faulty or self.began_s == math.inf:
             return math.inf
-        return max(self.intervals.last_s, self.excused_s) + self.intervals.limit_s
+        limit_s = self.intervals.limit_s
+        return max(self.intervals.last_s + limit_s, self.excused_s + min(limit_s, self.grace_s))
 
-    def excuse(self, now_s: float) -> None:
-        """Nobody listened until now: that was no silence, but claims do not bridge it if long."""
+    def excuse(self, now_s: float, pause_s: float = math.inf) -> None:
+        """Nobody listened until now: that was no silence, but claims do not bridge it if long.
+
+        After a pause that is short beside its patience, its silence goes on to count. [s]
+        """
         if now_s - self.intervals.last_s > self.outage_s:
             self.began_s = now_s
-        self.excused_s = now_s
+        self.excused_s, self.grace_s = now_s, max(LEAST_GRACE_S, GRACE_PAUSES * pause_s)
 
     def lapse(self) -> tuple[str, str]:
         """The sensor has become silent: (channel, reason)."""
@@ -369,8 +357,9 @@ class SelfTest:
         self._note_intervals(time_s, present, own_s if own_s < time_s else time_s)
         self._end_day(time_s)
         wrong: dict[str, tuple[str, ...]] = {}
+        since = self.back_s, self.excused_s, self.grace_s
         for channel, value in zip(self.channels, values, strict=True):
-            if reasons := channel.read(time_s, value, max(self.back_s, self.excused_s)):
+            if reasons := channel.read(time_s, value, since):
                 wrong[CHANNEL_NAMES[self.channels.index(channel)]] = reasons
         if self.faulty:
             out += self.end_lines() if self.lines_due() <= time_s else []
@@ -399,9 +388,9 @@ class SelfTest:
         Nor is there between rows of one time, which are one reading however they came, nor over a
         pause in which nobody listened, where it is longer than a usual one.
         """
-        interval_s, excused_s = time_s - self.intervals.last_s, self.excused_s
+        interval_s = time_s - self.intervals.last_s
         is_upload = interval_s < UPLOAD_SHARE * (own_s - self.own_s) or own_s == self.own_s
-        is_upload |= self.intervals.last_s <= excused_s and interval_s > self.outage_s
+        is_upload |= interval_s > self.outage_s and self._is_missed(self.intervals)
         self.own_s = own_s
         if interval_s > 0.0 and not is_upload:
             self.median.add(interval_s)
@@ -410,10 +399,10 @@ class SelfTest:
         for channel, came in zip(self.channels, present, strict=True):
             if came:  # `Intervals.read`, without a call
                 one = channel.intervals
-                gap_s, is_missed = time_s - one.last_s, one.last_s <= excused_s
-                one.last_s = time_s
-                if gap_s > 0.0 and is_new and not (is_missed and gap_s > one.limit_s):
+                gap_s = time_s - one.last_s
+                if gap_s > 0.0 and is_new and not (gap_s > one.limit_s and self._is_missed(one)):
                     one.recent.append(gap_s)
+                one.last_s = time_s
                 if not gap_s <= LONG_INTERVAL_S:
                     is_due = True
         if is_due:
@@ -421,6 +410,10 @@ class SelfTest:
             for one in every:
                 one.renew_limit()
             self.any_long = any(one.limit_s > SILENT_S for one in every)
+
+    def _is_missed(self, one: Intervals) -> bool:
+        """Whether nobody listened for a while since its last reading that long beside its limit."""
+        return one.last_s <= self.excused_s and self.grace_s >= one.limit_s
 
     def _end_day(self, time_s: float) -> None:
         """End the day where a row is the first of another; days count from the first row."""

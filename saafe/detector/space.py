@@ -86,7 +86,8 @@ class Watched:
 class Space:
     """Alarm state of a space.
 
-    It goes on in time by `advance`; `read`, `refuse` and `decide` stand at a moment.
+    It goes on in time by `advance`; `read`, `refuse` and `decide` stand at a moment. What becomes
+    true of several sensors at one moment is said in the order of `sensors`: of their first rows.
     """
 
     def __init__(self, settings: AlarmSettings, longest_interval_s: float | None = None) -> None:
@@ -113,6 +114,8 @@ class Space:
             watched = Watched(self.settings, self.longest_interval_s)
             watched.alarm.hushed_until_s = self.hushed_until_s  # a person hushed the whole space
             self.sensors[name] = watched
+            if "" in self.sensors:  # of lines that name no sensor, which no file has among its own
+                self.sensors[""] = self.sensors.pop("")
         return self.sensors[name]
 
     def next_due(self) -> float:
@@ -147,11 +150,11 @@ class Space:
             return []
         return said_events([("fault", *watched.test.lapse())], time_s, name)
 
-    def excuse(self, now_s: float) -> None:
-        """Nobody listened until now: go on from here."""
+    def excuse(self, now_s: float, pause_s: float = math.inf) -> None:
+        """Nobody listened until now, for so long: go on from here. [s]"""
         self.now_s = max(self.now_s, now_s)
         for watched in self.sensors.values():
-            watched.test.excuse(self.now_s)
+            watched.test.excuse(self.now_s, pause_s)
             watched.begin_anew()
 
     def complete(self) -> list[Event]:

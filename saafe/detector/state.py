@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from saafe.errors import InputError
 from saafe.files import read_file, write_atomically
 
-STATE_FORMAT = "saafe-state-3"
+STATE_FORMAT = "saafe-state-4"
 NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}  # JSON has no numbers for them
 OF_THE_MODEL = "settings"  # an attribute that is not saved
 ARRAYS = ("float32", "float64", "int64")

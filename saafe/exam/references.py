@@ -111,6 +111,7 @@ def only_sensor(recording: Recording, index: int) -> Recording:
         sensors=recording.sensors[index : index + 1],
         readings=recording.readings[:, index : index + 1],
         labels=None if labels is None else labels[:, index : index + 1],
+        turns=None,
     )
 
 
@@ -122,6 +123,7 @@ def only_rows(recording: Recording, rows: NDArray[np.bool_] | NDArray[np.int64])
         readings=recording.readings[rows],
         labels=None if recording.labels is None else recording.labels[rows],
         sources=None,
+        turns=None if recording.turns is None else recording.turns[rows],
     )
 
 

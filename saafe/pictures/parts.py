@@ -81,4 +81,5 @@ def rows_within(recording: Recording, part: Interval) -> Recording:
         recording, times_s=recording.times_s[at], readings=recording.readings[at],
         labels=None if labels is None else labels[at],
         sources=None if sources is None else tuple(sources[k] for k in at),
+        turns=None if recording.turns is None else recording.turns[at],
     )  # fmt: skip

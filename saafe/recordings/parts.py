@@ -24,6 +24,8 @@ def checked_parts(parts: dict[str, Any]) -> dict[str, Any]:
         _refuse("start", repr(start), "a datetime, or None")
     labels = None if parts["labels"] is None else checked_labels(parts["labels"], shape)
     readings = checked_readings(parts["readings"], shape)
+    if parts["turns"] is not None and np.shape(parts["turns"]) != shape:
+        _refuse("turns", f"shape {np.shape(parts['turns'])}", f"(time, sensor), here {shape}")
     return {**parts, "times_s": times, "sensors": sensors, "readings": readings, "labels": labels}
 
 

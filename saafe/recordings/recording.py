@@ -34,7 +34,6 @@ from saafe.recordings.check import (
     Counts,
     counted,
     doubt_readings,
-    words_note,
 )
 from saafe.recordings.columns import (
     cells_at,
@@ -50,7 +49,15 @@ from saafe.recordings.columns import (
 from saafe.recordings.lines import parse_lines
 from saafe.recordings.parts import checked_parts
 from saafe.recordings.periods import find_gaps, shortest_period
-from saafe.recordings.rows import TableRows, merge_rows, order_rows, refuse_too_large
+from saafe.recordings.rows import (
+    TableRows,
+    merge_rows,
+    order_rows,
+    read_sources,
+    refuse_too_large,
+    turns_of,
+    word_notes,
+)
 from saafe.recordings.tables import Table, read_table, write_table
 from saafe.sensors import CHANNEL_NAMES, CHANNELS, LABELS, UNKNOWN
 
@@ -83,6 +90,8 @@ class Recording:
         sources: `(time,)` name of the active source, "" = none; or None.
         start: absolute time of the first row where the input had ISO times.
         refused: what came and gave no reading, in the order of rows and channels; not written.
+        turns: int8 `(time, sensor)`, the turn of each sensor's row among those of its time; None:
+            in the order of `sensors`.
     """
 
     name: str
@@ -93,6 +102,7 @@ class Recording:
     sources: tuple[str, ...] | None = None
     start: datetime | None = None
     refused: tuple[RefusedCell, ...] = ()
+    turns: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Check what may have been made by hand; see `parts.checked_parts` for what is refused."""
@@ -165,7 +175,7 @@ def parse_recording(
         first_s = float(rows.times_s[0])  # < 0 where it was not the first
         # to 1 us, so that sums of large times come back
         rows = replace(rows, times_s=np.round(rows.times_s - first_s, 6))
-        sources, lost = _read_sources(table, rows, notes), _lost_rows(table, rows)
+        sources, lost = read_sources(table, rows, notes), _lost_rows(table, rows)
         rows = merge_rows(table, rows, sensors, repairs if repair else None, notes)
     except InputError:
         if not repair:
@@ -200,6 +210,7 @@ def parse_recording(
         sources=sources,
         start=start,
         refused=tuple(sorted([*lost, *found], key=lambda cell: cell.time_s)),
+        turns=turns_of(row_time, rows.sensor, shape),
     )
     pause_s = max(GAP_S, longest_interval_s or 0.0)
     check = Check(
@@ -270,6 +281,9 @@ def write_recording(recording: Recording, path: Path | str) -> None:
     if (np.diff(first) < 0).any() or first[-1] == len(is_row):
         is_row[0] = True
     time, sensor = np.nonzero(is_row)
+    if recording.turns is not None:
+        order = np.lexsort((recording.turns[time, sensor], time))
+        time, sensor = time[order], sensor[order]
     columns: dict[str, pl.Series] = dict([_time_series(recording, time)])
     columns["sensor"] = pl.Series(recording.sensors, dtype=pl.String).gather(sensor)
     for index, channel in enumerate(CHANNELS):
@@ -356,17 +370,8 @@ def _mask(
             mend="check the units and that values stand under their column",
             column=", ".join(c.column for c in CHANNELS if c.name in channels),
         )
-    notes += _word_notes(table, rows)
+    notes += word_notes(table, rows)
     return readings, is_refused, channels
-
-
-def _word_notes(table: Table, rows: TableRows) -> list[str]:
-    """Which words stood for missing readings, and how often."""
-    words = Counter[str]()
-    for index in map(int, np.flatnonzero(rows.is_word.any(axis=0))):
-        at = rows.cells[rows.is_word[:, index], index]
-        words.update(cells_at(table, CHANNELS[index].column, at).str.to_lowercase())
-    return words_note(words)
 
 
 def _lost_rows(table: Table, rows: TableRows) -> list[RefusedCell]:
@@ -412,23 +417,3 @@ def _refused_cells(
             )
         ]  # fmt: skip
     return [cell for _, cell in sorted(found, key=lambda one: one[0])]
-
-
-def _read_sources(table: Table, rows: TableRows, notes: list[str]) -> tuple[str, ...] | None:
-    """The first source named at each time; None without such a column."""
-    if "source" not in table.frame.columns:
-        return None
-    row_time = np.cumsum(np.diff(rows.times_s, prepend=-1.0) > 0) - 1
-    text = cells_at(table, "source", rows.cells[:, 0])
-    named = (
-        pl.DataFrame({"time": row_time, "source": text})
-        .filter(pl.col("source") != "")
-        .group_by("time", maintain_order=True)
-        .agg(pl.col("source").first(), pl.col("source").n_unique().alias("names"))
-    )
-    several = int((named["names"] > 1).sum())
-    if several:
-        notes.append(f"{counted(several, 'time')} with several sources; the first is kept")
-    sources = np.full(int(row_time[-1]) + 1, "", dtype=object)
-    sources[named["time"].to_numpy()] = named["source"].to_list()
-    return tuple(sources)

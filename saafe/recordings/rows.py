@@ -1,15 +1,17 @@
 """Rows of a recording's table: in the order of time, and one a time and sensor."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 
 from saafe.recordings.cells import LONGEST_SPAN_S, without_milliseconds
-from saafe.recordings.check import counted
+from saafe.recordings.check import counted, words_note
 from saafe.recordings.clock_repair import Mended, Move, mend_clock
-from saafe.recordings.columns import time_column
+from saafe.recordings.columns import cells_at, time_column
 from saafe.recordings.tables import Table, quoted
-from saafe.sensors import UNKNOWN
+from saafe.sensors import CHANNELS, UNKNOWN
 
 LARGEST_LOSS = 0.02  # a repair drops no more of the rows, one at least; nor does reading
 REPAIR = "`saafe data check --repair`"
@@ -126,7 +128,7 @@ def merge_rows(
     if joined := int((~same & ~is_first & ~conflicts).sum()):
         notes.append(f"{counted(joined, 'row')} of one time and sensor with another: merged")
     cells = at[:, :-1]
-    return TableRows(
+    found = TableRows(
         rows.times_s[first],
         rows.sensor[first],
         merged[:, :-1],
@@ -134,6 +136,54 @@ def merge_rows(
         None if rows.labels is None else rows.labels[at[:, -1]],
         np.take_along_axis(rows.cells, cells, axis=0),
     )
+    return found.take(np.argsort(order[first], kind="stable"))  # in the order of the table again
+
+
+def word_notes(table: Table, rows: TableRows) -> list[str]:
+    """Which words stood for missing readings, and how often."""
+    words = Counter[str]()
+    for index in map(int, np.flatnonzero(rows.is_word.any(axis=0))):
+        at = rows.cells[rows.is_word[:, index], index]
+        words.update(cells_at(table, CHANNELS[index].column, at).str.to_lowercase())
+    return words_note(words)
+
+
+def read_sources(table: Table, rows: TableRows, notes: list[str]) -> tuple[str, ...] | None:
+    """The first source named at each time; None without such a column."""
+    if "source" not in table.frame.columns:
+        return None
+    row_time = np.cumsum(np.diff(rows.times_s, prepend=-1.0) > 0) - 1
+    text = cells_at(table, "source", rows.cells[:, 0])
+    named = (
+        pl.DataFrame({"time": row_time, "source": text})
+        .filter(pl.col("source") != "")
+        .group_by("time", maintain_order=True)
+        .agg(pl.col("source").first(), pl.col("source").n_unique().alias("names"))
+    )
+    several = int((named["names"] > 1).sum())
+    if several:
+        notes.append(f"{counted(several, 'time')} with several sources; the first is kept")
+    sources = np.full(int(row_time[-1]) + 1, "", dtype=object)
+    sources[named["time"].to_numpy()] = named["source"].to_list()
+    return tuple(sources)
+
+
+def turns_of(row_time: np.ndarray, sensor: np.ndarray, shape: tuple[int, int]) -> np.ndarray | None:
+    """The turn of each sensor's row among those of its time; None where all stand as sensors do.
+
+    Args:
+        row_time: index of each row's time, in order. (row,)
+        sensor: index of its sensor. (row,)
+        shape: how many times and sensors there are.
+
+    Returns:
+        int8 (time, sensor); where a sensor has no row, their number.
+    """
+    if (np.diff(row_time * shape[1] + sensor) > 0).all():
+        return None
+    turns = np.full(shape, shape[1], dtype=np.int8)
+    turns[row_time, sensor] = np.arange(len(row_time)) - np.searchsorted(row_time, row_time)
+    return turns
 
 
 def refuse_too_large(table: Table, times: int, sensors: int) -> None:

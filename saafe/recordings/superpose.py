@@ -183,8 +183,9 @@ def add_rise(
     labels = None if part.labels is None else part.labels[:, :1]
     refused = tuple(cell for cell in part.refused if cell.sensor == home.sensors[0])
     return replace(
-        part, sensors=home.sensors[:1], readings=readings, labels=labels, refused=refused
-    ), fire_s
+        part, sensors=home.sensors[:1], readings=readings, labels=labels, refused=refused,
+        turns=None,
+    ), fire_s  # fmt: skip
 
 
 def pm_cap(home: Recording) -> float:
@@ -248,6 +249,7 @@ def cut_recording(recording: Recording, start_s: float, end_s: float) -> Recordi
             for cell in recording.refused
             if start_s <= cell.time_s <= end_s
         ),
+        turns=None if recording.turns is None else recording.turns[rows],
     )
 
 

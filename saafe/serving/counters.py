@@ -23,6 +23,9 @@ class Counters:
         self.refusals = Counter(
             "saafe_refused", "What could not be used, by the reason.", ["reason"], **more
         )
+        self.offline = Counter(
+            "saafe_offline", "Messages that a sensor which has sent is away.", **more
+        )
         self.events = Counter("saafe_events", "Events said, by kind.", ["event"], **more)
         self.latency = Histogram(
             "saafe_reading_seconds", "From a reading's arrival until it was judged and kept.",
@@ -40,6 +43,13 @@ class Counters:
     def refused(self, reason: str) -> None:
         """Count something that could not be used, by a reason of our own words."""
         self.refusals.labels(reason).inc()
+
+    def heard_offline(self, *, is_known: bool) -> None:
+        """Count that a sensor is said to be away; of one that has never sent it tells nothing."""
+        if is_known:
+            self.offline.inc()
+        else:
+            self.refused("availability")
 
     def turned(
         self, readings: Sequence[Arrival], events: Sequence[dict], *, now_s: float, work_s: float

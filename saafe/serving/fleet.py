@@ -43,6 +43,7 @@ class Pause(NamedTuple):
     """A time in which nobody listened."""
 
     until_s: float
+    pause_s: float  # how long it was, inf where that is not known
 
 
 Work = Arrival | Pause | float  # what a space does next: a reading, or to go on to a time
@@ -119,16 +120,17 @@ class WatchedSpace:
         """When something becomes true with no reading, by our clock; inf for never."""
         return self.our_clock_s(self.detector.next_due()) + ROUNDING_S
 
-    def resuming(self, clock_s: float) -> Scoring:
+    def resuming(self, pause: Pause) -> Scoring:
         """Go on after a pause in which nobody listened: nothing was silent in it."""
-        clock = self.reader.clock
+        clock, (clock_s, pause_s) = self.reader.clock, pause
         if clock.arrival_s is None:  # no reading is known, of an alarm that stands: time begins
             self.origin_s = clock_s - clock.arrive(clock_s)
             return []
         if clock_s < clock.arrival_s:
             self._set_back(clock.arrival_s - clock_s)
+            pause_s = math.inf  # nobody knows
         now_s = self.now_s(clock_s)
-        events = yield from self.detector.resuming(now_s)
+        events = yield from self.detector.resuming(now_s, pause_s=pause_s)
         clock.newest_s, clock.arrival_s = now_s, max(clock_s, clock.arrival_s)
         return events
 
@@ -308,6 +310,11 @@ class Fleet:
         space = self.spaces[one.space]
         return not one.is_acknowledgement or one.arrived_s <= space.acknowledged_s
 
+    def knows(self, one: Arrival) -> bool:
+        """Whether the sensor that it is of has sent before."""
+        space = self.spaces.get(one.space)
+        return space is not None and one.sensor in space.detector.space.sensors
+
     def tick(self, clock_s: float) -> list[dict]:
         """Let time go on with no reading: the events that have become true by then."""
         due = []
@@ -318,9 +325,10 @@ class Fleet:
                 due.append((self.spaces[name], clock_s))
         return self._work(due) if due else []
 
-    def resume(self, clock_s: float) -> list[dict]:
-        """Go on after a restart: what is due of the last readings, and no silence until now."""
-        return self._work([(space, Pause(clock_s)) for space in self.spaces.values()])
+    def resume(self, clock_s: float, *, pause_s: float = math.inf) -> list[dict]:
+        """Go on after a restart, before which nobody listened for so long; see `Detector`. [s]"""
+        pause = Pause(clock_s, pause_s)
+        return self._work([(space, pause) for space in self.spaces.values()])
 
     def next_due(self) -> float:
         """When `tick` has something to do, by our clock; inf for never."""
@@ -344,7 +352,7 @@ class Fleet:
 
     def _begin(self, space: WatchedSpace, what: "Work") -> Scoring:
         if isinstance(what, Pause):
-            return space.resuming(what.until_s)
+            return space.resuming(what)
         if not isinstance(what, Arrival):
             return space.detector.ticking(space.now_s(what))
         if what.is_acknowledgement:

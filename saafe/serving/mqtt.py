@@ -340,8 +340,7 @@ class MqttLink:
     def _take(self, message: paho.MQTTMessage, topic: str, done: Callable[[str], None]) -> None:
         options = self.options
         if message.retain:  # of some time ago, and nobody knows of which
-            self.service.counters.refused("retained")
-            return done("")
+            return self._leave("retained", done)
         if topic == options.status:
             self._hear_other(bytes(message.payload))
             return done("")
@@ -350,8 +349,7 @@ class MqttLink:
         elif topic.startswith(f"{options.base}/spaces/") and topic.endswith("/acknowledge"):
             return self._acknowledge(topic.split("/")[-2], done)
         elif topic.startswith((f"{options.base}/", f"{options.discovery or options.base}/")):
-            self.service.counters.refused("own topic")
-            return done("")
+            return self._leave("own topic", done)
         place = options.topics.place(topic)
         if place is None:
             return self._pass_over("topic", topic, done)
@@ -368,8 +366,7 @@ class MqttLink:
         self.doubt_s = math.inf
         reading = Arrival(place.space, place.sensor, cells, self.service.clock_s())
         if self.repeats.has(reading, is_marked=message.dup):
-            self.service.counters.refused("repeated")
-            return done("")
+            return self._leave("repeated", done)
         if other := self.givers.other(topic, reading):
             self._refuse("second", f"{topic}: {other} gives the same channel of {place.sensor!r}; "
                          "name sensors apart with --topic", topic)  # fmt: skip
@@ -384,13 +381,11 @@ class MqttLink:
         self, place: TopicPlace, message: paho.MQTTMessage, done: Callable[[str], None]
     ) -> None:
         """A bridge says that a sensor is away; that it is back, its own readings say."""
-        is_offline = says_offline(bytes(message.payload))
-        self.service.counters.refused("availability")
-        if not is_offline:
-            return done("")
+        if not says_offline(bytes(message.payload)):
+            return self._leave("availability", done)
         one = Arrival(place.space, place.sensor, {}, self.service.clock_s(), is_offline=True)
         if self.repeats.has(one, is_marked=message.dup):  # a reading may have come since
-            return done("")
+            return self._leave("repeated", done)
         return self._offer(one, done)
 
     def _offer(self, one: Arrival, done: Callable[[str], None]) -> None:
@@ -399,12 +394,16 @@ class MqttLink:
             if self.service.is_stopping.is_set():
                 return
 
+    def _leave(self, reason: str, done: Callable[[str], None]) -> None:
+        """Count a message that is not used."""
+        self.service.counters.refused(reason)
+        done("")
+
     def _pass_over(self, reason: str, topic: str, done: Callable[[str], None]) -> None:
         """Count a message that tells nothing."""
-        self.service.counters.refused(reason)
         if len(self.passed) < MOST_PASSED:
             self.passed.add(topic[:LONGEST_TOPIC])
-        done("")
+        self._leave(reason, done)
 
     def _hear_other(self, said: bytes) -> None:
         """Another process says that we are on or off; while we are on, that is what stands."""

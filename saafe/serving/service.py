@@ -5,6 +5,7 @@ that it is safe. So a process that is killed at any moment loses nothing that it
 """
 
 import gc
+import math
 import queue
 import sqlite3
 import sys
@@ -150,6 +151,7 @@ class Service:
             self.to_save = list(self.fleet.spaces)
             while self.to_save:
                 self._save_some()
+            self._try(lambda: self.store.forget(self.clock_s()))
         except BaseException as error:
             self.failed = error
             self.is_stopping.set()
@@ -188,6 +190,8 @@ class Service:
             if why:
                 self.counters.refused("reading")
                 self.notes.say("reading", f"a reading was refused: {why}", one.reading.space)
+            elif one.reading.is_offline:
+                self.counters.heard_offline(is_known=self.fleet.knows(one.reading))
             one.done(why)
         now_s = self.clock_s()
         self.lag_s = now_s - min((one.reading.arrived_s for one in batch), default=now_s)
@@ -237,6 +241,8 @@ class Service:
             return found
         except sqlite3.Error as error:
             self.trouble = f"{self.store.path}: cannot be written ({error})"
+            if lost := self.store.reserve.lost:
+                self.trouble += f"; {counted(lost, 'event')} would be lost if saafe were killed"
             self.counters.refused("store")
             self.notes.say("store", f"{self.trouble}; events are said, and kept once it can be")
             return None
@@ -269,7 +275,10 @@ class Service:
         for name in {*self.fleet.spaces, *standing}:
             space = self.fleet.watched(name)
             let_stand(space, standing.get(name, []))
-        self.early = self.fleet.resume(now_s)
+        pause_s = now_s - self.store.watched_until()
+        self.early = self.store.left + self.fleet.resume(
+            now_s, pause_s=pause_s if pause_s >= 0.0 else math.inf
+        )
         if self.fleet.spaces:
             took_s = time.monotonic() - begun_s
             spaces, readings = counted(len(self.fleet.spaces), "space"), counted(taken, "reading")

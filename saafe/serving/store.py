@@ -4,6 +4,7 @@ Readings and the events that they made true are written together or not at all.
 """
 
 import json
+import math
 import sqlite3
 import threading
 import zlib
@@ -16,12 +17,14 @@ from typing import TypeVar
 from saafe.errors import InputError
 from saafe.files import json_text
 from saafe.serving.fleet import Arrival
+from saafe.serving.reserve import Reserve
 from saafe.windows import BIN_S, SPAN
 
 KEPT_S = SPAN * BIN_S + 300.0  # readings: what a window sees, and a little
 KEPT_EVENTS = 100_000  # the newest of each kind. Chosen: some 25 MB a kind
 MOST_LATE = 10_000  # Chosen: events that wait in memory until the file can be written again
 STORE_VERSION = 1
+MEMORY = ":memory:"
 TABLES = """
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY AUTOINCREMENT, space TEXT, kind TEXT, body TEXT,
@@ -30,6 +33,7 @@ CREATE TABLE IF NOT EXISTS readings (space TEXT, sensor TEXT, arrived_s REAL, bo
 CREATE TABLE IF NOT EXISTS standing (
     space TEXT, what TEXT, body TEXT, PRIMARY KEY (space, what)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS states (space TEXT PRIMARY KEY, last INTEGER, body BLOB);
+CREATE TABLE IF NOT EXISTS watched (row INTEGER PRIMARY KEY, until_s REAL);
 """
 INDEXES = """
 CREATE INDEX IF NOT EXISTS events_of_space ON events (space, id);
@@ -48,6 +52,7 @@ DELETE FROM events WHERE id IN (
     SELECT old.id FROM (SELECT DISTINCT kind FROM events) AS one JOIN events AS old
     ON old.kind = one.kind AND old.id <= (
         SELECT id FROM events WHERE kind = one.kind ORDER BY id DESC LIMIT 1 OFFSET ?))"""
+EVENT_KINDS = ("alarm", "clear", "warning", "fault", "restored")
 EVENT_PARTS = {"event", "time_s", "space", "sensor"}  # that each event has
 Found = TypeVar("Found")
 ALARM = "alarm"  # in `standing`; a fault's name is its sensor and channel
@@ -100,6 +105,24 @@ class Store:
                     "another --state, and with a broker another --base"
                 ) from None
             raise InputError(f"{path}: cannot be used ({error}); choose another --state") from None
+        self.reserve = Reserve(None if self.path == MEMORY else Path(f"{self.path}-reserve"))
+        self.left = self._keep_left()
+
+    def _keep_left(self) -> list[dict]:
+        """Keep what the last process could not; what still cannot be is to be said again."""
+        left = [(event, told) for event, told in self.reserve.left() if event.keys() >= EVENT_PARTS]
+        is_kept = "SELECT 1 FROM events WHERE space = ? AND body = ?"  # as by a kill right after it
+        try:
+            with self.lock, self.base:
+                self.base.execute("BEGIN IMMEDIATE")
+                for event, is_told in left:
+                    words = (event["space"], json_text(event))
+                    if not self.base.execute(is_kept, words).fetchone():
+                        self._keep(event, is_told=is_told or not self.delivers)
+        except sqlite3.Error:
+            return [event for event, _ in left]
+        self.reserve.clear()
+        return []
 
     def close(self) -> None:
         """Close the file."""
@@ -108,6 +131,7 @@ class Store:
                 self.commit([], [])
         with self.lock:
             self.base.close()
+        self.reserve.close()
 
     def write(self, work: Callable[[sqlite3.Connection], Found]) -> Found:
         """Do some work on the file as one transaction: all of it is written, or nothing.
@@ -137,8 +161,10 @@ class Store:
             out = self._commit(readings, events, also)
         except sqlite3.Error:
             self.late.extend(events)
+            self.reserve.add(events)
             raise
         self.late.clear()
+        self.reserve.clear()
         return out
 
     def _commit(
@@ -230,13 +256,27 @@ class Store:
                 yield name, last, {}  # which no space can use: it says so
 
     def events(
-        self, *, after: int = 0, limit: int = 100, space: str | None = None, newest: bool = False
-    ) -> list[dict]:
+        self, *, after: int = 0, limit: int = 100, space: str | None = None,
+        kind: str | None = None, newest: bool = False,
+    ) -> list[dict]:  # fmt: skip
         """Events after a number, the oldest first; or the newest ones, the newest first."""
-        where = "id > ?" + ("" if space is None else " AND space = ?")
-        query = f"SELECT id, body FROM events WHERE {where} ORDER BY id {'DESC' if newest else ''}"
-        words = (after, limit) if space is None else (after, space, limit)
-        return [{"id": k, **event} for k, event in self._events(f"{query} LIMIT ?", words)]
+        only = {
+            column: word for column, word in (("space", space), ("kind", kind)) if word is not None
+        }
+        where = "".join(f" AND {column} = ?" for column in only)
+        order = "id DESC" if newest else "id"
+        query = f"SELECT id, body FROM events WHERE id > ?{where} ORDER BY {order} LIMIT ?"
+        found = self._events(query, (after, *only.values(), limit))
+        return [{"id": k, **event} for k, event in found]
+
+    def newest_of_each_kind(self, *, limit: int, space: str | None = None) -> list[dict]:
+        """So many events of each kind, the newest first: many faults hide no alarm."""
+        found = [
+            event
+            for kind in EVENT_KINDS
+            for event in self.events(limit=limit, space=space, kind=kind, newest=True)
+        ]
+        return sorted(found, key=lambda event: event["id"], reverse=True)
 
     def undelivered(self, *, after: int = 0, limit: int = -1) -> list[dict]:
         """Events after a number that nobody has been told yet, the oldest first; -1 for all."""
@@ -285,14 +325,18 @@ class Store:
             for (table,) in self.base.execute(TABLES_OF_SPACES).fetchall():
                 self.base.execute(f"DELETE FROM {table} WHERE space = ?", (name,))
         self.late = deque((one for one in self.late if one["space"] != name), MOST_LATE)
+        self.reserve.clear()
+        self.reserve.add(self.late)
 
     def forget(self, now_s: float) -> None:
         """Drop readings that no window sees any more, and of each kind the oldest events.
 
-        So faults, which may be many, take no alarm's place.
+        So faults, which may be many, take no alarm's place. Noted is that somebody watched until
+        now.
         """
         with self.lock, self.base:
             self.base.execute("BEGIN IMMEDIATE")
+            self.base.execute("INSERT OR REPLACE INTO watched VALUES (0, ?)", (now_s,))
             # the newest one stays: numbers go on from it
             self.base.execute(
                 "DELETE FROM readings WHERE arrived_s < ? AND rowid < ?",
@@ -301,6 +345,12 @@ class Store:
             self.base.execute(FORGET_EVENTS, (KEPT_EVENTS,))
         with self.lock:
             self._note_told()
+
+    def watched_until(self) -> float:
+        """Until when somebody surely watched, -inf where that is not known. [s]"""
+        rows = self._rows("SELECT until_s FROM watched", ())
+        rows += self._rows("SELECT arrived_s FROM readings ORDER BY rowid DESC LIMIT 1", ())
+        return max((at_s for (at_s,) in rows if isinstance(at_s, float)), default=-math.inf)
 
     def _events(self, query: str, words: Sequence[object]) -> list[tuple[int, dict]]:
         found = [(number, read_body(body)) for number, body in self._rows(query, words)]

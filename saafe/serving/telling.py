@@ -38,7 +38,7 @@ class Telling:
         """Tell one now; it is delivered once the broker has it."""
         number = event.get("id")
         if number is None:  # the store could not be written
-            self.publish(event, lambda: None)
+            self.publish(event, lambda: self.service.store.reserve.told(event))
         elif self.sending.begins(number):
             if self._is_told(number):
                 self.sending.ends(number)

@@ -372,8 +372,14 @@ def add_events(app: FastAPI, service: Service, told: Told) -> None:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         space: Annotated[str | None, Query(max_length=LONGEST_NAME)] = None,
         newest: bool = False,
+        each_kind: bool = False,
     ) -> Any:
-        """Events after a number, the oldest first; or the `newest`, the newest first."""
+        """Events after a number, the oldest first; or the `newest`, the newest first.
+
+        With `each_kind` the newest of each kind, up to the limit: many faults hide no alarm.
+        """
+        if each_kind:
+            return service.store.newest_of_each_kind(limit=limit, space=space)
         return service.store.events(after=after, limit=limit, space=space, newest=newest)
 
     @app.get("/events/stream", response_class=StreamingResponse)

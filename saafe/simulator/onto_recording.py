@@ -130,6 +130,7 @@ def _first_sensor(background: Recording, is_row: NDArray) -> Recording:
         readings=background.readings[is_row, :1],
         labels=None if background.labels is None else background.labels[is_row, :1],
         sources=None if found is None else tuple(np.array(found, dtype=object)[is_row]),
+        turns=None,
     )
 
 

@@ -1,7 +1,7 @@
 "use strict";
 // The page: what the service's own interface says, and nothing from anywhere else.
 
-const LIST_MS = 5000, RETRY_MS = 3000, ANSWER_MS = 10_000, SILENT_MS = 40_000, KEPT_EVENTS = 100;
+const LIST_MS = 5000, RETRY_MS = 3000, ANSWER_MS = 10_000, SILENT_MS = 40_000, KEPT_EVENTS = 100; // of each kind
 const MARKS = { alarm: "▲", warning: "◆", fault: "✕", calm: "●", acknowledged: "✓" };
 const WORDS = { alarm: "Alarm", warning: "Warning", fault: "Fault", calm: "Calm", acknowledged: "Acknowledged" };
 const OLDER_S = 60; // a reading that is so much older than the space's newest says its own age
@@ -247,11 +247,34 @@ function whatText(event) {
   return `Sensor ${event.sensor}, risk ${event.risk} %, ${CAUSES[event.cause] ?? event.cause}`;
 }
 
-function row(event) {
+function row(event, again = "") {
   const kind = { alarm: "alarm", clear: "calm", warning: "warning", fault: "fault", restored: "calm" }[event.event] ?? "calm";
   const cells = [make("time", { dateTime: event.time }, timeText(event.time_s)), make("a", { href: link(event.space) }, event.space),
-    make("span", { className: `pill ${kind}` }, event.event), whatText(event)];
+    make("span", { className: `pill ${kind}` }, event.event), whatText(event) + again];
   return make("tr", { role: "row" }, ...cells.map((cell) => make("td", { role: "cell" }, cell)));
+}
+
+// A fault of one channel that comes again and again is one line, so that it hides nothing else.
+const AGAIN = 3;
+function rows(newestFirst) {
+  const same = new Map();
+  for (const event of newestFirst.filter((one) => one.reason)) {
+    const key = JSON.stringify([event.space, event.sensor, event.channel, event.reason]);
+    same.set(key, [...(same.get(key) ?? []), event]);
+  }
+  const lines = new Map(); // what is said beside the newest event of many; of the others nothing
+  for (const events of same.values()) {
+    const faults = events.filter((event) => event.event === "fault");
+    if (faults.length < AGAIN) continue;
+    for (const event of events) lines.set(event, null);
+    lines.set(events[0], `, ${faults.length} times since ${timeText(faults.at(-1).time_s)}`);
+  }
+  return newestFirst.filter((event) => lines.get(event) !== null).map((event) => row(event, lines.get(event)));
+}
+
+function newestOfEachKind(events) {
+  const count = {};
+  return events.reverse().filter(([, { event }]) => (count[event] = (count[event] ?? 0) + 1) <= KEPT_EVENTS).reverse();
 }
 
 // Those of the space that is chosen, or of all; by number, for the same may come twice.
@@ -261,7 +284,7 @@ async function showEvents() {
   if (listedOf === name && listedOn === today) return;
   if (listedOf !== name || listedOn) listed = new Map();
   listedOf = name, listedOn = "";
-  const events = await askJson(`/events?newest=true&limit=${KEPT_EVENTS}${name === null ? "" : `&space=${encodeURIComponent(name)}`}`);
+  const events = await askJson(`/events?newest=true&each_kind=true&limit=${KEPT_EVENTS}${name === null ? "" : `&space=${encodeURIComponent(name)}`}`);
   if (name !== chosen()) return;
   const late = [...listed.values()]; // which came while it was asked
   listed = new Map(), listedOn = today;
@@ -273,8 +296,8 @@ function addEvents(events) {
     lastEvent = Math.max(lastEvent, event.id ?? 0);
     if (listedOf === null || listedOf === event.space) listed.set(event.id ?? `${event.time} ${event.space} ${event.event}`, event);
   }
-  listed = new Map([...listed].slice(-KEPT_EVENTS));
-  byId("events").replaceChildren(...[...listed.values()].reverse().map(row));
+  listed = new Map(newestOfEachKind([...listed]));
+  byId("events").replaceChildren(...rows([...listed.values()].reverse()));
 }
 
 function trouble(text) { byId("trouble").textContent = text; byId("trouble").hidden = !text; }
