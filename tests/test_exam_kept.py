@@ -22,7 +22,8 @@ from saafe.exam.judging import Judged
 from saafe.exam.kept import KeptParts, basis, digest
 from saafe.exam.session import Session
 from saafe.recipes import changed, find_tier
-from saafe.recordings.recording import Recording
+from saafe.recordings.recording import Recording, RefusedCell
+from saafe.sensors import CHANNELS
 from saafe.training import runs
 from saafe.training.model import FireTransformer
 from saafe.training.runs import Run, load
@@ -162,6 +163,21 @@ def test_the_clock_goes_on_with_what_the_parts_took(
     after.once("step", Maker(0), 0)  # in any order
     now_s[0] += 7.0
     assert after.seconds == 207.0
+
+
+def test_a_digest_tells_apart_whatever_a_detection_reads() -> None:
+    """The order of rows of one moment decides which event comes first."""
+    one = Recording("a", np.arange(3.0), ("A", "B"), np.ones((3, 2, len(CHANNELS)), np.float32))
+    turns = np.zeros((3, 2), np.int8)
+    others = [
+        one, replace(one, turns=turns), replace(one, turns=turns + 1),
+        replace(one, sensors=("A", "C")), replace(one, times_s=one.times_s + 1.0),
+        replace(one, readings=one.readings + 1),
+        replace(one, refused=(RefusedCell(0.0, "A", "co2", "range"),)),
+    ]  # fmt: skip
+    assert len({digest(other) for other in others}) == len(others)
+    labels = np.zeros((3, 2), np.int8)
+    assert digest(replace(one, name="b", labels=labels, sources=("", "", ""))) == digest(one)
 
 
 def test_a_digest_knows_only_what_it_can_see_into() -> None:

@@ -191,7 +191,7 @@ def feed(update: Callable[[Any], None], value: object) -> None:
         TypeError: it is of a kind whose contents are not known.
     """
     if isinstance(value, Recording):
-        names = ("times_s", "readings", "sensors", "refused")
+        names = ("times_s", "readings", "sensors", "refused", "turns")
         value = [getattr(value, name) for name in names]
     if isinstance(value, np.ndarray):
         update(f"array {value.dtype.str} {value.shape} ".encode())
