@@ -196,12 +196,12 @@ def test_the_hash_is_of_all_numbers(boosted: boosting.Boosted) -> None:
     assert len({hash_of(one) for one in spoilt}) == len(spoilt)
 
 
+@pytest.mark.parametrize("kind", ["ensemble"], indirect=True)
 def test_an_ensemble_is_the_mean_of_both_and_guards_lone_channels_once(
     run: Run, boosted: boosting.Boosted, some: np.ndarray, tmp_path: Path
 ) -> None:
     """In the mean the run's own guard would count half."""
-    if not isinstance(boosted.model, Ensemble):
-        pytest.skip("trees alone")
+    assert isinstance(boosted.model, Ensemble)
     model = deepcopy(boosted.model)
     model.lone_excess.copy_(torch.tensor([2.0, 1.5]))
     assert run.model.lone_excess.gt(0.0).all()  # the run's own, which the ensemble's replaces
@@ -219,11 +219,11 @@ def test_an_ensemble_is_the_mean_of_both_and_guards_lone_channels_once(
     assert np.abs(guarded.score(some) - boosted.score(some)).max() > 1.0
 
 
+@pytest.mark.parametrize("kind", ["ensemble"], indirect=True)
 def test_an_ensembles_thresholds_are_set_as_trainings_are(
     run: Run, boosted: boosting.Boosted
 ) -> None:
-    if not isinstance(boosted.model, Ensemble):
-        pytest.skip("trees alone")
+    assert isinstance(boosted.model, Ensemble)
     again = deepcopy(boosted.model)
     again.lone_excess.fill_(9.0)
     thresholds.set_own_thresholds(again, run.recipe)
@@ -382,9 +382,8 @@ def test_the_exam_calls_it_by_its_name(kind: str, boosted: boosting.Boosted, fil
     assert len(set(due.tolist())) > 1
 
 
-def test_the_exam_does_not_compare_it_with_itself(kind: str, file: Path) -> None:
-    if kind == "ensemble":
-        pytest.skip("boosting is its rival")
+@pytest.mark.parametrize("kind", ["boosting"], indirect=True)
+def test_the_exam_does_not_compare_it_with_itself(file: Path) -> None:
     judged, lines = judged_on(load_exported(file), None, say=lambda _: None), []
     found = examine_rivals(
         judged, ExamStreams([], {}, []), FEW, names=["gradient boosting"], seed=0,
