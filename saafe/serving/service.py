@@ -272,7 +272,8 @@ class Service:
         standing: dict[str, list[dict]] = {}
         for event in self.store.standing():
             standing.setdefault(event["space"], []).append(event)
-        for name in {*self.fleet.spaces, *standing}:
+        said_again = {event["space"] for event in self.store.left}
+        for name in {*self.fleet.spaces, *standing, *said_again}:
             space = self.fleet.watched(name)
             let_stand(space, standing.get(name, []))
         pause_s = now_s - self.store.watched_until()

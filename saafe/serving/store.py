@@ -56,6 +56,7 @@ EVENT_KINDS = ("alarm", "clear", "warning", "fault", "restored")
 EVENT_PARTS = {"event", "time_s", "space", "sensor"}  # that each event has
 Found = TypeVar("Found")
 ALARM = "alarm"  # in `standing`; a fault's name is its sensor and channel
+BEGINS, ENDS = (ALARM, "fault"), ("clear", "restored")
 
 
 class Store:
@@ -111,16 +112,18 @@ class Store:
     def _keep_left(self) -> list[dict]:
         """Keep what the last process could not; what still cannot be is to be said again."""
         left = [(event, told) for event, told in self.reserve.left() if event.keys() >= EVENT_PARTS]
-        is_kept = "SELECT 1 FROM events WHERE space = ? AND body = ?"  # as by a kill right after it
+        newest = "SELECT space, body FROM events ORDER BY id DESC LIMIT ?"
         try:
             with self.lock, self.base:
                 self.base.execute("BEGIN IMMEDIATE")
+                # as by a kill right after it; a search for each would take minutes of many
+                kept = {*self.base.execute(newest, (2 * MOST_LATE,))} if left else set()
                 for event, is_told in left:
-                    words = (event["space"], json_text(event))
-                    if not self.base.execute(is_kept, words).fetchone():
+                    if (event["space"], json_text(event)) not in kept:
                         self._keep(event, is_told=is_told or not self.delivers)
         except sqlite3.Error:
-            return [event for event, _ in left]
+            self.late.extend(event for event, is_told in left if is_told)
+            return [event for event, is_told in left if not is_told]
         self.reserve.clear()
         return []
 
@@ -201,19 +204,22 @@ class Store:
 
     def _stand(self, event: dict) -> None:
         """Note what an event begins or ends."""
-        kind, space = event["event"], event["space"]
-        what = ALARM if kind in ("alarm", "clear") else f"{event['sensor']}\n{event.get('channel')}"
-        if kind in ("alarm", "fault"):
+        if event["event"] in BEGINS:
             self.base.execute(
-                "INSERT OR REPLACE INTO standing VALUES (?, ?, ?)", (space, what, json_text(event))
+                "INSERT OR REPLACE INTO standing VALUES (?, ?, ?)", (*what(event), json_text(event))
             )
-        elif kind in ("clear", "restored"):
-            self.base.execute("DELETE FROM standing WHERE space = ? AND what = ?", (space, what))
+        elif event["event"] in ENDS:
+            self.base.execute("DELETE FROM standing WHERE space = ? AND what = ?", what(event))
 
     def standing(self) -> list[dict]:
-        """Alarms and faults that have begun and not ended."""
+        """Alarms and faults that have begun and not ended, those too that could not be kept."""
         found = self._events("SELECT 0, body FROM standing", ())
-        return [event for _, event in found if event["event"] != ALARM or "risk" in event]
+        stands = {what(event): event for _, event in found}
+        for _, event in self.reserve.events:
+            if event.keys() >= EVENT_PARTS and event["event"] in (*BEGINS, *ENDS):
+                stands.pop(what(event), None)
+                stands |= {what(event): event} if event["event"] in BEGINS else {}
+        return [one for one in stands.values() if one["event"] != ALARM or "risk" in one]
 
     def readings(self, since_s: float) -> Iterator[tuple[int, Arrival]]:
         """Readings since a time in the order in which they came, numbered.
@@ -365,6 +371,13 @@ class Store:
             if isinstance(error, sqlite3.ProgrammingError):  # of ours, as after `close`
                 raise
             raise InputError(f"{self.path}: is damaged ({error}); choose another --state") from None
+
+
+def what(event: dict) -> tuple[str, str]:
+    """The space of an event, and what begins or ends there: the alarm, or a channel's fault."""
+    is_alarm = event["event"] in (ALARM, "clear")
+    name = ALARM if is_alarm else f"{event['sensor']}\n{event.get('channel')}"
+    return str(event["space"]), name
 
 
 def read_body(body: object) -> dict:
