@@ -33,8 +33,9 @@ CREATE TABLE IF NOT EXISTS readings (space TEXT, sensor TEXT, arrived_s REAL, bo
 CREATE TABLE IF NOT EXISTS standing (
     space TEXT, what TEXT, body TEXT, PRIMARY KEY (space, what)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS states (space TEXT PRIMARY KEY, last INTEGER, body BLOB);
-CREATE TABLE IF NOT EXISTS watched (row INTEGER PRIMARY KEY, until_s REAL);
 """
+# not with the others: on a full disk a file that an earlier saafe wrote goes on without it
+WATCHED = "CREATE TABLE IF NOT EXISTS watched (row INTEGER PRIMARY KEY, until_s REAL)"
 INDEXES = """
 CREATE INDEX IF NOT EXISTS events_of_space ON events (space, id);
 CREATE INDEX IF NOT EXISTS events_of_kind ON events (kind, id);
@@ -342,6 +343,7 @@ class Store:
         """
         with self.lock, self.base:
             self.base.execute("BEGIN IMMEDIATE")
+            self.base.execute(WATCHED)
             self.base.execute("INSERT OR REPLACE INTO watched VALUES (0, ?)", (now_s,))
             # the newest one stays: numbers go on from it
             self.base.execute(
@@ -354,7 +356,8 @@ class Store:
 
     def watched_until(self) -> float:
         """Until when somebody surely watched, -inf where that is not known. [s]"""
-        rows = self._rows("SELECT until_s FROM watched", ())
+        is_there = self._rows("SELECT 1 FROM sqlite_master WHERE name = 'watched'", ())
+        rows = self._rows("SELECT until_s FROM watched", ()) if is_there else []
         rows += self._rows("SELECT arrived_s FROM readings ORDER BY rowid DESC LIMIT 1", ())
         return max((at_s for (at_s,) in rows if isinstance(at_s, float)), default=-math.inf)
 
