@@ -207,3 +207,46 @@ def test_a_full_disk_a_broker_that_is_away_and_a_kill_lose_no_alarm(
     second.close()
     client.close()
     broker.kill()
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_room_that_is_made_while_the_broker_is_away_costs_no_alarm(
+    is_killed: bool, tmp_path: Path
+) -> None:
+    """Once there was room it was kept as told, which it was not: a kill lost it."""
+    broker = Mosquitto(tmp_path / "broker")
+    client = Client(broker.port, "other", ("saafe/#",))
+    one = Watching(broker.port, tmp_path / "s.sqlite")
+    broker.kill(signal.SIGTERM)
+    eventually(lambda: not one.link.is_up.is_set())
+    service, base = one.service, one.service.store.base
+
+    def offer(time_s: float, temperature: str) -> None:
+        cells = {"temperature_c": temperature, "time_s": str(time_s)}
+        arrival = Arrival("hall", "A", cells, service.clock_s())
+        assert service.offer(arrival, lambda _: None, wait_s=5.0)
+
+    base.execute("PRAGMA query_only = 1")  # as a full disk
+    for time_s, temperature in ((0.0, "21"), (10.0, "70"), (20.0, "71")):
+        offer(time_s, temperature)
+    eventually(lambda: service.store.late)
+    base.execute("PRAGMA query_only = 0")
+    offer(30.0, "71")
+    eventually(lambda: not service.store.late)
+    if is_killed:
+        one.link.stop()
+        service.is_stopping.set()
+        service.thread.join()
+        base.close()
+        broker.start()
+        one = Watching(broker.port, tmp_path / "s.sqlite")
+    else:
+        broker.start()
+    eventually(client.events)
+    time.sleep(1.0)
+    assert [event["event"] for event in client.events()] == ["alarm"], "once"
+    assert one.service.store.undelivered() == []
+    one.close()
+    client.close()
+    broker.kill()

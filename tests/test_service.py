@@ -25,7 +25,7 @@ from saafe.serving.fleet import Arrival, Fleet
 from saafe.serving.notes import Notes
 from saafe.serving.quiet import QuietDays
 from saafe.serving.service import Service
-from saafe.serving.store import INDEXES, WATCHED, Store
+from saafe.serving.store import INDEXES, WATCHED_TABLE, Store
 
 CALM = Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings())
 
@@ -545,7 +545,9 @@ def full_disk() -> Iterator[None]:
 PARTS = r"(INDEX|TABLE) IF NOT EXISTS (\w+)"
 
 
-@pytest.mark.parametrize("lost", ["", *map(" ".join, re.findall(PARTS, f"{INDEXES}{WATCHED}"))])
+@pytest.mark.parametrize(
+    "lost", ["", *map(" ".join, re.findall(PARTS, f"{INDEXES}{WATCHED_TABLE}"))]
+)
 def test_what_was_kept_is_gone_on_from_on_a_full_disk_and_alarms_are_said(
     lost: str, tmp_path: Path
 ) -> None:

@@ -221,6 +221,10 @@ class Service:
         """An event has been told; where that cannot be written, watching and telling go on."""
         self._try(lambda: self.store.delivered(number))
 
+    def late_delivered(self, event: dict) -> None:
+        """The same of an event that could not be kept when it was said."""
+        self._try(lambda: self.store.late_delivered(event))
+
     def _commit(self, readings: list[Arrival], events: list[dict]) -> list[dict]:
         """Write readings and events; the events, with their numbers where they are kept."""
         quiet = self.quiet

@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS standing (
 CREATE TABLE IF NOT EXISTS states (space TEXT PRIMARY KEY, last INTEGER, body BLOB);
 """
 # not with the others: on a full disk a file that an earlier saafe wrote goes on without it
-WATCHED = "CREATE TABLE IF NOT EXISTS watched (row INTEGER PRIMARY KEY, until_s REAL)"
+WATCHED_TABLE = "CREATE TABLE IF NOT EXISTS watched (row INTEGER PRIMARY KEY, until_s REAL)"
 INDEXES = """
 CREATE INDEX IF NOT EXISTS events_of_space ON events (space, id);
 CREATE INDEX IF NOT EXISTS events_of_kind ON events (kind, id);
@@ -53,6 +53,7 @@ DELETE FROM events WHERE id IN (
     SELECT old.id FROM (SELECT DISTINCT kind FROM events) AS one JOIN events AS old
     ON old.kind = one.kind AND old.id <= (
         SELECT id FROM events WHERE kind = one.kind ORDER BY id DESC LIMIT 1 OFFSET ?))"""
+NOTE_TOLD = "UPDATE events SET delivered = 1 WHERE delivered = 0 AND space = ? AND body = ?"
 EVENT_KINDS = ("alarm", "clear", "warning", "fault", "restored")
 EVENT_PARTS = {"event", "time_s", "space", "sensor"}  # that each event has
 Found = TypeVar("Found")
@@ -78,6 +79,7 @@ class Store:
         self.last = 0  # number of the newest reading
         self.told: list[int] = []  # events that were delivered, which is not yet written
         self.late: deque[dict] = deque(maxlen=MOST_LATE)  # that could not be written: next time
+        self.late_told: set[str] = set()  # as text, those that were told meanwhile
         try:
             self.base = sqlite3.connect(
                 self.path, timeout=2.0, check_same_thread=False, isolation_level=None
@@ -124,6 +126,7 @@ class Store:
                         self._keep(event, is_told=is_told or not self.delivers)
         except sqlite3.Error:
             self.late.extend(event for event, is_told in left if is_told)
+            self.late_told.update(map(json_text, self.late))
             return [event for event, is_told in left if not is_told]
         self.reserve.clear()
         return []
@@ -159,15 +162,20 @@ class Store:
 
         Raises:
             sqlite3.Error: nothing was written; the disk may be full. The events will be with the
-                next ones, as delivered: they are said meanwhile.
+                next ones; they are said meanwhile, and `late_delivered` hears of it.
         """
         try:
-            out = self._commit(readings, events, also)
+            with self.lock:
+                out = self._commit(readings, events, also)
+                self.late.clear()
+                self.late_told.clear()
         except sqlite3.Error:
-            self.late.extend(events)
+            with self.lock:
+                self.late.extend(events)
+                if len(self.late_told) > MOST_LATE:  # of older ones too, which had no room
+                    self.late_told.intersection_update(map(json_text, self.late))
             self.reserve.add(events)
             raise
-        self.late.clear()
         self.reserve.clear()
         return out
 
@@ -177,16 +185,18 @@ class Store:
         events: Sequence[dict],
         also: Callable[[sqlite3.Connection], None],
     ) -> list[dict]:
+        """`commit`; the lock is held."""
         rows = [
             ["" if r.is_acknowledgement else r.sensor, r.space, r.arrived_s, json.dumps(r.cells)]
             for r in readings
         ]
-        with self.lock, self.base:
+        with self.base:
             self.base.execute("BEGIN IMMEDIATE")
             # one statement: each step of sqlite3 lets other threads run, and waits for its turn
             self.base.execute(INSERT_READINGS, (json.dumps(rows),))
             for event in self.late:
-                self._keep(event, is_told=True)
+                is_told = not self.delivers or json_text(event) in self.late_told
+                self._keep(event, is_told=is_told)
             out = [self._keep(event, is_told=not self.delivers) for event in events]
             newest = "SELECT coalesce(max(rowid), 0) FROM readings"
             last = self.base.execute(newest).fetchone()[0] if rows else self.last
@@ -310,6 +320,19 @@ class Store:
             self.told.append(number)
             self._note_told()
 
+    def late_delivered(self, event: dict) -> None:
+        """An event that could not be written has been told; by now it may be kept.
+
+        Raises:
+            sqlite3.Error: that was not written; it is told again after a kill.
+        """
+        self.reserve.told(event)
+        with self.lock:
+            if event in self.late:
+                self.late_told.add(json_text(event))
+            else:
+                self.base.execute(NOTE_TOLD, (event["space"], json_text(event)))
+
     def _note_told(self) -> None:
         """Write which events were delivered, each for itself; the lock is held."""
         rows = [(number,) for number in self.told]
@@ -343,7 +366,7 @@ class Store:
         """
         with self.lock, self.base:
             self.base.execute("BEGIN IMMEDIATE")
-            self.base.execute(WATCHED)
+            self.base.execute(WATCHED_TABLE)
             self.base.execute("INSERT OR REPLACE INTO watched VALUES (0, ?)", (now_s,))
             # the newest one stays: numbers go on from it
             self.base.execute(
