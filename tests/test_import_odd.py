@@ -415,3 +415,30 @@ def test_loggers_with_serial_numbers_are_one_sensor(name: str, tmp_path: Path):
     path = write(tmp_path, table(*LOGGERS[name]))
     assert temperatures(path) == {"A": [21.0] * 12}
     assert np.isfinite(import_recording(path)[0].readings[:, 0, HUMIDITY]).all()
+
+
+@pytest.mark.parametrize("banner", ["Serial number=1234", "Logger model=X\nInterval s=60"])
+def test_a_line_above_a_table_is_no_line_protocol(banner: str, tmp_path: Path):
+    text = table("time,temperature", lambda i: f"{iso(i)},21")
+    assert temperatures(write(tmp_path, f"{banner}\n{text}")) == {"A": [21.0] * 12}
+
+
+@pytest.mark.parametrize("name", ["Time (UTC-13:00)", "time_utc-15", "time utc-5min"])
+def test_a_name_with_no_offset_that_there_is_is_no_zone(name: str, tmp_path: Path):
+    """The first two ended with a traceback; the third shifted times by five hours."""
+    text = table(f"{name},temperature", lambda i: f"{iso(i)[:-1]},21")
+    _, check, guess = import_recording(write(tmp_path, text))
+    assert guess.time_form == "ISO 8601, without offset"
+    assert any("no offset" in note for note in check.notes)
+
+
+def test_a_unit_before_what_was_made_of_it_is_one(tmp_path: Path):
+    """70 degF were 70 degC, and in a table of two rooms CO2 was that of a sensor named ppm."""
+    names = "time,hall_temp_F_mean,temp_F_mean,co2_ppm_avg,pm2.5_ug_m3_max,room_f_temp_min"
+    text = table(names, lambda i: f"{iso(i)},70,72,500,8,21")
+    recording, _, guess = import_recording(write(tmp_path, text))
+    assert {(one.channel, one.unit, one.sensor) for one in guess.columns} == {
+        ("temperature", "F", "hall"), ("temperature", "F", "A"), ("co2", "ppm", "A"),
+        ("pm25", "ug/m3", "A"), ("temperature", "C", "room_f"),
+    }  # fmt: skip
+    assert recording.sensors == ("hall", "A", "room_f")

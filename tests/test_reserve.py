@@ -7,12 +7,17 @@ import time
 from pathlib import Path
 
 import pytest
-from serving_fixtures import Client, Mosquitto, eventually, looks_often, needs_mosquitto  # noqa: F401
+from serving_fixtures import CALM, Client, Mosquitto, eventually, looks_often, needs_mosquitto  # noqa: F401
 from test_mqtt import Watching
+from test_service import NOW_S, fed, kill, made, rows
 
 from saafe.serving import reserve
-from saafe.serving.fleet import Arrival
+from saafe.serving.day_files import DayFiles
+from saafe.serving.fleet import Arrival, Fleet
+from saafe.serving.notes import Notes
+from saafe.serving.quiet import QuietDays
 from saafe.serving.reserve import Reserve
+from saafe.serving.service import Service
 from saafe.serving.store import Store
 
 
@@ -85,6 +90,83 @@ def test_a_store_goes_on_with_what_its_disk_refused(delivers: bool, tmp_path: Pa
         (tmp_path / "s.sqlite-reserve").write_bytes(kept)
 
 
+def opened_on_a_full_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as context:
+        context.setattr(Store, "_keep", full)
+        store = Store(path, delivers=True)
+    store.base.execute("PRAGMA query_only = 1")
+    return store
+
+
+def test_a_restart_on_a_disk_that_is_still_full_tells_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, some = tmp_path / "s.sqlite", [event("den"), event("hall"), event("hall", "clear")]
+    first = Store(path, delivers=True)
+    first.base.execute("PRAGMA query_only = 1")
+    with pytest.raises(sqlite3.OperationalError):
+        first.commit([], some)
+    first.reserve.told(some[0])
+    first.base.close()  # as a kill
+    for _ in range(2):
+        again = opened_on_a_full_disk(path, monkeypatch)
+        assert again.left == some[1:]
+        assert again.standing() == some[:1]
+        with pytest.raises(sqlite3.OperationalError):
+            again.commit([], again.left)
+        assert [one for one, _ in again.reserve.left()] == some, "each is in it once"
+        again.base.close()
+    again = opened_on_a_full_disk(path, monkeypatch)
+    again.reserve.told(again.left[0])
+    again.base.close()
+    last = Store(path, delivers=True)
+    assert [one["event"] for one in last.events()] == ["alarm", "alarm", "clear"]
+    assert [(one["space"], one["event"]) for one in last.undelivered()] == [("hall", "clear")]
+    last.close()
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_an_alarm_stands_after_a_restart_on_a_disk_that_is_still_full(
+    is_told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was said again, never cleared, and with `--keep` nobody watched any more."""
+    first = made(tmp_path / "s.sqlite")
+    first.start()
+    first.store.base.execute("PRAGMA query_only = 1")
+    fed(first, rows([21.0, 70.0, 71.0], NOW_S))
+    if is_told:
+        first.store.reserve.told(first.store.late[0])
+    kill(first)
+    store, notes, said = opened_on_a_full_disk(tmp_path / "s.sqlite", monkeypatch), [], []
+    second = Service(Fleet(CALM), store, Notes(notes.append), first.clock_s)
+    store.base.execute("PRAGMA query_only = 0")
+    second.quiet = QuietDays(DayFiles(tmp_path / "days", 3), store, second.notes)
+    store.base.execute("PRAGMA query_only = 1")
+    second.restore()
+    second.listeners.append(said.extend)
+    second.start()
+    fed(second, rows([21.0] * 40, NOW_S + 30.0))
+    second.stop()
+    assert second.failed is None
+    assert [one["event"] for one in said] == ["alarm"] * (not is_told) + ["clear"]
+
+
+def test_many_events_that_were_left_are_kept_at_once(tmp_path: Path) -> None:
+    """Each was looked for in all events of its space: a restart took minutes."""
+    store = Store(tmp_path / "s.sqlite", delivers=True)
+    store.commit([], [{**event("den", "fault"), "time_s": float(k)} for k in range(20_000)])
+    store.reserve.add([{**event("den", "fault"), "time_s": -float(k)} for k in range(1, 3000)])
+    store.base.close()
+    began_s = time.perf_counter()
+    store = Store(tmp_path / "s.sqlite", delivers=True)
+    assert time.perf_counter() - began_s < 3.0, "it took 6 s"
+    assert len(store.undelivered()) == 22_999
+    store.close()
+
+
 @needs_mosquitto
 @pytest.mark.parametrize("is_away", [True, False])
 def test_a_full_disk_a_broker_that_is_away_and_a_kill_lose_no_alarm(
@@ -123,5 +205,48 @@ def test_a_full_disk_a_broker_that_is_away_and_a_kill_lose_no_alarm(
     assert stands == set(second.service.fleet.spaces) == set(names)
     assert second.service.store.undelivered() == []
     second.close()
+    client.close()
+    broker.kill()
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_room_that_is_made_while_the_broker_is_away_costs_no_alarm(
+    is_killed: bool, tmp_path: Path
+) -> None:
+    """Once there was room it was kept as told, which it was not: a kill lost it."""
+    broker = Mosquitto(tmp_path / "broker")
+    client = Client(broker.port, "other", ("saafe/#",))
+    one = Watching(broker.port, tmp_path / "s.sqlite")
+    broker.kill(signal.SIGTERM)
+    eventually(lambda: not one.link.is_up.is_set())
+    service, base = one.service, one.service.store.base
+
+    def offer(time_s: float, temperature: str) -> None:
+        cells = {"temperature_c": temperature, "time_s": str(time_s)}
+        arrival = Arrival("hall", "A", cells, service.clock_s())
+        assert service.offer(arrival, lambda _: None, wait_s=5.0)
+
+    base.execute("PRAGMA query_only = 1")  # as a full disk
+    for time_s, temperature in ((0.0, "21"), (10.0, "70"), (20.0, "71")):
+        offer(time_s, temperature)
+    eventually(lambda: service.store.late)
+    base.execute("PRAGMA query_only = 0")
+    offer(30.0, "71")
+    eventually(lambda: not service.store.late)
+    if is_killed:
+        one.link.stop()
+        service.is_stopping.set()
+        service.thread.join()
+        base.close()
+        broker.start()
+        one = Watching(broker.port, tmp_path / "s.sqlite")
+    else:
+        broker.start()
+    eventually(client.events)
+    time.sleep(1.0)
+    assert [event["event"] for event in client.events()] == ["alarm"], "once"
+    assert one.service.store.undelivered() == []
+    one.close()
     client.close()
     broker.kill()

@@ -25,7 +25,7 @@ from saafe.serving.fleet import Arrival, Fleet
 from saafe.serving.notes import Notes
 from saafe.serving.quiet import QuietDays
 from saafe.serving.service import Service
-from saafe.serving.store import INDEXES, Store
+from saafe.serving.store import INDEXES, WATCHED_TABLE, Store
 
 CALM = Scorer(lambda windows: np.zeros(len(windows)), AlarmSettings())
 
@@ -542,13 +542,18 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("lost", ["", *re.findall(r"EXISTS (\w+)", INDEXES)])
+PARTS = r"(INDEX|TABLE) IF NOT EXISTS (\w+)"
+
+
+@pytest.mark.parametrize(
+    "lost", ["", *map(" ".join, re.findall(PARTS, f"{INDEXES}{WATCHED_TABLE}"))]
+)
 def test_what_was_kept_is_gone_on_from_on_a_full_disk_and_alarms_are_said(
     lost: str, tmp_path: Path
 ) -> None:
     """It did not start: after a power cut nobody watched until somebody had made room.
 
-    An index may be lost, as of a file that an earlier saafe wrote.
+    A part may not be there, as in a file that an earlier saafe wrote.
     """
     first = made(tmp_path / "s.sqlite")
     QuietDays(DayFiles(tmp_path / "days", 3), first.store, first.notes).files.close()
@@ -557,7 +562,7 @@ def test_what_was_kept_is_gone_on_from_on_a_full_disk_and_alarms_are_said(
     first.stop()
     if lost:
         base = sqlite3.connect(tmp_path / "s.sqlite")
-        base.execute(f"DROP INDEX {lost}")
+        base.execute(f"DROP {lost}")
         base.close()
     said: list[dict] = []
     with full_disk():

@@ -165,6 +165,11 @@ def find_meaning(name: str) -> Meaning | None:
     whole, (text, unit) = text, _split_unit(channel, text)
     if unit and before == whole[:-1] and _A_LETTER.search(before.strip()) and "°" not in name:
         text, unit = whole, None  # room_f_temperature
+    if unit is None and before != whole:  # temp_f_avg: the unit stands before what was made of it
+        behind = whole[len(before) :].split()
+        made = [word for word in behind if word in _QUALIFIERS]
+        rest, found = _split_unit(channel, " ".join(w for w in behind if w not in made))
+        text, unit = (text, None) if rest else (f"{before} {' '.join(made)}", found)
     if unit is None and _FAHRENHEIT.fullmatch(match.group()):
         unit = find_unit(channel, "F")
     for bracket in brackets:

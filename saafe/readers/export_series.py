@@ -100,10 +100,11 @@ def choose_time(
 def _zone(name: str, zone: str | None) -> str | None:
     """The zone to read a column in: that given, else one that stands in the column's name."""
     if not zone and (
-        offset := re.search(r"(?:utc|gmt) ?([+-])0?(\d{1,2})(?::?00)?(?![:\d])", plain(name))
+        offset := re.search(r"(?:utc|gmt) ?([+-])0?(\d{1,2})(?::?00)?(?![:\w])", plain(name))
     ):
         sign = "-" if offset[1] == "+" else "+"  # of these zones' names it is the reverse
         zone = f"Etc/GMT{sign}{offset[2]}"
+        zone = zone if is_zone(zone) else None
     if zone or re.search(r"(?:utc|gmt)(?! ?[+-])", plain(name)):
         return zone or "UTC"
     named = re.search(r"[A-Z][a-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?", name)

@@ -26,7 +26,7 @@ from saafe.recordings import counted, plain, read_table, read_unzipped, refusal
 
 SEPARATORS = (",", ";", "\t", "|")
 HEADER_WITHIN = 200  # Chosen: no export has a longer banner
-_LINE_PROTOCOL = re.compile(r"\s*[^\s,=]+(?:,[^\s,=]+=[^\s,]+)* [^\s,=]+=\S+(?: \d{10,19})?\r?\n")
+_LINE_PROTOCOL = re.compile(r"\s*[^\s,=]+(?:,[^\s,=]+=[^\s,]+)* [^\s,=]+=\S+(?: \d{10,19})?\s*$")
 LONGEST_ROW = 50  # Chosen: lines that quoted cells of one row may reach over
 # a cell's quote that its line leaves open, and one that ends such a cell
 _OPENS = re.compile(r'(?:^|[,;\t|])\s*"(?:[^"]|"")*$')
@@ -100,7 +100,9 @@ def _read_cells(path: Path, data: bytes, is_known: Callable[[str], bool]) -> Exp
         return _to_export(path, records)
     if re.match(r"\s*[\[{]\s*[\"\[{\]}]", text):
         raise refuse_form(path, "JSON that is broken or ends early")
-    if _LINE_PROTOCOL.match(text):
+    start = [line for line in lines[:HEADER_WITHIN] if line.strip()]
+    # most of them, for a line above a table may be `Serial number=1234`
+    if 2 * sum(bool(_LINE_PROTOCOL.match(line)) for line in start) > len(start):
         mend = "export it as CSV, as `influx` can"
         raise refusal(path, "InfluxDB's line protocol", allowed="CSV or JSON of it", mend=mend)
     return _read_table(path, _whole_rows(lines), is_known)

@@ -42,14 +42,22 @@ class Reserve:
             self.file = -1
 
     def left(self) -> list[tuple[dict, bool]]:
-        """What the process before this one could not keep, and whether it was told."""
+        """What the process before this one could not keep, and whether it was told.
+
+        It is in the file: `add` does not put it in again, and `told` knows it.
+        """
         if self.file < 0:
             return []
         with suppress(OSError):
             lines = os.pread(self.file, RESERVED, 0).partition(b"\0")[0].split(b"\n")
-            self.used = sum(len(line) + 1 for line in lines[:-1])
-            found = [(read_line(line), line.startswith(TOLD)) for line in lines[:-1]]
-            return [(event, is_told) for event, is_told in found if event]
+            found, used = [], 0
+            for line in lines[:-1]:
+                if event := read_line(line):
+                    found.append((used, event, line.startswith(TOLD)))
+                used += len(line) + 1
+            if not self.events:
+                self.events, self.used = [(place, event) for place, event, _ in found], used
+            return [(event, is_told) for _, event, is_told in found]
         return []
 
     def add(self, events: Iterable[dict]) -> None:

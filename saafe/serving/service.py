@@ -221,6 +221,10 @@ class Service:
         """An event has been told; where that cannot be written, watching and telling go on."""
         self._try(lambda: self.store.delivered(number))
 
+    def late_delivered(self, event: dict) -> None:
+        """The same of an event that could not be kept when it was said."""
+        self._try(lambda: self.store.late_delivered(event))
+
     def _commit(self, readings: list[Arrival], events: list[dict]) -> list[dict]:
         """Write readings and events; the events, with their numbers where they are kept."""
         quiet = self.quiet
@@ -272,7 +276,8 @@ class Service:
         standing: dict[str, list[dict]] = {}
         for event in self.store.standing():
             standing.setdefault(event["space"], []).append(event)
-        for name in {*self.fleet.spaces, *standing}:
+        said_again = {event["space"] for event in self.store.left}
+        for name in {*self.fleet.spaces, *standing, *said_again}:
             space = self.fleet.watched(name)
             let_stand(space, standing.get(name, []))
         pause_s = now_s - self.store.watched_until()

@@ -33,8 +33,9 @@ CREATE TABLE IF NOT EXISTS readings (space TEXT, sensor TEXT, arrived_s REAL, bo
 CREATE TABLE IF NOT EXISTS standing (
     space TEXT, what TEXT, body TEXT, PRIMARY KEY (space, what)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS states (space TEXT PRIMARY KEY, last INTEGER, body BLOB);
-CREATE TABLE IF NOT EXISTS watched (row INTEGER PRIMARY KEY, until_s REAL);
 """
+# not with the others: on a full disk a file that an earlier saafe wrote goes on without it
+WATCHED_TABLE = "CREATE TABLE IF NOT EXISTS watched (row INTEGER PRIMARY KEY, until_s REAL)"
 INDEXES = """
 CREATE INDEX IF NOT EXISTS events_of_space ON events (space, id);
 CREATE INDEX IF NOT EXISTS events_of_kind ON events (kind, id);
@@ -52,10 +53,12 @@ DELETE FROM events WHERE id IN (
     SELECT old.id FROM (SELECT DISTINCT kind FROM events) AS one JOIN events AS old
     ON old.kind = one.kind AND old.id <= (
         SELECT id FROM events WHERE kind = one.kind ORDER BY id DESC LIMIT 1 OFFSET ?))"""
+NOTE_TOLD = "UPDATE events SET delivered = 1 WHERE delivered = 0 AND space = ? AND body = ?"
 EVENT_KINDS = ("alarm", "clear", "warning", "fault", "restored")
 EVENT_PARTS = {"event", "time_s", "space", "sensor"}  # that each event has
 Found = TypeVar("Found")
 ALARM = "alarm"  # in `standing`; a fault's name is its sensor and channel
+BEGINS, ENDS = (ALARM, "fault"), ("clear", "restored")
 
 
 class Store:
@@ -76,6 +79,7 @@ class Store:
         self.last = 0  # number of the newest reading
         self.told: list[int] = []  # events that were delivered, which is not yet written
         self.late: deque[dict] = deque(maxlen=MOST_LATE)  # that could not be written: next time
+        self.late_told: set[str] = set()  # as text, those that were told meanwhile
         try:
             self.base = sqlite3.connect(
                 self.path, timeout=2.0, check_same_thread=False, isolation_level=None
@@ -111,16 +115,19 @@ class Store:
     def _keep_left(self) -> list[dict]:
         """Keep what the last process could not; what still cannot be is to be said again."""
         left = [(event, told) for event, told in self.reserve.left() if event.keys() >= EVENT_PARTS]
-        is_kept = "SELECT 1 FROM events WHERE space = ? AND body = ?"  # as by a kill right after it
+        newest = "SELECT space, body FROM events ORDER BY id DESC LIMIT ?"
         try:
             with self.lock, self.base:
                 self.base.execute("BEGIN IMMEDIATE")
+                # as by a kill right after it; a search for each would take minutes of many
+                kept = {*self.base.execute(newest, (2 * MOST_LATE,))} if left else set()
                 for event, is_told in left:
-                    words = (event["space"], json_text(event))
-                    if not self.base.execute(is_kept, words).fetchone():
+                    if (event["space"], json_text(event)) not in kept:
                         self._keep(event, is_told=is_told or not self.delivers)
         except sqlite3.Error:
-            return [event for event, _ in left]
+            self.late.extend(event for event, is_told in left if is_told)
+            self.late_told.update(map(json_text, self.late))
+            return [event for event, is_told in left if not is_told]
         self.reserve.clear()
         return []
 
@@ -155,15 +162,20 @@ class Store:
 
         Raises:
             sqlite3.Error: nothing was written; the disk may be full. The events will be with the
-                next ones, as delivered: they are said meanwhile.
+                next ones; they are said meanwhile, and `late_delivered` hears of it.
         """
         try:
-            out = self._commit(readings, events, also)
+            with self.lock:
+                out = self._commit(readings, events, also)
+                self.late.clear()
+                self.late_told.clear()
         except sqlite3.Error:
-            self.late.extend(events)
+            with self.lock:
+                self.late.extend(events)
+                if len(self.late_told) > MOST_LATE:  # of older ones too, which had no room
+                    self.late_told.intersection_update(map(json_text, self.late))
             self.reserve.add(events)
             raise
-        self.late.clear()
         self.reserve.clear()
         return out
 
@@ -173,16 +185,18 @@ class Store:
         events: Sequence[dict],
         also: Callable[[sqlite3.Connection], None],
     ) -> list[dict]:
+        """`commit`; the lock is held."""
         rows = [
             ["" if r.is_acknowledgement else r.sensor, r.space, r.arrived_s, json.dumps(r.cells)]
             for r in readings
         ]
-        with self.lock, self.base:
+        with self.base:
             self.base.execute("BEGIN IMMEDIATE")
             # one statement: each step of sqlite3 lets other threads run, and waits for its turn
             self.base.execute(INSERT_READINGS, (json.dumps(rows),))
             for event in self.late:
-                self._keep(event, is_told=True)
+                is_told = not self.delivers or json_text(event) in self.late_told
+                self._keep(event, is_told=is_told)
             out = [self._keep(event, is_told=not self.delivers) for event in events]
             newest = "SELECT coalesce(max(rowid), 0) FROM readings"
             last = self.base.execute(newest).fetchone()[0] if rows else self.last
@@ -201,19 +215,22 @@ class Store:
 
     def _stand(self, event: dict) -> None:
         """Note what an event begins or ends."""
-        kind, space = event["event"], event["space"]
-        what = ALARM if kind in ("alarm", "clear") else f"{event['sensor']}\n{event.get('channel')}"
-        if kind in ("alarm", "fault"):
+        if event["event"] in BEGINS:
             self.base.execute(
-                "INSERT OR REPLACE INTO standing VALUES (?, ?, ?)", (space, what, json_text(event))
+                "INSERT OR REPLACE INTO standing VALUES (?, ?, ?)", (*what(event), json_text(event))
             )
-        elif kind in ("clear", "restored"):
-            self.base.execute("DELETE FROM standing WHERE space = ? AND what = ?", (space, what))
+        elif event["event"] in ENDS:
+            self.base.execute("DELETE FROM standing WHERE space = ? AND what = ?", what(event))
 
     def standing(self) -> list[dict]:
-        """Alarms and faults that have begun and not ended."""
+        """Alarms and faults that have begun and not ended, those too that could not be kept."""
         found = self._events("SELECT 0, body FROM standing", ())
-        return [event for _, event in found if event["event"] != ALARM or "risk" in event]
+        stands = {what(event): event for _, event in found}
+        for _, event in self.reserve.events:
+            if event.keys() >= EVENT_PARTS and event["event"] in (*BEGINS, *ENDS):
+                stands.pop(what(event), None)
+                stands |= {what(event): event} if event["event"] in BEGINS else {}
+        return [one for one in stands.values() if one["event"] != ALARM or "risk" in one]
 
     def readings(self, since_s: float) -> Iterator[tuple[int, Arrival]]:
         """Readings since a time in the order in which they came, numbered.
@@ -303,6 +320,19 @@ class Store:
             self.told.append(number)
             self._note_told()
 
+    def late_delivered(self, event: dict) -> None:
+        """An event that could not be written has been told; by now it may be kept.
+
+        Raises:
+            sqlite3.Error: that was not written; it is told again after a kill.
+        """
+        self.reserve.told(event)
+        with self.lock:
+            if event in self.late:
+                self.late_told.add(json_text(event))
+            else:
+                self.base.execute(NOTE_TOLD, (event["space"], json_text(event)))
+
     def _note_told(self) -> None:
         """Write which events were delivered, each for itself; the lock is held."""
         rows = [(number,) for number in self.told]
@@ -336,6 +366,7 @@ class Store:
         """
         with self.lock, self.base:
             self.base.execute("BEGIN IMMEDIATE")
+            self.base.execute(WATCHED_TABLE)
             self.base.execute("INSERT OR REPLACE INTO watched VALUES (0, ?)", (now_s,))
             # the newest one stays: numbers go on from it
             self.base.execute(
@@ -348,7 +379,8 @@ class Store:
 
     def watched_until(self) -> float:
         """Until when somebody surely watched, -inf where that is not known. [s]"""
-        rows = self._rows("SELECT until_s FROM watched", ())
+        is_there = self._rows("SELECT 1 FROM sqlite_master WHERE name = 'watched'", ())
+        rows = self._rows("SELECT until_s FROM watched", ()) if is_there else []
         rows += self._rows("SELECT arrived_s FROM readings ORDER BY rowid DESC LIMIT 1", ())
         return max((at_s for (at_s,) in rows if isinstance(at_s, float)), default=-math.inf)
 
@@ -365,6 +397,13 @@ class Store:
             if isinstance(error, sqlite3.ProgrammingError):  # of ours, as after `close`
                 raise
             raise InputError(f"{self.path}: is damaged ({error}); choose another --state") from None
+
+
+def what(event: dict) -> tuple[str, str]:
+    """The space of an event, and what begins or ends there: the alarm, or a channel's fault."""
+    is_alarm = event["event"] in (ALARM, "clear")
+    name = ALARM if is_alarm else f"{event['sensor']}\n{event.get('channel')}"
+    return str(event["space"]), name
 
 
 def read_body(body: object) -> dict:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from saafe.errors import InputError
+from saafe.files import json_text
 from saafe.serving.on_way import OnWay
 from saafe.serving.service import Service
 
@@ -22,7 +23,8 @@ class Telling:
         """Take what is on its way, what sends an event, and whether a connection stands."""
         self.service, self.sending, self.publish, self.is_up = service, sending, publish, is_up
         self.untold: set[str] = set()  # spaces whose newest events the store keeps for later
-        self.lock = threading.Lock()  # of those
+        self.unkept: set[str] = set()  # as text, events on their way that were not kept when said
+        self.lock = threading.Lock()  # of the spaces
         self.turn = threading.Lock()  # of one connection's thread at a time
 
     def begin(self) -> None:
@@ -38,7 +40,10 @@ class Telling:
         """Tell one now; it is delivered once the broker has it."""
         number = event.get("id")
         if number is None:  # the store could not be written
-            self.publish(event, lambda: self.service.store.reserve.told(event))
+            self.unkept.add(json_text(event))
+            self.publish(event, lambda: self._late_told(event))
+        elif self.unkept and json_text({k: event[k] for k in event if k != "id"}) in self.unkept:
+            return  # by now it is kept; it is on its way already
         elif self.sending.begins(number):
             if self._is_told(number):
                 self.sending.ends(number)
@@ -90,6 +95,10 @@ class Telling:
             return store.delivers and not store.is_undelivered(number)
         except (sqlite3.Error, InputError):  # a damaged file: better twice than never
             return False
+
+    def _late_told(self, event: dict) -> None:
+        self.service.late_delivered(event)
+        self.unkept.discard(json_text(event))
 
     def _told(self, number: int) -> None:
         self.service.delivered(number)  # noted before it may begin anew
