@@ -1217,7 +1217,7 @@ def test_a_quantity_of_air_quality_is_read_and_its_index_is_not(name: str, chann
         "temperature_flag", "temperature_raw_adc", "temperature_stddev", "temperature_variance",
         "temperature change", "temp diff", "temperature_rate_of_change", "temperature_sum",
         "co2_estimated", "co2_equivalent", "VOC equivalent CO2", "CO2 (estimated)", "CO %LEL",
-        "humidity ratio", "sound dBFS", "surface temperature", "balcony_temperature",
+        "humidity ratio", "humidity mixing ratio", "co2_ratio", "sound dBFS", "surface temperature", "balcony_temperature",
         "garden temperature", "Temperature (outdoor)", "Temperatur (außen)", "Humidity [Outside]",
         "Temperature (set point)", "Temperature (dew point)", "Temperature (water)",
         'temperature{location="outdoor"}',
@@ -1231,6 +1231,7 @@ def test_what_a_smart_home_names_alike_is_not_the_air(name: str):
     ("name", "channel"),
     [
         ("local_temperature", "temperature"),
+        ("CO2 mixing ratio (ppm)", "co2"),
         ("sensor.comfort_room_temperature", "temperature"),
         ("sensor.first_floor_temperature", "temperature"),
         ("sensor.holiday_home_humidity", "humidity"),

@@ -1,7 +1,7 @@
 """A run's transformer and gradient boosting of its windows, deciding together.
 
-Trees split on levels where the transformer weighs them, and they err elsewhere: the mean of both
-finds more fires at equal false alarms than either; see docs/edge.md.
+Trees split on levels where the transformer weighs them, and they err elsewhere. The mean finds
+about as many fires at equal false alarms as the better of the two; see docs/edge.md.
 """
 
 import hashlib

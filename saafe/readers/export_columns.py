@@ -50,7 +50,7 @@ _OTHER = re.compile(
     r"|chip|cpu|esp32|board|offset|calibration|threshold|alarm|alert|status|quality|aqi|index"
     r"|score|units?|trend|absolute|abs|counts?|std|stdev|error|accuracy|uncertainty|linkquality"
     r"|estimat\w*|equivalents?|changes?|diff(?:erence)?|rate|flags?|adc|std ?dev\w*|variance|sum"
-    r"|ratio|gradient|slope|lel|dbfs|surface|skin|body"
+    r"|(?<!co2 mixing )(?<!co mixing )ratio|gradient|slope|lel|dbfs|surface|skin|body"
     r"|weather|forecast|oven|fridge|freezer|water|soil|colou?r|limit|sound volume"
     r"|(?:eco|comfort|holiday|anti ?frost|frost protection|open window|preset) (?:temp|hum)\w*"
     r"|(?:temp|hum|noise|sound)\w* (?:sensitivity|precision|periodic|report|delta|display|detected)"
@@ -101,7 +101,7 @@ _IGNORED_WORDS = {
     *_QUALIFIERS, "1", "sensor", "number", "state", "value", "current", "indoor", "inside", "in",
     "relative", "air", "ambient", "weight", "reading", "level", "levels", "concentration",
     "measured", "calibrated", "zigbee2mqtt", "mass", "of", "conc", "standard", "sampled", "payload",
-    "density",
+    "density", "mixing", "ratio",
 }  # fmt: skip
 SENSOR_NAMES = (
     "sensor", "room", "location name", "device name", "friendly name", "device", "sensor name",
