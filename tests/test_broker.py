@@ -13,7 +13,14 @@ from serving_fixtures import CALM, eventually
 
 from saafe.errors import InputError
 from saafe.serving import Fleet, MqttLink, MqttOptions, Notes, Service, Store, Topics, broker
-from saafe.serving.broker import Broker, Partings, client_name, find_broker, read_secret
+from saafe.serving.broker import (
+    Broker,
+    Partings,
+    client_name,
+    find_broker,
+    read_secret,
+    why_unreached,
+)
 
 
 def test_a_url_says_where_and_as_whom(tmp_path: Path) -> None:
@@ -71,6 +78,13 @@ def test_what_cannot_be_used_is_refused_in_one_line(
     assert says in str(error.value)
     assert "hush" not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", [ssl.SSLEOFError, ssl.SSLZeroReturnError])
+def test_a_greeting_that_is_just_ended_is_no_tls_on_any_python(kind: type[ssl.SSLError]) -> None:
+    """Python 3.11.2 says the second, of which "see --ca and --cert" was said."""
+    assert why_unreached(kind(8, "EOF"), never_tls=True).startswith("speaks no TLS there (")
+    assert why_unreached(kind(8, "EOF"), never_tls=False).startswith("TLS failed (")
 
 
 @pytest.mark.parametrize("kind", ["resets", "closes", "answers in words"])
