@@ -83,8 +83,10 @@ def test_what_cannot_be_used_is_refused_in_one_line(
 @pytest.mark.parametrize("kind", [ssl.SSLEOFError, ssl.SSLZeroReturnError])
 def test_a_greeting_that_is_just_ended_is_no_tls_on_any_python(kind: type[ssl.SSLError]) -> None:
     """Python 3.11.2 says the second, of which "see --ca and --cert" was said."""
-    assert why_unreached(kind(8, "EOF"), never_tls=True).startswith("speaks no TLS there (")
-    assert why_unreached(kind(8, "EOF"), never_tls=False).startswith("TLS failed (")
+    error = kind(8, "EOF")
+    error.reason = ""  # as OpenSSL leaves it
+    assert why_unreached(error, never_tls=True).startswith("speaks no TLS there (")
+    assert why_unreached(error, never_tls=False).startswith("TLS failed (")
 
 
 @pytest.mark.parametrize("kind", ["resets", "closes", "answers in words"])
