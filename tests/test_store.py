@@ -163,6 +163,8 @@ def test_a_flapping_sensor_hides_no_alarm_among_the_newest() -> None:
     assert [one["id"] for one in found] == sorted((one["id"] for one in found), reverse=True)
     of_den = store.newest_of_each_kind(limit=1, space="den")
     assert [one["event"] for one in of_den] == ["restored", "fault", "clear", "alarm"]
+    later = store.newest_of_each_kind(after=2, limit=1)
+    assert [one["event"] for one in later] == ["restored", "fault", "alarm"]
     assert [one["id"] for one in store.events(kind="alarm")] == [1, 3]
     assert len(store.events(limit=1000)) == 603, "all are kept"
     store.close()

@@ -286,12 +286,14 @@ class Store:
         found = self._events(query, (after, *only.values(), limit))
         return [{"id": k, **event} for k, event in found]
 
-    def newest_of_each_kind(self, *, limit: int, space: str | None = None) -> list[dict]:
-        """So many events of each kind, the newest first: many faults hide no alarm."""
+    def newest_of_each_kind(
+        self, *, limit: int, after: int = 0, space: str | None = None
+    ) -> list[dict]:
+        """So many events of each kind after a number, newest first: many faults hide no alarm."""
         found = [
             event
             for kind in EVENT_KINDS
-            for event in self.events(limit=limit, space=space, kind=kind, newest=True)
+            for event in self.events(after=after, limit=limit, space=space, kind=kind, newest=True)
         ]
         return sorted(found, key=lambda event: event["id"], reverse=True)
 

@@ -379,7 +379,7 @@ def add_events(app: FastAPI, service: Service, told: Told) -> None:
         With `each_kind` the newest of each kind, up to the limit: many faults hide no alarm.
         """
         if each_kind:
-            return service.store.newest_of_each_kind(limit=limit, space=space)
+            return service.store.newest_of_each_kind(after=after, limit=limit, space=space)
         return service.store.events(after=after, limit=limit, space=space, newest=newest)
 
     @app.get("/events/stream", response_class=StreamingResponse)
