@@ -20,7 +20,7 @@ TLS_FAILED = "TLS failed ({}); see --ca and --cert"
 NO_TLS = "speaks no TLS there ({}); name its TLS port, usually 8883, or mqtt:// for none"
 NO_ANSWER = "connection lost before any answer ({}); does it want mqtts://?"  # a TLS port ends it
 NO_TLS_REASON = "WRONG_VERSION_NUMBER"  # OpenSSL's words where a greeting's answer is none of TLS
-ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)  # no answer; the second by Python 3.11.2
+ENDED_GREETING = (ssl.SSLEOFError, ssl.SSLZeroReturnError)  # no answer; the second by Python 3.11.2
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def why_unreached(error: BaseException | None, *, never_tls: bool) -> str:
     reason = getattr(error, "strerror", None) or "no answer"
     if isinstance(error, ssl.SSLError):
         reason = getattr(error, "verify_message", "") or error.reason or str(error)
-        is_plain = never_tls and (isinstance(error, ENDED) or reason == NO_TLS_REASON)
+        is_plain = never_tls and (isinstance(error, ENDED_GREETING) or reason == NO_TLS_REASON)
         return NO_TLS.format(reason) if is_plain else TLS_FAILED.format(reason)
     is_plain = never_tls and isinstance(error, ConnectionResetError)
     return NO_TLS.format(reason) if is_plain else reason
