@@ -294,8 +294,8 @@ static void decide_due(saafe_detector *d, double end_s, int only)
 {
     double risk[SAAFE_SENSORS] = {0.0};
     bool is_due[SAAFE_SENSORS] = {false}, agree[SAAFE_SENSORS] = {false};
-    for (int k = 0; k < d->streams; k++) { /* all are scored before the first is decided on */
-        int sensor = d->stream_order[k];
+    for (int k = 0; k < d->known; k++) { /* all are scored before the first is decided on */
+        int sensor = d->order[k];
         saafe_stream *s = &d->sensors[sensor].stream;
         is_due[k] = only < 0 ? end_of(s) == end_s : sensor == only;
         if (is_due[k]) {
@@ -306,9 +306,9 @@ static void decide_due(saafe_detector *d, double end_s, int only)
             risk[k] = saafe_percent(saafe_log_odds(window));
         }
     }
-    for (int k = 0; k < d->streams; k++) {
+    for (int k = 0; k < d->known; k++) {
         if (is_due[k]) {
-            decide(d, end_s, d->stream_order[k], risk[k], agree[k]);
+            decide(d, end_s, d->order[k], risk[k], agree[k]);
         }
     }
 }
@@ -316,8 +316,8 @@ static void decide_due(saafe_detector *d, double end_s, int only)
 static double earliest_end(const saafe_detector *d)
 {
     double end_s = INFINITY;
-    for (int k = 0; k < d->streams; k++) {
-        end_s = fmin(end_s, end_of(&d->sensors[d->stream_order[k]].stream));
+    for (int k = 0; k < d->known; k++) {
+        end_s = fmin(end_s, end_of(&d->sensors[d->order[k]].stream));
     }
     return end_s;
 }
@@ -482,7 +482,6 @@ bool saafe_update(saafe_detector *d, double time_s, int sensor,
     int32_t bin = bin_of(time_s);
     if (!s->is_known) {
         start_stream(s, bin);
-        d->stream_order[d->streams++] = sensor;
     }
     if (bin < s->bin && time_s < s->last_s) { /* its bin is closed */
         time_s = fmax(now_s, (s->bin - 1) * BIN_S + 1e-6);
@@ -521,8 +520,8 @@ void saafe_acknowledge(saafe_detector *d)
 void saafe_finish(saafe_detector *d)
 {
     double last_s = d->now_s;
-    for (int k = 0; k < d->streams; k++) {
-        double end_s = end_of(&d->sensors[d->stream_order[k]].stream);
+    for (int k = 0; k < d->known; k++) {
+        double end_s = end_of(&d->sensors[d->order[k]].stream);
         last_s = end_s < INFINITY ? fmax(last_s, end_s) : last_s;
     }
     advance(d, last_s, true);

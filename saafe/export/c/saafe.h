@@ -127,9 +127,8 @@ typedef struct {
 
 typedef struct {
     saafe_sensor sensors[SAAFE_SENSORS];
-    int order[SAAFE_SENSORS], known;          /* sensors in the order in which rows came */
-    int stream_order[SAAFE_SENSORS], streams; /* and readings */
-    int incident;                             /* the sensor that the alarm was said of, or -1 */
+    int order[SAAFE_SENSORS], known; /* sensors in the order in which rows came */
+    int incident;                    /* the sensor that the alarm was said of, or -1 */
     double now_s, longest_interval_s;
     int hold_bins;
     saafe_on_event on_event;
