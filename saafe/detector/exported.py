@@ -43,7 +43,7 @@ class Exported:
 
     @property
     def identity(self) -> str:
-        """The hash of the run's weights, whatever it was exported to; of boosting, of its trees."""
+        """The hash of the run's weights, whatever it was exported to; of trees, of theirs."""
         return self.metadata["model_sha256"]
 
     @property
