@@ -167,6 +167,15 @@ def test_many_events_that_were_left_are_kept_at_once(tmp_path: Path) -> None:
     store.close()
 
 
+HEATING = ((0.0, "21"), (10.0, "70"), (20.0, "71"))  # to an alarm by the fixed rule
+
+
+def offer(service: Service, space: str, time_s: float, temperature: str) -> None:
+    cells = {"temperature_c": temperature, "time_s": str(time_s)}
+    arrival = Arrival(space, "A", cells, service.clock_s())
+    assert service.offer(arrival, lambda _: None, wait_s=5.0)
+
+
 @needs_mosquitto
 @pytest.mark.parametrize("is_away", [True, False])
 def test_a_full_disk_a_broker_that_is_away_and_a_kill_lose_no_alarm(
@@ -183,10 +192,8 @@ def test_a_full_disk_a_broker_that_is_away_and_a_kill_lose_no_alarm(
     service.store.base.execute("PRAGMA query_only = 1")  # as a full disk
     names = [f"hall {k}" for k in range(6)]
     for name in names:
-        for t, temperature in ((0, "21"), (10, "70"), (20, "71")):
-            cells = {"temperature_c": temperature, "time_s": str(float(t))}
-            one = Arrival(name, "A", cells, service.clock_s())
-            assert service.offer(one, lambda _: None, wait_s=5.0)
+        for time_s, temperature in HEATING:
+            offer(service, name, time_s, temperature)
     eventually(lambda: len(service.store.reserve.events) == 6)
     assert "cannot be written" in service.trouble
     if not is_away:
@@ -221,18 +228,12 @@ def test_room_that_is_made_while_the_broker_is_away_costs_no_alarm(
     broker.kill(signal.SIGTERM)
     eventually(lambda: not one.link.is_up.is_set())
     service, base = one.service, one.service.store.base
-
-    def offer(time_s: float, temperature: str) -> None:
-        cells = {"temperature_c": temperature, "time_s": str(time_s)}
-        arrival = Arrival("hall", "A", cells, service.clock_s())
-        assert service.offer(arrival, lambda _: None, wait_s=5.0)
-
     base.execute("PRAGMA query_only = 1")  # as a full disk
-    for time_s, temperature in ((0.0, "21"), (10.0, "70"), (20.0, "71")):
-        offer(time_s, temperature)
+    for time_s, temperature in HEATING:
+        offer(service, "hall", time_s, temperature)
     eventually(lambda: service.store.late)
     base.execute("PRAGMA query_only = 0")
-    offer(30.0, "71")
+    offer(service, "hall", 30.0, "71")
     eventually(lambda: not service.store.late)
     if is_killed:
         one.link.stop()
